@@ -1,0 +1,96 @@
+"""Look inside the hidden layers of trained networks, and test what they learned.
+
+The names below are loaded when they are first used, so that `import probe` costs little.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from probe._version import __version__
+
+_MODULES = {
+    "DataFileError": "probe._checks",
+    "Dataset": "probe.datasets",
+    "InputError": "probe._checks",
+    "MLP": "probe.population",
+    "ModelFileError": "probe._checks",
+    "Network": "probe.network",
+    "Objective": "probe.objectives",
+    "Population": "probe.population",
+    "PopulationResult": "probe.training",
+    "Split": "probe.datasets",
+    "TrainingConfig": "probe.training",
+    "TrainingResult": "probe.training",
+    "class_logit": "probe.objectives",
+    "draw": "probe.figures",
+    "load_dataset": "probe.datasets",
+    "load_network": "probe.storage",
+    "load_result": "probe.storage",
+    "maximize": "probe.analyses.maximize",
+    "memorization": "probe.analyses.memorization",
+    "noise_confidence": "probe.analyses.noise",
+    "save_network": "probe.storage",
+    "save_result": "probe.storage",
+    "train": "probe.training",
+    "train_population": "probe.training",
+    "unit": "probe.objectives",
+    "weight_images": "probe.analyses.weights",
+}
+
+__all__ = [
+    "MLP",
+    "DataFileError",
+    "Dataset",
+    "InputError",
+    "ModelFileError",
+    "Network",
+    "Objective",
+    "Population",
+    "PopulationResult",
+    "Split",
+    "TrainingConfig",
+    "TrainingResult",
+    "__version__",
+    "class_logit",
+    "draw",
+    "load_dataset",
+    "load_network",
+    "load_result",
+    "maximize",
+    "memorization",
+    "noise_confidence",
+    "save_network",
+    "save_result",
+    "train",
+    "train_population",
+    "unit",
+    "weight_images",
+]
+
+if TYPE_CHECKING:
+    from probe._checks import DataFileError, InputError, ModelFileError
+    from probe.analyses.maximize import maximize
+    from probe.analyses.memorization import memorization
+    from probe.analyses.noise import noise_confidence
+    from probe.analyses.weights import weight_images
+    from probe.datasets import Dataset, Split, load_dataset
+    from probe.figures import draw
+    from probe.network import Network
+    from probe.objectives import Objective, class_logit, unit
+    from probe.population import MLP, Population
+    from probe.storage import load_network, load_result, save_network, save_result
+    from probe.training import PopulationResult, TrainingConfig, TrainingResult, train, train_population
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'probe' has no attribute {name!r}")
+    value = getattr(import_module(_MODULES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

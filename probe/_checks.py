@@ -1,0 +1,199 @@
+"""Checks of what callers pass in, and the one place for the wording of errors.
+
+Every message says which argument, what rule it broke, what came, and what to do instead.
+Bad input is refused, never repaired: nothing here resizes, clips or converts values.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import tempfile
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._errors import DataFileError, DivergedError, InputError, ModelFileError
+
+__all__ = [
+    "Array",
+    "DataFileError",
+    "DivergedError",
+    "InputError",
+    "ModelFileError",
+    "check_choice",
+    "check_finite",
+    "check_folder",
+    "check_images",
+    "check_integer",
+    "check_labels",
+    "check_number",
+    "check_rng",
+    "check_shape",
+    "frozen_copy",
+    "generator",
+    "readonly",
+]
+
+Array = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+    """Return `value` as an int, or raise if it is no integer in [minimum, maximum]."""
+    rule = (
+        f"an integer of at least {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
+    )
+    if isinstance(value, (bool, np.bool_)):
+        raise InputError(f"{name} must be {rule}, got {value!r}")
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"{name} must be {rule}, got {value!r}") from None
+    if number < minimum or (maximum is not None and number > maximum):
+        raise InputError(f"{name} must be {rule}, got {number}")
+    return number
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> float:
+    """Return `value` as a finite float within the bounds (`above` and `below` are exclusive), or raise."""
+    bounds = [
+        text
+        for text, bound in (
+            (f"above {above:g}" if above is not None else "", above),
+            (f"below {below:g}" if below is not None else "", below),
+            (f"at least {minimum:g}" if minimum is not None else "", minimum),
+            (f"at most {maximum:g}" if maximum is not None else "", maximum),
+        )
+        if bound is not None
+    ]
+    rule = " ".join(["a finite number", " and ".join(bounds)]).strip()
+    try:
+        if isinstance(value, (bool, str, bytes)):
+            raise TypeError
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} must be {rule}, got {value!r}") from None
+    inside = (
+        math.isfinite(number)
+        and (above is None or number > above)
+        and (below is None or number < below)
+        and (minimum is None or number >= minimum)
+        and (maximum is None or number <= maximum)
+    )
+    if not inside:
+        raise InputError(f"{name} must be {rule}, got {number:g}")
+    return number
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
+    """Return `value` if it is one of `choices`, or raise and list them (with the nearest one)."""
+    names = list(choices)
+    if isinstance(value, str) and value in names:
+        return value
+    near = get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise InputError(f"{name} must be one of {', '.join(names)}; got {value!r}{hint}")
+
+
+def check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, ...]) -> None:
+    """Raise unless `found` equals `expected`, where None stands for any length of at least 1."""
+    fits = len(found) == len(expected) and all(
+        (size is None and got > 0) or size == got for got, size in zip(found, expected, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("n" if size is None else str(size) for size in expected)
+        wanted += "," if len(expected) == 1 else ""
+        raise InputError(f"{name} must have shape ({wanted}), got {tuple(found)}")
+
+
+def check_finite(name: str, values: Array) -> None:
+    """Raise if any value is NaN or infinite, and say how many and where the first one is."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        count = int(finite.size - np.count_nonzero(finite))
+        raise InputError(
+            f"{name} must be finite, but {count} of {values.size} values are not, the first at {first}"
+        )
+
+
+def check_images(name: str, images: Array, image_shape: tuple[int, ...] | None = None) -> None:
+    """Raise unless `images` is float32 or float64 in [0, 1] of shape (n, *image_shape)."""
+    if images.dtype not in (np.float32, np.float64):
+        raise InputError(
+            f"{name} must be float32 or float64 in [0, 1], got {images.dtype}; divide uint8 pixels by 255"
+        )
+    if image_shape is not None:
+        check_shape(name, images.shape, (None, *image_shape))
+    if images.size == 0:
+        raise InputError(f"{name} must hold at least one image, got shape {images.shape}")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0.0 and high <= 1.0):
+        check_finite(name, images)
+        raise InputError(f"{name} must lie in [0, 1], got values from {low:g} to {high:g}; scale them first")
+
+
+def check_labels(name: str, labels: IntArray, n_samples: int, n_classes: int) -> None:
+    """Raise unless `labels` holds `n_samples` integers in [0, n_classes)."""
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{name} must be integers in [0, {n_classes}), got {labels.dtype}")
+    if labels.shape != (n_samples,):
+        raise InputError(f"{name} must have shape ({n_samples},), one for each image, got {labels.shape}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= n_classes:
+        wrong = low if low < 0 else high
+        raise InputError(f"{name} must lie in [0, {n_classes}) for {n_classes} classes, got {wrong}")
+
+
+def check_rng(rng: object) -> None:
+    """Raise unless `rng` is a NumPy random generator."""
+    if not isinstance(rng, np.random.Generator):
+        raise InputError(
+            f"rng must be a numpy.random.Generator, such as numpy.random.default_rng(0), got {rng!r}"
+        )
+
+
+def generator(seed: object) -> np.random.Generator:
+    """Return the random generator that `seed` stands for, or raise if it is neither an integer nor one."""
+    if isinstance(seed, np.random.Generator):
+        return seed
+    return np.random.default_rng(check_integer("seed", seed, minimum=0))
+
+
+def check_folder(name: str, folder: Path) -> Path:
+    """Return `folder`, or raise if it is no folder that files can be written to. Creates nothing."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{name} {folder} cannot be written to: {error.strerror}. Pass a folder you may write to"
+        ) from None
+    return folder
+
+
+def readonly(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return a view of `values` that refuses writes; for arrays that nobody else holds."""
+    view = values.view()
+    view.flags.writeable = False
+    return view
+
+
+def frozen_copy(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
+    """Return `values` as an array that nobody can write to: a copy, unless it is one already."""
+    return values if not values.flags.writeable and values.base is None else readonly(values.copy())

@@ -1,0 +1,21 @@
+"""The errors that callers see. They stand alone so that the command line starts without NumPy."""
+
+from __future__ import annotations
+
+__all__ = ["DataFileError", "DivergedError", "InputError", "ModelFileError"]
+
+
+class InputError(ValueError):
+    """An argument broke a rule; the message names the argument, the rule and what came."""
+
+
+class DivergedError(InputError):
+    """Networks diverged in an experiment that needs all of them; a smaller learning rate may help."""
+
+
+class ModelFileError(InputError):
+    """A model file cannot be read as a network; the message names the place in the file."""
+
+
+class DataFileError(InputError):
+    """A file of data or results cannot be read; the message names the file and what is wrong with it."""
