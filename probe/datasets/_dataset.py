@@ -1,0 +1,257 @@
+"""Labelled images as values: what every training run and every analysis takes in."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import InputError, IntArray, check_images, check_labels, readonly
+
+__all__ = ["Dataset", "Images", "Split"]
+
+Images = npt.NDArray[np.float32]
+
+# 1024 MNIST images are 3 MB: a block stays in the cache while it is tested and hashed.
+FINGERPRINT_BLOCK = 1024
+
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Dataset:
+    """Images with a class label each.
+
+    The arrays are kept as they are, not copied, and are seen through read-only views.
+
+    Parameters
+    ----------
+    images : ndarray of shape (n_samples, height, width[, channels]), float32, in [0, 1]
+        0 is background or black, 1 is full ink or full brightness.
+    labels : ndarray of shape (n_samples,), integer, in [0, n_classes)
+        The class of each image, as an index into `class_names`; stored as int64.
+    class_names : tuple of str
+        One distinct name for each class.
+
+    Raises
+    ------
+    InputError
+        If an array has another type, shape or range, or if class names repeat.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from probe.datasets import Dataset
+    >>> images = np.zeros((3, 2, 2), dtype=np.float32)
+    >>> data = Dataset(images, np.array([0, 1, 1]), class_names=("cat", "dog"))
+    >>> data
+    Dataset(3 images of 2 x 2, 2 classes)
+    >>> data.take([0, 2]).labels
+    array([0, 1])
+    """
+
+    images: Images
+    labels: IntArray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_class_names(self.class_names)
+        _check_pixels(self.images)
+        _check_is_array("labels", self.labels)
+        check_labels("labels", self.labels, len(self.images), len(self.class_names))
+        object.__setattr__(self, "images", readonly(self.images))
+        object.__setattr__(self, "labels", readonly(self.labels.astype(np.int64, copy=False)))
+
+    def __repr__(self) -> str:
+        size = " x ".join(str(length) for length in self.image_shape)
+        return f"Dataset({self.n_samples} images of {size}, {self.n_classes} classes)"
+
+    def __len__(self) -> int:
+        return self.n_samples
+
+    def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
+        # NumPy forgets the read-only flag in a pickle; the constructor sets it again.
+        return Dataset, (self.images, self.labels, self.class_names)
+
+    @property
+    def n_samples(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image: (height, width) or (height, width, channels)."""
+        return self.images.shape[1:]
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes, whether or not each of them occurs."""
+        return len(self.class_names)
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the images and labels, as 64 hexadecimal digits; computed at each call.
+
+        Equal data give equal fingerprints, on every machine. The hash runs over a line of text
+        with the shapes and the way the pixels were taken, then the SHA-256 of the pixels and that
+        of the labels (little-endian int64). Pixels that all are exactly k/255 are taken as the
+        bytes k, all others as little-endian float32. Class names do not count.
+        """
+        encoding, pixels = _pixel_digest(self.images)
+        header = f"probe dataset 1: images {self.images.shape} {encoding}, labels {self.labels.shape} <i8\n"
+        labels = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<i8").data)
+        return hashlib.sha256(header.encode() + pixels + labels.digest()).hexdigest()
+
+    def take(self, samples: slice | npt.ArrayLike) -> Dataset:
+        """Return the data set of some samples, in the order asked for.
+
+        Parameters
+        ----------
+        samples : slice, or array_like of shape (n_taken,), integer, in [0, n_samples)
+            Which samples; at least one. An index may occur more than once.
+
+        Returns
+        -------
+        Dataset
+            With the same class names, also where a class no longer occurs.
+
+        Raises
+        ------
+        InputError
+            If an index is out of range, or if no sample is taken.
+        """
+        chosen = samples if isinstance(samples, slice) else _check_indices(samples, self.n_samples)
+        return Dataset(self.images[chosen], self.labels[chosen], self.class_names)
+
+    def with_labels(self, labels: IntArray) -> Dataset:
+        """Return the data set of the same images with other labels.
+
+        Parameters
+        ----------
+        labels : ndarray of shape (n_samples,), integer, in [0, n_classes)
+            The new label of each image.
+
+        Returns
+        -------
+        Dataset
+            With the same images and class names.
+
+        Raises
+        ------
+        InputError
+            If the labels do not fit the images or the classes.
+        """
+        return Dataset(self.images, labels, self.class_names)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Images to train on and images to test on.
+
+    Parameters
+    ----------
+    train, test : Dataset
+        With the same image shape and the same class names.
+    name : str
+        What reports call the data.
+
+    Raises
+    ------
+    InputError
+        If the two parts do not belong together, or if the name is empty.
+
+    Examples
+    --------
+    >>> from probe.datasets import load_dataset
+    >>> load_dataset("mnist")
+    Split(train=Dataset(60000 images of 28 x 28, 10 classes),
+          test=Dataset(10000 images of 28 x 28, 10 classes), name='mnist')
+    """
+
+    train: Dataset
+    test: Dataset
+    name: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise InputError(f"name must be a non-empty string, got {self.name!r}")
+        if self.train.image_shape != self.test.image_shape:
+            raise InputError(
+                f"test images must have the shape of the training images, {self.train.image_shape}, "
+                f"got {self.test.image_shape}"
+            )
+        if self.train.class_names != self.test.class_names:
+            raise InputError(
+                f"test data must have the class names of the training data, {self.train.class_names}, "
+                f"got {self.test.class_names}"
+            )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the two fingerprints, training first, as 64 hexadecimal digits."""
+        both = f"probe split 1: {self.train.fingerprint} {self.test.fingerprint}\n"
+        return hashlib.sha256(both.encode()).hexdigest()
+
+
+def _check_is_array(name: str, values: object) -> None:
+    if not isinstance(values, np.ndarray):
+        raise InputError(f"{name} must be a NumPy array, got {type(values).__name__}")
+
+
+def _check_pixels(images: Images) -> None:
+    _check_is_array("images", images)
+    if images.ndim not in (3, 4):
+        raise InputError(
+            "images must have shape (n_samples, height, width) or (n_samples, height, width, channels), "
+            f"got {images.shape}; reshape them first"
+        )
+    check_images("images", images)
+    if images.dtype != np.float32:
+        raise InputError(f"images must be float32, got {images.dtype}; convert with astype(np.float32)")
+
+
+def _check_class_names(names: tuple[str, ...]) -> None:
+    if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"class_names must be a tuple of strings, one for each class, got {names!r}")
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise InputError(
+            f"class_names must be distinct, but {repeated!r} occurs {names.count(repeated)} times"
+        )
+
+
+def _check_indices(samples: npt.ArrayLike, n_samples: int) -> IntArray:
+    indices = np.asarray(samples)
+    if indices.dtype == np.bool_:
+        raise InputError("samples must be integer indices, got a mask; pass np.flatnonzero(mask)")
+    if indices.ndim != 1 or indices.size == 0 or not np.issubdtype(indices.dtype, np.integer):
+        raise InputError(
+            f"samples must be a slice or a list of at least one integer index, "
+            f"got {indices.dtype} of shape {indices.shape}"
+        )
+    low, high = int(indices.min()), int(indices.max())
+    if low < 0 or high >= n_samples:
+        raise InputError(f"samples must lie in [0, {n_samples}), got {low if low < 0 else high}")
+    return indices.astype(np.int64, copy=False)
+
+
+def _blocks(images: Images) -> Iterator[Images]:
+    return (images[start : start + FINGERPRINT_BLOCK] for start in range(0, len(images), FINGERPRINT_BLOCK))
+
+
+def _pixel_digest(images: Images) -> tuple[str, bytes]:
+    # Bytes are a quarter of the floats: it is the hashing, not the test for k/255, that takes time.
+    digest = hashlib.sha256()
+    for block in _blocks(images):
+        levels = (block * np.float32(255) + np.float32(0.5)).astype(np.uint8)
+        if not np.array_equal(np.divide(levels, np.float32(255), dtype=np.float32), block):
+            break
+        digest.update(np.ascontiguousarray(levels).data)
+    else:
+        return "k/255", digest.digest()
+    digest = hashlib.sha256()
+    for block in _blocks(images):
+        digest.update(np.ascontiguousarray(block, dtype="<f4").data)
+    return "<f4", digest.digest()

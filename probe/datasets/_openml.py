@@ -1,0 +1,111 @@
+"""Image sets from openml.org, through scikit-learn and its cache."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+
+from probe._checks import DataFileError, InputError, IntArray
+from probe.datasets._dataset import Images, Split
+from probe.datasets._stored import (
+    MAX_UNNAMED_CLASSES,
+    Stored,
+    refused_as_data_error,
+    split_from_arrays,
+)
+
+__all__ = ["load_openml"]
+
+OPENML_PARTS = 7  # 10,000 of 70,000: MNIST and its likes stand there with both parts in one table
+
+
+def load_openml(dataset: str) -> Split:
+    """Return the split of OpenML's data set `dataset`, from scikit-learn's cache or the network.
+
+    Raises
+    ------
+    DataFileError
+        If it cannot be had, or if its table is not one of square grey images with class labels.
+    """
+    source = f"openml:{dataset}"
+    if not dataset:
+        raise InputError("openml: must be followed by the name of a data set, as in openml:Fashion-MNIST")
+    table = _fetch(dataset)
+    with refused_as_data_error(source):
+        images = _square_images(table.data)
+        labels, class_names = _encoded(table.target)
+        return split_from_arrays((images, labels), None, class_names, source, parts=OPENML_PARTS)
+
+
+def _fetch(dataset: str) -> Any:
+    from sklearn.datasets import fetch_openml
+
+    with warnings.catch_warnings():
+        # It would announce a retry; the error that follows says all there is to say.
+        warnings.filterwarnings("ignore", message="A network error occurred")
+        try:
+            return fetch_openml(dataset, as_frame=False, parser="liac-arff", n_retries=1, delay=1e-3)
+        except OSError as error:
+            raise DataFileError(
+                f"openml:{dataset} is not in scikit-learn's cache, and openml.org cannot be reached "
+                f"({_one_line(error)}). Connect to the network and try again, or pass 'mnist', 'digits' or a file"
+            ) from None
+        except Exception as error:
+            # Unknown names, broken downloads and unfit tables come as many types of error.
+            raise DataFileError(
+                f"openml:{dataset} cannot be had from openml.org: {_one_line(error)} "
+                "See https://www.openml.org for the names"
+            ) from None
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _square_images(table: Stored) -> Images:
+    if (
+        not isinstance(table, np.ndarray)
+        or table.ndim != 2
+        or table.dtype.kind not in "uif"
+        or not table.size
+    ):
+        raise InputError("must be a dense table of numbers, a row for each image")
+    n_features = table.shape[1]
+    side = math.isqrt(n_features)
+    if side * side != n_features:
+        raise InputError(
+            f"{n_features} features are no square grey image, and whether the channels of a colour image come "
+            "first or last is not written there; store it as HDF5 or NPZ with images (n, height, width, channels)"
+        )
+    low, high = float(table.min()), float(table.max())
+    # Only an exact 255 tells the scale: values up to 16 are neither 0..1 nor dark images in 0..255.
+    if not (low >= 0.0 and (high <= 1.0 or high == 255.0)):
+        raise InputError(f"pixels must lie in [0, 1] or reach from 0 to 255, got {low:g} to {high:g}")
+    pixels = np.divide(table, 1.0 if high <= 1.0 else 255.0).astype(np.float32)
+    return pixels.reshape(-1, side, side)
+
+
+def _encoded(target: Stored | None) -> tuple[IntArray, tuple[str, ...]]:
+    if target is None or target.ndim != 1:
+        raise InputError("must have one target column with the class of each image")
+    if target.dtype.kind == "f" and not np.array_equal(target, np.round(target)):
+        raise InputError("must have classes as its target, got fractions")
+    values = target.astype(np.int64) if target.dtype.kind == "f" else target
+    classes, labels = np.unique(values.astype(str), return_inverse=True)
+    if len(classes) > MAX_UNNAMED_CLASSES:
+        raise InputError(f"must have at most {MAX_UNNAMED_CLASSES} classes as its target, got {len(classes)}")
+    # Class 10 comes after class 9, not after class 1.
+    order = sorted(range(len(classes)), key=lambda i: _number_or_text(str(classes[i])))
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return rank[labels], tuple(str(classes[i]) for i in order)
+
+
+def _number_or_text(name: str) -> tuple[int, float, str]:
+    try:
+        return 0, float(name), name
+    except ValueError:
+        return 1, 0.0, name

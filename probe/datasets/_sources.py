@@ -1,0 +1,123 @@
+"""From a name or a path to a `Split`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+
+from probe._checks import DataFileError, InputError
+from probe.datasets._dataset import Split
+from probe.datasets._embedded import load_digits, load_mnist
+from probe.datasets._hdf5 import is_hdf5, read_hdf5
+from probe.datasets._idx import read_idx_folder
+from probe.datasets._npz import ZIP_MAGIC, read_npz
+from probe.datasets._openml import load_openml
+
+__all__ = ["load_dataset"]
+
+NAMED: dict[str, Callable[[], Split]] = {"mnist": load_mnist, "digits": load_digits}
+OPENML_PREFIX = "openml:"
+
+
+def load_dataset(name_or_path: str | os.PathLike[str]) -> Split:
+    """Load images and labels by name, or from a file or folder of your own.
+
+    Parameters
+    ----------
+    name_or_path : str or path
+        One of
+
+        - ``"mnist"``: 60,000 + 10,000 handwritten digits of 28 x 28, part of this package;
+        - ``"digits"``: scikit-learn's 1,797 digits of 8 x 8; the last fifth of each class, in the
+          file's order, is the test set;
+        - ``"openml:NAME"``: a table of square grey images from openml.org, with pixels in [0, 1]
+          or from 0 to 255; needs the network the first time, scikit-learn's cache later. The last
+          seventh of each class is the test set;
+        - the path of an HDF5 or NPZ file (told apart by their content) with `images`, `labels`
+          and, if the test set is given, `test_images`, `test_labels`; or with `x_train`,
+          `y_train`, `x_test`, `y_test`, as Keras' ``mnist.npz``. Without a test set, the last
+          sixth of each class becomes one. `class_names` (fixed-length strings) may name the classes,
+          else they are numbers;
+        - the path of a folder with MNIST's four IDX files, gzip or not.
+
+        In files, images have shape (n, height, width[, channels]), as uint8 (divided by 255 here)
+        or float in [0, 1]; labels have shape (n,), integer. A name goes before a file of that
+        name; write ``"./mnist"`` for the file.
+
+    Returns
+    -------
+    Split
+        With `.train` and `.test`, images float32 in [0, 1], labels int64.
+
+    Raises
+    ------
+    InputError
+        If there is neither such a name nor such a file.
+    DataFileError
+        If the file is damaged or does not hold what is described above, or if OpenML cannot
+        be reached.
+
+    Examples
+    --------
+    >>> from probe.datasets import load_dataset
+    >>> split = load_dataset("mnist")
+    >>> split.train.images.shape, split.test.labels[:5]
+    ((60000, 28, 28), array([7, 2, 1, 0, 4]))
+    """
+    if not isinstance(name_or_path, (str, os.PathLike)):
+        raise InputError(f"data must be a name or a path, got {name_or_path!r}")
+    if isinstance(name_or_path, str):
+        if name_or_path in NAMED:
+            return NAMED[name_or_path]()
+        if name_or_path.startswith(OPENML_PREFIX):
+            return load_openml(name_or_path.removeprefix(OPENML_PREFIX))
+    return _read_path(Path(name_or_path))
+
+
+def _read_path(path: Path) -> Split:
+    _check_exists(path)
+    if path.is_dir():
+        return read_idx_folder(path, path.resolve().name or "idx")
+    if not path.is_file():
+        raise DataFileError(f"{path} is neither a file nor a folder. Pass a regular HDF5 or NPZ file")
+    start = _first_bytes(path)
+    if start.startswith(ZIP_MAGIC):
+        return read_npz(path, path.stem)
+    if is_hdf5(path):
+        return read_hdf5(path, path.stem)
+    raise DataFileError(_not_data(path, start))
+
+
+def _check_exists(path: Path) -> None:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        near = get_close_matches(str(path), NAMED, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise InputError(
+            f"data must be one of {', '.join(NAMED)}, openml:NAME, or the path of an HDF5 file, an NPZ file or a "
+            f"folder of IDX files; got {str(path)!r}, and no such file exists{hint}"
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"data path {str(path)!r} cannot be looked up: {reason}") from None
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(8)
+    except OSError as error:
+        raise DataFileError(f"{path} cannot be opened: {error.strerror}") from None
+
+
+def _not_data(path: Path, start: bytes) -> str:
+    if not start:
+        return f"{path} is empty (0 bytes); expected an HDF5 or NPZ file with images and labels"
+    if start.startswith(b"\x93NUMPY"):
+        return f"{path} is a single NPY array; store images and labels together with numpy.savez"
+    if start.startswith((b"\x1f\x8b", b"\0\0\x08")):
+        return f"{path} is one gzip or IDX file; pass the folder that holds the four IDX files"
+    return f"{path} is neither HDF5 nor NPZ: it begins with {start!r}"

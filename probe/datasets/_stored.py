@@ -1,0 +1,168 @@
+"""From arrays as files hold them to a `Split`: key names, pixel types, size limits, class names.
+
+Shared by the readers of HDF5, NPZ, IDX and OpenML, so that all refuse the same things in the same words.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import DataFileError, InputError
+from probe.datasets._dataset import Dataset, Images, Split
+from probe.datasets._splitting import last_of_each_class
+
+__all__ = [
+    "FILE_PARTS",
+    "check_declared",
+    "check_declared_names",
+    "listed",
+    "refused_as_data_error",
+    "split_from_arrays",
+    "split_from_keys",
+    "unit_pixels",
+]
+
+Stored = npt.NDArray[Any]
+
+FILE_PARTS = 6  # 1/6 to test on: 10,000 of 60,000, as in MNIST's training file
+MAX_BYTES = 4 * 2**30  # of one array as float32: 23 times MNIST, and still in the memory of a laptop
+MAX_NAME_BYTES = 2**24
+MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
+
+LAYOUTS: tuple[tuple[str, ...], ...] = (
+    ("images", "labels", "test_images", "test_labels"),
+    ("x_train", "y_train", "x_test", "y_test"),
+    ("images", "labels"),
+)
+EXPECTED = (
+    "images and labels (test_images and test_labels may follow), or x_train, y_train, x_test and y_test"
+)
+
+
+@contextmanager
+def refused_as_data_error(source: str, *unreadable: type[Exception]) -> Iterator[None]:
+    """Turn what goes wrong inside into one DataFileError line that names `source`."""
+    try:
+        yield
+    except DataFileError:
+        raise
+    except InputError as error:
+        raise DataFileError(f"{source}: {error}") from None
+    except unreadable as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataFileError(f"{source} cannot be read: {reason}") from None
+
+
+def listed(names: Collection[str], *, limit: int = 10) -> str:
+    """Return the names quoted and in a row, or how many there are more than `limit`."""
+    if not names:
+        return "nothing"
+    shown = ", ".join(repr(name) for name in list(names)[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise if an array is not numeric or too large, judged by what the file says, before it is read."""
+    if dtype.kind not in "uif":
+        raise InputError(f"{name} must hold numbers, got {dtype}")
+    n_bytes = math.prod(shape) * max(dtype.itemsize, np.dtype(np.float32).itemsize)
+    if n_bytes > MAX_BYTES:
+        raise InputError(
+            f"{name} of shape {shape} would take {n_bytes / 2**30:.1f} GiB of memory, "
+            f"more than the {MAX_BYTES / 2**30:g} GiB allowed; store a part of it"
+        )
+
+
+def check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise if class names are no row of strings or too many, before they are read."""
+    if len(shape) != 1 or dtype.kind not in "US":
+        raise InputError(
+            "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
+            f"got {dtype} of shape {shape}"
+        )
+    if math.prod(shape) * dtype.itemsize > MAX_NAME_BYTES:
+        raise InputError(
+            f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
+        )
+
+
+def unit_pixels(name: str, pixels: Stored) -> Images:
+    """Return uint8 pixels divided by 255, or float pixels in [0, 1], as float32; refuse all others."""
+    if pixels.dtype == np.uint8:
+        return np.divide(pixels, np.float32(255), dtype=np.float32)
+    found = f"{pixels.dtype}"
+    if pixels.size:
+        low, high = float(pixels.min()), float(pixels.max())
+        found = f"{pixels.dtype} from {low:g} to {high:g}"
+        if pixels.dtype.kind == "f" and low >= 0.0 and high <= 1.0:
+            return pixels.astype(np.float32)
+        advice = "divide them by 255" if low >= 0.0 and 1.0 < high <= 255.0 else "scale them to [0, 1]"
+    else:
+        advice = "store at least one image"
+    raise InputError(f"{name} must be uint8, or float in [0, 1], got {found}; {advice} first")
+
+
+def split_from_keys(
+    keys: Collection[str], read: Callable[[str], Stored], class_names: tuple[str, ...] | None, name: str
+) -> Split:
+    """Return the split that a file of named arrays holds, under one of the accepted sets of names."""
+    layout = next((names for names in LAYOUTS if set(names) <= set(keys)), None)
+    if layout is None:
+        raise InputError(f"expected {EXPECTED}; found {listed(sorted(keys))}")
+    alone = {"test_images", "test_labels"} & set(keys)
+    if layout == ("images", "labels") and alone:
+        raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
+    arrays = [read(key) for key in layout]
+    train = unit_pixels(layout[0], arrays[0]), arrays[1]
+    test = (unit_pixels(layout[2], arrays[2]), arrays[3]) if len(layout) == 4 else None
+    return split_from_arrays(train, test, class_names, name)
+
+
+def split_from_arrays(
+    train: tuple[Images, Stored],
+    test: tuple[Images, Stored] | None,
+    class_names: tuple[str, ...] | None,
+    name: str,
+    *,
+    parts: int = FILE_PARTS,
+) -> Split:
+    """Return the split of these arrays; without `test`, every class's last 1/parts is split off."""
+    label_arrays = [train[1]] if test is None else [train[1], test[1]]
+    names = _numbered_classes(label_arrays) if class_names is None else class_names
+    data = Dataset(train[0], train[1], names)
+    if test is not None:
+        return Split(data, _test_dataset(test[0], test[1], names), name)
+    for_training, for_test = last_of_each_class(data.labels, parts=parts)
+    return Split(data.take(for_training), data.take(for_test), name)
+
+
+def _test_dataset(images: Images, labels: Stored, class_names: tuple[str, ...]) -> Dataset:
+    try:
+        return Dataset(images, labels, class_names)
+    except InputError as error:
+        raise InputError(f"test {error}") from None
+
+
+def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
+    for labels in label_arrays:
+        if labels.ndim > 1:
+            advice = (
+                "labels[:, 0]" if labels.shape[1:] == (1,) else "labels.argmax(axis=1) if they are one-hot"
+            )
+            raise InputError(f"labels must have shape (n_samples,), got {labels.shape}; store {advice}")
+        if not np.issubdtype(labels.dtype, np.integer):
+            raise InputError(f"labels must be integers, got {labels.dtype}")
+        if labels.size == 0:
+            raise InputError(f"labels must hold at least one label, got shape {labels.shape}")
+    highest = max(int(labels.max()) for labels in label_arrays)
+    if highest >= MAX_UNNAMED_CLASSES:
+        raise InputError(
+            f"labels go up to {highest}; more than {MAX_UNNAMED_CLASSES} classes need class_names in the file"
+        )
+    return tuple(str(label) for label in range(max(highest + 1, 1)))
