@@ -1,0 +1,169 @@
+"""Optimisers: how a gradient becomes a change of the weights.
+
+Each is a frozen value with `init(parameter) -> slots` and
+`change(gradient, slots, learning_rate, n_updates) -> change`, which `apply` adds to the parameter.
+A change is written into the gradient's or the slots' memory, which belongs to the caller's training
+loop, because allocating it anew in every step would cost as much as computing it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy.linalg import blas
+
+from probe._checks import Array
+
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "Momentum", "Nesterov", "Optimizer", "OptimizerName"]
+
+OptimizerName = Literal["sgd", "momentum", "nesterov", "adam"]
+Slots = tuple[Array, ...]
+
+
+class Optimizer(ABC):
+    """What every optimiser can do."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def init(self, parameter: Array) -> Slots:
+        """Return the arrays that it keeps for `parameter`, at their start."""
+
+    @abstractmethod
+    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+        """Return what to add to the parameter.
+
+        Parameters
+        ----------
+        gradient : ndarray of the parameter's shape
+            Overwritten.
+        slots : tuple of ndarray
+            From `init`; overwritten with their next values.
+        learning_rate : float or ndarray that broadcasts against the parameter
+            At least 0.
+        n_updates : int
+            Number of this update, from 1.
+        """
+
+    def apply(
+        self, parameter: Array, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int
+    ) -> None:
+        """Add the change to `parameter`, a contiguous array, in place."""
+        parameter += self.change(gradient, slots, learning_rate, n_updates)
+
+
+_AXPY: dict[str, Callable[..., Array]] = {"f": blas.saxpy, "d": blas.daxpy}
+"""BLAS' y + a x by type; it writes the sum to y. Imported here, and not when first used, because a limit on
+BLAS' threads reaches only libraries that are loaded already."""
+
+
+@dataclass(frozen=True, slots=True)
+class SGD(Optimizer):
+    """Plain gradient descent: -learning_rate * gradient."""
+
+    def init(self, parameter: Array) -> Slots:
+        """Return no arrays."""
+        return ()
+
+    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+        """Return -learning_rate * gradient."""
+        gradient *= -learning_rate
+        return gradient
+
+    def apply(
+        self, parameter: Array, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int
+    ) -> None:
+        """Add the change to `parameter`, with one rate for all in a single pass over memory."""
+        if isinstance(learning_rate, float):
+            _AXPY[parameter.dtype.char](gradient, parameter, a=-learning_rate)
+        else:
+            Optimizer.apply(self, parameter, gradient, slots, learning_rate, n_updates)
+
+
+@dataclass(frozen=True, slots=True)
+class Momentum(Optimizer):
+    """Heavy-ball momentum: velocity = momentum * velocity - learning_rate * gradient.
+
+    References
+    ----------
+    .. [1] B. T. Polyak, "Some methods of speeding up the convergence of iteration methods", 1964.
+    """
+
+    momentum: float = 0.9
+
+    def init(self, parameter: Array) -> Slots:
+        """Return a velocity of zero."""
+        return (np.zeros_like(parameter),)
+
+    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+        """Return the new velocity."""
+        (velocity,) = slots
+        velocity *= self.momentum
+        gradient *= learning_rate
+        velocity -= gradient
+        return velocity
+
+
+@dataclass(frozen=True, slots=True)
+class Nesterov(Momentum):
+    """Nesterov momentum as in Keras and PyTorch: momentum * velocity - learning_rate * gradient.
+
+    References
+    ----------
+    .. [1] I. Sutskever et al., "On the importance of initialization and momentum in deep learning",
+       ICML 2013.
+    """
+
+    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+        """Return momentum times the new velocity, less the learning rate times the gradient."""
+        velocity = Momentum.change(self, gradient, slots, learning_rate, n_updates)
+        # By now `gradient` holds the learning rate times the gradient.
+        np.subtract(self.momentum * velocity, gradient, out=gradient)
+        return gradient
+
+
+@dataclass(frozen=True, slots=True)
+class Adam(Optimizer):
+    """Adam: steps scaled by running moments of the gradient.
+
+    References
+    ----------
+    .. [1] D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
+    """
+
+    mean_decay: float = 0.9
+    square_decay: float = 0.999
+    epsilon: float = 1e-7
+
+    def init(self, parameter: Array) -> Slots:
+        """Return a mean and a mean square of zero."""
+        return np.zeros_like(parameter), np.zeros_like(parameter)
+
+    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+        """Return -learning_rate * mean / (sqrt(mean square) + epsilon), both corrected for their start."""
+        mean, square = slots
+        mean *= self.mean_decay
+        mean += (1 - self.mean_decay) * gradient
+        gradient *= gradient
+        gradient *= 1 - self.square_decay
+        square *= self.square_decay
+        square += gradient
+        np.multiply(square, 1 / (1 - self.square_decay**n_updates), out=gradient)
+        np.sqrt(gradient, out=gradient)
+        gradient += self.epsilon
+        np.divide(mean, gradient, out=gradient)
+        gradient *= -learning_rate / (1 - self.mean_decay**n_updates)
+        return gradient
+
+
+OPTIMIZERS: dict[str, type[SGD] | type[Momentum] | type[Nesterov] | type[Adam]] = {
+    "sgd": SGD,
+    "momentum": Momentum,
+    "nesterov": Nesterov,
+    "adam": Adam,
+}
+"""The optimisers by name."""

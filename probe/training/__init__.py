@@ -1,0 +1,22 @@
+"""Training by gradient descent: always a population; one network is a population of one.
+
+The unit of work is a *shard*: networks that see the same minibatches in the same order and differ in
+their start, labels, learning rate or sample mask. Shards are independent and run in parallel threads;
+what a shard computes does not depend on how many run beside it.
+"""
+
+from probe.training.config import TrainingConfig
+from probe.training.loop import train, train_population, train_shards
+from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
+from probe.training.shard import Shard
+
+__all__ = [
+    "PopulationResult",
+    "Shard",
+    "TrainingConfig",
+    "TrainingHistory",
+    "TrainingResult",
+    "train",
+    "train_population",
+    "train_shards",
+]

@@ -1,0 +1,306 @@
+"""Training networks and populations: shards made, run in parallel threads, and joined again."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import InputError, check_integer, check_labels, check_number, check_shape, generator
+from probe._progress import Progress, ProgressEvent, silent
+from probe.datasets import Dataset, Split
+from probe.population import MLP, Population, initial_population
+from probe.training.config import TrainingConfig
+from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
+from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
+
+__all__ = ["train", "train_population", "train_shards"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_SMALLEST_PARALLEL = 100_000
+"""Weights in the largest shard from which threads pay: with smaller ones they wait for Python, not for BLAS."""
+
+
+def train(
+    architecture: MLP,
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> TrainingResult:
+    """Train one network.
+
+    Parameters
+    ----------
+    architecture : MLP
+        Its shape.
+    split : Split
+        Training data, and test data for the history.
+    config : TrainingConfig, optional
+        `TrainingConfig()` by default.
+    seed : int or numpy.random.Generator
+        Start of the weights and order of the data follow from it.
+    progress : callable
+        Called with a `ProgressEvent` after each epoch.
+
+    Returns
+    -------
+    TrainingResult
+        The same as member 0 of a population of one.
+
+    Examples
+    --------
+    >>> import probe
+    >>> config = TrainingConfig(epochs=30, batch_size=20)
+    >>> trained = train(MLP(hidden=(16,)), probe.load_dataset("digits"), config, seed=0)
+    >>> bool(trained.history.test_accuracy[-1] > 0.9)
+    True
+    """
+    result = train_population(architecture, split, config, n_networks=1, seed=seed, progress=progress)
+    return TrainingResult(
+        result.population.network(0),
+        result.history.member(0),
+        int(result.diverged_epoch[0]),
+        result.interrupted,
+    )
+
+
+def train_population(
+    architecture: MLP,
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    n_networks: int,
+    seed: int | np.random.Generator = 0,
+    labels: Ints | None = None,
+    learning_rates: Floats | None = None,
+    sample_masks: npt.NDArray[np.bool_] | None = None,
+    start: Population | None = None,
+    shard_size: int = 16,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> PopulationResult:
+    """Train many networks of one architecture together.
+
+    Parameters
+    ----------
+    architecture, split, config, seed, progress
+        As for `train`.
+    n_networks : int
+        How many, at least 1.
+    labels : ndarray of shape (n_networks, n_samples), int64, optional
+        What each network is taught; the data set's own labels without.
+    learning_rates : ndarray of shape (n_networks,), optional
+        In place of `config.learning_rate`, each above 0.
+    sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
+        Which samples each network is trained on, at least one for each network.
+    start : Population, optional
+        Networks to start from; drawn from `seed` without, member k the same whatever `n_networks` is.
+    shard_size : int
+        Networks that share the order of the data. Part of the experiment: another size gives other
+        networks, another number of workers does not.
+    workers : int, optional
+        Threads that train shards at the same time; by default as many as there are cores, or one if the
+        networks are so small that threads would only wait for each other.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range or does not fit the others.
+    """
+    config = TrainingConfig() if config is None else config
+    check_integer("n_networks", n_networks, minimum=1)
+    check_integer("shard_size", shard_size, minimum=1)
+    labels = None if labels is None else np.asarray(labels)
+    learning_rates = None if learning_rates is None else np.asarray(learning_rates)
+    sample_masks = None if sample_masks is None else np.asarray(sample_masks)
+    _check_members(split.train, n_networks, labels, learning_rates, sample_masks)
+    start_rng, order_rng = generator(seed).spawn(2)
+    if start is None:
+        start = initial_population(
+            architecture,
+            split.train.image_shape,
+            split.train.class_names,
+            rngs=start_rng.spawn(n_networks),
+            dtype=config.dtype,
+        )
+    _check_start(start, architecture, split, n_networks, config)
+    parts = [slice(k, min(k + shard_size, n_networks)) for k in range(0, n_networks, shard_size)]
+    shards = [
+        Shard(
+            _members(start, part),
+            split,
+            rng,
+            None if labels is None else labels[part],
+            None if learning_rates is None else learning_rates[part],
+            None if sample_masks is None else sample_masks[part],
+        )
+        for part, rng in zip(parts, order_rng.spawn(len(parts)), strict=True)
+    ]
+    return _joined(train_shards(shards, config, workers=workers, progress=progress))
+
+
+def train_shards(
+    shards: Sequence[Shard],
+    config: TrainingConfig,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+    stage: str = "training",
+) -> list[PopulationResult]:
+    """Train each shard, several at the same time, and return their results in order.
+
+    BLAS is held to one thread meanwhile: the products are small, and two threads on each would be slower
+    than one thread on each of two shards. Ctrl-C gives up the epochs under way and returns what was
+    done, with `interrupted` set on the shards that were not; it raises if no epoch was complete.
+
+    Parameters
+    ----------
+    shards : sequence of Shard
+        At least one.
+    config, workers, progress
+        As for `train_population`.
+    stage : str
+        What progress events say is being done.
+    """
+    from joblib import cpu_count
+    from threadpoolctl import threadpool_limits
+
+    if workers is None:
+        workers = cpu_count() if max(_size(shard) for shard in shards) >= _SMALLEST_PARALLEL else 1
+    check_integer("workers", workers, minimum=1)
+    splits = {id(shard.split): shard.split for shard in shards}
+    data = {key: PreparedData.of(split, config) for key, split in splits.items()}
+    monitor = _Monitor(progress, stage, len(shards) * config.epochs)
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(workers, len(shards))) as pool:
+        futures = []
+        try:
+            futures += [pool.submit(monitor.watch, shard, data[id(shard.split)], config) for shard in shards]
+            wait(futures, return_when=FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            pass  # what was done until here is returned, marked as interrupted
+        finally:
+            # Of no effect when all are done; after an error or Ctrl-C it ends the shards still running.
+            monitor.stop.set()
+    return _trimmed([future.result() for future in futures])
+
+
+def _size(shard: Shard) -> int:
+    """Return the number of weights of all networks of a shard."""
+    return sum(w.size for w in shard.start.weights)
+
+
+class _Monitor:
+    """Counts epochs over all shards, reports them, and carries the wish to stop."""
+
+    def __init__(self, progress: Progress, stage: str, total: int) -> None:
+        self.stop = threading.Event()
+        self._progress, self._stage, self._total = progress, stage, total
+        self._lock = threading.Lock()
+        self._done = 0
+
+    def watch(self, shard: Shard, data: PreparedData, config: TrainingConfig) -> ShardOutcome:
+        outcome = ShardRun(shard, data, config, self.stop, self._advance).run()
+        if not self.stop.is_set():
+            self._advance(math.nan, config.epochs - outcome.n_epochs)
+        return outcome
+
+    def _advance(self, cost: float, epochs: int = 1) -> None:
+        if epochs == 0:
+            return
+        with self._lock:
+            self._done += epochs
+            note = f"cost {cost:.4f}" if math.isfinite(cost) else ""
+            self._progress(ProgressEvent(self._stage, self._done, self._total, note))
+
+
+def _trimmed(outcomes: Sequence[ShardOutcome]) -> list[PopulationResult]:
+    """Return the shards' results with histories of one length: that of the longest."""
+    n_epochs = max(outcome.n_epochs for outcome in outcomes)
+    if n_epochs == 0:
+        raise KeyboardInterrupt
+    return [
+        PopulationResult(
+            outcome.population,
+            outcome.history.first(n_epochs),
+            outcome.diverged_epoch,
+            outcome.fitted_epoch,
+            outcome.interrupted,
+        )
+        for outcome in outcomes
+    ]
+
+
+def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
+    """Return one result for all shards' networks, in order."""
+    first = results[0].population
+    layers = range(len(first.weights))
+    population = Population(
+        first.architecture,
+        first.input_shape,
+        first.class_names,
+        tuple(np.concatenate([r.population.weights[place] for r in results]) for place in layers),
+        tuple(np.concatenate([r.population.biases[place] for r in results]) for place in layers),
+    )
+    return PopulationResult(
+        population,
+        TrainingHistory.joined([r.history for r in results]),
+        np.concatenate([r.diverged_epoch for r in results]),
+        np.concatenate([r.fitted_epoch for r in results]),
+        any(r.interrupted for r in results),
+    )
+
+
+def _members(population: Population, part: slice) -> Population:
+    """Return some members of a population as one of their own."""
+    return Population(
+        population.architecture,
+        population.input_shape,
+        population.class_names,
+        tuple(w[part] for w in population.weights),
+        tuple(b[part] for b in population.biases),
+    )
+
+
+def _check_members(
+    train: Dataset,
+    n_networks: int,
+    labels: Ints | None,
+    learning_rates: Floats | None,
+    sample_masks: npt.NDArray[np.bool_] | None,
+) -> None:
+    if labels is not None:
+        check_shape("labels", labels.shape, (n_networks, len(train)))
+        check_labels("labels", labels.reshape(-1), labels.size, train.n_classes)
+    if learning_rates is not None:
+        check_shape("learning_rates", learning_rates.shape, (n_networks,))
+        check_number("the smallest of learning_rates", np.min(learning_rates), above=0)
+        check_number("the largest of learning_rates", np.max(learning_rates), above=0)
+    if sample_masks is not None:
+        check_shape("sample_masks", sample_masks.shape, (n_networks, len(train)))
+        if sample_masks.dtype != bool or not sample_masks.any(axis=1).all():
+            raise InputError("sample_masks must be bool, with at least one sample for each network")
+
+
+def _check_start(
+    start: Population, architecture: MLP, split: Split, n_networks: int, config: TrainingConfig
+) -> None:
+    expected = (architecture, split.train.image_shape, split.train.class_names, n_networks, config.dtype)
+    found = (
+        start.architecture,
+        start.input_shape,
+        start.class_names,
+        len(start),
+        str(start.weights[0].dtype),
+    )
+    names = ("architecture", "input shape", "class names", "number of networks", "dtype")
+    for name, want, have in zip(names, expected, found, strict=True):
+        if want != have:
+            raise InputError(f"start must have the {name} {want}, got {have}")

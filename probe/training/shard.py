@@ -1,0 +1,305 @@
+"""One shard: networks that see the same minibatches in the same order, trained epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array
+from probe._stepper import Parameters, Pixels, Stepper, evaluate
+from probe.datasets import Split
+from probe.population import Population
+from probe.training.config import TrainingConfig
+from probe.training.results import TrainingHistory
+
+__all__ = ["PreparedData", "Shard", "ShardOutcome", "ShardRun"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_NORM_BATCHES = 10
+"""Minibatches at the end of an epoch whose gradients make its recorded gradient norm."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shard:
+    """Networks that are trained on the same minibatches in the same order.
+
+    Parameters
+    ----------
+    start : Population
+        The networks before training.
+    split : Split
+        What they are trained on, and the test data for their history.
+    order_rng : numpy.random.Generator
+        Draws the order of the samples anew for every epoch.
+    labels : ndarray of shape (n_networks or 1, n_samples), int64, optional
+        What each network is taught; the data set's own labels without.
+    learning_rates : ndarray of shape (n_networks,), optional
+        In place of the configuration's.
+    sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
+        Which samples each network is trained on; all without.
+    """
+
+    start: Population
+    split: Split
+    order_rng: np.random.Generator
+    labels: Ints | None = None
+    learning_rates: Floats | None = None
+    sample_masks: npt.NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PreparedData:
+    """A split as the engine reads it.
+
+    `lit` says which inputs the training data have, in which order. A pixel that is zero in every training
+    image gives its weights no gradient. Without weight decay they keep their start exactly, so these
+    pixels are left out of the training products (not of the test's). The others are ordered by how often
+    they are lit, so that a minibatch can end where its rarely lit pixels are all dark (see `Pixels`).
+    """
+
+    x_train: Pixels
+    x_test: Pixels
+    train_labels: Ints
+    test_labels: Ints
+    lit: npt.NDArray[np.intp]
+
+    @classmethod
+    def of(cls, split: Split, config: TrainingConfig) -> PreparedData:
+        """Return `split` prepared for training with `config`."""
+        x_train = split.train.images.reshape(len(split.train), -1)
+        x_test = split.test.images.reshape(len(split.test), -1)
+        counts = np.count_nonzero(x_train, axis=0)
+        lit = np.argsort(-counts, kind="stable")
+        if config.weight_decay == 0:
+            lit = lit[: max(1, np.count_nonzero(counts))]
+        x_train = np.take(x_train, lit, axis=1)
+        return cls(
+            Pixels(x_train, config.dtype),
+            Pixels(x_test, config.dtype),
+            split.train.labels,
+            split.test.labels,
+            lit,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShardOutcome:
+    """A shard after training. Histories have shape (n_networks, config.epochs), NaN where not reached.
+
+    `interrupted` says that it was told to stop before it was done.
+    """
+
+    population: Population
+    history: TrainingHistory
+    diverged_epoch: Ints
+    fitted_epoch: Ints
+    n_epochs: int
+    interrupted: bool
+
+
+class ShardRun:
+    """A shard on its way: the networks still being trained, and the records of all.
+
+    A network that diverges or, if so configured, has fitted everything is retired: its weights go to the
+    final arrays and the others go on without it.
+
+    Parameters
+    ----------
+    shard, data, config
+        What is trained, on what, and how.
+    stop : threading.Event
+        Once set, the epoch under way is given up and the networks stay as the last one left them.
+    after_epoch : callable
+        Called with the median cost of the networks still trained (NaN if there is none).
+    """
+
+    def __init__(
+        self,
+        shard: Shard,
+        data: PreparedData,
+        config: TrainingConfig,
+        stop: threading.Event,
+        after_epoch: Callable[[float], None],
+    ) -> None:
+        self._shard, self._data, self._config = shard, data, config
+        self._stop, self._after_epoch = stop, after_epoch
+        start, n_networks = shard.start, shard.start.n_networks
+        self._final_weights = [w.copy() for w in start.weights]
+        self._final_biases = [b.copy() for b in start.biases]
+        self._alive = np.arange(n_networks)
+        lit_weights = [start.weights[0][:, :, data.lit], *start.weights[1:]]
+        self._parameters = Parameters(lit_weights, start.biases)
+        self._gradients = Parameters(lit_weights, start.biases)
+        self._optimizer = config.make_optimizer()
+        self._slots = self._optimizer.init(self._parameters.flat)
+        self._n_updates = 0
+        self._records = {
+            name: np.full((n_networks, config.epochs), np.nan) for name in TrainingHistory.__slots__
+        }
+        self._diverged = np.zeros(n_networks, np.int64)
+        self._fitted = np.zeros(n_networks, np.int64)
+
+    def run(self) -> ShardOutcome:
+        """Train to the end and return what came out."""
+        n_epochs, interrupted = 0, False
+        # Overflow on the way to divergence is found by the check of the cost, not by a warning.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for epoch in range(self._config.epochs):
+                began = time.perf_counter()
+                norms = self._train_epoch(epoch)
+                if norms is None:
+                    interrupted = True
+                    break
+                self._record(epoch, norms, began)
+                n_epochs = epoch + 1
+                if len(self._alive) == 0:
+                    break
+        self._hold_fitted()
+        start = self._shard.start
+        population = Population(
+            start.architecture,
+            start.input_shape,
+            start.class_names,
+            tuple(self._final_weights),
+            tuple(self._final_biases),
+        )
+        history = TrainingHistory(**self._records)
+        return ShardOutcome(population, history, self._diverged, self._fitted, n_epochs, interrupted)
+
+    def _train_epoch(self, epoch: int) -> Floats | None:
+        """Pass over the data once; return the gradient norms, or None if told to stop on the way."""
+        n_samples = len(self._data.x_train)
+        config = self._config
+        order = self._shard.order_rng.permutation(n_samples)
+        size = min(config.batch_size, n_samples)
+        last = len(range(0, n_samples, size)) - _NORM_BATCHES
+        rate = self._learning_rate(epoch)
+        parameters, data = self._parameters, self._data
+        steppers = {
+            length: Stepper(self._shard.start.architecture, parameters.weights, parameters.biases, length)
+            for length in {size, n_samples % size} - {0}
+        }
+        batch = np.empty((size, data.x_train.shape[1]), config.dtype)
+        scratch = np.empty(batch.shape, np.uint8)
+        norms = []
+        for place, begin in enumerate(range(0, n_samples, size)):
+            if self._stop.is_set():
+                return None
+            chosen = order[begin : begin + size]
+            x = data.x_train.gather(chosen, batch, scratch)
+            self._find_gradients(steppers[len(chosen)], x, chosen)
+            if place >= last:
+                norms.append(_squared_norms(self._gradients))
+            self._n_updates += 1
+            self._optimizer.apply(parameters.flat, self._gradients.flat, self._slots, rate, self._n_updates)
+        return np.asarray(np.sqrt(np.mean(norms, axis=0)))
+
+    def _find_gradients(self, stepper: Stepper, x: Array, chosen: npt.NDArray[np.intp]) -> None:
+        shard, config, gradients = self._shard, self._config, self._gradients
+        sample_weights = None
+        if shard.sample_masks is not None:
+            mask = shard.sample_masks[np.ix_(self._alive, chosen)]
+            sample_weights = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1).astype(x.dtype)
+        positions = stepper.positions(self._labels()[:, chosen])
+        stepper.gradients(x, positions, config.cost, gradients, sample_weights)
+        if config.weight_decay > 0:
+            weights = slice(0, gradients.n_weights)
+            gradients.flat[weights] += config.weight_decay * self._parameters.flat[weights]
+
+    def _learning_rate(self, epoch: int) -> float | Array:
+        factor = self._config.rate_factor(epoch)
+        if self._shard.learning_rates is None:
+            return self._config.learning_rate * factor
+        rates = (self._shard.learning_rates[self._alive] * factor).astype(self._config.dtype)
+        return self._parameters.spread(rates)
+
+    def _labels(self) -> Ints:
+        """Return what the networks still trained are taught, of shape (n_networks or 1, n_samples)."""
+        labels = self._shard.labels
+        if labels is None:
+            return self._data.train_labels[None]
+        return labels if len(labels) == 1 else labels[self._alive]
+
+    def _record(self, epoch: int, norms: Floats, began: float) -> None:
+        """Evaluate, keep the new weights of networks that are finite, and retire what is done."""
+        config, finite = self._config, np.isfinite(norms)
+        found = {"gradient_norm": norms, "cost": np.full(len(norms), np.nan)}
+        if config.evaluation == "epoch" or epoch == config.epochs - 1:
+            found |= self._evaluate()
+            finite &= np.isfinite(found["cost"])
+        found["seconds"] = np.full(len(norms), time.perf_counter() - began)
+        for name, values in found.items():
+            self._records[name][self._alive[finite], epoch] = values[finite]
+        self._keep(finite)
+        self._diverged[self._alive[~finite]] = epoch + 1
+        fitted = np.zeros_like(finite)
+        if config.stop == "fitted":
+            fitted = finite & (found["train_accuracy"] == 1.0)
+        self._fitted[self._alive[fitted]] = epoch + 1
+        self._retire(~finite | fitted)
+        self._after_epoch(float(np.median(found["cost"][finite])) if finite.any() else math.nan)
+
+    def _evaluate(self) -> dict[str, Floats]:
+        parameters = self._parameters
+        data, architecture, cost = self._data, self._shard.start.architecture, self._config.cost
+        masks = self._shard.sample_masks
+        train = evaluate(
+            architecture,
+            parameters.weights,
+            parameters.biases,
+            data.x_train,
+            self._labels(),
+            cost,
+            None if masks is None else masks[self._alive],
+        )
+        # Test images may have ink where no training image has: their weights, still at their start, count.
+        first = self._final_weights[0][self._alive]
+        first[:, :, data.lit] = parameters.weights[0]
+        test = evaluate(
+            architecture,
+            [first, *parameters.weights[1:]],
+            parameters.biases,
+            data.x_test,
+            data.test_labels[None],
+            cost,
+        )
+        return {"cost": train.cost, "train_accuracy": train.accuracy, "test_accuracy": test.accuracy}
+
+    def _keep(self, chosen: npt.NDArray[np.bool_]) -> None:
+        """Copy the chosen networks' weights to the final arrays."""
+        members, parameters = self._alive[chosen], self._parameters
+        units = np.arange(parameters.weights[0].shape[1])
+        self._final_weights[0][np.ix_(members, units, self._data.lit)] = parameters.weights[0][chosen]
+        for final, current in zip(self._final_weights[1:], parameters.weights[1:], strict=True):
+            final[members] = current[chosen]
+        for final, current in zip(self._final_biases, parameters.biases, strict=True):
+            final[members] = current[chosen]
+
+    def _retire(self, done: npt.NDArray[np.bool_]) -> None:
+        """Go on without the networks that are done."""
+        if not done.any():
+            return
+        self._alive = self._alive[~done]
+        self._slots = tuple(self._parameters.with_flat(slot).select(~done).flat for slot in self._slots)
+        self._parameters = self._parameters.select(~done)
+        self._gradients = self._gradients.select(~done)
+
+    def _hold_fitted(self) -> None:
+        """Continue the history of a network frozen because it had fitted everything with its last values."""
+        for member in np.flatnonzero(self._fitted):
+            for values in self._records.values():
+                values[member, self._fitted[member] :] = values[member, self._fitted[member] - 1]
+
+
+def _squared_norms(gradients: Parameters) -> Floats:
+    """Return for each network the sum of squares over all parameters, of shape (n_networks,)."""
+    flat = [part.reshape(len(part), -1) for part in (*gradients.weights, *gradients.biases)]
+    return np.asarray(np.sum([np.einsum("kp,kp->k", g, g, dtype=np.float64) for g in flat], axis=0))
