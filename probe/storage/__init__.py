@@ -1,0 +1,19 @@
+"""Files: networks in Keras' HDF5 layout, results as they were computed, and the guard against broken files.
+
+Every file that the project writes goes through `write_atomically`, `write_text` or `write_bytes`.
+"""
+
+from probe.storage._atomic import write_atomically, write_bytes, write_text
+from probe.storage.networks import load_network, read_provenance, save_network
+from probe.storage.results import load_result, save_result
+
+__all__ = [
+    "load_network",
+    "load_result",
+    "read_provenance",
+    "save_network",
+    "save_result",
+    "write_atomically",
+    "write_bytes",
+    "write_text",
+]

@@ -1,0 +1,126 @@
+"""Files that are whole or absent: written beside their destination, flushed to disk, renamed over it.
+
+Whoever reads the destination sees the old file or the new one, also when the writer is killed. A killed
+writer leaves its `.<name>.<random>.part` behind; nothing reads such a file.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from probe._checks import InputError
+
+__all__ = ["write_atomically", "write_bytes", "write_text"]
+
+
+@contextmanager
+def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary path to write to, which becomes `path` if the block succeeds.
+
+    Missing folders are created. A symbolic link is followed: the file that it points to is replaced.
+
+    Parameters
+    ----------
+    path : path
+        The destination: a file, or nothing yet.
+
+    Yields
+    ------
+    Path
+        A path in the folder of the destination. The block must create a file there, and close it.
+
+    Raises
+    ------
+    InputError
+        If the destination cannot be written: its folder cannot be created or written to, it is a folder
+        or a device, or the disk is full. Any OSError of the block counts as such.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "numbers.txt"
+    >>> with write_atomically(path) as part:
+    ...     _ = part.write_text("1 2 3")
+    ...     path.exists()
+    False
+    >>> path.read_text()
+    '1 2 3'
+    """
+    destination = Path(os.path.realpath(path))
+    part = destination.with_name(f".{destination.name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        _prepare(destination)
+        yield part
+        _flush(part)
+        part.replace(destination)
+        _flush_folder(destination.parent)
+    except OSError as error:
+        raise InputError(
+            f"{_shown(path)} cannot be written: {_reason(error)}. Pass a path in a folder you may write to"
+        ) from None
+    finally:
+        with suppress(OSError):
+            part.unlink()
+
+
+def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
+    """Write `content` to `path` at once or not at all, and return the path.
+
+    Raises
+    ------
+    InputError
+        If the destination cannot be written.
+    """
+    with write_atomically(path) as part:
+        part.write_bytes(content)
+    return Path(path)
+
+
+def write_text(path: str | os.PathLike[str], content: str) -> Path:
+    """Write `content` as UTF-8 to `path` at once or not at all, and return the path.
+
+    Raises
+    ------
+    InputError
+        If the destination cannot be written.
+    """
+    return write_bytes(path, content.encode())
+
+
+def _prepare(destination: Path) -> None:
+    # Renaming over a device such as /dev/null would replace the device itself.
+    if destination.is_dir():
+        raise IsADirectoryError(0, "it is a folder")
+    if destination.exists() and not destination.is_file():
+        raise OSError(0, "it is not a regular file")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(0, "its parent is not a folder") from None
+
+
+def _flush(part: Path) -> None:
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    # Makes the rename itself durable; systems where folders cannot be opened do without.
+    with suppress(OSError):
+        _flush(folder)
+
+
+def _reason(error: OSError) -> str:
+    text = error.strerror or str(error)
+    return " ".join(text.split())[:200]
+
+
+def _shown(path: str | os.PathLike[str]) -> str:
+    return "".join(c if c.isprintable() else "?" for c in os.fspath(path))

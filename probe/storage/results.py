@@ -1,0 +1,303 @@
+"""Results of analyses and of training: a frozen dataclass in, the same dataclass out.
+
+A result is an HDF5 group with the attributes `encoding-type` (the name of the dataclass) and
+`encoding-version`. Each field is a member of the group: arrays are data sets; numbers, strings, None and
+tuples or mappings of these are attributes in JSON; dataclasses, and tuples or mappings that hold arrays
+or dataclasses, are groups again; networks are groups in Keras' layout.
+
+A file never decides which class is made: the caller names the class, and the types of its fields say
+the rest. So a new result needs nothing here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import h5py
+import numpy as np
+
+from probe._checks import DataFileError, InputError, readonly
+from probe.network import Network
+from probe.storage._atomic import write_atomically
+from probe.storage._guard import GuardedFile, open_guarded, printable
+from probe.storage.networks import read_network, write_network, write_text_attribute
+
+__all__ = ["load_result", "save_result"]
+
+Result = TypeVar("Result")
+
+ENCODING_VERSION = "1"
+"""Version of the layout that this module describes; any other is refused."""
+
+MAX_MEMBERS = 1_000_000
+"""Most members of one tuple or mapping that is stored as a group."""
+
+_TYPE, _VERSION, _KEYS, _LENGTH = "encoding-type", "encoding-version", "encoding-keys", "encoding-length"
+_SCALARS = (bool, int, float, str, type(None))
+
+
+def save_result(result: object, path: str | os.PathLike[str]) -> Path:
+    """Write a result to an HDF5 file, at once or not at all.
+
+    Parameters
+    ----------
+    result : dataclass instance
+        Its fields hold arrays of numbers or bools, numbers, strings, None, networks, dataclasses of the
+        same kind, and tuples or mappings (with string keys) of all these.
+    path : path
+        The file; it is replaced if it exists, and its folder is created if need be.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InputError
+        If `result` is no dataclass or a field holds something else, or the file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from probe.objectives import Objective, unit
+    >>> path = save_result(unit("hidden_1", 4), Path(tempfile.mkdtemp()) / "objective.h5")
+    >>> load_result(path, Objective)
+    Objective(layer='hidden_1', index=4, stage='pre_activation')
+    """
+    if not dataclasses.is_dataclass(result) or isinstance(result, type):
+        raise InputError(f"result must be a dataclass of this project, got {type(result).__name__}")
+    with write_atomically(path) as part, h5py.File(part, "w") as file:
+        _write_dataclass(file, result)
+    return Path(path)
+
+
+def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
+    """Read a result that `save_result` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    kind : type
+        The dataclass that it holds.
+
+    Returns
+    -------
+    kind
+        Equal to what was saved; its arrays are read-only.
+
+    Raises
+    ------
+    DataFileError
+        If the file is missing, damaged or unsafe to read, or holds something else than a `kind`.
+    InputError
+        If `kind` is no dataclass.
+    """
+    if not dataclasses.is_dataclass(kind):
+        raise InputError(f"kind must be a dataclass of this project, got {printable(kind)}")
+    with open_guarded(path, DataFileError) as file:
+        return typing.cast(Result, _read_dataclass(file, file.root, kind))
+
+
+def _write_dataclass(group: h5py.Group, value: Any) -> None:
+    write_text_attribute(group, _TYPE, type(value).__name__)
+    write_text_attribute(group, _VERSION, ENCODING_VERSION)
+    for field in dataclasses.fields(value):
+        if field.init:
+            _write(group, field.name, getattr(value, field.name), f"{type(value).__name__}.{field.name}")
+
+
+def _write(group: h5py.Group, name: str, value: Any, place: str) -> None:
+    """Write `value` as the member or attribute `name` of `group`."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if _is_plain(value):
+        write_text_attribute(group, name, json.dumps(value, default=_plain_number))
+    elif isinstance(value, np.ndarray):
+        _check_array(value, place)
+        group.create_dataset(name, data=value)
+    elif isinstance(value, Network):
+        write_network(group.create_group(name), value)
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        _write_dataclass(group.create_group(name), value)
+    elif isinstance(value, tuple):
+        _write_members(group.create_group(name), "tuple", value, place)
+    elif isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        member = group.create_group(name)
+        write_text_attribute(member, _KEYS, json.dumps(list(value)))
+        _write_members(member, "mapping", tuple(value.values()), place)
+    else:
+        raise InputError(
+            f"{place} is of type {type(value).__name__}; a result can hold arrays, numbers, strings, None, "
+            "dataclasses, networks, and tuples or mappings of these"
+        )
+
+
+def _write_members(group: h5py.Group, kind: str, values: tuple[Any, ...], place: str) -> None:
+    write_text_attribute(group, _TYPE, kind)
+    write_text_attribute(group, _LENGTH, str(len(values)))
+    for index, value in enumerate(values):
+        _write(group, str(index), value, f"{place}[{index}]")
+
+
+def _is_plain(value: object) -> bool:
+    """Return whether `value` is one that JSON holds: scalars, and tuples and mappings of them."""
+    if isinstance(value, tuple):
+        return all(_is_plain(item) for item in value)
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
+    return isinstance(value, (*_SCALARS, np.bool_, np.integer, np.floating))
+
+
+def _plain_number(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else dict(typing.cast("Mapping[str, Any]", value))
+
+
+def _check_array(values: np.ndarray[Any, Any], place: str) -> None:
+    if values.dtype.kind not in "fiub" or values.dtype.itemsize > 8:
+        raise InputError(
+            f"{place} is an array of {values.dtype}; a result can hold arrays of numbers and bools"
+        )
+
+
+def _read_dataclass(file: GuardedFile, group: h5py.Group, kind: type) -> Any:
+    _check_encoding(file, group, kind)
+    hints = _hints(kind)
+    values = {
+        field.name: _read(file, group, field.name, hints[field.name])
+        for field in dataclasses.fields(kind)
+        if field.init
+    }
+    try:
+        return kind(**values)
+    except InputError as error:
+        file.refuse(str(group.name), f"does not hold a {kind.__name__}: {printable(error, 300)}")
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
+def _check_encoding(file: GuardedFile, group: h5py.Group, kind: type) -> None:
+    place = str(group.name)
+    if not file.has_attribute(group, _TYPE):
+        file.refuse(place, f"holds no result: it has no attribute '{_TYPE}', expected a {kind.__name__}")
+    found = file.text(group, _TYPE)
+    if found != kind.__name__:
+        file.refuse(place, f"holds a {printable(found)}, expected a {kind.__name__}")
+    version = file.text(group, _VERSION)
+    if version != ENCODING_VERSION:
+        file.refuse(
+            place,
+            f"has {_VERSION} {printable(version, 20)}, expected {ENCODING_VERSION}; "
+            "read it with the version of probe that wrote it",
+        )
+
+
+def _read(file: GuardedFile, group: h5py.Group, name: str, hint: Any) -> Any:
+    """Read the member or attribute `name` of `group`, which must fit the type `hint`."""
+    place = f"{str(group.name).rstrip('/')}/{name}"
+    if file.has_attribute(group, name):
+        return _fitted(file, file.json(group, name), hint, place)
+    for option in _options(hint):
+        if _origin(option) is np.ndarray:
+            # Nothing else that a field can hold is a data set.
+            if not file.is_group(group, name):
+                return readonly(file.array(group, name, kinds="fiub", place=place))
+        elif file.has(group, name) and file.is_group(group, name):
+            member = file.group(group, name)
+            if _matches(file, member, option):
+                return _read_group(file, member, option)
+    raise file.refusal(place, f"is missing or does not fit the type {_in_words(hint)}")
+
+
+def _matches(file: GuardedFile, member: h5py.Group, option: Any) -> bool:
+    origin = _origin(option)
+    if origin is Network:
+        return file.has_attribute(member, "model_config")
+    if not file.has_attribute(member, _TYPE):
+        return False
+    found = file.text(member, _TYPE)
+    if origin is tuple:
+        return found == "tuple"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return found == "mapping"
+    return dataclasses.is_dataclass(origin) and found == origin.__name__  # type: ignore[union-attr]
+
+
+def _read_group(file: GuardedFile, member: h5py.Group, option: Any) -> Any:
+    origin = _origin(option)
+    if origin is Network:
+        return read_network(file, member)
+    if dataclasses.is_dataclass(origin):
+        return _read_dataclass(file, member, typing.cast(type, origin))
+    length = _length(file, member)
+    if origin is tuple:
+        hints = _item_hints(file, option, length, str(member.name))
+        return tuple(_read(file, member, str(index), hint) for index, hint in enumerate(hints))
+    keys = file.json(member, _KEYS)
+    if not isinstance(keys, list) or len(keys) != length or not all(isinstance(key, str) for key in keys):
+        file.refuse(str(member.name), f"has {_KEYS} that do not fit its {length} members")
+    hint = (*get_args(option), Any, Any)[1]
+    return {key: _read(file, member, str(index), hint) for index, key in enumerate(keys)}
+
+
+def _length(file: GuardedFile, member: h5py.Group) -> int:
+    text = file.text(member, _LENGTH)
+    if not text.isascii() or not text.isdigit() or len(text) > 7 or int(text) > MAX_MEMBERS:
+        file.refuse(str(member.name), f"has {_LENGTH} {printable(text, 20)}, expected a count of members")
+    return int(text)
+
+
+def _fitted(file: GuardedFile, value: Any, hint: Any, place: str) -> Any:
+    """Return a value from JSON in the type `hint`, or refuse it."""
+    for option in _options(hint):
+        origin = _origin(option)
+        if origin is Any or (origin is Literal and value in get_args(option)):
+            return value
+        if origin is type(None) and value is None:
+            return None
+        if origin is tuple and isinstance(value, list):
+            hints = _item_hints(file, option, len(value), place)
+            return tuple(_fitted(file, item, hint, place) for item, hint in zip(value, hints, strict=True))
+        if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
+            item = (*get_args(option), Any, Any)[1]
+            return {key: _fitted(file, entry, item, place) for key, entry in value.items()}
+        # An int is a float to Python's typing, a bool is no int to this project.
+        if type(value) is origin or (origin is float and type(value) is int):
+            return value
+    raise file.refusal(place, f"holds {printable(repr(value), 60)}, expected {_in_words(hint)}")
+
+
+def _item_hints(file: GuardedFile, option: Any, length: int, place: str) -> tuple[Any, ...]:
+    """Return the type of each of the `length` items of a tuple of type `option`."""
+    arguments = get_args(option) or (Any, ...)
+    if arguments[-1] is Ellipsis:
+        return (arguments[0],) * length
+    if len(arguments) != length:
+        file.refuse(place, f"holds {length} items, expected {len(arguments)}")
+    return arguments
+
+
+def _options(hint: Any) -> tuple[Any, ...]:
+    """Return the members of a union, or the type itself."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+
+
+def _origin(option: Any) -> Any:
+    """Return the class behind a type such as tuple[int, ...]."""
+    return get_origin(option) or option
+
+
+def _in_words(hint: Any) -> str:
+    return printable(getattr(hint, "__name__", None) if isinstance(hint, type) else hint, 80)
