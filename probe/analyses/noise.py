@@ -1,0 +1,188 @@
+"""How confident a network is on images that are no digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError, check_integer, generator, readonly
+from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.network import Network
+
+__all__ = ["ConditionConfidence", "NoiseConfidence", "noise_confidence"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConditionConfidence:
+    """A network's confidence on one kind of image.
+
+    Attributes
+    ----------
+    name : str
+        Kind of image.
+    confidences : ndarray of shape (n_images,), in [0, 1]
+        Largest output for each image.
+    share_above : float, in [0, 1]
+        Share of images with a confidence above `NoiseConfidence.threshold`. Compared, as for `auroc`, before
+        rounding: by the log-odds of the predicted class, since confidences near 1 are all the same float.
+    class_shares : ndarray of shape (n_classes,), in [0, 1]
+        Share of images that is put in each class.
+    entropy : float, in [0, log2(n_classes)]
+        Entropy of `class_shares` in bits: 0 if every image is put in one class.
+    auroc : float, in [0, 1], or NaN
+        Probability that a real image gets a higher confidence than one of these, with ties counted
+        half: 0.5 if confidence tells nothing, 1 if it tells them apart. NaN for the real images.
+    """
+
+    name: str
+    confidences: Array
+    share_above: float
+    class_shares: Array
+    entropy: float
+    auroc: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "confidences", readonly(self.confidences))
+        object.__setattr__(self, "class_shares", readonly(self.class_shares))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseConfidence:
+    """A network's confidence on real images and on four kinds of noise.
+
+    Attributes
+    ----------
+    conditions : tuple of ConditionConfidence
+        "real", "uniform", "gaussian", "shuffled" and "norm-matched", in this order.
+    threshold : float, in [0, 1]
+        Median confidence of the correctly classified real images.
+    accuracy : float, in [0, 1]
+        Share of the real images that is classified right.
+    class_names : tuple of str
+        Names of the classes.
+    examples : ndarray of shape (n_conditions, n_examples, *image_shape), in [0, 1]
+        A few images of each kind.
+    """
+
+    conditions: tuple[ConditionConfidence, ...]
+    threshold: float
+    accuracy: float
+    class_names: tuple[str, ...]
+    examples: Array
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "examples", readonly(self.examples))
+
+    def condition(self, name: str) -> ConditionConfidence:
+        """Return the condition called `name`."""
+        return next(condition for condition in self.conditions if condition.name == name)
+
+
+def noise_confidence(
+    network: Network, split: Split, *, n_images: int | None = None, seed: int | np.random.Generator = 0
+) -> NoiseConfidence:
+    """Compare a network's confidence on test images with that on noise.
+
+    Four kinds of noise, as many images of each as of real ones: "uniform" on [0, 1]; "gaussian" with the
+    mean and standard deviation of the test pixels, clipped to [0, 1]; "shuffled": test images with the
+    pixels of each in random order; "norm-matched": uniform noise scaled to the Euclidean norms of the test
+    images. How confident the network is on noise (`share_above`), in how many classes it puts it
+    (`entropy`) and whether its confidence tells noise from real images (`auroc`) are separate questions.
+
+    Parameters
+    ----------
+    network : Network
+        With inputs of the data's image shape.
+    split : Split
+        The test images are used, and their labels for the threshold.
+    n_images : int, optional
+        Test images to use, drawn at random; all without.
+    seed : int or numpy.random.Generator
+        Draws the noise, and the test images if not all are used.
+
+    Raises
+    ------
+    InputError
+        If the image shape or the classes do not fit, or no image is classified right.
+
+    References
+    ----------
+    .. [1] D. Hendrycks, K. Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
+       Examples in Neural Networks", ICLR 2017.
+    """
+    test, rng = split.test, generator(seed)
+    if n_images is not None:
+        check_integer("n_images", n_images, minimum=1, maximum=len(test))
+        test = test.take(np.sort(rng.choice(len(test), n_images, replace=False)))
+    if test.n_classes != network.n_classes:
+        raise InputError(
+            f"the data must have the network's {network.n_classes} classes, got {test.n_classes} in '{split.name}'"
+        )
+    rngs = rng.spawn(4)
+    images = {
+        "real": test.images,
+        "uniform": uniform_noise(len(test), test.image_shape, rng=rngs[0]),
+        "gaussian": gaussian_noise(len(test), test.images, rng=rngs[1]),
+        "shuffled": pixel_shuffled(test.images, rng=rngs[2]),
+        "norm-matched": norm_matched_noise(test.images, rng=rngs[3]),
+    }
+    seen = {name: _Seen.by(network, x) for name, x in images.items()}
+    real = seen["real"]
+    correct = real.predictions == test.labels
+    if not correct.any():
+        raise InputError(
+            "the network classifies no test image right, so its confidence on them is no threshold"
+        )
+    threshold = float(np.median(real.scores[correct]))
+    return NoiseConfidence(
+        tuple(_condition(name, found, real, threshold, network.n_classes) for name, found in seen.items()),
+        float(np.median(real.confidences[correct])),
+        float(correct.mean()),
+        network.class_names,
+        np.stack([x[:10] for x in images.values()]),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What a network says of some images."""
+
+    confidences: Array
+    scores: Array
+    predictions: npt.NDArray[np.int64]
+
+    @classmethod
+    def by(cls, network: Network, x: Array) -> _Seen:
+        """Return the largest output, the same on a scale that does not saturate, and the class."""
+        from scipy.special import logsumexp
+
+        logits = network.logits(x).astype(np.float64)
+        places = np.arange(len(logits)), logits.argmax(axis=1)
+        scores = logits[places]
+        if network.output_name != "sigmoid":
+            others = logits.copy()
+            others[places] = -np.inf
+            # With a single output there are no others, and softmax is 1 whatever the logit.
+            scores = scores - logsumexp(others, axis=1) if logits.shape[1] > 1 else np.zeros(len(logits))
+        return cls(network.predict_proba(x).max(axis=1), scores, places[1])
+
+
+def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes: int) -> ConditionConfidence:
+    from scipy.stats import entropy
+    from sklearn.metrics import roc_auc_score
+
+    counts = np.bincount(found.predictions, minlength=n_classes)
+    auroc = np.nan
+    if name != "real":
+        is_real: npt.NDArray[np.int64] = np.repeat([1, 0], [len(real.scores), len(found.scores)])
+        auroc = float(roc_auc_score(is_real, np.concatenate([real.scores, found.scores])))
+    return ConditionConfidence(
+        name,
+        found.confidences,
+        float((found.scores > threshold).mean()),
+        counts / counts.sum(),
+        float(entropy(counts, base=2)),
+        auroc,
+    )

@@ -1,0 +1,219 @@
+"""One look for every figure: sizes, fonts, and one meaning for each colour.
+
+The colours are Okabe and Ito's, which stay apart for colour-blind readers; every curve is also named in
+words beside it. Figures have a white ground of their own, so that they read the same on a dark page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import InputError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+__all__ = ["COLOURS", "MAX_TILES", "WIDTH", "Grid", "band", "check_drawable", "fresh", "image_grid", "styled"]
+
+WIDTH = 8.0
+"""Width of every figure in inches; at 160 dots an inch, 1280 pixels."""
+
+COLOURS = {
+    "true": "#0072B2",
+    "real": "#0072B2",
+    "train": "#0072B2",
+    "random": "#D55E00",
+    "noise": "#CC79A7",
+    "test": "#009E73",
+    "untrained": "#999999",
+    "optimum": "#E69F00",
+    "reference": "#444444",
+}
+
+MAX_TILES = 1024
+"""Images in one grid; a layer with more units shows the first ones, and the figure says so."""
+
+_STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#444444",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "axes.axisbelow": True,
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "savefig.dpi": 160,
+    "figure.dpi": 110,
+    # Names of classes and layers are text, whatever signs they hold.
+    "text.parse_math": False,
+}
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Apply the style to what is drawn inside."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+def fresh(height: float) -> Figure:
+    """Return an empty figure of the common width and `height` inches, independent of pyplot."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(WIDTH, height), layout="constrained", dpi=160)
+
+
+def band(axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str) -> None:
+    """Draw replicates (n_replicates, n_points): the median, and the range or members around it.
+
+    With fewer than ten replicates each is a thin line; with ten or more a band spans the middle 90%, and a
+    note in the axes says so. Points at which all replicates are NaN are left out.
+    """
+    known = ~np.isnan(values).all(axis=0)
+    x, values = x[known], values[:, known]
+    if len(values) >= 10 and not any(text.get_gid() == "band" for text in axes.texts):
+        note = "band: middle 90%"
+        axes.text(0.98, 0.5, note, transform=axes.transAxes, ha="right", va="top", fontsize=9, gid="band")
+    if len(values) > 1:
+        if len(values) < 10:
+            axes.plot(x, values.T, color=colour, linewidth=0.6, alpha=0.45)
+        else:
+            low, high = np.nanquantile(values, [0.05, 0.95], axis=0)
+            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    axes.plot(x, np.nanmedian(values, axis=0), color=colour, linewidth=2)
+
+
+def check_drawable(images: npt.NDArray[Any]) -> None:
+    """Raise unless images (n, ...) can be drawn: (height, width), or with 1 or 3 channels."""
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+        raise InputError(
+            f"images must have shape (height, width) or (height, width, 1 or 3) to be drawn, got {images.shape[1:]}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where images stand as tiles of one picture, in pixels of the images.
+
+    Attributes
+    ----------
+    n : int
+        Images.
+    columns : int
+        Images side by side.
+    height, width : int
+        Size of one image.
+    label_lines : int
+        Lines of text above each image.
+    """
+
+    n: int
+    columns: int
+    height: int
+    width: int
+    label_lines: int
+
+    @classmethod
+    def of(cls, images: npt.NDArray[Any], labels: Sequence[str]) -> Grid:
+        """Return the grid for images (n, height, width[, channels]), n at most `MAX_TILES`."""
+        shapes = ((10, 5), (32, 8), (70, 10), (200, 16), (MAX_TILES, 32))
+        columns = next(columns for limit, columns in shapes if len(images) <= limit)
+        lines = max(label.count("\n") + 1 for label in labels)
+        return cls(len(images), columns, images.shape[1], images.shape[2], lines)
+
+    @property
+    def gap(self) -> int:
+        """Empty pixels between images."""
+        return max(1, round(self.width / 14))
+
+    @property
+    def font_size(self) -> float:
+        """Points, such that a short label is no wider than its image."""
+        return float(np.clip(self._tile_inches * 72 / 7, 4.5, 9.0))
+
+    @property
+    def head(self) -> int:
+        """Pixels above each image that its label takes."""
+        inches = self.label_lines * self.font_size * 1.35 / 72
+        return ceil(inches / self._tile_inches * (self.width + self.gap)) + 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size of the whole picture."""
+        rows = ceil(self.n / self.columns)
+        return rows * (self.height + self.gap + self.head), self.columns * (self.width + self.gap)
+
+    @property
+    def inches(self) -> float:
+        """Height of the whole picture in a figure of the common width."""
+        return (WIDTH - 0.3) * self.shape[0] / self.shape[1]
+
+    @property
+    def _tile_inches(self) -> float:
+        return (WIDTH - 0.3) / self.columns
+
+    def corner(self, k: int) -> tuple[int, int]:
+        """Return the row and column of the top left pixel of image k."""
+        top = (k // self.columns) * (self.height + self.gap + self.head) + self.head
+        return top, (k % self.columns) * (self.width + self.gap)
+
+
+def image_grid(
+    axes: Axes,
+    images: npt.NDArray[Any],
+    labels: Sequence[str],
+    grid: Grid,
+    *,
+    cmap: str,
+    limits: tuple[float, float],
+) -> AxesImage:
+    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, each with a label above it.
+
+    Three channels are drawn as red, green and blue, `limits` being black and full colour.
+    """
+    if images.ndim == 4 and images.shape[-1] == 1:
+        images = images[..., 0]
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    canvas = np.full((*grid.shape, *images.shape[3:]), np.nan)
+    frames = []
+    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
+        top, left = grid.corner(k)
+        canvas[top : top + grid.height, left : left + grid.width] = image
+        frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
+        axes.text(
+            left + grid.width / 2 - 0.5,
+            top - 1,
+            label,
+            ha="center",
+            va="bottom",
+            fontsize=grid.font_size,
+            color="#222222",
+            linespacing=1.15,
+        )
+    if canvas.ndim == 3:
+        colours = (canvas - limits[0]) / (limits[1] - limits[0])
+        canvas = np.where(np.isnan(colours), 1.0, np.clip(colours, 0, 1))
+    drawn = axes.imshow(canvas, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
+    axes.set_axis_off()
+    return drawn

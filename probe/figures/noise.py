@@ -1,0 +1,96 @@
+"""Figure of `probe.analyses.noise`: examples, confidences and predicted classes of each kind of image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probe.analyses.noise import ConditionConfidence, NoiseConfidence
+from probe.figures._style import COLOURS, check_drawable, fresh, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["draw"]
+
+_TITLES = {
+    "real": "real test images",
+    "uniform": "uniform noise",
+    "gaussian": "Gaussian noise",
+    "shuffled": "shuffled pixels",
+    "norm-matched": "norm-matched noise",
+}
+_N_EXAMPLES = 3
+
+
+def draw(result: NoiseConfidence, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
+    """Draw `result` into `figure`, or a new one, and return it."""
+    check_drawable(result.examples[0])
+    rows = len(result.conditions)
+    with styled():
+        figure = fresh(1.25 * rows + 0.7) if figure is None else figure
+        grid = figure.add_gridspec(rows, 3, width_ratios=[1.25, 2.1, 1.6])
+        axes = np.array(
+            [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(rows)]
+        )
+        for row, condition in enumerate(result.conditions):
+            _examples(axes[row, 0], result.examples[row], condition)
+            _confidences(axes[row, 1], condition, result)
+            _classes(axes[row, 2], condition, result.class_names)
+        for row in range(rows - 1):
+            for column in (1, 2):
+                axes[row, column].tick_params(labelbottom=False)
+        axes[-1, 1].set_xlabel("largest output; dashed: median of right test images")
+        axes[-1, 2].set_xlabel("predicted class")
+        axes[0, 1].set_title("confidence (share of images)", loc="left")
+        axes[0, 2].set_title("predicted class (share)", loc="left")
+    return figure
+
+
+def _colour(condition: ConditionConfidence) -> str:
+    return COLOURS["real" if condition.name == "real" else "noise"]
+
+
+def _examples(axes: Axes, images: np.ndarray, condition: ConditionConfidence) -> None:
+    shown = images[:_N_EXAMPLES]
+    if shown.ndim == 4 and shown.shape[-1] == 1:
+        shown = shown[..., 0]
+    axes.set_axis_off()
+    axes.set_title(_TITLES[condition.name], loc="left", fontsize=10)
+    gap = np.ones((shown.shape[1], max(1, shown.shape[2] // 14), *shown.shape[3:]))
+    strip = [part for image in shown for part in (image, gap)][:-1]
+    axes.imshow(np.concatenate(strip, axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+
+
+def _confidences(axes: Axes, condition: ConditionConfidence, result: NoiseConfidence) -> None:
+    weights = np.full(len(condition.confidences), 1 / len(condition.confidences))
+    axes.hist(
+        condition.confidences, bins=np.linspace(0, 1, 41).tolist(), weights=weights, color=_colour(condition)
+    )
+    axes.axvline(result.threshold, color=COLOURS["reference"], linestyle="--", linewidth=1)
+    axes.set(xlim=(0, 1.02), ylim=(0, 1), yticks=[0, 0.5, 1], xticks=[0, 0.25, 0.5, 0.75, 1])
+    note = f"{condition.share_above:.1%} above dashed"
+    if condition.name != "real":
+        note += f"\nAUROC {condition.auroc:.2f}"
+    axes.text(0.02, 0.94, note, transform=axes.transAxes, ha="left", va="top", fontsize=9)
+
+
+def _classes(axes: Axes, condition: ConditionConfidence, names: tuple[str, ...]) -> None:
+    places = np.arange(len(names))
+    axes.bar(places, condition.class_shares, color=_colour(condition), width=0.8)
+    axes.set(ylim=(0, 1), yticks=[0, 0.5, 1])
+    step = max(1, len(names) // 12)
+    rotated = max(map(len, names)) > 3
+    axes.set_xticks(places[::step], labels=names[::step], rotation=90 if rotated else 0)
+    axes.grid(visible=False, axis="x")
+    axes.text(
+        0.98,
+        0.94,
+        f"entropy {condition.entropy:.2f} bit",
+        transform=axes.transAxes,
+        ha="right",
+        va="top",
+        fontsize=9,
+    )

@@ -1,0 +1,151 @@
+import re
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import probe
+from probe._checks import InputError
+from probe.layers import Dense, Flatten
+
+NAMES = ("real", "uniform", "gaussian", "shuffled", "norm-matched")
+
+
+@pytest.fixture(scope="module")
+def found(trained, digits):
+    return probe.noise_confidence(trained, digits, seed=0)
+
+
+def constant_network(logits, output="softmax"):
+    bias = np.asarray(logits, np.float32)
+    kernel = np.zeros((64, len(bias)), np.float32)
+    return probe.Network((Flatten("flatten"), Dense("output", kernel, bias, output)), (8, 8))
+
+
+def test_the_conditions_stand_in_their_order(found, digits):
+    assert tuple(condition.name for condition in found.conditions) == NAMES
+    assert all(len(condition.confidences) == len(digits.test) for condition in found.conditions)
+    assert found.condition("shuffled") is found.conditions[3]
+    assert found.class_names == digits.train.class_names
+
+
+def test_the_figures_of_real_images_are_those_of_the_network(found, trained, digits):
+    proba = trained.predict_proba(digits.test.images)
+    correct = trained.predict(digits.test.images) == digits.test.labels
+    real = found.condition("real")
+    np.testing.assert_array_equal(real.confidences, proba.max(axis=1))
+    assert found.accuracy == correct.mean()
+    assert found.threshold == np.median(proba.max(axis=1)[correct])
+    assert np.isnan(real.auroc)
+    np.testing.assert_allclose(
+        real.class_shares, np.bincount(proba.argmax(axis=1), minlength=10) / len(proba)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shares_and_entropy_follow_from_the_outputs(found, name):
+    condition = found.condition(name)
+    shares = condition.class_shares
+    assert condition.share_above == (condition.confidences > found.threshold).mean()
+    assert shares.shape == (10,)
+    assert shares.sum() == pytest.approx(1)
+    assert condition.entropy == pytest.approx(-sum(p * np.log2(p) for p in shares if p > 0))
+
+
+@pytest.mark.parametrize("name", NAMES[1:])
+def test_the_auroc_counts_pairs_of_a_real_and_another_image(found, name):
+    real, other = found.condition("real").confidences, found.condition(name).confidences
+    wins = (real[:, None] > other).mean() + 0.5 * (real[:, None] == other).mean()
+    assert found.condition(name).auroc == pytest.approx(wins, abs=1e-12)
+    truth = np.repeat([1, 0], [len(real), len(other)])
+    assert found.condition(name).auroc == pytest.approx(roc_auc_score(truth, np.concatenate([real, other])))
+
+
+def test_the_examples_are_of_their_kind(found, digits):
+    assert found.examples.shape == (5, 10, 8, 8)
+    assert found.examples.min() >= 0
+    assert found.examples.max() <= 1
+    real, shuffled, matched = (found.examples[k].reshape(10, -1) for k in (0, 3, 4))
+    np.testing.assert_array_equal(found.examples[0], digits.test.images[:10])
+    np.testing.assert_array_equal(np.sort(shuffled, axis=1), np.sort(real, axis=1))
+    assert not np.array_equal(shuffled, real)
+    np.testing.assert_allclose(np.linalg.norm(matched, axis=1), np.linalg.norm(real, axis=1), rtol=1e-5)
+    assert found.examples[1].mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_confidences_are_those_of_the_examples(found, trained):
+    for k, condition in enumerate(found.conditions):
+        proba = trained.predict_proba(found.examples[k]).max(axis=1)
+        np.testing.assert_allclose(condition.confidences[:10], proba, rtol=1e-5)
+
+
+def test_a_network_that_always_says_the_same_cannot_tell(digits):
+    found = probe.noise_confidence(constant_network([0, 0, 0, 2] + [0] * 6), digits)
+    expected = np.exp(2) / (np.exp(2) + 9)
+    assert found.threshold == pytest.approx(expected, rel=1e-6)
+    for condition in found.conditions[1:]:
+        assert condition.auroc == 0.5
+        assert condition.entropy == 0
+        assert condition.share_above == 0
+        np.testing.assert_array_equal(condition.class_shares, np.eye(10)[3])
+    assert found.accuracy == (digits.test.labels == 3).mean()
+
+
+def test_predictions_are_the_networks_where_outputs_saturate(digits):
+    # Both sigmoids are 1 in float32; the logits, 30 and 60, tell the classes apart.
+    network = constant_network([30, 60] + [0] * 8, "sigmoid")
+    found = probe.noise_confidence(network, digits)
+    assert found.accuracy == (network.predict(digits.test.images) == digits.test.labels).mean()
+    np.testing.assert_array_equal(found.condition("uniform").class_shares, np.eye(10)[1])
+
+
+def test_fewer_images_are_drawn_from_all_of_them(trained, digits):
+    found = probe.noise_confidence(trained, digits, n_images=7)
+    shown = {image.tobytes() for image in found.examples[0]}
+    places = [k for k, image in enumerate(digits.test.images) if image.tobytes() in shown]
+    assert len(places) == 7
+    assert places[-1] > 20
+    proba = trained.predict_proba(digits.test.images[places])
+    np.testing.assert_allclose(found.condition("real").confidences, proba.max(axis=1), rtol=1e-6)
+
+
+def test_confidences_that_round_to_one_are_still_told_apart():
+    rng = np.random.default_rng(0)
+    images = np.zeros((400, 8, 8), np.float32)
+    labels = np.arange(400) % 2
+    images[labels == 0, :4] = images[labels == 1, 4:] = 1
+    images *= rng.random((400, 1, 1), dtype=np.float32) * 0.5 + 0.5
+    data = probe.Dataset(images, labels, ("upper", "lower"))
+    side = np.repeat([[5, -5], [-5, 5]], 32, axis=0).astype(np.float32)
+    layers = (Flatten("flatten"), Dense("output", side, np.zeros(2, np.float32), "softmax"))
+    found = probe.noise_confidence(probe.Network(layers, (8, 8)), probe.Split(data, data, "halves"))
+    assert found.threshold == 1.0
+    assert found.condition("real").share_above == pytest.approx(0.5, abs=0.01)
+    assert found.condition("uniform").auroc > 0.99
+
+
+def test_another_seed_draws_other_noise(trained, digits):
+    one, other = (probe.noise_confidence(trained, digits, n_images=9, seed=seed) for seed in (0, 1))
+    for k in range(5):
+        assert not np.array_equal(one.examples[k], other.examples[k])
+
+
+def test_a_network_that_is_never_right_has_no_threshold(digits):
+    labels = digits.test.labels
+    wrong = probe.Split(digits.train, digits.test.take(np.flatnonzero(labels != 3)), "no threes")
+    with pytest.raises(InputError, match="the network classifies no test image right"):
+        probe.noise_confidence(constant_network([0, 0, 0, 2] + [0] * 6), wrong)
+
+
+@pytest.mark.parametrize("n_images", [0, 356, 1.0])
+def test_a_number_of_images_that_there_is_not_is_refused(trained, digits, n_images):
+    with pytest.raises(InputError, match=f"n_images must be an integer from 1 to 355, got {n_images}"):
+        probe.noise_confidence(trained, digits, n_images=n_images)
+
+
+def test_data_that_do_not_fit_the_network_are_refused(trained, digits):
+    with pytest.raises(InputError, match="the data must have the network's 2 classes, got 10 in 'digits'"):
+        probe.noise_confidence(constant_network([0, 1]), digits)
+    wide = probe.Dataset(np.zeros((10, 4, 16), np.float32), np.arange(10), digits.train.class_names)
+    with pytest.raises(InputError, match=re.escape("x must have shape (n, 8, 8), got (10, 4, 16)")):
+        probe.noise_confidence(trained, probe.Split(wide, wide, "wide"))

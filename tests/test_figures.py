@@ -1,0 +1,172 @@
+"""Figures: what is drawn is what the result holds, and no label lies over another."""
+
+import io
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+import probe
+from probe.analyses.weights import WeightImages
+from probe.figures import CATALOGUE
+from probe.figures._style import MAX_TILES
+
+
+def weights(n_units, shape=(28, 28), kind="weights"):
+    images = np.random.default_rng(0).normal(size=(n_units, *shape)).astype(np.float32)
+    names = tuple(str(k) for k in range(n_units))
+    return WeightImages(images, "hidden_1", kind, names, float(np.abs(images).max()))
+
+
+def rendered(result):
+    figure = probe.draw(result)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def visible_texts(figure):
+    renderer = figure.canvas.get_renderer()
+    found = []
+    for axes in figure.axes:
+        found += [*axes.texts, axes.title, axes._left_title, axes._right_title]
+        if axes.axison:
+            found += [axes.xaxis.label, axes.yaxis.label, *_ticks(axes.xaxis), *_ticks(axes.yaxis)]
+    shown = [text for text in found if text.get_visible() and text.get_text().strip()]
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
+
+
+def _ticks(axis):
+    low, high = sorted(axis.get_view_interval())
+    slack = 1e-6 * (high - low)
+    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
+    return [tick.label1 for tick in ticks if low - slack <= tick.get_loc() <= high + slack]
+
+
+def overlaps(figure):
+    texts = visible_texts(figure)
+    found = []
+    for i, (first, a) in enumerate(texts):
+        for second, b in texts[i + 1 :]:
+            width = min(a.x1, b.x1) - max(a.x0, b.x0)
+            height = min(a.y1, b.y1) - max(a.y0, b.y0)
+            if width > 1.5 and height > 1.5:
+                found.append((first, second))
+    return found
+
+
+@pytest.mark.parametrize("n_units", [1, 2, 10, 16, 33, 64, 160, 512])
+@pytest.mark.parametrize("shape", [(28, 28), (8, 8), (12, 30)])
+def test_weight_images_of_any_number_have_labels_that_do_not_overlap(n_units, shape):
+    figure = rendered(weights(n_units, shape))
+    labels = [text for text, _ in visible_texts(figure)]
+    assert {str(k) for k in range(n_units)} <= set(labels)
+    assert overlaps(figure) == []
+    width, height = figure.get_size_inches()
+    assert height < 3 * width
+
+
+def test_weight_images_share_one_scale_centred_at_zero_with_its_limits_printed():
+    result = weights(16)
+    figure = rendered(result)
+    image = figure.axes[0].images[0]
+    assert image.get_clim() == (-result.scale, result.scale)
+    labels = [text for text, _ in visible_texts(figure)]
+    assert f"+{result.scale:.3g}" in labels
+    drawn = np.ma.masked_invalid(image.get_array()).compressed()
+    np.testing.assert_allclose(np.sort(drawn), np.sort(result.images.reshape(-1)))
+
+
+def test_a_layer_with_too_many_units_says_that_it_shows_the_first():
+    figure = rendered(weights(MAX_TILES + 5, (4, 4)))
+    assert f"the first {MAX_TILES} of {MAX_TILES + 5} units" in figure.axes[1].get_xlabel()
+
+
+def test_expanded_weights_are_marked_as_such():
+    assert "expanded" in rendered(weights(4, kind="expanded")).axes[1].get_xlabel()
+
+
+def test_colour_weights_are_drawn_in_colour_and_other_channels_are_refused():
+    assert rendered(weights(4, (6, 6, 3))).axes[0].images[0].get_array().shape[-1] == 3
+    assert rendered(weights(4, (6, 6, 1))).axes[0].images[0].get_array().ndim == 2
+    with pytest.raises(probe.InputError, match="1 or 3"):
+        probe.draw(weights(4, (6, 6, 2)))
+
+
+def test_the_other_figures_have_no_labels_over_each_other(results):
+    for result in results.values():
+        assert overlaps(rendered(result)) == [], type(result).__name__
+
+
+def test_maximisers_show_the_best_restart_and_its_value(results):
+    result = results["Maximization"]
+    figure = rendered(result)
+    labels = [text for text, _ in visible_texts(figure)]
+    for name, value in zip(result.names, result.values.max(axis=1), strict=True):
+        assert f"{name}\n{value:.3g}" in labels
+    drawn = np.ma.masked_invalid(figure.axes[0].images[0].get_array()).compressed()
+    best = [images[k] for images, k in zip(result.images, result.values.argmax(axis=1), strict=True)]
+    np.testing.assert_allclose(np.sort(drawn), np.sort(np.concatenate([b.reshape(-1) for b in best])))
+
+
+def test_the_median_curve_of_memorisation_is_drawn(results):
+    result = results["Memorization"]
+    train = rendered(result).axes[0]
+    medians = [np.median(arm.train_accuracy, axis=0) for arm in result.arms]
+    thick = [line.get_ydata() for line in train.lines if line.get_linewidth() == 2]
+    for median, line in zip(medians, thick, strict=True):
+        np.testing.assert_allclose(line, median)
+
+
+def test_a_population_of_ten_or_more_is_drawn_as_a_band(digits):
+    config = probe.TrainingConfig(epochs=3)
+    many = probe.train_population(probe.MLP(hidden=(4,)), digits, config, n_networks=12)
+    assert rendered(many).axes[0].collections
+    few = probe.train_population(probe.MLP(hidden=(4,)), digits, config, n_networks=3)
+    assert not rendered(few).axes[0].collections
+
+
+def test_a_figure_can_be_drawn_into_a_part_of_another(results):
+    whole = Figure(figsize=(8, 8), layout="constrained")
+    upper, lower = whole.subfigures(2, 1)
+    assert probe.draw(results["Memorization"], figure=upper) is upper
+    probe.draw(results["WeightImages"], figure=lower)
+    whole.savefig(io.BytesIO())
+    assert upper.axes
+    assert lower.axes
+
+
+def test_drawing_touches_neither_pyplot_nor_the_settings(results):
+    before = dict(mpl.rcParams)
+    probe.draw(results["NoiseConfidence"])
+    assert dict(mpl.rcParams) == before
+
+
+def test_what_is_no_result_is_refused():
+    with pytest.raises(probe.InputError, match="result must be one of WeightImages"):
+        probe.draw(3)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return probe.load_dataset("digits")
+
+
+@pytest.fixture(scope="module")
+def results(digits):
+    trained = probe.train(probe.MLP(hidden=(16,)), digits, probe.TrainingConfig(epochs=30))
+    network = trained.network
+    found = [
+        probe.weight_images(network),
+        probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=3, steps=30),
+        probe.noise_confidence(network, digits),
+        probe.memorization(probe.MLP(hidden=(32,), activation="relu"), digits, n_samples=100, replicates=3),
+        trained,
+        trained.history,
+    ]
+    return {type(result).__name__: result for result in found}
+
+
+def test_every_kind_of_result_is_in_the_catalogue(results):
+    assert set(results) | {"PopulationResult"} == set(CATALOGUE)
