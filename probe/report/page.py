@@ -1,0 +1,116 @@
+"""The values that a page is made of, and the page as HTML."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["Claim", "Page", "Picture", "Section", "Table", "render"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A figure with its words.
+
+    Attributes
+    ----------
+    name : str
+        File name without ending.
+    result : object
+        What `probe.draw` draws.
+    caption : str
+        What to see.
+    alt : str
+        What is there, for those who cannot see it.
+    """
+
+    name: str
+    result: object
+    caption: str
+    alt: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose first column heads its rows."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Section:
+    """A part of the page.
+
+    Attributes
+    ----------
+    key : str
+        Its anchor, and its key in results.json.
+    title : str
+        A question or statement.
+    lead : tuple of str
+        Paragraphs before everything else.
+    pictures : tuple of Picture
+    tables : tuple of Table
+    numbers : mapping
+        Every number that the section says, for results.json.
+    """
+
+    key: str
+    title: str
+    lead: tuple[str, ...]
+    pictures: tuple[Picture, ...] = ()
+    tables: tuple[Table, ...] = ()
+    numbers: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement of the video and what was found on this network."""
+
+    statement: str
+    found: str
+    section: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """A whole report."""
+
+    title: str
+    subtitle: str
+    claims: tuple[Claim, ...]
+    sections: tuple[Section, ...]
+    provenance: Mapping[str, str]
+
+
+def render(page: Page, pictures: Mapping[str, bytes]) -> str:
+    """Return `page` as one self-contained HTML document.
+
+    Parameters
+    ----------
+    page : Page
+        What to say.
+    pictures : mapping
+        PNG bytes by `Picture.name`.
+    """
+    encoded = {name: base64.b64encode(png).decode("ascii") for name, png in pictures.items()}
+    return _template().render(page=page, pictures=encoded)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(files("probe.report").joinpath("page.html").read_text(encoding="utf-8"))

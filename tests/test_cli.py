@@ -1,0 +1,261 @@
+"""The command line: nonsense gets one line and status 2; Ctrl-C keeps what is done."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pytest
+
+import probe
+from probe.cli import run
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    split = probe.load_dataset("digits")
+    trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
+    return probe.save_network(trained.network, tmp_path_factory.mktemp("model") / "small.h5")
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    folder = tmp_path / "cwd"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+NONSENSE = [
+    (["bogus"], "No such command"),
+    (["train", "--epochs", "abc"], "got 'abc'"),
+    (["train", "--epochs", "0"], "--epochs must be an integer of at least 1, got 0"),
+    (["train", "--batch-size", "-5"], "--batch-size must be an integer of at least 1, got -5"),
+    (["train", "--learning-rate", "0"], "--learning-rate must be a finite number above 0, got 0"),
+    (["train", "--learning-rate", "nan"], "--learning-rate must be a finite number above 0"),
+    (["train", "--weight-decay", "-1"], "--weight-decay must be"),
+    (["train", "--hidden", "16,x"], "--hidden must be integers separated by commas"),
+    (["train", "--hidden", "0"], "each width in hidden must be an integer of at least 1, got 0"),
+    (["train", "--activation", "sigmod"], "did you mean 'sigmoid'?"),
+    (["train", "--optimizer", "lbfgs"], "--optimizer must be one of sgd, momentum, nesterov, adam"),
+    (["train", "--cost", "hinge"], "--cost must be one of cross-entropy, quadratic"),
+    (["train", "--wrong", "1"], "No such option: --wrong"),
+    (["report", "--data", "mnits"], "did you mean 'mnist'?"),
+    (["report", "--seed", "-1"], "--seed must be an integer of at least 0, got -1"),
+    (["report", "missing.h5"], "missing.h5 does not exist"),
+    (["inspect"], "Missing"),
+    (["memorize", "--samples", "1"], "--samples must be an integer from 2 to 60000, got 1"),
+    (["memorize", "--data", "digits", "--replicates", "0"], "--replicates must be an integer of at least 1"),
+    (["maximize", "MODEL", "--steps", "0"], "--steps must be an integer of at least 1"),
+    (["maximize", "MODEL", "--restarts", "-1"], "--restarts must be an integer of at least 1"),
+    (["maximize", "MODEL", "--layer", "hidden_7"], "layer 'hidden_7' does not exist"),
+    (["maximize", "MODEL", "--l2", "-1"], "--l2 must be a finite number at least 0"),
+    (["weights", "MODEL", "--layer", "flatten"], "pass one of 'hidden_1', 'output'"),
+    (["noise", "MODEL"], "takes inputs of shape (8, 8), but the images have shape (28, 28)"),
+    (["noise", "MODEL", "--data", "digits", "--images", "0"], "--images must be an integer from 1 to"),
+    (["report", "MODEL", "--data", "mnist"], "takes inputs of shape (8, 8)"),
+    (["train", "--data", "digits", "--out", "/dev/null/x"], "--out /dev/null/x cannot be written to"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), NONSENSE, ids=[" ".join(a) for a, _ in NONSENSE])
+def test_nonsense_gets_one_line_and_status_2(arguments, expected, model, elsewhere, capfd):
+    status = run([str(model) if a == "MODEL" else a for a in arguments])
+    out, err = capfd.readouterr()
+    assert status == 2
+    assert out == ""
+    assert err.startswith("probe: ")
+    assert err.count("\n") == 1
+    assert expected in err
+    assert list(elsewhere.iterdir()) == []
+
+
+def broken(kind, folder, model):
+    path = folder / f"{kind}.h5"
+    if kind == "empty":
+        path.touch()
+    elif kind == "text":
+        path.write_text("not HDF5 at all " * 100)
+    elif kind == "truncated":
+        path.write_bytes(model.read_bytes()[:3000])
+    elif kind == "data":
+        with h5py.File(path, "w") as file:
+            file["images"] = np.zeros((3, 8, 8))
+    elif kind == "nan":
+        path.write_bytes(model.read_bytes())
+        with h5py.File(path, "r+") as file:
+            group = file["model_weights"]["hidden_1"]
+            name = next(n for n in group.attrs["weight_names"] if "kernel" in str(n))
+            group[name if isinstance(name, str) else name.decode()][0, 0] = np.nan
+    elif kind == "folder":
+        path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "data", "nan", "folder"])
+@pytest.mark.parametrize("command", ["inspect", "weights", "report"])
+def test_a_broken_model_file_gets_one_line_and_status_2(kind, command, model, tmp_path, elsewhere, capfd):
+    path = broken(kind, tmp_path, model)
+    assert run([command, str(path)]) == 2
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert err.count("\n") == 1
+    assert path.name in err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_data_with_labels_outside_the_classes_are_refused(model, tmp_path, elsewhere, capfd):
+    images = np.random.default_rng(0).random((30, 8, 8)).astype(np.float32)
+    np.savez(tmp_path / "bad.npz", images=images, labels=np.repeat([0, 1, -3], 10))
+    assert run(["noise", str(model), "--data", str(tmp_path / "bad.npz")]) == 2
+    assert "-3" in capfd.readouterr().err
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_training_that_diverges_is_named_and_leaves_no_model(elsewhere, capfd):
+    arguments = ["--activation", "relu", "--learning-rate", "1e30", "--epochs", "2", "--out", "here"]
+    assert run(["train", "--data", "digits", *arguments]) == 2
+    assert "diverged in epoch 1" in capfd.readouterr().err
+    assert not list(elsewhere.rglob("*.h5"))
+
+
+def test_train_writes_what_inspect_weights_maximize_and_noise_read(elsewhere, capfd):
+    common = ["--seed", "3", "--out"]
+    assert run(["train", "--data", "digits", "--hidden", "5", "--epochs", "40", *common, "t"]) == 0
+    written = capfd.readouterr().out
+    for name in ("model.h5", "results.json", "figures/training.png"):
+        assert (elsewhere / "t" / name).is_file()
+        assert f"wrote t/{name}" in written
+    model = "t/model.h5"
+    assert run(["inspect", model]) == 0
+    shown = capfd.readouterr().out
+    assert "hidden_1" in shown
+    assert "385 parameters" in shown
+    assert "seed: 3" in shown
+    assert run(["weights", model, *common, "w"]) == 0
+    assert run(["maximize", model, "--layer", "hidden_1", "--steps", "20", *common, "m"]) == 0
+    assert run(["noise", model, "--data", "digits", *common, "n"]) == 0
+    found = json.loads((elsewhere / "m" / "results.json").read_text())
+    assert np.shape(found["values"]) == (5, 4)
+    assert found["seed"] == 3
+    noise = json.loads((elsewhere / "n" / "results.json").read_text())["noise"]["conditions"]
+    assert set(noise) == {"real", "uniform", "gaussian", "shuffled", "norm-matched"}
+
+
+def test_memorize_keeps_a_result_that_loads(elsewhere):
+    from probe.analyses.memorization import Memorization
+
+    arguments = [
+        "--data",
+        "digits",
+        "--hidden",
+        "64",
+        "--samples",
+        "100",
+        "--replicates",
+        "2",
+        "--epochs",
+        "100",
+    ]
+    assert run(["memorize", *arguments, "--out", "m"]) == 0
+    result = probe.load_result(elsewhere / "m" / "results.h5", Memorization)
+    assert result.n_replicates == 2
+    numbers = json.loads((elsewhere / "m" / "results.json").read_text())["memorization"]
+    final = result.random.train_accuracy[:, -1].tolist()
+    assert numbers["arms"]["random"]["final_train_accuracy"] == final
+
+
+@pytest.mark.parametrize("name", ["report", "train", "inspect", "weights", "maximize", "noise", "memorize"])
+def test_every_command_has_help_with_an_example_and_a_seed(name, capfd):
+    assert run([name, "--help"]) == 0
+    text = capfd.readouterr().out
+    assert f"probe {name}" in text.split("Example", 1)[1]
+    if name != "inspect":
+        assert "--seed" in text
+        assert "--out" in text
+
+
+def test_ctrl_c_keeps_the_epochs_done(elsewhere):
+    command = [
+        sys.executable,
+        "-m",
+        "probe",
+        "train",
+        "--epochs",
+        "100000",
+        "--data",
+        "digits",
+        "--out",
+        "kept",
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    time.sleep(6)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "what was done is kept" in err
+    assert "Traceback" not in err
+    found = json.loads((elsewhere / "kept" / "results.json").read_text())
+    n_epochs = len(found["history"]["cost"])
+    assert 0 < n_epochs < 100_000
+    assert found["interrupted"] is True
+    assert probe.load_network(elsewhere / "kept" / "model.h5").n_classes == 10
+
+
+def test_help_loads_neither_matplotlib_nor_scikit_learn():
+    code = (
+        "import sys; from probe.cli import run; run(['--help']); "
+        "print([m for m in ('numpy', 'matplotlib', 'sklearn', 'h5py', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch):
+    from probe import workflow
+
+    monkeypatch.setattr(workflow, "_MEMORIZATION_EPOCHS", 5)
+    split = probe.load_dataset("digits")
+    trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
+    probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})
+    before = (elsewhere / "model.h5").read_bytes()
+    assert run(["report", "model.h5", "--data", "digits", "--out", "."]) == 0
+    assert (elsewhere / "index.html").is_file()
+    assert (elsewhere / "model.h5").read_bytes() == before
+
+
+def test_a_model_of_other_classes_is_refused(elsewhere, capfd):
+    images = np.random.default_rng(0).random((60, 8, 8)).astype(np.float32)
+    labels = np.arange(60) % 2
+    np.savez("pets.npz", images=images, labels=labels, class_names=np.array(["cat", "dog"]))
+    np.savez("cars.npz", images=images, labels=labels, class_names=np.array(["car", "bus"]))
+    trained = probe.train(
+        probe.MLP(hidden=()), probe.load_dataset("pets.npz"), probe.TrainingConfig(epochs=1)
+    )
+    probe.save_network(trained.network, "pets.h5")
+    assert run(["noise", "pets.h5", "--data", "cars.npz"]) == 2
+    assert "the network's classes are cat, dog, but those of 'cars" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("shape", ["-8,-8", "64", "8,9", "a,b"])
+def test_an_image_shape_that_is_none_is_refused(shape, elsewhere, capfd):
+    from probe.layers import Dense
+
+    kernel = np.ones((64, 3), np.float32)
+    probe.save_network(probe.Network((Dense("output", kernel, kernel[0], "softmax"),), (64,)), "flat.h5")
+    assert run(["weights", "flat.h5", f"--image-shape={shape}"]) == 2
+    err = capfd.readouterr().err
+    assert err.count("\n") == 1
+    assert "Traceback" not in err
+    assert [path.name for path in elsewhere.iterdir()] == ["flat.h5"]
+
+
+def test_more_than_fits_into_memory_is_one_line(capfd):
+    assert run(["train", "--data", "digits", "--hidden", "100000000000"]) == 2
+    assert "not enough memory" in capfd.readouterr().err

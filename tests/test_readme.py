@@ -1,0 +1,72 @@
+"""The README is true: its command reference is generated, its links lead somewhere, its commands parse."""
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from probe.cli import app
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+BLOCK = re.compile(r"(<!-- commands: [^\n]*-->\n).*?(<!-- end of commands -->)", re.DOTALL)
+
+
+def commands():
+    return typer.main.get_command(app).commands
+
+
+def reference():
+    """Return the table of commands as the README should have it."""
+    lines = ["", "| command | what it does | options besides --out and --seed |", "|---|---|---|"]
+    for name, command in commands().items():
+        arguments = [p for p in command.params if p.param_type_name == "argument"]
+        shown = " ".join(f"[{p.name.upper()}]" if not p.required else p.name.upper() for p in arguments)
+        options = [p.opts[0] for p in command.params if p.param_type_name == "option"]
+        rest = " ".join(f"`{o}`" for o in options if o not in ("--out", "--seed"))
+        about = " ".join(command.help.split())
+        lines.append(f"| `probe {f'{name} {shown}'.strip()}` | {about} | {rest} |")
+    return "\n".join([*lines, "", ""])
+
+
+def with_reference(text):
+    assert BLOCK.search(text), "README.md has lost the marks around its command reference"
+    return BLOCK.sub(lambda found: found.group(1) + reference() + found.group(2), text)
+
+
+def test_the_command_reference_is_the_generated_one():
+    text = README.read_text(encoding="utf-8")
+    assert text == with_reference(text), "run: python tests/test_readme.py"
+
+
+def test_every_picture_and_file_that_it_links_exists():
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README.read_text(encoding="utf-8"))
+    assert len(links) >= 5
+    for link in links:
+        assert (README.parent / link).is_file(), link
+
+
+@pytest.mark.parametrize(
+    "line", re.findall(r"^    \.venv/bin/probe (.+)$", README.read_text("utf-8"), re.MULTILINE)
+)
+def test_every_command_in_it_is_one_that_exists(line):
+    name, *arguments = shlex.split(line)
+    command = commands()[name]
+    command.make_context(name, list(arguments))
+
+
+def test_the_two_commands_of_the_start_are_there():
+    text = README.read_text(encoding="utf-8")
+    assert "    python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/probe report\n" in text
+    assert "    python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest\n" in text
+
+
+def test_no_placeholder_is_left():
+    assert not re.findall(r"@[A-Z]+@", README.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    README.write_text(with_reference(README.read_text(encoding="utf-8")), encoding="utf-8")
+    sys.exit(0)

@@ -1,0 +1,227 @@
+"""The whole report, made once on digits and once on a model that Keras-like users bring, looked at through its HTML."""
+
+import base64
+import json
+import os
+import re
+import signal
+from html.parser import HTMLParser
+
+import h5py
+import numpy as np
+import pytest
+
+import probe
+from probe import workflow
+from probe.layers import Dense, Dropout
+from probe.report import Claim, Page, Picture, Section, Table, render
+from probe.report.sections import memorization_section
+
+# The module's report is made once, so its tests stay in one worker.
+pytestmark = pytest.mark.xdist_group("report")
+
+
+class Reader(HTMLParser):
+    """Collects what a test wants to know of a page."""
+
+    def __init__(self):
+        super().__init__()
+        self.images, self.anchors, self.ids, self.resources, self.text, self.open = [], [], [], [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag == "img":
+            self.images.append(found)
+        if tag == "a":
+            self.anchors.append(found["href"])
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag in ("script", "link", "iframe", "img"):
+            self.resources.append(found.get("src") or found.get("href") or "")
+        if tag not in ("img", "meta", "br", "link"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(path):
+    reader = Reader()
+    reader.feed(path.read_text(encoding="utf-8"))
+    assert reader.open == []
+    return reader
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shorter_experiment():
+    """The whole report, with fewer epochs than a person would wait for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workflow, "_MEMORIZATION_EPOCHS", 60)
+        patch.setattr(workflow, "_MOST_EPOCHS", 100)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    workflow.report(data="digits", out=out, seed=1)
+    return out
+
+
+@pytest.fixture(scope="module")
+def page(folder):
+    return read(folder / "index.html")
+
+
+@pytest.fixture(scope="module")
+def numbers(folder):
+    return json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    assert page.resources
+    assert all(resource.startswith("data:image/png;base64,") for resource in page.resources)
+
+
+def test_every_picture_is_a_png_with_words_and_also_a_file(page, folder):
+    files = {path.read_bytes() for path in (folder / "figures").glob("*.png")}
+    assert len(page.images) == len(files) == 9
+    for image in page.images:
+        assert len(image["alt"]) > 20
+        assert base64.b64decode(image["src"].partition(",")[2]) in files
+    assert all(content.startswith(b"\x89PNG") for content in files)
+
+
+def test_every_claim_leads_to_a_section(page):
+    assert len(page.anchors) == 5
+    assert {anchor.removeprefix("#") for anchor in page.anchors} <= set(page.ids)
+
+
+def test_the_numbers_on_the_page_are_those_of_results_json(page, numbers):
+    text = " ".join("".join(page.text).split())
+    sections = numbers["sections"]
+    noise, memory = sections["noise"]["conditions"], sections["memorization"]
+    assert f"{sections['training']['test_accuracy']:.2%} of the test images" in text
+    assert f"puts {sections['maximize']['classified_as_intended']} of the 10 images" in text
+    for condition in noise.values():
+        assert f"{condition['median_confidence']:.3f}" in text
+        assert f"{condition['entropy_bits']:.2f}" in text
+    for arm in memory["arms"].values():
+        assert f"{np.median(arm['final_train_accuracy']):.1%}" in text
+        assert f"{np.median(arm['final_test_accuracy']):.1%}" in text
+    assert f"Seed{numbers['seed']}" in text.replace(" ", "")
+    assert numbers["data"]["fingerprint"] in text
+    assert numbers["verdicts"] == []
+
+
+def test_the_numbers_are_those_of_the_network_kept(folder, numbers):
+    split, network = probe.load_dataset("digits"), probe.load_network(folder / "model.h5")
+    accuracy = (network.predict(split.test.images) == split.test.labels).mean()
+    assert numbers["sections"]["training"]["test_accuracy"] == accuracy
+    assert accuracy > 0.85
+    again = probe.noise_confidence(network, split, seed=1)
+    found = numbers["sections"]["noise"]["conditions"]["uniform"]
+    assert found["auroc"] == again.condition("uniform").auroc
+    images = probe.weight_images(network)
+    assert numbers["sections"]["weights"]["hidden_1"]["scale"] == images.scale
+    assert numbers["data"]["fingerprint"] == split.fingerprint
+
+
+def test_no_part_file_is_left(folder):
+    assert not list(folder.rglob("*.part"))
+
+
+def test_the_same_seed_gives_the_same_report(folder, numbers, tmp_path):
+    workflow.report(data="digits", out=tmp_path, seed=1)
+    again = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert again["sections"] == numbers["sections"]
+    for picture in (folder / "figures").glob("*.png"):
+        assert (tmp_path / "figures" / picture.name).read_bytes() == picture.read_bytes()
+
+
+def test_a_model_that_takes_rows_of_values_is_reported_on_without_its_history(tmp_path):
+    split = probe.load_dataset("digits")
+    trained = probe.train(
+        probe.MLP(hidden=(12,), activation="relu"), split, probe.TrainingConfig(epochs=40, learning_rate=0.1)
+    )
+    hidden, output = trained.network.dense_layers
+    layers = (hidden, Dropout("dropout", 0.2), Dense("logits", output.kernel, output.bias, "softmax"))
+    flat = probe.Network(layers, input_shape=(64,))
+    path = probe.save_network(flat, tmp_path / "my <model> & more.h5")
+    workflow.report(path, data="digits", out=tmp_path / "out")
+    text = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "my &lt;model&gt; &amp; more.h5" in text
+    assert "<model>" not in text
+    assert "It was trained elsewhere" in text
+    assert "They have the widths of the network on this page" in text
+    found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+    assert found["sections"]["memorization"]["architecture"] == "64-12-10 relu"
+    assert found["sections"]["training"]["test_accuracy"] == pytest.approx(trained.history.test_accuracy[-1])
+
+
+def test_a_model_of_ours_brings_its_history(folder, tmp_path):
+    provenance = workflow.read_provenance(folder / "model.h5")
+    history = workflow._recorded_history(provenance)
+    assert history.test_accuracy[-1] > 0.85
+    assert history.n_epochs == len(provenance["history"]["cost"])
+    with h5py.File(folder / "model.h5") as file:
+        assert "probe" in file
+
+
+def test_ctrl_c_in_training_keeps_the_network_and_makes_no_page(tmp_path):
+    def interrupt(event):
+        if event.stage == "training" and event.done == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    written = workflow.report(data="digits", out=tmp_path, progress=interrupt)
+    assert written.interrupted
+    assert [path.name for path in written.files] == ["model.h5"]
+    assert probe.load_network(tmp_path / "model.h5").n_classes == 10
+
+
+def test_what_comes_from_files_is_escaped():
+    section = Section(
+        "s",
+        "<b>",
+        ("<script>x</script>",),
+        (Picture("p", None, "<i>", '"><x'),),
+        (Table("<", ("<",), (("<",),)),),
+    )
+    html = render(Page("<t>", "<u>", (Claim("<c>", "<f>", "s"),), (section,), {"<k>": "<v>"}), {"p": b"png"})
+    assert not re.search(r"<(b|i|x|t|u|c|f|k|v|script)>", html)
+
+
+def test_fewer_updates_are_made_up_by_more_epochs(folder):
+    config = workflow.read_provenance(folder / "model.h5")["config"]
+    assert config["epochs"] > workflow.DEFAULT_TRAINING.epochs
+    assert np.isfinite(config["learning_rate"])
+
+
+def test_the_slowdown_is_said_with_its_interval_where_all_networks_got_there():
+    split = probe.load_dataset("digits")
+    architecture = probe.MLP(hidden=(64,), activation="relu")
+    config = probe.TrainingConfig(epochs=1000, batch_size=20, learning_rate=0.2, stop="fitted")
+    result = probe.memorization(architecture, split, config, n_samples=100, replicates=3)
+    section, claim = memorization_section(result, "")
+    found = section.numbers["slowdown"]
+    low, high = found["interval"]
+    assert found["threshold"] == 1.0
+    assert 1 < low < found["estimate"] < high
+    assert (
+        f"took {found['estimate']:.1f} times as many updates to 100% (95% interval {low:.1f} to"
+        in claim.found
+    )
+    assert claim.found.startswith("3 of 3 networks fit all 100 random labels")
+
+
+def test_no_slowdown_is_said_where_a_network_did_not_get_there():
+    split = probe.load_dataset("digits")
+    config = probe.TrainingConfig(epochs=1, batch_size=100, learning_rate=1e-6)
+    result = probe.memorization(probe.MLP(hidden=(4,)), split, config, n_samples=100, replicates=2)
+    section, claim = memorization_section(result, "")
+    assert "slowdown" not in section.numbers
+    assert "times as many" not in claim.found
+    assert "0 of 2" in str(section.tables[0].rows)
