@@ -1,0 +1,385 @@
+"""Compare training speed with PyTorch, scikit-learn and JAX on one core: python scripts/benchmark.py.
+
+The same work for everyone: 60,000 MNIST digits in memory, float32, the same layer sizes and batch, plain
+gradient descent on softmax cross-entropy, a new order of the digits in every epoch, nothing evaluated
+inside a timed epoch, one core, one BLAS thread. The contestants take turns (A B C A B C ...) after one
+untimed epoch each, and medians over the rounds are compared. Peers that are not installed are left out;
+`pip install -e '.[bench]'` installs them. Writes reports/benchmark/results.json.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+# Read once, when the libraries start: no peer may use a second core.
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import probe
+
+RESULTS = Path(__file__).resolve().parents[1] / "reports" / "benchmark" / "results.json"
+CORES = sorted(os.sched_getaffinity(0))
+RATE = 0.1
+N_NETWORKS = 32
+
+
+@dataclass(frozen=True)
+class Case:
+    """Networks of one shape and how they are trained."""
+
+    title: str
+    hidden: tuple[int, ...]
+    activation: str
+    batch_size: int
+    n_networks: int = 1
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units of all layers."""
+        return (784, *self.hidden, 10)
+
+    def flops(self, n_samples: int) -> int:
+        """Return what one network's epoch costs: the input needs no gradient, so two products, not three."""
+        first, *rest = [n_in * n_out for n_in, n_out in pairwise(self.sizes)]
+        return n_samples * (4 * first + 6 * sum(rest))
+
+
+SMALL = Case("one 784-16-16-10", (16, 16), "sigmoid", 100)
+POPULATION = Case(f"{N_NETWORKS} x 784-16-16-10", (16, 16), "sigmoid", 100, N_NETWORKS)
+LARGE = Case("one 784-512-512-10", (512, 512), "relu", 128)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table. `ours` and `peer` are in seconds unless `unit` says otherwise."""
+
+    case: str
+    ours: float
+    against: str
+    peer: float
+    ratio: float
+    target: float
+    reached: bool
+    unit: str = "s"
+
+    def markdown(self) -> str:
+        """Return the line in Markdown."""
+        ours, peer = (_quantity(value, self.unit) for value in (self.ours, self.peer))
+        if self.against == "limit":
+            cells = [self.case, ours, "", "", f"under {peer}"]
+        elif self.unit == "GFLOP/s":
+            cells = [self.case, ours, f"{self.against} {peer}", f"{self.ratio:.0%}", f"{self.target:.0%}"]
+        else:
+            cells = [self.case, ours, f"{self.against} {peer}", f"{self.ratio:.2f}x", f"{self.target}x"]
+        return f"| {' | '.join(cells)} | {'yes' if self.reached else '**no**'} |"
+
+
+def _quantity(value: float, unit: str) -> str:
+    if unit == "s":
+        return f"{value:.2f} s" if value >= 1 else f"{value * 1e3:.1f} ms"
+    return f"{value:.0f} {unit}"
+
+
+# The contestants: each is prepared once and then called for the seconds of one network's epoch.
+
+
+def ours(case: Case, split: probe.Split) -> Callable[[], float]:
+    """Train through the public API; the epoch between the first (warm-up) and the last (evaluated) counts."""
+    architecture = probe.MLP(hidden=case.hidden, activation=case.activation)
+    config = probe.TrainingConfig(
+        epochs=3, batch_size=case.batch_size, learning_rate=RATE, evaluation="end", optimizer="sgd"
+    )
+
+    def epoch() -> float:
+        trained = probe.train_population(
+            architecture, split, config, n_networks=case.n_networks, shard_size=case.n_networks, workers=1
+        )
+        return float(trained.history.seconds[0, 1]) / case.n_networks
+
+    return epoch
+
+
+def pytorch(case: Case, split: probe.Split) -> Callable[[], float]:
+    """Train one network with tensors in memory and the fused optimiser."""
+    import torch
+    from torch import nn
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    x, labels = (torch.from_numpy(array.copy()) for array in _flat(split))
+    activation = {"sigmoid": nn.Sigmoid, "relu": nn.ReLU}[case.activation]
+    layers = [part for n_in, n_out in pairwise(case.sizes) for part in (nn.Linear(n_in, n_out), activation())]
+    model = nn.Sequential(*layers[:-1])
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, fused=True)
+
+    def epoch() -> float:
+        began = time.perf_counter()
+        for chosen in torch.randperm(len(x)).split(case.batch_size):
+            logits = model(x.index_select(0, chosen))
+            loss = nn.functional.cross_entropy(logits, labels.index_select(0, chosen))
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+        return time.perf_counter() - began
+
+    return epoch
+
+
+def scikit_learn(case: Case, split: probe.Split) -> Callable[[], float]:
+    """Train one network; a call of `partial_fit` is one shuffled epoch."""
+    from sklearn.neural_network import MLPClassifier
+
+    x, labels = _flat(split)
+    model = MLPClassifier(
+        hidden_layer_sizes=case.hidden,
+        activation={"sigmoid": "logistic", "relu": "relu"}[case.activation],
+        batch_size=case.batch_size,
+        solver="sgd",
+        learning_rate_init=RATE,
+        momentum=0,
+        alpha=0,
+        random_state=0,
+    )
+
+    def epoch() -> float:
+        began = time.perf_counter()
+        model.partial_fit(x, labels, classes=np.arange(10))
+        return time.perf_counter() - began
+
+    return epoch
+
+
+def jax(case: Case, split: probe.Split) -> Callable[[], float]:
+    """Train the population with `vmap` in one compiled `lax.scan` over the minibatches."""
+    import jax
+    import jax.numpy as jnp
+
+    activation = {"sigmoid": jax.nn.sigmoid, "relu": jax.nn.relu}[case.activation]
+    rng = np.random.default_rng(0)
+    parameters = [
+        (jnp.asarray(rng.normal(0, n_in**-0.5, (case.n_networks, n_in, n_out)), jnp.float32),
+         jnp.zeros((case.n_networks, n_out), jnp.float32))
+        for n_in, n_out in pairwise(case.sizes)
+    ]  # fmt: skip
+    x, labels = (jnp.asarray(array) for array in _flat(split))
+
+    def cost(parameters: Any, x: Any, labels: Any) -> Any:
+        for w, b in parameters[:-1]:
+            x = activation(x @ w + b)
+        w, b = parameters[-1]
+        chances = jax.nn.log_softmax(x @ w + b)
+        return -jnp.take_along_axis(chances, labels[:, None], axis=1).mean()
+
+    @jax.jit
+    def train(parameters: Any, x: Any, labels: Any, order: Any) -> Any:
+        def step(parameters: Any, chosen: Any) -> Any:
+            gradients = jax.vmap(jax.grad(cost), (0, None, None))(parameters, x[chosen], labels[chosen])
+            return jax.tree.map(lambda p, g: p - RATE * g, parameters, gradients), None
+
+        return jax.lax.scan(step, parameters, order.reshape(-1, case.batch_size))[0]
+
+    def epoch() -> float:
+        nonlocal parameters
+        began = time.perf_counter()
+        order = jnp.asarray(rng.permutation(len(x)))
+        parameters = jax.block_until_ready(train(parameters, x, labels, order))
+        return (time.perf_counter() - began) / case.n_networks
+
+    return epoch
+
+
+def sgemm_peak() -> Callable[[], float]:
+    """Return the machine's float32 matrix product in seconds, for 2 * 2048³ operations."""
+    a, b = np.random.default_rng(0).random((2, 2048, 2048), np.float32)
+
+    def product() -> float:
+        began = time.perf_counter()
+        a @ b
+        return time.perf_counter() - began
+
+    return product
+
+
+def shards(n_shards: int, split: probe.Split) -> Callable[[], float]:
+    """Train shards of 16 networks, each on a core of its own; return seconds of an epoch per shard."""
+    architecture = probe.MLP(hidden=SMALL.hidden, activation=SMALL.activation)
+    config = probe.TrainingConfig(epochs=4, batch_size=SMALL.batch_size, learning_rate=RATE, evaluation="end")
+
+    def epoch() -> float:
+        trained = probe.train_population(
+            architecture, split, config, n_networks=16 * n_shards, shard_size=16, workers=n_shards
+        )
+        return float(np.median(trained.history.seconds[:, 1:-1])) / n_shards
+
+    return epoch
+
+
+# Measuring.
+
+
+def interleaved(contestants: dict[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """Return each contestant's median over `rounds` turns; the first turn is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds + 1):
+        for name, contestant in contestants.items():
+            seconds[name].append(contestant())
+    return {name: median(values[1:]) for name, values in seconds.items()}
+
+
+def on_cores(cores: list[int]) -> None:
+    """Hold every thread of this process, and what they start, to `cores`."""
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+            os.sched_setaffinity(int(task.name), cores)
+
+
+def compare(
+    case: Case, split: probe.Split, peers: dict[str, tuple[Callable[..., Any], float]], rounds: int,
+    peak_target: float,
+) -> list[Row]:  # fmt: skip
+    """Time ours, the peers (each with the ratio to reach) and sgemm in turns; return the lines they make."""
+    contestants = {"ours": ours(case, split), "sgemm": sgemm_peak()}
+    for name, (prepare, _) in peers.items():
+        try:
+            contestants[name] = prepare(case, split)
+        except ImportError:
+            print(f"{name} is not installed: left out (pip install -e '.[bench]')")
+    on_cores(CORES[-1:])  # again: the threads that the peers have started
+    seconds = interleaved(contestants, rounds)
+    rows = [
+        Row(case.title, seconds["ours"], name, seconds[name], ratio := seconds[name] / seconds["ours"],
+            target, ratio >= target)
+        for name, (_, target) in peers.items() if name in seconds
+    ]  # fmt: skip
+    speed = case.flops(len(split.train)) / seconds["ours"] / 1e9
+    peak = 2 * 2048**3 / seconds["sgemm"] / 1e9
+    share = speed / peak
+    if peak_target:
+        return [
+            *rows,
+            Row(case.title, speed, "sgemm", peak, share, peak_target, share >= peak_target, "GFLOP/s"),
+        ]
+    print(f"{case.title}: {speed:.0f} of sgemm's {peak:.0f} GFLOP/s ({share:.0%})")
+    return rows
+
+
+def two_cores(split: probe.Split) -> list[Row]:
+    """Compare two shards on two cores with one on one."""
+    seconds = interleaved({"one": shards(1, split), "two": shards(2, split)}, rounds=5)
+    ratio = seconds["one"] / seconds["two"]
+    title = "2 shards on 2 cores, per shard"
+    return [Row(title, seconds["two"], "1 shard on 1 core", seconds["one"], ratio, 1.8, ratio >= 1.8)]
+
+
+def limits(split: probe.Split) -> list[Row]:
+    """Time what must stay under a limit: `maximize` on a trained network, importing, and `--help`."""
+    network = probe.train(probe.MLP(), split, probe.TrainingConfig(epochs=2, evaluation="end")).network
+    objectives = [probe.class_logit(k) for k in range(10)]
+    objectives += [probe.unit(layer, k) for layer in ("hidden_1", "hidden_2") for k in range(16)]
+
+    def maximize() -> float:
+        began = time.perf_counter()
+        probe.maximize(network, objectives, restarts=16, steps=200)
+        return time.perf_counter() - began
+
+    def command(*arguments: str) -> Callable[[], float]:
+        def run() -> float:
+            began = time.perf_counter()
+            subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+            return time.perf_counter() - began
+
+        return run
+
+    measured = {
+        "maximize, 42 units x 16 restarts x 200 steps": (maximize, 3.0),
+        "import probe": (command("-c", "import probe"), 0.25),
+        "probe --help": (command("-m", "probe", "--help"), 0.6),
+    }
+    rows = []
+    for name, (run, limit) in measured.items():
+        try:
+            seconds = interleaved({name: run}, rounds=5)[name]
+        except subprocess.CalledProcessError as error:
+            print(f"{name} failed, left out: {error.stderr.decode().strip().splitlines()[-1]}")
+            continue
+        rows.append(Row(name, seconds, "limit", limit, limit / seconds, 1.0, seconds <= limit))
+    return rows
+
+
+def _flat(split: probe.Split) -> tuple[Any, Any]:
+    return split.train.images.reshape(len(split.train), -1), split.train.labels
+
+
+def machine() -> dict[str, Any]:
+    """Return what the numbers were measured on."""
+    models = [
+        line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")
+    ]
+    versions = {}
+    for name in ("numpy", "torch", "jax", "scikit-learn"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    kernels = {
+        Path(pool["filepath"])
+        .parents[0]
+        .name: f"{pool['internal_api']} {pool['version']} {pool['architecture']}"
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    }
+    return {
+        "processor": models[0].partition(":")[2].strip() if models else platform.processor(),
+        "cores": len(CORES),
+        "python": platform.python_version(),
+        "versions": versions,
+        "blas": kernels,
+    }
+
+
+def main() -> None:
+    """Measure everything, print a Markdown table, write the same as JSON."""
+    import sklearn.neural_network  # noqa: F401  (so that its BLAS is listed)
+
+    about = machine()
+    print(json.dumps(about, indent=2))
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        if name in os.environ:
+            print(f"{name}={os.environ[name]} is set: unset it, these numbers are not the machine's own")
+    split = probe.load_dataset("mnist")
+    with threadpool_limits(1):
+        on_cores(CORES[-1:])  # the last one: interrupts usually go to the first
+        peers = {"PyTorch": (pytorch, 8.0), "scikit-learn": (scikit_learn, 5.0), "JAX": (jax, 1.1)}
+        rows = compare(POPULATION, split, peers, rounds=5, peak_target=0.6)
+        peers = {"PyTorch": (pytorch, 2.5), "scikit-learn": (scikit_learn, 1.7)}
+        rows += compare(SMALL, split, peers, rounds=7, peak_target=0)
+        rows += compare(LARGE, split, {"PyTorch": (pytorch, 1.9)}, rounds=3, peak_target=0)
+        on_cores(CORES)
+        if len(CORES) > 1:
+            rows += two_cores(split)
+    rows += limits(split)
+    print("\n| case, per network and epoch | ours | against | ratio | target | reached |")
+    print("|---|---|---|---|---|---|")
+    print("\n".join(row.markdown() for row in rows))
+    print("\nGFLOP/s count all 784 inputs; ours leaves out the pixels that no training image lights.")
+    RESULTS.parent.mkdir(parents=True, exist_ok=True)
+    RESULTS.write_text(json.dumps({"machine": about, "rows": [asdict(row) for row in rows]}, indent=2) + "\n")
+    print(f"wrote {RESULTS}")
+
+
+if __name__ == "__main__":
+    main()
