@@ -1,0 +1,26 @@
+"""Inference over replicates. The replicate is the network, never the image.
+
+Few networks are trained, often five: a bootstrap interval is then too narrow and Student's t leans on
+normality, so a difference counts only where both find it (`Difference.decision`).
+"""
+
+from probe.stats.comparisons import Difference, Equivalence, equivalence, paired_difference
+from probe.stats.concentration import gini
+from probe.stats.intervals import Interval, bootstrap_interval, mean_interval
+from probe.stats.updates import UpdatesRatio, ratio_of_updates
+from probe.stats.verdict import Decision, Verdict
+
+__all__ = [
+    "Decision",
+    "Difference",
+    "Equivalence",
+    "Interval",
+    "UpdatesRatio",
+    "Verdict",
+    "bootstrap_interval",
+    "equivalence",
+    "gini",
+    "mean_interval",
+    "paired_difference",
+    "ratio_of_updates",
+]
