@@ -7,7 +7,7 @@ gradients one network at a time and independently; tests hold the two together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,10 +18,13 @@ from probe.costs import CostName, cost_values, label_positions, logit_gradient
 from probe.layers import ACTIVATIONS
 from probe.population import MLP
 
-__all__ = ["Evaluation", "Parameters", "Stepper", "evaluate"]
+__all__ = ["Evaluation", "Parameters", "Pixels", "Stepper", "evaluate", "input_gradient_norms"]
 
-_EVALUATION_VALUES = 4_000_000
-"""Values in the widest layer's buffer during an evaluation: 16 MB in float32."""
+_EVALUATION_VALUES = 130_000
+"""Values in the widest layer's buffer during an evaluation: half a megabyte in float32, which stays in the cache."""
+
+_EVALUATION_SAMPLES = (100, 2000)
+"""Fewest and most samples at a time in an evaluation. Narrow images stay among themselves in small parts."""
 
 
 class Pixels:
@@ -46,6 +49,7 @@ class Pixels:
         bytes_ = _as_bytes(values) if values.dtype == dtype else None
         self._stored = values.astype(dtype, copy=False) if bytes_ is None else bytes_
         self._widths = _widths(self._stored)
+        self._by_width = np.argsort(self._widths, kind="stable")
 
     def __len__(self) -> int:
         return int(self.shape[0])
@@ -64,13 +68,21 @@ class Pixels:
         batch /= 255
         return batch
 
-    def rows(self, part: slice) -> Array:
-        """Return consecutive rows."""
-        if self._stored.dtype != np.uint8:
-            return np.asarray(self._stored[part], dtype=self._dtype)
-        out = self._stored[part].astype(self._dtype)
-        out /= 255
-        return np.asarray(out)
+    def parts(self, size: int) -> Iterator[tuple[npt.NDArray[np.intp], Array]]:
+        """Go through all rows, the narrowest first, in parts of at most `size`.
+
+        Yields
+        ------
+        rows : ndarray of shape (n,)
+            Which rows these are.
+        values : ndarray of shape (n, n_columns)
+            Up to the last column that is lit in them; valid until the next part.
+        """
+        out = np.empty((min(size, len(self)), self.shape[1]), self._dtype)
+        scratch = np.empty(out.shape, np.uint8)
+        for begin in range(0, len(self), size):
+            rows = self._by_width[begin : begin + size]
+            yield rows, self.gather(rows, out, scratch)
 
 
 def _widths(rows: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
@@ -236,12 +248,67 @@ class Stepper:
                 np.matmul(delta.reshape(-1, len(x)), x, out=flat[:, : x.shape[1]])
                 flat[:, x.shape[1] :] = 0
                 break
-            below = self._a[place - 1]
-            np.matmul(delta, below.transpose(0, 2, 1), out=gradient)
-            next_delta, slope = self._deltas[place - 1], self._slopes[place - 1]
-            np.matmul(self.weights[place].transpose(0, 2, 1), delta, out=next_delta)
-            next_delta *= self._activation.slope(self._z[place - 1], below, slope)
-            delta = next_delta
+            np.matmul(delta, self._a[place - 1].transpose(0, 2, 1), out=gradient)
+            delta = self._below(place, delta)
+
+    def input_gradient_norms(self, x: Array, labels: npt.NDArray[np.int64], cost: CostName) -> Array:
+        """Return the L1 norm of the gradient of each sample's cost with respect to its inputs.
+
+        Parameters
+        ----------
+        x : ndarray of shape (batch_size, n_in or fewer)
+            As for `gradients`.
+        labels : ndarray of shape (n_networks or 1, batch_size), int64
+            Classes.
+        cost : str
+            Name of the cost.
+
+        Returns
+        -------
+        ndarray of shape (n_networks, batch_size), in [0, inf)
+        """
+        delta = logit_gradient(cost, self.architecture.output, self.logits(x), self.positions(labels))
+        for place in reversed(range(1, len(self.weights))):
+            delta = self._below(place, delta)
+        norms = np.empty((len(delta), len(x)), delta.dtype)
+        for first, one, out in zip(self.weights[0], delta, norms, strict=True):
+            np.abs(first.T @ one).sum(axis=0, out=out)
+        return norms
+
+    def _below(self, place: int, delta: Array) -> Array:
+        """Return the gradient with respect to the pre-activations below layer `place`, from those of its own."""
+        below, slope = self._deltas[place - 1], self._slopes[place - 1]
+        np.matmul(self.weights[place].transpose(0, 2, 1), delta, out=below)
+        below *= self._activation.slope(self._z[place - 1], self._a[place - 1], slope)
+        return below
+
+
+def input_gradient_norms(
+    architecture: MLP,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    x: Pixels,
+    labels: npt.NDArray[np.int64],
+    cost: CostName,
+) -> Iterator[tuple[npt.NDArray[np.intp], Array]]:
+    """Go through all samples: the L1 norm of the gradient of each one's cost with respect to its inputs.
+
+    Parameters
+    ----------
+    architecture, weights, biases, x, labels, cost
+        As for `evaluate`; the first layer's weights may have more inputs than `x` has columns.
+
+    Yields
+    ------
+    rows : ndarray of shape (n,)
+        Places in `x`.
+    norms : ndarray of shape (n_networks, n), in [0, inf)
+    """
+    steppers: dict[int, Stepper] = {}
+    for rows, batch in x.parts(_evaluation_size(weights[0].shape[0] * weights[0].shape[1])):
+        if len(rows) not in steppers:
+            steppers[len(rows)] = Stepper(architecture, weights, biases, len(rows))
+        yield rows, steppers[len(rows)].input_gradient_norms(batch, labels[:, rows], cost)
 
 
 def _shared_product(weights: Array, x: Array, out: Array) -> None:
@@ -274,6 +341,11 @@ class Evaluation:
     accuracy: npt.NDArray[np.float64]
 
 
+def _evaluation_size(n_units: int) -> int:
+    """Return how many samples to evaluate at a time in networks with so many units side by side."""
+    return int(np.clip(_EVALUATION_VALUES // n_units, *_EVALUATION_SAMPLES))
+
+
 def evaluate(
     architecture: MLP,
     weights: Sequence[Array],
@@ -282,6 +354,7 @@ def evaluate(
     labels: npt.NDArray[np.int64],
     cost: CostName,
     sample_masks: npt.NDArray[np.bool_] | None = None,
+    observe: Callable[[npt.NDArray[np.intp], Array, npt.NDArray[np.int64]], None] | None = None,
 ) -> Evaluation:
     """Return each network's mean cost and accuracy on `x`.
 
@@ -297,24 +370,29 @@ def evaluate(
         Name of the cost.
     sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
         Which samples count for which network; all without.
+    observe : callable, optional
+        Called with the places of some samples in `x`, their logits (n_networks, n_classes, n) and the
+        classes predicted (n_networks, n), until it has seen all samples: whatever else is read off an
+        evaluation shares its products.
     """
     n_networks, widest = len(weights[0]), max(w.shape[1] for w in weights)
-    size = int(np.clip(_EVALUATION_VALUES // (n_networks * widest), 100, 2000))
+    size = _evaluation_size(n_networks * widest)
     costs, right = np.zeros(n_networks), np.zeros(n_networks)
     steppers: dict[int, Stepper] = {}
-    for start in range(0, len(x), size):
-        batch = slice(start, min(start + size, len(x)))
-        length = batch.stop - batch.start
-        if length not in steppers:
-            steppers[length] = Stepper(architecture, weights, biases, length)
-        stepper = steppers[length]
-        logits, classes = stepper.logits(x.rows(batch)), labels[:, batch]
+    for rows, batch in x.parts(size):
+        if len(rows) not in steppers:
+            steppers[len(rows)] = Stepper(architecture, weights, biases, len(rows))
+        stepper = steppers[len(rows)]
+        logits, classes = stepper.logits(batch), labels[:, rows]
         values = cost_values(cost, architecture.output, logits, stepper.positions(classes))
-        hits = logits.argmax(axis=1) == classes
+        predicted = logits.argmax(axis=1)
+        hits = predicted == classes
         if sample_masks is not None:
-            values = np.where(sample_masks[:, batch], values, 0)
-            hits &= sample_masks[:, batch]
+            values = np.where(sample_masks[:, rows], values, 0)
+            hits &= sample_masks[:, rows]
         costs += values.sum(axis=1, dtype=np.float64)
         right += hits.sum(axis=1)
+        if observe is not None:
+            observe(rows, logits, predicted)
     counts = np.full(n_networks, len(x)) if sample_masks is None else sample_masks.sum(axis=1)
     return Evaluation(costs / counts, right / counts)

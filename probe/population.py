@@ -79,6 +79,26 @@ class MLP:
         """Return the widths of all layers, from the inputs to the classes."""
         return (n_in, *self.hidden, n_classes)
 
+    def n_parameters(self, n_in: int, n_classes: int) -> int:
+        """Return the number of weights and biases of one network.
+
+        Examples
+        --------
+        >>> MLP(hidden=(16, 16)).n_parameters(784, 10)
+        13002
+        """
+        return sum((above + 1) * below for above, below in pairwise(self.layer_sizes(n_in, n_classes)))
+
+    def named(self, n_in: int, n_classes: int) -> str:
+        """Return a short name.
+
+        Examples
+        --------
+        >>> MLP(hidden=(16, 16)).named(784, 10)
+        '784-16-16-10 sigmoid'
+        """
+        return f"{'-'.join(map(str, self.layer_sizes(n_in, n_classes)))} {self.activation}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:

@@ -220,8 +220,23 @@ def test_eight_bit_storage_changes_no_bit(seed, made_in, computed_in):
     rows = rng.permutation(7)[:4]
     found = pixels.gather(rows, np.empty((6, 5), computed_in), np.empty((6, 5), np.uint8))
     np.testing.assert_array_equal(found, values[rows].astype(computed_in))
-    np.testing.assert_array_equal(pixels.rows(slice(2, 6)), values[2:6].astype(computed_in))
-    assert found.dtype == pixels.rows(slice(2, 6)).dtype == computed_in
+    assert found.dtype == computed_in
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9), st.sampled_from(["float32", "float64"]))
+@settings(max_examples=40)
+def test_parts_hold_every_row_once_up_to_its_last_lit_column(seed, size, dtype):
+    rng = np.random.default_rng(seed)
+    values = (rng.random((7, 6)) * (rng.random((7, 6)) < 0.3)).astype(dtype)
+    seen, widths = [], []
+    for rows, part in Pixels(values, dtype).parts(size):
+        assert 1 <= len(rows) <= size
+        np.testing.assert_array_equal(part, values[rows][:, : part.shape[1]])
+        assert not values[rows][:, part.shape[1] :].any()
+        seen += list(rows)
+        widths.append(part.shape[1])
+    assert sorted(seen) == list(range(7))
+    assert widths == sorted(widths)
 
 
 def test_eight_bit_pixels_are_kept_in_a_byte_each():
@@ -236,7 +251,6 @@ def test_other_values_are_kept_as_they_are(other):
     pixels = Pixels(values, "float32")
     out, scratch = np.empty((3, 2), np.float32), np.empty((3, 2), np.uint8)
     np.testing.assert_array_equal(pixels.gather(np.array([2, 0]), out, scratch), values[[2, 0]])
-    np.testing.assert_array_equal(pixels.rows(slice(0, 3)), values)
 
 
 # Parameters, one flat array.

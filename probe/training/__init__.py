@@ -6,17 +6,24 @@ what a shard computes does not depend on how many run beside it.
 """
 
 from probe.training.config import TrainingConfig
-from probe.training.loop import train, train_population, train_shards
+from probe.training.ledger import Ledger, LedgerKind
+from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
-from probe.training.shard import Shard
+from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
 __all__ = [
+    "Ledger",
+    "LedgerKind",
     "PopulationResult",
+    "PreparedData",
     "Shard",
+    "ShardOutcome",
+    "ShardRun",
     "TrainingConfig",
     "TrainingHistory",
     "TrainingResult",
     "train",
     "train_population",
     "train_shards",
+    "useful_workers",
 ]

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import InputError, check_integer, check_labels, check_number, check_shape, generator
+from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import Dataset, Split
 from probe.population import MLP, Population, initial_population
@@ -18,7 +19,7 @@ from probe.training.config import TrainingConfig
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
-__all__ = ["train", "train_population", "train_shards"]
+__all__ = ["train", "train_population", "train_shards", "useful_workers"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -170,16 +171,13 @@ def train_shards(
     stage : str
         What progress events say is being done.
     """
-    from joblib import cpu_count
-    from threadpoolctl import threadpool_limits
-
     if workers is None:
-        workers = cpu_count() if max(_size(shard) for shard in shards) >= _SMALLEST_PARALLEL else 1
+        workers = useful_workers(max(_size(shard) for shard in shards))
     check_integer("workers", workers, minimum=1)
     splits = {id(shard.split): shard.split for shard in shards}
     data = {key: PreparedData.of(split, config) for key, split in splits.items()}
     monitor = _Monitor(progress, stage, len(shards) * config.epochs)
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(min(workers, len(shards))) as pool:
+    with single_threaded_blas(), ThreadPoolExecutor(min(workers, len(shards))) as pool:
         futures = []
         try:
             futures += [pool.submit(monitor.watch, shard, data[id(shard.split)], config) for shard in shards]
@@ -190,6 +188,13 @@ def train_shards(
             # Of no effect when all are done; after an error or Ctrl-C it ends the shards still running.
             monitor.stop.set()
     return _trimmed([future.result() for future in futures])
+
+
+def useful_workers(n_weights: int) -> int:
+    """Return how many threads pay, if each trains networks with so many weights in all at a time."""
+    from joblib import cpu_count
+
+    return int(cpu_count()) if n_weights >= _SMALLEST_PARALLEL else 1
 
 
 def _size(shard: Shard) -> int:

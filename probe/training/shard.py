@@ -12,10 +12,11 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
-from probe._stepper import Parameters, Pixels, Stepper, evaluate
+from probe._stepper import Parameters, Pixels, Stepper, evaluate, input_gradient_norms
 from probe.datasets import Split
 from probe.population import Population
 from probe.training.config import TrainingConfig
+from probe.training.ledger import Ledger, LedgerKeeper, LedgerKind
 from probe.training.results import TrainingHistory
 
 __all__ = ["PreparedData", "Shard", "ShardOutcome", "ShardRun"]
@@ -45,6 +46,8 @@ class Shard:
         In place of the configuration's.
     sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
         Which samples each network is trained on; all without.
+    ledger : {"none", "examples", "sensitivity"}
+        Whether to keep a `Ledger` of every example, and its loss-sensitivity too.
     """
 
     start: Population
@@ -53,23 +56,30 @@ class Shard:
     labels: Ints | None = None
     learning_rates: Floats | None = None
     sample_masks: npt.NDArray[np.bool_] | None = None
+    ledger: LedgerKind = "none"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:
     """A split as the engine reads it.
 
-    `lit` says which inputs the training data have, in which order. A pixel that is zero in every training
-    image gives its weights no gradient. Without weight decay they keep their start exactly, so these
-    pixels are left out of the training products (not of the test's). The others are ordered by how often
-    they are lit, so that a minibatch can end where its rarely lit pixels are all dark (see `Pixels`).
+    `columns` are the inputs, those that are lit most often in the training data first, so that a batch can
+    end where its rarely lit pixels are all dark (see `Pixels`). A pixel that is zero in every training
+    image gives its weights no gradient. Without weight decay they keep their start exactly, so the
+    training products take only the first `n_lit` columns; the test's take all.
     """
 
     x_train: Pixels
     x_test: Pixels
     train_labels: Ints
     test_labels: Ints
-    lit: npt.NDArray[np.intp]
+    columns: npt.NDArray[np.intp]
+    n_lit: int
+
+    @property
+    def lit(self) -> npt.NDArray[np.intp]:
+        """The inputs that the training products take, in order."""
+        return self.columns[: self.n_lit]
 
     @classmethod
     def of(cls, split: Split, config: TrainingConfig) -> PreparedData:
@@ -77,16 +87,15 @@ class PreparedData:
         x_train = split.train.images.reshape(len(split.train), -1)
         x_test = split.test.images.reshape(len(split.test), -1)
         counts = np.count_nonzero(x_train, axis=0)
-        lit = np.argsort(-counts, kind="stable")
-        if config.weight_decay == 0:
-            lit = lit[: max(1, np.count_nonzero(counts))]
-        x_train = np.take(x_train, lit, axis=1)
+        columns = np.argsort(-counts, kind="stable")
+        n_lit = max(1, int(np.count_nonzero(counts))) if config.weight_decay == 0 else len(columns)
         return cls(
-            Pixels(x_train, config.dtype),
-            Pixels(x_test, config.dtype),
+            Pixels(np.take(x_train, columns[:n_lit], axis=1), config.dtype),
+            Pixels(np.take(x_test, columns, axis=1), config.dtype),
             split.train.labels,
             split.test.labels,
-            lit,
+            columns,
+            n_lit,
         )
 
 
@@ -103,6 +112,7 @@ class ShardOutcome:
     fitted_epoch: Ints
     n_epochs: int
     interrupted: bool
+    ledger: Ledger | None = None
 
 
 class ShardRun:
@@ -146,6 +156,15 @@ class ShardRun:
         }
         self._diverged = np.zeros(n_networks, np.int64)
         self._fitted = np.zeros(n_networks, np.int64)
+        self._keeper = None
+        if shard.ledger != "none":
+            labels = np.broadcast_to(self._labels(), (n_networks, len(data.train_labels)))
+            self._keeper = LedgerKeeper(labels, data.train_labels, data.test_labels, config.epochs)
+
+    @property
+    def is_fitted(self) -> npt.NDArray[np.bool_]:
+        """Which networks have been frozen because they had fitted everything, of shape (n_networks,)."""
+        return self._fitted > 0
 
     def run(self) -> ShardOutcome:
         """Train to the end and return what came out."""
@@ -172,7 +191,8 @@ class ShardRun:
             tuple(self._final_biases),
         )
         history = TrainingHistory(**self._records)
-        return ShardOutcome(population, history, self._diverged, self._fitted, n_epochs, interrupted)
+        ledger = self._ledger()
+        return ShardOutcome(population, history, self._diverged, self._fitted, n_epochs, interrupted, ledger)
 
     def _train_epoch(self, epoch: int) -> Floats | None:
         """Pass over the data once; return the gradient norms, or None if told to stop on the way."""
@@ -238,6 +258,8 @@ class ShardRun:
         found["seconds"] = np.full(len(norms), time.perf_counter() - began)
         for name, values in found.items():
             self._records[name][self._alive[finite], epoch] = values[finite]
+        if self._keeper is not None:
+            self._keeper.close_epoch(epoch, finite)
         self._keep(finite)
         self._diverged[self._alive[~finite]] = epoch + 1
         fitted = np.zeros_like(finite)
@@ -248,9 +270,11 @@ class ShardRun:
         self._after_epoch(float(np.median(found["cost"][finite])) if finite.any() else math.nan)
 
     def _evaluate(self) -> dict[str, Floats]:
-        parameters = self._parameters
+        parameters, keeper = self._parameters, self._keeper
         data, architecture, cost = self._data, self._shard.start.architecture, self._config.cost
         masks = self._shard.sample_masks
+        if keeper is not None:
+            keeper.open_epoch(self._alive)
         train = evaluate(
             architecture,
             parameters.weights,
@@ -259,19 +283,42 @@ class ShardRun:
             self._labels(),
             cost,
             None if masks is None else masks[self._alive],
+            None if keeper is None else keeper.see_train,
         )
         # Test images may have ink where no training image has: their weights, still at their start, count.
-        first = self._final_weights[0][self._alive]
-        first[:, :, data.lit] = parameters.weights[0]
+        dark = self._final_weights[0][self._alive][:, :, data.columns[data.n_lit :]]
+        weights = [np.concatenate([parameters.weights[0], dark], axis=2), *parameters.weights[1:]]
         test = evaluate(
             architecture,
-            [first, *parameters.weights[1:]],
+            weights,
             parameters.biases,
             data.x_test,
             data.test_labels[None],
             cost,
+            observe=None if keeper is None else keeper.see_test,
         )
+        if keeper is not None and self._shard.ledger == "sensitivity":
+            for rows, norms in input_gradient_norms(
+                architecture, weights, parameters.biases, data.x_train, self._labels(), cost
+            ):
+                keeper.see_sensitivity(rows, norms)
         return {"cost": train.cost, "train_accuracy": train.accuracy, "test_accuracy": test.accuracy}
+
+    def _ledger(self) -> Ledger | None:
+        """Return the ledger, with the margins in the final networks, or None if none is kept."""
+        if self._keeper is None:
+            return None
+        weights = [self._final_weights[0][:, :, self._data.lit], *self._final_weights[1:]]
+        evaluate(
+            self._shard.start.architecture,
+            weights,
+            self._final_biases,
+            self._data.x_train,
+            self._data.train_labels[None],
+            self._config.cost,
+            observe=self._keeper.see_final,
+        )
+        return self._keeper.ledger(self._diverged > 0, self._shard.ledger)
 
     def _keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Copy the chosen networks' weights to the final arrays."""
@@ -294,8 +341,9 @@ class ShardRun:
 
     def _hold_fitted(self) -> None:
         """Continue the history of a network frozen because it had fitted everything with its last values."""
+        curves = [*self._records.values(), *(self._keeper.curves.values() if self._keeper else ())]
         for member in np.flatnonzero(self._fitted):
-            for values in self._records.values():
+            for values in curves:
                 values[member, self._fitted[member] :] = values[member, self._fitted[member] - 1]
 
 
