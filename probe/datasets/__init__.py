@@ -1,23 +1,38 @@
 """Images with labels: the values, where they come from, and what can be done to them on purpose.
 
 `load_dataset` reads the embedded MNIST, scikit-learn's digits, OpenML, or files of one's own into a
-`Split` of two `Dataset`s. Noise images and permuted labels are pure functions of arrays and an `rng`.
+`Split` of two `Dataset`s. Noise images, corrupted labels and corrupted inputs are pure functions of
+arrays and an `rng`.
 """
 
-from probe.datasets._corruption import permuted_labels
+from probe.datasets._corruption import (
+    INPUT_CORRUPTIONS,
+    LABEL_CORRUPTIONS,
+    InputCorruption,
+    LabelCorruption,
+    corrupted_inputs,
+    permuted_labels,
+    redrawn_labels,
+)
 from probe.datasets._dataset import Dataset, Split
 from probe.datasets._embedded import MNIST_SHA256
 from probe.datasets._noise import gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.datasets._sources import load_dataset
 
 __all__ = [
+    "INPUT_CORRUPTIONS",
+    "LABEL_CORRUPTIONS",
     "MNIST_SHA256",
     "Dataset",
+    "InputCorruption",
+    "LabelCorruption",
     "Split",
+    "corrupted_inputs",
     "gaussian_noise",
     "load_dataset",
     "norm_matched_noise",
     "permuted_labels",
     "pixel_shuffled",
+    "redrawn_labels",
     "uniform_noise",
 ]
