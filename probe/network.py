@@ -175,6 +175,44 @@ class Network:
             y = layer.forward(y)[0]
         return self.layers[self._head].linear(y)[0]
 
+    def logits_with_pullback(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the logits for `x`, and the way back from them to the inputs.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, *input_shape), float
+            Inputs, in the range that the network was trained on.
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes)
+            The same as from `logits`.
+        pullback : callable
+            Maps dC/dlogits, of the shape of `logits`, to dC/dx, of the shape of `x`: for any cost C of a
+            sample's logits the gradients of all samples in one sweep.
+
+        Examples
+        --------
+        >>> kernel = np.array([[1.0, 0.0], [2.0, -1.0]], dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, kernel[0] * 0, "softmax"),), input_shape=(2,))
+        >>> logits, pullback = network.logits_with_pullback(np.ones((1, 2), dtype=np.float32))
+        >>> logits, pullback(np.array([[1, -1]], dtype=np.float32))
+        (array([[ 3., -1.]], dtype=float32), array([[1., 3.]], dtype=float32))
+        """
+        y, pullbacks = self._input(x), list[Pullback]()
+        for layer in self.layers[: self._head]:
+            y, pullback = layer.forward(y)
+            pullbacks.append(pullback)
+        logits, pullback = self.layers[self._head].linear(y)
+        pullbacks.append(pullback)
+
+        def to_inputs(gradient: Array) -> Array:
+            for pullback in reversed(pullbacks):
+                gradient = pullback(gradient)
+            return gradient
+
+        return logits, to_inputs
+
     def outputs(self, x: Array) -> Array:
         """Return what the last layer puts out, of shape (n_samples, n_classes); Keras' `predict`."""
         return self.layers[self._head].activation.forward(self.logits(x))[0]

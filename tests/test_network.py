@@ -323,3 +323,24 @@ def test_what_follows_the_output_layer_without_computing_does_not_count():
     np.testing.assert_array_equal(followed.predict_proba(x), plain.predict_proba(x))
     gradient = followed.input_gradient(x, probe.class_logit(1))
     np.testing.assert_array_equal(gradient, plain.input_gradient(x, probe.class_logit(1)))
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid", "linear"])
+def test_the_pullback_of_the_logits_leads_to_the_inputs(output, numeric_gradient):
+    net, x = network("tanh", output), batch()
+    weights = np.random.default_rng(1).normal(size=(4, 3))
+    logits, pullback = net.logits_with_pullback(x)
+    np.testing.assert_array_equal(logits, net.logits(x))
+    expected = numeric_gradient(lambda at: float((weights * net.logits(at)).sum()), x)
+    np.testing.assert_allclose(pullback(weights), expected, rtol=1e-6, atol=1e-8)
+    # The way back can be gone more than once, with other gradients.
+    one_hot = np.eye(3)[[2, 2, 2, 2]]
+    np.testing.assert_allclose(pullback(one_hot), net.input_gradient(x, probe.class_logit(2)), rtol=1e-12)
+
+
+def test_the_pullback_of_the_logits_begins_below_what_comes_after_them():
+    plain = network("tanh", "linear")
+    more = probe.Network((*plain.layers, Dropout("dropout", 0.5)), (2, 3))
+    seed = np.ones((4, 3))
+    expected = plain.logits_with_pullback(batch())[1](seed)
+    np.testing.assert_array_equal(more.logits_with_pullback(batch())[1](seed), expected)
