@@ -5,12 +5,13 @@ Every file that the project writes goes through `write_atomically`, `write_text`
 
 from probe.storage._atomic import write_atomically, write_bytes, write_text
 from probe.storage.networks import load_network, read_provenance, save_network
-from probe.storage.results import load_result, save_result
+from probe.storage.results import load_result, result_bytes, save_result
 
 __all__ = [
     "load_network",
     "load_result",
     "read_provenance",
+    "result_bytes",
     "save_network",
     "save_result",
     "write_atomically",

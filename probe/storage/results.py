@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import io
 import json
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -30,7 +31,7 @@ from probe.storage._atomic import write_atomically
 from probe.storage._guard import GuardedFile, open_guarded, printable
 from probe.storage.networks import read_network, write_network, write_text_attribute
 
-__all__ = ["load_result", "save_result"]
+__all__ = ["load_result", "result_bytes", "save_result"]
 
 Result = TypeVar("Result")
 
@@ -73,11 +74,43 @@ def save_result(result: object, path: str | os.PathLike[str]) -> Path:
     >>> load_result(path, Objective)
     Objective(layer='hidden_1', index=4, stage='pre_activation')
     """
-    if not dataclasses.is_dataclass(result) or isinstance(result, type):
-        raise InputError(f"result must be a dataclass of this project, got {type(result).__name__}")
+    _check_result(result)
     with write_atomically(path) as part, h5py.File(part, "w") as file:
         _write_dataclass(file, result)
     return Path(path)
+
+
+def result_bytes(result: object) -> bytes:
+    """Return the content of the file that holds `result`, for checksums and for writing it elsewhere.
+
+    Equal results give equal bytes, for one version of HDF5: the file holds no times.
+
+    Parameters
+    ----------
+    result : dataclass instance
+        As for `save_result`.
+
+    Raises
+    ------
+    InputError
+        If `result` is no dataclass or a field holds something else.
+
+    Examples
+    --------
+    >>> from probe.objectives import unit
+    >>> result_bytes(unit("hidden_1", 4)) == result_bytes(unit("hidden_1", 4))
+    True
+    """
+    _check_result(result)
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        _write_dataclass(file, result)
+    return memory.getvalue()
+
+
+def _check_result(result: object) -> None:
+    if not dataclasses.is_dataclass(result) or isinstance(result, type):
+        raise InputError(f"result must be a dataclass of this project, got {type(result).__name__}")
 
 
 def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
@@ -267,7 +300,7 @@ def _fitted(file: GuardedFile, value: Any, hint: Any, place: str) -> Any:
             return value
         if origin is type(None) and value is None:
             return None
-        if origin is tuple and isinstance(value, list):
+        if origin in (tuple, Sequence) and isinstance(value, list):
             hints = _item_hints(file, option, len(value), place)
             return tuple(_fitted(file, item, hint, place) for item, hint in zip(value, hints, strict=True))
         if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
@@ -282,6 +315,8 @@ def _fitted(file: GuardedFile, value: Any, hint: Any, place: str) -> Any:
 def _item_hints(file: GuardedFile, option: Any, length: int, place: str) -> tuple[Any, ...]:
     """Return the type of each of the `length` items of a tuple of type `option`."""
     arguments = get_args(option) or (Any, ...)
+    if _origin(option) is Sequence:
+        arguments = (*arguments[:1], ...)
     if arguments[-1] is Ellipsis:
         return (arguments[0],) * length
     if len(arguments) != length:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from probe._checks import Array, DataFileError, InputError, check_number
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
-from probe.storage import load_result, save_result
+from probe.storage import load_result, result_bytes, save_result
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -212,3 +213,27 @@ def test_files_that_do_not_fit_the_class_are_refused(tmp_path, edit, match):
 def test_a_missing_result_is_a_data_file_error(tmp_path):
     with pytest.raises(DataFileError, match="does not exist"):
         load_result(tmp_path / "a.h5", Curve)
+
+
+@given(everything)
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_bytes_are_a_file_that_holds_the_result_and_the_same_each_time(tmp_path, result):
+    content = result_bytes(result)
+    path = tmp_path / "result.h5"
+    path.write_bytes(content)
+    loaded = load_result(path, Everything)
+    assert same(loaded, result)
+    assert result_bytes(loaded) == content == result_bytes(result)
+
+
+def test_bytes_hold_no_times():
+    curve = Curve(np.arange(5.0), "a")
+    before = result_bytes(curve)
+    time.sleep(1.1)  # HDF5 would store whole seconds
+    assert result_bytes(curve) == before
+
+
+@pytest.mark.parametrize("value", [Curve, None, {"a": 1}])
+def test_bytes_are_of_dataclasses_only(value):
+    with pytest.raises(InputError, match=f"result must be a dataclass.*, got {type(value).__name__}"):
+        result_bytes(value)

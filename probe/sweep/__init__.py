@@ -1,0 +1,9 @@
+"""Sweeps: many trials of one experiment, which can be killed at any moment and go on from there.
+
+`folder` keeps configuration, trials and checksums on disk; `run` does what is missing; `_dask` lends it
+the machines of a Dask cluster.
+"""
+
+from probe.sweep.run import SweepOutcome, run_sweep
+
+__all__ = ["SweepOutcome", "run_sweep"]

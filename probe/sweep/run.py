@@ -1,0 +1,252 @@
+"""Running the trials of a sweep that are not finished yet, on threads or on a Dask cluster."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from probe._checks import InputError, check_choice, check_integer
+from probe._parallel import in_threads, single_threaded_blas
+from probe._progress import Progress, ProgressEvent, silent
+from probe.sweep._dask import on_dask
+from probe.sweep.folder import SweepFolder, check_name, locked
+
+__all__ = ["SweepOutcome", "run_sweep"]
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SweepOutcome(Generic[Result]):
+    """The finished trials of a sweep.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Which trials are finished, in the order in which `run_sweep` got them.
+    results : tuple
+        Their results, in the same order.
+    n_reused : int
+        How many were finished before.
+    n_run : int
+        How many were finished now.
+    n_damaged : int
+        How many files did not hold what had been written to them, so that their trials had to run again.
+    interrupted : bool
+        Whether Ctrl-C or a trial that gave up ended the sweep early.
+    """
+
+    names: tuple[str, ...]
+    results: tuple[Result, ...]
+    n_reused: int
+    n_run: int
+    n_damaged: int
+    interrupted: bool
+
+
+def _no_note(results: Sequence[object]) -> str:
+    return ""
+
+
+def run_sweep(
+    folder: Path,
+    configuration: Mapping[str, object],
+    trials: Mapping[str, Task],
+    function: Callable[[Task, threading.Event], Result | None],
+    kind: type[Result],
+    *,
+    workers: int = 1,
+    backend: Literal["threads", "dask"] = "threads",
+    scheduler: str | None = None,
+    progress: Progress = silent,
+    stage: str = "trials",
+    note: Callable[[Sequence[Result]], str] = _no_note,
+) -> SweepOutcome[Result]:
+    """Compute the trials that `folder` does not hold yet, keep each, and return all.
+
+    It can be killed at any moment: called again it goes on, and no trial that was finished runs twice.
+    BLAS is held to one thread, so that neither workers nor backends change a result.
+
+    Parameters
+    ----------
+    folder : path
+        Where the sweep is kept; created if need be. One process at a time can run a sweep in it.
+    configuration : mapping
+        All settings that the trials follow from, as values that JSON holds; mappings may nest.
+    trials : mapping
+        A task for each trial, by its name. The names become names of files. Tasks go to Dask by pickle.
+    function : callable
+        Computes one trial: ``function(task, stop)`` returns its result. It should look at `stop` now and
+        then, and return None to give up once it is set. None ends the sweep as Ctrl-C does. For Dask it
+        must be a function of a module that the workers can import.
+    kind : type
+        The dataclass of the results, which `probe.storage.save_result` must be able to write.
+    workers : int
+        Threads that compute trials, at least 1. On Dask its workers decide.
+    backend : {"threads", "dask"}
+        Where trials are computed. The files are written by this process in either case.
+    scheduler : str, optional
+        Address of the Dask scheduler, such as "tcp://127.0.0.1:8786"; with `backend="dask"` only.
+    progress : callable
+        Called with a `ProgressEvent` once for all reused trials, and after each trial.
+    stage : str
+        What progress events say is being done.
+    note : callable
+        Gives the note of progress events from the results so far, in the order of `trials`.
+
+    Returns
+    -------
+    SweepOutcome
+        Its results are as read from the files. After Ctrl-C, the trials finished until then.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range, the folder holds another sweep, is in use or cannot be
+        written to, the disk is full, or the cluster cannot be used. What was finished stays finished.
+    KeyboardInterrupt
+        If Ctrl-C came before any trial was finished.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from probe.objectives import Objective, unit
+    >>> def trial(index, stop):
+    ...     return None if stop.is_set() else unit("hidden_1", index)
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> run_sweep(folder, {"layer": "hidden_1"}, {"unit-0": 0}, trial, Objective).n_run
+    1
+    >>> outcome = run_sweep(folder, {"layer": "hidden_1"}, {"unit-0": 0, "unit-1": 1}, trial, Objective)
+    >>> outcome.n_reused, outcome.n_run, [objective.index for objective in outcome.results]
+    (1, 1, [0, 1])
+    """
+    _check_arguments(trials, workers, backend, scheduler)
+    with locked(folder):
+        run = _Run(SweepFolder(folder, configuration, kind), trials, function)
+        interrupted = False
+        try:
+            run.reuse()
+            reports = run.on_threads(workers) if scheduler is None else run.on_dask(scheduler)
+            with closing(reports):
+                for n_done in reports:
+                    progress(ProgressEvent(stage, n_done, len(trials), note(run.finished()[1])))
+        except KeyboardInterrupt:
+            interrupted = True
+        names, results = run.finished()
+        interrupted = interrupted or run.gave_up
+        if interrupted and not results:
+            raise KeyboardInterrupt
+        return SweepOutcome(
+            names, results, run.n_reused, len(results) - run.n_reused, run.n_damaged, interrupted
+        )
+
+
+class _Run(Generic[Task, Result]):
+    """One call of `run_sweep`: what is finished, and the two ways to compute the rest."""
+
+    def __init__(
+        self,
+        store: SweepFolder[Result],
+        trials: Mapping[str, Task],
+        function: Callable[[Task, threading.Event], Result | None],
+    ) -> None:
+        self._store, self._trials, self._function = store, trials, function
+        self._stop = threading.Event()
+        self._results: dict[str, Result] = {}
+        self.n_reused = self.n_damaged = 0
+        self.gave_up = False
+
+    def reuse(self) -> None:
+        """Read the trials that are finished."""
+        for name in self._trials:
+            state = self._store.state(name)
+            if state == "finished":
+                self._results[name] = self._store.load(name)
+                self.n_reused += 1
+            elif state == "damaged":
+                self.n_damaged += 1
+
+    def finished(self) -> tuple[tuple[str, ...], tuple[Result, ...]]:
+        """Return names and results of the finished trials, in order."""
+        names = tuple(name for name in self._trials if name in self._results)
+        return names, tuple(self._results[name] for name in names)
+
+    def on_threads(self, workers: int) -> Generator[int, None, None]:
+        """Compute what is missing on threads; give the number of finished trials as it grows."""
+        missing = self._missing()
+        yield from self._reused()
+        # Each thread keeps its own results: Ctrl-C in the main thread then loses none that is computed.
+        with (
+            single_threaded_blas(),
+            closing(in_threads(self._compute, missing, workers=workers, stop=self._stop)) as outcomes,
+        ):
+            yield from self._counted(kept for _, kept in outcomes)
+
+    def on_dask(self, scheduler: str) -> Generator[int, None, None]:
+        """Compute what is missing on a cluster; give the number of finished trials as it grows."""
+        missing = self._missing()
+        yield from self._reused()
+        if not missing:
+            return
+
+        def keep(index: int, result: Result) -> None:
+            self._keep(missing[index], result)
+
+        tasks = [self._trials[name] for name in missing]
+        with closing(on_dask(self._function, tasks, keep, scheduler=scheduler, stop=self._stop)) as outcomes:
+            yield from self._counted(outcomes)
+
+    def _missing(self) -> list[str]:
+        return [name for name in self._trials if name not in self._results]
+
+    def _reused(self) -> Generator[int, None, None]:
+        if self.n_reused:
+            yield self.n_reused
+
+    def _counted(self, kept: Iterable[bool]) -> Generator[int, None, None]:
+        """Count the trials that were kept; one that gave up ends the others."""
+        n_done = self.n_reused
+        for one in kept:
+            if one:
+                n_done += 1
+                yield n_done
+            else:
+                self._give_up()
+
+    def _compute(self, name: str, stop: threading.Event) -> bool:
+        with single_threaded_blas():
+            result = self._function(self._trials[name], stop)
+        if result is None:
+            self._give_up()
+            return False
+        self._keep(name, result)
+        return True
+
+    def _give_up(self) -> None:
+        self.gave_up = True
+        self._stop.set()
+
+    def _keep(self, name: str, result: Result) -> None:
+        self._results[name] = self._store.keep(name, result)
+
+
+def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, scheduler: str | None) -> None:
+    if not trials:
+        raise InputError("trials must hold at least one trial, got none")
+    for name in trials:
+        check_name(name)
+    check_integer("workers", workers, minimum=1)
+    check_choice("backend", backend, ("threads", "dask"))
+    if backend == "dask" and scheduler is None:
+        raise InputError(
+            "backend 'dask' needs the address of its scheduler. Pass --scheduler tcp://<host>:8786"
+        )
+    if backend == "threads" and scheduler is not None:
+        raise InputError(
+            f"scheduler is for backend 'dask', got {scheduler!r} with backend 'threads'. Pass --backend dask"
+        )
