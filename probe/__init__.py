@@ -23,13 +23,18 @@ _MODULES = {
     "Split": "probe.datasets",
     "TrainingConfig": "probe.training",
     "TrainingResult": "probe.training",
+    "Verdict": "probe.stats",
+    "capacity": "probe.analyses.capacity",
     "class_logit": "probe.objectives",
+    "critical_samples": "probe.sensitivity",
     "draw": "probe.figures",
     "load_dataset": "probe.datasets",
     "load_network": "probe.storage",
     "load_result": "probe.storage",
+    "loss_sensitivity": "probe.sensitivity",
     "maximize": "probe.analyses.maximize",
     "memorization": "probe.analyses.memorization",
+    "memorization_scores": "probe.analyses.scores",
     "noise_confidence": "probe.analyses.noise",
     "save_network": "probe.storage",
     "save_result": "probe.storage",
@@ -52,14 +57,19 @@ __all__ = [
     "Split",
     "TrainingConfig",
     "TrainingResult",
+    "Verdict",
     "__version__",
+    "capacity",
     "class_logit",
+    "critical_samples",
     "draw",
     "load_dataset",
     "load_network",
     "load_result",
+    "loss_sensitivity",
     "maximize",
     "memorization",
+    "memorization_scores",
     "noise_confidence",
     "save_network",
     "save_result",
@@ -71,15 +81,19 @@ __all__ = [
 
 if TYPE_CHECKING:
     from probe._checks import DataFileError, InputError, ModelFileError
+    from probe.analyses.capacity import capacity
     from probe.analyses.maximize import maximize
     from probe.analyses.memorization import memorization
     from probe.analyses.noise import noise_confidence
+    from probe.analyses.scores import memorization_scores
     from probe.analyses.weights import weight_images
     from probe.datasets import Dataset, Split, load_dataset
     from probe.figures import draw
     from probe.network import Network
     from probe.objectives import Objective, class_logit, unit
     from probe.population import MLP, Population
+    from probe.sensitivity import critical_samples, loss_sensitivity
+    from probe.stats import Verdict
     from probe.storage import load_network, load_result, save_network, save_result
     from probe.training import PopulationResult, TrainingConfig, TrainingResult, train, train_population
 

@@ -36,6 +36,7 @@ __all__ = [
     "check_shape",
     "frozen_copy",
     "generator",
+    "kept_seed",
     "readonly",
 ]
 
@@ -172,6 +173,13 @@ def generator(seed: object) -> np.random.Generator:
     if isinstance(seed, np.random.Generator):
         return seed
     return np.random.default_rng(check_integer("seed", seed, minimum=0))
+
+
+def kept_seed(seed: object) -> int:
+    """Return the number that a design keeps to be run again from: `seed` itself, or one drawn from a generator."""
+    if isinstance(seed, np.random.Generator):
+        return int(seed.integers(2**63))
+    return check_integer("seed", seed, minimum=0)
 
 
 def check_folder(name: str, folder: Path) -> Path:

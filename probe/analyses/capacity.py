@@ -1,0 +1,384 @@
+"""How many random labels can a network learn by heart? Bisection over the number of images."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import InputError, check_integer, check_number, kept_seed, readonly
+from probe._parallel import in_threads, single_threaded_blas
+from probe._progress import Progress, ProgressEvent, silent
+from probe.datasets import Split, permuted_labels
+from probe.population import MLP, initial_population
+from probe.stats import Interval, bootstrap_interval
+from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
+
+__all__ = [
+    "CAPACITY_CONFIG",
+    "Capacity",
+    "CapacityDesign",
+    "CapacityPlace",
+    "CapacityTrial",
+    "capacity",
+    "capacity_of",
+    "run_capacity_trial",
+]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+CAPACITY_CONFIG = TrainingConfig(
+    epochs=300, batch_size=100, optimizer="adam", schedule="cosine", stop="fitted"
+)
+"""What networks may spend on one number of images. Their learning rates are those of the design."""
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityDesign:
+    """A search for the capacity of several architectures.
+
+    Parameters
+    ----------
+    architectures : tuple of MLP
+        Shapes of networks.
+    config : TrainingConfig
+        What a network may spend; its learning rate is not used.
+    rates : tuple of float, above 0
+        Learning rates that are all tried on every number of images.
+    starts : int
+        Networks for each learning rate, with starts and labels of their own, at least 1.
+    replicates : int
+        Searches for each architecture, each with an order of images of its own, at least 1.
+    largest : int
+        Most images tried, at least 2.
+    tolerance : float, above 0
+        The search ends when the next number that failed is at most this share above the largest that fitted.
+    seed : int
+        Everything random follows from it.
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+    """
+
+    architectures: tuple[MLP, ...]
+    config: TrainingConfig = CAPACITY_CONFIG
+    rates: tuple[float, ...] = (0.001, 0.003, 0.01)
+    starts: int = 3
+    replicates: int = 3
+    largest: int = 10_000
+    tolerance: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.architectures or not self.rates:
+            raise InputError("architectures and rates must hold at least one value")
+        for rate in self.rates:
+            check_number("rates", rate, above=0)
+        for name, minimum in (("starts", 1), ("replicates", 1), ("largest", 2), ("seed", 0)):
+            check_integer(name, getattr(self, name), minimum=minimum)
+        check_number("tolerance", self.tolerance, above=0)
+        if self.config.stop != "fitted":
+            raise InputError(f"config must have stop='fitted', got {self.config.stop!r}")
+
+    @property
+    def places(self) -> tuple[CapacityPlace, ...]:
+        """All trials, replicate after replicate."""
+        return tuple(
+            CapacityPlace(architecture, replicate)
+            for replicate, architecture in product(range(self.replicates), range(len(self.architectures)))
+        )
+
+    def facts(self) -> dict[str, object]:
+        """Return the design as plain values, for a manifest or results.json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class CapacityPlace:
+    """Where a trial stands in the design."""
+
+    architecture: int
+    replicate: int
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return f"capacity-a{self.architecture}-r{self.replicate:04d}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CapacityTrial:
+    """One search.
+
+    Attributes
+    ----------
+    tried : ndarray of shape (n_tried,)
+        Numbers of images, in the order in which they were tried.
+    fitted_share : ndarray of shape (n_tried, n_rates), in [0, 1]
+        Share of the starts that fitted them all, at each learning rate.
+    """
+
+    tried: Ints
+    fitted_share: Floats
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    @property
+    def fits(self) -> npt.NDArray[np.bool_]:
+        """Whether each number counts as fitted: by at least half of the starts at one of the rates."""
+        return np.asarray((self.fitted_share >= 0.5).any(axis=1))
+
+    @property
+    def capacity(self) -> int:
+        """The largest number that was fitted; 0 if none was."""
+        return int(self.tried[self.fits].max(initial=0))
+
+    @property
+    def is_censored(self) -> bool:
+        """Whether no number failed, so that the capacity is at least the largest number tried."""
+        return bool(self.fits.all())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Capacity:
+    """The largest number of random labels that networks fitted.
+
+    Attributes
+    ----------
+    architectures : tuple of str
+        Such as "784-16-16-10 sigmoid".
+    n_parameters : ndarray of shape (n_architectures,)
+        Weights and biases of one network.
+    capacities : ndarray of shape (n_architectures, n_replicates)
+        Largest number of images of which all random labels were fitted, by at least half of the starts at
+        one of the learning rates, within the design's number of epochs; 0 if no number was.
+    censored : ndarray of shape (n_architectures, n_replicates), bool
+        Whether all numbers up to the largest allowed were fitted.
+    trials : tuple of tuple of CapacityTrial
+        The searches, by architecture and replicate.
+    design : CapacityDesign
+    interrupted : bool
+        Whether Ctrl-C ended the work early; then only the replicates done for all architectures are here.
+    """
+
+    architectures: tuple[str, ...]
+    n_parameters: Ints
+    capacities: Ints
+    censored: npt.NDArray[np.bool_]
+    trials: tuple[tuple[CapacityTrial, ...], ...]
+    design: CapacityDesign
+    interrupted: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("n_parameters", "capacities", "censored"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    def interval(self, architecture: int) -> Interval:
+        """Return the mean capacity of an architecture, with a bootstrap interval over its replicates."""
+        return bootstrap_interval(self.capacities[architecture].astype(np.float64))
+
+
+def capacity(
+    architectures: MLP | Sequence[MLP],
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    rates: Sequence[float] = (0.001, 0.003, 0.01),
+    starts: int = 3,
+    replicates: int = 3,
+    largest: int = 10_000,
+    tolerance: float = 0.1,
+    seed: int | np.random.Generator = 0,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Capacity:
+    """Find the largest number of random labels that networks of each architecture fit.
+
+    The number of images is doubled until they are no longer fitted, then the gap is halved until it is
+    small. On every number a population is trained: several starts, each with random labels of its own, at
+    several learning rates. What is found is what gradient descent reaches with this much training, a lower
+    bound of what some weights could represent.
+
+    Parameters
+    ----------
+    architectures : MLP or sequence of MLP
+        Shapes of networks.
+    split : Split
+        The images come from its training data.
+    config, rates, starts, replicates, tolerance
+        As in `CapacityDesign`.
+    largest : int
+        Most images tried, at least 2 and at most all.
+    seed : int or numpy.random.Generator
+        Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
+    workers : int
+        Threads that run searches at the same time. The result does not depend on it.
+    progress : callable
+        Called with a `ProgressEvent` after each search.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range.
+
+    References
+    ----------
+    .. [1] C. Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017,
+       theorem 1: two layers with 2n + d weights can represent any labels of n points in d dimensions.
+    .. [2] D. Arpit et al., "A Closer Look at Memorization in Deep Networks", ICML 2017.
+
+    Examples
+    --------
+    >>> import probe
+    >>> few = TrainingConfig(epochs=20, batch_size=20, optimizer="adam", stop="fitted")
+    >>> split = probe.load_dataset("digits")
+    >>> found = capacity(probe.MLP((4,), "relu"), split, few, rates=(0.03,), replicates=1, largest=64)
+    >>> found.architectures
+    ('64-4-10 relu',)
+    """
+    design = CapacityDesign(
+        (architectures,) if isinstance(architectures, MLP) else tuple(architectures),
+        CAPACITY_CONFIG if config is None else config,
+        tuple(rates),
+        starts,
+        replicates,
+        largest,
+        tolerance,
+        kept_seed(seed),
+    )
+    check_integer("largest", largest, minimum=2, maximum=len(split.train))
+    check_integer("workers", workers, minimum=1)
+    stop, done = threading.Event(), dict[CapacityPlace, CapacityTrial]()
+    places = design.places
+
+    def one(place: CapacityPlace, stop: threading.Event) -> CapacityTrial | None:
+        return run_capacity_trial(design, place, split, stop)
+
+    try:
+        with closing(in_threads(one, places, workers=workers, stop=stop)) as finished:
+            for index, trial in finished:
+                if trial is not None:
+                    done[places[index]] = trial
+                    progress(ProgressEvent("capacity", len(done), len(places), f"{trial.capacity:,} images"))
+    except KeyboardInterrupt:
+        pass  # what was done until here is returned
+    return capacity_of(design, done, split)
+
+
+def run_capacity_trial(
+    design: CapacityDesign, place: CapacityPlace, split: Split, stop: threading.Event | None = None
+) -> CapacityTrial | None:
+    """Search for the capacity of one architecture; None if `stop` was set on the way."""
+    stop = threading.Event() if stop is None else stop
+    largest = min(design.largest, len(split.train))
+    fitting, failing = 0, largest + 1
+    n = min(largest, max(2 * split.train.n_classes, 16))
+    tried: list[int] = []
+    shares: list[Floats] = []
+    with single_threaded_blas():
+        while True:
+            share = _fitted_share(design, place, split, n, stop)
+            if share is None:
+                return None
+            tried.append(n)
+            shares.append(share)
+            if (share >= 0.5).any():
+                fitting = n
+            else:
+                failing = n
+            if (
+                fitting >= largest
+                or failing <= 2
+                or failing <= max(fitting + 1, fitting * (1 + design.tolerance))
+            ):
+                return CapacityTrial(np.array(tried, np.int64), np.array(shares))
+            if failing > largest:
+                n = min(2 * fitting, largest)
+            else:
+                # In the middle on a logarithmic scale: capacities range over orders of magnitude.
+                n = min(max(round((max(fitting, 1) * failing) ** 0.5), fitting + 1), failing - 1)
+
+
+def _fitted_share(
+    design: CapacityDesign, place: CapacityPlace, split: Split, n: int, stop: threading.Event
+) -> Floats | None:
+    """Return the share of starts that fit random labels of the first `n` images, at each learning rate."""
+    seeds = np.random.SeedSequence(design.seed, spawn_key=(place.replicate,)).spawn(2 + design.starts)
+    image_rng, order_rng, *start_rngs = [np.random.default_rng(seed) for seed in seeds]
+    train = split.train.take(image_rng.permutation(len(split.train))[:n])
+    data = replace(split, train=train, test=split.test.take(slice(0, 1)))
+    start_streams = [rng.spawn(2) for rng in start_rngs]
+    labels = [permuted_labels(train.labels, rng=label_rng) for _, label_rng in start_streams]
+    n_rates = len(design.rates)
+    start = initial_population(
+        design.architectures[place.architecture],
+        train.image_shape,
+        train.class_names,
+        rngs=[rng for rng, _ in start_streams],
+        dtype=design.config.dtype,
+    )
+    start = replace(
+        start,
+        weights=tuple(np.tile(w, (n_rates, 1, 1)) for w in start.weights),
+        biases=tuple(np.tile(b, (n_rates, 1)) for b in start.biases),
+    )
+    shard = Shard(
+        start,
+        data,
+        order_rng,
+        labels=np.tile(np.stack(labels), (n_rates, 1)),
+        learning_rates=np.repeat(np.array(design.rates), design.starts),
+    )
+    # The question is settled, and training ends, once half of the starts at one rate have fitted.
+    settled = threading.Event()
+
+    def look(cost: float) -> None:
+        if stop.is_set() or (_by_rate(run.is_fitted, n_rates) >= 0.5).any():
+            settled.set()
+
+    run = ShardRun(shard, PreparedData.of(data, design.config), design.config, settled, look)
+    run.run()
+    return None if stop.is_set() else _by_rate(run.is_fitted, n_rates)
+
+
+def _by_rate(fitted: npt.NDArray[np.bool_], n_rates: int) -> Floats:
+    return np.asarray(fitted.reshape(n_rates, -1).mean(axis=1))
+
+
+def capacity_of(design: CapacityDesign, done: dict[CapacityPlace, CapacityTrial], split: Split) -> Capacity:
+    """Return what the searches that are done come to.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If no replicate is done for all architectures.
+    """
+    architectures = range(len(design.architectures))
+    whole = [
+        replicate
+        for replicate in range(design.replicates)
+        if all(CapacityPlace(architecture, replicate) in done for architecture in architectures)
+    ]
+    if not whole:
+        raise KeyboardInterrupt
+    trials = tuple(tuple(done[CapacityPlace(a, replicate)] for replicate in whole) for a in architectures)
+    n_in, n_classes = split.train.images[0].size, split.train.n_classes
+    return Capacity(
+        tuple(mlp.named(n_in, n_classes) for mlp in design.architectures),
+        np.array([mlp.n_parameters(n_in, n_classes) for mlp in design.architectures], np.int64),
+        np.array([[trial.capacity for trial in row] for row in trials], np.int64),
+        np.array([[trial.is_censored for trial in row] for row in trials]),
+        trials,
+        design,
+        interrupted=len(done) < len(design.places),
+    )

@@ -1,0 +1,198 @@
+"""What a memorisation study compares: its factors, and the networks that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from itertools import product
+
+from probe._checks import InputError, check_choice, check_integer, check_number
+from probe.datasets import INPUT_CORRUPTIONS, LABEL_CORRUPTIONS, InputCorruption, LabelCorruption
+from probe.population import MLP
+from probe.training import LedgerKind, TrainingConfig
+
+__all__ = ["DEFAULT_CONFIG", "DEFAULT_RATES", "THRESHOLDS", "Condition", "MemorizationDesign", "Place"]
+
+THRESHOLDS = (0.5, 0.9, 0.99, 1.0)
+"""Training accuracies whose first epoch is recorded."""
+
+DEFAULT_CONFIG = TrainingConfig(epochs=300, batch_size=50, learning_rate=0.1, stop="fitted")
+
+DEFAULT_RATES = (0.03, 0.1, 0.3)
+"""Learning rates that `--tune` chooses from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What one network of a replicate is taught, and how; the others of the replicate share the rest.
+
+    Attributes
+    ----------
+    corruption : float in [0, 1]
+        Share of the samples whose labels take part in the corruption.
+    inputs : {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
+        What was done to the images.
+    weight_decay : float, at least 0
+    learning_rate : float, above 0
+    """
+
+    corruption: float
+    inputs: InputCorruption
+    weight_decay: float
+    learning_rate: float
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether labels and images are the true ones."""
+        return self.corruption == 0 and self.inputs == "none"
+
+    def named(self, *, among: Sequence[Condition]) -> str:
+        """Return what tells this condition from the others, in words."""
+        words = [_labels_named(self.corruption)]
+        if self.inputs != "none":
+            words.append({"gaussian": "Gaussian images"}.get(self.inputs, self.inputs.replace("-", " ")))
+        if len({other.weight_decay for other in among}) > 1:
+            words.append(f"weight decay {self.weight_decay:g}" if self.weight_decay else "no weight decay")
+        if len({other.learning_rate for other in among}) > 1:
+            words.append(f"rate {self.learning_rate:g}")
+        return ", ".join(words)
+
+
+def _labels_named(corruption: float) -> str:
+    if corruption in (0, 1):
+        return "true labels" if corruption == 0 else "random labels"
+    return f"{corruption:.0%} random labels" if corruption >= 0.01 else f"{corruption:g} of labels random"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a trial stands in the design: which architecture, which number of samples, which replicate."""
+
+    architecture: int
+    size: int
+    replicate: int
+    stage: str = "study"
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return f"a{self.architecture}-n{self.size}-r{self.replicate:04d}"
+
+
+@dataclass(frozen=True, slots=True)
+class MemorizationDesign:
+    """A memorisation study: every combination of the factors, in every replicate.
+
+    Within a replicate all networks of one architecture share their start, and all networks whatsoever the
+    images (of which a smaller sample is a part) and the order in which they come.
+
+    Parameters
+    ----------
+    architectures : tuple of MLP
+        Shapes of networks.
+    n_samples : tuple of int
+        Numbers of training images.
+    corruption : tuple of float in [0, 1]
+        Shares of the labels that are corrupted; the samples of a smaller share are among those of a larger.
+    label_corruption : {"permute", "uniform"}
+        How: permuted among themselves (keeps the class counts) or drawn anew.
+    input_corruption : tuple of {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
+        What is done to the images, see `probe.datasets.corrupted_inputs`.
+    weight_decay : tuple of float, at least 0
+        Shares of each weight added to its gradient; they stand in place of the configuration's.
+    replicates : int
+        At least 1.
+    config : TrainingConfig
+        How all networks are trained.
+    rates : tuple of float, above 0
+        If not empty, each condition gets the learning rate of these that fits its labels soonest in
+        `pilot_replicates` further replicates, which serve for nothing else.
+    pilot_replicates : int
+        At least 1.
+    ledger : {"examples", "sensitivity"}
+        "sensitivity" also measures loss-sensitivity and the critical sample ratio; it about doubles the time.
+    critical_radius : float, above 0
+        Half the side of the box that the critical sample ratio is searched in, for pixels in [0, 1].
+    n_test : int
+        Test images, drawn at random, that are classified after every epoch; at most all.
+    seed : int
+        Everything random follows from it.
+
+    Raises
+    ------
+    InputError
+        If a factor is empty or a value is outside its range.
+    """
+
+    architectures: tuple[MLP, ...]
+    n_samples: tuple[int, ...] = (1000,)
+    corruption: tuple[float, ...] = (0.0, 1.0)
+    label_corruption: LabelCorruption = "permute"
+    input_corruption: tuple[InputCorruption, ...] = ("none",)
+    weight_decay: tuple[float, ...] = (0.0,)
+    replicates: int = 5
+    config: TrainingConfig = field(default_factory=lambda: DEFAULT_CONFIG)
+    rates: tuple[float, ...] = ()
+    pilot_replicates: int = 3
+    ledger: LedgerKind = "examples"
+    critical_radius: float = 0.01
+    n_test: int = 2000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("architectures", "n_samples", "corruption", "input_corruption", "weight_decay"):
+            if not getattr(self, name):
+                raise InputError(f"{name} must hold at least one value")
+        for value in self.n_samples:
+            check_integer("n_samples", value, minimum=2)
+        for share in self.corruption:
+            check_number("corruption", share, minimum=0, maximum=1)
+        for kind in self.input_corruption:
+            check_choice("input_corruption", kind, INPUT_CORRUPTIONS)
+        for decay in self.weight_decay:
+            check_number("weight_decay", decay, minimum=0)
+        for rate in self.rates:
+            check_number("rates", rate, above=0)
+        check_choice("label_corruption", self.label_corruption, LABEL_CORRUPTIONS)
+        check_choice("ledger", self.ledger, ("examples", "sensitivity"))
+        check_integer("replicates", self.replicates, minimum=1)
+        check_integer("pilot_replicates", self.pilot_replicates, minimum=1)
+        check_integer("n_test", self.n_test, minimum=1)
+        check_integer("seed", self.seed, minimum=0)
+        check_number("critical_radius", self.critical_radius, above=0)
+        if self.config.evaluation != "epoch":
+            raise InputError(
+                f"config must have evaluation='epoch' for learning curves, got {self.config.evaluation!r}"
+            )
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The networks of a replicate, at the configuration's learning rate."""
+        factors = product(self.weight_decay, self.input_corruption, self.corruption)
+        rate = self.config.learning_rate
+        return tuple(Condition(float(share), inputs, float(decay), rate) for decay, inputs, share in factors)
+
+    @property
+    def pilot_conditions(self) -> tuple[Condition, ...]:
+        """Every condition at every learning rate to choose from."""
+        return tuple(
+            replace(condition, learning_rate=rate) for condition in self.conditions for rate in self.rates
+        )
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """All trials: replicate after replicate, so that a study cut short is balanced."""
+        cells = product(range(self.replicates), range(len(self.architectures)), range(len(self.n_samples)))
+        return tuple(Place(architecture, size, replicate) for replicate, architecture, size in cells)
+
+    @property
+    def pilot_places(self) -> tuple[Place, ...]:
+        """The trials that learning rates are chosen by; none if there is nothing to choose."""
+        if not self.rates:
+            return ()
+        pilot = replace(self, replicates=self.pilot_replicates)
+        return tuple(replace(place, stage="pilot") for place in pilot.places)
+
+    def facts(self) -> dict[str, object]:
+        """Return the design as plain values, for a manifest or results.json."""
+        return asdict(self)

@@ -1,0 +1,305 @@
+"""The study: its trials one by one, and what they come to."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import DivergedError, check_integer, kept_seed
+from probe._parallel import in_threads
+from probe._progress import Progress, ProgressEvent, silent
+from probe.analyses.memorization.design import (
+    DEFAULT_CONFIG,
+    THRESHOLDS,
+    Condition,
+    MemorizationDesign,
+    Place,
+)
+from probe.analyses.memorization.results import Examples, Memorization, MemorizationCell, examples_of
+from probe.analyses.memorization.trial import MemorizationTrial, run_trial, sampled_test
+from probe.analyses.memorization.verdicts import verdicts_of
+from probe.datasets import InputCorruption, LabelCorruption, Split
+from probe.population import MLP
+from probe.training import LedgerKind, TrainingConfig, useful_workers
+
+__all__ = [
+    "ConditionsOf",
+    "Finished",
+    "check_fits",
+    "chosen_conditions",
+    "conditions_at",
+    "memorization",
+    "memorization_of",
+    "trial_medians",
+]
+
+ConditionsOf = Mapping[tuple[int, int], tuple[Condition, ...]]
+"""The conditions of each cell (architecture, size)."""
+
+Finished = Mapping[Place, MemorizationTrial]
+"""Trials that are done."""
+
+
+def memorization(
+    architecture: MLP | Sequence[MLP],
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    n_samples: int | Sequence[int] = 1000,
+    replicates: int = 5,
+    corruption: Sequence[float] = (0.0, 1.0),
+    label_corruption: LabelCorruption = "permute",
+    input_corruption: Sequence[InputCorruption] = ("none",),
+    weight_decay: Sequence[float] | None = None,
+    rates: Sequence[float] = (),
+    ledger: LedgerKind = "examples",
+    n_test: int = 2000,
+    seed: int | np.random.Generator = 0,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Memorization:
+    """Train networks on true and on corrupted labels of the same images, and say what that shows.
+
+    Every replicate draws its own images, start and order, and trains one network for each combination of
+    the factors on them. By default these are two: true labels, and a permutation of them.
+
+    Parameters
+    ----------
+    architecture : MLP or sequence of MLP
+        Shape of the networks, or several shapes to compare.
+    split : Split
+        The images come from its training data; the test data measure what was learned.
+    config : TrainingConfig, optional
+        By default up to 300 epochs of plain gradient descent in batches of 50 at a rate of 0.1, until
+        everything is fitted.
+    n_samples : int or sequence of int
+        Training images, at least 2.
+    replicates : int
+        Networks for each combination of the factors, at least 1.
+    corruption, label_corruption, input_corruption, rates, ledger
+        As in `MemorizationDesign`.
+    weight_decay : sequence of float, optional
+        As in `MemorizationDesign`; the configuration's without.
+    n_test : int
+        Test images, drawn at random, that are classified after every epoch; at most all.
+    seed : int or numpy.random.Generator
+        Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
+    workers : int, optional
+        Threads that run trials at the same time; by default as many as there are cores, or one if the trials
+        are so small that threads would only wait for each other. The result does not depend on it.
+    progress : callable
+        Called with a `ProgressEvent` after each trial.
+
+    Returns
+    -------
+    Memorization
+        With one cell for each architecture and number of samples, and the verdicts.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range.
+    DivergedError
+        If all networks of a condition diverged.
+
+    References
+    ----------
+    .. [1] C. Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017.
+    .. [2] D. Arpit et al., "A Closer Look at Memorization in Deep Networks", ICML 2017.
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> found = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
+    >>> found.slowdown().estimate.estimate > 1
+    True
+    """
+    config = DEFAULT_CONFIG if config is None else config
+    design = MemorizationDesign(
+        architectures=(architecture,) if isinstance(architecture, MLP) else tuple(architecture),
+        n_samples=tuple(n_samples) if isinstance(n_samples, Sequence) else (n_samples,),
+        corruption=tuple(corruption),
+        label_corruption=label_corruption,
+        input_corruption=tuple(input_corruption),
+        weight_decay=(config.weight_decay,) if weight_decay is None else tuple(weight_decay),
+        replicates=replicates,
+        config=config,
+        rates=tuple(rates),
+        ledger=ledger,
+        n_test=n_test,
+        seed=kept_seed(seed),
+    )
+    check_fits(design, split)
+    if workers is None:
+        n_in, n_classes = split.train.images[0].size, split.train.n_classes
+        largest = max(mlp.n_parameters(n_in, n_classes) for mlp in design.architectures)
+        workers = useful_workers(largest * len(design.conditions))
+    check_integer("workers", workers, minimum=1)
+    run = _Run(design, split, workers, progress)
+    pilot = run.trials(design.pilot_places, {}, "tuning")
+    if len(pilot) < len(design.pilot_places):
+        raise KeyboardInterrupt
+    conditions = chosen_conditions(design, pilot)
+    done = run.trials(design.places, conditions, "memorising")
+    if not done:
+        raise KeyboardInterrupt
+    return memorization_of(design, conditions, done, split)
+
+
+def check_fits(design: MemorizationDesign, split: Split) -> None:
+    """Raise unless the data have as many images as the design asks for."""
+    for size in design.n_samples:
+        check_integer("n_samples", size, minimum=2, maximum=len(split.train))
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Trials in threads of this process, kept in memory."""
+
+    design: MemorizationDesign
+    split: Split
+    workers: int
+    progress: Progress
+
+    def trials(
+        self, places: Sequence[Place], conditions: ConditionsOf, stage: str
+    ) -> dict[Place, MemorizationTrial]:
+        """Return the trials that were done before an interruption, if there was one."""
+        done: dict[Place, MemorizationTrial] = {}
+        stop = threading.Event()
+
+        def one(place: Place, stop: threading.Event) -> MemorizationTrial | None:
+            return run_trial(
+                self.design, place, conditions_at(self.design, conditions, place), self.split, stop
+            )
+
+        try:
+            with closing(in_threads(one, places, workers=self.workers, stop=stop)) as finished:
+                for index, trial in finished:
+                    if trial is not None:
+                        done[places[index]] = trial
+                        note = trial_medians(list(done.values()))
+                        self.progress(ProgressEvent(stage, len(done), len(places), note))
+        except KeyboardInterrupt:
+            pass  # what was done until here is returned
+        return done
+
+
+def conditions_at(
+    design: MemorizationDesign, conditions: ConditionsOf, place: Place
+) -> tuple[Condition, ...]:
+    """Return the conditions of a trial: in the pilot all rates, later those that were chosen."""
+    if place.stage == "pilot":
+        return design.pilot_conditions
+    return conditions[place.architecture, place.size]
+
+
+def chosen_conditions(design: MemorizationDesign, pilot: Finished) -> ConditionsOf:
+    """Return the conditions of each cell, with the learning rates that did best in the pilot.
+
+    Best is the rate with the fewest updates to fit everything, on average over the pilot's networks, where
+    a network that did not fit everything counts with the limit; among equals the one with the highest final
+    training accuracy, then the smallest.
+    """
+    cells = [(a, s) for a in range(len(design.architectures)) for s in range(len(design.n_samples))]
+    if not design.rates:
+        return dict.fromkeys(cells, design.conditions)
+    chosen = {}
+    for cell in cells:
+        trials = [trial for place, trial in pilot.items() if (place.architecture, place.size) == cell]
+        reached = np.mean([_epochs_to_fit(t, design.config.epochs) for t in trials], axis=0)
+        accuracy = np.mean([np.nan_to_num(t.train_accuracy[:, -1]) for t in trials], axis=0)
+        n_rates = len(design.rates)
+        picked = []
+        for index, condition in enumerate(design.conditions):
+            members = range(index * n_rates, (index + 1) * n_rates)
+            best = min(members, key=lambda k: (reached[k], -accuracy[k], design.rates[k % n_rates]))
+            picked.append(replace(condition, learning_rate=design.rates[best % n_rates]))
+        chosen[cell] = tuple(picked)
+    return chosen
+
+
+def _epochs_to_fit(trial: MemorizationTrial, limit: int) -> npt.NDArray[np.float64]:
+    epochs = trial.updates((1.0,), 1)[:, 0]
+    return np.where(np.isnan(epochs), float(limit), epochs)
+
+
+def trial_medians(trials: Sequence[MemorizationTrial]) -> str:
+    """Return the current medians in a few words, for a progress bar."""
+    train = np.nanmedian([t.train_accuracy[:, -1] for t in trials], axis=0)
+    test = np.nanmedian([t.test_accuracy[:, -1] for t in trials], axis=0)
+    first, last = 0, len(train) - 1
+    shown = [f"{train[k]:.0%}/{test[k]:.0%}" for k in sorted({first, last})]
+    return "train/test " + " … ".join(shown)
+
+
+def memorization_of(
+    design: MemorizationDesign, conditions: ConditionsOf, done: Finished, split: Split
+) -> Memorization:
+    """Return what the trials that are done come to.
+
+    A cell takes the replicates of which the trial is done; cells without any are left out.
+
+    Raises
+    ------
+    DivergedError
+        If all networks of a condition diverged.
+    """
+    test = sampled_test(design, split)
+    shares = np.bincount(test.labels) / len(test)
+    cells: list[MemorizationCell] = []
+    examples: tuple[Examples, ...] = ()
+    for (architecture, size), found in conditions.items():
+        trials = [
+            done[place]
+            for place in design.places
+            if place in done and (place.architecture, place.size) == (architecture, size)
+        ]
+        if not trials:
+            continue
+        cell = MemorizationCell.of(design, found, trials, split, architecture=architecture, size=size)
+        _check_trained(cell)
+        if not cells:
+            examples = tuple(
+                examples_of(trials, index, cell.named(index), split.train) for index in _shown(found)
+            )
+        cells.append(cell)
+    verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
+    return Memorization(
+        cells=tuple(cells),
+        thresholds=THRESHOLDS,
+        verdicts=tuple(verdicts),
+        examples=examples,
+        design=design,
+        class_names=split.train.class_names,
+        n_test=len(test),
+        chance=float(shares.max()),
+        interrupted=len(done) < len(design.places),
+    )
+
+
+def _check_trained(cell: MemorizationCell) -> None:
+    for index in np.flatnonzero(cell.diverged.all(axis=1)):
+        rate = cell.conditions[index].learning_rate
+        raise DivergedError(
+            f"all networks {cell.architecture} on {cell.named(int(index))} diverged at learning_rate {rate:g}; pass a "
+            "smaller one"
+        )
+
+
+def _shown(conditions: Sequence[Condition]) -> list[int]:
+    """Return the conditions whose examples are shown: true labels, and the least corrupted ones."""
+    shares = [
+        (condition.corruption, index)
+        for index, condition in enumerate(conditions)
+        if condition.inputs == "none"
+    ]
+    true = [index for share, index in shares if share == 0][:1]
+    corrupted = sorted((share, index) for share, index in shares if share > 0)[:1]
+    return true + [index for _, index in corrupted]

@@ -1,0 +1,258 @@
+"""One trial: all networks of one replicate, one architecture and one number of samples."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import readonly
+from probe._parallel import single_threaded_blas
+from probe.analyses.memorization.design import Condition, MemorizationDesign, Place
+from probe.datasets import Dataset, Split, corrupted_inputs, permuted_labels, redrawn_labels
+from probe.population import Population, initial_population
+from probe.sensitivity import critical_samples
+from probe.training import PreparedData, Shard, ShardOutcome, ShardRun
+
+__all__ = ["MemorizationTrial", "run_trial", "sampled_test"]
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+_CRITICAL_IMAGES = 500
+"""Test images that the critical sample ratio is taken over: its own standard error is at most 2.2 points."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemorizationTrial:
+    """What the networks of one trial did; the first axis of all arrays but one are the conditions.
+
+    Attributes
+    ----------
+    cost : ndarray of shape (n_conditions, n_epochs)
+        Mean cost on the labels trained on. NaN from the epoch on in which a network diverged.
+    train_accuracy, true_accuracy, test_accuracy : ndarray of shape (n_conditions, n_epochs), in [0, 1]
+        On the labels trained on, on the true labels of the same images, and on the test images.
+    half_accuracy : ndarray of shape (n_conditions, n_epochs, 2), in [0, 1]
+        On each half of the test images.
+    fitted_epoch, diverged_epoch : ndarray of shape (n_conditions,)
+        Epoch (from 1) after which a network was frozen because it had fitted everything, or in which it
+        diverged; 0 for neither.
+    sample_indices : ndarray of shape (n_samples,)
+        The images, as places in the training data.
+    labels : ndarray of shape (n_conditions, n_samples), int16
+        What was taught.
+    first_learned, forgetting : ndarray of shape (n_conditions, n_samples), int32
+    margin : ndarray of shape (n_conditions, n_samples), float32
+        The ledger, see `probe.training.Ledger`.
+    sensitivity : ndarray of shape (n_conditions, n_samples), float32, or None
+        Loss-sensitivity, where it was measured.
+    critical_ratio : ndarray of shape (n_conditions,), in [0, 1]
+        Share of test images near which another class is predicted; NaN where not measured.
+    """
+
+    cost: Floats
+    train_accuracy: Floats
+    true_accuracy: Floats
+    test_accuracy: Floats
+    half_accuracy: Floats
+    fitted_epoch: Ints
+    diverged_epoch: Ints
+    sample_indices: Ints
+    labels: npt.NDArray[np.int16]
+    first_learned: npt.NDArray[np.int32]
+    forgetting: npt.NDArray[np.int32]
+    margin: npt.NDArray[np.float32]
+    sensitivity: npt.NDArray[np.float32] | None
+    critical_ratio: Floats
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs until nothing was left to train."""
+        return int(self.cost.shape[1])
+
+    def updates(self, thresholds: Sequence[float], updates_per_epoch: int) -> Floats:
+        """Return the updates until the training accuracy first reached each threshold.
+
+        Returns
+        -------
+        ndarray of shape (n_conditions, n_thresholds)
+            NaN where it did not within the epochs trained (right-censored).
+        """
+        reached = self.train_accuracy[:, None, :] >= np.array(thresholds)[:, None]
+        epochs = reached.argmax(axis=2) + 1.0
+        return np.where(reached.any(axis=2), epochs * updates_per_epoch, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
+class _Streams:
+    """The random numbers of one replicate; each property begins anew, so that all that use it share it."""
+
+    seed: np.random.SeedSequence
+
+    def of(self, what: str) -> np.random.Generator:
+        names = ("start", "order", "sample", "labels", "inputs", "critical")
+        key = (*self.seed.spawn_key, names.index(what))
+        return np.random.default_rng(np.random.SeedSequence(self.seed.entropy, spawn_key=key))
+
+
+def _streams(design: MemorizationDesign, place: Place) -> _Streams:
+    stage = {"study": 0, "pilot": 1}[place.stage]
+    return _Streams(np.random.SeedSequence(design.seed, spawn_key=(stage, place.replicate)))
+
+
+def sampled_test(design: MemorizationDesign, split: Split) -> Dataset:
+    """Return the test images that all networks of a study are judged by."""
+    rng = np.random.default_rng(np.random.SeedSequence(design.seed, spawn_key=(2,)))
+    n_test = min(design.n_test, len(split.test))
+    return split.test.take(np.sort(rng.choice(len(split.test), n_test, replace=False)))
+
+
+def run_trial(
+    design: MemorizationDesign,
+    place: Place,
+    conditions: Sequence[Condition],
+    split: Split,
+    stop: threading.Event | None = None,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> MemorizationTrial | None:
+    """Train the networks of one trial.
+
+    Parameters
+    ----------
+    design : MemorizationDesign
+        The study.
+    place : Place
+        Which trial of it.
+    conditions : sequence of Condition
+        Its networks.
+    split : Split
+        The whole data.
+    stop : threading.Event, optional
+        Once set, the trial is given up.
+    after_epoch : callable
+        Called after every epoch of every group of networks that are trained together.
+
+    Returns
+    -------
+    MemorizationTrial or None
+        None if it was given up.
+    """
+    stop = threading.Event() if stop is None else stop
+    streams = _streams(design, place)
+    n_samples = design.n_samples[place.size]
+    # The first of one order: a smaller sample is a part of a larger one.
+    chosen = np.sort(streams.of("sample").permutation(len(split.train))[:n_samples])
+    sample = replace(split, train=split.train.take(chosen), test=sampled_test(design, split))
+    architecture = design.architectures[place.architecture]
+    start = initial_population(
+        architecture,
+        sample.train.image_shape,
+        sample.train.class_names,
+        rngs=[streams.of("start")],
+        dtype=design.config.dtype,
+    )
+    labels = np.stack([_taught(design, condition, sample.train, streams) for condition in conditions])
+    groups: dict[tuple[str, float], list[int]] = {}
+    for index, condition in enumerate(conditions):
+        groups.setdefault((condition.inputs, condition.weight_decay), []).append(index)
+    outcomes: list[tuple[list[int], ShardOutcome]] = []
+    ratio = np.full(len(conditions), np.nan)
+    with single_threaded_blas():
+        for (_, decay), members in groups.items():
+            inputs = conditions[members[0]].inputs
+            data = corrupted_inputs(sample, inputs, rng=streams.of("inputs"))
+            config = replace(design.config, weight_decay=decay)
+            shard = Shard(
+                _repeated(start, len(members)),
+                data,
+                streams.of("order"),
+                labels=labels[members],
+                learning_rates=_rates(design, [conditions[member] for member in members]),
+                ledger=design.ledger,
+            )
+            run = ShardRun(shard, PreparedData.of(data, config), config, stop, lambda cost: after_epoch())
+            outcome = run.run()
+            if outcome.interrupted:
+                return None
+            outcomes.append((members, outcome))
+            if design.ledger == "sensitivity":
+                ratio[members] = _critical_ratios(design, outcome, data.test, streams)
+    return _joined(outcomes, chosen, labels, ratio)
+
+
+def _taught(design: MemorizationDesign, condition: Condition, train: Dataset, streams: _Streams) -> Ints:
+    rng = streams.of("labels")
+    if design.label_corruption == "permute":
+        return permuted_labels(train.labels, rng=rng, fraction=condition.corruption)
+    return redrawn_labels(train.labels, train.n_classes, rng=rng, fraction=condition.corruption)
+
+
+def _repeated(population: Population, times: int) -> Population:
+    """Return a population of one as `times` equal members."""
+    return replace(
+        population,
+        weights=tuple(np.repeat(w, times, axis=0) for w in population.weights),
+        biases=tuple(np.repeat(b, times, axis=0) for b in population.biases),
+    )
+
+
+def _rates(design: MemorizationDesign, conditions: Sequence[Condition]) -> Floats | None:
+    """Return the learning rates of some conditions, or None if they are the configuration's."""
+    rates = np.array([condition.learning_rate for condition in conditions])
+    return None if (rates == design.config.learning_rate).all() else rates
+
+
+def _critical_ratios(
+    design: MemorizationDesign, outcome: ShardOutcome, test: Dataset, streams: _Streams
+) -> Floats:
+    images = test.images[:_CRITICAL_IMAGES]
+    ratios = [
+        critical_samples(
+            outcome.population.network(member),
+            images,
+            radius=design.critical_radius,
+            seed=streams.of("critical"),
+        ).ratio
+        for member in range(len(outcome.population))
+    ]
+    return np.where(outcome.diverged_epoch > 0, np.nan, ratios)
+
+
+def _joined(
+    outcomes: Sequence[tuple[list[int], ShardOutcome]], chosen: Ints, labels: Ints, ratio: Floats
+) -> MemorizationTrial:
+    """Return the groups of a trial as one, its networks in the order of the conditions."""
+    order = np.argsort(np.concatenate([members for members, _ in outcomes]))
+    n_epochs = max(outcome.n_epochs for _, outcome in outcomes)
+    ledgers = [outcome.ledger for _, outcome in outcomes if outcome.ledger is not None]
+
+    def ordered(parts: Sequence[object], name: str) -> Any:
+        return np.concatenate([getattr(part, name) for part in parts])[order]
+
+    histories, done = [outcome.history for _, outcome in outcomes], [outcome for _, outcome in outcomes]
+    return MemorizationTrial(
+        cost=ordered(histories, "cost")[:, :n_epochs],
+        train_accuracy=ordered(histories, "train_accuracy")[:, :n_epochs],
+        true_accuracy=ordered(ledgers, "true_accuracy")[:, :n_epochs],
+        test_accuracy=ordered(histories, "test_accuracy")[:, :n_epochs],
+        half_accuracy=ordered(ledgers, "half_accuracy")[:, :n_epochs],
+        fitted_epoch=ordered(done, "fitted_epoch"),
+        diverged_epoch=ordered(done, "diverged_epoch"),
+        sample_indices=chosen.astype(np.int64),
+        labels=labels.astype(np.int16),
+        first_learned=ordered(ledgers, "first_learned"),
+        forgetting=ordered(ledgers, "forgetting"),
+        margin=ordered(ledgers, "margin"),
+        sensitivity=None if ledgers[0].sensitivity is None else ordered(ledgers, "sensitivity"),
+        critical_ratio=ratio,
+    )

@@ -1,0 +1,226 @@
+"""Verdicts on made-up cells whose answer is known, and on studies in which nothing differs."""
+
+import numpy as np
+import pytest
+
+import probe
+from probe.analyses.memorization import FORGETTING_BINS, Condition, MemorizationCell
+from probe.analyses.memorization.verdicts import verdicts_of
+from probe.training import TrainingConfig
+
+CONDITIONS = tuple(Condition(share, "none", 0.0, 0.1) for share in (0.0, 0.2, 1.0))
+N = 12
+
+
+def made(conditions=CONDITIONS, n=N, **changes):
+    """Return a cell in which nothing differs but for noise between networks, with `changes` made to it."""
+    rng = np.random.default_rng(0)
+    shape = (len(conditions), n)
+    curve = np.ones((*shape, 4))
+    test = np.broadcast_to(0.8 + 0.01 * rng.standard_normal((1, n, 1)), curve.shape)
+    counts = np.zeros((*shape, 2), np.int64)
+    counts[:, :, 0] = 100
+    for k, condition in enumerate(conditions):
+        counts[k, :, 1] = round(100 * condition.corruption)
+    events = np.zeros((*shape, 2, FORGETTING_BINS), np.int64)
+    events[..., 1] = counts
+    values = {
+        "architecture": "784-8-10 relu",
+        "n_parameters": 1,
+        "n_samples": 100,
+        "updates_per_epoch": 10,
+        "limit": 3000,
+        "conditions": conditions,
+        "cost": curve,
+        "train_accuracy": curve,
+        "true_accuracy": curve,
+        "test_accuracy": test,
+        "half_accuracy": np.stack([test, test], axis=3),
+        "updates": np.repeat(rng.integers(50, 60, shape)[:, :, None], 4, axis=2) * 10.0,
+        "label_agreement": np.ones(shape),
+        "diverged": np.zeros(shape, bool),
+        "n_examples": counts,
+        "n_learned": counts,
+        "forgetting": events,
+        "mean_forgetting": np.where(counts > 0, 1.0 + 0.05 * rng.standard_normal(counts.shape), np.nan),
+        "margin": np.ones(counts.shape),
+        "sensitivity_gini": np.full(shape, np.nan),
+        "critical_ratio": np.full(shape, np.nan),
+    }
+    return MemorizationCell(**(values | changes))
+
+
+def decisions(cell, words, guess=0.1):
+    """Return the decisions on the claims with these words, by condition."""
+    found = [verdict for verdict in verdicts_of(cell, guess) if words in verdict.claim]
+    assert found, words
+    return [verdict.decision for verdict in found]
+
+
+def verdict(cell, words, guess=0.1):
+    (found,) = [verdict for verdict in verdicts_of(cell, guess) if words in verdict.claim]
+    return found
+
+
+NULLS = made()
+
+
+def test_where_nothing_differs_fits_are_equal_and_nothing_is_slower():
+    assert decisions(NULLS, "as well as true labels") == ["supported", "supported"]
+    assert "supported" not in decisions(NULLS, "take longer")
+
+
+def test_a_gap_in_training_accuracy_is_found_and_a_wide_spread_stays_open():
+    low = NULLS.train_accuracy.copy()
+    low[2] = 0.9 + 0.002 * np.random.default_rng(1).standard_normal((N, 1))
+    assert decisions(made(train_accuracy=low), "as well as true labels") == ["supported", "refuted"]
+    low[2] = 0.99 + 0.03 * np.random.default_rng(1).standard_normal((N, 1))
+    assert decisions(made(train_accuracy=low), "as well as true labels")[1] == "inconclusive"
+
+
+def test_updates_that_are_three_times_as_many_are_found_with_their_ratio():
+    updates = NULLS.updates.copy()
+    updates[2] *= 3
+    found = verdict(made(updates=updates), "fit random labels than")
+    assert found.decision == "supported"
+    assert found.statistic == pytest.approx(3, rel=0.1)
+    assert found.interval.low < 3.1 < found.interval.high + 0.3
+    assert found.sentence.startswith("784-8-10 relu, 100 images, 12 replicates: random labels took ")
+    assert "times (95% interval" in found.sentence
+    faster = NULLS.updates.copy()
+    faster[2] /= 3
+    assert verdict(made(updates=faster), "fit random labels than").decision == "refuted"
+
+
+def test_censored_networks_are_counted_in_the_sentence():
+    updates = NULLS.updates.copy()
+    updates[2, :5, -1] = np.nan
+    found = verdict(made(updates=updates), "fit random labels than")
+    assert found.decision == "supported"  # 5 of 12 at the limit of 3,000 against 550 for the others
+    assert (
+        "within which 5 of 12 networks did not fit random labels, and 0 did not fit true labels"
+        in found.sentence
+    )
+
+
+def test_chance_is_a_claim_of_wholly_random_labels_only():
+    test = np.array(NULLS.test_accuracy)
+    test[2] = 0.1 + 0.01 * np.random.default_rng(2).standard_normal((N, 1))
+    cell = made(test_accuracy=test)
+    assert verdict(cell, "teaches nothing").decision == "supported"
+    assert verdict(NULLS, "teaches nothing").decision == "refuted"
+    assert verdict(cell, "teaches nothing", guess=0.5).decision == "refuted"
+
+
+def test_a_fall_after_the_peak_is_found_and_its_absence_refutes():
+    halves = np.array(NULLS.half_accuracy)
+    halves[1, :, -1] -= 0.1 + 0.01 * np.random.default_rng(3).standard_normal((N, 1))
+    found = verdict(made(half_accuracy=halves), "peaks early")
+    assert found.decision == "supported"
+    assert 100 * found.statistic == pytest.approx(10, abs=1)
+    assert verdict(NULLS, "peaks early").decision == "refuted"
+
+
+def test_a_peak_by_luck_alone_is_no_fall():
+    # Flat curves with noise of their own in each half: the best epoch is luck, and it does not carry over.
+    rng = np.random.default_rng(4)
+    refused = 0
+    for _ in range(40):
+        halves = 0.8 + 0.01 * rng.standard_normal((3, N, 30, 2))
+        refused += (
+            verdict(made(half_accuracy=halves, test_accuracy=halves.mean(axis=3)), "peaks early").decision
+            == "supported"
+        )
+    assert refused <= 4
+
+
+def test_examples_without_a_forgetting_event_decide_the_claim_that_there_are_none():
+    assert decisions(NULLS, "never forgotten again") == ["supported", "supported"]
+    events = NULLS.forgetting.copy()
+    events[2, :, 1, 0], events[2, :, 1, 1] = 30, 70
+    assert decisions(made(forgetting=events), "never forgotten again") == ["supported", "refuted"]
+
+
+def test_more_events_on_wrong_labels_are_found():
+    mean = NULLS.mean_forgetting.copy()
+    mean[1, :, 1] += 1
+    assert verdict(made(mean_forgetting=mean), "forgotten more often").decision == "supported"
+    assert verdict(NULLS, "forgotten more often").decision == "inconclusive"
+
+
+def test_sensitivity_is_judged_where_it_was_measured():
+    rng = np.random.default_rng(5)
+    ratios = 0.3 + 0.01 * rng.standard_normal((3, N))
+    ratios[2] += 0.4
+    gini = 0.5 + 0.01 * rng.standard_normal((3, N))
+    gini[2] += 0.2
+    cell = made(critical_ratio=ratios, sensitivity_gini=gini)
+    assert decisions(cell, "critical sample ratio") == ["inconclusive", "supported"]
+    assert decisions(cell, "Loss-sensitivity") == ["inconclusive", "refuted"]
+    assert not any("critical" in verdict.claim for verdict in verdicts_of(NULLS, 0.1))
+
+
+def test_one_replicate_settles_nothing():
+    updates = np.full((3, 1, 4), 100.0)
+    updates[1:] = 900
+    cell = made(n=1, updates=updates)
+    assert {verdict.decision for verdict in verdicts_of(cell, 0.1)} == {"inconclusive"}
+
+
+def test_weight_decays_are_compared_with_their_own_reference():
+    conditions = tuple(Condition(share, "none", decay, 0.1) for decay in (0.0, 1e-3) for share in (0.0, 1.0))
+    updates = made(conditions).updates.copy()
+    updates[2:] *= 5  # weight decay slows both alike
+    found = decisions(made(conditions, updates=updates), "take longer")
+    assert "supported" not in found
+    claims = [verdict.claim for verdict in verdicts_of(made(conditions), 0.1)]
+    assert any("random labels, weight decay 0.001" in claim for claim in claims)
+
+
+def test_a_verdict_is_six_entries_of_plain_numbers():
+    numbers = verdicts_of(NULLS, 0.1)[0].numbers()
+    assert set(numbers) == {"claim", "decision", "statistic", "interval", "null", "sentence"}
+    assert numbers["null"] == "training accuracies differ by at least 1%"
+
+
+# Studies in which nothing differs, end to end.
+
+
+def test_a_study_of_the_same_labels_twice_finds_nothing(digits):
+    found = probe.memorization(
+        probe.MLP((16,), "relu"),
+        digits,
+        TrainingConfig(epochs=60, batch_size=20, learning_rate=0.3, stop="fitted"),
+        n_samples=40,
+        corruption=(0.0, 0.0),
+        n_test=50,
+    )
+    assert {verdict.decision for verdict in found.verdicts if "as well" in verdict.claim} == {"supported"}
+    assert {verdict.decision for verdict in found.verdicts if "longer" in verdict.claim} == {"inconclusive"}
+
+
+def test_forty_studies_in_which_nothing_differs_find_nothing_faster_or_slower(digits):
+    # A fixed permutation of the pixels is the same task to such networks, and makes other networks of them:
+    # both arms have true labels, and the null holds exactly.
+    wrong, unequal = 0, 0
+    config = TrainingConfig(epochs=25, batch_size=15, learning_rate=0.5, stop="fitted")
+    for seed in range(40):  # about 0.2 s each
+        found = probe.memorization(
+            probe.MLP((8,), "relu"),
+            digits,
+            config,
+            n_samples=30,
+            replicates=5,
+            corruption=(0.0,),
+            input_corruption=("none", "pixel-permutation"),
+            n_test=20,
+            seed=seed,
+        )
+        wrong += verdict_in(found, "take longer").decision != "inconclusive"
+        unequal += verdict_in(found, "as well as").decision == "refuted"
+    assert wrong <= 2  # 5% of 40
+    assert unequal <= 2
+
+
+def verdict_in(found, words):
+    return next(verdict for verdict in found.verdicts if words in verdict.claim)
