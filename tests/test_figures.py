@@ -110,15 +110,6 @@ def test_maximisers_show_the_best_restart_and_its_value(results):
     np.testing.assert_allclose(np.sort(drawn), np.sort(np.concatenate([b.reshape(-1) for b in best])))
 
 
-def test_the_median_curve_of_memorisation_is_drawn(results):
-    result = results["Memorization"]
-    train = rendered(result).axes[0]
-    medians = [np.median(arm.train_accuracy, axis=0) for arm in result.arms]
-    thick = [line.get_ydata() for line in train.lines if line.get_linewidth() == 2]
-    for median, line in zip(medians, thick, strict=True):
-        np.testing.assert_allclose(line, median)
-
-
 def test_a_population_of_ten_or_more_is_drawn_as_a_band(digits):
     config = probe.TrainingConfig(epochs=3)
     many = probe.train_population(probe.MLP(hidden=(4,)), digits, config, n_networks=12)
@@ -162,6 +153,8 @@ def results(digits):
         probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=3, steps=30),
         probe.noise_confidence(network, digits),
         probe.memorization(probe.MLP(hidden=(32,), activation="relu"), digits, n_samples=100, replicates=3),
+        probe.capacity(probe.MLP(hidden=(4,)), digits, replicates=1, starts=1, rates=(0.03,), largest=20),
+        probe.memorization_scores(probe.MLP(hidden=(8,)), digits, n_samples=40, n_networks=20),
         trained,
         trained.history,
     ]
@@ -169,4 +162,5 @@ def results(digits):
 
 
 def test_every_kind_of_result_is_in_the_catalogue(results):
-    assert set(results) | {"PopulationResult"} == set(CATALOGUE)
+    elsewhere = {"PopulationResult", "MemorizationScores", "Capacity"}
+    assert set(results) | elsewhere == set(CATALOGUE)

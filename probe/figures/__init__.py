@@ -2,25 +2,31 @@
 
 A figure draws what the result holds. It is a `matplotlib.figure.Figure` that pyplot does not know of, so
 drawing needs no display and many can be drawn side by side; a `SubFigure` may be passed to draw into.
+
+A module with several figures of one result has them in `PARTS`, takes `part` as well, and says with
+`parts_of(result)` which of them have something to show.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from probe._checks import InputError
+from probe._checks import InputError, check_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["CATALOGUE", "draw"]
+__all__ = ["CATALOGUE", "draw", "parts_of"]
 
 CATALOGUE = {
     "WeightImages": "weights",
     "Maximization": "maximize",
     "NoiseConfidence": "noise",
     "Memorization": "memorization",
+    "MemorizationScores": "scores",
+    "Capacity": "capacity",
     "TrainingHistory": "training",
     "TrainingResult": "training",
     "PopulationResult": "training",
@@ -28,16 +34,26 @@ CATALOGUE = {
 """Which module draws which result."""
 
 
-def draw(result: object, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
+def draw(
+    result: object,
+    *,
+    figure: Figure | SubFigure | None = None,
+    part: str | None = None,
+    cell: int | None = None,
+) -> Figure | SubFigure:
     """Draw a result of any analysis, or of training.
 
     Parameters
     ----------
     result : object
         What `probe.weight_images`, `probe.maximize`, `probe.noise_confidence`, `probe.memorization`,
-        `probe.train` or `probe.train_population` returned.
+        `probe.capacity`, `probe.train` or `probe.train_population` returned.
     figure : Figure or SubFigure, optional
         Where to draw; a new figure of the common size without.
+    part : str, optional
+        Which figure of a result with several, one of `parts_of(result)`; the first without.
+    cell : int, optional
+        Which cell of a result with cells, from 0; the first without.
 
     Returns
     -------
@@ -47,7 +63,7 @@ def draw(result: object, *, figure: Figure | SubFigure | None = None) -> Figure 
     Raises
     ------
     InputError
-        If there is no figure for such an object.
+        If there is no figure for such an object, or no such part or cell.
 
     Examples
     --------
@@ -57,8 +73,44 @@ def draw(result: object, *, figure: Figure | SubFigure | None = None) -> Figure 
     >>> type(draw(probe.weight_images(trained.network))).__name__
     'Figure'
     """
+    module, name = _module_of(result), type(result).__name__
+    view: dict[str, object] = {}
+    if part is not None:
+        if not hasattr(module, "PARTS"):
+            raise InputError(f"part must be left out for {name}, which has one figure; got {part!r}")
+        view["part"] = check_choice("part", part, module.PARTS)
+    if cell is not None:
+        if not hasattr(result, "cells"):
+            raise InputError(f"cell must be left out for {name}, which has no cells; got {cell!r}")
+        view["cell"] = cell
+    drawn: Figure | SubFigure = module.draw(result, figure=figure, **view)
+    return drawn
+
+
+def parts_of(result: object) -> tuple[str, ...]:
+    """Return the parts that `draw` can draw of a result; none for a result with a single figure.
+
+    Parts that would have nothing to show are left out, such as forgetting where no label was corrupted.
+
+    Raises
+    ------
+    InputError
+        If there is no figure for such an object.
+
+    Examples
+    --------
+    >>> import probe
+    >>> parts_of(probe.train(probe.MLP(), probe.load_dataset("digits"), probe.TrainingConfig(epochs=1)))
+    ()
+    """
+    module = _module_of(result)
+    if hasattr(module, "parts_of"):
+        return tuple(module.parts_of(result))
+    return tuple(getattr(module, "PARTS", ()))
+
+
+def _module_of(result: object) -> ModuleType:
     name = type(result).__name__
     if name not in CATALOGUE:
         raise InputError(f"result must be one of {', '.join(CATALOGUE)}, got {name}")
-    drawn: Figure | SubFigure = import_module(f"probe.figures.{CATALOGUE[name]}").draw(result, figure=figure)
-    return drawn
+    return import_module(f"probe.figures.{CATALOGUE[name]}")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from math import ceil, floor, log10
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,10 +19,26 @@ from probe._checks import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from matplotlib.image import AxesImage
 
-__all__ = ["COLOURS", "MAX_TILES", "WIDTH", "Grid", "band", "check_drawable", "fresh", "image_grid", "styled"]
+__all__ = [
+    "COLOURS",
+    "INPUT_COLOURS",
+    "MAX_TILES",
+    "WIDTH",
+    "Grid",
+    "band",
+    "blend",
+    "check_drawable",
+    "footnote",
+    "fresh",
+    "image_grid",
+    "log_axis",
+    "replicates",
+    "styled",
+    "text_width",
+]
 
 WIDTH = 8.0
 """Width of every figure in inches; at 160 dots an inch, 1280 pixels."""
@@ -38,6 +54,14 @@ COLOURS = {
     "optimum": "#E69F00",
     "reference": "#444444",
 }
+
+INPUT_COLOURS = {
+    "none": COLOURS["true"],
+    "pixel-permutation": "#56B4E9",
+    "pixel-shuffle": "#882255",
+    "gaussian": COLOURS["noise"],
+}
+"""Of what was done to the images; apart from each other in grey too."""
 
 MAX_TILES = 1024
 """Images in one grid; a layer with more units shows the first ones, and the figure says so."""
@@ -87,18 +111,103 @@ def band(axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str)
     With fewer than ten replicates each is a thin line; with ten or more a band spans the middle 90%, and a
     note in the axes says so. Points at which all replicates are NaN are left out.
     """
-    known = ~np.isnan(values).all(axis=0)
-    x, values = x[known], values[:, known]
+    replicates(axes, x, values, colour)
     if len(values) >= 10 and not any(text.get_gid() == "band" for text in axes.texts):
         note = "band: middle 90%"
         axes.text(0.98, 0.5, note, transform=axes.transAxes, ha="right", va="top", fontsize=9, gid="band")
-    if len(values) > 1:
-        if len(values) < 10:
-            axes.plot(x, values.T, color=colour, linewidth=0.6, alpha=0.45)
-        else:
-            low, high = np.nanquantile(values, [0.05, 0.95], axis=0)
-            axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    axes.plot(x, np.nanmedian(values, axis=0), color=colour, linewidth=2)
+
+
+def replicates(
+    axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str, marker: str = "none"
+) -> None:
+    """Draw replicates as `band` does, without the note; `marker` stands at a few places of the median."""
+    known = ~np.isnan(values).all(axis=0)
+    x, values = x[known], values[:, known]
+    if 1 < len(values) < 10:
+        axes.plot(x, values.T, color=colour, linewidth=0.6, alpha=0.45)
+    elif len(values) > 1:
+        low, high = np.nanquantile(values, [0.05, 0.95], axis=0)
+        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
+    # A curve of one point is seen only by its marker.
+    shape = "o" if len(x) == 1 and marker == "none" else marker
+    axes.plot(
+        x,
+        np.nanmedian(values, axis=0),
+        color=colour,
+        linewidth=2,
+        marker=shape,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        markevery=_on_log_scale(x),
+    )
+
+
+def _on_log_scale(x: npt.NDArray[Any]) -> list[int]:
+    """Return the places of about seven of the points `x`, evenly apart on a logarithmic scale."""
+    if not len(x):
+        return []
+    wanted = np.geomspace(x[0], x[-1], 7)
+    return sorted({int(np.abs(x - place).argmin()) for place in wanted})
+
+
+def blend(first: str, second: str, share: float) -> str:
+    """Return the colour that is `share` of the way from `first` to `second`."""
+    from matplotlib.colors import to_hex, to_rgb
+
+    mixed = (1 - share) * np.array(to_rgb(first)) + share * np.array(to_rgb(second))
+    return to_hex((mixed[0], mixed[1], mixed[2]))
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Return the width of one line of text in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextToPath
+
+    font = FontProperties(family="DejaVu Sans", size=size, weight=weight)
+    return float(TextToPath().get_text_width_height_descent(text, font, ismath=False)[0]) / 72
+
+
+def footnote(figure: Figure | SubFigure, sentences: Sequence[str]) -> None:
+    """Write below all axes what the marks mean, in as many lines as the width asks for."""
+    from textwrap import fill
+
+    inches = figure.bbox.width / figure.dpi
+    text = fill(" ".join(sentence for sentence in sentences if sentence), max(30, int(inches * 15.5)))
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+    """Make an axis logarithmic from `low` to `high`, with ticks that have room: 1, 10, 100, 1k, 10k, ..."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
+
+    decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 2:
+            break
+    minor = [step * 10.0**decade for decade in decades for step in range(2, 10)]
+    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_locator(FixedLocator(ticks or [low]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _compact(value)))
+    axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _compact(value: float) -> str:
+    """Return a number in few letters.
+
+    Examples
+    --------
+    >>> _compact(200), _compact(1500), _compact(1e6)
+    ('200', '1.5k', '1M')
+    """
+    for unit, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"
 
 
 def check_drawable(images: npt.NDArray[Any]) -> None:

@@ -1,0 +1,143 @@
+"""Figure of `probe.analyses.scores`: how the scores are distributed, and the most memorised examples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probe.analyses.scores import MemorizationScores
+from probe.figures._style import (
+    COLOURS,
+    WIDTH,
+    Grid,
+    check_drawable,
+    fresh,
+    image_grid,
+    log_axis,
+    styled,
+    text_width,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["draw"]
+
+_BIN = 0.05
+_SHARE = 0.45
+"""Of the figure's width that the images have at least."""
+_FEWEST_COLUMNS, _MOST_COLUMNS = 4, 8
+_LARGEST = 5.6
+"""Inches that the images may take in height in a figure of their own."""
+_TITLE = 0.55
+"""Inches that are not for images: the title and the margins."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PanelGrid(Grid):
+    """Images side by side in a part of a figure, `panel` inches wide."""
+
+    panel: float
+
+    @property
+    def inches(self) -> float:
+        """Height of the whole picture."""
+        return self.panel * self.shape[0] / self.shape[1]
+
+    @property
+    def _tile_inches(self) -> float:
+        return self.panel / self.columns
+
+
+def draw(result: MemorizationScores, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
+    """Draw `result` into `figure`, or a new one, and return it.
+
+    Raises
+    ------
+    InputError
+        If the inputs are no images.
+    """
+    check_drawable(result.images)
+    with styled():
+        width, height = WIDTH, _LARGEST + _TITLE
+        if figure is not None:
+            width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+        grid, labels = _fitted(result, width * _SHARE, height - _TITLE)
+        figure = fresh(max(3.2, grid.inches + _TITLE)) if figure is None else figure
+        left, right = figure.subplots(1, 2)
+        _distributions(left, result)
+        image_grid(right, result.images, labels, grid, cmap="gray", limits=(0, 1))
+        right.set_anchor("N")
+        right.set_title("most memorised, with the label taught", loc="left")
+    return figure
+
+
+def _distributions(axes: Axes, result: MemorizationScores) -> None:
+    """Draw how many examples have which score, those with wrong labels apart."""
+    wrong = result.is_corrupted
+    groups = [("true", "right label", ~wrong), ("random", "wrong label", wrong)]
+    groups = [group for group in groups if group[2].any()]
+    # Very many scores are exactly 0 or 1, so these are in the middle of a bin, not at its edge.
+    first = min(-2, round(float(result.scores.min()) / _BIN))
+    edges = (np.arange(first, round(1 / _BIN) + 2) - 0.5) * _BIN
+    counts = {name: np.histogram(result.scores[members], edges)[0] for name, _, members in groups}
+    for name, values in counts.items():
+        axes.stairs(values, edges, color=COLOURS[name], fill=True, alpha=0.25)
+        axes.stairs(values, edges, color=COLOURS[name], linewidth=1.5)
+    # Few of many examples are memorised, which a linear scale would not show; the top is for the text.
+    lowest, highest = 0.7, max(int(values.max()) for values in counts.values())
+    log_axis(axes, "y", lowest, lowest * (max(highest, 3) / lowest) ** 1.3)
+    axes.set(xlim=(edges[0], edges[-1] + 0.01), xlabel="memorisation score")
+    axes.set_title(f"number of examples, of {len(result.scores):,}", loc="left")
+    for line, (name, words, members) in enumerate(groups):
+        scores = result.scores[members]
+        text = (
+            f"{words}: {len(scores):,}, mean {scores.mean():.2f}, {np.mean(scores >= 0.5):.0%} at least 0.5"
+        )
+        axes.annotate(
+            text,
+            (1, 1),
+            xytext=(-3, -3 - 14 * line),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=9,
+            color=COLOURS[name],
+        )
+
+
+def _fitted(result: MemorizationScores, panel: float, height: float) -> tuple[_PanelGrid, list[str]]:
+    """Return the grid of the fewest columns that is no higher than `height` inches, and labels that fit."""
+    for columns in range(_FEWEST_COLUMNS, _MOST_COLUMNS + 1):
+        n, image_height, image_width = result.images.shape[:3]
+        grid, labels = _labelled(result, _PanelGrid(n, columns, image_height, image_width, 1, panel))
+        if grid.inches <= height:
+            break
+    return grid, labels
+
+
+def _labelled(result: MemorizationScores, grid: _PanelGrid) -> tuple[_PanelGrid, list[str]]:
+    """Return labels for the images, in one line where all fit in one, and the grid with room for them."""
+    names, most = result.class_names, result.most_memorized
+    lines = [
+        [names[taught]] if taught == true else [names[taught], f"true {names[true]}"]
+        for taught, true in zip(result.labels[most], result.true_labels[most], strict=True)
+    ]
+    room = grid.panel / grid.columns * grid.width / (grid.width + grid.gap)
+    labels = [", ".join(parts) for parts in lines]
+    if all(text_width(label, grid.font_size) <= room for label in labels):
+        return grid, labels
+    labels = ["\n".join(_cut(line, grid.font_size, room) for line in parts) for parts in lines]
+    return replace(grid, label_lines=max(map(len, lines))), labels
+
+
+def _cut(line: str, size: float, room: float) -> str:
+    """Return a line of text, its end replaced by an ellipsis if it is wider than `room` inches."""
+    if text_width(line, size) <= room:
+        return line
+    kept = next((k for k in range(len(line) - 1, 0, -1) if text_width(line[:k] + "…", size) <= room), 1)
+    return line[:kept] + "…"

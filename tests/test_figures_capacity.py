@@ -1,0 +1,102 @@
+"""Figure of capacity: drawn is what the result holds, and no text lies over another."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from test_figures_memorization import cut_off, overlaps, rendered, visible_texts
+
+import probe
+from probe.analyses.capacity import Capacity, CapacityDesign
+from probe.figures import parts_of
+
+
+def synthetic(sizes, replicates=3, *, censored=(), zero=(), scale=0.4):
+    """Capacities of about `scale` images for each parameter; `censored` and `zero` are architectures."""
+    rng = np.random.default_rng(0)
+    mlps = tuple(probe.MLP(size, "relu") for size in sizes)
+    counts = np.array([mlp.n_parameters(64, 10) for mlp in mlps])
+    found = np.round(
+        scale * counts[:, None] * np.exp(0.1 * rng.normal(size=(len(sizes), replicates)))
+    ).astype(int)
+    flags = np.zeros(found.shape, bool)
+    for index in censored:
+        found[index], flags[index] = 10_000, True
+    for index in zero:
+        found[index] = 0
+    names = tuple(mlp.named(64, 10) for mlp in mlps)
+    return Capacity(names, counts, found, flags, (), CapacityDesign(mlps))
+
+
+EIGHT = [(k,) for k in (4, 8, 16, 32, 64, 128, 256, 512)]
+
+
+def marked(figure, gid):
+    return [line for line in figure.axes[0].lines if line.get_gid() == gid]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"sizes": [(64,)]},
+        {"sizes": [(64,)], "replicates": 1},
+        {"sizes": [(32,), (64, 32)], "replicates": 20},
+        {"sizes": EIGHT, "censored": (6, 7)},
+        {"sizes": EIGHT, "replicates": 1},
+        {"sizes": [(32,)] * 8},
+        {"sizes": [(2,), (64,)], "zero": (0,)},
+        {"sizes": [(2,)], "zero": (0,)},
+        {"sizes": [(8,), (16,), (32,)], "censored": (0, 1, 2)},
+        {"sizes": [(4,), (8,), (16,)], "scale": 1.1},
+    ],
+)
+def test_every_architecture_is_named_and_no_text_lies_over_another(odd, recwarn):
+    result = synthetic(**odd)
+    figure = rendered(result)
+    assert overlaps(figure) == []
+    assert cut_off(figure) == []
+    assert set(result.architectures) <= {text for text, _ in visible_texts(figure)}
+    assert not recwarn.list
+
+
+def test_searches_and_means_are_drawn_as_the_result_holds_them():
+    result = synthetic(EIGHT)
+    figure = rendered(result)
+    searches = np.array([line.get_ydata()[0] for line in marked(figure, "search")]).reshape(8, 3)
+    np.testing.assert_array_equal(searches, result.capacities)
+    means = [(line.get_xdata()[0], line.get_ydata()[0]) for line in marked(figure, "mean")]
+    np.testing.assert_allclose(means, np.stack([result.n_parameters, result.capacities.mean(axis=1)], axis=1))
+    bars = [segments.get_segments()[0][:, 1] for segments in figure.axes[0].collections]
+    intervals = [result.interval(k) for k in range(8)]
+    np.testing.assert_allclose(bars, [(interval.low, interval.high) for interval in intervals])
+    assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
+
+
+def test_a_lower_bound_is_an_open_triangle_and_a_capacity_of_none_stands_on_the_edge():
+    figure = rendered(synthetic([(2,), (16,), (64,)], censored=(2,), zero=(0,)))
+    searches = marked(figure, "search")
+    assert [line.get_marker() for line in searches] == ["v"] * 3 + ["o"] * 3 + ["^"] * 3
+    assert searches[-1].get_markerfacecolor() == "white"
+    assert searches[0].get_ydata()[0] == figure.axes[0].get_ylim()[0]
+    assert [line.get_markerfacecolor() for line in marked(figure, "mean")] == ["#444444", "white"]
+    notes = figure.get_supxlabel().replace("\n", " ")
+    assert "a lower bound" in notes
+    assert "no number of images was fitted" in notes
+
+
+def test_the_line_of_as_many_images_as_parameters_is_named_if_it_is_inside():
+    inside = rendered(synthetic(EIGHT))
+    (line,) = marked(inside, "reference")
+    np.testing.assert_allclose(line.get_xdata(), line.get_ydata())
+    assert "parameters = images" in [text for text, _ in visible_texts(inside)]
+    outside = rendered(synthetic([(64,)], scale=0.01))
+    assert not marked(outside, "reference")
+    assert "parameters = images" not in [text for text, _ in visible_texts(outside)]
+
+
+def test_capacity_has_one_figure_which_can_be_a_part_of_another():
+    result = synthetic(EIGHT)
+    assert parts_of(result) == ()
+    with pytest.raises(probe.InputError, match="part must be left out for Capacity"):
+        probe.draw(result, part="curves")
+    upper, _ = Figure(figsize=(8, 9), layout="constrained").subfigures(2, 1)
+    assert probe.draw(result, figure=upper) is upper

@@ -1,0 +1,237 @@
+"""The figure of memorisation scores: all examples are counted, the images are those kept, and labels have room."""
+
+import io
+from itertools import combinations
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+import probe
+from probe.analyses.scores import MemorizationScores
+from probe.figures import scores as figure_of_scores
+from probe.figures._style import COLOURS
+
+DIGITS = tuple("0123456789")
+CLOTHES = (
+    "T-shirt or top",
+    "Trouser",
+    "Pullover with a very long name",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+    "Bag",
+    "Ankle boot",
+)
+
+
+def result(shape=(28, 28), names=DIGITS, n=300, corrupted=60, lowest=0.0, n_most=16):
+    """Return scores that no network made."""
+    rng = np.random.default_rng(0)
+    true = rng.integers(len(names), size=n)
+    labels = true.copy()
+    labels[:corrupted] = (labels[:corrupted] + 1) % len(names)
+    scores = np.where(labels == true, rng.choice([0.0, 0.05, 0.3, 0.9], n), rng.choice([0.8, 1.0], n))
+    scores[-1] = lowest
+    most = np.argsort(-scores, kind="stable")[:n_most]
+    return MemorizationScores(
+        scores=scores,
+        standard_errors=np.full(n, 0.05),
+        accuracy_in=np.ones(n),
+        accuracy_out=1 - scores,
+        n_in=np.full(n, 14),
+        n_out=np.full(n, 6),
+        labels=labels,
+        true_labels=true,
+        sample_indices=np.arange(n),
+        most_memorized=most,
+        images=rng.random((len(most), *shape)).astype(np.float32),
+        class_names=names,
+        architecture="784-128-10 relu",
+        share=0.7,
+        corruption=corrupted / n,
+    )
+
+
+def rendered(found, **arguments):
+    figure = figure_of_scores.draw(found, **arguments)
+    if isinstance(figure, Figure):
+        FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def texts_of(axes):
+    found = [*axes.texts, axes._left_title]
+    if axes.axison:
+        found += [axes.xaxis.label, *ticks_of(axes.xaxis), *ticks_of(axes.yaxis)]
+    return [text for text in found if text.get_text()]
+
+
+def ticks_of(axis):
+    low, high = axis.get_view_interval()
+    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+
+
+def boxes(figure):
+    renderer = figure.canvas.get_renderer()
+    return [
+        (text.get_text(), text.get_window_extent(renderer)) for axes in figure.axes for text in texts_of(axes)
+    ]
+
+
+def overlaps(figure):
+    found = []
+    for (first, a), (second, b) in combinations(boxes(figure), 2):
+        width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+        if width > 1.5 and height > 1.5:
+            found.append((first, second))
+    return found
+
+
+SHAPES = [(28, 28), (8, 8), (32, 32, 3), (28, 28, 1), (12, 30), (30, 12)]
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "corrupted"),
+    [
+        *((shape, CLOTHES, 60) for shape in SHAPES),
+        *((shape, DIGITS, 0) for shape in SHAPES),
+        ((28, 28), DIGITS, 60),
+        ((32, 32, 3), ("cat", "dog"), 60),
+        ((32, 32, 3), ("cat", "dog"), 0),
+    ],
+)
+def test_no_label_lies_over_another_or_beyond_the_edge(shape, names, corrupted):
+    figure = rendered(result(shape, names, corrupted=corrupted))
+    assert overlaps(figure) == []
+    edge = figure.bbox
+    for text, box in boxes(figure):
+        assert box.x0 > edge.x0 - 1 and box.x1 < edge.x1 + 1, text
+        assert box.y0 > edge.y0 - 1 and box.y1 < edge.y1 + 1, text
+    width, height = figure.get_size_inches()
+    assert width == 8
+    assert 3 < height < 6.5
+
+
+@pytest.mark.parametrize("names", [DIGITS, CLOTHES], ids=["digits", "clothes"])
+def test_no_label_lies_over_an_image(names):
+    figure = rendered(result(names=names))
+    right = figure.axes[1]
+    frames = [path.get_extents(right.transData) for path in right.collections[0].get_paths()]
+    assert len(frames) == 16
+    renderer = figure.canvas.get_renderer()
+    for text in right.texts:
+        box = text.get_window_extent(renderer)
+        for frame in frames:
+            height = min(box.y1, frame.y1) - max(box.y0, frame.y0)
+            width = min(box.x1, frame.x1) - max(box.x0, frame.x0)
+            assert width < 1 or height < 1.5, text.get_text()
+
+
+def stairs_of(axes):
+    """Return the counts that are drawn, by colour."""
+    outlines = [patch for patch in axes.patches if not patch.get_fill()]
+    return {tuple(patch.get_edgecolor()[:3]): patch.get_data() for patch in outlines}
+
+
+@pytest.mark.parametrize("lowest", [0.0, -0.13, -1.0])
+def test_every_example_is_counted_once_in_its_group(lowest):
+    found = result(lowest=lowest)
+    left = rendered(found).axes[0]
+    drawn = stairs_of(left)
+    assert set(drawn) == {to_rgb(COLOURS["true"]), to_rgb(COLOURS["random"])}
+    for name, members in (("true", ~found.is_corrupted), ("random", found.is_corrupted)):
+        counts, edges = drawn[to_rgb(COLOURS[name])][:2]
+        assert counts.sum() == members.sum()
+        centres = (edges[:-1] + edges[1:]) / 2
+        assert counts[np.abs(centres - 1).argmin()] == (found.scores[members] == 1).sum()
+        assert left.get_xlim()[0] <= edges[0]
+        assert left.get_xlim()[1] >= edges[-1]
+    assert left.get_ylim()[1] > max(counts.max() for counts, *_ in drawn.values())
+
+
+def test_the_text_says_how_many_there_are_of_each_and_how_memorised():
+    found = result()
+    wrong = found.scores[found.is_corrupted]
+    text = rendered(found).axes[0].texts[1]
+    assert text.get_text() == f"wrong label: 60, mean {wrong.mean():.2f}, 100% at least 0.5"
+    assert text.get_color() == COLOURS["random"]
+
+
+def test_without_wrong_labels_none_are_mentioned():
+    left, right = rendered(result(corrupted=0)).axes
+    assert list(stairs_of(left)) == [to_rgb(COLOURS["true"])]
+    assert [text.get_text()[:11] for text in left.texts] == ["right label"]
+    assert not any("true" in text.get_text() for text in right.texts)
+
+
+def test_each_image_has_the_label_taught_and_the_true_one_if_that_is_another():
+    found = result()
+    shown = [text.get_text() for text in rendered(found).axes[1].texts]
+    expected = []
+    for place in found.most_memorized:
+        taught, true = DIGITS[found.labels[place]], DIGITS[found.true_labels[place]]
+        expected.append(taught if taught == true else f"{taught}, true {true}")
+    assert shown == expected
+    assert any("true" in text for text in shown)
+
+
+def test_long_names_are_broken_and_cut_with_an_ellipsis():
+    found = result(names=CLOTHES)
+    shown = [text.get_text() for text in rendered(found).axes[1].texts]
+    assert any("…" in text for text in shown)
+    assert not all("…" in text for text in shown)
+    for text, place in zip(shown, found.most_memorized, strict=True):
+        taught, true = text.split("\n")
+        assert CLOTHES[found.labels[place]].startswith(taught.removesuffix("…"))
+        assert f"true {CLOTHES[found.true_labels[place]]}".startswith(true.removesuffix("…"))
+        assert len(taught) > 2
+        assert len(true) > 6
+
+
+def test_the_pixels_drawn_are_those_of_the_images_in_order():
+    found = result()
+    image = rendered(found).axes[1].images[0]
+    drawn = np.ma.masked_invalid(image.get_array()).compressed()
+    np.testing.assert_allclose(np.sort(drawn), np.sort(found.images.reshape(-1)), rtol=1e-6)
+    canvas = np.ma.masked_invalid(image.get_array()).filled(-1)
+    top = int(np.flatnonzero((canvas >= 0).any(axis=1))[0])
+    np.testing.assert_allclose(canvas[top : top + 28, :28], found.images[0], rtol=1e-6)
+    assert image.get_clim() == (0, 1)
+
+
+@pytest.mark.parametrize("n_most", [1, 2, 5])
+def test_few_images_are_drawn_too(n_most):
+    figure = rendered(result(n_most=n_most))
+    assert overlaps(figure) == []
+    assert len(figure.axes[1].texts) == n_most
+
+
+def test_it_can_be_drawn_into_a_part_of_another_figure():
+    whole = Figure(figsize=(8, 10), layout="constrained", dpi=160)
+    upper, lower = whole.subfigures(2, 1)
+    assert figure_of_scores.draw(result(names=CLOTHES), figure=upper) is upper
+    figure_of_scores.draw(result(), figure=lower)
+    whole.savefig(io.BytesIO())
+    FigureCanvasAgg(whole).draw()
+    assert overlaps(whole) == []
+
+
+def test_the_same_result_is_drawn_alike_after_loading(tmp_path):
+    found = result()
+    loaded = probe.load_result(probe.save_result(found, tmp_path / "scores.h5"), MemorizationScores)
+    pictures = []
+    for one in (found, loaded):
+        memory = io.BytesIO()
+        figure_of_scores.draw(one).savefig(memory, dpi=40, metadata={"Software": None})
+        pictures.append(memory.getvalue())
+    assert pictures[0] == pictures[1]
+
+
+def test_images_of_other_channels_are_refused():
+    with pytest.raises(probe.InputError, match="1 or 3"):
+        figure_of_scores.draw(result((6, 6, 2)))
