@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 
 import h5py
 import numpy as np
 import pytest
 
 import probe
+from probe.analyses.capacity import Capacity
 from probe.cli import run
 
 
@@ -48,7 +50,28 @@ NONSENSE = [
     (["report", "--seed", "-1"], "--seed must be an integer of at least 0, got -1"),
     (["report", "missing.h5"], "missing.h5 does not exist"),
     (["inspect"], "Missing"),
-    (["memorize", "--samples", "1"], "--samples must be an integer from 2 to 60000, got 1"),
+    (["memorize", "--samples", "1"], "--samples must be an integer of at least 2, got 1"),
+    (["memorize", "--samples", "60001"], "--samples must be an integer from 2 to 60000, got 60001"),
+    (
+        ["memorize", "--corruption", "0,2"],
+        "--corruption must be a finite number at least 0 and at most 1, got 2",
+    ),
+    (["memorize", "--corruption", "much"], "--corruption must be numbers separated by commas"),
+    (["memorize", "--labels", "swap"], "--labels must be one of permute, uniform; got 'swap'"),
+    (["memorize", "--inputs", "blur"], "--inputs must be one of none, pixel-permutation"),
+    (["memorize", "--rates", "1"], "--rates goes with --tune; pass both or neither"),
+    (["memorize", "--tune", "--rates", "0"], "--rates must be a finite number above 0, got 0"),
+    (
+        ["memorize", "--capacity", "--scores", "50"],
+        "--capacity and --scores are two studies; pass one of them",
+    ),
+    (["memorize", "--capacity", "--corruption", "0.5"], "--corruption does not go with --capacity"),
+    (["memorize", "--scores", "50", "--inputs", "gaussian"], "--inputs does not go with --scores"),
+    (["memorize", "--scores", "50", "--samples", "10,20"], "--samples must be one value here, got 2"),
+    (["memorize", "--scheduler", "tcp://127.0.0.1:1"], "scheduler is for backend 'dask'"),
+    (["memorize", "--backend", "mpi"], "--backend must be one of threads, dask; got 'mpi'"),
+    (["memorize", "--backend", "dask"], "scheduler"),
+    (["memorize", "--workers", "0"], "--workers must be an integer of at least 1, got 0"),
     (["memorize", "--data", "digits", "--replicates", "0"], "--replicates must be an integer of at least 1"),
     (["maximize", "MODEL", "--steps", "0"], "--steps must be an integer of at least 1"),
     (["maximize", "MODEL", "--restarts", "-1"], "--restarts must be an integer of at least 1"),
@@ -164,9 +187,82 @@ def test_memorize_keeps_a_result_that_loads(elsewhere):
     assert run(["memorize", *arguments, "--out", "m"]) == 0
     result = probe.load_result(elsewhere / "m" / "results.h5", Memorization)
     assert result.n_replicates == 2
-    numbers = json.loads((elsewhere / "m" / "results.json").read_text())["memorization"]
-    final = result.random.train_accuracy[:, -1].tolist()
-    assert numbers["arms"]["random"]["final_train_accuracy"] == final
+    numbers = json.loads((elsewhere / "m" / "results.json").read_text())
+    (cell,) = numbers["sections"]["study"]["cells"]
+    final = result.cells[0].train_accuracy[1, :, -1].tolist()
+    assert cell["conditions"][1]["final_train_accuracy"] == final
+    assert numbers["verdicts"] == json.loads(json.dumps([verdict.numbers() for verdict in result.verdicts]))
+    assert len(list((elsewhere / "m" / "trials").glob("*.h5"))) == 2
+    assert "<title>Does it learn, or memorise?" in (elsewhere / "m" / "index.html").read_text()
+
+
+MEMORIZE = ["memorize", "--data", "digits", "--hidden", "8", "--samples", "40", "--epochs", "20"]
+
+
+def test_memorize_goes_on_where_it_was_and_refuses_another_design(elsewhere, capfd):
+    assert run([*MEMORIZE, "--replicates", "2", "--out", "m"]) == 0
+    (elsewhere / "m" / "trials" / "a0-n0-r0001.h5").unlink()
+    kept = (elsewhere / "m" / "trials" / "a0-n0-r0000.h5").stat().st_mtime_ns
+    before = (elsewhere / "m" / "results.h5").read_bytes()
+    assert run([*MEMORIZE, "--replicates", "2", "--out", "m"]) == 0
+    assert (elsewhere / "m" / "trials" / "a0-n0-r0000.h5").stat().st_mtime_ns == kept
+    assert (elsewhere / "m" / "results.h5").read_bytes() == before
+    capfd.readouterr()
+    assert run([*MEMORIZE, "--replicates", "2", "--epochs", "30", "--out", "m"]) == 2
+    message = capfd.readouterr().err
+    assert "epochs was 20, now 30" in message
+    assert message.count("\n") == 1
+
+
+def test_memorize_takes_every_factor(elsewhere):
+    factors = [
+        "--corruption",
+        "0,0.5",
+        "--labels",
+        "uniform",
+        "--inputs",
+        "none,gaussian",
+        "--tune",
+        "--rates",
+        "0.1,0.5",
+    ]
+    more = [
+        "--weight-decay",
+        "0,0.001",
+        "--hidden",
+        "4,4",
+        "--replicates",
+        "2",
+        "--sensitivity",
+        "--workers",
+        "2",
+    ]
+    assert run([*MEMORIZE, *factors, *more, "--out", "m"]) == 0
+    found = json.loads((elsewhere / "m" / "results.json").read_text())["sections"]["study"]
+    assert [cell["architecture"] for cell in found["cells"]] == ["64-8-10 relu", "64-4-4-10 relu"]
+    conditions = found["cells"][0]["conditions"]
+    assert len(conditions) == 8
+    assert {condition["weight_decay"] for condition in conditions} == {0, 0.001}
+    assert {condition["inputs"] for condition in conditions} == {"none", "gaussian"}
+    assert {condition["learning_rate"] for condition in conditions} <= {0.1, 0.5}
+    assert all(0 <= ratio <= 1 for condition in conditions for ratio in condition["critical_ratio"])
+    assert (elsewhere / "m" / "tuning" / "trials").is_dir()
+
+
+def test_capacity_and_scores_are_studies_of_their_own(elsewhere):
+    common = ["memorize", "--data", "digits", "--hidden", "4", "--epochs", "20"]
+    assert run([*common, "--capacity", "--samples", "60", "--replicates", "2", "--out", "c"]) == 0
+    (numbers,) = json.loads((elsewhere / "c" / "results.json").read_text())["sections"]["capacity"][
+        "capacity"
+    ]
+    assert numbers["architecture"] == "64-4-10 relu"
+    assert len(numbers["capacities"]) == 2
+    result = probe.load_result(elsewhere / "c" / "results.h5", Capacity)
+    assert result.capacities[0].tolist() == numbers["capacities"]
+    assert run([*common, "--scores", "20", "--samples", "50", "--corruption", "0.2", "--out", "s"]) == 0
+    scores = json.loads((elsewhere / "s" / "results.json").read_text())["sections"]["scores"]
+    assert len(scores["scores"]) == 50
+    assert scores["corruption"] == 0.2
 
 
 @pytest.mark.parametrize("name", ["report", "train", "inspect", "weights", "maximize", "noise", "memorize"])
@@ -218,9 +314,8 @@ def test_help_loads_neither_matplotlib_nor_scikit_learn():
 
 
 def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch):
-    from probe import workflow
-
-    monkeypatch.setattr(workflow, "_MEMORIZATION_EPOCHS", 5)
+    # `probe.workflow.report` as an attribute is the function, not its module.
+    monkeypatch.setattr(import_module("probe.workflow.report"), "_MEMORIZATION_EPOCHS", 5)
     split = probe.load_dataset("digits")
     trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
     probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -29,12 +29,15 @@ class Picture:
         What to see.
     alt : str
         What is there, for those who cannot see it.
+    view : mapping
+        Further arguments of `probe.draw`, such as the part of a result with several figures.
     """
 
     name: str
     result: object
     caption: str
     alt: str
+    view: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +86,19 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
-    """A whole report."""
+    """A whole report.
+
+    `heads` stand over its claims and over what was found; `kept` says in which file beside the page its
+    subject is.
+    """
 
     title: str
     subtitle: str
     claims: tuple[Claim, ...]
     sections: tuple[Section, ...]
     provenance: Mapping[str, str]
+    heads: tuple[str, str] = ("Said in the video", "Found on this network")
+    kept: str = "the network in model.h5"
 
 
 def render(page: Page, pictures: Mapping[str, bytes]) -> str:

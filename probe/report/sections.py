@@ -6,12 +6,9 @@ what was measured on this network; a single network gives no interval, and none 
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 
 from probe.analyses.maximize import Maximization
-from probe.analyses.memorization import Memorization
 from probe.analyses.noise import NoiseConfidence
 from probe.analyses.weights import WeightImages
 from probe.network import Network
@@ -20,7 +17,6 @@ from probe.training import TrainingHistory
 
 __all__ = [
     "maximization_section",
-    "memorization_section",
     "noise_section",
     "training_section",
     "weights_section",
@@ -250,114 +246,6 @@ def noise_section(result: NoiseConfidence) -> tuple[Section, Claim]:
         "conditions": conditions,
     }
     return Section("noise", "How sure is it of noise?", lead, (picture,), (table,), numbers), claim
-
-
-def memorization_section(result: Memorization, note: str) -> tuple[Section, Claim]:
-    """Return the paired experiment on true and random labels; `note` says how it relates to the network."""
-    arms = {}
-    rows = []
-    for arm in result.arms:
-        final_train, final_test = arm.train_accuracy[:, -1], arm.test_accuracy[:, -1]
-        updates = [float(np.median(u)) if np.isfinite(u).all() else None for u in arm.updates.T]
-        arms[arm.name] = {
-            "final_train_accuracy": final_train.tolist(),
-            "final_test_accuracy": final_test.tolist(),
-            "median_final_train_accuracy": float(np.median(final_train)),
-            "median_final_test_accuracy": float(np.median(final_test)),
-            "median_updates": updates,
-            "reached": np.isfinite(arm.updates).sum(axis=0).tolist(),
-        }
-        rows.append(
-            (
-                f"{arm.name} labels",
-                f"{np.median(final_train):.1%}",
-                f"{np.median(final_test):.1%}",
-                *(_updates_cell(u, result.n_replicates) for u in arm.updates.T),
-            )
-        )
-    # Below this a network need only name the commonest class.
-    telling = [t for t in result.thresholds if t >= 1.5 * result.chance]
-    reached = [t for t in telling if result.slowdown(t) is not None]
-    numbers: dict[str, object] = {
-        "architecture": result.architecture,
-        "n_samples": result.n_samples,
-        "n_replicates": result.n_replicates,
-        "n_test": result.n_test,
-        "config": asdict(result.config),
-        "n_epochs": result.true.cost.shape[1],
-        "chance": result.chance,
-        "thresholds": list(result.thresholds),
-        "label_agreement": result.label_agreement.tolist(),
-        "arms": arms,
-    }
-    slower = ""
-    if reached:
-        interval = result.slowdown(reached[-1])
-        assert interval is not None
-        numbers["slowdown"] = {
-            "threshold": reached[-1],
-            "estimate": interval.estimate,
-            "interval": [interval.low, interval.high],
-            "level": interval.level,
-        }
-        slower = f"Random labels took {interval.estimate:.1f} times as many updates to {reached[-1]:.0%}"
-        if result.n_replicates > 1:
-            slower += (
-                f" ({interval.level:.0%} interval {interval.low:.1f} to {interval.high:.1f}, {interval.n} pairs of "
-                f"networks)"
-            )
-        slower += "."
-    n_fitted = int(np.isfinite(result.random.updates[:, -1]).sum())
-    random_train = float(np.median(result.random.train_accuracy[:, -1]))
-    random_test = float(np.median(result.random.test_accuracy[:, -1]))
-    lead = (
-        f"{result.n_replicates} pairs of networks {result.architecture}, each pair with the same start, the same "
-        f"{result.n_samples:,} images and the same order; one network is taught the true labels, the other the same "
-        f"labels in random order, from which there is nothing to learn but the images themselves. {note}",
-        slower,
-        f"Limits: at most {result.config.epochs} epochs in batches of {result.config.batch_size} at a learning rate "
-        f"of {result.config.learning_rate:g}; test accuracy is on {result.n_test:,} test images. For comparison: "
-        "Zhang et al. (2017, table 1) fitted random labels on all of CIFAR-10 with one layer of 512 units to 99.34% "
-        "training and 10.61% test accuracy; secondary accounts of it speak of 1.5 to 3.5 times as many updates. "
-        "Networks as narrow as the video's have far fewer parameters to spare.",
-    )
-    header = [f"updates to {t:.0%}" for t in result.thresholds]
-    table = Table(
-        "Medians over the replicates. Updates are counted to the end of the first epoch at that training accuracy; "
-        "where not all networks got there, how many did.",
-        ("trained on", "training accuracy", "test accuracy", *header),
-        tuple(rows),
-    )
-    picture = Picture(
-        "memorization",
-        result,
-        "Thick: median over the replicates; thin: each network. Left: accuracy on the labels that each was taught. "
-        "Right: on test images with their true labels. A network stops at its first epoch of 100%, and its curve is "
-        f"continued from there; the dashed line is always naming the commonest class ({result.chance:.1%}).",
-        "Learning curves on true and on random labels: training accuracy and test accuracy against updates.",
-    )
-    claim = Claim(
-        "Such networks can memorise random labels, reaching the same training accuracy",
-        f"{n_fitted} of {result.n_replicates} networks fit all {result.n_samples:,} random labels (median training "
-        f"accuracy {random_train:.1%}), with {random_test:.1%} on test images. {slower}",
-        "memorization",
-    )
-    section = Section(
-        "memorization",
-        "Does it also memorise random labels?",
-        tuple(p for p in lead if p),
-        (picture,),
-        (table,),
-        numbers,
-    )
-    return section, claim
-
-
-def _updates_cell(updates: np.ndarray, n_replicates: int) -> str:
-    reached = int(np.isfinite(updates).sum())
-    if reached < n_replicates:
-        return f"{reached} of {n_replicates}"
-    return f"{np.median(updates):,.0f}"
 
 
 def _floored(share: float) -> str:

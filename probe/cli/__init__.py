@@ -1,0 +1,264 @@
+"""The command line: it parses, calls `probe.workflow`, and says what was written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from probe._errors import InputError
+from probe.cli._shared import (
+    Activation,
+    BatchSize,
+    Data,
+    Epochs,
+    Hidden,
+    ImageShape,
+    LearningRate,
+    Model,
+    Optimizer,
+    Out,
+    Seed,
+    WeightDecay,
+    architecture_of,
+    config_of,
+    drawn_progress,
+    say,
+    shape_of,
+)
+from probe.cli.memorize import EXAMPLES, memorize
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="probe",
+    help="Look inside the hidden layers of trained networks, and test what they learned.",
+    epilog="Examples:  probe report   |   probe report my_model.h5 --data mnist   |   probe train --hidden 64",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(invoke_without_command=True)
+def probe_command(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Say the version and exit.")] = False,  # noqa: FBT002
+) -> None:
+    """Look inside the hidden layers of trained networks, and test what they learned."""
+    if version:
+        from probe._version import __version__
+
+        typer.echo(f"probe {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+@app.command(epilog="Examples:  probe report   |   probe report my_model.h5 --data mnist --out reports/mine")
+def report(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Trained network in an HDF5 file; without, one is trained first.", show_default=False
+        ),
+    ] = None,
+    data: Data = "mnist",
+    out: Out = None,
+    seed: Seed = 0,
+) -> None:
+    """Write the whole report: index.html, results.json, model.h5 and figures."""
+    from probe import workflow
+
+    with drawn_progress() as progress:
+        written = workflow.report(model, data=data, out=out, seed=seed, progress=progress)
+    say(written)
+
+
+@app.command(
+    epilog="Examples:  probe train   |   probe train --hidden 128 --activation relu --learning-rate 0.1"
+)
+def train(
+    data: Data = "mnist",
+    hidden: Hidden = "16,16",
+    activation: Activation = "sigmoid",
+    output: Annotated[str, typer.Option(help="softmax or sigmoid.", metavar="NAME")] = "softmax",
+    initialization: Annotated[
+        str, typer.Option(help="auto, normal, scaled-normal, glorot or he.", metavar="NAME")
+    ] = "auto",
+    epochs: Epochs = 20,
+    batch_size: BatchSize = 100,
+    learning_rate: LearningRate = 1.0,
+    cost: Annotated[str, typer.Option(help="cross-entropy or quadratic.", metavar="NAME")] = "cross-entropy",
+    optimizer: Optimizer = "sgd",
+    schedule: Annotated[
+        str, typer.Option(help="Learning rate over the epochs: constant, step or cosine.", metavar="NAME")
+    ] = "cosine",
+    weight_decay: WeightDecay = 0.0,
+    out: Out = None,
+    seed: Seed = 0,
+) -> None:
+    """Train a network by gradient descent and keep it as model.h5, which Keras opens too."""
+    from probe import workflow
+
+    architecture = architecture_of(hidden, activation, output=output, initialization=initialization)
+    config = config_of(
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        cost=cost,
+        optimizer=optimizer,
+        schedule=schedule,
+        weight_decay=weight_decay,
+    )
+    with drawn_progress() as progress:
+        written = workflow.train_model(architecture, config, data=data, out=out, seed=seed, progress=progress)
+    say(written)
+
+
+@app.command(epilog="Example:  probe inspect reports/mnist/model.h5")
+def inspect(
+    model: Model,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write inspect.txt to; none by default.", show_default=False)
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Say what is in a model file: layers, shapes, parameters, origin. Nothing is random: --seed has no effect."""
+    from probe import workflow
+
+    typer.echo(workflow.inspect_model(model))
+    if out is not None:
+        say(workflow.keep_inspection(model, out))
+
+
+@app.command(epilog="Examples:  probe weights model.h5   |   probe weights model.h5 --layer hidden_1")
+def weights(
+    model: Model,
+    layer: Annotated[
+        str | None, typer.Option(help="Name of a dense layer; all of them by default.", show_default=False)
+    ] = None,
+    image_shape: ImageShape = None,
+    out: Out = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw the weights into every unit as images. Nothing here is random: --seed is only recorded."""
+    from probe import workflow
+
+    say(workflow.weights_model(model, layer=layer, image_shape=shape_of(image_shape), out=out, seed=seed))
+
+
+@app.command(
+    epilog="Examples:  probe maximize model.h5   |   probe maximize model.h5 --layer hidden_1 --restarts 16"
+)
+def maximize(
+    model: Model,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Maximise the units of this layer instead of the classes.", show_default=False),
+    ] = None,
+    image_shape: ImageShape = None,
+    restarts: Annotated[int, typer.Option(help="Random starts for each image.")] = 4,
+    steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
+    l2: Annotated[float, typer.Option("--l2", help="Price of ink.")] = 0.0,
+    total_variation: Annotated[float, typer.Option(help="Price of differences between neighbours.")] = 0.0,
+    out: Out = None,
+    seed: Seed = 0,
+) -> None:
+    """Find the inputs that maximise every class, or every unit of a layer."""
+    from probe import workflow
+
+    with drawn_progress() as progress:
+        written = workflow.maximize_model(
+            model,
+            layer=layer,
+            image_shape=shape_of(image_shape),
+            restarts=restarts,
+            steps=steps,
+            l2=l2,
+            total_variation=total_variation,
+            out=out,
+            seed=seed,
+            progress=progress,
+        )
+    say(written)
+
+
+@app.command(epilog="Example:  probe noise model.h5 --data mnist")
+def noise(
+    model: Model,
+    data: Data = "mnist",
+    images: Annotated[
+        int | None,
+        typer.Option(help="Test images to use, the first ones; all by default.", show_default=False),
+    ] = None,
+    out: Out = None,
+    seed: Seed = 0,
+) -> None:
+    """Measure how confident a network is on four kinds of noise."""
+    from probe import workflow
+
+    say(workflow.noise_model(model, data=data, out=out, seed=seed, n_images=images))
+
+
+app.command(epilog=EXAMPLES)(memorize)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit status.
+
+    Bad input of any kind is one line on standard error and status 2; Ctrl-C is status 130.
+    """
+    try:
+        status = app(list(arguments), standalone_mode=False)
+    except typer.TyperException as error:
+        return _fail(_usage_message(error))
+    except InputError as error:
+        return _fail(_as_option(str(error), arguments))
+    except MemoryError:
+        return _fail("there is not enough memory for that; pass smaller sizes")
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("probe: interrupted before there was anything to keep", err=True)
+        return 130
+    return status if isinstance(status, int) else 0
+
+
+def _usage_message(error: typer.TyperException) -> str:
+    """Return what Typer has to say, with the value that came where it knows it, and where to find help."""
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    cause = error.__cause__
+    if cause is not None and hasattr(cause, "errors"):
+        message += f", got {cause.errors()[0]['input']!r}"
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "probe"
+    return f"{message.rstrip('.')}. See {command} --help"
+
+
+_SPELLED = {
+    "n_samples": "samples",
+    "n_images": "images",
+    "images": "",
+    "label_corruption": "labels",
+    "input_corruption": "inputs",
+    "largest": "samples",
+    "n_networks": "scores",
+}
+"""Options whose name is not that of the argument."""
+
+
+def _as_option(message: str, arguments: Sequence[str]) -> str:
+    """Return `message` with the argument that it begins with spelled as an option of the command in use."""
+    name, _, rest = message.partition(" ")
+    spelled = _SPELLED.get(name, name).replace("_", "-")
+    command = typer.main.get_command(app).commands.get(arguments[0])  # type: ignore[attr-defined]
+    options = {option for parameter in command.params for option in parameter.opts} if command else set()
+    return f"--{spelled} {rest}" if f"--{spelled}" in options and rest.startswith("must") else message
+
+
+def _fail(message: str) -> int:
+    typer.echo("probe: " + " ".join(message.split()), err=True)
+    return 2

@@ -1,0 +1,134 @@
+"""What the commands share: options, parsing, progress, and saying what was written."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from probe._errors import InputError
+
+if TYPE_CHECKING:
+    from probe._progress import Progress
+    from probe.population import MLP
+    from probe.training import TrainingConfig
+    from probe.workflow import Written
+
+Value = TypeVar("Value")
+
+Model = Annotated[
+    Path, typer.Argument(help="Trained network in an HDF5 file (Keras or probe).", show_default=False)
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Data: mnist, digits, openml:NAME, or a path to HDF5, NPZ or a folder of IDX files.",
+        metavar="NAME|PATH",
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option(help="Folder to write to; reports/<name> by default.", show_default=False)
+]
+Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
+Hidden = Annotated[
+    str, typer.Option(help="Units of each hidden layer, separated by commas.", metavar="N,N,...")
+]
+Activation = Annotated[
+    str,
+    typer.Option(
+        help="sigmoid, tanh, relu, leaky_relu, elu, gelu, softplus, linear or step.", metavar="NAME"
+    ),
+]
+ImageShape = Annotated[
+    str | None,
+    typer.Option(
+        help="For a network that takes a row of values: the image they are.",
+        metavar="H,W",
+        show_default=False,
+    ),
+]
+Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
+BatchSize = Annotated[int, typer.Option(help="Images in a minibatch.")]
+LearningRate = Annotated[float, typer.Option(help="Step size of gradient descent.")]
+Optimizer = Annotated[str, typer.Option(help="sgd, momentum, nesterov or adam.", metavar="NAME")]
+WeightDecay = Annotated[float, typer.Option(help="Share of each weight added to its gradient.")]
+
+
+def say(written: Written) -> None:
+    typer.echo(written.summary)
+    for path in written.files:
+        typer.echo(f"wrote {path}")
+    if written.interrupted:
+        typer.echo("probe: interrupted; what was done is kept", err=True)
+        raise typer.Exit(130)
+
+
+def architecture_of(hidden: str, activation: str, **others: Any) -> MLP:
+    from probe.population import MLP
+
+    return MLP(hidden=integers("--hidden", hidden), activation=activation, **others)
+
+
+def shape_of(text: str | None) -> tuple[int, ...] | None:
+    return None if text is None else integers("--image-shape", text)
+
+
+def integers(option: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+    except ValueError:
+        raise InputError(
+            f"{option} must be integers separated by commas, such as 16,16; got {text!r}"
+        ) from None
+
+
+def numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(
+            f"{option} must be numbers separated by commas, such as 0,0.5,1; got {text!r}"
+        ) from None
+
+
+def one(option: str, values: Sequence[Value]) -> Value:
+    if len(values) != 1:
+        raise InputError(f"{option} must be one value here, got {len(values)}")
+    return values[0]
+
+
+def config_of(**values: Any) -> TrainingConfig:
+    from probe.training import TrainingConfig
+
+    return TrainingConfig(**values)
+
+
+@contextmanager
+def drawn_progress() -> Iterator[Progress]:
+    """Draw progress on standard error while the block runs; nothing if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda event: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<12}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def draw(event: Any) -> None:
+            if event.stage not in tasks:
+                tasks[event.stage] = bars.add_task(event.stage, total=event.total, note="")
+            bars.update(tasks[event.stage], completed=event.done, total=event.total, note=event.note)
+
+        yield draw

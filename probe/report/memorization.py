@@ -1,0 +1,399 @@
+"""Memorisation studies and capacities in words: sections of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from probe.analyses.capacity import Capacity
+from probe.analyses.memorization import Memorization, MemorizationCell
+from probe.analyses.scores import MemorizationScores
+from probe.figures import parts_of
+from probe.report.page import Claim, Picture, Section, Table
+from probe.stats import Verdict
+
+__all__ = [
+    "capacity_section",
+    "memorization_section",
+    "scores_section",
+    "study_sections",
+    "verdict_claims",
+    "verdicts_table",
+]
+
+_CAPTIONS = {
+    "curves": (
+        "Accuracy against updates: on the labels that each network was taught, on the true labels of the same "
+        "images, and on test images. A network stops at its first epoch of 100% and its curve is continued from "
+        "there; dashed: always naming the commonest class ({chance:.1%}).",
+        "Learning curves of networks on true and on corrupted labels.",
+    ),
+    "time": (
+        "Updates until a training accuracy was reached, counted to the end of the epoch, against the share of "
+        "labels that were corrupted: mean and 95% interval over networks. A triangle at the limit: that many "
+        "networks did not get there.",
+        "Time to fit against the share of corrupted labels.",
+    ),
+    "peak": (
+        "Accuracy on clean test images against epochs, with the best epoch marked (median over networks). With "
+        "some labels wrong, what is learned first carries over to test images, and what is learned later does not.",
+        "Test accuracy against epochs, with its peak.",
+    ),
+    "ledger": (
+        "The hardest and the easiest images over all networks, with the label taught (and the true one where "
+        "they differ), the epoch after which each was first classified as taught, and how often it was forgotten.",
+        "Images of the hardest and the easiest training examples.",
+    ),
+    "forgetting": (
+        "How often examples were forgotten (right after one epoch, wrong after the next), as shares of the "
+        "examples that were ever learned, for those with a right and those with a wrong label; bars: 95% interval "
+        "over networks.",
+        "Distribution of forgetting events for right and wrong labels.",
+    ),
+    "sensitivity": (
+        "Left: the Gini coefficient of the loss-sensitivity over the training examples; high where the gradient of "
+        "the cost depends on few of them. Right: the share of test images with another predicted class in a box of "
+        "radius {radius:g} around them, for pixels in [0, 1].",
+        "Loss-sensitivity and critical sample ratio against the share of corrupted labels.",
+    ),
+}
+
+_TITLES = {
+    "curves": "What is learned, and when?",
+    "time": "How much longer do wrong labels take?",
+    "peak": "When does it stop helping?",
+    "ledger": "Which images are hard?",
+    "forgetting": "What is forgotten on the way?",
+    "sensitivity": "How local is what was learned?",
+}
+
+
+def memorization_section(result: Memorization, note: str) -> tuple[Section, Claim]:
+    """Return the experiment of a report on one network; `note` says how it relates to that network."""
+    cell = result.cells[0]
+    last = len(cell.conditions) - 1
+    n_fitted = int(np.isfinite(cell.updates[last, :, -1]).sum())
+    lead = (
+        f"{cell.n_replicates} replicates of networks {cell.architecture}: all networks of a replicate have the same "
+        f"start, the same {cell.n_samples:,} images and the same order; one is taught the true labels, another the "
+        f"same labels in random order, from which there is nothing to learn but the images themselves. {note}",
+        f"{_limits(result)} For comparison: Zhang et al. (2017, table 1) fitted random labels on all of CIFAR-10 with "
+        "one layer of 512 units to 99.34% training and 10.61% test accuracy; secondary accounts of it speak of 1.5 "
+        "to 3.5 times as many updates. Networks as narrow as the video's have far fewer parameters to spare.",
+    )
+    pictures = tuple(
+        _picture(result, part, 0, name)
+        for part, name in (("curves", "memorization"), ("ledger", "memorization_ledger"))
+    )
+    slower = _verdict_on(result.verdicts, "take longer")
+    found = (
+        f"{n_fitted} of {cell.n_replicates} networks fit all {cell.n_samples:,} random labels (median training "
+        f"accuracy {np.median(cell.train_accuracy[last, :, -1]):.1%}), with "
+        f"{np.median(cell.test_accuracy[last, :, -1]):.1%} on test images."
+    )
+    claim = Claim(
+        "Such networks can memorise random labels, reaching the same training accuracy",
+        f"{found} {slower.sentence if slower else ''}".strip(),
+        "memorization",
+    )
+    section = Section(
+        "memorization",
+        "Does it also memorise random labels?",
+        lead,
+        pictures,
+        (cell_table(result, cell), verdicts_table(result.verdicts)),
+        study_numbers(result),
+    )
+    return section, claim
+
+
+def study_sections(result: Memorization) -> tuple[Section, ...]:
+    """Return the page of a whole study: its design and tables, then a section for each kind of picture."""
+    lead = (
+        f"{_factors(result)} Every replicate draws its own images, start and order, which all its networks share; so "
+        "the replicate is the network, and differences are taken within replicates. Intervals are 95% each, by "
+        "bootstrap over replicates; nothing is corrected for the number of claims.",
+        _limits(result),
+        _rates(result),
+    )
+    tables = [cell_table(result, cell) for cell in result.cells]
+    numbers = study_numbers(result)
+    first = Section("study", "The study", tuple(line for line in lead if line), (), tuple(tables), numbers)
+    sections = [first]
+    for part in parts_of(result):
+        cells = [0] if part == "ledger" else range(len(result.cells))
+        pictures = tuple(_picture(result, part, k, f"{part}_{k + 1}") for k in cells)
+        sections.append(Section(part, _TITLES[part], (), pictures))
+    return tuple(sections)
+
+
+def _picture(result: Memorization, part: str, cell: int, name: str) -> Picture:
+    caption, alt = _CAPTIONS[part]
+    caption = caption.format(chance=result.chance, radius=result.design.critical_radius)
+    if len(result.cells) > 1:
+        caption = f"{_cell_name(result.cells[cell])}. {caption}"
+    return Picture(name, result, caption, alt, {"part": part, "cell": cell})
+
+
+def _cell_name(cell: MemorizationCell) -> str:
+    return f"{cell.architecture}, {cell.n_samples:,} images"
+
+
+def _factors(result: Memorization) -> str:
+    cells = "; ".join(_cell_name(cell) for cell in result.cells)
+    cell = result.cells[0]
+    kinds = ", ".join(cell.named(index) for index in range(len(cell.conditions)))
+    how = {"permute": "permuted among the images that take part", "uniform": "drawn anew, all classes alike"}
+    return (
+        f"{cell.n_replicates} replicates of {len(cell.conditions)} conditions ({kinds}) on {cells}. Corrupted labels "
+        f"are {how[result.design.label_corruption]}."
+    )
+
+
+def _limits(result: Memorization) -> str:
+    config = result.design.config
+    return (
+        f"Limits: at most {config.epochs} epochs in batches of {config.batch_size} with {config.optimizer}; test "
+        f"accuracy is on {result.n_test:,} test images."
+    )
+
+
+def _rates(result: Memorization) -> str:
+    rates = sorted({c.learning_rate for cell in result.cells for c in cell.conditions})
+    if not result.design.rates:
+        return f"The learning rate is {rates[0]:g} for all."
+    tried = ", ".join(f"{rate:g}" for rate in result.design.rates)
+    return (
+        f"Every condition has the learning rate, of {tried}, at which it fitted its labels soonest in "
+        f"{result.design.pilot_replicates} further replicates."
+    )
+
+
+def cell_table(result: Memorization, cell: MemorizationCell) -> Table:
+    """Return the medians of one cell."""
+    header = [f"updates to {t:.0%}" for t in result.thresholds]
+    rows = []
+    for index in range(len(cell.conditions)):
+        diverged = int(cell.diverged[index].sum())
+        rows.append(
+            (
+                cell.named(index) + (f" ({diverged} diverged)" if diverged else ""),
+                f"{cell.label_agreement[index].mean():.1%}",
+                *(
+                    f"{_median(curve[index, :, -1]):.1%}"
+                    for curve in (cell.train_accuracy, cell.true_accuracy)
+                ),
+                f"{_median(cell.test_accuracy[index, :, -1]):.1%}",
+                f"{np.median(cell.peak_accuracy[index]):.1%} ({np.median(cell.peak_epoch[index]):.0f})",
+                *(_updates_text(u) for u in cell.updates[index].T),
+            )
+        )
+    caption = (
+        f"{_cell_name(cell)}; medians over {cell.n_replicates} networks. Updates are counted to the end of the first "
+        "epoch at that training accuracy; where not all networks got there, how many did."
+    )
+    columns = (
+        "trained on",
+        "labels right",
+        "training accuracy",
+        "on the true labels",
+        "test accuracy",
+        "at its peak (epoch)",
+    )
+    return Table(caption, (*columns, *header), tuple(rows))
+
+
+def _median(values: np.ndarray) -> float:
+    return float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
+
+
+def _updates_text(updates: np.ndarray) -> str:
+    reached = int(np.isfinite(updates).sum())
+    return f"{np.median(updates):,.0f}" if reached == len(updates) else f"{reached} of {len(updates)}"
+
+
+def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
+    """Return verdicts as a table."""
+    caption = "Supported or refuted: both the test and the interval say so; otherwise inconclusive."
+    rows = tuple((verdict.claim, verdict.decision, verdict.sentence) for verdict in verdicts)
+    return Table(caption, ("claim", "decision", "found"), rows)
+
+
+def verdict_claims(verdicts: Sequence[Verdict], section: str) -> tuple[Claim, ...]:
+    """Return verdicts as the claims at the head of a page."""
+    return tuple(
+        Claim(verdict.claim, f"{verdict.decision.capitalize()}: {verdict.sentence}", section)
+        for verdict in verdicts
+    )
+
+
+def _verdict_on(verdicts: Sequence[Verdict], words: str) -> Verdict | None:
+    return next((verdict for verdict in verdicts if words in verdict.claim), None)
+
+
+def study_numbers(result: Memorization) -> dict[str, object]:
+    """Return every number that a page on the study says, and those that its figures draw as medians."""
+    return {
+        "design": result.design.facts(),
+        "n_test": result.n_test,
+        "chance": result.chance,
+        "thresholds": list(result.thresholds),
+        "interrupted": result.interrupted,
+        "cells": [_cell_numbers(cell) for cell in result.cells],
+    }
+
+
+def _cell_numbers(cell: MemorizationCell) -> dict[str, object]:
+    last = {
+        name: getattr(cell, name)[:, :, -1] for name in ("train_accuracy", "true_accuracy", "test_accuracy")
+    }
+    per_network = [
+        "updates",
+        "label_agreement",
+        "diverged",
+        "n_examples",
+        "n_learned",
+        "forgetting",
+        "mean_forgetting",
+    ]
+    per_network += ["margin", "sensitivity_gini", "critical_ratio", "peak_epoch", "peak_accuracy", "drop"]
+    conditions = [
+        asdict(condition)
+        | {"name": cell.named(index)}
+        | {f"final_{name}": values[index] for name, values in last.items()}
+        | {name: getattr(cell, name)[index] for name in per_network}
+        for index, condition in enumerate(cell.conditions)
+    ]
+    return {
+        "architecture": cell.architecture,
+        "n_parameters": cell.n_parameters,
+        "n_samples": cell.n_samples,
+        "n_replicates": cell.n_replicates,
+        "updates_per_epoch": cell.updates_per_epoch,
+        "limit": cell.limit,
+        "conditions": conditions,
+    }
+
+
+def capacity_section(result: Capacity) -> tuple[Section, Claim]:
+    """Return how many random labels each architecture fits."""
+    design = result.design
+    rows, numbers = [], []
+    for index, name in enumerate(result.architectures):
+        interval = result.interval(index)
+        n_censored = int(result.censored[index].sum())
+        text = f"{interval.estimate:,.0f}"
+        if interval.n > 1:
+            text += f" ({interval.low:,.0f} to {interval.high:,.0f})"
+        if n_censored:
+            text += f"; at least, in {n_censored} of {interval.n}"
+        ratio = interval.estimate / result.n_parameters[index]
+        rows.append((name, f"{result.n_parameters[index]:,}", text, f"{ratio:.2f}"))
+        numbers.append(
+            {
+                "architecture": name,
+                "n_parameters": int(result.n_parameters[index]),
+                "capacities": result.capacities[index],
+                "censored": result.censored[index],
+                "mean": interval.estimate,
+                "interval": [interval.low, interval.high],
+                "searches": [
+                    {"tried": trial.tried, "fitted_share": trial.fitted_share}
+                    for trial in result.trials[index]
+                ],
+            }
+        )
+    rates = ", ".join(f"{rate:g}" for rate in design.rates)
+    lead = (
+        "The largest number of images whose random labels a network of each shape fits to 100%: doubled until it "
+        f"fails, then halved down to {design.tolerance:.0%}. A number counts as fitted if at least half of "
+        f"{design.starts} networks with starts and labels of their own fit it at one of the learning rates {rates} "
+        f"({design.config.optimizer}, {design.config.schedule}), within {design.config.epochs} epochs in batches of "
+        f"{design.config.batch_size}. This is what training reaches, a lower bound of what some weights could represent.",
+    )
+    table = Table(
+        f"Mean over {len(result.capacities[0])} searches, each on images of its own, with a 95% bootstrap interval.",
+        ("architecture", "parameters", "random labels fitted", "labels per parameter"),
+        tuple(rows),
+    )
+    picture = Picture(
+        "capacity",
+        result,
+        "Random labels fitted against the number of parameters, both on logarithmic scales; a point for each search, "
+        "and their mean. Open triangles: everything allowed was fitted, so the capacity is at least that.",
+        "Capacity against the number of parameters.",
+    )
+    section = Section(
+        "capacity", "How much can it learn by heart?", lead, (picture,), (table,), {"capacity": numbers}
+    )
+    found = "; ".join(f"{row[0]}: {row[2]}" for row in rows)
+    return section, Claim("A network can learn only so many random labels by heart", found, "capacity")
+
+
+def scores_section(result: MemorizationScores) -> tuple[Section, Claim]:
+    """Return how much the examples were memorised rather than inferred from the others."""
+    wrong = result.is_corrupted
+    rows = []
+    numbers: dict[str, object] = {
+        "architecture": result.architecture,
+        "n_samples": len(result.scores),
+        "n_networks": result.n_networks,
+        "n_diverged": result.n_diverged,
+        "share": result.share,
+        "corruption": result.corruption,
+        "scores": result.scores,
+        "standard_errors": result.standard_errors,
+        "labels": result.labels,
+        "true_labels": result.true_labels,
+        "sample_indices": result.sample_indices,
+    }
+    for name, there in (("right labels", ~wrong), ("wrong labels", wrong)):
+        if there.any():
+            scores = result.scores[there]
+            rows.append(
+                (
+                    name,
+                    f"{there.sum():,}",
+                    f"{scores.mean():.3f}",
+                    f"{np.median(scores):.3f}",
+                    *(f"{(scores >= limit).mean():.1%}" for limit in _SCORE_LIMITS),
+                )
+            )
+    lead = (
+        f"{result.n_networks} networks {result.architecture}, each trained on a random {result.share:.0%} of "
+        f"{len(result.scores):,} images. The memorisation score of an image is how much more often it is classified as "
+        "taught by the networks that were trained on it than by those that were not (Feldman and Zhang 2020): near 0 "
+        "for what follows from the other images, near 1 for what is right only if it was learned by heart. The standard "
+        f"error of one score is {np.median(result.standard_errors):.3f} in the median, so single images near a limit may "
+        "be on the other side of it.",
+    )
+    table = Table(
+        "Scores by whether the label taught is right.",
+        (
+            "taught",
+            "images",
+            "mean score",
+            "median",
+            *(f"score of {limit:g} or more" for limit in _SCORE_LIMITS),
+        ),
+        tuple(rows),
+    )
+    picture = Picture(
+        "scores",
+        result,
+        "Left: how the scores are distributed. Right: the images that were memorised most, with the label taught (and "
+        "the true one where they differ). Are they the ones that you would have found odd?",
+        "Histogram of memorisation scores, and the most memorised images.",
+    )
+    share = float((result.scores[~wrong] >= _SCORE_LIMITS[0]).mean()) if (~wrong).any() else float("nan")
+    found = f"{share:.1%} of the images with a right label have a score of {_SCORE_LIMITS[0]:g} or more"
+    if wrong.any():
+        of_wrong = float((result.scores[wrong] >= _SCORE_LIMITS[0]).mean())
+        found += f", and {of_wrong:.1%} of those with a wrong one"
+    section = Section("scores", "Which examples are learned by heart?", lead, (picture,), (table,), numbers)
+    return section, Claim("Few examples of handwritten digits are memorised", f"{found}.", "scores")
+
+
+_SCORE_LIMITS = (0.5, 0.9)

@@ -1,0 +1,252 @@
+"""The whole report: a network trained or loaded, every analysis of it, and the page about them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from probe._checks import DivergedError, InputError, check_integer
+from probe._progress import Progress, silent
+from probe.analyses.maximize import Maximization, maximize
+from probe.analyses.memorization import Memorization, memorization
+from probe.analyses.noise import noise_confidence
+from probe.analyses.weights import WeightImages, weight_images
+from probe.datasets import Split, load_dataset
+from probe.layers import ACTIVATIONS, ActivationLayer, Dense
+from probe.network import Network
+from probe.population import MLP
+from probe.storage import load_network, read_provenance, save_network
+from probe.training import TrainingConfig, TrainingHistory, train
+from probe.workflow._folder import Written, data_stem, destination, drawn_pictures, origin, run_facts
+from probe.workflow.models import class_objectives, fitted, unit_objectives
+from probe.workflow.train import (
+    DEFAULT_ARCHITECTURE,
+    DEFAULT_TRAINING,
+    recorded_history,
+    training_provenance,
+)
+
+__all__ = ["report"]
+
+_UPDATES = 12_000
+"""Minibatches that `DEFAULT_TRAINING` takes on MNIST; smaller data get more epochs to make them up."""
+
+_MOST_EPOCHS = 400
+
+_MEMORIZATION_EPOCHS = 600
+"""Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
+
+_RATES_TRIED = 3
+"""Learning rates of a report's memorisation experiment, each a tenth of the one before, until none diverges."""
+
+_UNITS_SHOWN = 160
+"""Hidden units that a report maximises: the first of all."""
+
+
+def report(
+    model: Path | None = None,
+    *,
+    data: str = "mnist",
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Written:
+    """Write the whole report on a model file, or on a network of the video's shape trained first.
+
+    Parameters
+    ----------
+    model : Path, optional
+        A model file that `probe.load_network` reads; a network is trained without.
+    data : str
+        What `probe.load_dataset` takes: the data that the network was or will be trained on.
+    out : Path, optional
+        Folder for index.html, results.json, model.h5 and figures; reports/<name> by default.
+    seed : int
+        Everything random follows from it.
+    progress : callable
+        Called with progress events of every stage.
+
+    Raises
+    ------
+    InputError
+        If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
+    """
+    from probe.report import Page, render
+    from probe.report.memorization import memorization_section
+    from probe.report.sections import (
+        maximization_section,
+        noise_section,
+        training_section,
+        weights_section,
+    )
+
+    check_integer("--seed", seed, minimum=0)
+    began = time.perf_counter()
+    split = load_dataset(data)
+    name = data_stem(data) if model is None else model.stem
+    if model is None:
+        folder = destination(out, name)
+        subject, interrupted = _trained(split, seed, progress)
+        if interrupted:
+            kept = save_network(subject.network, folder.path / "model.h5", provenance=subject.provenance)
+            return Written((kept,), "the network as it was; no report was made of it", interrupted=True)
+    else:
+        subject = _loaded(model, split)
+        folder = destination(out, name)
+    network = subject.network
+    accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
+    try:
+        plain, smooth, units = _maximizations(network, seed, progress)
+        noise = noise_confidence(network, split, seed=seed)
+        memory, note = _memorization_for(network, split, seed, progress)
+    except KeyboardInterrupt:
+        if model is not None:
+            raise
+        kept = save_network(network, folder.path / "model.h5", provenance=subject.provenance)
+        return Written((kept,), "the trained network; no report was made of it", interrupted=True)
+    parts = [
+        training_section(network, subject.history, accuracy, split.name),
+        weights_section(tuple(_all_weight_images(network))),
+        maximization_section(network, plain, smooth, units),
+        noise_section(noise),
+        memorization_section(memory, note),
+    ]
+    sections = tuple(section for section, _ in parts)
+    pictures = drawn_pictures(sections, progress)
+    for name, png in pictures.items():
+        folder.picture(name, png)
+    kept = folder.path / "model.h5"
+    if model is None or not (kept.exists() and kept.samefile(model)):
+        folder.files.append(save_network(network, kept, provenance=subject.provenance))
+    seconds = time.perf_counter() - began
+    facts = run_facts("probe report", seed, split) | {"model": subject.origin, "seconds": round(seconds, 1)}
+    folder.numbers(
+        facts
+        | {
+            "claims": [asdict(claim) for _, claim in parts],
+            "sections": {section.key: section.numbers for section in sections},
+            "verdicts": [verdict.numbers() for verdict in memory.verdicts],
+        }
+    )
+    page = Page(
+        "What did the hidden layers learn?",
+        f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
+        tuple(claim for _, claim in parts),
+        sections,
+        origin(facts, split),
+    )
+    folder.page(render(page, pictures))
+    return Written(
+        tuple(folder.files), f"{accuracy:.2%} of the test images right; {seconds:.0f} s", memory.interrupted
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """The network that a report is about, and where it comes from."""
+
+    network: Network
+    history: TrainingHistory | None
+    provenance: dict[str, object]
+    origin: str
+
+
+def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, bool]:
+    """Return a network of the video's shape, and whether Ctrl-C cut its training short."""
+    per_epoch = math.ceil(len(split.train) / DEFAULT_TRAINING.batch_size)
+    epochs = min(max(DEFAULT_TRAINING.epochs, math.ceil(_UPDATES / per_epoch)), _MOST_EPOCHS)
+    config = replace(DEFAULT_TRAINING, epochs=epochs)
+    result = train(DEFAULT_ARCHITECTURE, split, config, seed=seed, progress=progress)
+    provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
+    sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
+    origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {seed}"
+    return _Subject(result.network, result.history, provenance, origin), result.interrupted
+
+
+def _loaded(model: Path, split: Split) -> _Subject:
+    network = fitted(load_network(model), split)
+    provenance = read_provenance(model)
+    data = provenance.get("data")
+    trained_on = data.get("fingerprint") if isinstance(data, dict) else None
+    elsewhere = trained_on is not None and trained_on != split.fingerprint
+    origin = f"The network in {model.name}" + (
+        ", which was trained on other data than these" if elsewhere else ""
+    )
+    history = None if elsewhere else recorded_history(provenance)
+    return _Subject(network, history, provenance, origin)
+
+
+def _maximizations(
+    network: Network, seed: int, progress: Progress
+) -> tuple[Maximization, Maximization, Maximization | None]:
+    """Return the maximising images of the classes, plain and smoothed, and of the hidden units."""
+    classes = class_objectives(network)
+    plain = maximize(network, classes, restarts=8, steps=300, seed=seed, progress=progress)
+    smooth = maximize(
+        network, classes, restarts=8, steps=300, l2=0.02, total_variation=0.05, seed=seed, progress=progress
+    )
+    hidden = [d.name for d in network.dense_layers[:-1] if len(network.layer_shapes[d.name]) == 1]
+    objectives = unit_objectives(network, hidden, _UNITS_SHOWN)
+    if not objectives:
+        return plain, smooth, None
+    units = maximize(network, objectives, restarts=4, steps=200, seed=seed, progress=progress)
+    return plain, smooth, units
+
+
+def _memorization_for(
+    network: Network, split: Split, seed: int, progress: Progress
+) -> tuple[Memorization, str]:
+    """Return the experiment on networks of the same shape, and a sentence on that."""
+    architecture, note = _architecture_of(network)
+    n_samples = min(1000, len(split.train))
+    run = partial(
+        memorization, architecture, split, n_samples=n_samples, replicates=5, n_test=1000, seed=seed
+    )
+    rate = 0.5 if architecture.activation == "sigmoid" else 0.1
+    for attempt in range(_RATES_TRIED):
+        config = TrainingConfig(
+            epochs=_MEMORIZATION_EPOCHS, batch_size=20, learning_rate=rate / 10**attempt, stop="fitted"
+        )
+        try:
+            return run(config, progress=progress), note
+        except DivergedError as error:
+            diverged = error
+    raise diverged
+
+
+def _architecture_of(network: Network) -> tuple[MLP, str]:
+    """Return the shape of a chain of dense layers, or the video's where it has none to copy."""
+    hidden = network.dense_layers[:-1]
+    kinds = {_activation_after(network, layer) for layer in hidden}
+    if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"}:
+        (kind,) = kinds
+        note = f"They have the widths of the network on this page, {kind} units and softmax outputs."
+        return MLP(hidden=[layer.n_units for layer in hidden], activation=kind), note
+    widths = "-".join(map(str, DEFAULT_ARCHITECTURE.hidden))
+    why = "has no hidden layers of one kind of activation that gradient descent can train"
+    note = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
+    return DEFAULT_ARCHITECTURE, note
+
+
+def _activation_after(network: Network, dense: Dense) -> str:
+    """Return the name of a dense layer's activation, which may be the layer after it."""
+    if dense.activation_name != "linear":
+        return dense.activation_name
+    for layer in network.layers[network.layers.index(dense) + 1 :]:
+        if isinstance(layer, Dense):
+            break
+        if isinstance(layer, ActivationLayer):
+            return layer.activation_name
+    return "linear"
+
+
+def _all_weight_images(network: Network) -> Iterator[WeightImages]:
+    """Return the weight images of every dense layer whose weights can be laid out as images."""
+    for dense in network.dense_layers:
+        with suppress(InputError):
+            yield weight_images(network, dense.name)
