@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import probe
 from probe.cli import app
 
 README = Path(__file__).resolve().parent.parent / "README.md"
@@ -70,3 +71,27 @@ def test_no_placeholder_is_left():
 if __name__ == "__main__":
     README.write_text(with_reference(README.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)
+
+
+SMALLER = {
+    "n_samples=[500, 1000]": "n_samples=[40, 60]",
+    "replicates=10": "replicates=2",
+    "split, corruption=0.2)": "split, corruption=0.2, n_samples=40, n_networks=20)",
+    '(4,), activation="relu"), split)': '(4,), activation="relu"), split, replicates=1, starts=1, largest=40)',
+}
+
+
+def test_the_second_program_runs_as_it_stands_but_for_its_sizes():
+    _, program = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    for large, small in SMALLER.items():
+        assert program.count(large) == 1, large
+        program = program.replace(large, small)
+    split = probe.load_dataset("digits")
+    network = probe.train(probe.MLP(hidden=(8,)), split, probe.TrainingConfig(epochs=1)).network
+    names = {"probe": probe, "split": split, "network": network, "x": split.test.images[:20]}
+    exec(program, names)
+    assert len(names["study"].cells) == 4
+    assert names["study"].cells[0].test_accuracy.shape[:2] == (3, 2)
+    assert names["study"].verdicts[0].decision in ("supported", "refuted", "inconclusive")
+    assert names["scores"].is_corrupted.any()
+    assert 0 <= names["nearby"] <= 1

@@ -391,3 +391,19 @@ def test_nothing_of_dask_is_loaded_for_threads():
         check=True,
     ).stdout
     assert json.loads(out) == []
+
+
+def test_a_memorisation_study_on_a_cluster_is_the_one_on_threads(tmp_path, monkeypatch, cluster):
+    from probe.cli import run
+
+    monkeypatch.chdir(tmp_path)
+    study = ["memorize", "--data", "digits", "--hidden", "8", "--samples", "40", "--epochs", "20"]
+    study += ["--corruption", "0,0.5,1", "--replicates", "4", "--seed", "3"]
+    assert run([*study, "--out", "threads", "--workers", "2"]) == 0
+    assert run([*study, "--out", "dask", "--backend", "dask", "--scheduler", cluster.address]) == 0
+    trials = sorted(path.name for path in (tmp_path / "threads" / "trials").glob("*.h5"))
+    assert len(trials) == 4
+    for name in trials:
+        one, other = ((tmp_path / folder / "trials" / name).read_bytes() for folder in ("threads", "dask"))
+        assert one == other
+    assert (tmp_path / "threads" / "results.h5").read_bytes() == (tmp_path / "dask" / "results.h5").read_bytes()

@@ -103,6 +103,17 @@ def test_censored_networks_are_counted_in_the_sentence():
     )
 
 
+def test_a_gap_where_training_was_cut_short_says_so():
+    updates = NULLS.updates.copy()
+    updates[2, :, -1] = np.nan
+    found = verdict(made(updates=updates), "fit random labels as well")
+    assert (
+        "12 of 12 networks had not fitted random labels when training ended after 3,000 updates"
+        in found.sentence
+    )
+    assert "training ended" not in verdict(NULLS, "fit random labels as well").sentence
+
+
 def test_chance_is_a_claim_of_wholly_random_labels_only():
     test = np.array(NULLS.test_accuracy)
     test[2] = 0.1 + 0.01 * np.random.default_rng(2).standard_normal((N, 1))

@@ -105,6 +105,12 @@ def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
         f"training accuracy was {_mean(final[index])} on {name} and {_mean(final[reference])} on true labels, a "
         f"difference of {_points(found.interval)}"
     )
+    late = int(np.isnan(cell.updates[index, :, -1]).sum())
+    if late:
+        sentence += (
+            f"; {late} of {cell.n_replicates} networks had not fitted {name} when training ended after "
+            f"{cell.limit:,} updates, so this says nothing about longer training"
+        )
     return _verdict(cell, claim, found.decision, found.interval, null, sentence)
 
 
