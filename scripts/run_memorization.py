@@ -32,9 +32,12 @@ SENSITIVITY = MemorizationDesign(
     ledger="sensitivity",
 )
 CAPACITY = CapacityDesign(
-    architectures=tuple(MLP(hidden=hidden, activation="relu") for hidden in ((2,), (4,), (8,), (16,)))
-    + (MLP(hidden=(16, 16), activation="sigmoid"),),
+    architectures=(
+        *(MLP(hidden=(width,), activation="relu") for width in (4, 8, 16)),
+        MLP(hidden=(16, 16), activation="sigmoid"),
+    ),
     replicates=3,
+    updates=3000,
 )
 
 if __name__ == "__main__":
@@ -43,7 +46,11 @@ if __name__ == "__main__":
         workflow.memorize(SENSITIVITY, out=OUT / "sensitivity", backend=TWO),
         workflow.memorize_capacity(CAPACITY, out=OUT / "capacity", backend=TWO),
         workflow.memorize_scores(
-            MLP(hidden=(128,), activation="relu"), SCORES_CONFIG, corruption=0.2, out=OUT / "scores", workers=2
+            MLP(hidden=(128,), activation="relu"),
+            SCORES_CONFIG,
+            corruption=0.2,
+            out=OUT / "scores",
+            workers=2,
         ),
     )
     for written in studies:

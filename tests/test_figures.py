@@ -153,7 +153,9 @@ def results(digits):
         probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=3, steps=30),
         probe.noise_confidence(network, digits),
         probe.memorization(probe.MLP(hidden=(32,), activation="relu"), digits, n_samples=100, replicates=3),
-        probe.capacity(probe.MLP(hidden=(4,)), digits, replicates=1, starts=1, rates=(0.03,), largest=20),
+        probe.capacity(
+            probe.MLP(hidden=(4,)), digits, replicates=1, starts=1, rates=(0.03,), updates=100, largest=20
+        ),
         probe.memorization_scores(probe.MLP(hidden=(8,)), digits, n_samples=40, n_networks=20),
         trained,
         trained.history,

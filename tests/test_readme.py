@@ -77,7 +77,7 @@ SMALLER = {
     "n_samples=[500, 1000]": "n_samples=[40, 60]",
     "replicates=10": "replicates=2",
     "split, corruption=0.2)": "split, corruption=0.2, n_samples=40, n_networks=20)",
-    '(4,), activation="relu"), split)': '(4,), activation="relu"), split, replicates=1, starts=1, largest=40)',
+    '(4,), activation="relu"), split)': '(4,), activation="relu"), split, replicates=1, starts=1, updates=100, largest=40)',
 }
 
 

@@ -406,4 +406,6 @@ def test_a_memorisation_study_on_a_cluster_is_the_one_on_threads(tmp_path, monke
     for name in trials:
         one, other = ((tmp_path / folder / "trials" / name).read_bytes() for folder in ("threads", "dask"))
         assert one == other
-    assert (tmp_path / "threads" / "results.h5").read_bytes() == (tmp_path / "dask" / "results.h5").read_bytes()
+    assert (tmp_path / "threads" / "results.h5").read_bytes() == (
+        tmp_path / "dask" / "results.h5"
+    ).read_bytes()

@@ -55,6 +55,9 @@ class CapacityDesign:
         Networks for each learning rate, with starts and labels of their own, at least 1.
     replicates : int
         Searches for each architecture, each with an order of images of its own, at least 1.
+    updates : int
+        Least number of updates that a network may spend, at least 1: on few images, of which an epoch is a
+        minibatch or two, it may take more epochs than the configuration says.
     largest : int
         Most images tried, at least 2.
     tolerance : float, above 0
@@ -73,6 +76,7 @@ class CapacityDesign:
     rates: tuple[float, ...] = (0.001, 0.003, 0.01)
     starts: int = 3
     replicates: int = 3
+    updates: int = 6000
     largest: int = 10_000
     tolerance: float = 0.1
     seed: int = 0
@@ -82,7 +86,13 @@ class CapacityDesign:
             raise InputError("architectures and rates must hold at least one value")
         for rate in self.rates:
             check_number("rates", rate, above=0)
-        for name, minimum in (("starts", 1), ("replicates", 1), ("largest", 2), ("seed", 0)):
+        for name, minimum in (
+            ("starts", 1),
+            ("replicates", 1),
+            ("updates", 1),
+            ("largest", 2),
+            ("seed", 0),
+        ):
             check_integer(name, getattr(self, name), minimum=minimum)
         check_number("tolerance", self.tolerance, above=0)
         if self.config.stop != "fitted":
@@ -196,6 +206,7 @@ def capacity(
     rates: Sequence[float] = (0.001, 0.003, 0.01),
     starts: int = 3,
     replicates: int = 3,
+    updates: int = 6000,
     largest: int = 10_000,
     tolerance: float = 0.1,
     seed: int | np.random.Generator = 0,
@@ -215,7 +226,7 @@ def capacity(
         Shapes of networks.
     split : Split
         The images come from its training data.
-    config, rates, starts, replicates, tolerance
+    config, rates, starts, replicates, updates, tolerance
         As in `CapacityDesign`.
     largest : int
         Most images tried, at least 2 and at most all.
@@ -242,7 +253,8 @@ def capacity(
     >>> import probe
     >>> few = TrainingConfig(epochs=20, batch_size=20, optimizer="adam", stop="fitted")
     >>> split = probe.load_dataset("digits")
-    >>> found = capacity(probe.MLP((4,), "relu"), split, few, rates=(0.03,), replicates=1, largest=64)
+    >>> quick = {"rates": (0.03,), "replicates": 1, "updates": 100, "largest": 64}
+    >>> found = capacity(probe.MLP((4,), "relu"), split, few, **quick)
     >>> found.architectures
     ('64-4-10 relu',)
     """
@@ -252,6 +264,7 @@ def capacity(
         tuple(rates),
         starts,
         replicates,
+        updates,
         largest,
         tolerance,
         kept_seed(seed),
@@ -346,7 +359,10 @@ def _fitted_share(
         if stop.is_set() or (_by_rate(run.is_fitted, n_rates) >= 0.5).any():
             settled.set()
 
-    run = ShardRun(shard, PreparedData.of(data, design.config), design.config, settled, look)
+    config = design.config
+    per_epoch = -(-n // min(config.batch_size, n))
+    config = replace(config, epochs=max(config.epochs, -(-design.updates // per_epoch)))
+    run = ShardRun(shard, PreparedData.of(data, config), config, settled, look)
     run.run()
     return None if stop.is_set() else _by_rate(run.is_fitted, n_rates)
 

@@ -38,12 +38,8 @@ from probe.analyses.scores import MemorizationScores, memorization_scores
 from probe.datasets import Split, load_dataset
 from probe.population import MLP
 from probe.report import Claim, Page, Section, render
-from probe.report.memorization import (
-    capacity_section,
-    scores_section,
-    study_sections,
-    verdict_claims,
-)
+from probe.report.capacity import capacity_section, scores_section
+from probe.report.memorization import study_sections, verdict_claims
 from probe.storage import save_result
 from probe.sweep import run_sweep
 from probe.training import TrainingConfig

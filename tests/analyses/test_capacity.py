@@ -15,7 +15,7 @@ from probe.training import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=100, batch_size=20, optimizer="adam", schedule="cosine", stop="fitted")
 SMALL = probe.MLP((4,), "relu")
-DESIGN = CapacityDesign((SMALL,), CONFIG, rates=(0.01, 0.03), starts=2, replicates=2, largest=200)
+DESIGN = CapacityDesign((SMALL,), CONFIG, rates=(0.01, 0.03), starts=2, replicates=2, updates=1, largest=200)
 
 
 def search(monkeypatch, digits, true_capacity, **changes):
@@ -49,7 +49,9 @@ def test_a_network_that_fits_nothing_has_capacity_zero(monkeypatch, digits):
 
 
 def test_networks_fit_what_the_search_says_and_fail_beyond(digits):
-    found = capacity(SMALL, digits, CONFIG, rates=(0.01, 0.03), starts=2, replicates=2, largest=200)
+    found = capacity(
+        SMALL, digits, CONFIG, rates=(0.01, 0.03), starts=2, replicates=2, updates=1, largest=200
+    )
     assert found.architectures == ("64-4-10 relu",)
     assert found.n_parameters.tolist() == [65 * 4 + 5 * 10]
     assert found.capacities.shape == (1, 2)
@@ -63,15 +65,31 @@ def test_networks_fit_what_the_search_says_and_fail_beyond(digits):
     assert interval.low <= found.capacities.mean() == interval.estimate <= interval.high
 
 
+def test_few_images_get_more_epochs(digits):
+    # 16 images are one minibatch: 5 epochs are 5 updates, which fit nothing.
+    few = replace(CONFIG, epochs=5)
+    arguments = {"rates": (0.03,), "starts": 2, "replicates": 1, "largest": 16}
+    wide = probe.MLP((32,), "relu")
+    assert capacity(wide, digits, few, updates=1, **arguments).capacities[0, 0] < 16
+    assert capacity(wide, digits, few, updates=500, **arguments).capacities[0, 0] == 16
+
+
 def test_a_wider_network_holds_more(digits):
     found = capacity(
-        [SMALL, probe.MLP((16,), "relu")], digits, CONFIG, rates=(0.01,), starts=2, replicates=1, largest=300
+        [SMALL, probe.MLP((16,), "relu")],
+        digits,
+        CONFIG,
+        rates=(0.01,),
+        starts=2,
+        replicates=1,
+        updates=1,
+        largest=300,
     )
     assert found.capacities[1, 0] > 1.5 * found.capacities[0, 0]
 
 
 def test_workers_do_not_matter_and_seeds_do(digits):
-    arguments = {"rates": (0.03,), "starts": 1, "replicates": 2, "largest": 100}
+    arguments = {"rates": (0.03,), "starts": 1, "replicates": 2, "updates": 1, "largest": 100}
     one, two = (capacity(SMALL, digits, CONFIG, workers=workers, **arguments) for workers in (1, 2))
     np.testing.assert_array_equal(one.capacities, two.capacities)
     for mine, other in zip(one.trials[0], two.trials[0], strict=True):
@@ -82,7 +100,7 @@ def test_workers_do_not_matter_and_seeds_do(digits):
 
 
 def test_what_is_found_is_kept_and_read_back(digits, tmp_path):
-    found = capacity(SMALL, digits, CONFIG, rates=(0.03,), starts=1, replicates=2, largest=40)
+    found = capacity(SMALL, digits, CONFIG, rates=(0.03,), starts=1, replicates=2, updates=1, largest=40)
     again = probe.load_result(probe.save_result(found, tmp_path / "capacity.h5"), type(found))
     np.testing.assert_array_equal(again.capacities, found.capacities)
     assert again.design == found.design
@@ -95,7 +113,15 @@ def test_ctrl_c_keeps_the_replicates_that_are_done(digits):
             signal.raise_signal(signal.SIGINT)
 
     found = capacity(
-        SMALL, digits, CONFIG, rates=(0.03,), starts=1, replicates=50, largest=60, progress=interrupt
+        SMALL,
+        digits,
+        CONFIG,
+        rates=(0.03,),
+        starts=1,
+        replicates=50,
+        updates=1,
+        largest=60,
+        progress=interrupt,
     )
     assert found.interrupted
     assert 1 <= found.capacities.shape[1] < 50
@@ -115,6 +141,7 @@ def test_a_set_stop_gives_a_search_up(digits):
         ({"rates": ()}, "architectures and rates must hold at least one value"),
         ({"rates": (-1,)}, "rates must be a finite number above 0, got -1"),
         ({"starts": 0}, "starts must be an integer of at least 1, got 0"),
+        ({"updates": 0}, "updates must be an integer of at least 1, got 0"),
         ({"tolerance": 0}, "tolerance must be a finite number above 0, got 0"),
         ({"config": TrainingConfig()}, "config must have stop='fitted', got 'never'"),
         ({"workers": 0}, "workers must be an integer of at least 1, got 0"),

@@ -27,7 +27,14 @@ ANALYSES = {
         probe.MLP((8,), "relu"), split, MEMORIZE, n_samples=40, replicates=2, corruption=(0, 0.5), seed=seed
     ),
     "capacity": lambda network, split, seed: probe.capacity(
-        probe.MLP((4,), "relu"), split, MEMORIZE, rates=(0.1,), replicates=1, largest=40, seed=seed
+        probe.MLP((4,), "relu"),
+        split,
+        MEMORIZE,
+        rates=(0.1,),
+        replicates=1,
+        updates=20,
+        largest=40,
+        seed=seed,
     ),
     "scores": lambda network, split, seed: probe.memorization_scores(
         probe.MLP((8,), "relu"), split, MEMORIZE, n_samples=40, n_networks=20, seed=seed

@@ -1,6 +1,7 @@
 """Does a network also learn random labels? Designed experiments after Zhang et al., with replicates.
 
-`design` says what is compared, `trial` trains the networks of one replicate, `results` joins replicates,
+`design` says what is compared, `trial` trains the networks of one replicate, `results` joins replicates
+(and `examples` their images),
 `verdicts` judges the published claims by them, and `study` runs it all in memory. A sweep on disk calls
 `run_trial` and `memorization_of` itself.
 """
@@ -13,7 +14,8 @@ from probe.analyses.memorization.design import (
     MemorizationDesign,
     Place,
 )
-from probe.analyses.memorization.results import FORGETTING_BINS, Examples, Memorization, MemorizationCell
+from probe.analyses.memorization.examples import Examples
+from probe.analyses.memorization.results import FORGETTING_BINS, Memorization, MemorizationCell
 from probe.analyses.memorization.study import (
     ConditionsOf,
     check_fits,

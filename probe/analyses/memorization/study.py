@@ -20,7 +20,8 @@ from probe.analyses.memorization.design import (
     MemorizationDesign,
     Place,
 )
-from probe.analyses.memorization.results import Examples, Memorization, MemorizationCell, examples_of
+from probe.analyses.memorization.examples import Examples, examples_of
+from probe.analyses.memorization.results import Memorization, MemorizationCell
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial, sampled_test
 from probe.analyses.memorization.verdicts import verdicts_of
 from probe.datasets import InputCorruption, LabelCorruption, Split

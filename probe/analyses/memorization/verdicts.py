@@ -127,6 +127,8 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
             f"; a ratio of mean updates up to the limit of {cell.limit:,}, within which {late} of {cell.n_replicates} "
             f"networks did not fit {name}, and {early} did not fit true labels"
         )
+        if late and not early:
+            sentence += ", so without a limit the ratio would be larger"
     claim = f"Networks take longer to fit {name} than true labels"
     return _verdict(cell, claim, found.decision, found.estimate, "the same number of updates", sentence)
 
@@ -176,7 +178,7 @@ def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
         interval,
         f"over {UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten",
         f"{_plain(interval, '%')} of the wrongly labelled examples were learned without a forgetting event, judged "
-        "after every epoch until everything was fitted",
+        "after every epoch trained",
     )
 
 
