@@ -37,7 +37,7 @@ DESIGN = MemorizationDesign(
     replicates=4,
     config=CONFIG,
 )
-ROUNDS = 3
+ROUNDS = 2
 
 
 def ours(split: probe.Split, workers: int) -> Callable[[], float]:
