@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, cast
 
 from probe._errors import InputError
 
-__all__ = ["in_threads", "single_threaded_blas"]
+__all__ = ["gathered", "in_threads", "single_threaded_blas"]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -155,6 +155,34 @@ def in_threads(
         for _ in outcomes or ():
             pass
         raise
+
+
+def gathered(
+    function: Callable[[Task, threading.Event], Returned | None],
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    report: Callable[[dict[int, Returned]], None],
+) -> dict[int, Returned]:
+    """Return what `in_threads` gives, by the place of the task; after Ctrl-C, what was done until then.
+
+    Parameters
+    ----------
+    function, tasks, workers
+        As for `in_threads`; a task that returns None has given up and is left out.
+    report : callable
+        Called with all that is done after each task.
+    """
+    done: dict[int, Returned] = {}
+    try:
+        with closing(in_threads(function, tasks, workers=workers, stop=threading.Event())) as finished:
+            for index, result in finished:
+                if result is not None:
+                    done[index] = result
+                    report(done)
+    except KeyboardInterrupt:
+        pass  # the caller sees from what is missing that it was interrupted
+    return done
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ NONSENSE = [
     (["memorize", "--labels", "swap"], "--labels must be one of permute, uniform; got 'swap'"),
     (["memorize", "--inputs", "blur"], "--inputs must be one of none, pixel-permutation"),
     (["memorize", "--rates", "1"], "--rates goes with --tune; pass both or neither"),
+    (["memorize", "--tune", "--learning-rate", "1"], "--learning-rate does not go with --tune"),
     (["memorize", "--tune", "--rates", "0"], "--rates must be a finite number above 0, got 0"),
     (
         ["memorize", "--capacity", "--scores", "50"],
@@ -171,6 +172,7 @@ def test_train_writes_what_inspect_weights_maximize_and_noise_read(elsewhere, ca
 
 def test_memorize_keeps_a_result_that_loads(elsewhere):
     from probe.analyses.memorization import Memorization
+    from probe.workflow._folder import plain
 
     arguments = [
         "--data",
@@ -191,7 +193,7 @@ def test_memorize_keeps_a_result_that_loads(elsewhere):
     (cell,) = numbers["sections"]["study"]["cells"]
     final = result.cells[0].train_accuracy[1, :, -1].tolist()
     assert cell["conditions"][1]["final_train_accuracy"] == final
-    assert numbers["verdicts"] == json.loads(json.dumps([verdict.numbers() for verdict in result.verdicts]))
+    assert numbers["verdicts"] == plain([verdict.numbers() for verdict in result.verdicts])
     assert len(list((elsewhere / "m" / "trials").glob("*.h5"))) == 2
     assert "<title>Does it learn, or memorise?" in (elsewhere / "m" / "index.html").read_text()
 
@@ -212,6 +214,20 @@ def test_memorize_goes_on_where_it_was_and_refuses_another_design(elsewhere, cap
     message = capfd.readouterr().err
     assert "epochs was 20, now 30" in message
     assert message.count("\n") == 1
+
+
+def test_a_folder_of_the_name_of_the_data_does_not_hide_them(elsewhere):
+    for _ in range(2):
+        assert run([*MEMORIZE, "--replicates", "1", "--out", "digits"]) == 0
+
+
+def test_scores_do_not_overwrite_a_study(elsewhere, capfd):
+    assert run([*MEMORIZE, "--replicates", "1", "--out", "m"]) == 0
+    before = (elsewhere / "m" / "results.json").read_bytes()
+    capfd.readouterr()
+    assert run([*MEMORIZE, "--scores", "20", "--out", "m"]) == 2
+    assert "m holds a study, whose results would be lost. Pass another --out" in capfd.readouterr().err
+    assert (elsewhere / "m" / "results.json").read_bytes() == before
 
 
 def test_memorize_takes_every_factor(elsewhere):

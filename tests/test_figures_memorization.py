@@ -110,6 +110,8 @@ def synthetic_cell(conditions, n, n_epochs, censored, diverged, sensitivity, rng
         diverged=dead,
         n_examples=n_examples,
         n_learned=learned,
+        n_exposed=learned,
+        n_never_forgotten=np.zeros_like(learned),
         forgetting=np.array(counts).reshape(*shape, 2, FORGETTING_BINS),
         mean_forgetting=np.ones((*shape, 2)),
         margin=np.ones((*shape, 2)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import InputError, check_integer, check_number, kept_seed, readonly
-from probe._parallel import in_threads, single_threaded_blas
+from probe._parallel import gathered, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import Split, permuted_labels
 from probe.population import MLP, initial_population
@@ -171,7 +170,7 @@ class Capacity:
         Weights and biases of one network.
     capacities : ndarray of shape (n_architectures, n_replicates)
         Largest number of images of which all random labels were fitted, by at least half of the starts at
-        one of the learning rates, within the design's number of epochs; 0 if no number was.
+        one of the learning rates, within what the design lets them spend; 0 if no number was.
     censored : ndarray of shape (n_architectures, n_replicates), bool
         Whether all numbers up to the largest allowed were fitted.
     trials : tuple of tuple of CapacityTrial
@@ -271,20 +270,17 @@ def capacity(
     )
     check_integer("largest", largest, minimum=2, maximum=len(split.train))
     check_integer("workers", workers, minimum=1)
-    stop, done = threading.Event(), dict[CapacityPlace, CapacityTrial]()
     places = design.places
 
-    def one(place: CapacityPlace, stop: threading.Event) -> CapacityTrial | None:
+    def report(done: dict[int, CapacityTrial]) -> None:
+        latest = list(done.values())[-1]
+        progress(ProgressEvent("capacity", len(done), len(places), f"{latest.capacity:,} images"))
+
+    def search(place: CapacityPlace, stop: threading.Event) -> CapacityTrial | None:
         return run_capacity_trial(design, place, split, stop)
 
-    try:
-        with closing(in_threads(one, places, workers=workers, stop=stop)) as finished:
-            for index, trial in finished:
-                if trial is not None:
-                    done[places[index]] = trial
-                    progress(ProgressEvent("capacity", len(done), len(places), f"{trial.capacity:,} images"))
-    except KeyboardInterrupt:
-        pass  # what was done until here is returned
+    found = gathered(search, places, workers=workers, report=report)
+    done = {places[index]: trial for index, trial in found.items()}
     return capacity_of(design, done, split)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -22,7 +21,7 @@ from probe._checks import (
     generator,
     readonly,
 )
-from probe._parallel import in_threads, single_threaded_blas
+from probe._parallel import gathered, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import LABEL_CORRUPTIONS, Dataset, LabelCorruption, Split, permuted_labels, redrawn_labels
 from probe.population import MLP, initial_population
@@ -222,17 +221,11 @@ def memorization_scores(
         sizes = architecture.n_parameters(sample.images[0].size, sample.n_classes)
         workers = useful_workers(min(_SHARD_SIZE, n_networks) * sizes)
     check_integer("workers", workers, minimum=1)
-    stop, done = threading.Event(), dict[int, _Answers]()
-    try:
-        task = partial(_trained_answers, config=config)
-        with closing(in_threads(task, tasks, workers=workers, stop=stop)) as finished:
-            for index, answers in finished:
-                if answers is not None:
-                    done[index] = answers
-                    n_done = sum(len(a.is_right) for a in done.values())
-                    progress(ProgressEvent("scores", n_done, n_networks, "networks"))
-    except KeyboardInterrupt:
-        pass  # what was done until here is returned
+
+    def report(done: dict[int, _Answers]) -> None:
+        progress(ProgressEvent("scores", sum(len(a.is_right) for a in done.values()), n_networks, "networks"))
+
+    done = gathered(partial(_trained_answers, config=config), tasks, workers=workers, report=report)
     interrupted = len(done) < len(tasks)
     if not done:
         raise KeyboardInterrupt

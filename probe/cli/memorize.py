@@ -129,12 +129,14 @@ def memorize(
 ) -> None:
     """Train networks on true and corrupted labels, and judge the claims about memorisation.
 
-    A study can be killed at any moment: the same command goes on from there.
+    A study or a search for capacities can be killed at any moment: the same command goes on from there.
     """
     if capacity and scores is not None:
         raise InputError("--capacity and --scores are two studies; pass one of them")
     if tune is False and _given(context, "rates"):
         raise InputError("--rates goes with --tune; pass both or neither")
+    if tune and _given(context, "learning_rate"):
+        raise InputError("--learning-rate does not go with --tune, which takes its rates from --rates")
     values = dict(context.params)
     with drawn_progress() as progress:
         if capacity:

@@ -17,7 +17,7 @@ from probe.datasets._corruption import (
 from probe.datasets._dataset import Dataset, Split
 from probe.datasets._embedded import MNIST_SHA256
 from probe.datasets._noise import gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
-from probe.datasets._sources import load_dataset
+from probe.datasets._sources import is_named, load_dataset
 
 __all__ = [
     "INPUT_CORRUPTIONS",
@@ -29,6 +29,7 @@ __all__ = [
     "Split",
     "corrupted_inputs",
     "gaussian_noise",
+    "is_named",
     "load_dataset",
     "norm_matched_noise",
     "permuted_labels",

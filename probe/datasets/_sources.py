@@ -15,7 +15,7 @@ from probe.datasets._idx import read_idx_folder
 from probe.datasets._npz import ZIP_MAGIC, read_npz
 from probe.datasets._openml import load_openml
 
-__all__ = ["load_dataset"]
+__all__ = ["is_named", "load_dataset"]
 
 NAMED: dict[str, Callable[[], Split]] = {"mnist": load_mnist, "digits": load_digits}
 OPENML_PREFIX = "openml:"
@@ -68,12 +68,15 @@ def load_dataset(name_or_path: str | os.PathLike[str]) -> Split:
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise InputError(f"data must be a name or a path, got {name_or_path!r}")
-    if isinstance(name_or_path, str):
-        if name_or_path in NAMED:
-            return NAMED[name_or_path]()
-        if name_or_path.startswith(OPENML_PREFIX):
-            return load_openml(name_or_path.removeprefix(OPENML_PREFIX))
-    return _read_path(Path(name_or_path))
+    if not is_named(name_or_path):
+        return _read_path(Path(name_or_path))
+    name = str(name_or_path)
+    return NAMED[name]() if name in NAMED else load_openml(name.removeprefix(OPENML_PREFIX))
+
+
+def is_named(name_or_path: str | os.PathLike[str]) -> bool:
+    """Return whether `load_dataset` takes this for a name; all else is a path."""
+    return isinstance(name_or_path, str) and (name_or_path in NAMED or name_or_path.startswith(OPENML_PREFIX))
 
 
 def _read_path(path: Path) -> Split:

@@ -131,4 +131,4 @@ def scores_section(result: MemorizationScores) -> tuple[Section, Claim]:
         of_wrong = float((result.scores[wrong] >= _SCORE_LIMITS[0]).mean())
         found += f", and {of_wrong:.1%} of those with a wrong one"
     section = Section("scores", "Which examples are learned by heart?", lead, (picture,), (table,), numbers)
-    return section, Claim("Few examples of handwritten digits are memorised", f"{found}.", "scores")
+    return section, Claim("Few examples have to be learned by heart", f"{found}.", "scores")

@@ -50,8 +50,8 @@ _CAPTIONS = {
     ),
     "sensitivity": (
         "Left: the Gini coefficient of the loss-sensitivity over the training examples; high where the gradient of "
-        "the cost depends on few of them. Right: the share of test images with another predicted class in a box of "
-        "radius {radius:g} around them, for pixels in [0, 1].",
+        "the cost depends on few of them; a mean over the epochs that each network was trained for. Right: the share "
+        "of test images with another predicted class in a box of radius {radius:g} around them, for pixels in [0, 1].",
         "Loss-sensitivity and critical sample ratio against the share of corrupted labels.",
     ),
 }
@@ -161,9 +161,13 @@ def _rates(result: Memorization) -> str:
     if not result.design.rates:
         return f"The learning rate is {rates[0]:g} for all."
     tried = ", ".join(f"{rate:g}" for rate in result.design.rates)
+    chosen = "; ".join(
+        f"{_cell_name(cell)}: {', '.join(f'{c.learning_rate:g}' for c in cell.conditions)}"
+        for cell in result.cells
+    )
     return (
-        f"Every condition has the learning rate, of {tried}, at which it fitted its labels soonest in "
-        f"{result.design.pilot_replicates} further replicates."
+        f"Every condition has the learning rate, of {tried}, at which it fitted its labels soonest, or came closest, in "
+        f"{result.design.pilot_replicates} further replicates: {chosen}."
     )
 
 
@@ -175,14 +179,14 @@ def cell_table(result: Memorization, cell: MemorizationCell) -> Table:
         diverged = int(cell.diverged[index].sum())
         rows.append(
             (
-                cell.named(index) + (f" ({diverged} diverged)" if diverged else ""),
+                cell.named(index) + (f" ({diverged} diverged, left out)" if diverged else ""),
                 f"{cell.label_agreement[index].mean():.1%}",
                 *(
                     f"{_median(curve[index, :, -1]):.1%}"
                     for curve in (cell.train_accuracy, cell.true_accuracy)
                 ),
                 f"{_median(cell.test_accuracy[index, :, -1]):.1%}",
-                f"{np.median(cell.peak_accuracy[index]):.1%} ({np.median(cell.peak_epoch[index]):.0f})",
+                f"{_median(cell.peak_accuracy[index]):.1%} ({np.median(cell.peak_epoch[index]):.0f})",
                 *(_updates_text(u) for u in cell.updates[index].T),
             )
         )
@@ -252,6 +256,8 @@ def _cell_numbers(cell: MemorizationCell) -> dict[str, object]:
         "n_examples",
         "n_learned",
         "forgetting",
+        "n_exposed",
+        "n_never_forgotten",
         "mean_forgetting",
     ]
     per_network += ["margin", "sensitivity_gini", "critical_ratio", "peak_epoch", "peak_accuracy", "drop"]

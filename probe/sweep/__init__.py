@@ -4,6 +4,7 @@
 the machines of a Dask cluster.
 """
 
+from probe.sweep.folder import is_sweep
 from probe.sweep.run import SweepOutcome, run_sweep
 
-__all__ = ["SweepOutcome", "run_sweep"]
+__all__ = ["SweepOutcome", "is_sweep", "run_sweep"]

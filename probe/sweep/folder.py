@@ -28,7 +28,7 @@ from probe._checks import InputError, check_folder
 from probe._version import __version__
 from probe.storage import load_result, result_bytes, write_bytes, write_text
 
-__all__ = ["SweepFolder", "check_name", "locked"]
+__all__ = ["SweepFolder", "check_name", "is_sweep", "locked"]
 
 Result = TypeVar("Result")
 
@@ -42,6 +42,14 @@ _ABSENT: Any = object()
 """In place of a value that a configuration does not have."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
+
+MANIFEST = "sweep.json"
+"""The file that makes a folder a sweep."""
+
+
+def is_sweep(folder: Path) -> bool:
+    """Return whether `folder` holds a sweep."""
+    return (folder / MANIFEST).exists()
 
 
 @contextmanager
@@ -146,7 +154,7 @@ class SweepFolder(Generic[Result]):
 
     @property
     def _manifest(self) -> Path:
-        return self._folder / "sweep.json"
+        return self._folder / MANIFEST
 
     @property
     def _lines(self) -> Path:

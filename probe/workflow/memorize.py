@@ -35,13 +35,13 @@ from probe.analyses.memorization import (
     trial_medians,
 )
 from probe.analyses.scores import MemorizationScores, memorization_scores
-from probe.datasets import Split, load_dataset
+from probe.datasets import Split, is_named, load_dataset
 from probe.population import MLP
 from probe.report import Claim, Page, Section, render
 from probe.report.capacity import capacity_section, scores_section
 from probe.report.memorization import study_sections, verdict_claims
 from probe.storage import save_result
-from probe.sweep import run_sweep
+from probe.sweep import is_sweep, run_sweep
 from probe.training import TrainingConfig
 from probe.workflow._folder import (
     Folder,
@@ -89,9 +89,7 @@ class _Source:
     @classmethod
     def of(cls, data: str) -> _Source:
         """Return the source for `data`; a path is made absolute, because workers start elsewhere."""
-        located = (
-            str(Path(data).resolve()) if not data.startswith("openml:") and Path(data).exists() else data
-        )
+        located = data if is_named(data) else str(Path(data).resolve())
         return cls(located, _loaded(located)[1])
 
     def split(self) -> Split:
@@ -190,7 +188,7 @@ def memorize(
     ------
     InputError
         If the data do not suit the design, the folder holds another study or cannot be written to, or all
-        networks of a condition diverged.
+        networks diverged.
     """
     began = time.perf_counter()
     source = _Source.of(data)
@@ -298,6 +296,8 @@ def memorize_scores(
     began = time.perf_counter()
     split = load_dataset(data)
     folder = destination(out, f"scores-{data_stem(data)}")
+    if is_sweep(folder.path):
+        raise InputError(f"{folder.path} holds a study, whose results would be lost. Pass another --out")
     result = memorization_scores(
         architecture,
         split,

@@ -212,11 +212,14 @@ def _memorization_for(
         config = TrainingConfig(
             epochs=_MEMORIZATION_EPOCHS, batch_size=20, learning_rate=rate / 10**attempt, stop="fitted"
         )
-        try:
-            return run(config, progress=progress), note
-        except DivergedError as error:
-            diverged = error
-    raise diverged
+        with suppress(DivergedError):
+            found = run(config, progress=progress)
+            if not found.cells[0].diverged.any():
+                return found, note
+    raise DivergedError(
+        f"networks of this shape diverge at learning_rate {config.learning_rate:g}, and at larger ones, when they are "
+        "taught labels anew"
+    )
 
 
 def _architecture_of(network: Network) -> tuple[MLP, str]:

@@ -41,6 +41,8 @@ def made(conditions=CONDITIONS, n=N, **changes):
         "diverged": np.zeros(shape, bool),
         "n_examples": counts,
         "n_learned": counts,
+        "n_exposed": counts,
+        "n_never_forgotten": np.zeros_like(counts),
         "forgetting": events,
         "mean_forgetting": np.where(counts > 0, 1.0 + 0.05 * rng.standard_normal(counts.shape), np.nan),
         "margin": np.ones(counts.shape),
@@ -145,11 +147,67 @@ def test_a_peak_by_luck_alone_is_no_fall():
     assert refused <= 4
 
 
+def never(shares, **more):
+    """Return a cell in which these shares of the wrongly labelled examples were never forgotten."""
+    counts = np.zeros_like(NULLS.n_exposed)
+    counts[2, :, 1] = np.rint(100 * np.broadcast_to(shares, N))
+    return made(n_never_forgotten=counts, **more)
+
+
+NEVER = "With random labels, no wrongly labelled example"
+
+
 def test_examples_without_a_forgetting_event_decide_the_claim_that_there_are_none():
-    assert decisions(NULLS, "never forgotten again") == ["supported", "supported"]
-    events = NULLS.forgetting.copy()
-    events[2, :, 1, 0], events[2, :, 1, 1] = 30, 70
-    assert decisions(made(forgetting=events), "never forgotten again") == ["supported", "refuted"]
+    assert verdict(NULLS, NEVER).decision == "supported"
+    assert verdict(never(np.tile([0.28, 0.32], N // 2)), NEVER).decision == "refuted"
+    # Around the margin of 1%, and with few networks that disagree, it stays open.
+    assert verdict(never(np.tile([0.0, 0.02], N // 2)), NEVER).decision == "inconclusive"
+    assert verdict(never(np.r_[np.zeros(N - 2), 0.3, 0.3]), NEVER).decision == "inconclusive"
+
+
+def test_what_was_never_learned_says_nothing_about_forgetting():
+    counts = NULLS.n_exposed.copy()
+    counts[2, 3:5, 1] = 0
+    found = verdict(made(n_exposed=counts), NEVER)
+    assert found.decision == "inconclusive"
+    assert "2 of 12 replicates have no value" in found.sentence
+
+
+def test_networks_that_learned_little_settle_nothing_about_what_memorising_does():
+    low = NULLS.train_accuracy.copy()
+    low[1:, :2] = 0.56
+    test = np.array(NULLS.test_accuracy)
+    test[2] = 0.1
+    cell = made(train_accuracy=low, test_accuracy=test)
+    for words in (NEVER, "peaks early", "teaches nothing"):
+        found = verdict(cell, words)
+        assert found.decision == "inconclusive", words
+        assert "2 of 12 networks learned less than 90% of the labels that they were taught" in found.sentence
+
+
+def test_where_neither_arm_fits_there_is_no_ratio():
+    found = verdict(made(updates=np.full_like(NULLS.updates, np.nan)), "fit random labels than")
+    assert (found.decision, np.isnan(found.statistic)) == ("inconclusive", True)
+    assert "no network fitted either kind of labels within 3,000 updates" in found.sentence
+
+
+def test_a_network_that_diverged_is_not_a_slow_one():
+    diverged = NULLS.diverged.copy()
+    diverged[2, :3] = True
+    updates = NULLS.updates.copy()
+    updates[2] *= 3
+    updates[2, :3] = np.nan
+    found = verdict(made(diverged=diverged, updates=updates), "fit random labels than")
+    assert found.decision == "inconclusive"
+    assert "3 of 12 replicates have no value, because a network diverged" in found.sentence
+
+
+@pytest.mark.parametrize("inputs", ["gaussian", "pixel-shuffle"])
+def test_without_images_no_label_is_right_or_wrong(inputs):
+    conditions = (CONDITIONS[0], *(Condition(share, inputs, 0.0, 0.1) for share in (0.2, 1.0)))
+    claims = [verdict.claim for verdict in verdicts_of(made(conditions), 0.1)]
+    assert not [claim for claim in claims if "wrongly" in claim or "peaks" in claim]
+    assert any("longer to fit 20% random labels on " in claim for claim in claims)
 
 
 def test_more_events_on_wrong_labels_are_found():

@@ -42,6 +42,11 @@ class Condition:
     learning_rate: float
 
     @property
+    def has_images(self) -> bool:
+        """Whether the images are of their classes, so that a label can be right."""
+        return self.inputs in ("none", "pixel-permutation")
+
+    @property
     def is_reference(self) -> bool:
         """Whether labels and images are the true ones."""
         return self.corruption == 0 and self.inputs == "none"
@@ -49,8 +54,7 @@ class Condition:
     def named(self, *, among: Sequence[Condition]) -> str:
         """Return what tells this condition from the others, in words."""
         words = [_labels_named(self.corruption)]
-        if self.inputs != "none":
-            words.append({"gaussian": "Gaussian images"}.get(self.inputs, self.inputs.replace("-", " ")))
+        words[0] += _IMAGES[self.inputs]
         if len({other.weight_decay for other in among}) > 1:
             words.append(f"weight decay {self.weight_decay:g}" if self.weight_decay else "no weight decay")
         if len({other.learning_rate for other in among}) > 1:
@@ -58,10 +62,18 @@ class Condition:
         return ", ".join(words)
 
 
+_IMAGES = {
+    "none": "",
+    "pixel-permutation": " on images with permuted pixels",
+    "pixel-shuffle": " on images with shuffled pixels",
+    "gaussian": " on Gaussian images",
+}
+
+
 def _labels_named(corruption: float) -> str:
     if corruption in (0, 1):
         return "true labels" if corruption == 0 else "random labels"
-    return f"{corruption:.0%} random labels" if corruption >= 0.01 else f"{corruption:g} of labels random"
+    return f"{100 * corruption:g}% random labels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +126,7 @@ class MemorizationDesign:
     critical_radius : float, above 0
         Half the side of the box that the critical sample ratio is searched in, for pixels in [0, 1].
     n_test : int
-        Test images, drawn at random, that are classified after every epoch; at most all.
+        Test images, drawn at random, that are classified after every epoch; at least 2, at most all.
     seed : int
         Everything random follows from it.
 
@@ -157,7 +169,7 @@ class MemorizationDesign:
         check_choice("ledger", self.ledger, ("examples", "sensitivity"))
         check_integer("replicates", self.replicates, minimum=1)
         check_integer("pilot_replicates", self.pilot_replicates, minimum=1)
-        check_integer("n_test", self.n_test, minimum=1)
+        check_integer("n_test", self.n_test, minimum=2)
         check_integer("seed", self.seed, minimum=0)
         check_number("critical_radius", self.critical_radius, above=0)
         if self.config.evaluation != "epoch":

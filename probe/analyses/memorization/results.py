@@ -63,6 +63,10 @@ class MemorizationCell:
         Those classified as taught after at least one epoch.
     forgetting : ndarray of shape (n_conditions, n_replicates, 2, FORGETTING_BINS)
         Of the learned ones, how many were forgotten 0, 1, ... times; the last bin is open.
+    n_exposed : ndarray of shape (n_conditions, n_replicates, 2)
+        Of the learned ones, those learned before the network's last epoch, which could still be forgotten.
+    n_never_forgotten : ndarray of shape (n_conditions, n_replicates, 2)
+        Of these, those without a forgetting event until training ended.
     mean_forgetting : ndarray of shape (n_conditions, n_replicates, 2)
         Forgetting events per learned example; NaN where there is none.
     margin : ndarray of shape (n_conditions, n_replicates, 2)
@@ -90,6 +94,8 @@ class MemorizationCell:
     n_examples: Ints
     n_learned: Ints
     forgetting: Ints
+    n_exposed: Ints
+    n_never_forgotten: Ints
     mean_forgetting: Floats
     margin: Floats
     sensitivity_gini: Floats
@@ -146,6 +152,8 @@ class MemorizationCell:
             n_examples=np.asarray(summed("n_examples"), np.int64),
             n_learned=np.asarray(summed("n_learned"), np.int64),
             forgetting=np.asarray(summed("forgetting"), np.int64),
+            n_exposed=np.asarray(summed("n_exposed"), np.int64),
+            n_never_forgotten=np.asarray(summed("n_never_forgotten"), np.int64),
             mean_forgetting=np.asarray(summed("mean_forgetting"), np.float64),
             margin=np.asarray(summed("margin"), np.float64),
             sensitivity_gini=np.stack([_sensitivity_gini(trial) for trial in trials], axis=1),
@@ -164,24 +172,30 @@ class MemorizationCell:
 
     @property
     def peak_accuracy(self) -> Floats:
-        """Best test accuracy of each network, of shape (n_conditions, n_replicates)."""
-        return np.asarray(np.nan_to_num(self.test_accuracy, nan=-1.0).max(axis=2))
-
-    @property
-    def drop(self) -> Floats:
-        """How much test accuracy each network lost between its peak and its end.
+        """Test accuracy of each network at its peak, free of the luck of choosing the best epoch.
 
         A peak chosen on the images that it is measured on is too high by luck. Here it is chosen on one
         half of the test images and measured on the other, both ways round, and averaged.
 
         Returns
         -------
-        ndarray of shape (n_conditions, n_replicates), in [-1, 1]
+        ndarray of shape (n_conditions, n_replicates), in [0, 1]
             NaN for networks that diverged.
         """
         peaks = np.nan_to_num(self.half_accuracy, nan=-1.0).argmax(axis=2)
         other = np.take_along_axis(self.half_accuracy, peaks[:, :, None, ::-1], axis=2)[:, :, 0]
-        return np.asarray((other - self.half_accuracy[:, :, -1]).mean(axis=2))
+        return np.where(self.diverged, np.nan, other.mean(axis=2))
+
+    @property
+    def drop(self) -> Floats:
+        """How much test accuracy each network lost between its peak and its end, as in `peak_accuracy`.
+
+        Returns
+        -------
+        ndarray of shape (n_conditions, n_replicates), in [-1, 1]
+            NaN for networks that diverged.
+        """
+        return np.asarray(self.peak_accuracy - self.half_accuracy[:, :, -1].mean(axis=2))
 
     def named(self, index: int) -> str:
         """Return what tells condition `index` from the others, in words."""
@@ -219,6 +233,8 @@ class _LedgerSummary:
     n_examples: Ints
     n_learned: Ints
     forgetting: Ints
+    n_exposed: Ints
+    n_never_forgotten: Ints
     mean_forgetting: Floats
     margin: Floats
 
@@ -228,7 +244,9 @@ class _LedgerSummary:
         true_labels = labels[trial.sample_indices]
         counts = np.zeros((n_conditions, 2), np.int64)
         learned_counts = np.zeros((n_conditions, 2), np.int64)
+        exposed, never = np.zeros((n_conditions, 2), np.int64), np.zeros((n_conditions, 2), np.int64)
         bins = np.zeros((n_conditions, 2, FORGETTING_BINS), np.int64)
+        last_epoch = np.where(trial.fitted_epoch > 0, trial.fitted_epoch, trial.n_epochs)
         mean, margin = np.full((n_conditions, 2), np.nan), np.full((n_conditions, 2), np.nan)
         for condition in range(n_conditions):
             wrong = trial.labels[condition] != true_labels
@@ -237,13 +255,16 @@ class _LedgerSummary:
                 counts[condition, side] = there.sum()
                 events = trial.forgetting[condition][there & learned]
                 learned_counts[condition, side] = len(events)
+                early = there & learned & (trial.first_learned[condition] < last_epoch[condition])
+                exposed[condition, side] = early.sum()
+                never[condition, side] = (trial.forgetting[condition][early] == 0).sum()
                 clipped = np.minimum(events, FORGETTING_BINS - 1)
                 bins[condition, side] = np.bincount(clipped, minlength=FORGETTING_BINS)
                 if len(events):
                     mean[condition, side] = events.mean()
                 if there.any():
                     margin[condition, side] = np.median(trial.margin[condition][there])
-        return cls(counts, learned_counts, bins, mean, margin)
+        return cls(counts, learned_counts, bins, exposed, never, mean, margin)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import DivergedError, check_integer, kept_seed
-from probe._parallel import in_threads
+from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.memorization.design import (
     DEFAULT_CONFIG,
@@ -106,7 +105,7 @@ def memorization(
     InputError
         If an argument is outside its range.
     DivergedError
-        If all networks of a condition diverged.
+        If all networks diverged.
 
     References
     ----------
@@ -172,24 +171,17 @@ class _Run:
         self, places: Sequence[Place], conditions: ConditionsOf, stage: str
     ) -> dict[Place, MemorizationTrial]:
         """Return the trials that were done before an interruption, if there was one."""
-        done: dict[Place, MemorizationTrial] = {}
-        stop = threading.Event()
 
         def one(place: Place, stop: threading.Event) -> MemorizationTrial | None:
             return run_trial(
                 self.design, place, conditions_at(self.design, conditions, place), self.split, stop
             )
 
-        try:
-            with closing(in_threads(one, places, workers=self.workers, stop=stop)) as finished:
-                for index, trial in finished:
-                    if trial is not None:
-                        done[places[index]] = trial
-                        note = trial_medians(list(done.values()))
-                        self.progress(ProgressEvent(stage, len(done), len(places), note))
-        except KeyboardInterrupt:
-            pass  # what was done until here is returned
-        return done
+        def report(done: dict[int, MemorizationTrial]) -> None:
+            self.progress(ProgressEvent(stage, len(done), len(places), trial_medians(list(done.values()))))
+
+        found = gathered(one, places, workers=self.workers, report=report)
+        return {places[index]: trial for index, trial in found.items()}
 
 
 def conditions_at(
@@ -232,9 +224,9 @@ def _epochs_to_fit(trial: MemorizationTrial, limit: int) -> npt.NDArray[np.float
 
 
 def trial_medians(trials: Sequence[MemorizationTrial]) -> str:
-    """Return the current medians in a few words, for a progress bar."""
-    train = np.nanmedian([t.train_accuracy[:, -1] for t in trials], axis=0)
-    test = np.nanmedian([t.test_accuracy[:, -1] for t in trials], axis=0)
+    """Return the current medians in a few words, for a progress bar; a network that diverged counts as 0."""
+    train = np.median(np.nan_to_num([t.train_accuracy[:, -1] for t in trials]), axis=0)
+    test = np.median(np.nan_to_num([t.test_accuracy[:, -1] for t in trials]), axis=0)
     first, last = 0, len(train) - 1
     shown = [f"{train[k]:.0%}/{test[k]:.0%}" for k in sorted({first, last})]
     return "train/test " + " … ".join(shown)
@@ -250,7 +242,7 @@ def memorization_of(
     Raises
     ------
     DivergedError
-        If all networks of a condition diverged.
+        If all networks diverged.
     """
     test = sampled_test(design, split)
     shares = np.bincount(test.labels) / len(test)
@@ -265,12 +257,12 @@ def memorization_of(
         if not trials:
             continue
         cell = MemorizationCell.of(design, found, trials, split, architecture=architecture, size=size)
-        _check_trained(cell)
         if not cells:
             examples = tuple(
                 examples_of(trials, index, cell.named(index), split.train) for index in _shown(found)
             )
         cells.append(cell)
+    _check_trained(cells)
     verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
     return Memorization(
         cells=tuple(cells),
@@ -285,12 +277,12 @@ def memorization_of(
     )
 
 
-def _check_trained(cell: MemorizationCell) -> None:
-    for index in np.flatnonzero(cell.diverged.all(axis=1)):
-        rate = cell.conditions[index].learning_rate
+def _check_trained(cells: Sequence[MemorizationCell]) -> None:
+    """Raise if no network of the study is left to say anything of."""
+    if all(cell.diverged.all() for cell in cells):
+        rates = sorted({condition.learning_rate for cell in cells for condition in cell.conditions})
         raise DivergedError(
-            f"all networks {cell.architecture} on {cell.named(int(index))} diverged at learning_rate {rate:g}; pass a "
-            "smaller one"
+            f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
         )
 
 

@@ -18,13 +18,12 @@ from probe.stats import (
     Decision,
     Interval,
     Verdict,
-    bootstrap_interval,
     equivalence,
     paired_difference,
     ratio_of_updates,
 )
 
-__all__ = ["EQUAL_TEST", "EQUAL_TRAIN", "SMALL_DROP", "UNFORGETTABLE", "verdicts_of"]
+__all__ = ["EQUAL_TEST", "EQUAL_TRAIN", "MEMORISED", "SMALL_DROP", "UNFORGETTABLE", "verdicts_of"]
 
 Floats = npt.NDArray[np.float64]
 Unit = Literal["points", "times", "%", "events", "gini"]
@@ -40,6 +39,9 @@ SMALL_DROP = 0.005
 
 UNFORGETTABLE = 0.01
 """Up to 1% of the examples count as "no example"."""
+
+MEMORISED = 0.9
+"""Training accuracy from which on a network has learned enough of its labels to show what that does."""
 
 
 def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
@@ -59,12 +61,11 @@ def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
             found += _against_reference(cell, index, reference)
         if condition.corruption == 1:
             found.append(_chance(cell, index, guess))
-        if 0 < condition.corruption < 1:
-            found.append(_peak(cell, index))
-        if cell.n_examples[index, :, 1].any():
+        if condition.has_images and cell.n_examples[index, :, 1].any():
+            partly = condition.corruption < 1
+            found += [_peak(cell, index)] if partly else []
             found.append(_never_forgotten(cell, index))
-            if 0 < condition.corruption < 1:
-                found.append(_forgotten_more(cell, index))
+            found += [_forgotten_more(cell, index)] if partly else []
     return tuple(found)
 
 
@@ -78,7 +79,7 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
             f"The critical sample ratio is higher after training on {name} than on true labels",
             cell.critical_ratio[index] - cell.critical_ratio[reference],
             "the same critical sample ratio",
-            "the share of test images with another predicted class nearby was {} higher",
+            "the share of test images with another predicted class nearby differed by {} from that after true labels",
             unit="points",
         )
     if np.isfinite(cell.sensitivity_gini).any():
@@ -87,7 +88,8 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
             f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
             cell.sensitivity_gini[reference] - cell.sensitivity_gini[index],
             "the same Gini coefficient of the loss-sensitivity",
-            "with true labels the Gini coefficient was {} higher",
+            "with true labels the Gini coefficient differed by {}; the sensitivity is a mean over the epochs that each "
+            "network was trained for, which are not the same",
             unit="gini",
         )
 
@@ -116,6 +118,13 @@ def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
 
 def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     updates = cell.updates[:, :, -1]
+    claim = f"Networks take longer to fit {cell.named(index)} than true labels"
+    null = "the same number of updates"
+    if cell.diverged[[index, reference]].any():
+        return _open(cell, claim, null, np.where(cell.diverged[[index, reference]].any(axis=0), np.nan, 0.0))
+    if np.isnan(updates[[index, reference]]).all():
+        nothing = f"no network fitted either kind of labels within {cell.limit:,} updates"
+        return _undecided(cell, claim, null, nothing)
     found = ratio_of_updates(updates[index], updates[reference], limit=cell.limit)
     name = cell.named(index)
     sentence = (
@@ -129,8 +138,7 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
         )
         if late and not early:
             sentence += ", so without a limit the ratio would be larger"
-    claim = f"Networks take longer to fit {name} than true labels"
-    return _verdict(cell, claim, found.decision, found.estimate, "the same number of updates", sentence)
+    return _verdict(cell, claim, found.decision, found.estimate, null, sentence)
 
 
 def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
@@ -140,6 +148,8 @@ def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
     null = f"test accuracy is at least {EQUAL_TEST:.0%} away from that of guessing, {guess:.1%}"
     if not np.isfinite(final).all():
         return _open(cell, claim, null, final)
+    if (unlearned := _unlearned(cell, index)) is not None:
+        return _undecided(cell, claim, null, unlearned)
     found = equivalence(final - guess, margin=EQUAL_TEST)
     sentence = f"{_mean(final)} of the test images were right, {_points(found.interval)} more than by guessing ({guess:.1%})"
     return _verdict(cell, claim, found.decision, found.interval, null, sentence)
@@ -149,37 +159,61 @@ def _peak(cell: MemorizationCell, index: int) -> Verdict:
     drop = cell.drop[index]
     name, epoch = cell.named(index), int(np.median(cell.peak_epoch[index]))
     claim = f"Test accuracy peaks early, and falls while {name} are memorised"
-    null = "no loss of test accuracy between its peak and the end"
+    null = f"no loss of test accuracy between its peak and the end; to refute: a loss of at least {SMALL_DROP:.1%}"
     if not np.isfinite(drop).all():
         return _open(cell, claim, null, drop)
+    if (unlearned := _unlearned(cell, index)) is not None:
+        return _undecided(cell, claim, null, unlearned)
     found = paired_difference(drop)
-    decision = found.decision()
-    if found.n > 1 and found.interval.high < SMALL_DROP:
-        decision = "refuted"
+    above, small = found.decision(), found.decision(SMALL_DROP)
+    decision: Decision = "refuted" if small == "refuted" else above
     sentence = (
-        f"test accuracy was best after epoch {epoch} (median) with {_mean(cell.peak_accuracy[index])}, and fell by "
-        f"{_points(found.interval)} from there to the end"
+        f"test accuracy was best after epoch {epoch} (median), at {_mean(cell.peak_accuracy[index])}, and changed by "
+        f"{_points(_negative(found.interval))} from there to the end; the peak is chosen on one half of the test images and "
+        "measured on the other"
     )
     return _verdict(cell, claim, decision, found.interval, null, sentence)
 
 
 def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
-    wrong = cell.n_examples[index, :, 1]
-    interval = bootstrap_interval(cell.forgetting[index, :, 1, 0] / np.maximum(wrong, 1))
-    decision: Decision = "inconclusive"
-    if interval.n > 1 and interval.high <= UNFORGETTABLE:
-        decision = "supported"
-    elif interval.n > 1 and interval.low > UNFORGETTABLE:
-        decision = "refuted"
+    exposed = cell.n_exposed[index, :, 1]
+    claim = f"With {cell.named(index)}, no wrongly labelled example is learned and never forgotten"
+    null = f"{UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten"
+    share = np.where(exposed > 0, cell.n_never_forgotten[index, :, 1] / np.maximum(exposed, 1), np.nan)
+    share[cell.diverged[index]] = np.nan
+    if not np.isfinite(share).all():
+        return _open(cell, claim, null, share)
+    if (unlearned := _unlearned(cell, index)) is not None:
+        return _undecided(cell, claim, null, unlearned)
+    found = paired_difference(share)
+    # The claim is that the share is small: that it lies above 1% speaks against it.
+    decision: Decision = _CONTRARY[found.decision(UNFORGETTABLE)]
     return _verdict(
         cell,
-        f"With {cell.named(index)}, no wrongly labelled example is learned and never forgotten again",
+        claim,
         decision,
-        interval,
-        f"over {UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten",
-        f"{_plain(interval, '%')} of the wrongly labelled examples were learned without a forgetting event, judged "
-        "after every epoch trained",
+        found.interval,
+        null,
+        f"{_plain(found.interval, '%')} of the wrongly labelled examples that were learned before a network's last epoch "
+        "had no forgetting event, judged after every epoch until training ended, at the latest when everything was "
+        "fitted; what is learned late has little time to be forgotten",
     )
+
+
+_CONTRARY: dict[Decision, Decision] = {
+    "supported": "refuted",
+    "refuted": "supported",
+    "inconclusive": "inconclusive",
+}
+
+
+def _unlearned(cell: MemorizationCell, index: int) -> str | None:
+    """Return why nothing can be said of what memorising does: how many networks memorised too little. Or None."""
+    final = cell.train_accuracy[index, :, -1]
+    few = int((final < MEMORISED).sum())
+    if few == 0:
+        return None
+    return f"{few} of {len(final)} networks learned less than {MEMORISED:.0%} of the labels that they were taught"
 
 
 def _forgotten_more(cell: MemorizationCell, index: int) -> Verdict:
@@ -213,19 +247,25 @@ def _verdict(
 
 
 def _open(cell: MemorizationCell, claim: str, null: str, values: Floats) -> Verdict:
-    """Return the verdict where a network diverged, or had nothing to be measured on."""
+    """Return the verdict where a replicate has no value."""
     missing = int((~np.isfinite(values)).sum())
-    interval = Interval(np.nan, np.nan, np.nan, 0.95, len(values))
-    sentence = (
-        f"{missing} of {len(values)} replicates have no value, because a network diverged or fitted nothing"
-    )
-    return _verdict(cell, claim, "inconclusive", interval, null, sentence)
+    why = "because a network diverged, or there was no example of the kind"
+    return _undecided(cell, claim, null, f"{missing} of {len(values)} replicates have no value, {why}")
+
+
+def _undecided(cell: MemorizationCell, claim: str, null: str, why: str) -> Verdict:
+    interval = Interval(np.nan, np.nan, np.nan, 0.95, cell.n_replicates)
+    return _verdict(cell, claim, "inconclusive", interval, null, why)
 
 
 def _mean(values: Floats) -> str:
     """Return a mean share in per cent, never rounded up to a whole."""
     mean = float(values.mean())
     return f"{mean:.1%}" if mean < 0.9995 or mean == 1 else f"{np.floor(mean * 1e4) / 1e2:.2f}%"
+
+
+def _negative(interval: Interval) -> Interval:
+    return Interval(-interval.estimate, -interval.high, -interval.low, interval.level, interval.n)
 
 
 def _points(interval: Interval) -> str:
