@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._errors import DataFileError, DivergedError, InputError, ModelFileError
+from probe._errors import DataFileError, DivergedError, InputError, ModelFileError, ModelFileWarning
 
 __all__ = [
     "Array",
@@ -25,6 +25,7 @@ __all__ = [
     "DivergedError",
     "InputError",
     "ModelFileError",
+    "ModelFileWarning",
     "check_choice",
     "check_finite",
     "check_folder",
@@ -32,6 +33,7 @@ __all__ = [
     "check_integer",
     "check_labels",
     "check_number",
+    "check_once",
     "check_rng",
     "check_shape",
     "frozen_copy",
@@ -108,6 +110,25 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     near = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise InputError(f"{name} must be one of {', '.join(names)}; got {value!r}{hint}")
+
+
+def check_once(name: str, values: Iterable[Hashable]) -> None:
+    """Raise if a value is there twice, and say which."""
+    seen: set[Hashable] = set()
+    for value in values:
+        if value in seen:
+            raise InputError(f"{name} must hold each value once, got {_shown(value)} twice")
+        seen.add(value)
+
+
+def _shown(value: object) -> str:
+    """Return a level of a factor in few letters; an architecture as the command line has it."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    hidden = getattr(value, "hidden", None)
+    return (
+        str(value) if hidden is None else f"{','.join(map(str, hidden))} {getattr(value, 'activation', '')}"
+    )
 
 
 def check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, ...]) -> None:
@@ -204,4 +225,9 @@ def readonly(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
 
 def frozen_copy(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """Return `values` as an array that nobody can write to: a copy, unless it is one already."""
-    return values if not values.flags.writeable and values.base is None else readonly(values.copy())
+    if not values.flags.writeable and values.base is None:
+        return values
+    copy = values.copy()
+    # Not a read-only view of it: such a copy is known again, and shared instead of copied once more.
+    copy.flags.writeable = False
+    return copy

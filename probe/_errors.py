@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DataFileError", "DivergedError", "InputError", "ModelFileError"]
+__all__ = ["DataFileError", "DivergedError", "InputError", "ModelFileError", "ModelFileWarning"]
 
 
 class InputError(ValueError):
@@ -19,3 +19,7 @@ class ModelFileError(InputError):
 
 class DataFileError(InputError):
     """A file of data or results cannot be read; the message names the file and what is wrong with it."""
+
+
+class ModelFileWarning(UserWarning):
+    """A model file was read, but something in it is odd; the message names the place in the file."""

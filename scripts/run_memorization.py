@@ -11,7 +11,7 @@ from pathlib import Path
 from probe import MLP, TrainingConfig, workflow
 from probe.analyses.capacity import CapacityDesign
 from probe.analyses.memorization import MemorizationDesign
-from probe.analyses.scores import SCORES_CONFIG
+from probe.analyses.scores import ScoresDesign
 
 OUT = Path(__file__).resolve().parent.parent / "reports" / "memorization"
 TWO = workflow.Backend(workers=2)
@@ -40,18 +40,14 @@ CAPACITY = CapacityDesign(
     updates=3000,
 )
 
+SCORES = ScoresDesign(MLP(hidden=(128,), activation="relu"), corruption=0.2)
+
 if __name__ == "__main__":
     studies = (
         workflow.memorize(STANDARD, out=OUT, backend=TWO),
         workflow.memorize(SENSITIVITY, out=OUT / "sensitivity", backend=TWO),
         workflow.memorize_capacity(CAPACITY, out=OUT / "capacity", backend=TWO),
-        workflow.memorize_scores(
-            MLP(hidden=(128,), activation="relu"),
-            SCORES_CONFIG,
-            corruption=0.2,
-            out=OUT / "scores",
-            workers=2,
-        ),
+        workflow.memorize_scores(SCORES, out=OUT / "scores", backend=TWO),
     )
     for written in studies:
         print(written.summary)

@@ -16,11 +16,13 @@ from probe._checks import (
     check_integer,
     check_labels,
     check_number,
+    check_once,
     check_rng,
     check_shape,
     frozen_copy,
     readonly,
 )
+from probe.population import MLP
 
 
 def refusal(message):
@@ -97,6 +99,16 @@ def test_choices_are_listed_with_the_nearest():
         check_choice("cost", "quadratc", ("quadratic", "cross-entropy"))
     with refusal("cost must be one of quadratic, cross-entropy; got 7"):
         check_choice("cost", 7, ("quadratic", "cross-entropy"))
+
+
+def test_values_that_are_there_twice_are_named():
+    check_once("corruption", (0.0, 0.5, 1.0))
+    with refusal("corruption must hold each value once, got 0.5 twice"):
+        check_once("corruption", (0.5, 1, 0.5))
+    with refusal("corruption must hold each value once, got 0 twice"):
+        check_once("corruption", (0, 0.0))
+    with refusal("architectures must hold each value once, got 16,16 relu twice"):
+        check_once("architectures", (MLP((16, 16), "relu"), MLP((16, 16)), MLP((16, 16), "relu")))
 
 
 @given(st.lists(st.integers(0, 3), max_size=3), st.lists(st.none() | st.integers(0, 3), max_size=3))

@@ -68,6 +68,21 @@ NONSENSE = [
     ),
     (["memorize", "--capacity", "--corruption", "0.5"], "--corruption does not go with --capacity"),
     (["memorize", "--scores", "50", "--inputs", "gaussian"], "--inputs does not go with --scores"),
+    (
+        ["memorize", "--data", "digits", "--capacity", "--samples", "2000"],
+        "--samples must be an integer from 2 to 1442, the number of training images, got 2000",
+    ),
+    (
+        ["memorize", "--data", "digits", "--scores", "50", "--samples", "2000"],
+        "--samples must be an integer from 2 to 1442",
+    ),
+    (["memorize", "--corruption", "0.5,0.5"], "--corruption must hold each value once, got 0.5 twice"),
+    (["memorize", "--corruption", "0,1,0.0"], "--corruption must hold each value once, got 0 twice"),
+    (["memorize", "--samples", "40,40"], "--samples must hold each value once, got 40 twice"),
+    (["memorize", "--inputs", "none,none"], "--inputs must hold each value once, got none twice"),
+    (["memorize", "--tune", "--rates", "0.1,0.1"], "--rates must hold each value once, got 0.1 twice"),
+    (["memorize", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once, got 8 relu twice"),
+    (["memorize", "--capacity", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once"),
     (["memorize", "--scores", "50", "--samples", "10,20"], "--samples must be one value here, got 2"),
     (["memorize", "--scheduler", "tcp://127.0.0.1:1"], "scheduler is for backend 'dask'"),
     (["memorize", "--backend", "mpi"], "--backend must be one of threads, dask; got 'mpi'"),
@@ -219,15 +234,6 @@ def test_memorize_goes_on_where_it_was_and_refuses_another_design(elsewhere, cap
 def test_a_folder_of_the_name_of_the_data_does_not_hide_them(elsewhere):
     for _ in range(2):
         assert run([*MEMORIZE, "--replicates", "1", "--out", "digits"]) == 0
-
-
-def test_scores_do_not_overwrite_a_study(elsewhere, capfd):
-    assert run([*MEMORIZE, "--replicates", "1", "--out", "m"]) == 0
-    before = (elsewhere / "m" / "results.json").read_bytes()
-    capfd.readouterr()
-    assert run([*MEMORIZE, "--scores", "20", "--out", "m"]) == 2
-    assert "m holds a study, whose results would be lost. Pass another --out" in capfd.readouterr().err
-    assert (elsewhere / "m" / "results.json").read_bytes() == before
 
 
 def test_memorize_takes_every_factor(elsewhere):

@@ -1,5 +1,8 @@
 """Figure of capacity: drawn is what the result holds, and no text lies over another."""
 
+import re
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -8,6 +11,8 @@ from test_figures_memorization import cut_off, overlaps, rendered, visible_texts
 import probe
 from probe.analyses.capacity import Capacity, CapacityDesign
 from probe.figures import parts_of
+from probe.report.capacity import capacity_section
+from probe.workflow._folder import plain
 
 
 def synthetic(sizes, replicates=3, *, censored=(), zero=(), scale=0.4):
@@ -54,7 +59,13 @@ def test_every_architecture_is_named_and_no_text_lies_over_another(odd, recwarn)
     figure = rendered(result)
     assert overlaps(figure) == []
     assert cut_off(figure) == []
-    assert set(result.architectures) <= {text for text, _ in visible_texts(figure)}
+    names = {
+        f"{name}: ≥ {mean:,.0f}" if result.is_lower_bound(k) else name
+        for k, (name, mean) in enumerate(
+            zip(result.architectures, result.capacities.mean(axis=1), strict=True)
+        )
+    }
+    assert names <= {text for text, _ in visible_texts(figure)}
     assert not recwarn.list
 
 
@@ -81,6 +92,32 @@ def test_a_lower_bound_is_an_open_triangle_and_a_capacity_of_none_stands_on_the_
     notes = figure.get_supxlabel().replace("\n", " ")
     assert "a lower bound" in notes
     assert "no number of images was fitted" in notes
+
+
+def test_the_interval_of_a_lower_bound_is_an_arrow_upwards():
+    figure = rendered(result := synthetic([(16,), (64,)], censored=(1,)))
+    ends = [segments.get_segments()[0][:, 1].max() for segments in figure.axes[0].collections]
+    np.testing.assert_allclose(ends, [result.interval(0).high, 10_000])
+    arrows = [text for text in figure.axes[0].texts if not text.get_text()]
+    assert [arrow.xy[1] for arrow in arrows] == [10_000]
+    assert "64-64-10 relu: ≥ 10,000" in [text for text, _ in visible_texts(figure)]
+
+
+def test_capacities_in_words_say_which_are_lower_bounds():
+    result = synthetic([(16,), (64,)], censored=(1,))
+    flags = result.censored.copy()
+    flags[0, 0] = True
+    section, claim = capacity_section(replace(result, censored=flags, trials=((), ())))
+    mixed, everything = (row[2] for row in section.tables[0].rows)
+    assert re.fullmatch(r"≥ \d+ \(interval from \d+ up; 1 of 3 searches never failed\)", mixed)
+    assert everything == "≥ 10,000 (interval from 10,000 up; 3 of 3 searches never failed)"
+    assert f"64-64-10 relu: {everything}" in claim.found
+    numbers = plain(section.numbers)["capacity"]
+    assert [entry["mean_is_lower_bound"] for entry in numbers] == [True, True]
+    assert numbers[1]["interval"] == [10_000, None]
+    known = capacity_section(replace(synthetic([(16,)]), trials=((),)))[0]
+    assert "≥" not in known.tables[0].rows[0][2]
+    assert plain(known.numbers)["capacity"][0]["interval"][1] is not None
 
 
 def test_the_line_of_as_many_images_as_parameters_is_named_if_it_is_inside():

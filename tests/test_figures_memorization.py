@@ -53,7 +53,9 @@ def synthetic(
     ]
     shown = [k for k, c in enumerate(conditions) if c.inputs == "none"][:2]
     examples = tuple(
-        synthetic_examples(cells[0].named(k), conditions[k], names, channels, rng) for k in shown
+        synthetic_examples(cell, cells[0].named(k), conditions[k], names, channels, rng)
+        for cell in range(n_cells)
+        for k in shown
     )
     design = MemorizationDesign((probe.MLP((32,), "relu"),))
     return Memorization(tuple(cells), THRESHOLDS, (), examples, design, names, 2000, 0.114)
@@ -92,6 +94,9 @@ def synthetic_cell(conditions, n, n_epochs, censored, diverged, sensitivity, rng
     counts = [
         [rng.multinomial(k, p) for k, p in zip(row, chances, strict=True)] for row in learned.reshape(-1, 2)
     ]
+    gini = np.clip(0.75 - 0.4 * share + 0.1 * np.exp(-epochs / 10) + wiggle, 0, 1)
+    fitted = np.nan_to_num(taught) == 1
+    n_trained = np.where(fitted.any(axis=2), fitted.argmax(axis=2) + 1, n_epochs)
     measured = np.where(dead | (not sensitivity), np.nan, 1.0)
     return MemorizationCell(
         architecture="784-32-10 relu",
@@ -108,6 +113,7 @@ def synthetic_cell(conditions, n, n_epochs, censored, diverged, sensitivity, rng
         updates=updates,
         label_agreement=np.broadcast_to(1 - 0.9 * share[..., 0], shape),
         diverged=dead,
+        n_trained=np.where(dead, 0, n_trained),
         n_examples=n_examples,
         n_learned=learned,
         n_exposed=learned,
@@ -116,11 +122,12 @@ def synthetic_cell(conditions, n, n_epochs, censored, diverged, sensitivity, rng
         mean_forgetting=np.ones((*shape, 2)),
         margin=np.ones((*shape, 2)),
         sensitivity_gini=measured * np.clip(0.75 - 0.4 * share[..., 0] + 0.03 * rng.normal(size=shape), 0, 1),
+        sensitivity_curve=np.where(epochs > n_trained[..., None], np.nan, measured[..., None] * gini),
         critical_ratio=measured * np.clip(0.2 + 0.5 * share[..., 0] + 0.03 * rng.normal(size=shape), 0, 1),
     )
 
 
-def synthetic_examples(name, condition, names, channels, rng):
+def synthetic_examples(cell, name, condition, names, channels, rng):
     n = 32
     height = np.linspace(-1, 1, 28)
     rings = [
@@ -133,7 +140,7 @@ def synthetic_examples(name, condition, names, channels, rng):
     taught = np.where(rng.random(n) < condition.corruption, (true + 1) % len(names), true)
     first = np.where(rng.random(n) < 0.2, 0, rng.integers(1, 200, n))
     return Examples(
-        name, np.arange(n), images.astype(np.float32), taught, true, first, rng.integers(0, 20, n), 16
+        cell, name, np.arange(n), images.astype(np.float32), taught, true, first, rng.integers(0, 20, n), 16
     )
 
 
@@ -264,8 +271,16 @@ def test_the_cell_asked_for_is_drawn_and_others_are_refused():
         np.testing.assert_allclose(drawn, np.median(result.cells[cell].train_accuracy, axis=1))
     with pytest.raises(probe.InputError, match="cell must be an integer from 0 to 1, got 2"):
         probe.draw(result, cell=2)
-    with pytest.raises(probe.InputError, match="cell must be 0 for part 'ledger'"):
-        probe.draw(result, part="ledger", cell=1)
+
+
+def test_the_ledger_of_each_cell_shows_its_own_examples():
+    result = synthetic(n_cells=2)
+    for cell in (0, 1):
+        mine = next(examples for examples in result.examples if examples.cell == cell)
+        drawn = rendered(result, part="ledger", cell=cell).axes[0].images[0]
+        values = np.ma.masked_invalid(drawn.get_array()).compressed()
+        shown = np.sort(mine.images[:8].reshape(-1))
+        np.testing.assert_allclose(np.sort(values)[: shown.size], shown, atol=1e-6)
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -442,14 +457,17 @@ def test_forgetting_is_in_shares_of_learned_examples_on_one_scale():
     np.testing.assert_allclose(segment[:, 1], [first.low, first.high])
 
 
-def test_sensitivity_shows_each_network_and_the_mean():
+def test_sensitivity_shows_its_course_and_the_critical_samples_of_each_network():
     cell = (result := synthetic(diverged=[(1, 0)])).cells[0]
-    figure = rendered(result, part="sensitivity")
-    for axes, values in zip(figure.axes, (cell.sensitivity_gini, cell.critical_ratio), strict=True):
-        for line, row in zip(marked(axes, "networks"), values, strict=True):
-            np.testing.assert_allclose(line.get_ydata(), row[np.isfinite(row)])
-        means = [line.get_ydata()[0] for line in marked(axes, "mean")]
-        np.testing.assert_allclose(means, np.nanmean(values, axis=1))
+    curves, ratios = rendered(result, part="sensitivity").axes
+    for line, values, n_trained in zip(medians(curves), cell.sensitivity_curve, cell.n_trained, strict=True):
+        # Networks that have fitted everything are not measured any more.
+        assert len(line) == n_trained.max()
+        np.testing.assert_allclose(line, np.nanmedian(values[:, : n_trained.max()], axis=0))
+    for line, row in zip(marked(ratios, "networks"), cell.critical_ratio, strict=True):
+        np.testing.assert_allclose(line.get_ydata(), row[np.isfinite(row)])
+    means = [line.get_ydata()[0] for line in marked(ratios, "mean")]
+    np.testing.assert_allclose(means, np.nanmean(cell.critical_ratio, axis=1))
 
 
 def test_labels_are_moved_apart_no_further_than_needed_and_stay_inside():

@@ -22,7 +22,7 @@ import probe.sweep.folder
 from probe._checks import Array, InputError
 from probe._progress import ProgressEvent
 from probe.storage import load_result
-from probe.sweep import SweepOutcome, run_sweep
+from probe.sweep import SweepOutcome, check_sweep, run_sweep
 
 ROOT = Path(__file__).parents[1]
 N = 12
@@ -164,6 +164,50 @@ def test_more_trials_of_the_same_configuration_can_be_added(tmp_path):
     sweep(tmp_path / "out", tasks(tmp_path / "log", 2))
     outcome = sweep(tmp_path / "out", tasks(tmp_path / "log", 5))
     assert (outcome.n_reused, outcome.n_run) == (2, 3) and started(tmp_path / "log") == [0, 1, 2, 3, 4]
+
+
+def test_an_extent_grows_and_never_shrinks(tmp_path):
+    out = tmp_path / "out"
+    sweep(out, tasks(tmp_path / "log", 2), extent={"replicates": 2})
+    first = json.loads((out / "sweep.json").read_text())
+    assert sweep(out, tasks(tmp_path / "log", 5), extent={"replicates": 5}).n_run == 3
+    assert json.loads((out / "sweep.json").read_text()) == first | {"extent": {"replicates": 5}}
+    with pytest.raises(
+        InputError, match=r"replicates must be at least 5 in .*out, .* can only grow; got 4. Pass"
+    ):
+        sweep(out, tasks(tmp_path / "log", 4), extent={"replicates": 4})
+    assert sweep(out, tasks(tmp_path / "log", 5), extent={"replicates": 5}).n_reused == 5
+    assert started(tmp_path / "log") == [0, 1, 2, 3, 4]
+
+
+def test_a_damaged_extent_is_refused(tmp_path):
+    sweep(tmp_path / "out", tasks(tmp_path / "log"), extent={"replicates": 4})
+    path = tmp_path / "out" / "sweep.json"
+    path.write_text(path.read_text().replace('"replicates": 4', '"replicates": "four"'))
+    with pytest.raises(InputError, match=r"sweep\.json is damaged"):
+        sweep(tmp_path / "out", tasks(tmp_path / "log"), extent={"replicates": 4})
+
+
+def test_what_is_known_of_a_configuration_can_be_checked_beforehand(tmp_path):
+    check_sweep(tmp_path / "out", CONFIGURATION, {"replicates": 1})
+    assert not (tmp_path / "out").exists()
+    sweep(tmp_path / "out", tasks(tmp_path / "log"), extent={"replicates": 4})
+    check_sweep(tmp_path / "out", {"epochs": 150}, {"replicates": 4})
+    with pytest.raises(InputError, match=r"epochs was 150, now 100. Pass"):
+        check_sweep(tmp_path / "out", {"epochs": 100})
+    with pytest.raises(InputError, match="seed was not set, now 3"):
+        check_sweep(tmp_path / "out", {"seed": 3})
+    with pytest.raises(InputError, match="replicates must be at least 4"):
+        check_sweep(tmp_path / "out", {}, {"replicates": 3})
+
+
+def test_another_kind_of_study_is_refused_in_one_short_sentence(tmp_path):
+    trials = tasks(tmp_path / "log")
+    run_sweep(tmp_path / "out", {**CONFIGURATION, "experiment": "waves"}, trials, wave, Wave)
+    with pytest.raises(InputError) as caught:
+        run_sweep(tmp_path / "out", {"experiment": "tides", "moon": 1}, trials, wave, Wave)
+    expected = f"out {tmp_path / 'out'} holds another kind of study: waves, not tides. Pass another --out"
+    assert str(caught.value) == expected
 
 
 def test_progress_counts_reused_trials_at_once_and_shows_the_note(tmp_path):

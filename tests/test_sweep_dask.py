@@ -409,3 +409,17 @@ def test_a_memorisation_study_on_a_cluster_is_the_one_on_threads(tmp_path, monke
     assert (tmp_path / "threads" / "results.h5").read_bytes() == (
         tmp_path / "dask" / "results.h5"
     ).read_bytes()
+
+
+def test_scores_and_capacities_on_a_cluster_are_those_on_threads(tmp_path, cluster):
+    from test_workflow_memorize import CAPACITY, SCORES
+
+    from probe import workflow
+
+    backend = workflow.Backend(name="dask", scheduler=cluster.address)
+    for run, design in ((workflow.memorize_capacity, CAPACITY), (workflow.memorize_scores, SCORES)):
+        threads, dask = (tmp_path / run.__name__ / name for name in ("threads", "dask"))
+        run(design, data="digits", out=threads)
+        run(design, data="digits", out=dask, backend=backend)
+        assert contents(threads) == contents(dask)
+        assert (threads / "results.h5").read_bytes() == (dask / "results.h5").read_bytes()

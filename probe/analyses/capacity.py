@@ -10,7 +10,7 @@ from itertools import product
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_integer, check_number, kept_seed, readonly
+from probe._checks import InputError, check_integer, check_number, check_once, kept_seed, readonly
 from probe._parallel import gathered, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import Split, permuted_labels
@@ -22,10 +22,13 @@ __all__ = [
     "CAPACITY_CONFIG",
     "Capacity",
     "CapacityDesign",
+    "CapacityFit",
     "CapacityPlace",
     "CapacityTrial",
     "capacity",
     "capacity_of",
+    "next_number",
+    "run_capacity_fit",
     "run_capacity_trial",
 ]
 
@@ -36,6 +39,9 @@ CAPACITY_CONFIG = TrainingConfig(
     epochs=300, batch_size=100, optimizer="adam", schedule="cosine", stop="fitted"
 )
 """What networks may spend on one number of images. Their learning rates are those of the design."""
+
+_LARGEST = 10_000
+"""Most images tried where nothing is said, if there are as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +59,14 @@ class CapacityDesign:
     starts : int
         Networks for each learning rate, with starts and labels of their own, at least 1.
     replicates : int
-        Searches for each architecture, each with an order of images of its own, at least 1.
+        Searches for each architecture, each with an order of images of its own, at least 1. A search does
+        not depend on how many there are.
     updates : int
         Least number of updates that a network may spend, at least 1: on few images, of which an epoch is a
         minibatch or two, it may take more epochs than the configuration says.
-    largest : int
-        Most images tried, at least 2.
+    largest : int, optional
+        Most images tried, at least 2; `settled` refuses more than there are. Without, 10,000, or all where
+        there are fewer.
     tolerance : float, above 0
         The search ends when the next number that failed is at most this share above the largest that fitted.
     seed : int
@@ -76,7 +84,7 @@ class CapacityDesign:
     starts: int = 3
     replicates: int = 3
     updates: int = 6000
-    largest: int = 10_000
+    largest: int | None = None
     tolerance: float = 0.1
     seed: int = 0
 
@@ -89,10 +97,11 @@ class CapacityDesign:
             ("starts", 1),
             ("replicates", 1),
             ("updates", 1),
-            ("largest", 2),
             ("seed", 0),
         ):
             check_integer(name, getattr(self, name), minimum=minimum)
+        if self.largest is not None:
+            check_integer("largest", self.largest, minimum=2)
         check_number("tolerance", self.tolerance, above=0)
         if self.config.stop != "fitted":
             raise InputError(f"config must have stop='fitted', got {self.config.stop!r}")
@@ -105,6 +114,28 @@ class CapacityDesign:
             for replicate, architecture in product(range(self.replicates), range(len(self.architectures)))
         )
 
+    def settled(self, split: Split) -> CapacityDesign:
+        """Return the design for these data, in which `largest` is a number.
+
+        Raises
+        ------
+        InputError
+            If there are fewer training images than `largest`.
+        """
+        there = len(split.train)
+        if self.largest is None:
+            return replace(self, largest=min(_LARGEST, there))
+        if self.largest > there:
+            raise InputError(
+                f"largest must be an integer from 2 to {there}, the number of training images, got {self.largest}"
+            )
+        return self
+
+    def check_distinct(self) -> None:
+        """Raise if an architecture or a learning rate is there twice."""
+        check_once("architectures", self.architectures)
+        check_once("rates", self.rates)
+
     def facts(self) -> dict[str, object]:
         """Return the design as plain values, for a manifest or results.json."""
         return asdict(self)
@@ -112,15 +143,33 @@ class CapacityDesign:
 
 @dataclass(frozen=True, slots=True)
 class CapacityPlace:
-    """Where a trial stands in the design."""
+    """Where a search stands in the design; with a number of images, where one population of it stands."""
 
     architecture: int
     replicate: int
+    n_samples: int | None = None
 
     @property
     def name(self) -> str:
         """A name for files."""
-        return f"capacity-a{self.architecture}-r{self.replicate:04d}"
+        tried = "" if self.n_samples is None else f"-n{self.n_samples:06d}"
+        return f"capacity-a{self.architecture}-r{self.replicate:04d}{tried}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CapacityFit:
+    """What the population of one number of images did.
+
+    Attributes
+    ----------
+    fitted_share : ndarray of shape (n_rates,), in [0, 1]
+        Share of the starts that fitted all images, at each learning rate.
+    """
+
+    fitted_share: Floats
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fitted_share", readonly(self.fitted_share))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,6 +190,17 @@ class CapacityTrial:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    @classmethod
+    def begun(cls, design: CapacityDesign) -> CapacityTrial:
+        """Return a search in which nothing has been tried yet."""
+        return cls(np.zeros(0, np.int64), np.zeros((0, len(design.rates))))
+
+    def after(self, n_samples: int, fit: CapacityFit) -> CapacityTrial:
+        """Return the search with one more number tried."""
+        return CapacityTrial(
+            np.append(self.tried, n_samples), np.vstack([self.fitted_share, fit.fitted_share])
+        )
 
     @property
     def fits(self) -> npt.NDArray[np.bool_]:
@@ -192,9 +252,19 @@ class Capacity:
         for name in ("n_parameters", "capacities", "censored"):
             object.__setattr__(self, name, readonly(getattr(self, name)))
 
+    def is_lower_bound(self, architecture: int) -> bool:
+        """Whether a search of an architecture never failed, so that the mean capacity is at least what is said."""
+        return bool(self.censored[architecture].any())
+
     def interval(self, architecture: int) -> Interval:
-        """Return the mean capacity of an architecture, with a bootstrap interval over its replicates."""
-        return bootstrap_interval(self.capacities[architecture].astype(np.float64))
+        """Return the mean capacity of an architecture, with a bootstrap interval over its replicates.
+
+        A search that fitted all images allowed is censored: its capacity is at least that number. With one of
+        these, the estimate and the lower end, both with that number in its place, are lower bounds, and
+        the upper end is infinite.
+        """
+        found = bootstrap_interval(self.capacities[architecture].astype(np.float64))
+        return replace(found, high=np.inf) if self.is_lower_bound(architecture) else found
 
 
 def capacity(
@@ -206,7 +276,7 @@ def capacity(
     starts: int = 3,
     replicates: int = 3,
     updates: int = 6000,
-    largest: int = 10_000,
+    largest: int | None = None,
     tolerance: float = 0.1,
     seed: int | np.random.Generator = 0,
     workers: int = 1,
@@ -227,8 +297,8 @@ def capacity(
         The images come from its training data.
     config, rates, starts, replicates, updates, tolerance
         As in `CapacityDesign`.
-    largest : int
-        Most images tried, at least 2 and at most all.
+    largest : int, optional
+        Most images tried, at least 2 and at most all. Without, 10,000, or all where there are fewer.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
     workers : int
@@ -239,7 +309,7 @@ def capacity(
     Raises
     ------
     InputError
-        If an argument is outside its range.
+        If an argument is outside its range, or an architecture or a learning rate is there twice.
 
     References
     ----------
@@ -268,13 +338,15 @@ def capacity(
         tolerance,
         kept_seed(seed),
     )
-    check_integer("largest", largest, minimum=2, maximum=len(split.train))
+    design.check_distinct()
+    design = design.settled(split)
     check_integer("workers", workers, minimum=1)
     places = design.places
 
     def report(done: dict[int, CapacityTrial]) -> None:
         latest = list(done.values())[-1]
-        progress(ProgressEvent("capacity", len(done), len(places), f"{latest.capacity:,} images"))
+        least = "at least " if latest.is_censored else ""
+        progress(ProgressEvent("capacity", len(done), len(places), f"{least}{latest.capacity:,} images"))
 
     def search(place: CapacityPlace, stop: threading.Event) -> CapacityTrial | None:
         return run_capacity_trial(design, place, split, stop)
@@ -288,34 +360,44 @@ def run_capacity_trial(
     design: CapacityDesign, place: CapacityPlace, split: Split, stop: threading.Event | None = None
 ) -> CapacityTrial | None:
     """Search for the capacity of one architecture; None if `stop` was set on the way."""
+    design = design.settled(split)
+    trial = CapacityTrial.begun(design)
+    while (n := next_number(design, trial, split)) is not None:
+        fit = run_capacity_fit(design, replace(place, n_samples=n), split, stop)
+        if fit is None:
+            return None
+        trial = trial.after(n, fit)
+    return trial
+
+
+def next_number(design: CapacityDesign, trial: CapacityTrial, split: Split) -> int | None:
+    """Return how many images a search tries next, or None if it is over."""
+    largest = design.settled(split).largest
+    assert largest is not None
+    if not len(trial.tried):
+        return min(largest, max(2 * split.train.n_classes, 16))
+    fitting = trial.capacity
+    failing = int(trial.tried[~trial.fits].min(initial=largest + 1))
+    close = failing <= max(fitting + 1, fitting * (1 + design.tolerance))
+    if fitting >= largest or failing <= 2 or close:
+        return None
+    if failing > largest:
+        return min(2 * fitting, largest)
+    # In the middle on a logarithmic scale: capacities range over orders of magnitude.
+    middle: int = round((max(fitting, 1) * failing) ** 0.5)
+    return min(max(middle, fitting + 1), failing - 1)
+
+
+def run_capacity_fit(
+    design: CapacityDesign, place: CapacityPlace, split: Split, stop: threading.Event | None = None
+) -> CapacityFit | None:
+    """Train the population of one number of images, `place.n_samples`; None if `stop` was set on the way."""
+    if place.n_samples is None:
+        raise InputError("place must say with n_samples how many images to try, got None")
     stop = threading.Event() if stop is None else stop
-    largest = min(design.largest, len(split.train))
-    fitting, failing = 0, largest + 1
-    n = min(largest, max(2 * split.train.n_classes, 16))
-    tried: list[int] = []
-    shares: list[Floats] = []
     with single_threaded_blas():
-        while True:
-            share = _fitted_share(design, place, split, n, stop)
-            if share is None:
-                return None
-            tried.append(n)
-            shares.append(share)
-            if (share >= 0.5).any():
-                fitting = n
-            else:
-                failing = n
-            if (
-                fitting >= largest
-                or failing <= 2
-                or failing <= max(fitting + 1, fitting * (1 + design.tolerance))
-            ):
-                return CapacityTrial(np.array(tried, np.int64), np.array(shares))
-            if failing > largest:
-                n = min(2 * fitting, largest)
-            else:
-                # In the middle on a logarithmic scale: capacities range over orders of magnitude.
-                n = min(max(round((max(fitting, 1) * failing) ** 0.5), fitting + 1), failing - 1)
+        share = _fitted_share(design, place, split, place.n_samples, stop)
+    return None if share is None else CapacityFit(share)
 
 
 def _fitted_share(

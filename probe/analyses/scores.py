@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from probe._checks import (
     check_choice,
     check_integer,
     check_number,
-    generator,
+    kept_seed,
     readonly,
 )
 from probe._parallel import gathered, single_threaded_blas
@@ -27,7 +27,17 @@ from probe.datasets import LABEL_CORRUPTIONS, Dataset, LabelCorruption, Split, p
 from probe.population import MLP, initial_population
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, useful_workers
 
-__all__ = ["SCORES_CONFIG", "MemorizationScores", "balanced_masks", "memorization_scores"]
+__all__ = [
+    "SCORES_CONFIG",
+    "MemorizationScores",
+    "ScoresDesign",
+    "ScoresPlace",
+    "ScoresTrial",
+    "balanced_masks",
+    "memorization_scores",
+    "run_scores_trial",
+    "scores_of",
+]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -43,6 +53,98 @@ _SHARD_SIZE = 20
 
 _N_MOST = 16
 """Examples whose images a result keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresDesign:
+    """Networks that are each trained on a part of the same samples; a trial trains some of them.
+
+    Parameters
+    ----------
+    architecture : MLP
+        Shape of the networks.
+    config : TrainingConfig
+        How they are trained.
+    n_samples, n_networks, share, corruption, label_corruption
+        As for `memorization_scores`.
+    seed : int
+        Everything random follows from it.
+
+    Raises
+    ------
+    InputError
+        If a value is outside its range.
+    """
+
+    architecture: MLP
+    config: TrainingConfig = SCORES_CONFIG
+    n_samples: int = 1000
+    n_networks: int = 200
+    share: float = 0.7
+    corruption: float = 0.0
+    label_corruption: LabelCorruption = "permute"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_integer("n_samples", self.n_samples, minimum=2)
+        check_integer("n_networks", self.n_networks, minimum=1)
+        check_number("share", self.share, above=0, below=1)
+        check_number("corruption", self.corruption, minimum=0, maximum=1)
+        check_choice("label_corruption", self.label_corruption, LABEL_CORRUPTIONS)
+        check_integer("seed", self.seed, minimum=0)
+        _check_enough(self.n_networks, self.n_samples, self.share)
+
+    @property
+    def places(self) -> tuple[ScoresPlace, ...]:
+        """All trials."""
+        return tuple(ScoresPlace(first) for first in range(0, self.n_networks, _SHARD_SIZE))
+
+    def check_fits(self, split: Split) -> None:
+        """Raise unless the data have as many training images as the design asks for."""
+        check_integer("n_samples", self.n_samples, minimum=2, maximum=len(split.train))
+
+    def facts(self) -> dict[str, object]:
+        """Return the design as plain values, for a manifest."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoresPlace:
+    """Which networks a trial trains: up to 20 from number `first` on."""
+
+    first: int
+
+    @property
+    def name(self) -> str:
+        """A name for files."""
+        return f"networks-{self.first:05d}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoresTrial:
+    """What the networks of one trial say of all samples.
+
+    Attributes
+    ----------
+    masks : ndarray of shape (n_networks, n_samples), bool
+        Which samples each network was trained on.
+    is_right : ndarray of shape (n_networks, n_samples), bool
+        Which it classifies as taught.
+    is_diverged : ndarray of shape (n_networks,), bool
+    """
+
+    masks: Mask
+    is_right: Mask
+    is_diverged: Mask
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    @classmethod
+    def joined(cls, trials: Sequence[ScoresTrial]) -> ScoresTrial:
+        """Return several trials as one."""
+        return cls(*(np.concatenate([getattr(trial, name) for trial in trials]) for name in cls.__slots__))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -165,7 +267,7 @@ def memorization_scores(
     label_corruption : {"permute", "uniform"}
         How: permuted among themselves or drawn anew.
     seed : int or numpy.random.Generator
-        Everything random follows from it.
+        Everything random follows from it; from a generator a seed is drawn.
     workers : int, optional
         Threads that train networks at the same time; by default as many as pay. The result does not depend
         on it.
@@ -197,58 +299,111 @@ def memorization_scores(
     >>> bool(found.scores[wrong].mean() > 2 * found.scores[~wrong].mean())
     True
     """
-    config = SCORES_CONFIG if config is None else config
-    check_integer("n_samples", n_samples, minimum=2, maximum=len(split.train))
-    check_integer("n_networks", n_networks, minimum=1)
-    check_number("share", share, above=0, below=1)
-    check_number("corruption", corruption, minimum=0, maximum=1)
-    check_choice("label_corruption", label_corruption, LABEL_CORRUPTIONS)
-    _check_enough(n_networks, n_samples, share)
-    sample_rng, label_rng, mask_rng, start_rng, order_rng = generator(seed).spawn(5)
-    chosen = np.sort(sample_rng.permutation(len(split.train))[:n_samples])
-    sample = split.train.take(chosen)
-    labels = _taught(sample, label_corruption, corruption, label_rng)
-    # Networks are judged by examples they were not trained on, so one test image is enough for the engine.
-    data = replace(split, train=sample.with_labels(labels), test=split.test.take(slice(0, 1)))
-    masks = balanced_masks(n_networks, n_samples, share=share, rng=mask_rng)
-    start_rngs = start_rng.spawn(n_networks)
-    groups = [slice(k, min(k + _SHARD_SIZE, n_networks)) for k in range(0, n_networks, _SHARD_SIZE)]
-    tasks = [
-        _Group(architecture, data, masks[group], start_rngs[group], rng)
-        for group, rng in zip(groups, order_rng.spawn(len(groups)), strict=True)
-    ]
+    design = ScoresDesign(
+        architecture,
+        SCORES_CONFIG if config is None else config,
+        n_samples,
+        n_networks,
+        share,
+        corruption,
+        label_corruption,
+        kept_seed(seed),
+    )
+    design.check_fits(split)
     if workers is None:
-        sizes = architecture.n_parameters(sample.images[0].size, sample.n_classes)
+        sizes = architecture.n_parameters(split.train.images[0].size, split.train.n_classes)
         workers = useful_workers(min(_SHARD_SIZE, n_networks) * sizes)
     check_integer("workers", workers, minimum=1)
 
-    def report(done: dict[int, _Answers]) -> None:
-        progress(ProgressEvent("scores", sum(len(a.is_right) for a in done.values()), n_networks, "networks"))
+    def report(done: dict[int, ScoresTrial]) -> None:
+        progress(ProgressEvent("scores", sum(len(t.is_right) for t in done.values()), n_networks, "networks"))
 
-    done = gathered(partial(_trained_answers, config=config), tasks, workers=workers, report=report)
-    interrupted = len(done) < len(tasks)
-    if not done:
+    def trial(place: ScoresPlace, stop: threading.Event) -> ScoresTrial | None:
+        return run_scores_trial(design, place, split, stop)
+
+    places = design.places
+    found = gathered(trial, places, workers=workers, report=report)
+    return scores_of(design, {places[index]: done for index, done in found.items()}, split)
+
+
+def run_scores_trial(
+    design: ScoresDesign, place: ScoresPlace, split: Split, stop: threading.Event | None = None
+) -> ScoresTrial | None:
+    """Train the networks of one trial and ask them for all samples; None if `stop` was set on the way."""
+    stop = threading.Event() if stop is None else stop
+    _, sample, labels = _taught_sample(design, split)
+    # Networks are judged by examples they were not trained on, so one test image is enough for the engine.
+    data = replace(split, train=sample.with_labels(labels), test=split.test.take(slice(0, 1)))
+    streams, index = _streams(design), design.places.index(place)
+    members = slice(place.first, min(place.first + _SHARD_SIZE, design.n_networks))
+    group = _Group(
+        design.architecture,
+        data,
+        _masks(design)[members],
+        streams["start"].spawn(design.n_networks)[members],
+        streams["order"].spawn(len(design.places))[index],
+    )
+    return _trained_answers(group, stop, config=design.config)
+
+
+def scores_of(
+    design: ScoresDesign, done: Mapping[ScoresPlace, ScoresTrial], split: Split
+) -> MemorizationScores:
+    """Return what the trials that are done come to.
+
+    Raises
+    ------
+    DivergedError
+        If so many networks diverged that an example is left without one of its probabilities.
+    KeyboardInterrupt
+        If so few trials are done that it is.
+    """
+    trials = [done[place] for place in design.places if place in done]
+    interrupted = len(trials) < len(design.places)
+    if not trials:
         raise KeyboardInterrupt
-    answers = _Answers.joined(list(done.values()))
-    proportions = _proportions(answers, n_networks, interrupted=interrupted)
+    answers = ScoresTrial.joined(trials)
+    chosen, sample, labels = _taught_sample(design, split)
+    proportions = _proportions(answers, design.n_networks, interrupted=interrupted)
     most = np.lexsort((proportions["standard_errors"], -proportions["scores"]))[:_N_MOST].astype(np.int64)
     return MemorizationScores(
         **proportions,
         labels=labels,
         true_labels=sample.labels,
-        sample_indices=chosen.astype(np.int64),
+        sample_indices=chosen,
         most_memorized=most,
         images=sample.images[most],
         class_names=sample.class_names,
-        architecture=architecture.named(sample.images[0].size, sample.n_classes),
-        share=float(share),
-        corruption=float(corruption),
+        architecture=design.architecture.named(sample.images[0].size, sample.n_classes),
+        share=float(design.share),
+        corruption=float(design.corruption),
         n_diverged=int(answers.is_diverged.sum()),
         interrupted=interrupted,
     )
 
 
-def _proportions(answers: _Answers, n_networks: int, *, interrupted: bool) -> dict[str, Any]:
+def _streams(design: ScoresDesign) -> dict[str, np.random.Generator]:
+    """Return the random numbers of the whole design, begun anew."""
+    names = ("sample", "labels", "masks", "start", "order")
+    return dict(zip(names, np.random.default_rng(design.seed).spawn(len(names)), strict=True))
+
+
+def _taught_sample(design: ScoresDesign, split: Split) -> tuple[Ints, Dataset, Ints]:
+    """Return the places of the samples in the training data, the samples, and what is taught of them."""
+    streams = _streams(design)
+    chosen = np.sort(streams["sample"].permutation(len(split.train))[: design.n_samples]).astype(np.int64)
+    sample = split.train.take(chosen)
+    return chosen, sample, _taught(sample, design.label_corruption, design.corruption, streams["labels"])
+
+
+@lru_cache(maxsize=2)
+def _masks(design: ScoresDesign) -> Mask:
+    """Return the masks of all networks, which follow from each other: every trial needs those before its own."""
+    rng = _streams(design)["masks"]
+    return readonly(balanced_masks(design.n_networks, design.n_samples, share=design.share, rng=rng))
+
+
+def _proportions(answers: ScoresTrial, n_networks: int, *, interrupted: bool) -> dict[str, Any]:
     """Return the fields of `MemorizationScores` that are counted over the networks."""
     masks, is_right = (part[~answers.is_diverged] for part in (answers.masks, answers.is_right))
     n_in, n_out = masks.sum(axis=0), (~masks).sum(axis=0)
@@ -321,21 +476,7 @@ class _Group:
     order_rng: np.random.Generator
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Answers:
-    """Which samples networks classify as taught, (n_networks, n_samples), and which networks diverged."""
-
-    masks: Mask
-    is_right: Mask
-    is_diverged: Mask
-
-    @classmethod
-    def joined(cls, answers: Sequence[_Answers]) -> _Answers:
-        """Return the answers of several groups as one."""
-        return cls(*(np.concatenate([getattr(a, name) for a in answers]) for name in cls.__slots__))
-
-
-def _trained_answers(group: _Group, stop: threading.Event, *, config: TrainingConfig) -> _Answers | None:
+def _trained_answers(group: _Group, stop: threading.Event, *, config: TrainingConfig) -> ScoresTrial | None:
     """Train some networks and ask them for all samples; None if `stop` was set on the way."""
     train = group.data.train
     start = initial_population(
@@ -352,7 +493,7 @@ def _trained_answers(group: _Group, stop: threading.Event, *, config: TrainingCo
             return None
         networks = (outcome.population.network(k) for k in range(len(start)))
         is_right = np.stack([network.predict(train.images) == train.labels for network in networks])
-    return _Answers(group.masks, is_right, outcome.diverged_epoch > 0)
+    return ScoresTrial(group.masks, is_right, outcome.diverged_epoch > 0)
 
 
 def _taught(sample: Dataset, kind: LabelCorruption, fraction: float, rng: np.random.Generator) -> Ints:

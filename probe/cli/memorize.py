@@ -39,7 +39,7 @@ EXAMPLES = (
 _STUDY = ("corruption", "labels", "inputs", "weight_decay", "tune", "rates", "sensitivity")
 _NOT_FOR = {
     "--capacity": {*_STUDY, "learning_rate", "optimizer"},
-    "--scores": {*_STUDY, "replicates", "backend", "scheduler"} - {"corruption", "weight_decay"},
+    "--scores": {*_STUDY, "replicates"} - {"corruption", "weight_decay"},
 }
 """Options that mean nothing to the other two studies."""
 
@@ -59,7 +59,7 @@ def memorize(
     samples: Annotated[
         str | None,
         typer.Option(
-            help="Training images, or several numbers; 1000 by default. With --capacity the most tried, 10000.",
+            help="Training images, or several numbers; 1000 by default. With --capacity the most tried: 10000, or all.",
             metavar="N,...",
             show_default=False,
         ),
@@ -80,7 +80,8 @@ def memorize(
     replicates: Annotated[
         int | None,
         typer.Option(
-            help="Networks for each condition; 5 by default, 3 with --capacity.", show_default=False
+            help="Networks for each condition; 5 by default, 3 with --capacity. More can be added later.",
+            show_default=False,
         ),
     ] = None,
     epochs: Epochs = 300,
@@ -129,7 +130,7 @@ def memorize(
 ) -> None:
     """Train networks on true and corrupted labels, and judge the claims about memorisation.
 
-    A study or a search for capacities can be killed at any moment: the same command goes on from there.
+    It can be killed at any moment: the same command goes on from there, also with more --replicates.
     """
     if capacity and scores is not None:
         raise InputError("--capacity and --scores are two studies; pass one of them")
@@ -188,7 +189,7 @@ def _capacity(values: dict[str, Any], progress: Progress) -> Written:
         architectures=_architectures(values),
         config=replace(CAPACITY_CONFIG, epochs=values["epochs"], batch_size=_or(values["batch_size"], 100)),
         replicates=_or(values["replicates"], 3),
-        largest=_one_integer("--samples", _or(values["samples"], "10000")),
+        largest=None if values["samples"] is None else _one_integer("--samples", values["samples"]),
         seed=values["seed"],
     )
     return workflow.memorize_capacity(
@@ -200,7 +201,7 @@ def _scores(context: typer.Context, progress: Progress) -> Written:
     from dataclasses import replace
 
     from probe import workflow
-    from probe.analyses.scores import SCORES_CONFIG
+    from probe.analyses.scores import SCORES_CONFIG, ScoresDesign
 
     values = context.params
     corruption = values["corruption"] if _given(context, "corruption") else "0"
@@ -208,17 +209,16 @@ def _scores(context: typer.Context, progress: Progress) -> Written:
     names = ("epochs", "batch_size", "learning_rate", "optimizer")
     given = {name: values[name] for name in names if _given(context, name)}
     decay = one("--weight-decay", numbers("--weight-decay", values["weight_decay"]))
-    return workflow.memorize_scores(
-        one("--hidden", _architectures(values)),
-        replace(SCORES_CONFIG, weight_decay=decay, **given),
-        data=values["data"],
+    design = ScoresDesign(
+        architecture=one("--hidden", _architectures(values)),
+        config=replace(SCORES_CONFIG, weight_decay=decay, **given),
         n_samples=_one_integer("--samples", _or(values["samples"], "1000")),
         n_networks=values["scores"],
         corruption=one("--corruption", numbers("--corruption", corruption)),
-        out=values["out"],
         seed=values["seed"],
-        workers=values["workers"],
-        progress=progress,
+    )
+    return workflow.memorize_scores(
+        design, data=values["data"], out=values["out"], backend=_backend(values), progress=progress
     )
 
 

@@ -20,6 +20,8 @@ __all__ = ["draw"]
 Floats = npt.NDArray[np.float64]
 
 _FONT_SIZE = 9.0
+_ARROW = 0.3
+"""Inches of the arrow of a lower bound."""
 
 
 def draw(result: Capacity, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
@@ -78,15 +80,32 @@ def _points(axes: Axes, result: Capacity, floor: float, room: _Room) -> None:
 
 def _mean(axes: Axes, result: Capacity, index: int, floor: float, room: _Room) -> None:
     count, mean, colour = result.n_parameters[index], result.interval(index), COLOURS["reference"]
-    low = max(mean.low, floor)
-    axes.vlines(count, low, mean.high, color=colour, linewidth=1.8)
-    for value in np.geomspace(low, mean.high, 5):
-        room.take(*room.inches(count, value), 0.1, 0.1)
-    face = "white" if result.censored[index].any() else colour
+    bound = result.is_lower_bound(index)
     # A mean of few and of none at all may lie below everything that was found.
     place = (count, max(mean.estimate, floor))
+    low, high = max(mean.low, floor), place[1] if bound else mean.high
+    axes.vlines(count, low, high, color=colour, linewidth=1.8)
+    for value in np.geomspace(low, high, 5):
+        room.take(*room.inches(count, value), 0.1, 0.1)
+    if bound:
+        _arrow(axes, place, colour, room)
+    face = "white" if bound else colour
     axes.plot(*place, "D", color=colour, markerfacecolor=face, markersize=7, gid="mean")
     room.take(*room.inches(*place), 0.14, 0.14)
+
+
+def _arrow(axes: Axes, place: tuple[float, float], colour: str, room: _Room) -> None:
+    """Draw an arrow upwards: the interval has no upper end."""
+    axes.annotate(
+        "",
+        place,
+        xytext=(0, 72 * _ARROW),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "<-", "color": colour, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0},
+        annotation_clip=False,
+    )
+    x, y = room.inches(*place)
+    room.take(x, y + _ARROW / 2, 0.14, _ARROW)
 
 
 def _reference(axes: Axes, x: tuple[float, float], y: tuple[float, float], room: _Room) -> None:
@@ -102,6 +121,7 @@ def _reference(axes: Axes, x: tuple[float, float], y: tuple[float, float], room:
 
 def _name(axes: Axes, result: Capacity, index: int, name: str, floor: float, room: _Room) -> None:
     mean = float(result.capacities[index].mean())
+    name += f": ≥ {mean:,.0f}" if result.is_lower_bound(index) else ""
     _label(axes, name, (float(result.n_parameters[index]), max(mean, floor)), room, "#222222")
 
 
@@ -133,7 +153,7 @@ def _notes(result: Capacity) -> list[str]:
         else "Circles: searches. Diamonds: their mean, with a 95% bootstrap interval."
     ]
     if result.censored.any():
-        more = "" if n == 1 else ", and so is a hollow mean"
+        more = "" if n == 1 else ", and so is a hollow mean with an arrow"
         notes.append(f"Triangle upwards: all images allowed were fitted, so a lower bound{more}.")
     if (result.capacities == 0).any():
         notes.append("Triangle downwards, on the edge: no number of images was fitted.")

@@ -21,13 +21,15 @@ def capacity_section(result: Capacity) -> tuple[Section, Claim]:
     for index, name in enumerate(result.architectures):
         interval = result.interval(index)
         n_censored = int(result.censored[index].sum())
-        text = f"{interval.estimate:,.0f}"
-        if interval.n > 1:
-            text += f" ({interval.low:,.0f} to {interval.high:,.0f})"
+        least = "≥ " if n_censored else ""
+        text = f"{least}{interval.estimate:,.0f}"
         if n_censored:
-            text += f"; at least, in {n_censored} of {interval.n}"
+            from_low = f"interval from {interval.low:,.0f} up; " if interval.n > 1 else ""
+            text += f" ({from_low}{n_censored} of {interval.n} searches never failed)"
+        elif interval.n > 1:
+            text += f" ({interval.low:,.0f} to {interval.high:,.0f})"
         ratio = interval.estimate / result.n_parameters[index]
-        rows.append((name, f"{result.n_parameters[index]:,}", text, f"{ratio:.2f}"))
+        rows.append((name, f"{result.n_parameters[index]:,}", text, f"{least}{ratio:.2f}"))
         numbers.append(
             {
                 "architecture": name,
@@ -35,6 +37,7 @@ def capacity_section(result: Capacity) -> tuple[Section, Claim]:
                 "capacities": result.capacities[index],
                 "censored": result.censored[index],
                 "mean": interval.estimate,
+                "mean_is_lower_bound": result.is_lower_bound(index),
                 "interval": [interval.low, interval.high],
                 "searches": [
                     {"tried": trial.tried, "fitted_share": trial.fitted_share}
@@ -51,8 +54,14 @@ def capacity_section(result: Capacity) -> tuple[Section, Claim]:
         f"{design.config.batch_size}, or {design.updates:,} updates "
         "where these are more. This is what training reaches, a lower bound of what some weights could represent.",
     )
+    censored = (
+        " ≥: searches fitted all images that they were allowed, and count with that number, so the mean is a lower bound."
+        if result.censored.any()
+        else ""
+    )
     table = Table(
-        f"Mean over {len(result.capacities[0])} searches, each on images of its own, with a 95% bootstrap interval.",
+        f"Mean over {len(result.capacities[0])} searches, each on images of its own, with a 95% bootstrap interval."
+        + censored,
         ("architecture", "parameters", "random labels fitted", "labels per parameter"),
         tuple(rows),
     )
@@ -60,7 +69,8 @@ def capacity_section(result: Capacity) -> tuple[Section, Claim]:
         "capacity",
         result,
         "Random labels fitted against the number of parameters, both on logarithmic scales; a point for each search, "
-        "and their mean. Open triangles: everything allowed was fitted, so the capacity is at least that.",
+        "and their mean. Open triangles: everything allowed was fitted, so the capacity is at least that; a mean with such "
+        "searches is open, has an arrow upwards and is named with ≥.",
         "Capacity against the number of parameters.",
     )
     section = Section(

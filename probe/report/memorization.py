@@ -49,10 +49,13 @@ _CAPTIONS = {
         "Distribution of forgetting events for right and wrong labels.",
     ),
     "sensitivity": (
-        "Left: the Gini coefficient of the loss-sensitivity over the training examples; high where the gradient of "
-        "the cost depends on few of them; a mean over the epochs that each network was trained for. Right: the share "
-        "of test images with another predicted class in a box of radius {radius:g} around them, for pixels in [0, 1].",
-        "Loss-sensitivity and critical sample ratio against the share of corrupted labels.",
+        "Above: the Gini coefficient, over the training examples, of their loss-sensitivity after each epoch; high where "
+        "the gradient of the cost with respect to the pixels is large for few examples. A line is the median of the "
+        "networks that were still trained, and ends with the last of them. The verdict compares the mean over the epochs "
+        "that all networks of both arms were trained for, not Arpit et al.'s coefficient of the mean over all epochs "
+        "of each network (sensitivity_gini in results.json). Below: the share of test images with another predicted "
+        "class in a box of radius {radius:g} around them, for pixels in [0, 1].",
+        "Loss-sensitivity against epochs, and critical sample ratio against the share of corrupted labels.",
     ),
 }
 
@@ -119,8 +122,7 @@ def study_sections(result: Memorization) -> tuple[Section, ...]:
     first = Section("study", "The study", tuple(line for line in lead if line), (), tuple(tables), numbers)
     sections = [first]
     for part in parts_of(result):
-        cells = [0] if part == "ledger" else range(len(result.cells))
-        pictures = tuple(_picture(result, part, k, f"{part}_{k + 1}") for k in cells)
+        pictures = tuple(_picture(result, part, k, f"{part}_{k + 1}") for k in range(len(result.cells)))
         sections.append(Section(part, _TITLES[part], (), pictures))
     return tuple(sections)
 
@@ -245,6 +247,19 @@ def study_numbers(result: Memorization) -> dict[str, object]:
     }
 
 
+def _common_gini(cell: MemorizationCell, index: int) -> dict[str, object]:
+    """Return what the verdict on loss-sensitivity compares, of a condition and of true labels."""
+    reference = cell.reference(index)
+    if reference is None or reference == index or not np.isfinite(cell.sensitivity_curve).any():
+        return {}
+    corrupted, true = cell.common_gini(index, reference)
+    return {
+        "common_epochs": cell.common_epochs(index, reference),
+        "common_gini": corrupted,
+        "common_gini_of_true_labels": true,
+    }
+
+
 def _cell_numbers(cell: MemorizationCell) -> dict[str, object]:
     last = {
         name: getattr(cell, name)[:, :, -1] for name in ("train_accuracy", "true_accuracy", "test_accuracy")
@@ -253,6 +268,7 @@ def _cell_numbers(cell: MemorizationCell) -> dict[str, object]:
         "updates",
         "label_agreement",
         "diverged",
+        "n_trained",
         "n_examples",
         "n_learned",
         "forgetting",
@@ -264,6 +280,7 @@ def _cell_numbers(cell: MemorizationCell) -> dict[str, object]:
     conditions = [
         asdict(condition)
         | {"name": cell.named(index)}
+        | _common_gini(cell, index)
         | {f"final_{name}": values[index] for name, values in last.items()}
         | {name: getattr(cell, name)[index] for name in per_network}
         for index, condition in enumerate(cell.conditions)

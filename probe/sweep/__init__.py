@@ -4,7 +4,7 @@
 the machines of a Dask cluster.
 """
 
-from probe.sweep.folder import is_sweep
+from probe.sweep.folder import check_sweep
 from probe.sweep.run import SweepOutcome, run_sweep
 
-__all__ = ["SweepOutcome", "is_sweep", "run_sweep"]
+__all__ = ["SweepOutcome", "check_sweep", "run_sweep"]

@@ -1,6 +1,7 @@
 """The folder of a sweep: its configuration, one file for each finished trial, and their checksums.
 
-- `sweep.json`: the configuration, its SHA-256 and the version of probe that began the sweep.
+- `sweep.json`: the configuration, its SHA-256, the version of probe that began the sweep, and its extent: how
+  many trials were asked for, which may grow.
 - `trials/<name>.h5`: the result of one trial, as `save_result` writes it.
 - `trials.jsonl`: one line ``{"name": ..., "sha256": ...}`` for each trial file, only ever appended to.
 - `.lock`: held by the process that writes here. The system lets go of it when that process ends.
@@ -19,6 +20,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -28,7 +30,7 @@ from probe._checks import InputError, check_folder
 from probe._version import __version__
 from probe.storage import load_result, result_bytes, write_bytes, write_text
 
-__all__ = ["SweepFolder", "check_name", "is_sweep", "locked"]
+__all__ = ["SweepFolder", "check_name", "check_sweep", "locked"]
 
 Result = TypeVar("Result")
 
@@ -46,10 +48,36 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
 MANIFEST = "sweep.json"
 """The file that makes a folder a sweep."""
 
+KIND = "experiment"
+"""Entry of a configuration that says, in a few words, what kind of study it is of."""
 
-def is_sweep(folder: Path) -> bool:
-    """Return whether `folder` holds a sweep."""
-    return (folder / MANIFEST).exists()
+
+def check_sweep(
+    folder: Path, configuration: Mapping[str, object], extent: Mapping[str, int] | None = None
+) -> None:
+    """Raise if `folder` holds a sweep that these settings could not go on with. Writes nothing.
+
+    Parameters
+    ----------
+    folder : path
+        Where a sweep may be kept.
+    configuration : mapping
+        Settings that are known already, some of those that `run_sweep` will get; the others are not compared.
+    extent : mapping, optional
+        As for `run_sweep`.
+
+    Raises
+    ------
+    InputError
+        If it holds a sweep of another configuration or of a larger extent, or one that cannot be read.
+    """
+    path = folder / MANIFEST
+    if path.exists():
+        manifest = _read_manifest(path)
+        known = _plain(configuration)
+        was = {key: value for key, value in manifest.configuration.items() if key in known}
+        _check_same(folder, was, known)
+        _check_extent(folder, manifest.extent, extent or {})
 
 
 @contextmanager
@@ -94,18 +122,26 @@ class SweepFolder(Generic[Result]):
         All that the trials follow from, as values that JSON holds.
     kind : type
         The dataclass of the results.
+    extent : mapping, optional
+        Numbers that say how many trials there are; they may be larger than before, and are kept then.
 
     Raises
     ------
     InputError
-        If the folder holds a sweep of another configuration, or one that cannot be read, or it cannot
-        be written to.
+        If the folder holds a sweep of another configuration or of a larger extent, or one that cannot be
+        read, or it cannot be written to.
     """
 
-    def __init__(self, folder: Path, configuration: Mapping[str, object], kind: type[Result]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        configuration: Mapping[str, object],
+        kind: type[Result],
+        extent: Mapping[str, int] | None = None,
+    ) -> None:
         self._folder, self._kind = folder, kind
         self._lock = threading.Lock()
-        self._open(_plain(configuration))
+        self._open(_plain(configuration), dict(extent or {}))
         self._remove_leftovers()
         self._checksums = self._read_checksums()
 
@@ -163,21 +199,20 @@ class SweepFolder(Generic[Result]):
     def _trial(self, name: str) -> Path:
         return self._folder / "trials" / f"{name}.h5"
 
-    def _open(self, configuration: dict[str, Any]) -> None:
+    def _open(self, configuration: dict[str, Any], extent: dict[str, int]) -> None:
         if self._manifest.exists():
-            _check_same(self._folder, _read_manifest(self._manifest), configuration)
+            found = _read_manifest(self._manifest)
+            _check_same(self._folder, found.configuration, configuration)
+            _check_extent(self._folder, found.extent, extent)
+            if found.extent != {**found.extent, **extent}:
+                grown = _Manifest(configuration, {**found.extent, **extent}, found.version)
+                write_text(self._manifest, grown.text())
         elif self._lines.exists() or (self._folder / "trials").exists():
             raise InputError(
                 f"out {self._folder} holds trials, but no sweep.json that says of what. Pass another --out"
             )
         else:
-            manifest = {
-                "layout": _LAYOUT,
-                "probe": __version__,
-                "fingerprint": _fingerprint(configuration),
-                "configuration": configuration,
-            }
-            write_text(self._manifest, json.dumps(manifest, indent=2) + "\n")
+            write_text(self._manifest, _Manifest(configuration, extent, __version__).text())
         if not self._lines.exists():
             write_bytes(self._lines, b"")
 
@@ -248,13 +283,33 @@ def _fingerprint(configuration: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(configuration).encode()).hexdigest()
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """Return the configuration in a `sweep.json`."""
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    """What is in a `sweep.json`; `version` is that of the probe that began the sweep."""
+
+    configuration: dict[str, Any]
+    extent: dict[str, int]
+    version: str
+
+    def text(self) -> str:
+        entries = {
+            "layout": _LAYOUT,
+            "probe": self.version,
+            "fingerprint": _fingerprint(self.configuration),
+            "configuration": self.configuration,
+            "extent": self.extent,
+        }
+        return json.dumps(entries, indent=2) + "\n"
+
+
+def _read_manifest(path: Path) -> _Manifest:
     try:
         manifest = json.loads(path.read_bytes())
         layout, configuration = manifest["layout"], manifest["configuration"]
+        extent, version = manifest.get("extent", {}), str(manifest["probe"])
         intact = isinstance(configuration, dict) and manifest["fingerprint"] == _fingerprint(configuration)
-    except (OSError, ValueError, KeyError, TypeError):
+        intact = intact and all(type(number) is int for number in extent.values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         intact = False
     if not intact:
         raise InputError(f"{path} is damaged: no configuration with its fingerprint. Pass another --out")
@@ -263,17 +318,31 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             f"{path} has layout {layout!r}, expected {_LAYOUT}; "
             "go on with the version of probe that wrote it, or pass another --out"
         )
-    found: dict[str, Any] = configuration
-    return found
+    return _Manifest(configuration, extent, version)
 
 
 def _check_same(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
+    kinds = was.get(KIND), now.get(KIND)
+    if None not in kinds and kinds[0] != kinds[1]:
+        # Of two kinds of study every setting differs: a list of them would say less.
+        raise InputError(
+            f"out {folder} holds another kind of study: {kinds[0]}, not {kinds[1]}. Pass another --out"
+        )
     differences = list(_differences(was, now, ""))
     if differences:
         raise InputError(
             f"out {folder} holds a sweep of another configuration: {'; '.join(differences)}. "
             "Pass another --out, or the same settings as before to go on"
         )
+
+
+def _check_extent(folder: Path, was: Mapping[str, int], now: Mapping[str, int]) -> None:
+    for name, number in now.items():
+        if number < was.get(name, 0):
+            raise InputError(
+                f"{name} must be at least {was[name]} in {folder}, which holds a study of so many and can only grow; "
+                f"got {number}. Pass another --out for fewer"
+            )
 
 
 def _differences(was: dict[str, Any], now: dict[str, Any], prefix: str) -> Iterator[str]:

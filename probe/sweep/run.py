@@ -60,6 +60,7 @@ def run_sweep(
     function: Callable[[Task, threading.Event], Result | None],
     kind: type[Result],
     *,
+    extent: Mapping[str, int] | None = None,
     workers: int = 1,
     backend: Literal["threads", "dask"] = "threads",
     scheduler: str | None = None,
@@ -77,7 +78,8 @@ def run_sweep(
     folder : path
         Where the sweep is kept; created if need be. One process at a time can run a sweep in it.
     configuration : mapping
-        All settings that the trials follow from, as values that JSON holds; mappings may nest.
+        All settings that the trials follow from, as values that JSON holds; mappings may nest. An entry
+        "experiment" says what kind of study it is: a folder of another kind is refused in one sentence.
     trials : mapping
         A task for each trial, by its name. The names become names of files. Tasks go to Dask by pickle.
     function : callable
@@ -86,6 +88,9 @@ def run_sweep(
         must be a function of a module that the workers can import.
     kind : type
         The dataclass of the results, which `probe.storage.save_result` must be able to write.
+    extent : mapping, optional
+        Settings that only say how many trials there are, such as ``{"replicates": 20}``: they may be larger
+        than those the folder was begun with, and smaller ones are refused by name.
     workers : int
         Threads that compute trials, at least 1. On Dask its workers decide.
     backend : {"threads", "dask"}
@@ -127,7 +132,7 @@ def run_sweep(
     """
     _check_arguments(trials, workers, backend, scheduler)
     with locked(folder):
-        run = _Run(SweepFolder(folder, configuration, kind), trials, function)
+        run = _Run(SweepFolder(folder, configuration, kind, extent), trials, function)
         interrupted = False
         try:
             run.reuse()

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, readonly
+from probe.stats import gini
 
 __all__ = ["Ledger", "LedgerKeeper", "LedgerKind"]
 
@@ -38,6 +39,9 @@ class Ledger:
     sensitivity : ndarray of shape (n_networks, n_samples), float32, or None
         Loss-sensitivity: the L1 norm of the gradient of the example's cost with respect to its pixels in
         [0, 1], averaged over the epochs that the network was trained for.
+    sensitivity_gini : ndarray of shape (n_networks, config.epochs), in [0, 1), or None
+        Gini coefficient, over the samples, of the loss-sensitivity after each epoch by itself; NaN where the
+        network was not trained any more, and where no gradient was left.
 
     References
     ----------
@@ -52,6 +56,7 @@ class Ledger:
     forgetting: npt.NDArray[np.int32]
     margin: npt.NDArray[np.float32]
     sensitivity: npt.NDArray[np.float32] | None
+    sensitivity_gini: Floats | None
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -90,6 +95,9 @@ class LedgerKeeper:
         self._margin = np.full((n_networks, n_samples), np.nan, np.float32)
         self._sensitivity = np.zeros((n_networks, n_samples), np.float32)
         self._n_measured = np.zeros(n_networks, np.int64)
+        self._norms = np.zeros((0, n_samples), np.float32)
+        # No curve of `curves`, for those are held at their last values after a network is done.
+        self._sensitivity_gini = np.full((n_networks, epochs), np.nan)
         self._members = np.arange(n_networks)
         self._predicted = np.zeros((n_networks, n_samples), np.int64)
         self._half_right = np.zeros((n_networks, 2))
@@ -98,6 +106,7 @@ class LedgerKeeper:
         """Begin the evaluation after an epoch of the networks `members`."""
         self._members = members
         self._half_right[:] = 0
+        self._norms = self._norms[:0]
 
     def see_train(self, rows: Rows, logits: Array, predicted: Ints) -> None:
         """Note what the networks say of some training images."""
@@ -112,6 +121,9 @@ class LedgerKeeper:
     def see_sensitivity(self, rows: Rows, norms: Array) -> None:
         """Add the gradient norms (n_networks, n) of some training images."""
         self._sensitivity[np.ix_(self._members, rows)] += norms
+        if len(self._norms) == 0:
+            self._norms = np.zeros((len(norms), self._labels.shape[1]), np.float32)
+        self._norms[:, rows] = norms
 
     def close_epoch(self, epoch: int, finite: npt.NDArray[np.bool_]) -> None:
         """Enter what was seen, for networks that have not diverged, after `epoch` (from 0)."""
@@ -127,6 +139,8 @@ class LedgerKeeper:
         self._forgetting[members] += was_right & ~right
         self._was_right[members] = right
         self._n_measured[members] += 1
+        if len(self._norms):
+            self._sensitivity_gini[members, epoch] = _known_gini(self._norms[finite])
 
     def see_final(self, rows: Rows, logits: Array, predicted: Ints) -> None:
         """Note the margins of some training images in all networks as they are at the end."""
@@ -139,10 +153,11 @@ class LedgerKeeper:
     def ledger(self, diverged: npt.NDArray[np.bool_], kind: LedgerKind) -> Ledger:
         """Return what was kept."""
         self._margin[diverged] = np.nan
-        sensitivity = None
+        sensitivity, sensitivity_gini = None, None
         if kind == "sensitivity":
             n_measured = np.maximum(self._n_measured, 1).astype(np.float32)
             sensitivity = (self._sensitivity / n_measured[:, None]).astype(np.float32)
+            sensitivity_gini = self._sensitivity_gini
         return Ledger(
             self.curves["true_accuracy"],
             self.curves["half_accuracy"],
@@ -150,4 +165,14 @@ class LedgerKeeper:
             self._forgetting,
             self._margin,
             sensitivity,
+            sensitivity_gini,
         )
+
+
+def _known_gini(norms: Array) -> Floats:
+    """Return the Gini coefficient of each row; NaN where a value is not finite."""
+    known = np.isfinite(norms).all(axis=1)
+    found = np.full(len(norms), np.nan)
+    if known.any():
+        found[known] = gini(norms[known].astype(np.float64))
+    return found

@@ -5,20 +5,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from probe._checks import InputError
-from probe._progress import Progress, silent
+from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.capacity import (
     Capacity,
     CapacityDesign,
+    CapacityFit,
     CapacityPlace,
     CapacityTrial,
     capacity_of,
-    run_capacity_trial,
+    next_number,
+    run_capacity_fit,
 )
 from probe.analyses.memorization import (
     Condition,
@@ -27,6 +29,7 @@ from probe.analyses.memorization import (
     MemorizationDesign,
     MemorizationTrial,
     Place,
+    check_distinct,
     check_fits,
     chosen_conditions,
     conditions_at,
@@ -34,15 +37,20 @@ from probe.analyses.memorization import (
     run_trial,
     trial_medians,
 )
-from probe.analyses.scores import MemorizationScores, memorization_scores
+from probe.analyses.scores import (
+    MemorizationScores,
+    ScoresDesign,
+    ScoresPlace,
+    ScoresTrial,
+    run_scores_trial,
+    scores_of,
+)
 from probe.datasets import Split, is_named, load_dataset
-from probe.population import MLP
 from probe.report import Claim, Page, Section, render
 from probe.report.capacity import capacity_section, scores_section
 from probe.report.memorization import study_sections, verdict_claims
 from probe.storage import save_result
-from probe.sweep import is_sweep, run_sweep
-from probe.training import TrainingConfig
+from probe.sweep import check_sweep, run_sweep
 from probe.workflow._folder import (
     Folder,
     Written,
@@ -56,9 +64,11 @@ from probe.workflow._folder import (
 __all__ = ["Backend", "memorize", "memorize_capacity", "memorize_scores"]
 
 
-AnyPlace = TypeVar("AnyPlace", Place, CapacityPlace)
+AnyPlace = TypeVar("AnyPlace", Place, CapacityPlace, ScoresPlace)
 Task = TypeVar("Task")
-Trial = TypeVar("Trial", MemorizationTrial, CapacityTrial)
+Trial = TypeVar("Trial", MemorizationTrial, CapacityFit, ScoresTrial)
+
+_AGAIN = "run the same command again to go on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +136,27 @@ class _CapacityTask:
     place: CapacityPlace
 
 
-def _capacity_trial(task: _CapacityTask, stop: threading.Event) -> CapacityTrial | None:
-    return run_capacity_trial(task.design, task.place, task.source.split(), stop)
+def _capacity_fit(task: _CapacityTask, stop: threading.Event) -> CapacityFit | None:
+    return run_capacity_fit(task.design, task.place, task.source.split(), stop)
+
+
+@dataclass(frozen=True, slots=True)
+class _ScoresTask:
+    source: _Source
+    design: ScoresDesign
+    place: ScoresPlace
+
+
+def _scores_trial(task: _ScoresTask, stop: threading.Event) -> ScoresTrial | None:
+    return run_scores_trial(task.design, task.place, task.source.split(), stop)
+
+
+def _settings(
+    kind: str, source: _Source, design: MemorizationDesign | CapacityDesign | ScoresDesign
+) -> dict[str, object]:
+    """Return what all trials follow from. A replicate does not depend on how many there are."""
+    facts = {name: value for name, value in design.facts().items() if name != "replicates"}
+    return {"experiment": kind, "data": source.fingerprint, "design": facts}
 
 
 def _swept(
@@ -140,6 +169,7 @@ def _swept(
     progress: Progress,
     stage: str,
     note: Callable[[Sequence[Trial]], str],
+    extent: Mapping[str, int] | None = None,
 ) -> tuple[dict[AnyPlace, Trial], bool]:
     """Return the trials of a sweep that are done, by place, and whether it was interrupted."""
     backend = Backend() if backend is None else backend
@@ -150,6 +180,7 @@ def _swept(
         {place.name: task for place, task in tasks.items()},
         function,
         kind,
+        extent=extent,
         workers=backend.workers,
         backend=backend.name,
         scheduler=backend.scheduler,
@@ -171,6 +202,8 @@ def memorize(
 ) -> Written:
     """Run a memorisation study as a sweep that can be killed and goes on; write what it found.
 
+    The same design with more replicates goes on too, and runs only the new ones.
+
     Parameters
     ----------
     design : MemorizationDesign
@@ -187,28 +220,31 @@ def memorize(
     Raises
     ------
     InputError
-        If the data do not suit the design, the folder holds another study or cannot be written to, or all
-        networks diverged.
+        If the data do not suit the design, a factor holds a value twice, the folder holds another study or
+        one of more replicates or cannot be written to, or all networks diverged.
     """
     began = time.perf_counter()
     source = _Source.of(data)
     split = source.split()
+    check_distinct(design)
     check_fits(design, split)
     folder = destination(out, f"memorize-{data_stem(data)}")
 
+    study = _settings("memorisation", source, design)
+    extent = {"replicates": design.replicates}
+
     def sweep(
-        path: Path, places: Sequence[Place], conditions: ConditionsOf, stage: str
+        path: Path,
+        places: Sequence[Place],
+        conditions: ConditionsOf,
+        configuration: dict[str, object],
+        stage: str,
+        extent: Mapping[str, int] | None = None,
     ) -> tuple[dict[Place, MemorizationTrial], bool]:
         tasks = {
             place: _StudyTask(source, design, place, conditions_at(design, conditions, place))
             for place in places
         }
-        learning_rates = {
-            f"a{a}-n{s}": [condition.learning_rate for condition in found]
-            for (a, s), found in conditions.items()
-        }
-        configuration = {"experiment": stage, "data": source.fingerprint, "design": design.facts()}
-        configuration |= {"learning_rates": learning_rates}
         return _swept(
             path,
             configuration,
@@ -219,16 +255,22 @@ def memorize(
             progress,
             stage,
             trial_medians,
+            extent,
         )
 
     pilot: dict[Place, MemorizationTrial] = {}
     if design.rates:
-        pilot, interrupted = sweep(folder.path / "tuning", design.pilot_places, {}, "tuning")
+        # Before the pilot, which takes its time: of the settings only the rates to be chosen are not known yet.
+        check_sweep(folder.path, study, extent)
+        tuning, settings = folder.path / "tuning", _settings("choice of learning rates", source, design)
+        pilot, interrupted = sweep(tuning, design.pilot_places, {}, settings, "tuning")
         if interrupted:
-            again = "tuning is not done; run the same command again to go on"
-            return Written((folder.path / "tuning",), again, interrupted=True)
+            return Written((tuning,), f"tuning is not done; {_AGAIN}", interrupted=True)
     conditions = chosen_conditions(design, pilot)
-    done, _ = sweep(folder.path, design.places, conditions, "memorising")
+    study["learning_rates"] = {
+        f"a{a}-n{s}": [condition.learning_rate for condition in found] for (a, s), found in conditions.items()
+    }
+    done, _ = sweep(folder.path, design.places, conditions, study, "memorising", extent)
     result = memorization_of(design, conditions, done, split)
     page = _Page(folder, "probe memorize", design.seed, split, began)
     page.write(
@@ -250,69 +292,132 @@ def memorize_capacity(
     backend: Backend | None = None,
     progress: Progress = silent,
 ) -> Written:
-    """Find how many random labels each architecture fits, as a sweep that can be killed and goes on."""
+    """Find how many random labels each architecture fits, as a sweep that can be killed and goes on.
+
+    A trial is the population of one number of images; the same design with more replicates goes on too.
+    """
     began = time.perf_counter()
     source = _Source.of(data)
     split = source.split()
+    design.check_distinct()
+    design = design.settled(split)
     folder = destination(out, f"capacity-{data_stem(data)}")
-    tasks = {place: _CapacityTask(source, design, place) for place in design.places}
-    configuration = {"experiment": "capacity", "data": source.fingerprint, "design": design.facts()}
-    done, _ = _swept(
-        folder.path,
-        configuration,
-        tasks,
-        _capacity_trial,
-        CapacityTrial,
-        backend,
-        progress,
-        "capacity",
-        _latest_capacity,
-    )
-    result = capacity_of(design, done, split)
+    searches, interrupted = _searches(design, source, split, folder.path, backend, progress)
+    if interrupted and not _done_for_all(design, searches):
+        return Written((folder.path,), f"no search is done for all networks; {_AGAIN}", interrupted=True)
+    result = capacity_of(design, searches, split)
     section, claim = capacity_section(result)
     page = _Page(folder, "probe memorize --capacity", design.seed, split, began)
     page.write("How much can it learn by heart?", (claim,), (section,), result)
     return Written(tuple(folder.files), claim.found, result.interrupted)
 
 
-def _latest_capacity(trials: Sequence[CapacityTrial]) -> str:
-    return f"{trials[-1].capacity:,} images"
+def _searches(
+    design: CapacityDesign,
+    source: _Source,
+    split: Split,
+    folder: Path,
+    backend: Backend | None,
+    progress: Progress,
+) -> tuple[dict[CapacityPlace, CapacityTrial], bool]:
+    """Return the searches that are over, and whether it was interrupted.
+
+    All searches try their next number at the same time, until each has ended: a number depends on those before.
+    """
+    settings, extent = _settings("capacity", source, design), {"replicates": design.replicates}
+    searches = dict.fromkeys(design.places, CapacityTrial.begun(design))
+    over: dict[CapacityPlace, CapacityTrial] = {}
+    while len(over) < len(searches):
+        tried = {
+            place: replace(place, n_samples=next_number(design, trial, split))
+            for place, trial in searches.items()
+            if place not in over
+        }
+        tasks = {place: _CapacityTask(source, design, place) for place in tried.values()}
+        n_before, n_over = sum(len(trial.tried) for trial in searches.values()), len(over)
+
+        def count(event: ProgressEvent, n_before: int = n_before, n_over: int = n_over) -> None:
+            note = f"searches; {n_before + event.done} populations"
+            progress(ProgressEvent("capacity", n_over, len(searches), note))
+
+        try:
+            fits, interrupted = _swept(
+                folder,
+                settings,
+                tasks,
+                _capacity_fit,
+                CapacityFit,
+                backend,
+                count,
+                "capacity",
+                _nothing,
+                extent,
+            )
+        except KeyboardInterrupt:
+            if not n_before:
+                raise
+            fits, interrupted = {}, True
+        for place, step in tried.items():
+            if step in fits and step.n_samples is not None:
+                searches[place] = searches[place].after(step.n_samples, fits[step])
+                if next_number(design, searches[place], split) is None:
+                    over[place] = searches[place]
+        if interrupted:
+            return over, True
+    return over, False
+
+
+def _nothing(trials: Sequence[CapacityFit]) -> str:
+    return ""
+
+
+def _done_for_all(design: CapacityDesign, over: Mapping[CapacityPlace, CapacityTrial]) -> bool:
+    """Return whether one replicate is done for all architectures."""
+    counts = [sum(place.replicate == replicate for place in over) for replicate in range(design.replicates)]
+    return len(design.architectures) in counts
 
 
 def memorize_scores(
-    architecture: MLP,
-    config: TrainingConfig,
+    design: ScoresDesign,
     *,
     data: str = "mnist",
-    n_samples: int = 1000,
-    n_networks: int = 200,
-    corruption: float = 0.0,
     out: Path | None = None,
-    seed: int = 0,
-    workers: int | None = None,
+    backend: Backend | None = None,
     progress: Progress = silent,
 ) -> Written:
-    """Score every example by how much its own presence in the training data helps; write what was found."""
+    """Score every example by how much its own presence in the training data helps; write what was found.
+
+    A sweep that can be killed and goes on, a trial for every 20 networks.
+    """
     began = time.perf_counter()
-    split = load_dataset(data)
+    source = _Source.of(data)
+    split = source.split()
+    design.check_fits(split)
     folder = destination(out, f"scores-{data_stem(data)}")
-    if is_sweep(folder.path):
-        raise InputError(f"{folder.path} holds a study, whose results would be lost. Pass another --out")
-    result = memorization_scores(
-        architecture,
-        split,
-        config,
-        n_samples=n_samples,
-        n_networks=n_networks,
-        corruption=corruption,
-        seed=seed,
-        workers=workers,
-        progress=progress,
+    done, interrupted = _swept(
+        folder.path,
+        _settings("memorisation scores", source, design),
+        {place: _ScoresTask(source, design, place) for place in design.places},
+        _scores_trial,
+        ScoresTrial,
+        backend,
+        progress,
+        "scores",
+        _networks,
     )
+    try:
+        result = scores_of(design, done, split)
+    except KeyboardInterrupt:
+        few = f"too few networks are trained to score all images; {_AGAIN}"
+        return Written((folder.path,), few, interrupted=True)
     section, claim = scores_section(result)
-    page = _Page(folder, "probe memorize --scores", seed, split, began)
+    page = _Page(folder, "probe memorize --scores", design.seed, split, began)
     page.write("Which examples are learned by heart?", (claim,), (section,), result)
-    return Written(tuple(folder.files), claim.found, result.interrupted)
+    return Written(tuple(folder.files), claim.found, interrupted)
+
+
+def _networks(trials: Sequence[ScoresTrial]) -> str:
+    return f"{sum(len(trial.is_right) for trial in trials)} networks"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,14 @@ import pytest
 import probe
 from probe._checks import InputError
 from probe.analyses import capacity as module
-from probe.analyses.capacity import CapacityDesign, CapacityPlace, capacity, run_capacity_trial
+from probe.analyses.capacity import (
+    CapacityDesign,
+    CapacityPlace,
+    CapacityTrial,
+    capacity,
+    capacity_of,
+    run_capacity_trial,
+)
 from probe.training import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=100, batch_size=20, optimizer="adam", schedule="cosine", stop="fitted")
@@ -41,6 +48,31 @@ def test_the_search_ends_within_its_tolerance(monkeypatch, digits, true_capacity
 def test_a_network_that_fits_everything_is_censored(monkeypatch, digits):
     found = search(monkeypatch, digits, 10**6, largest=500)
     assert (found.capacity, found.is_censored) == (500, True)
+
+
+def test_a_search_never_goes_beyond_the_data_on_its_own(monkeypatch, digits):
+    assert search(monkeypatch, digits, 10**6, largest=None).tried.max() == len(digits.train) < 10_000
+    with pytest.raises(InputError, match="the number of training images, got 2000"):
+        search(monkeypatch, digits, 10**6, largest=2000)
+
+
+def test_a_search_that_never_failed_makes_the_mean_a_lower_bound():
+    trials = tuple(
+        tuple(CapacityTrial(np.array([100, 200]), np.array([[1.0], [float(fits)]])) for fits in row)
+        for row in ([0, 0, 1], [1, 1, 1], [0, 0, 0])
+    )
+    found = capacity_of(
+        replace(DESIGN, architectures=(SMALL,) * 3, replicates=3),
+        {CapacityPlace(a, r): trial for a, row in enumerate(trials) for r, trial in enumerate(row)},
+        probe.load_dataset("digits"),
+    )
+    assert found.censored.tolist() == [[False, False, True], [True] * 3, [False] * 3]
+    assert [found.is_lower_bound(k) for k in range(3)] == [True, True, False]
+    mixed, all_censored, known = (found.interval(k) for k in range(3))
+    assert (mixed.estimate, mixed.high) == (pytest.approx(400 / 3), np.inf)
+    assert 100 <= mixed.low < mixed.estimate
+    assert (all_censored.estimate, all_censored.low, all_censored.high) == (200, 200, np.inf)
+    assert (known.low, known.high) == (100, 100)
 
 
 def test_a_network_that_fits_nothing_has_capacity_zero(monkeypatch, digits):
@@ -99,6 +131,14 @@ def test_workers_do_not_matter_and_seeds_do(digits):
     assert [t.tried.tolist() for t in other.trials[0]] != [t.tried.tolist() for t in one.trials[0]]
 
 
+def test_searches_do_not_depend_on_how_many_there_are(digits):
+    arguments = {"rates": (0.03,), "starts": 1, "updates": 1, "largest": 100}
+    two, three = (capacity(SMALL, digits, CONFIG, replicates=n, **arguments) for n in (2, 3))
+    for mine, other in zip(two.trials[0], three.trials[0], strict=False):
+        np.testing.assert_array_equal(mine.tried, other.tried)
+        np.testing.assert_array_equal(mine.fitted_share, other.fitted_share)
+
+
 def test_what_is_found_is_kept_and_read_back(digits, tmp_path):
     found = capacity(SMALL, digits, CONFIG, rates=(0.03,), starts=1, replicates=2, updates=1, largest=40)
     again = probe.load_result(probe.save_result(found, tmp_path / "capacity.h5"), type(found))
@@ -136,7 +176,11 @@ def test_a_set_stop_gives_a_search_up(digits):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"largest": 10**6}, r"largest must be an integer from 2 to \d+, got 1000000"),
+        (
+            {"largest": 10**6},
+            "largest must be an integer from 2 to 1442, the number of training images, got 1000000",
+        ),
+        ({"rates": (0.1, 0.2, 0.1)}, "rates must hold each value once, got 0.1 twice"),
         ({"largest": 1}, "largest must be an integer of at least 2, got 1"),
         ({"rates": ()}, "architectures and rates must hold at least one value"),
         ({"rates": (-1,)}, "rates must be a finite number above 0, got -1"),

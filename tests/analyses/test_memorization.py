@@ -239,6 +239,30 @@ def test_the_share_of_random_labels_that_are_right_is_about_a_tenth(digits):
         assert len(set(agreement[1])) > 1
 
 
+def test_loss_sensitivity_is_followed_epoch_by_epoch(digits):
+    cell = run(digits, ledger="sensitivity", corruption=(0, 1)).cells[0]
+    assert cell.sensitivity_curve.shape == cell.cost.shape
+    assert (cell.n_trained == cell.updates[:, :, -1] / cell.updates_per_epoch).all()  # all were fitted
+    epochs = np.arange(1, cell.cost.shape[2] + 1)
+    np.testing.assert_array_equal(np.isfinite(cell.sensitivity_curve), epochs <= cell.n_trained[..., None])
+    n = cell.common_epochs(1, 0)
+    assert n == cell.n_trained.min()
+    np.testing.assert_allclose(cell.common_gini(1, 0), cell.sensitivity_curve[[1, 0], :, :n].mean(axis=2))
+    assert np.isfinite(cell.sensitivity_gini).all()
+    assert np.isnan(run(digits, corruption=(0, 1), replicates=1).cells[0].sensitivity_curve).all()
+
+
+def test_examples_are_kept_of_every_cell(digits):
+    found = run(
+        digits, architecture=[ARCHITECTURE, probe.MLP((8,), "tanh")], n_samples=[30, 60], replicates=1
+    )
+    assert [(e.cell, e.condition) for e in found.examples] == [
+        (cell, name) for cell in range(4) for name in ("true labels", "50% random labels")
+    ]
+    first, last = found.examples[0], found.examples[-1]
+    assert not np.array_equal(first.indices, last.indices)
+
+
 def test_architectures_and_sizes_make_cells(digits):
     found = run(
         digits, architecture=[ARCHITECTURE, probe.MLP((8,), "tanh")], n_samples=[30, 60], replicates=2
@@ -320,7 +344,7 @@ def made_trial(accuracy, diverged=None):
     return MemorizationTrial(
         zeros, accuracy, zeros, zeros, np.zeros((*accuracy.shape, 2)), np.zeros(n, np.int64),
         np.zeros(n, np.int64), np.arange(2), samples.astype(np.int16), samples, samples,
-        samples.astype(np.float32), None, np.full(n, np.nan),
+        samples.astype(np.float32), None, None, np.full(n, np.nan),
     )  # fmt: skip
 
 
@@ -400,6 +424,16 @@ def test_an_interrupted_study_keeps_the_replicates_that_are_done(digits):
         ({"n_samples": 1}, "n_samples must be an integer of at least 2, got 1"),
         ({"n_samples": 10**6}, r"n_samples must be an integer from 2 to \d+, got 1000000"),
         ({"n_samples": []}, "n_samples must hold at least one value"),
+        ({"n_samples": (40, 60, 40)}, "n_samples must hold each value once, got 40 twice"),
+        ({"corruption": (0.5, 0.5)}, "corruption must hold each value once, got 0.5 twice"),
+        ({"corruption": (0, 1, 0.0)}, "corruption must hold each value once, got 0 twice"),
+        (
+            {"input_corruption": ("none", "none")},
+            "input_corruption must hold each value once, got none twice",
+        ),
+        ({"weight_decay": (0.0, 0.0)}, "weight_decay must hold each value once, got 0 twice"),
+        ({"rates": (0.1, 0.1)}, "rates must hold each value once, got 0.1 twice"),
+        ({"architecture": [ARCHITECTURE] * 2}, "architectures must hold each value once, got 24 relu twice"),
         ({"replicates": 0}, "replicates must be an integer of at least 1, got 0"),
         ({"corruption": (0, 1.5)}, "corruption must be a finite number at least 0 and at most 1, got 1.5"),
         ({"corruption": ()}, "corruption must hold at least one value"),

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 import probe
-from probe.analyses.memorization import FORGETTING_BINS, Condition, MemorizationCell
+from probe.analyses.memorization import (
+    FORGETTING_BINS,
+    Condition,
+    MemorizationCell,
+    MemorizationDesign,
+    run_study,
+)
 from probe.analyses.memorization.verdicts import verdicts_of
 from probe.training import TrainingConfig
 
@@ -39,6 +45,7 @@ def made(conditions=CONDITIONS, n=N, **changes):
         "updates": np.repeat(rng.integers(50, 60, shape)[:, :, None], 4, axis=2) * 10.0,
         "label_agreement": np.ones(shape),
         "diverged": np.zeros(shape, bool),
+        "n_trained": np.full(shape, 4),
         "n_examples": counts,
         "n_learned": counts,
         "n_exposed": counts,
@@ -47,6 +54,7 @@ def made(conditions=CONDITIONS, n=N, **changes):
         "mean_forgetting": np.where(counts > 0, 1.0 + 0.05 * rng.standard_normal(counts.shape), np.nan),
         "margin": np.ones(counts.shape),
         "sensitivity_gini": np.full(shape, np.nan),
+        "sensitivity_curve": np.full(curve.shape, np.nan),
         "critical_ratio": np.full(shape, np.nan),
     }
     return MemorizationCell(**(values | changes))
@@ -221,12 +229,52 @@ def test_sensitivity_is_judged_where_it_was_measured():
     rng = np.random.default_rng(5)
     ratios = 0.3 + 0.01 * rng.standard_normal((3, N))
     ratios[2] += 0.4
-    gini = 0.5 + 0.01 * rng.standard_normal((3, N))
+    gini = 0.5 + 0.01 * rng.standard_normal((3, N, 4))
     gini[2] += 0.2
-    cell = made(critical_ratio=ratios, sensitivity_gini=gini)
+    cell = made(critical_ratio=ratios, sensitivity_curve=gini, sensitivity_gini=gini.mean(axis=2))
     assert decisions(cell, "critical sample ratio") == ["inconclusive", "supported"]
     assert decisions(cell, "Loss-sensitivity") == ["inconclusive", "refuted"]
     assert not any("critical" in verdict.claim for verdict in verdicts_of(NULLS, 0.1))
+
+
+def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are():
+    # One course for all, that falls with the epochs; random labels take longer, so their mean is lower.
+    rng = np.random.default_rng(6)
+    curve = np.linspace(0.8, 0.2, 4) + 0.01 * rng.standard_normal((3, N, 4))
+    trained = np.full((3, N), 4)
+    trained[0] = 2 + np.arange(N) % 2
+    curve[0][np.arange(4) >= trained[0][:, None]] = np.nan
+    cell = made(sensitivity_curve=curve, n_trained=trained, sensitivity_gini=np.nanmean(curve, axis=2))
+    found = verdict(
+        cell, "Loss-sensitivity is concentrated on fewer examples with true labels than with random"
+    )
+    assert cell.common_epochs(2, 0) == 2
+    np.testing.assert_allclose(
+        cell.common_gini(2, 0), [curve[2, :, :2].mean(axis=1), curve[0, :, :2].mean(axis=1)]
+    )
+    assert found.decision == "inconclusive"
+    assert abs(found.statistic) < 0.01
+    assert "over the first 2 epochs, as many as all networks of both arms were trained for" in found.sentence
+    final = [np.take_along_axis(curve[k], trained[k][:, None] - 1, axis=1)[:, 0] for k in range(3)]
+    np.testing.assert_array_equal(cell.final_gini, final)
+    assert (
+        f"last epoch of each network, which is another one for each, it was {final[0].mean():.3f}"
+        in found.sentence
+    )
+    assert "does not use Arpit et al.'s own coefficient" in found.sentence
+    longer = np.array(trained)
+    longer[0] = 4
+    assert made(n_trained=longer).common_epochs(2, 0) == 4
+
+
+def test_networks_that_diverged_leave_the_sensitivity_open():
+    curve = np.full((3, N, 4), 0.5)
+    trained, diverged = np.full((3, N), 4), np.zeros((3, N), bool)
+    trained[2, 0], diverged[2, 0] = 0, True
+    cell = made(sensitivity_curve=curve, n_trained=trained, diverged=diverged)
+    found = verdict(cell, "than with random labels")
+    assert (found.decision, cell.common_epochs(2, 0)) == ("inconclusive", 4)
+    assert "1 of 12 replicates have no value" in found.sentence
 
 
 def test_one_replicate_settles_nothing():
@@ -256,14 +304,9 @@ def test_a_verdict_is_six_entries_of_plain_numbers():
 
 
 def test_a_study_of_the_same_labels_twice_finds_nothing(digits):
-    found = probe.memorization(
-        probe.MLP((16,), "relu"),
-        digits,
-        TrainingConfig(epochs=60, batch_size=20, learning_rate=0.3, stop="fitted"),
-        n_samples=40,
-        corruption=(0.0, 0.0),
-        n_test=50,
-    )
+    config = TrainingConfig(epochs=60, batch_size=20, learning_rate=0.3, stop="fitted")
+    design = MemorizationDesign((probe.MLP((16,), "relu"),), (40,), (0.0, 0.0), config=config, n_test=50)
+    found = run_study(design, digits)
     assert {verdict.decision for verdict in found.verdicts if "as well" in verdict.claim} == {"supported"}
     assert {verdict.decision for verdict in found.verdicts if "longer" in verdict.claim} == {"inconclusive"}
 

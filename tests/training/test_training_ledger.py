@@ -9,6 +9,7 @@ import pytest
 import probe
 from probe.datasets import permuted_labels
 from probe.population import Population, initial_population
+from probe.stats import gini
 from probe.training import PreparedData, Shard, ShardRun
 
 ARCHITECTURE = probe.MLP((12,), "relu")
@@ -111,6 +112,34 @@ def test_sensitivity_is_the_mean_gradient_norm_over_the_epochs(digits, history):
                 change[(slice(None), *place)] = step
                 norms += np.abs(cost(images + change) - cost(images - change)) / (2 * step)
         np.testing.assert_allclose(found[k, :4], norms / len(snapshots), rtol=1e-4)
+
+
+def test_the_gini_coefficient_of_the_sensitivity_is_that_of_each_epoch_by_itself(digits, history):
+    snapshots, _ = history
+    source = shard(digits, ledger="sensitivity")
+    found = run(source).ledger.sensitivity_gini
+    assert found.shape == (3, CONFIG.epochs)
+    for k in range(3):
+        for epoch, snapshot in enumerate(snapshots):
+            norms = probe.loss_sensitivity(
+                snapshot.network(k), source.split.train.images.astype(np.float64), source.labels[k]
+            )
+            assert found[k, epoch] == pytest.approx(gini(norms), rel=1e-4)
+    assert run(shard(digits)).ledger.sensitivity_gini is None
+
+
+def test_the_gini_coefficient_ends_where_a_network_was_frozen_and_is_none_where_it_diverged(digits):
+    config = replace(CONFIG, epochs=300, stop="fitted")
+    rates = np.array([0.2, 1e200, 0.2])
+    with np.errstate(all="ignore"):
+        outcome = run(shard(digits, ledger="sensitivity", learning_rates=rates), config)
+    found = outcome.ledger.sensitivity_gini
+    assert np.isnan(found[1]).all()
+    for k in (0, 2):
+        assert outcome.fitted_epoch[k] > 0
+        np.testing.assert_array_equal(
+            np.flatnonzero(np.isfinite(found[k])), np.arange(outcome.fitted_epoch[k])
+        )
 
 
 def test_a_ledger_changes_nothing_in_the_training(digits):

@@ -18,11 +18,13 @@ from probe.analyses.memorization.examples import Examples
 from probe.analyses.memorization.results import FORGETTING_BINS, Memorization, MemorizationCell
 from probe.analyses.memorization.study import (
     ConditionsOf,
+    check_distinct,
     check_fits,
     chosen_conditions,
     conditions_at,
     memorization,
     memorization_of,
+    run_study,
     trial_medians,
 )
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial, sampled_test
@@ -40,11 +42,13 @@ __all__ = [
     "MemorizationDesign",
     "MemorizationTrial",
     "Place",
+    "check_distinct",
     "check_fits",
     "chosen_conditions",
     "conditions_at",
     "memorization",
     "memorization_of",
+    "run_study",
     "run_trial",
     "sampled_test",
     "trial_medians",

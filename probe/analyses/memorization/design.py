@@ -11,7 +11,15 @@ from probe.datasets import INPUT_CORRUPTIONS, LABEL_CORRUPTIONS, InputCorruption
 from probe.population import MLP
 from probe.training import LedgerKind, TrainingConfig
 
-__all__ = ["DEFAULT_CONFIG", "DEFAULT_RATES", "THRESHOLDS", "Condition", "MemorizationDesign", "Place"]
+__all__ = [
+    "DEFAULT_CONFIG",
+    "DEFAULT_RATES",
+    "FACTORS",
+    "THRESHOLDS",
+    "Condition",
+    "MemorizationDesign",
+    "Place",
+]
 
 THRESHOLDS = (0.5, 0.9, 0.99, 1.0)
 """Training accuracies whose first epoch is recorded."""
@@ -20,6 +28,10 @@ DEFAULT_CONFIG = TrainingConfig(epochs=300, batch_size=50, learning_rate=0.1, st
 
 DEFAULT_RATES = (0.03, 0.1, 0.3)
 """Learning rates that `--tune` chooses from."""
+
+
+FACTORS = ("architectures", "n_samples", "corruption", "input_corruption", "weight_decay", "rates")
+"""Fields of a design that hold one value for each level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,9 @@ class MemorizationDesign:
     Within a replicate all networks of one architecture share their start, and all networks whatsoever the
     images (of which a smaller sample is a part) and the order in which they come.
 
+    A factor may hold a value twice, for a counter-check in which nothing differs. `check_distinct` refuses
+    that for `memorization` and the commands.
+
     Parameters
     ----------
     architectures : tuple of MLP
@@ -113,7 +128,7 @@ class MemorizationDesign:
     weight_decay : tuple of float, at least 0
         Shares of each weight added to its gradient; they stand in place of the configuration's.
     replicates : int
-        At least 1.
+        At least 1. A replicate does not depend on how many there are.
     config : TrainingConfig
         How all networks are trained.
     rates : tuple of float, above 0

@@ -29,8 +29,10 @@ class Examples:
 
     Attributes
     ----------
+    cell : int
+        Which networks: place in `Memorization.cells`, and
     condition : str
-        Which networks.
+        their condition.
     indices : ndarray of shape (n_examples,)
         Places in the training data.
     images : ndarray of shape (n_examples, height, width[, channels]), in [0, 1]
@@ -45,6 +47,7 @@ class Examples:
         The first of them are the hardest, hardest first; the others the easiest, easiest first.
     """
 
+    cell: int
     condition: str
     indices: Ints
     images: npt.NDArray[np.float32]
@@ -59,8 +62,10 @@ class Examples:
             object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
-def examples_of(trials: Sequence[MemorizationTrial], condition: int, name: str, train: Dataset) -> Examples:
-    """Return the hardest and the easiest examples of one condition over its networks."""
+def examples_of(
+    trials: Sequence[MemorizationTrial], cell: int, condition: int, name: str, train: Dataset
+) -> Examples:
+    """Return the hardest and the easiest examples of one condition of a cell over its networks."""
     fields = ("first_learned", "forgetting", "margin", "labels")
     found = {field: np.concatenate([getattr(t, field)[condition] for t in trials]) for field in fields}
     indices = np.concatenate([trial.sample_indices for trial in trials])
@@ -71,6 +76,7 @@ def examples_of(trials: Sequence[MemorizationTrial], condition: int, name: str, 
     easiest = ends[1][~np.isin(indices[ends[1]], indices[hardest])]
     rows = np.concatenate([hardest, easiest])
     return Examples(
+        cell=cell,
         condition=name,
         indices=indices[rows],
         images=train.images[indices[rows]],

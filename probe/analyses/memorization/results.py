@@ -57,6 +57,8 @@ class MemorizationCell:
     label_agreement : ndarray of shape (n_conditions, n_replicates), in [0, 1]
         Share of the labels taught that are right, be it by chance.
     diverged : ndarray of shape (n_conditions, n_replicates), bool
+    n_trained : ndarray of shape (n_conditions, n_replicates)
+        Epochs that each network was trained for, until it was frozen or diverged.
     n_examples : ndarray of shape (n_conditions, n_replicates, 2)
         Examples with a right [0] and with a wrong label [1]; so in the arrays below.
     n_learned : ndarray of shape (n_conditions, n_replicates, 2)
@@ -72,9 +74,18 @@ class MemorizationCell:
     margin : ndarray of shape (n_conditions, n_replicates, 2)
         Median final margin in logits; NaN where there is none.
     sensitivity_gini : ndarray of shape (n_conditions, n_replicates), in [0, 1)
-        Gini coefficient of the loss-sensitivity over the examples; NaN where not measured.
+        Gini coefficient, over the examples, of their loss-sensitivity averaged over all epochs that the
+        network was trained for, as [1]_ defines it; NaN where not measured. How long networks were trained
+        goes into it: `common_gini` compares over the same epochs.
+    sensitivity_curve : ndarray of shape (n_conditions, n_replicates, n_epochs), in [0, 1)
+        Gini coefficient of the loss-sensitivity after each epoch by itself; NaN where not measured, and from
+        the epoch on in which the network was not trained any more.
     critical_ratio : ndarray of shape (n_conditions, n_replicates), in [0, 1]
         Critical sample ratio on test images; NaN where not measured.
+
+    References
+    ----------
+    .. [1] D. Arpit et al., "A Closer Look at Memorization in Deep Networks", ICML 2017, section 3.2.
     """
 
     architecture: str
@@ -91,6 +102,7 @@ class MemorizationCell:
     updates: Floats
     label_agreement: Floats
     diverged: npt.NDArray[np.bool_]
+    n_trained: Ints
     n_examples: Ints
     n_learned: Ints
     forgetting: Ints
@@ -99,6 +111,7 @@ class MemorizationCell:
     mean_forgetting: Floats
     margin: Floats
     sensitivity_gini: Floats
+    sensitivity_curve: Floats
     critical_ratio: Floats
 
     def __post_init__(self) -> None:
@@ -149,6 +162,7 @@ class MemorizationCell:
                 [(t.labels == split.train.labels[t.sample_indices]).mean(axis=1) for t in trials], axis=1
             ),
             diverged=np.stack([trial.diverged_epoch > 0 for trial in trials], axis=1),
+            n_trained=np.stack([trial.n_trained for trial in trials], axis=1),
             n_examples=np.asarray(summed("n_examples"), np.int64),
             n_learned=np.asarray(summed("n_learned"), np.int64),
             forgetting=np.asarray(summed("forgetting"), np.int64),
@@ -157,6 +171,7 @@ class MemorizationCell:
             mean_forgetting=np.asarray(summed("mean_forgetting"), np.float64),
             margin=np.asarray(summed("margin"), np.float64),
             sensitivity_gini=np.stack([_sensitivity_gini(trial) for trial in trials], axis=1),
+            sensitivity_curve=np.stack([_sensitivity_curve(trial, n_epochs) for trial in trials], axis=1),
             critical_ratio=np.stack([trial.critical_ratio for trial in trials], axis=1),
         )
 
@@ -197,6 +212,34 @@ class MemorizationCell:
         """
         return np.asarray(self.peak_accuracy - self.half_accuracy[:, :, -1].mean(axis=2))
 
+    def common_epochs(self, index: int, reference: int) -> int:
+        """Return how many epochs all networks of two conditions were trained for, but those that diverged."""
+        arms = [index, reference]
+        return int(self.n_trained[arms][~self.diverged[arms]].min(initial=self.cost.shape[2]))
+
+    def common_gini(self, index: int, reference: int) -> Floats:
+        """Return the mean of `sensitivity_curve` over the epochs that all networks of two conditions saw.
+
+        So labels are compared and not how long they were trained on: fitting random labels takes more
+        epochs, and the coefficient of one network changes as it learns.
+
+        Returns
+        -------
+        ndarray of shape (2, n_replicates), in [0, 1)
+            For conditions `index` and `reference`; NaN for networks that diverged, where it was not
+            measured, and where no gradient was left in one of these epochs.
+        """
+        arms = [index, reference]
+        means = self.sensitivity_curve[arms, :, : self.common_epochs(index, reference)].mean(axis=2)
+        return np.where(self.diverged[arms], np.nan, means)
+
+    @property
+    def final_gini(self) -> Floats:
+        """`sensitivity_curve` after the last epoch of each network, of shape (n_conditions, n_replicates)."""
+        last = np.maximum(self.n_trained - 1, 0)[:, :, None]
+        found = np.take_along_axis(self.sensitivity_curve, last, axis=2)[:, :, 0]
+        return np.where(self.diverged, np.nan, found)
+
     def named(self, index: int) -> str:
         """Return what tells condition `index` from the others, in words."""
         return self.conditions[index].named(among=self.conditions)
@@ -224,6 +267,13 @@ def _sensitivity_gini(trial: MemorizationTrial) -> Floats:
     known = np.asarray(np.isfinite(trial.sensitivity).all(axis=1))
     found = gini(np.where(known[:, None], trial.sensitivity, 0).astype(np.float64))
     return np.where(known, found, np.nan)
+
+
+def _sensitivity_curve(trial: MemorizationTrial, n_epochs: int) -> Floats:
+    curve = np.full((len(trial.cost), n_epochs), np.nan)
+    if trial.sensitivity_gini is not None:
+        curve[:, : trial.n_epochs] = trial.sensitivity_gini
+    return curve
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -280,7 +330,7 @@ class Memorization:
     verdicts : tuple of Verdict
         What the study says of the claims about memorisation, cell by cell.
     examples : tuple of Examples
-        Hardest and easiest images of the first cell.
+        Hardest and easiest images of each cell.
     design : MemorizationDesign
         What was asked for.
     class_names : tuple of str

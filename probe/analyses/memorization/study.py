@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DivergedError, check_integer, kept_seed
+from probe._checks import DivergedError, check_integer, check_once, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.memorization.design import (
     DEFAULT_CONFIG,
+    FACTORS,
     THRESHOLDS,
     Condition,
     MemorizationDesign,
@@ -30,11 +31,13 @@ from probe.training import LedgerKind, TrainingConfig, useful_workers
 __all__ = [
     "ConditionsOf",
     "Finished",
+    "check_distinct",
     "check_fits",
     "chosen_conditions",
     "conditions_at",
     "memorization",
     "memorization_of",
+    "run_study",
     "trial_medians",
 ]
 
@@ -103,7 +106,7 @@ def memorization(
     Raises
     ------
     InputError
-        If an argument is outside its range.
+        If an argument is outside its range, or a factor holds a value twice.
     DivergedError
         If all networks diverged.
 
@@ -135,6 +138,33 @@ def memorization(
         n_test=n_test,
         seed=kept_seed(seed),
     )
+    check_distinct(design)
+    return run_study(design, split, workers=workers, progress=progress)
+
+
+def run_study(
+    design: MemorizationDesign,
+    split: Split,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
+) -> Memorization:
+    """Run a study by its design, whose factors may hold a value twice: arms in which nothing differs.
+
+    Parameters
+    ----------
+    design : MemorizationDesign
+        What is compared.
+    split, workers, progress
+        As for `memorization`.
+
+    Raises
+    ------
+    InputError
+        If the data have fewer images than the design asks for, or `workers` is less than 1.
+    DivergedError
+        If all networks diverged.
+    """
     check_fits(design, split)
     if workers is None:
         n_in, n_classes = split.train.images[0].size, split.train.n_classes
@@ -150,6 +180,12 @@ def memorization(
     if not done:
         raise KeyboardInterrupt
     return memorization_of(design, conditions, done, split)
+
+
+def check_distinct(design: MemorizationDesign) -> None:
+    """Raise if a factor holds a value twice, whose networks would be the same and be compared as if not."""
+    for name in FACTORS:
+        check_once(name, getattr(design, name))
 
 
 def check_fits(design: MemorizationDesign, split: Split) -> None:
@@ -247,7 +283,7 @@ def memorization_of(
     test = sampled_test(design, split)
     shares = np.bincount(test.labels) / len(test)
     cells: list[MemorizationCell] = []
-    examples: tuple[Examples, ...] = ()
+    examples: list[Examples] = []
     for (architecture, size), found in conditions.items():
         trials = [
             done[place]
@@ -257,10 +293,9 @@ def memorization_of(
         if not trials:
             continue
         cell = MemorizationCell.of(design, found, trials, split, architecture=architecture, size=size)
-        if not cells:
-            examples = tuple(
-                examples_of(trials, index, cell.named(index), split.train) for index in _shown(found)
-            )
+        examples += [
+            examples_of(trials, len(cells), index, cell.named(index), split.train) for index in _shown(found)
+        ]
         cells.append(cell)
     _check_trained(cells)
     verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
@@ -268,7 +303,7 @@ def memorization_of(
         cells=tuple(cells),
         thresholds=THRESHOLDS,
         verdicts=tuple(verdicts),
-        examples=examples,
+        examples=tuple(examples),
         design=design,
         class_names=split.train.class_names,
         n_test=len(test),

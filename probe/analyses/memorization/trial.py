@@ -51,6 +51,8 @@ class MemorizationTrial:
         The ledger, see `probe.training.Ledger`.
     sensitivity : ndarray of shape (n_conditions, n_samples), float32, or None
         Loss-sensitivity, where it was measured.
+    sensitivity_gini : ndarray of shape (n_conditions, n_epochs), in [0, 1), or None
+        Its Gini coefficient after each epoch by itself, see `probe.training.Ledger`.
     critical_ratio : ndarray of shape (n_conditions,), in [0, 1]
         Share of test images near which another class is predicted; NaN where not measured.
     """
@@ -68,6 +70,7 @@ class MemorizationTrial:
     forgetting: npt.NDArray[np.int32]
     margin: npt.NDArray[np.float32]
     sensitivity: npt.NDArray[np.float32] | None
+    sensitivity_gini: Floats | None
     critical_ratio: Floats
 
     def __post_init__(self) -> None:
@@ -79,6 +82,12 @@ class MemorizationTrial:
     def n_epochs(self) -> int:
         """Epochs until nothing was left to train."""
         return int(self.cost.shape[1])
+
+    @property
+    def n_trained(self) -> Ints:
+        """Epochs that each network was trained for and stayed finite in, of shape (n_conditions,)."""
+        ended = np.where(self.fitted_epoch > 0, self.fitted_epoch, self.diverged_epoch - 1)
+        return np.where((self.fitted_epoch > 0) | (self.diverged_epoch > 0), ended, self.n_epochs)
 
     def updates(self, thresholds: Sequence[float], updates_per_epoch: int) -> Floats:
         """Return the updates until the training accuracy first reached each threshold.
@@ -239,6 +248,7 @@ def _joined(
     def ordered(parts: Sequence[object], name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])[order]
 
+    measured = ledgers[0].sensitivity is not None
     histories, done = [outcome.history for _, outcome in outcomes], [outcome for _, outcome in outcomes]
     return MemorizationTrial(
         cost=ordered(histories, "cost")[:, :n_epochs],
@@ -253,6 +263,7 @@ def _joined(
         first_learned=ordered(ledgers, "first_learned"),
         forgetting=ordered(ledgers, "forgetting"),
         margin=ordered(ledgers, "margin"),
-        sensitivity=None if ledgers[0].sensitivity is None else ordered(ledgers, "sensitivity"),
+        sensitivity=ordered(ledgers, "sensitivity") if measured else None,
+        sensitivity_gini=ordered(ledgers, "sensitivity_gini")[:, :n_epochs] if measured else None,
         critical_ratio=ratio,
     )

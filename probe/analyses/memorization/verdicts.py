@@ -82,16 +82,36 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
             "the share of test images with another predicted class nearby differed by {} from that after true labels",
             unit="points",
         )
-    if np.isfinite(cell.sensitivity_gini).any():
-        yield _differs(
-            cell,
-            f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
-            cell.sensitivity_gini[reference] - cell.sensitivity_gini[index],
-            "the same Gini coefficient of the loss-sensitivity",
-            "with true labels the Gini coefficient differed by {}; the sensitivity is a mean over the epochs that each "
-            "network was trained for, which are not the same",
-            unit="gini",
+    if np.isfinite(cell.sensitivity_curve).any():
+        yield _concentrated(cell, index, reference)
+
+
+def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict:
+    """Compare how unequally the loss-sensitivity is spread, over the epochs that both arms were trained for."""
+    name, n_common = cell.named(index), cell.common_epochs(index, reference)
+    with_corrupted, with_true = cell.common_gini(index, reference)
+    final, published = (values[[reference, index]] for values in (cell.final_gini, cell.sensitivity_gini))
+    epochs = f"first {n_common} epochs" if n_common > 1 else "first epoch"
+    sentence = (
+        f"over the {epochs}, as many as all networks of both arms were trained for, the Gini coefficient of the "
+        f"loss-sensitivity after an epoch was on average {with_true.mean():.3f} with true labels and "
+        f"{with_corrupted.mean():.3f} with {name}, a difference of {{}}"
+    )
+    if np.isfinite([final, published]).all():
+        sentence += (
+            f"; after the last epoch of each network, which is another one for each, it was {final[0].mean():.3f} and "
+            f"{final[1].mean():.3f}; this verdict does not use Arpit et al.'s own coefficient, of the mean over all "
+            "epochs of each network, which mixes labels with how long they were trained on "
+            f"({published[0].mean():.3f} and {published[1].mean():.3f})"
         )
+    return _differs(
+        cell,
+        f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
+        with_true - with_corrupted,
+        "the same Gini coefficient of the loss-sensitivity over the same epochs",
+        sentence,
+        unit="gini",
+    )
 
 
 def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:

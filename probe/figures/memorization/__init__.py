@@ -43,8 +43,6 @@ def draw(
         raise InputError(
             f"part {part!r} has nothing to show: {reason}; draw one of {', '.join(parts_of(result))}"
         )
-    if part == "ledger" and cell:
-        raise InputError(f"cell must be 0 for part 'ledger': examples are kept of the first cell; got {cell}")
     with styled():
         return PARTS[part](result, cell, figure)
 

@@ -17,16 +17,16 @@ _FONT_SIZE = 9.0
 
 
 def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> Figure | SubFigure:
-    """Draw one row of hardest and one of easiest examples of each condition, and return the figure.
+    """Draw one row of hardest and one of easiest examples of each condition of a cell, and return the figure.
 
-    The examples are those of cell 0; the result may hold more of them than a row.
+    The result may hold more of them than a row.
     """
-    del cell
-    check_drawable(result.examples[0].images)
+    found = [examples for examples in result.examples if examples.cell == cell]
+    check_drawable(found[0].images)
     columns = _columns(result)
     strips = [
         (f"{examples.condition}: {name}", examples, rows)
-        for examples in result.examples
+        for examples in found
         for name, rows in (
             ("hardest", range(min(columns, examples.n_hardest))),
             ("easiest", range(examples.n_hardest, min(examples.n_hardest + columns, len(examples.indices)))),
