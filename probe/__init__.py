@@ -14,8 +14,10 @@ _MODULES = {
     "DataFileError": "probe._checks",
     "Dataset": "probe.datasets",
     "InputError": "probe._checks",
+    "Limits": "probe.storage",
     "MLP": "probe.population",
     "ModelFileError": "probe._checks",
+    "ModelFileWarning": "probe._checks",
     "Network": "probe.network",
     "Objective": "probe.objectives",
     "Population": "probe.population",
@@ -28,6 +30,8 @@ _MODULES = {
     "class_logit": "probe.objectives",
     "critical_samples": "probe.sensitivity",
     "draw": "probe.figures",
+    "from_sklearn": "probe.imports",
+    "from_torch": "probe.imports",
     "load_dataset": "probe.datasets",
     "load_network": "probe.storage",
     "load_result": "probe.storage",
@@ -36,6 +40,7 @@ _MODULES = {
     "memorization": "probe.analyses.memorization",
     "memorization_scores": "probe.analyses.scores",
     "noise_confidence": "probe.analyses.noise",
+    "open_model": "probe.storage",
     "save_network": "probe.storage",
     "save_result": "probe.storage",
     "train": "probe.training",
@@ -49,7 +54,9 @@ __all__ = [
     "DataFileError",
     "Dataset",
     "InputError",
+    "Limits",
     "ModelFileError",
+    "ModelFileWarning",
     "Network",
     "Objective",
     "Population",
@@ -63,6 +70,8 @@ __all__ = [
     "class_logit",
     "critical_samples",
     "draw",
+    "from_sklearn",
+    "from_torch",
     "load_dataset",
     "load_network",
     "load_result",
@@ -71,6 +80,7 @@ __all__ = [
     "memorization",
     "memorization_scores",
     "noise_confidence",
+    "open_model",
     "save_network",
     "save_result",
     "train",
@@ -80,7 +90,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from probe._checks import DataFileError, InputError, ModelFileError
+    from probe._checks import DataFileError, InputError, ModelFileError, ModelFileWarning
     from probe.analyses.capacity import capacity
     from probe.analyses.maximize import maximize
     from probe.analyses.memorization import memorization
@@ -89,12 +99,13 @@ if TYPE_CHECKING:
     from probe.analyses.weights import weight_images
     from probe.datasets import Dataset, Split, load_dataset
     from probe.figures import draw
+    from probe.imports import from_sklearn, from_torch
     from probe.network import Network
     from probe.objectives import Objective, class_logit, unit
     from probe.population import MLP, Population
     from probe.sensitivity import critical_samples, loss_sensitivity
     from probe.stats import Verdict
-    from probe.storage import load_network, load_result, save_network, save_result
+    from probe.storage import Limits, load_network, load_result, open_model, save_network, save_result
     from probe.training import PopulationResult, TrainingConfig, TrainingResult, train, train_population
 
 

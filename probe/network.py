@@ -1,4 +1,4 @@
-"""A trained network as a value: a chain of layers, with its logits, activations and input gradients.
+"""A trained network as a value: a graph of layers, with its logits, activations and input gradients.
 
 Keras semantics: samples first, `x` of shape (n_samples, *input_shape), dense kernels (n_in, n_units).
 """
@@ -9,44 +9,63 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_shape
-from probe.layers import Dense, Flatten, Layer, Pullback, Reshape, softmax
-from probe.objectives import Objective
+from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
+from probe._seats import Seats
+from probe.layers import (
+    ActivationLayer,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Noise,
+    Permute,
+    Pullback,
+    Rescaling,
+    Reshape,
+    softmax,
+)
+from probe.objectives import Objective, Stage
 
-__all__ = ["Network"]
+__all__ = ["Inputs", "Network"]
 
+Inputs = Array | tuple[Array, ...]
+"""Inputs of a batch: one array, or one for each input of a network with several."""
 
-class _Pass(NamedTuple):
-    """What one layer computed for a batch, and the ways back through its two parts."""
-
-    pre_activation: Array
-    activation: Array
-    linear_pullback: Pullback
-    activation_pullback: Pullback
+_PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
+"""Layers that compute nothing: logits are looked for in front of them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """A chain of layers.
+    """A graph of layers.
 
     Parameters
     ----------
     layers : tuple of Layer
-        In the order of evaluation, with distinct names.
+        In the order of evaluation, with distinct names. A layer that is called more than once is here more
+        than once, under several names and with the same arrays.
     input_shape : tuple of int
         Shape of one input, such as (28, 28).
     class_names : tuple of str, optional
         One for each output; "0", "1", ... by default.
+    wiring : tuple of tuple of (str or int), optional
+        For each layer what it reads: names of layers, or k for the k-th input of the network. By default
+        each layer reads the one before.
+    output_names : tuple of str, optional
+        The layers whose outputs are the network's; the last layer by default.
+    more_input_shapes : tuple of tuple of int
+        Shapes of the second input and the following; none by default. The analyses need a single input.
 
     Raises
     ------
     InputError
-        If names repeat, shapes do not chain, or the number of class names is not that of the outputs.
+        If names repeat, a layer reads what is not there, shapes do not fit, or the number of class names
+        is not that of the outputs.
 
     Examples
     --------
@@ -59,35 +78,58 @@ class Network:
     """
 
     layers: tuple[Layer, ...]
-    input_shape: tuple[int, ...]
+    input_shape: Shape
     class_names: tuple[str, ...] = ()
-    _shapes: dict[str, tuple[int, ...]] = field(init=False, repr=False)
+    wiring: Wiring = ()
+    output_names: tuple[str, ...] = ()
+    more_input_shapes: tuple[Shape, ...] = ()
+    _graph: Graph = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layers", tuple(self.layers))
-        shapes: dict[str, tuple[int, ...]] = {}
-        shape = self.input_shape
-        for layer in self.layers:
-            if layer.name in shapes:
-                raise InputError(f"layer names must be distinct, but '{layer.name}' occurs twice")
-            shape = shapes[layer.name] = layer.output_shape(shape)
-        if not self.layers or len(shape) != 1:
-            raise InputError(f"a network must end in one value for each class, got outputs of shape {shape}")
-        object.__setattr__(self, "_shapes", shapes)
+        if not self.layers:
+            raise InputError("a network must have at least one layer")
+        if not self.wiring:
+            object.__setattr__(self, "wiring", chain_of(self.layers))
+        if not self.output_names:
+            object.__setattr__(self, "output_names", (self.layers[-1].name,))
+        object.__setattr__(self, "_graph", joined(self.layers, self.wiring, self.input_shapes))
+        for name in self.output_names:
+            self.layer(name)
+        shape = self.layer_shapes[self.output_names[0]]
+        n_classes = shape[0] if len(self.output_names) == 1 and len(shape) == 1 else 0
         if not self.class_names:
-            object.__setattr__(self, "class_names", tuple(str(k) for k in range(shape[0])))
-        if len(self.class_names) != shape[0]:
-            raise InputError(f"class_names must name {shape[0]} outputs, got {len(self.class_names)} names")
+            object.__setattr__(self, "class_names", tuple(str(k) for k in range(n_classes)))
+        if len(self.class_names) != n_classes:
+            raise InputError(f"class_names must name {n_classes} outputs, got {len(self.class_names)} names")
+
+    @property
+    def input_shapes(self) -> tuple[Shape, ...]:
+        """Shape of one input, for each input."""
+        return (self.input_shape, *self.more_input_shapes)
 
     @property
     def layer_names(self) -> tuple[str, ...]:
         """Names of the layers, in order."""
-        return tuple(self._shapes)
+        return tuple(self._graph.shapes)
 
     @property
-    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+    def layer_shapes(self) -> dict[str, Shape]:
         """Shape of one output of each layer, by name."""
-        return dict(self._shapes)
+        return dict(self._graph.shapes)
+
+    def input_shapes_of(self, layer: str) -> tuple[Shape, ...]:
+        """Return the shapes of what `layer` reads, each without n_samples."""
+        shapes = self._graph.shapes
+        return tuple(
+            self.input_shapes[source] if isinstance(source, int) else shapes[source]
+            for source in self.wiring[self._place(layer)]
+        )
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each layer reads the one before and the last one is the output."""
+        return self.wiring == chain_of(self.layers) and self.output_names == (self.layers[-1].name,)
 
     @property
     def dense_layers(self) -> tuple[Dense, ...]:
@@ -96,18 +138,22 @@ class Network:
 
     @property
     def n_classes(self) -> int:
-        """Number of outputs."""
+        """Number of values that the network puts out; 0 if these are no vector, or there are several outputs."""
         return len(self.class_names)
 
     @property
     def n_parameters(self) -> int:
-        """Number of weights and biases."""
-        return sum(layer.kernel.size + layer.bias.size for layer in self.dense_layers)
+        """Number of weights, biases and other values that were learned or measured; shared ones count once."""
+        return sum(array.size for array in self._variables())
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
         """float32, or float64 where some weights are."""
-        return np.result_type(np.float32, *(layer.kernel.dtype for layer in self.dense_layers))
+        return np.result_type(np.float32, *(array.dtype for array in self._variables()))
+
+    def _variables(self) -> list[Array]:
+        found = {id(array): array for layer in self.layers for array in layer.variables.values()}
+        return list(found.values())
 
     @property
     def output_name(self) -> str:
@@ -115,36 +161,116 @@ class Network:
         return self.layers[self._head].activation.name
 
     @property
+    def head_name(self) -> str:
+        """Name of the layer whose pre-activations are the logits."""
+        return self.layers[self._head].name
+
+    @property
     def _head(self) -> int:
         """Place of the layer whose pre-activations are the logits."""
-        computing = (
-            place
-            for place, layer in enumerate(self.layers)
-            if isinstance(layer, Dense) or layer.activation.name != "linear"
-        )
-        return max(computing, default=len(self.layers) - 1)
+        place = self._output_place()
+        while self._passes_on(place) and self._graph.sources[place][0] >= 0:
+            place = self._graph.sources[place][0]
+        return place if not self._passes_on(place) else self._output_place()
 
-    def for_images(self, image_shape: tuple[int, ...]) -> Network:
+    def _passes_on(self, place: int) -> bool:
+        layer = self.layers[place]
+        nothing = isinstance(layer, ActivationLayer) and layer.activation.name == "linear"
+        return nothing or isinstance(layer, _PASSING_ON)
+
+    def _output_place(self) -> int:
+        if len(self.output_names) > 1:
+            raise InputError(
+                f"this network has {len(self.output_names)} outputs: {_listed(self.output_names)}. Pass "
+                f"network.ending_at('{self.output_names[0]}'), or --output on the command line, to choose one"
+            )
+        return self.layer_names.index(self.output_names[0])
+
+    def for_images(self, image_shape: Shape) -> Network:
         """Return this network for images of `image_shape`.
 
         Itself if that is its input shape. If it takes the same number of values in one axis, or the same
-        image with an axis of one channel more or less, a layer in front reshapes the image row by row.
+        image with an axis of one channel more or less, a layer in front reshapes the image row by row; if
+        it takes the channels first, a layer in front moves them there.
 
         Raises
         ------
         InputError
             If images of this shape do not fit.
         """
-        if image_shape == self.input_shape:
-            return self
         ours, theirs = self.input_shape, image_shape
-        flat = len(ours) == 1 and ours[0] == math.prod(theirs) and min(theirs) > 0
-        if not flat and (*ours, 1) != theirs and ours != (*theirs, 1):
-            raise InputError(f"the network takes inputs of shape {ours}, but the images have shape {theirs}")
-        candidates = chain(["images"], (f"images_{k}" for k in count(2)))
-        name = next(candidate for candidate in candidates if candidate not in self.layer_names)
-        first: Layer = Flatten(name) if flat else Reshape(name, ours)
-        return Network((first, *self.layers), theirs, self.class_names)
+        if ours == theirs:
+            return self
+        name = self._free_name("images")
+        if len(ours) == 1 and ours[0] == math.prod(theirs) and min(theirs) > 0:
+            return self._behind(Flatten(name), theirs)
+        if ours in ((*theirs, 1), (1, *theirs)) or theirs in ((*ours, 1), (1, *ours)):
+            return self._behind(Reshape(name, ours), theirs)
+        if len(theirs) == 3 and ours == (theirs[2], *theirs[:2]):
+            return self._behind(Permute(name, (3, 1, 2)), theirs)
+        raise InputError(f"the network takes inputs of shape {ours}, but the images have shape {theirs}")
+
+    def for_range(self, low: float, high: float) -> Network:
+        """Return this network for images in [0, 1], if it was trained on inputs in [low, high].
+
+        A layer in front scales the images, so that everything that draws, optimises or perturbs images
+        in [0, 1] does what it should. The network itself if the range is [0, 1].
+
+        Raises
+        ------
+        InputError
+            If `low` is not below `high`.
+
+        Examples
+        --------
+        >>> kernel = np.eye(2, dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, kernel[0] * 0),), input_shape=(2,))
+        >>> network.for_range(-1, 1).logits(np.array([[0.0, 1.0]], dtype=np.float32))
+        array([[-1.,  1.]], dtype=float32)
+        """
+        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+            raise InputError(f"the range of the inputs must be from low to high, got {low:g} to {high:g}")
+        if (low, high) == (0, 1):
+            return self
+        return self._behind(Rescaling(self._free_name("range"), high - low, low), self.input_shape)
+
+    def ending_at(self, layer: str) -> Network:
+        """Return the part of this network that leads to `layer`, with the layer's output as its own.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer.
+
+        Examples
+        --------
+        >>> kernel = np.eye(2, dtype=np.float32)
+        >>> layers = Dense("hidden", kernel, kernel[0], "relu"), Dense("output", kernel, kernel[0])
+        >>> Network(layers, input_shape=(2,)).ending_at("hidden").layer_names
+        ('hidden',)
+        """
+        places = self._graph.ancestors([self._place(layer)])
+        is_output = self.output_names == (layer,)
+        return Network(
+            tuple(self.layers[place] for place in places),
+            self.input_shape,
+            self.class_names if is_output else (),
+            tuple(self.wiring[place] for place in places),
+            (layer,),
+            self.more_input_shapes,
+        )
+
+    def _behind(self, first: Layer, input_shape: Shape) -> Network:
+        """Return this network with `first` between its input and all that reads it."""
+        self._single_input()
+        wiring = (tuple(first.name if source == 0 else source for source in read) for read in self.wiring)
+        return Network(
+            (first, *self.layers), input_shape, self.class_names, ((0,), *wiring), self.output_names
+        )
+
+    def _free_name(self, name: str) -> str:
+        candidates = chain([name], (f"{name}_{k}" for k in count(2)))
+        return next(candidate for candidate in candidates if candidate not in self.layer_names)
 
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`.
@@ -154,26 +280,40 @@ class Network:
         InputError
             If there is none; the message lists those that there are.
         """
-        for layer in self.layers:
-            if layer.name == name:
-                return layer
-        names = ", ".join(f"'{known}'" for known in self.layer_names)
-        raise InputError(f"layer '{name}' does not exist: this network has {names}. Pass one of these")
+        return self.layers[self._place(name)]
 
-    def logits(self, x: Array) -> Array:
-        """Return the pre-activations of the output layer, of shape (n_samples, n_classes), for `x`.
+    def n_units(self, layer: str) -> int:
+        """Return how many units `layer` has, or channels if its outputs are feature maps.
 
-        That is the last layer that computes something: a Dropout after it does not count.
+        Raises
+        ------
+        InputError
+            If there is no such layer.
+        """
+        found, shape = self.layer(layer), self.layer_shapes[layer]
+        return shape[channel_axis(found, shape)]
+
+    def _place(self, name: str) -> int:
+        if name in self._graph.shapes:
+            return self.layer_names.index(name)
+        raise InputError(
+            f"layer '{name}' does not exist: this network has {_listed(self.layer_names)}. Pass one of these"
+        )
+
+    def logits(self, x: Inputs) -> Array:
+        """Return the pre-activations of the output layer, of shape (n_samples, *shape of its output), for `x`.
+
+        That is the last layer that computes something: a Dropout or a Flatten after it does not count.
 
         Parameters
         ----------
         x : ndarray of shape (n_samples, *input_shape), float
-            Inputs, in the range that the network was trained on.
+            Inputs, in the range that the network was trained on; a tuple of arrays if there are several.
         """
-        y = self._input(x)
-        for layer in self.layers[: self._head]:
-            y = layer.forward(y)[0]
-        return self.layers[self._head].linear(y)[0]
+        head = self._head
+        return self._after_head(
+            self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]
+        )
 
     def logits_with_pullback(self, x: Array) -> tuple[Array, Pullback]:
         """Return the logits for `x`, and the way back from them to the inputs.
@@ -199,23 +339,31 @@ class Network:
         >>> logits, pullback(np.array([[1, -1]], dtype=np.float32))
         (array([[ 3., -1.]], dtype=float32), array([[1., 3.]], dtype=float32))
         """
-        y, pullbacks = self._input(x), list[Pullback]()
-        for layer in self.layers[: self._head]:
-            y, pullback = layer.forward(y)
+        self._single_input()
+        head = self._head
+        passes = self._graph.passes(self._inputs(x), [head])
+        logits, pullbacks = passes[head].pre_activation, list[Pullback]()
+        for place in self._tail():
+            logits, pullback = self.layers[place].linear(logits)
             pullbacks.append(pullback)
-        logits, pullback = self.layers[self._head].linear(y)
-        pullbacks.append(pullback)
 
         def to_inputs(gradient: Array) -> Array:
             for pullback in reversed(pullbacks):
                 gradient = pullback(gradient)
-            return gradient
+            return self._graph.swept_back(passes, {(head, "pre_activation"): gradient})
 
         return logits, to_inputs
 
-    def outputs(self, x: Array) -> Array:
-        """Return what the last layer puts out, of shape (n_samples, n_classes); Keras' `predict`."""
-        return self.layers[self._head].activation.forward(self.logits(x))[0]
+    def outputs(self, x: Inputs) -> Array:
+        """Return what the network puts out, of shape (n_samples, ...); Keras' `predict`."""
+        place = self._output_place()
+        return self._graph.values(self._inputs(x), [(place, "activation")])[place, "activation"]
+
+    def all_outputs(self, x: Inputs) -> tuple[Array, ...]:
+        """Return what each output of the network puts out, each of shape (n_samples, ...)."""
+        seats: list[Seat] = [(self._place(name), "activation") for name in self.output_names]
+        found = self._graph.values(self._inputs(x), seats)
+        return tuple(found[seat] for seat in seats)
 
     def predict_proba(self, x: Array) -> Array:
         """Return the outputs in [0, 1], of shape (n_samples, n_classes).
@@ -223,25 +371,37 @@ class Network:
         Those of a softmax layer sum to one; those of a sigmoid layer need not. For any other last
         activation these are the softmax of the logits.
         """
-        activation = self.layers[self._head].activation
-        logits = self.logits(x)
+        self._need_classes()
         if self.output_name in ("softmax", "sigmoid"):
-            return activation.forward(logits)[0]
+            return self.outputs(x)
+        logits = self.logits(x)
         return softmax(logits, -1, np.empty_like(logits))
 
     def predict(self, x: Array) -> npt.NDArray[np.int64]:
         """Return the class with the largest logit for each input, of shape (n_samples,)."""
+        self._need_classes()
         return np.asarray(self.logits(x).argmax(axis=1), dtype=np.int64)
 
-    def activations(self, x: Array) -> dict[str, Array]:
+    def _need_classes(self) -> None:
+        place = self._output_place()
+        if not self.n_classes:
+            shape = self.layer_shapes[self.layer_names[place]]
+            raise InputError(f"the network puts out {shape}, not one value for each class")
+
+    def activations(self, x: Inputs) -> dict[str, Array]:
         """Return every layer's output for `x`, by layer name, in order.
 
         Each array has shape (n_samples, *shape of the layer's output).
         """
-        y, found = self._input(x), {}
-        for layer in self.layers:
-            y = found[layer.name] = layer.forward(y)[0]
-        return found
+        return self._all_values(x, "activation")
+
+    def pre_activations(self, x: Inputs) -> dict[str, Array]:
+        """Return what every layer computes for `x` before its activation, by layer name, in order."""
+        return self._all_values(x, "pre_activation")
+
+    def _all_values(self, x: Inputs, stage: Stage) -> dict[str, Array]:
+        found = self._graph.values(self._inputs(x), [(place, stage) for place in range(len(self.layers))])
+        return {name: found[place, stage] for place, name in enumerate(self.layer_names)}
 
     def input_gradient(self, x: Array, objective: Objective) -> Array:
         """Return the gradient of `objective` with respect to `x`, of the shape of `x`.
@@ -270,66 +430,80 @@ class Network:
         values : ndarray of shape (n_samples,)
         gradients : ndarray of the shape of `x`
         """
-        y = self._input(x)
-        if len(objectives) != len(y):
-            raise InputError(f"objectives must be one for each of {len(y)} inputs, got {len(objectives)}")
+        self._single_input()
+        inputs = self._inputs(x)
+        n_samples = len(inputs[0])
+        if len(objectives) != n_samples:
+            raise InputError(f"objectives must be one for each of {n_samples} inputs, got {len(objectives)}")
+        values, gradients = np.empty(n_samples, self.dtype), np.empty_like(inputs[0])
+        for rows in self._graph.parts(n_samples):
+            part = (inputs[0][rows],)
+            values[rows], gradients[rows] = self._part_gradient(part, objectives[rows])
+        return values, gradients
+
+    def _part_gradient(
+        self, inputs: tuple[Array, ...], objectives: Sequence[Objective]
+    ) -> tuple[Array, Array]:
         seats = self._seats(objectives)
-        passes: list[_Pass] = []
-        for layer in self.layers[: 1 + max(place for place, _ in seats)]:
-            z, linear_pullback = layer.linear(y)
-            y, activation_pullback = layer.activation.forward(z)
-            passes.append(_Pass(z, y, linear_pullback, activation_pullback))
+        passes = self._graph.passes(inputs, [place for place, _ in seats])
+        values = np.empty(len(inputs[0]), self.dtype)
+        gradients: dict[Seat, Array] = {}
+        for (place, stage), seat in seats.items():
+            found: Array = getattr(passes[place], stage)
+            values[seat.rows] = seat.values(found)
+            gradients[place, stage] = seat.gradient(found)
+        return values, self._graph.swept_back(passes, gradients)
 
-        values = np.empty(len(x), self.dtype)
-        for (place, stage), (rows, units) in seats.items():
-            values[rows] = getattr(passes[place], stage)[rows, units]
-
-        def seeded(gradient: Array | None, place: int, stage: str) -> Array | None:
-            if (place, stage) not in seats:
-                return gradient
-            if gradient is None:
-                gradient = np.zeros_like(passes[place].pre_activation)
-            gradient[seats[place, stage]] += 1
-            return gradient
-
-        gradient: Array | None = None
-        for place in reversed(range(len(passes))):
-            gradient = seeded(gradient, place, "activation")
-            if gradient is not None:
-                gradient = passes[place].activation_pullback(gradient)
-            gradient = seeded(gradient, place, "pre_activation")
-            assert gradient is not None  # the sweep starts at the deepest objective
-            gradient = passes[place].linear_pullback(gradient)
-        assert gradient is not None
-        return values, gradient
-
-    def _seats(
-        self, objectives: Sequence[Objective]
-    ) -> dict[tuple[int, str], tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]]:
-        """Return for each (layer, stage) that has objectives their rows in the batch and their units."""
-        found: dict[tuple[int, str], tuple[list[int], list[int]]] = {}
+    def _seats(self, objectives: Sequence[Objective]) -> dict[Seat, Seats]:
+        """Return for each (place, stage) that has objectives where they sit in the batch."""
+        found: dict[Seat, list[tuple[int, Objective]]] = {}
+        if any(objective.layer is None for objective in objectives):
+            self._need_classes()
         for row, objective in enumerate(objectives):
-            place = self._head
-            if objective.layer is not None:
-                place = self.layers.index(self.layer(objective.layer))
-            rows, units = found.setdefault((place, objective.stage), ([], []))
-            rows.append(row)
-            units.append(objective.index)
-        for (place, _), (_, units) in found.items():
-            self._check_units(self.layer_names[place], max(units), is_last=place == self._head)
-        return {seat: (np.array(rows), np.array(units)) for seat, (rows, units) in found.items()}
+            place = self._head if objective.layer is None else self._place(objective.layer)
+            found.setdefault((place, objective.stage), []).append((row, objective))
+        return {
+            (place, stage): Seats.of(self.layers[place], self._graph.shapes[self.layers[place].name], chosen,
+                                     is_last=place == self._head)
+            for (place, stage), chosen in found.items()
+        }  # fmt: skip
 
-    def _check_units(self, layer: str, largest: int, *, is_last: bool) -> None:
-        shape = self._shapes[layer]
-        if len(shape) != 1:
-            raise InputError(f"layer '{layer}' has outputs of shape {shape}; pass a layer of units")
-        if largest >= shape[0]:
-            what = "class" if is_last else f"unit of layer '{layer}'"
-            raise InputError(f"{what} must be from 0 to {shape[0] - 1}, got {largest}")
+    def _tail(self) -> list[int]:
+        """Return the places after the head, up to the output: layers that pass their input on."""
+        place, found = self._output_place(), list[int]()
+        while place != self._head:
+            found.append(place)
+            place = self._graph.sources[place][0]
+        return found[::-1]
 
-    def _input(self, x: Array) -> Array:
-        x = np.asarray(x)
-        if not np.issubdtype(x.dtype, np.floating):
-            raise InputError(f"x must be float, got {x.dtype}; divide uint8 pixels by 255")
-        check_shape("x", x.shape, (None, *self.input_shape))
-        return x.astype(self.dtype, copy=False)
+    def _after_head(self, values: Array) -> Array:
+        for place in self._tail():
+            values = self.layers[place].linear(values)[0]
+        return values
+
+    def _single_input(self) -> None:
+        if self.more_input_shapes:
+            raise InputError(
+                f"this network takes {len(self.input_shapes)} inputs; gradients and analyses need a network of one"
+            )
+
+    def _inputs(self, x: Inputs) -> tuple[Array, ...]:
+        given = x if isinstance(x, tuple) else (x,)
+        if len(given) != len(self.input_shapes):
+            raise InputError(
+                f"x must be {len(self.input_shapes)} arrays, one for each input, got {len(given)}"
+            )
+        found = []
+        for values, shape in zip(map(np.asarray, given), self.input_shapes, strict=True):
+            if not np.issubdtype(values.dtype, np.floating):
+                raise InputError(f"x must be float, got {values.dtype}; divide uint8 pixels by 255")
+            check_shape("x", values.shape, (None, *shape))
+            found.append(values.astype(self.dtype, copy=False))
+        if len({len(values) for values in found}) > 1:
+            raise InputError(f"all inputs must hold as many samples, got {[len(values) for values in found]}")
+        return tuple(found)
+
+
+def _listed(names: tuple[str, ...], limit: int = 40) -> str:
+    """Return names for a message, the first ones if there are many."""
+    return ", ".join(f"'{name}'" for name in names[:limit]) + (", ..." if len(names) > limit else "")

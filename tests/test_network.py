@@ -255,7 +255,7 @@ def test_objectives_that_the_network_lacks_are_refused(objective, message):
 def test_a_layer_of_images_has_no_units():
     net = probe.Network((Reshape("image", (3, 2)), Flatten("flatten"), dense("output", 6, 3)), (2, 3))
     with pytest.raises(
-        InputError, match=r"layer 'image' has outputs of shape \(3, 2\); pass a layer of units"
+        InputError, match=r"layer 'image' has outputs of shape \(3, 2\); pass a layer of units or of feature maps"
     ):
         net.input_gradient(batch(), probe.unit("image", 0))
 
@@ -276,12 +276,17 @@ def test_shapes_that_do_not_chain_are_refused():
         probe.Network((dense("a", 6, 3), dense("b", 4, 3)), (6,))
 
 
-@pytest.mark.parametrize("layers", [(), (Reshape("image", (2, 3)),)])
-def test_a_network_ends_in_one_value_for_each_class(layers):
-    with pytest.raises(
-        InputError, match="a network must end in one value for each class, got outputs of shape"
-    ):
-        probe.Network(layers, (2, 3))
+def test_a_network_has_a_layer():
+    with pytest.raises(InputError, match="a network must have at least one layer"):
+        probe.Network((), (2, 3))
+
+
+def test_what_is_no_vector_has_no_classes():
+    net = probe.Network((Reshape("image", (3, 2)),), (2, 3))
+    assert (net.n_classes, net.class_names) == (0, ())
+    for classify in (net.predict, net.predict_proba):
+        with pytest.raises(InputError, match=r"puts out \(3, 2\), not one value for each class"):
+            classify(batch())
 
 
 def test_class_names_are_one_for_each_output():

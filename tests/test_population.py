@@ -16,7 +16,9 @@ from probe.population import INITIALIZATIONS, initial_population
 
 N_NETWORKS, N_SAMPLES, SHAPE, CLASSES = 3, 5, (2, 3), ("a", "b", "c")
 HIDDEN = [(), (4,), (4, 5)]
-EVERYTHING = list(product(HIDDEN, ACTIVATIONS, ("softmax", "sigmoid"), ("cross-entropy", "quadratic")))
+# Without `exponential`: two layers of it overflow from any start, and no difference quotient is left to compare.
+COMPARED = [name for name in ACTIVATIONS if name != "exponential"]
+EVERYTHING = list(product(HIDDEN, COMPARED, ("softmax", "sigmoid"), ("cross-entropy", "quadratic")))
 DIFFERENTIABLE = [case for case in EVERYTHING if not case[0] or case[1] != "step"]
 
 

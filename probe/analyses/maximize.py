@@ -1,4 +1,4 @@
-"""Inputs that maximise the logit of a class or the value of a unit, by gradient ascent in [0, 1]."""
+"""Inputs that maximise the logit of a class, a unit or a channel, by gradient ascent in [0, 1]."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Maximization:
     traces : ndarray of shape (n_objectives, n_restarts, n_steps + 1)
         The regularised objective on the way; it never falls.
     confidences : ndarray of shape (n_objectives, n_restarts), in [0, 1]
-        The network's largest output on `images`.
+        The network's largest output on `images`; NaN for a network without classes.
     predictions : ndarray of shape (n_objectives, n_restarts), int64
-        The class that the network puts them in.
+        The class that the network puts them in; -1 for a network without classes.
     l2, total_variation : float
         Weights of the regularisers.
     """
@@ -103,7 +103,7 @@ def maximize(
     Parameters
     ----------
     network : Network
-        Its inputs are taken to range over [0, 1].
+        Its inputs are taken to range over [0, 1]; for another range pass `network.for_range(low, high)`.
     objectives : sequence of Objective
         From `probe.class_logit` and `probe.unit`; at least one.
     restarts : int
@@ -164,7 +164,7 @@ def maximize(
     def by_objective(values: npt.NDArray[np.generic]) -> Any:
         return values.reshape(len(objectives), restarts, *values.shape[1:])
 
-    outputs = network.predict_proba(ascent.x)
+    confidences, predictions = _classified(network, ascent.x)
     return Maximization(
         objectives,
         tuple(_label(objective, network) for objective in objectives),
@@ -172,11 +172,18 @@ def maximize(
         by_objective(network.objective_gradient(ascent.x, batch)[0]),
         by_objective(network.objective_gradient(start, batch)[0]),
         by_objective(np.stack(traces, axis=1)),
-        by_objective(outputs.max(axis=1)),
-        by_objective(network.predict(ascent.x)),
+        by_objective(confidences),
+        by_objective(predictions),
         float(l2),
         float(total_variation),
     )
+
+
+def _classified(network: Network, x: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the largest output for each image and its class; NaN and -1 where the network has no classes."""
+    if not network.n_classes:
+        return np.full(len(x), np.nan, network.dtype), np.full(len(x), -1)
+    return network.predict_proba(x).max(axis=1), network.predict(x)
 
 
 def _label(objective: Objective, network: Network) -> str:

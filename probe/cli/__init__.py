@@ -11,6 +11,7 @@ import typer
 from probe._errors import InputError
 from probe.cli._shared import (
     Activation,
+    Architecture,
     BatchSize,
     Data,
     Epochs,
@@ -20,13 +21,18 @@ from probe.cli._shared import (
     Model,
     Optimizer,
     Out,
+    Output,
+    Range,
     Seed,
     WeightDecay,
     architecture_of,
     config_of,
     drawn_progress,
+    integers,
+    reading_of,
     say,
     shape_of,
+    units_of,
 )
 from probe.cli.memorize import EXAMPLES, memorize
 
@@ -68,6 +74,9 @@ def report(
         ),
     ] = None,
     data: Data = "mnist",
+    pixel_range: Range = (0.0, 1.0),
+    output: Output = None,
+    architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
@@ -75,7 +84,14 @@ def report(
     from probe import workflow
 
     with drawn_progress() as progress:
-        written = workflow.report(model, data=data, out=out, seed=seed, progress=progress)
+        written = workflow.report(
+            model,
+            data=data,
+            reading=reading_of(architecture, pixel_range, output),
+            out=out,
+            seed=seed,
+            progress=progress,
+        )
     say(written)
 
 
@@ -123,6 +139,7 @@ def train(
 @app.command(epilog="Example:  probe inspect reports/mnist/model.h5")
 def inspect(
     model: Model,
+    architecture: Architecture = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder to write inspect.txt to; none by default.", show_default=False)
     ] = None,
@@ -131,25 +148,46 @@ def inspect(
     """Say what is in a model file: layers, shapes, parameters, origin. Nothing is random: --seed has no effect."""
     from probe import workflow
 
-    typer.echo(workflow.inspect_model(model))
+    typer.echo(workflow.inspect_model(model, architecture=architecture))
     if out is not None:
-        say(workflow.keep_inspection(model, out))
+        say(workflow.keep_inspection(model, out, architecture=architecture))
 
 
-@app.command(epilog="Examples:  probe weights model.h5   |   probe weights model.h5 --layer hidden_1")
+@app.command(
+    epilog="Examples:  probe weights model.h5   |   probe weights big.h5 --layer hidden_1 --units 0:64"
+)
 def weights(
     model: Model,
     layer: Annotated[
-        str | None, typer.Option(help="Name of a dense layer; all of them by default.", show_default=False)
+        str | None,
+        typer.Option(help="Name of a dense or convolutional layer; all by default.", show_default=False),
+    ] = None,
+    units: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these units of the layer; only their weights are read.",
+            metavar="FIRST:END",
+            show_default=False,
+        ),
     ] = None,
     image_shape: ImageShape = None,
+    architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
     """Draw the weights into every unit as images. Nothing here is random: --seed is only recorded."""
     from probe import workflow
 
-    say(workflow.weights_model(model, layer=layer, image_shape=shape_of(image_shape), out=out, seed=seed))
+    written = workflow.weights_model(
+        model,
+        layer=layer,
+        units=units_of(units),
+        image_shape=shape_of(image_shape),
+        reading=reading_of(architecture),
+        out=out,
+        seed=seed,
+    )
+    say(written)
 
 
 @app.command(
@@ -159,9 +197,22 @@ def maximize(
     model: Model,
     layer: Annotated[
         str | None,
-        typer.Option(help="Maximise the units of this layer instead of the classes.", show_default=False),
+        typer.Option(
+            help="Maximise the units or channels of this layer instead of the classes.", show_default=False
+        ),
+    ] = None,
+    position: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a channel, the value at this place instead of the mean over all.",
+            metavar="ROW,COLUMN",
+            show_default=False,
+        ),
     ] = None,
     image_shape: ImageShape = None,
+    pixel_range: Range = (0.0, 1.0),
+    output: Output = None,
+    architecture: Architecture = None,
     restarts: Annotated[int, typer.Option(help="Random starts for each image.")] = 4,
     steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
     l2: Annotated[float, typer.Option("--l2", help="Price of ink.")] = 0.0,
@@ -169,14 +220,16 @@ def maximize(
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
-    """Find the inputs that maximise every class, or every unit of a layer."""
+    """Find the inputs that maximise every class, or every unit or channel of a layer."""
     from probe import workflow
 
     with drawn_progress() as progress:
         written = workflow.maximize_model(
             model,
             layer=layer,
+            position=None if position is None else integers("--position", position),
             image_shape=shape_of(image_shape),
+            reading=reading_of(architecture, pixel_range, output),
             restarts=restarts,
             steps=steps,
             l2=l2,
@@ -194,15 +247,33 @@ def noise(
     data: Data = "mnist",
     images: Annotated[
         int | None,
-        typer.Option(help="Test images to use, the first ones; all by default.", show_default=False),
+        typer.Option(help="Test images to use, drawn at random; all by default.", show_default=False),
     ] = None,
+    pixel_range: Range = (0.0, 1.0),
+    output: Output = None,
+    architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
     """Measure how confident a network is on four kinds of noise."""
     from probe import workflow
 
-    say(workflow.noise_model(model, data=data, out=out, seed=seed, n_images=images))
+    reading = reading_of(architecture, pixel_range, output)
+    say(workflow.noise_model(model, data=data, reading=reading, out=out, seed=seed, n_images=images))
+
+
+@app.command(epilog="Example:  probe convert model.keras model.h5")
+def convert(
+    model: Model,
+    to: Annotated[Path, typer.Argument(help="HDF5 file to write.", metavar="OUT", show_default=False)],
+    pixel_range: Range = (0.0, 1.0),
+    output: Output = None,
+    architecture: Architecture = None,
+) -> None:
+    """Write a trained network of any format that can be read as an HDF5 file that Keras opens too."""
+    from probe import workflow
+
+    say(workflow.convert_model(model, to, reading=reading_of(architecture, pixel_range, output)))
 
 
 app.command(epilog=EXAMPLES)(memorize)
@@ -239,12 +310,14 @@ def _usage_message(error: typer.TyperException) -> str:
 
 
 _SPELLED = {
+    "architectures": "hidden",
     "n_samples": "samples",
     "n_images": "images",
     "images": "",
     "label_corruption": "labels",
     "input_corruption": "inputs",
     "largest": "samples",
+    "pixel_range": "range",
     "n_networks": "scores",
 }
 """Options whose name is not that of the argument."""

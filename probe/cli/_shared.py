@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from probe._progress import Progress
     from probe.population import MLP
     from probe.training import TrainingConfig
-    from probe.workflow import Written
+    from probe.workflow import Reading, Written
 
 Value = TypeVar("Value")
 
@@ -51,6 +51,25 @@ ImageShape = Annotated[
         show_default=False,
     ),
 ]
+Architecture = Annotated[
+    Path | None,
+    typer.Option(
+        help="For a file of weights only: config.json, a .keras or a whole model that says what layers they are of.",
+        show_default=False,
+    ),
+]
+Range = Annotated[
+    tuple[float, float],
+    typer.Option(
+        "--range",
+        help="Lowest and highest input that the network was trained on; float pixels of a data file lie in it too.",
+        metavar="LOW HIGH",
+    ),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(help="Layer to take for the output, for a network with several.", show_default=False),
+]
 Epochs = Annotated[int, typer.Option(help="Passes over the training data.")]
 BatchSize = Annotated[int, typer.Option(help="Images in a minibatch.")]
 LearningRate = Annotated[float, typer.Option(help="Step size of gradient descent.")]
@@ -71,6 +90,23 @@ def architecture_of(hidden: str, activation: str, **others: Any) -> MLP:
     from probe.population import MLP
 
     return MLP(hidden=integers("--hidden", hidden), activation=activation, **others)
+
+
+def reading_of(
+    architecture: Path | None, pixel_range: tuple[float, float] = (0.0, 1.0), output: str | None = None
+) -> Reading:
+    from probe.workflow import Reading
+
+    return Reading(architecture, pixel_range, output)
+
+
+def units_of(text: str | None) -> slice | None:
+    if text is None:
+        return None
+    begin, colon, end = text.partition(":")
+    if not (colon and begin.isdecimal() and end.isdecimal() and int(begin) < int(end)):
+        raise InputError(f"--units must be FIRST:END, such as 0:64 for the first 64; got {text!r}")
+    return slice(int(begin), int(end))
 
 
 def shape_of(text: str | None) -> tuple[int, ...] | None:

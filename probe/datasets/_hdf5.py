@@ -11,6 +11,7 @@ import numpy as np
 from probe._checks import InputError
 from probe.datasets._dataset import Split
 from probe.datasets._stored import (
+    UNIT_RANGE,
     Stored,
     check_declared,
     check_declared_names,
@@ -31,7 +32,7 @@ def is_hdf5(path: Path) -> bool:
     return bool(h5py.is_hdf5(path))
 
 
-def read_hdf5(path: Path, name: str) -> Split:
+def read_hdf5(path: Path, name: str, pixel_range: tuple[float, float] = UNIT_RANGE) -> Split:
     """Return the split in an HDF5 file.
 
     Only plain datasets directly in the root group are read: what a link, an external file or a
@@ -45,7 +46,7 @@ def read_hdf5(path: Path, name: str) -> Split:
     import h5py
 
     with refused_as_data_error(str(path), *UNREADABLE), h5py.File(path, "r") as file:
-        return split_from_keys(list(file), lambda key: _array(file, key), _class_names(file), name)
+        return split_from_keys(list(file), lambda key: _array(file, key), _class_names(file), name, pixel_range)
 
 
 def _array(file: Any, key: str) -> Stored:

@@ -12,6 +12,7 @@ import numpy as np
 from probe._checks import InputError
 from probe.datasets._dataset import Split
 from probe.datasets._stored import (
+    UNIT_RANGE,
     Stored,
     check_declared,
     check_declared_names,
@@ -27,7 +28,7 @@ MEMBER_SUFFIX = ".npy"
 UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, ValueError, MemoryError)
 
 
-def read_npz(path: Path, name: str) -> Split:
+def read_npz(path: Path, name: str, pixel_range: tuple[float, float] = UNIT_RANGE) -> Split:
     """Return the split in an NPZ file, as `numpy.savez` writes it. No pickle is ever opened.
 
     Raises
@@ -42,7 +43,7 @@ def read_npz(path: Path, name: str) -> Split:
             if member.endswith(MEMBER_SUFFIX)
         ]
         class_names = _class_names(archive) if "class_names" in keys else None
-        return split_from_keys(keys, lambda key: _array(archive, key), class_names, name)
+        return split_from_keys(keys, lambda key: _array(archive, key), class_names, name, pixel_range)
 
 
 def _array(archive: zipfile.ZipFile, key: str) -> Stored:

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from probe._checks import DataFileError, InputError
+from probe._checks import DataFileError, InputError, check_number
 from probe.datasets._dataset import Split
 from probe.datasets._embedded import load_digits, load_mnist
 from probe.datasets._hdf5 import is_hdf5, read_hdf5
 from probe.datasets._idx import read_idx_folder
 from probe.datasets._npz import ZIP_MAGIC, read_npz
 from probe.datasets._openml import load_openml
+from probe.datasets._stored import UNIT_RANGE
 
 __all__ = ["is_named", "load_dataset"]
 
@@ -21,7 +22,9 @@ NAMED: dict[str, Callable[[], Split]] = {"mnist": load_mnist, "digits": load_dig
 OPENML_PREFIX = "openml:"
 
 
-def load_dataset(name_or_path: str | os.PathLike[str]) -> Split:
+def load_dataset(
+    name_or_path: str | os.PathLike[str], *, pixel_range: tuple[float, float] = UNIT_RANGE
+) -> Split:
     """Load images and labels by name, or from a file or folder of your own.
 
     Parameters
@@ -43,8 +46,11 @@ def load_dataset(name_or_path: str | os.PathLike[str]) -> Split:
         - the path of a folder with MNIST's four IDX files, gzip or not.
 
         In files, images have shape (n, height, width[, channels]), as uint8 (divided by 255 here)
-        or float in [0, 1]; labels have shape (n,), integer. A name goes before a file of that
+        or float in `pixel_range`; labels have shape (n,), integer. A name goes before a file of that
         name; write ``"./mnist"`` for the file.
+    pixel_range : tuple of float
+        The (lowest, highest) value that a float pixel of a file can have, such as (-1, 1); it is scaled
+        to [0, 1]. Pixels outside it are refused. Named data and uint8 pixels have a range of their own.
 
     Returns
     -------
@@ -68,8 +74,11 @@ def load_dataset(name_or_path: str | os.PathLike[str]) -> Split:
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
         raise InputError(f"data must be a name or a path, got {name_or_path!r}")
+    low, high = (check_number("pixel_range", bound) for bound in pixel_range)
+    if not low < high:
+        raise InputError(f"pixel_range must be from low to high, got {low:g} to {high:g}")
     if not is_named(name_or_path):
-        return _read_path(Path(name_or_path))
+        return _read_path(Path(name_or_path), (low, high))
     name = str(name_or_path)
     return NAMED[name]() if name in NAMED else load_openml(name.removeprefix(OPENML_PREFIX))
 
@@ -79,7 +88,7 @@ def is_named(name_or_path: str | os.PathLike[str]) -> bool:
     return isinstance(name_or_path, str) and (name_or_path in NAMED or name_or_path.startswith(OPENML_PREFIX))
 
 
-def _read_path(path: Path) -> Split:
+def _read_path(path: Path, pixel_range: tuple[float, float]) -> Split:
     _check_exists(path)
     if path.is_dir():
         return read_idx_folder(path, path.resolve().name or "idx")
@@ -87,9 +96,9 @@ def _read_path(path: Path) -> Split:
         raise DataFileError(f"{path} is neither a file nor a folder. Pass a regular HDF5 or NPZ file")
     start = _first_bytes(path)
     if start.startswith(ZIP_MAGIC):
-        return read_npz(path, path.stem)
+        return read_npz(path, path.stem, pixel_range)
     if is_hdf5(path):
-        return read_hdf5(path, path.stem)
+        return read_hdf5(path, path.stem, pixel_range)
     raise DataFileError(_not_data(path, start))
 
 

@@ -19,6 +19,7 @@ from probe.datasets._splitting import last_of_each_class
 
 __all__ = [
     "FILE_PARTS",
+    "UNIT_RANGE",
     "check_declared",
     "check_declared_names",
     "listed",
@@ -32,6 +33,7 @@ Stored = npt.NDArray[Any]
 
 FILE_PARTS = 6  # 1/6 to test on: 10,000 of 60,000, as in MNIST's training file
 MAX_BYTES = 4 * 2**30  # of one array as float32: 23 times MNIST, and still in the memory of a laptop
+UNIT_RANGE = (0.0, 1.0)
 MAX_NAME_BYTES = 2**24
 MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
 
@@ -92,24 +94,46 @@ def check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         )
 
 
-def unit_pixels(name: str, pixels: Stored) -> Images:
-    """Return uint8 pixels divided by 255, or float pixels in [0, 1], as float32; refuse all others."""
+def unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float] = UNIT_RANGE) -> Images:
+    """Return uint8 pixels divided by 255, or float pixels scaled from `pixel_range` to [0, 1], as float32.
+
+    Raises
+    ------
+    InputError
+        If the pixels are of another type, or some lie outside the range.
+    """
     if pixels.dtype == np.uint8:
         return np.divide(pixels, np.float32(255), dtype=np.float32)
     found = f"{pixels.dtype}"
     if pixels.size:
         low, high = float(pixels.min()), float(pixels.max())
         found = f"{pixels.dtype} from {low:g} to {high:g}"
-        if pixels.dtype.kind == "f" and low >= 0.0 and high <= 1.0:
-            return pixels.astype(np.float32)
+        if pixels.dtype.kind == "f" and low >= pixel_range[0] and high <= pixel_range[1]:
+            return _scaled(pixels, pixel_range)
+        if pixel_range != UNIT_RANGE:
+            stated = f"[{pixel_range[0]:g}, {pixel_range[1]:g}]"
+            raise InputError(f"{name} must be uint8, or float in the stated range {stated}, got {found}")
         advice = "divide them by 255" if low >= 0.0 and 1.0 < high <= 255.0 else "scale them to [0, 1]"
     else:
         advice = "store at least one image"
     raise InputError(f"{name} must be uint8, or float in [0, 1], got {found}; {advice} first")
 
 
+def _scaled(pixels: Stored, pixel_range: tuple[float, float]) -> Images:
+    if pixel_range == UNIT_RANGE:
+        return pixels.astype(np.float32)
+    low, high = pixel_range
+    # Rounding must not lift a pixel out of [0, 1].
+    scaled = np.clip((pixels.astype(np.float64) - low) / (high - low), 0.0, 1.0)
+    return scaled.astype(np.float32)
+
+
 def split_from_keys(
-    keys: Collection[str], read: Callable[[str], Stored], class_names: tuple[str, ...] | None, name: str
+    keys: Collection[str],
+    read: Callable[[str], Stored],
+    class_names: tuple[str, ...] | None,
+    name: str,
+    pixel_range: tuple[float, float] = UNIT_RANGE,
 ) -> Split:
     """Return the split that a file of named arrays holds, under one of the accepted sets of names."""
     layout = next((names for names in LAYOUTS if set(names) <= set(keys)), None)
@@ -119,8 +143,8 @@ def split_from_keys(
     if layout == ("images", "labels") and alone:
         raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
     arrays = [read(key) for key in layout]
-    train = unit_pixels(layout[0], arrays[0]), arrays[1]
-    test = (unit_pixels(layout[2], arrays[2]), arrays[3]) if len(layout) == 4 else None
+    train = unit_pixels(layout[0], arrays[0], pixel_range), arrays[1]
+    test = (unit_pixels(layout[2], arrays[2], pixel_range), arrays[3]) if len(layout) == 4 else None
     return split_from_arrays(train, test, class_names, name)
 
 

@@ -19,12 +19,13 @@ from probe._checks import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure, SubFigure
-    from matplotlib.image import AxesImage
 
 __all__ = [
     "COLOURS",
     "INPUT_COLOURS",
+    "MAX_COLUMNS",
     "MAX_TILES",
     "WIDTH",
     "Grid",
@@ -65,6 +66,9 @@ INPUT_COLOURS = {
 
 MAX_TILES = 1024
 """Images in one grid; a layer with more units shows the first ones, and the figure says so."""
+
+MAX_COLUMNS = 32
+"""Images side by side in one grid."""
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -241,10 +245,11 @@ class Grid:
     label_lines: int
 
     @classmethod
-    def of(cls, images: npt.NDArray[Any], labels: Sequence[str]) -> Grid:
+    def of(cls, images: npt.NDArray[Any], labels: Sequence[str], columns: int | None = None) -> Grid:
         """Return the grid for images (n, height, width[, channels]), n at most `MAX_TILES`."""
-        shapes = ((10, 5), (32, 8), (70, 10), (200, 16), (MAX_TILES, 32))
-        columns = next(columns for limit, columns in shapes if len(images) <= limit)
+        shapes = ((10, 5), (32, 8), (70, 10), (200, 16), (MAX_TILES, MAX_COLUMNS))
+        if columns is None:
+            columns = next(columns for limit, columns in shapes if len(images) <= limit)
         lines = max(label.count("\n") + 1 for label in labels)
         return cls(len(images), columns, images.shape[1], images.shape[2], lines)
 
@@ -293,17 +298,21 @@ def image_grid(
     *,
     cmap: str,
     limits: tuple[float, float],
-) -> AxesImage:
+) -> ScalarMappable:
     """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, each with a label above it.
+
+    Returns what a colour bar needs.
 
     Three channels are drawn as red, green and blue, `limits` being black and full colour.
     """
     if images.ndim == 4 and images.shape[-1] == 1:
         images = images[..., 0]
+    from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PatchCollection
+    from matplotlib.colors import Normalize
     from matplotlib.patches import Rectangle
 
-    canvas = np.full((*grid.shape, *images.shape[3:]), np.nan)
+    canvas = np.full((*grid.shape, *images.shape[3:]), np.nan, np.float32)
     frames = []
     for k, (image, label) in enumerate(zip(images, labels, strict=True)):
         top, left = grid.corner(k)
@@ -319,10 +328,14 @@ def image_grid(
             color="#222222",
             linespacing=1.15,
         )
+    scale = ScalarMappable(Normalize(*limits), cmap)
     if canvas.ndim == 3:
         colours = (canvas - limits[0]) / (limits[1] - limits[0])
-        canvas = np.where(np.isnan(colours), 1.0, np.clip(colours, 0, 1))
-    drawn = axes.imshow(canvas, cmap=cmap, vmin=limits[0], vmax=limits[1], interpolation="nearest")
+        pixels = np.where(np.isnan(colours), 1.0, np.clip(colours, 0, 1))
+    else:
+        # As bytes, because matplotlib takes ten times the memory to colour numbers itself.
+        pixels = scale.to_rgba(canvas, bytes=True)
+    axes.imshow(pixels, interpolation="nearest")
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
     axes.set_axis_off()
-    return drawn
+    return scale

@@ -1,34 +1,87 @@
 """Layers of a network: each forward returns the value and the way back.
 
-A new layer is a frozen dataclass that derives from `Layer`, plus its lines in `probe.storage`.
+A new layer is a frozen dataclass that derives from `Layer` (or `Merge`, for several inputs), plus its
+lines in `probe.storage`. Settings have the names that Keras gives them, and mean what they mean there.
 """
 
-from probe.layers._base import Layer
+from probe.layers._activation import Activation, Pullback
+from probe.layers._base import Layer, Merge
+from probe.layers._images import DataFormat, ImageLayer
 from probe.layers.activations import (
     ACTIVATIONS,
     LEAKY_RELU_SLOPE,
-    Activation,
     Elementwise,
-    Pullback,
+    LogSoftmax,
     Softmax,
+    activation_from,
     activation_named,
     softmax,
 )
-from probe.layers.core import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from probe.layers.convolution import Conv2D, DepthwiseConv2D, SeparableConv2D
+from probe.layers.core import ActivationLayer, Dense, Dropout, Noise
+from probe.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from probe.layers.normalization import (
+    BatchNormalization,
+    LayerNormalization,
+    Normalization,
+)
+from probe.layers.pooling import (
+    AveragePooling2D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+)
+from probe.layers.rectifiers import Elu, LeakyRelu, Relu
+from probe.layers.scaling import PReLU, Rescaling
+from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSampling2D, ZeroPadding2D
+from probe.layers.transposed import Conv2DTranspose
 
 __all__ = [
     "ACTIVATIONS",
     "LEAKY_RELU_SLOPE",
     "Activation",
     "ActivationLayer",
+    "Add",
+    "Average",
+    "AveragePooling2D",
+    "BatchNormalization",
+    "Concatenate",
+    "Conv2D",
+    "Conv2DTranspose",
+    "Cropping2D",
+    "DataFormat",
     "Dense",
+    "DepthwiseConv2D",
     "Dropout",
     "Elementwise",
+    "Elu",
     "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "ImageLayer",
     "Layer",
+    "LayerNormalization",
+    "LeakyRelu",
+    "LogSoftmax",
+    "MaxPooling2D",
+    "Maximum",
+    "Merge",
+    "Minimum",
+    "Multiply",
+    "Noise",
+    "Normalization",
+    "PReLU",
+    "Permute",
     "Pullback",
+    "Relu",
+    "Rescaling",
     "Reshape",
+    "SeparableConv2D",
     "Softmax",
+    "Subtract",
+    "UpSampling2D",
+    "ZeroPadding2D",
+    "activation_from",
     "activation_named",
     "softmax",
 ]

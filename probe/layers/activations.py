@@ -2,51 +2,36 @@
 
 Elementwise activations know `value(z, out)` and `slope(z, y, out)`, so that a population of networks
 can run them in place in its buffers, and a network can run them on fresh arrays: one formula for both.
+Those that look at a whole axis are classes of their own, as are those with settings in `rectifiers`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 
-from probe._checks import Array, check_choice
+from probe._checks import Array, InputError, check_choice, check_integer
+from probe.layers import _piecewise, _smooth
+from probe.layers._activation import Activation, Alone, Pullback
+from probe.layers._piecewise import LEAKY_RELU_SLOPE
 
 __all__ = [
     "ACTIVATIONS",
     "LEAKY_RELU_SLOPE",
-    "Activation",
     "Elementwise",
-    "Pullback",
+    "LogSoftmax",
     "Softmax",
+    "activation_from",
     "activation_named",
     "softmax",
 ]
 
-Pullback = Callable[[Any], Any]
-"""Maps dC/dy to dC/dx: arrays of the shapes of y and of x."""
-
-LEAKY_RELU_SLOPE = 0.2
-"""Slope of `leaky_relu` below zero: that of the function of this name in Keras 3."""
-
-
-class Activation(Protocol):
-    """What a layer applies to its pre-activations."""
-
-    @property
-    def name(self) -> str:
-        """The name it has in files and on the command line."""
-        ...
-
-    def forward(self, z: Array) -> tuple[Array, Pullback]:
-        """Return the activation of `z` (n_samples, ...) and the map from dC/dy to dC/dz."""
-        ...
-
 
 @dataclass(frozen=True, slots=True)
-class Elementwise:
+class Elementwise(Alone):
     """An activation that treats every number alone.
 
     Attributes
@@ -66,6 +51,11 @@ class Elementwise:
     slope: Callable[[Array, Array, Array], Array]
     slope_from_output: bool = True
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """{}: the name says it all."""
+        return {}
+
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
         # Large |z| overflows in exp on the way to the right limit.
@@ -74,12 +64,84 @@ class Elementwise:
         return y, lambda dy: dy * self.slope(z, y, np.empty_like(z))
 
 
+ACTIVATIONS: dict[str, Elementwise] = {
+    activation.name: activation
+    for activation in (
+        Elementwise("sigmoid", _smooth.sigmoid, _smooth.sigmoid_slope),
+        Elementwise("tanh", _smooth.tanh, _smooth.tanh_slope),
+        Elementwise("relu", _piecewise.relu, _piecewise.relu_slope),
+        Elementwise("leaky_relu", _piecewise.leaky_relu, _piecewise.leaky_relu_slope),
+        Elementwise("elu", _smooth.elu, _smooth.elu_slope),
+        Elementwise("gelu", _smooth.gelu, _smooth.gelu_slope, slope_from_output=False),
+        Elementwise("softplus", _smooth.softplus, _smooth.softplus_slope),
+        Elementwise("linear", _piecewise.linear, _piecewise.linear_slope),
+        Elementwise("step", _piecewise.step, _piecewise.step_slope),
+        Elementwise("relu6", _piecewise.relu6, _piecewise.relu6_slope),
+        Elementwise("selu", _smooth.selu, _smooth.selu_slope),
+        Elementwise("celu", _smooth.elu, _smooth.elu_slope),
+        Elementwise("silu", _smooth.silu, _smooth.silu_slope, slope_from_output=False),
+        Elementwise("mish", _smooth.mish, _smooth.mish_slope, slope_from_output=False),
+        Elementwise("softsign", _smooth.softsign, _smooth.softsign_slope),
+        Elementwise("squareplus", _smooth.squareplus, _smooth.squareplus_slope),
+        Elementwise("exponential", _smooth.exponential, _smooth.exponential_slope),
+        Elementwise("log_sigmoid", _smooth.log_sigmoid, _smooth.log_sigmoid_slope),
+        Elementwise("hard_sigmoid", _piecewise.hard_sigmoid, _piecewise.hard_sigmoid_slope),
+        Elementwise("hard_sigmoid_v2", _piecewise.hard_sigmoid_v2, _piecewise.hard_sigmoid_v2_slope),
+        Elementwise("hard_silu", _piecewise.hard_silu, _piecewise.hard_silu_slope, slope_from_output=False),
+        Elementwise("hard_tanh", _piecewise.hard_tanh, _piecewise.hard_tanh_slope),
+        Elementwise("tanh_shrink", _smooth.tanh_shrink, _smooth.tanh_shrink_slope, slope_from_output=False),
+        Elementwise("hard_shrink", _piecewise.hard_shrink, _piecewise.shrink_slope),
+        Elementwise("soft_shrink", _piecewise.soft_shrink, _piecewise.shrink_slope),
+        Elementwise("sparse_plus", _piecewise.sparse_plus, _piecewise.sparse_plus_slope),
+        Elementwise("sparse_sigmoid", _piecewise.sparse_sigmoid, _piecewise.sparse_sigmoid_slope),
+    )
+}
+"""The elementwise activations by name, each as the function of this name in Keras 3.
+
+`step` is 1 above zero and 0 elsewhere; its slope is zero everywhere, so gradient descent cannot move a
+network that uses it. `gelu` is the exact form z * Phi(z); `elu` and `celu` have alpha = 1 and are the same.
+`hard_sigmoid` is that of Keras 3, clip(z / 6 + 0.5, 0, 1); `hard_sigmoid_v2` is that of Keras 2,
+clip(0.2 z + 0.5, 0, 1). `step` and `hard_sigmoid_v2` are the names that Keras does not know.
+
+References
+----------
+.. [1] D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units", 2016 (gelu).
+.. [2] D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and Accurate Deep Network Learning by
+   Exponential Linear Units", ICLR 2016 (elu).
+.. [3] G. Klambauer et al., "Self-Normalizing Neural Networks", NeurIPS 2017 (selu and its two constants).
+.. [4] D. Misra, "Mish: A Self Regularized Non-Monotonic Activation Function", BMVC 2020 (mish).
+.. [5] J. T. Barron, "Squareplus: A Softplus-Like Algebraic Rectifier", 2021 (squareplus, with b = 4).
+"""
+
+
+def _as_axes(name: str, axis: int | tuple[int, ...]) -> tuple[int, ...]:
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    if not axes:
+        raise InputError(f"axis of {name} must name at least one axis, got ()")
+    for one in axes:
+        check_integer(f"axis of {name}", one, minimum=-32, maximum=32)
+    return axes
+
+
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """Softmax over one axis: positive outputs that sum to one."""
+    """Softmax over one axis, or over several together: positive outputs that sum to one."""
 
-    axis: int = -1
+    axis: int | tuple[int, ...] = -1
     name: str = "softmax"
+
+    def __post_init__(self) -> None:
+        _as_axes(self.name, self.axis)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The axis, unless it is the last."""
+        return {} if self.axis == -1 else {"axis": self.axis}
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that sum to one, counted with that of the samples."""
+        return _as_axes(self.name, self.axis)
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return softmax(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -87,7 +149,35 @@ class Softmax:
         return y, lambda dy: y * (dy - (dy * y).sum(axis=self.axis, keepdims=True))
 
 
-def softmax(z: Array, axis: int, out: Array) -> Array:
+@dataclass(frozen=True, slots=True)
+class LogSoftmax:
+    """The logarithm of softmax over one axis, or over several together."""
+
+    name: ClassVar[str] = "log_softmax"
+
+    axis: int | tuple[int, ...] = -1
+
+    def __post_init__(self) -> None:
+        _as_axes(self.name, self.axis)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The axis, unless it is the last."""
+        return {} if self.axis == -1 else {"axis": self.axis}
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes over which the probabilities sum to one, counted with that of the samples."""
+        return _as_axes(self.name, self.axis)
+
+    def forward(self, z: Array) -> tuple[Array, Pullback]:
+        """Return log(softmax(z)), of the shape of `z`, and the map from dC/dy to dC/dz."""
+        shifted = z - z.max(axis=self.axis, keepdims=True)
+        y = shifted - np.log(np.exp(shifted).sum(axis=self.axis, keepdims=True))
+        return y, lambda dy: dy - np.exp(y) * dy.sum(axis=self.axis, keepdims=True)
+
+
+def softmax(z: Array, axis: int | tuple[int, ...], out: Array) -> Array:
     """Write exp(z) / sum(exp(z)) over `axis` to `out` (which may be `z`) and return it.
 
     Examples
@@ -102,137 +192,37 @@ def softmax(z: Array, axis: int, out: Array) -> Array:
     return out
 
 
-def _sigmoid(z: Array, out: Array) -> Array:
-    # exp overflows to inf below -88 in float32, and 1 / (1 + inf) is the right value, 0.
-    np.negative(z, out=out)
-    np.exp(out, out=out)
-    out += 1
-    return np.reciprocal(out, out=out)
-
-
-def _sigmoid_slope(_z: Array, y: Array, out: Array) -> Array:
-    np.subtract(1, y, out=out)
-    return np.multiply(out, y, out=out)
-
-
-def _tanh_slope(_z: Array, y: Array, out: Array) -> Array:
-    np.multiply(y, y, out=out)
-    return np.subtract(1, out, out=out)
-
-
-def _relu(z: Array, out: Array) -> Array:
-    return np.maximum(z, 0, out=out)
-
-
-def _relu_slope(_z: Array, y: Array, out: Array) -> Array:
-    return np.greater(y, 0, out=out, dtype=bool, casting="unsafe")
-
-
-def _leaky_relu(z: Array, out: Array) -> Array:
-    return np.maximum(z, z * z.dtype.type(LEAKY_RELU_SLOPE), out=out)
-
-
-def _leaky_relu_slope(_z: Array, y: Array, out: Array) -> Array:
-    _relu_slope(y, y, out)
-    out *= 1 - LEAKY_RELU_SLOPE
-    out += LEAKY_RELU_SLOPE
-    return out
-
-
-def _elu(z: Array, out: Array) -> Array:
-    negative = np.expm1(np.minimum(z, 0))
-    np.maximum(z, 0, out=out)
-    out += negative
-    return out
-
-
-def _elu_slope(_z: Array, y: Array, out: Array) -> Array:
-    # Below zero y = exp(z) - 1, so the slope exp(z) is y + 1.
-    np.minimum(y, 0, out=out)
-    out += 1
-    return out
-
-
-def _normal_cdf(z: Array) -> Array:
-    from scipy.special import ndtr
-
-    return np.asarray(ndtr(z), dtype=z.dtype)
-
-
-def _gelu(z: Array, out: Array) -> Array:
-    return np.multiply(z, _normal_cdf(z), out=out)
-
-
-def _gelu_slope(z: Array, _y: Array, out: Array) -> Array:
-    density = np.exp(-0.5 * z * z) * z.dtype.type(1 / np.sqrt(2 * np.pi))
-    return np.add(_normal_cdf(z), z * density, out=out)
-
-
-def _softplus(z: Array, out: Array) -> Array:
-    return np.logaddexp(z, z.dtype.type(0), out=out)
-
-
-def _softplus_slope(_z: Array, y: Array, out: Array) -> Array:
-    # y = log(1 + exp(z)), so the slope sigmoid(z) is 1 - exp(-y).
-    np.negative(y, out=out)
-    np.expm1(out, out=out)
-    return np.negative(out, out=out)
-
-
-def _linear(z: Array, out: Array) -> Array:
-    if out is not z:
-        np.copyto(out, z)
-    return out
-
-
-def _linear_slope(_z: Array, _y: Array, out: Array) -> Array:
-    out.fill(1)
-    return out
-
-
-def _step(z: Array, out: Array) -> Array:
-    return np.greater(z, 0, out=out, dtype=bool, casting="unsafe")
-
-
-def _step_slope(_z: Array, _y: Array, out: Array) -> Array:
-    out.fill(0)
-    return out
-
-
-ACTIVATIONS: dict[str, Elementwise] = {
-    activation.name: activation
-    for activation in (
-        Elementwise("sigmoid", _sigmoid, _sigmoid_slope),
-        Elementwise("tanh", lambda z, out: np.tanh(z, out=out), _tanh_slope),
-        Elementwise("relu", _relu, _relu_slope),
-        Elementwise("leaky_relu", _leaky_relu, _leaky_relu_slope),
-        Elementwise("elu", _elu, _elu_slope),
-        Elementwise("gelu", _gelu, _gelu_slope, slope_from_output=False),
-        Elementwise("softplus", _softplus, _softplus_slope),
-        Elementwise("linear", _linear, _linear_slope),
-        Elementwise("step", _step, _step_slope),
-    )
-}
-"""The elementwise activations by name.
-
-`step` is 1 above zero and 0 elsewhere; its slope is zero everywhere, so gradient descent cannot move a
-network that uses it. `gelu` is the exact form z * Phi(z), `elu` has alpha = 1.
-
-References
-----------
-.. [1] D. Hendrycks, K. Gimpel, "Gaussian Error Linear Units", 2016 (gelu).
-.. [2] D.-A. Clevert, T. Unterthiner, S. Hochreiter, "Fast and Accurate Deep Network Learning by
-   Exponential Linear Units", ICLR 2016 (elu).
-"""
+_OVER_AXES: dict[str, Activation] = {"log_softmax": LogSoftmax(), "softmax": Softmax()}
 
 
 def activation_named(name: str) -> Activation:
-    """Return the activation called `name`: one of `ACTIVATIONS`, or softmax over the last axis.
+    """Return the activation called `name`: one of `ACTIVATIONS`, or (log_)softmax over the last axis.
 
     Raises
     ------
     InputError
         If there is none of this name.
     """
-    check_choice("activation", name, [*ACTIVATIONS, "softmax"])
-    return Softmax() if name == "softmax" else ACTIVATIONS[name]
+    check_choice("activation", name, [*ACTIVATIONS, *_OVER_AXES])
+    return _OVER_AXES[name] if name in _OVER_AXES else ACTIVATIONS[name]
+
+
+def activation_from(given: str | Activation) -> Activation:
+    """Return `given` itself, or the activation of this name.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name, or `given` is neither a name nor an activation.
+    """
+    if isinstance(given, str):
+        return activation_named(given)
+    if not callable(getattr(given, "forward", None)) or not isinstance(getattr(given, "name", None), str):
+        raise InputError(f"activation must be a name or an activation such as Softmax(), got {given!r}")
+    return given
+
+
+def shortest(activation: Activation) -> str | Activation:
+    """Return the name of an activation where that says it all, and the activation itself elsewhere."""
+    known = activation.name in ACTIVATIONS or activation.name in _OVER_AXES
+    return activation.name if known and activation_named(activation.name) == activation else activation

@@ -1,17 +1,16 @@
-"""Dense, Flatten, Reshape and the layers that only activate or, at inference, do nothing."""
+"""Dense layers, and the layers that only activate or, at inference, do nothing."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
-import numpy as np
+from probe._checks import Array, InputError, check_choice, check_number
+from probe.layers._activation import Activation, Pullback
+from probe.layers._base import Layer, NoWeights, check_axes, check_bias, keep_activation, keep_arrays
+from probe.layers.activations import activation_from
 
-from probe._checks import Array, InputError, check_number, frozen_copy
-from probe.layers._base import Layer
-from probe.layers.activations import Activation, Pullback, activation_named
-
-__all__ = ["ActivationLayer", "Dense", "Dropout", "Flatten", "Reshape"]
+__all__ = ["ActivationLayer", "Dense", "Dropout", "Noise"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,8 +25,10 @@ class Dense(Layer):
         Weights.
     bias : ndarray of shape (n_units,), of the type of `kernel`
         Biases; zeros for a layer without.
-    activation_name : str
-        A key of `probe.layers.ACTIVATIONS`, or "softmax".
+    activation_name : str or Activation
+        A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings.
+    use_bias : bool
+        Whether the bias is one of the layer's variables; it must be zero otherwise.
 
     Raises
     ------
@@ -38,7 +39,8 @@ class Dense(Layer):
     name: str
     kernel: Array
     bias: Array
-    activation_name: str = "linear"
+    activation_name: str | Activation = "linear"
+    use_bias: bool = True
     _activation: Activation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -46,24 +48,19 @@ class Dense(Layer):
             raise InputError(
                 f"layer '{self.name}': kernel must have shape (n_in, n_units), got {self.kernel.shape}"
             )
-        if self.kernel.dtype not in (np.float32, np.float64) or self.bias.dtype != self.kernel.dtype:
-            raise InputError(
-                f"layer '{self.name}': kernel and bias must both be float32 or both float64, "
-                f"got {self.kernel.dtype} and {self.bias.dtype}"
-            )
-        if self.bias.shape != self.kernel.shape[1:]:
-            raise InputError(
-                f"layer '{self.name}': bias must have shape {self.kernel.shape[1:]} for a kernel of shape "
-                f"{self.kernel.shape}, got {self.bias.shape}"
-            )
-        object.__setattr__(self, "kernel", frozen_copy(self.kernel))
-        object.__setattr__(self, "bias", frozen_copy(self.bias))
-        object.__setattr__(self, "_activation", activation_named(self.activation_name))
+        keep_arrays(self, {"kernel": self.kernel, "bias": self.bias})
+        check_bias(self, self.bias, self.kernel.shape[1], self.kernel.shape, self.use_bias)
+        object.__setattr__(self, "_activation", keep_activation(self, self.activation_name))
 
     @property
     def activation(self) -> Activation:
-        """The activation named `activation_name`."""
+        """The activation that `activation_name` names, or is."""
         return self._activation
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """The kernel, and the bias if it is used."""
+        return {"kernel": self.kernel, "bias": self.bias} if self.use_bias else {"kernel": self.kernel}
 
     @property
     def n_units(self) -> int:
@@ -79,95 +76,47 @@ class Dense(Layer):
         n_in = self.kernel.shape[0]
         if not input_shape or input_shape[-1] != n_in:
             raise InputError(f"layer '{self.name}' takes {n_in} inputs, but gets shape {input_shape}")
-        return (*input_shape[:-1], self.n_units)
-
-
-class _NoWeights(Layer):
-    """A layer that passes its input on."""
-
-    __slots__ = ()
-
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
-        """Return `x` itself."""
-        return x, lambda dz: dz
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        return input_shape
+        return check_axes(self, (*input_shape[:-1], self.n_units))
 
 
 @dataclass(frozen=True, slots=True)
-class Flatten(_NoWeights):
-    """All axes but the first in one, row by row: (n_samples, height, width) to (n_samples, height*width)."""
-
-    name: str
-
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
-        """Return `x` as (n_samples, n), and its pullback."""
-        shape = x.shape
-        return x.reshape(len(x), -1), lambda dz: dz.reshape(shape)
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the number of values of one input, as a shape."""
-        return (math.prod(input_shape),)
-
-
-@dataclass(frozen=True, slots=True)
-class Reshape(_NoWeights):
-    """One input in another shape, row by row.
-
-    Parameters
-    ----------
-    name : str
-        The layer's name in its network.
-    target_shape : tuple of int
-        Shape of one output, without n_samples; one entry may be -1.
-    """
-
-    name: str
-    target_shape: tuple[int, ...]
-
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
-        """Return `x` in the target shape, and its pullback."""
-        shape = x.shape
-        return x.reshape(len(x), *self.target_shape), lambda dz: dz.reshape(shape)
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the target shape, with -1 filled in."""
-        given = [size for size in self.target_shape if size != -1]
-        n_in, known, open_axes = math.prod(input_shape), math.prod(given), self.target_shape.count(-1)
-        fits = open_axes <= 1 and min(given, default=1) > 0
-        if not fits or (n_in % known if open_axes else n_in != known):
-            raise InputError(f"layer '{self.name}' cannot reshape {input_shape} to {self.target_shape}")
-        return tuple(n_in // known if size == -1 else size for size in self.target_shape)
-
-
-@dataclass(frozen=True, slots=True)
-class ActivationLayer(_NoWeights):
+class ActivationLayer(NoWeights):
     """An activation as a layer of its own.
 
     Parameters
     ----------
     name : str
         The layer's name in its network.
-    activation_name : str
-        A key of `probe.layers.ACTIVATIONS`, or "softmax" (over the last axis).
+    activation_name : str or Activation
+        A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax" (over the last axis), or an
+        activation with settings, such as `Relu(max_value=6.0)`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from probe.layers import LeakyRelu
+    >>> ActivationLayer("leaky", LeakyRelu(0.5)).forward(np.array([[-2.0, 3.0]]))[0]
+    array([[-1.,  3.]])
     """
 
     name: str
-    activation_name: str
+    activation_name: str | Activation
 
     def __post_init__(self) -> None:
-        activation_named(self.activation_name)
+        keep_activation(self, self.activation_name)
 
     @property
     def activation(self) -> Activation:
-        """The activation named `activation_name`."""
-        return activation_named(self.activation_name)
+        """The activation that `activation_name` names, or is."""
+        return activation_from(self.activation_name)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        return check_axes(self, input_shape)
 
 
 @dataclass(frozen=True, slots=True)
-class Dropout(_NoWeights):
+class Dropout(NoWeights):
     """Dropout as it is at inference: it passes its input on. `rate`, in [0, 1], is kept for the file."""
 
     name: str
@@ -175,3 +124,48 @@ class Dropout(_NoWeights):
 
     def __post_init__(self) -> None:
         check_number(f"rate of layer '{self.name}'", self.rate, minimum=0, maximum=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise(NoWeights):
+    """A layer that acts in training only; at inference it passes its input on.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    kind : str
+        Its class in Keras: one of `Noise.KINDS`.
+    rate : float
+        Its setting, kept for the file: the share dropped, the standard deviation (GaussianNoise) or the
+        factor of the absolute values (ActivityRegularization). At least 0.
+    l2 : float
+        The factor of the squares, for ActivityRegularization. At least 0.
+    """
+
+    KINDS: ClassVar[dict[str, str]] = {
+        "ActivityRegularization": "l1",
+        "AlphaDropout": "rate",
+        "GaussianDropout": "rate",
+        "GaussianNoise": "stddev",
+        "SpatialDropout1D": "rate",
+        "SpatialDropout2D": "rate",
+        "SpatialDropout3D": "rate",
+    }
+
+    name: str
+    kind: str
+    rate: float
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice(f"kind of layer '{self.name}'", self.kind, self.KINDS)
+        maximum = 1 if self.KINDS[self.kind] == "rate" else None
+        check_number(f"{self.KINDS[self.kind]} of layer '{self.name}'", self.rate, minimum=0, maximum=maximum)
+        check_number(f"l2 of layer '{self.name}'", self.l2, minimum=0)
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """The settings by the names that Keras gives them."""
+        settings = {self.KINDS[self.kind]: self.rate}
+        return settings | ({"l2": self.l2} if self.kind == "ActivityRegularization" else {})

@@ -6,6 +6,8 @@ what was measured on this network; a single network gives no interval, and none 
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 from probe.analyses.maximize import Maximization
@@ -22,6 +24,9 @@ __all__ = [
     "weights_section",
 ]
 
+_DOUBTFUL = 0.5
+"""Below this accuracy a page asks whether the network was meant for such images."""
+
 _KINDS = {
     "real": "real test images",
     "uniform": "uniform noise",
@@ -35,9 +40,8 @@ def training_section(
     network: Network, history: TrainingHistory | None, test_accuracy: float, data: str
 ) -> tuple[Section, Claim]:
     """Return what the network is and how well it classifies test data."""
-    shape = " – ".join(map(str, _widths(network)))
     lead = [
-        f"The network has {network.n_parameters:,} weights and biases in layers of {shape} units. It puts "
+        f"The network has {network.n_parameters:,} parameters in {_layers_in_words(network)}. It puts "
         f"{test_accuracy:.2%} of the test images in the right class."
     ]
     numbers: dict[str, object] = {
@@ -48,6 +52,11 @@ def training_section(
     pictures: tuple[Picture, ...] = ()
     if history is None:
         lead.append("It was trained elsewhere; the file does not hold how.")
+        if test_accuracy < _DOUBTFUL:
+            lead.append(
+                "So few right answers may mean that it was trained on inputs of another range than [0, 1], or on other "
+                "data: `--range LOW HIGH` says which range, `--data` which data."
+            )
     else:
         cost, train = float(history.cost[-1]), float(history.train_accuracy[-1])
         numbers |= {
@@ -72,26 +81,35 @@ def training_section(
 
 def weights_section(layers: tuple[WeightImages, ...]) -> tuple[Section, Claim]:
     """Return the weight images of every layer; `layers` begins with the first."""
+    kinds = {result.kind for result in layers}
     lead: tuple[str, ...] = (
         "Red weights raise a unit when there is ink at the pixel, blue ones lower it. Look for the little edges and "
         "loops that one might hope for. Under plain gradient descent, pixels that are never lit in the training data "
         "keep the weights they started with: texture there says nothing about what was learned. Three colour channels "
         "are drawn as red, green and blue, with zero as grey.",
-        "Deeper units do not see pixels. Their images are expanded weights, the product of all kernels on the way: "
-        "what the unit would read if the activations in between were linear.",
     )
+    if "expanded" in kinds:
+        lead += (
+            "Deeper units do not see pixels. Their images are expanded weights, the product of all kernels on the way: "
+            "what the unit would read if the activations in between were linear.",
+        )
+    if "kernels" in kinds:
+        lead += (
+            "A filter of a convolution looks at a small window, everywhere in the image with the same weights. Filters "
+            "of a first convolution read pixels; deeper ones read the channels below, one small image for each.",
+        )
     pictures = tuple(
         Picture(
             f"weights_{place + 1}",
             result,
-            f"Layer '{result.layer}': {len(result.images)} units, one colour scale from "
+            f"Layer '{result.layer}': {len(result.unit_names)} units, one colour scale from "
             f"−{result.scale:.3g} to +{result.scale:.3g}. " + _weights_caption(result),
             f"{len(result.images)} images of the weights into the units of layer {result.layer}.",
         )
         for place, result in enumerate(layers)
     )
     numbers = {
-        result.layer: {"n_units": len(result.images), "kind": result.kind, "scale": result.scale}
+        result.layer: {"n_units": len(result.unit_names), "kind": result.kind, "scale": result.scale}
         for result in layers
     }
     if not layers:
@@ -107,9 +125,13 @@ def weights_section(layers: tuple[WeightImages, ...]) -> tuple[Section, Claim]:
 
 
 def _weights_caption(result: WeightImages) -> str:
-    if result.kind == "weights":
-        return "Each image is the weights from the pixels into one unit."
-    return "Expanded weights, down to the pixels, with the activations left out."
+    planes = f" A row is one of them, an image for each of {result.planes} channels." * (result.planes > 1)
+    return {
+        "weights": "Each image is the weights from the pixels into one unit.",
+        "expanded": "Expanded weights, down to the pixels, with the activations left out.",
+        "kernels": "Each image is the kernel of one filter: what it looks for, wherever it is.",
+        "maps": "The weights of each unit on the feature maps below it, which are not pixels.",
+    }[result.kind] + planes
 
 
 def maximization_section(
@@ -174,8 +196,9 @@ def maximization_section(
             Picture(
                 "maximize_units",
                 units,
-                f"What {len(units.names)} hidden units want most (layer:unit, and the pre-activation reached). For a "
-                f"first dense layer this is ink wherever its weight is positive.",
+                f"What {len(units.names)} hidden units or channels want most: layer:unit, and the pre-activation "
+                "reached (of a channel, the mean over its map). For a first dense layer this is ink wherever its weight "
+                "is positive.",
                 "One image for each hidden unit that maximises its pre-activation.",
             )
         )
@@ -251,6 +274,15 @@ def noise_section(result: NoiseConfidence) -> tuple[Section, Claim]:
 def _floored(share: float) -> str:
     """Return `share` in per cent, rounded down, so that "at least" is true."""
     return f"{np.floor(share * 1000) / 10:.1f}%"
+
+
+def _layers_in_words(network: Network) -> str:
+    """Return the layers that have parameters, in words: widths where all are dense, else how many of each kind."""
+    kinds = Counter(type(layer).__name__ for layer in network.layers if layer.variables)
+    if kinds.keys() <= {"Dense"}:
+        return f"layers of {' – '.join(map(str, _widths(network)))} units"
+    *first, last = (f"{count} {kind}" for kind, count in kinds.items())
+    return f"{', '.join(first)} and {last} layers" if first else f"{last} layers"
 
 
 def _widths(network: Network) -> tuple[int, ...]:

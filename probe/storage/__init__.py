@@ -1,15 +1,24 @@
-"""Files: networks in Keras' HDF5 layout, results as they were computed, and the guard against broken files.
+"""Files: networks in Keras' layouts, results as they were computed, and the guard against broken files.
 
 Every file that the project writes goes through `write_atomically`, `write_text` or `write_bytes`.
 """
 
 from probe.storage._atomic import write_atomically, write_bytes, write_text
+from probe.storage._keras_file import LayerDescription, ModelFile, VariableDescription
+from probe.storage._keras_open import open_model
+from probe.storage._limits import DEFAULT_LIMITS, Limits
 from probe.storage.networks import load_network, read_provenance, save_network
 from probe.storage.results import load_result, result_bytes, save_result
 
 __all__ = [
+    "DEFAULT_LIMITS",
+    "LayerDescription",
+    "Limits",
+    "ModelFile",
+    "VariableDescription",
     "load_network",
     "load_result",
+    "open_model",
     "read_provenance",
     "result_bytes",
     "save_network",

@@ -10,15 +10,15 @@ What remains is a bug in libhdf5 itself; only reading in a child process would c
 
 from __future__ import annotations
 
+import atexit
+import io
 import json
-import math
 import os
-import re
 import stat
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn, TypeVar
 
@@ -27,45 +27,15 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import InputError, ModelFileError
+from probe.storage._arrays import check_array, check_size, column_range, read_array
+from probe.storage._heap import WatchedFile
+from probe.storage._limits import DEFAULT_LIMITS, Limits
+from probe.storage._printable import printable
+from probe.storage._references import SEARCHED_BYTES, check_references
 
-__all__ = ["GuardedFile", "open_guarded", "printable"]
+__all__ = ["GuardedFile", "guarded_bytes", "open_guarded", "printable"]
 
-MAX_FILE_BYTES = 4 << 30
-"""Largest file that is opened; a model with its optimizer's state takes about three times its weights."""
-
-MAX_TENSOR_BYTES = 512 << 20
-"""Largest single array that is read."""
-
-MAX_TOTAL_BYTES = 2 << 30
-"""Largest sum of all arrays that are read from one file."""
-
-MAX_CHUNK_BYTES = 64 << 20
-"""Largest chunk of a chunked array: HDF5 allocates whole chunks, however small the array is."""
-
-MAX_COMPRESSION = 200
-"""Largest ratio of an array's bytes to its bytes on disk, beyond the first MiB. Weights reach about 1.1,
-sparse images about 20; bombs reach 1,000 with one deflate and 1,000,000 with two."""
-
-MAX_TEXT_BYTES = 16 << 20
-"""Largest text attribute, such as a model's configuration."""
-
-MAX_HEAP_BLOCK_BYTES = 64 << 20
-"""Largest block of the heap that holds strings of variable length."""
-
-MAX_HEAP_RECORDS = 1_000_000
-"""Most strings of variable length in one file."""
-
-MAX_STRINGS_BYTES = 1 << 30
-"""Bound on a list of strings: many of its entries can point at one big string of the heap."""
-
-MAX_DEPTH = 32
-"""Most components in the name of an object."""
-
-MAX_RANK = 8
-"""Most axes of an array."""
-
-PLAIN_FILTERS = frozenset({1, 2, 3})
-"""Deflate, shuffle and checksum: the filters inside libhdf5 that have no history of memory errors."""
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 _HDF5_ERRORS = (
     OSError,
@@ -80,28 +50,14 @@ _HDF5_ERRORS = (
 )
 """What h5py raises on damaged files; all of these were met in fuzzing."""
 
-_HEAP_SIGNATURE = re.compile(rb"GCOL\x01")
-_HEAP_HEADER = struct.Struct("<4sB3xQ")
-_HEAP_RECORD = struct.Struct("<HH4xQ")
-
 Node = TypeVar("Node", h5py.Group, h5py.Dataset)
-
-
-def printable(text: object, limit: int = 80) -> str:
-    r"""Return `text` for a message: on one line, without control characters, at most `limit` long.
-
-    Examples
-    --------
-    >>> printable("dense\n\x1b[31m1")
-    'dense??[31m1'
-    """
-    shown = "".join(c if c.isprintable() else "?" for c in str(text))
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 @contextmanager
 def open_guarded(
-    path: str | os.PathLike[str], error: type[InputError] = ModelFileError
+    path: str | os.PathLike[str],
+    error: type[InputError] = ModelFileError,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[GuardedFile]:
     """Open an HDF5 file for reading, after the checks that need no HDF5.
 
@@ -111,6 +67,8 @@ def open_guarded(
         The file.
     error : type of InputError
         Raised for everything that is wrong with the file, with the path in front of the message.
+    limits : Limits
+        How much is read.
 
     Yields
     ------
@@ -123,20 +81,53 @@ def open_guarded(
         raise error(f"{shown} {problem}") from None
 
     try:
-        longest = _check_file(Path(path), refuse)
+        file = _opened_file(Path(path), refuse, limits)
+    except InputError:
+        raise
     except (OSError, ValueError) as failure:
-        if isinstance(failure, InputError):
-            raise
         refuse(f"cannot be read: {getattr(failure, 'strerror', None) or printable(failure)}")
+    with file, _guarded(file, shown, error, limits) as guarded:
+        yield guarded
+
+
+@contextmanager
+def guarded_bytes(
+    content: bytes, shown: str, error: type[InputError] = ModelFileError, limits: Limits = DEFAULT_LIMITS
+) -> Iterator[GuardedFile]:
+    """Open the content of an HDF5 file that is in memory, as `open_guarded` opens a file.
+
+    HDF5 follows links and external storage from there too, so nothing is checked less.
+    """
+    with _guarded(io.BytesIO(content), shown, error, limits) as guarded:
+        yield guarded
+
+
+@contextmanager
+def _guarded(file: BinaryIO, shown: str, error: type[InputError], limits: Limits) -> Iterator[GuardedFile]:
+    base = _start_of_hdf5(file)
+    if base is None:
+        file.seek(0)
+        start = file.read(8)
+        raise error(f"{shown} is not an HDF5 file: it starts with {start!r}.{_hint(start)}")
+    try:
+        if file.seek(0, io.SEEK_END) <= SEARCHED_BYTES:
+            check_references(file, base)
+    except ValueError as failure:
+        raise error(f"{shown} is a damaged HDF5 file: {failure}. Save or copy it again") from None
+    watched = WatchedFile(file, limits)
     with _without_plugins():
         try:
-            root = h5py.File(path, "r")
+            root = h5py.File(watched, "r")
         except _HDF5_ERRORS as failure:
-            refuse(f"is a damaged HDF5 file: {printable(failure, 120)}. Save or copy it again")
+            problem = watched.problem or printable(failure, 120)
+            raise error(f"{shown} is a damaged HDF5 file: {problem}. Save or copy it again") from None
+        # An HDF5 file that is open on Python's way out crashes the interpreter: its bytes come from Python.
+        atexit.register(root.close)
         try:
-            yield GuardedFile(shown, root, error, longest)
+            yield GuardedFile(shown, root, error, watched, limits, limits.total_bytes)
         finally:
             root.close()
+            atexit.unregister(root.close)
 
 
 @dataclass(slots=True)
@@ -149,8 +140,9 @@ class GuardedFile:
     shown_path: str
     root: h5py.File
     error: type[InputError]
-    longest_string: int
-    bytes_left: int = field(default=MAX_TOTAL_BYTES)
+    watched: WatchedFile
+    limits: Limits
+    bytes_left: int
 
     def refusal(self, place: str, problem: str) -> InputError:
         """Return the file's error: the path, the place in the file, the problem."""
@@ -172,6 +164,11 @@ class GuardedFile:
         with self._readable(_joined(group, name)):
             return name in group
 
+    def count(self, group: h5py.Group) -> int:
+        """Return how many members `group` has; opens none."""
+        with self._readable(group.name):
+            return len(group)
+
     def is_group(self, parent: h5py.Group, name: str) -> bool:
         """Return whether `parent` has a group called `name`, by a hard link."""
         return self.has(parent, name) and type(self._child(parent, name, _joined(parent, name))) is h5py.Group
@@ -191,13 +188,16 @@ class GuardedFile:
         place = f"attribute '{name}' of {node.name}"
         if attribute.shape != ():
             self.refuse(place, f"has shape {attribute.shape}, expected a single string")
-        if not attribute.get_type().is_variable_str() and attribute.get_storage_size() > MAX_TEXT_BYTES:
-            self.refuse(place, f"is longer than {MAX_TEXT_BYTES} bytes")
-        with self._readable(place):
+        if (
+            not attribute.get_type().is_variable_str()
+            and attribute.get_storage_size() > self.limits.text_bytes
+        ):
+            self.refuse(place, f"is longer than {self.limits.text_bytes} bytes")
+        with self._readable(place), self.watched.expecting(1):
             value = node.attrs[name]
             text = value.decode() if isinstance(value, bytes) else str(value)
-        if len(text) > MAX_TEXT_BYTES:
-            self.refuse(place, f"is longer than {MAX_TEXT_BYTES} characters")
+        if len(text) > self.limits.text_bytes:
+            self.refuse(place, f"is longer than {self.limits.text_bytes} characters")
         return text
 
     def json(self, node: h5py.Group, name: str) -> Any:
@@ -234,6 +234,7 @@ class GuardedFile:
         kinds: str = "f",
         shape: Sequence[int] | None = None,
         place: str | None = None,
+        columns: slice | None = None,
     ) -> npt.NDArray[Any]:
         """Return the array at `name`, a path relative to `group`, in native byte order.
 
@@ -245,25 +246,44 @@ class GuardedFile:
             The shape that it must have.
         place : str, optional
             What messages call it.
+        columns : slice, optional
+            Which entries of the last axis, from a first to an end; nothing else is read.
+
+        Raises
+        ------
+        InputError
+            If `columns` are not there.
         """
         place = place or _joined(group, name)
+        dataset = self._checked(group, name, kinds, place)
+        if shape is not None and dataset.shape != tuple(shape):
+            self.refuse(place, f"has shape {dataset.shape}, expected {tuple(shape)}")
+        wanted = column_range(columns, dataset.shape, place)
+        with self._readable(place):
+            self.bytes_left -= check_size(
+                dataset, wanted, self.bytes_left, self.limits, partial(self.refuse, place)
+            )
+            return read_array(dataset, wanted)
+
+    def describe(
+        self, group: h5py.Group, name: str, *, kinds: str = "f", place: str | None = None
+    ) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and type of the array at `name`, checked as `array` would, and read nothing of it."""
+        place = place or _joined(group, name)
+        dataset = self._checked(group, name, kinds, place)
+        with self._readable(place):
+            return tuple(dataset.shape), dataset.dtype
+
+    def _checked(self, group: h5py.Group, name: str, kinds: str, place: str) -> h5py.Dataset:
         dataset = self._open(group, name, h5py.Dataset, place)
         with self._readable(place):
-            self._check_storage(dataset, place)
-            self._check_type(dataset, kinds, place)
-            if shape is not None and dataset.shape != tuple(shape):
-                self.refuse(place, f"has shape {dataset.shape}, expected {tuple(shape)}")
-            self._check_size(dataset, place)
-            values = np.asarray(dataset[()])
-        if values.dtype.kind == "V":
-            # bfloat16 is the upper half of a float32.
-            return (values.view("<u2").astype(np.uint32) << 16).view(np.float32)
-        return values.astype(values.dtype.newbyteorder("="), copy=False)
+            check_array(dataset, kinds, self.limits, partial(self.refuse, place))
+        return dataset
 
     def _open(self, parent: h5py.Group, name: str, kind: type[Node], place: str | None = None) -> Node:
         place = place or _joined(parent, name)
         parts = name.split("/")
-        if len(parts) > MAX_DEPTH or any(part in ("", ".", "..") or "\0" in part for part in parts):
+        if len(parts) > self.limits.depth or any(part in ("", ".", "..") or "\0" in part for part in parts):
             self.refuse(place, f"has the path '{printable(name)}', which no writer of models uses")
         node: Any = parent
         for part in parts:
@@ -294,12 +314,12 @@ class GuardedFile:
         attribute = self._string_attribute(node, name)
         if len(attribute.shape) != 1 or attribute.shape[0] > at_most:
             self.refuse(place, f"has shape {attribute.shape}, expected a list of at most {at_most} strings")
-        stored = attribute.shape[0] * self.longest_string
-        if not attribute.get_type().is_variable_str():
-            stored = attribute.get_storage_size()
-        if stored > MAX_STRINGS_BYTES:
-            self.refuse(place, "declares more text than a list of names can hold")
-        with self._readable(place):
+        if (
+            not attribute.get_type().is_variable_str()
+            and attribute.get_storage_size() > self.limits.strings_bytes
+        ):
+            self.refuse(place, "declares more text than is read")
+        with self._readable(place), self.watched.expecting(attribute.shape[0]):
             values = list(node.attrs[name])
             return tuple(v.decode() if isinstance(v, bytes) else str(v) for v in values)
 
@@ -316,128 +336,59 @@ class GuardedFile:
                 self.refuse(place, "is empty")
             return attribute
 
-    def _check_storage(self, dataset: h5py.Dataset, place: str) -> None:
-        creation = dataset.id.get_create_plist()
-        if dataset.external or creation.get_external_count():
-            self.refuse(place, "keeps its data in another file, which is not opened")
-        if dataset.is_virtual or creation.get_layout() == h5py.h5d.VIRTUAL:
-            self.refuse(place, "is put together from other data sets, which are not opened")
-        filters = [creation.get_filter(i)[0] for i in range(creation.get_nfilters())]
-        if not PLAIN_FILTERS.issuperset(filters) or len(set(filters)) != len(filters):
-            self.refuse(
-                place, f"uses the HDF5 filters {filters}; only deflate, shuffle and checksum are read"
-            )
-
-    def _check_type(self, dataset: h5py.Dataset, kinds: str, place: str) -> None:
-        dtype = dataset.dtype
-        bfloat16 = "f" in kinds and dtype.kind == "V" and dtype.itemsize == 2 and dtype.fields is None
-        plain = dtype.kind in kinds and dtype.itemsize <= 8 and dtype.subdtype is None
-        if not (plain or bfloat16):
-            self.refuse(place, f"holds {printable(dtype, 40)}, expected {_in_words(kinds)} numbers")
-
-    def _check_size(self, dataset: h5py.Dataset, place: str) -> None:
-        shape, itemsize = dataset.shape, dataset.dtype.itemsize
-        if shape is None or len(shape) > MAX_RANK:
-            self.refuse(place, f"has shape {printable(shape, 60)}, expected at most {MAX_RANK} axes")
-        size = math.prod(shape) * itemsize
-        if size > min(MAX_TENSOR_BYTES, self.bytes_left):
-            self.refuse(place, f"of shape {shape} takes {size} bytes, more than is read from one file")
-        stored = dataset.id.get_storage_size()
-        if size and not stored:
-            self.refuse(place, f"of shape {shape} was never written; the file is incomplete")
-        if size > 1 << 20 and size > MAX_COMPRESSION * stored:
-            self.refuse(place, f"of shape {shape} takes {size} bytes but is stored in {stored}")
-        if dataset.chunks and math.prod(dataset.chunks) * itemsize > MAX_CHUNK_BYTES:
-            self.refuse(place, f"has chunks of shape {dataset.chunks}, too large to read")
-        self.bytes_left -= size
-
     @contextmanager
     def _readable(self, place: object) -> Iterator[None]:
+        problem = None
         try:
             yield
         except InputError:
             raise
         except _HDF5_ERRORS as failure:
-            self.refuse(str(place), f"cannot be read, the file is damaged: {printable(failure, 120)}")
+            problem = printable(failure, 120)
+        # Bytes that could not be read are zeros to libhdf5, which takes them where any will do.
+        problem = self.watched.problem or problem
+        if problem is not None:
+            self.refuse(str(place), f"cannot be read, the file is damaged: {problem}")
 
 
 def _joined(group: h5py.Group, name: str) -> str:
     return f"{str(group.name).rstrip('/')}/{name}"
 
 
-def _in_words(kinds: str) -> str:
-    words = {"f": "float", "i": "integer", "u": "unsigned integer", "b": "bool"}
-    return " or ".join(words[kind] for kind in kinds)
-
-
-def _check_file(path: Path, refuse: Any) -> int:
-    """Check what can be checked without HDF5; return the length of the longest string in the heap."""
+def _opened_file(path: Path, refuse: Any, limits: Limits) -> BinaryIO:
+    """Open a file for reading if it is one that HDF5 can be in."""
     try:
         status = path.stat()
     except FileNotFoundError:
         refuse("does not exist. Pass the path of an HDF5 file")
+    # Before it is opened: opening a pipe waits for somebody to write to it.
     if stat.S_ISDIR(status.st_mode):
         refuse("is a folder. Pass the path of an HDF5 file")
     if not stat.S_ISREG(status.st_mode):
         refuse("is not a regular file. Pass the path of an HDF5 file")
     if status.st_size == 0:
         refuse("is empty (0 bytes). Save it again")
-    if status.st_size > MAX_FILE_BYTES:
-        refuse(f"has {status.st_size} bytes, more than the {MAX_FILE_BYTES} that are read")
-    with path.open("rb") as file:
-        start = file.read(8)
-        if not h5py.is_hdf5(path):
-            refuse(f"is not an HDF5 file: it starts with {start!r}.{_hint(start)}")
-        try:
-            return max((_longest_in_block(file, offset) for offset in _heap_blocks(file)), default=0)
-        except ValueError as problem:
-            refuse(f"is a damaged HDF5 file: {problem}. Save or copy it again")
-    raise AssertionError
+    if status.st_size > limits.file_bytes:
+        refuse(f"has {status.st_size} bytes, more than the {limits.file_bytes} that are read")
+    return path.open("rb", buffering=0)
+
+
+def _start_of_hdf5(file: BinaryIO) -> int | None:
+    """Return where HDF5's signature is: at the start, or after a block of the user's; None if nowhere."""
+    size = file.seek(0, os.SEEK_END)
+    place = 0
+    while place < size:
+        file.seek(place)
+        if file.read(len(_SIGNATURE)) == _SIGNATURE:
+            return place
+        place = max(512, 2 * place)
+    return None
 
 
 def _hint(start: bytes) -> str:
     if start.startswith(b"PK\x03\x04"):
         return " It is a zip archive, perhaps a .keras file; save the model as .h5 instead"
     return " Pass a model that was saved as HDF5 (.h5)"
-
-
-def _heap_blocks(file: BinaryIO) -> list[int]:
-    """Return where the blocks of the global heap start, which hold the strings of variable length."""
-    found: list[int] = []
-    kept, position = b"", 0
-    file.seek(0)
-    while chunk := file.read(1 << 24):
-        window = kept + chunk
-        found += [position - len(kept) + match.start() for match in _HEAP_SIGNATURE.finditer(window)]
-        kept, position = window[-4:], position + len(chunk)
-        if len(found) > MAX_HEAP_RECORDS:
-            raise ValueError("it has too many blocks of text")
-    return found
-
-
-def _longest_in_block(file: BinaryIO, offset: int) -> int:
-    """Return the length of the longest string in the heap block at `offset`.
-
-    libhdf5 walks the records of a block; a free-space record that does not end with the block makes it
-    walk for ever, beyond the reach of Ctrl-C and of alarms.
-    """
-    file.seek(offset)
-    header = file.read(_HEAP_HEADER.size)
-    size = _HEAP_HEADER.unpack(header)[2] if len(header) == _HEAP_HEADER.size else 0
-    if not _HEAP_HEADER.size <= size <= MAX_HEAP_BLOCK_BYTES:
-        raise ValueError(f"its text block at byte {offset} has size {size}")
-    block = file.read(size - _HEAP_HEADER.size)
-    if len(block) != size - _HEAP_HEADER.size:
-        raise ValueError(f"its text block at byte {offset} is cut off")
-    longest = at = records = 0
-    while at + _HEAP_RECORD.size <= len(block):
-        index, _, length = _HEAP_RECORD.unpack_from(block, at)
-        end = at + length if index == 0 else at + _HEAP_RECORD.size + -(-length // 8) * 8
-        records += 1
-        if end > len(block) or (index == 0 and end != len(block)) or records > MAX_HEAP_RECORDS:
-            raise ValueError(f"its text block at byte {offset} has a broken record")
-        longest, at = max(longest, length if index else 0), end
-    return longest
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The `model_config` of a Keras file: checked text in, layer specifications out, and the way back.
+"""The JSON in which Keras describes a model: checked text in, settings that refuse what does not fit out.
 
 The configuration is data. No class, module or function that it names is ever looked up, so it cannot run
 code; a layer is known when `probe.storage._keras_layers` lists its class, and refused by name otherwise.
@@ -10,24 +10,36 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from probe._checks import ModelFileError
 from probe.storage._guard import printable
 
-__all__ = ["LayerSpec", "ModelSpec", "parse_model_config"]
+__all__ = [
+    "MAX_SIZE",
+    "MAX_VALUES",
+    "LayerSpec",
+    "Shape",
+    "check_origin",
+    "layer_spec",
+    "parse_json",
+    "shown",
+]
 
 MAX_JSON_DEPTH = 100
-"""Most brackets inside each other; Keras' own files stay below 20."""
-
-MAX_LAYERS = 2000
-"""Most layers in one model."""
+"""Most brackets inside each other; Keras' own files stay below 20, nested models below 60."""
 
 MAX_VALUES = 1 << 28
 """Most values that one input or one layer's output may have."""
 
+MAX_SIZE = 1 << 28
+"""Largest size, stride or count that a setting may have."""
+
+Shape = tuple[int, ...]
+
 _KERAS_MODULE = re.compile(r"(tf_keras|keras|tensorflow\.keras|tensorflow\.python\.keras|builtins)(\.\w+)*")
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,35 +54,55 @@ class LayerSpec:
         The layer's name.
     config : mapping
         Its settings, by Keras' names.
+    keras : int
+        Major version of the Keras that wrote the file.
     """
 
     class_name: str
     name: str
     config: Mapping[str, object]
+    keras: int = field(default=3)
 
     def refuse(self, problem: str) -> NoReturn:
         """Raise a ModelFileError that names the layer."""
         raise ModelFileError(f"layer '{printable(self.name)}' ({printable(self.class_name)}) {problem}")
 
-    def integer(self, key: str, *, minimum: int, maximum: int) -> int:
+    def has(self, key: str) -> bool:
+        """Return whether the setting `key` is there and not null."""
+        return self.config.get(key) is not None
+
+    def integer(self, key: str, *, minimum: int, maximum: int, default: int | None = None) -> int:
         """Return the setting `key`, an integer from `minimum` to `maximum`."""
-        value = self.config.get(key)
+        value = self.config.get(key, default)
         if type(value) is not int or not minimum <= value <= maximum:
-            self.refuse(f"has {key} = {_shown(value)}, expected an integer from {minimum} to {maximum}")
+            self.refuse(f"has {key} = {shown(value)}, expected an integer from {minimum} to {maximum}")
         return value
 
     def number(self, key: str, default: float) -> float:
         """Return the setting `key`, a finite number; `default` where it is not given."""
+        return self._number(key, self.config.get(key, default))
+
+    def numbers(self, key: str, default: float) -> float | tuple[float, ...]:
+        """Return the setting `key`, a finite number or a list of finite numbers."""
         value = self.config.get(key, default)
-        if type(value) not in (int, float) or not math.isfinite(value):  # type: ignore[arg-type]
-            self.refuse(f"has {key} = {_shown(value)}, expected a finite number")
-        return float(value)  # type: ignore[arg-type]
+        if isinstance(value, list) and value:
+            return tuple(self._number(key, item) for item in value)
+        return self._number(key, value)
 
     def boolean(self, key: str, default: bool) -> bool:  # noqa: FBT001
         """Return the setting `key`, true or false; `default` where it is not given."""
         value = self.config.get(key, default)
         if type(value) is not bool:
-            self.refuse(f"has {key} = {_shown(value)}, expected true or false")
+            self.refuse(f"has {key} = {shown(value)}, expected true or false")
+        return value
+
+    def choice(self, key: str, choices: tuple[str, ...]) -> str:
+        """Return the setting `key`, one of `choices`; the first where it is null or not given."""
+        value = self.config.get(key)
+        if value is None:
+            return choices[0]
+        if not isinstance(value, str) or value not in choices:
+            self.refuse(f"has {key} = {shown(value)}, expected {' or '.join(choices)}")
         return value
 
     def sizes(self, key: str) -> tuple[int, ...]:
@@ -78,149 +110,137 @@ class LayerSpec:
         value = self.config.get(key)
         sizes = tuple(value) if isinstance(value, list) else ()
         if not sizes or not all(type(size) is int and (size > 0 or size == -1) for size in sizes):
-            self.refuse(f"has {key} = {_shown(value)}, expected a list of positive sizes, or -1")
+            self.refuse(f"has {key} = {shown(value)}, expected a list of positive sizes, or -1")
         return sizes
 
+    def pair(self, key: str, default: int | None = None, minimum: int = 1) -> tuple[int, int]:
+        """Return the setting `key`, an integer for both axes of an image or a list of two."""
+        value: Any = self.config.get(key)
+        value = default if value is None else value
+        sizes = value if isinstance(value, list) else [value, value]
+        if len(sizes) != 2 or not all(type(size) is int and minimum <= size <= MAX_SIZE for size in sizes):
+            self.refuse(f"has {key} = {shown(value)}, expected one or two integers from {minimum}")
+        return sizes[0], sizes[1]
 
-@dataclass(frozen=True, slots=True)
-class ModelSpec:
-    """A chain of layers as its file describes it.
+    def margins(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return the setting `key`, pixels at ((top, bottom), (left, right)), also given as one or two."""
+        value: Any = self.config.get(key)
+        per_axis = value if isinstance(value, list) else [value, value]
+        sides = [side if isinstance(side, list) else [side, side] for side in per_axis]
+        counts = [count for side in sides for count in side]
+        regular = len(sides) == 2 and all(len(side) == 2 for side in sides)
+        if not regular or not all(type(count) is int and 0 <= count <= MAX_SIZE for count in counts):
+            self.refuse(f"has {key} = {shown(value)}, expected counts of pixels, from 0")
+        return (counts[0], counts[1]), (counts[2], counts[3])
 
-    Attributes
-    ----------
-    input_shape : tuple of int
-        Shape of one input.
-    layers : tuple of LayerSpec
-        In the order of evaluation, without the input layer.
-    input_name : str or None
-        Name of the input layer, if there is one.
-    """
+    def axis(self, rank: int, default: int = -1, key: str = "axis") -> int:
+        """Return the setting `key`, one axis of arrays with `rank` axes behind that of the samples.
 
-    input_shape: tuple[int, ...]
-    layers: tuple[LayerSpec, ...]
-    input_name: str | None = None
+        It is counted with the axis of the samples, or from the end. Keras 2 writes it as a list.
+        """
+        value = self.config.get(key, default)
+        value = value[0] if isinstance(value, list) and len(value) == 1 else value
+        if type(value) is not int or value == 0 or not -rank <= value <= rank:
+            self.refuse(f"has {key} = {shown(value)}, expected an axis of arrays with {rank + 1} axes")
+        return value
+
+    def axes(self, rank: int, default: object, key: str = "axis") -> tuple[int, ...]:
+        """Return the setting `key`, distinct axes as `axis` has one, in the order of arrays; () for null."""
+        value = self.config.get(key, default)
+        value = [] if value is None else value if isinstance(value, list) else [value]
+        assert isinstance(value, list)
+        if not all(type(axis) is int and axis != 0 and -rank <= axis <= rank for axis in value):
+            self.refuse(f"has {key} = {shown(value)}, expected axes of arrays with {rank + 1} axes")
+        axes = tuple(sorted(value, key=lambda axis: int(axis) % (rank + 1)))
+        if len({axis % (rank + 1) for axis in axes}) != len(axes):
+            self.refuse(f"has {key} = {shown(value)}, which names an axis twice")
+        return axes
+
+    def _number(self, key: str, value: object) -> float:
+        finite = type(value) is float or (type(value) is int and abs(value) <= 1 << 1000)
+        if not finite or not math.isfinite(value):  # type: ignore[arg-type]
+            self.refuse(f"has {key} = {shown(value)}, expected a finite number")
+        return float(value)  # type: ignore[arg-type]
 
 
-def parse_model_config(text: str) -> ModelSpec:
-    """Read the text of a file's `model_config`.
+def layer_spec(entry: object, place: str, keras: int) -> LayerSpec:
+    """Return the specification in one entry of a model's list of layers; `place` is what messages call it."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
+        raise ModelFileError(f"model_config describes {place} by {shown(entry)}, not by an object")
+    config = entry["config"]
+    class_name = entry.get("class_name")
+    # The name stands beside the configuration too, where functional models have it.
+    name = config.get("name", entry.get("name"))
+    if not isinstance(class_name, str):
+        raise ModelFileError(f"model_config gives {place} the class {shown(class_name)}")
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ModelFileError(f"model_config gives {place} the name {shown(name)}, expected plain text")
+    spec = LayerSpec(class_name, name, config, keras)
+    if class_name == "Lambda":
+        spec.refuse("holds program code, which is never run; save the model without Lambda layers")
+    module = entry.get("module")
+    # The sum of two tensors is an operation that shares its class name with the layer Add.
+    bare = "inbound_nodes" in entry and set(config) == {"name"}
+    if bare or (isinstance(module, str) and ".ops." in module):
+        spec.refuse("is an operation on tensors, not a layer; use layers such as Add, and save it again")
+    check_origin(spec, entry)
+    _check_precision(spec)
+    return spec
+
+
+def check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
+    """Refuse a class that only shares its name with one of Keras."""
+    class_name = entry.get("class_name")
+    registered, module = entry.get("registered_name"), entry.get("module")
+    if registered not in (None, class_name, f"Keras>{class_name}"):
+        spec.refuse(f"is registered as {shown(registered)}; custom layers cannot be read")
+    if module is not None and not (isinstance(module, str) and _KERAS_MODULE.fullmatch(module)):
+        spec.refuse(f"comes from the module {shown(module)}; custom layers cannot be read")
+
+
+def _check_precision(spec: LayerSpec) -> None:
+    policy = spec.config.get("dtype")
+    policy_class = policy.get("class_name") if isinstance(policy, dict) else policy
+    if spec.has("quantization_config") or str(policy_class).startswith(("Quantized", "int8", "float8")):
+        spec.refuse("is quantised; save the model before quantising it")
+
+
+def parse_json(text: str, what: str = "model_config") -> Any:
+    """Return what the JSON `text` holds.
 
     Raises
     ------
     ModelFileError
-        If it is no JSON, describes no Sequential model, or describes one that makes no sense. The
-        message does not name the file.
-
-    Examples
-    --------
-    >>> spec = parse_model_config('''{"class_name": "Sequential", "config": {"layers": [
-    ...     {"class_name": "InputLayer", "config": {"name": "in", "batch_shape": [null, 4]}},
-    ...     {"class_name": "Dense", "config": {"name": "output", "units": 3}}]}}''')
-    >>> spec.input_shape, [layer.name for layer in spec.layers]
-    ((4,), ['output'])
+        If it is no JSON, nested too deep, or holds a setting twice or numbers that are none.
     """
-    model = _parse_json(text)
-    if not isinstance(model, dict):
-        raise ModelFileError("model_config is not a JSON object, as Keras writes it")
-    class_name, config = model.get("class_name"), model.get("config")
-    if class_name != "Sequential":
-        raise ModelFileError(
-            f"model_config describes a {_shown(class_name)} model; only Sequential models can be read"
-        )
-    # Before Keras 2.2.3 the configuration of a Sequential was the list of its layers.
-    settings = config if isinstance(config, dict) else {"layers": config}
-    entries = settings.get("layers")
-    if not isinstance(entries, list) or len(entries) > MAX_LAYERS:
-        raise ModelFileError(f"model_config has no list of at most {MAX_LAYERS} layers")
-    specs = [_layer_spec(entry, place) for place, entry in enumerate(entries)]
-    _check_names(specs)
-    layers = tuple(spec for spec in specs if spec.class_name != "InputLayer")
-    if not layers:
-        raise ModelFileError("model_config describes a model without layers")
-    input_name = specs[0].name if specs[0].class_name == "InputLayer" else None
-    return ModelSpec(_input_shape(specs, settings), layers, input_name)
 
+    def refuse_constant(constant: str) -> NoReturn:
+        raise ModelFileError(f"{what} holds {constant}, which is no number")
 
-def _parse_json(text: str) -> Any:
-    _check_depth(text)
+    def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        unique = dict(pairs)
+        if len(unique) != len(pairs):
+            raise ModelFileError(f"{what} names the same setting twice")
+        return unique
+
+    _check_depth(text, what)
     try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_keys)
+        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
     except ModelFileError:
         raise
     except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"model_config is not valid JSON: {printable(error, 120)}") from None
+        raise ModelFileError(f"{what} is not valid JSON: {printable(error, 120)}") from None
 
 
-def _check_depth(text: str) -> None:
+def _check_depth(text: str, what: str) -> None:
     # Brackets inside strings count too; no model of Keras comes near the limit either way.
     depth = 0
-    for bracket in re.findall(r"[\[\]{}]", text):
-        depth += 1 if bracket in "[{" else -1
+    for bracket in _BRACKETS.finditer(text):
+        depth += 1 if bracket[0] in "[{" else -1
         if depth > MAX_JSON_DEPTH:
-            raise ModelFileError(f"model_config is nested deeper than {MAX_JSON_DEPTH} levels")
+            raise ModelFileError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
 
 
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ModelFileError(f"model_config holds {constant}, which is no number")
-
-
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    unique = dict(pairs)
-    if len(unique) != len(pairs):
-        raise ModelFileError("model_config names the same setting twice")
-    return unique
-
-
-def _layer_spec(entry: object, place: int) -> LayerSpec:
-    if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
-        raise ModelFileError(f"model_config describes layer {place} by {_shown(entry)}, not by an object")
-    config = entry["config"]
-    class_name, name = entry.get("class_name"), config.get("name")
-    if not isinstance(class_name, str):
-        raise ModelFileError(f"model_config gives layer {place} the class {_shown(class_name)}")
-    if not isinstance(name, str) or not name or not name.isprintable():
-        raise ModelFileError(f"model_config gives layer {place} the name {_shown(name)}, expected plain text")
-    spec = LayerSpec(class_name, name, config)
-    if class_name == "Lambda":
-        spec.refuse("holds program code, which is never run; save the model without Lambda layers")
-    _check_origin(spec, entry)
-    if config.get("quantization_config") is not None:
-        spec.refuse("is quantised; save the model before quantising it")
-    return spec
-
-
-def _check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
-    """Refuse a class that only shares its name with one of Keras."""
-    registered, module = entry.get("registered_name"), entry.get("module")
-    if registered not in (None, spec.class_name, f"Keras>{spec.class_name}"):
-        spec.refuse(f"is registered as {_shown(registered)}; custom layers cannot be read")
-    if module is not None and not (isinstance(module, str) and _KERAS_MODULE.fullmatch(module)):
-        spec.refuse(f"comes from the module {_shown(module)}; custom layers cannot be read")
-
-
-def _check_names(specs: list[LayerSpec]) -> None:
-    seen: set[str] = set()
-    for spec in specs:
-        if spec.name in seen:
-            spec.refuse("shares its name with another layer")
-        seen.add(spec.name)
-
-
-def _input_shape(specs: list[LayerSpec], settings: Mapping[str, object]) -> tuple[int, ...]:
-    if any(spec.class_name == "InputLayer" for spec in specs[1:]):
-        raise ModelFileError("model_config has an InputLayer behind other layers")
-    given = [specs[0].config.get(key) for key in ("batch_shape", "batch_input_shape")]
-    shape = next((shape for shape in (*given, settings.get("build_input_shape")) if shape is not None), None)
-    if shape is None:
-        raise ModelFileError("model_config gives no input shape; build the model before saving it")
-    sizes = tuple(shape[1:]) if isinstance(shape, list) else ()
-    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
-        raise ModelFileError(
-            f"model_config gives the input shape {_shown(shape)}; every axis but the first must have a size"
-        )
-    if math.prod(sizes) > MAX_VALUES:
-        raise ModelFileError(f"model_config gives inputs of {math.prod(sizes)} values, more than are read")
-    return sizes
-
-
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value of the configuration for a message."""
     return printable(repr(value), 60)

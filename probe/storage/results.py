@@ -72,7 +72,7 @@ def save_result(result: object, path: str | os.PathLike[str]) -> Path:
     >>> from probe.objectives import Objective, unit
     >>> path = save_result(unit("hidden_1", 4), Path(tempfile.mkdtemp()) / "objective.h5")
     >>> load_result(path, Objective)
-    Objective(layer='hidden_1', index=4, stage='pre_activation')
+    Objective(layer='hidden_1', index=4, stage='pre_activation', position=None)
     """
     _check_result(result)
     with write_atomically(path) as part, h5py.File(part, "w") as file:

@@ -4,9 +4,10 @@ Here seeds, storage, analyses and the report meet; everything below is pure or d
 """
 
 from probe.workflow._folder import Written
+from probe.workflow._reading import Reading
 from probe.workflow.inspect import inspect_model, keep_inspection
 from probe.workflow.memorize import Backend, memorize, memorize_capacity, memorize_scores
-from probe.workflow.models import maximize_model, noise_model, weights_model
+from probe.workflow.models import convert_model, maximize_model, noise_model, weights_model
 from probe.workflow.report import report
 from probe.workflow.train import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, train_model
 
@@ -14,7 +15,9 @@ __all__ = [
     "DEFAULT_ARCHITECTURE",
     "DEFAULT_TRAINING",
     "Backend",
+    "Reading",
     "Written",
+    "convert_model",
     "inspect_model",
     "keep_inspection",
     "maximize_model",

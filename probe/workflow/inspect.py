@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from probe.layers import ActivationLayer, Dense
-from probe.storage import load_network, read_provenance, write_text
+from probe.storage import ModelFile, open_model, write_text
 from probe.workflow._folder import Written, destination
 from probe.workflow.train import recorded_history
 
 __all__ = ["inspect_model", "keep_inspection"]
 
+_CHECKED = 1 << 24
+"""Most parameters that are read only to see that they are sound: 64 MiB in float32."""
 
-def inspect_model(model: Path) -> str:
-    """Return what is in a model file, as text."""
-    network = load_network(model)
-    provenance = read_provenance(model)
-    rows = [("layer", "kind", "output", "parameters", "activation")]
-    rows.append(("(input)", "", _shape(network.input_shape), "", ""))
-    for layer in network.layers:
-        n = layer.kernel.size + layer.bias.size if isinstance(layer, Dense) else 0
-        active = layer.activation.name if isinstance(layer, Dense | ActivationLayer) else ""
-        shape = _shape(network.layer_shapes[layer.name])
-        rows.append((layer.name, type(layer).__name__, shape, f"{n:,}" if n else "", active))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    lines += [
-        "",
-        f"{network.n_parameters:,} parameters, {network.dtype}, classes: {', '.join(network.class_names)}",
-    ]
+_NAMES_SHOWN = 40
+"""Names of classes that are listed; of a model with more, the first."""
+
+
+def inspect_model(model: Path, *, architecture: Path | None = None) -> str:
+    """Return what is in a model file, as text. Weights are read, to check them, only if they are few."""
+    with open_model(model, architecture=architecture) as file:
+        lines = [*_table(file), "", _summary(file)]
+        if file.n_parameters <= _CHECKED:
+            file.network()
+        else:
+            lines.append("the weights were not read: there are too many to check them here")
+        provenance = file.provenance
     if provenance:
         lines += ["", "written by probe:"]
         lines += [f"  {key}: {_brief(value)}" for key, value in provenance.items() if key != "history"]
@@ -42,11 +37,37 @@ def inspect_model(model: Path) -> str:
     return "\n".join(lines)
 
 
-def keep_inspection(model: Path, out: Path) -> Written:
+def keep_inspection(model: Path, out: Path, *, architecture: Path | None = None) -> Written:
     """Write what `inspect_model` says to inspect.txt."""
     folder = destination(out, model.stem)
-    text = inspect_model(model) + "\n"
+    text = inspect_model(model, architecture=architecture) + "\n"
     return Written((write_text(folder.path / "inspect.txt", text),), "kept as text")
+
+
+def _table(file: ModelFile) -> list[str]:
+    """Return the layers, one line each, in aligned columns."""
+    rows = [("layer", "kind", "output", "parameters", "activation")]
+    rows += [("(input)", "", _shape(shape), "", "") for shape in file.input_shapes]
+    for layer in file.layers:
+        parameters = f"{layer.n_parameters:,}" if layer.n_parameters else ""
+        activation = "" if layer.activation == "linear" and not layer.n_parameters else layer.activation
+        rows.append((layer.name, layer.class_name, _shape(layer.output_shape), parameters, activation))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _summary(file: ModelFile) -> str:
+    shapes = {layer.name: layer.output_shape for layer in file.layers}
+    types = sorted({variable.dtype for layer in file.layers for variable in layer.variables})
+    said = f"{file.n_parameters:,} parameters" + (f", {' and '.join(types)}" if types else "")
+    if len(file.output_names) > 1:
+        return f"{said}, outputs: {', '.join(file.output_names)}"
+    (shape,) = (shapes[name] for name in file.output_names)
+    names = file.class_names or (tuple(map(str, range(shape[0]))) if len(shape) == 1 else ())
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    return f"{said}, classes: {shown}" if names else f"{said}, output of shape {_shape(shape)}"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -10,15 +10,18 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe.analyses.maximize import maximize
 from probe.analyses.noise import noise_confidence
-from probe.analyses.weights import weight_images
-from probe.datasets import Split, load_dataset
+from probe.analyses.weights import WeightImages, layers_with_images, weight_images
+from probe.datasets import Split
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
-from probe.storage import load_network
+from probe.storage import open_model, read_provenance, save_network
 from probe.workflow._folder import Written, destination, drawn, run_facts
+from probe.workflow._reading import Reading
 
 __all__ = [
+    "READ_AS_IT_IS",
     "class_objectives",
+    "convert_model",
     "fitted",
     "for_shape",
     "maximize_model",
@@ -28,23 +31,32 @@ __all__ = [
 ]
 
 
+READ_AS_IT_IS = Reading()
+
+
 def weights_model(
     model: Path,
     *,
     layer: str | None = None,
+    units: slice | None = None,
     image_shape: tuple[int, ...] | None = None,
+    reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
     seed: int = 0,
 ) -> Written:
-    """Write the weight images of one layer, or of every dense layer."""
-    network = for_shape(load_network(model), image_shape)
+    """Write the weight images of one layer, or of every layer that has some."""
+    if units is not None:
+        results = [_some_units(model, layer, units, image_shape, reading)]
+    else:
+        network = for_shape(reading.network(model), image_shape)
+        results = layers_with_images(network) if layer is None else [weight_images(network, layer)]
+    if not results:
+        raise InputError("no layer of this network has weights that form images")
     folder = destination(out, f"weights-{model.stem}")
-    names = [dense.name for dense in network.dense_layers] if layer is None else [layer]
-    results = [weight_images(network, name) for name in names]
     for place, png in enumerate([drawn(result) for result in results]):
         folder.picture(f"weights_{place + 1}", png)
     layers = {
-        r.layer: {"n_units": len(r.images), "kind": r.kind, "scale": r.scale, "shape": r.images.shape}
+        r.layer: {"n_units": len(r.unit_names), "kind": r.kind, "scale": r.scale, "shape": r.images.shape}
         for r in results
     }
     folder.numbers(
@@ -53,11 +65,25 @@ def weights_model(
     return Written(tuple(folder.files), f"weights of {', '.join(repr(r.layer) for r in results)}")
 
 
+def _some_units(
+    model: Path, layer: str | None, units: slice, image_shape: tuple[int, ...] | None, reading: Reading
+) -> WeightImages:
+    """Return the weight images of some units of a layer, having read no others."""
+    if layer is None:
+        raise InputError("--units must come with --layer, the layer whose units they are")
+    with open_model(model, architecture=reading.architecture) as file:
+        network = for_shape(file.network(ending_at=layer, units=units), image_shape)
+    found = weight_images(network, layer)
+    return replace(found, unit_names=tuple(str(k) for k in range(units.start, units.stop)))
+
+
 def maximize_model(
     model: Path,
     *,
     layer: str | None = None,
+    position: tuple[int, ...] | None = None,
     image_shape: tuple[int, ...] | None = None,
+    reading: Reading = READ_AS_IT_IS,
     restarts: int = 4,
     steps: int = 200,
     l2: float = 0.0,
@@ -66,10 +92,14 @@ def maximize_model(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Write the inputs that maximise every class, or every unit of a layer."""
-    network = for_shape(load_network(model), image_shape)
+    """Write the inputs that maximise every class, or every unit or channel of a layer."""
+    network = for_shape(reading.network(model), image_shape)
+    if layer is None and position is not None:
+        raise InputError("position must come with a layer of feature maps: a class has no positions")
+    objectives = (
+        class_objectives(network) if layer is None else unit_objectives(network, [layer], at=position)
+    )
     folder = destination(out, f"maximize-{model.stem}")
-    objectives = class_objectives(network) if layer is None else unit_objectives(network, [layer])
     result = maximize(
         network,
         objectives,
@@ -101,13 +131,19 @@ def maximize_model(
 
 
 def noise_model(
-    model: Path, *, data: str = "mnist", out: Path | None = None, seed: int = 0, n_images: int | None = None
+    model: Path,
+    *,
+    data: str = "mnist",
+    reading: Reading = READ_AS_IT_IS,
+    out: Path | None = None,
+    seed: int = 0,
+    n_images: int | None = None,
 ) -> Written:
     """Write how confident a network is on noise."""
     from probe.report.sections import noise_section
 
-    split = load_dataset(data)
-    network = fitted(load_network(model), split)
+    split = reading.split(data)
+    network = fitted(reading.network(model), split)
     folder = destination(out, f"noise-{model.stem}")
     result = noise_confidence(network, split, seed=seed, n_images=n_images)
     folder.picture("noise", drawn(result))
@@ -117,6 +153,14 @@ def noise_model(
         | {"model": str(model), "noise": section.numbers, "verdicts": []}
     )
     return Written(tuple(folder.files), claim.found)
+
+
+def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) -> Written:
+    """Write a network that can be read as an HDF5 file that Keras and probe open."""
+    network = reading.network(model)
+    provenance = read_provenance(model) | {"converted_from": model.name}
+    kept = save_network(network, to, provenance=provenance)
+    return Written((kept,), f"{len(network.layers)} layers, {network.n_parameters:,} parameters")
 
 
 def fitted(network: Network, split: Split) -> Network:
@@ -146,21 +190,28 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
             f"the network takes {network.input_shape[0]} values; pass --image-shape HEIGHT,WIDTH to say what image "
             f"they are, row by row"
         )
+    channels, *rest = network.input_shape
+    if len(rest) == 2 and channels in (1, 3) and rest[1] not in (1, 3):
+        return network.for_images((*rest, 3) if channels == 3 else tuple(rest))
     return network
 
 
 def class_objectives(network: Network) -> list[Objective]:
     """Return the logit of every class."""
+    network.output_name  # noqa: B018 - refuses a network with several outputs, and says how to choose one
+    if not network.n_classes:
+        raise InputError(
+            f"the network puts out {network.layer_shapes[network.head_name]}, not one value for each class; "
+            "pass --layer with one of its layers"
+        )
     return [class_logit(k) for k in range(network.n_classes)]
 
 
-def unit_objectives(network: Network, layers: Sequence[str], most: int | None = None) -> list[Objective]:
-    """Return every unit of `layers`, or the first `most`; raise if a layer is not one of units."""
+def unit_objectives(
+    network: Network, layers: Sequence[str], most: int | None = None, at: tuple[int, ...] | None = None
+) -> list[Objective]:
+    """Return every unit or channel of `layers`, or the first `most`; a channel's mean, or its value at a position."""
     found = []
     for layer in layers:
-        network.layer(layer)
-        shape = network.layer_shapes[layer]
-        if len(shape) != 1:
-            raise InputError(f"layer '{layer}' has outputs of shape {shape}; pass a layer of units")
-        found += [unit(layer, k) for k in range(shape[0])]
+        found += [unit(layer, k, position=at) for k in range(network.n_units(layer))]
     return found if most is None else found[:most]

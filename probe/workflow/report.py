@@ -4,26 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from probe._checks import DivergedError, InputError, check_integer
+from probe._checks import DivergedError, check_integer
 from probe._progress import Progress, silent
 from probe.analyses.maximize import Maximization, maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.noise import noise_confidence
-from probe.analyses.weights import WeightImages, weight_images
-from probe.datasets import Split, load_dataset
-from probe.layers import ACTIVATIONS, ActivationLayer, Dense
+from probe.analyses.weights import layers_with_images
+from probe.datasets import Split
+from probe.layers import (
+    ACTIVATIONS,
+    Conv2D,
+    Conv2DTranspose,
+    Dense,
+    DepthwiseConv2D,
+    SeparableConv2D,
+)
 from probe.network import Network
+from probe.objectives import Objective
 from probe.population import MLP
-from probe.storage import load_network, read_provenance, save_network
+from probe.storage import read_provenance, save_network
 from probe.training import TrainingConfig, TrainingHistory, train
 from probe.workflow._folder import Written, data_stem, destination, drawn_pictures, origin, run_facts
-from probe.workflow.models import class_objectives, fitted, unit_objectives
+from probe.workflow._reading import Reading
+from probe.workflow.models import READ_AS_IT_IS, class_objectives, fitted, unit_objectives
 from probe.workflow.train import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
@@ -45,13 +53,14 @@ _RATES_TRIED = 3
 """Learning rates of a report's memorisation experiment, each a tenth of the one before, until none diverges."""
 
 _UNITS_SHOWN = 160
-"""Hidden units that a report maximises: the first of all."""
+"""Hidden units that a report maximises at most: the first of each layer."""
 
 
 def report(
     model: Path | None = None,
     *,
     data: str = "mnist",
+    reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -64,6 +73,8 @@ def report(
         A model file that `probe.load_network` reads; a network is trained without.
     data : str
         What `probe.load_dataset` takes: the data that the network was or will be trained on.
+    reading : Reading
+        What the model file does not say itself.
     out : Path, optional
         Folder for index.html, results.json, model.h5 and figures; reports/<name> by default.
     seed : int
@@ -87,7 +98,7 @@ def report(
 
     check_integer("--seed", seed, minimum=0)
     began = time.perf_counter()
-    split = load_dataset(data)
+    split = reading.split(data)
     name = data_stem(data) if model is None else model.stem
     if model is None:
         folder = destination(out, name)
@@ -96,7 +107,7 @@ def report(
             kept = save_network(subject.network, folder.path / "model.h5", provenance=subject.provenance)
             return Written((kept,), "the network as it was; no report was made of it", interrupted=True)
     else:
-        subject = _loaded(model, split)
+        subject = _loaded(model, split, reading)
         folder = destination(out, name)
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
@@ -111,7 +122,7 @@ def report(
         return Written((kept,), "the trained network; no report was made of it", interrupted=True)
     parts = [
         training_section(network, subject.history, accuracy, split.name),
-        weights_section(tuple(_all_weight_images(network))),
+        weights_section(tuple(layers_with_images(network))),
         maximization_section(network, plain, smooth, units),
         noise_section(noise),
         memorization_section(memory, note),
@@ -168,8 +179,8 @@ def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, boo
     return _Subject(result.network, result.history, provenance, origin), result.interrupted
 
 
-def _loaded(model: Path, split: Split) -> _Subject:
-    network = fitted(load_network(model), split)
+def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
+    network = fitted(reading.network(model), split)
     provenance = read_provenance(model)
     data = provenance.get("data")
     trained_on = data.get("fingerprint") if isinstance(data, dict) else None
@@ -190,12 +201,23 @@ def _maximizations(
     smooth = maximize(
         network, classes, restarts=8, steps=300, l2=0.02, total_variation=0.05, seed=seed, progress=progress
     )
-    hidden = [d.name for d in network.dense_layers[:-1] if len(network.layer_shapes[d.name]) == 1]
-    objectives = unit_objectives(network, hidden, _UNITS_SHOWN)
+    objectives = _hidden_objectives(network)
     if not objectives:
         return plain, smooth, None
     units = maximize(network, objectives, restarts=4, steps=200, seed=seed, progress=progress)
     return plain, smooth, units
+
+
+def _hidden_objectives(network: Network) -> list[Objective]:
+    """Return the hidden units and channels to maximise: as many of each layer, `_UNITS_SHOWN` at most."""
+    hidden = [
+        layer.name
+        for layer in network.layers
+        if isinstance(layer, (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose))
+        and layer.name != network.head_name
+    ]
+    share = _UNITS_SHOWN // max(1, len(hidden))
+    return [found for name in hidden for found in unit_objectives(network, [name], max(1, share))]
 
 
 def _memorization_for(
@@ -225,31 +247,24 @@ def _memorization_for(
 def _architecture_of(network: Network) -> tuple[MLP, str]:
     """Return the shape of a chain of dense layers, or the video's where it has none to copy."""
     hidden = network.dense_layers[:-1]
+    only_dense = all(isinstance(layer, Dense) for layer in network.layers if layer.variables)
     kinds = {_activation_after(network, layer) for layer in hidden}
-    if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"}:
+    if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"} and only_dense and network.is_chain:
         (kind,) = kinds
         note = f"They have the widths of the network on this page, {kind} units and softmax outputs."
         return MLP(hidden=[layer.n_units for layer in hidden], activation=kind), note
     widths = "-".join(map(str, DEFAULT_ARCHITECTURE.hidden))
-    why = "has no hidden layers of one kind of activation that gradient descent can train"
+    why = "is no chain of dense layers with one kind of activation that gradient descent can train"
     note = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
     return DEFAULT_ARCHITECTURE, note
 
 
 def _activation_after(network: Network, dense: Dense) -> str:
-    """Return the name of a dense layer's activation, which may be the layer after it."""
-    if dense.activation_name != "linear":
-        return dense.activation_name
-    for layer in network.layers[network.layers.index(dense) + 1 :]:
-        if isinstance(layer, Dense):
+    """Return the name of a dense layer's activation, which may be the layer after it; "" if it has settings."""
+    after = network.layers[network.layers.index(dense) :]
+    for place, layer in enumerate(after):
+        if place and isinstance(layer, Dense):
             break
-        if isinstance(layer, ActivationLayer):
-            return layer.activation_name
+        if layer.activation.name != "linear":
+            return "" if layer.activation.settings else layer.activation.name
     return "linear"
-
-
-def _all_weight_images(network: Network) -> Iterator[WeightImages]:
-    """Return the weight images of every dense layer whose weights can be laid out as images."""
-    for dense in network.dense_layers:
-        with suppress(InputError):
-            yield weight_images(network, dense.name)

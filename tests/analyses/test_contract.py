@@ -40,7 +40,7 @@ ANALYSES = {
         probe.MLP((8,), "relu"), split, MEMORIZE, n_samples=40, n_networks=20, seed=seed
     ),
 }
-KEEP_THEIR_SEED = {"memorization", "capacity"}
+KEEP_THEIR_SEED = {"memorization", "capacity", "scores"}
 EVERY = pytest.mark.parametrize("name", ANALYSES)
 
 

@@ -5,7 +5,23 @@ import pytest
 
 import probe
 from probe._checks import InputError
-from probe.layers import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from probe.layers import (
+    ActivationLayer,
+    Add,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Flatten,
+    GlobalAveragePooling2D,
+    MaxPooling2D,
+    Normalization,
+    Permute,
+    Rescaling,
+    Reshape,
+    SeparableConv2D,
+)
 
 
 def dense(name, n_in, n_units, activation="linear"):
@@ -103,7 +119,9 @@ def test_a_layer_without_weights_is_refused(layer, message):
 
 def test_a_network_without_dense_layers_is_refused():
     network = probe.Network((Flatten("f"),), (2, 3))
-    with pytest.raises(InputError, match="weight images need a dense layer, but this network has none"):
+    with pytest.raises(
+        InputError, match="weight images need a dense or convolutional layer, but this network has none"
+    ):
         probe.weight_images(network)
 
 
@@ -121,3 +139,94 @@ def test_a_square_dense_layer_on_the_rows_of_an_image_has_no_weight_images():
     layers = (dense("rows", 4, 4), Flatten("f"), dense("output", 16, 2))
     with pytest.raises(InputError, match="'rows'"):
         probe.weight_images(probe.Network(layers, (4, 4)))
+
+
+def normal(*shape, seed=3):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def convolutional(channels=1):
+    layers = (
+        Conv2D("conv_1", normal(3, 3, channels, 6), normal(6), activation_name="relu"),
+        MaxPooling2D("pool", (2, 2)),
+        DepthwiseConv2D("depthwise", normal(2, 2, 6, 2), normal(12)),
+        SeparableConv2D("separable", normal(2, 2, 12, 1), normal(1, 1, 12, 5), normal(5)),
+        Dropout("drop", 0.2),
+        Flatten("flatten"),
+        dense("output", 10, 2, "softmax"),
+    )
+    return probe.Network(layers, (10, 8, channels) if channels > 1 else (10, 8, 1))
+
+
+@pytest.mark.parametrize(
+    ("channels", "shape", "planes"), [(1, (6, 3, 3), 1), (3, (6, 3, 3, 3), 1), (2, (12, 3, 3), 2)]
+)
+def test_kernels_are_images_for_each_filter_and_channel_or_in_colour(channels, shape, planes):
+    network = convolutional(channels)
+    found = probe.weight_images(network)
+    assert (found.layer, found.kind, found.planes, found.images.shape) == ("conv_1", "kernels", planes, shape)
+    kernel = network.layer("conv_1").kernel
+    if channels == 3:
+        np.testing.assert_array_equal(found.images[4], kernel[..., 4])
+    else:
+        np.testing.assert_array_equal(found.images[4 * planes + planes - 1], kernel[..., planes - 1, 4])
+    assert found.names[-1] == ("5" if planes == 1 else "5:1")
+    assert found.scale == np.abs(kernel).max()
+
+
+def test_depthwise_kernels_have_a_channel_each():
+    network = convolutional()
+    found = probe.weight_images(network, "depthwise")
+    # Keras' output channel 5 of multiplier 2 is channel 2, copy 1.
+    np.testing.assert_array_equal(found.images[5], network.layer("depthwise").kernel[..., 2, 1])
+    assert probe.weight_images(network, "separable").images.shape == (12, 2, 2)
+
+
+def test_a_dense_layer_above_convolutions_is_shown_on_the_maps_that_it_reads():
+    network = convolutional()
+    assert network.layer_shapes["separable"] == (2, 1, 5)
+    found = probe.weight_images(network, "output")
+    assert (found.kind, found.planes, found.images.shape) == ("maps", 5, (10, 2, 1))
+    kernel = network.layer("output").kernel.reshape(2, 1, 5, 2)
+    np.testing.assert_array_equal(found.images[5 + 3], kernel[:, :, 3, 1])
+    assert found.names[8] == "1:3"
+
+
+def test_a_dense_layer_on_channel_means_has_no_images():
+    layers = (
+        Conv2D("conv", normal(3, 3, 1, 4), normal(4)),
+        GlobalAveragePooling2D("mean"),
+        dense("output", 4, 2),
+    )
+    with pytest.raises(InputError, match="layer 'output' reads 4 values of 'mean' that are no feature maps"):
+        probe.weight_images(probe.Network(layers, (5, 5, 1)), "output")
+
+
+def test_expanded_weights_take_the_scales_of_normalisations_along():
+    scales = (normal(5), normal(5), normal(5), normal(5) ** 2)
+    layers = (
+        Rescaling("rescaling", 1 / 255, 0.0),
+        Normalization("standardised", normal(8), normal(8) ** 2, (1,)),
+        Permute("turned", (2, 1)),
+        Flatten("flatten"),
+        dense("first_hidden", 48, 5),
+        BatchNormalization("scaled", *scales),
+        dense("output", 5, 2),
+    )
+    network = probe.Network(layers, (8, 6))
+    found = probe.weight_images(network, "output")
+    # The Jacobian without what lies below the first dense layer, which only rearranges.
+    inner = probe.Network(layers[2:], (8, 6))
+    for j, image in enumerate(found.images):
+        np.testing.assert_allclose(image, jacobian(inner, "output", j), rtol=1e-12)
+    first = probe.weight_images(network)
+    np.testing.assert_array_equal(first.images[1], layers[4].kernel[:, 1].reshape(6, 8).T)
+
+
+def test_branches_have_no_expanded_weights():
+    layers = (Flatten("flatten"), dense("a", 6, 4), dense("b", 6, 4), Add("sum"), dense("output", 4, 2))
+    wiring = ((0,), ("flatten",), ("flatten",), ("a", "b"), ("sum",))
+    network = probe.Network(layers, (2, 3), wiring=wiring)
+    assert probe.weight_images(network, "b").kind == "weights"
+    with pytest.raises(InputError, match="'sum'"):
+        probe.weight_images(network, "output")

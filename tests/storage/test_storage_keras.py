@@ -5,7 +5,6 @@ import pytest
 
 from probe.layers import ActivationLayer, Dense, Dropout, Flatten, Reshape
 from probe.network import Network
-from probe.objectives import class_logit
 from probe.storage import load_network, save_network
 
 
@@ -96,30 +95,3 @@ def test_we_predict_what_keras_predicts(keras, tmp_path, name):
     x = np.random.default_rng(1).random((7, *network.input_shape)).astype(network.dtype)
     tolerance = 1e-2 if name == "half" else 1e-5
     np.testing.assert_allclose(network.outputs(x), model.predict(x, verbose=0), atol=tolerance)
-
-
-FILES = {
-    "keras3_mlp": 1e-5,
-    "keras3_softmax_layer": 1e-5,
-    "keras3_float16": 5e-3,
-    "keras3_bfloat16": 2e-2,
-    "keras305_deferred": 1e-5,
-    "keras2_deep_mlp": 1e-5,
-    "keras2_softmax_layer": 1e-5,
-}
-
-
-@pytest.mark.parametrize("name", FILES)
-def test_files_of_several_versions_give_the_numbers_that_their_keras_computed(fixtures, name):
-    network, tolerance = load_network(fixtures / f"{name}.h5"), FILES[name]
-    with np.load(fixtures / f"{name}.npz", allow_pickle=False) as file:
-        recorded = dict(file)
-    x = recorded["x"]
-    np.testing.assert_allclose(network.outputs(x), recorded["y"], atol=tolerance, rtol=tolerance)
-    np.testing.assert_allclose(network.logits(x), recorded["logits"], atol=tolerance, rtol=tolerance)
-    activations = network.activations(x)
-    assert list(activations) == list(recorded["act_names"])
-    for layer, found in activations.items():
-        np.testing.assert_allclose(found, recorded[f"act__{layer}"], atol=tolerance, rtol=tolerance)
-    for k, gradient in enumerate(recorded.get("grad_logits", ())):
-        np.testing.assert_allclose(network.input_gradient(x, class_logit(k)), gradient, atol=1e-5, rtol=1e-5)

@@ -1,0 +1,208 @@
+"""How the layers of a network are joined, and the ways forward and back through them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from probe._checks import Array, InputError
+from probe.layers import Layer, Merge, Pullback
+from probe.objectives import Stage
+
+__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "chain_of", "channel_axis", "joined"]
+
+Shape = tuple[int, ...]
+Seat = tuple[int, Stage]
+"""A place in the order of evaluation, and which of a layer's two values."""
+
+Wiring = tuple[tuple[str | int, ...], ...]
+"""For each layer what it reads: names of layers before it, or k for the k-th input of the network."""
+
+_BATCH_VALUES = 1 << 24
+"""Most values of the widest layer at a time: 64 MiB in float32. Longer batches are split."""
+
+
+class Pass(NamedTuple):
+    """What one layer computed for a batch, and the ways back through its two parts."""
+
+    pre_activation: Array
+    activation: Array
+    linear_pullback: Pullback
+    activation_pullback: Pullback
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Graph:
+    """The layers of a network by their places in the order of evaluation.
+
+    Attributes
+    ----------
+    layers : tuple of Layer
+        In the order of evaluation.
+    sources : tuple of tuple of int
+        For each layer the places that it reads; -1 - k stands for the k-th input of the network.
+    shapes : dict of str to tuple of int
+        Shape of one output of each layer, by name, in order.
+    """
+
+    layers: tuple[Layer, ...]
+    sources: tuple[tuple[int, ...], ...]
+    shapes: Mapping[str, Shape]
+
+    def ancestors(self, places: Iterable[int]) -> list[int]:
+        """Return `places` and all places that they depend on, in the order of evaluation.
+
+        Examples
+        --------
+        >>> Graph((), ((-1,), (0,), (0,), (1, 2)), {}).ancestors([2])
+        [0, 2]
+        """
+        found: set[int] = set()
+        open_ = [place for place in places if place >= 0]
+        while open_:
+            place = open_.pop()
+            if place not in found:
+                found.add(place)
+                open_ += [source for source in self.sources[place] if source >= 0]
+        return sorted(found)
+
+    def last_readers(self, places: Sequence[int]) -> dict[int, list[int]]:
+        """Return for each of `places` what none of the later ones reads any more."""
+        last = {source: place for place in places for source in self.sources[place]}
+        found: dict[int, list[int]] = {place: [] for place in places}
+        for source, place in last.items():
+            found[place].append(source)
+        return found
+
+    def parts(self, n_samples: int) -> Iterator[slice]:
+        """Split a batch so that the widest layer's output is not too large."""
+        largest = max(map(math.prod, self.shapes.values()))
+        size = max(1, _BATCH_VALUES // largest)
+        return (slice(begin, begin + size) for begin in range(0, n_samples, size))
+
+    def values(self, inputs: Sequence[Array], seats: Sequence[Seat]) -> dict[Seat, Array]:
+        """Return what the layers at some places compute; other values are given up on the way."""
+        places = self.ancestors(place for place, _ in seats)
+        done_with = self.last_readers(places)
+        found: dict[Seat, list[Array]] = {seat: [] for seat in seats}
+        for rows in self.parts(len(inputs[0])):
+            live = {-1 - k: values[rows] for k, values in enumerate(inputs)}
+            for place in places:
+                layer = self.layers[place]
+                z = layer.linear(*(live[source] for source in self.sources[place]))[0]
+                live[place] = _activated(layer, z)[0]
+                for seat, values in (((place, "pre_activation"), z), ((place, "activation"), live[place])):
+                    if seat in found:
+                        found[seat].append(values)
+                for source in done_with[place]:
+                    del live[source]
+        return {seat: parts[0] if len(parts) == 1 else np.concatenate(parts) for seat, parts in found.items()}
+
+    def passes(self, inputs: Sequence[Array], places: Iterable[int]) -> dict[int, Pass]:
+        """Go forward to `places`; return what each layer on the way computed, with its ways back."""
+        passes: dict[int, Pass] = {}
+        for place in self.ancestors(places):
+            layer, read = self.layers[place], self.sources[place]
+            z, linear_pullback = layer.linear(
+                *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
+            )
+            y, activation_pullback = _activated(layer, z)
+            passes[place] = Pass(z, y, linear_pullback, activation_pullback)
+        return passes
+
+    def swept_back(self, passes: Mapping[int, Pass], seeds: Mapping[Seat, Array]) -> Array:
+        """Return the gradient with respect to the first input, from gradients at some places and stages."""
+        arrived: dict[int, Array] = {}
+
+        def add(place: int, gradient: Array) -> None:
+            arrived[place] = gradient if place not in arrived else arrived[place] + gradient
+
+        for place in sorted(passes, reverse=True):
+            if (place, "activation") in seeds:
+                add(place, seeds[place, "activation"])
+            gradient = arrived.pop(place, None)
+            if gradient is not None:
+                gradient = passes[place].activation_pullback(gradient)
+            seed = seeds.get((place, "pre_activation"))
+            if seed is not None:
+                gradient = seed if gradient is None else gradient + seed
+            if gradient is None:
+                continue
+            below = passes[place].linear_pullback(gradient)
+            parts = below if isinstance(self.layers[place], Merge) else (below,)
+            for source, part in zip(self.sources[place], parts, strict=True):
+                add(source, part)
+        return arrived[-1]
+
+
+def _activated(layer: Layer, z: Array) -> tuple[Array, Pullback]:
+    """Return the activation of `z` and its pullback; `z` itself where the layer has none."""
+    if layer.activation.name == "linear":
+        return z, lambda dy: dy
+    return layer.activation.forward(z)
+
+
+def chain_of(layers: Sequence[Layer]) -> Wiring:
+    """Return the wiring in which each layer reads the one before, and the first the network's input."""
+    return ((0,), *((layer.name,) for layer in layers[:-1]))
+
+
+def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape]) -> Graph:
+    """Return the graph of `layers`.
+
+    Parameters
+    ----------
+    layers : sequence of Layer
+        In the order of evaluation, with distinct names.
+    wiring : tuple of tuple of str or int
+        What each layer reads.
+    input_shapes : sequence of tuple of int
+        Shape of one input, for each input of the network.
+
+    Raises
+    ------
+    InputError
+        If names repeat, a layer reads what is not there yet, or shapes do not fit.
+    """
+    if len(wiring) != len(layers):
+        raise InputError(f"wiring must say for each of {len(layers)} layers what it reads, got {len(wiring)}")
+    places: dict[str, int] = {}
+    sources: list[tuple[int, ...]] = []
+    shapes: dict[str, Shape] = {}
+    for place, (layer, read) in enumerate(zip(layers, wiring, strict=True)):
+        if layer.name in places:
+            raise InputError(f"layer names must be distinct, but '{layer.name}' occurs twice")
+        if not read or (len(read) > 1 and not isinstance(layer, Merge)):
+            raise InputError(f"layer '{layer.name}' takes one input, but wiring gives it {len(read)}")
+        found = []
+        for source in read:
+            if isinstance(source, int) and 0 <= source < len(input_shapes):
+                found.append((-1 - source, input_shapes[source]))
+            elif isinstance(source, str) and source in places:
+                found.append((places[source], shapes[source]))
+            else:
+                raise InputError(f"layer '{layer.name}' reads {source!r}, which does not come before it")
+        sources.append(tuple(where for where, _ in found))
+        shapes[layer.name] = layer.output_shape(*(shape for _, shape in found))
+        places[layer.name] = place
+    return Graph(tuple(layers), tuple(sources), shapes)
+
+
+def channel_axis(layer: Layer, shape: Shape) -> int:
+    """Return which axis of one output of `layer`, of `shape`, counts units or channels.
+
+    Raises
+    ------
+    InputError
+        If there is none: outputs are neither a vector nor feature maps.
+    """
+    if len(shape) not in (1, 3):
+        raise InputError(
+            f"layer '{layer.name}' has outputs of shape {shape}; pass a layer of units or of feature maps"
+        )
+    first = getattr(layer, "data_format", "channels_last") == "channels_first"
+    return 0 if first else len(shape) - 1

@@ -1,0 +1,215 @@
+"""Correlation of images with kernels, and its adjoint: the two operations of every convolution layer.
+
+Images are unfolded into windows a few at a time, into one buffer that stays in the processor's cache, and
+multiplied by the kernel as a matrix: fast, and bounded in memory whatever the batch is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from probe._checks import Array
+from probe.layers._base import Pair
+from probe.layers._images import window_places
+
+_BLOCK_BYTES = 5 << 19
+"""Size of the buffer in which windows are unfolded, unless a single row of windows needs more."""
+
+
+def correlate(
+    x: Array,
+    kernel: Array,
+    strides: Pair = (1, 1),
+    dilation_rate: Pair = (1, 1),
+    groups: int = 1,
+    bias: Array | None = None,
+) -> Array:
+    """Return the sum of kernel times window for every window of padded images, plus a bias.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, height, width, channels)
+        Images, with their padding.
+    kernel : ndarray of shape (rows, columns, channels / groups, filters)
+        The filters; those of one group see the channels of this group.
+    strides, dilation_rate : (int, int)
+        Steps from window to window, and within a window.
+    groups : int
+        Number of groups.
+    bias : ndarray of shape (filters,), optional
+        Added to the values of each filter.
+
+    Returns
+    -------
+    z : ndarray of shape (n_samples, n_rows, n_columns, filters)
+        One value for each window that fits and each filter.
+    """
+    span = reach(kernel.shape, dilation_rate)
+    n_windows = tuple(
+        (n - size) // stride + 1 for n, size, stride in zip(x.shape[1:3], span, strides, strict=True)
+    )
+    dtype = np.result_type(x, kernel)
+    z = np.empty((len(x), *n_windows, kernel.shape[3]), dtype)
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
+    windows = windows[:, :: strides[0], :: strides[1], :, :: dilation_rate[0], :: dilation_rate[1]]
+    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    for group in range(groups):
+        seen = slice(group * inputs, (group + 1) * inputs)
+        made = slice(group * outputs, (group + 1) * outputs)
+        matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, outputs)
+        _multiply_windows(windows[..., seen], matrix, None if bias is None else bias[made], z[..., made])
+    return z
+
+
+def _multiply_windows(windows: Array, matrix: Array, bias: Array | None, z: Array) -> None:
+    """Write the product of each window (n_samples, n_rows, n_columns, *window) with `matrix` to `z`."""
+    n_in, n_out = matrix.shape
+    n_columns = windows.shape[2]
+    buffer = np.empty(0, matrix.dtype)
+    for samples, rows in _blocks(len(windows), windows.shape[1], n_columns * n_in * matrix.itemsize):
+        block = windows[samples, rows]
+        if buffer.size < block.size:
+            buffer = np.empty(block.size, matrix.dtype)
+        unfolded = buffer[: block.size].reshape(block.shape)
+        np.copyto(unfolded, block)
+        product = z[samples, rows]
+        if product.flags.c_contiguous:
+            np.matmul(unfolded.reshape(-1, n_in), matrix, out=product.reshape(-1, n_out))
+        else:
+            product[...] = (unfolded.reshape(-1, n_in) @ matrix).reshape(product.shape)
+        if bias is not None:
+            product += bias
+
+
+def spread(
+    dz: Array,
+    kernel: Array,
+    frame: Pair,
+    strides: Pair = (1, 1),
+    dilation_rate: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """Return the adjoint of `correlate`: each value of `dz` times the kernel, added up where windows overlap.
+
+    Parameters
+    ----------
+    dz : ndarray of shape (n_samples, n_rows, n_columns, filters)
+        One value for each window and filter.
+    kernel, strides, dilation_rate, groups
+        As in `correlate`.
+    frame : (int, int)
+        Height and width of the padded images.
+
+    Returns
+    -------
+    x : ndarray of shape (n_samples, *frame, channels)
+        Zero where there is no window.
+    """
+    rows, columns, inputs, filters = kernel.shape
+    outputs = filters // groups
+    dtype = np.result_type(dz, kernel)
+    x = np.zeros((len(dz), *frame, inputs * groups), dtype)
+    transposed = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2), dtype)
+    # Half a block, for the buffer and the values that it is made of.
+    row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
+    for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
+        n_windows = taken.stop - taken.start, dz.shape[2]
+        block = x[samples, taken.start * strides[0] :]
+        for group in range(groups):
+            made = slice(group * outputs, (group + 1) * outputs)
+            seen = slice(group * inputs, (group + 1) * inputs)
+            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
+            part = np.empty((len(values), inputs), dtype)
+            for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
+                np.matmul(values, transposed[place][made], out=part)
+                target = block[pixels][..., seen]
+                target += part.reshape(target.shape)
+    return x
+
+
+def correlate_pullback(
+    dz: Array,
+    kernel: Array,
+    shape: tuple[int, ...],
+    margins: tuple[Pair, Pair],
+    strides: Pair,
+    dilation_rate: Pair,
+    groups: int,
+) -> Array:
+    """Return dC/dx of images of `shape` (height, width, ...) that had `margins` when they were correlated."""
+    height, width = shape[:2]
+    (top, bottom), (left, right) = margins
+    # With steps of one it is a correlation too, with the kernel turned round: faster unless dz is much deeper.
+    if strides == (1, 1) and groups == 1 and kernel.shape[3] <= 2 * kernel.shape[2]:
+        down, along = (size - 1 for size in reach(kernel.shape, dilation_rate))
+        n_samples, rows, columns, filters = dz.shape
+        around = np.zeros((n_samples, height + down, width + along, filters), dz.dtype)
+        around[:, down - top : down - top + rows, along - left : along - left + columns] = dz
+        return correlate(around, kernel[::-1, ::-1].transpose(0, 1, 3, 2), (1, 1), dilation_rate)
+    frame = height + top + bottom, width + left + right
+    x = spread(dz, kernel, frame, strides, dilation_rate, groups)
+    return x[:, top : top + height, left : left + width]
+
+
+def correlate_each(x: Array, kernel: Array, strides: Pair, dilation_rate: Pair, n_windows: Pair) -> Array:
+    """Return the correlation of each channel with kernels of its own.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, height, width, channels)
+        Images, with their padding.
+    kernel : ndarray of shape (rows, columns, channels, multiplier)
+        `multiplier` kernels for each channel.
+    strides, dilation_rate, n_windows : (int, int)
+        Steps from window to window and within one, and the number of windows.
+
+    Returns
+    -------
+    z : ndarray of shape (n_samples, *n_windows, channels * multiplier)
+    """
+    rows, columns, channels, multiplier = kernel.shape
+    weights = kernel.reshape(rows, columns, -1)
+    z = np.zeros((len(x), *n_windows, channels * multiplier), np.result_type(x, kernel))
+    for sample, image in enumerate(x):
+        repeated = np.repeat(image, multiplier, axis=-1)[None]
+        for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
+            z[sample] += (repeated[pixels] * weights[place])[0]
+    return z
+
+
+def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_rate: Pair) -> Array:
+    """Return the adjoint of `correlate_each`: images of shape (n_samples, *frame, channels)."""
+    rows, columns, channels, multiplier = kernel.shape
+    weights = kernel.reshape(rows, columns, -1)
+    n_windows = dz.shape[1], dz.shape[2]
+    x = np.empty((len(dz), *frame, channels), np.result_type(dz, kernel))
+    for sample, gradient in enumerate(dz):
+        repeated = np.zeros((1, *frame, channels * multiplier), x.dtype)
+        for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
+            repeated[pixels] += gradient * weights[place]
+        x[sample] = repeated.reshape(*frame, channels, multiplier).sum(axis=-1)
+    return x
+
+
+def reach(kernel_shape: tuple[int, ...], dilation_rate: Pair) -> Pair:
+    """Return height and width of a window from end to end, with its dilation."""
+    return (
+        (kernel_shape[0] - 1) * dilation_rate[0] + 1,
+        (kernel_shape[1] - 1) * dilation_rate[1] + 1,
+    )
+
+
+def _blocks(n_samples: int, n_rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """Yield samples and rows in blocks of about `_BLOCK_BYTES`: whole samples, or some rows of one."""
+    most = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    if most >= n_rows:
+        step = max(1, most // max(1, n_rows))
+        for start in range(0, n_samples, step):
+            yield slice(start, min(start + step, n_samples)), slice(0, n_rows)
+        return
+    for sample in range(n_samples):
+        for start in range(0, n_rows, most):
+            yield slice(sample, sample + 1), slice(start, min(start + most, n_rows))

@@ -1,0 +1,184 @@
+"""Elementwise activations without kinks (elu and selu have one in the second derivative, or at other scales).
+
+Each is a pair of functions: `value(z, out)`, where `out` may be `z`, and `slope(z, y, out)`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from probe._checks import Array
+
+_SELU_ALPHA = 1.6732632423543772848170429916717
+_SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def sigmoid(z: Array, out: Array) -> Array:
+    # exp overflows to inf below -88 in float32, and 1 / (1 + inf) is the right value, 0.
+    np.negative(z, out=out)
+    np.exp(out, out=out)
+    out += 1
+    return np.reciprocal(out, out=out)
+
+
+def sigmoid_slope(_z: Array, y: Array, out: Array) -> Array:
+    np.subtract(1, y, out=out)
+    return np.multiply(out, y, out=out)
+
+
+def tanh(z: Array, out: Array) -> Array:
+    return np.tanh(z, out=out)
+
+
+def tanh_slope(_z: Array, y: Array, out: Array) -> Array:
+    np.multiply(y, y, out=out)
+    return np.subtract(1, out, out=out)
+
+
+def elu(z: Array, out: Array) -> Array:
+    negative = np.expm1(np.minimum(z, 0))
+    np.maximum(z, 0, out=out)
+    out += negative
+    return out
+
+
+def elu_slope(_z: Array, y: Array, out: Array) -> Array:
+    # Below zero y = exp(z) - 1, so the slope exp(z) is y + 1.
+    np.minimum(y, 0, out=out)
+    out += 1
+    return out
+
+
+def selu(z: Array, out: Array) -> Array:
+    negative = np.expm1(np.minimum(z, 0))
+    negative *= _SELU_ALPHA
+    np.maximum(z, 0, out=out)
+    out += negative
+    out *= _SELU_SCALE
+    return out
+
+
+def selu_slope(_z: Array, y: Array, out: Array) -> Array:
+    # Below zero y = scale * alpha * (exp(z) - 1), so the slope is y + scale * alpha.
+    above = y > 0
+    np.add(y, _SELU_SCALE * _SELU_ALPHA, out=out)
+    out[above] = _SELU_SCALE
+    return out
+
+
+def _normal_cdf(z: Array) -> Array:
+    from scipy.special import ndtr
+
+    return np.asarray(ndtr(z), dtype=z.dtype)
+
+
+def gelu(z: Array, out: Array) -> Array:
+    return np.multiply(z, _normal_cdf(z), out=out)
+
+
+def gelu_slope(z: Array, _y: Array, out: Array) -> Array:
+    density = np.exp(-0.5 * z * z) * z.dtype.type(1 / np.sqrt(2 * np.pi))
+    return np.add(_normal_cdf(z), z * density, out=out)
+
+
+def softplus(z: Array, out: Array) -> Array:
+    return np.logaddexp(z, z.dtype.type(0), out=out)
+
+
+def softplus_slope(_z: Array, y: Array, out: Array) -> Array:
+    # y = log(1 + exp(z)), so the slope sigmoid(z) is 1 - exp(-y).
+    np.negative(y, out=out)
+    np.expm1(out, out=out)
+    return np.negative(out, out=out)
+
+
+def silu(z: Array, out: Array) -> Array:
+    return np.multiply(z, sigmoid(z, np.empty_like(z)), out=out)
+
+
+def silu_slope(z: Array, _y: Array, out: Array) -> Array:
+    # s + z s (1 - s), where s is the sigmoid of z.
+    with np.errstate(over="ignore"):
+        share = sigmoid(z, np.empty_like(z))
+    np.subtract(1, share, out=out)
+    out *= z
+    out += 1
+    out *= share
+    return out
+
+
+def mish(z: Array, out: Array) -> Array:
+    return np.multiply(z, np.tanh(softplus(z, np.empty_like(z))), out=out)
+
+
+def mish_slope(z: Array, _y: Array, out: Array) -> Array:
+    # t + z (1 - t^2) sigmoid(z), where t = tanh(softplus(z)).
+    share = np.tanh(softplus(z, np.empty_like(z)))
+    with np.errstate(over="ignore"):
+        sigmoid(z, out)
+    out *= z
+    out *= 1 - share * share
+    out += share
+    return out
+
+
+def softsign(z: Array, out: Array) -> Array:
+    size = np.abs(z)
+    size += 1
+    return np.divide(z, size, out=out)
+
+
+def softsign_slope(_z: Array, y: Array, out: Array) -> Array:
+    np.abs(y, out=out)
+    np.subtract(1, out, out=out)
+    return np.multiply(out, out, out=out)
+
+
+def exponential(z: Array, out: Array) -> Array:
+    return np.exp(z, out=out)
+
+
+def exponential_slope(_z: Array, y: Array, out: Array) -> Array:
+    np.copyto(out, y)
+    return out
+
+
+def log_sigmoid(z: Array, out: Array) -> Array:
+    np.negative(z, out=out)
+    softplus(out, out)
+    return np.negative(out, out=out)
+
+
+def log_sigmoid_slope(_z: Array, y: Array, out: Array) -> Array:
+    # exp(y) = sigmoid(z), and the slope is 1 - sigmoid(z).
+    np.expm1(y, out=out)
+    return np.negative(out, out=out)
+
+
+def tanh_shrink(z: Array, out: Array) -> Array:
+    return np.subtract(z, np.tanh(z), out=out)
+
+
+def tanh_shrink_slope(z: Array, _y: Array, out: Array) -> Array:
+    np.tanh(z, out=out)
+    return np.multiply(out, out, out=out)
+
+
+def squareplus(z: Array, out: Array) -> Array:
+    # (z + sqrt(z^2 + 4)) / 2; below zero its other form, 2 / (sqrt(z^2 + 4) - z), does not cancel.
+    root = np.hypot(z, z.dtype.type(2))
+    root += np.abs(z)
+    root *= 0.5
+    below = z < 0
+    np.copyto(out, root)
+    np.reciprocal(root, out=out, where=below)
+    return out
+
+
+def squareplus_slope(_z: Array, y: Array, out: Array) -> Array:
+    # z = y - 1 / y, so the slope is y^2 / (y^2 + 1) = 1 / (1 + 1 / y^2).
+    with np.errstate(divide="ignore", over="ignore"):
+        np.reciprocal(y, out=out)
+        np.multiply(out, out, out=out)
+    out += 1
+    return np.reciprocal(out, out=out)

@@ -1,0 +1,197 @@
+"""Layers of several inputs: sums, products, extremes and concatenation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
+from typing import ClassVar
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_integer
+from probe.layers._activation import Pullback
+from probe.layers._base import Merge, sample_axis
+
+__all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
+
+
+def _check_count(layer: Merge, count: int) -> None:
+    low, high = layer.n_inputs_min, layer.n_inputs_max
+    if count < low or (high is not None and count > high):
+        rule = f"exactly {low}" if low == high else f"at least {low}"
+        raise InputError(f"layer '{layer.name}' takes {rule} inputs, but gets {count}")
+
+
+def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
+    """Sum a gradient over the axes along which an input of `shape` was repeated."""
+    axes = tuple(axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[axis] != 1)
+    return gradient.sum(axis=axes, keepdims=True) if axes else gradient
+
+
+class _Elementwise(Merge):
+    """A merge of inputs of one shape, where an axis of length 1 goes with any length."""
+
+    __slots__ = ()
+
+    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the inputs, with the greater of 1 and n along each axis.
+
+        Raises
+        ------
+        InputError
+            If there are too few or too many inputs, or their shapes do not go together.
+        """
+        _check_count(self, len(input_shapes))
+        fits = len({len(shape) for shape in input_shapes}) == 1 and all(
+            len(set(sizes) - {1}) <= 1 for sizes in zip(*input_shapes, strict=True)
+        )
+        if not fits:
+            listed = ", ".join(map(str, input_shapes))
+            raise InputError(f"layer '{self.name}' cannot merge inputs of shapes {listed}")
+        return tuple(max(sizes) for sizes in zip(*input_shapes, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Add(_Elementwise):
+    """The sum of the inputs."""
+
+    name: str
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the sum of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        shapes = [x.shape for x in xs]
+        return reduce(np.add, xs), lambda dz: tuple(_summed_to(dz, shape) for shape in shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class Subtract(_Elementwise):
+    """The first input less the second."""
+
+    n_inputs_max: ClassVar[int | None] = 2
+
+    name: str
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the difference of the two `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        first, second = (x.shape for x in xs)
+        return np.subtract(*xs), lambda dz: (_summed_to(dz, first), _summed_to(-dz, second))
+
+
+@dataclass(frozen=True, slots=True)
+class Multiply(_Elementwise):
+    """The product of the inputs."""
+
+    name: str
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the product of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+
+        def pullback(dz: Array) -> tuple[Array, ...]:
+            others = ([other for at, other in enumerate(xs) if at != place] for place in range(len(xs)))
+            return tuple(
+                _summed_to(reduce(np.multiply, rest, dz), x.shape) for rest, x in zip(others, xs, strict=True)
+            )
+
+        return reduce(np.multiply, xs), pullback
+
+
+@dataclass(frozen=True, slots=True)
+class Average(_Elementwise):
+    """The mean of the inputs."""
+
+    name: str
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the mean of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        shapes = [x.shape for x in xs]
+        return reduce(np.add, xs) / len(xs), lambda dz: tuple(
+            _summed_to(dz / len(shapes), shape) for shape in shapes
+        )
+
+
+def _extreme(xs: tuple[Array, ...], pick: np.ufunc) -> tuple[Array, Pullback]:
+    """Return the extreme of `xs`, and a pullback that gives dC/dz to the first input that has it."""
+    z = reduce(pick, xs)
+
+    def pullback(dz: Array) -> tuple[Array, ...]:
+        gradients = []
+        untaken = np.ones(z.shape, bool)
+        for x in xs:
+            taken = untaken & (x == z)
+            untaken &= ~taken
+            gradients.append(_summed_to(dz * taken, x.shape))
+        return tuple(gradients)
+
+    return z, pullback
+
+
+@dataclass(frozen=True, slots=True)
+class Maximum(_Elementwise):
+    """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
+
+    name: str
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the greatest of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        return _extreme(xs, np.maximum)
+
+
+@dataclass(frozen=True, slots=True)
+class Minimum(_Elementwise):
+    """The least of the inputs, number by number; where several are, the gradient goes to the first."""
+
+    name: str
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the least of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        return _extreme(xs, np.minimum)
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate(Merge):
+    """The inputs one after the other along one axis.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    axis : int
+        The axis, counted with that of the samples (which is 0) or from the last (-1).
+
+    Examples
+    --------
+    >>> Concatenate("both").output_shape((8, 8, 3), (8, 8, 5))
+    (8, 8, 8)
+    """
+
+    name: str
+    axis: int = -1
+
+    def __post_init__(self) -> None:
+        check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
+
+    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return `xs` in one array, and the map from dC/dz to a tuple of the dC/dx."""
+        ends = list(accumulate(x.shape[self.axis] for x in xs))[:-1]
+        return np.concatenate(xs, self.axis), lambda dz: tuple(np.split(dz, ends, self.axis))
+
+    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the inputs, with the sum of their lengths along the axis.
+
+        Raises
+        ------
+        InputError
+            If there are too few inputs, or they differ in another axis.
+        """
+        _check_count(self, len(input_shapes))
+        place = sample_axis(self, self.axis, len(input_shapes[0]))
+        rests = {(*shape[:place], *shape[place + 1 :], len(shape)) for shape in input_shapes}
+        if len(rests) != 1:
+            listed = ", ".join(map(str, input_shapes))
+            raise InputError(
+                f"layer '{self.name}' cannot join inputs of shapes {listed} along axis {self.axis}"
+            )
+        shape = list(input_shapes[0])
+        shape[place] = sum(shape[place] for shape in input_shapes)
+        return tuple(shape)

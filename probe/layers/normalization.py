@@ -1,0 +1,276 @@
+"""Layers that shift and scale by a mean and a variance: measured in training, given, or each input's own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_integer, check_number
+from probe.layers._activation import Pullback
+from probe.layers._base import Layer, keep_arrays, sample_axis
+
+__all__ = ["BatchNormalization", "LayerNormalization", "Normalization"]
+
+_LEAST_DEVIATION = 1e-7
+"""What Keras' Normalization divides by where the variance is zero."""
+
+
+def _keep_axes(layer: Layer, axis: object) -> None:
+    """Keep one or several axes as a tuple of integers, or raise."""
+    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    kept = tuple(check_integer(f"axis of layer '{layer.name}'", one, minimum=-32, maximum=32) for one in axes)
+    object.__setattr__(layer, "axis", kept)
+
+
+def _kept_axes(layer: Layer, axis: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
+    """Return the axes as indices into `shape` without that of the samples, in order, or raise."""
+    places = sorted(sample_axis(layer, one, len(shape)) for one in axis)
+    if len(set(places)) != len(places):
+        raise InputError(
+            f"layer '{layer.name}': axis {axis} names one axis twice for inputs of shape {shape}"
+        )
+    return places
+
+
+def _check_sizes(
+    layer: Layer, name: str, found: tuple[int, ...], places: list[int], shape: tuple[int, ...]
+) -> None:
+    """Raise unless an array has the sizes of `shape` at `places`."""
+    expected = tuple(shape[place] for place in places)
+    if found != expected:
+        raise InputError(
+            f"layer '{layer.name}' has {name} of shape {found}, which does not fit inputs of shape {shape}: "
+            f"it needs {expected}"
+        )
+
+
+def _along(values: Array, places: list[int], n_axes: int) -> Array:
+    """Return `values`, one axis for each of `places`, in a shape that broadcasts with samples of `n_axes`."""
+    shape = [1] * (n_axes + 1)
+    for place, size in zip(places, values.shape, strict=True):
+        shape[place + 1] = size
+    return values.reshape(shape)
+
+
+def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
+    """Raise unless all arrays have one axis, of the same length of at least 1."""
+    shapes = {values.shape for values in arrays.values()}
+    if len(shapes) != 1 or any(len(shape) != 1 or 0 in shape for shape in shapes):
+        found = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
+        raise InputError(f"layer '{layer.name}': all arrays must have one shape (n,), got {found}")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BatchNormalization(Layer):
+    """Batch normalisation as it is at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    gamma, beta : ndarray of shape (n,) or None
+        Scale and shift; None for a layer without.
+    moving_mean, moving_variance : ndarray of shape (n,), float32 or float64
+        What was measured in training. Where variance + epsilon is negative the output is not a number.
+    axis : int
+        The axis that keeps its values apart, counted with that of the samples (which is 0) or from the last.
+    epsilon : float
+        At least 0.
+
+    Raises
+    ------
+    InputError
+        If shapes, types or settings do not fit.
+
+    References
+    ----------
+    .. [1] S. Ioffe, C. Szegedy, "Batch Normalization: Accelerating Deep Network Training by Reducing Internal
+       Covariate Shift", ICML 2015.
+    """
+
+    name: str
+    gamma: Array | None
+    beta: Array | None
+    moving_mean: Array
+    moving_variance: Array
+    axis: int = -1
+    epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        _check_one_axis(self, self.variables)
+        keep_arrays(self, self.variables)
+        check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
+        check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """Gamma and beta if there are, the moving mean and the moving variance."""
+        found = {"gamma": self.gamma, "beta": self.beta}
+        return {name: values for name, values in found.items() if values is not None} | {
+            "moving_mean": self.moving_mean,
+            "moving_variance": self.moving_variance,
+        }
+
+    def linear(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the normalised `x` (n_samples, ...), and its pullback."""
+        places = [sample_axis(self, self.axis, x.ndim - 1)]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            inverse = 1 / np.sqrt(self.moving_variance + self.moving_variance.dtype.type(self.epsilon))
+        scale: Array = inverse if self.gamma is None else inverse * self.gamma
+        scale = _along(scale, places, x.ndim - 1)
+        z = x - _along(self.moving_mean, places, x.ndim - 1)
+        z *= scale
+        if self.beta is not None:
+            z += _along(self.beta, places, x.ndim - 1)
+        return z, lambda dz: dz * scale
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        places = _kept_axes(self, (self.axis,), input_shape)
+        _check_sizes(self, "arrays", self.moving_mean.shape, places, input_shape)
+        return input_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerNormalization(Layer):
+    """Each input less its mean, divided by its standard deviation, times gamma, plus beta.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    gamma, beta : ndarray of the sizes of the inputs along `axis`, or None
+        Scale and shift; None for a layer without.
+    axis : tuple of int
+        The axes over which mean and variance are taken, counted with that of the samples or from the last.
+    epsilon : float
+        Added to the variance; at least 0.
+
+    Raises
+    ------
+    InputError
+        If shapes, types or settings do not fit.
+
+    References
+    ----------
+    .. [1] J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer Normalization", 2016.
+    """
+
+    name: str
+    gamma: Array | None
+    beta: Array | None
+    axis: tuple[int, ...] = (-1,)
+    epsilon: float = 1e-3
+
+    def __post_init__(self) -> None:
+        _keep_axes(self, self.axis)
+        keep_arrays(self, self.variables)
+        for name, values in self.variables.items():
+            if values.ndim != len(self.axis):
+                raise InputError(
+                    f"layer '{self.name}': {name} must have one axis for each of {self.axis}, "
+                    f"got shape {values.shape}"
+                )
+        check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """Gamma and beta, if there are."""
+        found = {"gamma": self.gamma, "beta": self.beta}
+        return {name: values for name, values in found.items() if values is not None}
+
+    def linear(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the normalised `x` (n_samples, ...), and its pullback."""
+        places = _kept_axes(self, self.axis, x.shape[1:])
+        axes = tuple(place + 1 for place in places)
+        centred = x - x.mean(axis=axes, keepdims=True)
+        inverse = 1 / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
+        normal = centred * inverse
+        z = normal
+        gamma = None if self.gamma is None else _along(self.gamma, places, x.ndim - 1)
+        if gamma is not None:
+            z = z * gamma
+        if self.beta is not None:
+            z = z + _along(self.beta, places, x.ndim - 1)
+
+        def pullback(dz: Array) -> Array:
+            dn = dz if gamma is None else dz * gamma
+            along = (dn * normal).mean(axis=axes, keepdims=True)
+            dx: Array = inverse * (dn - dn.mean(axis=axes, keepdims=True) - normal * along)
+            return dx
+
+        return z, pullback
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        places = _kept_axes(self, self.axis, input_shape)
+        for name, values in self.variables.items():
+            _check_sizes(self, name, values.shape, places, input_shape)
+        return input_shape
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Normalization(Layer):
+    """Inputs less a mean, divided by a standard deviation: (x - mean) / max(sqrt(variance), 1e-7).
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    mean, variance : ndarray of the sizes of the inputs along `axis`, float32 or float64
+        What the inputs are normalised by; the variance is at least 0.
+    axis : tuple of int
+        The axes that keep their values apart, counted with that of the samples or from the last; () for one
+        mean and one variance.
+    invert : bool
+        Whether to go the other way: mean + x * max(sqrt(variance), 1e-7).
+
+    Raises
+    ------
+    InputError
+        If shapes, types or settings do not fit.
+    """
+
+    name: str
+    mean: Array
+    variance: Array
+    axis: tuple[int, ...] = (-1,)
+    invert: bool = False
+
+    def __post_init__(self) -> None:
+        _keep_axes(self, self.axis)
+        keep_arrays(self, self.variables)
+        for name, values in self.variables.items():
+            if values.ndim != len(self.axis) or values.shape != self.mean.shape:
+                raise InputError(
+                    f"layer '{self.name}': {name} must have one axis for each of {self.axis}, as mean, "
+                    f"got shape {values.shape}"
+                )
+        if (self.variance < 0).any():
+            raise InputError(
+                f"layer '{self.name}': variance must not be negative, got {float(self.variance.min()):g}"
+            )
+        if not isinstance(self.invert, (bool, np.bool_)):
+            raise InputError(f"layer '{self.name}': invert must be True or False, got {self.invert!r}")
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """The mean and the variance."""
+        return {"mean": self.mean, "variance": self.variance}
+
+    def linear(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the normalised `x` (n_samples, ...), and its pullback."""
+        places = _kept_axes(self, self.axis, x.shape[1:])
+        mean = _along(self.mean, places, x.ndim - 1)
+        deviation = np.maximum(np.sqrt(self.variance), self.variance.dtype.type(_LEAST_DEVIATION))
+        deviation = _along(deviation, places, x.ndim - 1)
+        if self.invert:
+            return mean + x * deviation, lambda dz: dz * deviation
+        return (x - mean) / deviation, lambda dz: dz / deviation
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        places = _kept_axes(self, self.axis, input_shape)
+        _check_sizes(self, "mean", self.mean.shape, places, input_shape)
+        return input_shape

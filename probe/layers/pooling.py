@@ -1,0 +1,259 @@
+"""Layers that take the greatest or the mean of windows of an image, or of the whole of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_choice
+from probe.layers._activation import Pullback
+from probe.layers._base import Pair, keep_pair
+from probe.layers._images import (
+    PADDINGS,
+    DataFormat,
+    ImageLayer,
+    Padding,
+    padded,
+    window_places,
+    windows_of,
+)
+
+__all__ = ["AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"]
+
+
+class _Pooling(ImageLayer):
+    """What the two poolings have in common."""
+
+    __slots__ = ()
+
+    pool_size: Pair
+    strides: Pair | None
+    padding: Padding
+
+    def _keep(self) -> None:
+        self._check_format()
+        keep_pair(self, "pool_size", self.pool_size, minimum=1)
+        if self.strides is not None:
+            keep_pair(self, "strides", self.strides, minimum=1)
+        check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
+
+    @property
+    def _steps(self) -> Pair:
+        return self.pool_size if self.strides is None else self.strides
+
+    def _windows(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[Pair, Pair]]:
+        return windows_of(self, shape, self.pool_size, self._steps, self.padding)
+
+    def _places(self, n_windows: Pair) -> list[tuple[slice, slice, slice]]:
+        return [pixels for _, pixels in window_places(self.pool_size, self._steps, (1, 1), n_windows)]
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*self._windows(shape)[0], shape[2])
+
+
+@dataclass(frozen=True, slots=True)
+class MaxPooling2D(_Pooling):
+    """The greatest value of each window, for each channel.
+
+    Where several are the greatest, the gradient goes to the first of them, row by row, as in Keras.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    pool_size : (int, int)
+        Height and width of a window, at least 1.
+    strides : (int, int), optional
+        Steps from window to window; `pool_size` by default.
+    padding : {"valid", "same"}
+        "valid" uses windows inside the image only; "same" places ceil(n / stride) windows, and what lies
+        outside of the image does not count.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+
+    Examples
+    --------
+    >>> image = np.array([[1.0, 2.0, 5.0], [4.0, 3.0, 5.0]]).reshape(1, 2, 3, 1)
+    >>> MaxPooling2D("pool", padding="same").forward(image)[0].ravel()
+    array([4., 5.])
+    """
+
+    name: str
+    pool_size: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._keep()
+
+    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+        n_windows, margins = self._windows(x.shape[1:])
+        places = self._places(n_windows)
+        around = padded(x, margins, -np.inf)
+        z = around[places[0]].copy()
+        for pixels in places[1:]:
+            np.maximum(z, around[pixels], out=z)
+
+        def pullback(dz: Array) -> Array:
+            dx = np.zeros(around.shape, dz.dtype)
+            untaken = np.ones(z.shape, bool)
+            for pixels in places:
+                taken = around[pixels] == z
+                taken &= untaken
+                untaken &= ~taken
+                dx[pixels] += dz * taken
+            return _inside(dx, margins)
+
+        return z, pullback
+
+
+@dataclass(frozen=True, slots=True)
+class AveragePooling2D(_Pooling):
+    """The mean of each window, for each channel.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    pool_size : (int, int)
+        Height and width of a window, at least 1.
+    strides : (int, int), optional
+        Steps from window to window; `pool_size` by default.
+    padding : {"valid", "same"}
+        "valid" uses windows inside the image only; "same" places ceil(n / stride) windows, and each mean is
+        over those of its pixels that are inside.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    """
+
+    name: str
+    pool_size: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._keep()
+
+    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+        n_windows, margins = self._windows(x.shape[1:])
+        places = self._places(n_windows)
+        around = padded(x, margins)
+        shape = around.shape
+        counts = self._counts(x.shape[1:3], margins, n_windows).astype(x.dtype)
+        z = around[places[0]].copy()
+        for pixels in places[1:]:
+            z += around[pixels]
+        z /= counts
+
+        def pullback(dz: Array) -> Array:
+            share = dz / counts
+            dx = np.zeros(shape, share.dtype)
+            for pixels in places:
+                dx[pixels] += share
+            return _inside(dx, margins)
+
+        return z, pullback
+
+    def _counts(self, size: tuple[int, ...], margins: tuple[Pair, Pair], n_windows: Pair) -> Array:
+        """Return how many pixels of each window are inside, of shape (n_rows, n_columns, 1)."""
+        rows, columns = (
+            np.minimum(starts + window, n) - np.maximum(starts, 0)
+            for n, (before, _), window, stride, count in zip(
+                size, margins, self.pool_size, self._steps, n_windows, strict=True
+            )
+            for starts in [np.arange(count) * stride - before]
+        )
+        return np.outer(rows, columns)[:, :, None].astype(np.float64)
+
+
+def _inside(around: Array, margins: tuple[Pair, Pair]) -> Array:
+    """Return padded images without their margins."""
+    (top, bottom), (left, right) = margins
+    return around[:, top : around.shape[1] - bottom, left : around.shape[2] - right]
+
+
+class _GlobalPooling(ImageLayer):
+    """What the two poolings of whole images have in common."""
+
+    __slots__ = ()
+
+    keepdims: bool
+
+    def _keep(self) -> None:
+        self._check_format()
+        if not isinstance(self.keepdims, (bool, np.bool_)):
+            raise InputError(f"layer '{self.name}': keepdims must be True or False, got {self.keepdims!r}")
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if min(shape[:2]) <= 0:
+            raise InputError(f"layer '{self.name}' needs images of at least one pixel, but gets {shape}")
+        return (1, 1, shape[2]) if self.keepdims else (shape[2],)
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalMaxPooling2D(_GlobalPooling):
+    """The greatest value of each channel.
+
+    Where several are the greatest they share the gradient, as in Keras.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    keepdims : bool
+        Whether the output is an image of one pixel.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    """
+
+    name: str
+    keepdims: bool = False
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._keep()
+
+    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+        greatest = x.max(axis=(1, 2), keepdims=True)
+
+        def pullback(dz: Array) -> Array:
+            taken: Array = (x == greatest).astype(dz.dtype)
+            taken *= dz.reshape(greatest.shape) / taken.sum(axis=(1, 2), keepdims=True)
+            return taken
+
+        return greatest if self.keepdims else greatest[:, 0, 0], pullback
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalAveragePooling2D(_GlobalPooling):
+    """The mean of each channel.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    keepdims : bool
+        Whether the output is an image of one pixel.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    """
+
+    name: str
+    keepdims: bool = False
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._keep()
+
+    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+        shape = x.shape
+        n_samples, height, width, channels = shape
+
+        def pullback(dz: Array) -> Array:
+            share = dz.reshape(n_samples, 1, 1, channels) / (height * width)
+            return np.ascontiguousarray(np.broadcast_to(share, shape))
+
+        return x.mean(axis=(1, 2), keepdims=self.keepdims), pullback

@@ -1,0 +1,351 @@
+"""A model file that is open: what its layers are, known at once, and their arrays, read when asked for."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from probe._checks import Array, InputError, ModelFileWarning
+from probe.layers import Layer
+from probe.network import Network
+from probe.storage._guard import GuardedFile, printable
+from probe.storage._keras_config import LayerSpec, Shape
+from probe.storage._keras_graph import ModelSpec, Node, Path, flatten
+from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD
+from probe.storage._keras_layers import kind_of
+from probe.storage._keras_models import Model
+from probe.storage._keras_weights import Stored, warn_of_crowds
+
+__all__ = ["LayerDescription", "ModelFile", "VariableDescription", "naming_file"]
+
+HUGE = 1e30
+"""Weights beyond this overflow somewhere in a network of float32."""
+
+FLIPPED = ("Conv2D", "Conv2DTranspose")
+"""Layers whose kernels the Theano backend of Keras 2 stored upside down and left to right."""
+
+_NO_NAMES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class VariableDescription:
+    """One array of a layer, unread.
+
+    Attributes
+    ----------
+    name : str
+        Keras' name for it, such as "kernel".
+    shape : tuple of int
+    dtype : str
+        What it is stored as, such as "float32" or "bfloat16".
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDescription:
+    """One layer of a model file, unread.
+
+    Attributes
+    ----------
+    name : str
+        The name that it has in the network.
+    class_name : str
+        Keras' name for its class.
+    output_shape : tuple of int
+        Shape of one output, without n_samples.
+    variables : tuple of VariableDescription
+        In Keras' order.
+    activation : str
+        Name of its activation; "linear" if it has none.
+    """
+
+    name: str
+    class_name: str
+    output_shape: Shape
+    variables: tuple[VariableDescription, ...]
+    activation: str
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of values in all variables."""
+        return sum(math.prod(variable.shape) for variable in self.variables)
+
+
+class ModelFile:
+    """An open model file; `open_model` makes it.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        What the file calls the classes; () if it says nothing.
+    layers : tuple of LayerDescription
+        In the order of evaluation.
+    input_shapes : tuple of tuple of int
+        Shape of one input, for each input.
+    output_names : tuple of str
+        The layers whose outputs are the model's.
+    provenance : mapping
+        Where the network comes from, as `save_network` keeps it; empty if the file does not say.
+    """
+
+    def __init__(
+        self,
+        file: GuardedFile,
+        model: Model,
+        places: Callable[[Mapping[Path, Mapping[str, Shape]]], Mapping[Path, Mapping[str, Stored]]],
+        *,
+        class_names: tuple[str, ...] = (),
+        backend: str = "",
+        own_names: Mapping[str, str] = _NO_NAMES,
+        provenance: Mapping[str, Any] = _NO_NAMES,
+    ) -> None:
+        self._file = file
+        self.provenance = provenance
+        self._backend = backend
+        self._read: dict[Path, dict[str, Array]] = {}
+        with naming_file(file):
+            self._spec = _renamed(flatten(model), own_names)
+            # Before any shape, so that the first complaint is about what matters most.
+            for node in self._spec.nodes:
+                kind_of(node.spec)
+            self._shapes = _shapes(self._spec)
+            self._expected = _expected(self._spec, self._shapes)
+            self._stored = places(self._expected)
+        self.class_names = class_names
+        self.input_shapes = self._spec.input_shapes
+        self.output_names = self._spec.outputs
+        with naming_file(file):
+            self.layers = tuple(self._description(node) for node in self._spec.nodes)
+            warn_of_crowds(file, self._stored)
+
+    def _description(self, node: Node) -> LayerDescription:
+        variables = tuple(
+            self._described(node, name) for name in self._expected[node.path] if name not in UNREAD
+        )
+        settings = kind_of(node.spec).settings(node.spec, _inputs(self._spec, self._shapes, node)[0])
+        activation = settings.get("activation_name", "linear")
+        return LayerDescription(
+            node.spec.name,
+            node.spec.class_name,
+            self._shapes[node.spec.name],
+            variables,
+            activation if isinstance(activation, str) else activation.name,
+        )
+
+    def _described(self, node: Node, name: str) -> VariableDescription:
+        stored = self._stored[node.path][name]
+        expected = self._expected[node.path][name]
+        place = _place(node.spec, name)
+        shape, dtype = self._file.describe(stored.group, stored.path, place=place)
+        if shape != expected:
+            self._file.refuse(place, f"has shape {shape}, expected {expected}")
+        return VariableDescription(name, expected, "bfloat16" if dtype.kind == "V" else str(dtype))
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of values in all variables; those of a layer that is called more than once count once."""
+        return sum(
+            math.prod(shape)
+            for variables in self._expected.values()
+            for name, shape in variables.items()
+            if name not in UNREAD
+        )
+
+    def variable(self, layer: str, name: str, *, units: slice | None = None) -> Array:
+        """Return one array of a layer, or only its columns for some units, and read no more than that.
+
+        Parameters
+        ----------
+        layer : str
+            The layer's name.
+        name : str
+            Keras' name for the array, such as "kernel".
+        units : slice, optional
+            Which entries of the array's last axis, which counts the units of a Dense or the filters of a
+            Conv2D layer; without a step.
+
+        Returns
+        -------
+        ndarray
+            float32 or float64, read-only.
+
+        Raises
+        ------
+        ModelFileError
+            If the array is damaged, unsafe to read or holds NaN or infinities.
+        InputError
+            If there is no such layer or array.
+        """
+        node = self._node(layer)
+        known = [known for known in self._expected[node.path] if known not in UNREAD]
+        if name not in known:
+            raise InputError(f"layer '{layer}' has no array '{name}': it has {', '.join(known) or 'none'}")
+        return self._array(node, name, units)
+
+    def network(self, *, ending_at: str | None = None, units: slice | None = None) -> Network:
+        """Return the network, with all its arrays, or the part of it that leads to one layer.
+
+        Parameters
+        ----------
+        ending_at : str, optional
+            Name of the layer; only the arrays of this layer and of those below it are read.
+        units : slice, optional
+            With `ending_at`: only these units or filters of the layer, which must be a Dense or an ungrouped
+            Conv2D layer; only their weights are read.
+
+        Raises
+        ------
+        ModelFileError
+            If an array is damaged, unsafe to read or holds NaN or infinities.
+        InputError
+            If there is no such layer, or no such units.
+        """
+        nodes, outputs, class_names = self._spec.nodes, self._spec.outputs, self.class_names
+        if ending_at is not None:
+            nodes, outputs = self._leading_to(ending_at), (ending_at,)
+            class_names = class_names if outputs == self._spec.outputs and units is None else ()
+        with naming_file(self._file):
+            layers = [self._layer(node, units if node.spec.name == ending_at else None) for node in nodes]
+            return Network(
+                tuple(layers),
+                self._spec.input_shapes[0],
+                class_names,
+                tuple(node.sources for node in nodes),
+                outputs,
+                self._spec.input_shapes[1:],
+            )
+
+    def _leading_to(self, layer: str) -> tuple[Node, ...]:
+        """Return the node of a layer and those that it depends on, in order."""
+        needed = {self._node(layer).spec.name}
+        for node in reversed(self._spec.nodes):
+            if node.spec.name in needed:
+                needed |= {source for source in node.sources if isinstance(source, str)}
+        return tuple(node for node in self._spec.nodes if node.spec.name in needed)
+
+    def _node(self, layer: str) -> Node:
+        node = next((node for node in self._spec.nodes if node.spec.name == layer), None)
+        if node is None:
+            names = ", ".join(f"'{node.spec.name}'" for node in self._spec.nodes)
+            raise InputError(f"layer '{layer}' does not exist: the model has {names}. Pass one of these")
+        return node
+
+    def _layer(self, node: Node, units: slice | None) -> Layer:
+        if units is not None:
+            whole = node.spec.class_name == "Dense" or (
+                node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
+            )
+            if not whole:
+                raise InputError(
+                    f"units must be left out for layer '{node.spec.name}': only those of Dense and ungrouped Conv2D "
+                    "layers are read one by one"
+                )
+            arrays = {name: self._array(node, name, units) for name in self._expected[node.path]}
+            return kind_of(node.spec).build(node.spec, _inputs(self._spec, self._shapes, node), arrays)
+        if node.path not in self._read:
+            self._read[node.path] = {
+                name: self._array(node, name) for name in self._expected[node.path] if name not in UNREAD
+            }
+        return kind_of(node.spec).build(
+            node.spec, _inputs(self._spec, self._shapes, node), self._read[node.path]
+        )
+
+    def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
+        stored, shape = self._stored[node.path][name], self._expected[node.path][name]
+        place = _place(node.spec, name)
+        values = self._file.array(stored.group, stored.path, shape=shape, place=place, columns=units)
+        finite = np.isfinite(values)
+        if not finite.all():
+            count = int(values.size - np.count_nonzero(finite))
+            self._file.refuse(place, f"has {count} of {values.size} values that are NaN or infinite")
+        self._warn_of(name, values, place)
+        if self._backend == "theano" and name == "kernel" and node.spec.class_name in FLIPPED:
+            values = values[::-1, ::-1]
+        values = values.astype(np.float32) if values.dtype == np.float16 else values
+        # Layers keep an array as it is, and so share it, only if it is read-only and nobody's view.
+        values = values if values.base is None else values.copy()
+        values.flags.writeable = False
+        return values
+
+    def _warn_of(self, name: str, values: Array, place: str) -> None:
+        largest = max(float(values.max()), -float(values.min()))
+        if largest > HUGE:
+            self.warn(f"{place} has values up to {largest:.3g}, which overflow in a network")
+        if name in NON_TRAINABLE and name.endswith("variance") and values.min() < 0:
+            self.warn(f"{place} has negative values, down to {float(values.min()):.3g}")
+
+    def warn(self, problem: str) -> None:
+        """Warn of something odd in the file."""
+        warnings.warn(f"{self._file.shown_path}: {printable(problem, 300)}", ModelFileWarning, stacklevel=2)
+
+
+def _place(spec: LayerSpec, name: str) -> str:
+    return f"layer '{spec.name}': {name}"
+
+
+def _renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
+    """Return `spec` with the names and the order of `own_names`, which has the names of the file as keys."""
+    if own_names.keys() != {node.spec.name for node in spec.nodes}:
+        return spec
+    place = {name: k for k, name in enumerate(own_names)}
+
+    def own(source: str | int) -> str | int:
+        return own_names[source] if isinstance(source, str) else source
+
+    nodes = tuple(
+        Node(
+            replace(node.spec, name=own_names[node.spec.name]),
+            node.path,
+            tuple(own(source) for source in node.sources),
+        )
+        for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
+    )
+    return ModelSpec(spec.input_shapes, nodes, tuple(own_names[name] for name in spec.outputs))
+
+
+def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Shape]:
+    return [
+        spec.input_shapes[source] if isinstance(source, int) else shapes[source] for source in node.sources
+    ]
+
+
+def _shapes(spec: ModelSpec) -> dict[str, Shape]:
+    """Return the shape of one output of every node, from the configuration alone."""
+    shapes: dict[str, Shape] = {}
+    for node in spec.nodes:
+        kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
+        shapes[node.spec.name] = kind.shape_of(node.spec, inputs)
+        # Settings that make no sense are refused before any weight is looked at.
+        kind.settings(node.spec, inputs[0])
+    return shapes
+
+
+def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[str, Shape]]:
+    """Return the shapes of the variables of every layer."""
+    expected: dict[Path, dict[str, Shape]] = {}
+    for node in spec.nodes:
+        found = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
+        if expected.setdefault(node.path, found) != found:
+            node.spec.refuse("is called with inputs that need weights of different shapes")
+    return expected
+
+
+@contextmanager
+def naming_file(file: GuardedFile) -> Iterator[None]:
+    """Put the name of the file in front of errors that do not know it."""
+    try:
+        yield
+    except InputError as error:
+        if str(error).startswith(file.shown_path):
+            raise
+        raise file.error(f"{file.shown_path}: {printable(error, 1000)}") from None
