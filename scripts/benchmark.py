@@ -287,6 +287,73 @@ def two_cores(split: probe.Split) -> list[Row]:
     return [Row(title, seconds["two"], "1 shard on 1 core", seconds["one"], ratio, 1.8, ratio >= 1.8)]
 
 
+def convolution() -> list[Row]:
+    """Compare one convolution with PyTorch's: 64 images of 32x32x32, 3x3, 32 to 64 channels, same padding."""
+    from probe.layers import Conv2D
+
+    try:
+        import torch
+    except ImportError:
+        print("PyTorch is not installed: convolution left out (pip install -e '.[bench]')")
+        return []
+    torch.set_num_threads(1)
+    rng = np.random.default_rng(0)
+    x = rng.random((64, 32, 32, 32), np.float32)
+    layer = Conv2D("conv", rng.random((3, 3, 32, 64), np.float32), np.zeros(64, np.float32), padding="same")
+    gradient = rng.random((64, 32, 32, 64), np.float32)
+    peer = torch.nn.Conv2d(32, 64, 3, padding=1).requires_grad_(requires_grad=False)
+
+    def ours(*, back: bool) -> Callable[[], float]:
+        def run() -> float:
+            began = time.perf_counter()
+            _, pullback = layer.linear(x)
+            if back:
+                pullback(gradient)
+            return time.perf_counter() - began
+
+        return run
+
+    def theirs(memory_format: Any, *, back: bool) -> Callable[[], float]:
+        images = torch.from_numpy(x).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+        upstream = torch.from_numpy(gradient).permute(0, 3, 1, 2).contiguous(memory_format=memory_format)
+
+        def run() -> float:
+            images.requires_grad_(requires_grad=back)
+            images.grad = None
+            began = time.perf_counter()
+            y = peer(images)
+            if back:
+                y.backward(upstream)
+            return time.perf_counter() - began
+
+        return run
+
+    rows = []
+    for back, title, target in ((False, "forward", 0.8), (True, "forward and input gradient", 1.2)):
+        seconds = interleaved(
+            {
+                "ours": ours(back=back),
+                "PyTorch": theirs(torch.contiguous_format, back=back),
+                "PyTorch, channels last": theirs(torch.channels_last, back=back),
+            },
+            rounds=21,
+        )
+        for name in ("PyTorch", "PyTorch, channels last"):
+            ratio = seconds[name] / seconds["ours"]
+            rows.append(
+                Row(
+                    f"convolution, {title}",
+                    seconds["ours"],
+                    name,
+                    seconds[name],
+                    ratio,
+                    target,
+                    ratio >= target,
+                )
+            )
+    return rows
+
+
 def limits(split: probe.Split) -> list[Row]:
     """Time what must stay under a limit: `maximize` on a trained network, importing, and `--help`."""
     network = probe.train(probe.MLP(), split, probe.TrainingConfig(epochs=2, evaluation="end")).network
@@ -368,6 +435,7 @@ def main() -> None:
         peers = {"PyTorch": (pytorch, 2.5), "scikit-learn": (scikit_learn, 1.7)}
         rows += compare(SMALL, split, peers, rounds=7, peak_target=0)
         rows += compare(LARGE, split, {"PyTorch": (pytorch, 1.9)}, rounds=3, peak_target=0)
+        rows += convolution()
         on_cores(CORES)
         if len(CORES) > 1:
             rows += two_cores(split)

@@ -255,7 +255,8 @@ def test_objectives_that_the_network_lacks_are_refused(objective, message):
 def test_a_layer_of_images_has_no_units():
     net = probe.Network((Reshape("image", (3, 2)), Flatten("flatten"), dense("output", 6, 3)), (2, 3))
     with pytest.raises(
-        InputError, match=r"layer 'image' has outputs of shape \(3, 2\); pass a layer of units or of feature maps"
+        InputError,
+        match=r"layer 'image' has outputs of shape \(3, 2\); pass a layer of units or of feature maps",
     ):
         net.input_gradient(batch(), probe.unit("image", 0))
 

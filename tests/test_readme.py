@@ -2,9 +2,11 @@
 
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -82,7 +84,7 @@ SMALLER = {
 
 
 def test_the_second_program_runs_as_it_stands_but_for_its_sizes():
-    _, program = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    _, program, _ = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
     for large, small in SMALLER.items():
         assert program.count(large) == 1, large
         program = program.replace(large, small)
@@ -95,3 +97,18 @@ def test_the_second_program_runs_as_it_stands_but_for_its_sizes():
     assert names["study"].verdicts[0].decision in ("supported", "refuted", "inconclusive")
     assert names["scores"].is_corrupted.any()
     assert 0 <= names["nearby"] <= 1
+
+
+def test_the_third_program_runs_as_it_stands(tmp_path, monkeypatch):
+    _, _, program = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    shutil.copy(README.parent / "tests/storage/fixtures/keras3/cnn.keras", tmp_path)
+    split = probe.load_dataset("digits")
+    wide = probe.train(probe.MLP(hidden=(80,)), split, probe.TrainingConfig(epochs=1)).network
+    probe.save_network(wide, tmp_path / "big.h5")
+    monkeypatch.chdir(tmp_path)
+    names = {"probe": probe, "x": np.random.default_rng(0).random((3, 12, 12, 3), np.float32)}
+    exec(program, names)
+    assert names["kernels"].images.shape == (6, 3, 3, 3)
+    assert names["channels"].best_images.shape == (6, 12, 12, 3)
+    assert names["features"].shape == (3, 12, 12, 6)
+    assert names["place"].values.shape == (1, 4)

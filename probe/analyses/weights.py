@@ -171,6 +171,8 @@ def _dense_images(network: Network, target: Dense) -> WeightImages:
                 )
             return _map_images(network, target, rows, layer.name)
     images = np.ascontiguousarray(rows).reshape(-1, *network.input_shape)
+    if images.ndim == 4 and images.shape[3] not in (1, 3):
+        images = np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3])
     return _images_of(network, target, images, kind, target.n_units)
 
 

@@ -269,8 +269,9 @@ def convert(
     pixel_range: Range = (0.0, 1.0),
     output: Output = None,
     architecture: Architecture = None,
+    seed: Seed = 0,
 ) -> None:
-    """Write a trained network of any format that can be read as an HDF5 file that Keras opens too."""
+    """Write a network of any format that is read as an HDF5 file that Keras opens too. --seed has no effect."""
     from probe import workflow
 
     say(workflow.convert_model(model, to, reading=reading_of(architecture, pixel_range, output)))

@@ -46,7 +46,9 @@ def read_hdf5(path: Path, name: str, pixel_range: tuple[float, float] = UNIT_RAN
     import h5py
 
     with refused_as_data_error(str(path), *UNREADABLE), h5py.File(path, "r") as file:
-        return split_from_keys(list(file), lambda key: _array(file, key), _class_names(file), name, pixel_range)
+        return split_from_keys(
+            list(file), lambda key: _array(file, key), _class_names(file), name, pixel_range
+        )
 
 
 def _array(file: Any, key: str) -> Stored:

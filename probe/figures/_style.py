@@ -31,6 +31,7 @@ __all__ = [
     "Grid",
     "band",
     "blend",
+    "by_channel",
     "check_drawable",
     "footnote",
     "fresh",
@@ -212,6 +213,23 @@ def _compact(value: float) -> str:
         if value >= unit:
             return f"{value / unit:g}{letter}"
     return f"{value:g}"
+
+
+def by_channel(
+    images: npt.NDArray[Any], labels: Sequence[str]
+) -> tuple[npt.NDArray[Any], list[str], int | None]:
+    """Return images (n, height, width[, channels]) with labels and a number of columns, ready for a grid.
+
+    Images of another number of channels than 1 or 3 become one grey image for each channel, a row of them
+    for each image.
+    """
+    channels = images.shape[3] if images.ndim == 4 else 1
+    if channels in (1, 3):
+        return images, list(labels), None
+    planes = np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3])
+    heads = [label.partition("\n") for label in labels]
+    names = [f"{head}:{channel}{end}{rest}" for head, end, rest in heads for channel in range(channels)]
+    return planes, names, channels if channels <= MAX_COLUMNS else None
 
 
 def check_drawable(images: npt.NDArray[Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from probe.analyses.maximize import Maximization
-from probe.figures._style import MAX_TILES, Grid, check_drawable, fresh, image_grid, styled
+from probe.figures._style import MAX_TILES, Grid, by_channel, check_drawable, fresh, image_grid, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -21,12 +21,13 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
     InputError
         If the inputs are no images.
     """
-    images = result.best_images[:MAX_TILES]
-    check_drawable(images)
     labels = [
         f"{name}\n{value:.3g}" for name, value in zip(_short(result.names), result.best_values, strict=True)
-    ][:MAX_TILES]
-    grid = Grid.of(images, labels)
+    ]
+    images, labels, columns = by_channel(result.best_images, labels)
+    images, labels = images[:MAX_TILES], labels[:MAX_TILES]
+    check_drawable(images)
+    grid = Grid.of(images, labels, columns)
     with styled():
         figure = fresh(grid.inches + 0.7) if figure is None else figure
         axes = figure.subplots()
@@ -36,7 +37,8 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
             return figure
         bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40)
         bar.set_ticks([0, 1], labels=["0 background", "1 ink"])
-        bar.set_label("pixel; the number above each image is the value reached")
+        split = ", and the channel" if columns else ""
+        bar.set_label(f"pixel; the number above each image is the value reached{split}")
     return figure
 
 

@@ -27,7 +27,7 @@ _N_EXAMPLES = 3
 
 def draw(result: NoiseConfidence, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
     """Draw `result` into `figure`, or a new one, and return it."""
-    check_drawable(result.examples[0])
+    check_drawable(_drawn(result.examples[0]))
     rows = len(result.conditions)
     with styled():
         figure = fresh(1.25 * rows + 0.7) if figure is None else figure
@@ -53,8 +53,13 @@ def _colour(condition: ConditionConfidence) -> str:
     return COLOURS["real" if condition.name == "real" else "noise"]
 
 
+def _drawn(images: np.ndarray) -> np.ndarray:
+    """Return images that can be drawn: of more channels than three, or of two, the mean over them."""
+    return images if images.ndim != 4 or images.shape[-1] in (1, 3) else images.mean(axis=-1)
+
+
 def _examples(axes: Axes, images: np.ndarray, condition: ConditionConfidence) -> None:
-    shown = images[:_N_EXAMPLES]
+    shown = _drawn(images[:_N_EXAMPLES])
     if shown.ndim == 4 and shown.shape[-1] == 1:
         shown = shown[..., 0]
     axes.set_axis_off()

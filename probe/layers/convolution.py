@@ -11,7 +11,14 @@ from probe._checks import Array, InputError, check_integer
 from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias
 from probe.layers._convolution import Convolution
-from probe.layers._correlation import correlate, correlate_each, correlate_pullback, spread_each
+from probe.layers._correlation import (
+    correlate,
+    correlate_each,
+    correlate_pullback,
+    correlate_rows,
+    spread_each,
+    takes_rows,
+)
 from probe.layers._images import DataFormat, Padding, padded
 
 __all__ = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]
@@ -94,8 +101,11 @@ class Conv2D(Convolution):
     def _linear(self, x: Array) -> tuple[Array, Pullback]:
         _, margins = self._windows(x.shape[1:], self.kernel, self.kernel.shape[2] * self.groups)
         settings = self.strides, self.dilation_rate, self.groups
-        z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
         shape = x.shape[1:]
+        if self.strides == (1, 1) and self.groups == 1 and takes_rows(shape, self.kernel, margins):
+            z = correlate_rows(x, self.kernel, margins, self.dilation_rate, self.bias)
+        else:
+            z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
         return z, lambda dz: correlate_pullback(dz, self.kernel, shape, margins, *settings)
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:

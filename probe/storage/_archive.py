@@ -116,10 +116,10 @@ def open_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) 
                 refuse(f"has no {CONFIG}; it is no model that Keras saved. It has {_listed(members)}")
             if WEIGHTS not in members:
                 refuse(f"has no {WEIGHTS}; weights of another kind are not read. It has {_listed(members)}")
-            config = _text(archive, members[CONFIG], limits.text_bytes, refuse)
+            config = _text(archive, members[CONFIG], limits.text_bytes, limits, refuse)
             metadata = None
             if METADATA in members:
-                metadata = _text(archive, members[METADATA], MAX_METADATA_BYTES, refuse)
+                metadata = _text(archive, members[METADATA], MAX_METADATA_BYTES, limits, refuse)
             weights = _content(archive, members[WEIGHTS], limits.archive_bytes, limits, refuse)
     except InputError:
         raise
@@ -170,9 +170,9 @@ def _content(
     return content
 
 
-def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, refuse: _Refuse) -> str:
+def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, limits: Limits, refuse: _Refuse) -> str:
     try:
-        return _content(archive, info, most, DEFAULT_LIMITS, refuse).decode()
+        return _content(archive, info, most, limits, refuse).decode()
     except UnicodeDecodeError:
         refuse(f"the member '{info.filename}' is no UTF-8 text")
 

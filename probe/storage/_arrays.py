@@ -93,7 +93,7 @@ def check_size(
             refuse(f"has chunks of shape {dataset.chunks}, too many to read")
         if DEFLATE in _filters(dataset):
             _check_inflated(dataset, columns, refuse)
-    return size
+    return int(size)
 
 
 def read_array(dataset: h5py.Dataset, columns: range | None) -> npt.NDArray[Any]:
@@ -150,10 +150,13 @@ def _check_inflated(dataset: h5py.Dataset, columns: range | None, refuse: Refuse
         # Deflate adds 5 bytes to each 16 kB that it cannot compress, and some at both ends.
         if chunk.size > size + size // 1000 + 1024:
             refuse(f"has a chunk of {size} bytes that is stored in {chunk.size}")
-        inflating = zlib.decompressobj()
         _, stored = dataset.id.read_direct_chunk(start)
-        # 4 bytes for a checksum.
-        if len(inflating.decompress(stored, size + 5)) > size + 4:
+        try:
+            # 4 bytes for a checksum.
+            inflated = len(zlib.decompressobj().decompress(stored, size + 5))
+        except zlib.error as error:
+            refuse(f"has a chunk that cannot be inflated: {error}")
+        if inflated > size + 4:
             refuse(f"has a chunk that inflates to more than its {size} bytes")
 
 

