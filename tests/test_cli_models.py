@@ -124,6 +124,10 @@ def test_one_of_several_outputs_is_chosen(capsys):
     assert len(numbers("gap")["objectives"]) == probe.load_network(model).layer_shapes["gap"][0]
     assert run(["maximize", model, "--output", "conv_groups2", "--out", "none"]) == 2
     assert "not one value for each class; pass --layer" in said(capsys)
+    assert run(["noise", model, "--data", "digits"]) == 2
+    assert "has 66 outputs" in said(capsys)
+    assert run(["report", model, "--data", "digits", "--output", "conv_groups2"]) == 2
+    assert "not one value for each class; pass --output" in said(capsys)
 
 
 @pytest.mark.parametrize(

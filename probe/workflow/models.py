@@ -165,6 +165,7 @@ def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) ->
 
 def fitted(network: Network, split: Split) -> Network:
     """Return `network` for the data's images, or raise if shapes or classes do not fit."""
+    _check_classes(network, "pass --output with a layer that does")
     network = network.for_images(split.train.image_shape)
     if network.n_classes == 1:
         raise InputError("the network has one output; networks with an output for each class are supported")
@@ -198,13 +199,15 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
 
 def class_objectives(network: Network) -> list[Objective]:
     """Return the logit of every class."""
-    network.output_name  # noqa: B018 - refuses a network with several outputs, and says how to choose one
-    if not network.n_classes:
-        raise InputError(
-            f"the network puts out {network.layer_shapes[network.head_name]}, not one value for each class; "
-            "pass --layer with one of its layers"
-        )
+    _check_classes(network, "pass --layer with one of its layers")
     return [class_logit(k) for k in range(network.n_classes)]
+
+
+def _check_classes(network: Network, advice: str) -> None:
+    """Raise unless the network puts out one value for each class; a network of several outputs says how to choose."""
+    shape = network.layer_shapes[network.head_name]
+    if not network.n_classes:
+        raise InputError(f"the network puts out {shape}, not one value for each class; {advice}")
 
 
 def unit_objectives(

@@ -54,7 +54,10 @@ def places(value, path=()):
 def changed_json(text: str, rng: random.Random) -> str:
     tree = json.loads(text)
     for _ in range(rng.randint(1, 3)):
-        *way, last = rng.choice([path for path in places(tree) if path])
+        paths = [path for path in places(tree) if path]
+        if not paths:
+            break
+        *way, last = rng.choice(paths)
         holder = tree
         for key in way:
             holder = holder[key]
