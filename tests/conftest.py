@@ -44,3 +44,17 @@ def numeric_gradient() -> Callable[..., np.ndarray]:
         return slopes
 
     return gradient
+
+
+@pytest.fixture(scope="session")
+def grey_canvas() -> Callable[..., np.ndarray]:
+    """What a grid of grey images shows, from 0 to 1 in 256 steps, NaN between the images; colours as they are."""
+
+    def canvas(image):
+        pixels = np.asarray(image.get_array())
+        if pixels.shape[-1] == 3:
+            return pixels
+        assert (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
+        return np.where(pixels[..., 3] > 0, pixels[..., 0] / 255, np.nan)
+
+    return canvas

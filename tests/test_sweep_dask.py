@@ -255,9 +255,11 @@ def test_a_killed_worker_costs_nothing_but_time(tmp_path, undisturbed):  # noqa:
 
         def kill(event):
             if event.done == 3:
+                # Both workers have begun another trial by then, and neither has ended it.
+                time.sleep(0.2)
                 cluster.workers[0].kill()
 
-        trials = tasks(tmp_path / "log", N, seconds=0.1)
+        trials = tasks(tmp_path / "log", N, seconds=0.6)
         outcome = on_cluster(cluster, tmp_path / "out", trials, progress=kill)
         assert outcome.n_run == N and not outcome.interrupted
         assert contents(tmp_path / "out") == undisturbed
