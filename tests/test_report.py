@@ -61,8 +61,8 @@ def read(path):
 @pytest.fixture(scope="module", autouse=True)
 def shorter_experiment():
     """The whole report, with fewer epochs than a person would wait for."""
-    # `probe.workflow.report` as an attribute is the function, not its module.
-    module = import_module("probe.workflow.report")
+
+    module = import_module("probe.workflow._report")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "_MEMORIZATION_EPOCHS", 60)
         patch.setattr(module, "_MOST_EPOCHS", 100)

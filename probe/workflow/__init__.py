@@ -1,15 +1,32 @@
 """From files to files: each function does what one command does, and returns what it wrote.
 
-Here seeds, storage, analyses and the report meet; everything below is pure or does one of these only.
+Here seeds, storage, analyses and the report meet; everything below is pure or does one of these only. The names
+are loaded when they are first used: looking at a file needs neither training nor the report.
 """
 
-from probe.workflow._folder import Written
-from probe.workflow._reading import Reading
-from probe.workflow.inspect import inspect_model, keep_inspection
-from probe.workflow.memorize import Backend, memorize, memorize_capacity, memorize_scores
-from probe.workflow.models import convert_model, maximize_model, noise_model, weights_model
-from probe.workflow.report import report
-from probe.workflow.train import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, train_model
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+_MODULES = {
+    "DEFAULT_ARCHITECTURE": "train",
+    "DEFAULT_TRAINING": "train",
+    "Backend": "_memorize",
+    "Reading": "_reading",
+    "Written": "_folder",
+    "convert_model": "models",
+    "inspect_model": "inspect",
+    "keep_inspection": "inspect",
+    "maximize_model": "models",
+    "memorize": "_memorize",
+    "memorize_capacity": "_memorize",
+    "memorize_scores": "_memorize",
+    "noise_model": "models",
+    "report": "_report",
+    "train_model": "train",
+    "weights_model": "models",
+}
 
 __all__ = [
     "DEFAULT_ARCHITECTURE",
@@ -29,3 +46,20 @@ __all__ = [
     "train_model",
     "weights_model",
 ]
+
+if TYPE_CHECKING:
+    from probe.workflow._folder import Written
+    from probe.workflow._memorize import Backend, memorize, memorize_capacity, memorize_scores
+    from probe.workflow._reading import Reading
+    from probe.workflow._report import report
+    from probe.workflow.inspect import inspect_model, keep_inspection
+    from probe.workflow.models import convert_model, maximize_model, noise_model, weights_model
+    from probe.workflow.train import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, train_model
+
+
+def __getattr__(name: str) -> object:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'probe.workflow' has no attribute {name!r}")
+    value = getattr(import_module(f"probe.workflow.{_MODULES[name]}"), name)
+    globals()[name] = value
+    return value

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from probe.storage import ModelFile, open_model, write_text
 from probe.workflow._folder import Written, destination
-from probe.workflow.train import recorded_history
 
 __all__ = ["inspect_model", "keep_inspection"]
 
@@ -30,6 +29,9 @@ def inspect_model(model: Path, *, architecture: Path | None = None) -> str:
     if provenance:
         lines += ["", "written by probe:"]
         lines += [f"  {key}: {_brief(value)}" for key, value in provenance.items() if key != "history"]
+        # Training is loaded only where there was some.
+        from probe.workflow.train import recorded_history
+
         history = recorded_history(provenance)
         if history is not None:
             final = f"cost {history.cost[-1]:.4f}, test accuracy {history.test_accuracy[-1]:.2%}"
