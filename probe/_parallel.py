@@ -81,7 +81,6 @@ def single_threaded_blas() -> Iterator[None]:
     ...     {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     {1}
     """
-    import scipy.linalg  # noqa: F401 - a limit reaches only libraries that are loaded: SciPy has a BLAS of its own
     from threadpoolctl import threadpool_limits
 
     _BLAS_LIMIT.hold()

@@ -11,10 +11,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
+from scipy.linalg import blas
 
 from probe._checks import Array
 
@@ -56,14 +56,9 @@ class Optimizer(ABC):
         parameter += self.change(gradient, slots, learning_rate, n_updates)
 
 
-@cache
-def _axpy(kind: str) -> Callable[..., Array]:
-    """Return BLAS' y + a x for a kind of float, "f" or "d"; it writes the sum to y."""
-    # Loaded when it is first used: it takes a quarter of a second, which looking at a file should not.
-    from scipy.linalg import blas
-
-    found: Callable[..., Array] = {"f": blas.saxpy, "d": blas.daxpy}[kind]
-    return found
+_AXPY: dict[str, Callable[..., Array]] = {"f": blas.saxpy, "d": blas.daxpy}
+"""BLAS' y + a x by type; it writes the sum to y. Imported here, and not when first used, because a limit on
+BLAS' threads reaches only libraries that are loaded already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +79,7 @@ class SGD(Optimizer):
     ) -> None:
         """Add the change to `parameter`, with one rate for all in a single pass over memory."""
         if isinstance(learning_rate, float):
-            _axpy(parameter.dtype.char)(gradient, parameter, a=-learning_rate)
+            _AXPY[parameter.dtype.char](gradient, parameter, a=-learning_rate)
         else:
             Optimizer.apply(self, parameter, gradient, slots, learning_rate, n_updates)
 
