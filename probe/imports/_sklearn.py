@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, check_finite
 from probe.layers import Dense, Flatten, Layer
 from probe.network import Network
 
@@ -39,7 +39,7 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     Raises
     ------
     InputError
-        If `model` is no such classifier, is not fitted or has several labels for each sample, or
+        If `model` is no such classifier, is not fitted or has several labels for each sample, a weight is not finite, or
         `input_shape` has another number of values than its features.
 
     Examples
@@ -83,6 +83,9 @@ def _check(model: Any) -> None:
         raise InputError(f"model must be fitted, but this {name} is not: call its fit(x, y) first")
     if model.out_activation_ == "logistic" and model.n_outputs_ > 1:
         raise InputError(f"model must give each sample one class, but this {name} gives each several labels")
+    for setting in ("coefs_", "intercepts_"):
+        for place, values in enumerate(getattr(model, setting)):
+            check_finite(f"{setting}[{place}] of the model", values)
 
 
 def _two_units(values: Array) -> Array:

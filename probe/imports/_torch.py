@@ -123,7 +123,11 @@ def _known_layers(member: Module, shape: tuple[int, ...]) -> list[Layer] | None:
 
 
 def _check_hooks(module: Any, name: str) -> None:
-    """Raise if code that is called with the module could change what it computes."""
+    """Raise if code that is called with the module, or instead of it, could change what it computes."""
+    if "forward" in vars(module):
+        raise InputError(
+            f"module '{name or 'Sequential'}' has a forward of its own, code that is not read; remove it first"
+        )
     if module._forward_hooks or module._forward_pre_hooks:
         raise InputError(
             f"module '{name or 'Sequential'}' has hooks, code that is not read; remove them first"

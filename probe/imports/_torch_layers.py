@@ -90,7 +90,12 @@ class Module:
         tensor = getattr(self.module, name)
         if tensor is None:
             return None
-        if str(tensor.dtype) in ("torch.float16", "torch.bfloat16"):
+        if tensor.is_meta:
+            self.refuse(f"has no values in its {name}: it is on the meta device; load them first")
+        kind = str(tensor.dtype).removeprefix("torch.")
+        if kind not in ("float16", "bfloat16", "float32", "float64"):
+            self.refuse(f"has a {name} of type {kind}; float16, bfloat16, float32 and float64 are taken over")
+        if kind in ("float16", "bfloat16"):
             tensor = tensor.float()
         return np.array(tensor.detach().cpu().numpy())
 
@@ -304,6 +309,7 @@ BUILDERS: Mapping[str, Callable[[Module, Shape], Iterable[Layer]]] = {
     "Dropout": _dropout,
     "Dropout1d": _dropout,
     "Dropout2d": _dropout,
+    "Dropout3d": _dropout,
     "FeatureAlphaDropout": _dropout,
     "Flatten": _flatten,
     "LayerNorm": _layer_normalization,
