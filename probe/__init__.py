@@ -30,6 +30,7 @@ _MODULES = {
     "class_logit": "probe.objectives",
     "critical_samples": "probe.sensitivity",
     "draw": "probe.figures",
+    "expanded_weights": "probe.analyses.paths",
     "from_sklearn": "probe.imports",
     "from_torch": "probe.imports",
     "load_dataset": "probe.datasets",
@@ -70,6 +71,7 @@ __all__ = [
     "class_logit",
     "critical_samples",
     "draw",
+    "expanded_weights",
     "from_sklearn",
     "from_torch",
     "load_dataset",
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
     from probe.analyses.maximize import maximize
     from probe.analyses.memorization import memorization
     from probe.analyses.noise import noise_confidence
+    from probe.analyses.paths import expanded_weights
     from probe.analyses.scores import memorization_scores
     from probe.analyses.weights import weight_images
     from probe.datasets import Dataset, Split, load_dataset

@@ -13,6 +13,7 @@ import probe
 from probe.analyses.weights import WeightImages
 from probe.figures import CATALOGUE
 from probe.figures._style import MAX_TILES
+from probe.layers import Dense, Flatten
 
 
 def weights(n_units, shape=(28, 28), kind="weights"):
@@ -100,6 +101,26 @@ def test_expanded_weights_are_marked_as_such():
     assert "expanded" in rendered(weights(4, kind="expanded")).axes[1].get_xlabel()
 
 
+@pytest.mark.parametrize("n_units", [1, 16, 33, 160])
+def test_paths_are_drawn_beside_the_jacobian_each_on_a_scale_of_its_own(n_units):
+    rng = np.random.default_rng(0)
+    layers = (
+        Flatten("flatten"),
+        Dense("hidden", rng.normal(size=(144, 7)).astype(np.float32), np.zeros(7, np.float32), "tanh"),
+        Dense("output", rng.normal(size=(7, n_units)).astype(np.float32), np.zeros(n_units, np.float32)),
+    )
+    images = rng.random((20, 12, 12)).astype(np.float32)
+    result = probe.expanded_weights(probe.Network(layers, (12, 12)), images)
+    figure = rendered(result)
+    assert overlaps(figure) == []
+    labels = [text for text, _ in visible_texts(figure)]
+    for k in range(n_units):
+        assert f"{k}\n{result.cancellation[k]:.0%}" in labels
+        assert f"{k}\n{result.similarity[k]:.2f}" in labels
+    for images, bar in zip((result.expanded, result.jacobian), figure.axes[2:], strict=True):
+        assert bar.get_xlim() == pytest.approx((-np.abs(images).max(), np.abs(images).max()))
+
+
 def test_colour_weights_are_drawn_in_colour_and_other_channels_are_refused():
     assert rendered(weights(4, (6, 6, 3))).axes[0].images[0].get_array().shape[-1] == 3
     result = weights(4, (6, 6, 1))
@@ -164,6 +185,7 @@ def results(digits):
     network = trained.network
     found = [
         probe.weight_images(network),
+        probe.expanded_weights(network, digits.test.images),
         probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=3, steps=30),
         probe.noise_confidence(network, digits),
         probe.memorization(probe.MLP(hidden=(32,), activation="relu"), digits, n_samples=100, replicates=3),

@@ -22,6 +22,7 @@ __all__ = ["CATALOGUE", "draw", "parts_of"]
 
 CATALOGUE = {
     "WeightImages": "weights",
+    "ExpandedWeights": "paths",
     "Maximization": "maximize",
     "NoiseConfidence": "noise",
     "Memorization": "memorization",
@@ -46,8 +47,9 @@ def draw(
     Parameters
     ----------
     result : object
-        What `probe.weight_images`, `probe.maximize`, `probe.noise_confidence`, `probe.memorization`,
-        `probe.capacity`, `probe.train` or `probe.train_population` returned.
+        What `probe.weight_images`, `probe.expanded_weights`, `probe.maximize`, `probe.noise_confidence`,
+        `probe.memorization`, `probe.memorization_scores`, `probe.capacity`, `probe.train` or
+        `probe.train_population` returned.
     figure : Figure or SubFigure, optional
         Where to draw; a new figure of the common size without.
     part : str, optional

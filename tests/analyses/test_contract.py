@@ -13,6 +13,9 @@ MEMORIZE = TrainingConfig(epochs=4, batch_size=20, learning_rate=0.3, stop="fitt
 
 ANALYSES = {
     "weights": lambda network, split, seed: probe.weight_images(network, "output"),
+    "paths": lambda network, split, seed: probe.expanded_weights(
+        network, split.train.images, n_images=30, seed=seed
+    ),
     "maximize": lambda network, split, seed: probe.maximize(
         network,
         [probe.class_logit(0), probe.unit("hidden_1", 2)],

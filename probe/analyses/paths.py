@@ -1,0 +1,273 @@
+"""What a deeper unit reads of the input: along all paths as if the network were linear, and as it is on data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator, readonly
+from probe.layers import (
+    ActivationLayer,
+    BatchNormalization,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Noise,
+    Normalization,
+    Permute,
+    Rescaling,
+    Reshape,
+)
+from probe.network import Network
+
+__all__ = ["ExpandedWeights", "expanded_weights"]
+
+_ONE_TO_ONE = (
+    ActivationLayer,
+    BatchNormalization,
+    Dropout,
+    Flatten,
+    Noise,
+    Normalization,
+    Permute,
+    Rescaling,
+    Reshape,
+)
+"""Layers each of whose outputs reads one input, apart from their activation: they add no paths."""
+
+_SIGN_DRAWS = 200
+"""Random signs for the kernels; the mean over them is known to a few thousandths."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExpandedWeights:
+    """Expanded weights of a dense layer beside its data-averaged Jacobian.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer.
+    unit_names : tuple of str
+        One for each unit: the class names for the last layer, else "0", "1", ...
+    expanded : ndarray of shape (n_units, *input_shape)
+        The product of all kernels from the input to the layer: for each unit and input the sum, over all paths
+        between them, of the products of the weights on the path.
+    jacobian : ndarray of shape (n_units, *input_shape)
+        Derivative of each unit's pre-activation with respect to the input, averaged over the images.
+    similarity : ndarray of shape (n_units,), in [-1, 1]
+        Cosine between the two over the active inputs: 1 where expanded weights show what moves the unit on these
+        images, up to a factor; NaN where one of them is zero.
+    cancellation : ndarray of shape (n_units,), in [0, 1]
+        How much of the sum over paths cancels: 1 - sum |sum over paths| / sum of all |paths|, over the active
+        inputs. 0 where all paths to an input have one sign, 1 where nothing is left; NaN where there is no path.
+    chance_cancellation : ndarray of shape (n_units,), in [0, 1]
+        Its mean when every weight keeps its size and gets a random sign.
+    variation : ndarray of shape (n_units,), in [0, 1]
+        How much the Jacobians of single images differ: 1 - sum |mean| / sum of mean |.|, over the active inputs. 0
+        where each image has the same, as in a linear network; NaN where all are zero.
+    active : ndarray of shape input_shape, bool
+        Inputs that are not the same in all images. Elsewhere plain gradient descent leaves the first layer's
+        weights as they started, if the value is zero.
+    n_images : int
+        Images that the Jacobian is averaged over.
+    """
+
+    layer: str
+    unit_names: tuple[str, ...]
+    expanded: Array
+    jacobian: Array
+    similarity: Array
+    cancellation: Array
+    chance_cancellation: Array
+    variation: Array
+    active: Array
+    n_images: int
+
+    def __post_init__(self) -> None:
+        for name in (
+            "expanded",
+            "jacobian",
+            "similarity",
+            "cancellation",
+            "chance_cancellation",
+            "variation",
+            "active",
+        ):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+
+def expanded_weights(
+    network: Network,
+    images: Array,
+    layer: str = "last",
+    *,
+    n_images: int = 1000,
+    seed: int | np.random.Generator = 0,
+) -> ExpandedWeights:
+    """Compare what a layer would read if the network were linear with what it reads on images.
+
+    Expanded weights leave the activations between the layers out. Whether that is a fair picture of a
+    unit is measured: by their likeness to the mean Jacobian, and by how much of the sum over paths
+    cancels, where small changes of the activations have large effects on what is left.
+
+    Parameters
+    ----------
+    network : Network
+        Of one input, with only dense layers, and layers that rearrange or scale, from the input to `layer`.
+    images : ndarray of shape (n, *input_shape), float
+        Images such as the network was trained on, in its range.
+    layer : str
+        Name of a dense layer, or "last" for the one that gives the logits.
+    n_images : int
+        Images to average over, drawn at random where there are more; at least 1.
+    seed : int or numpy.random.Generator
+        Draws the images and the random signs.
+
+    Raises
+    ------
+    InputError
+        If there is no such layer, it is not dense, or another layer is on the way; or the images do not fit.
+
+    References
+    ----------
+    .. [1] C. Voss et al., "Visualizing Weights", Distill 2021 (expanded weights).
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> network = probe.train(probe.MLP(hidden=(5,)), split, probe.TrainingConfig(epochs=1)).network
+    >>> expanded_weights(network, split.test.images, n_images=50).jacobian.shape
+    (10, 8, 8)
+    """
+    check_integer("n_images", n_images, minimum=1)
+    images = _checked(network, images)
+    name = network.head_name if layer == "last" else layer
+    below = _layers_down_from(network, name)
+    rng = generator(seed)
+    active = (images != images[:1]).any(axis=0)
+    if not active.any():  # also where there is one image, or none
+        raise InputError("images must differ from each other, but every input is the same in all of them")
+    if len(images) > n_images:
+        images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
+    expanded = _paths(network, below, _as_it_is)
+    sizes = _paths(network, below, np.abs, scaled=np.abs)
+    jacobian, mean_size = _jacobian(network, name, images)
+    chance = np.mean(
+        [
+            1 - _share(_paths(network, below, lambda kernel: _randomly_signed(kernel, rng)), sizes, active)
+            for _ in range(_SIGN_DRAWS)
+        ],
+        axis=0,
+    )
+    n_units = len(expanded)
+    is_last = name == network.head_name and n_units == network.n_classes
+    return ExpandedWeights(
+        name,
+        network.class_names if is_last else tuple(str(k) for k in range(n_units)),
+        expanded,
+        jacobian,
+        _cosine(expanded[:, active], jacobian[:, active]),
+        1 - _share(expanded, sizes, active),
+        chance,
+        1 - _share(jacobian, mean_size, active),
+        active,
+        len(images),
+    )
+
+
+def _as_it_is(values: Array) -> Array:
+    return values
+
+
+def _checked(network: Network, images: Array) -> Array:
+    images = np.asarray(images)
+    check_shape("images", images.shape, (None, *network.input_shape))
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(f"images must be float, got {images.dtype}; divide uint8 pixels by 255")
+    check_finite("images", images)
+    return images.astype(network.dtype, copy=False)
+
+
+def _layers_down_from(network: Network, name: str) -> list[Layer]:
+    """Return the dense layer `name` and all layers below it, the nearest first, or raise if one is of no such kind."""
+    chain = network.ending_at(name)
+    if not chain.is_chain or chain.more_input_shapes:
+        raise InputError(f"expanded weights need a chain of layers, but branches lead to '{name}'")
+    target = network.layer(name)
+    if not isinstance(target, Dense):
+        dense = ", ".join(f"'{each.name}'" for each in network.dense_layers)
+        raise InputError(
+            f"layer '{name}' must be dense; pass one of {dense or 'none: this network has none'}"
+        )
+    for below in chain.layers:
+        vector = not isinstance(below, Dense) or len(chain.input_shapes_of(below.name)[0]) == 1
+        if not isinstance(below, (Dense, *_ONE_TO_ONE)) or not vector:
+            raise InputError(
+                f"expanded weights need dense layers on vectors down to the input, but '{below.name}' is a "
+                f"{type(below).__name__} on {chain.input_shapes_of(below.name)[0]}"
+            )
+    return list(chain.layers[::-1])
+
+
+def _paths(
+    network: Network,
+    below: Sequence[Layer],
+    kernel_of: Callable[[Array], Array],
+    *,
+    scaled: Callable[[Array], Array] = _as_it_is,
+) -> Array:
+    """Return the sums over all paths from the input to each unit of `below[0]`: (n_units, *input_shape).
+
+    `kernel_of` says what is taken for each kernel, `scaled` what for the rows behind each scale.
+    """
+    rows: Array = np.eye(network.n_units(below[0].name), dtype=network.dtype)
+    for layer in below:
+        if isinstance(layer, Dense):
+            rows = rows @ kernel_of(layer.kernel).T
+        else:
+            (shape,) = network.input_shapes_of(layer.name)
+            rows = scaled(layer.linear(np.zeros((len(rows), *shape), rows.dtype))[1](rows))
+    return rows.reshape(-1, *network.input_shape)
+
+
+def _randomly_signed(kernel: Array, rng: np.random.Generator) -> Array:
+    signs = rng.integers(0, 2, kernel.shape).astype(kernel.dtype) * 2 - 1
+    signed: Array = kernel * signs
+    return signed
+
+
+def _jacobian(network: Network, name: str, images: Array) -> tuple[Array, Array]:
+    """Return the mean Jacobian of the layer's pre-activations over images, and the mean of its sizes."""
+    part = network.ending_at(name)
+    logits, pullback = part.logits_with_pullback(images)
+    mean, size = [], []
+    for unit in range(logits.shape[1]):
+        gradient = np.zeros_like(logits)
+        gradient[:, unit] = 1
+        found = pullback(gradient)
+        mean.append(found.mean(axis=0))
+        size.append(np.abs(found).mean(axis=0))
+    return np.stack(mean), np.stack(size)
+
+
+def _share(sums: Array, sizes: Array, active: Array) -> Array:
+    """Return sum |sums| / sum |sizes| over the active inputs, for each unit; NaN where all sizes are zero."""
+    left = np.abs(sums[:, active]).sum(axis=1, dtype=np.float64)
+    whole = sizes[:, active].sum(axis=1, dtype=np.float64)
+    found = np.full(len(left), np.nan)
+    # A sum of rounded products may exceed the sum of their sizes in the last digit.
+    np.divide(left, whole, out=found, where=whole > 0)
+    return np.asarray(np.minimum(found, 1.0))
+
+
+def _cosine(one: Array, other: Array) -> Array:
+    """Return the cosine between the rows of two matrices; NaN where a row is zero."""
+    one, other = one.astype(np.float64), other.astype(np.float64)
+    lengths = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    found = np.full(len(one), np.nan)
+    np.divide((one * other).sum(axis=1), lengths, out=found, where=lengths > 0)
+    return np.asarray(np.clip(found, -1.0, 1.0))
