@@ -121,6 +121,17 @@ def test_paths_are_drawn_beside_the_jacobian_each_on_a_scale_of_its_own(n_units)
         assert bar.get_xlim() == pytest.approx((-np.abs(images).max(), np.abs(images).max()))
 
 
+def test_a_network_without_paths_is_drawn_as_one():
+    kernel, images = (
+        np.zeros((16, 2), np.float32),
+        np.random.default_rng(0).random((5, 4, 4)).astype(np.float32),
+    )
+    layers = (Flatten("flatten"), Dense("output", kernel, np.zeros(2, np.float32)))
+    figure = rendered(probe.expanded_weights(probe.Network(layers, (4, 4)), images))
+    labels = [text for text, _ in visible_texts(figure)]
+    assert {"0\nno path", "1\nno path", "0\nall zero", "1\nall zero"} <= set(labels)
+
+
 def test_colour_weights_are_drawn_in_colour_and_other_channels_are_refused():
     assert rendered(weights(4, (6, 6, 3))).axes[0].images[0].get_array().shape[-1] == 3
     result = weights(4, (6, 6, 1))

@@ -40,20 +40,14 @@ def draw(result: ExpandedWeights, *, figure: Figure | SubFigure | None = None) -
         )
         _panel(upper, result.expanded[:shown], above, grid, f"expanded weights of '{result.layer}'{first}")
         _panel(lower, result.jacobian[:shown], below, grid, f"mean Jacobian over {result.n_images:,} images")
-        chance, varied = np.nanmean(result.chance_cancellation), result.variation
-        differs = (
-            ""
-            if np.isnan(varied).all()
-            else (
-                f" Averaging takes away {np.nanmean(varied):.0%} of the Jacobians of single images, as far as they differ."
-            )
-        )
+        chance, varied = _mean(result.chance_cancellation), _mean(result.variation)
         footnote(
             figure,
             [
-                "Above: under each unit's name, how much of its sum over paths cancels "
-                f"(with the signs of all weights drawn at random: {chance:.0%}). Below: the cosine between the two pictures."
-                + differs
+                "Above: under each unit's name, how much of its sum over paths cancels"
+                + (f" (with the signs of all weights drawn at random: {chance})." if chance else "."),
+                "Below: the cosine between the two pictures.",
+                f"Averaging takes away {varied} of the single images' Jacobians." if varied else "",
             ],
         )
     return figure
@@ -68,6 +62,12 @@ def _panel(axes: Axes, images: Array, labels: list[str], grid: Grid, what: str) 
     bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", fraction=0.06, pad=0.02, aspect=40)
     bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.3g}", "0", f"+{limit:.3g}"])
     bar.set_label(f"{what}; one scale for all")
+
+
+def _mean(shares: Array) -> str:
+    """Return the mean of the units' shares in per cent; nothing where no unit has one."""
+    known = shares[~np.isnan(shares)]
+    return f"{known.mean():.0%}" if known.size else ""
 
 
 def _percent(share: float) -> str:
