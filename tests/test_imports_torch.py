@@ -232,3 +232,11 @@ def test_weights_without_values_or_of_other_types_are_refused():
     for kind in ("float8_e4m3fn", "complex64"):
         with pytest.raises(InputError, match=f"has a weight of type {kind}"):
             from_torch(nn.Sequential(nn.Linear(2, 3).to(getattr(torch, kind))), (2,))
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_weights_that_are_not_finite_are_refused(name):
+    linear = nn.Linear(2, 3)
+    getattr(linear, name).data.reshape(-1)[1] = float("nan")
+    with pytest.raises(InputError, match=f"has a value in its {name} that is not finite"):
+        from_torch(nn.Sequential(linear), (2,))

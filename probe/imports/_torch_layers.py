@@ -97,7 +97,10 @@ class Module:
             self.refuse(f"has a {name} of type {kind}; float16, bfloat16, float32 and float64 are taken over")
         if kind in ("float16", "bfloat16"):
             tensor = tensor.float()
-        return np.array(tensor.detach().cpu().numpy())
+        values: Array = np.array(tensor.detach().cpu().numpy())
+        if not np.isfinite(values).all():
+            self.refuse(f"has a value in its {name} that is not finite")
+        return values
 
     def bias(self, n_units: int, like: Array) -> tuple[Array, bool]:
         """Return the bias, zeros if there is none, and whether there is one."""
