@@ -146,19 +146,19 @@ def expanded_weights(
     check_integer("n_images", n_images, minimum=1)
     images = _checked(network, images)
     name = network.head_name if layer == "last" else layer
-    below = _layers_down_from(network, name)
+    layers = _layers_down_from(network, name)
     rng = generator(seed)
     active = (images != images[:1]).any(axis=0)
     if not active.any():  # also where there is one image, or none
         raise InputError("images must differ from each other, but every input is the same in all of them")
     if len(images) > n_images:
         images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
-    expanded = _paths(network, below, _as_it_is)
-    sizes = _paths(network, below, np.abs, scaled=np.abs)
+    expanded = _paths(network, layers, _as_it_is)
+    sizes = _paths(network, layers, np.abs, scaled=np.abs)
     jacobian, mean_size = _jacobian(network, name, images)
     chance = np.mean(
         [
-            1 - _share(_paths(network, below, lambda kernel: _randomly_signed(kernel, rng)), sizes, active)
+            1 - _share(_paths(network, layers, lambda kernel: _randomly_signed(kernel, rng)), sizes, active)
             for _ in range(_SIGN_DRAWS)
         ],
         axis=0,
@@ -215,17 +215,17 @@ def _layers_down_from(network: Network, name: str) -> list[Layer]:
 
 def _paths(
     network: Network,
-    below: Sequence[Layer],
+    layers: Sequence[Layer],
     kernel_of: Callable[[Array], Array],
     *,
     scaled: Callable[[Array], Array] = _as_it_is,
 ) -> Array:
-    """Return the sums over all paths from the input to each unit of `below[0]`: (n_units, *input_shape).
+    """Return the sums over all paths from the input to each unit of `layers[0]`: (n_units, *input_shape).
 
     `kernel_of` says what is taken for each kernel, `scaled` what for the rows behind each scale.
     """
-    rows: Array = np.eye(network.n_units(below[0].name), dtype=network.dtype)
-    for layer in below:
+    rows: Array = np.eye(network.n_units(layers[0].name), dtype=network.dtype)
+    for layer in layers:
         if isinstance(layer, Dense):
             rows = rows @ kernel_of(layer.kernel).T
         else:

@@ -27,19 +27,30 @@ def draw(result: ExpandedWeights, *, figure: Figure | SubFigure | None = None) -
     """
     shown = min(MAX_TILES, len(result.expanded))
     check_drawable(result.expanded)
-    names = result.unit_names[:shown]
-    above = [f"{name}\n{_percent(share)}" for name, share in zip(names, result.cancellation, strict=False)]
-    below = [f"{name}\n{_number(cosine)}" for name, cosine in zip(names, result.similarity, strict=False)]
-    columns = next(n for most, n in ((10, 10), (70, 8), (200, 16), (MAX_TILES, 32)) if shown <= most)
-    grid = Grid.of(result.expanded[:shown], above, max(5, min(columns, shown)))
+    names = result.unit_names
+    above = [f"{name}\n{_percent(share)}" for name, share in zip(names, result.cancellation, strict=True)]
+    below = [f"{name}\n{_number(cosine)}" for name, cosine in zip(names, result.similarity, strict=True)]
+    grid = Grid.of(result.expanded[:shown], above[:shown])
     with styled():
         figure = fresh(2 * (grid.inches + 0.8) + 0.6) if figure is None else figure
         upper, lower = figure.subplots(2, 1)
         first = (
             "" if shown == len(result.expanded) else f" (the first {shown} of {len(result.expanded)} units)"
         )
-        _panel(upper, result.expanded[:shown], above, grid, f"expanded weights of '{result.layer}'{first}")
-        _panel(lower, result.jacobian[:shown], below, grid, f"mean Jacobian over {result.n_images:,} images")
+        _panel(
+            upper,
+            result.expanded[:shown],
+            above[:shown],
+            grid,
+            f"expanded weights of '{result.layer}'{first}",
+        )
+        _panel(
+            lower,
+            result.jacobian[:shown],
+            below[:shown],
+            grid,
+            f"mean Jacobian over {result.n_images:,} images",
+        )
         chance, varied = _mean(result.chance_cancellation), _mean(result.variation)
         footnote(
             figure,

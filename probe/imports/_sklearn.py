@@ -39,8 +39,8 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     Raises
     ------
     InputError
-        If `model` is no such classifier, is not fitted or has several labels for each sample, a weight is not finite, or
-        `input_shape` has another number of values than its features.
+        If `model` is no such classifier, is not fitted or has several labels for each sample, a weight is
+        not finite, or `input_shape` has another number of values than its features.
 
     Examples
     --------
