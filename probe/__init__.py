@@ -25,6 +25,7 @@ _MODULES = {
     "Split": "probe.datasets",
     "TrainingConfig": "probe.training",
     "TrainingResult": "probe.training",
+    "Twins": "probe.controls",
     "Verdict": "probe.stats",
     "capacity": "probe.analyses.capacity",
     "class_logit": "probe.objectives",
@@ -46,6 +47,7 @@ _MODULES = {
     "save_result": "probe.storage",
     "train": "probe.training",
     "train_population": "probe.training",
+    "twins": "probe.controls",
     "unit": "probe.objectives",
     "weight_images": "probe.analyses.weights",
 }
@@ -65,6 +67,7 @@ __all__ = [
     "Split",
     "TrainingConfig",
     "TrainingResult",
+    "Twins",
     "Verdict",
     "__version__",
     "capacity",
@@ -87,6 +90,7 @@ __all__ = [
     "save_result",
     "train",
     "train_population",
+    "twins",
     "unit",
     "weight_images",
 ]
@@ -100,6 +104,7 @@ if TYPE_CHECKING:
     from probe.analyses.paths import expanded_weights
     from probe.analyses.scores import memorization_scores
     from probe.analyses.weights import weight_images
+    from probe.controls import Twins, twins
     from probe.datasets import Dataset, Split, load_dataset
     from probe.figures import draw
     from probe.imports import from_sklearn, from_torch

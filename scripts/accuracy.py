@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from probe import MLP, TrainingConfig, load_dataset, train_population
-from probe.workflow import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
+from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
 
 OUT = Path(__file__).resolve().parent.parent / "reports" / "accuracy"
 WIDE = MLP(hidden=(128,), activation="relu")

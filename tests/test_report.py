@@ -18,6 +18,7 @@ from probe.layers import Dense, Dropout
 from probe.report import Claim, Page, Picture, Section, Table, render
 from probe.report.memorization import memorization_section
 from probe.storage import read_provenance
+from probe.training import DEFAULT_TRAINING
 from probe.workflow.train import recorded_history
 
 # The module's report is made once, so its tests stay in one worker.
@@ -62,10 +63,9 @@ def read(path):
 def shorter_experiment():
     """The whole report, with fewer epochs than a person would wait for."""
 
-    module = import_module("probe.workflow._report")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_MEMORIZATION_EPOCHS", 60)
-        patch.setattr(module, "_MOST_EPOCHS", 100)
+        patch.setattr(import_module("probe.workflow._report"), "_MEMORIZATION_EPOCHS", 60)
+        patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 100)
         yield
 
 
@@ -204,7 +204,7 @@ def test_what_comes_from_files_is_escaped():
 
 def test_fewer_updates_are_made_up_by_more_epochs(folder):
     config = read_provenance(folder / "model.h5")["config"]
-    assert config["epochs"] > workflow.DEFAULT_TRAINING.epochs
+    assert config["epochs"] > DEFAULT_TRAINING.epochs
     assert np.isfinite(config["learning_rate"])
 
 

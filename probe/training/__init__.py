@@ -6,12 +6,15 @@ what a shard computes does not depend on how many run beside it.
 """
 
 from probe.training.config import TrainingConfig
+from probe.training.defaults import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, enough_epochs
 from probe.training.ledger import Ledger, LedgerKind
 from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
 __all__ = [
+    "DEFAULT_ARCHITECTURE",
+    "DEFAULT_TRAINING",
     "Ledger",
     "LedgerKind",
     "PopulationResult",
@@ -22,6 +25,7 @@ __all__ = [
     "TrainingConfig",
     "TrainingHistory",
     "TrainingResult",
+    "enough_epochs",
     "train",
     "train_population",
     "train_shards",

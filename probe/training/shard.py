@@ -228,7 +228,7 @@ class ShardRun:
         if shard.sample_masks is not None:
             mask = shard.sample_masks[np.ix_(self._alive, chosen)]
             sample_weights = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1).astype(x.dtype)
-        positions = stepper.positions(self._labels()[:, chosen])
+        positions = stepper.positions(self._labels(chosen))
         stepper.gradients(x, positions, config.cost, gradients, sample_weights)
         if config.weight_decay > 0:
             weights = slice(0, gradients.n_weights)
@@ -241,12 +241,17 @@ class ShardRun:
         rates = (self._shard.learning_rates[self._alive] * factor).astype(self._config.dtype)
         return self._parameters.spread(rates)
 
-    def _labels(self) -> Ints:
-        """Return what the networks still trained are taught, of shape (n_networks or 1, n_samples)."""
-        labels = self._shard.labels
-        if labels is None:
-            return self._data.train_labels[None]
-        return labels if len(labels) == 1 else labels[self._alive]
+    def _labels(self, chosen: slice | npt.NDArray[np.intp] = slice(None)) -> Ints:
+        """Return what the networks still trained are taught of these samples, of shape (n_networks or 1, n)."""
+        labels = self._data.train_labels[None] if self._shard.labels is None else self._shard.labels
+        if len(labels) == 1:
+            return labels[:, chosen]
+        # Both axes at once: all labels of the networks are megabytes, which no minibatch should copy.
+        return (
+            labels[self._alive][:, chosen]
+            if isinstance(chosen, slice)
+            else labels[self._alive[:, None], chosen]
+        )
 
     def _record(self, epoch: int, norms: Floats, began: float) -> None:
         """Evaluate, keep the new weights of networks that are finite, and retire what is done."""

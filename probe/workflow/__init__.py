@@ -10,8 +10,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _MODULES = {
-    "DEFAULT_ARCHITECTURE": "train",
-    "DEFAULT_TRAINING": "train",
     "Backend": "_memorize",
     "Reading": "_reading",
     "Written": "_folder",
@@ -29,8 +27,6 @@ _MODULES = {
 }
 
 __all__ = [
-    "DEFAULT_ARCHITECTURE",
-    "DEFAULT_TRAINING",
     "Backend",
     "Reading",
     "Written",
@@ -54,7 +50,7 @@ if TYPE_CHECKING:
     from probe.workflow._report import report
     from probe.workflow.inspect import inspect_model, keep_inspection
     from probe.workflow.models import convert_model, maximize_model, noise_model, weights_model
-    from probe.workflow.train import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, train_model
+    from probe.workflow.train import train_model
 
 
 def __getattr__(name: str) -> object:

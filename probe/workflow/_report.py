@@ -15,9 +15,9 @@ from probe.analyses.maximize import Maximization, maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.noise import noise_confidence
 from probe.analyses.weights import layers_with_images
+from probe.controls import architecture_of
 from probe.datasets import Split
 from probe.layers import (
-    ACTIVATIONS,
     Conv2D,
     Conv2DTranspose,
     Dense,
@@ -28,23 +28,20 @@ from probe.network import Network
 from probe.objectives import Objective
 from probe.population import MLP
 from probe.storage import read_provenance, save_network
-from probe.training import TrainingConfig, TrainingHistory, train
+from probe.training import (
+    DEFAULT_ARCHITECTURE,
+    DEFAULT_TRAINING,
+    TrainingConfig,
+    TrainingHistory,
+    enough_epochs,
+    train,
+)
 from probe.workflow._folder import Written, data_stem, destination, drawn_pictures, origin, run_facts
 from probe.workflow._reading import Reading
 from probe.workflow.models import READ_AS_IT_IS, class_objectives, fitted, unit_objectives
-from probe.workflow.train import (
-    DEFAULT_ARCHITECTURE,
-    DEFAULT_TRAINING,
-    recorded_history,
-    training_provenance,
-)
+from probe.workflow.train import recorded_history, training_provenance
 
 __all__ = ["report"]
-
-_UPDATES = 12_000
-"""Minibatches that `DEFAULT_TRAINING` takes on MNIST; smaller data get more epochs to make them up."""
-
-_MOST_EPOCHS = 400
 
 _MEMORIZATION_EPOCHS = 600
 """Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
@@ -169,9 +166,7 @@ class _Subject:
 
 def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, bool]:
     """Return a network of the video's shape, and whether Ctrl-C cut its training short."""
-    per_epoch = math.ceil(len(split.train) / DEFAULT_TRAINING.batch_size)
-    epochs = min(max(DEFAULT_TRAINING.epochs, math.ceil(_UPDATES / per_epoch)), _MOST_EPOCHS)
-    config = replace(DEFAULT_TRAINING, epochs=epochs)
+    config = replace(DEFAULT_TRAINING, epochs=enough_epochs(len(split.train)))
     result = train(DEFAULT_ARCHITECTURE, split, config, seed=seed, progress=progress)
     provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
     sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
@@ -224,7 +219,7 @@ def _memorization_for(
     network: Network, split: Split, seed: int, progress: Progress
 ) -> tuple[Memorization, str]:
     """Return the experiment on networks of the same shape, and a sentence on that."""
-    architecture, note = _architecture_of(network)
+    architecture, note = _shape_for_memorization(network)
     n_samples = min(1000, len(split.train))
     run = partial(
         memorization, architecture, split, n_samples=n_samples, replicates=5, n_test=1000, seed=seed
@@ -244,27 +239,13 @@ def _memorization_for(
     )
 
 
-def _architecture_of(network: Network) -> tuple[MLP, str]:
-    """Return the shape of a chain of dense layers, or the video's where it has none to copy."""
-    hidden = network.dense_layers[:-1]
-    only_dense = all(isinstance(layer, Dense) for layer in network.layers if layer.variables)
-    kinds = {_activation_after(network, layer) for layer in hidden}
-    if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"} and only_dense and network.is_chain:
-        (kind,) = kinds
-        note = f"They have the widths of the network on this page, {kind} units and softmax outputs."
-        return MLP(hidden=[layer.n_units for layer in hidden], activation=kind), note
+def _shape_for_memorization(network: Network) -> tuple[MLP, str]:
+    """Return the shape of the networks of the experiment, and a sentence on that."""
+    copied = architecture_of(network)
+    if copied is not None:
+        note = f"They have the widths of the network on this page, {copied.activation} units and softmax outputs."
+        return copied, note
     widths = "-".join(map(str, DEFAULT_ARCHITECTURE.hidden))
     why = "is no chain of dense layers with one kind of activation that gradient descent can train"
     note = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
     return DEFAULT_ARCHITECTURE, note
-
-
-def _activation_after(network: Network, dense: Dense) -> str:
-    """Return the name of a dense layer's activation, which may be the layer after it; "" if it has settings."""
-    after = network.layers[network.layers.index(dense) :]
-    for place, layer in enumerate(after):
-        if place and isinstance(layer, Dense):
-            break
-        if layer.activation.name != "linear":
-            return "" if layer.activation.settings else layer.activation.name
-    return "linear"

@@ -17,18 +17,10 @@ from probe.training import TrainingConfig, TrainingHistory, TrainingResult, trai
 from probe.workflow._folder import Written, data_stem, destination, drawn, plain, run_facts
 
 __all__ = [
-    "DEFAULT_ARCHITECTURE",
-    "DEFAULT_TRAINING",
     "recorded_history",
     "train_model",
     "training_provenance",
 ]
-
-DEFAULT_ARCHITECTURE = MLP(hidden=(16, 16), activation="sigmoid", output="softmax")
-"""The network of the video."""
-
-DEFAULT_TRAINING = TrainingConfig(epochs=20, batch_size=100, learning_rate=1.0, schedule="cosine")
-"""How it is trained on MNIST: 95.2% to 96.0% of the test digits over eight seeds."""
 
 
 def train_model(

@@ -1,0 +1,296 @@
+"""Networks to hold a trained network against: of its shape, trained like it, on random labels, and not at all."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, DivergedError, check_integer, generator, readonly
+from probe._progress import Progress, silent
+from probe.datasets import Split, permuted_labels
+from probe.layers import ACTIVATIONS, BatchNormalization, Dense, LayerNormalization
+from probe.network import Network
+from probe.population import MLP, RECTIFIERS, Population, initial_population
+from probe.training import (
+    DEFAULT_ARCHITECTURE,
+    DEFAULT_TRAINING,
+    TrainingConfig,
+    enough_epochs,
+    train_population,
+)
+
+__all__ = ["Twins", "architecture_of", "reinitialized", "twins"]
+
+_RATES_TRIED = 3
+"""Learning rates, each a tenth of the one before, until no network diverges."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Twins:
+    """Networks in threes: member k of each population has the same start; both trained ones saw the same order.
+
+    Attributes
+    ----------
+    untrained : Population of n_networks
+        The starts.
+    trained : Population of n_networks
+        After training on the data's labels.
+    random_label : Population of n_networks
+        After the same training on labels that were permuted, for each network in another way.
+    test_accuracy : ndarray of shape (n_networks,), in [0, 1]
+        Of `trained`.
+    memorized : ndarray of shape (n_networks,), in [0, 1]
+        Share of its permuted labels that each of `random_label` puts out.
+    config : TrainingConfig
+        How they were trained.
+    copies : bool
+        Whether they have the widths and activation of the network that they were made for; otherwise they have
+        those of the video's network.
+    """
+
+    untrained: Population
+    trained: Population
+    random_label: Population
+    test_accuracy: Array
+    memorized: Array
+    config: TrainingConfig
+    copies: bool
+
+    def __post_init__(self) -> None:
+        for name in ("test_accuracy", "memorized"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    def __len__(self) -> int:
+        return len(self.trained)
+
+    @property
+    def sentence(self) -> str:
+        """What they are."""
+        shape = self.trained.architecture.named(
+            math.prod(self.trained.input_shape), len(self.trained.class_names)
+        )
+        what = f"{len(self)} networks {shape}, trained for {self.config.epochs} epochs"
+        if self.copies:
+            return f"{what}, of the shape of this network."
+        return (
+            f"{what}. They do not have this network's shape, because it is no chain of dense layers with one kind of "
+            "activation that gradient descent can train."
+        )
+
+
+def twins(
+    network: Network,
+    split: Split,
+    *,
+    n_networks: int = 20,
+    config: TrainingConfig | None = None,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> Twins:
+    """Train networks of the shape of `network` on the data, on random labels, and keep their starts.
+
+    Parameters
+    ----------
+    network : Network
+        A chain of dense layers is copied in its widths and activation; for another network the twins have the
+        shape of the video's, and `Twins.copies` is False.
+    split : Split
+        What they are trained on.
+    n_networks : int
+        How many of each kind, at least 1.
+    config : TrainingConfig, optional
+        How they are trained; without, 20 epochs at batches of 100 and a rate that falls from 1 (0.1 for units
+        other than sigmoid) to 0 along half a cosine, with more epochs for data smaller than MNIST. Where networks
+        diverge at that rate, a tenth of it is tried.
+    seed : int or numpy.random.Generator
+        Starts, permutations and orders follow from it.
+    progress : callable
+        Called with a `ProgressEvent` after each epoch.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range.
+    DivergedError
+        If networks diverge at every rate that is tried.
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> config = TrainingConfig(epochs=3)
+    >>> network = probe.train(MLP(hidden=(8,)), split, config).network
+    >>> found = twins(network, split, n_networks=2, config=config)
+    >>> len(found), found.copies, found.trained.weights[0].shape
+    (2, True, (2, 8, 64))
+    """
+    check_integer("n_networks", n_networks, minimum=1)
+    copied = architecture_of(network)
+    architecture = DEFAULT_ARCHITECTURE if copied is None else copied
+    start_rng, label_rng, order_rng = generator(seed).spawn(3)
+    data = split.train
+    dtype = "float32" if config is None else config.dtype
+    starts = initial_population(
+        architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=dtype
+    )
+    permuted = [permuted_labels(data.labels, rng=rng) for rng in label_rng.spawn(n_networks)]
+    # Pairs beside each other, so that both of a pair are in one shard and see the same order.
+    labels = np.stack([taught for labels in permuted for taught in (data.labels, labels)])
+    start = _taken(starts, np.repeat(np.arange(n_networks), 2))
+    order_seed = int(order_rng.integers(2**31))
+    for attempt in [config] if config is not None else _attempts(architecture, len(data)):
+        result = train_population(
+            architecture,
+            split,
+            attempt,
+            n_networks=2 * n_networks,
+            labels=labels,
+            start=start,
+            seed=order_seed,
+            shard_size=_shard_size(n_networks),
+            progress=progress,
+        )
+        if result.interrupted:
+            raise KeyboardInterrupt
+        if not result.diverged:
+            break
+    else:
+        raise DivergedError(
+            f"networks of this shape diverge at learning_rate {attempt.learning_rate:g}, and at larger ones"
+        )
+    return Twins(
+        starts,
+        _taken(result.population, slice(0, None, 2)),
+        _taken(result.population, slice(1, None, 2)),
+        result.history.test_accuracy[::2, -1],
+        result.history.train_accuracy[1::2, -1],
+        attempt,
+        copied is not None,
+    )
+
+
+def _shard_size(n_pairs: int) -> int:
+    """Return how many networks share an order: whole pairs, 16 networks at most, an even number of even shards."""
+    n_shards = 2 * math.ceil(2 * n_pairs / 32)
+    return 2 * math.ceil(n_pairs / n_shards)
+
+
+def _attempts(architecture: MLP, n_samples: int) -> list[TrainingConfig]:
+    """Return how to train them, and how else where they diverge."""
+    rate = DEFAULT_TRAINING.learning_rate * (1.0 if architecture.activation == "sigmoid" else 0.1)
+    return [
+        replace(
+            DEFAULT_TRAINING, epochs=enough_epochs(n_samples), learning_rate=rate / 10**k, evaluation="end"
+        )
+        for k in range(_RATES_TRIED)
+    ]
+
+
+def _taken(population: Population, members: slice | npt.NDArray[np.int64]) -> Population:
+    return replace(
+        population,
+        weights=tuple(w[members] for w in population.weights),
+        biases=tuple(b[members] for b in population.biases),
+    )
+
+
+def architecture_of(network: Network) -> MLP | None:
+    """Return the widths and the activation of a chain of dense layers; None where gradient descent has none to copy.
+
+    Examples
+    --------
+    >>> kernel = np.eye(3, dtype=np.float32)
+    >>> layers = Dense("hidden", kernel, kernel[0], "tanh"), Dense("output", kernel, kernel[0], "softmax")
+    >>> architecture_of(Network(layers, input_shape=(3,))).hidden
+    (3,)
+    """
+    hidden = network.dense_layers[:-1]
+    only_dense = all(isinstance(layer, Dense) for layer in network.layers if layer.variables)
+    kinds = {_activation_after(network, layer) for layer in hidden}
+    if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"} and only_dense and network.is_chain:
+        return MLP(hidden=[layer.n_units for layer in hidden], activation=kinds.pop())
+    return None
+
+
+def _activation_after(network: Network, dense: Dense) -> str:
+    """Return the name of a dense layer's activation, which may be the layer after it; "" if it has settings."""
+    after = network.layers[network.layers.index(dense) :]
+    for place, layer in enumerate(after):
+        if place and isinstance(layer, Dense):
+            break
+        if layer.activation.name != "linear":
+            return "" if layer.activation.settings else layer.activation.name
+    return "linear"
+
+
+def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
+    """Return `network` with weights as before training: what the same graph computes when it learned nothing.
+
+    Kernels are drawn as Keras draws them by default (uniform within sqrt(6 / (fan_in + fan_out))), or from
+    N(0, 2 / fan_in) where a rectifier follows; biases are zero, normalisations learn nothing. What is a setting of
+    the data and not learned (rescaling, `Normalization`) stays.
+
+    Parameters
+    ----------
+    network : Network
+        Of any layers; one that is called twice keeps one set of weights.
+    rng : numpy.random.Generator
+        Draws the kernels.
+
+    References
+    ----------
+    .. [1] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
+       networks", AISTATS 2010.
+    .. [2] K. He et al., "Delving Deep into Rectifiers", ICCV 2015.
+
+    Examples
+    --------
+    >>> kernel = np.eye(3, dtype=np.float32)
+    >>> network = Network((Dense("output", kernel, kernel[0]),), input_shape=(3,))
+    >>> fresh = reinitialized(network, rng=np.random.default_rng(0)).layers[0]
+    >>> fresh.bias, bool(np.abs(fresh.kernel).max() <= 1)
+    (array([0., 0., 0.], dtype=float32), True)
+    """
+    drawn: dict[int, Array] = {}
+    layers = []
+    for layer in network.layers:
+        fresh: dict[str, Any] = {}
+        for name, values in layer.variables.items():
+            found = drawn.get(id(values))
+            if found is None and name.endswith("kernel"):
+                found = drawn[id(values)] = _drawn(values, name, layer.activation.name, rng)
+            elif found is None:
+                found = _UNLEARNED.get(name, lambda values: values)(values) if _learns(layer) else values
+            fresh[name] = found
+        fields = {name: values for name, values in fresh.items() if getattr(layer, name, None) is not None}
+        layers.append(replace(layer, **fields) if fields else layer)  # type: ignore[type-var]
+    return replace(network, layers=tuple(layers))
+
+
+_UNLEARNED = {
+    "bias": np.zeros_like,
+    "beta": np.zeros_like,
+    "gamma": np.ones_like,
+    "moving_mean": np.zeros_like,
+    "moving_variance": np.ones_like,
+}
+
+
+def _learns(layer: object) -> bool:
+    return hasattr(layer, "bias") or isinstance(layer, BatchNormalization | LayerNormalization)
+
+
+def _drawn(kernel: Array, name: str, activation: str, rng: np.random.Generator) -> Array:
+    """Return a kernel (rows, columns, channels, filters) or (n_in, n_out) as before training."""
+    window = math.prod(kernel.shape[:-2])
+    fan_in, fan_out = window * kernel.shape[-2], window * kernel.shape[-1]
+    if name == "depthwise_kernel":  # each filter reads one channel
+        fan_in = window
+    if activation in RECTIFIERS:
+        return rng.normal(0, math.sqrt(2 / fan_in), kernel.shape).astype(kernel.dtype)
+    limit = math.sqrt(6 / (fan_in + fan_out))
+    return rng.uniform(-limit, limit, kernel.shape).astype(kernel.dtype)
