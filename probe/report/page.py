@@ -9,6 +9,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from probe.stats import Verdict
+
 if TYPE_CHECKING:
     from jinja2 import Template
 
@@ -77,11 +79,27 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A statement of the video and what was found on this network."""
+    """A statement of the video and what was found.
+
+    Attributes
+    ----------
+    statement : str
+        What is claimed.
+    found : str
+        What was found, in a sentence.
+    section : str
+        Key of the section that has the details.
+    verdict : Verdict, optional
+        The decision over networks, its number and interval; none where one network is only described.
+    picture : str, optional
+        Name of a picture of that section.
+    """
 
     statement: str
     found: str
     section: str
+    verdict: Verdict | None = None
+    picture: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
