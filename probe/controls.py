@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, DivergedError, check_integer, generator, readonly
+from probe._checks import Array, DivergedError, check_integer, frozen_copy, generator, readonly
 from probe._progress import Progress, silent
 from probe.datasets import Split, permuted_labels
-from probe.layers import ACTIVATIONS, BatchNormalization, Dense, LayerNormalization
+from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer, LayerNormalization
 from probe.network import Network
 from probe.population import MLP, RECTIFIERS, Population, initial_population
 from probe.training import (
@@ -261,17 +261,15 @@ def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
         fresh: dict[str, Any] = {}
         for name, values in layer.variables.items():
             found = drawn.get(id(values))
-            if found is None and name.endswith("kernel"):
-                found = drawn[id(values)] = _drawn(values, name, layer.activation.name, rng)
-            elif found is None:
-                found = _UNLEARNED.get(name, lambda values: values)(values) if _learns(layer) else values
+            if found is None:
+                found = drawn[id(values)] = frozen_copy(_unlearned(layer, name, values, rng))
             fresh[name] = found
         fields = {name: values for name, values in fresh.items() if getattr(layer, name, None) is not None}
         layers.append(replace(layer, **fields) if fields else layer)  # type: ignore[type-var]
     return replace(network, layers=tuple(layers))
 
 
-_UNLEARNED = {
+_AT_FIRST = {
     "bias": np.zeros_like,
     "beta": np.zeros_like,
     "gamma": np.ones_like,
@@ -280,8 +278,12 @@ _UNLEARNED = {
 }
 
 
-def _learns(layer: object) -> bool:
-    return hasattr(layer, "bias") or isinstance(layer, BatchNormalization | LayerNormalization)
+def _unlearned(layer: Layer, name: str, values: Array, rng: np.random.Generator) -> Array:
+    """Return what a layer's variable is before training; itself where it is not learned."""
+    if name.endswith("kernel"):
+        return _drawn(values, name, layer.activation.name, rng)
+    learned = hasattr(layer, "bias") or isinstance(layer, BatchNormalization | LayerNormalization)
+    return _AT_FIRST[name](values) if learned and name in _AT_FIRST else values
 
 
 def _drawn(kernel: Array, name: str, activation: str, rng: np.random.Generator) -> Array:
