@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator, readonly
+from probe.controls import Twins
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
@@ -22,6 +23,7 @@ from probe.layers import (
     Reshape,
 )
 from probe.network import Network
+from probe.stats import Difference, Verdict, paired_difference
 
 __all__ = ["ExpandedWeights", "expanded_weights"]
 
@@ -37,6 +39,9 @@ _ONE_TO_ONE = (
     Reshape,
 )
 """Layers each of whose outputs reads one input, apart from their activation: they add no paths."""
+
+_FAITHFUL = 0.9
+"""Mean cosine with the Jacobian from which expanded weights count as showing what units read."""
 
 _SIGN_DRAWS = 200
 """Random signs for the kernels; the mean over them is known to a few thousandths."""
@@ -73,6 +78,10 @@ class ExpandedWeights:
         weights as they started, if the value is zero.
     n_images : int
         Images that the Jacobian is averaged over.
+    verdicts : tuple of Verdict
+        Over the trained twins, each measured in the layer that has the same place: whether expanded weights show
+        what units read (a mean cosine above 0.9), and whether more cancels than with random signs. Empty without
+        twins, and for the first dense layer, whose Jacobian is its weights.
     """
 
     layer: str
@@ -85,6 +94,7 @@ class ExpandedWeights:
     variation: Array
     active: Array
     n_images: int
+    verdicts: tuple[Verdict, ...] = ()
 
     def __post_init__(self) -> None:
         for name in (
@@ -104,6 +114,7 @@ def expanded_weights(
     images: Array,
     layer: str = "last",
     *,
+    twins: Twins | None = None,
     n_images: int = 1000,
     seed: int | np.random.Generator = 0,
 ) -> ExpandedWeights:
@@ -121,6 +132,9 @@ def expanded_weights(
         Images such as the network was trained on, in its range.
     layer : str
         Name of a dense layer, or "last" for the one that gives the logits.
+    twins : Twins, optional
+        From `probe.twins`: networks to judge by. Used where they have the shape of this network, and for its last
+        layer also where they have another.
     n_images : int
         Images to average over, drawn at random where there are more; at least 1.
     seed : int or numpy.random.Generator
@@ -153,6 +167,33 @@ def expanded_weights(
         raise InputError("images must differ from each other, but every input is the same in all of them")
     if len(images) > n_images:
         images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
+    n_units = network.n_units(name)
+    is_last = name == network.head_name and n_units == network.n_classes
+    found = _measured(network, name, layers, images, active, rng)
+    verdicts: tuple[Verdict, ...] = ()
+    deeper = any(isinstance(layer, Dense) for layer in layers[1:])
+    if twins is not None and deeper and (twins.copies or name == network.head_name):
+        place = -1 if name == network.head_name else [each.name for each in network.dense_layers].index(name)
+        verdicts = _verdicts(twins, place, images, active, rng)
+    return ExpandedWeights(
+        name,
+        network.class_names if is_last else tuple(str(k) for k in range(n_units)),
+        *found,
+        active,
+        len(images),
+        verdicts,
+    )
+
+
+def _measured(
+    network: Network,
+    name: str,
+    layers: Sequence[Layer],
+    images: Array,
+    active: Array,
+    rng: np.random.Generator,
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """Return a layer's fields of `ExpandedWeights`, from `expanded` to `variation`."""
     expanded = _paths(network, layers, _as_it_is)
     sizes = _paths(network, layers, np.abs, scaled=np.abs)
     jacobian, mean_size = _jacobian(network, name, images)
@@ -163,20 +204,60 @@ def expanded_weights(
         ],
         axis=0,
     )
-    n_units = len(expanded)
-    is_last = name == network.head_name and n_units == network.n_classes
-    return ExpandedWeights(
-        name,
-        network.class_names if is_last else tuple(str(k) for k in range(n_units)),
+    return (
         expanded,
         jacobian,
         _cosine(expanded[:, active], jacobian[:, active]),
         1 - _share(expanded, sizes, active),
         chance,
         1 - _share(jacobian, mean_size, active),
-        active,
-        len(images),
     )
+
+
+def _verdicts(
+    twins: Twins, place: int, images: Array, active: Array, rng: np.random.Generator
+) -> tuple[Verdict, ...]:
+    """Return what the trained twins say of the dense layer at `place` among theirs."""
+    cosines, cancelled = [], []
+    for k in range(len(twins)):
+        member = twins.trained.network(k)
+        name = member.dense_layers[place].name
+        _, _, cosine, cancellation, chance, _ = _measured(
+            member, name, _layers_down_from(member, name), images.astype(member.dtype), active, rng
+        )
+        cosines.append(_mean(cosine))
+        cancelled.append(_mean(cancellation - chance))
+    shown, excess = paired_difference(np.array(cosines)), paired_difference(np.array(cancelled))
+    return (
+        Verdict(
+            "The product of all weights on the way shows what a deeper unit reads",
+            shown.decision(_FAITHFUL),
+            shown.estimate,
+            shown.interval,
+            f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
+            f"Between expanded weights and the mean Jacobian the cosine is {_ranged(shown)}, averaged over the units; "
+            f"above {_FAITHFUL:g} would count as showing it. {twins.sentence}",
+        ),
+        Verdict(
+            "Paths through the hidden layers cancel each other more than by chance",
+            excess.decision(),
+            excess.estimate,
+            excess.interval,
+            "as much cancels as when each weight keeps its size and gets a random sign",
+            f"The share that cancels exceeds that with random signs by {_ranged(excess)}. {twins.sentence}",
+        ),
+    )
+
+
+def _mean(values: Array) -> float:
+    """Return the mean over units that have a value; 0 where none has."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else 0.0
+
+
+def _ranged(found: Difference) -> str:
+    low, high = found.interval.low, found.interval.high
+    return f"{found.estimate:.3f} ({low:.3f} to {high:.3f}, {found.n} networks)"
 
 
 def _as_it_is(values: Array) -> Array:
