@@ -1,0 +1,201 @@
+"""Where a layer's weight images are, what they are held against, and the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError
+from probe.analyses.structure.meter import FINEST, gabors
+from probe.analyses.structure.results import STATISTICS, StructureNull
+from probe.controls import reinitialized
+from probe.layers import ActivationLayer, Conv2D, Dense, Layer
+from probe.network import Network
+from probe.population import Population
+
+__all__ = ["View", "against", "controls", "spans"]
+
+_MORE = np.array([1, -1, -1, 1, 1])
+"""Sign of each statistic in the direction of more structure."""
+
+_SPATIAL = slice(0, 4)
+"""Statistics of the combined test. Sparsity depends on the family that weights are drawn from, and not on places."""
+
+_SPAN_IMAGES = 10_000
+"""Training images that random combinations are made of, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where a layer's weight images are, in this network and in others of its shape."""
+
+    name: str
+    kind: str
+    place: int
+    window: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, network: Network, layer: str) -> View:
+        """Return where the weight images of `layer` are, or raise if it has none."""
+        weighted = [each for each in network.layers if isinstance(each, (Dense, Conv2D))]
+        if not weighted:
+            raise InputError("the network must have a dense layer or a convolution, but has none")
+        name = weighted[0].name if layer == "first" else layer
+        target = network.layer(name)
+        if not isinstance(target, (Dense, Conv2D)):
+            raise InputError(
+                f"layer must be dense or a convolution, got '{name}'; pass one of "
+                f"{', '.join(each.name for each in weighted)}"
+            )
+        before = [each for each in network.ending_at(name).layers if each.variables and each.name != name]
+        learned = [each for each in before if isinstance(each, (Dense, Conv2D)) or hasattr(each, "bias")]
+        if isinstance(target, Conv2D):
+            if learned:
+                raise InputError(f"layer must be a first convolution to have kernels on pixels, got '{name}'")
+            return cls(name, "kernels", 0, target.kernel.shape[:2])
+        if any(not isinstance(each, Dense) for each in learned) or not network.ending_at(name).is_chain:
+            raise InputError(
+                f"layer must be dense with only dense layers below it to have weight images, got '{name}'"
+            )
+        if len(network.input_shape) not in (2, 3):
+            raise InputError(f"the network must take images, but its inputs have shape {network.input_shape}")
+        return cls(name, "expanded" if learned else "weights", len(learned))
+
+    def images(self, network: Network) -> Array:
+        """Return the weight images (n_units, height, width[, channels]) of this layer in `network`."""
+        if self.kind == "kernels":
+            kernel = network.layer(self.name).variables["kernel"]
+            planes = np.moveaxis(kernel, 3, 0).astype(np.float32)
+            return planes[..., 0] if planes.shape[-1] == 1 else planes
+        part = network.ending_at(self.name)
+        linear = replace(part, layers=tuple(_without_activation(each) for each in part.layers))
+        _, pullback = linear.logits_with_pullback(
+            np.zeros((network.n_units(self.name), *network.input_shape), network.dtype)
+        )
+        found: Array = pullback(np.eye(network.n_units(self.name), dtype=network.dtype)).astype(np.float32)
+        return found
+
+    def of_population(self, population: Population) -> Array:
+        """Return the images of all networks' layer at this place: (n_networks * n_units, height, width[, channels])."""
+        product = population.weights[0]
+        for weights in population.weights[1 : self.place + 1]:
+            product = weights @ product
+        return product.reshape(-1, *population.input_shape).astype(np.float32)
+
+    def untrained(self, network: Network, n_images: int, rng: np.random.Generator) -> Array:
+        """Return weight images of this layer in networks before training."""
+        found, n_found = list[Array](), 0
+        part = network.ending_at(self.name)
+        while n_found < n_images:
+            found.append(self.images(reinitialized(part, rng=rng)))
+            n_found += len(found[-1])
+        return np.concatenate(found)[:n_images]
+
+    def seen(self, images: Array, rng: np.random.Generator) -> Array:
+        """Return training images as the layer sees them: whole, or of a convolution a window of each at random."""
+        chosen = images[rng.choice(len(images), min(len(images), _SPAN_IMAGES), replace=False)]
+        return self._windows(chosen, rng) if self.kind == "kernels" else chosen
+
+    def _windows(self, images: Array, rng: np.random.Generator) -> Array:
+        shape = self.window
+        rows = rng.integers(0, images.shape[1] - shape[0] + 1, len(images))
+        columns = rng.integers(0, images.shape[2] - shape[1] + 1, len(images))
+        windows = np.lib.stride_tricks.sliding_window_view(images, shape[:2], axis=(1, 2))
+        found: Array = windows[np.arange(len(images)), rows, columns]
+        return np.moveaxis(found, 1, -1) if found.ndim == 4 else found
+
+
+def _without_activation(layer: Layer) -> Layer:
+    if isinstance(layer, (Dense, ActivationLayer)):
+        return replace(layer, activation_name="linear")
+    return layer
+
+
+def spans(
+    images: Array,
+    start: Array,
+    train: Array,
+    active: npt.NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> dict[str, Array]:
+    """Return starts plus combinations of training images, and plus Gaussian images, in the layer's proportions."""
+    flat = train.reshape(len(train), -1).astype(np.float32)
+    combined = rng.standard_normal((len(start), len(flat)), dtype=np.float32) @ flat
+    centred = flat - flat.mean(axis=0)
+    gaussian = rng.standard_normal((len(start), len(flat)), dtype=np.float32) @ centred
+    size, size_at_start = (float(np.square(values[:, active]).mean()) for values in (images, start))
+    learned = np.sqrt(max(0.0, size - size_at_start))
+    found = {}
+    for name, parts in (("data-span", combined), ("gaussian", gaussian)):
+        shaped = parts.reshape(start.shape)
+        scale = np.sqrt(np.square(shaped[:, active]).reshape(len(shaped), -1).mean(axis=1))
+        scale = np.where(scale > 0, scale, 1).reshape(-1, *[1] * (shaped.ndim - 1))
+        found[name] = start + shaped / scale * np.float32(learned)
+    return found
+
+
+def controls(
+    active: npt.NDArray[np.bool_], shape: tuple[int, ...], n: int, rng: np.random.Generator
+) -> Array:
+    """Return Gabor functions at random, a fifth of their variance replaced by white noise."""
+    height, width = shape[:2]
+    size = min(height, width)
+    rows, columns = np.nonzero(active)
+    chosen = rng.integers(0, len(rows), n)
+    found = gabors(
+        (height, width),
+        rows[chosen],
+        columns[chosen],
+        rng.uniform(0, np.pi, n),
+        np.maximum(FINEST[1], size * rng.uniform(0.15, 0.45, n)),
+        np.maximum(FINEST[0], size * rng.uniform(0.06, 0.14, n)),
+        rng.uniform(0, 2 * np.pi, n),
+    )
+    found /= np.sqrt(np.square(found[:, active]).mean(axis=1))[:, None, None]
+    noise = rng.standard_normal(found.shape)
+    mixed = (np.sqrt(0.8) * found + np.sqrt(0.2) * noise).astype(np.float32)
+    return mixed if len(shape) == 2 else np.repeat(mixed[..., None], shape[2], axis=-1)
+
+
+def against(name: str, null: Array, values: Array, controls: Array, alpha: float) -> StructureNull:
+    """Return the tests of units with statistics `values` (n_units, 5) against draws (n_null, 5) of a null.
+
+    `controls` are the statistics of planted units, from which the power comes.
+    """
+    from scipy.stats import false_discovery_control
+
+    null = null[np.isfinite(null).all(axis=1)]
+    each, combined = _p_values(values, null)
+    each_control, combined_control = _p_values(controls, null)
+    gabor = STATISTICS.index("gabor")
+    return StructureNull(
+        name,
+        null,
+        combined,
+        each,
+        false_discovery_control(combined),
+        float((combined_control <= alpha).mean()),
+        float((each_control[:, gabor] <= alpha).mean()),
+    )
+
+
+def _p_values(values: Array, null: Array) -> tuple[Array, Array]:
+    """Return the one-sided p-values (n, 5) of `values` among `null`, and those of the combined test (n,)."""
+    from scipy.stats import rankdata
+
+    n_null = len(null)
+    each, combined = np.ones(values.shape), np.ones(len(values))
+    oriented = null * _MORE
+    # Of the draws themselves: how many draws, itself included, have at least as much.
+    ranks = rankdata(-oriented, method="max", axis=0)
+    for k, unit in enumerate(values * _MORE):
+        if not np.isfinite(unit).all():
+            continue
+        at_least = unit >= oriented
+        own = 1 + (oriented >= unit).sum(axis=0)
+        each[k] = own / (n_null + 1)
+        pooled = (ranks + at_least)[:, _SPATIAL].min(axis=1)
+        combined[k] = (1 + (pooled <= own[_SPATIAL].min()).sum()) / (n_null + 1)
+    return each, combined

@@ -1,0 +1,145 @@
+"""What is known of the structure of a layer's weight images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError, readonly
+from probe.stats import Interval, Verdict
+
+__all__ = ["NULLS", "STATISTICS", "StructureEffect", "StructureNull", "WeightStructure"]
+
+STATISTICS = ("moran", "total_variation", "spectral_slope", "gabor", "sparsity")
+"""What is measured of each weight image; see `WeightStructure.values`."""
+
+NULLS = ("initialization", "data-span", "gaussian", "random-label")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StructureNull:
+    """One null, and what the units look like against it.
+
+    Attributes
+    ----------
+    name : str
+        One of `NULLS`.
+    values : ndarray of shape (n_null, 5)
+        The statistics of weight images drawn from the null.
+    p_values : ndarray of shape (n_units,), in (0, 1]
+        Of the combined test: as much structure as the unit's, in the statistic in which it stands out most.
+    each_p_values : ndarray of shape (n_units, 5), in (0, 1]
+        One-sided p-value of each statistic.
+    q_values : ndarray of shape (n_units,), in (0, 1]
+        `p_values` adjusted by Benjamini and Hochberg over the units of the layer.
+    power : float, in [0, 1]
+        Share of the positive controls that the combined test rejects at alpha.
+    edge_power : float, in [0, 1]
+        Share of the positive controls whose Gabor fit alone is rejected at alpha.
+    """
+
+    name: str
+    values: Array
+    p_values: Array
+    each_p_values: Array
+    q_values: Array
+    power: float
+    edge_power: float
+
+    def __post_init__(self) -> None:
+        for name in ("values", "p_values", "each_p_values", "q_values"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+
+@dataclass(frozen=True, slots=True)
+class StructureEffect:
+    """How a layer's mean statistic differs from a null's, over networks.
+
+    Attributes
+    ----------
+    null, statistic : str
+        One of `NULLS` and of `STATISTICS`.
+    difference : Interval
+        Mean over the units of a trained network minus the mean under the null, over the networks.
+    """
+
+    null: str
+    statistic: str
+    difference: Interval
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WeightStructure:
+    """Structure of a layer's weight images, unit by unit, against every null.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer.
+    kind : {"weights", "expanded", "kernels"}
+        Weights on pixels, expanded weights of a deeper layer, or kernels of a convolution.
+    unit_names : tuple of str
+        "0", "1", ...
+    images : ndarray of shape (n_units, height, width[, channels])
+        The weight images.
+    active : ndarray of shape (height, width), bool
+        Pixels that are not the same in all training images; only these are measured.
+    statistics : tuple of str
+        `STATISTICS`.
+    values : ndarray of shape (n_units, 5)
+        Moran's I of each pixel and its four neighbours, about 0 for speckle and towards 1 for smooth patterns.
+        Total variation, the mean absolute difference of neighbours over that of any two pixels, about 1 for speckle.
+        Slope of the radially averaged power spectrum in log-log, about 0 for speckle. The largest share of the
+        variance that one Gabor function explains, in [0, 1]. Gini coefficient of the absolute weights, 0 where all
+        are equal. NaN for a unit whose weights are all equal.
+    nulls : tuple of StructureNull
+        In the order of `NULLS`; without twins of the layer's shape there is no "random-label".
+    control_images : ndarray of shape (n_controls, height, width[, channels])
+        The first positive controls: Gabor functions with noise.
+    control_values : ndarray of shape (n_all_controls, 5)
+        Statistics of all positive controls.
+    alpha : float
+        Level of the tests.
+    effects : tuple of StructureEffect
+        Of the layer of that place in the trained twins, against each null; empty without twins.
+    edge_share : Interval or None
+        Share of a trained twin's units whose Gabor fit is better than 1 - alpha of the data-span null, over networks.
+    verdicts : tuple of Verdict
+        Over the twins; empty without.
+    """
+
+    layer: str
+    kind: str
+    unit_names: tuple[str, ...]
+    images: Array
+    active: npt.NDArray[np.bool_]
+    statistics: tuple[str, ...]
+    values: Array
+    nulls: tuple[StructureNull, ...]
+    control_images: Array
+    control_values: Array
+    alpha: float
+    effects: tuple[StructureEffect, ...]
+    edge_share: Interval | None
+    verdicts: tuple[Verdict, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("images", "active", "values", "control_images", "control_values"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    def null(self, name: str) -> StructureNull:
+        """Return the null called `name`.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        found = [null for null in self.nulls if null.name == name]
+        if not found:
+            raise InputError(
+                f"null must be one of {', '.join(null.name for null in self.nulls)}, got {name!r}"
+            )
+        return found[0]

@@ -1,0 +1,161 @@
+"""Figures of `probe.analyses.structure`: the weight images with their numbers, and the statistics beside the nulls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probe._checks import InputError, check_choice
+from probe.analyses.structure import WeightStructure
+from probe.figures._style import (
+    COLOURS,
+    MAX_TILES,
+    Grid,
+    by_channel,
+    footnote,
+    fresh,
+    image_grid,
+    styled,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["PARTS", "draw", "parts_of"]
+
+PARTS = ("units", "statistics")
+
+_TITLES = {
+    "moran": "Moran's I (0: speckle, 1: smooth)",
+    "total_variation": "total variation (1: speckle)",
+    "spectral_slope": "spectral slope (0: speckle)",
+    "gabor": "best Gabor fit, R²",
+    "sparsity": "sparsity, Gini coefficient",
+}
+
+_ROWS = {
+    "initialization": "untrained weights",
+    "random-label": "random-label twins",
+    "gaussian": "Gaussian, data's covariance",
+    "data-span": "mixed training images",
+}
+
+_COLOURS = {
+    "initialization": COLOURS["untrained"],
+    "random-label": COLOURS["random"],
+    "gaussian": COLOURS["noise"],
+    "data-span": COLOURS["test"],
+}
+
+
+def parts_of(result: WeightStructure) -> tuple[str, ...]:
+    """Return the figures that there are."""
+    return PARTS
+
+
+def draw(
+    result: WeightStructure, *, figure: Figure | SubFigure | None = None, part: str | None = None
+) -> Figure | SubFigure:
+    """Draw a part of `result` into `figure`, or a new one, and return it.
+
+    Raises
+    ------
+    InputError
+        If there is no such part.
+    """
+    part = PARTS[0] if part is None else check_choice("part", part, PARTS)
+    return _units(result, figure) if part == "units" else _statistics(result, figure)
+
+
+def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure | SubFigure:
+    from matplotlib.patches import Rectangle
+
+    reference = result.null("data-span")
+    moran, gabor = (result.values[:, result.statistics.index(name)] for name in ("moran", "gabor"))
+    labels = [
+        f"{name}{' *' if q <= result.alpha else ''}\nI {_short(i)} G {_short(g)}"
+        for name, q, i, g in zip(result.unit_names, reference.q_values, moran, gabor, strict=True)
+    ]
+    mask = result.active if result.images.ndim == 3 else result.active[..., None]
+    images, labels, columns = by_channel(np.where(mask, result.images, np.nan), labels)
+    images, labels = images[:MAX_TILES], labels[:MAX_TILES]
+    if images.ndim == 4 and images.shape[-1] not in (1, 3):
+        raise InputError(f"images must have 1 or 3 channels to be drawn, got {images.shape[-1]}")
+    grid = Grid.of(images, labels, columns)
+    limit = float(np.nanmax(np.abs(images))) or 1.0
+    with styled():
+        figure = fresh(grid.inches + 1.0) if figure is None else figure
+        axes = figure.subplots()
+        drawn = image_grid(axes, images, labels, grid, cmap="RdBu_r", limits=(-limit, limit))
+        if not result.active.all():
+            for k in range(len(images)):
+                top, left = grid.corner(k)
+                place, size = (left - 0.5, top - 0.5), (grid.width, grid.height)
+                axes.add_patch(
+                    Rectangle(
+                        place,
+                        *size,
+                        hatch="//////",
+                        facecolor="#f4f4f4",
+                        edgecolor="#bbbbbb",
+                        linewidth=0,
+                        zorder=-1,
+                    )
+                )
+        if not (images.ndim == 4 and images.shape[-1] == 3):
+            bar = figure.colorbar(
+                drawn, ax=axes, orientation="horizontal", fraction=0.05, pad=0.02, aspect=40
+            )
+            bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.3g}", "0", f"+{limit:.3g}"])
+        shown = "" if len(images) == len(result.images) or columns else f" The first {len(images)} units."
+        footnote(
+            figure,
+            [
+                f"Layer '{result.layer}'. I: Moran's I. G: best Gabor fit, R². *: more structure than combinations of "
+                f"training images (false discovery rate {result.alpha:.0%}).{shown}",
+                "" if result.active.all() else "Hatched: pixels that are the same in all training images.",
+            ],
+        )
+    return figure
+
+
+def _statistics(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure | SubFigure:
+    with styled():
+        figure = fresh(6.4) if figure is None else figure
+        panels = figure.subplots(3, 2).ravel()
+        nulls = [name for name in _ROWS if name in {null.name for null in result.nulls}]
+        names = ["this network", *(_ROWS[name] for name in nulls), "planted Gabor units"]
+        for column, (axes, statistic) in enumerate(zip(panels, result.statistics, strict=False)):
+            rows = [(result.null(name).values[:, column], _COLOURS[name]) for name in nulls]
+            rows.append((result.control_values[:, column], COLOURS["optimum"]))
+            _panel(axes, result.values[:, column], rows)
+            axes.set_title(_TITLES[statistic], loc="left")
+            axes.set_yticks(range(len(names)), names if column % 2 == 0 else [""] * len(names))
+        panels[-1].set_axis_off()
+        footnote(
+            figure,
+            [
+                f"Dots: the {len(result.values)} units of layer '{result.layer}'. Bars: the middle 90% of each null, with "
+                "its median. Planted: Gabor functions with a fifth of noise, which the test has to find.",
+            ],
+        )
+    return figure
+
+
+def _panel(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) -> None:
+    known = units[np.isfinite(units)]
+    # A little apart, always in the same way, so that dots on one another can be told.
+    heights = (np.arange(len(known)) % 5 - 2) * 0.11
+    axes.scatter(known, heights, s=16, color=COLOURS["real"], edgecolor="white", linewidth=0.4, zorder=3)
+    for place, (values, colour) in enumerate(rows, start=1):
+        low, middle, high = np.nanquantile(values, [0.05, 0.5, 0.95])
+        axes.barh(place, high - low, left=low, height=0.5, color=colour, alpha=0.55)
+        axes.plot([middle, middle], [place - 0.25, place + 0.25], color=colour, linewidth=2)
+    axes.set_ylim(len(rows) + 0.6, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+def _short(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}".replace("0.", ".", 1)

@@ -1,0 +1,69 @@
+"""Figures of the structure of weight images: what is drawn is what the result holds, and labels do not overlap."""
+
+import numpy as np
+import pytest
+from test_figures import overlaps, visible_texts
+
+import probe
+from probe.analyses.structure import weight_structure
+from probe.figures import structure as figures
+from probe.layers import Dense, Flatten
+from probe.network import Network
+
+
+def rendered(result, part):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = figures.draw(result, part=part)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.fixture(scope="module")
+def result(trained, digits):
+    return weight_structure(trained, digits, n_null=99)
+
+
+@pytest.mark.parametrize("n_units", [1, 16, 64, 160])
+def test_units_of_any_number_have_labels_that_do_not_overlap(n_units, digits):
+    kernel = np.random.default_rng(0).normal(size=(64, n_units)).astype(np.float32)
+    layers = (
+        Flatten("flatten"),
+        Dense("hidden", kernel, np.zeros(n_units, np.float32), "relu"),
+        Dense("output", np.ones((n_units, 10), np.float32), np.zeros(10, np.float32), "softmax"),
+    )
+    found = weight_structure(Network(layers, (8, 8)), digits, n_null=49)
+    figure = rendered(found, "units")
+    assert overlaps(figure) == []
+    labels = [text for text, _ in visible_texts(figure)]
+    moran = found.values[:, 0]
+    for k in range(n_units):
+        number = f"{moran[k]:.2f}".replace("0.", ".", 1)
+        assert any(label.startswith((f"{k}\nI {number}", f"{k} *\nI {number}")) for label in labels)
+
+
+def test_inactive_pixels_are_hatched_and_have_no_colour(result):
+    figure = rendered(result, "units")
+    pixels = figure.axes[0].images[0].get_array()
+    n_shown = (np.asarray(pixels)[..., 3] > 0).sum()
+    assert n_shown == result.active.sum() * len(result.images)
+    assert not result.active.all()
+    assert sum(patch.get_hatch() is not None for patch in figure.axes[0].patches) == len(result.images)
+
+
+def test_the_statistics_show_every_unit_and_every_null(result):
+    figure = rendered(result, "statistics")
+    assert overlaps(figure) == []
+    for column, axes in enumerate(figure.axes[:5]):
+        dots = axes.collections[0].get_offsets()
+        np.testing.assert_allclose(np.sort(dots[:, 0]), np.sort(result.values[:, column]))
+        assert len(axes.patches) == len(result.nulls) + 1
+        low, high = np.quantile(result.null("initialization").values[:, column], [0.05, 0.95])
+        assert axes.patches[0].get_x() == pytest.approx(low)
+        assert axes.patches[0].get_width() == pytest.approx(high - low)
+
+
+def test_there_is_no_other_part(result):
+    assert figures.parts_of(result) == ("units", "statistics")
+    with pytest.raises(probe.InputError, match="part must be"):
+        figures.draw(result, part="nothing")
