@@ -1,4 +1,4 @@
-"""Where in a batch objectives sit: which rows, which units or channels, at which positions."""
+"""Where in a batch objectives sit: which rows, which units or channels, at which positions, with which weights."""
 
 from __future__ import annotations
 
@@ -17,18 +17,22 @@ __all__ = ["Seats"]
 
 
 class Seats(NamedTuple):
-    """Where the objectives of one layer and stage sit: the rows of the batch, the channels, the positions."""
+    """Where the terms of objectives in one layer and stage sit: rows of the batch, channels, positions, weights."""
 
     rows: npt.NDArray[np.intp]
     channels: npt.NDArray[np.intp]
     positions: npt.NDArray[np.intp]
     """Which position of a feature map, row by row; -1 for the mean over all."""
+    weights: Array
+    """What each term counts in its row's objective."""
     axis: int
     """The axis of channels in one output."""
+    distinct: bool
+    """Whether no row is there twice, so that all can be written at once."""
 
     @classmethod
     def of(
-        cls, layer: Layer, shape: Shape, chosen: Sequence[tuple[int, Objective]], *, is_last: bool
+        cls, layer: Layer, shape: Shape, chosen: Sequence[tuple[int, float, Objective]], *, is_last: bool
     ) -> Seats:
         """Check the objectives against the layer's output of `shape`.
 
@@ -41,7 +45,7 @@ class Seats(NamedTuple):
         n_channels, grid = shape[axis], shape[:axis] + shape[axis + 1 :]
         what = "class" if is_last else f"{'channel' if grid else 'unit'} of layer '{layer.name}'"
         positions = []
-        for _, objective in chosen:
+        for _, _, objective in chosen:
             if objective.index >= n_channels:
                 raise InputError(f"{what} must be from 0 to {n_channels - 1}, got {objective.index}")
             at = objective.position
@@ -52,15 +56,31 @@ class Seats(NamedTuple):
                 raise InputError(f"position in layer '{layer.name}' {wanted}, got {at}")
             else:
                 positions.append(int(np.ravel_multi_index(at, grid)))
-        rows = np.array([row for row, _ in chosen])
-        channels = np.array([objective.index for _, objective in chosen])
-        return cls(rows, channels, np.array(positions), axis)
+        rows = np.array([row for row, _, _ in chosen])
+        weights = np.array([weight for _, weight, _ in chosen])
+        channels = np.array([objective.index for _, _, objective in chosen])
+        return cls(rows, channels, np.array(positions), weights, axis, len(set(rows)) == len(rows))
 
-    def values(self, found: Array) -> Array:
-        """Return the objectives' values, of shape (len(rows),)."""
+    def add_values(self, found: Array, values: Array) -> None:
+        """Add what the terms count to the objectives' `values`, of shape (n_samples,)."""
         maps = self._maps(found)
         at = maps[np.arange(len(maps)), self.positions]
-        return np.where(self.positions < 0, maps.mean(axis=1), at)
+        terms = np.where(self.positions < 0, maps.mean(axis=1), at) * self.weights.astype(found.dtype)
+        if self.distinct:
+            values[self.rows] += terms
+        else:
+            np.add.at(values, self.rows, terms)
+
+    def add_all_values(self, found: Array, values: Array) -> None:
+        """Add to `values` (n_samples, n_objectives) what the terms count for every sample; rows are columns here."""
+        maps = np.moveaxis(found, 1 + self.axis, 1)
+        maps = maps.reshape(*maps.shape[:2], -1)
+        means = maps.mean(axis=2) if (self.positions < 0).any() else maps[:, :, 0]
+        for column, channel, position, weight in zip(
+            self.rows, self.channels, self.positions, self.weights.astype(found.dtype), strict=True
+        ):
+            term = means[:, channel] if position < 0 else maps[:, channel, position]
+            values[:, column] += term * weight
 
     def gradient(self, found: Array) -> Array:
         """Return the gradient of each row's objective with respect to `found`, of its shape."""
@@ -68,11 +88,16 @@ class Seats(NamedTuple):
         n_positions = found[0].size // found.shape[1 + self.axis]
         weights = np.where(self.positions[:, None] < 0, 1 / n_positions,
                            np.arange(n_positions) == self.positions[:, None])  # fmt: skip
+        weights *= self.weights[:, None]
         # A view on freshly made memory: what is written to it is written to `gradient`.
         flat = np.moveaxis(gradient, 1 + self.axis, 1)
-        flat[self.rows, self.channels] = weights.reshape(len(self.rows), *flat.shape[2:])
+        terms = weights.reshape(len(self.rows), *flat.shape[2:]).astype(found.dtype)
+        if self.distinct:
+            flat[self.rows, self.channels] = terms
+        else:
+            np.add.at(flat, (self.rows, self.channels), terms)
         return gradient
 
     def _maps(self, found: Array) -> Array:
-        """Return each objective's channel at all positions, of shape (len(rows), n_positions)."""
+        """Return each term's channel at all positions, of shape (len(rows), n_positions)."""
         return np.moveaxis(found, 1 + self.axis, 1)[self.rows, self.channels].reshape(len(self.rows), -1)

@@ -6,7 +6,7 @@ Keras semantics: samples first, `x` of shape (n_samples, *input_shape), dense ke
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -29,7 +29,7 @@ from probe.layers import (
     Reshape,
     softmax,
 )
-from probe.objectives import Objective, Stage
+from probe.objectives import AnyObjective, Combination, Objective, Stage
 
 __all__ = ["Inputs", "Network"]
 
@@ -403,7 +403,7 @@ class Network:
         found = self._graph.values(self._inputs(x), [(place, stage) for place in range(len(self.layers))])
         return {name: found[place, stage] for place, name in enumerate(self.layer_names)}
 
-    def input_gradient(self, x: Array, objective: Objective) -> Array:
+    def input_gradient(self, x: Array, objective: AnyObjective) -> Array:
         """Return the gradient of `objective` with respect to `x`, of the shape of `x`.
 
         Raises
@@ -413,7 +413,7 @@ class Network:
         """
         return self.objective_gradient(x, [objective] * len(x))[1]
 
-    def objective_gradient(self, x: Array, objectives: Sequence[Objective]) -> tuple[Array, Array]:
+    def objective_gradient(self, x: Array, objectives: Sequence[AnyObjective]) -> tuple[Array, Array]:
         """Return the value of `objectives[i]` at `x[i]`, and its gradient with respect to `x[i]`.
 
         One sweep serves all objectives, whichever layers they are in.
@@ -422,7 +422,7 @@ class Network:
         ----------
         x : ndarray of shape (n_samples, *input_shape), float
             Inputs.
-        objectives : sequence of Objective, of length n_samples
+        objectives : sequence of Objective or Combination, of length n_samples
             One for each input.
 
         Returns
@@ -432,36 +432,106 @@ class Network:
         """
         self._single_input()
         inputs = self._inputs(x)
-        n_samples = len(inputs[0])
-        if len(objectives) != n_samples:
-            raise InputError(f"objectives must be one for each of {n_samples} inputs, got {len(objectives)}")
-        values, gradients = np.empty(n_samples, self.dtype), np.empty_like(inputs[0])
-        for rows in self._graph.parts(n_samples):
-            part = (inputs[0][rows],)
-            values[rows], gradients[rows] = self._part_gradient(part, objectives[rows])
-        return values, gradients
+        if len(objectives) != len(inputs[0]):
+            raise InputError(
+                f"objectives must be one for each of {len(inputs[0])} inputs, got {len(objectives)}"
+            )
+        return self.objective_function(objectives)(inputs[0])
+
+    def objective_function(
+        self, objectives: Sequence[AnyObjective]
+    ) -> Callable[[Array], tuple[Array, Array]]:
+        """Return the function of `x` that `objective_gradient` computes, to be called many times.
+
+        Parameters
+        ----------
+        objectives : sequence of Objective or Combination, of length n_samples
+            One for each input.
+
+        Returns
+        -------
+        callable
+            Maps `x`, of shape (n_samples, *input_shape) and of the network's type, to values and gradients.
+
+        Raises
+        ------
+        InputError
+            If the network takes several inputs, or has no such layer, unit or class.
+
+        Examples
+        --------
+        >>> from probe.objectives import class_logit
+        >>> kernel = np.array([[1.0, 0.0], [2.0, -1.0]], dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, kernel[0] * 0, "softmax"),), input_shape=(2,))
+        >>> difference = network.objective_function([class_logit(0) - class_logit(1)])
+        >>> difference(np.ones((1, 2), dtype=np.float32))
+        (array([4.], dtype=float32), array([[1., 3.]], dtype=float32))
+        """
+        self._single_input()
+        parts = [(rows, self._seats(objectives[rows])) for rows in self._graph.parts(len(objectives))]
+
+        def evaluated(x: Array) -> tuple[Array, Array]:
+            if len(parts) == 1:
+                return self._part_gradient((x,), parts[0][1])
+            values, gradients = np.empty(len(x), self.dtype), np.empty_like(x)
+            for rows, seats in parts:
+                values[rows], gradients[rows] = self._part_gradient((x[rows],), seats)
+            return values, gradients
+
+        return evaluated
+
+    def objective_values(self, x: Array, objectives: Sequence[AnyObjective]) -> Array:
+        """Return the value of every objective for every input, of shape (n_samples, n_objectives).
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, *input_shape), float
+            Inputs.
+        objectives : sequence of Objective or Combination
+            What to compute.
+
+        Raises
+        ------
+        InputError
+            If the network takes several inputs, or has no such layer, unit or class.
+        """
+        self._single_input()
+        (x,) = self._inputs(x)
+        values = np.zeros((len(x), len(objectives)), self.dtype)
+        # Those that one objective has in one layer sit in the row of that objective, here a column.
+        seats = self._seats(objectives)
+        for rows in self._graph.parts(len(x)):
+            found = self._graph.values((x[rows],), list(seats))
+            for key, seat in seats.items():
+                seat.add_all_values(found[key], values[rows])
+        return values
 
     def _part_gradient(
-        self, inputs: tuple[Array, ...], objectives: Sequence[Objective]
+        self, inputs: tuple[Array, ...], seats: Mapping[Seat, Seats]
     ) -> tuple[Array, Array]:
-        seats = self._seats(objectives)
         passes = self._graph.passes(inputs, [place for place, _ in seats])
-        values = np.empty(len(inputs[0]), self.dtype)
+        values = np.zeros(len(inputs[0]), self.dtype)
         gradients: dict[Seat, Array] = {}
         for (place, stage), seat in seats.items():
             found: Array = getattr(passes[place], stage)
-            values[seat.rows] = seat.values(found)
+            seat.add_values(found, values)
             gradients[place, stage] = seat.gradient(found)
         return values, self._graph.swept_back(passes, gradients)
 
-    def _seats(self, objectives: Sequence[Objective]) -> dict[Seat, Seats]:
-        """Return for each (place, stage) that has objectives where they sit in the batch."""
-        found: dict[Seat, list[tuple[int, Objective]]] = {}
-        if any(objective.layer is None for objective in objectives):
+    def _seats(self, objectives: Sequence[AnyObjective]) -> dict[Seat, Seats]:
+        """Return for each (place, stage) that has terms of objectives where they sit in the batch."""
+        found: dict[Seat, list[tuple[int, float, Objective]]] = {}
+        terms = [
+            (row, weight, objective)
+            for row, given in enumerate(objectives)
+            for weight, objective in (given.terms if isinstance(given, Combination) else ((1.0, given),))
+        ]
+        if any(objective.layer is None for _, _, objective in terms):
             self._need_classes()
-        for row, objective in enumerate(objectives):
+        for term in terms:
+            objective = term[2]
             place = self._head if objective.layer is None else self._place(objective.layer)
-            found.setdefault((place, objective.stage), []).append((row, objective))
+            found.setdefault((place, objective.stage), []).append(term)
         return {
             (place, stage): Seats.of(self.layers[place], self._graph.shapes[self.layers[place].name], chosen,
                                      is_last=place == self._head)

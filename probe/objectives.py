@@ -1,19 +1,59 @@
-"""What a gradient with respect to the input is taken of: the logit of a class, a unit, or a channel."""
+"""What a gradient with respect to the input is taken of: the logit of a class, a unit, a channel, or sums of these.
+
+Objectives are values: `class_logit(3) - class_logit(8)`, `2 * unit("hidden_1", 4)`, `-unit("hidden_1", 4)`
+and `direction("hidden_1", vector)` are objectives like any other.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Literal
 
-from probe._checks import check_choice, check_integer
+import numpy as np
+import numpy.typing as npt
 
-__all__ = ["Objective", "Stage", "class_logit", "unit"]
+from probe._checks import InputError, check_choice, check_finite, check_integer, check_number, check_shape
+
+__all__ = ["AnyObjective", "Combination", "Objective", "Stage", "class_logit", "direction", "unit"]
 
 Stage = Literal["pre_activation", "activation"]
 
 
+class _Algebra:
+    """Sums, differences and multiples of objectives."""
+
+    __slots__ = ()
+
+    @property
+    def _terms(self) -> tuple[tuple[float, Objective], ...]:
+        raise NotImplementedError
+
+    def __add__(self, other: AnyObjective) -> Combination:
+        return Combination((*self._terms, *other._terms)) if isinstance(other, _Algebra) else NotImplemented
+
+    def __sub__(self, other: AnyObjective) -> Combination:
+        return self + -other if isinstance(other, _Algebra) else NotImplemented
+
+    def __neg__(self) -> Combination:
+        return -1 * self
+
+    def __mul__(self, factor: float) -> Combination:
+        if isinstance(factor, _Algebra):
+            return NotImplemented
+        weight = check_number("the factor of an objective", factor)
+        return Combination(tuple((weight * own, objective) for own, objective in self._terms))
+
+    __rmul__ = __mul__
+
+    def named(self, label: str) -> Combination:
+        """Return the same objective under a name of its own."""
+        return Combination(self._terms, label)
+
+
 @dataclass(frozen=True, slots=True)
-class Objective:
+class Objective(_Algebra):
     """One number that a network computes from an input.
 
     Attributes
@@ -47,6 +87,77 @@ class Objective:
         if self.position is not None:
             found += f" at {', '.join(str(place) for place in self.position)}"
         return found if self.stage == "pre_activation" else f"{found} after activation"
+
+    @property
+    def _terms(self) -> tuple[tuple[float, Objective], ...]:
+        return ((1.0, self),)
+
+
+@dataclass(frozen=True, slots=True)
+class Combination(_Algebra):
+    """A weighted sum of objectives.
+
+    Parameters
+    ----------
+    terms : tuple of (float, Objective)
+        Weights and what they weigh; those of one objective are added, and what adds up to 0 is left out.
+    label : str
+        A name of its own; "" to be named after its terms.
+
+    Raises
+    ------
+    InputError
+        If a weight is no finite number, or nothing is left.
+
+    Examples
+    --------
+    >>> (class_logit(3) - 0.5 * class_logit(8)).name
+    'class 3 - 0.5 class 8'
+    >>> (2 * unit("hidden_1", 4)).named("bright").name
+    'bright'
+    """
+
+    terms: tuple[tuple[float, Objective], ...]
+    label: str = ""
+
+    def __post_init__(self) -> None:
+        weights: dict[Objective, float] = {}
+        for weight, objective in self.terms:
+            if not isinstance(objective, Objective):
+                raise InputError(f"terms must hold pairs of a weight and an Objective, got {objective!r}")
+            found = check_number(f"the weight of '{objective.name}'", weight)
+            weights[objective] = weights.get(objective, 0.0) + found
+        terms = tuple((weight, objective) for objective, weight in weights.items() if weight != 0)
+        if not terms:
+            raise InputError("an objective must not be 0 everywhere: all its terms cancel")
+        object.__setattr__(self, "terms", terms)
+
+    @property
+    def name(self) -> str:
+        """The label, or the terms with their weights."""
+        return self.named_with(lambda objective: objective.name)
+
+    def named_with(self, name_of: Callable[[Objective], str]) -> str:
+        """Return the label, or the terms with their weights, each called what `name_of` says."""
+        if self.label:
+            return self.label
+        return reduce(_joined, ((weight, name_of(objective)) for weight, objective in self.terms), "")
+
+    @property
+    def _terms(self) -> tuple[tuple[float, Objective], ...]:
+        return self.terms
+
+
+AnyObjective = Objective | Combination
+"""One value of a network, or a weighted sum of several."""
+
+
+def _joined(before: str, term: tuple[float, str]) -> str:
+    weight, name = term
+    size = "" if abs(weight) == 1 else f"{abs(weight):g} "
+    if not before:
+        return f"{'-' if weight < 0 else ''}{size}{name}"
+    return f"{before} {'-' if weight < 0 else '+'} {size}{name}"
 
 
 def class_logit(index: int) -> Objective:
@@ -91,3 +202,41 @@ def unit(
     'conv2d unit 4 at 3, 3'
     """
     return Objective(layer=layer, index=index, stage=stage, position=position)
+
+
+def direction(
+    layer: str,
+    vector: npt.ArrayLike,
+    *,
+    stage: Stage = "pre_activation",
+    position: tuple[int, ...] | None = None,
+) -> Combination:
+    """Return the objective "projection of `layer` on `vector`": the sum of its units, each times its entry.
+
+    Parameters
+    ----------
+    layer : str
+        Name of the layer.
+    vector : array_like of shape (n_units,), or (n_channels,) for feature maps
+        Finite, and not zero everywhere; taken as it is, of whatever length.
+    stage, position
+        As in `unit`.
+
+    Raises
+    ------
+    InputError
+        If `vector` has another number of axes, or is not finite or zero everywhere.
+
+    Examples
+    --------
+    >>> direction("hidden_1", [0.0, 1.0, -1.0]).terms[0]
+    (1.0, Objective(layer='hidden_1', index=1, stage='pre_activation', position=None))
+    """
+    weights = np.asarray(vector, dtype=np.float64)
+    check_shape("vector", weights.shape, (None,))
+    check_finite("vector", weights)
+    places: Sequence[int] = [int(k) for k in np.flatnonzero(weights)]
+    if not places:
+        raise InputError("vector must not be 0 everywhere")
+    terms = tuple((float(weights[k]), unit(layer, k, stage=stage, position=position)) for k in places)
+    return Combination(terms, f"direction in {layer}")

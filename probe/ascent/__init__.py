@@ -1,0 +1,27 @@
+"""Gradient ascent on images: what is moved, where to, what happens on the way, and how high it can get.
+
+Four small families of values, each with one interface: parameterisations (`Pixels`, `Fourier`, `Blurred`),
+transforms (`Shift`) and regions (`Box`, `Ball`); `ascend` climbs, `certify` says how high a climb can get.
+"""
+
+from probe.ascent._climb import Ascent, ascend
+from probe.ascent.certificates import Bounds, certify
+from probe.ascent.parameterizations import Blurred, Fourier, Parameterization, Pixels
+from probe.ascent.regions import Ball, Box, Region
+from probe.ascent.transforms import Shift, Transform
+
+__all__ = [
+    "Ascent",
+    "Ball",
+    "Blurred",
+    "Bounds",
+    "Box",
+    "Fourier",
+    "Parameterization",
+    "Pixels",
+    "Region",
+    "Shift",
+    "Transform",
+    "ascend",
+    "certify",
+]

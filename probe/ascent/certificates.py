@@ -1,0 +1,251 @@
+"""How high and how low an objective can get in a region: exactly where it is affine, and by intervals elsewhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, readonly
+from probe._graph import channel_axis
+from probe._seats import Seats
+from probe.ascent._climb import checked_objectives
+from probe.ascent.intervals import AFFINE, Range, activated, double, linear
+from probe.ascent.regions import Box, Region
+from probe.network import Network
+from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
+
+__all__ = ["Bounds", "certify"]
+
+_ROUNDINGS = 8
+"""Of how many units in the last place of the sum of absolute terms a bound allows a network's arithmetic to be off."""
+
+_MOST_VALUES = 1 << 24
+"""Most weights from the inputs to the units of a layer that are looked at one by one."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bounds:
+    """Between what each objective lies, wherever in the region its image is.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (n_objectives,), float64
+        No image of the region has a value beyond; infinite where there is no bound.
+    exact : ndarray of shape (n_objectives,), bool
+        Whether some image reaches them, up to rounding: all of them affine objectives.
+    unbounded_layers : tuple of str
+        For each objective the first layer whose outputs have no bound; "" where both bounds are finite.
+    """
+
+    lower: npt.NDArray[np.float64]
+    upper: npt.NDArray[np.float64]
+    exact: npt.NDArray[np.bool_]
+    unbounded_layers: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("lower", "upper", "exact"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    def shares(self, values: Array) -> npt.NDArray[np.float64]:
+        """Return how far up `values` (n_objectives, ...) are: 0 at the lower bound, 1 at the upper; NaN without bounds.
+
+        A value over a bound would say nothing where the bound is 0 or negative; a share of the range does.
+        """
+        extra = (slice(None), *[None] * (values.ndim - 1))
+        lower, upper = self.lower[extra], self.upper[extra]
+        span = upper - lower
+        with np.errstate(invalid="ignore"):
+            shares = (values - lower) / np.where(span > 0, span, 1)
+        shares = np.where(span > 0, shares, 1.0)
+        return np.where(np.isfinite(span), np.clip(shares, 0, 1), np.nan)
+
+
+def certify(network: Network, objectives: Sequence[AnyObjective], region: Region = Box()) -> Bounds:
+    """Return the least and the greatest that each objective can be in `region`.
+
+    An objective that is affine in the pixels, as every pre-activation of a first dense layer and every
+    difference of two, has its extremes at images that are known: the bounds are exact. Deeper, intervals are
+    carried from layer to layer: through kernels by the signs of their weights, through activations that rise by
+    their ends. What terms in one layer have in common is kept, so that `class_logit(3) - class_logit(8)` has
+    tighter bounds than its two terms. All is computed in float64; the bounds allow for the rounding of the
+    network's own arithmetic.
+
+    Parameters
+    ----------
+    network : Network
+        Of one input.
+    objectives : sequence of Objective or Combination
+        At least one.
+    region : Box or Ball
+        Where images lie.
+
+    Raises
+    ------
+    InputError
+        If there is no objective, or the network has no such unit or class.
+
+    References
+    ----------
+    .. [1] S. Gowal et al., "On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust
+       Models", 2018.
+
+    Examples
+    --------
+    >>> from probe.layers import Dense
+    >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
+    >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
+    >>> found = certify(network, [Objective("output", 0)])
+    >>> found.lower.round(3), found.upper.round(3), found.exact
+    (array([-2.]), array([1.]), array([ True]))
+    """
+    chosen = checked_objectives(objectives)
+    # Says what does not fit in the words of the network.
+    network.objective_function(chosen)
+    exact = replace(network, layers=tuple(double(layer) for layer in network.layers))
+    certifier = _Certifier(exact, region, float(np.finfo(network.dtype).eps) * _ROUNDINGS)
+    found = [certifier.bounds(objective) for objective in chosen]
+    lower, upper = (np.array([one[place] for one in found], dtype=np.float64) for place in (0, 1))
+    finite = np.isfinite(lower) & np.isfinite(upper)
+    return Bounds(
+        lower,
+        upper,
+        np.array([certifier.is_affine(objective) for objective in chosen]),
+        tuple("" if fine else certifier.obstacle(one) for fine, one in zip(finite, chosen, strict=True)),
+    )
+
+
+class _Certifier:
+    """What is known of a network in float64 whose inputs lie in a region."""
+
+    def __init__(self, network: Network, region: Region, rounding: float) -> None:
+        self._network, self._region, self._rounding = network, region, rounding
+        self._affine: dict[tuple[str, Stage], bool] = {}
+        self._ranges: dict[tuple[str, Stage], Range] = {}
+
+    def bounds(self, objective: AnyObjective) -> tuple[float, float]:
+        """Return the least and the greatest value of `objective`, rounding allowed for."""
+        low = high = size = 0.0
+        if self.is_affine(objective):
+            low, high, size = self._exact(objective)
+        else:
+            for name, stage, terms in self._grouped(objective):
+                found = self._part(name, stage, terms)
+                low, high, size = low + found[0], high + found[1], size + found[2]
+        slack = self._rounding * size
+        return low - slack, high + slack
+
+    def is_affine(self, objective: AnyObjective) -> bool:
+        """Return whether `objective` is an affine function of the pixels."""
+        return all(self._is_affine(name, stage) for name, stage, _ in self._grouped(objective))
+
+    def obstacle(self, objective: AnyObjective) -> str:
+        """Return the first layer on the way to `objective` whose outputs have no bound; "" if all have."""
+        names = {name for name, _, _ in self._grouped(objective)}
+        for name in reversed(self._network.layer_names):
+            if name in names:
+                names |= {source for source in self._sources(name) if isinstance(source, str)}
+        for name in self._network.layer_names:
+            if name in names and not self._range(name, "activation").is_finite:
+                return name
+        return ""
+
+    def _grouped(self, objective: AnyObjective) -> list[tuple[str, Stage, list[tuple[int, float, Objective]]]]:
+        """Return the terms of `objective` by the layer and stage that they are in."""
+        terms = objective.terms if isinstance(objective, Combination) else ((1.0, objective),)
+        found: dict[tuple[str, Stage], list[tuple[int, float, Objective]]] = {}
+        for weight, term in terms:
+            name = self._network.head_name if term.layer is None else term.layer
+            found.setdefault((name, term.stage), []).append((0, weight, term))
+        return [(name, stage, parts) for (name, stage), parts in found.items()]
+
+    def _sources(self, name: str) -> tuple[str | int, ...]:
+        return self._network.wiring[self._network.layer_names.index(name)]
+
+    def _is_affine(self, name: str, stage: Stage) -> bool:
+        if (name, stage) not in self._affine:
+            layer = self._network.layer(name)
+            here = isinstance(layer, AFFINE) and all(
+                isinstance(source, int) or self._is_affine(source, "activation")
+                for source in self._sources(name)
+            )
+            self._affine[name, "pre_activation"] = here
+            self._affine[name, "activation"] = here and layer.activation.name == "linear"
+        return self._affine[name, stage]
+
+    def _exact(self, objective: AnyObjective) -> tuple[float, float, float]:
+        """Return the extremes of an affine objective, and the sum of its absolute terms."""
+        (low,), (high,), (size,) = self._extremes([objective])
+        return float(low), float(high), float(size)
+
+    def _extremes(self, objectives: Sequence[AnyObjective]) -> tuple[Array, Array, Array]:
+        """Return the extremes (n,) of affine objectives, and the sums of their absolute terms."""
+        n, shape = len(objectives), self._network.input_shape
+        origin = np.zeros((n, *shape))
+        values, weights = self._network.objective_function(objectives)(origin)
+
+        def reached(direction: Array) -> Array:
+            # The sum of a product is taken as a product of sums of rows: no second array of all terms.
+            ends = self._region.farthest(direction)
+            return np.einsum("ni,ni->n", weights.reshape(n, -1), ends.reshape(n, -1))
+
+        most = max(abs(self._region.low), abs(self._region.high))
+        size = np.abs(values) + most * np.abs(weights).reshape(n, -1).sum(axis=1)
+        return values + reached(-weights), values + reached(weights), size
+
+    def _part(
+        self, name: str, stage: Stage, terms: list[tuple[int, float, Objective]]
+    ) -> tuple[float, float, float]:
+        """Return the bounds of the terms in one layer and stage, and the sum of their absolute values."""
+        layer, shape = self._network.layer(name), self._network.layer_shapes[name]
+        seats = Seats.of(layer, shape, terms, is_last=terms[0][2].layer is None)
+        weights, offset, found = seats.gradient(np.zeros((1, *shape))), 0.0, self._range(name, stage)
+        source = self._sources(name)[0]
+        if stage == "pre_activation" and isinstance(layer, AFFINE) and len(self._sources(name)) == 1:
+            # The terms as one affine function of what the layer reads.
+            below = self._range(source, "activation") if isinstance(source, str) else self._pixels()
+            base, pullback = layer.linear(np.zeros_like(below.low))
+            offset, weights, found = float((weights * base).sum()), pullback(weights), below
+        rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
+        with np.errstate(invalid="ignore"):
+            low = offset + np.where(weights == 0, 0, rising * found.low + falling * found.high).sum()
+            high = offset + np.where(weights == 0, 0, rising * found.high + falling * found.low).sum()
+            widest = np.maximum(np.abs(found.low), np.abs(found.high))
+            size = abs(offset) + np.where(weights == 0, 0, np.abs(weights) * widest).sum()
+        low, high = (-np.inf if np.isnan(low) else low), (np.inf if np.isnan(high) else high)
+        return float(low), float(high), float(size)
+
+    def _pixels(self) -> Range:
+        shape = (1, *self._network.input_shape)
+        return Range(np.full(shape, self._region.low), np.full(shape, self._region.high))
+
+    def _range(self, name: str, stage: Stage) -> Range:
+        """Return between what every value of a layer lies."""
+        if (name, stage) not in self._ranges:
+            layer = self._network.layer(name)
+            below = [
+                self._range(source, "activation") if isinstance(source, str) else self._pixels()
+                for source in self._sources(name)
+            ]
+            before = linear(layer, below)
+            if self._is_affine(name, "pre_activation"):
+                before = self._tightened(name, before)
+            self._ranges[name, "pre_activation"] = before
+            self._ranges[name, "activation"] = activated(layer, before)
+        return self._ranges[name, stage]
+
+    def _tightened(self, name: str, found: Range) -> Range:
+        """Return the range of a dense layer's pre-activations with each unit's own extremes in the region.
+
+        In a box the intervals are these already, unless the layer before mixes the pixels.
+        """
+        shape = self._network.layer_shapes[name]
+        n_units = math.prod(shape)
+        if len(shape) != 1 or n_units * math.prod(self._network.input_shape) > _MOST_VALUES:
+            return found
+        assert channel_axis(self._network.layer(name), shape) == 0
+        low, high, _ = self._extremes([unit(name, k) for k in range(n_units)])
+        return Range(np.maximum(found.low, low), np.minimum(found.high, high))

@@ -1,0 +1,261 @@
+"""What the values of a network can be if its inputs lie between bounds: intervals, layer by layer.
+
+Every interval holds all values that occur, and more: what two values have to do with each other is forgotten
+between layers. A kind of layer is one function of `_through`; layers that none knows could put out anything.
+
+References
+----------
+.. [1] S. Gowal et al., "On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust
+   Models", 2018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from functools import reduce, singledispatch
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from probe._checks import Array
+from probe.layers import (
+    ACTIVATIONS,
+    Activation,
+    ActivationLayer,
+    Add,
+    Average,
+    AveragePooling2D,
+    BatchNormalization,
+    Concatenate,
+    Conv2D,
+    Conv2DTranspose,
+    Cropping2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Elu,
+    Flatten,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    Layer,
+    LayerNormalization,
+    LeakyRelu,
+    LogSoftmax,
+    Maximum,
+    MaxPooling2D,
+    Minimum,
+    Multiply,
+    Noise,
+    Normalization,
+    Permute,
+    PReLU,
+    Relu,
+    Rescaling,
+    Reshape,
+    SeparableConv2D,
+    Softmax,
+    Subtract,
+    UpSampling2D,
+    ZeroPadding2D,
+)
+
+__all__ = ["AFFINE", "Range", "activated", "double", "linear"]
+
+AFFINE = (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, AveragePooling2D,
+          GlobalAveragePooling2D, BatchNormalization, Normalization, Rescaling, Flatten, Permute, Reshape,
+          Cropping2D, ZeroPadding2D, UpSampling2D, Dropout, Noise, ActivationLayer, Add, Subtract, Average,
+          Concatenate)  # fmt: skip
+"""Layers whose pre-activations are an affine map of what they read."""
+
+_LOWEST_AT = {
+    "gelu": -0.7517915246935645,
+    "silu": -1.2784645427610738,
+    "mish": -1.192431214515419,
+    "hard_silu": -1.5,
+}
+"""Where the activations have their minimum that fall first and then rise."""
+
+
+class Range(NamedTuple):
+    """The least and the greatest that values can be, arrays of one shape (1, ...)."""
+
+    low: Array
+    high: Array
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every end is a finite number."""
+        return bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
+
+
+def double(layer: Layer) -> Any:
+    """Return `layer` with its arrays in float64."""
+    arrays = {
+        field.name: value.astype(np.float64)
+        for field in fields(layer)  # type: ignore[arg-type]
+        if field.init and isinstance(value := getattr(layer, field.name), np.ndarray)
+    }
+    return replace(layer, **arrays) if arrays else layer  # type: ignore[type-var]
+
+
+def linear(layer: Layer, read: Sequence[Range]) -> Range:
+    """Return the range of a layer's pre-activations from those of what it reads."""
+    return _settled(_through(layer, *read))
+
+
+def activated(layer: Layer, before: Range) -> Range:
+    """Return the range of a layer's outputs from that of its pre-activations."""
+    activation = layer.activation
+    if activation.name == "linear":
+        return before
+    return _settled(_activated(activation, before))
+
+
+def _settled(found: Range) -> Range:
+    """Return a range in which what is no number, as 0 times infinity, could be anything."""
+    low, high = found
+    return Range(np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high))
+
+
+@singledispatch
+def _through(layer: Any, *read: Range) -> Range:
+    shape = (1, *layer.output_shape(*(one.low.shape[1:] for one in read)))
+    return Range(np.full(shape, -np.inf), np.full(shape, np.inf))
+
+
+def _rising(layer: Any, *read: Range) -> Range:
+    """Return the range after a map that rises, or stays, with every value that it reads."""
+    return Range(
+        layer.linear(*(one.low for one in read))[0],
+        layer.linear(*(one.high for one in read))[0],
+    )
+
+
+for _kind in (Add, Average, AveragePooling2D, Concatenate, Cropping2D, Dropout, Flatten, GlobalAveragePooling2D,
+              GlobalMaxPooling2D, MaxPooling2D, Maximum, Minimum, Noise, ActivationLayer, Permute, Reshape,
+              UpSampling2D, ZeroPadding2D):  # fmt: skip
+    _through.register(_kind, _rising)
+
+
+def _each_alone(layer: Any, read: Range) -> Range:
+    """Return the range after an affine map of every value alone, which may rise or fall."""
+    ends = layer.linear(read.low)[0], layer.linear(read.high)[0]
+    return Range(np.minimum(*ends), np.maximum(*ends))
+
+
+for _kind in (BatchNormalization, Normalization, Rescaling):
+    _through.register(_kind, _each_alone)
+
+
+def _weighted(layer: Any, read: Range) -> Range:
+    """Return the range after a map with a kernel: positive weights take one end, negative ones the other."""
+    layer = double(layer)
+    rising = replace(layer, kernel=np.maximum(layer.kernel, 0))
+    falling = replace(layer, kernel=np.minimum(layer.kernel, 0), bias=np.zeros_like(layer.bias))
+    with np.errstate(invalid="ignore"):
+        return Range(
+            rising.linear(read.low)[0] + falling.linear(read.high)[0],
+            rising.linear(read.high)[0] + falling.linear(read.low)[0],
+        )
+
+
+for _kind in (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D):
+    _through.register(_kind, _weighted)
+
+
+@_through.register
+def _(layer: SeparableConv2D, read: Range) -> Range:
+    n_between = layer.depthwise_kernel.shape[2] * layer.depthwise_kernel.shape[3]
+    first = DepthwiseConv2D(
+        layer.name,
+        layer.depthwise_kernel,
+        np.zeros(n_between, layer.bias.dtype),
+        layer.strides,
+        layer.padding,
+        layer.dilation_rate,
+        data_format=layer.data_format,
+    )
+    second = Conv2D(layer.name, layer.pointwise_kernel, layer.bias, data_format=layer.data_format)
+    return _weighted(second, _weighted(first, read))
+
+
+@_through.register
+def _(_layer: Subtract, first: Range, second: Range) -> Range:
+    return Range(first.low - second.high, first.high - second.low)
+
+
+@_through.register
+def _(_layer: Multiply, *read: Range) -> Range:
+    def product(one: Range, other: Range) -> Range:
+        with np.errstate(invalid="ignore"):
+            ends = [a * b for a in one for b in other]
+        return Range(reduce(np.minimum, ends), reduce(np.maximum, ends))
+
+    return reduce(product, read)
+
+
+@_through.register
+def _(layer: PReLU, read: Range) -> Range:
+    # With a negative slope it falls to 0 and then rises.
+    return _lowest_at(lambda z: layer.linear(z)[0], 0.0, read)
+
+
+@_through.register
+def _(layer: LayerNormalization, read: Range) -> Range:
+    # Of n values of mean 0 and mean square 1 none is beyond the root of n - 1; epsilon only lessens it.
+    shape = read.low.shape[1:]
+    n = int(np.prod([shape[axis - 1 if axis > 0 else axis] for axis in layer.axis]))
+    most = np.full(read.low.shape, np.sqrt(n - 1))
+    scaled = replace(double(layer), epsilon=0.0)
+    # Its own formula scales ±1 of pairs that differ: what it makes of a normal value is gamma times it plus beta.
+    gamma, beta = (
+        np.float64(default) if values is None else _in_place(values, layer.axis, len(shape))
+        for values, default in ((scaled.gamma, 1.0), (scaled.beta, 0.0))
+    )
+    return Range(beta - np.abs(gamma) * most, beta + np.abs(gamma) * most)
+
+
+def _in_place(values: Array, axes: tuple[int, ...], n_axes: int) -> Array:
+    """Return `values`, one axis for each of `axes`, in a shape that broadcasts with samples of `n_axes`."""
+    shape = [1] * (n_axes + 1)
+    places = sorted(axis if axis > 0 else n_axes + 1 + axis for axis in axes)
+    for place, size in zip(places, values.shape, strict=True):
+        shape[place] = size
+    return values.reshape(shape)
+
+
+def _activated(activation: Activation, before: Range) -> Range:
+    def value(z: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return activation.forward(np.ascontiguousarray(z))[0]
+
+    if isinstance(activation, Softmax | LogSoftmax):
+        return _shares(activation, before)
+    if isinstance(activation, LeakyRelu | Elu):
+        return _lowest_at(value, 0.0, before)
+    if isinstance(activation, Relu) or activation.name in ACTIVATIONS.keys() - _LOWEST_AT.keys():
+        return Range(value(before.low), value(before.high))
+    if activation.name in _LOWEST_AT:
+        return _lowest_at(value, _LOWEST_AT[activation.name], before)
+    return Range(np.full_like(before.low, -np.inf), np.full_like(before.high, np.inf))
+
+
+def _lowest_at(value: Any, place: float, before: Range) -> Range:
+    """Return the range of a function that falls (or rises) up to `place` and rises after it."""
+    ends = value(before.low), value(before.high)
+    middle = value(np.clip(place, before.low, before.high))
+    return Range(np.minimum(np.minimum(*ends), middle), np.maximum(*ends))
+
+
+def _shares(activation: Softmax | LogSoftmax, before: Range) -> Range:
+    """Return the range of a softmax: a share is least where its own value is least and all others are greatest."""
+    axes = activation.axis
+    top = before.high.max(axis=axes, keepdims=True)
+    low, high = np.exp(before.low - top), np.exp(before.high - top)
+    least = low / (low + np.maximum(high.sum(axis=axes, keepdims=True) - high, 0))
+    most = high / (high + np.maximum(low.sum(axis=axes, keepdims=True) - low, 0))
+    if isinstance(activation, Softmax):
+        return Range(least, most)
+    with np.errstate(divide="ignore"):
+        return Range(np.log(least), np.log(most))

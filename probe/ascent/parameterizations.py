@@ -1,0 +1,215 @@
+"""What an ascent moves: pixels, Fourier coefficients that favour low frequencies, or an image that is blurred.
+
+An image is `A @ parameters`, brought into the region. A step of the parameters along their gradient moves the
+image by `A @ A.T @ gradient`; so all that an ascent needs to know is that product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_number
+
+__all__ = ["Blurred", "Fourier", "Parameterization", "Pixels"]
+
+_CONTRAST = 12**-0.5
+"""Standard deviation of numbers that are uniform in [0, 1]."""
+
+
+class Parameterization(Protocol):
+    """A linear map from parameters to images."""
+
+    @property
+    def name(self) -> str:
+        """What is moved, in words."""
+        ...
+
+    @property
+    def any_image(self) -> bool:
+        """Whether a clipped image is again one of some parameters, from which the ascent goes on."""
+        ...
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise unless images of `shape` can be made of such parameters."""
+        ...
+
+    def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
+        """Return `n` random images, about 1/2 and with the contrast of uniform noise, not yet clipped."""
+        ...
+
+    def spread(self, gradient: Array) -> Array:
+        """Return how the images move when the parameters follow `gradient` (n, ...) of the pixels."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """Every pixel on its own.
+
+    Examples
+    --------
+    >>> Pixels().spread(np.array([[1.0, -2.0]]))
+    array([[ 1., -2.]])
+    """
+
+    name: ClassVar[str] = "pixels"
+    any_image: ClassVar[bool] = True
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Take any shape."""
+
+    def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
+        """Return uniform noise in [0, 1)."""
+        return rng.random((n, *shape))
+
+    def spread(self, gradient: Array) -> Array:
+        """Return `gradient` itself."""
+        return gradient
+
+
+@dataclass(frozen=True, slots=True)
+class Fourier:
+    """Fourier coefficients, each divided by a power of its frequency; channels apart.
+
+    Parameters
+    ----------
+    decay : float
+        The power, at least 0; 1 is the spectrum of photographs, and 0 that of pixels.
+
+    Raises
+    ------
+    InputError
+        If `decay` is no finite number or below 0.
+
+    References
+    ----------
+    .. [1] C. Olah, A. Mordvintsev, L. Schubert, "Feature Visualization", Distill, 2017: the coefficients are
+       divided by max(f, 1 / max(height, width)), f in cycles per pixel.
+
+    Examples
+    --------
+    >>> point = np.zeros((1, 8, 8))
+    >>> point[0, 4, 4] = 1.0
+    >>> moved = Fourier().spread(point)[0]
+    >>> bool(moved[4, 4] > moved[4, 5] > moved[4, 7])
+    True
+    """
+
+    decay: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decay", check_number("decay", self.decay, minimum=0))
+
+    @property
+    def name(self) -> str:
+        """Such as "Fourier coefficients, decay 1"."""
+        return f"Fourier coefficients, decay {self.decay:g}"
+
+    @property
+    def any_image(self) -> bool:
+        """False: the ascent keeps the coefficients, and clips what they make."""
+        return False
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise unless `shape` is that of an image."""
+        _check_image("Fourier coefficients need", shape)
+
+    def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
+        """Return random images with this spectrum."""
+        return _around_grey(self._scaled(rng.standard_normal((n, *shape)), 1))
+
+    def spread(self, gradient: Array) -> Array:
+        """Return `gradient` with its coefficients scaled twice: on the way to the parameters, and back."""
+        return self._scaled(gradient, 2)
+
+    def _scaled(self, images: Array, times: int) -> Array:
+        from scipy import fft
+
+        height, width = images.shape[1:3]
+        frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
+        scale = np.maximum(frequencies * max(height, width), 1) ** (-self.decay * times)
+        scale = scale.astype(images.dtype).reshape(*scale.shape, *[1] * (images.ndim - 3))
+        coefficients = fft.rfft2(images, axes=(1, 2))
+        coefficients *= scale
+        return np.asarray(fft.irfft2(coefficients, s=(height, width), axes=(1, 2), overwrite_x=True))
+
+
+@dataclass(frozen=True, slots=True)
+class Blurred:
+    """An image behind a Gaussian blur; channels apart, and what lies outside of the image counts as 0.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the blur in pixels, above 0.
+
+    Raises
+    ------
+    InputError
+        If `sigma` is no finite number above 0.
+
+    Examples
+    --------
+    >>> Blurred(1.0).spread(np.ones((1, 9, 9)))[0, 4, 4].round(2)
+    1.0
+    """
+
+    sigma: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sigma", check_number("sigma", self.sigma, above=0))
+
+    @property
+    def name(self) -> str:
+        """Such as "an image blurred by 1 pixel"."""
+        return f"an image blurred by {self.sigma:g} pixel{'s' * (self.sigma != 1)}"
+
+    @property
+    def any_image(self) -> bool:
+        """False: a clipped image need not be a blurred one."""
+        return False
+
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise unless `shape` is that of an image."""
+        _check_image("blurring needs", shape)
+
+    def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
+        """Return blurred noise."""
+        return _around_grey(self._blurred(rng.standard_normal((n, *shape)), 1))
+
+    def spread(self, gradient: Array) -> Array:
+        """Return `gradient` blurred twice."""
+        return self._blurred(gradient, 2)
+
+    def _blurred(self, images: Array, times: int) -> Array:
+        n, height, width, *rest = images.shape
+        down, across = (
+            np.linalg.matrix_power(self._matrix(size), times).astype(images.dtype) for size in (height, width)
+        )
+        blurred = np.moveaxis(images.reshape(n, height, width, -1), 3, 1)
+        blurred = down @ blurred @ across
+        return np.moveaxis(blurred, 1, 3).reshape(n, height, width, *rest)
+
+    def _matrix(self, size: int) -> Array:
+        """Return the blur along an axis of `size` pixels: symmetric, so that it is its own way back."""
+        places = np.arange(-size + 1, size)
+        weights = np.exp(-0.5 * (places / self.sigma) ** 2)
+        weights /= weights.sum()
+        lags = np.arange(size)[:, None] - np.arange(size)
+        return weights[lags + size - 1]
+
+
+def _check_image(what: str, shape: tuple[int, ...]) -> None:
+    if len(shape) not in (2, 3):
+        raise InputError(f"{what} images, but the network takes inputs of {shape}")
+
+
+def _around_grey(images: Array) -> Array:
+    """Return images moved to a mean of 1/2 and scaled to the contrast of uniform noise."""
+    axes = tuple(range(1, images.ndim))
+    images = images - images.mean(axis=axes, keepdims=True)
+    deviation = images.std(axis=axes, keepdims=True)
+    return 0.5 + images * (_CONTRAST / np.where(deviation > 0, deviation, 1))

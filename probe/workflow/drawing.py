@@ -1,0 +1,59 @@
+"""Whether the network in a model file can draw, judged by others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from probe._checks import check_integer
+from probe._progress import Progress, silent
+from probe.analyses.drawing import drawing
+from probe.controls import twins
+from probe.workflow._folder import Written, destination
+from probe.workflow._pages import Job
+from probe.workflow._reading import READ_AS_IT_IS, Reading
+from probe.workflow.models import fitted
+
+__all__ = ["drawing_model"]
+
+
+def drawing_model(
+    model: Path,
+    *,
+    data: str = "mnist",
+    reading: Reading = READ_AS_IT_IS,
+    n_networks: int = 20,
+    restarts: int = 4,
+    steps: int = 200,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Written:
+    """Write what a network draws and what others make of it; judged over `n_networks` twins.
+
+    Raises
+    ------
+    InputError
+        If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
+    """
+    from probe.report.drawing import drawing_section
+
+    check_integer("n_networks", n_networks, minimum=2)
+    check_integer("restarts", restarts, minimum=1)
+    check_integer("steps", steps, minimum=1)
+    split = reading.split(data)
+    network = fitted(reading.network(model), split)
+    job = Job(destination(out, f"drawing-{model.stem}"), "probe drawing", seed, split)
+    others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
+    result = drawing(
+        network, split, twins=others, restarts=restarts, steps=steps, seed=seed, progress=progress
+    )
+    job.write(
+        "Can it draw?",
+        f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
+        [drawing_section(result)],
+        results={"drawing": result},
+        numbers={"model": str(model), "n_networks": n_networks, "steps": steps},
+        progress=progress,
+    )
+    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
+    return Written(tuple(job.folder.files), "\n".join(shown))

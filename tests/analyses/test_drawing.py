@@ -1,0 +1,127 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import pairwise_distances
+
+import probe
+from probe.analyses.drawing import drawing
+from probe.layers import Dense, Flatten
+from probe.network import Network
+
+
+@pytest.fixture(scope="module")
+def twins(trained, digits):
+    return probe.twins(trained, digits, n_networks=7, config=probe.TrainingConfig(epochs=20, batch_size=20))
+
+
+@pytest.fixture(scope="module")
+def found(trained, digits, twins):
+    return drawing(trained, digits, twins=twins, restarts=2, steps=40)
+
+
+def templates(split, sharpness=1.0):
+    """Return a network whose classes' maximisers in the box are the lit pixels of the class means."""
+    means = np.stack([split.train.images[split.train.labels == k].mean(axis=0) for k in range(10)])
+    kernel = sharpness * (np.where(means > 0.35, 1.0, -1.0)).reshape(10, -1).T.astype(np.float32)
+    layers = Flatten("flatten"), Dense("output", kernel, np.zeros(10, np.float32), "softmax")
+    return Network(layers, split.train.image_shape)
+
+
+def test_digits_are_plausible_and_recognised_and_noise_is_neither(found):
+    real, means, noise, shuffled = (found.kind(name) for name in ("real", "class means", "noise", "shuffled"))
+    assert real.plausible.mean() > 0.8
+    assert real.agreement.min() > 0.85
+    assert means.agreement.min() > 0.9
+    for control in (noise, shuffled):
+        assert control.plausible.mean() < 0.1
+        assert control.agreement.max() < 0.3
+    np.testing.assert_allclose(np.median(real.percentiles, axis=0), 0.5, atol=0.12)
+
+
+def test_a_network_that_draws_templates_is_recognised_by_the_judges(digits):
+    found = drawing(templates(digits), digits, restarts=1, steps=60)
+    drawn = found.kind("optimised")
+    assert set(np.unique(drawn.images)) <= {0.0, 1.0}
+    assert drawn.agreement[:2].min() >= 0.8
+    assert np.isnan(drawn.agreement[2])
+    # Ink of solid strokes is no more than the darkest of digits have; speckle would have more variation.
+    speckled = drawing(templates(digits), digits, restarts=1, steps=1).kind("optimised")
+    assert drawn.percentiles[:, 3].mean() < speckled.percentiles[:, 3].mean()
+
+
+def test_percentiles_are_shares_of_held_out_images(found, digits):
+    """Few images, so all of them are references: distances by scikit-learn, counted by hand."""
+    train, test = (d.images.reshape(len(d), -1) for d in (digits.train, digits.test))
+    usual = pairwise_distances(test, train).min(axis=1)
+    drawn = found.kind("optimised")
+    mine = pairwise_distances(drawn.images.reshape(len(drawn.images), -1), train).min(axis=1)
+    by_hand = (usual[None] < mine[:, None]).mean(axis=1)
+    np.testing.assert_allclose(drawn.percentiles[:, 0], by_hand, atol=0.01)
+    ink = (test.mean(axis=1)[None] < drawn.images.reshape(len(drawn.images), -1).mean(axis=1)[:, None]).mean(
+        axis=1
+    )
+    np.testing.assert_allclose(drawn.percentiles[:, 2], ink, atol=0.01)
+
+
+def test_the_nearest_image_is_the_nearest(found, digits):
+    train = digits.train.images.reshape(len(digits.train), -1)
+    best = found.kind("optimised").images[found.best_places].reshape(10, -1)
+    place = pairwise_distances(best, train).argmin(axis=1)
+    np.testing.assert_array_equal(found.nearest.reshape(10, -1), train[place])
+    np.testing.assert_array_equal(found.nearest_classes, digits.train.labels[place])
+
+
+def test_the_best_are_those_of_the_highest_logit(found, trained):
+    drawn = found.kind("optimised")
+    logits = trained.logits(drawn.images)[np.arange(20), drawn.intended].reshape(10, 2)
+    np.testing.assert_allclose(found.values, logits, rtol=1e-4)
+    np.testing.assert_array_equal(found.best, logits.argmax(axis=1))
+
+
+def test_other_networks_judge_by_most_votes(found, twins):
+    real = found.kind("real")
+    votes = np.stack([twins.trained.network(k).predict(real.images) for k in range(7)])
+    by_hand = [np.bincount(seen, minlength=10).argmax() for seen in votes.T]
+    np.testing.assert_array_equal(real.judged[2], by_hand)
+
+
+def test_each_twin_draws_for_itself_and_the_verdicts_are_over_twins(found, twins, digits):
+    assert found.plausible_share.shape == found.recognised_share.shape == (7,)
+    alone = drawing(twins.trained.network(3), digits, twins=twins, restarts=2, steps=40).kind("optimised")
+    assert found.plausible_share[3] == pytest.approx(alone.plausible.mean())
+    assert found.recognised_share[3] == pytest.approx(alone.agreement[:2].mean())
+    draws, recognised = found.verdicts
+    assert draws.statistic == pytest.approx(found.plausible_share.mean())
+    assert recognised.interval.n == 7
+    assert draws.decision == "supported"  # small sigmoid networks draw speckle
+
+
+def test_networks_that_draw_refute_the_claim(digits, twins, monkeypatch):
+    """Twins that are handed real digits instead of what they climb to."""
+    chosen = np.stack([digits.test.images[digits.test.labels == k][:2] for k in range(10)])
+
+    class Handed:
+        images, values = chosen, np.zeros((10, 2), np.float32)
+
+    monkeypatch.setattr("probe.analyses.drawing.ascend", lambda *args, **kwargs: Handed)
+    few = replace(twins, trained=twins.trained)
+    draws, recognised = drawing(twins.trained.network(0), digits, twins=few, restarts=2).verdicts
+    assert draws.decision == "refuted"
+    assert recognised.decision == "supported"
+
+
+def test_without_twins_there_is_no_verdict_and_no_vote(trained, digits):
+    found = drawing(trained, digits, restarts=1, steps=5)
+    assert found.verdicts == ()
+    assert (found.kind("optimised").judged[2] == -1).all()
+
+
+def test_what_does_not_fit_is_refused(trained, small_digits):
+    wrong = probe.Dataset(np.zeros((20, 6, 6), np.float32), np.arange(20) % 10, tuple("0123456789"))
+    with pytest.raises(probe.InputError, match=r"must take images of \(6, 6\)"):
+        drawing(trained, probe.Split(wrong, wrong, "other"))
+    with pytest.raises(probe.InputError, match="restarts must be"):
+        drawing(trained, small_digits, restarts=0)
+    with pytest.raises(probe.InputError, match="name must be one of optimised"):
+        drawing(trained, small_digits, restarts=1, steps=1).kind("imagined")
