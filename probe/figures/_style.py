@@ -152,6 +152,8 @@ def _on_log_scale(x: npt.NDArray[Any]) -> list[int]:
     """Return the places of about seven of the points `x`, evenly apart on a logarithmic scale."""
     if not len(x):
         return []
+    if x[0] <= 0:
+        return list(range(len(x)))
     wanted = np.geomspace(x[0], x[-1], 7)
     return sorted({int(np.abs(x - place).argmin()) for place in wanted})
 

@@ -1,0 +1,194 @@
+"""From digits to noise in steps, over networks and their nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_integer, generator
+from probe._progress import Progress, ProgressEvent, silent
+from probe.analyses.noise.ladder_results import ARMS, LadderRung, NoiseLadder
+from probe.analyses.noise.ladder_verdicts import with_verdicts
+from probe.analyses.noise.limit import confidence_limit
+from probe.analyses.noise.readers import Found, Reader, forward, found_in, temperatures_of
+from probe.controls import Twins
+from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.network import Network
+
+__all__ = ["noise_ladder"]
+
+_FAR_SCALES = (2.0, 4.0, 16.0, 64.0)
+_DIRECTIONS = 500
+_N_RUNGS = 15
+
+
+def noise_ladder(
+    network: Network,
+    split: Split,
+    *,
+    twins: Twins | None = None,
+    n_images: int = 10_000,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> NoiseLadder:
+    """Measure confidence from digits to noise and beyond, of a network, its twins and three nulls.
+
+    The nulls say where confidence on noise comes from: untrained networks, networks trained on random labels, and the
+    trained ones with their logits divided by the temperature that fits their confidence to their accuracy.
+
+    Parameters
+    ----------
+    network : Network
+        With inputs of the data's image shape and a class for each of its.
+    split : Split
+        The test images are used; half of them fit the temperature.
+    twins : Twins, optional
+        From `probe.twins`; 30 networks make the verdicts.
+    n_images : int
+        Images on each rung; test images are used again where there are fewer. At least 10.
+    seed : int or numpy.random.Generator
+        Draws the images.
+    progress : callable
+        Called after each rung.
+
+    Raises
+    ------
+    InputError
+        If shapes or classes do not fit, or an argument is outside its range.
+
+    References
+    ----------
+    .. [1] D. Hendrycks, K. Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
+       Examples in Neural Networks", ICLR 2017 (maximum softmax, AUROC).
+    .. [2] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (temperature, calibration error).
+    .. [3] W. Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020.
+    .. [4] D. Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings", ICML 2022
+       (maximum logit).
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> network = probe.train(probe.MLP(hidden=(16,)), split).network
+    >>> found = noise_ladder(network, split, n_images=100)
+    >>> found.own_confidence.shape == (len(found.rungs),)
+    True
+    """
+    check_integer("n_images", n_images, minimum=10)
+    if network.n_classes != split.test.n_classes:
+        raise InputError(
+            f"the data must have the network's {network.n_classes} classes, got {split.test.n_classes}"
+        )
+    if network.input_shape != split.test.image_shape:
+        raise InputError(
+            f"the network must take images of {split.test.image_shape}, got inputs of {network.input_shape}"
+        )
+    rung_rng, half_rng, direction_rng = generator(seed).spawn(3)
+    half = half_rng.permutation(len(split.test))
+    fit, rest = (split.test.take(np.sort(part)) for part in np.array_split(half, 2))
+    readers = [Reader(lambda x: network.logits(x)[None], network.output_name)]
+    if twins is not None:
+        if (
+            twins.trained.input_shape != network.input_shape
+            or len(twins.trained.class_names) != network.n_classes
+        ):
+            raise InputError("twins must have been made for the same data")
+        output = twins.trained.architecture.output
+        populations = twins.trained, twins.untrained, twins.random_label
+        readers += [Reader(forward(population), output) for population in populations]
+    temperatures = [temperatures_of(reader, fit.images, fit.labels) for reader in readers[:2]]
+    # The network at hand, then the arms in their order.
+    sources: list[tuple[Reader, Array | None]] = [(readers[0], None)]
+    if twins is not None:
+        sources += [(readers[1], None), (readers[1], temperatures[1]), (readers[2], None), (readers[3], None)]
+    rungs, table = list[LadderRung](), list[list[Found]]()
+    real: list[list[Array]] = []
+    for place, (family, level, images) in enumerate(_rungs(split, n_images, rung_rng)):
+        rungs.append(LadderRung(family, level, images[:8].copy()))
+        scores = [reader.scores(images, scale) for reader, scale in sources]
+        if place == 0:
+            real = [[np.sort(score, axis=1) for score in each] for each in scores]
+        table.append([found_in(each, ordered) for each, ordered in zip(scores, real, strict=True)])
+        progress(ProgressEvent("climbing down to noise", place + 1, _N_RUNGS))
+    errors = [reader.calibration_error(rest.images, rest.labels, scale) for reader, scale in sources]
+    own_scaled_error = readers[0].calibration_error(rest.images, rest.labels, temperatures[0])
+
+    def stacked(field: str, arms: slice) -> Array:
+        """Return a field (n_arms, n_rungs, n_networks, ...) of these sources."""
+        return np.stack([[getattr(found[arm], field) for found in table] for arm in range(5)[arms]])
+
+    directions = uniform_noise(_DIRECTIONS, split.test.image_shape, rng=direction_rng)
+    own = slice(0, 1)
+    found = NoiseLadder(
+        tuple(rungs),
+        n_images,
+        stacked("confidence", own)[0, :, 0],
+        stacked("share_above", own)[0, :, 0],
+        np.moveaxis(stacked("auroc", own)[0, :, :, 0], 0, 1),
+        float(errors[0][0]),
+        float(own_scaled_error[0]),
+        float(temperatures[0][0]),
+        _limits(network, directions),
+    )
+    if twins is None:
+        return found
+    limit = [_limits(twins.trained.network(k), directions).mean() for k in range(len(twins))]
+    arms = slice(1, 5)
+    auroc = stacked("auroc", arms)
+    return with_verdicts(
+        replace(
+            found,
+            arms=ARMS,
+            confidence=stacked("confidence", arms).transpose(0, 2, 1),
+            share_above=stacked("share_above", arms).transpose(0, 2, 1, 3),
+            auroc=auroc[:, :, 0].transpose(0, 2, 1),
+            score_auroc=auroc[0].transpose(1, 2, 0),
+            ece=np.stack(errors[1:]),
+            temperatures=temperatures[1],
+            limit=np.array(limit),
+        ),
+        twins,
+    )
+
+
+def _rungs(split: Split, n_images: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
+    """Return family, level and images of every rung, real images first."""
+    test = split.test.images
+    chosen = rng.permutation(len(test))[: min(n_images, len(test))]
+    images = np.resize(test[chosen], (n_images, *test.shape[1:]))
+    noise = uniform_noise(n_images, test.shape[1:], rng=rng)
+    yield "real", 0.0, images
+    for share in (0.25, 0.5, 0.75):
+        yield "blend", share, ((1 - share) * images + share * noise).astype(np.float32)
+    yield "uniform", 1.0, noise
+    shuffled = pixel_shuffled(images, rng=rng)
+    for share in (0.25, 0.5, 0.75):
+        yield "shuffle", share, _partly_shuffled(images, share, rng)
+    yield "shuffled", 1.0, shuffled
+    yield "gaussian", 1.0, gaussian_noise(n_images, test, rng=rng)
+    yield "norm-matched", 1.0, norm_matched_noise(images, rng=rng)
+    for scale in _FAR_SCALES:
+        yield "norm", scale, noise * np.float32(scale)
+
+
+def _partly_shuffled(images: Array, share: float, rng: np.random.Generator) -> Array:
+    """Return images in each of which a share of the pixels, chosen at random, change places among themselves."""
+    n_pixels = images.shape[1] * images.shape[2]
+    pixels = images.reshape(len(images), n_pixels, -1)
+    n_moved = round(share * n_pixels)
+    places = np.argsort(rng.random((len(images), n_pixels), dtype=np.float32), axis=1)[:, :n_moved]
+    to = rng.permuted(places, axis=1)
+    found = pixels.copy()
+    rows = np.arange(len(images))[:, None]
+    found[rows, to] = pixels[rows, places]
+    return found.reshape(images.shape)
+
+
+def _limits(network: Network, directions: Array) -> Array:
+    """Return the limits of the confidence along directions; none where a layer has no limit."""
+    try:
+        return confidence_limit(network, directions).confidences
+    except InputError:
+        return np.empty(0)

@@ -1,0 +1,126 @@
+"""What the twins say of the claims about noise."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from probe._checks import Array
+from probe.analyses.noise.ladder_results import ARMS, THRESHOLDS, NoiseLadder
+from probe.controls import Twins
+from probe.stats import Difference, Verdict, paired_difference
+
+__all__ = ["with_verdicts"]
+
+_CONFIDENT = THRESHOLDS.index(0.9)
+_CERTAIN = 0.99
+"""Mean limit from which confidence counts as going to 1."""
+
+_KINDS = {
+    "uniform": "uniform noise",
+    "gaussian": "Gaussian noise",
+    "shuffled": "digits with shuffled pixels",
+    "norm-matched": "noise of the digits' norms",
+}
+
+
+def with_verdicts(result: NoiseLadder, twins: Twins) -> NoiseLadder:
+    """Return `result` with the verdicts over its networks."""
+    places = [result.place(kind) for kind in _KINDS]
+    confident = [
+        _confident(result, place, name, twins) for place, name in zip(places, _KINDS.values(), strict=True)
+    ]
+    verdicts = (*confident, _learned(result, twins), _tells(result, places, twins), _scaled(result, twins))
+    if np.isfinite(result.limit).all():
+        verdicts += (_far(result, twins),)
+    return replace(result, verdicts=verdicts)
+
+
+def _confident(result: NoiseLadder, place: int, name: str, twins: Twins) -> Verdict:
+    found = paired_difference(_of(result.share_above[0, :, place, _CONFIDENT]))
+    mean = result.confidence[0, :, place].mean()
+    return Verdict(
+        f"Given {name}, the network confidently names a class",
+        found.decision(0.5),
+        found.estimate,
+        found.interval,
+        f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
+        f"{_percent(found)} of {result.n_images:,} images of {name} get a confidence of at least "
+        f"{THRESHOLDS[_CONFIDENT]:g}; the mean maximum softmax is {mean:.2f}. {twins.sentence}",
+    )
+
+
+def _learned(result: NoiseLadder, twins: Twins) -> Verdict:
+    place = result.place("uniform")
+    found = paired_difference(
+        _of(result.confidence[0, :, place] - result.confidence[ARMS.index("untrained"), :, place])
+    )
+    shuffled = result.confidence[ARMS.index("random-label"), :, place].mean()
+    return Verdict(
+        "It is training that makes the network sure of noise",
+        found.decision(),
+        found.estimate,
+        found.interval,
+        "as much confidence on uniform noise as before training",
+        f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks' starts; after "
+        f"training on random labels it is {shuffled:.2f}. {twins.sentence}",
+    )
+
+
+def _tells(result: NoiseLadder, places: list[int], twins: Twins) -> Verdict:
+    found = paired_difference(_of(result.auroc[0][:, places].mean(axis=1)))
+    others = result.score_auroc[1:][:, :, places].mean(axis=(1, 2))
+    return Verdict(
+        "Its confidence tells noise from digits all the same",
+        found.decision(0.5),
+        found.estimate,
+        found.interval,
+        "an AUROC of 0.5, real images being positive",
+        f"Over four kinds of noise the AUROC of the maximum softmax is {_number(found)}; of the maximum logit "
+        f"{others[0]:.2f}, of the energy {others[1]:.2f}. {twins.sentence}",
+    )
+
+
+def _scaled(result: NoiseLadder, twins: Twins) -> Verdict:
+    place = result.place("uniform")
+    scaled = ARMS.index("temperature-scaled")
+    found = paired_difference(_of(result.share_above[scaled, :, place, _CONFIDENT]))
+    before = result.share_above[0, :, place, _CONFIDENT].mean()
+    errors = result.ece.mean(axis=1)
+    return Verdict(
+        "Given uniform noise, it is confident even after its temperature was fitted",
+        found.decision(0.5),
+        found.estimate,
+        found.interval,
+        f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
+        f"With the temperature that fits confidence to accuracy on test images (median "
+        f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} after), "
+        f"{_percent(found)} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {before:.0%} before. "
+        f"{twins.sentence}",
+    )
+
+
+def _far(result: NoiseLadder, twins: Twins) -> Verdict:
+    found = paired_difference(_of(result.limit))
+    return Verdict(
+        "Far away from the data, confidence goes to 1",
+        found.decision(_CERTAIN),
+        found.estimate,
+        found.interval,
+        f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
+        f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {_number(found)} on average. Layers "
+        f"of rectifiers end in a linear region, where it is 1; sigmoids saturate. {twins.sentence}",
+    )
+
+
+def _of(values: Array) -> np.ndarray:
+    return np.asarray(values, np.float64)
+
+
+def _number(found: Difference) -> str:
+    return f"{found.estimate:.3f} ({found.interval.low:.3f} to {found.interval.high:.3f}, {found.n} networks)"
+
+
+def _percent(found: Difference) -> str:
+    return f"{found.estimate:.0%} ({found.interval.low:.0%} to {found.interval.high:.0%}, {found.n} networks)"

@@ -1,0 +1,128 @@
+"""Figure of `probe.analyses.noise.ladder`: confidence and detectability on the way from images to noise and beyond."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probe._checks import Array
+from probe.analyses.noise import ARMS, NoiseLadder
+from probe.figures._style import COLOURS, footnote, fresh, replicates, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["draw"]
+
+_COLOURS = {
+    "trained": COLOURS["true"],
+    "temperature-scaled": COLOURS["test"],
+    "untrained": COLOURS["untrained"],
+    "random-label": COLOURS["random"],
+}
+
+_MARKERS = {"trained": "o", "temperature-scaled": "^", "untrained": "s", "random-label": "D"}
+
+_WAYS = {
+    "blend": "share of uniform noise blended in",
+    "shuffle": "share of pixels shuffled",
+    "norm": "uniform noise, times",
+}
+
+_INFINITY = 512.0
+"""Where infinity stands on the axis of factors."""
+
+
+def draw(result: NoiseLadder, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
+    """Draw `result` into `figure`, or a new one, and return it."""
+    from matplotlib.lines import Line2D
+
+    with styled():
+        figure = fresh(5.6) if figure is None else figure
+        panels = figure.subplots(2, 3, sharey="row")
+        for column, way in enumerate(_WAYS):
+            x, places = _steps(result, way)
+            _confidence(panels[0, column], result, x, places)
+            _detected(panels[1, column], result, x, places)
+            for row in (0, 1):
+                _axis(panels[row, column], way, x)
+            panels[1, column].set_xlabel(_WAYS[way])
+        _infinity(panels[0, 2], result)
+        panels[0, 0].set_ylabel("mean maximum softmax")
+        panels[1, 0].set_ylabel("AUROC, real against these")
+        handles = [
+            Line2D(
+                [], [], color=_COLOURS[arm], marker=_MARKERS[arm], markersize=5, label=arm.replace("-", " ")
+            )
+            for arm in result.arms
+        ]
+        handles.append(Line2D([], [], color=COLOURS["reference"], linestyle="--", label="this network"))
+        figure.legend(
+            handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9
+        )
+        n_networks = len(result.temperatures)
+        footnote(
+            figure,
+            [
+                f"{result.n_images:,} images at each step.",
+                f"Median over {n_networks} networks{_spread(n_networks)}." if result.arms else "",
+                "∞: the exact limit. AUROC by the maximum softmax, real test images positive; 0.5: no telling them apart.",
+            ],
+        )
+    return figure
+
+
+def _spread(n_networks: int) -> str:
+    return ", with the middle 90%" if n_networks >= 10 else ", each a thin line"
+
+
+def _steps(result: NoiseLadder, way: str) -> tuple[Array, list[int]]:
+    """Return the levels of one way and the places of their rungs: from real images, or from uniform noise, on."""
+    first, last = {"blend": ("real", "uniform"), "shuffle": ("real", "shuffled"), "norm": ("uniform", "")}[
+        way
+    ]
+    chosen = [
+        (rung.level, place) for place, rung in enumerate(result.rungs) if rung.family in (first, way, last)
+    ]
+    chosen.sort()
+    return np.array([level for level, _ in chosen]), [place for _, place in chosen]
+
+
+def _confidence(axes: Axes, result: NoiseLadder, x: Array, places: list[int]) -> None:
+    for arm, name in enumerate(result.arms):
+        replicates(axes, x, result.confidence[arm][:, places], _COLOURS[name], _MARKERS[name])
+    axes.plot(x, result.own_confidence[places], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
+    axes.set_ylim(0, 1.02)
+
+
+def _detected(axes: Axes, result: NoiseLadder, x: Array, places: list[int]) -> None:
+    for arm, name in enumerate(result.arms):
+        if name != ARMS[1]:  # nearly the same order of images as without the temperature
+            replicates(axes, x, result.auroc[arm][:, places], _COLOURS[name], _MARKERS[name])
+    axes.plot(x, result.own_auroc[0, places], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
+    axes.axhline(0.5, color="#888888", linewidth=0.8)
+    axes.set_ylim(0, 1.02)
+
+
+def _infinity(axes: Axes, result: NoiseLadder) -> None:
+    own = result.own_limit.mean() if result.own_limit.size else np.nan
+    axes.plot([_INFINITY], [own], marker="_", markersize=12, markeredgewidth=2, color=COLOURS["reference"])
+    if result.limit.size and np.isfinite(result.limit).all():
+        low, middle, high = np.quantile(result.limit, [0.05, 0.5, 0.95])
+        axes.plot([_INFINITY, _INFINITY], [low, high], color=_COLOURS["trained"], linewidth=5, alpha=0.3)
+        axes.plot(
+            [_INFINITY], [middle], marker="o", color=_COLOURS["trained"], markeredgecolor="white", zorder=3
+        )
+
+
+def _axis(axes: Axes, way: str, x: Array) -> None:
+    if way != "norm":
+        axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
+        axes.set_xlim(-0.04, 1.04)
+        return
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(0.8, _INFINITY * 1.6)
+    axes.set_xticks([*x, _INFINITY], [*(f"{level:g}" for level in x), "∞"])
+    axes.minorticks_off()

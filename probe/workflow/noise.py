@@ -1,0 +1,85 @@
+"""How confident the network in a model file is on noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from probe._checks import check_integer
+from probe._progress import Progress, silent
+from probe.analyses.noise import noise_confidence, noise_ladder
+from probe.controls import twins
+from probe.workflow._folder import Written, destination
+from probe.workflow._pages import Job
+from probe.workflow._reading import READ_AS_IT_IS, Reading
+from probe.workflow.models import fitted
+
+__all__ = ["noise_ladder_model", "noise_model"]
+
+
+def noise_model(
+    model: Path,
+    *,
+    data: str = "mnist",
+    reading: Reading = READ_AS_IT_IS,
+    out: Path | None = None,
+    seed: int = 0,
+    n_images: int | None = None,
+) -> Written:
+    """Write how confident a network is on noise."""
+    from probe.report.noise import noise_section
+
+    split = reading.split(data)
+    network = fitted(reading.network(model), split)
+    job = Job(destination(out, f"noise-{model.stem}"), "probe noise", seed, split)
+    result = noise_confidence(network, split, seed=seed, n_images=n_images)
+    section, claims = noise_section(result)
+    job.write(
+        "How sure is it of noise?",
+        f"The network in {model.name}; data: {split.name}",
+        [(section, claims)],
+        results={"noise": result},
+        numbers={"model": str(model)},
+    )
+    return Written(tuple(job.folder.files), claims[0].found)
+
+
+def noise_ladder_model(
+    model: Path,
+    *,
+    data: str = "mnist",
+    reading: Reading = READ_AS_IT_IS,
+    n_networks: int = 30,
+    n_images: int | None = None,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Written:
+    """Write how confidence changes from images to noise and beyond, judged over `n_networks` twins.
+
+    Raises
+    ------
+    InputError
+        If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
+    """
+    from probe.report.noise import ladder_section, noise_section
+
+    check_integer("n_networks", n_networks, minimum=2)
+    split = reading.split(data)
+    network = fitted(reading.network(model), split)
+    if n_images is not None:
+        check_integer("n_images", n_images, minimum=10, maximum=len(split.test))
+    job = Job(destination(out, f"noise-{model.stem}"), "probe noise --ladder", seed, split)
+    others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
+    plain = noise_confidence(network, split, seed=seed, n_images=n_images)
+    n_on_each = 10_000 if n_images is None else n_images
+    ladder = noise_ladder(network, split, twins=others, n_images=n_on_each, seed=seed, progress=progress)
+    job.write(
+        "How sure is it of noise?",
+        f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
+        [noise_section(plain), ladder_section(ladder)],
+        results={"noise": plain, "ladder": ladder},
+        numbers={"model": str(model), "n_networks": n_networks},
+        progress=progress,
+    )
+    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in ladder.verdicts]
+    return Written(tuple(job.folder.files), "\n".join(shown))
