@@ -39,7 +39,21 @@ def test_units_of_any_number_have_labels_that_do_not_overlap(n_units, digits):
     moran = found.values[:, 0]
     for k in range(n_units):
         number = f"{moran[k]:.2f}".replace("0.", ".", 1)
-        assert any(label.startswith((f"{k}\nI {number}", f"{k} *\nI {number}")) for label in labels)
+        assert any(label.startswith(f"{k}\nI {number}") for label in labels)
+
+
+def test_each_unit_names_the_nulls_that_it_has_more_structure_than(result):
+    figure = rendered(result, "units")
+    labels = {
+        text.partition("\n")[0]: text.rpartition("\n")[2]
+        for text, _ in visible_texts(figure)
+        if text.count("\n") == 2
+    }
+    letters = {"U": "initialization", "M": "data-span", "C": "gaussian"}
+    for k, name in enumerate(result.unit_names):
+        found = {letter for letter, null in letters.items() if result.null(null).q_values[k] <= result.alpha}
+        assert set(labels[name].replace("–", "").split()) == found
+    assert any(label != "–" for label in labels.values())
 
 
 def test_inactive_pixels_are_hatched_and_have_no_colour(result):

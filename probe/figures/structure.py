@@ -42,6 +42,9 @@ _ROWS = {
     "data-span": "mixed training images",
 }
 
+_LETTERS = {"initialization": "U", "random-label": "R", "gaussian": "C", "data-span": "M"}
+"""Of the nulls, in the labels of units: untrained, random labels, covariance, mixed images."""
+
 _COLOURS = {
     "initialization": COLOURS["untrained"],
     "random-label": COLOURS["random"],
@@ -72,11 +75,10 @@ def draw(
 def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure | SubFigure:
     from matplotlib.patches import Rectangle
 
-    reference = result.null("data-span")
     moran, gabor = (result.values[:, result.statistics.index(name)] for name in ("moran", "gabor"))
     labels = [
-        f"{name}{' *' if q <= result.alpha else ''}\nI {_short(i)} G {_short(g)}"
-        for name, q, i, g in zip(result.unit_names, reference.q_values, moran, gabor, strict=True)
+        f"{name}\nI {_short(i)} G {_short(g)}\n{_beyond(result, k)}"
+        for k, (name, i, g) in enumerate(zip(result.unit_names, moran, gabor, strict=True))
     ]
     mask = result.active if result.images.ndim == 3 else result.active[..., None]
     images, labels, columns = by_channel(np.where(mask, result.images, np.nan), labels)
@@ -113,8 +115,8 @@ def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure
         footnote(
             figure,
             [
-                f"Layer '{result.layer}'. I: Moran's I. G: best Gabor fit, R². *: more structure than combinations of "
-                f"training images (false discovery rate {result.alpha:.0%}).{shown}",
+                f"Layer '{result.layer}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a false "
+                f"discovery rate of {result.alpha:.0%}, than {_key(result)}.{shown}",
                 "" if result.active.all() else "Hatched: pixels that are the same in all training images.",
             ],
         )
@@ -146,6 +148,7 @@ def _statistics(result: WeightStructure, figure: Figure | SubFigure | None) -> F
 
 def _panel(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) -> None:
     known = units[np.isfinite(units)]
+    axes.use_sticky_edges = False
     # A little apart, always in the same way, so that dots on one another can be told.
     heights = (np.arange(len(known)) % 5 - 2) * 0.11
     axes.scatter(known, heights, s=16, color=COLOURS["real"], edgecolor="white", linewidth=0.4, zorder=3)
@@ -155,6 +158,16 @@ def _panel(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) ->
         axes.plot([middle, middle], [place - 0.25, place + 0.25], color=colour, linewidth=2)
     axes.set_ylim(len(rows) + 0.6, -0.6)
     axes.grid(visible=False, axis="y")
+
+
+def _beyond(result: WeightStructure, unit: int) -> str:
+    """Return the letters of the nulls that a unit has more structure than."""
+    found = [_LETTERS[null.name] for null in result.nulls if null.q_values[unit] <= result.alpha]
+    return " ".join(found) if found else "–"
+
+
+def _key(result: WeightStructure) -> str:
+    return ", ".join(f"{_LETTERS[null.name]}: {_ROWS[null.name]}" for null in result.nulls)
 
 
 def _short(value: float) -> str:

@@ -11,7 +11,7 @@ _ASKED = {
     "initialization": "weights as before training: any structure at all?",
     "data-span": "a start plus random combinations of training images: more than the data hand down?",
     "gaussian": "a start plus Gaussian images of the data's covariance: more than pairs of pixels say?",
-    "random-label": "units of twins trained on random labels: more than training without a lesson gives?",
+    "random-label": "units of twins trained on random labels: more than training without a lesson, which may move less?",
 }
 
 _NAMES = {
@@ -56,7 +56,7 @@ def structure_section(result: WeightStructure) -> tuple[Section, tuple[Claim, ..
         tables.append(
             Table(
                 f"How much a layer's mean differs from each null, over {shown[0].difference.n} trained twins, with 95% "
-                "intervals over networks.",
+                "intervals over networks. Random-label twins are compared in how the weights changed.",
                 ("null", "statistic", "trained minus null"),
                 tuple(
                     (
@@ -72,7 +72,7 @@ def structure_section(result: WeightStructure) -> tuple[Section, tuple[Claim, ..
         Picture(
             "structure",
             result,
-            "The weight images with their numbers. Look for stars: units with more structure than random combinations of "
+            "The weight images with their numbers. Look for the letter M: units with more structure than random mixtures of "
             "training images. Hatched pixels never vary, so their weights are as they started.",
             f"The {n_units} weight images of layer {result.layer}, each with Moran's I and the best Gabor fit.",
             {"part": "units"},

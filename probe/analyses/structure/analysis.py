@@ -8,7 +8,14 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.structure.meter import Meter
-from probe.analyses.structure.nulls import View, against, controls, spans
+from probe.analyses.structure.nulls import (
+    View,
+    against,
+    combinations,
+    controls,
+    learned_shares,
+    mixed,
+)
 from probe.analyses.structure.over import Over
 from probe.analyses.structure.results import STATISTICS, StructureEffect, WeightStructure
 from probe.controls import Twins
@@ -34,9 +41,15 @@ def weight_structure(
 
     Each null answers a question of its own. "initialization": weights drawn as before training, in Keras'
     default way: is there any structure? "data-span": such a start plus a random combination of training images, in
-    the proportions of this layer: plain gradient descent makes every weight change of a first layer, and so of expanded
-    weights, a combination of training images; what smoothness these have is inherited, not learned. "gaussian": the same
-    with Gaussian images of the data's covariance. "random-label": units of networks trained on permuted labels.
+    the proportions of one of the units: plain gradient descent makes every weight change of a first layer, and so of
+    expanded weights, a combination of training images; what smoothness these have is inherited, not learned.
+    "gaussian": the same with Gaussian images of the data's covariance, which leaves out the mean image.
+    "random-label": units of networks trained on permuted labels, whose weights may have moved less.
+
+    How much of a unit was learned is not in a file. Pixels that never vary keep the spread that their weights started
+    with, and the rest of the weights' mean square counts as learned; with fewer than 20 such pixels, as in a
+    convolution, the start is taken to have been Keras' default. The twins' starts are known: what is said over them
+    is held against draws in the very proportions of each of their units, and not against this network's nulls.
 
     The combined test of a unit is a min-p test over the four spatial statistics (all but sparsity), each in the
     direction of more structure, ranked among the null's draws and the unit together, so that it is exact where unit
@@ -90,6 +103,11 @@ def weight_structure(
     """
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
+    if network.input_shape != split.train.image_shape:
+        raise InputError(
+            f"network must take the data's images, of shape {split.train.image_shape}, but takes {network.input_shape}; "
+            "network.for_images(shape) puts a layer in front that reshapes"
+        )
     rng = generator(seed)
     view = View.of(network, layer)
     images = view.images(network)
@@ -103,7 +121,12 @@ def weight_structure(
     planted = controls(active, images.shape[1:], max(200, n_null // 4), rng)
     control_values = measure(planted)
     start = view.untrained(network, n_null, rng)
-    drawn = {"initialization": start} | spans(images, start, view.seen(split.train.images, rng), active, rng)
+    train = view.seen(split.train.images, rng)
+    # Draws have the proportions of the units, each those of one of them at random.
+    shares = rng.choice(learned_shares(view, images, start, active), n_null)
+    drawn = {"initialization": start}
+    for name, learned in combinations(train, n_null, rng).items():
+        drawn[name] = mixed(start, learned, shares, active)
     if twins is not None and twins.copies:
         drawn["random-label"] = view.of_population(twins.random_label)
     nulls = []
@@ -113,7 +136,7 @@ def weight_structure(
     effects: tuple[StructureEffect, ...] = ()
     edge_share, verdicts = None, tuple[Verdict, ...]()
     if twins is not None:
-        over = Over.of(twins, view, measure, nulls, alpha)
+        over = Over.of(twins, view, measure, train, control_values, alpha, rng)
         if over is not None:
             effects, edge_share, verdicts = over.effects(), over.edge_share(), over.verdicts()
     return WeightStructure(

@@ -43,7 +43,7 @@ class Meter:
     """Measures weight images on the active pixels."""
 
     def __init__(self, active: npt.NDArray[np.bool_]) -> None:
-        self._active = active
+        self.active = active
         self.shape = active.shape
         self._down = active[1:] & active[:-1]
         self._right = active[:, 1:] & active[:, :-1]
@@ -60,18 +60,18 @@ class Meter:
         return found
 
     def _part(self, planes: Array) -> Array:
-        mean = planes[:, self._active].mean(axis=1)[:, None, None]
-        centred = np.where(self._active[None, :, :, None], planes - mean, 0)
+        mean = planes[:, self.active].mean(axis=1)[:, None, None]
+        centred = np.where(self.active[None, :, :, None], planes - mean, 0)
         variance = np.square(centred).sum(axis=(1, 2, 3), dtype=np.float64)
         known = variance > 1e-12 * np.maximum(1e-30, np.square(planes).sum(axis=(1, 2, 3), dtype=np.float64))
         variance = np.where(known, variance, np.nan)
-        n_values = self._active.sum() * planes.shape[3]
+        n_values = self.active.sum() * planes.shape[3]
         n_pairs = (self._down.sum() + self._right.sum()) * planes.shape[3]
         above, below = centred[:, 1:][:, self._down], centred[:, :-1][:, self._down]
         right, left = centred[:, :, 1:][:, self._right], centred[:, :, :-1][:, self._right]
         products = (above * below).sum(axis=(1, 2)) + (right * left).sum(axis=(1, 2))
         steps = np.abs(above - below).sum(axis=(1, 2)) + np.abs(right - left).sum(axis=(1, 2))
-        inside = planes[:, self._active]
+        inside = planes[:, self.active]
         apart = np.where(known, _mean_difference(inside), np.nan)
         return np.stack(
             [
@@ -88,6 +88,8 @@ class Meter:
         """Return the slopes of the power spectra, averaged over rings of one frequency and over channels."""
         power = np.square(np.abs(np.fft.fft2(centred, axes=(1, 2)))).sum(axis=3).reshape(len(centred), -1)
         n_rings = int(self._rings.max())
+        if n_rings < 2:  # 3 x 3 pixels have one frequency, and no slope
+            return np.zeros(len(centred))
         radial = np.stack(
             [power[:, self._rings == ring].mean(axis=1) for ring in range(1, n_rings + 1)], axis=1
         )
@@ -98,10 +100,17 @@ class Meter:
 
     def _fits(self, centred: Array) -> Array:
         """Return the largest squared length of a projection on a pair of Gabor functions."""
-        values = np.moveaxis(centred[:, self._active], 2, 1).reshape(-1, int(self._active.sum()))
-        along = np.square(values @ self._cosines.T)
-        along += np.square(values @ self._sines.T)
-        return np.asarray(along.reshape(len(centred), -1, along.shape[1]).sum(axis=1).max(axis=1))
+        values = np.moveaxis(centred[:, self.active], 2, 1)
+        found = np.empty(len(values))
+        # Few rows at a time, so that the projections on all pairs stay in the cache.
+        for rows in (slice(k, k + 100) for k in range(0, len(values), 100)):
+            planes = values[rows].reshape(-1, values.shape[2])
+            along, across = planes @ self._cosines.T, planes @ self._sines.T
+            along *= along
+            across *= across
+            along += across
+            found[rows] = along.reshape(-1, values.shape[1], along.shape[1]).sum(axis=1).max(axis=1)
+        return found
 
 
 def _mean_difference(values: Array) -> Array:

@@ -15,7 +15,7 @@ from probe.layers import ActivationLayer, Conv2D, Dense, Layer
 from probe.network import Network
 from probe.population import Population
 
-__all__ = ["View", "against", "controls", "spans"]
+__all__ = ["View", "against", "combinations", "controls", "learned_shares", "mixed"]
 
 _MORE = np.array([1, -1, -1, 1, 1])
 """Sign of each statistic in the direction of more structure."""
@@ -25,6 +25,9 @@ _SPATIAL = slice(0, 4)
 
 _SPAN_IMAGES = 10_000
 """Training images that random combinations are made of, at most."""
+
+_FEWEST_STILL = 20
+"""Pixels that never vary from which the size of a unit's start is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,19 @@ class View:
             product = weights @ product
         return product.reshape(-1, *population.input_shape).astype(np.float32)
 
+    def parts(self, trained: Population, untrained: Population) -> tuple[Array, Array]:
+        """Return what of the images of trained networks comes from their start, and what from training: they add up.
+
+        Training moves the first layer's weights along sums of training images. Images of deeper layers are those of the
+        first, mixed by the trained layers above: sums of starts, and sums of training images.
+        """
+        first = untrained.weights[0]
+        start, learned = (
+            self.of_population(replace(trained, weights=(weights, *trained.weights[1:])))
+            for weights in (first, trained.weights[0] - first)
+        )
+        return start, learned
+
     def untrained(self, network: Network, n_images: int, rng: np.random.Generator) -> Array:
         """Return weight images of this layer in networks before training."""
         found, n_found = list[Array](), 0
@@ -113,27 +129,52 @@ def _without_activation(layer: Layer) -> Layer:
     return layer
 
 
-def spans(
-    images: Array,
-    start: Array,
-    train: Array,
-    active: npt.NDArray[np.bool_],
-    rng: np.random.Generator,
-) -> dict[str, Array]:
-    """Return starts plus combinations of training images, and plus Gaussian images, in the layer's proportions."""
+def learned_shares(view: View, images: Array, start: Array, active: npt.NDArray[np.bool_]) -> Array:
+    """Return which share of the mean square of each unit's weights on active pixels was learned, in [0, 1].
+
+    The rest is what the weights started with. Its size is seen at pixels that never vary: there gradient descent
+    changes all weights of a unit alike, or, where the value is zero, not at all. Where there are too few of them it is
+    that of `start`, networks before training.
+    """
+    still = images[:, ~active].reshape(len(images), -1)
+    if still.shape[1] >= _FEWEST_STILL:
+        level = still.var(axis=1, dtype=np.float64)
+        # Weights of one layer started alike; expanded ones are scaled by the layers above, each in its own way.
+        level = level if view.kind == "expanded" else np.full(len(images), level.mean())
+    else:
+        level = np.full(len(images), _mean_square(start, active).mean())
+    size = _mean_square(images, active)
+    return np.asarray(1 - np.minimum(1, level / np.where(size > 0, size, 1)))
+
+
+def combinations(train: Array, n: int, rng: np.random.Generator) -> dict[str, Array]:
+    """Return random sums of training images (n_images, ...), and Gaussian images of their covariance: `n` of each."""
     flat = train.reshape(len(train), -1).astype(np.float32)
-    combined = rng.standard_normal((len(start), len(flat)), dtype=np.float32) @ flat
-    centred = flat - flat.mean(axis=0)
-    gaussian = rng.standard_normal((len(start), len(flat)), dtype=np.float32) @ centred
-    size, size_at_start = (float(np.square(values[:, active]).mean()) for values in (images, start))
-    learned = np.sqrt(max(0.0, size - size_at_start))
-    found = {}
-    for name, parts in (("data-span", combined), ("gaussian", gaussian)):
-        shaped = parts.reshape(start.shape)
-        scale = np.sqrt(np.square(shaped[:, active]).reshape(len(shaped), -1).mean(axis=1))
-        scale = np.where(scale > 0, scale, 1).reshape(-1, *[1] * (shaped.ndim - 1))
-        found[name] = start + shaped / scale * np.float32(learned)
+    weights = rng.standard_normal((n, len(flat)), dtype=np.float32)
+    sums = weights @ flat
+    # The same draws serve both: of images less their mean, random sums are Gaussian with the images' covariance.
+    centred = sums - weights.sum(axis=1, keepdims=True) * flat.mean(axis=0)
+    shape = n, *train.shape[1:]
+    return {"data-span": sums.reshape(shape), "gaussian": centred.reshape(shape)}
+
+
+def mixed(start: Array, learned: Array, shares: Array, active: npt.NDArray[np.bool_]) -> Array:
+    """Return sums of starts and of what was learned, `shares` of their mean square on active pixels being learned."""
+    found: Array = _scaled(start, np.sqrt(1 - shares), active)
+    found += _scaled(learned.reshape(start.shape), np.sqrt(shares), active)
     return found
+
+
+def _scaled(images: Array, size: Array, active: npt.NDArray[np.bool_]) -> Array:
+    """Return images with root mean squares of `size` on active pixels; zero ones as they are."""
+    root = np.sqrt(_mean_square(images, active))
+    factor = (size / np.where(root > 0, root, 1)).astype(np.float32)
+    return np.asarray(images * factor.reshape(-1, *[1] * (images.ndim - 1)))
+
+
+def _mean_square(images: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    inside = images[:, active].reshape(len(images), -1)
+    return np.asarray(np.square(inside).mean(axis=1, dtype=np.float64))
 
 
 def controls(

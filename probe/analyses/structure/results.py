@@ -62,7 +62,9 @@ class StructureEffect:
     null, statistic : str
         One of `NULLS` and of `STATISTICS`.
     difference : Interval
-        Mean over the units of a trained network minus the mean under the null, over the networks.
+        Mean over the units of a trained network minus the mean under the null, over the networks: minus that of its
+        own start for "initialization"; minus that of the same start and random images, in the proportions of its units,
+        for "data-span" and "gaussian"; for "random-label" of the weights' changes alone, minus that of its twin.
     """
 
     null: str
@@ -91,9 +93,9 @@ class WeightStructure:
     values : ndarray of shape (n_units, 5)
         Moran's I of each pixel and its four neighbours, about 0 for speckle and towards 1 for smooth patterns.
         Total variation, the mean absolute difference of neighbours over that of any two pixels, about 1 for speckle.
-        Slope of the radially averaged power spectrum in log-log, about 0 for speckle. The largest share of the
-        variance that one Gabor function explains, in [0, 1]. Gini coefficient of the absolute weights, 0 where all
-        are equal. NaN for a unit whose weights are all equal.
+        Slope of the radially averaged power spectrum in log-log, about 0 for speckle, and 0 for 3 x 3 pixels, which
+        have a single frequency. The largest share of the variance that one Gabor function explains, in [0, 1]. Gini
+        coefficient of the absolute weights, 0 where all are equal. NaN for a unit whose weights are all equal.
     nulls : tuple of StructureNull
         In the order of `NULLS`; without twins of the layer's shape there is no "random-label".
     control_images : ndarray of shape (n_controls, height, width[, channels])
@@ -105,7 +107,8 @@ class WeightStructure:
     effects : tuple of StructureEffect
         Of the layer of that place in the trained twins, against each null; empty without twins.
     edge_share : Interval or None
-        Share of a trained twin's units whose Gabor fit is better than 1 - alpha of the data-span null, over networks.
+        Share of a trained twin's units whose Gabor fit is better than 1 - alpha of the twins' own data-span null, over
+        networks.
     verdicts : tuple of Verdict
         Over the twins; empty without.
     """
