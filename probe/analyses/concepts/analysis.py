@@ -1,0 +1,213 @@
+"""Whether hidden layers hold concepts, and whether single units stand for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError, check_integer, check_number, generator
+from probe._parallel import single_threaded_blas
+from probe._progress import Progress, ProgressEvent, silent
+from probe.analyses.concepts.over import verdicts_of
+from probe.analyses.concepts.pixels import image_concepts
+from probe.analyses.concepts.results import Concepts, LayerConcepts
+from probe.analyses.concepts.units import (
+    ablated,
+    aurocs,
+    hidden_layers,
+    largest_of_permuted,
+    largest_of_rotated,
+    layer_values,
+    p_values,
+    probe_aurocs,
+)
+from probe.controls import Twins, reinitialized
+from probe.datasets import Dataset, Split
+from probe.network import Network
+
+__all__ = ["concepts"]
+
+_UNTRAINED = 20
+"""Networks before training."""
+
+_PROBED = 5
+"""Of these, whose layers are probed."""
+
+
+def concepts(
+    network: Network,
+    split: Split,
+    *,
+    layers: Sequence[str] | None = None,
+    twins: Twins | None = None,
+    n_images: int = 2000,
+    n_permutations: int = 200,
+    n_rotations: int = 200,
+    alpha: float = 0.05,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> Concepts:
+    """Look for loops, strokes, edges and ink in the hidden layers of a network.
+
+    The hope was that one layer picks up on edges and the next on loops. Three questions are kept apart. Is the concept
+    in the layer at all? A linear probe says so, beside the same layer before training and the pixels. Is there a unit
+    that tells it? Its AUROC says so, against permuted concepts and against the best units of networks before training.
+    Is the unit special, or any direction of the layer? The best unit is held against the best axis of random rotations
+    of the layer. Telling a concept is selectivity, and not importance: that is what the network loses without the unit.
+
+    Parameters
+    ----------
+    network : Network
+        With inputs of the data's image shape and a class for each of its.
+    split : Split
+        Its test images are looked at.
+    layers : sequence of str, optional
+        Names of layers; all hidden layers with weights without. Of feature maps each channel's mean counts.
+    twins : Twins, optional
+        From `probe.twins`: networks before training, and those that the verdicts are about.
+    n_images : int
+        Test images, drawn at random where there are more; at least 100.
+    n_permutations, n_rotations : int
+        Draws of these nulls, at least 19.
+    alpha : float
+        Level of the tests, in (0, 0.5].
+    seed : int or numpy.random.Generator
+        Draws images and nulls.
+    progress : callable
+        Called after each layer.
+
+    Raises
+    ------
+    InputError
+        If shapes, classes or layers do not fit, an argument is outside its range, or no concept is varied enough.
+
+    References
+    ----------
+    .. [1] G. Alain, Y. Bengio, "Understanding intermediate layers using linear classifier probes", 2016.
+    .. [2] J. Hewitt, P. Liang, "Designing and Interpreting Probes with Control Tasks", EMNLP 2019.
+    .. [3] A. Morcos et al., "On the importance of single directions for generalization", ICLR 2018.
+    .. [4] D. Bau et al., "Network Dissection", CVPR 2017 (random rotations of a layer).
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> network = probe.train(probe.MLP(hidden=(8,)), split, probe.TrainingConfig(epochs=5)).network
+    >>> found = concepts(network, split, n_permutations=19, n_rotations=19)
+    >>> found.layers[0].auroc.shape == (8, len(found.names))
+    True
+    """
+    check_integer("n_images", n_images, minimum=100)
+    check_integer("n_permutations", n_permutations, minimum=19)
+    check_integer("n_rotations", n_rotations, minimum=19)
+    check_number("alpha", alpha, above=0, maximum=0.5)
+    if network.input_shape != split.test.image_shape or network.n_classes != split.test.n_classes:
+        raise InputError(
+            f"the network must take images of {split.test.image_shape} and have {split.test.n_classes} classes, got "
+            f"{network.input_shape} and {network.n_classes}"
+        )
+    names = hidden_layers(network) if layers is None else tuple(layers)
+    for name in names:
+        network.layer(name)
+    image_rng, start_rng, null_rng, twin_rng = generator(seed).spawn(4)
+    test = split.test
+    if len(test) > n_images:
+        test = test.take(np.sort(image_rng.choice(len(test), n_images, replace=False)))
+    found = image_concepts(test.images)
+    if not found.names:
+        raise InputError("images must differ in loops, strokes, edges or ink, but all are alike in these")
+    fold_seed = int(image_rng.integers(2**31))
+    with single_threaded_blas():  # many small products, for which a second thread would only wait
+        values = layer_values(network, names, test.images)
+        starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(_UNTRAINED)]
+        start_values = [layer_values(start, names, test.images) for start in starts]
+        measure = _Measurement(network, test, found.values, n_permutations, n_rotations, alpha, fold_seed)
+        results = []
+        for place, name in enumerate(names):
+            results.append(measure.layer(name, values[name], [each[name] for each in start_values], null_rng))
+            progress(ProgressEvent("looking for concepts", place + 1, len(names)))
+        pixels = test.images.reshape(len(test), -1).astype(np.float64)
+        return Concepts(
+            found.names,
+            found.kinds,
+            found.values.mean(axis=1),
+            found.left_out,
+            probe_aurocs(pixels, found.values, fold_seed),
+            tuple(results),
+            len(test),
+            float(alpha),
+            () if twins is None else verdicts_of(twins, found, test.images, twin_rng, fold_seed),
+        )
+
+
+class _Measurement:
+    """Everything about one layer at a time, on the same images."""
+
+    def __init__(
+        self,
+        network: Network,
+        test: Dataset,
+        present: npt.NDArray[np.bool_],
+        n_permutations: int,
+        n_rotations: int,
+        alpha: float,
+        fold_seed: int,
+    ) -> None:
+        self._network, self._test, self._present = network, test, present
+        self._n_permutations, self._n_rotations, self._alpha = n_permutations, n_rotations, alpha
+        self._fold_seed = fold_seed
+        self._right, self._cost = _marks(network, test)
+
+    def layer(
+        self, name: str, values: Array, starts: Sequence[Array], rng: np.random.Generator
+    ) -> LayerConcepts:
+        """Return what the activations (n_images, n_units) of a layer tell, beside those of untrained networks."""
+        from scipy.stats import false_discovery_control
+
+        present = self._present
+        auroc = aurocs(values, present)
+        best = np.abs(auroc - 0.5).max(axis=0)
+        permuted = largest_of_permuted(values, present, self._n_permutations, rng)
+        untrained = np.stack([np.abs(aurocs(each, present) - 0.5).max(axis=0) for each in starts])
+        rotated = largest_of_rotated(values, present, self._n_rotations, rng)
+        aligned = p_values(best, rotated)
+        untrained_probes = [probe_aurocs(each, present, self._fold_seed) for each in starts[:_PROBED]]
+        return LayerConcepts(
+            name,
+            tuple(str(k) for k in range(values.shape[1])),
+            auroc,
+            float(np.quantile(permuted, 1 - self._alpha)),
+            untrained,
+            rotated,
+            p_values(best, untrained),
+            aligned,
+            np.asarray(false_discovery_control(aligned)),
+            probe_aurocs(values, present, self._fold_seed),
+            np.mean(untrained_probes, axis=0),
+            *self._importance(name, values.mean(axis=0), present[np.abs(auroc - 0.5).argmax(axis=1)]),
+        )
+
+    def _importance(
+        self, layer: str, means: Array, chosen: npt.NDArray[np.bool_]
+    ) -> tuple[Array, Array, Array, Array]:
+        """Return the accuracy lost without each unit, and the cost added: overall, with its concept and without."""
+        rows = []
+        for unit, mean in enumerate(means):
+            right, cost = _marks(ablated(self._network, layer, unit, float(mean)), self._test)
+            added, has = cost - self._cost, chosen[unit]
+            lost = self._right.mean() - right.mean()
+            rows.append((lost, added.mean(), added[has].mean(), added[~has].mean()))
+        lost, added, with_it, without_it = np.array(rows).T
+        return lost, added, with_it, without_it
+
+
+def _marks(network: Network, test: Dataset) -> tuple[npt.NDArray[np.bool_], Array]:
+    """Return which images are classified right, and the cross-entropy of each."""
+    from scipy.special import logsumexp
+
+    logits = np.concatenate([network.logits(test.images[k : k + 500]) for k in range(0, len(test), 500)])
+    logits = logits.astype(np.float64)
+    cost = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), test.labels]
+    return logits.argmax(axis=1) == test.labels, cost

@@ -1,0 +1,103 @@
+"""What the twins say of concepts: every number is one for each network."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array
+from probe.analyses.concepts.pixels import ImageConcepts
+from probe.analyses.concepts.units import (
+    aurocs,
+    hidden_layers,
+    largest_of_rotated,
+    layer_values,
+    p_values,
+    probe_aurocs,
+)
+from probe.controls import Twins
+from probe.network import Network
+from probe.stats import Difference, Verdict, paired_difference
+
+__all__ = ["verdicts_of"]
+
+_ROTATIONS = 39
+"""Rotations for each network, so that the best of them is at 2.5%."""
+
+_LEVEL = 0.05
+
+_STANDS = 0.25
+"""Share of the concepts for which a unit must be better than random directions for its layer to stand for them."""
+
+_MOST_IMAGES = 1_000
+
+
+def verdicts_of(
+    twins: Twins, found: ImageConcepts, images: Array, rng: np.random.Generator, fold_seed: int
+) -> tuple[Verdict, ...]:
+    """Return whether first hidden layers pick up on edges, and last ones on loops."""
+    chosen = np.sort(rng.permutation(len(images))[:_MOST_IMAGES])
+    images, present = images[chosen], found.values[:, chosen]
+    varied = present.any(axis=1) & ~present.all(axis=1)
+    verdicts = list[Verdict]()
+    for kind, words, place, which in (("edge", "edges", 0, "first"), ("loop", "loops", -1, "last")):
+        concepts = present[varied & (np.array(found.kinds) == kind)]
+        if not len(concepts):
+            continue
+        held, stands = list[float](), list[float]()
+        for k, rotations in enumerate(rng.spawn(len(twins))):
+            trained, start = (
+                _values(population.network(k), place, images)
+                for population in (twins.trained, twins.untrained)
+            )
+            gain = probe_aurocs(trained, concepts, fold_seed) - probe_aurocs(start, concepts, fold_seed)
+            held.append(float(gain.mean()))
+            stands.append(_share_of_units(trained, concepts, rotations))
+        over = paired_difference(np.array(held)), paired_difference(np.array(stands))
+        verdicts += _pair(words, which, *over, twins)
+    return tuple(verdicts)
+
+
+def _values(network: Network, place: int, images: Array) -> Array:
+    name = hidden_layers(network)[place]
+    return layer_values(network, (name,), images)[name]
+
+
+def _share_of_units(values: Array, concepts: npt.NDArray[np.bool_], rng: np.random.Generator) -> float:
+    """Return for what share of the concepts the best unit is better than the best axes of random rotations."""
+    best = np.abs(aurocs(values, concepts) - 0.5).max(axis=0)
+    return float((p_values(best, largest_of_rotated(values, concepts, _ROTATIONS, rng)) <= _LEVEL).mean())
+
+
+def _pair(
+    words: str, which: str, held: Difference, stands: Difference, twins: Twins
+) -> tuple[Verdict, Verdict]:
+    return (
+        Verdict(
+            f"The {which} hidden layer holds more about {words} than before training",
+            held.decision(),
+            held.estimate,
+            held.interval,
+            f"a linear probe reads {words} off the layer as well before training",
+            f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {_number(held)} above "
+            f"that on the same layer before training. {twins.sentence}",
+        ),
+        Verdict(
+            f"Single units of the {which} hidden layer stand for {words}",
+            stands.decision(_STANDS),
+            stands.estimate,
+            stands.interval,
+            f"for at most {_STANDS:.0%} of the concepts the best unit beats random directions of its layer",
+            f"For {_percent(stands)} of the concepts about {words}, the best unit tells them better than the best axes of "
+            f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} would "
+            f"count. {twins.sentence}",
+        ),
+    )
+
+
+def _number(found: Difference) -> str:
+    return f"{found.estimate:.3f} ({found.interval.low:.3f} to {found.interval.high:.3f}, {found.n} networks)"
+
+
+def _percent(found: Difference) -> str:
+    return f"{found.estimate:.0%} ({found.interval.low:.0%} to {found.interval.high:.0%}, {found.n} networks)"

@@ -1,0 +1,137 @@
+"""What is known of concepts in the layers of a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError, readonly
+from probe.stats import Verdict
+
+__all__ = ["Concepts", "LayerConcepts"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerConcepts:
+    """Concepts in the units of one layer, and in the layer as a whole.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer.
+    unit_names : tuple of str
+        One for each unit, or channel.
+    auroc : ndarray of shape (n_units, n_concepts), in [0, 1]
+        Probability that the unit is higher for an image with the concept than for one without: 0.5 if it tells nothing,
+        below for a unit that goes down.
+    permuted_limit : float, in [0, 0.5]
+        Of ``abs(auroc - 0.5)``: with the concepts' images permuted, the largest of all units and concepts stays below
+        it in 95% of the draws.
+    untrained_best : ndarray of shape (n_draws, n_concepts), in [0, 0.5]
+        Largest ``abs(auroc - 0.5)`` of a unit in networks before training.
+    rotated_best : ndarray of shape (n_rotations, n_concepts), in [0, 0.5]
+        The same over the axes of random rotations of this layer's own centred activations: what a layer with this
+        content has in units that mean nothing.
+    untrained_p, aligned_p : ndarray of shape (n_concepts,), in (0, 1]
+        Of the best unit against `untrained_best` and `rotated_best`.
+    aligned_q : ndarray of shape (n_concepts,), in (0, 1]
+        `aligned_p` adjusted over the concepts (Benjamini-Hochberg).
+    probe_auroc, untrained_probe_auroc : ndarray of shape (n_concepts,), in [0, 1]
+        Cross-validated AUROC of a linear probe (ridge regression) on the layer, and its mean on the same layer before
+        training.
+    accuracy_lost, cost_added : ndarray of shape (n_units,)
+        Importance: what the test images lose in accuracy, and gain in cross-entropy, when the unit is replaced by its mean.
+    cost_added_with, cost_added_without : ndarray of shape (n_units,)
+        The same cost over the images with the concept that the unit is most selective for, and over those without.
+    """
+
+    layer: str
+    unit_names: tuple[str, ...]
+    auroc: Array
+    permuted_limit: float
+    untrained_best: Array
+    rotated_best: Array
+    untrained_p: Array
+    aligned_p: Array
+    aligned_q: Array
+    probe_auroc: Array
+    untrained_probe_auroc: Array
+    accuracy_lost: Array
+    cost_added: Array
+    cost_added_with: Array
+    cost_added_without: Array
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if name not in ("layer", "unit_names", "permuted_limit"):
+                object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    @property
+    def selectivity(self) -> Array:
+        """How well each unit tells each concept, up or down: ``abs(auroc - 0.5)``, (n_units, n_concepts)."""
+        return np.asarray(np.abs(self.auroc - 0.5))
+
+    @property
+    def best_units(self) -> npt.NDArray[np.int64]:
+        """The unit that is most selective for each concept: (n_concepts,)."""
+        return np.asarray(self.selectivity.argmax(axis=0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concepts:
+    """Which concepts the hidden layers of a network hold, and in single units or not.
+
+    Attributes
+    ----------
+    names, kinds : tuple of str
+        As in `ImageConcepts`.
+    shares : ndarray of shape (n_concepts,), in [0, 1]
+        Share of the images that have each concept.
+    left_out : tuple of str
+        Concepts that too few images have, or lack.
+    pixel_probe_auroc : ndarray of shape (n_concepts,), in [0, 1]
+        Of a linear probe on the pixels themselves: what was there to begin with.
+    layers : tuple of LayerConcepts
+        The hidden layers, in order.
+    n_images : int
+        Test images that everything is measured on.
+    alpha : float
+        Level of the tests.
+    verdicts : tuple of Verdict
+        Over the twins; empty without.
+    """
+
+    names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    shares: Array
+    left_out: tuple[str, ...]
+    pixel_probe_auroc: Array
+    layers: tuple[LayerConcepts, ...]
+    n_images: int
+    alpha: float
+    verdicts: tuple[Verdict, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("shares", "pixel_probe_auroc"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+    def layer(self, name: str) -> LayerConcepts:
+        """Return what was found of one layer.
+
+        Raises
+        ------
+        InputError
+            If it was not looked at.
+        """
+        found = [layer for layer in self.layers if layer.layer == name]
+        if not found:
+            raise InputError(
+                f"layer must be one of {', '.join(layer.layer for layer in self.layers)}, got {name!r}"
+            )
+        return found[0]
+
+    def places(self, kind: str) -> npt.NDArray[np.int64]:
+        """Return the places of all concepts of a kind."""
+        return np.flatnonzero([each == kind for each in self.kinds])
