@@ -29,11 +29,16 @@ _MODULES = {
     "Verdict": "probe.stats",
     "capacity": "probe.analyses.capacity",
     "class_logit": "probe.objectives",
+    "concepts": "probe.analyses.concepts",
+    "confidence_limit": "probe.analyses.noise",
     "critical_samples": "probe.sensitivity",
+    "direction": "probe.objectives",
     "draw": "probe.figures",
+    "drawing": "probe.analyses.drawing",
     "expanded_weights": "probe.analyses.paths",
     "from_sklearn": "probe.imports",
     "from_torch": "probe.imports",
+    "image_concepts": "probe.analyses.concepts",
     "load_dataset": "probe.datasets",
     "load_network": "probe.storage",
     "load_result": "probe.storage",
@@ -42,7 +47,9 @@ _MODULES = {
     "memorization": "probe.analyses.memorization",
     "memorization_scores": "probe.analyses.scores",
     "noise_confidence": "probe.analyses.noise",
+    "noise_ladder": "probe.analyses.noise",
     "open_model": "probe.storage",
+    "parse_objective": "probe.ascent",
     "save_network": "probe.storage",
     "save_result": "probe.storage",
     "train": "probe.training",
@@ -50,6 +57,7 @@ _MODULES = {
     "twins": "probe.controls",
     "unit": "probe.objectives",
     "weight_images": "probe.analyses.weights",
+    "weight_structure": "probe.analyses.structure",
 }
 
 __all__ = [
@@ -72,11 +80,16 @@ __all__ = [
     "__version__",
     "capacity",
     "class_logit",
+    "concepts",
+    "confidence_limit",
     "critical_samples",
+    "direction",
     "draw",
+    "drawing",
     "expanded_weights",
     "from_sklearn",
     "from_torch",
+    "image_concepts",
     "load_dataset",
     "load_network",
     "load_result",
@@ -85,7 +98,9 @@ __all__ = [
     "memorization",
     "memorization_scores",
     "noise_confidence",
+    "noise_ladder",
     "open_model",
+    "parse_objective",
     "save_network",
     "save_result",
     "train",
@@ -93,23 +108,28 @@ __all__ = [
     "twins",
     "unit",
     "weight_images",
+    "weight_structure",
 ]
 
 if TYPE_CHECKING:
     from probe._checks import DataFileError, InputError, ModelFileError, ModelFileWarning
     from probe.analyses.capacity import capacity
+    from probe.analyses.concepts import concepts, image_concepts
+    from probe.analyses.drawing import drawing
     from probe.analyses.maximize import maximize
     from probe.analyses.memorization import memorization
-    from probe.analyses.noise import noise_confidence
+    from probe.analyses.noise import confidence_limit, noise_confidence, noise_ladder
     from probe.analyses.paths import expanded_weights
     from probe.analyses.scores import memorization_scores
+    from probe.analyses.structure import weight_structure
     from probe.analyses.weights import weight_images
+    from probe.ascent import parse_objective
     from probe.controls import Twins, twins
     from probe.datasets import Dataset, Split, load_dataset
     from probe.figures import draw
     from probe.imports import from_sklearn, from_torch
     from probe.network import Network
-    from probe.objectives import Objective, class_logit, unit
+    from probe.objectives import Objective, class_logit, direction, unit
     from probe.population import MLP, Population
     from probe.sensitivity import critical_samples, loss_sensitivity
     from probe.stats import Verdict

@@ -74,11 +74,17 @@ class Twins:
             math.prod(self.trained.input_shape), len(self.trained.class_names)
         )
         what = f"{len(self)} networks {shape}, trained for {self.config.epochs} epochs"
+        return f"{what}, of the shape of this network." if self.copies else f"{what}.{self.caveat}"
+
+    @property
+    def caveat(self) -> str:
+        """What a verdict over them must add, with a blank before it: nothing where they have the network's shape."""
         if self.copies:
-            return f"{what}, of the shape of this network."
+            return ""
+        widths = "-".join(map(str, self.trained.architecture.hidden))
         return (
-            f"{what}. They do not have this network's shape, because it is no chain of dense layers with one kind of "
-            "activation that gradient descent can train."
+            f" These networks have hidden layers of {widths} units, not this network's shape, which is no chain of dense "
+            "layers with one kind of activation that gradient descent can train."
         )
 
 

@@ -506,9 +506,7 @@ class Network:
                 seat.add_all_values(found[key], values[rows])
         return values
 
-    def _part_gradient(
-        self, inputs: tuple[Array, ...], seats: Mapping[Seat, Seats]
-    ) -> tuple[Array, Array]:
+    def _part_gradient(self, inputs: tuple[Array, ...], seats: Mapping[Seat, Seats]) -> tuple[Array, Array]:
         passes = self._graph.passes(inputs, [place for place, _ in seats])
         values = np.zeros(len(inputs[0]), self.dtype)
         gradients: dict[Seat, Array] = {}

@@ -354,15 +354,113 @@ def convolution() -> list[Row]:
     return rows
 
 
-def limits(split: probe.Split) -> list[Row]:
-    """Time what must stay under a limit: `maximize` on a trained network, importing, and `--help`."""
+# Maximising: 42 units x 16 restarts x 200 steps, every contestant by the same rule.
+
+RESTARTS, STEPS = 16, 200
+
+
+def maximized(split: probe.Split) -> tuple[probe.Network, list[probe.Objective]]:
+    """Return a trained 784-16-16-10 network and its ten logits and 32 hidden units."""
     network = probe.train(probe.MLP(), split, probe.TrainingConfig(epochs=2, evaluation="end")).network
     objectives = [probe.class_logit(k) for k in range(10)]
     objectives += [probe.unit(layer, k) for layer in ("hidden_1", "hidden_2") for k in range(16)]
+    return network, objectives
+
+
+def torch_climber(network: probe.Network) -> Callable[[Any, Any, Any], Any]:
+    """Return the ascent in PyTorch: x (n, 784), depths (n,) from 0 to 2 and units (n,); the last images and scores.
+
+    The rule for the steps is that of `maximize`, which beside takes images out of the batch that nothing moves.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    layers = [(torch.tensor(layer.kernel), torch.tensor(layer.bias)) for layer in network.dense_layers]
+
+    def scored(x: Any, rows: list[Any], units: list[Any]) -> tuple[Any, Any]:
+        x = x.detach().requires_grad_()
+        score, y = torch.empty(len(x)), x
+        for place, (kernel, bias) in enumerate(layers[: len(rows)]):
+            z = torch.addmm(bias, y, kernel)
+            if len(rows[place]):
+                score[rows[place]] = z[rows[place], units[place]]
+            y = torch.sigmoid(z)
+        return score.detach(), torch.autograd.grad(score.sum(), x)[0]
+
+    def largest(gradient: Any) -> Any:
+        low, high = torch.aminmax(gradient, dim=1, keepdim=True)
+        return torch.maximum(high, -low).clamp_(min=1e-30)
+
+    def climb(x: Any, depths: Any, units: Any) -> Any:
+        rows = [torch.nonzero(depths == place)[:, 0] for place in range(int(depths.max()) + 1)]
+        chosen = [units[found] for found in rows]
+        lengths = torch.full((len(x), 1), 0.1)
+        score, direction = scored(x, rows, chosen)
+        for _ in range(STEPS):
+            candidate = torch.addcmul(x, direction, lengths / largest(direction)).clamp_(0, 1)
+            found, gradient = scored(candidate, rows, chosen)
+            risen = (found >= score)[:, None]
+            lengths = (lengths * torch.where(risen, 1.5, 0.5)).clamp_(max=1e4)
+            if risen.all():
+                x, score, direction = candidate, found, gradient
+            elif risen.any():
+                x = torch.where(risen, candidate, x)
+                score = torch.where(risen[:, 0], found, score)
+                direction = torch.where(risen, gradient, direction)
+        return x, score
+
+    return climb
+
+
+def ascents(split: probe.Split) -> list[Row]:
+    """Compare `maximize` with the same ascent in PyTorch: unit by unit with its restarts in a batch, and all in one."""
+    network, objectives = maximized(split)
+    title = f"maximize, {len(objectives)} units x {RESTARTS} restarts x {STEPS} steps, one core"
+    try:
+        import torch
+
+        climb = torch_climber(network)
+    except ImportError:
+        print("PyTorch is not installed: maximize left out (pip install -e '.[bench]')")
+        return []
+    places = {"hidden_1": 0, "hidden_2": 1, None: 2}
+    depths = torch.tensor([places[objective.layer] for objective in objectives]).repeat_interleave(RESTARTS)
+    units = torch.tensor([objective.index for objective in objectives]).repeat_interleave(RESTARTS)
+    start = torch.rand(len(units), 784)
+
+    def ours() -> float:
+        began = time.perf_counter()
+        probe.maximize(network, objectives, restarts=RESTARTS, steps=STEPS)
+        return time.perf_counter() - began
+
+    def batched() -> float:
+        began = time.perf_counter()
+        climb(start, depths, units)
+        return time.perf_counter() - began
+
+    def unit_by_unit() -> float:
+        began = time.perf_counter()
+        for rows in torch.arange(len(units)).split(RESTARTS):
+            climb(start[rows], depths[rows], units[rows])
+        return time.perf_counter() - began
+
+    peers = {"PyTorch, unit by unit": (unit_by_unit, 8.0), "PyTorch, one batch": (batched, 1.5)}
+    on_cores(CORES[-1:])  # again: the threads that PyTorch has started
+    seconds = interleaved({"ours": ours} | {name: run for name, (run, _) in peers.items()}, rounds=5)
+    return [
+        Row(title, seconds["ours"], name, seconds[name], ratio := seconds[name] / seconds["ours"], target,
+            ratio >= target)
+        for name, (_, target) in peers.items()
+    ]  # fmt: skip
+
+
+def limits(split: probe.Split) -> list[Row]:
+    """Time what must stay under a limit: `maximize` on a trained network, importing, and `--help`."""
+    network, objectives = maximized(split)
 
     def maximize() -> float:
         began = time.perf_counter()
-        probe.maximize(network, objectives, restarts=16, steps=200)
+        probe.maximize(network, objectives, restarts=RESTARTS, steps=STEPS)
         return time.perf_counter() - began
 
     def command(*arguments: str) -> Callable[[], float]:
@@ -436,6 +534,7 @@ def main() -> None:
         rows += compare(SMALL, split, peers, rounds=7, peak_target=0)
         rows += compare(LARGE, split, {"PyTorch": (pytorch, 1.9)}, rounds=3, peak_target=0)
         rows += convolution()
+        rows += ascents(split)
         on_cores(CORES)
         if len(CORES) > 1:
             rows += two_cores(split)

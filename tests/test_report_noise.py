@@ -1,11 +1,14 @@
 """Noise in words: every number of the tables is that of the result."""
 
+import json
+
 import numpy as np
 import pytest
 
 import probe
 from probe.analyses.noise import ARMS, noise_ladder
 from probe.report.noise import ladder_section, noise_section
+from probe.workflow._folder import plain
 
 
 @pytest.fixture(scope="module")
@@ -47,3 +50,26 @@ def test_the_plain_noise_section_describes_and_does_not_judge(trained, digits):
     assert claims[0].verdict is None
     assert claims[0].picture == section.pictures[0].name
     assert f"{noise.condition('uniform').auroc:.2f}" in claims[0].found
+    assert f"off by {noise.calibration_error:.3f}" in section.lead[1]
+
+
+def test_the_plain_tables_hold_the_numbers_of_the_result(trained, digits):
+    noise = probe.noise_confidence(trained, digits)
+    section, _ = noise_section(noise)
+    interval = noise.condition("shuffled").auroc_over_images
+    assert (
+        section.tables[0].rows[3][-1]
+        == f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    )
+    assert section.tables[0].rows[0][-1] == ""
+    condition = noise.condition("gaussian")
+    expected = [f"{share:.1%}" for share in condition.shares_confident]
+    expected += [f"{auroc:.3f}" for auroc in condition.score_aurocs]
+    assert list(section.tables[1].rows[2][1:]) == expected
+    assert (
+        section.numbers["conditions"]["gaussian"]["shares_confident"] == condition.shares_confident.tolist()
+    )
+    assert section.numbers["temperature"] == noise.temperature
+    numbers = json.loads(json.dumps(plain(section.numbers), allow_nan=False))
+    assert numbers["conditions"]["shuffled"]["auroc_interval_over_images"] == [interval.low, interval.high]
+    assert numbers["conditions"]["real"]["auroc_interval_over_images"] is None

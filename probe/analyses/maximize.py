@@ -1,25 +1,88 @@
-"""Inputs that maximise the logit of a class, a unit or a channel, by gradient ascent in [0, 1]."""
+"""Inputs that maximise classes, units, channels or sums of them, beside how high they can get and what real images do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_number, generator, readonly
-from probe._progress import Progress, ProgressEvent, silent
+from probe._checks import Array, check_images, check_integer, generator, readonly
+from probe._progress import Progress, silent
+from probe.ascent import (
+    PIXELS,
+    UNIT_BOX,
+    Ball,
+    Blurred,
+    Bounds,
+    Box,
+    Fourier,
+    Pixels,
+    Shift,
+    ascend,
+    certify,
+)
+from probe.datasets import Dataset
 from probe.network import Network
-from probe.objectives import Objective
+from probe.objectives import AnyObjective, Combination, Objective
 
 __all__ = ["Maximization", "maximize"]
 
-_FIRST_STEP = 0.1
-_GROWTH, _SHRINKAGE, _LARGEST_STEP = 1.5, 0.5, 1e4
-_SMOOTHING = 0.01
-"""Pixel differences below this count quadratically in the total variation, so that it has a gradient."""
+_SAME = 0.1
+"""Images are one optimum below this RMS difference of pixels: that of a binary image with 1% of its pixels flipped."""
+
+_LATE, _SETTLED = 0.1, 1e-3
+"""An ascent has settled if the last tenth of its steps gave less than a thousandth of its whole rise."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TopImages:
+    """The real images on which objectives are greatest.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n_objectives, n_top, *input_shape), in [0, 1]
+        In order, the greatest first.
+    values : ndarray of shape (n_objectives, n_top)
+        The objective on them.
+    indices : ndarray of shape (n_objectives, n_top), int64
+        Which of the images they are.
+    n_images : int
+        How many were looked at.
+    medians : ndarray of shape (n_objectives,)
+        The median of the objective over all of these.
+    """
+
+    images: Array
+    values: Array
+    indices: npt.NDArray[np.int64]
+    n_images: int
+    medians: Array
+
+    def __post_init__(self) -> None:
+        for name in ("images", "values", "indices", "medians"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Images on the way up.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n_objectives, n_frames, *input_shape)
+        Of the restart that climbed highest; the first is where it started, the last where it ended.
+    steps : ndarray of shape (n_frames,), int64
+        After how many steps; closer at the beginning, where images change most.
+    """
+
+    images: Array
+    steps: npt.NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        for name in ("images", "steps"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,27 +91,42 @@ class Maximization:
 
     Attributes
     ----------
-    objectives : tuple of Objective
+    objectives : tuple of Objective or Combination
         What was maximised.
     names : tuple of str
         A label for each objective.
-    images : ndarray of shape (n_objectives, n_restarts, *input_shape), in [0, 1]
+    images : ndarray of shape (n_objectives, n_restarts, *input_shape), in the region
         Where each ascent ended.
     values : ndarray of shape (n_objectives, n_restarts)
         The objective, without regularisers, scored anew on exactly `images`.
     start_values : ndarray of shape (n_objectives, n_restarts)
         The same on the random images that the ascents started from.
     traces : ndarray of shape (n_objectives, n_restarts, n_steps + 1)
-        The regularised objective on the way; it never falls.
+        The regularised objective on the way. It never falls; with diversity its sum over the restarts does not.
     confidences : ndarray of shape (n_objectives, n_restarts), in [0, 1]
         The network's largest output on `images`; NaN for a network without classes.
     predictions : ndarray of shape (n_objectives, n_restarts), int64
         The class that the network puts them in; -1 for a network without classes.
-    l2, total_variation : float
+    l2, total_variation, diversity : float
         Weights of the regularisers.
+    bounds : Bounds
+        Between what each objective lies, wherever in the region its image is.
+    settled : ndarray of shape (n_objectives, n_restarts), bool
+        Whether the last tenth of the steps gave less than a thousandth of the whole rise.
+    n_optima : ndarray of shape (n_objectives,), int64
+        Groups of end images: those are in one group that a chain of images joins, each less than 0.1 from the
+        next in the root of the mean squared difference of pixels (a binary image with 1% of its pixels
+        flipped is 0.1 away). Ascents that have not settled may count apart.
+    parameterization : Pixels, Fourier or Blurred
+    transform : Shift or None
+    region : Box or Ball
+    top : TopImages or None
+        The real images on which each objective is greatest, where images were passed.
+    frames : Frames or None
+        Images on the way, where they were asked for.
     """
 
-    objectives: tuple[Objective, ...]
+    objectives: tuple[Objective | Combination, ...]
     names: tuple[str, ...]
     images: Array
     values: Array
@@ -58,9 +136,28 @@ class Maximization:
     predictions: npt.NDArray[np.int64]
     l2: float
     total_variation: float
+    diversity: float
+    bounds: Bounds
+    settled: npt.NDArray[np.bool_]
+    n_optima: npt.NDArray[np.int64]
+    parameterization: Pixels | Fourier | Blurred
+    transform: Shift | None
+    region: Box | Ball
+    top: TopImages | None = None
+    frames: Frames | None = None
 
     def __post_init__(self) -> None:
-        for name in ("images", "values", "start_values", "traces", "confidences", "predictions"):
+        arrays = (
+            "images",
+            "values",
+            "start_values",
+            "traces",
+            "confidences",
+            "predictions",
+            "settled",
+            "n_optima",
+        )
+        for name in arrays:
             object.__setattr__(self, name, readonly(getattr(self, name)))
 
     @property
@@ -78,41 +175,67 @@ class Maximization:
         """Value on the image of the best restart for each objective, of shape (n_objectives,)."""
         return self.values[np.arange(len(self.values)), self.best_restarts]
 
+    @property
+    def reached(self) -> npt.NDArray[np.float64]:
+        """How far up the best values are, (n_objectives,): 0 at the lower bound, 1 at the upper; NaN without bounds."""
+        return self.bounds.shares(self.best_values)
+
 
 def maximize(
     network: Network,
-    objectives: Sequence[Objective],
+    objectives: Sequence[AnyObjective],
     *,
     restarts: int = 4,
     steps: int = 200,
     l2: float = 0.0,
     total_variation: float = 0.0,
+    diversity: float = 0.0,
+    parameterization: Pixels | Fourier | Blurred = PIXELS,
+    transform: Shift | None = None,
+    region: Box | Ball = UNIT_BOX,
+    images: Dataset | Array | None = None,
+    n_top: int = 5,
+    frames: int | None = None,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Maximization:
-    """Find inputs in [0, 1] that maximise each objective.
+    """Find inputs in a region, [0, 1] by default, that maximise each objective.
 
-    All objectives and restarts climb in one batch. A step goes along the gradient, as far as the box
+    All objectives and restarts climb in one batch. A step goes along the gradient, as far as the region
     allows; if it does not raise the regularised objective
 
-        objective(x) - l2 * sum(x²) - total_variation * TV(x)
+        objective(x) - l2 * sum(x²) - total_variation * TV(x) - diversity * likeness(x)
 
     the image stays and the next step is half as long; otherwise the next is longer. TV is the sum over
-    pixels of the length of the gradient between neighbours, rounded off below 0.01.
+    pixels of the length of the gradient between neighbours, rounded off below 0.01. The likeness is the mean
+    cosine between an image and the other restarts of its objective, each less the region's center.
 
     Parameters
     ----------
     network : Network
         Its inputs are taken to range over [0, 1]; for another range pass `network.for_range(low, high)`.
-    objectives : sequence of Objective
-        From `probe.class_logit` and `probe.unit`; at least one.
+    objectives : sequence of Objective or Combination
+        From `probe.class_logit`, `probe.unit` and `probe.direction`, their sums, differences and multiples; at
+        least one.
     restarts : int
-        Random uniform starting images for each objective, at least 1.
+        Random starting images for each objective, at least 1: noise, each time of another brightness.
     steps : int
         Steps of each ascent, at least 1.
-    l2, total_variation : float
+    l2, total_variation, diversity : float
         Weights of the regularisers, at least 0. Total variation needs inputs of shape (height, width) or
         (height, width, channels).
+    parameterization : Pixels, Fourier or Blurred
+        What is moved: pixels on their own, or images in which neighbours go together.
+    transform : Shift, optional
+        What the objective is averaged over while it is climbed; `values` are those of the images as they are.
+    region : Box or Ball
+        Where images may lie.
+    images : Dataset or ndarray of shape (n_images, *input_shape), in [0, 1], optional
+        Real images to look for those on which each objective is greatest.
+    n_top : int
+        How many of these to keep, at least 1; all if there are fewer.
+    frames : int, optional
+        About how many images on the way to keep, at least 2.
     seed : int or numpy.random.Generator
         Draws the starting images.
     progress : callable
@@ -129,141 +252,116 @@ def maximize(
     .. [2] K. Simonyan, A. Vedaldi, A. Zisserman, "Deep Inside Convolutional Networks", 2013 (l2).
     .. [3] A. Mahendran, A. Vedaldi, "Understanding Deep Image Representations by Inverting Them",
        CVPR 2015 (total variation).
+    .. [4] C. Olah, A. Mordvintsev, L. Schubert, "Feature Visualization", Distill, 2017 (Fourier, diversity).
+    .. [5] J. Borowski et al., "Exemplary Natural Images Explain CNN Activations Better than State-of-the-Art
+       Feature Visualization", ICLR 2021 (the real images beside).
 
     Examples
     --------
     >>> from probe.layers import Dense
     >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
     >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
-    >>> maximize(network, [Objective("output", 0)], restarts=1).images
-    array([[[1., 0.]]], dtype=float32)
+    >>> found = maximize(network, [Objective("output", 0)], restarts=3)
+    >>> found.best_images, found.reached.round(3), found.n_optima
+    (array([[1., 0.]], dtype=float32), array([1.]), array([1]))
     """
-    if isinstance(objectives, Objective):
-        raise InputError(f"objectives must be a list such as [probe.class_logit(0)], got one {objectives!r}")
-    objectives = tuple(objectives)
-    if not objectives:
-        raise InputError("objectives must hold at least one, such as probe.class_logit(0), got none")
-    check_integer("restarts", restarts, minimum=1)
-    check_integer("steps", steps, minimum=1)
-    check_number("l2", l2, minimum=0)
-    check_number("total_variation", total_variation, minimum=0)
-    if total_variation > 0 and len(network.input_shape) not in (2, 3):
-        raise InputError(
-            f"total_variation needs images, but the network takes inputs of {network.input_shape}"
-        )
-    rng = generator(seed)
-    batch = [objective for objective in objectives for _ in range(restarts)]
-    start = rng.random((len(batch), *network.input_shape)).astype(network.dtype)
-    ascent = _Ascent(network, batch, start, l2, total_variation)
-    traces = [ascent.score]
-    for step in range(steps):
-        ascent.step()
-        traces.append(ascent.score)
-        progress(ProgressEvent("maximising", step + 1, steps))
-
-    def by_objective(values: npt.NDArray[np.generic]) -> Any:
-        return values.reshape(len(objectives), restarts, *values.shape[1:])
-
-    confidences, predictions = _classified(network, ascent.x)
-    return Maximization(
+    if frames is not None:
+        check_integer("frames", frames, minimum=2)
+    check_integer("n_top", n_top, minimum=1)
+    real = _real_images(network, images)
+    climbed = ascend(
+        network,
         objectives,
-        tuple(_label(objective, network) for objective in objectives),
-        by_objective(ascent.x),
-        by_objective(network.objective_gradient(ascent.x, batch)[0]),
-        by_objective(network.objective_gradient(start, batch)[0]),
-        by_objective(np.stack(traces, axis=1)),
-        by_objective(confidences),
-        by_objective(predictions),
+        restarts=restarts,
+        steps=steps,
+        parameterization=parameterization,
+        transform=transform,
+        region=region,
+        l2=l2,
+        total_variation=total_variation,
+        diversity=diversity,
+        seed=generator(seed),
+        progress=progress,
+        keep=frames,
+    )
+    chosen = tuple(objectives)
+    confidences, predictions = _classified(network, climbed.images)
+    kept = None
+    if climbed.frames is not None and climbed.frame_steps is not None:
+        kept = Frames(climbed.frames, climbed.frame_steps)
+    return Maximization(
+        chosen,
+        tuple(_label(objective, network) for objective in chosen),
+        climbed.images,
+        climbed.values,
+        climbed.start_values,
+        climbed.traces,
+        confidences,
+        predictions,
         float(l2),
         float(total_variation),
+        float(diversity),
+        certify(network, chosen, region),
+        _settled(climbed.traces),
+        np.array([_n_groups(found) for found in climbed.images]),
+        parameterization,
+        transform,
+        region,
+        None if real is None else _top(network, chosen, real, n_top),
+        kept,
     )
 
 
-def _classified(network: Network, x: Array) -> tuple[Array, npt.NDArray[np.int64]]:
-    """Return the largest output for each image and its class; NaN and -1 where the network has no classes."""
+def _real_images(network: Network, images: Dataset | Array | None) -> Array | None:
+    if images is None:
+        return None
+    found = images.images if isinstance(images, Dataset) else np.asarray(images)
+    check_images("images", found, network.input_shape)
+    return found
+
+
+def _top(network: Network, objectives: tuple[AnyObjective, ...], images: Array, n_top: int) -> TopImages:
+    """Return the images on which each objective is greatest; the first ones of equals."""
+    values = network.objective_values(images, objectives).T
+    order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
+    return TopImages(
+        images[order],
+        np.take_along_axis(values, order, axis=1),
+        order.astype(np.int64),
+        len(images),
+        np.median(values, axis=1),
+    )
+
+
+def _settled(traces: Array) -> npt.NDArray[np.bool_]:
+    """Return which ascents (..., n_steps + 1) gained less than a thousandth in the last tenth of their steps."""
+    late = -max(1, round(_LATE * (traces.shape[-1] - 1))) - 1
+    end = traces[..., -1]
+    return np.asarray(end - traces[..., late] <= _SETTLED * np.abs(end - traces[..., 0]))
+
+
+def _n_groups(images: Array) -> int:
+    """Return how many groups images (n, ...) form, those being together that a chain of near ones joins."""
+    from scipy.sparse.csgraph import connected_components
+
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    # One image at a time: all differences at once would be n times as many values as the images.
+    near = [np.square(flat - one).mean(axis=1) < _SAME**2 for one in flat]
+    return int(connected_components(np.array(near), directed=False)[0])
+
+
+def _classified(network: Network, images: Array) -> tuple[Array, npt.NDArray[np.int64]]:
+    """Return the largest output for images (n, m, ...) and its class; NaN and -1 where the network has no classes."""
+    n, m, *shape = images.shape
     if not network.n_classes:
-        return np.full(len(x), np.nan, network.dtype), np.full(len(x), -1)
-    return network.predict_proba(x).max(axis=1), network.predict(x)
+        return np.full((n, m), np.nan, network.dtype), np.full((n, m), -1)
+    x = images.reshape(n * m, *shape)
+    return network.predict_proba(x).max(axis=1).reshape(n, m), network.predict(x).reshape(n, m)
 
 
-def _label(objective: Objective, network: Network) -> str:
-    if objective.layer is None:
-        return network.class_names[objective.index]
-    return objective.name
-
-
-class _Ascent:
-    """A batch of images on their way up, each with a step length of its own."""
-
-    def __init__(
-        self,
-        network: Network,
-        objectives: Sequence[Objective],
-        start: Array,
-        l2: float,
-        total_variation: float,
-    ) -> None:
-        self._network, self._objectives = network, objectives
-        self._l2, self._total_variation = l2, total_variation
-        self.x = start.copy()
-        self._lengths = np.full(len(start), _FIRST_STEP, start.dtype)
-        self.score, gradient = self._scored(self.x)
-        self._direction = self._uphill(self.x, gradient)
-
-    def step(self) -> None:
-        """Try one step for each image and keep those that raise its score."""
-        candidate = self._direction * self._column(self._lengths)
-        candidate += self.x
-        np.clip(candidate, 0, 1, out=candidate)
-        score, gradient = self._scored(candidate)
-        risen = score >= self.score
-        self._lengths *= np.where(
-            risen, self._lengths.dtype.type(_GROWTH), self._lengths.dtype.type(_SHRINKAGE)
-        )
-        np.minimum(self._lengths, _LARGEST_STEP, out=self._lengths)
-        if not risen.any():
-            return
-        if risen.all():
-            self.x, self.score, self._direction = candidate, score, self._uphill(candidate, gradient)
-            return
-        self.score = np.where(risen, score, self.score)
-        self.x[risen] = candidate[risen]
-        self._direction[risen] = self._uphill(candidate[risen], gradient[risen])
-
-    def _column(self, values: Array) -> Array:
-        return values.reshape(-1, *[1] * (self.x.ndim - 1))
-
-    def _uphill(self, x: Array, gradient: Array) -> Array:
-        """Return the gradient without what points out of the box, scaled to a largest entry of 1."""
-        direction = np.where((x <= 0) & (gradient < 0) | (x >= 1) & (gradient > 0), 0, gradient)
-        largest = np.abs(direction).reshape(len(x), -1).max(axis=1)
-        largest[largest == 0] = 1
-        direction /= self._column(largest)
-        return direction
-
-    def _scored(self, x: Array) -> tuple[Array, Array]:
-        """Return the regularised objective of each image and its gradient."""
-        values, gradient = self._network.objective_gradient(x, self._objectives)
-        if self._l2 > 0:
-            values = values - self._l2 * np.square(x).reshape(len(x), -1).sum(axis=1)
-            gradient = gradient - 2 * self._l2 * x
-        if self._total_variation > 0:
-            variation, slope = _total_variation(x)
-            values = values - self._total_variation * variation
-            gradient = gradient - self._total_variation * slope
-        return values, gradient
-
-
-def _total_variation(x: Array) -> tuple[Array, Array]:
-    """Return the smoothed total variation of each image (n, height, width, ...) and its gradient."""
-    down, right = np.zeros_like(x), np.zeros_like(x)
-    down[:, :-1] = x[:, 1:] - x[:, :-1]
-    right[:, :, :-1] = x[:, :, 1:] - x[:, :, :-1]
-    lengths = np.sqrt(down**2 + right**2 + _SMOOTHING**2)
-    variation = (lengths - _SMOOTHING).reshape(len(x), -1).sum(axis=1)
-    down /= lengths
-    right /= lengths
-    gradient = -down - right
-    gradient[:, 1:] += down[:, :-1]
-    gradient[:, :, 1:] += right[:, :, :-1]
-    return variation, gradient
+def _label(objective: AnyObjective, network: Network) -> str:
+    if isinstance(objective, Objective):
+        return network.class_names[objective.index] if objective.layer is None else objective.name
+    return objective.named_with(
+        lambda term: f"class {network.class_names[term.index]}" if term.layer is None else term.name
+    )

@@ -236,7 +236,7 @@ def _verdicts(
             shown.interval,
             f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
             f"Between expanded weights and the mean Jacobian the cosine is {_ranged(shown)}, averaged over the units; "
-            f"above {_FAITHFUL:g} would count as showing it. {twins.sentence}",
+            f"above {_FAITHFUL:g} would count as showing it.{twins.caveat}",
         ),
         Verdict(
             "Paths through the hidden layers cancel each other more than by chance",
@@ -244,7 +244,7 @@ def _verdicts(
             excess.estimate,
             excess.interval,
             "as much cancels as when each weight keeps its size and gets a random sign",
-            f"The share that cancels exceeds that with random signs by {_ranged(excess)}. {twins.sentence}",
+            f"The share that cancels exceeds that with random signs by {_ranged(excess)}.{twins.caveat}",
         ),
     )
 

@@ -6,11 +6,14 @@ transforms (`Shift`) and regions (`Box`, `Ball`); `ascend` climbs, `certify` say
 
 from probe.ascent._climb import Ascent, ascend
 from probe.ascent.certificates import Bounds, certify
-from probe.ascent.parameterizations import Blurred, Fourier, Parameterization, Pixels
-from probe.ascent.regions import Ball, Box, Region
+from probe.ascent.expressions import parse_objective
+from probe.ascent.parameterizations import PIXELS, Blurred, Fourier, Parameterization, Pixels
+from probe.ascent.regions import UNIT_BOX, Ball, Box, Region
 from probe.ascent.transforms import Shift, Transform
 
 __all__ = [
+    "PIXELS",
+    "UNIT_BOX",
     "Ascent",
     "Ball",
     "Blurred",
@@ -24,4 +27,5 @@ __all__ = [
     "Transform",
     "ascend",
     "certify",
+    "parse_objective",
 ]

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, readonly
-from probe._graph import channel_axis
 from probe._seats import Seats
 from probe.ascent._climb import checked_objectives
 from probe.ascent.intervals import AFFINE, Range, activated, double, linear
-from probe.ascent.regions import Box, Region
+from probe.ascent.regions import UNIT_BOX, Region
+from probe.layers import Dense
 from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
 
@@ -64,7 +64,7 @@ class Bounds:
         return np.where(np.isfinite(span), np.clip(shares, 0, 1), np.nan)
 
 
-def certify(network: Network, objectives: Sequence[AnyObjective], region: Region = Box()) -> Bounds:
+def certify(network: Network, objectives: Sequence[AnyObjective], region: Region = UNIT_BOX) -> Bounds:
     """Return the least and the greatest that each objective can be in `region`.
 
     An objective that is affine in the pixels, as every pre-activation of a first dense layer and every
@@ -153,7 +153,9 @@ class _Certifier:
                 return name
         return ""
 
-    def _grouped(self, objective: AnyObjective) -> list[tuple[str, Stage, list[tuple[int, float, Objective]]]]:
+    def _grouped(
+        self, objective: AnyObjective
+    ) -> list[tuple[str, Stage, list[tuple[int, float, Objective]]]]:
         """Return the terms of `objective` by the layer and stage that they are in."""
         terms = objective.terms if isinstance(objective, Combination) else ((1.0, objective),)
         found: dict[tuple[str, Stage], list[tuple[int, float, Objective]]] = {}
@@ -188,9 +190,8 @@ class _Certifier:
         values, weights = self._network.objective_function(objectives)(origin)
 
         def reached(direction: Array) -> Array:
-            # The sum of a product is taken as a product of sums of rows: no second array of all terms.
             ends = self._region.farthest(direction)
-            return np.einsum("ni,ni->n", weights.reshape(n, -1), ends.reshape(n, -1))
+            return np.asarray(np.einsum("ni,ni->n", weights.reshape(n, -1), ends.reshape(n, -1)))
 
         most = max(abs(self._region.low), abs(self._region.high))
         size = np.abs(values) + most * np.abs(weights).reshape(n, -1).sum(axis=1)
@@ -231,7 +232,7 @@ class _Certifier:
                 for source in self._sources(name)
             ]
             before = linear(layer, below)
-            if self._is_affine(name, "pre_activation"):
+            if isinstance(layer, Dense) and self._is_affine(name, "pre_activation"):
                 before = self._tightened(name, before)
             self._ranges[name, "pre_activation"] = before
             self._ranges[name, "activation"] = activated(layer, before)
@@ -246,6 +247,5 @@ class _Certifier:
         n_units = math.prod(shape)
         if len(shape) != 1 or n_units * math.prod(self._network.input_shape) > _MOST_VALUES:
             return found
-        assert channel_axis(self._network.layer(name), shape) == 0
         low, high, _ = self._extremes([unit(name, k) for k in range(n_units)])
         return Range(np.maximum(found.low, low), np.minimum(found.high, high))

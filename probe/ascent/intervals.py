@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from functools import reduce, singledispatch
 from typing import Any, NamedTuple
 
@@ -62,7 +62,7 @@ from probe.layers import (
 
 __all__ = ["AFFINE", "Range", "activated", "double", "linear"]
 
-AFFINE = (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, AveragePooling2D,
+AFFINE: tuple[type[Layer], ...] = (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, AveragePooling2D,
           GlobalAveragePooling2D, BatchNormalization, Normalization, Rescaling, Flatten, Permute, Reshape,
           Cropping2D, ZeroPadding2D, UpSampling2D, Dropout, Noise, ActivationLayer, Add, Subtract, Average,
           Concatenate)  # fmt: skip
@@ -91,12 +91,14 @@ class Range(NamedTuple):
 
 def double(layer: Layer) -> Any:
     """Return `layer` with its arrays in float64."""
+    if not is_dataclass(layer):
+        return layer
     arrays = {
         field.name: value.astype(np.float64)
-        for field in fields(layer)  # type: ignore[arg-type]
+        for field in fields(layer)
         if field.init and isinstance(value := getattr(layer, field.name), np.ndarray)
     }
-    return replace(layer, **arrays) if arrays else layer  # type: ignore[type-var]
+    return replace(layer, **arrays) if arrays else layer
 
 
 def linear(layer: Layer, read: Sequence[Range]) -> Range:
@@ -132,20 +134,19 @@ def _rising(layer: Any, *read: Range) -> Range:
     )
 
 
-for _kind in (Add, Average, AveragePooling2D, Concatenate, Cropping2D, Dropout, Flatten, GlobalAveragePooling2D,
-              GlobalMaxPooling2D, MaxPooling2D, Maximum, Minimum, Noise, ActivationLayer, Permute, Reshape,
-              UpSampling2D, ZeroPadding2D):  # fmt: skip
-    _through.register(_kind, _rising)
+_RISING: tuple[type[Layer], ...] = (
+    Add, Average, AveragePooling2D, Concatenate, Cropping2D, Dropout, Flatten, GlobalAveragePooling2D,
+    GlobalMaxPooling2D, MaxPooling2D, Maximum, Minimum, Noise, ActivationLayer, Permute, Reshape, UpSampling2D,
+    ZeroPadding2D,
+)  # fmt: skip
+_EACH_ALONE: tuple[type[Layer], ...] = BatchNormalization, Normalization, Rescaling
+_WEIGHTED: tuple[type[Layer], ...] = Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D
 
 
 def _each_alone(layer: Any, read: Range) -> Range:
     """Return the range after an affine map of every value alone, which may rise or fall."""
     ends = layer.linear(read.low)[0], layer.linear(read.high)[0]
     return Range(np.minimum(*ends), np.maximum(*ends))
-
-
-for _kind in (BatchNormalization, Normalization, Rescaling):
-    _through.register(_kind, _each_alone)
 
 
 def _weighted(layer: Any, read: Range) -> Range:
@@ -160,8 +161,9 @@ def _weighted(layer: Any, read: Range) -> Range:
         )
 
 
-for _kind in (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D):
-    _through.register(_kind, _weighted)
+for _kinds, _rule in ((_RISING, _rising), (_EACH_ALONE, _each_alone), (_WEIGHTED, _weighted)):
+    for _kind in _kinds:
+        _through.register(_kind, _rule)
 
 
 @_through.register
@@ -207,11 +209,10 @@ def _(layer: LayerNormalization, read: Range) -> Range:
     shape = read.low.shape[1:]
     n = int(np.prod([shape[axis - 1 if axis > 0 else axis] for axis in layer.axis]))
     most = np.full(read.low.shape, np.sqrt(n - 1))
-    scaled = replace(double(layer), epsilon=0.0)
-    # Its own formula scales ±1 of pairs that differ: what it makes of a normal value is gamma times it plus beta.
+    layer = double(layer)
     gamma, beta = (
         np.float64(default) if values is None else _in_place(values, layer.axis, len(shape))
-        for values, default in ((scaled.gamma, 1.0), (scaled.beta, 0.0))
+        for values, default in ((layer.gamma, 1.0), (layer.beta, 0.0))
     )
     return Range(beta - np.abs(gamma) * most, beta + np.abs(gamma) * most)
 
@@ -250,12 +251,23 @@ def _lowest_at(value: Any, place: float, before: Range) -> Range:
 
 def _shares(activation: Softmax | LogSoftmax, before: Range) -> Range:
     """Return the range of a softmax: a share is least where its own value is least and all others are greatest."""
-    axes = activation.axis
-    top = before.high.max(axis=axes, keepdims=True)
-    low, high = np.exp(before.low - top), np.exp(before.high - top)
-    least = low / (low + np.maximum(high.sum(axis=axes, keepdims=True) - high, 0))
-    most = high / (high + np.maximum(low.sum(axis=axes, keepdims=True) - low, 0))
-    if isinstance(activation, Softmax):
-        return Range(least, most)
-    with np.errstate(divide="ignore"):
-        return Range(np.log(least), np.log(most))
+    least, most = (
+        -_log_rivals(own, others, activation.axes)
+        for own, others in ((before.low, before.high), (before.high, before.low))
+    )
+    return Range(least, most) if isinstance(activation, LogSoftmax) else Range(np.exp(least), np.exp(most))
+
+
+def _log_rivals(own: Array, others: Array, axes: tuple[int, ...]) -> Array:
+    """Return for each value the logarithm of the sum of all shares as multiples of its own, over `axes`."""
+    from scipy.special import logsumexp
+
+    last = range(-len(axes), 0)
+    own, others = (np.moveaxis(values, axes, last) for values in (own, others))
+    shape = own.shape
+    n = int(np.prod(shape[-len(axes) :]))
+    with np.errstate(invalid="ignore"):
+        leads = others.reshape(-1, 1, n) - own.reshape(-1, n, 1)
+        leads[:, range(n), range(n)] = 0
+        found = logsumexp(leads, axis=2)
+    return np.moveaxis(found.reshape(shape), last, axes)

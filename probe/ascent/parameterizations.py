@@ -13,7 +13,7 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_number
 
-__all__ = ["Blurred", "Fourier", "Parameterization", "Pixels"]
+__all__ = ["PIXELS", "Blurred", "Fourier", "Parameterization", "Pixels"]
 
 _CONTRAST = 12**-0.5
 """Standard deviation of numbers that are uniform in [0, 1]."""
@@ -68,6 +68,10 @@ class Pixels:
     def spread(self, gradient: Array) -> Array:
         """Return `gradient` itself."""
         return gradient
+
+
+PIXELS = Pixels()
+"""Every pixel on its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +157,8 @@ class Blurred:
 
     Examples
     --------
-    >>> Blurred(1.0).spread(np.ones((1, 9, 9)))[0, 4, 4].round(2)
-    1.0
+    >>> Blurred(1.0).spread(np.ones((1, 9, 9)))[0, 4, 4:].round(2)
+    array([1.  , 0.99, 0.96, 0.84, 0.56])
     """
 
     sigma: float = 1.0
@@ -199,7 +203,7 @@ class Blurred:
         weights = np.exp(-0.5 * (places / self.sigma) ** 2)
         weights /= weights.sum()
         lags = np.arange(size)[:, None] - np.arange(size)
-        return weights[lags + size - 1]
+        return np.asarray(weights[lags + size - 1])
 
 
 def _check_image(what: str, shape: tuple[int, ...]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_number
 
-__all__ = ["Ball", "Box", "Region"]
+__all__ = ["UNIT_BOX", "Ball", "Box", "Region"]
 
 
 class Region(Protocol):
@@ -39,7 +39,7 @@ class Region(Protocol):
         """Return the nearest images of the region to `x` (n, ...); may overwrite `x`."""
         ...
 
-    def inward(self, x: Array, gradient: Array) -> Array:
+    def inward(self, x: Array, gradient: Array, /) -> Array:
         """Return `gradient` (n, ...) at images `x` of the region, without entries that no pixel can follow."""
         ...
 
@@ -98,6 +98,10 @@ class Box:
         return np.where(weights > 0, weights.dtype.type(self.high), weights.dtype.type(self.low))
 
 
+UNIT_BOX = Box()
+"""[0, 1] for every pixel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ball:
     """All images no farther than `radius` from the image of which every pixel is `center`, in L2, within a box.
@@ -126,7 +130,7 @@ class Ball:
 
     radius: float
     center: float = 0.0
-    box: Box | None = Box()
+    box: Box | None = UNIT_BOX
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "radius", check_number("radius", self.radius, above=0))
@@ -162,9 +166,9 @@ class Ball:
         found += self.center
         return found
 
-    def inward(self, x: Array, gradient: Array) -> Array:
-        """Return `gradient` as the box does; along the sphere the projection does the rest."""
-        return gradient if self.box is None else self.box.inward(x, gradient)
+    def inward(self, _x: Array, gradient: Array) -> Array:
+        """Return `gradient`: towards the center the projection moves pixels at the ends of the box as well."""
+        return gradient
 
     def farthest(self, weights: Array) -> Array:
         """Return the image from the center along the weights, as far as ball and box allow."""
@@ -177,15 +181,17 @@ class Ball:
         if self.box is not None:
             inside = self._excess(corner) <= 0
             found[inside] = corner[inside]
-        return found + self.center
+        found += self.center
+        return found
 
     def _excess(self, away: Array) -> Array:
         """Return by how much the squares of differences from the center exceed those of the radius."""
-        return np.square(away.reshape(len(away), -1)).sum(axis=1) - self.radius**2
+        lengths: Array = np.square(away.reshape(len(away), -1)).sum(axis=1)
+        return lengths - self.radius**2
 
     def _along(self, away: Array, shares: Array) -> Array:
         """Return differences from the center times `shares` (n,), clipped to the box."""
-        found = away * shares.astype(away.dtype).reshape(-1, *[1] * (away.ndim - 1))
+        found: Array = away * shares.astype(away.dtype).reshape(-1, *[1] * (away.ndim - 1))
         if self.box is None:
             return found
         return np.clip(found, self.box.low - self.center, self.box.high - self.center, out=found)
@@ -201,8 +207,10 @@ class Ball:
         total = squares.sum(axis=1)
         factor = np.divide(wanted, total, out=np.zeros(len(away)), where=total > 0)
         if self.box is None:
-            return np.sqrt(factor)
-        ends = np.where(away.reshape(len(away), -1) > 0, self.box.high - self.center, self.box.low - self.center)
+            return np.asarray(np.sqrt(factor))
+        ends = np.where(
+            away.reshape(len(away), -1) > 0, self.box.high - self.center, self.box.low - self.center
+        )
         limits = np.square(ends)
         for _ in range(squares.shape[1]):
             scaled = factor[:, None] * squares
@@ -213,4 +221,4 @@ class Ball:
             if (rest <= 1e-12 * factor).all():
                 break
             factor += np.maximum(rest, 0)
-        return np.sqrt(factor)
+        return np.asarray(np.sqrt(factor))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from probe._errors import InputError
+from probe.cli import inside
 from probe.cli._shared import (
     Activation,
     Architecture,
@@ -28,12 +29,12 @@ from probe.cli._shared import (
     architecture_of,
     config_of,
     drawn_progress,
-    integers,
     reading_of,
     say,
     shape_of,
     units_of,
 )
+from probe.cli.inside import drawing, features, maximize, noise
 from probe.cli.memorize import EXAMPLES, memorize
 
 __all__ = ["app", "run"]
@@ -190,78 +191,6 @@ def weights(
     say(written)
 
 
-@app.command(
-    epilog="Examples:  probe maximize model.h5   |   probe maximize model.h5 --layer hidden_1 --restarts 16"
-)
-def maximize(
-    model: Model,
-    layer: Annotated[
-        str | None,
-        typer.Option(
-            help="Maximise the units or channels of this layer instead of the classes.", show_default=False
-        ),
-    ] = None,
-    position: Annotated[
-        str | None,
-        typer.Option(
-            help="Of a channel, the value at this place instead of the mean over all.",
-            metavar="ROW,COLUMN",
-            show_default=False,
-        ),
-    ] = None,
-    image_shape: ImageShape = None,
-    pixel_range: Range = (0.0, 1.0),
-    output: Output = None,
-    architecture: Architecture = None,
-    restarts: Annotated[int, typer.Option(help="Random starts for each image.")] = 4,
-    steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
-    l2: Annotated[float, typer.Option("--l2", help="Price of ink.")] = 0.0,
-    total_variation: Annotated[float, typer.Option(help="Price of differences between neighbours.")] = 0.0,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Find the inputs that maximise every class, or every unit or channel of a layer."""
-    from probe import workflow
-
-    with drawn_progress() as progress:
-        written = workflow.maximize_model(
-            model,
-            layer=layer,
-            position=None if position is None else integers("--position", position),
-            image_shape=shape_of(image_shape),
-            reading=reading_of(architecture, pixel_range, output),
-            restarts=restarts,
-            steps=steps,
-            l2=l2,
-            total_variation=total_variation,
-            out=out,
-            seed=seed,
-            progress=progress,
-        )
-    say(written)
-
-
-@app.command(epilog="Example:  probe noise model.h5 --data mnist")
-def noise(
-    model: Model,
-    data: Data = "mnist",
-    images: Annotated[
-        int | None,
-        typer.Option(help="Test images to use, drawn at random; all by default.", show_default=False),
-    ] = None,
-    pixel_range: Range = (0.0, 1.0),
-    output: Output = None,
-    architecture: Architecture = None,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Measure how confident a network is on four kinds of noise."""
-    from probe import workflow
-
-    reading = reading_of(architecture, pixel_range, output)
-    say(workflow.noise_model(model, data=data, reading=reading, out=out, seed=seed, n_images=images))
-
-
 @app.command(epilog="Example:  probe convert model.keras model.h5")
 def convert(
     model: Model,
@@ -277,6 +206,8 @@ def convert(
     say(workflow.convert_model(model, to, reading=reading_of(architecture, pixel_range, output)))
 
 
+for command in (features, maximize, drawing, noise):
+    app.command(epilog=inside.EXAMPLES[command.__name__])(command)
 app.command(epilog=EXAMPLES)(memorize)
 
 
@@ -319,7 +250,6 @@ _SPELLED = {
     "input_corruption": "inputs",
     "largest": "samples",
     "pixel_range": "range",
-    "n_networks": "scores",
 }
 """Options whose name is not that of the argument."""
 

@@ -76,6 +76,10 @@ LearningRate = Annotated[float, typer.Option(help="Step size of gradient descent
 Optimizer = Annotated[str, typer.Option(help="sgd, momentum, nesterov or adam.", metavar="NAME")]
 WeightDecay = Annotated[float, typer.Option(help="Share of each weight added to its gradient.")]
 
+Networks = Annotated[
+    int, typer.Option(help="Networks of the same shape that are trained beside it, to judge over.")
+]
+
 
 def say(written: Written) -> None:
     typer.echo(written.summary)

@@ -23,8 +23,12 @@ __all__ = ["CATALOGUE", "draw", "parts_of"]
 CATALOGUE = {
     "WeightImages": "weights",
     "ExpandedWeights": "paths",
+    "WeightStructure": "structure",
+    "Concepts": "concepts",
     "Maximization": "maximize",
+    "Drawing": "drawing",
     "NoiseConfidence": "noise",
+    "NoiseLadder": "ladder",
     "Memorization": "memorization",
     "MemorizationScores": "scores",
     "Capacity": "capacity",
@@ -47,9 +51,8 @@ def draw(
     Parameters
     ----------
     result : object
-        What `probe.weight_images`, `probe.expanded_weights`, `probe.maximize`, `probe.noise_confidence`,
-        `probe.memorization`, `probe.memorization_scores`, `probe.capacity`, `probe.train` or
-        `probe.train_population` returned.
+        What any analysis returned, such as `probe.weight_images` or `probe.maximize`, or `probe.train` or
+        `probe.train_population`.
     figure : Figure or SubFigure, optional
         Where to draw; a new figure of the common size without.
     part : str, optional

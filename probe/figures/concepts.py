@@ -82,8 +82,8 @@ def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubF
         footnote(
             figure,
             [
-                "Dots: better than all units and concepts in 95% of permutations of the images. Rings: the unit is better than "
-                f"the best axes of random rotations of its layer, too (false discovery rate {result.alpha:.0%}).",
+                "Dots: better than all units and concepts in 95% of permutations of the images. Rings: the unit is also "
+                f"better than the best axes of random rotations of its layer (false discovery rate {result.alpha:.0%}).",
                 _first_of(result),
             ],
         )
@@ -107,9 +107,8 @@ def _marks(axes: Axes, layer: LayerConcepts, units: np.ndarray, alpha: float) ->
         if unit in places
     ]
     if at:
-        axes.scatter(
-            *zip(*at, strict=True), s=42, facecolor="none", edgecolor="#222222", linewidth=1.2, gid="aligned"
-        )
+        x, y = zip(*at, strict=True)
+        axes.scatter(x, y, s=42, facecolor="none", edgecolor="#222222", linewidth=1.2, gid="aligned")
 
 
 def _edges(kinds: tuple[str, ...]) -> list[float]:
@@ -175,7 +174,7 @@ def _importance(result: Concepts, figure: Figure | SubFigure | None) -> Figure |
         footnote(
             figure,
             [
-                "A unit is taken away by replacing it by its mean. Right: one dot for each unit; selective is not important."
+                "Without a unit: it is replaced by its mean. Right: a dot for each unit; selectivity is not importance."
             ],
         )
     return figure

@@ -24,10 +24,10 @@ def concepts_section(result: Concepts) -> tuple[Section, tuple[Claim, ...]]:
     )
     rows = tuple(_row(result, layer) for layer in result.layers)
     table = Table(
-        f"For each layer: concepts for which its best unit beats the best units of 95% of networks before training; for "
-        f"which it beats random rotations of its layer, corrected over the concepts; the mean AUROC of linear probes, before "
-        f"training, and on the pixels ({result.pixel_probe_auroc.mean():.3f}); and what the most important unit costs when "
-        "taken away.",
+        "For each layer: concepts for which its best unit beats the best units of 95% of networks before training; for "
+        "which it beats random rotations of its layer, corrected over the concepts; the mean AUROC of linear probes, "
+        f"before training, and on the pixels ({result.pixel_probe_auroc.mean():.3f}); and what the most important unit "
+        "costs when taken away.",
         (
             "layer",
             "better than untrained",

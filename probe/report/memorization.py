@@ -16,7 +16,6 @@ __all__ = [
     "memorization_section",
     "study_sections",
     "verdict_claims",
-    "verdicts_table",
 ]
 
 _CAPTIONS = {
@@ -69,7 +68,7 @@ _TITLES = {
 }
 
 
-def memorization_section(result: Memorization, note: str) -> tuple[Section, Claim]:
+def memorization_section(result: Memorization, note: str) -> tuple[Section, tuple[Claim, ...]]:
     """Return the experiment of a report on one network; `note` says how it relates to that network."""
     cell = result.cells[0]
     last = len(cell.conditions) - 1
@@ -86,26 +85,25 @@ def memorization_section(result: Memorization, note: str) -> tuple[Section, Clai
         _picture(result, part, 0, name)
         for part, name in (("curves", "memorization"), ("ledger", "memorization_ledger"))
     )
-    slower = _verdict_on(result.verdicts, "take longer")
     found = (
         f"{n_fitted} of {cell.n_replicates} networks fit all {cell.n_samples:,} random labels (median training "
         f"accuracy {np.median(cell.train_accuracy[last, :, -1]):.1%}), with "
         f"{np.median(cell.test_accuracy[last, :, -1]):.1%} on test images."
     )
-    claim = Claim(
-        "Such networks can memorise random labels, reaching the same training accuracy",
-        f"{found} {slower.sentence if slower else ''}".strip(),
-        "memorization",
+    statement = "Such networks can memorise random labels, reaching the same training accuracy"
+    claims = (
+        Claim(statement, found, "memorization", picture="memorization"),
+        *verdict_claims(result.verdicts, "memorization", "memorization"),
     )
     section = Section(
         "memorization",
         "Does it also memorise random labels?",
         lead,
         pictures,
-        (cell_table(result, cell), verdicts_table(result.verdicts)),
+        (cell_table(result, cell),),
         study_numbers(result),
     )
-    return section, claim
+    return section, claims
 
 
 def study_sections(result: Memorization) -> tuple[Section, ...]:
@@ -216,23 +214,11 @@ def _updates_text(updates: np.ndarray) -> str:
     return f"{np.median(updates):,.0f}" if reached == len(updates) else f"{reached} of {len(updates)}"
 
 
-def verdicts_table(verdicts: Sequence[Verdict]) -> Table:
-    """Return verdicts as a table."""
-    caption = "Supported or refuted: both the test and the interval say so; otherwise inconclusive."
-    rows = tuple((verdict.claim, verdict.decision, verdict.sentence) for verdict in verdicts)
-    return Table(caption, ("claim", "decision", "found"), rows)
-
-
-def verdict_claims(verdicts: Sequence[Verdict], section: str) -> tuple[Claim, ...]:
+def verdict_claims(
+    verdicts: Sequence[Verdict], section: str, picture: str | None = None
+) -> tuple[Claim, ...]:
     """Return verdicts as the claims at the head of a page."""
-    return tuple(
-        Claim(verdict.claim, f"{verdict.decision.capitalize()}: {verdict.sentence}", section)
-        for verdict in verdicts
-    )
-
-
-def _verdict_on(verdicts: Sequence[Verdict], words: str) -> Verdict | None:
-    return next((verdict for verdict in verdicts if words in verdict.claim), None)
+    return tuple(Claim(verdict.claim, verdict.sentence, section, verdict, picture) for verdict in verdicts)
 
 
 def study_numbers(result: Memorization) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from probe.stats import Verdict
@@ -14,7 +15,7 @@ from probe.stats import Verdict
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["Claim", "Page", "Picture", "Section", "Table", "render"]
+__all__ = ["Claim", "Page", "Picture", "Section", "Table", "measured", "render"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +120,7 @@ class Page:
     kept: str = "the network in model.h5"
 
 
-def render(page: Page, pictures: Mapping[str, bytes]) -> str:
+def render(page: Page, pictures: Mapping[str, bytes], thumbnails: Mapping[str, bytes] | None = None) -> str:
     """Return `page` as one self-contained HTML document.
 
     Parameters
@@ -128,9 +129,48 @@ def render(page: Page, pictures: Mapping[str, bytes]) -> str:
         What to say.
     pictures : mapping
         PNG bytes by `Picture.name`.
+    thumbnails : mapping, optional
+        JPEG bytes by `Picture.name`: small pictures to stand beside the claims.
     """
-    encoded = {name: base64.b64encode(png).decode("ascii") for name, png in pictures.items()}
-    return _template().render(page=page, pictures=encoded)
+    small = {} if thumbnails is None else thumbnails
+    places: dict[str, list[int]] = {}
+    for number, claim in enumerate(page.claims, start=1):
+        if claim.picture in small:
+            places.setdefault(str(claim.picture), []).append(number)
+    return _template().render(
+        page=page,
+        pictures=_encoded(pictures),
+        thumbnails=_encoded({name: small[name] for name in places}),
+        thumbs=places,
+        judged=any(claim.verdict is not None for claim in page.claims),
+    )
+
+
+def _encoded(pictures: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(content).decode("ascii") for name, content in pictures.items()}
+
+
+def measured(verdict: Verdict) -> str:
+    r"""Return a verdict's number with its interval; nothing where it has none.
+
+    Examples
+    --------
+    >>> from probe.stats import Interval
+    >>> measured(Verdict("c", "supported", 0.25, Interval(0.25, -0.125, 0.375, 0.95, 20), "null", "sentence"))
+    '0.25 (−0.125\xa0to\xa00.375)'
+    """
+    if not isfinite(verdict.statistic):
+        return ""
+    ends = verdict.interval.low, verdict.interval.high
+    number = _signed(verdict.statistic)
+    if not all(map(isfinite, ends)):
+        return number
+    # No line ends inside the brackets.
+    return f"{number} ({_signed(ends[0])}\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}{_signed(ends[1])})"
+
+
+def _signed(value: float) -> str:
+    return f"{value:.3g}".replace("-", "−")
 
 
 @cache
@@ -140,4 +180,5 @@ def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.filters["measured"] = measured
     return environment.from_string(files("probe.report").joinpath("page.html").read_text(encoding="utf-8"))

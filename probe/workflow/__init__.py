@@ -16,11 +16,14 @@ _MODULES = {
     "convert_model": "models",
     "inspect_model": "inspect",
     "keep_inspection": "inspect",
-    "maximize_model": "models",
+    "drawing_model": "drawing",
+    "features_model": "features",
+    "maximize_model": "maximize",
     "memorize": "_memorize",
     "memorize_capacity": "_memorize",
     "memorize_scores": "_memorize",
-    "noise_model": "models",
+    "noise_ladder_model": "noise",
+    "noise_model": "noise",
     "report": "_report",
     "train_model": "train",
     "weights_model": "models",
@@ -31,12 +34,15 @@ __all__ = [
     "Reading",
     "Written",
     "convert_model",
+    "drawing_model",
+    "features_model",
     "inspect_model",
     "keep_inspection",
     "maximize_model",
     "memorize",
     "memorize_capacity",
     "memorize_scores",
+    "noise_ladder_model",
     "noise_model",
     "report",
     "train_model",
@@ -48,8 +54,12 @@ if TYPE_CHECKING:
     from probe.workflow._memorize import Backend, memorize, memorize_capacity, memorize_scores
     from probe.workflow._reading import Reading
     from probe.workflow._report import report
+    from probe.workflow.drawing import drawing_model
+    from probe.workflow.features import features_model
     from probe.workflow.inspect import inspect_model, keep_inspection
-    from probe.workflow.models import convert_model, maximize_model, noise_model, weights_model
+    from probe.workflow.maximize import maximize_model
+    from probe.workflow.models import convert_model, weights_model
+    from probe.workflow.noise import noise_ladder_model, noise_model
     from probe.workflow.train import train_model
 
 

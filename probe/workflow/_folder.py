@@ -22,7 +22,7 @@ from probe.figures import draw
 from probe.storage import write_bytes, write_text
 
 if TYPE_CHECKING:
-    from probe.report import Section
+    from probe.report import Page, Section
 
 __all__ = [
     "Folder",
@@ -34,6 +34,7 @@ __all__ = [
     "origin",
     "plain",
     "run_facts",
+    "thumbnail",
 ]
 
 
@@ -74,8 +75,12 @@ class Folder:
         text = json.dumps(plain(numbers), indent=2, allow_nan=False, ensure_ascii=False)
         self.files.append(write_text(self.path / "results.json", text + "\n"))
 
-    def page(self, html: str) -> None:
-        """Write index.html and put it first."""
+    def page(self, page: Page, pictures: Mapping[str, bytes]) -> None:
+        """Write index.html, with the PNG `pictures` of its sections in it, and put it first."""
+        from probe.report import render
+
+        shown = {claim.picture for claim in page.claims if claim.picture is not None}
+        html = render(page, pictures, {name: thumbnail(pictures[name]) for name in shown & pictures.keys()})
         self.files.insert(0, write_text(self.path / "index.html", html))
 
 
@@ -95,6 +100,17 @@ def drawn_pictures(sections: Sequence[Section], progress: Progress = silent) -> 
         found[picture.name] = drawn(picture.result, **picture.view)
         progress(ProgressEvent("drawing", place + 1, len(pictures)))
     return found
+
+
+def thumbnail(png: bytes) -> bytes:
+    """Return a picture as a small JPEG, for the table of claims."""
+    from PIL import Image
+
+    image = Image.open(io.BytesIO(png)).convert("RGB")
+    image.thumbnail((264, 192), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=80, optimize=True)
+    return buffer.getvalue()
 
 
 def plain(value: object) -> object:

@@ -13,7 +13,6 @@ from typing import Literal, TypeVar
 from probe._checks import InputError
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.capacity import (
-    Capacity,
     CapacityDesign,
     CapacityFit,
     CapacityPlace,
@@ -25,7 +24,6 @@ from probe.analyses.capacity import (
 from probe.analyses.memorization import (
     Condition,
     ConditionsOf,
-    Memorization,
     MemorizationDesign,
     MemorizationTrial,
     Place,
@@ -38,7 +36,6 @@ from probe.analyses.memorization import (
     trial_medians,
 )
 from probe.analyses.scores import (
-    MemorizationScores,
     ScoresDesign,
     ScoresPlace,
     ScoresTrial,
@@ -46,20 +43,15 @@ from probe.analyses.scores import (
     scores_of,
 )
 from probe.datasets import Split, is_named, load_dataset
-from probe.report import Claim, Page, Section, render
 from probe.report.capacity import capacity_section, scores_section
 from probe.report.memorization import study_sections, verdict_claims
-from probe.storage import save_result
 from probe.sweep import check_sweep, run_sweep
 from probe.workflow._folder import (
-    Folder,
     Written,
     data_stem,
     destination,
-    drawn_pictures,
-    origin,
-    run_facts,
 )
+from probe.workflow._pages import Job
 
 __all__ = ["Backend", "memorize", "memorize_capacity", "memorize_scores"]
 
@@ -272,12 +264,14 @@ def memorize(
     }
     done, _ = sweep(folder.path, design.places, conditions, study, "memorising", extent)
     result = memorization_of(design, conditions, done, split)
-    page = _Page(folder, "probe memorize", design.seed, split, began)
-    page.write(
+    first, *others = study_sections(result)
+    claims = verdict_claims(result.verdicts, first.key, "curves_1")
+    Job(folder, "probe memorize", design.seed, split, began).write(
         "Does it learn, or memorise?",
-        verdict_claims(result.verdicts, "study"),
-        study_sections(result),
-        result,
+        _subtitle(split),
+        [(first, claims), *((section, ()) for section in others)],
+        results={"results": result},
+        heads=_HEADS,
     )
     shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
     trials = f"{len(done)} of {len(design.places)} trials"
@@ -307,8 +301,13 @@ def memorize_capacity(
         return Written((folder.path,), f"no search is done for all networks; {_AGAIN}", interrupted=True)
     result = capacity_of(design, searches, split)
     section, claim = capacity_section(result)
-    page = _Page(folder, "probe memorize --capacity", design.seed, split, began)
-    page.write("How much can it learn by heart?", (claim,), (section,), result)
+    Job(folder, "probe memorize --capacity", design.seed, split, began).write(
+        "How much can it learn by heart?",
+        _subtitle(split),
+        [(section, (claim,))],
+        results={"results": result},
+        heads=_HEADS,
+    )
     return Written(tuple(folder.files), claim.found, result.interrupted)
 
 
@@ -411,8 +410,13 @@ def memorize_scores(
         few = f"too few networks are trained to score all images; {_AGAIN}"
         return Written((folder.path,), few, interrupted=True)
     section, claim = scores_section(result)
-    page = _Page(folder, "probe memorize --scores", design.seed, split, began)
-    page.write("Which examples are learned by heart?", (claim,), (section,), result)
+    Job(folder, "probe memorize --scores", design.seed, split, began).write(
+        "Which examples are learned by heart?",
+        _subtitle(split),
+        [(section, (claim,))],
+        results={"results": result},
+        heads=_HEADS,
+    )
     return Written(tuple(folder.files), claim.found, interrupted)
 
 
@@ -420,37 +424,8 @@ def _networks(trials: Sequence[ScoresTrial]) -> str:
     return f"{sum(len(trial.is_right) for trial in trials)} networks"
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """What the commands of this module write: a page with its pictures and numbers, and the result itself."""
+_HEADS = ("Claim", "Found")
 
-    folder: Folder
-    command: str
-    seed: int
-    split: Split
-    began: float
 
-    def write(
-        self,
-        title: str,
-        claims: tuple[Claim, ...],
-        sections: tuple[Section, ...],
-        result: Memorization | Capacity | MemorizationScores,
-    ) -> None:
-        """Write results.h5, figures, results.json and index.html."""
-        pictures = drawn_pictures(sections)
-        verdicts = result.verdicts if isinstance(result, Memorization) else ()
-        for name, png in pictures.items():
-            self.folder.picture(name, png)
-        self.folder.files.append(save_result(result, self.folder.path / "results.h5"))
-        seconds = round(time.perf_counter() - self.began, 1)
-        facts = run_facts(self.command, self.seed, self.split) | {"seconds": seconds}
-        numbers = {section.key: section.numbers for section in sections if section.numbers}
-        self.folder.numbers(
-            facts | {"sections": numbers, "verdicts": [verdict.numbers() for verdict in verdicts]}
-        )
-        subtitle = f"data: {self.split.name}, {len(self.split.train):,} training images"
-        heads, kept = ("Claim", "Found"), "the result itself in results.h5, for probe.load_result"
-        self.folder.page(
-            render(Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept), pictures)
-        )
+def _subtitle(split: Split) -> str:
+    return f"data: {split.name}, {len(split.train):,} training images"

@@ -9,7 +9,7 @@ from probe.datasets import Split, load_dataset
 from probe.network import Network
 from probe.storage import load_network
 
-__all__ = ["Reading"]
+__all__ = ["READ_AS_IT_IS", "Reading"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,7 @@ class Reading:
     def split(self, data: str) -> Split:
         """Return the data, float pixels of a file scaled from the range to [0, 1]."""
         return load_dataset(data, pixel_range=self.pixel_range)
+
+
+READ_AS_IT_IS = Reading()
+"""A whole model, of one output and inputs in [0, 1]."""

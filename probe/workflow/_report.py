@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import math
-import time
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from probe._checks import DivergedError, check_integer
 from probe._progress import Progress, silent
+from probe.analyses.concepts import concepts
+from probe.analyses.drawing import drawing
 from probe.analyses.maximize import Maximization, maximize
 from probe.analyses.memorization import Memorization, memorization
-from probe.analyses.noise import noise_confidence
+from probe.analyses.noise import noise_confidence, noise_ladder
 from probe.analyses.weights import layers_with_images
-from probe.controls import architecture_of
+from probe.controls import architecture_of, twins
 from probe.datasets import Split
 from probe.layers import (
     Conv2D,
@@ -36,8 +37,10 @@ from probe.training import (
     enough_epochs,
     train,
 )
-from probe.workflow._folder import Written, data_stem, destination, drawn_pictures, origin, run_facts
+from probe.workflow._folder import Written, data_stem, destination
+from probe.workflow._pages import Job, Part
 from probe.workflow._reading import Reading
+from probe.workflow.features import features_parts, paths_of, structure_of
 from probe.workflow.models import READ_AS_IT_IS, class_objectives, fitted, unit_objectives
 from probe.workflow.train import recorded_history, training_provenance
 
@@ -48,6 +51,9 @@ _MEMORIZATION_EPOCHS = 600
 
 _RATES_TRIED = 3
 """Learning rates of a report's memorisation experiment, each a tenth of the one before, until none diverges."""
+
+_TWINS, _CONCEPT_IMAGES, _PATH_IMAGES, _LADDER_IMAGES = 6, 1000, 300, 2000
+"""The reduced form of what `probe features`, `drawing` and `noise --ladder` do with 20 or 30 networks."""
 
 _UNITS_SHOWN = 160
 """Hidden units that a report maximises at most: the first of each layer."""
@@ -84,74 +90,87 @@ def report(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report import Page, render
-    from probe.report.memorization import memorization_section
-    from probe.report.sections import (
-        maximization_section,
-        noise_section,
-        training_section,
-        weights_section,
-    )
-
     check_integer("--seed", seed, minimum=0)
-    began = time.perf_counter()
     split = reading.split(data)
     name = data_stem(data) if model is None else model.stem
     if model is None:
-        folder = destination(out, name)
+        job = Job(destination(out, name), "probe report", seed, split)
+        folder = job.folder
         subject, interrupted = _trained(split, seed, progress)
         if interrupted:
             kept = save_network(subject.network, folder.path / "model.h5", provenance=subject.provenance)
             return Written((kept,), "the network as it was; no report was made of it", interrupted=True)
     else:
         subject = _loaded(model, split, reading)
-        folder = destination(out, name)
+        job = Job(destination(out, name), "probe report", seed, split)
+        folder = job.folder
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
     try:
-        plain, smooth, units = _maximizations(network, seed, progress)
-        noise = noise_confidence(network, split, seed=seed)
-        memory, note = _memorization_for(network, split, seed, progress)
+        parts, interrupted = _parts(subject, accuracy, split, seed, progress)
     except KeyboardInterrupt:
         if model is not None:
             raise
         kept = save_network(network, folder.path / "model.h5", provenance=subject.provenance)
         return Written((kept,), "the trained network; no report was made of it", interrupted=True)
-    parts = [
-        training_section(network, subject.history, accuracy, split.name),
-        weights_section(tuple(layers_with_images(network))),
-        maximization_section(network, plain, smooth, units),
-        noise_section(noise),
-        memorization_section(memory, note),
-    ]
-    sections = tuple(section for section, _ in parts)
-    pictures = drawn_pictures(sections, progress)
-    for name, png in pictures.items():
-        folder.picture(name, png)
     kept = folder.path / "model.h5"
     if model is None or not (kept.exists() and kept.samefile(model)):
         folder.files.append(save_network(network, kept, provenance=subject.provenance))
-    seconds = time.perf_counter() - began
-    facts = run_facts("probe report", seed, split) | {"model": subject.origin, "seconds": round(seconds, 1)}
-    folder.numbers(
-        facts
-        | {
-            "claims": [asdict(claim) for _, claim in parts],
-            "sections": {section.key: section.numbers for section in sections},
-            "verdicts": [verdict.numbers() for verdict in memory.verdicts],
-        }
-    )
-    page = Page(
+    seconds = job.write(
         "What did the hidden layers learn?",
         f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
-        tuple(claim for _, claim in parts),
-        sections,
-        origin(facts, split),
+        parts,
+        results={},
+        numbers={"model": subject.origin},
+        kept="the network in model.h5",
+        progress=progress,
     )
-    folder.page(render(page, pictures))
     return Written(
-        tuple(folder.files), f"{accuracy:.2%} of the test images right; {seconds:.0f} s", memory.interrupted
+        tuple(folder.files), f"{accuracy:.2%} of the test images right; {seconds:.0f} s", interrupted
     )
+
+
+def _parts(
+    subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
+) -> tuple[list[Part], bool]:
+    """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
+    from probe.report.drawing import drawing_section
+    from probe.report.maximize import maximization_section
+    from probe.report.memorization import memorization_section
+    from probe.report.noise import ladder_section, noise_section
+    from probe.report.sections import training_section, weights_section
+
+    network = subject.network
+    others = twins(network, split, n_networks=_TWINS, seed=seed, progress=progress)
+    structure = structure_of(network, split, others, seed=seed, progress=progress)
+    found = concepts(network, split, twins=others, n_images=_CONCEPT_IMAGES, seed=seed, progress=progress)
+    paths = paths_of(network, split, others, n_images=_PATH_IMAGES, seed=seed)
+    plain, smooth, units = _maximizations(network, seed, progress)
+    drawn = drawing(network, split, twins=others, seed=seed, progress=progress)
+    noise = noise_confidence(network, split, seed=seed)
+    ladder = noise_ladder(network, split, twins=others, n_images=_LADDER_IMAGES, seed=seed, progress=progress)
+    memory, note = _memorization_for(network, split, seed, progress)
+    reduced = partial(
+        _reduced, f"Reduced, to keep the report short: the intervals are over {others.sentence} There are "
+    )
+    weights, seen = weights_section(tuple(layers_with_images(network)))
+    parts = [
+        training_section(network, subject.history, accuracy, split.name),
+        (weights, seen if isinstance(structure, str) else ()),
+        *(reduced("20 in `probe features`.", part) for part in features_parts(structure, found, paths)),
+        maximization_section(network, plain, smooth, units),
+        reduced("20 in `probe drawing`.", drawing_section(drawn)),
+        noise_section(noise),
+        reduced("30 in `probe noise --ladder`.", ladder_section(ladder)),
+        memorization_section(memory, note),
+    ]
+    return parts, memory.interrupted
+
+
+def _reduced(by_what: str, against: str, part: Part) -> Part:
+    """Return a part that says that it is a reduced form."""
+    section, claims = part
+    return replace(section, lead=(*section.lead, by_what + against)), claims
 
 
 @dataclass(frozen=True, slots=True, eq=False)

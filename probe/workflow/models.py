@@ -1,4 +1,4 @@
-"""Analyses of a network in a model file: weights, maximisation, noise; and fitting networks to data."""
+"""Weight images of a model file, converting it, and fitting networks to data."""
 
 from __future__ import annotations
 
@@ -7,16 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from probe._checks import InputError
-from probe._progress import Progress, silent
-from probe.analyses.maximize import maximize
-from probe.analyses.noise import noise_confidence
 from probe.analyses.weights import WeightImages, layers_with_images, weight_images
 from probe.datasets import Split
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
 from probe.storage import open_model, read_provenance, save_network
 from probe.workflow._folder import Written, destination, drawn, run_facts
-from probe.workflow._reading import Reading
+from probe.workflow._reading import READ_AS_IT_IS, Reading
 
 __all__ = [
     "READ_AS_IT_IS",
@@ -24,14 +21,9 @@ __all__ = [
     "convert_model",
     "fitted",
     "for_shape",
-    "maximize_model",
-    "noise_model",
     "unit_objectives",
     "weights_model",
 ]
-
-
-READ_AS_IT_IS = Reading()
 
 
 def weights_model(
@@ -75,84 +67,6 @@ def _some_units(
         network = for_shape(file.network(ending_at=layer, units=units), image_shape)
     found = weight_images(network, layer)
     return replace(found, unit_names=tuple(str(k) for k in range(units.start, units.stop)))
-
-
-def maximize_model(
-    model: Path,
-    *,
-    layer: str | None = None,
-    position: tuple[int, ...] | None = None,
-    image_shape: tuple[int, ...] | None = None,
-    reading: Reading = READ_AS_IT_IS,
-    restarts: int = 4,
-    steps: int = 200,
-    l2: float = 0.0,
-    total_variation: float = 0.0,
-    out: Path | None = None,
-    seed: int = 0,
-    progress: Progress = silent,
-) -> Written:
-    """Write the inputs that maximise every class, or every unit or channel of a layer."""
-    network = for_shape(reading.network(model), image_shape)
-    if layer is None and position is not None:
-        raise InputError("position must come with a layer of feature maps: a class has no positions")
-    objectives = (
-        class_objectives(network) if layer is None else unit_objectives(network, [layer], at=position)
-    )
-    folder = destination(out, f"maximize-{model.stem}")
-    result = maximize(
-        network,
-        objectives,
-        restarts=restarts,
-        steps=steps,
-        l2=l2,
-        total_variation=total_variation,
-        seed=seed,
-        progress=progress,
-    )
-    folder.picture("maximize_classes" if layer is None else "maximize_units", drawn(result))
-    folder.numbers(
-        run_facts("probe maximize", seed, None)
-        | {
-            "model": str(model),
-            "objectives": list(result.names),
-            "values": result.values,
-            "start_values": result.start_values,
-            "confidences": result.confidences,
-            "predictions": result.predictions,
-            "l2": l2,
-            "total_variation": total_variation,
-            "steps": steps,
-            "verdicts": [],
-        }
-    )
-    lowest, highest = result.best_values.min(), result.best_values.max()
-    return Written(tuple(folder.files), f"{len(objectives)} objectives, values {lowest:.3g} to {highest:.3g}")
-
-
-def noise_model(
-    model: Path,
-    *,
-    data: str = "mnist",
-    reading: Reading = READ_AS_IT_IS,
-    out: Path | None = None,
-    seed: int = 0,
-    n_images: int | None = None,
-) -> Written:
-    """Write how confident a network is on noise."""
-    from probe.report.sections import noise_section
-
-    split = reading.split(data)
-    network = fitted(reading.network(model), split)
-    folder = destination(out, f"noise-{model.stem}")
-    result = noise_confidence(network, split, seed=seed, n_images=n_images)
-    folder.picture("noise", drawn(result))
-    section, claim = noise_section(result)
-    folder.numbers(
-        run_facts("probe noise", seed, split)
-        | {"model": str(model), "noise": section.numbers, "verdicts": []}
-    )
-    return Written(tuple(folder.files), claim.found)
 
 
 def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) -> Written:

@@ -38,7 +38,7 @@ def noise_model(
         f"The network in {model.name}; data: {split.name}",
         [(section, claims)],
         results={"noise": result},
-        numbers={"model": str(model)},
+        numbers={"model": str(model), "noise": section.numbers},
     )
     return Written(tuple(job.folder.files), claims[0].found)
 

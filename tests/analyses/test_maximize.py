@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 import probe
 from probe._checks import InputError
-from probe.analyses.maximize import _total_variation
+from probe.analyses.maximize import Maximization
+from probe.ascent import Ball, Fourier, Shift
+from probe.ascent.penalties import total_variation as _total_variation
 from probe.layers import Dense, Flatten
 
 SHAPE = (2, 3)
@@ -179,3 +181,104 @@ def test_total_variation_needs_images():
         InputError, match=r"total_variation needs images, but the network takes inputs of \(6,\)"
     ):
         probe.maximize(network, classes(1), total_variation=0.1)
+
+
+def test_a_first_layer_is_proven_to_be_maximised_and_has_one_optimum(trained):
+    found = probe.maximize(trained, [probe.unit("hidden_1", k) for k in range(12)], restarts=4)
+    assert found.bounds.exact.all()
+    np.testing.assert_allclose(found.reached, 1, atol=1e-4)
+    np.testing.assert_array_equal(found.n_optima, 1)
+    assert found.settled.all()
+
+
+def test_bounds_hold_for_every_value_found(trained):
+    objectives = [*classes(10), *(probe.unit("hidden_2", k) for k in range(9)), -probe.class_logit(0)]
+    found = probe.maximize(trained, objectives, restarts=3, steps=60)
+    assert (found.values <= found.bounds.upper[:, None]).all()
+    assert (found.values >= found.bounds.lower[:, None]).all()
+    assert ((found.reached > 0.5) & (found.reached <= 1)).all()
+
+
+def two_hills():
+    """A network of one pixel pair with an optimum at each of two corners."""
+    layers = (
+        Flatten("flatten"),
+        Dense("hidden", np.array([[4.0, -4.0], [-4.0, 4.0]]), np.zeros(2), "relu"),
+        Dense("output", np.ones((2, 1)), np.zeros(1)),
+    )
+    return probe.Network(layers, (1, 2))
+
+
+def test_optima_that_differ_are_counted():
+    found = probe.maximize(two_hills(), classes(1), restarts=16, steps=60)
+    np.testing.assert_array_equal(found.n_optima, 2)
+    np.testing.assert_allclose(found.values, 4, atol=1e-6)
+    corners = {tuple(image.ravel().round(3)) for image in found.images[0]}
+    assert corners == {(0, 1), (1, 0)}
+
+
+def test_an_ascent_that_was_cut_short_has_not_settled(trained):
+    assert not probe.maximize(trained, classes(3), restarts=2, steps=3).settled.any()
+
+
+def test_the_top_images_are_those_with_the_greatest_values(trained, digits):
+    objectives = [*classes(3), probe.class_logit(3) - probe.class_logit(8), -probe.unit("hidden_1", 2)]
+    found = probe.maximize(trained, objectives, restarts=1, steps=2, images=digits.test, n_top=4)
+    images = digits.test.images
+    for k, objective in enumerate(objectives):
+        values = trained.objective_gradient(images, [objective] * len(images))[0]
+        np.testing.assert_allclose(found.top.values[k], np.sort(values)[::-1][:4], rtol=1e-5)
+        np.testing.assert_array_equal(found.top.images[k], images[found.top.indices[k]])
+        assert found.top.medians[k] == pytest.approx(np.median(values), rel=1e-4, abs=1e-5)
+    assert found.top.n_images == len(images)
+    few = probe.maximize(trained, classes(1), steps=1, images=images[:2], n_top=4)
+    assert few.top.images.shape == (1, 2, 8, 8)
+    assert probe.maximize(trained, classes(1), steps=1).top is None
+
+
+def test_everything_survives_a_file(trained, digits, tmp_path):
+    objectives = [probe.class_logit(3) - 0.5 * probe.unit("hidden_1", 2), probe.class_logit(0)]
+    found = probe.maximize(
+        trained,
+        objectives,
+        restarts=2,
+        steps=5,
+        parameterization=Fourier(),
+        transform=Shift(1),
+        region=Ball(4.0),
+        images=digits.test.images[:20],
+        frames=3,
+        diversity=0.5,
+    )
+    kept = probe.load_result(probe.save_result(found, tmp_path / "found.h5"), Maximization)
+    assert kept.objectives == found.objectives
+    assert kept.names == ("class 3 - 0.5 hidden_1 unit 2", "0")
+    assert (kept.parameterization, kept.transform, kept.region) == (Fourier(), Shift(1), Ball(4.0))
+    np.testing.assert_array_equal(kept.frames.images, found.frames.images)
+    np.testing.assert_array_equal(kept.top.images, found.top.images)
+    np.testing.assert_array_equal(kept.bounds.upper, found.bounds.upper)
+    batch = [objective for objective in kept.objectives for _ in range(2)]
+    rescored = trained.objective_gradient(kept.images.reshape(-1, 8, 8), batch)[0]
+    np.testing.assert_array_equal(rescored.reshape(2, 2), found.values)
+    np.testing.assert_array_equal(kept.frames.images[0, -1], kept.best_images[0])
+
+
+def test_a_difference_of_classes_is_named_by_them():
+    network = linear_network(np.ones((6, 2)) * [1, 2])
+    network = probe.Network(network.layers, SHAPE, ("cat", "dog"))
+    found = probe.maximize(network, [probe.class_logit(0) - probe.class_logit(1)], restarts=1, steps=1)
+    assert found.names == ("class cat - class dog",)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"frames": 1}, "frames must be an integer of at least 2, got 1"),
+        ({"n_top": 0}, "n_top must be an integer of at least 1, got 0"),
+        ({"images": np.zeros((2, 3, 3))}, "images must have shape (n, 8, 8), got (2, 3, 3)"),
+        ({"diversity": -1}, "diversity must be a finite number at least 0, got -1"),
+    ],
+)
+def test_new_settings_that_do_not_fit_are_refused(trained, arguments, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        probe.maximize(trained, [probe.class_logit(0)], **arguments)

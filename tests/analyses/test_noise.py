@@ -1,7 +1,9 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit, logsumexp, softmax
 from sklearn.metrics import roc_auc_score
 
 import probe
@@ -149,3 +151,60 @@ def test_data_that_do_not_fit_the_network_are_refused(trained, digits):
     wide = probe.Dataset(np.zeros((10, 4, 16), np.float32), np.arange(10), digits.train.class_names)
     with pytest.raises(InputError, match=re.escape("x must have shape (n, 8, 8), got (10, 4, 16)")):
         probe.noise_confidence(trained, probe.Split(wide, wide, "wide"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_share_confident_counts_what_is_at_or_above_each_threshold(found, name):
+    condition = found.condition(name)
+    expected = [(condition.confidences >= limit).mean() for limit in (0.5, 0.9, 0.99)]
+    np.testing.assert_array_equal(condition.shares_confident, expected)
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_every_score_is_held_against_real_images_by_its_own_definition(trained, digits, output):
+    network = replace(
+        trained, layers=(*trained.layers[:-1], replace(trained.layers[-1], activation_name=output))
+    )
+    found = probe.noise_confidence(network, digits, seed=0)
+    rng = np.random.default_rng(0).spawn(4)[0]
+    noise = probe.datasets.uniform_noise(len(digits.test), (8, 8), rng=rng)
+    logits = np.concatenate([network.logits(x) for x in (digits.test.images, noise)]).astype(np.float64)
+    truth = np.repeat([1, 0], len(noise))
+    probabilities = softmax(logits, axis=1) if output == "softmax" else expit(logits)
+    scores = probabilities.max(axis=1), logits.max(axis=1), logsumexp(logits, axis=1)
+    expected = [roc_auc_score(truth, score) for score in scores]
+    condition = found.condition("uniform")
+    np.testing.assert_allclose(condition.score_aurocs, expected, atol=1e-6)
+    assert condition.score_aurocs[0] == condition.auroc
+    assert np.isnan(found.condition("real").score_aurocs).all()
+
+
+def test_the_interval_over_images_is_about_the_auroc(found):
+    for condition in found.conditions[1:]:
+        interval = condition.auroc_over_images
+        assert interval.estimate == pytest.approx(condition.auroc)
+        assert 0 < interval.low < condition.auroc < interval.high < 1
+    assert found.condition("real").auroc_over_images is None
+
+
+def test_a_network_made_too_sure_has_a_temperature_and_is_calibrated_by_it(trained, digits):
+    last = trained.layers[-1]
+    sure = replace(last, kernel=last.kernel * 6, bias=last.bias * 6)
+    plain = probe.noise_confidence(trained, digits)
+    found = probe.noise_confidence(replace(trained, layers=(*trained.layers[:-1], sure)), digits)
+    assert found.temperature == pytest.approx(6 * plain.temperature, rel=0.02)
+    assert found.scaled_calibration_error == pytest.approx(plain.scaled_calibration_error, abs=0.005)
+    assert found.calibration_error > found.scaled_calibration_error
+
+
+def test_a_constant_confidence_is_as_wrong_as_it_is_far_from_the_accuracy(digits):
+    found = probe.noise_confidence(constant_network([np.log(9 * 9.0), *[0.0] * 9]), digits, seed=3)
+    order = np.random.default_rng(3).spawn(5)[4].permutation(len(digits.test))
+    half = digits.test.labels[np.array_split(order, 2)[1]]
+    assert found.calibration_error == pytest.approx(0.9 - (half == 0).mean(), abs=1e-6)
+
+
+def test_a_single_image_has_no_calibration(trained, digits):
+    right = np.flatnonzero(trained.predict(digits.test.images) == digits.test.labels)[:1]
+    found = probe.noise_confidence(trained, replace(digits, test=digits.test.take(right)))
+    assert np.isnan([found.calibration_error, found.temperature, found.scaled_calibration_error]).all()

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 import probe
 from probe.analyses.noise import ARMS, SCORES, THRESHOLDS, confidence_limit, noise_ladder
 from probe.analyses.noise.ladder import _partly_shuffled
-from probe.analyses.noise.readers import Reader, _aurocs, forward
+from probe.analyses.noise.readers import Reader, Scores, forward, temperatures_of
 
 
 @pytest.fixture(scope="module")
@@ -70,16 +70,12 @@ def test_scores_and_their_aurocs_are_those_of_scikit_learn(found, trained, digit
             assert found.own_share_above[place, k] == pytest.approx((confidence >= limit).mean(), abs=1e-9)
 
 
-def test_ties_count_half():
-    assert _aurocs(np.array([[1.0, 1, 2]]), np.array([[1.0, 0]]))[0] == pytest.approx((0.5 + 0.5 + 1 + 3) / 6)
-
-
 def test_stacked_networks_say_what_each_says_alone(twins, digits):
     x = digits.test.images[:40]
     for population in (twins.trained, twins.untrained):
         together = forward(population)(x)
         for k in range(6):
-            np.testing.assert_allclose(together[k], population.network(k).logits(x), rtol=1e-4, atol=1e-4)
+            np.testing.assert_allclose(together[k].T, population.network(k).logits(x), rtol=1e-4, atol=1e-4)
 
 
 def test_arms_are_their_networks(found, twins, digits):
@@ -101,8 +97,8 @@ def test_arms_are_their_networks(found, twins, digits):
 def test_the_calibration_error_is_that_of_its_definition():
     rng = np.random.default_rng(0)
     logits, labels = rng.normal(size=(1, 500, 4)) * 3, rng.integers(0, 4, 500)
-    reader = Reader(lambda x: logits[:, : len(x)] if len(x) == 500 else logits, "softmax")
-    found = reader.calibration_error(np.zeros((500, 2)), labels)[0]
+    reader = Reader(lambda x: logits[:, x].transpose(0, 2, 1), "softmax")
+    found = reader.calibration_error(np.arange(500), labels)[0]
     p = np.exp(logits[0] - logsumexp(logits[0], axis=1, keepdims=True))
     confidence, right = p.max(axis=1), p.argmax(axis=1) == labels
     expected = 0.0
@@ -121,6 +117,40 @@ def test_the_temperature_is_the_one_that_logits_were_multiplied_by(trained, digi
     assert scaled.own_temperature == pytest.approx(5 * plain.own_temperature, rel=0.02)
     assert scaled.own_scaled_ece == pytest.approx(plain.own_scaled_ece, abs=0.005)
     assert scaled.own_ece > plain.own_scaled_ece
+
+
+def test_scores_keep_apart_what_rounds_to_one():
+    logits = np.array([[[40.0, 90.0], [0.0, 0.0], [0.0, 0.0]]], dtype=np.float32)
+    found = Scores.of(logits, "softmax")
+    np.testing.assert_array_equal(found.confidence, 1)
+    np.testing.assert_allclose(found.log_odds, [[40 - np.log(2), 90 - np.log(2)]], rtol=1e-6)
+    np.testing.assert_allclose(found.energy, [[40, 90]])
+
+
+def test_classes_that_are_equally_likely_share_the_confidence():
+    found = Scores.of(np.array([[[3.0], [3.0], [-np.inf]]]), "softmax")
+    np.testing.assert_allclose(
+        [found.confidence, found.log_odds, found.energy], [[[0.5]], [[0]], [[3 + np.log(2)]]]
+    )
+
+
+def test_sigmoid_outputs_have_the_temperature_of_their_own_cross_entropy():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(1, 3, 20_000))
+    labels = np.zeros(20_000, dtype=np.int64)
+    wanted = rng.random(20_000) < 1 / (1 + np.exp(-logits[0, 0]))
+    # Class 0 is true as often as its sigmoid says; the others are never so sure that it matters.
+    logits[0, 1:] = -50
+    chosen = logits[:, :, wanted] * 4
+    reader = Reader(lambda x: chosen[:, :, x], "sigmoid")
+    temperature = temperatures_of(reader, np.arange(wanted.sum()), labels[wanted])[0]
+    other = np.logaddexp(0, chosen[0] / temperature).sum(axis=0) - chosen[0, 0] / temperature
+    for factor in (0.9, 1.1):
+        worse = (
+            np.logaddexp(0, chosen[0] / temperature / factor).sum(axis=0)
+            - chosen[0, 0] / temperature / factor
+        )
+        assert worse.mean() > other.mean()
 
 
 def test_the_limit_is_that_of_each_network(found, twins, trained):

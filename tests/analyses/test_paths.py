@@ -145,7 +145,7 @@ def test_networks_all_of_whose_paths_have_one_sign_cancel_less_than_chance():
     by_hand = np.mean([(e.cancellation - e.chance_cancellation).mean() for e in each])
     assert cancels.statistic == pytest.approx(by_hand, abs=0.01)
     assert f"{cancels.statistic:.3f}" in cancels.sentence
-    assert "8 networks 6-5-4-3 linear" in cancels.sentence
+    assert "8 networks" in cancels.sentence
 
 
 def test_untrained_networks_cancel_as_much_as_chance():

@@ -80,7 +80,7 @@ def _pair(
             held.interval,
             f"a linear probe reads {words} off the layer as well before training",
             f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {_number(held)} above "
-            f"that on the same layer before training. {twins.sentence}",
+            f"that on the same layer before training.{twins.caveat}",
         ),
         Verdict(
             f"Single units of the {which} hidden layer stand for {words}",
@@ -90,7 +90,7 @@ def _pair(
             f"for at most {_STANDS:.0%} of the concepts the best unit beats random directions of its layer",
             f"For {_percent(stands)} of the concepts about {words}, the best unit tells them better than the best axes of "
             f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} would "
-            f"count. {twins.sentence}",
+            f"count.{twins.caveat}",
         ),
     )
 

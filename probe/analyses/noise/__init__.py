@@ -8,9 +8,11 @@ from probe.analyses.noise.confidence import ConditionConfidence, NoiseConfidence
 from probe.analyses.noise.ladder import noise_ladder
 from probe.analyses.noise.ladder_results import ARMS, SCORES, THRESHOLDS, LadderRung, NoiseLadder
 from probe.analyses.noise.limit import ConfidenceLimit, confidence_limit
+from probe.analyses.noise.readers import CALIBRATION_BINS
 
 __all__ = [
     "ARMS",
+    "CALIBRATION_BINS",
     "SCORES",
     "THRESHOLDS",
     "ConditionConfidence",

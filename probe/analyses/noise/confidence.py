@@ -8,8 +8,12 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, generator, readonly
-from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.analyses.noise.detection import auroc_over_images
+from probe.analyses.noise.ladder_results import SCORES, THRESHOLDS
+from probe.analyses.noise.readers import Reader, temperatures_of
+from probe.datasets import Dataset, Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.network import Network
+from probe.stats import Interval
 
 __all__ = ["ConditionConfidence", "NoiseConfidence", "noise_confidence"]
 
@@ -34,6 +38,14 @@ class ConditionConfidence:
     auroc : float, in [0, 1], or NaN
         Probability that a real image gets a higher confidence than one of these, with ties counted
         half: 0.5 if confidence tells nothing, 1 if it tells them apart. NaN for the real images.
+    auroc_over_images : Interval or None
+        `auroc` with DeLong's 95% interval: other images would give another number within it. It says nothing of other
+        networks, which `noise_ladder` does. None for the real images.
+    shares_confident : ndarray of shape (3,), in [0, 1]
+        Share of images with a largest output of at least each of `THRESHOLDS`: 0.5, 0.9 and 0.99.
+    score_aurocs : ndarray of shape (3,), in [0, 1], or NaN
+        As `auroc`, real images positive, by each of `SCORES`: maximum softmax, maximum logit, and energy. NaN for the
+        real images.
     """
 
     name: str
@@ -42,10 +54,13 @@ class ConditionConfidence:
     class_shares: Array
     entropy: float
     auroc: float
+    auroc_over_images: Interval | None
+    shares_confident: Array
+    score_aurocs: Array
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "confidences", readonly(self.confidences))
-        object.__setattr__(self, "class_shares", readonly(self.class_shares))
+        for name in ("confidences", "class_shares", "shares_confident", "score_aurocs"):
+            object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,6 +79,14 @@ class NoiseConfidence:
         Names of the classes.
     examples : ndarray of shape (n_conditions, n_examples, *image_shape), in [0, 1]
         A few images of each kind.
+    calibration_error : float, in [0, 1]
+        Expected calibration error on real images: the distance between mean confidence and accuracy in each of 15 equally
+        wide bins of confidence, averaged with the images in each as weights. Over half of the real images.
+    temperature : float
+        By which the logits are divided so that the cross-entropy on the other half of the real images is least: above 1
+        if the network is too sure.
+    scaled_calibration_error : float, in [0, 1]
+        The calibration error with the logits divided by `temperature`. All three are NaN of a single image.
     """
 
     conditions: tuple[ConditionConfidence, ...]
@@ -71,6 +94,9 @@ class NoiseConfidence:
     accuracy: float
     class_names: tuple[str, ...]
     examples: Array
+    calibration_error: float
+    temperature: float
+    scaled_calibration_error: float
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "examples", readonly(self.examples))
@@ -111,6 +137,10 @@ def noise_confidence(
     ----------
     .. [1] D. Hendrycks, K. Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
        Examples in Neural Networks", ICLR 2017.
+    .. [2] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (temperature, calibration error).
+    .. [3] W. Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020.
+    .. [4] D. Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings", ICML 2022
+       (maximum logit).
     """
     test, rng = split.test, generator(seed)
     if n_images is not None:
@@ -120,7 +150,7 @@ def noise_confidence(
         raise InputError(
             f"the data must have the network's {network.n_classes} classes, got {test.n_classes} in '{split.name}'"
         )
-    rngs = rng.spawn(4)
+    rngs = rng.spawn(5)
     images = {
         "real": test.images,
         "uniform": uniform_noise(len(test), test.image_shape, rng=rngs[0]),
@@ -128,6 +158,7 @@ def noise_confidence(
         "shuffled": pixel_shuffled(test.images, rng=rngs[2]),
         "norm-matched": norm_matched_noise(test.images, rng=rngs[3]),
     }
+    reader = Reader(lambda x: network.logits(x).T[None], network.output_name)
     seen = {name: _Seen.by(network, x) for name, x in images.items()}
     real = seen["real"]
     correct = real.predictions == test.labels
@@ -142,7 +173,23 @@ def noise_confidence(
         float(correct.mean()),
         network.class_names,
         np.stack([x[:10] for x in images.values()]),
+        *_calibration(reader, test, rngs[4]),
     )
+
+
+def _calibration(reader: Reader, test: Dataset, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Return the calibration error, the temperature, and the error with it; NaN of a single image."""
+    if len(test) < 2:
+        return np.nan, np.nan, np.nan
+    fitted_on, judged_on = (
+        test.take(np.sort(half)) for half in np.array_split(rng.permutation(len(test)), 2)
+    )
+    temperatures = temperatures_of(reader, fitted_on.images, fitted_on.labels)
+    before, after = (
+        float(reader.calibration_error(judged_on.images, judged_on.labels, scale)[0])
+        for scale in (None, temperatures)
+    )
+    return before, float(temperatures[0]), after
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,6 +199,13 @@ class _Seen:
     confidences: Array
     scores: Array
     predictions: npt.NDArray[np.int64]
+    largest_logits: Array
+    energies: Array
+
+    @property
+    def by_score(self) -> tuple[Array, Array, Array]:
+        """What orders images as each of `SCORES` does, and does not saturate."""
+        return self.scores, self.largest_logits, self.energies
 
     @classmethod
     def by(cls, network: Network, x: Array) -> _Seen:
@@ -166,7 +220,8 @@ class _Seen:
             others[places] = -np.inf
             # With a single output there are no others, and softmax is 1 whatever the logit.
             scores = scores - logsumexp(others, axis=1) if logits.shape[1] > 1 else np.zeros(len(logits))
-        return cls(network.predict_proba(x).max(axis=1), scores, places[1])
+        confidences = network.predict_proba(x).max(axis=1)
+        return cls(confidences, scores, places[1], logits[places], logsumexp(logits, axis=1))
 
 
 def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes: int) -> ConditionConfidence:
@@ -174,10 +229,16 @@ def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes
     from sklearn.metrics import roc_auc_score
 
     counts = np.bincount(found.predictions, minlength=n_classes)
-    auroc = np.nan
+    auroc, over_images, by_score = np.nan, None, np.full(len(SCORES), np.nan)
     if name != "real":
         is_real: npt.NDArray[np.int64] = np.repeat([1, 0], [len(real.scores), len(found.scores)])
-        auroc = float(roc_auc_score(is_real, np.concatenate([real.scores, found.scores])))
+        by_score = np.array(
+            [
+                roc_auc_score(is_real, np.concatenate(pair))
+                for pair in zip(real.by_score, found.by_score, strict=True)
+            ]
+        )
+        auroc, over_images = float(by_score[0]), auroc_over_images(real.scores, found.scores)
     return ConditionConfidence(
         name,
         found.confidences,
@@ -185,4 +246,7 @@ def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes
         counts / counts.sum(),
         float(entropy(counts, base=2)),
         auroc,
+        over_images,
+        np.array([(found.confidences >= limit).mean() for limit in THRESHOLDS]),
+        by_score,
     )

@@ -12,7 +12,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.noise.ladder_results import ARMS, LadderRung, NoiseLadder
 from probe.analyses.noise.ladder_verdicts import with_verdicts
 from probe.analyses.noise.limit import confidence_limit
-from probe.analyses.noise.readers import Found, Reader, forward, found_in, temperatures_of
+from probe.analyses.noise.readers import Found, Reader, Scores, forward, found_in, temperatures_of
 from probe.controls import Twins
 from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.network import Network
@@ -88,7 +88,7 @@ def noise_ladder(
     rung_rng, half_rng, direction_rng = generator(seed).spawn(3)
     half = half_rng.permutation(len(split.test))
     fit, rest = (split.test.take(np.sort(part)) for part in np.array_split(half, 2))
-    readers = [Reader(lambda x: network.logits(x)[None], network.output_name)]
+    readers = [Reader(lambda x: network.logits(x).T[None], network.output_name)]
     if twins is not None:
         if (
             twins.trained.input_shape != network.input_shape
@@ -100,19 +100,22 @@ def noise_ladder(
         readers += [Reader(forward(population), output) for population in populations]
     temperatures = [temperatures_of(reader, fit.images, fit.labels) for reader in readers[:2]]
     # The network at hand, then the arms in their order.
-    sources: list[tuple[Reader, Array | None]] = [(readers[0], None)]
+    sources: list[tuple[Reader, tuple[Array | None, ...]]] = [(readers[0], (None,))]
     if twins is not None:
-        sources += [(readers[1], None), (readers[1], temperatures[1]), (readers[2], None), (readers[3], None)]
-    rungs, table = list[LadderRung](), list[list[Found]]()
-    real: list[list[Array]] = []
+        sources += [(readers[1], (None, temperatures[1])), (readers[2], (None,)), (readers[3], (None,))]
+    rungs, table, real = list[LadderRung](), list[list[Found]](), list[Scores]()
     for place, (family, level, images) in enumerate(_rungs(split, n_images, rung_rng)):
         rungs.append(LadderRung(family, level, images[:8].copy()))
-        scores = [reader.scores(images, scale) for reader, scale in sources]
+        scores = [each for reader, scales in sources for each in reader.scores(images, *scales)]
         if place == 0:
-            real = [[np.sort(score, axis=1) for score in each] for each in scores]
+            real = [each.ordered() for each in scores]
         table.append([found_in(each, ordered) for each, ordered in zip(scores, real, strict=True)])
         progress(ProgressEvent("climbing down to noise", place + 1, _N_RUNGS))
-    errors = [reader.calibration_error(rest.images, rest.labels, scale) for reader, scale in sources]
+    errors = [
+        reader.calibration_error(rest.images, rest.labels, scale)
+        for reader, scales in sources
+        for scale in scales
+    ]
     own_scaled_error = readers[0].calibration_error(rest.images, rest.labels, temperatures[0])
 
     def stacked(field: str, arms: slice) -> Array:
@@ -174,15 +177,14 @@ def _rungs(split: Split, n_images: int, rng: np.random.Generator) -> Iterator[tu
 
 
 def _partly_shuffled(images: Array, share: float, rng: np.random.Generator) -> Array:
-    """Return images in each of which a share of the pixels, chosen at random, change places among themselves."""
+    """Return images in each of which a share of the pixels, chosen at random, move on around a random cycle."""
     n_pixels = images.shape[1] * images.shape[2]
     pixels = images.reshape(len(images), n_pixels, -1)
     n_moved = round(share * n_pixels)
     places = np.argsort(rng.random((len(images), n_pixels), dtype=np.float32), axis=1)[:, :n_moved]
-    to = rng.permuted(places, axis=1)
     found = pixels.copy()
-    rows = np.arange(len(images))[:, None]
-    found[rows, to] = pixels[rows, places]
+    moved = np.take_along_axis(pixels, places[:, :, None], axis=1)
+    np.put_along_axis(found, np.roll(places, 1, axis=1)[:, :, None], moved, axis=1)
     return found.reshape(images.shape)
 
 

@@ -47,7 +47,7 @@ def _confident(result: NoiseLadder, place: int, name: str, twins: Twins) -> Verd
         found.interval,
         f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
         f"{_percent(found)} of {result.n_images:,} images of {name} get a confidence of at least "
-        f"{THRESHOLDS[_CONFIDENT]:g}; the mean maximum softmax is {mean:.2f}. {twins.sentence}",
+        f"{THRESHOLDS[_CONFIDENT]:g}; the mean maximum softmax is {mean:.2f}.{twins.caveat}",
     )
 
 
@@ -64,7 +64,7 @@ def _learned(result: NoiseLadder, twins: Twins) -> Verdict:
         found.interval,
         "as much confidence on uniform noise as before training",
         f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks' starts; after "
-        f"training on random labels it is {shuffled:.2f}. {twins.sentence}",
+        f"training on random labels, {twins.memorized.mean():.0%} of them learned, it is {shuffled:.2f}.{twins.caveat}",
     )
 
 
@@ -78,7 +78,7 @@ def _tells(result: NoiseLadder, places: list[int], twins: Twins) -> Verdict:
         found.interval,
         "an AUROC of 0.5, real images being positive",
         f"Over four kinds of noise the AUROC of the maximum softmax is {_number(found)}; of the maximum logit "
-        f"{others[0]:.2f}, of the energy {others[1]:.2f}. {twins.sentence}",
+        f"{others[0]:.2f}, of the energy {others[1]:.2f}.{twins.caveat}",
     )
 
 
@@ -96,8 +96,8 @@ def _scaled(result: NoiseLadder, twins: Twins) -> Verdict:
         f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
         f"With the temperature that fits confidence to accuracy on test images (median "
         f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} after), "
-        f"{_percent(found)} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {before:.0%} before. "
-        f"{twins.sentence}",
+        f"{_percent(found)} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {before:.0%} before."
+        f"{twins.caveat}",
     )
 
 
@@ -110,7 +110,7 @@ def _far(result: NoiseLadder, twins: Twins) -> Verdict:
         found.interval,
         f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
         f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {_number(found)} on average. Layers "
-        f"of rectifiers end in a linear region, where it is 1; sigmoids saturate. {twins.sentence}",
+        f"of rectifiers end in a linear region, where it is 1; sigmoids saturate.{twins.caveat}",
     )
 
 

@@ -2,76 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
+from probe.analyses.noise.detection import aurocs
 from probe.analyses.noise.ladder_results import THRESHOLDS
 from probe.layers import ACTIVATIONS
 from probe.population import Population
 
-__all__ = ["Found", "Reader", "forward", "found_in", "temperatures_of"]
+__all__ = [
+    "CALIBRATION_BINS",
+    "Found",
+    "Reader",
+    "Scores",
+    "calibration_error",
+    "forward",
+    "found_in",
+    "temperatures_of",
+]
 
-_ECE_BINS = 15
-_PART = 2_000
+CALIBRATION_BINS = 15
+"""Equally wide bins of confidence from 0 to 1, over which the calibration error is taken."""
+
+_PART = 500
 """Images at a time."""
 
 
 class Reader:
-    """What networks of one kind say of images; logits (n_networks, n_images, n_classes)."""
+    """What networks of one kind say of images; `logits` gives (n_networks, n_classes, n_images)."""
 
     def __init__(self, logits: Callable[[Array], Array], output: str) -> None:
-        self.logits, self._output = logits, output
+        self._logits, self.output = logits, output
 
-    def scores(self, images: Array, temperatures: Array | None = None) -> list[Array]:
-        """Return confidence, log-odds, maximum logit and energy of every image, (n_networks, n_images) each."""
-        parts = [
-            self._part(self.logits(images[k : k + _PART]), temperatures) for k in range(0, len(images), _PART)
-        ]
-        return [np.concatenate(columns, axis=1) for columns in zip(*parts, strict=True)]
+    def logits(self, images: Array) -> Array:
+        """Return the logits of all images, (n_networks, n_classes, n_images), float64."""
+        parts = [self._logits(images[k : k + _PART]) for k in range(0, len(images), _PART)]
+        return np.concatenate(parts, axis=2).astype(np.float64)
 
-    def _part(self, logits: Array, temperatures: Array | None) -> tuple[Array, Array, Array, Array]:
-        logits = logits.astype(np.float64)
-        if temperatures is not None:
-            logits = logits / temperatures[:, None, None]
-        largest = logits.max(axis=2)
-        energy = largest + np.log(np.exp(logits - largest[:, :, None]).sum(axis=2))
-        if self._output == "sigmoid":
-            return (
-                ACTIVATIONS["sigmoid"].value(largest.copy(), np.empty_like(largest)),
-                largest,
-                largest,
-                energy,
+    def scores(self, images: Array, *temperatures: Array | None) -> list[Scores]:
+        """Return the scores of every image, once for each of the temperatures (n_networks,); None for 1."""
+        starts = range(0, len(images), _PART)
+        parts = [self._part(self._logits(images[k : k + _PART]), temperatures) for k in starts]
+        return [Scores.joined(of_one) for of_one in zip(*parts, strict=True)]
+
+    def _part(self, logits: Array, temperatures: Sequence[Array | None]) -> list[Scores]:
+        return [
+            Scores.of(
+                logits if scale is None else logits / scale[:, None, None].astype(logits.dtype), self.output
             )
-        # exp(energy - largest) - 1 is the odds against; near certainty it is lost to rounding, so it is summed anew.
-        rest = np.exp(logits - largest[:, :, None])
-        np.put_along_axis(rest, logits.argmax(axis=2)[:, :, None], 0.0, axis=2)
-        with np.errstate(divide="ignore"):
-            log_odds = -np.log(rest.sum(axis=2))
-        return np.exp(largest - energy), log_odds, largest, energy
+            for scale in temperatures
+        ]
 
     def calibration_error(
         self, images: Array, labels: npt.NDArray[np.int64], temperatures: Array | None = None
     ) -> Array:
         """Return the expected calibration error of every network, (n_networks,)."""
-        confidence = self.scores(images, temperatures)[0]
-        predicted = np.concatenate(
-            [self.logits(images[k : k + _PART]).argmax(axis=2) for k in range(0, len(images), _PART)], axis=1
-        )
-        bins = np.minimum((confidence * _ECE_BINS).astype(np.int64), _ECE_BINS - 1)
+        logits = self.logits(images)
+        right = logits.argmax(axis=1) == labels
+        if temperatures is not None:
+            logits /= temperatures[:, None, None]
+        confidence = Scores.of(logits, self.output).confidence
         return np.array(
-            [
-                np.abs(np.bincount(b, c - h, minlength=_ECE_BINS)).sum() / len(images)
-                for b, c, h in zip(bins, confidence, predicted == labels, strict=True)
-            ]
+            [calibration_error(found, hits) for found, hits in zip(confidence, right, strict=True)]
         )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What networks say of images, (n_networks, n_images) each.
+
+    The largest output, its log-odds (which keep apart what the output rounds to 1), the largest logit, and the energy:
+    log sum exp of the logits.
+    """
+
+    confidence: Array
+    log_odds: Array
+    largest: Array
+    energy: Array
+
+    @classmethod
+    def of(cls, logits: Array, output: str) -> Scores:
+        """Return the scores of logits (n_networks, n_classes, n_images)."""
+        largest = logits.max(axis=1)
+        others = np.exp(logits - largest[:, None])
+        # The largest is left out of the sum, where the odds against it would be lost to rounding.
+        first = others == 1
+        others[first] = 0
+        odds = others.sum(axis=1) + (np.count_nonzero(first, axis=1) - 1).astype(others.dtype)
+        energy = largest + np.log1p(odds)
+        if output == "sigmoid":
+            return cls(
+                ACTIVATIONS["sigmoid"].value(largest.copy(), np.empty_like(largest)), largest, largest, energy
+            )
+        with np.errstate(divide="ignore"):
+            return cls(1 / (1 + odds), -np.log(odds), largest, energy)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """Return the scores of the images of all parts."""
+        names = ("confidence", "log_odds", "largest", "energy")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names))
+
+    def ordered(self) -> Scores:
+        """Return each score in rising order, network by network."""
+        return Scores(
+            self.confidence, *(np.sort(each, axis=1) for each in (self.log_odds, self.largest, self.energy))
+        )
+
+
+def calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
+    """Return the expected calibration error of one network over `CALIBRATION_BINS` equally wide bins."""
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    return float(np.abs(np.bincount(bins, confidence - right)).sum() / len(right))
 
 
 def forward(population: Population) -> Callable[[Array], Array]:
-    """Return what computes the logits of all networks; the first layer of all is one product."""
+    """Return what computes the logits of all networks, as `Reader` takes it; the first layer of all is one product."""
     activation = ACTIVATIONS[population.architecture.activation]
 
     def logits(images: Array) -> Array:
@@ -80,34 +130,41 @@ def forward(population: Population) -> Callable[[Array], Array]:
         values = (first.reshape(-1, first.shape[2]) @ rows.T).reshape(len(first), -1, len(rows))
         for place, bias in enumerate(population.biases):
             if place > 0:
-                with np.errstate(over="ignore"):  # exp overflows where a sigmoid is 0
-                    values = population.weights[place] @ activation.value(values, np.empty_like(values))
-            values = values + bias[:, :, None]
-        return values.transpose(0, 2, 1)
+                # exp overflows in sigmoids where it is 1 / exp that counts.
+                with np.errstate(over="ignore"):
+                    hidden = activation.value(values, values)
+                values = population.weights[place] @ hidden
+            values += bias[:, :, None]
+        return values
 
     return logits
 
 
 def temperatures_of(reader: Reader, images: Array, labels: npt.NDArray[np.int64]) -> Array:
-    """Return the temperature of each network that minimises the cross-entropy on these images."""
+    """Return the temperature of each network that minimises the cross-entropy on these images.
+
+    Sigmoid outputs have a cross-entropy each, which are added up.
+    """
     from scipy.optimize import minimize_scalar
     from scipy.special import logsumexp
 
-    logits = np.concatenate(
-        [reader.logits(images[k : k + _PART]) for k in range(0, len(images), _PART)], axis=1
-    ).astype(np.float64)
-    rows = np.arange(len(labels))
+    columns = np.arange(len(labels))
+
+    def cost(own: Array) -> float:
+        right = own[labels, columns]
+        against = np.logaddexp(0, own).sum(axis=0) if reader.output == "sigmoid" else logsumexp(own, axis=0)
+        return float((against - right).mean())
 
     def fitted(own: Array) -> float:
-        def cost(log_temperature: float) -> float:
-            scaled = own / np.exp(log_temperature)
-            return float((logsumexp(scaled, axis=1) - scaled[rows, labels]).mean())
-
-        return float(
-            np.exp(minimize_scalar(cost, bounds=(-3, 5), method="bounded", options={"xatol": 1e-3}).x)
+        found = minimize_scalar(
+            lambda log_temperature: cost(own * np.exp(-log_temperature)),
+            bounds=(-3, 5),
+            method="bounded",
+            options={"xatol": 1e-3},
         )
+        return float(np.exp(found.x))
 
-    return np.array([fitted(own) for own in logits])
+    return np.array([fitted(own) for own in reader.logits(images)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,21 +176,16 @@ class Found:
     auroc: Array
 
 
-def found_in(scores: list[Array], real: list[Array]) -> Found:
-    """Return what `scores` (from `Reader.scores`) say of images, beside those of real images, sorted along each row."""
-    confidence = scores[0]
+def found_in(scores: Scores, real: Scores) -> Found:
+    """Return what `scores` say of images, beside those of real images, which are `ordered`."""
+    confidence = scores.confidence
+    pairs = (
+        (real.log_odds, scores.log_odds),
+        (real.largest, scores.largest),
+        (real.energy, scores.energy),
+    )
     return Found(
         confidence.mean(axis=1),
         np.stack([(confidence >= limit).mean(axis=1) for limit in THRESHOLDS], axis=1),
-        np.stack([_aurocs(r, s) for r, s in zip(real[1:], scores[1:], strict=True)]),
+        np.stack([aurocs(*pair) for pair in pairs]),
     )
-
-
-def _aurocs(real: Array, noise: Array) -> Array:
-    """Return for each network the probability that a real image scores higher; `real` is sorted, ties count half."""
-    found = np.empty(len(real))
-    for k, (one, other) in enumerate(zip(real, noise, strict=True)):
-        ordered = np.sort(other)
-        below, upto = (np.searchsorted(one, ordered, side=side) for side in ("left", "right"))
-        found[k] = 1 - (below + upto).mean() / 2 / len(one)
-    return found

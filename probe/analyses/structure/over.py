@@ -129,7 +129,7 @@ class Over:
             found.interval,
             f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
             f"Moran's I, how alike neighbouring weights are, minus that of the same networks' starts: {_ranged(found)}; "
-            f"within {_EQUAL_MORAN:g} would count as random. {self._twins.sentence}",
+            f"within {_EQUAL_MORAN:g} would count as random.{self._twins.caveat}",
         )
 
     def _inherited(self) -> Verdict:
@@ -141,7 +141,7 @@ class Over:
             found.interval,
             "the Moran's I of random combinations of training images, beside the same starts in the same proportions",
             f"Moran's I minus that of the same starts with random combinations of training images: {_ranged(found)}. "
-            f"Gradient descent adds up images, so that much smoothness comes with the data. {self._twins.sentence}",
+            f"Gradient descent adds up images, so that much smoothness comes with the data.{self._twins.caveat}",
         )
 
     def _from_labels(self) -> Verdict:
@@ -160,7 +160,7 @@ class Over:
             f"Moran's I of the weights' changes, minus that of twins with the same starts, images and order, and permuted "
             f"labels: {_ranged(found)}; of the best Gabor fit: {_ranged(edges)}. Of the weights as they stand the first is "
             f"{_ranged(whole)}, but random labels also move weights less: {random:.0%} of their mean square was "
-            f"learned, and {true:.0%} from true labels. {self._twins.sentence}",
+            f"learned, and {true:.0%} from true labels.{self._twins.caveat}",
         )
 
     def _edges(self) -> Verdict:
@@ -177,7 +177,7 @@ class Over:
             f"at most {_EDGES:.0%} of the units fit a Gabor function better than {self._level} of {chance}",
             f"A Gabor function, a little edge or bar, fits {_shared(share)} of the units better than {self._level} of "
             f"{chance}; above {_EDGES:.0%} would count as edges. Of true edge filters under noise the test finds "
-            f"{power:.0%}. {self._twins.sentence}",
+            f"{power:.0%}.{self._twins.caveat}",
         )
 
 

@@ -1,0 +1,99 @@
+"""What commands with a page share: pictures drawn, numbers kept, and the page written, in this order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from probe._progress import Progress, silent
+from probe.datasets import Split
+from probe.report import Claim, Page, Section
+from probe.storage import save_result
+from probe.workflow._folder import Folder, drawn_pictures, origin, run_facts
+
+__all__ = ["Job", "Part"]
+
+Part = tuple[Section, tuple[Claim, ...]]
+"""A section, and the claims at the head of the page that it has the details of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a command: where it writes to, and what its results begin with."""
+
+    folder: Folder
+    command: str
+    seed: int
+    split: Split
+    began: float = field(default_factory=time.perf_counter)
+
+    def write(
+        self,
+        title: str,
+        subtitle: str,
+        parts: Sequence[Part],
+        *,
+        results: Mapping[str, object],
+        numbers: Mapping[str, object] | None = None,
+        heads: tuple[str, str] = ("Said in the video", "Found"),
+        kept: str = "",
+        progress: Progress = silent,
+    ) -> float:
+        """Write figures, results.json and index.html, and return the seconds that everything took.
+
+        Parameters
+        ----------
+        title, subtitle, heads
+            As in `probe.report.Page`.
+        parts : sequence of Part
+            In the order of the page.
+        results : mapping of str to result
+            What to keep for `probe.load_result`, by the name of the file.
+        kept : str
+            What else is kept beside the page, in words.
+        numbers : mapping, optional
+            What results.json says beside the run's facts, the sections' numbers and the verdicts.
+        progress : callable
+            Called after each picture.
+        """
+        sections = tuple(section for section, _ in parts)
+        claims = tuple(claim for _, found in parts for claim in found)
+        pictures = drawn_pictures(sections, progress)
+        for name, png in pictures.items():
+            self.folder.picture(name, png)
+        for name, result in results.items():
+            self.folder.files.append(save_result(result, self.folder.path / f"{name}.h5"))
+        seconds = time.perf_counter() - self.began
+        facts = run_facts(self.command, self.seed, self.split) | {"seconds": round(seconds, 1)}
+        self.folder.numbers(
+            facts
+            | dict(numbers or {})
+            | {
+                "claims": [_plainly(claim) for claim in claims],
+                "sections": {section.key: section.numbers for section in sections if section.numbers},
+                "verdicts": [claim.verdict.numbers() for claim in claims if claim.verdict is not None],
+            }
+        )
+        if results:
+            files = _listed([f"{name}.h5" for name in results])
+            kept = f"{kept} and " * bool(kept) + f"the results in {files}, for probe.load_result"
+        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept)
+        self.folder.page(page, pictures)
+        return seconds
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _plainly(claim: Claim) -> dict[str, object]:
+    decision = None if claim.verdict is None else claim.verdict.decision
+    return {
+        "statement": claim.statement,
+        "found": claim.found,
+        "section": claim.section,
+        "picture": claim.picture,
+        "decision": decision,
+    }

@@ -1,0 +1,210 @@
+"""Inputs that maximise what a network in a model file computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from probe._checks import Array, InputError, check_choice
+from probe._progress import Progress, silent
+from probe.analyses.maximize import Maximization, maximize
+from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, Shift, parse_objective
+from probe.datasets import Split
+from probe.network import Network
+from probe.objectives import AnyObjective
+from probe.storage import load_result, save_result
+from probe.storage._atomic import write_bytes
+from probe.workflow._folder import Written, destination, drawn, run_facts
+from probe.workflow._reading import READ_AS_IT_IS, Reading
+from probe.workflow.models import class_objectives, fitted, for_shape, unit_objectives
+
+__all__ = ["maximize_model"]
+
+Moved = Literal["pixels", "fourier", "blurred"]
+"""What an ascent moves."""
+
+_PARAMETERIZATIONS: dict[Moved, Pixels | Fourier | Blurred] = {
+    "pixels": Pixels(),
+    "fourier": Fourier(),
+    "blurred": Blurred(),
+}
+
+_FRAMES = 30
+
+
+def maximize_model(
+    model: Path,
+    *,
+    objectives: Sequence[str] = (),
+    layer: str | None = None,
+    position: tuple[int, ...] | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    reading: Reading = READ_AS_IT_IS,
+    restarts: int = 4,
+    steps: int = 200,
+    l2: float = 0.0,
+    total_variation: float = 0.0,
+    diversity: float = 0.0,
+    parameterization: Moved = "pixels",
+    shift: int = 0,
+    ball: float | None = None,
+    data: str | None = None,
+    n_top: int = 5,
+    animation: Literal["none", "gif"] = "none",
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Written:
+    """Write the inputs that maximise every class, every unit or channel of a layer, or the objectives named.
+
+    Parameters
+    ----------
+    objectives : sequence of str
+        Such as "class:3 - class:8" and "hidden_1:4"; see `probe.parse_objective`.
+    layer, position
+        Every unit or channel of a layer instead; of a channel, its value at a position.
+    shift : int
+        The objective counts on average over all shifts by up to so many pixels.
+    ball : float, optional
+        Greatest L2 norm of an image, within [0, 1].
+    data : str, optional
+        Data whose test images are searched for those with the greatest values.
+    animation : {"none", "gif"}
+        Whether to write the way up as well.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range or does not fit the network, or `out` cannot be written to.
+    """
+    check_choice("animation", animation, ("none", "gif"))
+    check_choice("parameterization", parameterization, _PARAMETERIZATIONS)
+    split = None if data is None else reading.split(data)
+    network = _network(model, reading, image_shape, split)
+    chosen, kind = _objectives(network, objectives, layer, position)
+    folder = destination(out, f"maximize-{model.stem}")
+    result = maximize(
+        network,
+        chosen,
+        restarts=restarts,
+        steps=steps,
+        l2=l2,
+        total_variation=total_variation,
+        diversity=diversity,
+        parameterization=_PARAMETERIZATIONS[parameterization],
+        transform=Shift(shift) if shift else None,
+        region=Box() if ball is None else Ball(ball),
+        images=None if split is None else split.test,
+        n_top=n_top,
+        frames=_FRAMES if animation == "gif" else None,
+        seed=seed,
+        progress=progress,
+    )
+    folder.picture(f"maximize_{kind}", drawn(result))
+    if animation == "gif":
+        from probe.figures.maximize import animation as animated
+
+        folder.files.append(write_bytes(folder.path / "figures" / f"maximize_{kind}.gif", animated(result)))
+    kept = save_result(result, folder.path / "maximize.h5")
+    folder.files.append(kept)
+    # Read anew, so that what is reported is what is in the files.
+    rescored = _rescored(kept, _network(model, reading, image_shape, split))
+    folder.numbers(
+        run_facts("probe maximize", seed, split)
+        | {"model": str(model), "steps": steps}
+        | _numbers(result)
+        | {"rescored": rescored, "verdicts": []}
+    )
+    return Written(tuple(folder.files), _summary(result, rescored))
+
+
+def _network(
+    model: Path, reading: Reading, image_shape: tuple[int, ...] | None, split: Split | None
+) -> Network:
+    network = reading.network(model)
+    if split is None:
+        return for_shape(network, image_shape)
+    if image_shape is not None and image_shape != split.test.image_shape:
+        raise InputError(
+            f"image_shape must be that of '{split.name}', {split.test.image_shape}, or be left out; got {image_shape}"
+        )
+    if network.n_classes == split.test.n_classes:
+        return fitted(network, split)
+    return network.for_images(split.test.image_shape)
+
+
+def _objectives(
+    network: Network, texts: Sequence[str], layer: str | None, position: tuple[int, ...] | None
+) -> tuple[Sequence[AnyObjective], str]:
+    """Return what to maximise, and what to call it."""
+    if texts:
+        if layer is not None or position is not None:
+            raise InputError(
+                "objectives must not come with a layer or a position: write them as LAYER:UNIT and "
+                "LAYER:CHANNEL@ROW,COLUMN"
+            )
+        return [parse_objective(text, network) for text in texts], "objectives"
+    if layer is not None:
+        return unit_objectives(network, [layer], at=position), "units"
+    if position is not None:
+        raise InputError("position must come with a layer of feature maps: a class has no positions")
+    return class_objectives(network), "classes"
+
+
+def _rescored(kept: Path, network: Network) -> Array:
+    """Return the objectives' values on the images in a file, of shape (n_objectives, n_restarts)."""
+    result = load_result(kept, Maximization)
+    n_restarts = result.images.shape[1]
+    batch = [objective for objective in result.objectives for _ in range(n_restarts)]
+    images = result.images.reshape(-1, *network.input_shape)
+    return network.objective_gradient(images, batch)[0].reshape(result.values.shape)
+
+
+def _numbers(result: Maximization) -> dict[str, object]:
+    """Return everything that was found but the images."""
+    bounds, top = result.bounds, result.top
+    found: dict[str, object] = {
+        "objectives": list(result.names),
+        "values": result.values,
+        "start_values": result.start_values,
+        "best_restarts": result.best_restarts,
+        "confidences": result.confidences,
+        "predictions": result.predictions,
+        "l2": result.l2,
+        "total_variation": result.total_variation,
+        "diversity": result.diversity,
+        "parameterization": result.parameterization.name,
+        "transform": None if result.transform is None else result.transform.name,
+        "region": result.region.name,
+        "bounds": {
+            "lower": bounds.lower,
+            "upper": bounds.upper,
+            "exact": bounds.exact,
+            "unbounded_layers": list(bounds.unbounded_layers),
+        },
+        "reached": result.reached,
+        "n_optima": result.n_optima,
+        "settled": result.settled,
+    }
+    if top is not None:
+        found["top"] = {
+            "indices": top.indices,
+            "values": top.values,
+            "medians": top.medians,
+            "n_images": top.n_images,
+        }
+    return found
+
+
+def _summary(result: Maximization, rescored: Array) -> str:
+    best, reached = result.best_values, result.reached
+    words = f"{len(best)} objectives, values {best.min():.3g} to {best.max():.3g}"
+    if np.isfinite(reached).any():
+        words += f", {np.nanmin(reached):.1%} to {np.nanmax(reached):.1%} of the way between their bounds"
+    off = float(np.abs(rescored - result.values).max())
+    return f"{words}; scored anew on the saved images: " + (
+        "the same" if off == 0 else f"{off:.2g} off at most"
+    )

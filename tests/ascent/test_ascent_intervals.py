@@ -1,0 +1,207 @@
+"""Intervals: whatever a layer or an activation puts out lies within, and no wider than it must be."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+
+from probe.ascent.intervals import AFFINE, Range, activated, linear
+from probe.layers import (
+    ACTIVATIONS,
+    ActivationLayer,
+    Add,
+    Average,
+    AveragePooling2D,
+    BatchNormalization,
+    Concatenate,
+    Conv2D,
+    Conv2DTranspose,
+    Cropping2D,
+    Dense,
+    DepthwiseConv2D,
+    Dropout,
+    Elu,
+    Flatten,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    LayerNormalization,
+    LeakyRelu,
+    LogSoftmax,
+    Maximum,
+    MaxPooling2D,
+    Minimum,
+    Multiply,
+    Noise,
+    Normalization,
+    Permute,
+    PReLU,
+    Relu,
+    Rescaling,
+    Reshape,
+    SeparableConv2D,
+    Softmax,
+    Subtract,
+    UpSampling2D,
+    ZeroPadding2D,
+)
+
+
+def values(*shape):
+    return np.asarray(np.random.default_rng(sum(shape) * 100 + len(shape)).normal(size=shape))
+
+
+IMAGE = (5, 6, 2)
+LAYERS = {
+    "dense": (Dense("l", values(4, 3), values(3)), (4,)),
+    "dense, no bias": (Dense("l", values(4, 3), np.zeros(3), use_bias=False), (4,)),
+    "conv": (Conv2D("l", values(3, 2, 2, 4), values(4), (2, 1), "same"), IMAGE),
+    "conv, groups": (Conv2D("l", values(2, 2, 1, 4), values(4), groups=2, dilation_rate=(2, 2)), IMAGE),
+    "conv, channels first": (Conv2D("l", values(2, 2, 5, 3), values(3), data_format="channels_first"), IMAGE),
+    "depthwise": (DepthwiseConv2D("l", values(2, 2, 2, 3), values(6)), IMAGE),
+    "separable": (SeparableConv2D("l", values(2, 2, 2, 3), values(1, 1, 6, 4), values(4)), IMAGE),
+    "transpose": (Conv2DTranspose("l", values(3, 2, 3, 2), values(3), (2, 2), "same"), IMAGE),
+    "max": (MaxPooling2D("l", padding="same"), IMAGE),
+    "average": (AveragePooling2D("l", (3, 2), padding="same"), IMAGE),
+    "global max": (GlobalMaxPooling2D("l"), IMAGE),
+    "global average": (GlobalAveragePooling2D("l", keepdims=True), IMAGE),
+    "padding": (ZeroPadding2D("l", ((1, 0), (2, 3))), IMAGE),
+    "cropping": (Cropping2D("l", ((1, 0), (2, 1))), IMAGE),
+    "upsampling": (UpSampling2D("l", (2, 3)), IMAGE),
+    "batch normalisation": (
+        BatchNormalization("l", values(2), values(2), values(2), values(2) ** 2), IMAGE),
+    "layer normalisation": (LayerNormalization("l", values(2), values(2)), IMAGE),
+    "layer normalisation, axes": (LayerNormalization("l", None, values(5, 6), axis=(2, 1)), IMAGE),
+    "layer normalisation, a vector": (LayerNormalization("l", values(4), None, epsilon=0.0), (4,)),
+    "normalisation": (Normalization("l", values(2), values(2) ** 2), IMAGE),
+    "rescaling": (Rescaling("l", (2.0, -3.0), (0.0, 1.0)), IMAGE),
+    "prelu": (PReLU("l", values(5, 6, 2)), IMAGE),
+    "permute": (Permute("l", (3, 1, 2)), IMAGE),
+    "reshape": (Reshape("l", (6, 10)), IMAGE),
+    "flatten": (Flatten("l", "channels_first"), IMAGE),
+    "dropout": (Dropout("l", 0.3), IMAGE),
+    "noise": (Noise("l", "GaussianNoise", 0.3), IMAGE),
+    "add": (Add("l"), IMAGE, IMAGE, (1, 1, 2)),
+    "average of three": (Average("l"), IMAGE, IMAGE, IMAGE),
+    "maximum": (Maximum("l"), IMAGE, IMAGE),
+    "minimum": (Minimum("l"), IMAGE, IMAGE),
+    "concatenate": (Concatenate("l"), IMAGE, IMAGE),
+    "subtract": (Subtract("l"), IMAGE, (1, 1, 2)),
+    "multiply": (Multiply("l"), IMAGE, IMAGE, IMAGE),
+}  # fmt: skip
+ACTIVE = {name: name for name in ACTIVATIONS} | {
+    "softmax": "softmax",
+    "log_softmax": LogSoftmax(),
+    "softmax over two axes": Softmax((1, 2)),
+    "capped relu": Relu(3.0, 0.2, 1.0),
+    "leaky": LeakyRelu(0.3),
+    "leaky, falling": LeakyRelu(-0.7),
+    "elu": Elu(0.5),
+    "elu, falling": Elu(-0.8),
+}
+
+
+def between(shape, rng, width):
+    middle = rng.normal(size=(1, *shape))
+    return Range(middle - width * rng.random(middle.shape), middle + width * rng.random(middle.shape))
+
+
+def draws(read, rng, n):
+    """Return values within, half of them at one end or the other."""
+    at = rng.random((n, *read.low.shape[1:]))
+    at = np.where(rng.random(at.shape) < 0.5, np.round(at), at)
+    return read.low + at * (read.high - read.low)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("width", [0.0, 0.3, 3.0])
+def test_whatever_a_layer_computes_lies_within(name, width):
+    layer, *shapes = LAYERS[name]
+    rng = np.random.default_rng(1)
+    read = [between(shape, rng, width) for shape in shapes]
+    found = linear(layer, read)
+    assert found.is_finite
+    assert found.low.shape[1:] == layer.output_shape(*shapes)
+    y = layer.linear(*(draws(one, rng, 300) for one in read))[0]
+    assert (y >= found.low - 1e-9).all()
+    assert (y <= found.high + 1e-9).all()
+
+
+EXACT = [
+    name
+    for name in LAYERS
+    if name not in ("layer normalisation", "layer normalisation, axes", "layer normalisation, a vector")
+]
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_one_value_stays_one_value(name):
+    # Intervals without width hold exactly what the layer computes.
+    layer, *shapes = LAYERS[name]
+    rng = np.random.default_rng(2)
+    read = [between(shape, rng, 0.0) for shape in shapes]
+    y = layer.linear(*(one.low for one in read))[0]
+    found = linear(layer, read)
+    np.testing.assert_allclose(found.low, y, atol=1e-9)
+    np.testing.assert_allclose(found.high, y, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ACTIVE)
+@pytest.mark.parametrize("width", [0.1, 1.0, 6.0])
+def test_whatever_an_activation_puts_out_lies_within_and_reaches_the_ends(name, width):
+    layer = ActivationLayer("a", ACTIVE[name])
+    rng = np.random.default_rng(3)
+    before = between((5, 6), rng, width)
+    found = activated(layer, before)
+    y = layer.activation.forward(draws(before, rng, 300))[0]
+    assert (y >= found.low - 1e-9).all()
+    assert (y <= found.high + 1e-9).all()
+    if not layer.activation.axes:
+        fine = before.low + np.linspace(0, 1, 4001)[:, None, None] * (before.high - before.low)
+        y = layer.activation.forward(fine)[0]
+        np.testing.assert_allclose(y.min(axis=0), found.low[0], atol=5e-3)
+        np.testing.assert_allclose(y.max(axis=0), found.high[0], atol=5e-3)
+
+
+@pytest.mark.parametrize("name", ["gelu", "silu", "mish", "hard_silu"])
+def test_the_lowest_value_of_an_activation_that_dips_is_known(name):
+    activation = ACTIVATIONS[name]
+
+    def value(z):
+        return float(activation.forward(np.array([[z]]))[0][0, 0])
+
+    lowest = minimize_scalar(value, bounds=(-5, 0), method="bounded", options={"xatol": 1e-10}).fun
+    found = activated(ActivationLayer("a", name), Range(np.full((1, 1), -9.0), np.full((1, 1), 9.0)))
+    assert found.low[0, 0] == pytest.approx(lowest, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+def test_a_share_of_two_is_bounded_exactly(name):
+    layer = ActivationLayer("a", name)
+    before = Range(np.array([[-1.0, 0.5]]), np.array([[2.0, 0.7]]))
+    found = activated(layer, before)
+    worst = layer.activation.forward(np.array([[-1.0, 0.7]]))[0][0, 0]
+    best = layer.activation.forward(np.array([[2.0, 0.5]]))[0][0, 0]
+    np.testing.assert_allclose([found.low[0, 0], found.high[0, 0]], [worst, best])
+
+
+def test_affine_layers_are_those_whose_values_mix_as_their_inputs_do():
+    rng = np.random.default_rng(5)
+    for name, (layer, *shapes) in LAYERS.items():
+        xs, ys = ([rng.normal(size=(1, *shape)) for shape in shapes] for _ in range(2))
+        mixed = layer.linear(*(0.3 * x + 0.7 * y for x, y in zip(xs, ys, strict=True)))[0]
+        expected = 0.3 * layer.linear(*xs)[0] + 0.7 * layer.linear(*ys)[0]
+        assert np.allclose(mixed, expected) == isinstance(layer, AFFINE), name
+
+
+def test_what_is_not_known_could_be_anything():
+    class Strange:
+        name = "strange"
+
+        def output_shape(self, shape):
+            return shape
+
+    found = linear(Strange(), [Range(np.zeros((1, 2)), np.ones((1, 2)))])
+    np.testing.assert_array_equal(found.low, [[-np.inf, -np.inf]])
+    after = linear(Dense("d", np.array([[0.0], [1.0]]), np.zeros(1)), [found])
+    np.testing.assert_array_equal([after.low, after.high], [[[-np.inf]], [[np.inf]]])
+    settled = activated(ActivationLayer("a", "sigmoid"), after)
+    np.testing.assert_array_equal([settled.low, settled.high], [[[0.0]], [[1.0]]])

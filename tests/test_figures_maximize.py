@@ -1,0 +1,208 @@
+"""Figures of maximising inputs: what is drawn is what the result holds, and no label lies over another."""
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
+
+import probe
+from probe.analyses.maximize import Frames, TopImages
+from probe.ascent import Ball, Bounds
+from probe.figures.maximize import animation
+
+
+def rendered(result):
+    figure = probe.draw(result)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+def texts(figure):
+    renderer = figure.canvas.get_renderer()
+    found = [text for axes in figure.axes for text in axes.texts]
+    if figure._supxlabel is not None:
+        found.append(figure._supxlabel)
+    return [(text.get_text(), text.get_window_extent(renderer)) for text in found if text.get_text().strip()]
+
+
+def overlaps(figure):
+    found, shown = [], texts(figure)
+    for i, (first, a) in enumerate(shown):
+        for second, b in shown[i + 1 :]:
+            width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
+            if width > 1.5 and height > 1.5:
+                found.append((first, second))
+    return found
+
+
+@pytest.fixture(scope="module")
+def network(trained):
+    return trained
+
+
+@pytest.fixture(scope="module")
+def found(network, digits):
+    objectives = [
+        *(probe.class_logit(k) for k in range(10)),
+        *(probe.unit("hidden_1", k) for k in range(12)),
+        probe.class_logit(3) - probe.class_logit(8) + 0.5 * probe.unit("hidden_1", 0) - probe.class_logit(1),
+    ]
+    return probe.maximize(network, objectives, restarts=2, steps=30, images=digits.test, n_top=5, frames=6)
+
+
+def many(n, shape, n_top, name="hidden_1 unit {}"):
+    """A result of `n` objectives with images of `shape`."""
+    rng = np.random.default_rng(0)
+    images = rng.random((n, 1, *shape)).astype(np.float32)
+    values = rng.normal(0, 100, size=(n, 1)).astype(np.float32)
+    dense = probe.layers.Dense("o", np.ones((4, 1), np.float32), np.zeros(1, np.float32))
+    base = probe.maximize(probe.Network((dense,), (4,)), [probe.class_logit(0)], restarts=1, steps=1)
+    top = TopImages(
+        rng.random((n, n_top, *shape)).astype(np.float32), rng.normal(0, 100, (n, n_top)),
+        np.zeros((n, n_top), np.int64), 60_000, np.zeros(n),
+    ) if n_top else None  # fmt: skip
+    return replace(
+        base,
+        objectives=tuple(probe.unit("hidden_1", k) for k in range(n)),
+        names=tuple(name.format(k) for k in range(n)),
+        images=images,
+        values=values,
+        traces=np.zeros((n, 1, 2)),
+        bounds=Bounds(values[:, 0] - 300.0, values[:, 0] + 100.0, np.zeros(n, bool), ("",) * n),
+        top=top,
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "shape", "n_top"),
+    [
+        *((n, (28, 28), n_top) for n in (1, 2, 10, 42) for n_top in (0, 5)),
+        *((10, shape, n_top) for shape in ((8, 8), (12, 30), (32, 32, 3)) for n_top in (0, 3)),
+        (160, (8, 8), 0),
+        (160, (8, 8), 2),
+    ],
+)
+def test_labels_of_any_number_of_objectives_do_not_overlap(n, shape, n_top):
+    figure = rendered(many(n, shape, n_top))
+    assert overlaps(figure) == []
+    width, height = figure.get_size_inches()
+    assert height < 5 * width
+
+
+@pytest.mark.parametrize("n_top", [0, 5])
+def test_long_names_are_cut_to_their_place(n_top):
+    result = many(
+        42,
+        (28, 28),
+        n_top,
+        "class {} - class 8 + 0.5 a_layer_of_a_long_name unit 4 after activation - 2 another_layer unit 33",
+    )
+    figure = rendered(result)
+    assert overlaps(figure) == []
+    assert any("…" in text for text, _ in texts(figure))
+
+
+def test_the_best_image_stands_before_the_real_images_that_have_the_greatest_values(found):
+    figure = rendered(found)
+    (image,) = figure.axes[0].images
+    canvas = np.asarray(image.get_array())
+    grey = np.where(canvas[..., 3] > 0, canvas[..., 0] / 255, np.nan)
+    shown = grey[~np.isnan(grey)]
+    tiles = np.concatenate([found.best_images[:, None], found.top.images], axis=1)
+    assert shown.size == tiles.size
+    np.testing.assert_allclose(np.sort(shown), np.sort(tiles.ravel()), atol=0.01)
+    labels = [text for text, _ in texts(figure)]
+    for k in range(23):
+        assert f"{found.best_values[k]:.3g}" in labels
+        for value in found.top.values[k]:
+            assert f"{value:.3g}" in labels
+    assert {"0", "9", "hidden_1:0", "hidden_1:11"} <= set(labels)
+    assert any("of 360 real images the 5" in text for text in labels) or any(
+        "real images the 5" in t for t in labels
+    )
+
+
+def test_a_tile_stands_where_its_label_says(found):
+    figure = rendered(found)
+    axes = figure.axes[0]
+    canvas = np.asarray(axes.images[0].get_array())[..., 0] / 255
+    values = [text for text in axes.texts if text.get_text() == f"{found.top.values[4, 2]:.3g}"]
+    matches = 0
+    for text in values:
+        x, y = text.get_position()
+        left, top = round(x - 4 + 0.5), round(y + 1)
+        tile = canvas[top : top + 8, left : left + 8]
+        matches += np.abs(tile - found.top.images[4, 2]).max() < 1 / 250
+    assert matches == 1
+
+
+def test_the_bar_is_as_long_as_the_share_of_the_way_between_the_bounds(found):
+    for result in (found, replace(found, top=None)):
+        bars = [patch for patch in rendered(result).axes[0].patches if patch.get_gid() == "bar"]
+        lengths = np.array([bar.get_width() for bar in bars[1::2]])
+        np.testing.assert_allclose(lengths, result.reached * 8)
+
+
+def test_without_bounds_there_is_no_bar(found):
+    n = len(found.names)
+    nothing = Bounds(np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n, bool), ("cube",) * n)
+    figure = rendered(replace(found, bounds=nothing))
+    assert not [patch for patch in figure.axes[0].patches if patch.get_gid() == "bar"]
+    assert not any("bar" in text for text, _ in texts(figure))
+
+
+def test_a_region_beyond_black_and_white_is_drawn_from_its_darkest_to_its_brightest(network):
+    result = probe.maximize(network, [probe.class_logit(3)], region=Ball(9.0, box=None), steps=40)
+    figure = rendered(result)
+    low, high = result.best_images.min(), result.best_images.max()
+    assert low < 0
+    assert any(
+        f"Black is {min(0, low):.3g}, white {max(1, high):.3g}" in text.replace("\n", " ")
+        for text, _ in texts(figure)
+    )
+
+
+def frames_of(content):
+    picture = Image.open(io.BytesIO(content))
+    found = []
+    for place in range(picture.n_frames):
+        picture.seek(place)
+        found.append((np.asarray(picture.convert("L")), picture.info))
+    return found
+
+
+def test_an_animation_loops_and_ends_with_the_best_images(found):
+    content = animation(found)
+    frames = frames_of(content)
+    assert len(frames) == len(found.frames.steps)
+    assert frames[0][1]["loop"] == 0
+    assert len(content) < 2_000_000
+    last = frames[-1][0]
+    # Tiles of 8 pixels, 6 times as large, below two lines of text.
+    np.testing.assert_allclose(last[36 : 36 + 48 : 6, 4 : 4 + 48 : 6] / 255, found.best_images[0], atol=0.02)
+    assert (last == 60).any()
+
+
+def test_a_large_animation_is_made_smaller():
+    rng = np.random.default_rng(0)
+    result = many(60, (28, 28), 0)
+    noise = rng.random((60, 40, 28, 28)).astype(np.float32)
+    content = animation(replace(result, frames=Frames(noise, np.arange(40))))
+    assert len(content) < 2_000_000
+    assert len(frames_of(content)) == 40
+
+
+def test_colours_are_animated_as_colours():
+    rng = np.random.default_rng(0)
+    colours = rng.random((2, 3, 8, 8, 3)).astype(np.float32)
+    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(colours, np.arange(3))))
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), float)
+    assert np.ptp(picture, axis=2).max() > 50
+
+
+def test_without_frames_nothing_can_be_animated(found):
+    with pytest.raises(probe.InputError, match="result has no frames: pass frames=30"):
+        animation(replace(found, frames=None))
