@@ -311,7 +311,7 @@ def test_ctrl_c_keeps_the_epochs_done(elsewhere):
         "kept",
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    time.sleep(6)
+    time.sleep(12)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

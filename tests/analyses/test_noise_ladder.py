@@ -164,12 +164,17 @@ def test_the_limit_is_that_of_each_network(found, twins, trained):
     assert found.limit[3] == pytest.approx(confidence_limit(network, directions).confidences.mean())
 
 
-def test_verdicts_are_over_networks_and_say_their_numbers(found):
+def test_verdicts_are_over_networks_and_say_their_numbers(found, twins):
     by_claim = {verdict.claim: verdict for verdict in found.verdicts}
     assert len(by_claim) == len(found.verdicts) == 8
     assert all(verdict.interval.n == 6 for verdict in found.verdicts)
     confident = by_claim["Given uniform noise, the network confidently names a class"]
     assert confident.statistic == pytest.approx(found.share_above[0, :, found.place("uniform"), 1].mean())
+    assert f"in this network {found.own_share_above[found.place('uniform'), 1]:.0%};" in confident.sentence
+    far = by_claim["Far away from the data, confidence goes to 1"]
+    assert f"of this network {found.own_limit.mean():.3f}." in far.sentence
+    learned = by_claim["It is training that makes the network sure of noise"]
+    assert f"{twins.memorized.mean():.0%} of them learned" in learned.sentence
     tells = by_claim["Its confidence tells noise from digits all the same"]
     places = [found.place(kind) for kind in ("uniform", "gaussian", "shuffled", "norm-matched")]
     assert tells.statistic == pytest.approx(found.auroc[0][:, places].mean())

@@ -47,7 +47,8 @@ def _confident(result: NoiseLadder, place: int, name: str, twins: Twins) -> Verd
         found.interval,
         f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
         f"{_percent(found)} of {result.n_images:,} images of {name} get a confidence of at least "
-        f"{THRESHOLDS[_CONFIDENT]:g}; the mean maximum softmax is {mean:.2f}.{twins.caveat}",
+        f"{THRESHOLDS[_CONFIDENT]:g}, in this network {result.own_share_above[place, _CONFIDENT]:.0%}; the mean maximum "
+        f"softmax is {mean:.2f}.{twins.caveat}",
     )
 
 
@@ -103,14 +104,15 @@ def _scaled(result: NoiseLadder, twins: Twins) -> Verdict:
 
 def _far(result: NoiseLadder, twins: Twins) -> Verdict:
     found = paired_difference(_of(result.limit))
+    own = f", of this network {result.own_limit.mean():.3f}" if result.own_limit.size else ""
     return Verdict(
         "Far away from the data, confidence goes to 1",
         found.decision(_CERTAIN),
         found.estimate,
         found.interval,
         f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
-        f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {_number(found)} on average. Layers "
-        f"of rectifiers end in a linear region, where it is 1; sigmoids saturate.{twins.caveat}",
+        f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {_number(found)} on average{own}. "
+        f"Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{twins.caveat}",
     )
 
 
