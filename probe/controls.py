@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, DivergedError, check_integer, frozen_copy, generator, readonly
+from probe._checks import Array, DivergedError, check_integer, check_number, frozen_copy, generator, readonly
 from probe._progress import Progress, silent
 from probe.datasets import Split, permuted_labels
 from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer, LayerNormalization
@@ -94,6 +94,7 @@ def twins(
     *,
     n_networks: int = 20,
     config: TrainingConfig | None = None,
+    effort: float = 1.0,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Twins:
@@ -112,6 +113,8 @@ def twins(
         How they are trained; without, 20 epochs at batches of 100 and a rate that falls from 1 (0.1 for units
         other than sigmoid) to 0 along half a cosine, with more epochs for data smaller than MNIST. Where networks
         diverge at that rate, a tenth of it is tried.
+    effort : float
+        Share of the epochs to train for where no `config` says how many, in (0, 1]; for a quick look.
     seed : int or numpy.random.Generator
         Starts, permutations and orders follow from it.
     progress : callable
@@ -135,6 +138,7 @@ def twins(
     (2, True, (2, 8, 64))
     """
     check_integer("n_networks", n_networks, minimum=1)
+    check_number("effort", effort, above=0, maximum=1)
     copied = architecture_of(network)
     architecture = DEFAULT_ARCHITECTURE if copied is None else copied
     start_rng, label_rng, order_rng = generator(seed).spawn(3)
@@ -148,7 +152,7 @@ def twins(
     labels = np.stack([taught for labels in permuted for taught in (data.labels, labels)])
     start = _taken(starts, np.repeat(np.arange(n_networks), 2))
     order_seed = int(order_rng.integers(2**31))
-    for attempt in [config] if config is not None else _attempts(architecture, len(data)):
+    for attempt in [config] if config is not None else _attempts(architecture, len(data), effort):
         result = train_population(
             architecture,
             split,
@@ -188,13 +192,12 @@ def _shard_size(n_pairs: int) -> int:
     return 2 * math.ceil(n_pairs / n_shards)
 
 
-def _attempts(architecture: MLP, n_samples: int) -> list[TrainingConfig]:
+def _attempts(architecture: MLP, n_samples: int, effort: float) -> list[TrainingConfig]:
     """Return how to train them, and how else where they diverge."""
     rate = DEFAULT_TRAINING.learning_rate * (1.0 if architecture.activation == "sigmoid" else 0.1)
+    epochs = max(1, round(effort * enough_epochs(n_samples)))
     return [
-        replace(
-            DEFAULT_TRAINING, epochs=enough_epochs(n_samples), learning_rate=rate / 10**k, evaluation="end"
-        )
+        replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate / 10**k, evaluation="end")
         for k in range(_RATES_TRIED)
     ]
 

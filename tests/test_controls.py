@@ -118,6 +118,14 @@ def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch)
         probe.twins(network, small_digits, n_networks=1)
 
 
+def test_a_quick_look_trains_for_fewer_epochs(trained, small_digits, monkeypatch):
+    monkeypatch.setattr("probe.training.defaults._MOST_EPOCHS", 8)
+    found = probe.twins(trained, small_digits, n_networks=1, effort=0.25)
+    assert found.config.epochs == 2
+    with pytest.raises(probe.InputError, match="effort must be"):
+        probe.twins(trained, small_digits, effort=0)
+
+
 def test_without_networks_there_are_no_twins(trained, small_digits):
     with pytest.raises(probe.InputError, match="n_networks must be"):
         probe.twins(trained, small_digits, n_networks=0)

@@ -55,6 +55,9 @@ _RATES_TRIED = 3
 _TWINS, _CONCEPT_IMAGES, _PATH_IMAGES, _LADDER_IMAGES = 6, 1000, 300, 2000
 """The reduced form of what `probe features`, `drawing` and `noise --ladder` do with 20 or 30 networks."""
 
+_EFFORT = 0.25
+"""Share of the epochs that they are trained for."""
+
 _UNITS_SHOWN = 160
 """Hidden units that a report maximises at most: the first of each layer."""
 
@@ -141,7 +144,7 @@ def _parts(
     from probe.report.sections import training_section, weights_section
 
     network = subject.network
-    others = twins(network, split, n_networks=_TWINS, seed=seed, progress=progress)
+    others = twins(network, split, n_networks=_TWINS, effort=_EFFORT, seed=seed, progress=progress)
     structure = structure_of(network, split, others, seed=seed, progress=progress)
     found = concepts(network, split, twins=others, n_images=_CONCEPT_IMAGES, seed=seed, progress=progress)
     paths = paths_of(network, split, others, n_images=_PATH_IMAGES, seed=seed)
@@ -151,7 +154,8 @@ def _parts(
     ladder = noise_ladder(network, split, twins=others, n_images=_LADDER_IMAGES, seed=seed, progress=progress)
     memory, note = _memorization_for(network, split, seed, progress)
     reduced = partial(
-        _reduced, f"Reduced, to keep the report short: the intervals are over {others.sentence} There are "
+        _reduced,
+        f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, ",
     )
     weights, seen = weights_section(tuple(layers_with_images(network)))
     parts = [
