@@ -12,7 +12,7 @@ def test_the_table_counts_and_the_claims_are_the_verdicts(trained, digits):
     for row, layer in zip(section.tables[0].rows, result.layers, strict=True):
         assert row[0] == layer.layer
         assert row[1] == f"{(layer.untrained_p <= 0.05).sum()} of {len(result.names)}"
-        assert row[2] == f"{(layer.aligned_q <= 0.05).sum()} of {len(result.names)}"
+        assert row[2] == f"{layer.aligned(0.05).sum()} of {len(result.names)}"
         assert row[3] == f"{layer.probe_auroc.mean():.3f}"
         assert row[5].startswith(f"{layer.cost_added.max():.3f}")
     assert [claim.verdict for claim in claims] == list(result.verdicts)

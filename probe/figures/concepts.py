@@ -63,7 +63,7 @@ def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubF
                 aspect="auto",
                 interpolation="nearest",
             )
-            _marks(axes, layer, units, result.alpha)
+            _marks(axes, layer, units, result.alpha, limit)
             axes.set_yticks(
                 range(len(units)), [layer.unit_names[k] for k in units], fontsize=6.5 if len(units) > 8 else 9
             )
@@ -82,7 +82,8 @@ def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubF
         footnote(
             figure,
             [
-                "Dots: better than all units and concepts in 95% of permutations of the images. Rings: the unit is also "
+                f"Dots: better than all units and concepts in {1 - result.alpha:.0%} of permutations of the images. Rings: "
+                "the unit is also "
                 f"better than the best axes of random rotations of its layer (false discovery rate {result.alpha:.0%}).",
                 _first_of(result),
             ],
@@ -96,10 +97,13 @@ def _first_of(result: Concepts) -> str:
     return f"Of larger layers the {_MOST_UNITS} most selective units are shown."
 
 
-def _marks(axes: Axes, layer: LayerConcepts, units: np.ndarray, alpha: float) -> None:
+def _marks(axes: Axes, layer: LayerConcepts, units: np.ndarray, alpha: float, limit: float) -> None:
     rows, columns = np.nonzero(layer.selectivity[units] > layer.permuted_limit)
-    axes.scatter(columns, rows, s=3, color="#222222", linewidth=0)
-    special = np.flatnonzero(layer.aligned_q <= alpha)
+    at_dots = layer.selectivity[units][rows, columns]
+    # White on the dark ends of the colour map.
+    colours = np.where(at_dots > 0.7 * limit, "#ffffff", "#222222")
+    axes.scatter(columns, rows, s=3, color=colours, linewidth=0)
+    special = np.flatnonzero(layer.aligned(alpha))
     places = {unit: row for row, unit in enumerate(units.tolist())}
     at = [
         (k, places[unit])

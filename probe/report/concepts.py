@@ -60,7 +60,7 @@ def concepts_section(result: Concepts) -> tuple[Section, tuple[Claim, ...]]:
             "concepts_importance",
             result,
             "What the network loses without each unit, over images with the concept that the unit tells best and over those "
-            "without it. Right: units that tell a concept well are not the ones that matter most.",
+            f"without it. Right: selectivity is not importance; {_agreement(result)}.",
             "Bars of the cost added without each unit, and dots of cost against selectivity.",
             {"part": "importance"},
         ),
@@ -81,6 +81,30 @@ def concepts_section(result: Concepts) -> tuple[Section, tuple[Claim, ...]]:
     return Section("concepts", "Edges and loops?", lead, pictures, (table,), numbers), claims
 
 
+def _agreement(result: Concepts) -> str:
+    """Return in words how far selective units are the important ones."""
+    found = []
+    for layer in result.layers:
+        correlation = _rank_correlation(layer)
+        if not np.isnan(correlation):
+            found.append(f"{correlation:+.2f} in '{layer.layer}'")
+    return (
+        f"their rank correlation is {', '.join(found)}"
+        if found
+        else "there are too few units to compare them"
+    )
+
+
+def _rank_correlation(layer: LayerConcepts) -> float:
+    """Return Spearman's correlation of the units' largest selectivity with the cost added; NaN if it has none."""
+    from scipy.stats import rankdata
+
+    pairs = np.stack([rankdata(layer.selectivity.max(axis=1)), rankdata(layer.cost_added)])
+    if pairs.shape[1] < 3 or (np.ptp(pairs, axis=1) == 0).any():
+        return np.nan
+    return float(np.corrcoef(pairs)[0, 1])
+
+
 def _picture_of(claim: str) -> str:
     return "concepts_probes" if "holds more" in claim else "concepts"
 
@@ -90,7 +114,7 @@ def _row(result: Concepts, layer: LayerConcepts) -> tuple[str, ...]:
     return (
         layer.layer,
         f"{int((layer.untrained_p <= result.alpha).sum())} of {n_concepts}",
-        f"{int((layer.aligned_q <= result.alpha).sum())} of {n_concepts}",
+        f"{int(layer.aligned(result.alpha).sum())} of {n_concepts}",
         f"{layer.probe_auroc.mean():.3f}",
         f"{layer.untrained_probe_auroc.mean():.3f}",
         f"{layer.cost_added.max():.3f} (unit {layer.unit_names[int(np.argmax(layer.cost_added))]})",
@@ -112,4 +136,5 @@ def _numbers(layer: LayerConcepts) -> dict[str, object]:
         "cost_added_with",
         "cost_added_without",
     )
-    return {name: getattr(layer, name) for name in names}
+    numbers: dict[str, object] = {name: getattr(layer, name) for name in names}
+    return numbers | {"importance_correlation": _rank_correlation(layer)}

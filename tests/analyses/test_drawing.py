@@ -45,9 +45,8 @@ def test_a_network_that_draws_templates_is_recognised_by_the_judges(digits):
     assert set(np.unique(drawn.images)) <= {0.0, 1.0}
     assert drawn.agreement[:2].min() >= 0.8
     assert np.isnan(drawn.agreement[2])
-    # Ink of solid strokes is no more than the darkest of digits have; speckle would have more variation.
-    speckled = drawing(templates(digits), digits, restarts=1, steps=1).kind("optimised")
-    assert drawn.percentiles[:, 3].mean() < speckled.percentiles[:, 3].mean()
+    # Solid strokes vary less between neighbours than noise does.
+    assert drawn.percentiles[:, 3].mean() < found.kind("noise").percentiles[:, 3].mean() - 0.2
 
 
 def test_percentiles_are_shares_of_held_out_images(found, digits):

@@ -166,19 +166,37 @@ def test_the_limit_is_that_of_each_network(found, twins, trained):
 
 def test_verdicts_are_over_networks_and_say_their_numbers(found, twins):
     by_claim = {verdict.claim: verdict for verdict in found.verdicts}
-    assert len(by_claim) == len(found.verdicts) == 8
+    assert len(by_claim) == len(found.verdicts) == 9
     assert all(verdict.interval.n == 6 for verdict in found.verdicts)
     confident = by_claim["Given uniform noise, the network confidently names a class"]
     assert confident.statistic == pytest.approx(found.share_above[0, :, found.place("uniform"), 1].mean())
     assert f"in this network {found.own_share_above[found.place('uniform'), 1]:.0%};" in confident.sentence
     far = by_claim["Far away from the data, confidence goes to 1"]
     assert f"of this network {found.own_limit.mean():.3f}." in far.sentence
-    learned = by_claim["It is training that makes the network sure of noise"]
-    assert f"{twins.memorized.mean():.0%} of them learned" in learned.sentence
     tells = by_claim["Its confidence tells noise from digits all the same"]
     places = [found.place(kind) for kind in ("uniform", "gaussian", "shuffled", "norm-matched")]
     assert tells.statistic == pytest.approx(found.auroc[0][:, places].mean())
     assert by_claim["Far away from the data, confidence goes to 1"].decision == "refuted"
+
+
+@pytest.mark.parametrize(("memorized", "decision"), [(0.12, "inconclusive"), (0.9, "supported")])
+def test_random_labels_are_a_control_only_where_they_were_learned(
+    trained, digits, twins, memorized, decision
+):
+    other = replace(twins, random_label=twins.untrained, memorized=np.full(6, memorized))
+    result = noise_ladder(trained, digits, twins=other, n_images=100)
+    verdict = next(v for v in result.verdicts if v.claim.startswith("It is the meaning of the labels"))
+    place = result.place("uniform")
+    assert verdict.decision == decision
+    assert ("hardly learned" in verdict.sentence) == (decision == "inconclusive")
+    assert verdict.statistic == pytest.approx(
+        (result.confidence[0] - result.confidence[3])[:, place].mean(), abs=1e-6
+    )
+    chance = max(np.bincount(digits.train.labels)) / len(digits.train)
+    assert (
+        f"They put out {memorized:.1%} of these labels; always naming the commonest gives {chance:.1%}."
+        in (verdict.sentence)
+    )
 
 
 def test_networks_that_are_sure_of_everything_support_the_claims(trained, digits, twins):

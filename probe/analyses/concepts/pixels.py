@@ -18,6 +18,16 @@ KINDS = ("loop", "stroke", "edge", "ink")
 _INK = 0.5
 """Ink is what is at least this bright, relative to the brightest pixel of the image."""
 
+_LEVELS = tuple(k / 10 for k in range(2, 10))
+"""Brightness at which a rim may stand around a hole, relative to the brightest pixel of the image."""
+
+_DEPTH = 0.2
+"""How much darker than its rim a hole is. On handwritten digits such counts are right more often than those at one
+threshold, which close small loops and open thin ones."""
+
+_END = 0.4
+"""Share of the ink's height, from the top or the bottom, in which the centre of an upper or lower loop lies."""
+
 _SMALLEST_HOLE = 1 / 400
 """Share of the image that a hole must have: two of MNIST's 784 pixels, one of 64. Smaller ones are gaps in a stroke."""
 
@@ -44,7 +54,7 @@ class ImageConcepts:
     values : ndarray of shape (n_concepts, n_images), bool
         Whether an image has a concept.
     n_holes : ndarray of shape (n_images,), int64
-        Holes: parts of the background that ink encloses.
+        Holes: regions that ink encloses.
     left_out : tuple of str
         Concepts that fewer than 2% of the images have, or lack.
     """
@@ -63,15 +73,16 @@ class ImageConcepts:
 def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
     """Compute from pixels which images have loops, strokes of which orientation, which local edges, and much ink.
 
-    Background is 0. Ink is what is at least half as bright as the brightest pixel of its image. A hole is a part of
-    the background that does not touch the border, where pixels of the background touch along sides and pixels of ink
-    along sides and corners; holes smaller than 1/400 of the image do not count. "upper loop" and "lower loop" say in
-    which half of the ink's bounding box the centre of a hole lies, for any of them.
+    Background is 0, and brightness is relative to the brightest pixel of each image. A hole is a region that pixels of
+    some level enclose, in tenths from 0.2 to 0.9, and that is darker than that level by 0.2. Pixels of the region touch
+    along sides, those of the rim along sides or corners; holes smaller than 1/400 of the image do not count. "upper
+    loop" and "lower loop" have a hole whose centre lies in the upper or lower two fifths of the rows with ink, which is
+    what is at least 0.5 bright.
 
     Edges are gradients (Sobel), in four bins of 45 degrees by the direction along the edge. The stroke of an image is
     the orientation of least change in the structure tensor of the whole image [1]_. A local edge such as "| top left"
-    is there where more gradient energy of that orientation falls into that region of the image than in the median
-    image; "much ink" where the mean pixel is above its median over the images.
+    is there where no other orientation has more gradient energy in that region of the image, and the median image has
+    less of it; "much ink" where the mean pixel is above its median over the images.
 
     Parameters
     ----------
@@ -116,8 +127,7 @@ def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
     down, right = _gradients(grey)
     strokes = _stroke(down, right)
     found |= {f"mostly {sign}": ("stroke", strokes == k) for k, sign in enumerate(_STROKES)}
-    for name, energy in _local_energy(down, right, regions).items():
-        found[name] = ("edge", energy > np.median(energy))
+    found |= {name: ("edge", there) for name, there in _local_edges(down, right, regions).items()}
     ink = grey.mean(axis=(1, 2))
     found["much ink"] = ("ink", ink > np.median(ink))
     shares = {name: float(values.mean()) for name, (_, values) in found.items()}
@@ -132,34 +142,52 @@ def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
 
 
 def _holes(grey: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Return how many holes each image has, whether one is in the upper half of the ink, and in the lower."""
-    from scipy import ndimage
-
+    """Return how many holes each image has, whether one is in the upper part of the ink, and in the lower."""
     n, height, width = grey.shape
     brightest = grey.max(axis=(1, 2), keepdims=True)
-    ink = (grey >= _INK * brightest) & (brightest > 0)
-    # A frame of background joins all that touches the border; no component goes from one image to the next.
-    background = np.pad(~ink, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    scaled = grey / np.where(brightest > 0, brightest, 1)
+    hollow: npt.NDArray[np.bool_] = np.zeros(grey.shape, bool)
+    for level in _LEVELS:
+        # Rounding must not decide about pixels that are just as dark as is asked for.
+        hollow |= np.asarray(_enclosed(scaled, level) & (scaled <= level - _DEPTH + 1e-6))
+    labels, n_labels = _components(hollow)
+    flat = labels.ravel()
+    sizes = np.bincount(flat, minlength=n_labels + 1)
+    image_of = np.zeros(n_labels + 1, np.int64)
+    image_of[flat] = np.repeat(np.arange(n), height * width)
+    rows = np.broadcast_to(np.arange(height, dtype=np.float64)[None, :, None], labels.shape)
+    centres = np.bincount(flat, rows.ravel(), n_labels + 1) / np.maximum(sizes, 1)
+    holes = 1 + np.flatnonzero(sizes[1:] >= _SMALLEST_HOLE * height * width)
+    owners = image_of[holes]
+    inked = np.asarray((scaled >= _INK).any(axis=2))
+    top, bottom = inked.argmax(axis=1), height - 1 - inked[:, ::-1].argmax(axis=1)
+    where = (centres[holes] - top[owners]) / np.maximum(bottom - top, 1)[owners]
+    upper, lower = np.zeros(n, bool), np.zeros(n, bool)
+    upper[owners[where <= _END]] = True
+    lower[owners[where >= 1 - _END]] = True
+    return np.bincount(owners, minlength=n), upper, lower
+
+
+def _enclosed(scaled: Array, level: float) -> npt.NDArray[np.bool_]:
+    """Return which pixels below `level` have no way to the border but across others."""
+    # A frame of background joins all that touches the border.
+    below = np.pad(scaled < level, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    labels, n_labels = _components(below)
+    inside = np.ones(n_labels + 1, bool)
+    inside[0] = False
+    inside[labels[:, 0, 0]] = False
+    found: npt.NDArray[np.bool_] = inside[labels[:, 1:-1, 1:-1]]
+    return found
+
+
+def _components(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], int]:
+    """Return the parts of each image (n, height, width) that touch along sides, numbered through, and how many."""
+    from scipy import ndimage
+
     sides = np.zeros((3, 3, 3), bool)
     sides[1] = ndimage.generate_binary_structure(2, 1)
-    labels, n_labels = ndimage.label(background, sides)
-    sizes = np.bincount(labels.ravel(), minlength=n_labels + 1)
-    image_of = np.zeros(n_labels + 1, np.int64)
-    image_of[labels.ravel()] = np.repeat(np.arange(n), (height + 2) * (width + 2))
-    is_hole = sizes >= _SMALLEST_HOLE * height * width
-    is_hole[0] = False
-    is_hole[labels[:, 0, 0]] = False
-    rows = np.broadcast_to(np.arange(-1.0, height + 1)[None, :, None], labels.shape)
-    centres = np.bincount(labels.ravel(), rows.ravel(), n_labels + 1) / np.maximum(sizes, 1)
-    inked = ink.any(axis=2)
-    top, bottom = inked.argmax(axis=1), height - 1 - inked[:, ::-1].argmax(axis=1)
-    holes = np.flatnonzero(is_hole)
-    owners = image_of[holes]
-    above = centres[holes] < (top + bottom)[owners] / 2
-    upper, lower = np.zeros(n, bool), np.zeros(n, bool)
-    upper[owners[above]] = True
-    lower[owners[~above]] = True
-    return np.bincount(owners, minlength=n), upper, lower
+    labels, n_labels = ndimage.label(mask, sides)
+    return labels, n_labels
 
 
 def _gradients(grey: Array) -> tuple[Array, Array]:
@@ -189,20 +217,22 @@ def _bin(angle: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
     return np.asarray(np.rint(angle / (np.pi / 4)).astype(np.int64) % 4)
 
 
-def _local_energy(down: Array, right: Array, regions: int) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the gradient energy of each orientation in each region, (n_images,), by name."""
+def _local_edges(down: Array, right: Array, regions: int) -> dict[str, npt.NDArray[np.bool_]]:
+    """Return for each orientation in each region which images have such an edge there, (n_images,), by name."""
     energy = np.square(down) + np.square(right)
     orientation = _bin(np.arctan2(-down, right) + np.pi / 2)
-    height, width = energy.shape[1:]
-    row_cuts = np.rint(np.linspace(0, height, regions + 1)).astype(int)
-    column_cuts = np.rint(np.linspace(0, width, regions + 1)).astype(int)
-    found = {}
-    for k, sign in enumerate(_STROKES):
-        here = np.where(orientation == k, energy, 0)
-        by_row = np.add.reduceat(here, row_cuts[:-1], axis=1)
-        by_region = np.add.reduceat(by_row, column_cuts[:-1], axis=2)
-        for i, row in enumerate(_ROWS[regions]):
-            for j, column in enumerate(_COLUMNS[regions]):
-                where = f"{row} {column}".strip() or "centre"
-                found[f"{sign} {where}"] = by_region[:, i, j].astype(np.float64)
-    return found
+    row_cuts, column_cuts = (
+        np.rint(np.linspace(0, length, regions, endpoint=False)).astype(int) for length in energy.shape[1:]
+    )
+    sums = []
+    for k in range(len(_STROKES)):
+        by_row = np.add.reduceat(np.where(orientation == k, energy, 0), row_cuts, axis=1)
+        sums.append(np.add.reduceat(by_row, column_cuts, axis=2))
+    found = np.stack(sums)
+    there = (found > np.median(found, axis=1, keepdims=True)) & (found == found.max(axis=0))
+    return {
+        f"{sign} {f'{row} {column}'.strip() or 'centre'}": there[k, :, i, j]
+        for k, sign in enumerate(_STROKES)
+        for i, row in enumerate(_ROWS[regions])
+        for j, column in enumerate(_COLUMNS[regions])
+    }

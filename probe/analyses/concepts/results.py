@@ -26,16 +26,22 @@ class LayerConcepts:
     auroc : ndarray of shape (n_units, n_concepts), in [0, 1]
         Probability that the unit is higher for an image with the concept than for one without: 0.5 if it tells nothing,
         below for a unit that goes down.
-    permuted_limit : float, in [0, 0.5]
-        Of ``abs(auroc - 0.5)``: with the concepts' images permuted, the largest of all units and concepts stays below
-        it in 95% of the draws.
+    permuted_limit : ndarray of shape (n_concepts,), in [0, 0.5]
+        Of ``abs(auroc - 0.5)``: with the concepts' images permuted, all units and concepts of the layer together stay
+        below it in 1 - alpha of the draws. It is the same for all concepts in standard deviations by chance.
     untrained_best : ndarray of shape (n_draws, n_concepts), in [0, 0.5]
         Largest ``abs(auroc - 0.5)`` of a unit in networks before training.
     rotated_best : ndarray of shape (n_rotations, n_concepts), in [0, 0.5]
-        The same over the axes of random rotations of this layer's own centred activations: what a layer with this
-        content has in units that mean nothing.
-    untrained_p, aligned_p : ndarray of shape (n_concepts,), in (0, 1]
-        Of the best unit against `untrained_best` and `rotated_best`.
+        The same over the axes of random rotations of this layer's own basis: what a layer with this content has in units
+        that mean nothing. The basis are the units' pre-activations, of channels their mean activations, each centred
+        and divided by its standard deviation.
+    basis_best : ndarray of shape (n_concepts,), in [0, 0.5]
+        The same over the axes of that basis as it stands: where activations grow with pre-activations and neither
+        saturate nor are cut off, that of the best unit.
+    untrained_p : ndarray of shape (n_concepts,), in (0, 1]
+        Of the best unit against `untrained_best`.
+    aligned_p : ndarray of shape (n_concepts,), in (0, 1]
+        Of `basis_best` against `rotated_best`.
     aligned_q : ndarray of shape (n_concepts,), in (0, 1]
         `aligned_p` adjusted over the concepts (Benjamini-Hochberg).
     probe_auroc, untrained_probe_auroc : ndarray of shape (n_concepts,), in [0, 1]
@@ -50,9 +56,10 @@ class LayerConcepts:
     layer: str
     unit_names: tuple[str, ...]
     auroc: Array
-    permuted_limit: float
+    permuted_limit: Array
     untrained_best: Array
     rotated_best: Array
+    basis_best: Array
     untrained_p: Array
     aligned_p: Array
     aligned_q: Array
@@ -65,7 +72,7 @@ class LayerConcepts:
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
-            if name not in ("layer", "unit_names", "permuted_limit"):
+            if name not in ("layer", "unit_names"):
                 object.__setattr__(self, name, readonly(getattr(self, name)))
 
     @property
@@ -77,6 +84,15 @@ class LayerConcepts:
     def best_units(self) -> npt.NDArray[np.int64]:
         """The unit that is most selective for each concept: (n_concepts,)."""
         return np.asarray(self.selectivity.argmax(axis=0))
+
+    def aligned(self, alpha: float) -> npt.NDArray[np.bool_]:
+        """Return for which concepts, (n_concepts,), the best unit is unit-aligned.
+
+        It is better than random directions of the layer, at a false discovery rate of `alpha` over the concepts, and
+        than permuted concepts.
+        """
+        beyond = self.selectivity.max(axis=0) > self.permuted_limit
+        return np.asarray(beyond & (self.aligned_q <= alpha))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -153,6 +153,7 @@ def noise_ladder(
             limit=np.array(limit),
         ),
         twins,
+        float(np.bincount(split.train.labels).max() / len(split.train)),
     )
 
 

@@ -17,6 +17,9 @@ _CONFIDENT = THRESHOLDS.index(0.9)
 _CERTAIN = 0.99
 """Mean limit from which confidence counts as going to 1."""
 
+_MEMORIZED = 0.5
+"""Mean share of random labels from which networks count as having learned them, so that they are a control."""
+
 _KINDS = {
     "uniform": "uniform noise",
     "gaussian": "Gaussian noise",
@@ -25,13 +28,19 @@ _KINDS = {
 }
 
 
-def with_verdicts(result: NoiseLadder, twins: Twins) -> NoiseLadder:
-    """Return `result` with the verdicts over its networks."""
+def with_verdicts(result: NoiseLadder, twins: Twins, chance: float) -> NoiseLadder:
+    """Return `result` with the verdicts over its networks; `chance` is the share of the commonest training label."""
     places = [result.place(kind) for kind in _KINDS]
     confident = [
         _confident(result, place, name, twins) for place, name in zip(places, _KINDS.values(), strict=True)
     ]
-    verdicts = (*confident, _learned(result, twins), _tells(result, places, twins), _scaled(result, twins))
+    verdicts = (
+        *confident,
+        _learned(result, twins),
+        _meant(result, twins, chance),
+        _tells(result, places, twins),
+        _scaled(result, twins),
+    )
     if np.isfinite(result.limit).all():
         verdicts += (_far(result, twins),)
     return replace(result, verdicts=verdicts)
@@ -57,15 +66,37 @@ def _learned(result: NoiseLadder, twins: Twins) -> Verdict:
     found = paired_difference(
         _of(result.confidence[0, :, place] - result.confidence[ARMS.index("untrained"), :, place])
     )
-    shuffled = result.confidence[ARMS.index("random-label"), :, place].mean()
     return Verdict(
         "It is training that makes the network sure of noise",
         found.decision(),
         found.estimate,
         found.interval,
         "as much confidence on uniform noise as before training",
-        f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks' starts; after "
-        f"training on random labels, {twins.memorized.mean():.0%} of them learned, it is {shuffled:.2f}.{twins.caveat}",
+        f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks' starts."
+        f"{twins.caveat}",
+    )
+
+
+def _meant(result: NoiseLadder, twins: Twins, chance: float) -> Verdict:
+    place = result.place("uniform")
+    shuffled = result.confidence[ARMS.index("random-label"), :, place]
+    found = paired_difference(_of(result.confidence[0, :, place] - shuffled))
+    learned, decision = float(twins.memorized.mean()), found.decision()
+    weak = decision == "supported" and learned < _MEMORIZED
+    sentence = (
+        f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks trained on random "
+        f"labels, {shuffled.mean():.2f}. They put out {learned:.1%} of these labels; always naming the commonest gives "
+        f"{chance:.1%}."
+    )
+    if weak:
+        sentence += " So they hardly learned them, and cannot say what fitting random labels would do."
+    return Verdict(
+        "It is the meaning of the labels that makes the network sure of noise, and not training as such",
+        "inconclusive" if weak else decision,
+        found.estimate,
+        found.interval,
+        "as much confidence on uniform noise as after training on random labels",
+        sentence + twins.caveat,
     )
 
 

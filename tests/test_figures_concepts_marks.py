@@ -1,0 +1,110 @@
+"""Figures of concepts: what is drawn is what the result holds, and labels do not overlap."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from test_figures import overlaps, visible_texts
+
+import probe
+from probe.analyses.concepts import concepts
+from probe.figures import concepts as figures
+from probe.layers import Dense, Flatten
+from probe.network import Network
+
+
+def rendered(result, part):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = figures.draw(result, part=part)
+    FigureCanvasAgg(figure).draw()
+    return figure
+
+
+@pytest.fixture(scope="module")
+def result(trained, digits):
+    return concepts(trained, digits, n_permutations=19, n_rotations=99)
+
+
+def wide(n_units, split):
+    rng = np.random.default_rng(0)
+    layers = (
+        Flatten("flatten"),
+        Dense(
+            "hidden", rng.normal(size=(64, n_units)).astype(np.float32), np.zeros(n_units, np.float32), "relu"
+        ),
+        Dense(
+            "output", rng.normal(size=(n_units, 10)).astype(np.float32), np.zeros(10, np.float32), "softmax"
+        ),
+    )
+    return concepts(Network(layers, (8, 8)), split, n_permutations=19, n_rotations=19)
+
+
+@pytest.mark.parametrize("n_units", [1, 16, 100])
+@pytest.mark.parametrize("part", figures.PARTS)
+def test_labels_of_any_number_of_units_do_not_overlap(n_units, part, small_digits):
+    assert overlaps(rendered(wide(n_units, small_digits), part)) == []
+
+
+@pytest.mark.parametrize("part", figures.PARTS)
+def test_labels_of_several_layers_do_not_overlap(result, part):
+    assert overlaps(rendered(result, part)) == []
+
+
+def test_the_colours_are_the_areas_on_one_scale_centred_at_a_half(result):
+    figure = rendered(result, "units")
+    limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
+    assert len(limits) == 1
+    low, high = limits.pop()
+    assert low + high == pytest.approx(1)
+    for axes, layer in zip(figure.axes, result.layers, strict=False):
+        np.testing.assert_allclose(np.asarray(axes.images[0].get_array()), layer.auroc)
+
+
+def test_dots_mark_what_is_beyond_permutations_and_rings_what_is_unit_aligned(result):
+    first = result.layers[0]
+    q = np.ones(len(result.names))
+    q[[0, 2]] = 0.01
+    limit = np.full(len(result.names), 0.05)
+    marked = replace(result, layers=(replace(first, aligned_q=q, permuted_limit=limit),))
+    axes = rendered(marked, "units").axes[0]
+    dots, rings = axes.collections
+    assert len(dots.get_offsets()) == (first.selectivity > 0.05).sum()
+    assert {tuple(map(int, at)) for at in rings.get_offsets()} == {(k, first.best_units[k]) for k in (0, 2)}
+    none = replace(first, aligned_q=q, permuted_limit=limit + 0.5)
+    assert len(rendered(replace(result, layers=(none,)), "units").axes[0].collections) == 1
+
+
+def test_probes_stand_at_their_areas_in_the_order_of_the_concepts(result):
+    axes = rendered(result, "probes").axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_allclose(lines["pixels"], result.pixel_probe_auroc)
+    for layer in result.layers:
+        np.testing.assert_allclose(lines[f"'{layer.layer}'"], layer.probe_auroc)
+        np.testing.assert_allclose(lines[f"'{layer.layer}' untrained"], layer.untrained_probe_auroc)
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(result.names)
+
+
+def test_bars_are_the_cost_added_with_the_concept_and_without(result):
+    figure = rendered(result, "importance")
+    for place, layer in enumerate(result.layers):
+        bars, dots = figure.axes[2 * place], figure.axes[2 * place + 1]
+        heights = [patch.get_height() for patch in bars.patches]
+        np.testing.assert_allclose(heights, [*layer.cost_added_with, *layer.cost_added_without])
+        at = dots.collections[0].get_offsets()
+        np.testing.assert_allclose(at, np.stack([layer.selectivity.max(axis=1), layer.cost_added], axis=1))
+
+
+def test_larger_layers_say_that_the_most_selective_units_are_shown(small_digits):
+    result = wide(100, small_digits)
+    figure = rendered(result, "units")
+    assert figure.axes[0].images[0].get_array().shape[0] == 32
+    assert "32 most selective" in figure.get_supxlabel()
+    labels = [text for text, _ in visible_texts(figure)]
+    assert str(result.layers[0].selectivity.max(axis=1).argmax()) in labels
+
+
+def test_there_is_no_other_part(result):
+    assert figures.parts_of(result) == figures.PARTS
+    with pytest.raises(probe.InputError, match="part must be"):
+        figures.draw(result, part="nothing")
