@@ -68,7 +68,8 @@ def shorter_experiment():
         patch.setattr(report, "_MEMORIZATION_EPOCHS", 60)
         patch.setattr(report, "_TWINS", 3)
         patch.setattr(report, "_LADDER_IMAGES", 300)
-        patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 100)
+        patch.setattr(report, "_CONCEPT_IMAGES", 200)
+        patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 60)
         yield
 
 
