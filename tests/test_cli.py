@@ -297,6 +297,60 @@ def test_every_command_has_help_with_an_example_and_a_seed(name, capfd):
         assert "--out" in text
 
 
+def test_the_number_of_networks_is_named_as_the_option_of_the_command(elsewhere, capsys):
+    probe.save_network(probe.train(probe.MLP((4,)), probe.load_dataset("digits"), probe.TrainingConfig(epochs=1)).network,
+                       "m.h5")  # fmt: skip
+    for command in (["drawing", "m.h5"], ["features", "m.h5"], ["noise", "m.h5", "--ladder"]):
+        assert run([*command, "--data", "digits", "--networks", "1"]) == 2
+        assert "--networks must be an integer of at least 2, got 1" in capsys.readouterr().err
+
+
+def test_objectives_are_named_on_the_command_line(elsewhere):
+    split = probe.load_dataset("digits")
+    network = probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=2)).network
+    probe.save_network(network, "m.h5")
+    wanted = [
+        "--objective",
+        "class:3 - class:8",
+        "--objective",
+        "hidden_1:4",
+        "--image-shape",
+        "8,8",
+        "--restarts",
+        "2",
+    ]
+    assert run(["maximize", "m.h5", *wanted, "--steps", "20", "--animation", "gif", "--out", "up"]) == 0
+    found = json.loads((elsewhere / "up" / "results.json").read_text())
+    assert len(found["objectives"]) == 2
+    (animation,) = (elsewhere / "up" / "figures").glob("*.gif")
+    assert animation.read_bytes().startswith(b"GIF8")
+
+
+def test_a_ladder_is_climbed_from_the_command_line(elsewhere):
+    split = probe.load_dataset("digits")
+    probe.save_network(probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=2)).network, "m.h5")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("probe.training.defaults._MOST_EPOCHS", 2)
+        arguments = [
+            "noise",
+            "m.h5",
+            "--data",
+            "digits",
+            "--ladder",
+            "--networks",
+            "2",
+            "--images",
+            "60",
+            "--out",
+            "l",
+        ]
+        assert run(arguments) == 0
+    found = json.loads((elsewhere / "l" / "results.json").read_text())
+    assert {"noise", "ladder"} <= set(found["sections"])
+    assert len(found["verdicts"]) >= 8
+    assert (elsewhere / "l" / "index.html").exists()
+
+
 def test_ctrl_c_keeps_the_epochs_done(elsewhere):
     command = [
         sys.executable,

@@ -250,17 +250,19 @@ _SPELLED = {
     "input_corruption": "inputs",
     "largest": "samples",
     "pixel_range": "range",
+    "n_networks": "networks scores",
 }
-"""Options whose name is not that of the argument."""
+"""Options whose name is not that of the argument: of several the one that the command has."""
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
     """Return `message` with the argument that it begins with spelled as an option of the command in use."""
     name, _, rest = message.partition(" ")
-    spelled = _SPELLED.get(name, name).replace("_", "-")
     command = typer.main.get_command(app).commands.get(arguments[0])  # type: ignore[attr-defined]
     options = {option for parameter in command.params for option in parameter.opts} if command else set()
-    return f"--{spelled} {rest}" if f"--{spelled}" in options and rest.startswith("must") else message
+    spelled = [f"--{option}".replace("_", "-") for option in _SPELLED.get(name, name).split()]
+    found = [option for option in spelled if option in options]
+    return f"{found[0]} {rest}" if found and rest.startswith("must") else message
 
 
 def _fail(message: str) -> int:
