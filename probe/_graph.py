@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from probe._checks import Array, InputError
 from probe.layers import Layer, Merge, Pullback
 from probe.objectives import Stage
 
-__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "chain_of", "channel_axis", "joined"]
+__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "activated", "chain_of", "channel_axis", "joined"]
 
 Shape = tuple[int, ...]
 Seat = tuple[int, Stage]
@@ -94,7 +94,7 @@ class Graph:
             for place in places:
                 layer = self.layers[place]
                 z = layer.linear(*(live[source] for source in self.sources[place]))[0]
-                live[place] = _activated(layer, z)[0]
+                live[place] = activated(layer, z)[0]
                 for seat, values in (((place, "pre_activation"), z), ((place, "activation"), live[place])):
                     if seat in found:
                         found[seat].append(values)
@@ -110,13 +110,45 @@ class Graph:
             z, linear_pullback = layer.linear(
                 *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
             )
-            y, activation_pullback = _activated(layer, z)
+            y, activation_pullback = activated(layer, z)
             passes[place] = Pass(z, y, linear_pullback, activation_pullback)
         return passes
 
     def swept_back(self, passes: Mapping[int, Pass], seeds: Mapping[Seat, Array]) -> Array:
         """Return the gradient with respect to the first input, from gradients at some places and stages."""
-        arrived: dict[int, Array] = {}
+        arrived = dict[int, Array]()
+        for _ in self._arrivals(passes, seeds, arrived, lambda source: True):
+            pass
+        return arrived[-1]
+
+    def learned_swept_back(
+        self, passes: Mapping[int, Pass], inputs: Sequence[Array], seeds: Mapping[Seat, Array]
+    ) -> Iterator[tuple[Array, Array]]:
+        """Give each array that a layer learns, with its gradient; an array of several layers once for each."""
+        above: set[int] = set()
+        for place in sorted(passes):
+            if self.layers[place].learned or any(source in above for source in self.sources[place]):
+                above.add(place)
+        for place, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
+            layer = self.layers[place]
+            if layer.learned:
+                (source,) = self.sources[place]
+                x = passes[source].activation if source >= 0 else inputs[-1 - source]
+                variables = layer.variables
+                for name, found in layer.variable_gradients(x, gradient).items():
+                    yield variables[name], found
+
+    def _arrivals(
+        self,
+        passes: Mapping[int, Pass],
+        seeds: Mapping[Seat, Array],
+        arrived: dict[int, Array],
+        wanted: Callable[[int], bool],
+    ) -> Iterator[tuple[int, Array]]:
+        """Go back from the last layer; give each place with the gradient at its pre-activation.
+
+        What arrives below is added up in `arrived`; gradients go on to the sources that are `wanted`.
+        """
 
         def add(place: int, gradient: Array) -> None:
             arrived[place] = gradient if place not in arrived else arrived[place] + gradient
@@ -132,14 +164,18 @@ class Graph:
                 gradient = seed if gradient is None else gradient + seed
             if gradient is None:
                 continue
+            yield place, gradient
+            sources = self.sources[place]
+            if not any(map(wanted, sources)):
+                continue
             below = passes[place].linear_pullback(gradient)
             parts = below if isinstance(self.layers[place], Merge) else (below,)
-            for source, part in zip(self.sources[place], parts, strict=True):
-                add(source, part)
-        return arrived[-1]
+            for source, part in zip(sources, parts, strict=True):
+                if wanted(source):
+                    add(source, part)
 
 
-def _activated(layer: Layer, z: Array) -> tuple[Array, Pullback]:
+def activated(layer: Layer, z: Array) -> tuple[Array, Pullback]:
     """Return the activation of `z` and its pullback; `z` itself where the layer has none."""
     if layer.activation.name == "linear":
         return z, lambda dy: dy

@@ -311,9 +311,8 @@ class Network:
             Inputs, in the range that the network was trained on; a tuple of arrays if there are several.
         """
         head = self._head
-        return self._after_head(
-            self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]
-        )
+        values = self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]
+        return self.after_head(values)[0]
 
     def logits_with_pullback(self, x: Array) -> tuple[Array, Pullback]:
         """Return the logits for `x`, and the way back from them to the inputs.
@@ -342,17 +341,56 @@ class Network:
         self._single_input()
         head = self._head
         passes = self._graph.passes(self._inputs(x), [head])
-        logits, pullbacks = passes[head].pre_activation, list[Pullback]()
-        for place in self._tail():
-            logits, pullback = self.layers[place].linear(logits)
-            pullbacks.append(pullback)
+        logits, to_head = self.after_head(passes[head].pre_activation)
 
         def to_inputs(gradient: Array) -> Array:
-            for pullback in reversed(pullbacks):
-                gradient = pullback(gradient)
-            return self._graph.swept_back(passes, {(head, "pre_activation"): gradient})
+            return self._graph.swept_back(passes, {(head, "pre_activation"): to_head(gradient)})
 
         return logits, to_inputs
+
+    def after_head(self, values: Array) -> tuple[Array, Pullback]:
+        """Return the logits from the pre-activations of the layer `head_name`, and the way back to these."""
+        pullbacks = list[Pullback]()
+        for place in self._tail():
+            values, pullback = self.layers[place].linear(values)
+            pullbacks.append(pullback)
+
+        def to_head(gradient: Array) -> Array:
+            for pullback in reversed(pullbacks):
+                gradient = pullback(gradient)
+            return gradient
+
+        return values, to_head
+
+    def logits_with_learned_pullback(
+        self, x: Array
+    ) -> tuple[Array, Callable[[Array], list[tuple[Array, Array]]]]:
+        """Return the logits for `x`, and the way back from them to all that the network learned.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, *input_shape), float
+            Inputs, in the range that the network was trained on.
+
+        Returns
+        -------
+        logits : ndarray of shape (n_samples, n_classes)
+            The same as from `logits`.
+        pullback : callable
+            Maps dC/dlogits, of the shape of `logits`, to pairs of an array of the network and the gradient of
+            the sum of C over the samples with respect to it. An array that several layers share comes once for
+            each of them: its gradient is the sum.
+        """
+        self._single_input()
+        head, inputs = self._head, self._inputs(x)
+        passes = self._graph.passes(inputs, [head])
+        logits, to_head = self.after_head(passes[head].pre_activation)
+
+        def to_learned(gradient: Array) -> list[tuple[Array, Array]]:
+            seeds: dict[Seat, Array] = {(head, "pre_activation"): to_head(gradient)}
+            return list(self._graph.learned_swept_back(passes, inputs, seeds))
+
+        return logits, to_learned
 
     def outputs(self, x: Inputs) -> Array:
         """Return what the network puts out, of shape (n_samples, ...); Keras' `predict`."""
@@ -543,11 +581,6 @@ class Network:
             found.append(place)
             place = self._graph.sources[place][0]
         return found[::-1]
-
-    def _after_head(self, values: Array) -> Array:
-        for place in self._tail():
-            values = self.layers[place].linear(values)[0]
-        return values
 
     def _single_input(self) -> None:
         if self.more_input_shapes:

@@ -43,6 +43,30 @@ class Layer(ABC):
         """Number of values in the layer's variables."""
         return sum(values.size for values in self.variables.values())
 
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """The variables that gradient descent moves, by name; those measured on data are left out."""
+        return tuple(self.variables)
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradient with respect to each of `learned`, summed over the samples.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, ...)
+            What `linear` was given.
+        dz : ndarray of the shape of what `linear` returned
+            dC/dz of each sample.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Of the shapes of the variables; {} for a layer that learns nothing.
+        """
+        if not self.learned:
+            return {}
+        raise NotImplementedError(f"{type(self).__name__} says no gradients of its variables")
+
     @abstractmethod
     def linear(self, x: Array) -> tuple[Array, Pullback]:
         """Return the pre-activation of `x` (n_samples, ...) and the map from dC/dz to dC/dx."""

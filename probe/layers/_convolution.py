@@ -50,6 +50,12 @@ class Convolution(ImageLayer):
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
         object.__setattr__(self, "_activation", keep_activation(self, self.activation_name))
 
+    def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
+        """Return the gradients of the kernels, and that of the bias if it is used."""
+        if not self.use_bias:
+            return gradients
+        return gradients | {"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)}
+
     def _windows(
         self, shape: tuple[int, ...], kernel: Array, channels: int
     ) -> tuple[Pair, tuple[Pair, Pair]]:

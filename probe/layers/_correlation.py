@@ -265,6 +265,60 @@ def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_r
     return x
 
 
+def kernel_gradient(
+    x: Array,
+    dz: Array,
+    kernel_shape: tuple[int, ...],
+    strides: Pair = (1, 1),
+    dilation_rate: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `correlate` with respect to its kernel, summed over samples and windows.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, height, width, channels)
+        Images, with their padding.
+    dz : ndarray of shape (n_samples, n_rows, n_columns, filters)
+        One value for each window and filter.
+    kernel_shape : tuple of int
+        (rows, columns, channels / groups, filters).
+    strides, dilation_rate, groups
+        As in `correlate`.
+
+    Returns
+    -------
+    ndarray of `kernel_shape`
+    """
+    rows, columns, inputs, filters = kernel_shape
+    outputs = filters // groups
+    dtype = np.result_type(x, dz)
+    gradient = np.zeros(kernel_shape, dtype)
+    row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
+    for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
+        block = x[samples, taken.start * strides[0] :]
+        n_windows = taken.stop - taken.start, dz.shape[2]
+        for group in range(groups):
+            made = slice(group * outputs, (group + 1) * outputs)
+            seen = slice(group * inputs, (group + 1) * inputs)
+            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
+            for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
+                gradient[place][:, made] += block[pixels][..., seen].reshape(-1, inputs).T @ values
+    return gradient
+
+
+def each_kernel_gradient(
+    x: Array, dz: Array, kernel_shape: tuple[int, ...], strides: Pair, dilation_rate: Pair
+) -> Array:
+    """Return the gradient of `correlate_each` with respect to its kernel, summed over samples and windows."""
+    rows, columns, channels, multiplier = kernel_shape
+    gradient = np.empty(kernel_shape, np.result_type(x, dz))
+    deltas = dz.reshape(*dz.shape[:3], channels, multiplier)
+    for place, pixels in window_places((rows, columns), strides, dilation_rate, dz.shape[1:3]):
+        gradient[place] = np.einsum("nrsc,nrscm->cm", x[pixels], deltas)
+    return gradient
+
+
 def reach(kernel_shape: tuple[int, ...], dilation_rate: Pair) -> Pair:
     """Return height and width of a window from end to end, with its dilation."""
     return (

@@ -44,6 +44,16 @@ class ImageLayer(Layer):
         z, pullback = self._linear(np.moveaxis(x, 1, -1))
         return np.moveaxis(z, -1, 1), lambda dz: np.moveaxis(pullback(np.moveaxis(dz, 1, -1)), -1, 1)
 
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Do what `variable_gradients` does for arrays with the channels last."""
+        return {}
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradient with respect to each of `learned`; see `Layer.variable_gradients`."""
+        if self.data_format == "channels_first":
+            x, dz = np.moveaxis(x, 1, -1), np.moveaxis(dz, 1, -1)
+        return self._variable_gradients(x, dz)
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of one output for images of `input_shape`, without n_samples.
 

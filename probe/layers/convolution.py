@@ -16,6 +16,8 @@ from probe.layers._correlation import (
     correlate_each,
     correlate_pullback,
     correlate_rows,
+    each_kernel_gradient,
+    kernel_gradient,
     spread_each,
     takes_rows,
 )
@@ -108,6 +110,12 @@ class Conv2D(Convolution):
             z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
         return z, lambda dz: correlate_pullback(dz, self.kernel, shape, margins, *settings)
 
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        _, margins = self._windows(x.shape[1:], self.kernel, self.kernel.shape[2] * self.groups)
+        settings = self.strides, self.dilation_rate, self.groups
+        found = kernel_gradient(padded(x, margins), dz, self.kernel.shape, *settings)
+        return self._with_bias({"kernel": found}, dz)
+
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n_windows, _ = self._windows(shape, self.kernel, self.kernel.shape[2] * self.groups)
         return (*n_windows, self.n_filters)
@@ -163,6 +171,9 @@ class DepthwiseConv2D(Convolution):
         z += self.bias
         return z, pullback
 
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        return self._with_bias({"kernel": _each_kernel_gradient(self, x, dz, self.kernel)}, dz)
+
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n_windows, _ = self._windows(shape, self.kernel, self.kernel.shape[2])
         return (*n_windows, self.n_filters)
@@ -181,6 +192,12 @@ def _each_channel(layer: Convolution, x: Array, kernel: Array) -> tuple[Array, P
         return dx[:, top : top + height, left : left + width]
 
     return correlate_each(padded(x, margins), kernel, *steps, n_windows), pullback
+
+
+def _each_kernel_gradient(layer: Convolution, x: Array, dz: Array, kernel: Array) -> Array:
+    """Return the gradient with respect to `kernel` of the correlation of each channel with its kernels."""
+    _, margins = layer._windows(x.shape[1:], kernel, kernel.shape[2])
+    return each_kernel_gradient(padded(x, margins), dz, kernel.shape, layer.strides, layer.dilation_rate)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -245,6 +262,15 @@ class SeparableConv2D(Convolution):
         z = correlate(depthwise, self.pointwise_kernel, bias=self.bias)
         mix = self.pointwise_kernel[0, 0]
         return z, lambda dz: pullback(dz @ mix.T)
+
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        depthwise, _ = _each_channel(self, x, self.depthwise_kernel)
+        mix = self.pointwise_kernel
+        found = {
+            "depthwise_kernel": _each_kernel_gradient(self, x, dz @ mix[0, 0].T, self.depthwise_kernel),
+            "pointwise_kernel": kernel_gradient(depthwise, dz, mix.shape),
+        }
+        return self._with_bias(found, dz)
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         n_windows, _ = self._windows(shape, self.depthwise_kernel, self.depthwise_kernel.shape[2])

@@ -69,7 +69,15 @@ class Dense(Layer):
 
     def linear(self, x: Array) -> tuple[Array, Pullback]:
         """Return x @ kernel + bias for `x` of shape (n_samples, ..., n_in), and its pullback."""
-        return x @ self.kernel + self.bias, lambda dz: dz @ self.kernel.T
+        z = x @ self.kernel
+        z += self.bias
+        return z, lambda dz: dz @ self.kernel.T
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradients of the kernel and, if it is used, of the bias."""
+        rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
+        found = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
+        return {name: found[name] for name in self.learned}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape` with its last axis replaced by the number of units."""

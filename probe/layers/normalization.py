@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -51,6 +51,13 @@ def _along(values: Array, places: list[int], n_axes: int) -> Array:
     for place, size in zip(places, values.shape, strict=True):
         shape[place + 1] = size
     return values.reshape(shape)
+
+
+def _scale_gradients(layer: Layer, normal: Array, dz: Array, places: list[int]) -> dict[str, Array]:
+    """Return the gradients of gamma and beta, of those that `layer` has, from what gamma multiplies."""
+    others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in places)
+    found = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
+    return {name: found[name] for name in layer.learned}
 
 
 def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
@@ -111,6 +118,17 @@ class BatchNormalization(Layer):
             "moving_mean": self.moving_mean,
             "moving_variance": self.moving_variance,
         }
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """Gamma and beta: the moving values are measured."""
+        return tuple(name for name in self.variables if name in ("gamma", "beta"))
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradients of gamma and beta, where there are."""
+        plain = replace(self, gamma=None, beta=None).linear(x)[0] if self.gamma is not None else x
+        places = [sample_axis(self, self.axis, x.ndim - 1)]
+        return _scale_gradients(self, plain, dz, places)
 
     def linear(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
@@ -179,6 +197,11 @@ class LayerNormalization(Layer):
         """Gamma and beta, if there are."""
         found = {"gamma": self.gamma, "beta": self.beta}
         return {name: values for name, values in found.items() if values is not None}
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradients of gamma and beta, where there are."""
+        plain = replace(self, gamma=None, beta=None).linear(x)[0] if self.gamma is not None else x
+        return _scale_gradients(self, plain, dz, _kept_axes(self, self.axis, x.shape[1:]))
 
     def linear(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
@@ -258,6 +281,11 @@ class Normalization(Layer):
     def variables(self) -> dict[str, Array]:
         """The mean and the variance."""
         return {"mean": self.mean, "variance": self.variance}
+
+    @property
+    def learned(self) -> tuple[str, ...]:
+        """(): mean and variance are measured."""
+        return ()
 
     def linear(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""

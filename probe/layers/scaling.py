@@ -119,6 +119,12 @@ class PReLU(Layer):
         )
         return x * slope, lambda dz: dz * slope
 
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradient of the slopes."""
+        below = dz * np.minimum(x, 0)
+        shared = (0, *self.shared_axes)
+        return {"alpha": below.sum(axis=shared, keepdims=True)[0]}
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
         expected = tuple(1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape, 1))

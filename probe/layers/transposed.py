@@ -10,7 +10,7 @@ from probe._checks import Array, InputError
 from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias, keep_pair
 from probe.layers._convolution import Convolution
-from probe.layers._correlation import correlate, reach, spread
+from probe.layers._correlation import correlate, kernel_gradient, reach, spread
 from probe.layers._images import DataFormat, Padding
 
 __all__ = ["Conv2DTranspose"]
@@ -90,25 +90,38 @@ class Conv2DTranspose(Convolution):
             cuts.append(max(covered - size, 0) // 2 if self.padding == "same" else 0)
         return (sizes[0], sizes[1]), (cuts[0], cuts[1])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
-        (height, width), (top, left) = self._sizes(x.shape[1:])
+    def _frame(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[slice, ...]]:
+        """Return height and width of all that the windows cover, and what of it is the output."""
+        sizes, cuts = self._sizes(shape)
         span = reach(self.kernel.shape, self.dilation_rate)
-        frame = tuple(
+        rows, columns = (
             max((n - 1) * stride + window, cut + size)
-            for n, stride, window, cut, size in zip(
-                x.shape[1:3], self.strides, span, (top, left), (height, width), strict=True
-            )
+            for n, stride, window, cut, size in zip(shape, self.strides, span, cuts, sizes, strict=False)
         )
-        inside = np.s_[:, top : top + height, left : left + width]
+        (height, width), (top, left) = sizes, cuts
+        return (rows, columns), np.s_[:, top : top + height, left : left + width]
+
+    def _around(self, dz: Array, shape: tuple[int, ...]) -> Array:
+        """Return dC/dz in the frame of all that the windows cover."""
+        frame, inside = self._frame(shape)
+        around = np.zeros((len(dz), *frame, dz.shape[3]), dz.dtype)
+        around[inside] = dz
+        return around
+
+    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+        shape = x.shape[1:]
+        frame, inside = self._frame(shape)
         steps = self.strides, self.dilation_rate
-        rows, columns = x.shape[1:3]
 
         def pullback(dz: Array) -> Array:
-            around = np.zeros((len(dz), *frame, dz.shape[3]), dz.dtype)
-            around[inside] = dz
-            return correlate(around, self.kernel, *steps)[:, :rows, :columns]
+            return correlate(self._around(dz, shape), self.kernel, *steps)[:, : shape[0], : shape[1]]
 
-        return spread(x, self.kernel, (frame[0], frame[1]), *steps)[inside] + self.bias, pullback
+        return spread(x, self.kernel, frame, *steps)[inside] + self.bias, pullback
+
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        steps = self.strides, self.dilation_rate
+        found = kernel_gradient(self._around(dz, x.shape[1:]), x, self.kernel.shape, *steps)
+        return self._with_bias({"kernel": found}, dz)
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         channels = self.kernel.shape[3]

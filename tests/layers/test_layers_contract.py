@@ -251,6 +251,48 @@ def test_channels_first_is_channels_last_with_the_axis_moved(case):
     )
 
 
+def changed(layer, name, values):
+    fields = {field: getattr(layer, field) for field in layer.__dataclass_fields__ if field != "_activation"}
+    return type(layer)(**(fields | {name: values}))
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_the_gradient_of_what_is_learned_is_the_derivative(case, numeric_gradient):
+    layer, shape = ALONE[case]
+    (x,) = inputs([shape], 3)
+    dz = np.random.default_rng(4).normal(size=layer.linear(x)[0].shape)
+    gradients = layer.variable_gradients(x, dz)
+    assert tuple(gradients) == layer.learned
+    assert set(layer.learned) <= set(layer.variables)
+    for name, gradient in gradients.items():
+
+        def cost(at, name=name):
+            return float((dz * changed(layer, name, at).linear(x)[0]).sum())
+
+        values = layer.variables[name]
+        assert gradient.shape == values.shape
+        np.testing.assert_allclose(gradient, numeric_gradient(cost, values), rtol=2e-6, atol=2e-8)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        case
+        for case, (layer, _) in ALONE.items()
+        if "data_format" in layer.__dataclass_fields__ and layer.learned and "softmax" not in case
+    ],
+)
+def test_what_is_learned_has_the_same_gradient_with_the_channels_first(case):
+    layer, shape = ALONE[case]
+    first = changed(layer, "data_format", "channels_first")
+    (x,) = inputs([shape], 3)
+    dz = np.random.default_rng(4).normal(size=layer.linear(x)[0].shape)
+    expected = layer.variable_gradients(x, dz)
+    found = first.variable_gradients(np.moveaxis(x, -1, 1), np.moveaxis(dz, -1, 1))
+    for name, gradient in expected.items():
+        np.testing.assert_allclose(found[name], gradient, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("case", [case for case, (layer, _) in ALONE.items() if layer.variables])
 def test_variables_are_read_only(case):
     for array in ALONE[case][0].variables.values():
