@@ -14,7 +14,15 @@ import numpy.typing as npt
 from probe._checks import Array
 from probe.layers import ACTIVATIONS, softmax
 
-__all__ = ["CostName", "OutputName", "apply_output", "cost_values", "label_positions", "logit_gradient"]
+__all__ = [
+    "CostName",
+    "OutputName",
+    "apply_output",
+    "cost_values",
+    "label_positions",
+    "logit_gradient",
+    "logit_gradient_product",
+]
 
 CostName = Literal["cross-entropy", "quadratic"]
 OutputName = Literal["softmax", "sigmoid"]
@@ -75,6 +83,51 @@ def logit_gradient(cost: CostName, output: OutputName, logits: Array, positions:
     error -= (error * outputs).sum(axis=1, keepdims=True)
     outputs *= error
     return outputs
+
+
+def logit_gradient_product(
+    cost: CostName, output: OutputName, outputs: Array, positions: Positions, direction: Array
+) -> Array:
+    """Return the derivative of each sample's `logit_gradient` when its logits move along `direction`.
+
+    Parameters
+    ----------
+    cost, output : str
+        Names, see above.
+    outputs : ndarray of shape (n_networks, n_classes, n_samples)
+        What `apply_output` makes of the logits.
+    positions : ndarray of shape (n_networks, n_samples), int64
+        From `label_positions`.
+    direction : ndarray of the shape of `outputs`
+        Change of the logits.
+
+    Returns
+    -------
+    ndarray of the shape of `outputs`
+        Each sample's Hessian of the cost with respect to its logits, times its direction.
+    """
+    if output == "sigmoid":
+        slope = outputs * (1 - outputs)
+        moved: Array = slope * direction
+    else:
+        moved = direction - (outputs * direction).sum(axis=1, keepdims=True)
+        moved *= outputs
+    if cost == "cross-entropy":
+        return moved
+    error = outputs.copy()
+    error.reshape(-1)[positions] -= 1
+    if output == "sigmoid":
+        # The derivative of 2 (s - t) s' with s' = s (1 - s).
+        moved *= 2 * slope + 2 * error * (1 - 2 * outputs)
+        return moved
+    # The derivative of p (e - sum(e p)) with e = 2 (p - t).
+    error *= 2
+    centred = error - (error * outputs).sum(axis=1, keepdims=True)
+    change = 2 * moved
+    change -= (change * outputs + error * moved).sum(axis=1, keepdims=True)
+    moved *= centred
+    moved += outputs * change
+    return moved
 
 
 def cost_values(cost: CostName, output: OutputName, logits: Array, positions: Positions) -> Array:

@@ -205,7 +205,7 @@ class _Walk:
             for place in self._roles.moving:
                 if place in seen.combined:
                     first = seen.combined[place][1]
-                    z = first * first.dtype.type(point[0])
+                    z: Array = first * first.dtype.type(point[0])
                     z += bases[place]
                 else:
                     layer = layers.get(self._graph.layers[place].name, self._graph.layers[place])

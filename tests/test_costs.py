@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import special
 from sklearn.metrics import log_loss
 
-from probe.costs import apply_output, cost_values, label_positions, logit_gradient
+from probe.costs import apply_output, cost_values, label_positions, logit_gradient, logit_gradient_product
 
 SHAPE = (2, 3, 4)  # networks, classes, samples
 LABELS = np.array([[0, 2, 1, 1], [1, 1, 0, 2]])
@@ -139,3 +139,19 @@ def test_a_small_quadratic_cost_is_precise():
     d = float(special.expit(np.float64(-5.0)))
     found = cost_values("quadratic", "sigmoid", logits, label_positions(np.array([[0]]), logits.shape))
     np.testing.assert_allclose(found, 2 * d**2, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("cost", "output"), COMBINATIONS)
+@given(logits=Logits, direction=Logits, labels=Labels)
+@settings(max_examples=30)
+def test_the_product_is_the_derivative_of_the_gradient(cost, output, logits, direction, labels):
+    positions = label_positions(labels, SHAPE)
+    step = 1e-6
+
+    def gradient(at):
+        return logit_gradient(cost, output, at.copy(), positions)
+
+    expected = (gradient(logits + step * direction) - gradient(logits - step * direction)) / (2 * step)
+    outputs = apply_output(output, logits.copy())
+    found = logit_gradient_product(cost, output, outputs, positions, direction)
+    np.testing.assert_allclose(found, expected, atol=2e-8)

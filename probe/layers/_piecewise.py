@@ -147,3 +147,19 @@ def sparse_plus_slope(_z: Array, y: Array, out: Array) -> Array:
     # In the bow y = slope^2.
     np.clip(y, 0, 1, out=out)
     return np.sqrt(out, out=out)
+
+
+# Second derivatives, `curvature(z, y, out)`: zero but for two, and at kinks, where there is none.
+
+
+def no_curvature(_z: Array, _y: Array, out: Array) -> Array:
+    out.fill(0)
+    return out
+
+
+def hard_silu_curvature(z: Array, _y: Array, out: Array) -> Array:
+    return np.multiply(np.abs(z) < 3, z.dtype.type(1 / 3), out=out)
+
+
+def sparse_plus_curvature(_z: Array, y: Array, out: Array) -> Array:
+    return np.multiply((y > 0) & (y < 1), y.dtype.type(0.5), out=out)

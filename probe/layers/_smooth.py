@@ -182,3 +182,108 @@ def squareplus_slope(_z: Array, y: Array, out: Array) -> Array:
         np.multiply(out, out, out=out)
     out += 1
     return np.reciprocal(out, out=out)
+
+
+# Second derivatives, `curvature(z, y, out)`, where `out` is neither; z may have been overwritten by y where the
+# slope needs only y, and then the curvature looks at y alone.
+
+
+def sigmoid_curvature(_z: Array, y: Array, out: Array) -> Array:
+    np.subtract(1, y, out=out)
+    out *= y
+    out *= 1 - 2 * y
+    return out
+
+
+def tanh_curvature(_z: Array, y: Array, out: Array) -> Array:
+    np.multiply(y, y, out=out)
+    out -= 1
+    out *= y
+    out *= 2
+    return out
+
+
+def elu_curvature(_z: Array, y: Array, out: Array) -> Array:
+    np.add(y, 1, out=out)
+    out[y >= 0] = 0
+    return out
+
+
+def selu_curvature(_z: Array, y: Array, out: Array) -> Array:
+    np.add(y, _SELU_SCALE * _SELU_ALPHA, out=out)
+    out[y > 0] = 0
+    return out
+
+
+def gelu_curvature(z: Array, _y: Array, out: Array) -> Array:
+    np.multiply(z, z, out=out)
+    density = np.exp(-0.5 * out) * z.dtype.type(1 / np.sqrt(2 * np.pi))
+    np.subtract(2, out, out=out)
+    out *= density
+    return out
+
+
+def softplus_curvature(_z: Array, y: Array, out: Array) -> Array:
+    # s (1 - s), where s = 1 - exp(-y).
+    np.exp(-y, out=out)
+    out *= 1 - out
+    return out
+
+
+def silu_curvature(z: Array, _y: Array, out: Array) -> Array:
+    with np.errstate(over="ignore"):
+        share = sigmoid(z, np.empty_like(z))
+    np.subtract(1, 2 * share, out=out)
+    out *= z
+    out += 2
+    out *= share * (1 - share)
+    return out
+
+
+def mish_curvature(z: Array, _y: Array, out: Array) -> Array:
+    # 2 t' + z t'', where t = tanh(softplus(z)) and s = sigmoid(z).
+    t = np.tanh(softplus(z, np.empty_like(z)))
+    with np.errstate(over="ignore"):
+        share = sigmoid(z, np.empty_like(z))
+    first = (1 - t * t) * share
+    np.subtract(1 - share, 2 * t * share, out=out)
+    out *= z
+    out += 2
+    out *= first
+    return out
+
+
+def softsign_curvature(_z: Array, y: Array, out: Array) -> Array:
+    np.subtract(1, np.abs(y), out=out)
+    np.multiply(out * out, out, out=out)
+    out *= -2 * np.sign(y)
+    return out
+
+
+def exponential_curvature(_z: Array, y: Array, out: Array) -> Array:
+    np.copyto(out, y)
+    return out
+
+
+def log_sigmoid_curvature(_z: Array, y: Array, out: Array) -> Array:
+    # -s (1 - s), where s = exp(y).
+    np.exp(y, out=out)
+    out *= out - 1
+    return out
+
+
+def tanh_shrink_curvature(z: Array, _y: Array, out: Array) -> Array:
+    np.tanh(z, out=out)
+    out *= 2 * (1 - out * out)
+    return out
+
+
+def squareplus_curvature(_z: Array, y: Array, out: Array) -> Array:
+    # 2 / (z^2 + 4)^(3/2), where the root of z^2 + 4 is y + 1 / y.
+    with np.errstate(divide="ignore", over="ignore"):
+        np.reciprocal(y, out=out)
+        out += y
+        np.multiply(out * out, out, out=out)
+    np.reciprocal(out, out=out)
+    out *= 2
+    return out

@@ -42,13 +42,16 @@ class Elementwise(Alone):
         `value(z, out)` writes f(z) to `out` (which may be `z` itself) and returns it.
     slope : callable
         `slope(z, y, out)` writes f'(z) to `out`, given y = f(z), and returns it.
+    curvature : callable
+        `curvature(z, y, out)` writes f''(z) to `out`, given y = f(z), and returns it; zero at kinks.
     slope_from_output : bool
-        Whether `slope` looks at y only, so that `value` may overwrite z.
+        Whether `slope` and `curvature` look at y only, so that `value` may overwrite z.
     """
 
     name: str
     value: Callable[[Array, Array], Array]
     slope: Callable[[Array, Array, Array], Array]
+    curvature: Callable[[Array, Array, Array], Array]
     slope_from_output: bool = True
 
     @property
@@ -67,33 +70,74 @@ class Elementwise(Alone):
 ACTIVATIONS: dict[str, Elementwise] = {
     activation.name: activation
     for activation in (
-        Elementwise("sigmoid", _smooth.sigmoid, _smooth.sigmoid_slope),
-        Elementwise("tanh", _smooth.tanh, _smooth.tanh_slope),
-        Elementwise("relu", _piecewise.relu, _piecewise.relu_slope),
-        Elementwise("leaky_relu", _piecewise.leaky_relu, _piecewise.leaky_relu_slope),
-        Elementwise("elu", _smooth.elu, _smooth.elu_slope),
-        Elementwise("gelu", _smooth.gelu, _smooth.gelu_slope, slope_from_output=False),
-        Elementwise("softplus", _smooth.softplus, _smooth.softplus_slope),
-        Elementwise("linear", _piecewise.linear, _piecewise.linear_slope),
-        Elementwise("step", _piecewise.step, _piecewise.step_slope),
-        Elementwise("relu6", _piecewise.relu6, _piecewise.relu6_slope),
-        Elementwise("selu", _smooth.selu, _smooth.selu_slope),
-        Elementwise("celu", _smooth.elu, _smooth.elu_slope),
-        Elementwise("silu", _smooth.silu, _smooth.silu_slope, slope_from_output=False),
-        Elementwise("mish", _smooth.mish, _smooth.mish_slope, slope_from_output=False),
-        Elementwise("softsign", _smooth.softsign, _smooth.softsign_slope),
-        Elementwise("squareplus", _smooth.squareplus, _smooth.squareplus_slope),
-        Elementwise("exponential", _smooth.exponential, _smooth.exponential_slope),
-        Elementwise("log_sigmoid", _smooth.log_sigmoid, _smooth.log_sigmoid_slope),
-        Elementwise("hard_sigmoid", _piecewise.hard_sigmoid, _piecewise.hard_sigmoid_slope),
-        Elementwise("hard_sigmoid_v2", _piecewise.hard_sigmoid_v2, _piecewise.hard_sigmoid_v2_slope),
-        Elementwise("hard_silu", _piecewise.hard_silu, _piecewise.hard_silu_slope, slope_from_output=False),
-        Elementwise("hard_tanh", _piecewise.hard_tanh, _piecewise.hard_tanh_slope),
-        Elementwise("tanh_shrink", _smooth.tanh_shrink, _smooth.tanh_shrink_slope, slope_from_output=False),
-        Elementwise("hard_shrink", _piecewise.hard_shrink, _piecewise.shrink_slope),
-        Elementwise("soft_shrink", _piecewise.soft_shrink, _piecewise.shrink_slope),
-        Elementwise("sparse_plus", _piecewise.sparse_plus, _piecewise.sparse_plus_slope),
-        Elementwise("sparse_sigmoid", _piecewise.sparse_sigmoid, _piecewise.sparse_sigmoid_slope),
+        Elementwise("sigmoid", _smooth.sigmoid, _smooth.sigmoid_slope, _smooth.sigmoid_curvature),
+        Elementwise("tanh", _smooth.tanh, _smooth.tanh_slope, _smooth.tanh_curvature),
+        Elementwise("relu", _piecewise.relu, _piecewise.relu_slope, _piecewise.no_curvature),
+        Elementwise(
+            "leaky_relu", _piecewise.leaky_relu, _piecewise.leaky_relu_slope, _piecewise.no_curvature
+        ),
+        Elementwise("elu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature),
+        Elementwise(
+            "gelu", _smooth.gelu, _smooth.gelu_slope, _smooth.gelu_curvature, slope_from_output=False
+        ),
+        Elementwise("softplus", _smooth.softplus, _smooth.softplus_slope, _smooth.softplus_curvature),
+        Elementwise("linear", _piecewise.linear, _piecewise.linear_slope, _piecewise.no_curvature),
+        Elementwise("step", _piecewise.step, _piecewise.step_slope, _piecewise.no_curvature),
+        Elementwise("relu6", _piecewise.relu6, _piecewise.relu6_slope, _piecewise.no_curvature),
+        Elementwise("selu", _smooth.selu, _smooth.selu_slope, _smooth.selu_curvature),
+        Elementwise("celu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature),
+        Elementwise(
+            "silu", _smooth.silu, _smooth.silu_slope, _smooth.silu_curvature, slope_from_output=False
+        ),
+        Elementwise(
+            "mish", _smooth.mish, _smooth.mish_slope, _smooth.mish_curvature, slope_from_output=False
+        ),
+        Elementwise("softsign", _smooth.softsign, _smooth.softsign_slope, _smooth.softsign_curvature),
+        Elementwise("squareplus", _smooth.squareplus, _smooth.squareplus_slope, _smooth.squareplus_curvature),
+        Elementwise(
+            "exponential", _smooth.exponential, _smooth.exponential_slope, _smooth.exponential_curvature
+        ),
+        Elementwise(
+            "log_sigmoid", _smooth.log_sigmoid, _smooth.log_sigmoid_slope, _smooth.log_sigmoid_curvature
+        ),
+        Elementwise(
+            "hard_sigmoid", _piecewise.hard_sigmoid, _piecewise.hard_sigmoid_slope, _piecewise.no_curvature
+        ),
+        Elementwise(
+            "hard_sigmoid_v2",
+            _piecewise.hard_sigmoid_v2,
+            _piecewise.hard_sigmoid_v2_slope,
+            _piecewise.no_curvature,
+        ),
+        Elementwise(
+            "hard_silu",
+            _piecewise.hard_silu,
+            _piecewise.hard_silu_slope,
+            _piecewise.hard_silu_curvature,
+            slope_from_output=False,
+        ),
+        Elementwise("hard_tanh", _piecewise.hard_tanh, _piecewise.hard_tanh_slope, _piecewise.no_curvature),
+        Elementwise(
+            "tanh_shrink",
+            _smooth.tanh_shrink,
+            _smooth.tanh_shrink_slope,
+            _smooth.tanh_shrink_curvature,
+            slope_from_output=False,
+        ),
+        Elementwise("hard_shrink", _piecewise.hard_shrink, _piecewise.shrink_slope, _piecewise.no_curvature),
+        Elementwise("soft_shrink", _piecewise.soft_shrink, _piecewise.shrink_slope, _piecewise.no_curvature),
+        Elementwise(
+            "sparse_plus",
+            _piecewise.sparse_plus,
+            _piecewise.sparse_plus_slope,
+            _piecewise.sparse_plus_curvature,
+        ),
+        Elementwise(
+            "sparse_sigmoid",
+            _piecewise.sparse_sigmoid,
+            _piecewise.sparse_sigmoid_slope,
+            _piecewise.no_curvature,
+        ),
     )
 }
 """The elementwise activations by name, each as the function of this name in Keras 3.

@@ -298,3 +298,34 @@ def test_a_layer_keeps_the_name_of_an_activation_that_it_says_all_of():
     assert ActivationLayer("a", Softmax()).activation_name == "softmax"
     assert ActivationLayer("a", Softmax(1)).activation_name == Softmax(1)
     assert ActivationLayer("a", LeakyRelu(0.2)).activation == LeakyRelu(0.2)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_curvature_is_the_derivative_of_the_slope(name, dtype):
+    activation = ACTIVATIONS[name]
+    z = np.linspace(-7.03, 7.11, 401)
+    kinks = np.array(KINKS.get(name, ()) + ((0,) if name in ("elu", "celu") else ()), float)
+    z = z[(np.abs(z[:, None] - kinks) > 1e-3).all(axis=1)] if kinks.size else z
+
+    def slope(at):
+        return activation.slope(at.copy(), activation.value(at.copy(), np.empty_like(at)), np.empty_like(at))
+
+    expected = (slope(z + 1e-6) - slope(z - 1e-6)) / 2e-6
+    at = z.astype(dtype)
+    y = activation.value(at, np.empty_like(at))
+    found = activation.curvature(y if activation.slope_from_output else at, y, np.empty_like(at))
+    assert found.dtype == dtype
+    rough = dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-5 if rough else 1e-7, atol=1e-5 if rough else 1e-8)
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_the_curvature_far_out_is_finite_and_without_warnings(name):
+    activation = ACTIVATIONS[name]
+    far = 80 if name == "exponential" else 1e4
+    z = np.array([-far, -90, -20, 20, far], np.float32).clip(-far, far)
+    with np.errstate(over="ignore"):
+        y = activation.value(z.copy(), np.empty_like(z))
+    found = activation.curvature(y if activation.slope_from_output else z, y, np.empty_like(z))
+    assert np.isfinite(found).all()
