@@ -154,6 +154,11 @@ class ParameterSpace:
         arrays = dict[int, Array]()
         return {layer.name: self._layer_at(layer, vector, arrays) for layer in layers}
 
+    def places(self, layers: Sequence[Layer]) -> list[slice]:
+        """Return where what some of the network's layers learned lies in the vector, each array once."""
+        found = {id(layer.variables[name]): None for layer in layers for name in layer.learned}
+        return [self._places[key] for key in found]
+
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
         """Return the network at `vector`, and where each of its arrays lies in it."""
         check_shape("vector", vector.shape, (self.n_parameters,))
@@ -202,6 +207,21 @@ class ParameterSpace:
             for values, found in pullback(np.ascontiguousarray(slopes, logits.dtype)):
                 gradient[places[id(values)]] += found.reshape(-1)
         return total / len(images), gradient
+
+    def measure(self, images: Array, labels: Labels, vector: Array | None = None) -> tuple[float, float]:
+        """Return the mean cost and the accuracy over the images.
+
+        Parameters
+        ----------
+        images, labels, vector
+            As for `gradient`.
+        """
+        network = self.network if vector is None else self.at(vector)
+        with np.errstate(over="ignore", invalid="ignore"):
+            stacked = np.ascontiguousarray(network.logits(images).T)[None]
+            positions = label_positions(labels[None], _shape(stacked))
+            costs = cost_values(self.cost, self.output, stacked, positions)
+        return float(costs.mean(dtype=np.float64)), float((stacked[0].argmax(axis=0) == labels).mean())
 
     def checked(self, images: Array, labels: Labels) -> tuple[Array, Labels]:
         """Return images and labels in the types that everything here takes, or raise if they do not fit."""

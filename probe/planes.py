@@ -7,10 +7,10 @@ for each direction, and not at every point.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -22,9 +22,10 @@ from probe.costs import cost_values, label_positions
 from probe.layers import Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Layer
 from probe.parameters import Measured, ParameterSpace
 
-__all__ = ["measure_plane"]
+__all__ = ["measure_lines", "measure_plane"]
 
 Floats = npt.NDArray[np.float64]
+Task = TypeVar("Task")
 
 _LINEAR = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D)
 """Layers whose pre-activation is linear in all that they learn, so that it can be combined from a few."""
@@ -33,6 +34,10 @@ _VALUES = 200_000
 """Values of the widest moving layer at a time: they stay in the cache between one step and the next."""
 
 _LEAST_SAMPLES = 250
+
+_VALUES_FOR_THREADS = 100_000
+"""Values of the widest layer from which a second thread pays."""
+
 _CHUNK = 64
 """Points that a thread takes at a time."""
 
@@ -86,55 +91,100 @@ def measure_plane(
     array([0.693, 0.018])
     """
     images, labels = space.checked(images, labels)
-    directions = np.asarray(directions, dtype=space.vector.dtype)
-    check_shape("directions", directions.shape, (None, space.n_parameters))
+    directions = _directions(space, directions)
     points = np.asarray(coordinates, dtype=np.float64)
     check_finite("coordinates", points)
     if points.ndim == 0 or points.shape[-1] != len(directions):
         raise InputError(
             f"coordinates must have shape (..., {len(directions)}), one for each direction, got {points.shape}"
         )
-    start = space.vector if origin is None else np.asarray(origin, dtype=space.vector.dtype)
-    check_shape("origin", start.shape, (space.n_parameters,))
-    walk = _Walk(space, start, directions)
     flat = points.reshape(-1, len(directions))
     chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(flat), _CHUNK)]
-    costs, hits = np.zeros(len(flat)), np.zeros(len(flat), np.int64)
-    with single_threaded_blas():
-        for begin in range(0, len(images), walk.n_samples):
-            taken = slice(begin, begin + walk.n_samples)
-            seen = walk.before(images[taken])
+    found = np.zeros((len(flat), 2))
+    walk = _Walk(space, origin)
+    for taken in walk.parts(len(images)):
+        seen = walk.before(images[taken], labels[taken])
+        ends = walk.ends(seen, directions)
 
-            def measured(
-                chunk: slice, stop: threading.Event, seen: _Seen = seen, taken: slice = taken
-            ) -> None:
-                others: Floats | None = None
-                for k in range(*chunk.indices(len(flat))):
-                    # Along a row of the grid all coordinates but the first are the same, and so is what they add.
-                    if others is None or not np.array_equal(flat[k, 1:], others):
-                        others = flat[k, 1:]
-                        bases = {place: _base(values, others) for place, values in seen.combined.items()}
-                    cost, hit = walk.at(flat[k], seen, bases, labels[taken])
-                    costs[k] += cost
-                    hits[k] += hit
+        def measured(chunk: slice, stop: threading.Event, seen: _Seen = seen, ends: _Ends = ends) -> None:
+            found[chunk] += walk.along(flat[chunk], directions, seen, ends)
 
-            stop = threading.Event()
-            with closing(in_threads(measured, chunks, workers=workers, stop=stop)) as done:
-                for _ in done:
-                    pass
-    shape = points.shape[:-1]
-    return Measured((costs / len(images)).reshape(shape), (hits / len(images)).reshape(shape))
+        _run(measured, chunks, workers if walk.pays_threads(len(images)) else 1)
+    costs, hits = (found / len(images)).T
+    return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
+
+
+def measure_lines(
+    space: ParameterSpace,
+    images: Array,
+    labels: npt.NDArray[np.int64],
+    directions: Array,
+    lengths: npt.ArrayLike,
+    *,
+    workers: int = 1,
+) -> Measured:
+    """Measure the networks at these distances along each of many directions.
+
+    Parameters
+    ----------
+    space, images, labels, workers
+        As for `measure_plane`.
+    directions : ndarray of shape (n_directions, n_parameters)
+        One for each line through the network.
+    lengths : array of shape (n_points,)
+        How much of the direction, for each point of a line.
+
+    Returns
+    -------
+    Measured
+        Of shape (n_directions, n_points).
+    """
+    images, labels = space.checked(images, labels)
+    directions = _directions(space, directions)
+    points = np.asarray(lengths, dtype=np.float64)[:, None]
+    found = np.zeros((len(directions), len(points), 2))
+    walk = _Walk(space, None)
+    for taken in walk.parts(len(images)):
+        seen = walk.before(images[taken], labels[taken])
+
+        def measured(k: int, stop: threading.Event, seen: _Seen = seen) -> None:
+            line = directions[k : k + 1]
+            found[k] += walk.along(points, line, seen, walk.ends(seen, line))
+
+        _run(measured, range(len(directions)), workers if walk.pays_threads(len(images)) else 1)
+    found /= len(images)
+    return Measured(found[..., 0].copy(), found[..., 1].copy())
+
+
+def _directions(space: ParameterSpace, directions: Array) -> Array:
+    found: Array = np.asarray(directions, dtype=space.vector.dtype)
+    check_shape("directions", found.shape, (None, space.n_parameters))
+    return found
+
+
+def _run(function: Callable[[Task, threading.Event], None], tasks: Sequence[Task], workers: int) -> None:
+    with (
+        single_threaded_blas(),
+        closing(in_threads(function, tasks, workers=workers, stop=threading.Event())) as done,
+    ):
+        for _ in done:
+            pass
+
+
+_Ends = dict[int, tuple[Array, ...]]
+"""For layers by place, what each direction gives as a pre-activation."""
 
 
 class _Seen(NamedTuple):
     """What a part of the images gives before any point is chosen, by places of layers.
 
-    `live` are the activations that do not depend on the parameters, `combined` the pre-activations of the origin
-    and of each direction in layers that are linear in the parameters.
+    `live` are the activations that do not depend on the parameters, `origin` the pre-activations of the origin in
+    layers that are linear in the parameters.
     """
 
     live: dict[int, Array]
-    combined: dict[int, tuple[Array, ...]]
+    origin: dict[int, Array]
+    labels: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,48 +213,75 @@ class _Roles:
 class _Walk:
     """The way of images through the networks of a plane."""
 
-    def __init__(self, space: ParameterSpace, origin: Array, directions: Array) -> None:
+    def __init__(self, space: ParameterSpace, origin: Array | None) -> None:
         network = space.network
-        self._space, self._origin, self._directions = space, origin, directions
+        self._space = space
+        self._origin: Array = space.vector if origin is None else np.asarray(origin, dtype=space.vector.dtype)
+        check_shape("origin", self._origin.shape, (space.n_parameters,))
         self._graph = joined(network.layers, network.wiring, network.input_shapes)
         self._head = network.layer_names.index(network.head_name)
         self._roles = _Roles.of(self._graph, self._head)
+        self._combined = [network.layers[place] for place in self._roles.combined]
         self._rebuilt = [
             network.layers[place]
             for place in self._roles.moving
             if place not in self._roles.combined and network.layers[place].learned
         ]
+        self._slots = space.places(self._rebuilt)
         shapes = list(self._graph.shapes.values())
-        widest = max(int(np.prod(shapes[place])) for place in self._roles.moving)
-        self.n_samples = max(_LEAST_SAMPLES, _VALUES // widest)
+        self._widest = max(int(np.prod(shapes[place])) for place in self._roles.moving)
+        self._n_samples = max(_LEAST_SAMPLES, _VALUES // self._widest)
 
-    def before(self, images: Array) -> _Seen:
+    def parts(self, n_images: int) -> list[slice]:
+        """Split the images so that what moves stays in the cache."""
+        return [slice(begin, begin + self._n_samples) for begin in range(0, n_images, self._n_samples)]
+
+    def pays_threads(self, n_images: int) -> bool:
+        """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""
+        return min(n_images, self._n_samples) * self._widest >= _VALUES_FOR_THREADS
+
+    def before(self, images: Array, labels: npt.NDArray[np.int64]) -> _Seen:
         """Return what no point changes."""
         layers = self._graph.layers
         live = {-1: images}
         for place in self._roles.still:
             z = layers[place].linear(*self._read(place, live))[0]
             live[place] = activated(layers[place], z)[0]
-        chosen = [layers[place] for place in self._roles.combined]
-        vectors = [self._origin, *self._directions]
-        ends = [self._space.layers_at(vector, chosen) for vector in vectors]
-        combined = {
-            place: tuple(end[layers[place].name].linear(*self._read(place, live))[0] for end in ends)
-            for place in self._roles.combined
-        }
-        return _Seen(live, combined)
+        return _Seen(live, self._combinable(self._origin, live), labels)
 
-    def at(
-        self, point: Floats, seen: _Seen, bases: dict[int, Array], labels: npt.NDArray[np.int64]
+    def ends(self, seen: _Seen, directions: Array) -> _Ends:
+        """Return what each direction gives in the layers that are linear in it."""
+        each = [self._combinable(direction, seen.live) for direction in directions]
+        return {place: tuple(one[place] for one in each) for place in self._roles.combined}
+
+    def _combinable(self, vector: Array, live: dict[int, Array]) -> dict[int, Array]:
+        layers = self._space.layers_at(vector, self._combined)
+        return {
+            place: layers[layer.name].linear(*self._read(place, live))[0]
+            for place, layer in zip(self._roles.combined, self._combined, strict=True)
+        }
+
+    def along(self, points: Floats, directions: Array, seen: _Seen, ends: _Ends) -> Floats:
+        """Return the sums of the costs and the numbers of hits at points (n_points, n_directions)."""
+        found, others = np.empty((len(points), 2)), None
+        for k, point in enumerate(points):
+            # Along a row of the grid all coordinates but the first are the same, and so is what they add.
+            if others is None or not np.array_equal(point[1:], others):
+                others = point[1:]
+                bases = {place: _base(seen.origin[place], ends[place][1:], others) for place in ends}
+            found[k] = self._at(point, directions, seen, ends, bases)
+        return found
+
+    def _at(
+        self, point: Floats, directions: Array, seen: _Seen, ends: _Ends, bases: dict[int, Array]
     ) -> tuple[float, int]:
-        """Return the sum of the costs and the number of hits at a point."""
-        layers = self._layers_at(point)
+        layers = self._layers_at(point, directions)
         live = dict(seen.live)
         # Far out values overflow, and the cost says so.
         with np.errstate(over="ignore", invalid="ignore"):
             for place in self._roles.moving:
-                if place in seen.combined:
-                    first = seen.combined[place][1]
+                if place in ends:
+                    first = ends[place][0]
                     z: Array = first * first.dtype.type(point[0])
                     z += bases[place]
                 else:
@@ -214,14 +291,18 @@ class _Walk:
                     break
                 live[place] = activated(self._graph.layers[place], z)[0]
             logits = np.ascontiguousarray(self._space.network.after_head(z)[0].T)[None]
-            positions = label_positions(labels[None], (1, logits.shape[1], logits.shape[2]))
+            positions = label_positions(seen.labels[None], (1, logits.shape[1], logits.shape[2]))
             costs = cost_values(self._space.cost, self._space.output, logits, positions)
-        return float(costs.sum(dtype=np.float64)), _hits(logits[0], labels)
+        return float(costs.sum(dtype=np.float64)), _hits(logits[0], seen.labels)
 
-    def _layers_at(self, point: Floats) -> dict[str, Layer]:
+    def _layers_at(self, point: Floats, directions: Array) -> dict[str, Layer]:
         if not self._rebuilt:
             return {}
-        vector = self._origin + point.astype(self._origin.dtype) @ self._directions
+        vector = self._origin.copy()
+        for slot in self._slots:
+            for factor, direction in zip(point, directions, strict=True):
+                if factor != 0:
+                    vector[slot] += direction[slot] * direction.dtype.type(factor)
         return self._space.layers_at(vector, self._rebuilt)
 
     def _read(self, place: int, live: dict[int, Array]) -> Sequence[Array]:
@@ -237,9 +318,9 @@ def _hits(logits: Array, labels: npt.NDArray[np.int64]) -> int:
     return int(np.count_nonzero(logits.argmax(axis=0) == labels))
 
 
-def _base(values: tuple[Array, ...], others: Floats) -> Array:
-    """Return values[0] + sum of others[k] * values[k + 2]: what all directions but the first add."""
-    found: Array = values[0]
-    for factor, direction in zip(others, values[2:], strict=True):
-        found = found + direction * direction.dtype.type(factor)
-    return found
+def _base(origin: Array, directions: Sequence[Array], factors: Floats) -> Array:
+    """Return the origin and what all directions but the first add to it."""
+    for factor, direction in zip(factors, directions, strict=True):
+        if factor != 0:
+            origin = origin + direction * direction.dtype.type(factor)
+    return origin

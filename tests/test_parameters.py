@@ -124,6 +124,9 @@ def test_a_plane_is_measured_as_its_points_are(name, cost):
         assert found.cost[place] == pytest.approx(space.gradient(images, labels, vector)[0], rel=1e-9)
         hits = space.at(vector).predict(images) == labels
         assert found.accuracy[place] == hits.mean()
+        assert space.measure(images, labels, vector) == pytest.approx(
+            (found.cost[place], found.accuracy[place]), rel=1e-9
+        )
     two = measure_plane(space, images, labels, directions, coordinates, origin=origin, workers=2)
     np.testing.assert_array_equal(two.cost, found.cost)
 

@@ -1,0 +1,157 @@
+"""A network's landscape: everything together."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from probe._checks import InputError, check_integer, generator
+from probe._progress import Progress, silent
+from probe.analyses.landscape.activations import step_activations
+from probe.analyses.landscape.descent import descent
+from probe.analyses.landscape.path import training_path
+from probe.analyses.landscape.results import Landscape
+from probe.analyses.landscape.surface import loss_surface
+from probe.controls import reinitialized
+from probe.costs import CostName
+from probe.datasets import Dataset, Split
+from probe.network import Network
+
+__all__ = ["landscape"]
+
+
+def landscape(
+    network: Network,
+    split: Split,
+    *,
+    cost: CostName = "cross-entropy",
+    n_networks: int = 6,
+    n_directions: int = 1000,
+    updates: int = 2000,
+    resolution: int = 31,
+    n_planes: int = 8,
+    n_lines: int = 100,
+    n_images: int = 500,
+    workers: int = 1,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> Landscape:
+    """Look at the cost around a network and on the way to where gradient descent ends.
+
+    At the network and at fresh starts of its layers the negative gradient is held against random directions of
+    the same length. The starts are trained with their own activations and with steps. One is followed on its way:
+    along the straight line from start to end, and in the plane of its first two principal components [1]_, whose
+    shares are held against those of a random walk [2]_. Around the network itself the cost is measured in random
+    directions in which every filter is as long as the network's, and biases do not move [3]_.
+
+    Parameters
+    ----------
+    network : Network
+        Of any layers, with one input and one value for each class.
+    split : Split
+        Data whose images it takes.
+    cost : {"cross-entropy", "quadratic"}
+        What to measure. Outputs other than sigmoid are read as the softmax of the logits.
+    n_networks : int
+        Fresh starts, at least 2; six are the fewest that can decide.
+    n_directions : int
+        Random directions at each network, at least 1.
+    updates : int
+        Updates of the path, at least 2, and a quarter of them for each start with step activations. Networks whose
+        images cost many multiplications get fewer.
+    resolution : int
+        Points along each side of a plane; odd, so that the network is one of them, at least 3.
+    n_planes, n_lines : int
+        Planes and lines through the network, at least 1.
+    n_images : int
+        Training images that costs are means over, drawn at random where there are more; at least 1.
+    workers : int
+        Threads. The result does not depend on it.
+    seed : int or numpy.random.Generator
+        Everything random follows from it.
+    progress : callable
+        Called with a `ProgressEvent` on the way.
+
+    Raises
+    ------
+    InputError
+        If the network does not fit the data, has no parameters, or an argument is outside its range.
+    DivergedError
+        If gradient descent diverges at every rate that is tried.
+
+    References
+    ----------
+    .. [1] I. J. Goodfellow, O. Vinyals, A. M. Saxe, "Qualitatively characterizing neural network optimization
+       problems", ICLR 2015.
+    .. [2] J. Antognini, J. Sohl-Dickstein, "PCA of high dimensional random walks with comparison to neural network
+       training", NeurIPS 2018.
+    .. [3] H. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> network = probe.train(probe.MLP(hidden=(8,)), split, probe.TrainingConfig(epochs=5)).network
+    >>> found = landscape(network, split, n_networks=2, n_directions=20, updates=60, resolution=5, n_images=100)
+    >>> found.surface.planes.shape, found.descent.along_random.shape
+    ((8, 5, 5), (3, 7, 20))
+    """
+    check_integer("n_networks", n_networks, minimum=2)
+    check_integer("n_directions", n_directions, minimum=1)
+    check_integer("updates", updates, minimum=2)
+    check_integer("n_planes", n_planes, minimum=1)
+    check_integer("n_lines", n_lines, minimum=1)
+    check_integer("n_images", n_images, minimum=1)
+    if check_integer("resolution", resolution, minimum=3) % 2 == 0:
+        raise InputError(f"resolution must be odd, so that the network is in the middle, got {resolution}")
+    start_rng, image_rng, descent_rng, step_rng, path_rng, surface_rng = generator(seed).spawn(6)
+    starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
+    few = _some(split.train, n_images, image_rng)
+    measured = {"cost": cost, "progress": progress}
+    return Landscape(
+        descent(
+            [network, *starts],
+            few.images,
+            few.labels,
+            n_directions=n_directions,
+            workers=workers,
+            rng=descent_rng,
+            **measured,  # type: ignore[arg-type]
+        ),
+        step_activations(
+            starts,
+            split.train,
+            few,
+            _some(split.test, 4 * n_images, image_rng),
+            updates=max(2, updates // 4),
+            rng=step_rng,
+            **measured,  # type: ignore[arg-type]
+        ),
+        training_path(
+            starts[0],
+            split.train,
+            few.images,
+            few.labels,
+            updates=updates,
+            workers=workers,
+            rng=path_rng,
+            **measured,  # type: ignore[arg-type]
+        ),
+        loss_surface(
+            network,
+            few.images,
+            few.labels,
+            resolution=resolution,
+            n_planes=n_planes,
+            n_lines=n_lines,
+            workers=workers,
+            rng=surface_rng,
+            **measured,  # type: ignore[arg-type]
+        ),
+    )
+
+
+def _some(data: Dataset, n: int, rng: np.random.Generator) -> Dataset:
+    """Return `n` of the images, drawn at random, or all where there are no more."""
+    if len(data) <= n:
+        return data
+    return data.take(np.sort(rng.choice(len(data), n, replace=False)))

@@ -1,0 +1,104 @@
+"""The negative gradient against random directions of the same length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array
+from probe._progress import Progress, ProgressEvent
+from probe.analyses.landscape.results import Components, Descent
+from probe.costs import CostName
+from probe.network import Network
+from probe.parameters import ParameterSpace
+from probe.planes import measure_lines
+from probe.stats import Verdict, paired_difference
+
+__all__ = ["descent"]
+
+STEPS = np.geomspace(1e-3, 1.0, 7)
+"""Lengths of steps, as shares of the length of the parameter vector."""
+
+_N_NAMED = 12
+_MOST = 0.9
+
+
+def descent(
+    networks: Sequence[Network],
+    images: Array,
+    labels: npt.NDArray[np.int64],
+    *,
+    cost: CostName,
+    n_directions: int,
+    workers: int,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> Descent:
+    """Compare directions at each of `networks`, the first the one looked at, the others fresh starts."""
+    rows = []
+    components = []
+    for k, network in enumerate(networks):
+        space = ParameterSpace(network, cost)
+        length = float(np.linalg.norm(space.vector))
+        before, gradient = space.gradient(images, labels)
+        norm = float(np.linalg.norm(gradient))
+        if k < 2:
+            components.append(_components(space, gradient))
+        steps = STEPS * length
+        downhill = -gradient / norm if norm > 0 else gradient
+        first = measure_lines(space, images, labels, downhill[None], steps, workers=workers)
+        others = measure_lines(
+            space, images, labels, _random_directions(space, n_directions, rng), steps, workers=workers
+        )
+        at = space.measure(images, labels)[0]
+        rows.append((length, norm, before, at - first.cost[0], (at - others.cost).T.astype(np.float32)))
+        progress(ProgressEvent("directions", k + 1, len(networks)))
+    lengths, norms, costs, along, random = (np.array(column) for column in zip(*rows, strict=True))
+    return Descent(
+        STEPS, lengths, norms, costs, along, random, tuple(components), len(images), _verdict(along, random)
+    )
+
+
+def _random_directions(space: ParameterSpace, n: int, rng: np.random.Generator) -> Array:
+    found = rng.standard_normal((n, space.n_parameters), dtype=np.float32).astype(
+        space.vector.dtype, copy=False
+    )
+    found /= np.linalg.norm(found, axis=1, keepdims=True)
+    return found
+
+
+def _components(space: ParameterSpace, gradient: Array) -> Components:
+    sizes = np.abs(gradient)
+    largest = np.argsort(-sizes, kind="stable")[:_N_NAMED]
+    squares = np.sort(np.square(gradient, dtype=np.float64))[::-1]
+    total = squares.sum()
+    most = int(np.searchsorted(np.cumsum(squares), _MOST * total) + 1) if total > 0 else 0
+    return Components(
+        tuple(space.named(int(index)) for index in largest),
+        -gradient[largest],
+        tuple(f"{part.layer} {part.variable}" for part in space.parts),
+        tuple(np.sort(sizes[part.place])[::-1].copy() for part in space.parts),
+        most,
+    )
+
+
+def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) -> Verdict:
+    """Judge the fresh starts, at the shortest step."""
+    n_directions = random.shape[2]
+    ours, best = along[1:, 0], random[1:, 0].max(axis=1).astype(np.float64)
+    # Where the gradient is zero nothing falls along it, and any random direction that gains beats it.
+    advantage = np.divide(ours - best, np.abs(ours), out=-np.ones_like(ours), where=ours != 0)
+    found = paired_difference(advantage)
+    return Verdict(
+        "The negative gradient is the direction of steepest descent",
+        found.decision(),
+        found.estimate,
+        found.interval,
+        f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
+        f"With steps of {STEPS[0]:g} of the length of the parameters, the best of {n_directions:,} random directions "
+        f"lowers the cost {1 - found.estimate:.2f} times as much as the negative gradient ({1 - found.interval.high:.2f} "
+        f"to {1 - found.interval.low:.2f}, {found.n} fresh starts); the gradient is ahead in {int((advantage > 0).sum())} "
+        f"of {found.n}.",
+    )

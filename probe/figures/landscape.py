@@ -1,0 +1,355 @@
+"""Figures of `probe.landscape`: directions, components, step activations, the way down, and what is around."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import check_choice
+from probe.analyses.landscape import (
+    Components,
+    Descent,
+    Landscape,
+    LossSurface,
+    StepActivations,
+    TrainingPath,
+)
+from probe.figures._style import COLOURS, band, footnote, fresh, log_axis, replicates, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["PARTS", "draw"]
+
+PARTS = ("descent", "gradient", "activations", "path", "surface")
+
+_HEIGHTS = {"descent": 4.1, "gradient": 4.4, "activations": 3.9, "path": 4.1, "surface": 6.4}
+
+_KIND_COLOURS = {"own": COLOURS["true"], "step": COLOURS["random"], "output only": COLOURS["untrained"]}
+
+_CMAP = "cividis"
+
+
+def draw(
+    result: Landscape, *, figure: Figure | SubFigure | None = None, part: str = "descent"
+) -> Figure | SubFigure:
+    """Draw one part of `result` into `figure`, or a new one, and return it.
+
+    Parameters
+    ----------
+    result : Landscape
+        From `probe.landscape`.
+    figure : Figure or SubFigure, optional
+        Where to draw.
+    part : {"descent", "gradient", "activations", "path", "surface"}
+        Decrease of the cost along directions; components of the gradient by size; step activations; the way of
+        gradient descent; the cost around the network.
+    """
+    check_choice("part", part, PARTS)
+    with styled():
+        drawn = fresh(_HEIGHTS[part]) if figure is None else figure
+        if part == "descent":
+            _draw_descent(drawn, result.descent)
+        elif part == "gradient":
+            _draw_gradient(drawn, result.descent)
+        elif part == "activations":
+            _draw_activations(drawn, result.activations)
+        elif part == "path":
+            _draw_path(drawn, result.path)
+        else:
+            _draw_surface(drawn, result.surface)
+    return drawn
+
+
+def _draw_descent(figure: Figure | SubFigure, result: Descent) -> None:
+    left, right = figure.subplots(1, 2)
+    for axes, k, title in ((left, 1, "A fresh start"), (right, 0, "This network, trained")):
+        _draw_directions(axes, result, k)
+        axes.set_title(title, loc="left")
+    left.set_ylabel("decrease of the cost")
+    ahead = result.wins_up_to[1:]
+    footnote(
+        figure,
+        (
+            f"Decrease of the mean cost over {result.n_images:,} training images; below zero the cost rises. Lengths are "
+            f"shares of the length of all parameters. Band: all of {result.n_directions:,} random directions.",
+            f"No random direction does better up to a step of {_range(ahead)} in {len(ahead)} fresh starts, and of "
+            f"{result.wins_up_to[0]:.2g} in this network.",
+        ),
+    )
+
+
+def _range(values: npt.NDArray[np.float64]) -> str:
+    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _draw_directions(axes: Axes, result: Descent, k: int) -> None:
+    steps, along = result.steps, result.along_gradient[k]
+    random = result.along_random[k]
+    scale = float(max(np.abs(along[0]), np.abs(random[0]).max(), 1e-9))
+    low, high = random.min(axis=1), random.max(axis=1)
+    axes.fill_between(steps, low, high, color=COLOURS["noise"], alpha=0.35, linewidth=0)
+    axes.plot(steps, np.median(random, axis=1), color=COLOURS["noise"], linewidth=1.5)
+    axes.plot(steps, along, color=COLOURS["true"], marker="o", markersize=4)
+    axes.axhline(0, color=COLOURS["reference"], linewidth=0.8)
+    axes.set_yscale("symlog", linthresh=scale)
+    log_axis(axes, "x", float(steps[0]) * 0.85, float(steps[-1]) * 1.2)
+    axes.set_xlabel("length of the step")
+    _label_symlog(axes)
+    best = int(along.argmax())
+    if along[best] > 0:
+        axes.annotate(
+            "negative gradient",
+            (steps[best], along[best]),
+            xytext=(0, 9),
+            textcoords="offset points",
+            ha="right" if best > len(steps) // 2 else "center",
+            color=COLOURS["true"],
+            fontsize=9,
+        )
+    axes.margins(y=0.22)
+    axes.text(
+        0.03,
+        0.05,
+        "random directions",
+        transform=axes.transAxes,
+        color="#9c4f7f",
+        fontsize=9,
+        va="bottom",
+    )
+
+
+def _label_symlog(axes: Axes) -> None:
+    """Keep to three or four ticks with short numbers on an axis that is linear around zero."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    low, high = axes.get_ylim()
+    decades = [10.0**k for k in range(-9, 6)]
+    ticks = [sign * size for sign in (-1, 1) for size in decades if low <= sign * size <= high]
+    inner = [tick for tick in ticks if abs(tick) >= _threshold(axes)]
+    above, below = [tick for tick in inner if tick > 0], [tick for tick in inner if tick < 0]
+    axes.yaxis.set_major_locator(FixedLocator(sorted([*below[-1::-2], 0.0, *above[::2]])))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def _threshold(axes: Axes) -> float:
+    return float(getattr(axes.yaxis.get_transform(), "linthresh", 0.0))
+
+
+def _draw_gradient(figure: Figure | SubFigure, result: Descent) -> None:
+    left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.15))
+    trained = result.components[0]
+    _draw_sizes(left, trained)
+    _draw_largest(right, trained)
+    most = ", ".join(
+        f"{found.n_for_most:,} of {found.n_parameters:,} {where}"
+        for found, where in zip(result.components, ("in this network", "in a fresh start"), strict=False)
+    )
+    footnote(
+        figure,
+        (
+            "Left: all components of this network's gradient, array by array. Right: the largest ones, with the sign in "
+            "which descent changes the weight.",
+            f"The fewest components that make 90% of the gradient's squared length: {most}.",
+        ),
+    )
+
+
+def _draw_sizes(axes: Axes, components: Components) -> None:
+    from matplotlib import colormaps
+
+    shown = [(name, sizes[sizes > 0]) for name, sizes in zip(components.parts, components.sizes, strict=True)]
+    shown = [(name, sizes) for name, sizes in shown if sizes.size]
+    if not shown:
+        axes.text(0.5, 0.5, "all components are zero", transform=axes.transAxes, ha="center")
+        return
+    colours = colormaps["viridis"](np.linspace(0.0, 0.85, len(shown)))
+    for (name, sizes), colour in zip(shown, colours, strict=True):
+        places = np.unique(np.geomspace(1, sizes.size, 200).astype(int)) - 1
+        dashed = "--" if not name.endswith("kernel") else "-"
+        marker = "o" if places.size == 1 else ""
+        axes.plot(places + 1, sizes[places], color=colour, label=name, linestyle=dashed, marker=marker)
+    largest = max(float(sizes[0]) for _, sizes in shown)
+    smallest = max(min(float(np.quantile(sizes, 0.02)) for _, sizes in shown), largest * 1e-7)
+    log_axis(axes, "x", 0.8, 1.4 * max(sizes.size for _, sizes in shown))
+    axes.set_yscale("log")
+    axes.set_ylim(smallest / 2, largest * 2)
+    axes.set(xlabel="rank", ylabel="size of the component")
+    axes.legend(
+        fontsize=7.5 if len(shown) <= 8 else 6,
+        frameon=False,
+        loc="lower left",
+        ncols=1 if len(shown) <= 8 else 2,
+    )
+
+
+def _draw_largest(axes: Axes, components: Components) -> None:
+    places = np.arange(len(components.names))[::-1]
+    colours = [COLOURS["true"] if value > 0 else COLOURS["random"] for value in components.values]
+    axes.barh(places, components.values, color=colours, height=0.7)
+    axes.axvline(0, color=COLOURS["reference"], linewidth=0.8)
+    axes.set_yticks(places, components.names, fontsize=8)
+    axes.set_xlabel("negative gradient")
+    axes.locator_params(axis="x", nbins=4)
+    axes.grid(visible=False, axis="y")
+
+
+def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> None:
+    left, right = figure.subplots(1, 2)
+    names = {
+        "own": result.activation,
+        "step": "step",
+        "output only": f"{result.activation},\noutput layer only",
+    }
+    x = result.updates.astype(float)
+    for axes, values in ((left, result.cost), (right, 100 * result.accuracy)):
+        ends = []
+        for kind, rows in zip(result.kinds, values, strict=True):
+            band(axes, x, rows, _KIND_COLOURS[kind])
+            known = rows[:, ~np.isnan(rows).all(axis=0)]
+            ends.append((float(np.nanmedian(known[:, -1])), names[kind], _KIND_COLOURS[kind]))
+        axes.set_xlabel("updates")
+        axes.set_xlim(0, x[-1] * 1.42)
+        axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= x[-1]])
+        _label_ends(axes, x[-1], ends)
+    left.set(ylabel="cost on training images", ylim=(0, None))
+    right.set(ylabel="right test images, %", ylim=(0, 100))
+    footnote(
+        figure,
+        (
+            f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches at rate "
+            f"{result.learning_rate:g}; thick: median.",
+            f"With steps {result.zero_share[1].mean():.0%} of the hidden layers' gradient is exactly zero; with "
+            f"{result.activation} {result.zero_share[0].mean():.0%}.",
+        ),
+    )
+
+
+def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
+    """Write names beside the ends of curves, moved apart where they would lie over each other."""
+    low, high = axes.get_ylim()
+    least, last = 0.12 * (high - low), -np.inf
+    for value, name, colour in sorted(ends):
+        place = max(value, last + least * (1 + 0.6 * name.count("\n")))
+        axes.text(x * 1.03, place, name, color=colour, fontsize=9, va="center", linespacing=1.0)
+        last = place
+
+
+def _draw_path(figure: Figure | SubFigure, result: TrainingPath) -> None:
+    left, right = figure.subplots(1, 2)
+    left.plot(result.line, result.line_cost, color=COLOURS["true"])
+    left.axvline(0, color=COLOURS["untrained"], linewidth=0.8)
+    left.axvline(1, color=COLOURS["untrained"], linewidth=0.8)
+    for at, name in ((0, "start"), (1, "end")):
+        left.text(at, 0.97, f" {name}", transform=left.get_xaxis_transform(), fontsize=9, va="top")
+    left.set(xlabel="place on the straight line", ylabel="cost", ylim=(0, None))
+    _draw_plane(figure, right, result)
+    shares = ", ".join(f"{share:.0%}" for share in result.explained)
+    chance = ", ".join(f"{share:.0%}" for share in result.random_walk)
+    rise = "never climbs above its ends" if result.rise == 0 else f"climbs {result.rise:.3g} above its ends"
+    footnote(
+        figure,
+        (
+            f"Left: the cost on the straight line from start to end {rise}. Right: {result.updates[-1]:,} updates at rate "
+            f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in colour.",
+            f"They have {shares} of the path's variance; of a random walk with such steps {chance}.",
+        ),
+    )
+
+
+def _draw_plane(figure: Figure | SubFigure, axes: Axes, result: TrainingPath) -> None:
+    from matplotlib.colors import LogNorm
+
+    costs = np.where(np.isfinite(result.plane_cost), result.plane_cost, np.nan)
+    low = max(float(np.nanmin(costs)), 1e-6)
+    high = max(float(np.nanmax(costs)), low * 1.01)
+    norm = LogNorm(low, high)
+    drawn = axes.pcolormesh(*result.axes, costs, cmap=_CMAP, norm=norm, shading="nearest", rasterized=True)
+    axes.plot(*result.projected.T, color="white", linewidth=2.6)
+    axes.plot(*result.projected.T, color="#D55E00", linewidth=1.4)
+    for place, name in ((0, "start"), (-1, "end")):
+        x, y = result.projected[place]
+        axes.plot(x, y, marker="o", color="#D55E00", markeredgecolor="white", markersize=6)
+        axes.annotate(
+            name,
+            (x, y),
+            xytext=(0, -7),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            fontsize=9,
+            color="white",
+            fontweight="bold",
+        )
+    axes.grid(visible=False)
+    axes.set(xlabel="first component", ylabel="second component")
+    bar = figure.colorbar(drawn, ax=axes, label="cost")
+    _few_log_ticks(bar, low, high)
+
+
+def _few_log_ticks(bar: Any, low: float, high: float) -> None:
+    """Give a logarithmic colour bar about four ticks with plain numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    for steps in ((1,), (1, 3), (1, 2, 5)):
+        ticks = [step * 10.0**k for k in range(-7, 9) for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= 3:
+            break
+    bar.ax.yaxis.set_major_locator(FixedLocator(ticks or [low, high]))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+
+
+def _draw_surface(figure: Figure | SubFigure, result: LossSurface) -> None:
+    from matplotlib.colors import LogNorm
+
+    grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 1.0))
+    with np.errstate(invalid="ignore"):
+        levels = np.nanquantile(result.planes, [0.05, 0.5, 0.95], axis=0)
+    low, high = max(float(np.nanmin(levels)), 1e-6), float(np.nanmax(levels))
+    norm = LogNorm(low, max(high, low * 1.01))
+    cells = [figure.add_subplot(grid[0, k]) for k in range(3)]
+    names = ("lowest 5%", "median", "highest 5%")
+    if len(result.planes) == 1:
+        names = ("this plane",) * 3
+    for axes, values, name in zip(cells, levels, names, strict=True):
+        drawn = axes.pcolormesh(
+            result.coordinates,
+            result.coordinates,
+            values,
+            cmap=_CMAP,
+            norm=norm,
+            shading="nearest",
+            rasterized=True,
+        )
+        axes.set_title(
+            f"{name} of {len(result.planes)} planes" if len(result.planes) > 1 else name, fontsize=9
+        )
+        axes.set_aspect("equal")
+        axes.grid(visible=False)
+        axes.set_xticks([-1, 0, 1])
+        axes.set_yticks([-1, 0, 1] if axes is cells[0] else [])
+        axes.plot(0, 0, marker="+", color="white", markersize=9, markeredgewidth=1.5)
+    _few_log_ticks(figure.colorbar(drawn, ax=cells, label="cost", shrink=0.9), low, high)
+    axes = figure.add_subplot(grid[1, :])
+    finite = np.where(np.isfinite(result.lines), result.lines, np.nan)
+    replicates(axes, result.line_coordinates, finite, COLOURS["true"])
+    axes.axhline(result.cost, color=COLOURS["reference"], linewidth=0.8)
+    axes.set_yscale("log")
+    axes.set(xlabel="place along a random direction (1: each filter moved by its own length)", ylabel="cost")
+    axes.set_xlim(-1, 1)
+    footnote(
+        figure,
+        (
+            f"Mean cost over {result.n_images:,} training images; + and the horizontal line are the network itself, "
+            f"{result.cost:.3g}. Random directions in which each filter is as long as the network's; biases do not move.",
+            f"Below: median and middle 90% of {len(result.lines)} lines; on {result.lowest_share:.0%} of them no point is "
+            "lower than the network.",
+        ),
+    )

@@ -1,0 +1,214 @@
+"""Landscapes: known answers on linear networks, steps without slopes, paths that are what they are said to be."""
+
+import numpy as np
+import pytest
+
+import probe
+from probe.analyses.landscape.learning import affordable_updates, hidden_activation, records, with_activation
+from probe.analyses.landscape.path import _principal, _walk_shares
+from probe.controls import reinitialized
+from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
+from probe.parameters import ParameterSpace
+
+TINY = {"n_networks": 6, "n_directions": 60, "updates": 80, "resolution": 5, "n_planes": 2, "n_lines": 20}
+
+
+@pytest.fixture(scope="module")
+def found(trained, digits):
+    return probe.landscape(trained, digits, **TINY, n_images=150)
+
+
+def convolutional(activation="relu"):
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return (rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))).astype(np.float32)
+
+    layers = (
+        Conv2D("conv", draw(3, 3, 1, 3), np.zeros(3, np.float32), activation_name=activation),
+        MaxPooling2D("pool"),
+        Flatten("flatten"),
+        Dense("hidden", draw(27, 6), np.zeros(6, np.float32), activation),
+        Dense("output", draw(6, 10), np.zeros(10, np.float32), "softmax"),
+    )
+    return probe.Network(layers, (8, 8, 1)).for_images((8, 8))
+
+
+def test_the_gradient_is_ahead_of_random_directions_at_short_steps(found):
+    descent = found.descent
+    assert descent.verdict.decision == "supported"
+    assert (descent.along_gradient[:, 0] > descent.along_random[:, 0].max(axis=1)).all()
+    assert (descent.wins_up_to > 0).all()
+    # To first order the cost falls by the step times the length of the gradient.
+    first = descent.steps[0] * descent.lengths * descent.gradient_norm
+    np.testing.assert_allclose(descent.along_gradient[1:, 0], first[1:], rtol=0.1)
+
+
+def test_random_directions_fall_as_often_as_they_rise_where_the_cost_is_straight(found):
+    share = (found.descent.along_random[1:, 0] > 0).mean()
+    assert 0.35 < share < 0.65
+
+
+def test_long_steps_along_the_gradient_are_not_better(found):
+    assert (found.descent.along_gradient[:, -1] < found.descent.along_gradient.max(axis=1)).all()
+
+
+def test_components_are_those_of_the_gradient(found, trained, digits):
+    space = ParameterSpace(trained)
+    components = found.descent.components[0]
+    assert components.n_parameters == space.n_parameters
+    assert [len(sizes) for sizes in components.sizes] == [np.prod(part.shape) for part in space.parts]
+    squares = np.sort(np.concatenate([sizes.astype(float) ** 2 for sizes in components.sizes]))[::-1]
+    n = components.n_for_most
+    assert squares[:n].sum() >= 0.9 * squares.sum() > squares[: n - 1].sum()
+    assert np.abs(components.values[0]) == pytest.approx(np.sqrt(squares[0]), rel=1e-5)
+    assert found.descent.gradient_norm[0] == pytest.approx(np.sqrt(squares.sum()), rel=1e-4)
+    assert found.descent.verdict.interval.n == 6  # fresh starts, not the network itself
+
+
+def test_the_named_component_is_where_it_says():
+    network = convolutional()
+    rng = np.random.default_rng(0)
+    split = probe.load_dataset("digits")
+    data = split.train.take(slice(0, 50))
+    space = ParameterSpace(network)
+    gradient = space.gradient(data.images, data.labels)[1]
+    index = int(rng.integers(space.n_parameters))
+    layer, _, rest = space.named(index).partition(" ")
+    variable, _, place = rest.partition("[")
+    part = next(p for p in space.parts if (p.layer, p.variable) == (layer, variable))
+    where = tuple(int(k) for k in place.rstrip("]").split(","))
+    assert gradient[part.place].reshape(part.shape)[where] == gradient[index]
+
+
+def test_with_steps_the_hidden_layers_stand_still_and_learn_less(found):
+    steps = found.activations
+    assert steps.kinds == ("own", "step", "output only")
+    assert (steps.zero_share[1] == 1).all()
+    assert (steps.moved[1] == 0).all()
+    assert (steps.moved[2] == 0).all()
+    assert (steps.moved[0] > 0).all()
+    assert (steps.zero_share[0] < 0.9).all()
+    assert np.isfinite(steps.cost).all()
+    assert steps.verdict.interval.n == 6
+
+
+def test_enough_descent_shows_that_slopes_are_needed(trained, digits):
+    found = probe.landscape(trained, digits, **TINY | {"updates": 1200, "n_directions": 2}, n_images=100)
+    assert found.activations.verdict.decision == "supported"
+    assert found.activations.accuracy[0, :, -1].min() > found.activations.accuracy[1, :, -1].max()
+
+
+def test_the_path_begins_at_the_start_and_ends_at_the_origin(found):
+    path = found.path
+    assert path.updates[0] == 0
+    assert path.updates[-1] == 80
+    np.testing.assert_allclose(path.projected[-1], 0, atol=1e-5)
+    for k, place in ((0, 0.0), (-1, 1.0)):
+        there = np.abs(path.line - place).argmin()
+        assert path.line_cost[there] == pytest.approx(path.cost[k], rel=1e-4)
+        assert path.line_accuracy[there] == pytest.approx(path.accuracy[k], abs=0.011)
+    assert path.cost[-1] < path.cost[0]
+    # Its end is in the plane.
+    at = [np.abs(axis).argmin() for axis in path.axes]
+    assert path.plane_cost[at[1], at[0]] == pytest.approx(path.cost[-1], rel=0.2)
+
+
+def test_principal_components_are_those_of_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    path = np.random.default_rng(0).normal(size=(9, 40)).cumsum(axis=0)
+    components, seen, shares = _principal(path)
+    theirs = PCA(2).fit(path)
+    np.testing.assert_allclose(shares, theirs.explained_variance_ratio_, rtol=1e-9)
+    np.testing.assert_allclose(np.abs(components @ theirs.components_.T), np.eye(2), atol=1e-9)
+    assert seen[0, 0] <= 0 <= seen[0, 1]
+
+
+def test_a_random_walk_has_the_shares_known_for_it():
+    """6 / (pi^2 k^2) of the variance in component k, for many equal steps (Antognini and Sohl-Dickstein 2018)."""
+    shares = _walk_shares(np.ones(80), 800, np.random.default_rng(0))
+    np.testing.assert_allclose(shares, 6 / np.pi**2 / np.array([1, 4]), atol=0.05)
+
+
+def test_the_surface_is_the_network_in_its_middle(found, trained, digits):
+    surface = found.surface
+    middle = len(surface.coordinates) // 2
+    np.testing.assert_allclose(surface.planes[:, middle, middle], surface.cost, rtol=1e-5)
+    np.testing.assert_allclose(surface.lines[:, len(surface.line_coordinates) // 2], surface.cost, rtol=1e-5)
+    assert surface.planes.shape == (2, 5, 5)
+    assert surface.lines.shape == (20, 41)
+    assert np.median(surface.lines[:, 0]) > 2 * surface.cost
+    assert 0 <= surface.lowest_share <= 1
+
+
+def test_workers_and_repetition_change_nothing(found, trained, digits):
+    again = probe.landscape(trained, digits, **TINY, n_images=150, workers=2)
+    np.testing.assert_array_equal(again.descent.along_random, found.descent.along_random)
+    np.testing.assert_array_equal(again.surface.planes, found.surface.planes)
+    np.testing.assert_array_equal(again.activations.accuracy, found.activations.accuracy)
+    np.testing.assert_array_equal(again.path.plane_cost, found.path.plane_cost)
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_a_convolutional_network_has_all_parts(digits, activation):
+    found = probe.landscape(convolutional(activation), digits, **TINY, n_images=60)
+    assert found.activations.activation == activation
+    assert (found.activations.moved[1] == 0).all()
+    assert found.path.cost[-1] < found.path.cost[0]
+    assert (found.descent.along_gradient[1:, 0] > 0).all()
+    assert np.isfinite(found.surface.lines).all()
+
+
+def test_a_network_that_has_steps_is_held_against_sigmoids(digits):
+    found = probe.landscape(convolutional("step"), digits, **TINY, n_images=60)
+    assert found.activations.activation == "sigmoid"
+    # All that moves is the output layer.
+    assert found.descent.along_gradient[1:, 0].min() > 0
+
+
+def test_activations_are_replaced_in_front_of_the_output_only():
+    network = convolutional()
+    assert hidden_activation(network) == "relu"
+    stepped = with_activation(network, "step")
+    assert hidden_activation(stepped) == "step"
+    assert stepped.output_name == "softmax"
+    alone = probe.Network((Dense("a", np.eye(2), np.zeros(2)), ActivationLayer("act", "tanh"),
+                           Dense("b", np.eye(2), np.zeros(2))), (2,))  # fmt: skip
+    assert hidden_activation(with_activation(alone, "step")) == "step"
+
+
+def test_costly_networks_get_fewer_updates():
+    small = probe.Network((Dense("output", np.zeros((64, 10)), np.zeros(10)),), (64,))
+    assert affordable_updates(small, 2000) == 2000
+    large = probe.Network((Dense("hidden", np.zeros((784, 500)), np.zeros(500)),), (784,))
+    assert affordable_updates(large, 2000) == 30_000_000 // (784 * 500)
+    assert affordable_updates(large, 20) == 20
+
+
+def test_looks_at_a_path_are_ever_rarer():
+    stops = records(100, 11)
+    assert stops[0] == 0
+    assert stops[-1] == 100
+    assert (np.diff(np.diff(stops)) >= -1).all()
+
+
+def test_fresh_starts_are_of_the_networks_layers(trained):
+    start = reinitialized(trained, rng=np.random.default_rng(0))
+    assert ParameterSpace(start).parts == ParameterSpace(trained).parts
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_networks": 1}, "n_networks must be an integer of at least 2"),
+        ({"n_directions": 0}, "n_directions must be an integer of at least 1"),
+        ({"resolution": 4}, "resolution must be odd"),
+        ({"updates": 1}, "updates must be an integer of at least 2"),
+        ({"cost": "hinge"}, "cost must be one of cross-entropy, quadratic"),
+        ({"n_images": 0}, "n_images must be an integer of at least 1"),
+    ],
+)
+def test_what_does_not_fit_is_refused(trained, digits, wrong, message):
+    with pytest.raises(probe.InputError, match=message):
+        probe.landscape(trained, digits, **TINY | wrong)
