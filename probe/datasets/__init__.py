@@ -17,6 +17,7 @@ from probe.datasets._corruption import (
 from probe.datasets._dataset import Dataset, Split
 from probe.datasets._embedded import MNIST_SHA256
 from probe.datasets._noise import gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.datasets._resizing import resized
 from probe.datasets._sources import is_named, load_dataset
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "permuted_labels",
     "pixel_shuffled",
     "redrawn_labels",
+    "resized",
     "uniform_noise",
 ]

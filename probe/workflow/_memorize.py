@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Literal, TypeVar
 
-from probe._checks import InputError
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.capacity import (
     CapacityDesign,
@@ -42,76 +39,24 @@ from probe.analyses.scores import (
     run_scores_trial,
     scores_of,
 )
-from probe.datasets import Split, is_named, load_dataset
+from probe.datasets import Split
 from probe.report.capacity import capacity_section, scores_section
 from probe.report.memorization import study_sections, verdict_claims
-from probe.sweep import check_sweep, run_sweep
+from probe.sweep import check_sweep
 from probe.workflow._folder import (
     Written,
     data_stem,
     destination,
 )
 from probe.workflow._pages import Job
+from probe.workflow._sweeps import AGAIN, Backend, Source, swept
 
-__all__ = ["Backend", "memorize", "memorize_capacity", "memorize_scores"]
-
-
-AnyPlace = TypeVar("AnyPlace", Place, CapacityPlace, ScoresPlace)
-Task = TypeVar("Task")
-Trial = TypeVar("Trial", MemorizationTrial, CapacityFit, ScoresTrial)
-
-_AGAIN = "run the same command again to go on"
-
-
-@dataclass(frozen=True, slots=True)
-class Backend:
-    """Where the trials of a sweep are run.
-
-    Attributes
-    ----------
-    workers : int
-        Threads, at least 1; on a cluster its own workers count.
-    name : {"threads", "dask"}
-    scheduler : str, optional
-        Address of the Dask scheduler, such as "tcp://127.0.0.1:8786".
-    """
-
-    workers: int = 1
-    name: Literal["threads", "dask"] = "threads"
-    scheduler: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The data of a trial, as a worker finds them: by name, and checked against the fingerprint."""
-
-    data: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, data: str) -> _Source:
-        """Return the source for `data`; a path is made absolute, because workers start elsewhere."""
-        located = data if is_named(data) else str(Path(data).resolve())
-        return cls(located, _loaded(located)[1])
-
-    def split(self) -> Split:
-        split, fingerprint = _loaded(self.data)
-        if fingerprint != self.fingerprint:
-            raise InputError(
-                f"the data '{self.data}' of this worker are not those that the sweep was started with"
-            )
-        return split
-
-
-@lru_cache(maxsize=2)
-def _loaded(data: str) -> tuple[Split, str]:
-    split = load_dataset(data)
-    return split, split.fingerprint
+__all__ = ["memorize", "memorize_capacity", "memorize_scores"]
 
 
 @dataclass(frozen=True, slots=True)
 class _StudyTask:
-    source: _Source
+    source: Source
     design: MemorizationDesign
     place: Place
     conditions: tuple[Condition, ...]
@@ -123,7 +68,7 @@ def _study_trial(task: _StudyTask, stop: threading.Event) -> MemorizationTrial |
 
 @dataclass(frozen=True, slots=True)
 class _CapacityTask:
-    source: _Source
+    source: Source
     design: CapacityDesign
     place: CapacityPlace
 
@@ -134,7 +79,7 @@ def _capacity_fit(task: _CapacityTask, stop: threading.Event) -> CapacityFit | N
 
 @dataclass(frozen=True, slots=True)
 class _ScoresTask:
-    source: _Source
+    source: Source
     design: ScoresDesign
     place: ScoresPlace
 
@@ -144,44 +89,11 @@ def _scores_trial(task: _ScoresTask, stop: threading.Event) -> ScoresTrial | Non
 
 
 def _settings(
-    kind: str, source: _Source, design: MemorizationDesign | CapacityDesign | ScoresDesign
+    kind: str, source: Source, design: MemorizationDesign | CapacityDesign | ScoresDesign
 ) -> dict[str, object]:
     """Return what all trials follow from. A replicate does not depend on how many there are."""
     facts = {name: value for name, value in design.facts().items() if name != "replicates"}
     return {"experiment": kind, "data": source.fingerprint, "design": facts}
-
-
-def _swept(
-    folder: Path,
-    configuration: Mapping[str, object],
-    tasks: Mapping[AnyPlace, Task],
-    function: Callable[[Task, threading.Event], Trial | None],
-    kind: type[Trial],
-    backend: Backend | None,
-    progress: Progress,
-    stage: str,
-    note: Callable[[Sequence[Trial]], str],
-    extent: Mapping[str, int] | None = None,
-) -> tuple[dict[AnyPlace, Trial], bool]:
-    """Return the trials of a sweep that are done, by place, and whether it was interrupted."""
-    backend = Backend() if backend is None else backend
-    places = {place.name: place for place in tasks}
-    outcome = run_sweep(
-        folder,
-        configuration,
-        {place.name: task for place, task in tasks.items()},
-        function,
-        kind,
-        extent=extent,
-        workers=backend.workers,
-        backend=backend.name,
-        scheduler=backend.scheduler,
-        progress=progress,
-        stage=stage,
-        note=note,
-    )
-    done = {places[name]: trial for name, trial in zip(outcome.names, outcome.results, strict=True)}
-    return done, outcome.interrupted
 
 
 def memorize(
@@ -216,7 +128,7 @@ def memorize(
         one of more replicates or cannot be written to, or all networks diverged.
     """
     began = time.perf_counter()
-    source = _Source.of(data)
+    source = Source.of(data)
     split = source.split()
     check_distinct(design)
     check_fits(design, split)
@@ -237,7 +149,7 @@ def memorize(
             place: _StudyTask(source, design, place, conditions_at(design, conditions, place))
             for place in places
         }
-        return _swept(
+        return swept(
             path,
             configuration,
             tasks,
@@ -257,7 +169,7 @@ def memorize(
         tuning, settings = folder.path / "tuning", _settings("choice of learning rates", source, design)
         pilot, interrupted = sweep(tuning, design.pilot_places, {}, settings, "tuning")
         if interrupted:
-            return Written((tuning,), f"tuning is not done; {_AGAIN}", interrupted=True)
+            return Written((tuning,), f"tuning is not done; {AGAIN}", interrupted=True)
     conditions = chosen_conditions(design, pilot)
     study["learning_rates"] = {
         f"a{a}-n{s}": [condition.learning_rate for condition in found] for (a, s), found in conditions.items()
@@ -291,14 +203,14 @@ def memorize_capacity(
     A trial is the population of one number of images; the same design with more replicates goes on too.
     """
     began = time.perf_counter()
-    source = _Source.of(data)
+    source = Source.of(data)
     split = source.split()
     design.check_distinct()
     design = design.settled(split)
     folder = destination(out, f"capacity-{data_stem(data)}")
     searches, interrupted = _searches(design, source, split, folder.path, backend, progress)
     if interrupted and not _done_for_all(design, searches):
-        return Written((folder.path,), f"no search is done for all networks; {_AGAIN}", interrupted=True)
+        return Written((folder.path,), f"no search is done for all networks; {AGAIN}", interrupted=True)
     result = capacity_of(design, searches, split)
     section, claim = capacity_section(result)
     Job(folder, "probe memorize --capacity", design.seed, split, began).write(
@@ -313,7 +225,7 @@ def memorize_capacity(
 
 def _searches(
     design: CapacityDesign,
-    source: _Source,
+    source: Source,
     split: Split,
     folder: Path,
     backend: Backend | None,
@@ -340,7 +252,7 @@ def _searches(
             progress(ProgressEvent("capacity", n_over, len(searches), note))
 
         try:
-            fits, interrupted = _swept(
+            fits, interrupted = swept(
                 folder,
                 settings,
                 tasks,
@@ -389,11 +301,11 @@ def memorize_scores(
     A sweep that can be killed and goes on, a trial for every 20 networks.
     """
     began = time.perf_counter()
-    source = _Source.of(data)
+    source = Source.of(data)
     split = source.split()
     design.check_fits(split)
     folder = destination(out, f"scores-{data_stem(data)}")
-    done, interrupted = _swept(
+    done, interrupted = swept(
         folder.path,
         _settings("memorisation scores", source, design),
         {place: _ScoresTask(source, design, place) for place in design.places},
@@ -407,7 +319,7 @@ def memorize_scores(
     try:
         result = scores_of(design, done, split)
     except KeyboardInterrupt:
-        few = f"too few networks are trained to score all images; {_AGAIN}"
+        few = f"too few networks are trained to score all images; {AGAIN}"
         return Written((folder.path,), few, interrupted=True)
     section, claim = scores_section(result)
     Job(folder, "probe memorize --scores", design.seed, split, began).write(

@@ -1,0 +1,198 @@
+"""The study of minima: its trials run and put together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from probe._checks import check_integer, kept_seed
+from probe._parallel import gathered
+from probe._progress import Progress, ProgressEvent, silent
+from probe.analyses.minima.connections import Connections, connections
+from probe.analyses.minima.design import MINIMA_CONFIG, MinimaDesign, MinimaPlace
+from probe.analyses.minima.results import Minima, WidthMinima
+from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
+from probe.analyses.minima.verdicts import intervals, verdicts_of
+from probe.datasets import Split
+from probe.population import MLP, Population
+from probe.training import TrainingConfig
+
+__all__ = ["minima", "minima_of"]
+
+_KEPT = ("weights", "biases")
+
+
+def minima(
+    architectures: MLP | Sequence[MLP],
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    n_networks: int = 200,
+    n_samples: int | None = 2000,
+    polish: int = 1000,
+    curvature: str = "extremes",
+    margin: float = 0.02,
+    n_connected: int = 8,
+    seed: int | np.random.Generator = 0,
+    workers: int = 1,
+    progress: Progress = silent,
+) -> Minima:
+    """Train many networks from different starts, and compare where they end.
+
+    Each network is trained on the same images, brought down further by L-BFGS on all of them at once, and measured:
+    costs, the length of the gradient, and the extreme eigenvalues of the Hessian by Lanczos on exact Hessian-vector
+    products. Where the smallest is clearly negative the network is a low-loss point and no minimum. Between the
+    first networks, the cost is followed on straight lines before and after their units are aligned, and on a curve.
+
+    Parameters
+    ----------
+    architectures : MLP or sequence of MLP
+        Shapes to compare, such as hidden layers of several widths.
+    split : Split
+        Data.
+    config : TrainingConfig, optional
+        `MINIMA_CONFIG` without: 150 epochs with weight decay.
+    n_networks : int
+        Networks of each architecture, at least 2; 10 are the fewest that decide anything.
+    n_samples : int or None
+        Training images, drawn at random; all with None.
+    polish, curvature, margin, n_connected
+        As in `MinimaDesign`.
+    seed : int or numpy.random.Generator
+        Everything random follows from it; from a generator a seed is drawn.
+    workers : int
+        Threads that compute trials of 10 networks. The result does not depend on it.
+    progress : callable
+        Called with a `ProgressEvent` after each trial.
+
+    Raises
+    ------
+    InputError
+        If an argument is outside its range.
+    KeyboardInterrupt
+        If Ctrl-C came before two networks of each architecture were done.
+
+    References
+    ----------
+    .. [1] A. Choromanska et al., "The Loss Surfaces of Multilayer Networks", AISTATS 2015.
+
+    Examples
+    --------
+    >>> import probe
+    >>> found = minima(probe.MLP((4,)), probe.load_dataset("digits"), probe.TrainingConfig(epochs=5),
+    ...     n_networks=4, n_samples=200, polish=20, n_connected=2)
+    >>> found.widths[0].test_accuracy.shape, found.widths[0].connections.before.shape
+    ((4,), (2, 2))
+    """
+    chosen = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
+    design = MinimaDesign(
+        chosen,
+        n_networks,
+        n_samples,
+        MINIMA_CONFIG if config is None else config,
+        polish,
+        curvature,
+        margin,
+        min(n_connected, n_networks),
+        kept_seed(seed),
+    )
+    design.check_fits(split)
+    check_integer("workers", workers, minimum=1)
+    places = design.places
+
+    def report(done: dict[int, MinimaTrial]) -> None:
+        progress(ProgressEvent("networks", sum(len(t.test_cost) for t in done.values()), _total(design)))
+
+    def trial(place: MinimaPlace, stop: threading.Event) -> MinimaTrial | None:
+        return run_minima_trial(design, place, split, stop)
+
+    found = gathered(trial, places, workers=workers, report=report)
+    return minima_of(design, {places[index]: done for index, done in found.items()}, split, progress=progress)
+
+
+def _total(design: MinimaDesign) -> int:
+    return design.n_networks * len(design.architectures)
+
+
+def minima_of(
+    design: MinimaDesign,
+    trials: Mapping[MinimaPlace, MinimaTrial],
+    split: Split,
+    *,
+    progress: Progress = silent,
+) -> Minima:
+    """Put trials together, and measure what lies between networks.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If there are fewer than two networks of an architecture.
+    """
+    data = design.samples(split)
+    widths = []
+    for k, architecture in enumerate(design.architectures):
+        mine = [trials[place] for place in design.places if place.architecture == k and place in trials]
+        if sum(len(trial.test_cost) for trial in mine) < 2:
+            raise KeyboardInterrupt
+        values: dict[str, Any] = {
+            name: np.concatenate([getattr(trial, name) for trial in mine])
+            for name in MinimaTrial.__slots__
+            if name not in _KEPT
+        }
+        n_in = data.images[0].size
+        widths.append(
+            WidthMinima(
+                architecture.named(n_in, data.n_classes),
+                tuple(architecture.hidden),
+                architecture.n_parameters(n_in, data.n_classes),
+                **values,
+                **dict[str, Any](intervals(values, data.n_classes)),
+                connections=_connections(design, architecture, mine, split, progress),
+            )
+        )
+    return Minima(
+        tuple(widths),
+        design.margin,
+        len(data),
+        len(split.test),
+        design.config.weight_decay,
+        design.polish,
+        verdicts_of(widths, design.margin),
+        len(trials) < len(design.places),
+    )
+
+
+def _connections(
+    design: MinimaDesign,
+    architecture: MLP,
+    trials: Sequence[MinimaTrial],
+    split: Split,
+    progress: Progress,
+) -> Connections | None:
+    """Return what lies between the networks that were kept, those that failed left out."""
+    kept = [trial for trial in trials if trial.weights]
+    if not kept:
+        return None
+    alive = np.concatenate([~trial.is_diverged[: len(trial.weights[0])] for trial in kept])
+    if alive.sum() < 2:
+        return None
+    data = design.samples(split)
+    layers = range(len(kept[0].weights))
+    population = Population(
+        architecture,
+        data.image_shape,
+        data.class_names,
+        tuple(np.concatenate([trial.weights[place] for trial in kept])[alive] for place in layers),
+        tuple(np.concatenate([trial.biases[place] for trial in kept])[alive] for place in layers),
+    )
+    return connections(
+        population,
+        data,
+        cost=design.config.cost,
+        weight_decay=design.config.weight_decay,
+        seed=design.seed,
+        progress=progress,
+    )

@@ -1,0 +1,100 @@
+"""Populations of minima: a sweep in a folder, and the page on what it found."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from probe._progress import Progress, silent
+from probe.analyses.minima import (
+    MinimaDesign,
+    MinimaPlace,
+    MinimaTrial,
+    minima_of,
+    run_minima_trial,
+)
+from probe.datasets import Split
+from probe.workflow._folder import Written, data_stem, destination
+from probe.workflow._pages import Job
+from probe.workflow._sweeps import AGAIN, Backend, Source, swept
+
+__all__ = ["minima"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    source: Source
+    design: MinimaDesign
+    place: MinimaPlace
+
+
+def _trial(task: _Task, stop: threading.Event) -> MinimaTrial | None:
+    return run_minima_trial(task.design, task.place, task.source.split(), stop)
+
+
+def minima(
+    design: MinimaDesign,
+    *,
+    data: str = "mnist",
+    out: Path | None = None,
+    backend: Backend | None = None,
+    progress: Progress = silent,
+) -> Written:
+    """Train and measure many networks as a sweep that can be killed and goes on; write what was found.
+
+    The same design with more networks goes on too, and runs only the new ones.
+
+    Raises
+    ------
+    InputError
+        If the data do not suit the design, or the folder holds another study, or one of more networks, or cannot be
+        written to.
+    """
+    from probe.report.minima import minima_sections
+
+    began = time.perf_counter()
+    source = Source.of(data)
+    split = source.split()
+    design.check_fits(split)
+    folder = destination(out, f"minima-{data_stem(data)}")
+    facts = {name: value for name, value in design.facts().items() if name != "n_networks"}
+    done, interrupted = swept(
+        folder.path,
+        {"experiment": "minima", "data": source.fingerprint, "design": facts},
+        {place: _Task(source, design, place) for place in design.places},
+        _trial,
+        MinimaTrial,
+        backend,
+        progress,
+        "minima",
+        _networks,
+        {"networks": design.n_networks},
+    )
+    try:
+        result = minima_of(design, done, split, progress=progress)
+    except KeyboardInterrupt:
+        few = f"too few networks are done to compare them; {AGAIN}"
+        return Written((folder.path,), few, interrupted=True)
+    Job(folder, "probe minima", design.seed, split, began).write(
+        "What are its local minima worth?",
+        _subtitle(split, design),
+        minima_sections(result),
+        results={"minima": result},
+        numbers={"design": design.facts()},
+        kept="every trial in trials",
+        progress=progress,
+    )
+    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
+    return Written(tuple(folder.files), "\n".join(shown), interrupted)
+
+
+def _networks(trials: Sequence[MinimaTrial]) -> str:
+    return f"{sum(len(trial.test_cost) for trial in trials)} networks"
+
+
+def _subtitle(split: Split, design: MinimaDesign) -> str:
+    n = len(split.train) if design.n_samples is None else design.n_samples
+    return f"data: {split.name}, {n:,} training images; {design.n_networks} networks of each kind"

@@ -1,0 +1,339 @@
+"""Minima: known spectra, functions that alignment keeps, barriers that it takes away, verdicts on planted spreads."""
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import probe
+from probe.analyses.minima import (
+    MinimaDesign,
+    MinimaPlace,
+    aligned,
+    connections,
+    minima_of,
+    run_minima_trial,
+)
+from probe.analyses.minima.polish import extreme_eigenvalues, polished
+from probe.analyses.minima.results import WidthMinima
+from probe.analyses.minima.verdicts import correlation, intervals, middle_range, verdicts_of
+from probe.curvature import PopulationCost, vectors_of
+from probe.population import Population, initial_population
+
+CONFIG = probe.TrainingConfig(
+    epochs=30, batch_size=40, learning_rate=1.0, weight_decay=1e-2, evaluation="end", schedule="cosine"
+)
+
+
+def design(**changes):
+    fields = {
+        "architectures": (probe.MLP((5,)),),
+        "n_networks": 4,
+        "n_samples": 200,
+        "config": CONFIG,
+        "polish": 400,
+        "n_connected": 2,
+    }
+    return MinimaDesign(**fields | changes)
+
+
+@pytest.fixture(scope="module")
+def trial(digits):
+    return run_minima_trial(design(), MinimaPlace(0, 0, 4), digits)
+
+
+def quadratic():
+    """Least squares in disguise: near zero logits a sigmoid output's cross-entropy is a quadratic form."""
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(40, 40)))[0]
+    wanted = np.geomspace(0.01, 8.0, 40)
+    x = (axes @ np.diag(np.sqrt(wanted * 40))).T
+    return PopulationCost(probe.MLP((), output="sigmoid"), x, np.zeros(40, int), 1), wanted / 4
+
+
+def test_extreme_eigenvalues_are_those_of_a_known_spectrum():
+    function, wanted = quadratic()
+    found = extreme_eigenvalues(function, np.zeros((1, function.n_parameters)))
+    hessian = function.at(np.zeros((function.n_parameters, function.n_parameters))).product(
+        np.eye(function.n_parameters)
+    )
+    exact = np.linalg.eigvalsh(hessian)
+    assert found.largest[0] == pytest.approx(exact[-1], rel=2e-3)
+    assert found.largest[0] >= wanted[-1] * 0.998  # the bias couples, and can only raise it
+    assert abs(found.smallest[0] - exact[0]) <= 2e-3 * exact[-1]
+    assert found.residual[0] <= 5e-3 * exact[-1]
+
+
+@pytest.mark.parametrize("hidden", [(3,), (8, 5)])
+def test_extreme_eigenvalues_are_those_of_the_full_hessian(hidden):
+    rng = np.random.default_rng(1)
+    function = PopulationCost(probe.MLP(hidden, "tanh"), rng.normal(size=(60, 4)), rng.integers(0, 3, 60), 3)
+    vectors = rng.normal(size=(3, function.n_parameters))
+    found = extreme_eigenvalues(function, vectors)
+    for k, vector in enumerate(vectors):
+        at = function.at(np.repeat(vector[None], function.n_parameters, axis=0))
+        exact = np.linalg.eigvalsh(at.product(np.eye(function.n_parameters)))
+        assert found.largest[k] == pytest.approx(exact[-1], rel=1e-2)
+        assert exact[0] - 1e-9 <= found.smallest[k] <= exact[0] + 1e-2 * exact[-1]
+        assert np.abs(exact - found.smallest[k]).min() <= found.residual[k] + 1e-9
+
+
+def test_a_saddle_has_a_clearly_negative_eigenvalue(digits):
+    """Two units that are the same sit on the ridge between two minima; at zero weights everything is flat."""
+    data = digits.train.take(slice(0, 100))
+    x = data.images.reshape(100, -1).astype(float)
+    function = PopulationCost(probe.MLP((2,), "tanh"), x, data.labels, 10)
+    vector = np.random.default_rng(0).normal(size=(1, function.n_parameters)) * 0.3
+    first, second, out = slice(0, 64), slice(64, 128), slice(130, 150)
+    vector[0, second], vector[0, 129] = vector[0, first], vector[0, 128]
+    vector[0, out] = np.repeat(vector[0, out][::2], 2)
+    found = extreme_eigenvalues(function, vector)
+    assert found.smallest[0] < -(found.residual[0] + 1e-3 * found.largest[0])
+
+
+def test_polishing_goes_down_to_where_the_gradient_is_small(trial):
+    assert (trial.gradient_norm < 0.02 * trial.trained_norm).all()
+    assert (trial.smallest > -1e-3 * trial.largest).all()
+    assert not trial.is_diverged.any()
+
+
+def test_polishing_agrees_with_scikit_learn_where_there_is_one_minimum(digits):
+    from sklearn.linear_model import LogisticRegression
+
+    data = digits.train.take(slice(0, 150))
+    x, decay = data.images.reshape(150, -1).astype(float), 1e-2
+    function = PopulationCost(probe.MLP(()), x, data.labels, 10, weight_decay=decay)
+    found = polished(function, np.zeros((1, function.n_parameters)), iterations=500)
+    theirs = LogisticRegression(C=1 / (decay * 150), tol=1e-9, max_iter=5000).fit(x, data.labels)
+    np.testing.assert_allclose(found[0].reshape(-1)[:640].reshape(10, 64), theirs.coef_, atol=2e-3)
+
+
+def test_polishing_ends_when_it_is_told_to():
+    function, _ = quadratic()
+    stop = threading.Event()
+    stop.set()
+    assert polished(function, np.ones((1, function.n_parameters)), iterations=5, stop=stop) is None
+
+
+def test_a_trial_measures_what_its_networks_do(trial, digits):
+    few = design().samples(digits)
+    assert len(few) == 200
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    assert len(population) == 2  # as many as are connected
+    for k in range(2):
+        network = population.network(k)
+        for data, accuracy in ((few, trial.train_accuracy), (digits.test, trial.test_accuracy)):
+            right = network.predict(data.images.astype(np.float64)) == data.labels
+            assert accuracy[k] == pytest.approx(right.mean())
+    halves = design().halves(digits.test)
+    assert sorted(np.concatenate([half.labels for half in halves])) == sorted(digits.test.labels)
+    shares = np.array([len(half) for half in halves]) / len(digits.test)
+    np.testing.assert_allclose(trial.half_cost @ shares, trial.test_cost)
+
+
+def test_weights_of_dark_pixels_are_zero_at_a_minimum_with_weight_decay(trial, digits):
+    dark = ~(design().samples(digits).images.reshape(200, -1) != 0).any(axis=0)
+    assert dark.any()
+    assert (trial.weights[0][:, :, dark] == 0).all()
+    assert (trial.weights[0][:, :, ~dark] != 0).all()
+
+
+def test_a_network_is_the_same_whatever_else_is_trained(trial, digits):
+    other = run_minima_trial(design(n_networks=8), MinimaPlace(0, 0, 4), digits)
+    np.testing.assert_array_equal(other.test_cost, trial.test_cost)
+    assert len({place.name for place in design(n_networks=25).places}) == 3
+    more, fewer = set(design(n_networks=30).places), set(design(n_networks=20).places)
+    assert fewer < more
+
+
+@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "gelu", "softsign"])
+def test_alignment_keeps_what_networks_compute(digits, activation):
+    rngs = np.random.default_rng(0).spawn(3)
+    drawn = initial_population(
+        probe.MLP((7, 6), activation), (8, 8), digits.train.class_names, rngs=rngs, dtype="float64"
+    )
+    data = digits.train.take(slice(0, 80))
+    turned = aligned(drawn, 0, data)
+    images = digits.test.images[:30].astype(np.float64)
+    for k in range(3):
+        np.testing.assert_allclose(
+            turned.network(k).logits(images), drawn.network(k).logits(images), rtol=1e-9, atol=1e-9
+        )
+    np.testing.assert_array_equal(turned.weights[0][0], drawn.weights[0][0])
+    assert not np.array_equal(turned.weights[0][1], drawn.weights[0][1])
+
+
+@pytest.mark.parametrize(("activation", "signs"), [("tanh", True), ("sigmoid", True), ("relu", False)])
+def test_a_shuffled_network_is_found_again(digits, activation, signs):
+    """A copy whose units are shuffled, and turned where that changes nothing, is aligned to the original."""
+    rng = np.random.default_rng(5)
+    config = probe.TrainingConfig(epochs=8, batch_size=20, learning_rate=0.3, dtype="float64")
+    one = probe.train_population(probe.MLP((7, 6), activation), digits, config, n_networks=1).population
+    weights, biases = [w[0].copy() for w in one.weights], [b[0].copy() for b in one.biases]
+    for layer, n in ((0, 7), (1, 6)):
+        order = rng.permutation(n)
+        turn = rng.choice([-1.0, 1.0], n) if signs else np.ones(n)
+        weights[layer], biases[layer] = weights[layer][order] * turn[:, None], biases[layer][order] * turn
+        above = weights[layer + 1][:, order]
+        if activation == "sigmoid":
+            biases[layer + 1] = biases[layer + 1] + above[:, turn < 0].sum(axis=1)
+        weights[layer + 1] = above * turn
+    both = Population(
+        one.architecture,
+        one.input_shape,
+        one.class_names,
+        tuple(np.stack([w[0], v]) for w, v in zip(one.weights, weights, strict=True)),
+        tuple(np.stack([b[0], v]) for b, v in zip(one.biases, biases, strict=True)),
+    )
+    data = digits.train.take(slice(0, 200))
+    turned = vectors_of(aligned(both, 0, data))
+    np.testing.assert_allclose(turned[1], turned[0], atol=1e-9)
+    found = connections(both, data, updates=20)
+    assert found.before[0, 1] > 0.01
+    assert found.after[0, 1] < 1e-9
+    assert found.function_change < 1e-10
+
+
+def test_connections_are_symmetric_and_the_curve_is_no_higher_than_where_it_began(trial, digits):
+    data = design().samples(digits)
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    found = connections(population, data, weight_decay=1e-2, updates=300)
+    for matrix in (found.before, found.after, found.curved):
+        np.testing.assert_array_equal(matrix, matrix.T)
+        assert (np.diag(matrix) == 0).all()
+        assert (matrix >= 0).all()
+    assert found.after[0, 1] <= found.before[0, 1]
+    assert found.curves.mean() <= found.lines_after.mean() + 1e-3
+    np.testing.assert_allclose(found.lines_before[0, [0, -1]], found.costs, rtol=1e-9)
+    np.testing.assert_allclose(found.lines_after[0, [0, -1]], found.costs, rtol=1e-9)
+    np.testing.assert_allclose(found.costs, trial.train_cost[:2], rtol=1e-9)
+    np.testing.assert_array_equal(found.disjoint, [[0], [1]])
+
+
+def width(spread, n=200, name="w", n_parameters=100, failed=0, seed=0, cost_spread=0.02):
+    rng = np.random.default_rng(seed)
+    nothing = np.full(n, np.nan)
+    quality = rng.normal(size=n)
+    diverged = np.arange(n) < failed
+    values = {
+        "train_cost": 1 + cost_spread * rng.normal(size=n),
+        "test_cost": 1 + cost_spread * quality,
+        "half_cost": 1 + cost_spread * (quality[:, None] + 0.5 * rng.normal(size=(n, 2))),
+        "train_accuracy": nothing,
+        "test_accuracy": 0.9 + spread * quality,
+        "half_accuracy": np.full((n, 2), np.nan),
+        "gradient_norm": nothing,
+        "trained_norm": nothing,
+        "smallest": nothing,
+        "largest": nothing,
+        "residual": nothing,
+        "is_diverged": diverged,
+    }
+    for key in ("train_cost", "test_cost", "half_cost", "test_accuracy"):
+        values[key][diverged] = np.nan
+    return WidthMinima(name, (5,), n_parameters, **values, **intervals(values, 10))
+
+
+def test_verdicts_find_planted_spreads():
+    # The middle 90% of a normal distribution are 3.29 deviations wide.
+    (small,) = verdicts_of([width(0.003)], 0.02)
+    (large,) = verdicts_of([width(0.012)], 0.02)
+    (between,) = verdicts_of([width(0.00608)], 0.02)
+    assert (small.decision, large.decision, between.decision) == ("supported", "refuted", "inconclusive")
+    assert small.statistic == pytest.approx(3.29 * 0.003, rel=0.15)
+    assert "declared equal before: less than 2.0%" in small.sentence
+
+
+def test_few_networks_decide_nothing():
+    (verdict,) = verdicts_of([width(0.0001, n=9)], 0.02)
+    assert verdict.decision == "inconclusive"
+
+
+def test_failed_runs_count_as_guessing():
+    (verdict,) = verdicts_of([width(0.001, failed=20)], 0.02)
+    assert verdict.decision == "refuted"
+    assert "20 runs failed" in verdict.sentence
+
+
+def test_small_networks_that_spread_more_are_found():
+    narrow = width(0.003, n_parameters=10, cost_spread=0.05, name="narrow")
+    wide = width(0.003, n_parameters=1000, cost_spread=0.01, seed=1, name="wide")
+    assert verdicts_of([narrow, wide], 0.02)[-1].decision == "supported"
+    turned = verdicts_of([replace(narrow, n_parameters=1000), replace(wide, n_parameters=10)], 0.02)
+    assert turned[-1].decision == "refuted"
+    same = replace(width(0.003, seed=2, name="same"), n_parameters=5)
+    assert verdicts_of([same, width(0.003, seed=3)], 0.02)[-1].decision == "inconclusive"
+
+
+def test_statistics_are_numpys():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 50))
+    assert correlation(one, other) == pytest.approx(np.corrcoef(one, other)[0, 1])
+    assert correlation(np.ones(5), np.arange(5.0)) == 0
+    assert middle_range(np.arange(101.0)) == pytest.approx(90.0)
+
+
+def test_split_halves_tell_real_differences_from_the_sample():
+    real = width(0.01)
+    assert real.split_half.low > 0.6
+    assert abs(real.train_test.estimate) < 0.25
+
+
+def test_the_whole_study(digits):
+    plan = design(architectures=(probe.MLP((2,)), probe.MLP((9,))), n_networks=12, polish=30)
+    trials = {place: run_minima_trial(plan, place, digits) for place in plan.places}
+    found = minima_of(plan, trials, digits)
+    assert found.cells == ("64-2-10 sigmoid", "64-9-10 sigmoid")
+    assert [len(w.test_cost) for w in found.widths] == [12, 12]
+    assert np.median(found.widths[1].test_cost) < np.median(found.widths[0].test_cost)
+    assert len(found.verdicts) == 3
+    assert found.widths[0].connections.before.shape == (2, 2)
+    assert not found.interrupted
+    one = {place: trial for place, trial in trials.items() if place.first == 0}
+    assert minima_of(plan, one, digits).interrupted
+    with pytest.raises(KeyboardInterrupt):
+        minima_of(plan, {}, digits)
+
+
+def test_networks_that_diverge_are_counted(digits):
+    wild = design(
+        config=replace(CONFIG, learning_rate=1e30), n_networks=3, architectures=(probe.MLP((4,), "relu"),)
+    )
+    found = probe.minima(
+        wild.architectures, digits, wild.config, n_networks=3, n_samples=100, polish=5, n_connected=0
+    )
+    assert found.widths[0].n_failed == 3
+    assert found.widths[0].spread.estimate == 0
+    assert found.verdicts[0].decision == "inconclusive"
+
+
+def test_a_study_without_polish_and_curvature_says_so(digits):
+    found = probe.minima(
+        probe.MLP((4,)), digits, CONFIG, n_networks=2, n_samples=80, polish=0, curvature="none", n_connected=0
+    )
+    assert not found.widths[0].is_measured
+    assert found.widths[0].connections is None
+    np.testing.assert_array_equal(found.widths[0].gradient_norm, found.widths[0].trained_norm)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_networks": 1}, "n_networks must be an integer of at least 2"),
+        ({"margin": 0.0}, "margin must be a finite number above 0"),
+        ({"curvature": "all"}, "curvature must be one of extremes, none"),
+        ({"n_connected": 1}, "n_connected must be 0 or at least 2"),
+        ({"n_connected": 5}, "n_connected must be an integer from 0 to 4"),
+        ({"architectures": ()}, "architectures must hold at least one"),
+        ({"architectures": (probe.MLP((3,), "step"),)}, "no slope to polish along"),
+    ],
+)
+def test_what_does_not_fit_is_refused(wrong, message):
+    with pytest.raises(probe.InputError, match=message):
+        design(**wrong)
+
+
+def test_too_many_samples_are_refused(small_digits):
+    with pytest.raises(probe.InputError, match="n_samples must be an integer from 2 to 200"):
+        design(n_samples=201).check_fits(small_digits)
