@@ -39,6 +39,7 @@ _MODULES = {
     "from_sklearn": "probe.imports",
     "from_torch": "probe.imports",
     "image_concepts": "probe.analyses.concepts",
+    "landscape": "probe.analyses.landscape",
     "load_dataset": "probe.datasets",
     "load_network": "probe.storage",
     "load_result": "probe.storage",
@@ -46,12 +47,14 @@ _MODULES = {
     "maximize": "probe.analyses.maximize",
     "memorization": "probe.analyses.memorization",
     "memorization_scores": "probe.analyses.scores",
+    "minima": "probe.analyses.minima",
     "noise_confidence": "probe.analyses.noise",
     "noise_ladder": "probe.analyses.noise",
     "open_model": "probe.storage",
     "parse_objective": "probe.ascent",
     "save_network": "probe.storage",
     "save_result": "probe.storage",
+    "search": "probe.analyses.search",
     "train": "probe.training",
     "train_population": "probe.training",
     "twins": "probe.controls",
@@ -90,6 +93,7 @@ __all__ = [
     "from_sklearn",
     "from_torch",
     "image_concepts",
+    "landscape",
     "load_dataset",
     "load_network",
     "load_result",
@@ -97,12 +101,14 @@ __all__ = [
     "maximize",
     "memorization",
     "memorization_scores",
+    "minima",
     "noise_confidence",
     "noise_ladder",
     "open_model",
     "parse_objective",
     "save_network",
     "save_result",
+    "search",
     "train",
     "train_population",
     "twins",
@@ -116,11 +122,14 @@ if TYPE_CHECKING:
     from probe.analyses.capacity import capacity
     from probe.analyses.concepts import concepts, image_concepts
     from probe.analyses.drawing import drawing
+    from probe.analyses.landscape import landscape
     from probe.analyses.maximize import maximize
     from probe.analyses.memorization import memorization
+    from probe.analyses.minima import minima
     from probe.analyses.noise import confidence_limit, noise_confidence, noise_ladder
     from probe.analyses.paths import expanded_weights
     from probe.analyses.scores import memorization_scores
+    from probe.analyses.search import search
     from probe.analyses.structure import weight_structure
     from probe.analyses.weights import weight_images
     from probe.ascent import parse_objective

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from probe._errors import InputError
-from probe.cli import inside
+from probe.cli import inside, landscapes
 from probe.cli._shared import (
     Activation,
     Architecture,
@@ -35,7 +35,10 @@ from probe.cli._shared import (
     units_of,
 )
 from probe.cli.inside import drawing, features, maximize, noise
+from probe.cli.landscapes import landscape, minima
 from probe.cli.memorize import EXAMPLES, memorize
+from probe.cli.search import EXAMPLES as SEARCH_EXAMPLES
+from probe.cli.search import search
 
 __all__ = ["app", "run"]
 
@@ -209,6 +212,9 @@ def convert(
 for command in (features, maximize, drawing, noise):
     app.command(epilog=inside.EXAMPLES[command.__name__])(command)
 app.command(epilog=EXAMPLES)(memorize)
+for looked_at in (landscape, minima):
+    app.command(epilog=landscapes.EXAMPLES[looked_at.__name__])(looked_at)
+app.command(epilog=SEARCH_EXAMPLES)(search)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _MODULES = {
-    "Backend": "_memorize",
+    "Backend": "_sweeps",
     "Reading": "_reading",
     "Written": "_folder",
     "convert_model": "models",
@@ -18,7 +18,10 @@ _MODULES = {
     "keep_inspection": "inspect",
     "drawing_model": "drawing",
     "features_model": "features",
+    "landscape_model": "landscape",
     "maximize_model": "maximize",
+    "minima": "_minima",
+    "search_data": "search",
     "memorize": "_memorize",
     "memorize_capacity": "_memorize",
     "memorize_scores": "_memorize",
@@ -38,28 +41,35 @@ __all__ = [
     "features_model",
     "inspect_model",
     "keep_inspection",
+    "landscape_model",
     "maximize_model",
     "memorize",
     "memorize_capacity",
     "memorize_scores",
+    "minima",
     "noise_ladder_model",
     "noise_model",
     "report",
+    "search_data",
     "train_model",
     "weights_model",
 ]
 
 if TYPE_CHECKING:
     from probe.workflow._folder import Written
-    from probe.workflow._memorize import Backend, memorize, memorize_capacity, memorize_scores
+    from probe.workflow._memorize import memorize, memorize_capacity, memorize_scores
+    from probe.workflow._minima import minima
     from probe.workflow._reading import Reading
     from probe.workflow._report import report
+    from probe.workflow._sweeps import Backend
     from probe.workflow.drawing import drawing_model
     from probe.workflow.features import features_model
     from probe.workflow.inspect import inspect_model, keep_inspection
+    from probe.workflow.landscape import landscape_model
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import convert_model, weights_model
     from probe.workflow.noise import noise_ladder_model, noise_model
+    from probe.workflow.search import search_data
     from probe.workflow.train import train_model
 
 

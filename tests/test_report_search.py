@@ -1,0 +1,161 @@
+"""Architecture search in words: the sentences and tables say what the result holds."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import probe
+from probe.analyses.search import ArchitectureSearch, search
+from probe.cli.search import EXAMPLES
+from probe.cli.search import search as command
+from probe.report.search import search_section
+from probe.workflow._folder import plain
+
+
+@pytest.fixture(scope="module")
+def found(digits):
+    return search(
+        digits,
+        widths=(4, 16),
+        depths=(1,),
+        activations=("relu",),
+        costs=("quadratic",),
+        rates=(0.3, 1.0),
+        n_networks=2,
+        epochs=3,
+        batch_size=20,
+        n_samples=200,
+    )
+
+
+def test_the_lead_says_how_the_choice_was_made_and_what_was_chosen(found):
+    section, _ = search_section(found)
+    how, what = section.lead
+    assert how.startswith("4 candidates, ")
+    assert "as 2 networks each for 1 epoch on 160 images; the best of them went on, 2 to 3 epochs." in how
+    assert "decided on 40 other training images" in how
+    assert "failed" not in how
+    chosen = found.chosen
+    assert f"{'-'.join(map(str, chosen.hidden))} relu with the quadratic cost" in what
+    assert (
+        f"{chosen.n_parameters:,} parameters, {chosen.n_parameters / 1482:.2g} times those of the video's"
+        in what
+    )
+    assert f"{chosen.validation_accuracy[-1].mean():.2%} of the validation images" in what
+    assert f"{chosen.test_accuracy.mean():.2%} of the test images" in what
+
+
+def test_the_tables_list_the_fronts_and_all_that_were_trained_to_the_end(found):
+    section, _ = search_section(found)
+    for table, places in zip(
+        section.tables,
+        (found.by_parameters.all_rungs, found.by_flops.all_rungs, found.last_rung),
+        strict=True,
+    ):
+        assert len(table.rows) == len(places)
+        for row, k in zip(table.rows, places, strict=True):
+            candidate = found.candidates[k]
+            assert len(row) == len(table.header)
+            role = {found.best: " (chosen)", found.reference: " (the video's)"}.get(k, "")
+            shape = "-".join(map(str, candidate.hidden))
+            assert row[0] == f"{shape} {candidate.activation}{role}"
+            assert row[1:5] == (
+                candidate.cost,
+                f"{candidate.learning_rate:g}",
+                f"{candidate.n_parameters:,}",
+                str(candidate.n_epochs),
+            )
+            assert row[5] == f"{candidate.training_flops / 1e9:.3g}"
+            assert row[6] == f"{candidate.validation_accuracy[-1].mean():.2%}"
+            assert row[7].startswith(f"{candidate.test_accuracy.mean():.2%} (")
+
+
+def test_the_numbers_are_those_of_the_result(found):
+    numbers = plain(search_section(found)[0].numbers)
+    assert numbers["rungs"] == [
+        {
+            "n_epochs": r.n_epochs,
+            "n_candidates": r.n_candidates,
+            "best_validation_accuracy": r.best_validation,
+        }
+        for r in found.rungs
+    ]
+    assert (numbers["chosen"], numbers["reference"]) == (found.best, found.reference)
+    assert numbers["front_by_flops"]["all_rungs"] == found.by_flops.all_rungs.tolist()
+    for written, candidate in zip(numbers["candidates"], found.candidates, strict=True):
+        assert written["test_accuracy"] == candidate.test_accuracy.tolist()
+        assert (written["role"], written["finalist"]) == (candidate.role, candidate.finalist)
+
+
+def test_the_claim_is_the_verdict_with_the_picture(found):
+    section, (claim,) = search_section(found)
+    assert claim.verdict is found.verdict
+    assert claim.found == found.verdict.sentence
+    (picture,) = section.pictures
+    assert claim.picture == picture.name
+    assert picture.result is found
+
+
+def test_networks_that_failed_are_counted_in_words(found):
+    first = replace(found.candidates[0], failed=np.array([True, False]))
+    section, _ = search_section(replace(found, candidates=(first, *found.candidates[1:])))
+    assert "1 of all 12 networks failed" in section.lead[0]
+    assert "accuracy of guessing, 10%" in section.lead[0]
+    assert plain(section.numbers)["n_failed"] == 1
+
+
+def test_where_the_video_is_chosen_the_table_says_both(found):
+    section, _ = search_section(replace(found, best=found.reference))
+    assert "(chosen, the video's)" in " ".join(row[0] for row in section.tables[2].rows)
+
+
+SMALL = [
+    "--data",
+    "digits",
+    "--widths",
+    "4,8",
+    "--depths",
+    "1",
+    "--activations",
+    "relu, tanh",
+    "--networks",
+    "2",
+]
+FEW = ["--costs", "quadratic", "--rates", "0.3", "--samples", "100", "--batch-size", "20"]
+
+
+def ran(*options):
+    app = typer.Typer()
+    app.command(epilog=EXAMPLES)(command)
+    return CliRunner().invoke(app, [*SMALL, *FEW, *options])
+
+
+def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_data(tmp_path):
+    done = ran("--out", str(tmp_path / "out"))
+    assert done.exit_code == 0, done.output
+    kept = probe.load_result(tmp_path / "out" / "search.h5", ArchitectureSearch)
+    assert {(c.label, c.learning_rate) for c in kept.candidates if c.role == "candidate"} == {
+        (f"{width} {name}, quadratic", 0.3) for width in (4, 8) for name in ("relu", "tanh")
+    }
+    assert [rung.n_epochs for rung in kept.rungs] == [20, 60, 180]
+    assert (
+        f"{kept.chosen.label} at learning rate 0.3: {kept.chosen.test:.2%} of the test images right"
+        in done.output
+    )
+    numbers = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert numbers["command"] == "probe search"
+    assert numbers["verdicts"] == [plain(kept.verdict.numbers())]
+    assert numbers["sections"]["search"]["chosen"] == kept.best
+    assert kept.verdict.claim in (tmp_path / "out" / "index.html").read_text().replace("&#39;", "'")
+
+
+def test_epochs_that_are_asked_for_are_taken(tmp_path):
+    assert ran("--epochs", "3", "--out", str(tmp_path)).exit_code == 0
+    kept = probe.load_result(tmp_path / "search.h5", ArchitectureSearch)
+    assert [rung.n_epochs for rung in kept.rungs] == [1, 3]
+    refused = ran("--first-epochs", "5", "--epochs", "3", "--out", str(tmp_path))
+    assert str(refused.exception) == "epochs must be an integer of at least 5, got 3"
