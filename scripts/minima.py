@@ -1,7 +1,7 @@
 """Choromanska et al.'s study of local minima, into reports/minima: python scripts/minima.py (ten minutes on 2 cores).
 
 One hidden layer of 25, 50, 100, 250 or 500 units on MNIST scaled down to 10 x 10 pixels, many networks of each from
-different starts. A sweep: started again, it goes on where it was. It differs from the paper in this: 100 networks of
+different starts. A sweep: started again, it goes on where it was. It differs from the paper in this: 80 networks of
 each width and not 1,000; 20 epochs at a rate that falls along half a cosine; and intervals over networks beside the
 paper's statements, which are that the spread of the test loss and the correlation of training and test loss fall
 with the width.
@@ -23,7 +23,7 @@ OUT = Path(__file__).resolve().parents[1] / "reports" / "minima"
 DATA = OUT / "mnist-10x10.npz"
 DESIGN = MinimaDesign(
     architectures=tuple(probe.MLP((width,), "relu") for width in (25, 50, 100, 250, 500)),
-    n_networks=100,
+    n_networks=80,
     n_samples=None,
     config=probe.TrainingConfig(
         epochs=20, batch_size=100, learning_rate=0.1, schedule="cosine", evaluation="end"
@@ -38,6 +38,8 @@ if __name__ == "__main__":
     OUT.mkdir(parents=True, exist_ok=True)
     arrays = {"x_train": split.train.images, "y_train": split.train.labels}
     np.savez_compressed(DATA, **arrays, x_test=split.test.images, y_test=split.test.labels)
-    written = workflow.minima(DESIGN, data=str(DATA), out=OUT, backend=workflow.Backend(workers=2))
+    written = workflow.minima(
+        DESIGN, data=str(DATA), out=OUT, backend=workflow.Backend(workers=2, name="processes")
+    )
     print(written.summary)
     print(f"wrote {written.files[0]}")

@@ -347,7 +347,7 @@ def test_names_that_cannot_be_files_are_refused(tmp_path, name):
         ({"workers": 0}, "workers must be an integer of at least 1, got 0"),
         (
             {"backend": "thread"},
-            r"backend must be one of threads, dask; got 'thread' .did you mean 'threads'",
+            r"backend must be one of threads, processes, dask; got 'thread' .did you mean 'threads'",
         ),
         ({"backend": "dask"}, r"needs the address of its scheduler\. Pass --scheduler tcp://"),
         (

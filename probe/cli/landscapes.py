@@ -29,13 +29,13 @@ __all__ = ["EXAMPLES", "landscape", "minima"]
 
 EXAMPLES = {
     "landscape": "Example:  probe landscape model.h5 --data mnist",
-    "minima": "Examples:  probe minima   |   probe minima --hidden 4 --hidden 16 --hidden 64 --networks 100 --workers 2",
+    "minima": "Examples:  probe minima   |   probe minima --hidden 4 --hidden 16 --workers 2 --backend processes",
 }
 """What the help of each command ends with."""
 
 Cost = Annotated[str, typer.Option(help="cross-entropy or quadratic.", metavar="NAME")]
 Workers = Annotated[
-    int, typer.Option(help="Threads that work at the same time. Results do not depend on it.")
+    int, typer.Option(help="Threads or processes that work at the same time. Results do not depend on it.")
 ]
 
 
@@ -117,7 +117,7 @@ def minima(
     ] = 8,
     workers: Workers = 1,
     backend: Annotated[
-        str, typer.Option(help="threads, or dask for a cluster (extra dask).", metavar="NAME")
+        str, typer.Option(help="threads, processes, or dask for a cluster (extra dask).", metavar="NAME")
     ] = "threads",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of the Dask scheduler.", metavar="ADDRESS", show_default=False)

@@ -117,10 +117,13 @@ def memorize(
         ),
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="Threads that run trials at the same time. Results do not depend on it.")
+        int,
+        typer.Option(
+            help="Threads or processes that run trials at the same time. Results do not depend on it."
+        ),
     ] = 1,
     backend: Annotated[
-        str, typer.Option(help="threads, or dask for a cluster (extra dask).", metavar="NAME")
+        str, typer.Option(help="threads, processes, or dask for a cluster (extra dask).", metavar="NAME")
     ] = "threads",
     scheduler: Annotated[
         str | None, typer.Option(help="Address of the Dask scheduler.", metavar="ADDRESS", show_default=False)

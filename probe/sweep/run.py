@@ -1,4 +1,4 @@
-"""Running the trials of a sweep that are not finished yet, on threads or on a Dask cluster."""
+"""Running the trials of a sweep that are not finished yet: on threads, in processes, or on a Dask cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -13,6 +14,7 @@ from probe._checks import InputError, check_choice, check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.sweep._dask import on_dask
+from probe.sweep._processes import in_processes
 from probe.sweep.folder import SweepFolder, check_name, locked
 
 __all__ = ["SweepOutcome", "run_sweep"]
@@ -62,7 +64,7 @@ def run_sweep(
     *,
     extent: Mapping[str, int] | None = None,
     workers: int = 1,
-    backend: Literal["threads", "dask"] = "threads",
+    backend: Literal["threads", "processes", "dask"] = "threads",
     scheduler: str | None = None,
     progress: Progress = silent,
     stage: str = "trials",
@@ -85,16 +87,17 @@ def run_sweep(
     function : callable
         Computes one trial: ``function(task, stop)`` returns its result. It should look at `stop` now and
         then, and return None to give up once it is set. None ends the sweep as Ctrl-C does. For Dask it
-        must be a function of a module that the workers can import.
+        must be a function of a module that the workers can import. The same holds for processes.
     kind : type
         The dataclass of the results, which `probe.storage.save_result` must be able to write.
     extent : mapping, optional
         Settings that only say how many trials there are, such as ``{"replicates": 20}``: they may be larger
         than those the folder was begun with, and smaller ones are refused by name.
     workers : int
-        Threads that compute trials, at least 1. On Dask its workers decide.
-    backend : {"threads", "dask"}
-        Where trials are computed. The files are written by this process in either case.
+        Threads or processes that compute trials, at least 1. On Dask its workers decide.
+    backend : {"threads", "processes", "dask"}
+        Where trials are computed. The files are written by this process in any case. Processes take seconds to start,
+        and do not wait for each other: for long trials of small networks two are twice as fast as one.
     scheduler : str, optional
         Address of the Dask scheduler, such as "tcp://127.0.0.1:8786"; with `backend="dask"` only.
     progress : callable
@@ -136,7 +139,10 @@ def run_sweep(
         interrupted = False
         try:
             run.reuse()
-            reports = run.on_threads(workers) if scheduler is None else run.on_dask(scheduler)
+            if scheduler is not None:
+                reports = run.on_dask(scheduler)
+            else:
+                reports = run.on_threads(workers) if backend == "threads" else run.in_processes(workers)
             with closing(reports):
                 for n_done in reports:
                     progress(ProgressEvent(stage, n_done, len(trials), note(run.finished()[1])))
@@ -194,6 +200,14 @@ class _Run(Generic[Task, Result]):
 
     def on_dask(self, scheduler: str) -> Generator[int, None, None]:
         """Compute what is missing on a cluster; give the number of finished trials as it grows."""
+        return self._elsewhere(partial(on_dask, scheduler=scheduler))
+
+    def in_processes(self, workers: int) -> Generator[int, None, None]:
+        """Compute what is missing in processes; give the number of finished trials as it grows."""
+        return self._elsewhere(partial(in_processes, workers=workers))
+
+    def _elsewhere(self, computed: Callable[..., Generator[bool, None, None]]) -> Generator[int, None, None]:
+        """Compute what is missing where results come back from, and are kept by this process."""
         missing = self._missing()
         yield from self._reused()
         if not missing:
@@ -203,7 +217,7 @@ class _Run(Generic[Task, Result]):
             self._keep(missing[index], result)
 
         tasks = [self._trials[name] for name in missing]
-        with closing(on_dask(self._function, tasks, keep, scheduler=scheduler, stop=self._stop)) as outcomes:
+        with closing(computed(self._function, tasks, keep, stop=self._stop)) as outcomes:
             yield from self._counted(outcomes)
 
     def _missing(self) -> list[str]:
@@ -246,12 +260,12 @@ def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, sche
     for name in trials:
         check_name(name)
     check_integer("workers", workers, minimum=1)
-    check_choice("backend", backend, ("threads", "dask"))
+    check_choice("backend", backend, ("threads", "processes", "dask"))
     if backend == "dask" and scheduler is None:
         raise InputError(
             "backend 'dask' needs the address of its scheduler. Pass --scheduler tcp://<host>:8786"
         )
-    if backend == "threads" and scheduler is not None:
+    if backend != "dask" and scheduler is not None:
         raise InputError(
-            f"scheduler is for backend 'dask', got {scheduler!r} with backend 'threads'. Pass --backend dask"
+            f"scheduler is for backend 'dask', got {scheduler!r} with backend '{backend}'. Pass --backend dask"
         )

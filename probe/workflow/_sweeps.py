@@ -36,14 +36,14 @@ class Backend:
     Attributes
     ----------
     workers : int
-        Threads, at least 1; on a cluster its own workers count.
-    name : {"threads", "dask"}
+        Threads or processes, at least 1; on a cluster its own workers count.
+    name : {"threads", "processes", "dask"}
     scheduler : str, optional
         Address of the Dask scheduler, such as "tcp://127.0.0.1:8786".
     """
 
     workers: int = 1
-    name: Literal["threads", "dask"] = "threads"
+    name: Literal["threads", "processes", "dask"] = "threads"
     scheduler: str | None = None
 
 
