@@ -37,17 +37,18 @@ def synthetic(
         spread = np.exp(0.1 * rng.normal(size=(rungs, n_networks)))
         accuracy = 1 - np.minimum(errors[:, None] * spread, 0.9)
         flops = 6 * mlp.n_parameters(784, 10) * 1000 * 3 ** (rungs - 1)
+        seconds = flops / 5e9 + 0.01 * len(hidden)
         candidates.append(
             SearchCandidate(
                 hidden, activation, "quadratic" if place % 2 else "cross-entropy", 0.3,
-                mlp.n_parameters(784, 10), "candidate", rungs == n_rungs, 3 ** (rungs - 1), flops,
+                mlp.n_parameters(784, 10), "candidate", rungs == n_rungs, 3 ** (rungs - 1), flops, seconds,
                 accuracy, accuracy[-1] - 0.002, np.zeros(n_networks, bool),
             )
         )  # fmt: skip
     last = [k for k, c in enumerate(candidates) if c.n_rungs == n_rungs]
     fronts = [
         SearchFront(front(candidates, last, name), front(candidates, range(len(candidates)), name))
-        for name in ("n_parameters", "training_flops")
+        for name in ("n_parameters", "training_seconds")
     ]
     rungs = tuple(
         SearchRung(3**k, sum(c.n_rungs > k for c in candidates), max(c.validation for c in candidates))
@@ -134,11 +135,11 @@ def test_names_lie_neither_over_each_other_nor_over_marks(odd, recwarn):
 
 def test_errors_stand_where_the_result_has_them(usual):
     result, figure = usual
-    for axes, name, unit in zip(figure.axes, ("n_parameters", "training_flops"), (1, 1e9), strict=False):
+    for axes, name in zip(figure.axes, ("n_parameters", "training_seconds"), strict=False):
         drawn = {(round(x, 9), round(y, 9)) for x, y in (*marks(axes, "kept"), *marks(axes, "dropped"))}
         low, high = axes.get_ylim()
         expected = {
-            (round(getattr(c, name) / unit, 9), round(min(max(100 * (1 - c.validation), low), high), 9))
+            (round(getattr(c, name), 9), round(min(max(100 * (1 - c.validation), low), high), 9))
             for c in (result.candidates[k] for k in result.best_rates)
         }
         assert drawn == expected
@@ -157,7 +158,7 @@ def test_intervals_are_those_over_networks_and_tests_those_of_the_front(usual):
 
 def test_the_front_goes_down_in_steps_through_its_members(usual):
     result, figure = usual
-    for axes, found in zip(figure.axes, (result.by_parameters, result.by_flops), strict=False):
+    for axes, found in zip(figure.axes, (result.by_parameters, result.by_seconds), strict=False):
         lines = [line for line in axes.lines if line.get_gid() == "front"]
         for line, members in zip(lines, (found.all_rungs, found.last_rung), strict=True):
             errors = [100 * (1 - result.candidates[k].validation) for k in members]

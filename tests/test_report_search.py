@@ -53,7 +53,7 @@ def test_the_tables_list_the_fronts_and_all_that_were_trained_to_the_end(found):
     section, _ = search_section(found)
     for table, places in zip(
         section.tables,
-        (found.by_parameters.all_rungs, found.by_flops.all_rungs, found.last_rung),
+        (found.by_parameters.all_rungs, found.by_seconds.all_rungs, found.last_rung),
         strict=True,
     ):
         assert len(table.rows) == len(places)
@@ -70,8 +70,9 @@ def test_the_tables_list_the_fronts_and_all_that_were_trained_to_the_end(found):
                 str(candidate.n_epochs),
             )
             assert row[5] == f"{candidate.training_flops / 1e9:.3g}"
-            assert row[6] == f"{candidate.validation_accuracy[-1].mean():.2%}"
-            assert row[7].startswith(f"{candidate.test_accuracy.mean():.2%} (")
+            assert row[6] == f"{candidate.training_seconds:.2g}"
+            assert row[7] == f"{candidate.validation_accuracy[-1].mean():.2%}"
+            assert row[8].startswith(f"{candidate.test_accuracy.mean():.2%} (")
 
 
 def test_the_numbers_are_those_of_the_result(found):
@@ -85,9 +86,10 @@ def test_the_numbers_are_those_of_the_result(found):
         for r in found.rungs
     ]
     assert (numbers["chosen"], numbers["reference"]) == (found.best, found.reference)
-    assert numbers["front_by_flops"]["all_rungs"] == found.by_flops.all_rungs.tolist()
+    assert numbers["front_by_seconds"]["all_rungs"] == found.by_seconds.all_rungs.tolist()
     for written, candidate in zip(numbers["candidates"], found.candidates, strict=True):
         assert written["test_accuracy"] == candidate.test_accuracy.tolist()
+        assert written["training_seconds"] == candidate.training_seconds
         assert (written["role"], written["finalist"]) == (candidate.role, candidate.finalist)
 
 

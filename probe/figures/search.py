@@ -1,7 +1,8 @@
-"""Figure of `probe.analyses.search`: error against parameters and against operations, and how many went on."""
+"""Figure of `probe.analyses.search`: error against parameters and against time, and how many went on."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,15 +34,15 @@ def draw(result: ArchitectureSearch, *, figure: Figure | SubFigure | None = None
     """Draw `result` into `figure`, or a new one, and return it."""
     below = _ROW * len(result.rungs)
     parameters = [candidate.n_parameters for candidate in result.candidates]
-    billions = [candidate.training_flops / 1e9 for candidate in result.candidates]
+    seconds = [candidate.training_seconds for candidate in result.candidates]
     with styled():
         figure = fresh(_HEIGHT + below) if figure is None else figure
         frame = _Frame.of(figure, below)
         intervals = {k: result.candidates[k].validation_interval() for k in result.last_rung}
         left = _Panel.of(frame, 0, result, result.by_parameters, parameters, intervals)
         left.axes.set(xlabel="parameters (weights and biases)", ylabel="wrong on validation images (%)")
-        right = _Panel.of(frame, 1, result, result.by_flops, billions, intervals)
-        right.axes.set_xlabel("operations of training one network (billions)")
+        right = _Panel.of(frame, 1, result, result.by_seconds, seconds, intervals)
+        right.axes.set_xlabel("seconds of training one network")
         right.axes.tick_params(labelleft=False)
         for panel in (left, right):
             panel.draw()
@@ -107,7 +108,8 @@ class _Panel:
         """Return an empty panel, with limits that hold the front and all that was trained to the end."""
         box = frame.panel(column)
         axes = frame.axes(column, box)
-        x, y = _around(min(prices), max(prices), 0.1), _errors(result, intervals)
+        known = [price for price in prices if not math.isnan(price)]
+        x, y = _around(min(known), max(known), 0.1), _errors(result, intervals)
         log_axis(axes, "x", *x)
         log_axis(axes, "y", *y)
         return cls(axes, _Room((box[2], box[3]), x, y), result, front, prices, intervals)
@@ -118,6 +120,8 @@ class _Panel:
         self._steps(front.all_rungs, _PALE, "--")
         self._steps(front.last_rung, blend(_KEPT, "#ffffff", 0.45), "-")
         for k in dict.fromkeys((*result.best_rates, result.reference, *front.last_rung, *front.all_rungs)):
+            if math.isnan(self.prices[k]):
+                continue
             if k in self.intervals:
                 self._kept(int(k))
             else:
@@ -227,9 +231,9 @@ def _percent(accuracy: float) -> float:
 
 def _errors(result: ArchitectureSearch, intervals: Mapping[int, Interval]) -> tuple[float, float]:
     """Return limits of the errors in percent: what was dropped and is on no front may lie beyond."""
-    kept = {*result.last_rung, *result.by_parameters.all_rungs, *result.by_flops.all_rungs}
+    kept = {*result.last_rung, *result.by_parameters.all_rungs, *result.by_seconds.all_rungs}
     errors = [_percent(result.candidates[k].validation) for k in kept]
-    fronts = {*result.by_parameters.last_rung, *result.by_flops.last_rung}
+    fronts = {*result.by_parameters.last_rung, *result.by_seconds.last_rung}
     errors += [_percent(result.candidates[k].test) for k in fronts]
     errors += [_percent(end) for found in intervals.values() for end in (found.low, found.high)]
     # There is no error of 0 on a logarithmic scale: half an image is the least that is told from it.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,7 @@ _HEADER = (
     "parameters",
     "epochs",
     "operations (billions)",
+    "seconds",
     "validation",
     "test",
 )
@@ -35,9 +37,10 @@ def search_section(result: ArchitectureSearch) -> tuple[Section, tuple[Claim, ..
             _rows(result, result.by_parameters.all_rungs),
         ),
         Table(
-            "The best for so little training, the least first.",
+            "The best for so little time, the least first: seconds that training one network took here, as part of the "
+            "population that it was trained in.",
             _HEADER,
-            _rows(result, result.by_flops.all_rungs),
+            _rows(result, result.by_seconds.all_rungs),
         ),
         Table(
             "All that were trained to the end, the best on validation images first; the video's network was trained to the "
@@ -50,10 +53,10 @@ def search_section(result: ArchitectureSearch) -> tuple[Section, tuple[Claim, ..
         "search",
         result,
         "Errors on validation images, on a logarithmic scale, against the number of parameters (left) and against the "
-        "operations that training took (right). See how far the choice lies below the video's network, and how many more "
-        "parameters it takes; and whether test images, which nothing was chosen by, agree. Below: how many candidates were "
-        "left as training went on.",
-        "Errors of all candidates against parameters and operations, with the best for each price joined by steps.",
+        "seconds that training one network took (right). See how far the choice lies below the video's network, and how "
+        "many more parameters it takes; and whether test images, which nothing was chosen by, agree. Below: how many "
+        "candidates were left as training went on.",
+        "Errors of all candidates against parameters and time, with the best for each price joined by steps.",
     )
     claims = (Claim(result.verdict.claim, result.verdict.sentence, "search", result.verdict, "search"),)
     section = Section(
@@ -112,11 +115,16 @@ def _rows(
                 f"{candidate.n_parameters:,}",
                 str(candidate.n_epochs),
                 f"{candidate.training_flops / 1e9:.3g}",
+                _seconds(candidate),
                 f"{candidate.validation:.2%}",
                 f"{test.estimate:.2%} ({test.low:.2%} to {test.high:.2%})",
             )
         )
     return tuple(rows)
+
+
+def _seconds(candidate: SearchCandidate) -> str:
+    return "–" if math.isnan(candidate.training_seconds) else f"{candidate.training_seconds:.2g}"
 
 
 def _numbers(result: ArchitectureSearch) -> dict[str, object]:
@@ -139,7 +147,7 @@ def _numbers(result: ArchitectureSearch) -> dict[str, object]:
         "chosen": result.best,
         "reference": result.reference,
         "front_by_parameters": _front(result.by_parameters),
-        "front_by_flops": _front(result.by_flops),
+        "front_by_seconds": _front(result.by_seconds),
         "candidates": [_candidate(candidate) for candidate in result.candidates],
     }
 
@@ -159,6 +167,7 @@ def _candidate(candidate: SearchCandidate) -> dict[str, object]:
         "n_parameters": candidate.n_parameters,
         "n_epochs": candidate.n_epochs,
         "training_flops": candidate.training_flops,
+        "training_seconds": candidate.training_seconds,
         "validation_accuracy": candidate.validation_accuracy,
         "test_accuracy": candidate.test_accuracy,
         "n_failed": int(candidate.failed.sum()),

@@ -39,6 +39,12 @@ def exclusive_or(n_samples=400):
     return probe.Split(data.take(slice(0, 300)), data.take(slice(300, None)), "exclusive or")
 
 
+def untimed(found):
+    """Return a search without what a clock said."""
+    candidates = tuple(replace(candidate, training_seconds=0.0) for candidate in found.candidates)
+    return replace(found, candidates=candidates, by_seconds=found.by_parameters)
+
+
 def watched(monkeypatch, change=lambda result, call: result):
     """Record the shards of each call of the trainer and what it returned, changed by `change`."""
     calls = []
@@ -158,8 +164,7 @@ def test_nothing_is_chosen_by_test_labels(found, digits):
     assert (other.best, other.reference, other.rungs) == (found.best, found.reference, found.rungs)
     for one, two in zip(found.candidates, other.candidates, strict=True):
         np.testing.assert_array_equal(one.validation_accuracy, two.validation_accuracy)
-    for front in ("by_parameters", "by_flops"):
-        np.testing.assert_array_equal(getattr(found, front).all_rungs, getattr(other, front).all_rungs)
+    np.testing.assert_array_equal(found.by_parameters.all_rungs, other.by_parameters.all_rungs)
     assert found.chosen.test > 0.5
     assert other.chosen.test < 0.2
 
@@ -231,9 +236,35 @@ def test_parameters_and_operations_are_counted_by_hand(found):
     assert one.training_flops == (4 * 64 * 16 + 6 * (16 * 16 + 16 * 10)) * 320 * 9
 
 
-@pytest.mark.parametrize("front", ["by_parameters", "by_flops"])
+def test_seconds_are_those_of_the_populations_shared_among_their_networks(digits, monkeypatch):
+    def timed(result, call):
+        seconds = np.full_like(result.history.seconds, 6.0 * (call + 1))
+        return replace(result, history=replace(result.history, seconds=seconds))
+
+    calls = watched(monkeypatch, timed)
+    found = search(digits, **TINY | {"rates": (0.3, 1.0)})
+    # First all at both rates, 6 s for an epoch of 2 networks; then 2 epochs more of 12 s, of 1 or 2 networks.
+    assert len(calls) == 2
+    members = {shard.start.architecture: len(shard.start) for shard in calls[1][0]}
+    for candidate in found.candidates:
+        more = (
+            2 * 12 / members[probe.MLP(candidate.hidden, candidate.activation)]
+            if candidate.n_rungs == 2
+            else 0
+        )
+        assert candidate.training_seconds == pytest.approx(6 / 2 + more)
+
+
+def test_a_network_that_fails_at_once_has_no_seconds_and_is_on_no_front_of_time(digits):
+    found = search(digits, **TINY | {"rates": (0.3, 1e30)})
+    for k, candidate in enumerate(found.candidates):
+        assert math.isnan(candidate.training_seconds) == candidate.failed.all()
+        assert candidate.training_seconds > 0 or k not in found.by_seconds.all_rungs
+
+
+@pytest.mark.parametrize("front", ["by_parameters", "by_seconds"])
 def test_on_a_front_are_those_that_none_as_cheap_or_cheaper_is_better_than(found, front):
-    prices = [c.n_parameters if front == "by_parameters" else c.training_flops for c in found.candidates]
+    prices = [c.n_parameters if front == "by_parameters" else c.training_seconds for c in found.candidates]
     everyone = range(len(found.candidates))
     for members, places in (
         (getattr(found, front).last_rung, found.last_rung),
@@ -305,12 +336,12 @@ def test_a_search_that_chooses_the_videos_network_has_not_found_a_better_one(dig
 
 def test_one_seed_is_one_result_which_can_be_kept(digits, tmp_path):
     found = search(digits, **TINY, seed=3)
-    assert result_bytes(search(digits, **TINY, seed=3)) == result_bytes(found)
-    assert result_bytes(search(digits, **TINY, seed=4)) != result_bytes(found)
+    assert result_bytes(untimed(search(digits, **TINY, seed=3))) == result_bytes(untimed(found))
+    assert result_bytes(untimed(search(digits, **TINY, seed=4))) != result_bytes(untimed(found))
     again = load_result(save_result(found, tmp_path / "search.h5"), ArchitectureSearch)
     assert result_bytes(again) == result_bytes(found)
     assert again.chosen.label == found.chosen.label
-    for values in (found.chosen.test_accuracy, found.by_flops.last_rung, found.training_samples):
+    for values in (found.chosen.test_accuracy, found.by_seconds.last_rung, found.training_samples):
         assert not values.flags.writeable
 
 

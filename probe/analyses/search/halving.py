@@ -59,7 +59,7 @@ def search(
     sigmoid units and the cross-entropy, is trained to the end at every learning rate, whatever its rank, so that
     there is something to compare with.
 
-    No time is kept, only operations counted: so one seed gives one result.
+    One seed gives one result, but for the seconds that training took, by which nothing is chosen.
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def search(
         best,
         trials.index(videos),
         _fronts(candidates, len(rungs), [candidate.n_parameters for candidate in candidates]),
-        _fronts(candidates, len(rungs), [candidate.training_flops for candidate in candidates]),
+        _fronts(candidates, len(rungs), [candidate.training_seconds for candidate in candidates]),
         training,
         chosen_by,
         batch_size,
@@ -237,16 +237,17 @@ def _parted(
     return np.sort(chosen[n_held:]), np.sort(chosen[:n_held])
 
 
-def _fronts(candidates: Sequence[SearchCandidate], n_rungs: int, prices: Sequence[int]) -> SearchFront:
+def _fronts(candidates: Sequence[SearchCandidate], n_rungs: int, prices: Sequence[float]) -> SearchFront:
     last = [k for k, candidate in enumerate(candidates) if candidate.n_rungs == n_rungs]
     accuracy = [candidate.validation for candidate in candidates]
     return SearchFront(_front(last, prices, accuracy), _front(range(len(candidates)), prices, accuracy))
 
 
-def _front(places: Iterable[int], prices: Sequence[int], accuracy: Sequence[float]) -> Ints:
-    """Return the places that none as cheap or cheaper is better than, by price."""
+def _front(places: Iterable[int], prices: Sequence[float], accuracy: Sequence[float]) -> Ints:
+    """Return the places that none as cheap or cheaper is better than, by price; those without a price left out."""
     front, best = list[int](), -math.inf
-    for k in sorted(places, key=lambda k: (prices[k], -accuracy[k], k)):
+    priced = (k for k in places if not math.isnan(prices[k]))
+    for k in sorted(priced, key=lambda k: (prices[k], -accuracy[k], k)):
         if accuracy[k] > best:
             front.append(k)
             best = accuracy[k]

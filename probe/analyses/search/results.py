@@ -44,6 +44,10 @@ class SearchCandidate:
         Floating-point operations of training one network for so long: for each image 6 for each weight (value,
         gradient of the weight and gradient of the input, a multiplication and an addition each), but 4 for the
         weights of the first layer, whose inputs need no gradient.
+    training_seconds : float
+        Wall-clock seconds that training one network for so long took here, as part of the population that it was
+        trained in; the median over networks. It is measured, so no two runs give the same, and nothing is chosen by
+        it. NaN where all networks failed in their first epoch.
     validation_accuracy : ndarray of shape (n_rungs, n_networks), in [0, 1]
         After each rung that it was trained on; that of a network that failed is chance.
     test_accuracy : ndarray of shape (n_networks,), in [0, 1]
@@ -61,6 +65,7 @@ class SearchCandidate:
     finalist: bool
     n_epochs: int
     training_flops: int
+    training_seconds: float
     validation_accuracy: Floats
     test_accuracy: Floats
     failed: npt.NDArray[np.bool_]
@@ -152,8 +157,8 @@ class ArchitectureSearch:
         Place of the candidate chosen: of the finalists, the best on the validation images.
     reference : int
         Place of the video's network, at that of its learning rates which was best on the validation images.
-    by_parameters, by_flops : SearchFront
-        Accuracy on the validation images against the number of parameters, and against `training_flops`.
+    by_parameters, by_seconds : SearchFront
+        Accuracy on the validation images against the number of parameters, and against `training_seconds`.
     training_samples, validation_samples : ndarray of shape (n,), int64
         Places in ``split.train`` of the images trained on, and of the others that were chosen by.
     batch_size, n_test : int
@@ -169,7 +174,7 @@ class ArchitectureSearch:
     best: int
     reference: int
     by_parameters: SearchFront
-    by_flops: SearchFront
+    by_seconds: SearchFront
     training_samples: Ints
     validation_samples: Ints
     batch_size: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,16 +69,20 @@ class Trial:
         self._n_parameters = sum(part[0].size for part in (*self.networks.weights, *self.networks.biases))
         self._failed = np.zeros(len(rngs), np.bool_)
         self._n_epochs, self._n_images, self._chance = 0, len(train), 1 / train.n_classes
+        self._seconds = np.zeros(len(rngs))
 
     def rank(self) -> tuple[float, int]:
         """Return what the best has least of; of equals the smaller network, then the one named first, is better."""
         return -float(self.validation[-1].mean()), self._n_parameters
 
-    def advance(self, networks: Population, accuracy: Floats, failed: Bools, n_epochs: int) -> None:
+    def advance(
+        self, networks: Population, accuracy: Floats, failed: Bools, seconds: Floats, n_epochs: int
+    ) -> None:
         """Take the networks after a rung. One that has failed stays so, whatever its last weights do."""
         self.networks, self._failed = networks, self._failed | failed
         self.validation.append(np.where(self._failed, self._chance, accuracy))
         self._n_epochs += n_epochs
+        self._seconds += seconds
 
     def candidate(self, held_out: HeldOut, *, finalist: bool) -> SearchCandidate:
         """Return what came of it, with the networks' accuracy on test images."""
@@ -92,6 +97,7 @@ class Trial:
             finalist,
             self._n_epochs,
             (4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
+            _median(self._seconds),
             np.stack(self.validation),
             np.where(self._failed, self._chance, held_out.accuracy(self.networks, self.cost)),
             self._failed,
@@ -168,8 +174,27 @@ def _hand_back(group: Sequence[Trial], found: Sequence[PopulationResult], n_epoc
             _members([(result.population, place) for result in found]),
             np.array([result.history.test_accuracy[place, -1] for result in found]),
             np.array([result.diverged_epoch[place] > 0 for result in found]),
+            np.array([_seconds_of(result, place) for result in found]),
             n_epochs,
         )
+
+
+def _seconds_of(result: PopulationResult, place: int) -> float:
+    """Return the seconds of one network: each epoch's, divided by the networks that were trained in it.
+
+    Epochs from that of a divergence on are not recorded, and count as those before; NaN where there are none.
+    """
+    seconds = result.history.seconds
+    recorded = np.isfinite(seconds)
+    mine = recorded[place]
+    if not mine.any():
+        return math.nan
+    return float((seconds[place] / recorded.sum(axis=0).clip(1))[mine].mean() * seconds.shape[1])
+
+
+def _median(seconds: Floats) -> float:
+    known = seconds[np.isfinite(seconds)]
+    return float(np.median(known)) if known.size else math.nan
 
 
 def _after(done: int, total: int, progress: Progress, stage: str) -> Progress:
