@@ -22,15 +22,22 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["PARTS", "draw"]
+__all__ = ["PARTS", "draw", "parts_of"]
 
-PARTS = ("descent", "gradient", "activations", "path", "surface")
+PARTS = ("descent", "gradient", "slopes", "activations", "path", "surface")
 
-_HEIGHTS = {"descent": 4.1, "gradient": 4.4, "activations": 3.9, "path": 4.1, "surface": 6.4}
+_HEIGHTS = {"descent": 4.1, "gradient": 4.4, "slopes": 4.1, "activations": 3.9, "path": 4.1, "surface": 6.4}
 
 _KIND_COLOURS = {"own": COLOURS["true"], "step": COLOURS["random"], "output only": COLOURS["untrained"]}
 
 _CMAP = "cividis"
+
+Floats = npt.NDArray[np.float64]
+
+
+def parts_of(result: Landscape) -> tuple[str, ...]:
+    """Return the parts that have something to show: without hidden activations there are none to replace."""
+    return tuple(part for part in PARTS if result.activations or part not in ("slopes", "activations"))
 
 
 def draw(
@@ -44,9 +51,10 @@ def draw(
         From `probe.landscape`.
     figure : Figure or SubFigure, optional
         Where to draw.
-    part : {"descent", "gradient", "activations", "path", "surface"}
-        Decrease of the cost along directions; components of the gradient by size; step activations; the way of
-        gradient descent; the cost around the network.
+    part : {"descent", "gradient", "slopes", "activations", "path", "surface"}
+        Decrease of the cost along directions; components of the gradient by size; the first again for the hidden
+        layers alone, beside step activations; training with step activations; the way of gradient descent; the cost
+        around the network.
     """
     check_choice("part", part, PARTS)
     with styled():
@@ -55,19 +63,26 @@ def draw(
             _draw_descent(drawn, result.descent)
         elif part == "gradient":
             _draw_gradient(drawn, result.descent)
-        elif part == "activations":
-            _draw_activations(drawn, result.activations)
         elif part == "path":
             _draw_path(drawn, result.path)
-        else:
+        elif part == "surface":
             _draw_surface(drawn, result.surface)
+        elif result.activations is None:
+            _draw_nothing(drawn)
+        elif part == "slopes":
+            _draw_slopes(drawn, result.activations)
+        else:
+            _draw_activations(drawn, result.activations)
     return drawn
 
 
 def _draw_descent(figure: Figure | SubFigure, result: Descent) -> None:
     left, right = figure.subplots(1, 2)
     for axes, k, title in ((left, 1, "A fresh start"), (right, 0, "This network, trained")):
-        _draw_directions(axes, result, k)
+        random = result.along_random[k]
+        band_of = np.stack([random.min(axis=1), np.median(random, axis=1), random.max(axis=1)], axis=1)
+        along = result.along_gradient[k]
+        _draw_directions(axes, result.steps, along, band_of, _straight(along, band_of))
         axes.set_title(title, loc="left")
     left.set_ylabel("decrease of the cost")
     ahead = result.wins_up_to[1:]
@@ -87,13 +102,16 @@ def _range(values: npt.NDArray[np.float64]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _draw_directions(axes: Axes, result: Descent, k: int) -> None:
-    steps, along = result.steps, result.along_gradient[k]
-    random = result.along_random[k]
-    scale = float(max(np.abs(along[0]), np.abs(random[0]).max(), 1e-9))
-    low, high = random.min(axis=1), random.max(axis=1)
+def _straight(along: Floats, random: Floats) -> float:
+    """Return up to which size an axis is best linear: what the shortest step brings."""
+    return float(max(np.abs(along[..., 0]).max(), np.abs(random[..., 0, :]).max(), 1e-9))
+
+
+def _draw_directions(axes: Axes, steps: Floats, along: Floats, random: Floats, scale: float) -> None:
+    """Draw decreases along the gradient (n_steps,), and the least, median and greatest of others (n_steps, 3)."""
+    low, middle, high = random.T
     axes.fill_between(steps, low, high, color=COLOURS["noise"], alpha=0.35, linewidth=0)
-    axes.plot(steps, np.median(random, axis=1), color=COLOURS["noise"], linewidth=1.5)
+    axes.plot(steps, middle, color=COLOURS["noise"], linewidth=1.5)
     axes.plot(steps, along, color=COLOURS["true"], marker="o", markersize=4)
     axes.axhline(0, color=COLOURS["reference"], linewidth=0.8)
     axes.set_yscale("symlog", linthresh=scale)
@@ -101,9 +119,11 @@ def _draw_directions(axes: Axes, result: Descent, k: int) -> None:
     axes.set_xlabel("length of the step")
     _label_symlog(axes)
     best = int(along.argmax())
-    if along[best] > 0:
+    if not along.any():
+        best = len(steps) // 2
+    if along[best] > 0 or not along.any():
         axes.annotate(
-            "negative gradient",
+            "negative gradient" if along.any() else "negative gradient: zero",
             (steps[best], along[best]),
             xytext=(0, 9),
             textcoords="offset points",
@@ -128,11 +148,11 @@ def _label_symlog(axes: Axes) -> None:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     low, high = axes.get_ylim()
-    decades = [10.0**k for k in range(-9, 6)]
-    ticks = [sign * size for sign in (-1, 1) for size in decades if low <= sign * size <= high]
-    inner = [tick for tick in ticks if abs(tick) >= _threshold(axes)]
-    above, below = [tick for tick in inner if tick > 0], [tick for tick in inner if tick < 0]
-    axes.yaxis.set_major_locator(FixedLocator(sorted([*below[-1::-2], 0.0, *above[::2]])))
+    decades = [10.0**k for k in range(-9, 6) if _threshold(axes) <= 10.0**k <= max(high, -low)]
+    # The same sizes on both sides of zero, the greatest among them.
+    sizes = decades[::-2] if len(decades) > 2 else decades
+    ticks = [sign * size for sign in (-1, 1) for size in sizes if low <= sign * size <= high]
+    axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *ticks])))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
     axes.yaxis.set_minor_locator(NullLocator())
 
@@ -199,6 +219,36 @@ def _draw_largest(axes: Axes, components: Components) -> None:
     axes.grid(visible=False, axis="y")
 
 
+def _draw_nothing(figure: Figure | SubFigure) -> None:
+    axes = figure.subplots()
+    axes.text(0.5, 0.5, "no hidden layer has an activation", transform=axes.transAxes, ha="center")
+    axes.set_axis_off()
+
+
+def _draw_slopes(figure: Figure | SubFigure, result: StepActivations) -> None:
+    panels = figure.subplots(1, 2, sharey=True)
+    scale = _straight(result.along_gradient[:, 0], result.along_random[:, 0])
+    for axes, kind, name in zip(panels, (0, 1), (result.activation, "step"), strict=True):
+        _draw_directions(
+            axes, result.steps, result.along_gradient[kind, 0], result.along_random[kind, 0], scale
+        )
+        axes.set_title(f"{name}, hidden layers only", loc="left")
+    panels[0].set_ylabel("decrease of the cost")
+    n_networks = result.zero_share.shape[1]
+    n_zero = int((result.zero_share[1] == 1).sum())
+    best = result.along_random[1, :, :, 2].max(axis=1)
+    footnote(
+        figure,
+        (
+            "Decrease of the mean cost when only the hidden layers of a fresh start move; below zero the cost rises. "
+            "Lengths are shares of the length of their parameters. "
+            f"Band: all of {result.n_directions:,} random directions.",
+            f"With steps the gradient is exactly zero in {n_zero} of {n_networks} fresh starts, so it points nowhere and "
+            f"nothing falls. Yet there is a way down: some random direction lowers the cost by {_range(best)}.",
+        ),
+    )
+
+
 def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> None:
     left, right = figure.subplots(1, 2)
     names = {
@@ -207,7 +257,9 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
         "output only": f"{result.activation},\noutput layer only",
     }
     x = result.updates.astype(float)
-    for axes, values in ((left, result.cost), (right, 100 * result.accuracy)):
+    left.set_ylabel("cost on training images")
+    right.set_ylabel("right test images, %")
+    for axes, values, top in ((left, result.cost, None), (right, 100 * result.accuracy, 100)):
         ends = []
         for kind, rows in zip(result.kinds, values, strict=True):
             band(axes, x, rows, _KIND_COLOURS[kind])
@@ -216,9 +268,8 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
         axes.set_xlabel("updates")
         axes.set_xlim(0, x[-1] * 1.42)
         axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= x[-1]])
+        axes.set_ylim(0, top)
         _label_ends(axes, x[-1], ends)
-    left.set(ylabel="cost on training images", ylim=(0, None))
-    right.set(ylabel="right test images, %", ylim=(0, 100))
     footnote(
         figure,
         (
@@ -233,11 +284,15 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
 def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
     """Write names beside the ends of curves, moved apart where they would lie over each other."""
     low, high = axes.get_ylim()
-    least, last = 0.12 * (high - low), -np.inf
-    for value, name, colour in sorted(ends):
-        place = max(value, last + least * (1 + 0.6 * name.count("\n")))
-        axes.text(x * 1.03, place, name, color=colour, fontsize=9, va="center", linespacing=1.0)
-        last = place
+    ordered = sorted(ends)
+    halves = [0.035 * (name.count("\n") + 1) * (high - low) for _, name, _ in ordered]
+    places: list[float] = []
+    for (value, _, _), half, below in zip(ordered, halves, [0.0, *halves], strict=False):
+        places.append(max(value, places[-1] + below + half) if places else max(value, low + half))
+    excess = max(0.0, places[-1] + halves[-1] - high)
+    for (_, name, colour), place in zip(ordered, places, strict=True):
+        # All together move down where the highest would leave the axes.
+        axes.text(x * 1.03, place - excess, name, color=colour, fontsize=9, va="center", linespacing=1.0)
 
 
 def _draw_path(figure: Figure | SubFigure, result: TrainingPath) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from probe.analyses.landscape import Components, Landscape
+from probe.analyses.landscape import Components, Landscape, StepActivations
 from probe.report.page import Claim, Picture, Section, Table
 
 __all__ = ["landscape_sections"]
@@ -14,7 +14,8 @@ Part = tuple[Section, tuple[Claim, ...]]
 
 def landscape_sections(result: Landscape) -> tuple[Part, ...]:
     """Return what was found on the way down, without slopes, on the path, and around the network."""
-    return _descent(result), _activations(result), (_path(result), ()), (_surface(result), ())
+    steps = () if result.activations is None else (_activations(result, result.activations),)
+    return _descent(result), *steps, (_path(result), ()), (_surface(result), ())
 
 
 def _descent(result: Landscape) -> Part:
@@ -73,13 +74,21 @@ def _share(components: Components) -> dict[str, int]:
     return {"components": components.n_for_most, "of": components.n_parameters}
 
 
-def _activations(result: Landscape) -> Part:
-    found = result.activations
+def _activations(result: Landscape, found: StepActivations) -> Part:
     lead = (
         "A neuron that is either on or off has no slope: a small change of a weight changes nothing, or everything. So "
         "its gradient is zero, and descent cannot tell the hidden layers where to go. The output layer has a slope even "
         "then, which is why such a network still learns something; the grey curves show how far the output layer alone "
         "gets with the network's own activations.",
+    )
+    slopes = Picture(
+        "slopes",
+        result,
+        "Left: with the network's own activations the negative gradient of the hidden layers is ahead of random directions. "
+        "Right: with steps it is zero, and descent stays where it is.",
+        "Two panels: the decrease of the cost along the negative gradient of the hidden layers and along random directions, "
+        "with the network's activations and with steps.",
+        view={"part": "slopes"},
     )
     picture = Picture(
         "activations",
@@ -98,8 +107,11 @@ def _activations(result: Landscape) -> Part:
         "test_accuracy": dict(zip(found.kinds, final.tolist(), strict=True)),
         "hidden_layers_moved": dict(zip(found.kinds, found.moved.tolist(), strict=True)),
         "hidden_gradient_zero": dict(zip(found.kinds, found.zero_share.tolist(), strict=True)),
+        "steps": found.steps,
+        "along_hidden_gradient": dict(zip(found.kinds, found.along_gradient.tolist(), strict=False)),
+        "best_random_of_hidden": dict(zip(found.kinds, found.along_random[..., 2].tolist(), strict=False)),
     }
-    section = Section("activations", "Could it learn with steps?", lead, (picture,), numbers=numbers)
+    section = Section("activations", "Could it learn with steps?", lead, (slopes, picture), numbers=numbers)
     verdict = found.verdict
     return section, (Claim(verdict.claim, verdict.sentence, "activations", verdict, "activations"),)
 

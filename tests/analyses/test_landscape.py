@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 import probe
+from probe.analyses.landscape import directions
+from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.learning import affordable_updates, hidden_activation, records, with_activation
 from probe.analyses.landscape.path import _principal, _walk_shares
 from probe.controls import reinitialized
@@ -91,6 +93,68 @@ def test_with_steps_the_hidden_layers_stand_still_and_learn_less(found):
     assert (steps.zero_share[0] < 0.9).all()
     assert np.isfinite(steps.cost).all()
     assert steps.verdict.interval.n == 6
+
+
+def test_with_steps_the_gradient_points_nowhere_though_there_is_a_way_down(found):
+    steps = found.activations
+    own, step = steps.along_gradient
+    assert (step == 0).all()
+    best = steps.along_random[..., 2]
+    assert (best[1].max(axis=1) > 1e-3).all()
+    # With slopes the gradient of the hidden layers is ahead of all random directions in them, at short steps.
+    assert (own[:, 0] > best[0, :, 0]).all()
+    assert (np.diff(steps.along_random, axis=-1) >= 0).all()
+    assert (steps.steps == found.descent.steps).all()
+    assert steps.n_directions == 60
+
+
+def test_only_the_hidden_layers_move_where_their_slopes_are_compared(trained):
+    space = ParameterSpace(trained)
+    moved = [part.place for part in space.parts if part.layer == "hidden_2"]
+    drawn = unit_directions(space, 5, np.random.default_rng(0), moved)
+    np.testing.assert_allclose(np.linalg.norm(drawn, axis=1), 1, rtol=1e-6)
+    inside = np.zeros(space.n_parameters, bool)
+    for place in moved:
+        inside[place] = True
+    assert (drawn[:, ~inside] == 0).all()
+    assert (drawn[:, inside] != 0).all()
+
+
+def test_directions_are_drawn_a_few_at_a_time_with_the_same_result(trained, digits, monkeypatch):
+    data = digits.train.take(slice(0, 40))
+    sizes = []
+
+    def measured():
+        rng = np.random.default_rng(3)
+        space = ParameterSpace(trained)
+
+        def draw(n):
+            sizes.append(n)
+            return unit_directions(space, n, rng)
+
+        return measure_many_lines(space, data.images, data.labels, draw, 7, [0.1, 1.0])
+
+    whole = measured()
+    monkeypatch.setattr(directions, "_VALUES", 3 * ParameterSpace(trained).n_parameters)
+    parts = measured()
+    assert sizes == [7, 3, 3, 1]
+    np.testing.assert_array_equal(parts.cost, whole.cost)
+    np.testing.assert_array_equal(parts.accuracy, whole.accuracy)
+
+
+@pytest.mark.parametrize(
+    "hidden", [(), (Dense("hidden", np.eye(64, 5, dtype=np.float32), np.zeros(5, np.float32)),)]
+)
+def test_without_hidden_activations_there_is_nothing_to_replace(digits, hidden):
+    rng = np.random.default_rng(0)
+    n_in = 5 if hidden else 64
+    last = Dense(
+        "output", rng.normal(size=(n_in, 10)).astype(np.float32), np.zeros(10, np.float32), "softmax"
+    )
+    network = probe.Network((Flatten("flatten"), *hidden, last), (8, 8))
+    found = probe.landscape(network, digits, **TINY, n_images=50)
+    assert found.activations is None
+    assert [verdict.claim[:12] for verdict in found.verdicts] == ["The negative"]
 
 
 def test_enough_descent_shows_that_slopes_are_needed(trained, digits):

@@ -123,6 +123,8 @@ def landscape(
             few,
             _some(split.test, 4 * n_images, image_rng),
             updates=max(2, updates // 4),
+            n_directions=n_directions,
+            workers=workers,
             rng=step_rng,
             **measured,  # type: ignore[arg-type]
         ),

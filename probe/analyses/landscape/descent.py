@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
+from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.results import Components, Descent
 from probe.costs import CostName
 from probe.network import Network
@@ -16,7 +17,7 @@ from probe.parameters import ParameterSpace
 from probe.planes import measure_lines
 from probe.stats import Verdict, paired_difference
 
-__all__ = ["descent"]
+__all__ = ["STEPS", "descent"]
 
 STEPS = np.geomspace(1e-3, 1.0, 7)
 """Lengths of steps, as shares of the length of the parameter vector."""
@@ -49,8 +50,14 @@ def descent(
         steps = STEPS * length
         downhill = -gradient / norm if norm > 0 else gradient
         first = measure_lines(space, images, labels, downhill[None], steps, workers=workers)
-        others = measure_lines(
-            space, images, labels, _random_directions(space, n_directions, rng), steps, workers=workers
+        others = measure_many_lines(
+            space,
+            images,
+            labels,
+            lambda n, space=space: unit_directions(space, n, rng),  # type: ignore[misc]
+            n_directions,
+            steps,
+            workers=workers,
         )
         at = space.measure(images, labels)[0]
         rows.append((length, norm, before, at - first.cost[0], (at - others.cost).T.astype(np.float32)))
@@ -59,14 +66,6 @@ def descent(
     return Descent(
         STEPS, lengths, norms, costs, along, random, tuple(components), len(images), _verdict(along, random)
     )
-
-
-def _random_directions(space: ParameterSpace, n: int, rng: np.random.Generator) -> Array:
-    found = rng.standard_normal((n, space.n_parameters), dtype=np.float32).astype(
-        space.vector.dtype, copy=False
-    )
-    found /= np.linalg.norm(found, axis=1, keepdims=True)
-    return found
 
 
 def _components(space: ParameterSpace, gradient: Array) -> Components:

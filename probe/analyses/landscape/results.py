@@ -143,6 +143,15 @@ class StepActivations(_ReadOnly):
         How far the hidden layers' parameters moved, as a share of the length they began with.
     zero_share : ndarray of shape (n_kinds, n_networks), in [0, 1]
         Share of the hidden layers' gradient components that are exactly zero at the start.
+    steps : ndarray of shape (n_steps,)
+        Lengths of steps, as shares of the length of the hidden layers' parameters.
+    along_gradient : ndarray of shape (2, n_networks, n_steps)
+        Decrease of the cost at the start along the negative gradient of the hidden layers alone, with the first two
+        kinds of activations; zero where the gradient is.
+    along_random : ndarray of shape (2, n_networks, n_steps, 3)
+        The least, the median and the greatest decrease along random directions of the hidden layers.
+    n_directions : int
+        Random directions for each network.
     learning_rate : float
         The same for all.
     verdict : Verdict
@@ -156,6 +165,10 @@ class StepActivations(_ReadOnly):
     accuracy: Floats
     moved: Floats
     zero_share: Floats
+    steps: Floats
+    along_gradient: Floats
+    along_random: Floats
+    n_directions: int
     learning_rate: float
     verdict: Verdict
 
@@ -255,8 +268,8 @@ class Landscape:
     ----------
     descent : Descent
         The negative gradient against random directions.
-    activations : StepActivations
-        What gradient descent does without slopes.
+    activations : StepActivations or None
+        What gradient descent does without slopes; None for a network without a hidden layer that has any.
     path : TrainingPath
         The way down, and the straight line.
     surface : LossSurface
@@ -264,11 +277,12 @@ class Landscape:
     """
 
     descent: Descent
-    activations: StepActivations
+    activations: StepActivations | None
     path: TrainingPath
     surface: LossSurface
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """On the steepest direction, and on continuous activations."""
-        return (self.descent.verdict, self.activations.verdict)
+        """On the steepest direction, and on continuous activations where there are any."""
+        steps = () if self.activations is None else (self.activations.verdict,)
+        return (self.descent.verdict, *steps)

@@ -7,11 +7,12 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
+from probe.analyses.landscape.directions import measure_many_lines
 from probe.analyses.landscape.results import LossSurface
 from probe.costs import CostName
 from probe.network import Network
 from probe.parameters import ParameterSpace
-from probe.planes import measure_lines, measure_plane
+from probe.planes import measure_plane
 
 __all__ = ["loss_surface"]
 
@@ -41,7 +42,9 @@ def loss_surface(
         found = measure_plane(space, images, labels, _directions(space, 2, rng), grid, workers=workers)
         planes[k] = found.cost
         progress(ProgressEvent("surface", k + 1, n_planes))
-    lines = measure_lines(space, images, labels, _directions(space, n_lines, rng), _LINE, workers=workers)
+    lines = measure_many_lines(
+        space, images, labels, lambda n: _directions(space, n, rng), n_lines, _LINE, workers=workers
+    )
     here = space.measure(images, labels)
     return LossSurface(
         coordinates,
