@@ -209,6 +209,11 @@ def results(digits):
             probe.MLP(hidden=(4,)), digits, replicates=1, starts=1, rates=(0.03,), updates=100, largest=20
         ),
         probe.memorization_scores(probe.MLP(hidden=(8,)), digits, n_samples=40, n_networks=20),
+        probe.landscape(
+            network, digits, n_networks=2, n_directions=20, updates=40, n_images=50, resolution=5
+        ),
+        probe.minima([probe.MLP((2,)), probe.MLP((4,))], digits, n_networks=4, n_samples=60, polish=20),
+        probe.search(digits, widths=(4, 8), depths=(1,), rates=(0.3,), n_networks=2, epochs=3),
         trained,
         trained.history,
     ]

@@ -257,6 +257,8 @@ _SPELLED = {
     "largest": "samples",
     "pixel_range": "range",
     "n_networks": "networks scores",
+    "n_connected": "connected",
+    "n_directions": "directions",
 }
 """Options whose name is not that of the argument: of several the one that the command has."""
 

@@ -139,17 +139,16 @@ def _draw_strip(axes: Axes, place: int, width: WidthMinima, colour: npt.NDArray[
 
 def _plain_log(axes: Axes, which: str) -> None:
     """Give a logarithmic axis three to six plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
     axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = axis.get_view_interval()
-    ticks: list[float] = []
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), tuple(1 + k / 5 for k in range(45))):
+    low, high = sorted(axis.get_view_interval())
+    if high < 8 * low:
+        ticks = list(MaxNLocator(5).tick_values(low, high))
+    else:
+        steps = (1,) if high > 300 * low else (1, 3)
         ticks = [step * 10.0**k for k in range(-9, 6) for step in steps]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= 3:
-            break
-    axis.set_major_locator(FixedLocator(ticks[:: max(1, len(ticks) // 5)] or [low, high]))
+    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high] or [low, high]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axis.set_minor_locator(NullLocator())
 

@@ -1,0 +1,183 @@
+"""`probe landscape` and `probe minima` from files to files, on models of this project and of others."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import probe
+from probe import workflow
+from probe.analyses.landscape import Landscape
+from probe.analyses.minima import Minima, MinimaDesign
+from probe.cli import run
+from probe.datasets import resized
+from probe.report.landscape import landscape_sections
+from probe.report.minima import minima_sections
+
+CNN = Path(__file__).parent / "storage/fixtures/keras3/cnn.keras"
+
+DESIGN = MinimaDesign(
+    architectures=(probe.MLP((2,)), probe.MLP((6,))),
+    n_networks=12,
+    n_samples=100,
+    config=probe.TrainingConfig(
+        epochs=8, batch_size=20, learning_rate=1.0, weight_decay=1e-2, evaluation="end"
+    ),
+    polish=30,
+    n_connected=3,
+)
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    out = tmp_path_factory.mktemp("minima")
+    return out, workflow.minima(replace(DESIGN, n_networks=10), data="digits", out=out)
+
+
+def numbers(out):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_a_page_a_result_and_numbers_are_written(written):
+    out, found = written
+    assert found.files[0] == out / "index.html"
+    page = (out / "index.html").read_text()
+    for heading in ("Are they equally good?", "Are they minima?", "What lies between them?"):
+        assert heading in page
+    kept = probe.load_result(out / "minima.h5", Minima)
+    assert [len(width.test_cost) for width in kept.widths] == [10, 10]
+    results = numbers(out)
+    assert [verdict["decision"] for verdict in results["verdicts"]] == [v.decision for v in kept.verdicts]
+    assert results["design"]["margin"] == 0.02
+    measured = results["sections"]["minima"]["64-2-10 sigmoid"]
+    np.testing.assert_allclose(measured["test_cost"], kept.widths[0].test_cost)
+    for name in ("costs", "curvature", "connections_1", "connections_2"):
+        assert (out / "figures" / f"{name}.png").stat().st_size > 5000
+
+
+def test_more_networks_are_added_and_fewer_are_refused(written):
+    out, _ = written
+    before = {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
+    workflow.minima(DESIGN, data="digits", out=out)
+    after = {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
+    assert before.items() <= after.items()
+    assert len(after) == len(before) + 2
+    assert len(probe.load_result(out / "minima.h5", Minima).widths[0].test_cost) == 12
+    with pytest.raises(probe.InputError, match="networks"):
+        workflow.minima(replace(DESIGN, n_networks=10), data="digits", out=out)
+    with pytest.raises(probe.InputError):
+        workflow.minima(replace(DESIGN, n_networks=14, polish=31), data="digits", out=out)
+
+
+def test_an_interrupted_study_goes_on(tmp_path):
+    def interrupt(event):
+        if event.stage == "minima" and event.done == 1:
+            raise KeyboardInterrupt
+
+    design = replace(DESIGN, architectures=(probe.MLP((3,)),), n_networks=15, n_connected=0)
+    found = workflow.minima(design, data="digits", out=tmp_path, progress=interrupt)
+    assert found.interrupted
+    assert len(list((tmp_path / "trials").iterdir())) == 1
+    again = workflow.minima(design, data="digits", out=tmp_path)
+    assert not again.interrupted
+    straight = probe.minima(
+        design.architectures,
+        probe.load_dataset("digits"),
+        design.config,
+        n_networks=15,
+        n_samples=100,
+        polish=30,
+        n_connected=0,
+    )
+    kept = probe.load_result(tmp_path / "minima.h5", Minima)
+    np.testing.assert_array_equal(kept.widths[0].test_cost, straight.widths[0].test_cost)
+    np.testing.assert_array_equal(kept.widths[0].smallest, straight.widths[0].smallest)
+
+
+def test_words_of_minima_are_those_of_the_result(written):
+    out, _ = written
+    result = probe.load_result(out / "minima.h5", Minima)
+    (costs, claims), (curvature, _), (between, _) = minima_sections(result)
+    assert [claim.verdict for claim in claims] == list(result.verdicts)
+    assert {claim.picture for claim in claims} <= {picture.name for picture in costs.pictures}
+    for width, row in zip(result.widths, costs.tables[0].rows, strict=True):
+        assert row[:3] == ("-".join(map(str, width.hidden)), str(len(width.test_cost)), "0")
+        assert f"{np.median(width.test_accuracy):.2%}" == row[3]
+    n_minima = sum(int(width.is_minimum.sum()) for width in result.widths)
+    assert (
+        f"{n_minima} of {sum(len(w.smallest) for w in result.widths)} networks are minima"
+        in curvature.lead[0]
+    )
+    found = result.widths[0].connections
+    assert found is not None
+    assert f"{found.before[0, 1]:.3g}" in between.tables[0].rows[0][2]
+
+
+def test_a_landscape_of_a_keras_model(tmp_path):
+    rng = np.random.default_rng(0)
+    network = probe.load_network(CNN)
+    n = 60
+    images = rng.random((n, *network.input_shape), np.float32)
+    labels = np.arange(n) % network.n_classes
+    np.savez(tmp_path / "data.npz", x_train=images, y_train=labels, x_test=images[:20], y_test=labels[:20])
+    out = tmp_path / "out"
+    arguments = ["landscape", str(CNN), "--data", str(tmp_path / "data.npz"), "--out", str(out)]
+    small = ["--networks", "2", "--directions", "5", "--updates", "8", "--resolution", "3"]
+    assert run([*arguments, *small]) == 0
+    result = probe.load_result(out / "landscape.h5", Landscape)
+    assert result.descent.along_random.shape == (3, 7, 5)
+    results = numbers(out)
+    assert set(results["sections"]) == {"descent", "activations", "path", "surface"}
+    assert len(results["verdicts"]) == 2
+    page = (out / "index.html").read_text()
+    for heading in ("Is it the steepest way down?", "Could it learn with steps?", "What is around it?"):
+        assert heading in page
+    for section, claims in landscape_sections(result):
+        names = {picture.name for picture in section.pictures}
+        assert {claim.picture for claim in claims} <= names
+        for name in names:
+            assert (out / "figures" / f"{name}.png").exists()
+
+
+def test_minima_from_the_command_line(tmp_path, capfd):
+    arguments = ["minima", "--data", "digits", "--hidden", "3", "--networks", "2", "--samples", "60"]
+    more = [
+        "--epochs",
+        "3",
+        "--polish",
+        "0",
+        "--curvature",
+        "none",
+        "--connected",
+        "0",
+        "--out",
+        str(tmp_path),
+    ]
+    assert run([*arguments, *more]) == 0
+    assert "inconclusive" in capfd.readouterr().out
+    assert set(numbers(tmp_path)["sections"]) == {"minima"}
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (10, 10), (3, 5), (8, 8), (16, 8)])
+def test_images_of_another_size_keep_their_ink(shape):
+    split = probe.load_dataset("digits")
+    small = resized(split, shape)
+    assert small.train.image_shape == shape
+    np.testing.assert_allclose(
+        small.train.images.mean(axis=(1, 2)), split.train.images.mean(axis=(1, 2)), atol=1e-6
+    )
+    assert small.test.labels is split.test.labels or (small.test.labels == split.test.labels).all()
+
+
+def test_half_the_size_is_the_mean_of_four_pixels():
+    split = probe.load_dataset("digits")
+    images = split.train.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
+    np.testing.assert_allclose(resized(split, (4, 4)).train.images, images, atol=1e-6)
+    colour = probe.Dataset(np.repeat(split.train.images[:5, ..., None], 3, axis=-1), split.train.labels[:5],
+                           split.train.class_names)  # fmt: skip
+    both = probe.Split(colour, colour, "colour")
+    np.testing.assert_allclose(resized(both, (4, 4)).test.images[..., 1], images[:5], atol=1e-6)
+    with pytest.raises(probe.InputError, match="integer of at least 1"):
+        resized(split, (0, 4))
