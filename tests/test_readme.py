@@ -67,7 +67,7 @@ def test_the_two_commands_of_the_start_are_there():
 
 
 def test_no_placeholder_is_left():
-    assert not re.findall(r"@[A-Z]+@", README.read_text(encoding="utf-8"))
+    assert not re.findall(r"@[A-Z_]+@", README.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":
@@ -79,6 +79,9 @@ SMALLER = {
     "n_samples=[500, 1000]": "n_samples=[40, 60]",
     "replicates=10": "replicates=2",
     "split, corruption=0.2)": "split, corruption=0.2, n_samples=40, n_networks=20)",
+    "split, n_networks=6)": "split, n_networks=2, n_directions=5, updates=8, n_planes=1, n_lines=3, n_images=30)",
+    "n_networks=20, polish=300)": "n_networks=2, n_samples=60, polish=5)",
+    "(8, 32), depths=(1, 2), n_networks=5)": "(4,), depths=(1,), costs=('quadratic',), n_networks=2, epochs=3)",
     '(4,), activation="relu"), split)': '(4,), activation="relu"), split, replicates=1, starts=1, updates=100, largest=40)',
 }
 

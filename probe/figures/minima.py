@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from probe._checks import check_choice, check_integer
 from probe.analyses.minima import Connections, Minima, WidthMinima
+from probe.analyses.minima.results import CLEARLY
 from probe.figures._style import COLOURS, footnote, fresh, styled
 
 if TYPE_CHECKING:
@@ -162,6 +163,9 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
             if not chosen.any():
                 continue
             relative = width.smallest[chosen] / width.largest[chosen]
+            off = width.residual[chosen] / width.largest[chosen]
+            slope = np.maximum(width.gradient_norm[chosen], 1e-12)
+            left.vlines(slope, relative - off, relative + off, color=colour, linewidth=0.6, alpha=0.35)
             marks = {
                 "marker": "o",
                 "linestyle": "none",
@@ -170,14 +174,14 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
                 "markeredgecolor": colour,
                 "markeredgewidth": 0.8,
             }
-            left.plot(np.maximum(width.gradient_norm[chosen], 1e-12), relative, **marks)
+            left.plot(slope, relative, **marks)
             right.plot(width.largest[chosen], width.train_cost[chosen], **marks)
         right.plot([], [], "o", color=colour, label=_short(width), markersize=4)
     left.axhline(0, color=COLOURS["reference"], linewidth=0.8)
     left.set_xscale("log")
     left.set(xlabel="length of the gradient", ylabel="smallest / largest eigenvalue")
     low, high = left.get_ylim()
-    reach = max(abs(low), abs(high), 2e-3)
+    reach = max(abs(low), abs(high), 3 * CLEARLY)
     left.set_ylim(-1.1 * reach, 1.1 * reach)
     left.locator_params(axis="y", nbins=5)
     right.set(xlabel="largest eigenvalue", ylabel="training cost")
@@ -188,9 +192,9 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
     footnote(
         figure,
         (
-            f"Extreme eigenvalues of the Hessian of each network's training cost with weight decay. Filled: a minimum, "
-            f"{n_minima} of {n_measured}: small gradient and no clearly negative eigenvalue. Open: a low-loss point; "
-            f"{n_negative} have a clearly negative eigenvalue.",
+            f"Extreme eigenvalues of the Hessian of each network's training cost with weight decay; thin lines: how far the "
+            f"smallest may be off. Filled: a minimum, {n_minima} of {n_measured}: small gradient and no clearly negative "
+            f"eigenvalue. Open: a low-loss point; {n_negative} have a clearly negative eigenvalue.",
         ),
     )
 

@@ -123,11 +123,15 @@ def _curvature(result: Minima) -> Section:
     n_minima = sum(int(width.is_minimum.sum()) for width in measured)
     n_negative = sum(int(width.is_negative.sum()) for width in measured)
     total = sum(int(np.isfinite(width.smallest).sum()) for width in measured)
+    others = total - n_minima - n_negative
     lead = (
         "A minimum has no slope and curves upwards in every direction. At each network the extreme eigenvalues of the "
         "Hessian were found by Lanczos iteration, on exact products with it. "
         f"{n_minima:,} of {total:,} networks are minima by these two signs; {n_negative:,} have a clearly negative "
-        "eigenvalue and are low-loss points: there is still a way down. The others have too much slope left to say.",
+        "eigenvalue and are low-loss points: there is still a way down."
+        + (f" The other {others:,} have too much slope left to say." if others else "")
+        + " A softmax does not see a constant that is added to all output biases, so that the smallest eigenvalue at a "
+        "minimum of networks with one is 0.",
     )
     picture = Picture(
         "curvature",

@@ -192,7 +192,7 @@ def connections(
     *,
     cost: CostName = "cross-entropy",
     weight_decay: float = 0.0,
-    updates: int = 600,
+    updates: int = 2400,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Connections:

@@ -16,12 +16,16 @@ __all__ = ["Extremes", "extreme_eigenvalues", "polished"]
 
 Floats = npt.NDArray[np.float64]
 
-_MEMORY = 10
-"""Pairs of steps and gradients that L-BFGS remembers."""
+_MEMORY = 50
+"""Pairs of steps and gradients that L-BFGS remembers. With ten, 784-16-16-10 is left with a gradient a hundred times as
+long after as many iterations."""
 
-_LANCZOS_VECTORS = 24
+_LANCZOS_VECTORS = 100
+"""So many, because most eigenvalues crowd near zero and near the weight decay: with few the iteration comes to rest in
+the crowd, and what is below it is not seen."""
+
 _LANCZOS_RESTARTS = 12
-_TOLERANCE = 1e-3
+_TOLERANCE = 1e-4
 """Of eigenvalues, relative to the largest."""
 
 

@@ -15,7 +15,7 @@ __all__ = ["CLEARLY", "LEFT", "Minima", "WidthMinima"]
 
 Floats = npt.NDArray[np.float64]
 
-CLEARLY = 1e-3
+CLEARLY = 1e-4
 """Share of the largest eigenvalue below which, with its residual, a negative one is not clearly negative."""
 
 LEFT = 1e-3
