@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +77,42 @@ def test_errors_come_through_and_leave_no_process(tmp_path, function, message):
     left = set(children()) - before
     names = [Path(f"/proc/{pid}/cmdline").read_text() for pid in left]
     assert not [name for name in names if "spawn_main" in name]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_killed_sweep_takes_its_workers_along(tmp_path, how):
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+        "from dataclasses import replace\nfrom pathlib import Path\nfrom test_sweep import sweep, tasks\n"
+        "if __name__ == '__main__':\n"
+        "    here = Path(sys.argv[1])\n"
+        "    trials = {n: replace(t, seconds=100) for n, t in tasks(here / 'log', 4).items()}\n"
+        "    sweep(here / 'out', trials, workers=2, backend='processes')\n"
+    )
+    process = subprocess.Popen([sys.executable, str(script), str(tmp_path)])
+    try:
+        end = time.monotonic() + 60
+        while len(started(tmp_path / "log")) < 2 and time.monotonic() < end:
+            time.sleep(0.1)
+        workers = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        process.send_signal(how)
+        process.wait(timeout=30)
+    finally:
+        process.kill()
+    assert len(workers) >= 2
+    end = time.monotonic() + 30
+    while any(alive(pid) for pid in workers) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not [pid for pid in workers if alive(pid)]
 
 
 def test_processes_have_no_scheduler(tmp_path):

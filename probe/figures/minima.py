@@ -192,9 +192,10 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
     footnote(
         figure,
         (
-            f"Extreme eigenvalues of the Hessian of each network's training cost with weight decay; thin lines: how far the "
-            f"smallest may be off. Filled: a minimum, {n_minima} of {n_measured}: small gradient and no clearly negative "
-            f"eigenvalue. Open: a low-loss point; {n_negative} have a clearly negative eigenvalue.",
+            "Extreme eigenvalues of the Hessian of each network's training cost with weight decay; thin lines: within this "
+            f"there is one. Filled: a minimum, {n_minima} of {n_measured}: small gradient and no clearly negative "
+            f"eigenvalue. Open: {n_negative} low-loss points with a clearly negative eigenvalue, "
+            f"{n_measured - n_minima - n_negative} with too much slope left to say.",
         ),
     )
 

@@ -48,7 +48,7 @@ def _costs(result: Minima) -> Part:
     table = Table(
         "Networks by hidden layer: median test accuracy, range of the middle 90% (a failed run counts as guessing), "
         "standard deviation of the test cost over its mean, correlations over networks of training and test cost, and of "
-        "the test costs on two halves of the test images. Intervals are 95%, over networks.",
+        "test costs and accuracies on two halves of the test images. Intervals are 95%, over networks.",
         (
             "hidden",
             "networks",
@@ -57,7 +57,8 @@ def _costs(result: Minima) -> Part:
             "middle 90%",
             "relative deviation",
             "train/test",
-            "split half",
+            "halves, cost",
+            "halves, accuracy",
         ),
         tuple(_row(width) for width in result.widths),
     )
@@ -78,6 +79,7 @@ def _row(width: WidthMinima) -> tuple[str, ...]:
         _ranged(width.relative_deviation, "{:.2%}"),
         _ranged(width.train_test, "{:.2f}"),
         _ranged(width.split_half, "{:.2f}"),
+        _ranged(width.split_half_accuracy, "{:.2f}"),
     )
 
 
@@ -106,6 +108,7 @@ def _numbers(width: WidthMinima) -> dict[str, object]:
         "relative_deviation_of_test_cost": of(width.relative_deviation),
         "train_test_correlation": of(width.train_test),
         "split_half_correlation": of(width.split_half),
+        "split_half_correlation_of_accuracy": of(width.split_half_accuracy),
         "median_gradient_norm": _median(width.gradient_norm),
         "test_cost": width.test_cost,
         "train_cost": width.train_cost,
@@ -154,9 +157,9 @@ def _curvature(result: Minima) -> Section:
         for width in measured
     )
     table = Table(
-        "Medians over the networks: length of the gradient after training and at the end, extreme eigenvalues, and how far "
-        "the smallest may be off.",
-        ("hidden", "trained", "at the end", "smallest", "may be off", "largest", "minima"),
+        "Medians over the networks: length of the gradient after training and at the end, extreme eigenvalues, and within "
+        "what of the smallest there is one.",
+        ("hidden", "trained", "at the end", "smallest", "within", "largest", "minima"),
         rows,
     )
     numbers = {
@@ -177,16 +180,18 @@ def _connections(result: Minima) -> Section:
     measured = [(k, width) for k, width in enumerate(result.widths) if width.connections is not None]
     lead = (
         "The units of a hidden layer have no order, so one and the same network can be written in many ways. Here each "
-        "second network's units are put in the order that goes best with the first's, which changes nothing that it "
-        "computes. What is left of the barrier between two networks then is between functions, not between names.",
+        "second network's units are put in the order that goes best with the first's, and units of odd activations, such "
+        "as sigmoid and tanh, are given the sign that does; this changes nothing that it computes. What then falls of the "
+        "barrier between two networks was of names. What is left may be of functions, or of an order that goes together "
+        "better still: units are matched layer by layer.",
     )
     pictures = tuple(
         Picture(
             f"connections_{k + 1}",
             result,
-            f"{width.name}: barriers between networks before and after alignment, and the costs on the way. Where the blue "
-            "line is flat, two minima are one up to the order of their units; where the green one is, a curve connects "
-            "them.",
+            f"{width.name}: barriers between networks before and after alignment, and the costs on the way. A flat blue "
+            "line joins two networks through networks as good, once their units are in one order; a flat green one joins "
+            "them by a curve.",
             "Two matrices of barriers, and curves of the cost between networks.",
             view={"part": "connections", "cell": k},
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from typing import Any, TypeVar
 
 from probe._checks import InputError
@@ -33,7 +34,8 @@ def in_processes(
 ) -> Generator[bool, None, None]:
     """Call `function` on each task, each worker in a process of its own, and keep the results as they come.
 
-    However this ends, no process is left: trials under way are told to give up, and waited for.
+    However this ends, no process is left: trials under way are told to give up, and waited for. Where this process is
+    killed, its workers end at once.
 
     Parameters
     ----------
@@ -94,6 +96,15 @@ def _begin(told: Any) -> None:
     global _STOP
     _STOP = told
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone: there is nobody left to keep what it finds."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _computed(function: Callable[[Task, threading.Event], Result | None], task: Task) -> Result | None:

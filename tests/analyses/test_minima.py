@@ -109,6 +109,19 @@ def test_a_saddle_has_a_clearly_negative_eigenvalue(digits):
     assert found.smallest[0] < -(found.residual[0] + CLEARLY * found.largest[0])
 
 
+def test_curvature_of_nothing_is_zero(digits):
+    """Where all hidden units are dead and outputs are saturated, ARPACK finds no direction to go."""
+    data = digits.train.take(slice(0, 30))
+    x = data.images.reshape(30, -1).astype(float)
+    function = PopulationCost(probe.MLP((8,), "relu"), x, data.labels * 0, 10, "quadratic")
+    vector = np.zeros((1, function.n_parameters))
+    vector[0, 64 * 8 : 64 * 8 + 8] = -1.0  # biases below zero: dead units
+    vector[0, -10:] = np.array([1e3, *[0.0] * 9])
+    found = extreme_eigenvalues(function, vector)
+    assert function.n_parameters > 100
+    assert (found.smallest[0], found.largest[0], found.residual[0]) == pytest.approx((0, 0, 0), abs=1e-9)
+
+
 def test_polishing_goes_down_to_where_the_gradient_is_small(trial):
     assert (trial.gradient_norm < 0.02 * trial.trained_norm).all()
     assert (trial.smallest > -1e-3 * trial.largest).all()
@@ -228,7 +241,13 @@ def test_connections_are_symmetric_and_the_curve_is_no_higher_than_where_it_bega
     np.testing.assert_array_equal(found.disjoint, [[0], [1]])
 
 
-def width(spread, n=200, name="w", n_parameters=100, failed=0, seed=0, cost_spread=0.02):
+GUESSING = float(np.log(10))
+
+
+def width(
+    spread, n=200, name="w", n_parameters=100, failed=0, seed=0, cost_spread=0.02, noise=0.0, minima=None
+):
+    """Networks of planted quality; `noise` is of the halves' accuracies, `minima` how many of them are minima."""
     rng = np.random.default_rng(seed)
     nothing = np.full(n, np.nan)
     quality = rng.normal(size=n)
@@ -239,7 +258,7 @@ def width(spread, n=200, name="w", n_parameters=100, failed=0, seed=0, cost_spre
         "half_cost": 1 + cost_spread * (quality[:, None] + 0.5 * rng.normal(size=(n, 2))),
         "train_accuracy": nothing,
         "test_accuracy": 0.9 + spread * quality,
-        "half_accuracy": np.full((n, 2), np.nan),
+        "half_accuracy": 0.9 + spread * quality[:, None] + noise * rng.normal(size=(n, 2)),
         "gradient_norm": nothing,
         "trained_norm": nothing,
         "smallest": nothing,
@@ -247,40 +266,97 @@ def width(spread, n=200, name="w", n_parameters=100, failed=0, seed=0, cost_spre
         "residual": nothing,
         "is_diverged": diverged,
     }
-    for key in ("train_cost", "test_cost", "half_cost", "test_accuracy"):
+    if minima is not None:
+        values |= {"largest": np.ones(n), "residual": np.zeros(n), "gradient_norm": np.zeros(n)}
+        values["smallest"] = np.where(np.arange(n) < minima, 0.0, -0.1)
+    for key in ("train_cost", "test_cost", "half_cost", "test_accuracy", "half_accuracy"):
         values[key][diverged] = np.nan
-    return WidthMinima(name, (5,), n_parameters, **values, **intervals(values, 10))
+    return WidthMinima(name, (5,), n_parameters, **values, **intervals(values, 10, GUESSING))
+
+
+def judged(*widths):
+    return verdicts_of(widths, 0.02, GUESSING)
 
 
 def test_verdicts_find_planted_spreads():
     # The middle 90% of a normal distribution are 3.29 deviations wide.
-    (small,) = verdicts_of([width(0.003)], 0.02)
-    (large,) = verdicts_of([width(0.012)], 0.02)
-    (between,) = verdicts_of([width(0.00608)], 0.02)
+    (small,) = judged(width(0.003))
+    (large,) = judged(width(0.012))
+    (between,) = judged(width(0.00608))
     assert (small.decision, large.decision, between.decision) == ("supported", "refuted", "inconclusive")
     assert small.statistic == pytest.approx(3.29 * 0.003, rel=0.15)
     assert "declared equal before: less than 2.0%" in small.sentence
 
 
 def test_few_networks_decide_nothing():
-    (verdict,) = verdicts_of([width(0.0001, n=9)], 0.02)
+    (verdict,) = judged(width(0.0001, n=39))
     assert verdict.decision == "inconclusive"
+    assert "Fewer than 40 networks decide nothing" in verdict.sentence
+    assert judged(width(0.0001, n=40))[0].decision == "supported"
 
 
-def test_failed_runs_count_as_guessing():
-    (verdict,) = verdicts_of([width(0.001, failed=20)], 0.02)
+def test_networks_that_are_just_unequal_are_hardly_ever_called_equal():
+    """Of the same spread as the margin less a little: at most one in twenty may be called equal."""
+    wrong = [
+        judged(width(1.02 * 0.02 / 3.29, n=40, seed=seed))[0].decision == "supported" for seed in range(60)
+    ]
+    assert sum(wrong) <= 6  # binomial: 7 or more of 60 have a chance of 3% where 5% are wrong
+
+
+@pytest.mark.parametrize(("n", "failed"), [(200, 20), (200, 170), (50, 49)])
+def test_failed_runs_count_as_guessing(n, failed):
+    (verdict,) = judged(width(0.001, n=n, failed=failed))
     assert verdict.decision == "refuted"
-    assert "20 runs failed" in verdict.sentence
+    assert f"{failed} runs failed" in verdict.sentence
+
+
+def test_what_is_no_minimum_is_not_called_one():
+    for found, noun, said in (
+        (width(0.001), "low-loss points", "was not measured"),
+        (width(0.001, minima=200), "minima", "200 of 200 are minima"),
+        (width(0.001, minima=150), "low-loss points", "150 of 200 are minima"),
+    ):
+        (verdict,) = judged(found)
+        assert verdict.claim.startswith(f"The {noun} that networks w reach")
+        assert said in verdict.sentence
+        assert found.is_minimum.sum() + found.is_negative.sum() in (0, 200)
+
+
+def test_the_verdict_on_accuracy_says_whether_its_differences_are_real():
+    for noise, words in (
+        (0.0, "the differences are real"),
+        (0.05, "most of the differences are of the test"),
+        (0.01, "how many of the differences are of the test images is open"),
+    ):
+        assert words in judged(width(0.01, noise=noise))[0].sentence
+    assert "is not known" in judged(width(0.01, n=2))[0].sentence
 
 
 def test_small_networks_that_spread_more_are_found():
-    narrow = width(0.003, n_parameters=10, cost_spread=0.05, name="narrow")
+    narrow = width(0.003, n_parameters=10, cost_spread=0.06, name="narrow")
     wide = width(0.003, n_parameters=1000, cost_spread=0.01, seed=1, name="wide")
-    assert verdicts_of([narrow, wide], 0.02)[-1].decision == "supported"
-    turned = verdicts_of([replace(narrow, n_parameters=1000), replace(wide, n_parameters=10)], 0.02)
+    assert judged(narrow, wide)[-1].decision == "supported"
+    turned = judged(replace(narrow, n_parameters=1000), replace(wide, n_parameters=10))
     assert turned[-1].decision == "refuted"
     same = replace(width(0.003, seed=2, name="same"), n_parameters=5)
-    assert verdicts_of([same, width(0.003, seed=3)], 0.02)[-1].decision == "inconclusive"
+    assert judged(same, width(0.003, seed=3))[-1].decision == "inconclusive"
+
+
+def test_a_spread_without_a_poor_network_is_none_of_poor_minima():
+    narrow = width(0.003, n_parameters=10, cost_spread=0.0004)
+    wide = width(0.003, n_parameters=1000, cost_spread=0.0001, seed=1)
+    verdict = judged(narrow, wide)[-1]
+    assert verdict.interval.low > 2
+    assert verdict.decision == "inconclusive"
+    assert "are 0.0% and 0.0%" in verdict.sentence
+
+
+def test_small_networks_that_fail_are_poor():
+    narrow = width(0.003, n_parameters=10, failed=80)
+    verdict = judged(narrow, width(0.003, n_parameters=1000, seed=1))[-1]
+    assert verdict.decision == "supported"
+    assert "count as guessing: 80 and 0" in verdict.sentence
+    assert narrow.relative_deviation.estimate > 0.2
 
 
 def test_statistics_are_numpys():
@@ -323,6 +399,8 @@ def test_networks_that_diverge_are_counted(digits):
     assert found.widths[0].n_failed == 3
     assert found.widths[0].spread.estimate == 0
     assert found.verdicts[0].decision == "inconclusive"
+    assert "3 runs failed" in found.verdicts[0].sentence
+    assert "is not known" in found.verdicts[0].sentence
 
 
 def test_a_study_without_polish_and_curvature_says_so(digits):

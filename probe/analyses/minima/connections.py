@@ -24,7 +24,19 @@ Floats = npt.NDArray[np.float64]
 
 _LINE = np.linspace(0.0, 1.0, 25)
 
-_ODD = {"tanh": 0.0, "sigmoid": 1.0, "softsign": 0.0, "linear": 0.0, "hard_tanh": 0.0, "tanh_shrink": 0.0}
+_ODD = {
+    "hard_shrink": 0.0,
+    "hard_sigmoid": 1.0,
+    "hard_sigmoid_v2": 1.0,
+    "hard_tanh": 0.0,
+    "linear": 0.0,
+    "sigmoid": 1.0,
+    "soft_shrink": 0.0,
+    "softsign": 0.0,
+    "sparse_sigmoid": 1.0,
+    "tanh": 0.0,
+    "tanh_shrink": 0.0,
+}
 """Activations with f(-z) = c - f(z): a unit can change its sign and the network stay what it is. Here c."""
 
 _BATCH = 100

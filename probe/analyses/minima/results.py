@@ -16,7 +16,7 @@ __all__ = ["CLEARLY", "LEFT", "Minima", "WidthMinima"]
 Floats = npt.NDArray[np.float64]
 
 CLEARLY = 1e-4
-"""Share of the largest eigenvalue below which, with its residual, a negative one is not clearly negative."""
+"""A negative eigenvalue is clearly so if it is further below zero than this share of the largest, and the residual."""
 
 LEFT = 1e-3
 """Share of the cost that may be left to fall, in a bowl of `CLEARLY` times the largest curvature, where a gradient
@@ -43,18 +43,19 @@ class WidthMinima:
     gradient_norm, trained_norm : ndarray
         Length of the gradient of the cost with weight decay, at the end and before polishing.
     smallest, largest, residual : ndarray
-        Extreme eigenvalues of the Hessian, and how far the smallest may be off; NaN where not measured.
+        Extreme eigenvalues of the Hessian as Lanczos found them; an eigenvalue lies within the residual of the
+        smallest, and one below it can have been missed. NaN where not measured.
     is_diverged : ndarray of bool
         Failed runs.
     spread : Interval
         Range of the middle 90% of test accuracies, a failed run counting as guessing.
     relative_deviation : Interval
-        Standard deviation of the test costs over their mean.
+        Standard deviation of the test costs over their mean, a failed run counting as guessing.
     train_test : Interval
-        Correlation of training and test cost over networks.
-    split_half : Interval
-        Correlation of the test costs on two halves of the test images: 1 where the differences between networks
-        are real, 0 where they are of the test sample.
+        Correlation of training and test cost over networks that did not fail.
+    split_half, split_half_accuracy : Interval
+        Correlation over networks that did not fail of the test costs, and of the accuracies, on two halves of the
+        test images: 1 where the differences between networks are real, 0 where they are of the test sample.
     connections : Connections or None
         What lies between the first networks, if it was measured.
     """
@@ -78,6 +79,7 @@ class WidthMinima:
     relative_deviation: Interval
     train_test: Interval
     split_half: Interval
+    split_half_accuracy: Interval
     connections: Connections | None = None
 
     def __post_init__(self) -> None:
@@ -107,7 +109,7 @@ class WidthMinima:
 
     @property
     def is_minimum(self) -> npt.NDArray[np.bool_]:
-        """Where the gradient is small and no eigenvalue is clearly negative; others are low-loss points."""
+        """Where the gradient is small and no eigenvalue is clearly negative: a minimum, as far as could be measured."""
         return self.is_flat & ~self.is_negative & np.isfinite(self.smallest)
 
 

@@ -16,6 +16,7 @@ from probe.analyses.minima.design import MINIMA_CONFIG, MinimaDesign, MinimaPlac
 from probe.analyses.minima.results import Minima, WidthMinima
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
 from probe.analyses.minima.verdicts import intervals, verdicts_of
+from probe.costs import cost_values, label_positions
 from probe.datasets import Split
 from probe.population import MLP, Population
 from probe.training import TrainingConfig
@@ -44,7 +45,7 @@ def minima(
 
     Each network is trained on the same images, brought down further by L-BFGS on all of them at once, and measured:
     costs, the length of the gradient, and the extreme eigenvalues of the Hessian by Lanczos on exact Hessian-vector
-    products. Where the smallest is clearly negative the network is a low-loss point and no minimum. Between the
+    products. Where the smallest is clearly negative the network is a low-loss point and no minimum [1]_. Between the
     first networks, the cost is followed on straight lines before and after their units are aligned, and on a curve.
 
     Parameters
@@ -56,7 +57,7 @@ def minima(
     config : TrainingConfig, optional
         `MINIMA_CONFIG` without: 150 epochs with weight decay.
     n_networks : int
-        Networks of each architecture, at least 2; 10 are the fewest that decide anything.
+        Networks of each architecture, at least 2; 40 are the fewest that can be called equal.
     n_samples : int or None
         Training images, drawn at random; all with None.
     polish, curvature, margin, n_connected
@@ -143,13 +144,14 @@ def minima_of(
             if name not in _KEPT
         }
         n_in = data.images[0].size
+        guessing = _guessing(design, architecture, data.n_classes)
         widths.append(
             WidthMinima(
                 architecture.named(n_in, data.n_classes),
                 tuple(architecture.hidden),
                 architecture.n_parameters(n_in, data.n_classes),
                 **values,
-                **dict[str, Any](intervals(values, data.n_classes)),
+                **dict[str, Any](intervals(values, data.n_classes, guessing)),
                 connections=_connections(design, architecture, mine, split, progress),
             )
         )
@@ -160,9 +162,16 @@ def minima_of(
         len(split.test),
         design.config.weight_decay,
         design.polish,
-        verdicts_of(widths, design.margin),
+        verdicts_of(widths, design.margin, guessing),
         len(trials) < len(design.places),
     )
+
+
+def _guessing(design: MinimaDesign, architecture: MLP, n_classes: int) -> float:
+    """Return the cost of a network whose logits are all zero."""
+    logits = np.zeros((1, n_classes, 1))
+    positions = label_positions(np.zeros((1, 1), np.int64), (1, n_classes, 1))
+    return float(cost_values(design.config.cost, architecture.output, logits, positions)[0, 0])
 
 
 def _connections(
@@ -193,6 +202,6 @@ def _connections(
         data,
         cost=design.config.cost,
         weight_decay=design.config.weight_decay,
-        seed=design.seed,
+        seed=np.random.default_rng([design.seed, 5]),
         progress=progress,
     )

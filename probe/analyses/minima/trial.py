@@ -38,8 +38,8 @@ class MinimaTrial:
     gradient_norm, trained_norm : ndarray
         Length of the gradient of the training cost with weight decay: at the end, and before polishing.
     smallest, largest, residual : ndarray
-        Extreme eigenvalues of the Hessian of the same cost, and how far the smallest may be off; NaN where not
-        measured.
+        Extreme eigenvalues of the Hessian of the same cost, and within what of the smallest there is one; NaN where
+        not measured.
     is_diverged : ndarray of bool
         Networks whose training failed.
     weights, biases : tuple of ndarray

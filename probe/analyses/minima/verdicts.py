@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe.analyses.minima.results import WidthMinima
-from probe.stats import Interval, Verdict, bootstrap_interval
+from probe.stats import Decision, Interval, Verdict, bootstrap_interval
 from probe.stats.verdict import decide
 
 __all__ = ["correlation", "intervals", "middle_range", "relative_deviation", "verdicts_of"]
@@ -17,7 +17,20 @@ __all__ = ["correlation", "intervals", "middle_range", "relative_deviation", "ve
 Floats = npt.NDArray[np.float64]
 
 _FEWEST = 10
-"""Networks below which the middle 90% are not known at all."""
+"""Networks below which nothing is said of how their costs spread."""
+
+_FEWEST_FOR_RANGE = 40
+"""Networks below which the bootstrap's interval of a middle 90% is too narrow: of 30 it covers 87%, of 40 93%, of 80 95%."""
+
+_MOST_FAILED = 0.05
+"""Share of failed runs that the middle 90% can hide."""
+
+_POOR = 1.1
+"""A network is poor if its test cost is more than this many times the median of its kind. Fixed before anything is
+measured."""
+
+_MOSTLY = 0.9
+"""Share of the networks that must be minima for all to be called so."""
 
 
 def middle_range(values: Floats, axis: int = -1) -> Any:
@@ -41,67 +54,107 @@ def correlation(one: Floats, other: Floats, axis: int = -1) -> Any:
     return np.divide(product, lengths, out=np.zeros_like(product), where=lengths > 0)
 
 
-def verdicts_of(widths: Sequence[WidthMinima], margin: float) -> tuple[Verdict, ...]:
-    """Return a verdict for each architecture, and one over the narrowest and the widest."""
+def verdicts_of(widths: Sequence[WidthMinima], margin: float, guessing: float) -> tuple[Verdict, ...]:
+    """Return a verdict for each architecture, and one over the narrowest and the widest.
+
+    Parameters
+    ----------
+    widths : sequence of WidthMinima
+        At least one.
+    margin : float
+        Range of accuracies that was declared equal.
+    guessing : float
+        Cost of a network that guesses, which a failed run counts with.
+    """
     found = tuple(_equal(width, margin) for width in widths)
     sizes = [width.n_parameters for width in widths]
     if len(set(sizes)) < 2:
         return found
-    return (*found, _poor(widths[int(np.argmin(sizes))], widths[int(np.argmax(sizes))]))
+    return (*found, _poor(widths[int(np.argmin(sizes))], widths[int(np.argmax(sizes))], guessing))
 
 
 def _equal(width: WidthMinima, margin: float) -> Verdict:
-    spread = width.spread
-    enough = spread.n >= _FEWEST
-    decision = "supported" if spread.high < margin else "refuted" if spread.low > margin else "inconclusive"
+    spread, n_failed = width.spread, width.n_failed
+    decision: Decision = "inconclusive"
+    if spread.n >= _FEWEST_FOR_RANGE:
+        if spread.low > margin or n_failed > _MOST_FAILED * spread.n:
+            decision = "refuted"
+        elif spread.high < margin:
+            decision = "supported"
+    few = f" Fewer than {_FEWEST_FOR_RANGE} networks decide nothing." if spread.n < _FEWEST_FOR_RANGE else ""
     return Verdict(
-        f"The minima that networks {width.name} reach are of about equal quality",
-        decision if enough else "inconclusive",  # type: ignore[arg-type]
+        f"The {_called(width)} that networks {width.name} reach are of about equal quality",
+        decision,
         spread.estimate,
         spread,
         f"the middle 90% of test accuracies lie {margin:.1%} or more apart",
         f"The middle 90% of {spread.n} networks lie within {spread.estimate:.2%} of test accuracy "
-        f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}. {_failed(width)} Test "
-        f"costs on two halves of the test images correlate by {width.split_half.estimate:.2f}: "
-        + (
-            "differences are real." if width.split_half.low > 0.5 else "differences are partly of the sample."
-        ),
+        f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}.{few} "
+        f"{_failed(width)} {_minima(width)} {_real(width)}",
     )
+
+
+def _called(width: WidthMinima) -> str:
+    return "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
+
+
+def _minima(width: WidthMinima) -> str:
+    if not width.is_measured:
+        return "Whether they are minima was not measured."
+    return f"{int(width.is_minimum.sum())} of {len(width.is_minimum)} are minima by gradient and curvature."
+
+
+def _real(width: WidthMinima) -> str:
+    """Say whether the differences in accuracy are of the networks or of the test images."""
+    halves = width.split_half_accuracy
+    if np.isnan(halves.estimate):
+        return "How far their differences are those of the test images is not known."
+    meaning = (
+        "the differences are real"
+        if halves.low > 0.5
+        else "most of the differences are of the test images"
+        if halves.high < 0.5
+        else "how many of the differences are of the test images is open"
+    )
+    return f"Accuracies on two halves of the test images correlate by {halves.estimate:.2f}: {meaning}."
 
 
 def _failed(width: WidthMinima) -> str:
     return f"{width.n_failed} runs failed and count as guessing." if width.n_failed else "No run failed."
 
 
-def _poor(narrow: WidthMinima, wide: WidthMinima) -> Verdict:
-    """Judge by the relative spread of test costs: Brown and Forsythe's test, and a bootstrap of the ratio."""
+def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
+    """Judge by the relative spread of test costs, and by whether any small network is poor.
+
+    For the spread, Brown and Forsythe's test and a bootstrap of the ratio must agree. A spread without a poor
+    network is none of poor minima, however sure.
+    """
     from scipy import stats
 
-    one, other = (width.test_cost[~width.is_diverged] for width in (narrow, wide))
-    claim = "Small networks can reach poor minima, large ones hardly"
-    null = "test costs spread as much, relative to their mean, in small networks as in large ones"
-    if min(len(one), len(other)) < _FEWEST:
-        nothing = Interval(np.nan, np.nan, np.nan, 0.95, min(len(one), len(other)))
-        return Verdict(
-            claim, "inconclusive", np.nan, nothing, null, f"Fewer than {_FEWEST} networks of one width."
-        )
-    n = min(len(one), len(other))
+    one, other = (np.where(width.is_diverged, guessing, width.test_cost) for width in (narrow, wide))
     # Starts of different widths are not paired; the first n of each are drawn alone.
+    n = min(len(one), len(other))
     ratio = _ratio_interval(one[:n], other[:n])
     p_value = float(stats.levene(one / one.mean(), other / other.mean(), center="median").pvalue)
-    poor = [float((values > 1.1 * np.median(values)).mean()) for values in (one, other)]
+    poor = [float((values > _POOR * np.median(values)).mean()) for values in (one, other)]
+    decision = decide(ratio, p_value, null=1.0) if n >= _FEWEST else "inconclusive"
+    if decision == "supported" and not poor[0] > poor[1]:
+        decision = "inconclusive"
     failed = (
-        f" Failed runs: {narrow.n_failed} and {wide.n_failed}." if narrow.n_failed or wide.n_failed else ""
+        f" Failed runs, which count as guessing: {narrow.n_failed} and {wide.n_failed}."
+        if narrow.n_failed or wide.n_failed
+        else ""
     )
+    few = f" Fewer than {_FEWEST} networks of a width decide nothing." if n < _FEWEST else ""
     return Verdict(
-        claim,
-        decide(ratio, p_value, null=1.0),
+        "Small networks can reach poor minima, large ones hardly",
+        decision,
         ratio.estimate,
         ratio,
-        null,
+        "test costs spread as much, relative to their mean, in small networks as in large ones",
         f"Relative to their mean, test costs of {narrow.name} spread {ratio.estimate:.2f} times as much as those of "
-        f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). More than 10% above the median of their "
-        f"kind end {poor[0]:.1%} and {poor[1]:.1%}.{failed}",
+        f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). Poor, more than {_POOR - 1:.0%} above the "
+        f"median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few}",
     )
 
 
@@ -118,19 +171,25 @@ def _ratio_interval(one: Floats, other: Floats) -> Interval:
     return Interval(estimate, float(low), float(high), 0.95, len(one))
 
 
-def intervals(width_values: dict[str, Any], n_classes: int) -> dict[str, Interval]:
-    """Return the four intervals of a `WidthMinima` from its arrays."""
-    alive = ~width_values["is_diverged"]
-    # A network that diverged guesses: it is counted, not left out.
-    accuracy = np.where(alive, width_values["test_accuracy"], 1 / n_classes)
-    train, test = width_values["train_cost"][alive], width_values["test_cost"][alive]
-    halves = width_values["half_cost"][alive]
-    nothing = Interval(np.nan, np.nan, np.nan, 0.95, int(alive.sum()))
-    found = {"spread": bootstrap_interval(accuracy, statistic=middle_range)}
-    if alive.sum() < 3:
-        return found | dict.fromkeys(("relative_deviation", "train_test", "split_half"), nothing)
-    return found | {
-        "relative_deviation": bootstrap_interval(test, statistic=relative_deviation),
-        "train_test": bootstrap_interval(np.stack([train, test], axis=1), statistic=correlation),
-        "split_half": bootstrap_interval(halves, statistic=correlation),
+def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[str, Interval]:
+    """Return the intervals of a `WidthMinima` from its arrays.
+
+    A network that diverged guesses: it is counted, not left out, but for the correlations.
+    """
+    alive = ~values["is_diverged"]
+    accuracy = np.where(alive, values["test_accuracy"], 1 / n_classes)
+    cost = np.where(alive, values["test_cost"], guessing)
+    found = {
+        "spread": bootstrap_interval(accuracy, statistic=middle_range),
+        "relative_deviation": bootstrap_interval(cost, statistic=relative_deviation),
     }
+    pairs = {
+        "train_test": np.stack([values["train_cost"], values["test_cost"]], axis=1),
+        "split_half": values["half_cost"],
+        "split_half_accuracy": values["half_accuracy"],
+    }
+    nothing = Interval(np.nan, np.nan, np.nan, 0.95, int(alive.sum()))
+    for name, both in pairs.items():
+        enough = alive.sum() >= 3
+        found[name] = bootstrap_interval(both[alive], statistic=correlation) if enough else nothing
+    return found
