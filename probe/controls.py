@@ -12,7 +12,7 @@ import numpy.typing as npt
 from probe._checks import Array, DivergedError, check_integer, check_number, frozen_copy, generator, readonly
 from probe._progress import Progress, silent
 from probe.datasets import Split, permuted_labels
-from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer, LayerNormalization
+from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer
 from probe.network import Network
 from probe.population import MLP, RECTIFIERS, Population, initial_population
 from probe.training import (
@@ -282,6 +282,7 @@ def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
 
 
 _AT_FIRST = {
+    "alpha": np.zeros_like,
     "bias": np.zeros_like,
     "beta": np.zeros_like,
     "gamma": np.ones_like,
@@ -294,7 +295,7 @@ def _unlearned(layer: Layer, name: str, values: Array, rng: np.random.Generator)
     """Return what a layer's variable is before training; itself where it is not learned."""
     if name.endswith("kernel"):
         return _drawn(values, name, layer.activation.name, rng)
-    learned = hasattr(layer, "bias") or isinstance(layer, BatchNormalization | LayerNormalization)
+    learned = name in layer.learned or isinstance(layer, BatchNormalization)
     return _AT_FIRST[name](values) if learned and name in _AT_FIRST else values
 
 

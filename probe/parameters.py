@@ -5,7 +5,8 @@ A network of any layers is a point; lines and planes through it are where landsc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import get_args
 
@@ -30,8 +31,8 @@ __all__ = ["Measured", "ParameterSpace", "Part", "output_of"]
 
 Labels = npt.NDArray[np.int64]
 
-_SAMPLES = 4000
-"""Images at a time in a gradient, which bounds its memory."""
+_MOST_SAMPLES, _VALUES = 4000, 20_000_000
+"""Images at a time in a gradient, at most, and values that all layers make of them: these bound its memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,8 +198,7 @@ class ParameterSpace:
         """
         network, places = (self.network, self._places) if vector is None else self._at(vector)
         gradient, total = np.zeros(self.n_parameters, network.dtype), 0.0
-        for begin in range(0, len(images), _SAMPLES):
-            taken = slice(begin, begin + _SAMPLES)
+        for taken in self._parts(len(images)):
             logits, pullback = network.logits_with_learned_pullback(images[taken])
             stacked = np.ascontiguousarray(logits.T)[None]
             positions = label_positions(labels[None, taken], _shape(stacked))
@@ -217,11 +217,21 @@ class ParameterSpace:
             As for `gradient`.
         """
         network = self.network if vector is None else self.at(vector)
-        with np.errstate(over="ignore", invalid="ignore"):
-            stacked = np.ascontiguousarray(network.logits(images).T)[None]
-            positions = label_positions(labels[None], _shape(stacked))
-            costs = cost_values(self.cost, self.output, stacked, positions)
-        return float(costs.mean(dtype=np.float64)), float((stacked[0].argmax(axis=0) == labels).mean())
+        total, hits = 0.0, 0
+        for taken in self._parts(len(images)):
+            with np.errstate(over="ignore", invalid="ignore"):
+                stacked = np.ascontiguousarray(network.logits(images[taken]).T)[None]
+                positions = label_positions(labels[None, taken], _shape(stacked))
+                costs = cost_values(self.cost, self.output, stacked, positions)
+            total += float(costs.sum(dtype=np.float64))
+            hits += int((stacked[0].argmax(axis=0) == labels[taken]).sum())
+        return total / len(images), hits / len(images)
+
+    def _parts(self, n_images: int) -> Iterator[slice]:
+        """Split images so that what all layers make of them fits in memory."""
+        values = sum(math.prod(shape) for shape in self.network.layer_shapes.values())
+        size = max(1, min(_MOST_SAMPLES, _VALUES // max(1, values)))
+        return (slice(begin, begin + size) for begin in range(0, n_images, size))
 
     def checked(self, images: Array, labels: Labels) -> tuple[Array, Labels]:
         """Return images and labels in the types that everything here takes, or raise if they do not fit."""

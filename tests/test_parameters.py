@@ -156,6 +156,20 @@ def test_gradients_are_those_of_the_population_engine(trained, digits):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-6)
 
 
+def test_images_a_few_at_a_time_give_the_same_gradient_and_cost(trained, digits, monkeypatch):
+    data = digits.train.take(slice(0, 90))
+    space = ParameterSpace(trained)
+    cost, gradient = space.gradient(data.images, data.labels)
+    measured = space.measure(data.images, data.labels)
+    n_values = sum(np.prod(shape) for shape in trained.layer_shapes.values())
+    monkeypatch.setattr("probe.parameters._VALUES", 20 * n_values)
+    assert [part.start for part in space._parts(90)] == [0, 20, 40, 60, 80]
+    parts = space.gradient(data.images, data.labels)
+    assert parts[0] == pytest.approx(cost, rel=1e-6)
+    np.testing.assert_allclose(parts[1], gradient, atol=1e-6)
+    assert space.measure(data.images, data.labels) == pytest.approx(measured, rel=1e-6)
+
+
 def test_shared_and_measured_arrays_are_in_the_vector_once_and_not_at_all():
     assert ParameterSpace(NETWORKS["shared"]).n_parameters == 5 * 5 + 5 + 5 * 3 + 3
     names = {(part.layer, part.variable) for part in ParameterSpace(NETWORKS["conv"]).parts}

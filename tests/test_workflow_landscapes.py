@@ -80,8 +80,10 @@ def test_an_interrupted_study_goes_on(tmp_path):
     found = workflow.minima(design, data="digits", out=tmp_path, progress=interrupt)
     assert found.interrupted
     assert len(list((tmp_path / "trials").iterdir())) == 1
+    assert "10 networks of each kind (interrupted" in (tmp_path / "index.html").read_text()
     again = workflow.minima(design, data="digits", out=tmp_path)
     assert not again.interrupted
+    assert "15 networks of each kind<" in (tmp_path / "index.html").read_text()
     straight = probe.minima(
         design.architectures,
         probe.load_dataset("digits"),
@@ -139,6 +141,16 @@ def test_a_landscape_of_a_keras_model(tmp_path):
         assert {claim.picture for claim in claims} <= names
         for name in names:
             assert (out / "figures" / f"{name}.png").exists()
+
+
+def test_small_data_and_few_networks_need_no_further_options(tmp_path, capfd):
+    short = ["--epochs", "1", "--polish", "0", "--curvature", "none", "--hidden", "2", "--networks", "3"]
+    assert run(["minima", "--data", "digits", *short, "--out", str(tmp_path)]) == 0
+    found = probe.load_result(tmp_path / "minima.h5", Minima)
+    assert found.n_train == len(probe.load_dataset("digits").train)
+    assert found.widths[0].connections.before.shape == (3, 3)
+    assert run(["minima", "--data", "digits", *short, "--samples", "2000", "--out", str(tmp_path)]) == 2
+    assert "--samples must be an integer from 2 to 1442, got 2000" in capfd.readouterr().err
 
 
 def test_minima_from_the_command_line(tmp_path, capfd):

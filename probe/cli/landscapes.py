@@ -46,7 +46,13 @@ def landscape(
     networks: Annotated[
         int, typer.Option(help="Fresh starts of the network's layers, to judge over; at least 2.")
     ] = 6,
-    directions: Annotated[int, typer.Option(help="Random directions at each network.")] = 1000,
+    directions: Annotated[
+        int | None,
+        typer.Option(
+            help="Random directions at each network; 1000 by default, fewer for networks that cost much.",
+            show_default=False,
+        ),
+    ] = None,
     updates: Annotated[
         int, typer.Option(help="Updates of the path; fewer for networks that cost much.")
     ] = 2000,
@@ -92,8 +98,13 @@ def minima(
     activation: Activation = "sigmoid",
     networks: Annotated[int, typer.Option(help="Networks of each kind. More can be added later.")] = 200,
     samples: Annotated[
-        str, typer.Option(help="Training images, the same for all networks; or all.", metavar="N|all")
-    ] = "2000",
+        str | None,
+        typer.Option(
+            help="Training images, the same for all networks; or all. 2000 by default, or all where there are fewer.",
+            metavar="N|all",
+            show_default=False,
+        ),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="150 by default.", show_default=False)] = None,
     batch_size: Annotated[int | None, typer.Option(help="100 by default.", show_default=False)] = None,
     learning_rate: Annotated[
@@ -113,8 +124,12 @@ def minima(
         float, typer.Option(help="Range of test accuracies' middle 90% that counts as equal.")
     ] = 0.02,
     connected: Annotated[
-        int, typer.Option(help="Networks of each kind between which barriers are measured; 0 for none.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            help="Networks of each kind between which barriers are measured; 0 for none. 8 by default.",
+            show_default=False,
+        ),
+    ] = None,
     workers: Workers = 1,
     backend: Annotated[
         str, typer.Option(help="threads, processes, or dask for a cluster (extra dask).", metavar="NAME")
@@ -135,18 +150,19 @@ def minima(
     design = MinimaDesign(
         tuple(architecture_of(text, activation) for text in hidden or ["16,16"]),
         networks,
-        _samples(samples),
+        None if samples is None else _samples(samples),
         _config(activation, epochs, batch_size, learning_rate, cost, weight_decay),
         polish,
         curvature,
         margin,
-        connected,
+        min(8, networks) if connected is None else connected,
         seed,
     )
     with drawn_progress() as progress:
         written = workflow.minima(
             design,
             data=data,
+            most_samples=2000 if samples is None else None,
             out=out,
             backend=workflow.Backend(workers, backend, scheduler),  # type: ignore[arg-type]
             progress=progress,

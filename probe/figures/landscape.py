@@ -78,7 +78,7 @@ def draw(
 
 def _draw_descent(figure: Figure | SubFigure, result: Descent) -> None:
     left, right = figure.subplots(1, 2)
-    for axes, k, title in ((left, 1, "A fresh start"), (right, 0, "This network, trained")):
+    for axes, k, title in ((left, 1, "A fresh start"), (right, 0, "This network")):
         random = result.along_random[k]
         band_of = np.stack([random.min(axis=1), np.median(random, axis=1), random.max(axis=1)], axis=1)
         along = result.along_gradient[k]
@@ -234,17 +234,22 @@ def _draw_slopes(figure: Figure | SubFigure, result: StepActivations) -> None:
         )
         axes.set_title(f"{name}, hidden layers only", loc="left")
     panels[0].set_ylabel("decrease of the cost")
-    n_networks = result.zero_share.shape[1]
-    n_zero = int((result.zero_share[1] == 1).sum())
+    nowhere = result.zero_share[1] == 1
     best = result.along_random[1, :, :, 2].max(axis=1)
+    found = (
+        f"With steps the gradient is exactly zero in {int(nowhere.sum())} of {nowhere.size} fresh starts."
+        if not nowhere.all()
+        else f"With steps the gradient is exactly zero in all {nowhere.size} fresh starts: it points nowhere."
+    )
+    if nowhere.all() and (best > 0).all():
+        found += f" Yet there is a way down: some random direction lowers the cost by {_range(best)}."
     footnote(
         figure,
         (
             "Decrease of the mean cost when only the hidden layers of a fresh start move; below zero the cost rises. "
             "Lengths are shares of the length of their parameters. "
             f"Band: all of {result.n_directions:,} random directions.",
-            f"With steps the gradient is exactly zero in {n_zero} of {n_networks} fresh starts, so it points nowhere and "
-            f"nothing falls. Yet there is a way down: some random direction lowers the cost by {_range(best)}.",
+            found,
         ),
     )
 
@@ -254,7 +259,7 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
     names = {
         "own": result.activation,
         "step": "step",
-        "output only": f"{result.activation},\noutput layer only",
+        "output only": f"{result.activation},\noutput only",
     }
     x = result.updates.astype(float)
     left.set_ylabel("cost on training images")
@@ -273,8 +278,8 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
     footnote(
         figure,
         (
-            f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches at rate "
-            f"{result.learning_rate:g}; thick: median.",
+            f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches; thick: median. Rates, "
+            f"for each kind the best for the first: {', '.join(f'{rate:g}' for rate in result.learning_rates)}.",
             f"With steps {result.zero_share[1].mean():.0%} of the hidden layers' gradient is exactly zero; with "
             f"{result.activation} {result.zero_share[0].mean():.0%}.",
         ),
@@ -370,7 +375,7 @@ def _draw_surface(figure: Figure | SubFigure, result: LossSurface) -> None:
     low, high = max(float(np.nanmin(levels)), 1e-6), float(np.nanmax(levels))
     norm = LogNorm(low, max(high, low * 1.01))
     cells = [figure.add_subplot(grid[0, k]) for k in range(3)]
-    names = ("lowest 5%", "median", "highest 5%")
+    names = ("5% quantile", "median", "95% quantile")
     if len(result.planes) == 1:
         names = ("this plane",) * 3
     for axes, values, name in zip(cells, levels, names, strict=True):

@@ -144,10 +144,10 @@ def _plain_log(axes: Axes, which: str) -> None:
 
     axis = axes.xaxis if which == "x" else axes.yaxis
     low, high = sorted(axis.get_view_interval())
-    if high < 8 * low:
+    if high < 4 * low:
         ticks = list(MaxNLocator(5).tick_values(low, high))
     else:
-        steps = (1,) if high > 300 * low else (1, 3)
+        steps = (1,) if high > 300 * low else (1, 3) if high > 30 * low else (1, 2, 3, 5, 7)
         ticks = [step * 10.0**k for k in range(-9, 6) for step in steps]
     axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high] or [low, high]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))

@@ -76,16 +76,17 @@ def _share(components: Components) -> dict[str, int]:
 
 def _activations(result: Landscape, found: StepActivations) -> Part:
     lead = (
-        "A neuron that is either on or off has no slope: a small change of a weight changes nothing, or everything. So "
-        "its gradient is zero, and descent cannot tell the hidden layers where to go. The output layer has a slope even "
-        "then, which is why such a network still learns something; the grey curves show how far the output layer alone "
-        "gets with the network's own activations.",
+        "A neuron that is either on or off has no slope: a small change of a weight changes nothing, or everything. What "
+        "lies below it gets a gradient of zero, and descent cannot tell it where to go. What lies behind the last such "
+        "neuron has a slope even then, which is why such a network still learns something; the grey curves show how far "
+        "that alone gets with the network's own activations.",
     )
     slopes = Picture(
         "slopes",
         result,
-        "Left: with the network's own activations the negative gradient of the hidden layers is ahead of random directions. "
-        "Right: with steps it is zero, and descent stays where it is.",
+        "Decrease of the cost when only the hidden layers move, along their negative gradient (blue) and along random "
+        "directions (band): left with the network's own activations, right with steps. A blue line at zero beside a band "
+        "that reaches above it: there is a way down, and the gradient does not know it.",
         "Two panels: the decrease of the cost along the negative gradient of the hidden layers and along random directions, "
         "with the network's activations and with steps.",
         view={"part": "slopes"},
@@ -94,14 +95,14 @@ def _activations(result: Landscape, found: StepActivations) -> Part:
         "activations",
         result,
         "Cost and accuracy on the way, for the same starts and minibatches: the network's own activations, steps, and own "
-        "activations with only the output layer trained.",
+        "activations with only what lies behind the hidden layers trained.",
         "Curves of cost and accuracy against updates for three kinds of training.",
         view={"part": "activations"},
     )
     final = np.nan_to_num(found.accuracy[:, :, -1], nan=0.0)
     numbers = {
         "activation": found.activation,
-        "learning_rate": found.learning_rate,
+        "learning_rates": dict(zip(found.kinds, found.learning_rates.tolist(), strict=True)),
         "updates": int(found.updates[-1]),
         "n_networks": final.shape[1],
         "test_accuracy": dict(zip(found.kinds, final.tolist(), strict=True)),
@@ -157,9 +158,9 @@ def _surface(result: Landscape) -> Section:
     picture = Picture(
         "surface",
         result,
-        "Above: for each point of the plane the lowest, the median and the highest cost over planes. Below: the cost along "
+        "Above: for each point of the plane the 5%, 50% and 95% quantile of the cost over planes. Below: the cost along "
         "single directions. A wide flat bottom is a network that bears small changes of its weights.",
-        "Three coloured squares with the lowest cost in the middle, and a curve with a band.",
+        "Three coloured squares with the network in the middle, and a curve with a band.",
         view={"part": "surface"},
     )
     numbers = {

@@ -53,9 +53,9 @@ def search_section(result: ArchitectureSearch) -> tuple[Section, tuple[Claim, ..
         "search",
         result,
         "Errors on validation images, on a logarithmic scale, against the number of parameters (left) and against the "
-        "seconds that training one network took (right). See how far the choice lies below the video's network, and how "
-        "many more parameters it takes; and whether test images, which nothing was chosen by, agree. Below: how many "
-        "candidates were left as training went on.",
+        "seconds that training one network took (right). See how the choice and the video's network compare in "
+        "error and in price; and whether test images, which nothing was chosen by, agree. Below: how many candidates were "
+        "left as training went on.",
         "Errors of all candidates against parameters and time, with the best for each price joined by steps.",
     )
     claims = (Claim(result.verdict.claim, result.verdict.sentence, "search", result.verdict, "search"),)

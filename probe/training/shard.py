@@ -255,12 +255,12 @@ class ShardRun:
 
     def _record(self, epoch: int, norms: Floats, began: float) -> None:
         """Evaluate, keep the new weights of networks that are finite, and retire what is done."""
-        config, finite = self._config, np.isfinite(norms)
+        config, finite, seconds = self._config, np.isfinite(norms), time.perf_counter() - began
         found = {"gradient_norm": norms, "cost": np.full(len(norms), np.nan)}
         if config.evaluation == "epoch" or epoch == config.epochs - 1:
             found |= self._evaluate()
             finite &= np.isfinite(found["cost"])
-        found["seconds"] = np.full(len(norms), time.perf_counter() - began)
+        found["seconds"] = np.full(len(norms), seconds)
         for name, values in found.items():
             self._records[name][self._alive[finite], epoch] = values[finite]
         if self._keeper is not None:

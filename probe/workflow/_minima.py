@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probe._progress import Progress, silent
 from probe.analyses.minima import (
+    Minima,
     MinimaDesign,
     MinimaPlace,
     MinimaTrial,
@@ -39,13 +40,30 @@ def minima(
     design: MinimaDesign,
     *,
     data: str = "mnist",
+    most_samples: int | None = None,
     out: Path | None = None,
     backend: Backend | None = None,
     progress: Progress = silent,
 ) -> Written:
     """Train and measure many networks as a sweep that can be killed and goes on; write what was found.
 
-    The same design with more networks goes on too, and runs only the new ones.
+    The same design with more networks goes on too, and runs the new ones: ten at a time, so that a last trial with fewer
+    is run again.
+
+    Parameters
+    ----------
+    design : MinimaDesign
+        What to train and measure.
+    data : str
+        What `probe.load_dataset` takes.
+    most_samples : int, optional
+        Where the design takes all training images: at most so many, drawn at random.
+    out : Path, optional
+        Folder for trials/*.h5, minima.h5, results.json, figures and index.html.
+    backend : Backend, optional
+        One thread by default.
+    progress : callable
+        Called with a `ProgressEvent` after each trial.
 
     Raises
     ------
@@ -58,6 +76,8 @@ def minima(
     began = time.perf_counter()
     source = Source.of(data)
     split = source.split()
+    if design.n_samples is None and most_samples is not None and len(split.train) > most_samples:
+        design = replace(design, n_samples=most_samples)
     design.check_fits(split)
     folder = destination(out, f"minima-{data_stem(data)}")
     facts = {name: value for name, value in design.facts().items() if name != "n_networks"}
@@ -80,7 +100,7 @@ def minima(
         return Written((folder.path,), few, interrupted=True)
     Job(folder, "probe minima", design.seed, split, began).write(
         "What are its local minima worth?",
-        _subtitle(split, design),
+        _subtitle(split, result),
         minima_sections(result),
         results={"minima": result},
         numbers={"design": design.facts()},
@@ -95,6 +115,8 @@ def _networks(trials: Sequence[MinimaTrial]) -> str:
     return f"{sum(len(trial.test_cost) for trial in trials)} networks"
 
 
-def _subtitle(split: Split, design: MinimaDesign) -> str:
-    n = len(split.train) if design.n_samples is None else design.n_samples
-    return f"data: {split.name}, {n:,} training images; {design.n_networks} networks of each kind"
+def _subtitle(split: Split, result: Minima) -> str:
+    counts = sorted({len(width.test_cost) for width in result.widths})
+    networks = " to ".join(str(count) for count in (counts if len(counts) == 1 else (counts[0], counts[-1])))
+    early = " (interrupted; run the same command again to go on)" if result.interrupted else ""
+    return f"data: {split.name}, {result.n_train:,} training images; {networks} networks of each kind{early}"

@@ -22,7 +22,7 @@ def landscape_model(
     reading: Reading = READ_AS_IT_IS,
     cost: CostName = "cross-entropy",
     n_networks: int = 6,
-    n_directions: int = 1000,
+    n_directions: int | None = None,
     updates: int = 2000,
     resolution: int = 31,
     workers: int = 1,

@@ -5,8 +5,17 @@ import pytest
 
 import probe
 from probe.analyses.landscape import directions
+from probe.analyses.landscape.activations import _verdict as steps_verdict
+from probe.analyses.landscape.descent import _verdict as descent_verdict
 from probe.analyses.landscape.directions import measure_many_lines, unit_directions
-from probe.analyses.landscape.learning import affordable_updates, hidden_activation, records, with_activation
+from probe.analyses.landscape.learning import (
+    affordable_looks,
+    affordable_updates,
+    hidden_activation,
+    multiplications,
+    records,
+    with_activation,
+)
 from probe.analyses.landscape.path import _principal, _walk_shares
 from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
@@ -248,6 +257,69 @@ def test_costly_networks_get_fewer_updates():
     large = probe.Network((Dense("hidden", np.zeros((784, 500)), np.zeros(500)),), (784,))
     assert affordable_updates(large, 2000) == 30_000_000 // (784 * 500)
     assert affordable_updates(large, 20) == 20
+
+
+def test_multiplications_are_counted_by_hand():
+    assert multiplications(convolutional()) == 9 * 3 * 36 + 27 * 6 + 6 * 10
+    kernel, bias = np.zeros((3, 3, 2, 5), np.float32), np.zeros(5, np.float32)
+    last, first = (
+        probe.Network((Conv2D("conv", kernel, bias, data_format=order),), shape)
+        for order, shape in (("channels_last", (8, 10, 2)), ("channels_first", (2, 8, 10)))
+    )
+    assert multiplications(last) == multiplications(first) == 9 * 2 * 5 * 6 * 8
+
+
+def test_costly_networks_are_looked_at_with_fewer_images_and_then_fewer_directions():
+    def dense(n_units):
+        return probe.Network((Dense("output", np.zeros((784, n_units)), np.zeros(n_units)),), (784,))
+
+    assert affordable_looks(dense(10), 7, 500, 1000) == (500, 1000)
+    images, directions_left = affordable_looks(dense(400), 7, 500, 1000)
+    assert 100 < images < 500
+    assert directions_left == 1000
+    images, directions_left = affordable_looks(dense(4000), 7, 500, 1000)
+    assert images == 100
+    assert 100 < directions_left < 1000
+    assert affordable_looks(dense(10**6), 7, 500, 1000) == (100, 100)
+    assert affordable_looks(dense(10**6), 7, 20, 30) == (20, 30)
+
+
+def test_a_rate_that_is_too_large_does_not_speak_against_slopes(digits):
+    """Pixels up to 255 make the usual rate diverge; with a smaller one the network learns."""
+    rng = np.random.default_rng(0)
+    layers = [Flatten("flatten")]
+    for name, a, b, act in (("one", 64, 16, "relu"), ("two", 16, 16, "relu"), ("output", 16, 10, "softmax")):
+        layers.append(
+            Dense(name, rng.normal(size=(a, b)).astype(np.float32) / 8, np.zeros(b, np.float32), act)
+        )
+    network = probe.Network(tuple(layers), (8, 8)).for_range(0, 255)
+    found = probe.landscape(network, digits, **TINY | {"updates": 1600, "n_directions": 2}, n_images=60)
+    steps = found.activations
+    assert steps.learning_rates[0] < 0.1
+    assert (steps.cost[0, :, -1] < 0.1 * steps.cost[0, :, 0]).all()
+    assert steps.verdict.decision != "refuted"
+
+
+def test_where_the_network_learns_nothing_nothing_is_said_of_slopes():
+    accuracy = np.full((3, 6, 2), 0.1)
+    accuracy[1, :, -1] = 0.5
+    accuracy[0, :, -1] = np.nan
+    cost = np.full((3, 6, 2), 2.3)
+    cost[0, :, -1] = np.nan
+    verdict = steps_verdict("relu", cost, accuracy, np.zeros((3, 6)), np.ones((3, 6)), 0.1)
+    assert verdict.decision == "inconclusive"
+    assert "6 runs diverged and count as guessing" in verdict.sentence
+    assert "10.0% with relu" in verdict.sentence
+    assert "which decides nothing" in verdict.sentence
+
+
+def test_a_gradient_of_zero_is_not_the_steepest_way_and_the_sentence_says_so():
+    along = np.zeros((7, 3))
+    random = np.full((7, 3, 20), 0.1, np.float32)
+    verdict = descent_verdict(along, random)
+    assert verdict.decision == "refuted"
+    assert "does not fall along the negative gradient in 6 of 6 fresh starts" in verdict.sentence
+    assert "ahead in 0 of 6" in verdict.sentence
 
 
 def test_looks_at_a_path_are_ever_rarer():

@@ -1,5 +1,6 @@
 """Minima: known spectra, functions that alignment keeps, barriers that it takes away, verdicts on planted spreads."""
 
+import sys
 import threading
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from probe.analyses.minima import (
     minima_of,
     run_minima_trial,
 )
+from probe.analyses.minima.connections import _ODD, _likenesses
 from probe.analyses.minima.polish import extreme_eigenvalues, polished
 from probe.analyses.minima.results import CLEARLY, WidthMinima
 from probe.analyses.minima.verdicts import correlation, intervals, middle_range, verdicts_of
@@ -177,7 +179,7 @@ def test_a_network_is_the_same_whatever_else_is_trained(trial, digits):
     assert fewer < more
 
 
-@pytest.mark.parametrize("activation", ["sigmoid", "tanh", "relu", "gelu", "softsign"])
+@pytest.mark.parametrize("activation", [*_ODD, "relu", "gelu"])
 def test_alignment_keeps_what_networks_compute(digits, activation):
     rngs = np.random.default_rng(0).spawn(3)
     drawn = initial_population(
@@ -223,6 +225,25 @@ def test_a_shuffled_network_is_found_again(digits, activation, signs):
     assert found.before[0, 1] > 0.01
     assert found.after[0, 1] < 1e-9
     assert found.function_change < 1e-10
+
+
+def test_units_are_matched_by_the_correlations_of_numpy(trial, digits):
+    data = digits.train.take(slice(0, 150))
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    hidden = [
+        population.network(k).activations(data.images.astype(np.float64))["hidden_1"].T for k in range(2)
+    ]
+    expected = np.corrcoef(hidden[1], hidden[0])[:5, 5:]
+    np.testing.assert_allclose(_likenesses(population, 1, data)[0][0], expected, atol=1e-9)
+
+
+def test_images_a_few_at_a_time_give_the_same_alignment(trial, digits, monkeypatch):
+    data = digits.train.take(slice(0, 150))
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    whole = aligned(population, 0, data)
+    monkeypatch.setattr(sys.modules[aligned.__module__], "_BLOCK", 40)
+    parts = aligned(population, 0, data)
+    np.testing.assert_array_equal(vectors_of(parts), vectors_of(whole))
 
 
 def test_connections_are_symmetric_and_the_curve_is_no_higher_than_where_it_began(trial, digits):
@@ -420,6 +441,7 @@ def test_a_study_without_polish_and_curvature_says_so(digits):
         ({"curvature": "all"}, "curvature must be one of extremes, none"),
         ({"n_connected": 1}, "n_connected must be 0 or at least 2"),
         ({"n_connected": 5}, "n_connected must be an integer from 0 to 4"),
+        ({"n_connected": 51, "n_networks": 60}, "n_connected must be an integer from 0 to 50"),
         ({"architectures": ()}, "architectures must hold at least one"),
         ({"architectures": (probe.MLP((3,), "step"),)}, "no slope to polish along"),
     ],

@@ -9,7 +9,7 @@ from scipy import stats
 
 import probe
 from probe.analyses.search import ArchitectureSearch, search, trials
-from probe.analyses.search.comparison import difference
+from probe.analyses.search.comparison import compared, difference
 from probe.storage import load_result, result_bytes, save_result
 
 SMALL = {
@@ -332,6 +332,13 @@ def test_a_search_that_chooses_the_videos_network_has_not_found_a_better_one(dig
     assert found.verdict.decision == "refuted"
     assert (found.verdict.interval.low, found.verdict.interval.high) == (0, 0)
     assert "chose the video's network itself" in found.verdict.sentence
+
+
+def test_the_videos_network_at_another_rate_is_no_better_one(found):
+    one, other = (k for k in found.candidates if k.role == "both")
+    verdict = compared(one, replace(other, test_accuracy=other.test_accuracy - 0.1), 320)
+    assert verdict.decision == "refuted"
+    assert "chose the video's network itself" in verdict.sentence
 
 
 def test_one_seed_is_one_result_which_can_be_kept(digits, tmp_path):

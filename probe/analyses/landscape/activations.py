@@ -7,6 +7,7 @@ gradient of a network with steps is zero though the cost is not flat.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from probe.analyses.landscape.learning import (
     affordable_updates,
     descended,
     hidden_activation,
+    last_hidden,
     rate_for,
     records,
     with_activation,
@@ -39,6 +41,9 @@ KINDS = ("own", "step", "output only")
 
 _N_RECORDS = 12
 
+_SMALLEST = 1e-4
+"""Share of the usual rate below which none is tried."""
+
 
 def step_activations(
     starts: Sequence[Network],
@@ -53,11 +58,11 @@ def step_activations(
     rng: np.random.Generator,
     progress: Progress,
 ) -> StepActivations | None:
-    """Train each of `starts` with its own activations, with steps, and with only its output layer moving.
+    """Train each of `starts` with its own activations, with steps, and with only its output layers moving.
 
     At the starts, the negative gradient of the hidden layers is held against random directions in them. Costs are
-    those of the images of `measured`, accuracies those of `test`. None if there is no hidden layer that learns, or none
-    with an activation.
+    those of the images of `measured`, accuracies those of `test`. None if there is no hidden layer that learns and has
+    an activation.
     """
     name = hidden_activation(starts[0])
     if name == "step":
@@ -66,31 +71,25 @@ def step_activations(
         name = hidden_activation(starts[0])
     if not name or not _places(ParameterSpace(starts[0], cost))[0]:
         return None
-    rate = rate_for(starts[0])
     stops = records(affordable_updates(starts[0], updates), _N_RECORDS)
     shape = (len(KINDS), len(starts))
     costs, accuracies = np.full((2, *shape, len(stops)), np.nan)
     moved, zero = np.zeros((2, *shape))
     along, random = np.zeros((2, len(starts), len(STEPS))), np.zeros((2, len(starts), len(STEPS), 3))
+    rates = np.zeros(len(KINDS))
     for k, (start, seed) in enumerate(zip(starts, rng.integers(2**31, size=len(starts)), strict=True)):
         for kind, network in enumerate((start, with_activation(start, "step"), start)):
             space = ParameterSpace(network, cost)
             hidden, output = _places(space)
-            # The same images in the same order for each kind.
-            way = descended(
-                space,
-                train,
-                moved=output if KINDS[kind] == "output only" else [*hidden, *output],
-                learning_rate=rate,
-                stops=stops,
-                rng=np.random.default_rng(seed),
+            way = _Way(
+                space, train, measured, test, output if kind == 2 else [*hidden, *output], stops, int(seed)
             )
-            for place, vector in enumerate(way):
-                if not np.isfinite(vector).all():
-                    break
-                costs[kind, k, place] = space.measure(measured.images, measured.labels, vector)[0]
-                accuracies[kind, k, place] = space.measure(test.images, test.labels, vector)[1]
-            begun, ended = (np.concatenate([v[place] for place in hidden]) for v in (space.vector, vector))
+            if k == 0:
+                rates[kind], found = way.at_its_best(rate_for(start))
+            else:
+                found = way.at_rate(rates[kind])
+            costs[kind, k], accuracies[kind, k], ended = found
+            begun, ended = (np.concatenate([v[place] for place in hidden]) for v in (space.vector, ended))
             moved[kind, k] = np.linalg.norm(ended - begun) / np.linalg.norm(begun)
             gradient = space.gradient(measured.images, measured.labels)[1]
             zero[kind, k] = np.mean(np.concatenate([gradient[place] for place in hidden]) == 0)
@@ -112,16 +111,58 @@ def step_activations(
         along,
         random,
         n_directions,
-        rate,
-        _verdict(name, accuracies, moved, zero),
+        rates,
+        _verdict(name, costs, accuracies, moved, zero, 1 / test.n_classes),
     )
 
 
 def _places(space: ParameterSpace) -> tuple[list[slice], list[slice]]:
-    """Return where the parameters of the hidden layers lie, and those of the last layer that learns."""
-    last = space.parts[-1].layer
-    hidden = [part.place for part in space.parts if part.layer != last]
-    return hidden, [part.place for part in space.parts if part.layer == last]
+    """Return where the parameters up to the last hidden activation lie, and those behind it."""
+    below = last_hidden(space.network)
+    hidden = [part.place for part in space.parts if part.layer in below]
+    return hidden, [part.place for part in space.parts if part.layer not in below]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """Gradient descent from one start, with the same images in the same order whenever it is gone."""
+
+    space: ParameterSpace
+    train: Dataset
+    measured: Dataset
+    test: Dataset
+    moved: Sequence[slice]
+    stops: npt.NDArray[np.int64]
+    seed: int
+
+    def at_its_best(self, rate: float) -> tuple[float, tuple[Floats, Floats, Array]]:
+        """Return a rate, and what `at_rate` finds: the best of `rate` and ever smaller ones, until they do worse."""
+        best, least = rate, rate * _SMALLEST
+        found = self.at_rate(best)
+        while (smaller := best / 10) >= 0.99 * least:
+            other = self.at_rate(smaller)
+            if found[0][-1] <= other[0][-1]:
+                break
+            best, found = smaller, other
+        return best, found
+
+    def at_rate(self, rate: float) -> tuple[Floats, Floats, Array]:
+        """Return costs and accuracies (n_records,) on the way, NaN from where it diverged, and where it ended."""
+        costs, accuracies = np.full((2, len(self.stops)), np.nan)
+        way = descended(
+            self.space,
+            self.train,
+            moved=self.moved,
+            learning_rate=rate,
+            stops=self.stops,
+            rng=np.random.default_rng(self.seed),
+        )
+        for place, vector in enumerate(way):
+            if not np.isfinite(vector).all():
+                break
+            costs[place] = self.space.measure(self.measured.images, self.measured.labels, vector)[0]
+            accuracies[place] = self.space.measure(self.test.images, self.test.labels, vector)[1]
+        return costs, accuracies, vector
 
 
 def _compared(
@@ -158,20 +199,35 @@ def _compared(
     return here - ours.cost[0], np.quantile(here - others.cost, [0, 0.5, 1], axis=0).T
 
 
-def _verdict(name: str, accuracy: np.ndarray, moved: np.ndarray, zero: np.ndarray) -> Verdict:
-    # A network that diverged has learned nothing that lasts.
-    final = np.nan_to_num(accuracy[:, :, -1], nan=0.0)
+def _verdict(
+    name: str, cost: Floats, accuracy: Floats, moved: Floats, zero: Floats, chance: float
+) -> Verdict:
+    # A network that diverged has learned nothing that lasts: it guesses.
+    final = np.where(np.isnan(accuracy[:, :, -1]), chance, accuracy[:, :, -1])
     found = paired_difference(final[0] - final[1])
     own, step, output = final.mean(axis=1)
-    still = "do not move at all" if not moved[1].any() else f"move by {moved[1].mean():.0%} of their length"
+    fell = np.nan_to_num(cost[0, :, -1], nan=np.inf) < cost[0, :, 0]
+    still = (
+        "do not move at all, so that all it learned is behind them"
+        if not moved[1].any()
+        else f"move by {moved[1].mean():.0%} of their length"
+    )
+    diverged = int(np.isnan(accuracy[:, :, -1]).sum())
     return Verdict(
         "Continuous activations are needed for gradient descent",
-        found.decision(),
+        # Where the network itself does not learn in so few updates, nothing is seen of what it needs.
+        found.decision() if fell.all() else "inconclusive",
         found.estimate,
         found.interval,
         "with step activations gradient descent reaches the same test accuracy",
-        f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}. "
-        f"What is learned is the output layer's: {step:.1%} of the test images are right, {own:.1%} with {name}, and "
-        f"{output:.1%} with {name} where only the output layer is trained. Difference {found.estimate:.1%} "
-        f"({found.interval.low:.1%} to {found.interval.high:.1%}, {found.n} networks).",
+        f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}: "
+        f"{step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where only what is "
+        f"behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} to "
+        f"{found.interval.high:.1%}, {found.n} networks)."
+        + (f" {diverged} runs diverged and count as guessing." if diverged else "")
+        + (
+            ""
+            if fell.all()
+            else f" With {name} the cost did not fall in all networks, which decides nothing."
+        ),
     )

@@ -7,7 +7,8 @@ import numpy as np
 from probe._checks import InputError, check_integer, generator
 from probe._progress import Progress, silent
 from probe.analyses.landscape.activations import step_activations
-from probe.analyses.landscape.descent import descent
+from probe.analyses.landscape.descent import STEPS, descent
+from probe.analyses.landscape.learning import affordable_looks
 from probe.analyses.landscape.path import training_path
 from probe.analyses.landscape.results import Landscape
 from probe.analyses.landscape.surface import loss_surface
@@ -18,6 +19,8 @@ from probe.network import Network
 
 __all__ = ["landscape"]
 
+_N_IMAGES, _N_DIRECTIONS = 500, 1000
+
 
 def landscape(
     network: Network,
@@ -25,12 +28,12 @@ def landscape(
     *,
     cost: CostName = "cross-entropy",
     n_networks: int = 6,
-    n_directions: int = 1000,
+    n_directions: int | None = None,
     updates: int = 2000,
     resolution: int = 31,
     n_planes: int = 8,
     n_lines: int = 100,
-    n_images: int = 500,
+    n_images: int | None = None,
     workers: int = 1,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
@@ -53,8 +56,9 @@ def landscape(
         What to measure. Outputs other than sigmoid are read as the softmax of the logits.
     n_networks : int
         Fresh starts, at least 2; six are the fewest that can decide.
-    n_directions : int
-        Random directions at each network, at least 1.
+    n_directions : int, optional
+        Random directions at each network, at least 1. 1,000 without, or fewer, no fewer than 100, for a network whose
+        images cost many multiplications.
     updates : int
         Updates of the path, at least 2, and a quarter of them for each start with step activations. Networks whose
         images cost many multiplications get fewer.
@@ -62,8 +66,9 @@ def landscape(
         Points along each side of a plane; odd, so that the network is one of them, at least 3.
     n_planes, n_lines : int
         Planes and lines through the network, at least 1.
-    n_images : int
-        Training images that costs are means over, drawn at random where there are more; at least 1.
+    n_images : int, optional
+        Training images that costs are means over, drawn at random where there are more; at least 1. 500 without, or
+        fewer, no fewer than 100, for a costly network.
     workers : int
         Threads. The result does not depend on it.
     seed : int or numpy.random.Generator
@@ -96,11 +101,16 @@ def landscape(
     ((8, 5, 5), (3, 7, 20))
     """
     check_integer("n_networks", n_networks, minimum=2)
-    check_integer("n_directions", n_directions, minimum=1)
+    asked = (
+        _N_IMAGES if n_images is None else check_integer("n_images", n_images, minimum=1),
+        _N_DIRECTIONS if n_directions is None else check_integer("n_directions", n_directions, minimum=1),
+    )
+    affordable = affordable_looks(network, len(STEPS), *asked)
+    n_images = affordable[0] if n_images is None else n_images
+    n_directions = affordable[1] if n_directions is None else n_directions
     check_integer("updates", updates, minimum=2)
     check_integer("n_planes", n_planes, minimum=1)
     check_integer("n_lines", n_lines, minimum=1)
-    check_integer("n_images", n_images, minimum=1)
     if check_integer("resolution", resolution, minimum=3) % 2 == 0:
         raise InputError(f"resolution must be odd, so that the network is in the middle, got {resolution}")
     start_rng, image_rng, descent_rng, step_rng, path_rng, surface_rng = generator(seed).spawn(6)

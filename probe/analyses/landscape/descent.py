@@ -96,8 +96,12 @@ def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) ->
         found.estimate,
         found.interval,
         f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
-        f"With steps of {STEPS[0]:g} of the length of the parameters, the best of {n_directions:,} random directions "
-        f"lowers the cost {1 - found.estimate:.2f} times as much as the negative gradient ({1 - found.interval.high:.2f} "
-        f"to {1 - found.interval.low:.2f}, {found.n} fresh starts); the gradient is ahead in {int((advantage > 0).sum())} "
-        f"of {found.n}.",
+        f"With steps of {STEPS[0]:g} of the length of the parameters, "
+        + (
+            f"the best of {n_directions:,} random directions lowers the cost {1 - found.estimate:.2f} times as much as the "
+            f"negative gradient ({1 - found.interval.high:.2f} to {1 - found.interval.low:.2f}, {found.n} fresh starts)"
+            if (ours > 0).all()
+            else f"the cost does not fall along the negative gradient in {int((ours <= 0).sum())} of {found.n} fresh starts"
+        )
+        + f"; the gradient is ahead in {int((advantage > 0).sum())} of {found.n}.",
     )

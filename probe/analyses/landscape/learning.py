@@ -17,9 +17,12 @@ from probe.parameters import ParameterSpace
 
 __all__ = [
     "BATCH_SIZE",
+    "affordable_looks",
     "affordable_updates",
     "descended",
     "hidden_activation",
+    "last_hidden",
+    "multiplications",
     "rate_for",
     "records",
     "with_activation",
@@ -27,26 +30,51 @@ __all__ = [
 
 BATCH_SIZE = 100
 
-_MULTIPLICATIONS = 30_000_000
+_DESCENT = 30_000_000
 """Multiplications for one image times updates: the video's network gets all updates, a convolutional one fewer."""
 
-_FEWEST_UPDATES = 60
+_LOOKING = 400_000_000_000
+"""Multiplications of looking along all directions at one network: some twenty seconds."""
+
+_FEWEST_UPDATES, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 60, 100, 100
+
+
+def multiplications(network: Network) -> int:
+    """Return how many multiplications with weights an image costs."""
+    work = 0
+    for layer in network.layers:
+        shape = network.layer_shapes[layer.name]
+        positions = shape[1:] if getattr(layer, "data_format", "") == "channels_first" else shape[:-1]
+        for name, values in layer.variables.items():
+            if name.endswith("kernel"):
+                work += values.size * math.prod(positions)
+    return max(1, work)
 
 
 def affordable_updates(network: Network, most: int) -> int:
     """Return `most`, or fewer updates for a network whose images cost many multiplications."""
-    work = 0
-    for layer in network.layers:
-        for name, values in layer.variables.items():
-            if name.endswith("kernel"):
-                work += values.size * math.prod(network.layer_shapes[layer.name][:-1])
-    return max(min(most, _FEWEST_UPDATES), min(most, _MULTIPLICATIONS // max(1, work)))
+    return max(min(most, _FEWEST_UPDATES), min(most, _DESCENT // multiplications(network)))
+
+
+def affordable_looks(network: Network, n_steps: int, n_images: int, n_directions: int) -> tuple[int, int]:
+    """Return how many images and directions to look along: fewer images, then fewer directions, for a costly network."""
+    each = multiplications(network) * n_steps
+    n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, _LOOKING // (each * n_directions)))
+    return n_images, max(
+        min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, _LOOKING // (each * n_images))
+    )
 
 
 def hidden_activation(network: Network) -> str:
     """Return the activations of the layers before the output, named once each, such as "sigmoid"."""
     names = (network.layers[place].activation.name for place in _hidden(network))
     return ", ".join(dict.fromkeys(names))
+
+
+def last_hidden(network: Network) -> tuple[str, ...]:
+    """Return the names of the layers up to the last activation in front of the output; none where there is no such."""
+    places = _hidden(network)
+    return network.layer_names[: places[-1] + 1] if places else ()
 
 
 def _hidden(network: Network) -> list[int]:

@@ -27,6 +27,8 @@ _MARGIN = 0.25
 _N_WALKS = 20
 _WALK_DIMENSIONS = 2000
 _RATES_TRIED = 3
+_BLOCK = 100_000
+"""Parameters at a time in products of points."""
 
 
 def training_path(
@@ -46,9 +48,7 @@ def training_path(
     stops = records(affordable_updates(start, updates), _N_RECORDS)
     path, rate = _path(space, train, stops, rate_for(start), rng, progress)
     end = path[-1]
-    there = measure_plane(
-        space, images, labels, path - path[:1], np.eye(len(path)), origin=path[0], workers=workers
-    )
+    costs, accuracies = np.array([space.measure(images, labels, point) for point in path]).T
     line = measure_plane(
         space, images, labels, (end - path[0])[None], LINE[:, None], origin=path[0], workers=workers
     )
@@ -59,8 +59,8 @@ def training_path(
     lengths = np.linalg.norm(np.diff(path, axis=0), axis=1).astype(np.float64)
     return TrainingPath(
         stops,
-        there.cost,
-        there.accuracy,
+        costs,
+        accuracies,
         LINE,
         line.cost,
         line.accuracy,
@@ -99,20 +99,28 @@ def _path(
 
 
 def _principal(path: Array) -> tuple[Array, Floats, Floats]:
-    """Return the first two principal components, the path on them seen from its end, and their shares."""
-    centred = (path - path.mean(axis=0)).astype(np.float64)
-    _, singular, right = np.linalg.svd(centred, full_matrices=False)
-    components = np.zeros((2, path.shape[1]))
-    kept = min(2, len(singular))
-    components[:kept] = right[:kept]
-    # Both signs are components; with these the path comes from the left and from above.
-    seen = (path - path[-1]).astype(np.float64) @ components.T
-    components *= np.where(seen[0] > 0, -1.0, 1.0)[:, None] * np.array([[1.0], [-1.0]])
-    seen = (path - path[-1]).astype(np.float64) @ components.T
-    total = float((singular**2).sum())
-    shares = np.zeros(2)
-    shares[:kept] = singular[:kept] ** 2 / total if total > 0 else 0
-    return components.astype(path.dtype), seen, shares
+    """Return the first two principal components, the path on them seen from its end, and their shares.
+
+    From the products of the points with each other: a path has few points of many parameters.
+    """
+    centred = path - path.mean(axis=0, dtype=np.float64).astype(path.dtype)
+    products = np.zeros((len(path), len(path)))
+    for begin in range(0, path.shape[1], _BLOCK):
+        block = centred[:, begin : begin + _BLOCK].astype(np.float64)
+        products += block @ block.T
+    variances, scores = np.linalg.eigh(products)
+    variances, scores = variances[::-1].clip(0), scores[:, ::-1]
+    kept = min(2, int((variances > 1e-12 * variances[0]).sum())) if variances[0] > 0 else 0
+    components, seen, shares = np.zeros((2, path.shape[1]), path.dtype), np.zeros((len(path), 2)), np.zeros(2)
+    for k in range(kept):
+        length = np.sqrt(variances[k])
+        along = scores[:, k] * length
+        # Both signs are components; with these the path comes from the left and from above.
+        sign = -1.0 if (along[0] - along[-1] > 0) == (k == 0) else 1.0
+        components[k] = (sign / length * scores[:, k]).astype(path.dtype) @ centred
+        seen[:, k] = sign * (along - along[-1])
+        shares[k] = variances[k] / variances.sum()
+    return components, seen, shares
 
 
 def _axis(values: Floats) -> Floats:

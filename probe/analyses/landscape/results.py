@@ -132,7 +132,7 @@ class StepActivations(_ReadOnly):
     ----------
     kinds : tuple of str
         "own" (the network's activations), "step" (steps in all hidden layers) and "output only" (own activations,
-        with only the last layer trained).
+        with only what lies behind the last hidden activation trained).
     activation : str
         What "own" is.
     updates : ndarray of shape (n_records,), int64
@@ -152,8 +152,8 @@ class StepActivations(_ReadOnly):
         The least, the median and the greatest decrease along random directions of the hidden layers.
     n_directions : int
         Random directions for each network.
-    learning_rate : float
-        The same for all.
+    learning_rates : ndarray of shape (n_kinds,)
+        Of each kind: the one that brought the first start furthest down, of the usual one and ever smaller ones.
     verdict : Verdict
         Over paired networks: whether continuous activations are needed.
     """
@@ -169,7 +169,7 @@ class StepActivations(_ReadOnly):
     along_gradient: Floats
     along_random: Floats
     n_directions: int
-    learning_rate: float
+    learning_rates: Floats
     verdict: Verdict
 
 
@@ -256,8 +256,8 @@ class LossSurface(_ReadOnly):
 
     @property
     def lowest_share(self) -> float:
-        """Share of the lines on which no point is lower than the network."""
-        return float((self.lines >= self.cost - 1e-6).all(axis=1).mean())
+        """Share of the lines on which no point is lower than the network by more than rounding."""
+        return float((~(self.lines < self.cost * (1 - 1e-5))).all(axis=1).mean())
 
 
 @dataclass(frozen=True, slots=True, eq=False)

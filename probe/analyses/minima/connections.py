@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -40,6 +40,9 @@ _ODD = {
 """Activations with f(-z) = c - f(z): a unit can change its sign and the network stay what it is. Here c."""
 
 _BATCH = 100
+_BLOCK = 2000
+"""Images at a time in activations of all networks."""
+
 _RATE = 0.01
 _STAGE = "connections"
 
@@ -125,16 +128,12 @@ def aligned(population: Population, reference: int, data: Dataset) -> Population
     from scipy.optimize import linear_sum_assignment
 
     check_integer("reference", reference, minimum=0, maximum=len(population) - 1)
-    x: Floats = data.images.reshape(len(data), -1).astype(np.float64)
     weights, biases = [w.copy() for w in population.weights], [b.copy() for b in population.biases]
-    hidden, logits = _activations(population.architecture.activation, weights, biases, x)
     constant = _ODD.get(population.architecture.activation)
-    for layer, values in enumerate(hidden):
-        standard = _standardized(values)
-        for k in range(len(population)):
+    for layer, likenesses in enumerate(_likenesses(population, reference, data)):
+        for k, likeness in enumerate(likenesses):
             if k == reference:
                 continue
-            likeness = standard[reference] @ standard[k].T / len(x)
             gain = likeness if constant is None else np.abs(likeness)
             _, order = linear_sum_assignment(gain, maximize=True)
             signs = np.ones(len(order))
@@ -144,40 +143,72 @@ def aligned(population: Population, reference: int, data: Dataset) -> Population
     found = Population(
         population.architecture, population.input_shape, population.class_names, tuple(weights), tuple(biases)
     )
-    if not _change(found, logits, x) < 1e-3:
+    if not _change(found, population, data) < 1e-3:
         raise ArithmeticError("alignment changed what a network computes")
     return found
 
 
-def _activations(
-    name: str,
-    weights: Sequence[npt.NDArray[np.floating]],
-    biases: Sequence[npt.NDArray[np.floating]],
-    x: Floats,
-) -> tuple[list[Floats], Floats]:
+def _blocks(data: Dataset) -> Iterator[Floats]:
+    for begin in range(0, len(data), _BLOCK):
+        images = data.images[begin : begin + _BLOCK]
+        yield images.reshape(len(images), -1).astype(np.float64)
+
+
+def _activations(population: Population, x: Floats) -> tuple[list[Floats], Floats]:
     """Return the hidden activations (n_networks, n_units, n_samples), layer by layer, and the logits."""
+    activation = ACTIVATIONS[population.architecture.activation]
     hidden: list[Floats] = []
     a: Floats = x.T[None]
-    for place, (w, b) in enumerate(zip(weights, biases, strict=True)):
+    for place, (w, b) in enumerate(zip(population.weights, population.biases, strict=True)):
         z: Floats = np.matmul(w, a) + b[:, :, None]
-        if place == len(weights) - 1:
+        if place == len(population.weights) - 1:
             return hidden, z
         with np.errstate(over="ignore"):
-            a = np.asarray(ACTIVATIONS[name].value(z, np.empty_like(z)), np.float64)
+            a = np.asarray(activation.value(z, np.empty_like(z)), np.float64)
         hidden.append(a)
     raise InputError("a network must have a layer")
 
 
-def _change(population: Population, logits: Floats, x: Floats) -> float:
-    now = _activations(population.architecture.activation, population.weights, population.biases, x)[1]
-    return float(np.abs(now - logits).max() / max(1e-30, float(np.abs(logits).max())))
+def _likenesses(population: Population, reference: int, data: Dataset) -> list[Floats]:
+    """Return, for each hidden layer, correlations over images (n_networks, n_units, n_units).
+
+    Of the reference's units with each network's, [k, i, j] of its unit i with unit j of network k; zero for units that
+    are the same on all images.
+    """
+    sizes = population.architecture.hidden
+    n = len(population)
+    sums = [np.zeros((n, size)) for size in sizes]
+    squares = [np.zeros((n, size)) for size in sizes]
+    products = [np.zeros((n, size, size)) for size in sizes]
+    centres: list[Floats] = []
+    for x in _blocks(data):
+        hidden = _activations(population, x)[0]
+        # Close to the mean, so that nothing is lost in the difference of squares.
+        centres = centres or [values.mean(axis=2, keepdims=True) for values in hidden]
+        for layer, values in enumerate(hidden):
+            centred = values - centres[layer]
+            sums[layer] += centred.sum(axis=2)
+            squares[layer] += (centred * centred).sum(axis=2)
+            products[layer] += np.matmul(centred[reference], centred.transpose(0, 2, 1))
+    found = []
+    for total, square, product in zip(sums, squares, products, strict=True):
+        mean = total / len(data)
+        deviation = np.sqrt((square / len(data) - mean**2).clip(0))
+        covariance = product / len(data) - mean[reference][None, :, None] * mean[:, None, :]
+        scale = deviation[reference][None, :, None] * deviation[:, None, :]
+        known = (deviation > 1e-9)[reference][None, :, None] & (deviation > 1e-9)[:, None, :]
+        found.append(np.divide(covariance, scale, out=np.zeros_like(covariance), where=known))
+    return found
 
 
-def _standardized(values: Floats) -> Floats:
-    """Return activations less their mean over samples, divided by their deviation; zero for constant units."""
-    centred = values - values.mean(axis=2, keepdims=True)
-    deviation = np.sqrt((centred * centred).mean(axis=2, keepdims=True))
-    return np.asarray(np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 1e-9))
+def _change(now: Population, before: Population, data: Dataset) -> float:
+    """Return the largest change of a logit over the images, relative to the largest logit."""
+    change = largest = 0.0
+    for x in _blocks(data):
+        was = _activations(before, x)[1]
+        change = max(change, float(np.abs(_activations(now, x)[1] - was).max()))
+        largest = max(largest, float(np.abs(was).max()))
+    return change / max(1e-30, largest)
 
 
 def _reorder(
@@ -245,14 +276,13 @@ def connections(
     vectors = vectors_of(population).astype(np.float64)
     costs = function.costs(vectors)
     double = population_of(vectors, population)
-    logits = _activations(double.architecture.activation, double.weights, double.biases, x)[1]
     pairs = list(combinations(range(n), 2))
     ends, change = np.empty((len(pairs), vectors.shape[1])), 0.0
     before, after = np.empty((2, len(pairs), len(_LINE)))
     place = 0
     for i in range(n - 1):
         turned = aligned(double, i, data)
-        change = max(change, _change(turned, logits, x))
+        change = max(change, _change(turned, double, data))
         others = vectors_of(turned)
         for j in range(i + 1, n):
             before[place] = function.costs(_between(vectors[i], vectors[j]))

@@ -20,6 +20,8 @@ MINIMA_CONFIG = TrainingConfig(
 """How networks are trained by default. Without weight decay a network that fits every image has no minimum: the cost
 falls for ever as the weights grow."""
 
+_MOST_CONNECTED = 50
+
 SHARD_SIZE = 10
 """Networks that are trained, polished and kept together. Part of the experiment: they share the order of the images."""
 
@@ -60,7 +62,8 @@ class MinimaDesign:
         Range of the test accuracies' middle 90% up to which minima count as equal, in (0, 1). It is part of the design
         because it must be declared before anything is measured.
     n_connected : int
-        Networks of each architecture between which lines and curves are measured; 0 for none, otherwise at least 2.
+        Networks of each architecture between which lines and curves are measured; 0 for none, otherwise from 2 to 50:
+        each pair is measured.
     seed : int
         Everything random follows from it.
 
@@ -90,7 +93,9 @@ class MinimaDesign:
         check_integer("polish", self.polish, minimum=0)
         check_choice("curvature", self.curvature, ("extremes", "none"))
         check_number("margin", self.margin, above=0, below=1)
-        check_integer("n_connected", self.n_connected, minimum=0, maximum=self.n_networks)
+        check_integer(
+            "n_connected", self.n_connected, minimum=0, maximum=min(_MOST_CONNECTED, self.n_networks)
+        )
         if self.n_connected == 1:
             raise InputError("n_connected must be 0 or at least 2, got 1")
         check_integer("seed", self.seed, minimum=0)

@@ -26,11 +26,11 @@ _ROUNDING = 1e-10
 def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) -> Verdict:
     """Return whether `chosen` is right on more test images than `videos`, both trained on `n_images`."""
     described = f"{_described(chosen)} puts {chosen.test:.2%} of the test images in the right class"
-    if chosen is videos:
+    if chosen.label == videos.label:
         # A network is not better than itself, whatever the spread over its starts.
         apart = Interval(0.0, 0.0, 0.0, _LEVEL, len(chosen.test_accuracy))
         decision: Decision = "refuted"
-        sentence = f"The search chose the video's network itself: {described}."
+        sentence = f"The search chose the video's network itself: {described}, at the rate chosen."
     else:
         apart, p_value = difference(chosen.test_accuracy, videos.test_accuracy)
         decision = decide(apart, p_value, null=0)

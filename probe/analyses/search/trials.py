@@ -139,6 +139,8 @@ class Training:
             found = train_shards(
                 [shard for key in groups for shard in shards[key]],
                 config,
+                # One at a time: in threads that wait for each other a clock says little of one network.
+                workers=1,
                 progress=_after(done, total, progress, stage),
             )
             if any(result.interrupted for result in found):
