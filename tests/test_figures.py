@@ -8,6 +8,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import probe
 from probe.analyses.weights import WeightImages
@@ -48,7 +49,8 @@ def visible_texts(figure):
         if axes.axison:
             found += [axes.xaxis.label, axes.yaxis.label, *_ticks(axes.xaxis), *_ticks(axes.yaxis)]
     shown = [text for text in found if text.get_visible() and text.get_text().strip()]
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in shown]
+    # The box of the words, without the line that an annotation draws to its point.
+    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in shown]
 
 
 def _ticks(axis):

@@ -20,6 +20,7 @@ from probe._checks import InputError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
@@ -37,6 +38,8 @@ __all__ = [
     "fresh",
     "image_grid",
     "log_axis",
+    "log_bar",
+    "log_ticks",
     "replicates",
     "styled",
     "text_width",
@@ -184,20 +187,39 @@ def footnote(figure: Figure | SubFigure, sentences: Sequence[str]) -> None:
     figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
 
 
-def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+def log_ticks(low: float, high: float, fewest: int = 2) -> list[float]:
+    """Return ticks of a logarithmic axis: 1, 10, 100, ... or as many between as make `fewest`; evenly apart if none do."""
+    from matplotlib.ticker import MaxNLocator
+
+    decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), range(1, 10)):
+        ticks = [step * 10.0**decade for decade in decades for step in steps]
+        ticks = [tick for tick in ticks if low <= tick <= high]
+        if len(ticks) >= fewest:
+            return ticks
+    ticks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
+    return ticks or [low, high]
+
+
+def log_bar(bar: Colorbar, low: float, high: float) -> None:
+    """Give a logarithmic colour bar from `low` to `high` few ticks with plain numbers."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    bar.ax.yaxis.set_major_locator(FixedLocator(log_ticks(low, high, 3)))
+    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+
+
+def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, fewest: int = 2) -> None:
     """Make an axis logarithmic from `low` to `high`, with ticks that have room: 1, 10, 100, 1k, 10k, ..."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
 
     decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
-    for steps in ((1,), (1, 3), (1, 2, 5), range(1, 10)):
-        ticks = [step * 10.0**decade for decade in decades for step in steps]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= 2:
-            break
+    ticks = log_ticks(low, high, fewest)
     minor = [step * 10.0**decade for decade in decades for step in range(2, 10)]
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator(ticks or [low]))
+    axis.set_major_locator(FixedLocator(ticks))
     axis.set_major_formatter(FuncFormatter(lambda value, _: _compact(value)))
     axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
     axis.set_minor_formatter(NullFormatter())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from probe.analyses.landscape import (
     StepActivations,
     TrainingPath,
 )
-from probe.figures._style import COLOURS, band, footnote, fresh, log_axis, replicates, styled
+from probe.figures._style import COLOURS, band, footnote, fresh, log_axis, log_bar, replicates, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -202,7 +202,8 @@ def _draw_sizes(axes: Axes, components: Components) -> None:
     axes.set(xlabel="rank", ylabel="size of the component")
     axes.legend(
         fontsize=7.5 if len(shown) <= 8 else 6,
-        frameon=False,
+        edgecolor="none",
+        framealpha=0.75,
         loc="lower left",
         ncols=1 if len(shown) <= 8 else 2,
     )
@@ -242,7 +243,7 @@ def _draw_slopes(figure: Figure | SubFigure, result: StepActivations) -> None:
         else f"With steps the gradient is exactly zero in all {nowhere.size} fresh starts: it points nowhere."
     )
     if nowhere.all() and (best > 0).all():
-        found += f" Yet there is a way down: some random direction lowers the cost by {_range(best)}."
+        found += f" Yet there is a way down: at two of them some random direction lowers the cost by {_range(best)}."
     footnote(
         figure,
         (
@@ -273,13 +274,14 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
         axes.set_xlabel("updates")
         axes.set_xlim(0, x[-1] * 1.42)
         axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= x[-1]])
-        axes.set_ylim(0, top)
+        # What runs off the top has lost more than a start could.
+        axes.set_ylim(0, 1.3 * float(np.nanmax(values[:, :, 0])) if top is None else top)
         _label_ends(axes, x[-1], ends)
     footnote(
         figure,
         (
             f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches; thick: median. Rates, "
-            f"for each kind the best for the first: {', '.join(f'{rate:g}' for rate in result.learning_rates)}.",
+            f"the best for the first start: {', '.join(f'{rate:g}' for rate in result.learning_rates)}.",
             f"With steps {result.zero_share[1].mean():.0%} of the hidden layers' gradient is exactly zero; with "
             f"{result.activation} {result.zero_share[0].mean():.0%}.",
         ),
@@ -349,21 +351,7 @@ def _draw_plane(figure: Figure | SubFigure, axes: Axes, result: TrainingPath) ->
     axes.grid(visible=False)
     axes.set(xlabel="first component", ylabel="second component")
     bar = figure.colorbar(drawn, ax=axes, label="cost")
-    _few_log_ticks(bar, low, high)
-
-
-def _few_log_ticks(bar: Any, low: float, high: float) -> None:
-    """Give a logarithmic colour bar about four ticks with plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    for steps in ((1,), (1, 3), (1, 2, 5)):
-        ticks = [step * 10.0**k for k in range(-7, 9) for step in steps]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= 3:
-            break
-    bar.ax.yaxis.set_major_locator(FixedLocator(ticks or [low, high]))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.2g}"))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
+    log_bar(bar, low, high)
 
 
 def _draw_surface(figure: Figure | SubFigure, result: LossSurface) -> None:
@@ -396,12 +384,14 @@ def _draw_surface(figure: Figure | SubFigure, result: LossSurface) -> None:
         axes.set_xticks([-1, 0, 1])
         axes.set_yticks([-1, 0, 1] if axes is cells[0] else [])
         axes.plot(0, 0, marker="+", color="white", markersize=9, markeredgewidth=1.5)
-    _few_log_ticks(figure.colorbar(drawn, ax=cells, label="cost", shrink=0.9), low, high)
+    log_bar(figure.colorbar(drawn, ax=cells, label="cost", shrink=0.9), low, high)
     axes = figure.add_subplot(grid[1, :])
     finite = np.where(np.isfinite(result.lines), result.lines, np.nan)
     replicates(axes, result.line_coordinates, finite, COLOURS["true"])
     axes.axhline(result.cost, color=COLOURS["reference"], linewidth=0.8)
     axes.set_yscale("log")
+    low, high = axes.get_ylim()
+    log_axis(axes, "y", low, high, fewest=3)
     axes.set(xlabel="place along a random direction (1: each filter moved by its own length)", ylabel="cost")
     axes.set_xlim(-1, 1)
     footnote(

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from probe._checks import check_choice, check_integer
 from probe.analyses.minima import Connections, Minima, WidthMinima
 from probe.analyses.minima.results import CLEARLY
-from probe.figures._style import COLOURS, footnote, fresh, styled
+from probe.figures._style import COLOURS, footnote, fresh, log_axis, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -111,9 +111,9 @@ def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
     if len(result.widths) > 1:
         left.set_yscale("log")
         right.set(xscale="log", yscale="log")
-        _plain_log(left, "y")
-        _plain_log(right, "y")
-        _plain_log(right, "x")
+        for axes, which in ((left, "y"), (right, "y"), (right, "x")):
+            low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
+            log_axis(axes, which, low, high, fewest=3)  # type: ignore[arg-type]
     right.legend(title="correlation", fontsize=8, title_fontsize=8, frameon=False, markerscale=2, loc="best")
     failed = sum(width.n_failed for width in result.widths)
     footnote(
@@ -136,22 +136,6 @@ def _draw_strip(axes: Axes, place: int, width: WidthMinima, colour: npt.NDArray[
     low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
     axes.plot([place + 0.25] * 2, [low, high], color=colour, linewidth=4, solid_capstyle="butt")
     axes.plot([place + 0.19, place + 0.31], [middle] * 2, color=COLOURS["reference"], linewidth=1.6)
-
-
-def _plain_log(axes: Axes, which: str) -> None:
-    """Give a logarithmic axis three to six plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
-
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    low, high = sorted(axis.get_view_interval())
-    if high < 4 * low:
-        ticks = list(MaxNLocator(5).tick_values(low, high))
-    else:
-        steps = (1,) if high > 300 * low else (1, 3) if high > 30 * low else (1, 2, 3, 5, 7)
-        ticks = [step * 10.0**k for k in range(-9, 6) for step in steps]
-    axis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high] or [low, high]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    axis.set_minor_locator(NullLocator())
 
 
 def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:

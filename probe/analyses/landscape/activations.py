@@ -41,6 +41,9 @@ KINDS = ("own", "step", "output only")
 
 _N_RECORDS = 12
 
+_LOOKED = 2
+"""Starts at which directions are compared: each looks like the others, and looking is what costs most."""
+
 _SMALLEST = 1e-4
 """Share of the usual rate below which none is tried."""
 
@@ -60,7 +63,7 @@ def step_activations(
 ) -> StepActivations | None:
     """Train each of `starts` with its own activations, with steps, and with only its output layers moving.
 
-    At the starts, the negative gradient of the hidden layers is held against random directions in them. Costs are
+    At the first two, the negative gradient of the hidden layers is held against random directions in them. Costs are
     those of the images of `measured`, accuracies those of `test`. None if there is no hidden layer that learns and has
     an activation.
     """
@@ -75,7 +78,7 @@ def step_activations(
     shape = (len(KINDS), len(starts))
     costs, accuracies = np.full((2, *shape, len(stops)), np.nan)
     moved, zero = np.zeros((2, *shape))
-    along, random = np.zeros((2, len(starts), len(STEPS))), np.zeros((2, len(starts), len(STEPS), 3))
+    along, random = np.zeros((2, _LOOKED, len(STEPS))), np.zeros((2, _LOOKED, len(STEPS), 3))
     rates = np.zeros(len(KINDS))
     for k, (start, seed) in enumerate(zip(starts, rng.integers(2**31, size=len(starts)), strict=True)):
         for kind, network in enumerate((start, with_activation(start, "step"), start)):
@@ -93,7 +96,7 @@ def step_activations(
             moved[kind, k] = np.linalg.norm(ended - begun) / np.linalg.norm(begun)
             gradient = space.gradient(measured.images, measured.labels)[1]
             zero[kind, k] = np.mean(np.concatenate([gradient[place] for place in hidden]) == 0)
-            if kind < len(along):
+            if kind < len(along) and k < _LOOKED:
                 # The same directions for each kind.
                 along[kind, k], random[kind, k] = _compared(
                     space, measured, gradient, n_directions, workers, np.random.default_rng([seed, 1])

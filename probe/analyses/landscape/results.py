@@ -145,10 +145,10 @@ class StepActivations(_ReadOnly):
         Share of the hidden layers' gradient components that are exactly zero at the start.
     steps : ndarray of shape (n_steps,)
         Lengths of steps, as shares of the length of the hidden layers' parameters.
-    along_gradient : ndarray of shape (2, n_networks, n_steps)
-        Decrease of the cost at the start along the negative gradient of the hidden layers alone, with the first two
-        kinds of activations; zero where the gradient is.
-    along_random : ndarray of shape (2, n_networks, n_steps, 3)
+    along_gradient : ndarray of shape (2, 2, n_steps)
+        Decrease of the cost along the negative gradient of the hidden layers alone, with the first two kinds of
+        activations, at the first two starts; zero where the gradient is.
+    along_random : ndarray of shape (2, 2, n_steps, 3)
         The least, the median and the greatest decrease along random directions of the hidden layers.
     n_directions : int
         Random directions for each network.
@@ -220,9 +220,11 @@ class TrainingPath(_ReadOnly):
 
     @property
     def rise(self) -> float:
-        """How far the cost climbs on the straight line above the higher of its ends; 0 where it does not."""
+        """How far the cost climbs on the straight line above the higher of its ends; 0 where by no more than rounding."""
         between = (self.line >= 0) & (self.line <= 1)
-        return float(max(0.0, self.line_cost[between].max() - max(self.cost[0], self.cost[-1])))
+        higher = max(self.cost[0], self.cost[-1])
+        climb = self.line_cost[between].max() - higher
+        return float(climb) if climb > 1e-5 * higher else 0.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
