@@ -35,6 +35,7 @@ def elsewhere(tmp_path, monkeypatch):
 NONSENSE = [
     (["landscape", "missing.h5"], "missing.h5 does not exist"),
     (["landscape"], "Missing"),
+    (["minima", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once"),
     (["minima", "--networks", "1"], "--networks must be an integer of at least 2, got 1"),
     (["minima", "--samples", "many"], "--samples must be a number of images or all, got 'many'"),
     (["minima", "--samples", "60001"], "--samples must be an integer from 2 to 60000, got 60001"),

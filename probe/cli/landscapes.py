@@ -116,7 +116,7 @@ def minima(
         float | None,
         typer.Option(help="0.001 by default; without, there may be no minimum.", show_default=False),
     ] = None,
-    polish: Annotated[int, typer.Option(help="Most iterations of L-BFGS after training; 0 for none.")] = 1000,
+    polish: Annotated[int, typer.Option(help="Most iterations of L-BFGS after training; 0 for none.")] = 2000,
     curvature: Annotated[
         str, typer.Option(help="extremes (of each Hessian's eigenvalues) or none.", metavar="NAME")
     ] = "extremes",

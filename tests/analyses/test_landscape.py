@@ -341,6 +341,7 @@ def test_fresh_starts_are_of_the_networks_layers(trained):
         ({"n_directions": 0}, "n_directions must be an integer of at least 1"),
         ({"resolution": 4}, "resolution must be odd"),
         ({"updates": 1}, "updates must be an integer of at least 2"),
+        ({"workers": 0}, "workers must be an integer of at least 1"),
         ({"cost": "hinge"}, "cost must be one of cross-entropy, quadratic"),
         ({"n_images": 0}, "n_images must be an integer of at least 1"),
     ],

@@ -109,6 +109,7 @@ def landscape(
     n_images = affordable[0] if n_images is None else n_images
     n_directions = affordable[1] if n_directions is None else n_directions
     check_integer("updates", updates, minimum=2)
+    check_integer("workers", workers, minimum=1)
     check_integer("n_planes", n_planes, minimum=1)
     check_integer("n_lines", n_lines, minimum=1)
     if check_integer("resolution", resolution, minimum=3) % 2 == 0:

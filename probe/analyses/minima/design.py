@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from probe._checks import InputError, check_choice, check_integer, check_number
+from probe._checks import InputError, check_choice, check_integer, check_number, check_once
 from probe.datasets import Dataset, Split
 from probe.population import MLP
 from probe.training import TrainingConfig
@@ -77,7 +77,7 @@ class MinimaDesign:
     n_networks: int = 200
     n_samples: int | None = 2000
     config: TrainingConfig = MINIMA_CONFIG
-    polish: int = 1000
+    polish: int = 2000
     curvature: str = "extremes"
     margin: float = 0.02
     n_connected: int = 8
@@ -87,6 +87,7 @@ class MinimaDesign:
         object.__setattr__(self, "architectures", tuple(self.architectures))
         if not self.architectures:
             raise InputError("architectures must hold at least one, got none")
+        check_once("architectures", self.architectures)
         check_integer("n_networks", self.n_networks, minimum=2)
         if self.n_samples is not None:
             check_integer("n_samples", self.n_samples, minimum=2)

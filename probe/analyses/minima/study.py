@@ -33,7 +33,7 @@ def minima(
     *,
     n_networks: int = 200,
     n_samples: int | None = 2000,
-    polish: int = 1000,
+    polish: int = 2000,
     curvature: str = "extremes",
     margin: float = 0.02,
     n_connected: int = 8,
