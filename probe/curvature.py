@@ -218,7 +218,9 @@ class _Walk:
             if place == len(self._weights) - 1:
                 break
             zs.append(z)
-            activations.append(self._activation.value(z, np.empty_like(z)))
+            # An optimiser tries long steps too; a saturated unit is what overflows to.
+            with np.errstate(over="ignore"):
+                activations.append(self._activation.value(z, np.empty_like(z)))
         positions = label_positions(function.labels[None, part], (z.shape[0], z.shape[1], z.shape[2]))
         values = cost_values(function.cost, function.architecture.output, z, positions)
         self._total += values.sum(axis=1, dtype=np.float64)

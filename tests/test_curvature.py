@@ -1,5 +1,6 @@
 """Gradients and Hessian-vector products of populations, against automatic differentiation and closed forms."""
 
+import warnings
 from itertools import pairwise, product
 
 import numpy as np
@@ -182,3 +183,13 @@ def test_what_does_not_fit_is_refused():
     of = function()
     with pytest.raises(probe.InputError, match="directions must have shape"):
         of.at(vectors(of)).product(vectors(of)[:1])
+
+
+def test_saturated_units_give_no_warning():
+    function = PopulationCost(probe.MLP((3,)), np.ones((4, 2)), np.array([0, 1, 0, 1]), 2)
+    far = np.full((1, function.n_parameters), -1e4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cost, gradient = function.gradient(far)
+    assert np.isfinite(cost).all()
+    assert np.isfinite(gradient).all()

@@ -210,10 +210,11 @@ def _verdict(
     found = paired_difference(final[0] - final[1])
     own, step, output = final.mean(axis=1)
     fell = np.nan_to_num(cost[0, :, -1], nan=np.inf) < cost[0, :, 0]
+    shifts = moved[1][np.isfinite(moved[1])]
     still = (
-        "do not move at all, so that all it learned is behind them"
-        if not moved[1].any()
-        else f"move by {moved[1].mean():.0%} of their length"
+        f"move by {shifts.mean():.0%} of their length"
+        if shifts.any()
+        else "do not move at all, so that all it learned is behind them"
     )
     diverged = int(np.isnan(accuracy[:, :, -1]).sum())
     return Verdict(
