@@ -1,4 +1,4 @@
-"""Speed of landscapes, into reports/benchmark/landscape.json: python scripts/benchmark_landscape.py (five minutes).
+"""Speed of landscapes, into reports/benchmark/landscape.json: python scripts/benchmark_landscape.py (two minutes).
 
 500 networks 100-50-10 on MNIST scaled down to 10 x 10, 20 epochs at batches of 100, with all that `probe minima` does
 around it, in two processes, against sgemm on two cores; Hessian-vector products of a population against its gradient;
@@ -89,7 +89,8 @@ def plane():
 
 
 if __name__ == "__main__":
-    print({pool["internal_api"]: pool.get("architecture") for pool in threadpool_info()})
+    kernels = {pool["internal_api"]: pool.get("architecture") for pool in threadpool_info()}
+    print(kernels)
     gradient, product, both = products()
     found = {
         "hessian_product_over_gradient": product / gradient,
@@ -102,4 +103,4 @@ if __name__ == "__main__":
     found |= {"500_networks_100-50-10_seconds": took, "gflops": speed, "sgemm_2_cores_gflops": peak}
     for name, value in found.items():
         print(f"{name}: {value:.3g}")
-    OUT.write_text(json.dumps(found, indent=2) + "\n")
+    OUT.write_text(json.dumps(found | {"kernels": kernels}, indent=2) + "\n")
