@@ -130,8 +130,12 @@ def _curvature(result: Minima) -> Section:
     lead = (
         "A minimum has no slope and curves upwards in every direction. At each network the extreme eigenvalues of the "
         "Hessian were found by Lanczos iteration, on exact products with it. "
-        f"{n_minima:,} of {total:,} networks are minima by these two signs; {n_negative:,} have a clearly negative "
-        "eigenvalue and are low-loss points: there is still a way down."
+        f"{n_minima:,} of {total:,} networks are minima by these two signs; "
+        + (
+            f"{n_negative:,} with a clearly negative eigenvalue are low-loss points: there is still a way down."
+            if n_negative
+            else "none has a clearly negative eigenvalue."
+        )
         + (f" The other {others:,} have too much slope left to say." if others else "")
         + " A softmax does not see a constant that is added to all output biases, so that the smallest eigenvalue at a "
         "minimum of networks with one is 0.",
@@ -139,8 +143,8 @@ def _curvature(result: Minima) -> Section:
     picture = Picture(
         "curvature",
         result,
-        "Left: the smallest eigenvalue, as a share of the largest, against the length of the gradient. Points below zero "
-        "have a way down. Right: the sharpest direction of each network against its training cost.",
+        "Left: the smallest eigenvalue, as a share of the largest, against the length of the gradient. A point whose "
+        "line lies below zero has a way down. Right: the sharpest direction of each network against its training cost.",
         "Smallest eigenvalues against gradients, and largest eigenvalues against costs.",
         view={"part": "curvature"},
     )
