@@ -44,7 +44,7 @@ NONSENSE = [
     (["minima", "--connected", "1"], "--connected must be 0 or at least 2, got 1"),
     (["minima", "--polish", "-1"], "--polish must be an integer of at least 0, got -1"),
     (["minima", "--backend", "gpu"], "--backend must be one of threads, processes, dask"),
-    (["minima", "--activation", "step"], "no slope to polish along"),
+    (["minima", "--activation", "step"], "--polish must be 0"),
     (["search", "--widths", "x"], "--widths must be integers separated by commas"),
     (["search", "--rates", "0"], "above 0, got 0"),
     (["search", "--costs", "hinge"], "hinge"),
@@ -445,3 +445,12 @@ def test_an_image_shape_that_is_none_is_refused(shape, elsewhere, capfd):
 def test_more_than_fits_into_memory_is_one_line(capfd):
     assert run(["train", "--data", "digits", "--hidden", "100000000000"]) == 2
     assert "not enough memory" in capfd.readouterr().err
+
+
+def test_ctrl_c_before_there_is_anything_says_so(elsewhere, monkeypatch, capfd):
+    def interrupted(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("probe.workflow.search.search_data", interrupted)
+    assert run(["search", "--data", "digits"]) == 130
+    assert "interrupted before there was anything to keep" in capfd.readouterr().err

@@ -35,7 +35,7 @@ def found(digits):
 def test_the_lead_says_how_the_choice_was_made_and_what_was_chosen(found):
     section, _ = search_section(found)
     how, what = section.lead
-    assert how.startswith("4 candidates, ")
+    assert how.startswith("4 candidates were trained, ")
     assert "as 2 networks each for 1 epoch on 160 images; the best of them went on, 2 to 3 epochs." in how
     assert "decided on 40 other training images" in how
     assert "failed" not in how

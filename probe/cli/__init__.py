@@ -11,6 +11,7 @@ import typer
 from probe._errors import InputError
 from probe.cli import inside, landscapes
 from probe.cli._shared import (
+    SAID,
     Activation,
     Architecture,
     BatchSize,
@@ -231,9 +232,10 @@ def run(arguments: Sequence[str]) -> int:
     except MemoryError:
         return _fail("there is not enough memory for that; pass smaller sizes")
     except (KeyboardInterrupt, typer.Abort):
+        status = 130
+    if status == 130:
         typer.echo("probe: interrupted before there was anything to keep", err=True)
-        return 130
-    return status if isinstance(status, int) else 0
+    return 130 if status == SAID else status if isinstance(status, int) else 0
 
 
 def _usage_message(error: typer.TyperException) -> str:

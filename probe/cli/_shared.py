@@ -81,13 +81,17 @@ Networks = Annotated[
 ]
 
 
+SAID = 1130
+"""Status of an interrupted command that has said what it kept. Typer gives 130 to one that has said nothing."""
+
+
 def say(written: Written) -> None:
     typer.echo(written.summary)
     for path in written.files:
         typer.echo(f"wrote {path}")
     if written.interrupted:
         typer.echo("probe: interrupted; what was done is kept", err=True)
-        raise typer.Exit(130)
+        raise typer.Exit(SAID)
 
 
 def architecture_of(hidden: str, activation: str, **others: Any) -> MLP:

@@ -145,7 +145,7 @@ def minima(
     It can be killed at any moment: the same command goes on from there, also with more --networks.
     """
     from probe import workflow
-    from probe.analyses.minima import MinimaDesign
+    from probe.analyses.minima import MOST_SAMPLES, MinimaDesign
 
     design = MinimaDesign(
         tuple(architecture_of(text, activation) for text in hidden or ["16,16"]),
@@ -162,7 +162,7 @@ def minima(
         written = workflow.minima(
             design,
             data=data,
-            most_samples=2000 if samples is None else None,
+            most_samples=MOST_SAMPLES if samples is None else None,
             out=out,
             backend=workflow.Backend(workers, backend, scheduler),  # type: ignore[arg-type]
             progress=progress,

@@ -243,7 +243,10 @@ def _draw_slopes(figure: Figure | SubFigure, result: StepActivations) -> None:
         else f"With steps the gradient is exactly zero in all {nowhere.size} fresh starts: it points nowhere."
     )
     if nowhere.all() and (best > 0).all():
-        found += f" Yet there is a way down: at two of them some random direction lowers the cost by {_range(best)}."
+        found += (
+            " Yet there is a way down: at both starts where it was sought, some random direction lowers the cost by "
+            f"{_range(best)}."
+        )
     footnote(
         figure,
         (
@@ -277,13 +280,16 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
         # What runs off the top has lost more than a start could.
         axes.set_ylim(0, 1.3 * float(np.nanmax(values[:, :, 0])) if top is None else top)
         _label_ends(axes, x[-1], ends)
+    kinds = (result.activation, "steps", "output only")
+    rates = [f"{rate:g} {kind}" for rate, kind in zip(result.learning_rates, kinds, strict=True)]
+    own_zero = result.zero_share[0].mean()
     footnote(
         figure,
         (
             f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches; thick: median. Rates, "
-            f"the best for the first start: {', '.join(f'{rate:g}' for rate in result.learning_rates)}.",
+            f"the best for the first start: {', '.join(rates)}.",
             f"With steps {result.zero_share[1].mean():.0%} of the hidden layers' gradient is exactly zero; with "
-            f"{result.activation} {result.zero_share[0].mean():.0%}.",
+            f"{result.activation} {own_zero:.0%}{', as of inputs that are dark in all images' if own_zero else ''}.",
         ),
     )
 

@@ -86,6 +86,11 @@ def _short(width: WidthMinima) -> str:
     return "-".join(map(str, width.hidden)) or "none"
 
 
+def _correlation(width: WidthMinima) -> str:
+    found = width.train_test.estimate
+    return "–" if np.isnan(found) else f"{found:+.2f}"
+
+
 def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
     colours = _colours(len(result.widths))
@@ -99,7 +104,7 @@ def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
             markersize=3,
             alpha=0.6,
             markeredgewidth=0,
-            label=f"{_short(width)}: {width.train_test.estimate:+.2f}",
+            label=f"{_short(width)}: {_correlation(width)}",
         )
     ticks = range(len(result.widths))
     crowded = len(result.widths) > 6
@@ -163,6 +168,7 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
         right.plot([], [], "o", color=colour, label=_short(width), markersize=4)
     left.axhline(0, color=COLOURS["reference"], linewidth=0.8)
     left.set_xscale("log")
+    log_axis(left, "x", *left.get_xlim())
     left.set(xlabel="length of the gradient", ylabel="smallest / largest eigenvalue")
     low, high = left.get_ylim()
     reach = max(abs(low), abs(high), 3 * CLEARLY)

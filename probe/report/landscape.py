@@ -150,10 +150,11 @@ def _path(result: Landscape) -> Section:
 def _surface(result: Landscape) -> Section:
     found = result.surface
     lead = (
-        f"Around this network the cost is measured on {len(found.planes)} planes and {len(found.lines)} lines of random "
-        "directions. A picture of one plane says little about as many dimensions as there are parameters; the band over "
-        "many says what a random direction shows. Directions are scaled filter by filter, so that networks of different "
-        "weights can be compared; it does not follow that a bowl here is a minimum, which only curvature can tell.",
+        f"This network has a cost of {found.cost:.3g} and is right on {found.accuracy:.1%} of these {found.n_images:,} "
+        f"training images. Around it the cost is measured on {len(found.planes)} planes and {len(found.lines)} lines of "
+        "random directions. A picture of one plane says little about as many dimensions as there are parameters; the band "
+        "over many says what a random direction shows. Directions are scaled filter by filter, so that networks of "
+        "different weights can be compared; it does not follow that a bowl here is a minimum, which only curvature can tell.",
     )
     picture = Picture(
         "surface",

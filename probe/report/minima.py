@@ -225,7 +225,8 @@ def _connections(result: Minima) -> Section:
             "logit_change_by_alignment": found.function_change,
         }
     table = Table(
-        "Mean training cost of the networks, and barriers between pairs that have no network in common: mean, and range.",
+        "Mean training cost of the networks, and barriers between pairs that have no network in common: mean, and range. "
+        "The picture's means are over all pairs.",
         ("hidden", "cost", "straight", "straight, aligned", "curve"),
         tuple(rows),
     )

@@ -77,7 +77,7 @@ def _lead(result: ArchitectureSearch) -> tuple[str, ...]:
         else ""
     )
     return (
-        f"{first.n_candidates} candidates, each a shape with an activation, a cost and a learning rate, were trained as "
+        f"{_counted(first.n_candidates)} trained, each a shape with an activation, a cost and a learning rate, as "
         f"{n_networks} networks each for {_epochs(first.n_epochs)} on {len(result.training_samples):,} images"
         f"{went_on_in_words}. What is better was decided on {len(result.validation_samples):,} other training images; the "
         f"{result.n_test:,} test images say what it is worth, and decided nothing.{dead}",
@@ -86,6 +86,10 @@ def _lead(result: ArchitectureSearch) -> tuple[str, ...]:
         f"video's network, and puts {chosen.validation:.2%} of the validation images and {chosen.test:.2%} of the test "
         "images in the right class.",
     )
+
+
+def _counted(candidates: int) -> str:
+    return "1 candidate was" if candidates == 1 else f"{candidates} candidates were"
 
 
 def _epochs(count: int) -> str:

@@ -104,6 +104,7 @@ def minima(
         minima_sections(result),
         results={"minima": result},
         numbers={"design": design.facts()},
+        heads=("Claim", "Found"),
         kept="every trial in trials",
         progress=progress,
     )

@@ -71,7 +71,7 @@ def search_data(
     )
     job.write(
         "Which architecture does best?",
-        f"Successive halving over {result.rungs[0].n_candidates} candidates; data: {split.name}",
+        f"Successive halving, beginning with {result.rungs[0].n_candidates}; data: {split.name}",
         [search_section(result)],
         results={"search": result},
         heads=("Asked", "Found"),

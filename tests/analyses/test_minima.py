@@ -351,6 +351,9 @@ def test_the_verdict_on_accuracy_says_whether_its_differences_are_real():
     ):
         assert words in judged(width(0.01, noise=noise))[0].sentence
     assert "is not known" in judged(width(0.01, n=2))[0].sentence
+    alike = width(0.0)
+    assert np.isnan(alike.split_half_accuracy.estimate)
+    assert "accuracy does not tell them apart" in judged(alike)[0].sentence
 
 
 def test_small_networks_that_spread_more_are_found():
@@ -443,7 +446,7 @@ def test_a_study_without_polish_and_curvature_says_so(digits):
         ({"n_connected": 5}, "n_connected must be an integer from 0 to 4"),
         ({"n_connected": 51, "n_networks": 60}, "n_connected must be an integer from 0 to 50"),
         ({"architectures": ()}, "architectures must hold at least one"),
-        ({"architectures": (probe.MLP((3,), "step"),)}, "no slope to polish along"),
+        ({"architectures": (probe.MLP((3,), "step"),)}, "polish must be 0"),
     ],
 )
 def test_what_does_not_fit_is_refused(wrong, message):

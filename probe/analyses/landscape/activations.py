@@ -225,8 +225,8 @@ def _verdict(
         found.interval,
         "with step activations gradient descent reaches the same test accuracy",
         f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}: "
-        f"{step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where only what is "
-        f"behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} to "
+        f"on average {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where "
+        f"only what is behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} to "
         f"{found.interval.high:.1%}, {found.n} networks)."
         + (f" {diverged} runs diverged and count as guessing." if diverged else "")
         + (

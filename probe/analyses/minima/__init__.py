@@ -6,13 +6,14 @@ known in the end, `study` puts the trials together.
 """
 
 from probe.analyses.minima.connections import Connections, aligned, connections
-from probe.analyses.minima.design import MINIMA_CONFIG, MinimaDesign, MinimaPlace
+from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaPlace
 from probe.analyses.minima.results import Minima, WidthMinima
 from probe.analyses.minima.study import minima, minima_of
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
 
 __all__ = [
     "MINIMA_CONFIG",
+    "MOST_SAMPLES",
     "Connections",
     "Minima",
     "MinimaDesign",

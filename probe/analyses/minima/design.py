@@ -12,13 +12,16 @@ from probe.datasets import Dataset, Split
 from probe.population import MLP
 from probe.training import TrainingConfig
 
-__all__ = ["MINIMA_CONFIG", "SHARD_SIZE", "MinimaDesign", "MinimaPlace"]
+__all__ = ["MINIMA_CONFIG", "MOST_SAMPLES", "SHARD_SIZE", "MinimaDesign", "MinimaPlace"]
 
 MINIMA_CONFIG = TrainingConfig(
     epochs=150, batch_size=100, learning_rate=1.0, schedule="cosine", weight_decay=1e-3, evaluation="end"
 )
 """How networks are trained by default. Without weight decay a network that fits every image has no minimum: the cost
 falls for ever as the weights grow."""
+
+MOST_SAMPLES = 2000
+"""Training images where nobody says how many."""
 
 _MOST_CONNECTED = 50
 
@@ -75,7 +78,7 @@ class MinimaDesign:
 
     architectures: Sequence[MLP] = (MLP((16, 16)),)
     n_networks: int = 200
-    n_samples: int | None = 2000
+    n_samples: int | None = MOST_SAMPLES
     config: TrainingConfig = MINIMA_CONFIG
     polish: int = 2000
     curvature: str = "extremes"
@@ -101,7 +104,9 @@ class MinimaDesign:
             raise InputError("n_connected must be 0 or at least 2, got 1")
         check_integer("seed", self.seed, minimum=0)
         if self.polish and any(architecture.activation == "step" for architecture in self.architectures):
-            raise InputError("networks with step activations have no slope to polish along; pass polish 0")
+            raise InputError(
+                "polish must be 0 for networks with step activations: they have no slope to go down along"
+            )
 
     @property
     def places(self) -> tuple[MinimaPlace, ...]:

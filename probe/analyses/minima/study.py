@@ -12,7 +12,7 @@ from probe._checks import check_integer, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.minima.connections import Connections, connections
-from probe.analyses.minima.design import MINIMA_CONFIG, MinimaDesign, MinimaPlace
+from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaPlace
 from probe.analyses.minima.results import Minima, WidthMinima
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
 from probe.analyses.minima.verdicts import intervals, verdicts_of
@@ -32,7 +32,7 @@ def minima(
     config: TrainingConfig | None = None,
     *,
     n_networks: int = 200,
-    n_samples: int | None = 2000,
+    n_samples: int | None = None,
     polish: int = 2000,
     curvature: str = "extremes",
     margin: float = 0.02,
@@ -58,8 +58,8 @@ def minima(
         `MINIMA_CONFIG` without: 150 epochs with weight decay.
     n_networks : int
         Networks of each architecture, at least 2; 40 are the fewest that can be called equal.
-    n_samples : int or None
-        Training images, drawn at random; all with None.
+    n_samples : int, optional
+        Training images, drawn at random; 2,000 without, or all where there are fewer.
     polish, curvature, margin, n_connected
         As in `MinimaDesign`.
     seed : int or numpy.random.Generator
@@ -92,7 +92,7 @@ def minima(
     design = MinimaDesign(
         chosen,
         n_networks,
-        n_samples,
+        min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples,
         MINIMA_CONFIG if config is None else config,
         polish,
         curvature,

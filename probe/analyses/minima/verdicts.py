@@ -34,9 +34,9 @@ _MOSTLY = 0.9
 
 
 def middle_range(values: Floats, axis: int = -1) -> Any:
-    """Return the range of the middle 90%."""
+    """Return the range of the middle 90%; 0 where it is rounding."""
     low, high = np.quantile(values, [0.05, 0.95], axis=axis)
-    return high - low
+    return np.where(high - low > 1e-12, high - low, 0.0)
 
 
 def relative_deviation(values: Floats, axis: int = -1) -> Any:
@@ -104,9 +104,18 @@ def _minima(width: WidthMinima) -> str:
     return f"{int(width.is_minimum.sum())} of {len(width.is_minimum)} are minima by gradient and curvature."
 
 
+def _both_minima(narrow: WidthMinima, wide: WidthMinima) -> str:
+    if not (narrow.is_measured and wide.is_measured):
+        return "Whether they are minima was not measured."
+    counts = [f"{int(w.is_minimum.sum())} of {len(w.is_minimum)}" for w in (narrow, wide)]
+    return f"Minima by gradient and curvature are {counts[0]} and {counts[1]}."
+
+
 def _real(width: WidthMinima) -> str:
     """Say whether the differences in accuracy are of the networks or of the test images."""
     halves = width.split_half_accuracy
+    if width.spread.n == len(width.test_accuracy) and np.ptp(width.test_accuracy) <= 1e-12:
+        return "All are right on equally many test images, so that accuracy does not tell them apart."
     if np.isnan(halves.estimate):
         return "How far their differences are those of the test images is not known."
     meaning = (
@@ -134,7 +143,8 @@ def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
     one, other = (np.where(width.is_diverged, guessing, width.test_cost) for width in (narrow, wide))
     # Starts of different widths are not paired; the first n of each are drawn alone.
     n = min(len(one), len(other))
-    ratio = _ratio_interval(one[:n], other[:n])
+    one, other = one[:n], other[:n]
+    ratio = _ratio_interval(one, other)
     p_value = float(stats.levene(one / one.mean(), other / other.mean(), center="median").pvalue)
     poor = [float((values > _POOR * np.median(values)).mean()) for values in (one, other)]
     decision = decide(ratio, p_value, null=1.0) if n >= _FEWEST else "inconclusive"
@@ -154,7 +164,7 @@ def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
         "test costs spread as much, relative to their mean, in small networks as in large ones",
         f"Relative to their mean, test costs of {narrow.name} spread {ratio.estimate:.2f} times as much as those of "
         f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). Poor, more than {_POOR - 1:.0%} above the "
-        f"median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few}",
+        f"median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few} {_both_minima(narrow, wide)}",
     )
 
 
@@ -190,6 +200,7 @@ def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[s
     }
     nothing = Interval(np.nan, np.nan, np.nan, 0.95, int(alive.sum()))
     for name, both in pairs.items():
-        enough = alive.sum() >= 3
+        # Without differences there is nothing to correlate.
+        enough = alive.sum() >= 3 and np.ptp(both[alive], axis=0).min() > 1e-12
         found[name] = bootstrap_interval(both[alive], statistic=correlation) if enough else nothing
     return found
