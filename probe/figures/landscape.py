@@ -280,7 +280,7 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
         # What runs off the top has lost more than a start could.
         axes.set_ylim(0, 1.3 * float(np.nanmax(values[:, :, 0])) if top is None else top)
         _label_ends(axes, x[-1], ends)
-    kinds = (result.activation, "steps", "output only")
+    kinds = (f"with {result.activation}", "with steps", "for the output only")
     rates = [f"{rate:g} {kind}" for rate, kind in zip(result.learning_rates, kinds, strict=True)]
     own_zero = result.zero_share[0].mean()
     footnote(

@@ -154,7 +154,7 @@ def _surface(result: Landscape) -> Section:
         f"training images. Around it the cost is measured on {len(found.planes)} planes and {len(found.lines)} lines of "
         "random directions. A picture of one plane says little about as many dimensions as there are parameters; the band "
         "over many says what a random direction shows. Directions are scaled filter by filter, so that networks of "
-        "different weights can be compared; it does not follow that a bowl here is a minimum, which only curvature can tell.",
+        "different weights can be compared; it does not follow that a bowl here is a minimum: only curvature can tell.",
     )
     picture = Picture(
         "surface",
