@@ -60,7 +60,9 @@ def landscape(
     pixel_range: Range = (0.0, 1.0),
     output: Output = None,
     architecture: Architecture = None,
-    workers: Workers = 1,
+    workers: Annotated[
+        int, typer.Option(help="Threads that work at the same time. Results do not depend on it.")
+    ] = 1,
     out: Out = None,
     seed: Seed = 0,
 ) -> None:

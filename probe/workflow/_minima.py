@@ -119,5 +119,5 @@ def _networks(trials: Sequence[MinimaTrial]) -> str:
 def _subtitle(split: Split, result: Minima) -> str:
     counts = sorted({len(width.test_cost) for width in result.widths})
     networks = " to ".join(str(count) for count in (counts if len(counts) == 1 else (counts[0], counts[-1])))
-    early = " (interrupted; run the same command again to go on)" if result.interrupted else ""
+    early = f" (interrupted; {AGAIN})" if result.interrupted else ""
     return f"data: {split.name}, {result.n_train:,} training images; {networks} networks of each kind{early}"

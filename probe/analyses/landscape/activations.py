@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
-from probe.analyses.landscape.descent import STEPS
-from probe.analyses.landscape.directions import measure_many_lines, unit_directions
+from probe.analyses.landscape.directions import STEPS, decreases
 from probe.analyses.landscape.learning import (
     affordable_updates,
     descended,
@@ -30,7 +29,6 @@ from probe.costs import CostName
 from probe.datasets import Dataset
 from probe.network import Network
 from probe.parameters import ParameterSpace
-from probe.planes import measure_lines
 from probe.stats import Verdict, paired_difference
 
 __all__ = ["step_activations"]
@@ -84,9 +82,8 @@ def step_activations(
         for kind, network in enumerate((start, with_activation(start, "step"), start)):
             space = ParameterSpace(network, cost)
             hidden, output = _places(space)
-            way = _Way(
-                space, train, measured, test, output if kind == 2 else [*hidden, *output], stops, int(seed)
-            )
+            moving = output if KINDS[kind] == "output only" else [*hidden, *output]
+            way = _Way(space, train, measured, test, moving, stops, int(seed))
             if k == 0:
                 rates[kind], found = way.at_its_best(rate_for(start))
             else:
@@ -97,10 +94,18 @@ def step_activations(
             gradient = space.gradient(measured.images, measured.labels)[1]
             zero[kind, k] = np.mean(np.concatenate([gradient[place] for place in hidden]) == 0)
             if kind < len(along) and k < _LOOKED:
-                # The same directions for each kind.
-                along[kind, k], random[kind, k] = _compared(
-                    space, measured, gradient, n_directions, workers, np.random.default_rng([seed, 1])
+                along[kind, k], others = decreases(
+                    space,
+                    measured.images,
+                    measured.labels,
+                    gradient,
+                    n_directions,
+                    # The same directions for each kind.
+                    np.random.default_rng([seed, 1]),
+                    moved=hidden,
+                    workers=workers,
                 )
+                random[kind, k] = np.quantile(others, [0, 0.5, 1], axis=0).T
         progress(ProgressEvent("step activations", k + 1, len(starts)))
     return StepActivations(
         KINDS,
@@ -166,40 +171,6 @@ class _Way:
             costs[place] = self.space.measure(self.measured.images, self.measured.labels, vector)[0]
             accuracies[place] = self.space.measure(self.test.images, self.test.labels, vector)[1]
         return costs, accuracies, vector
-
-
-def _compared(
-    space: ParameterSpace,
-    measured: Dataset,
-    gradient: Array,
-    n_directions: int,
-    workers: int,
-    rng: np.random.Generator,
-) -> tuple[Floats, Floats]:
-    """Return the decrease of the cost along the hidden layers' negative gradient, and along random directions.
-
-    Of the first (n_steps,), of the others the lowest, the median and the highest (n_steps, 3).
-    """
-    images, labels, hidden = measured.images, measured.labels, _places(space)[0]
-    steps = STEPS * np.linalg.norm(np.concatenate([space.vector[place] for place in hidden]))
-    downhill = np.zeros_like(gradient)
-    for place in hidden:
-        downhill[place] = -gradient[place]
-    norm = np.linalg.norm(downhill)
-    if norm > 0:
-        downhill /= norm
-    ours = measure_lines(space, images, labels, downhill[None], steps, workers=workers)
-    others = measure_many_lines(
-        space,
-        images,
-        labels,
-        lambda n: unit_directions(space, n, rng, hidden),
-        n_directions,
-        steps,
-        workers=workers,
-    )
-    here = measure_lines(space, images, labels, downhill[None], [0.0]).cost[0]
-    return here - ours.cost[0], np.quantile(here - others.cost, [0, 0.5, 1], axis=0).T
 
 
 def _verdict(

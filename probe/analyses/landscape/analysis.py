@@ -7,7 +7,8 @@ import numpy as np
 from probe._checks import InputError, check_integer, generator
 from probe._progress import Progress, silent
 from probe.analyses.landscape.activations import step_activations
-from probe.analyses.landscape.descent import STEPS, descent
+from probe.analyses.landscape.descent import descent
+from probe.analyses.landscape.directions import STEPS
 from probe.analyses.landscape.learning import affordable_looks
 from probe.analyses.landscape.path import training_path
 from probe.analyses.landscape.results import Landscape

@@ -9,18 +9,14 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
-from probe.analyses.landscape.directions import measure_many_lines, unit_directions
+from probe.analyses.landscape.directions import STEPS, decreases
 from probe.analyses.landscape.results import Components, Descent
 from probe.costs import CostName
 from probe.network import Network
 from probe.parameters import ParameterSpace
-from probe.planes import measure_lines
 from probe.stats import Verdict, paired_difference
 
-__all__ = ["STEPS", "descent"]
-
-STEPS = np.geomspace(1e-3, 1.0, 7)
-"""Lengths of steps, as shares of the length of the parameter vector."""
+__all__ = ["descent"]
 
 _N_NAMED = 12
 _MOST = 0.9
@@ -47,20 +43,8 @@ def descent(
         norm = float(np.linalg.norm(gradient))
         if k < 2:
             components.append(_components(space, gradient))
-        steps = STEPS * length
-        downhill = -gradient / norm if norm > 0 else gradient
-        first = measure_lines(space, images, labels, downhill[None], steps, workers=workers)
-        others = measure_many_lines(
-            space,
-            images,
-            labels,
-            lambda n, space=space: unit_directions(space, n, rng),  # type: ignore[misc]
-            n_directions,
-            steps,
-            workers=workers,
-        )
-        at = space.measure(images, labels)[0]
-        rows.append((length, norm, before, at - first.cost[0], (at - others.cost).T.astype(np.float32)))
+        ours, others = decreases(space, images, labels, gradient, n_directions, rng, workers=workers)
+        rows.append((length, norm, before, ours, others.T.astype(np.float32)))
         progress(ProgressEvent("directions", k + 1, len(networks)))
     lengths, norms, costs, along, random = (np.array(column) for column in zip(*rows, strict=True))
     return Descent(
