@@ -3,10 +3,10 @@
 Every file that the project writes goes through `write_atomically`, `write_text` or `write_bytes`.
 """
 
+from probe.safeh5 import DEFAULT_LIMITS, Limits
 from probe.storage._atomic import write_atomically, write_bytes, write_text
 from probe.storage._keras_file import LayerDescription, ModelFile, VariableDescription
 from probe.storage._keras_open import open_model
-from probe.storage._limits import DEFAULT_LIMITS, Limits
 from probe.storage.networks import load_network, read_provenance, save_network
 from probe.storage.results import load_result, result_bytes, save_result
 

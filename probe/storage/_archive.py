@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from probe._checks import InputError, ModelFileError
-from probe.storage._guard import GuardedFile, guarded_bytes, printable
-from probe.storage._limits import DEFAULT_LIMITS, Limits
+from probe.safeh5 import DEFAULT_LIMITS, File, Limits, open_bytes, printable
 
 __all__ = ["Archive", "is_archive", "open_archive"]
 
@@ -60,13 +59,13 @@ class Archive:
         The architecture, JSON that nobody has looked at.
     metadata : str or None
         What was kept about the file, JSON as well; None if there is none.
-    weights : GuardedFile
+    weights : File
         The weights, open for reading.
     """
 
     config: str
     metadata: str | None
-    weights: GuardedFile
+    weights: File
 
 
 def is_archive(path: str | os.PathLike[str]) -> bool:
@@ -125,7 +124,7 @@ def open_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) 
         raise
     except _ZIP_ERRORS as failure:
         refuse(f"is a damaged zip archive: {printable(failure, 120)}. Save or copy it again")
-    with guarded_bytes(weights, f"{shown}, {WEIGHTS}", ModelFileError, limits) as file:
+    with open_bytes(weights, f"{shown}, {WEIGHTS}", ModelFileError, limits) as file:
         # What is wrong inside is said of the archive that the user knows.
         yield Archive(config, metadata, file)
 

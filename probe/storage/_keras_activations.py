@@ -16,7 +16,7 @@ from probe.layers import (
     Relu,
     Softmax,
 )
-from probe.storage._guard import printable
+from probe.safeh5 import printable
 from probe.storage._keras_config import LayerSpec, check_origin
 
 __all__ = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from probe._checks import ModelFileError
-from probe.storage._guard import printable
+from probe.safeh5 import printable
 
 __all__ = [
     "MAX_SIZE",

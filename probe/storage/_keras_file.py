@@ -14,7 +14,7 @@ import numpy as np
 from probe._checks import Array, InputError, ModelFileWarning
 from probe.layers import Layer
 from probe.network import Network
-from probe.storage._guard import GuardedFile, printable
+from probe.safeh5 import File, printable
 from probe.storage._keras_config import LayerSpec, Shape
 from probe.storage._keras_graph import ModelSpec, Node, Path, flatten
 from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD
@@ -100,7 +100,7 @@ class ModelFile:
 
     def __init__(
         self,
-        file: GuardedFile,
+        file: File,
         model: Model,
         places: Callable[[Mapping[Path, Mapping[str, Shape]]], Mapping[Path, Mapping[str, Stored]]],
         *,
@@ -149,7 +149,7 @@ class ModelFile:
         shape, dtype = self._file.describe(stored.group, stored.path, place=place)
         if shape != expected:
             self._file.refuse(place, f"has shape {shape}, expected {expected}")
-        return VariableDescription(name, expected, "bfloat16" if dtype.kind == "V" else str(dtype))
+        return VariableDescription(name, expected, dtype)
 
     @property
     def n_parameters(self) -> int:
@@ -341,7 +341,7 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
 
 
 @contextmanager
-def naming_file(file: GuardedFile) -> Iterator[None]:
+def naming_file(file: File) -> Iterator[None]:
     """Put the name of the file in front of errors that do not know it."""
     try:
         yield

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from probe._checks import ModelFileError
-from probe.storage._guard import printable
+from probe.safeh5 import printable
 from probe.storage._keras_config import MAX_VALUES, LayerSpec, Shape, layer_spec, parse_json, shown
 
 __all__ = [

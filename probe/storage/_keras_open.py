@@ -23,16 +23,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from probe._checks import InputError, ModelFileError, ModelFileWarning
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, open_file, printable
 from probe.storage._archive import is_archive, open_archive
-from probe.storage._guard import GuardedFile, open_guarded, printable
 from probe.storage._keras_config import parse_json
 from probe.storage._keras_file import ModelFile, naming_file
 from probe.storage._keras_models import MAX_LAYERS, Model, parse_model
 from probe.storage._keras_weights import CONTAINERS, legacy_weights, object_weights
-from probe.storage._limits import DEFAULT_LIMITS, Limits
 
 __all__ = ["model_of_group", "open_model", "probe_group", "read_class_names", "read_own"]
 
@@ -79,14 +76,14 @@ def open_model(
             find = partial(object_weights, archive.weights, archive.weights.root, model)
             yield ModelFile(archive.weights, model, find)
         return
-    with open_guarded(path, limits=limits) as file:
+    with open_file(path, ModelFileError, limits) as file:
         if file.has_attribute(file.root, "model_config"):
             yield model_of_group(file, file.root)
         else:
             yield _weights_only(file, path, architecture, limits)
 
 
-def model_of_group(file: GuardedFile, group: h5py.Group) -> ModelFile:
+def model_of_group(file: File, group: Group) -> ModelFile:
     """Return the model that a group (or file) holds whole, in Keras' older layout.
 
     Raises
@@ -117,7 +114,7 @@ def model_of_group(file: GuardedFile, group: h5py.Group) -> ModelFile:
 
 
 def _weights_only(
-    file: GuardedFile, path: Path, architecture: str | os.PathLike[str] | None, limits: Limits
+    file: File, path: Path, architecture: str | os.PathLike[str] | None, limits: Limits
 ) -> ModelFile:
     root = file.root
     legacy = file.has_attribute(root, "layer_names") or file.has_attribute(root, "layer_names0")
@@ -147,9 +144,9 @@ def _architecture(path: Path, limits: Limits) -> tuple[str, int | None]:
     if is_archive(path):
         with open_archive(path, limits) as archive:
             return archive.config, _version_of_archive(path, archive.metadata)
-    if not path.is_file() or not h5py.is_hdf5(path):
+    if not path.is_file() or not is_hdf5(path):
         return _json_text(path, limits), None
-    with open_guarded(path, limits=limits) as file:
+    with open_file(path, ModelFileError, limits) as file:
         if not file.has_attribute(file.root, "model_config"):
             file.refuse("the file", "holds no architecture; pass a config.json or a file with a whole model")
         version = None
@@ -188,7 +185,7 @@ def _major(version: str) -> int:
     return max(2, int(found[0])) if found else 2
 
 
-def _parsed(file: GuardedFile, text: str, keras: int) -> Model:
+def _parsed(file: File, text: str, keras: int) -> Model:
     with naming_file(file):
         return parse_model(text, keras)
 
@@ -205,7 +202,7 @@ def _warn(shown: str, problem: str) -> None:
     warnings.warn(f"{shown} {problem}", ModelFileWarning, stacklevel=3)
 
 
-def _no_model(file: GuardedFile, group: h5py.Group) -> str:
+def _no_model(file: File, group: Group) -> str:
     weights_only = any(file.has(group, name) for name in CONTAINERS)
     if weights_only or file.has_attribute(group, "layer_names") or file.has_attribute(group, "layer_names0"):
         return (
@@ -218,7 +215,7 @@ def _no_model(file: GuardedFile, group: h5py.Group) -> str:
     )
 
 
-def probe_group(file: GuardedFile, parent: h5py.Group) -> h5py.Group | None:
+def probe_group(file: File, parent: Group) -> Group | None:
     """Return the group in which probe keeps what Keras has no place for, if there is one."""
     if not file.has(parent, "probe"):
         return None
@@ -233,7 +230,7 @@ def probe_group(file: GuardedFile, parent: h5py.Group) -> h5py.Group | None:
     return group
 
 
-def read_own(file: GuardedFile, parent: h5py.Group) -> dict[str, Any]:
+def read_own(file: File, parent: Group) -> dict[str, Any]:
     """Return the provenance that `save_network` kept, or {} if there is none."""
     group = probe_group(file, parent)
     if group is None or not file.has_attribute(group, "provenance"):
@@ -244,7 +241,7 @@ def read_own(file: GuardedFile, parent: h5py.Group) -> dict[str, Any]:
     return found
 
 
-def read_class_names(file: GuardedFile, parent: h5py.Group) -> tuple[str, ...]:
+def read_class_names(file: File, parent: Group) -> tuple[str, ...]:
     """Return the names of the classes that the file has; () if it has none."""
     group = probe_group(file, parent)
     if group is None or not file.has_attribute(group, "class_names"):
@@ -255,7 +252,7 @@ def read_class_names(file: GuardedFile, parent: h5py.Group) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _own_names(file: GuardedFile, parent: h5py.Group) -> dict[str, str]:
+def _own_names(file: File, parent: Group) -> dict[str, str]:
     """Return the names that layers had which Keras cannot call so, by the names that they have in the file."""
     group = probe_group(file, parent)
     if group is None or not file.has_attribute(group, "own_names"):

@@ -13,10 +13,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-import h5py
-
 from probe._checks import ModelFileWarning
-from probe.storage._guard import GuardedFile, printable
+from probe.safeh5 import File, Group, printable
 from probe.storage._keras_config import LayerSpec, Shape
 from probe.storage._keras_graph import Path
 from probe.storage._keras_kinds import NON_TRAINABLE
@@ -52,14 +50,14 @@ _KNOWN_VARIABLES = NON_TRAINABLE | {
 class Stored(NamedTuple):
     """Where one variable is: a path below a group."""
 
-    group: h5py.Group
+    group: Group
     path: str
 
 
 Found = dict[Path, dict[str, Stored]]
 
 
-def legacy_weights(file: GuardedFile, group: h5py.Group, model: Model, expected: Expected) -> Found:
+def legacy_weights(file: File, group: Group, model: Model, expected: Expected) -> Found:
     """Return where the variables are below `group`, which has the attribute `layer_names`.
 
     Raises
@@ -89,7 +87,7 @@ def legacy_weights(file: GuardedFile, group: h5py.Group, model: Model, expected:
     return found
 
 
-def _listed_layers(file: GuardedFile, group: h5py.Group, model: Model) -> set[str]:
+def _listed_layers(file: File, group: Group, model: Model) -> set[str]:
     inputs = {entry.spec.name for entry in model.entries if entry.is_input}
     names = [entry.spec.name for entry in model.entries if not entry.is_input]
     _warn_of_many(file, group, len(names) + len(inputs))
@@ -108,7 +106,7 @@ def _listed_layers(file: GuardedFile, group: h5py.Group, model: Model) -> set[st
 
 
 def _matched(
-    file: GuardedFile, entry: Entry, path: Path, expected: Expected, paths: Sequence[str]
+    file: File, entry: Entry, path: Path, expected: Expected, paths: Sequence[str]
 ) -> Sequence[_SCOPED]:
     """Return which variable each of `paths` is, by position, checked against the names in the paths."""
     orders = list(_in_files_order(entry, path, expected))
@@ -153,7 +151,7 @@ def _same_variable(name: str, found: str) -> bool:
     return found == name or (found == "depthwise_kernel" and name == "kernel")
 
 
-def _warn_of_names(file: GuardedFile, entry: Entry, order: Sequence[_SCOPED], paths: Sequence[str]) -> None:
+def _warn_of_names(file: File, entry: Entry, order: Sequence[_SCOPED], paths: Sequence[str]) -> None:
     for (_, name), stored in zip(order, paths, strict=True):
         found = _parts(stored)[1]
         if found in _KNOWN_VARIABLES and not _same_variable(name, found):
@@ -186,7 +184,7 @@ def _split(entry: Entry, path: Path, expected: Expected, keras: int) -> tuple[li
     return (trained, fixed) if trainable else ([], trained + fixed)
 
 
-def object_weights(file: GuardedFile, group: h5py.Group, model: Model, expected: Expected) -> Found:
+def object_weights(file: File, group: Group, model: Model, expected: Expected) -> Found:
     """Return where the variables are below `group`, which has a group called as one of `CONTAINERS`.
 
     Raises
@@ -200,7 +198,7 @@ def object_weights(file: GuardedFile, group: h5py.Group, model: Model, expected:
 
 
 def _add_objects(
-    file: GuardedFile, group: h5py.Group, model: Model, path: Path, expected: Expected, found: Found
+    file: File, group: Group, model: Model, path: Path, expected: Expected, found: Found
 ) -> None:
     name = next((name for name in CONTAINERS if file.has(group, name)), None)
     if name is None:
@@ -233,7 +231,7 @@ def _needs(entry: Entry, path: Path, expected: Expected) -> bool:
 
 
 def _keys(
-    _file: GuardedFile, _container: h5py.Group, model: Model, _path: Path, _expected: Expected
+    _file: File, _container: Group, model: Model, _path: Path, _expected: Expected
 ) -> Iterator[tuple[Entry, str | None]]:
     """Yield each layer of `model` with the name of its group: its class and a number."""
     counts: Counter[str] = Counter()
@@ -246,7 +244,7 @@ def _keys(
 
 
 def _ranked_keys(
-    file: GuardedFile, container: h5py.Group, model: Model, path: Path, expected: Expected
+    file: File, container: Group, model: Model, path: Path, expected: Expected
 ) -> Iterator[tuple[Entry, str | None]]:
     """Yield each layer that has a group with its name, where numbers may be left out."""
     counts: Counter[str] = Counter()
@@ -266,7 +264,7 @@ def _ranked_keys(
         yield entry, key
 
 
-def _has_variables(file: GuardedFile, group: h5py.Group) -> bool:
+def _has_variables(file: File, group: Group) -> bool:
     return file.has(group, "vars") and file.has(file.group(group, "vars"), "0")
 
 
@@ -287,9 +285,7 @@ def _snake(class_name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _numbered(
-    file: GuardedFile, member: h5py.Group, spec: LayerSpec, expected: Mapping[str, Shape]
-) -> dict[str, Stored]:
+def _numbered(file: File, member: Group, spec: LayerSpec, expected: Mapping[str, Shape]) -> dict[str, Stored]:
     if not file.has(member, "vars"):
         _check_count(spec, 0, expected)
     group = file.group(member, "vars")
@@ -312,7 +308,7 @@ def _check_count(spec: LayerSpec, found: int, expected: Mapping[str, Shape] | Se
         spec.refuse(f"has {found} arrays in the file, expected {len(expected)} ({names})")
 
 
-def warn_of_crowds(file: GuardedFile, found: Mapping[Path, Mapping[str, Stored]]) -> None:
+def warn_of_crowds(file: File, found: Mapping[Path, Mapping[str, Stored]]) -> None:
     """Warn of every group in which arrays of a layer lie among many other members."""
     for stored in found.values():
         for group, scope in {(one.group, one.path.rpartition("/")[0]) for one in stored.values()}:
@@ -320,7 +316,7 @@ def warn_of_crowds(file: GuardedFile, found: Mapping[Path, Mapping[str, Stored]]
                 _warn_of_many(file, file.group(group, scope), len(stored))
 
 
-def _warn_of_many(file: GuardedFile, group: h5py.Group, expected: int) -> None:
+def _warn_of_many(file: File, group: Group, expected: int) -> None:
     found = file.count(group)
     if found > expected + MANY_MEMBERS:
         _warn(
@@ -330,7 +326,7 @@ def _warn_of_many(file: GuardedFile, group: h5py.Group, expected: int) -> None:
         )
 
 
-def _warn(file: GuardedFile, problem: str) -> None:
+def _warn(file: File, problem: str) -> None:
     warnings.warn(f"{file.shown_path}: {problem}", ModelFileWarning, stacklevel=2)
 
 

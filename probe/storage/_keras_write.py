@@ -15,11 +15,10 @@ from probe._checks import InputError
 from probe._version import __version__
 from probe.layers import Layer
 from probe.network import Network
-from probe.storage._guard import printable
+from probe.safeh5 import DEFAULT_LIMITS, printable
 from probe.storage._keras_layers import describe, stored_variables
 from probe.storage._keras_models import MAX_LAYERS
 from probe.storage._keras_open import ENCODING_VERSION
-from probe.storage._limits import DEFAULT_LIMITS
 
 __all__ = ["check_storable", "write_network", "write_text_attribute"]
 

@@ -25,14 +25,13 @@ from typing import Any
 import h5py
 import numpy as np
 
-from probe._checks import InputError
+from probe._checks import InputError, ModelFileError
 from probe.network import Network
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, open_file, printable
 from probe.storage._archive import is_archive
 from probe.storage._atomic import write_atomically
-from probe.storage._guard import GuardedFile, open_guarded, printable
 from probe.storage._keras_open import model_of_group, open_model, read_own
 from probe.storage._keras_write import check_storable, write_network, write_text_attribute
-from probe.storage._limits import DEFAULT_LIMITS, Limits
 
 __all__ = [
     "load_network",
@@ -144,11 +143,11 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     if is_archive(path):
         return {}
-    with open_guarded(path) as file:
+    with open_file(path, ModelFileError) as file:
         return read_own(file, file.root)
 
 
-def read_network(file: GuardedFile, group: h5py.Group) -> Network:
+def read_network(file: File, group: Group) -> Network:
     """Read the network that a group (or file) holds in the layout that this module describes.
 
     Raises

@@ -27,8 +27,8 @@ import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
 from probe.network import Network
+from probe.safeh5 import File, Group, open_file, printable
 from probe.storage._atomic import write_atomically
-from probe.storage._guard import GuardedFile, open_guarded, printable
 from probe.storage.networks import read_network, write_network, write_text_attribute
 
 __all__ = ["load_result", "result_bytes", "save_result"]
@@ -137,7 +137,7 @@ def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
     """
     if not dataclasses.is_dataclass(kind):
         raise InputError(f"kind must be a dataclass of this project, got {printable(kind)}")
-    with open_guarded(path, DataFileError) as file:
+    with open_file(path, DataFileError) as file:
         return typing.cast(Result, _read_dataclass(file, file.root, kind))
 
 
@@ -202,7 +202,7 @@ def _check_array(values: np.ndarray[Any, Any], place: str) -> None:
         )
 
 
-def _read_dataclass(file: GuardedFile, group: h5py.Group, kind: type) -> Any:
+def _read_dataclass(file: File, group: Group, kind: type) -> Any:
     _check_encoding(file, group, kind)
     hints = _hints(kind)
     values = {
@@ -221,7 +221,7 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _check_encoding(file: GuardedFile, group: h5py.Group, kind: type) -> None:
+def _check_encoding(file: File, group: Group, kind: type) -> None:
     place = str(group.name)
     if not file.has_attribute(group, _TYPE):
         file.refuse(place, f"holds no result: it has no attribute '{_TYPE}', expected a {kind.__name__}")
@@ -237,7 +237,7 @@ def _check_encoding(file: GuardedFile, group: h5py.Group, kind: type) -> None:
         )
 
 
-def _read(file: GuardedFile, group: h5py.Group, name: str, hint: Any) -> Any:
+def _read(file: File, group: Group, name: str, hint: Any) -> Any:
     """Read the member or attribute `name` of `group`, which must fit the type `hint`."""
     place = f"{str(group.name).rstrip('/')}/{name}"
     if file.has_attribute(group, name):
@@ -254,7 +254,7 @@ def _read(file: GuardedFile, group: h5py.Group, name: str, hint: Any) -> Any:
     raise file.refusal(place, f"is missing or does not fit the type {_in_words(hint)}")
 
 
-def _matches(file: GuardedFile, member: h5py.Group, option: Any) -> bool:
+def _matches(file: File, member: Group, option: Any) -> bool:
     origin = _origin(option)
     if origin is Network:
         return file.has_attribute(member, "model_config")
@@ -268,7 +268,7 @@ def _matches(file: GuardedFile, member: h5py.Group, option: Any) -> bool:
     return dataclasses.is_dataclass(origin) and found == origin.__name__  # type: ignore[union-attr]
 
 
-def _read_group(file: GuardedFile, member: h5py.Group, option: Any) -> Any:
+def _read_group(file: File, member: Group, option: Any) -> Any:
     origin = _origin(option)
     if origin is Network:
         return read_network(file, member)
@@ -285,14 +285,14 @@ def _read_group(file: GuardedFile, member: h5py.Group, option: Any) -> Any:
     return {key: _read(file, member, str(index), hint) for index, key in enumerate(keys)}
 
 
-def _length(file: GuardedFile, member: h5py.Group) -> int:
+def _length(file: File, member: Group) -> int:
     text = file.text(member, _LENGTH)
     if not text.isascii() or not text.isdigit() or len(text) > 7 or int(text) > MAX_MEMBERS:
         file.refuse(str(member.name), f"has {_LENGTH} {printable(text, 20)}, expected a count of members")
     return int(text)
 
 
-def _fitted(file: GuardedFile, value: Any, hint: Any, place: str) -> Any:
+def _fitted(file: File, value: Any, hint: Any, place: str) -> Any:
     """Return a value from JSON in the type `hint`, or refuse it."""
     for option in _options(hint):
         origin = _origin(option)
@@ -312,7 +312,7 @@ def _fitted(file: GuardedFile, value: Any, hint: Any, place: str) -> Any:
     raise file.refusal(place, f"holds {printable(repr(value), 60)}, expected {_in_words(hint)}")
 
 
-def _item_hints(file: GuardedFile, option: Any, length: int, place: str) -> tuple[Any, ...]:
+def _item_hints(file: File, option: Any, length: int, place: str) -> tuple[Any, ...]:
     """Return the type of each of the `length` items of a tuple of type `option`."""
     arguments = get_args(option) or (Any, ...)
     if _origin(option) is Sequence:

@@ -1,0 +1,27 @@
+"""HDF5 and zip files that may come from anybody, read in pure Python within stated limits.
+
+`open_file` opens an HDF5 file; nothing in it can crash the process, make it hang, take more memory than the
+limits say, or make it open another file. The formats of HDF5 1.0 to 2.0 are read: old and new groups,
+compact, contiguous and chunked arrays with every kind of index, deflate, shuffle and checksums, texts of fixed
+and variable length. Links to elsewhere, virtual arrays, arrays in other files, other filters and shared message
+tables are refused.
+
+It needs NumPy, and of this project only the class of its errors.
+"""
+
+from probe.safeh5.file import File, Group, RefusedError, is_hdf5, open_bytes, open_file
+from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
+from probe.safeh5.text import printable
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "File",
+    "Group",
+    "Limits",
+    "RefusedError",
+    "is_hdf5",
+    "limits_of",
+    "open_bytes",
+    "open_file",
+    "printable",
+]

@@ -1,0 +1,373 @@
+"""Arrays: what a file says of one, and its values or some of its columns."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from probe.safeh5.chunks import OLD_TREE, SINGLE, TREE, Chunk, Index, chunks_of
+from probe.safeh5.filters import KNOWN_FILTERS, Filter, parsed_filters, unfiltered
+from probe.safeh5.headers import DATASPACE, DATATYPE, EXTERNAL, FILTERS, LAYOUT, Message, body_of
+from probe.safeh5.limits import Limits
+from probe.safeh5.source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5.text import printable
+from probe.safeh5.types import Shape, Type, parsed_shape, parsed_type
+
+__all__ = [
+    "Description",
+    "Refuse",
+    "check_array",
+    "check_size",
+    "check_storage",
+    "described",
+    "read_array",
+    "read_bytes",
+]
+
+_COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
+
+_SHORT_ROW = 8192
+"""Bytes of a row, beyond which reading a few of its columns by themselves beats reading it whole."""
+
+_BLOCK = 8 << 20
+"""Bytes of the blocks of rows that are read whole."""
+
+_PLAIN_EDGES, _FILTERED_SINGLE = 1, 2
+
+_SUPERBLOCK = 48
+"""Bytes at the beginning of a file that are never those of an array."""
+
+
+class Refuse(Protocol):
+    """Raises the file's error about one array."""
+
+    def __call__(self, problem: str) -> NoReturn:
+        """Raise it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a file says of an array.
+
+    Attributes
+    ----------
+    type : Type
+    shape : tuple of int or None
+        None for a data set without values.
+    filters : tuple of Filter
+    storage : {"inside", "contiguous", "chunked", "virtual", "external"}
+    content : bytes
+        The values of an array that is inside its header.
+    address, n_stored : int
+        Where the values of a contiguous array are, and how many bytes.
+    index : Index or None
+        Where the chunks are.
+    plain_edges : bool
+        Whether chunks that reach over the end of the array are stored without filters.
+    """
+
+    type: Type
+    shape: Shape | None
+    filters: tuple[Filter, ...] = ()
+    storage: str = "contiguous"
+    content: bytes = b""
+    address: int = UNDEFINED
+    n_stored: int = 0
+    index: Index | None = None
+    plain_edges: bool = False
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all values."""
+        return math.prod(self.shape or (0,)) * self.type.n_bytes
+
+
+def described(source: Source, messages: list[Message]) -> Description:
+    """Return what the messages of a data set say."""
+    by_kind = {message.kind: message for message in messages}
+    typed = parsed_type(body_of(source, by_kind[DATATYPE], DATATYPE))
+    shape, largest = parsed_shape(source, body_of(source, by_kind[DATASPACE], DATASPACE))
+    filters: tuple[Filter, ...] = ()
+    if FILTERS in by_kind:
+        filters = parsed_filters(body_of(source, by_kind[FILTERS], FILTERS))
+    if EXTERNAL in by_kind:
+        return Description(typed, shape, filters, "external")
+    body = by_kind[LAYOUT].body
+    version = number(body, 0, 1)
+    if version in (1, 2):
+        return _oldest_layout(source, body, typed, shape, largest, filters)
+    if version not in (3, 4, 5):
+        raise DamagedError("an array is laid out in an unknown way")
+    kind = number(body, 1, 1)
+    if kind == _COMPACT:
+        n_bytes = number(body, 2, 2)
+        return Description(typed, shape, filters, "inside", content=body[4 : 4 + n_bytes], n_stored=n_bytes)
+    if kind == _CONTIGUOUS:
+        address = source.offset(body, 2)
+        if address < _SUPERBLOCK:
+            raise DamagedError("an array lies over the beginning of the file")
+        n_bytes = source.length(body, 2 + source.offset_bytes)
+        return Description(typed, shape, filters, address=address, n_stored=n_bytes)
+    if kind == _VIRTUAL:
+        return Description(typed, shape, filters, "virtual")
+    if kind != _CHUNKED or shape is None or largest is None:
+        raise DamagedError("an array is laid out in an unknown way")
+    if version == 3:
+        address = source.offset(body, 3)
+        sizes = _sizes(body, 3 + source.offset_bytes, number(body, 2, 1), 4)
+        return _chunked(typed, shape, largest, filters, sizes, OLD_TREE, address)
+    return _newer_chunks(source, body, typed, shape, largest, filters)
+
+
+def _oldest_layout(
+    source: Source,
+    body: bytes,
+    typed: Type,
+    shape: Shape | None,
+    largest: Shape | None,
+    filters: tuple[Filter, ...],
+) -> Description:
+    rank, kind, at = number(body, 1, 1), number(body, 2, 1), 8
+    address = UNDEFINED
+    if kind != _COMPACT:
+        address, at = source.offset(body, at), at + source.offset_bytes
+    sizes = _sizes(body, at, rank, 4)
+    if kind == _CONTIGUOUS:
+        n_bytes = math.prod(shape or (0,)) * typed.n_bytes
+        return Description(typed, shape, filters, address=address, n_stored=n_bytes)
+    if kind == _CHUNKED and shape is not None and largest is not None:
+        return _chunked(typed, shape, largest, filters, sizes, OLD_TREE, address)
+    if kind == _COMPACT:
+        at += 4 * rank
+        n_bytes = number(body, at, 4)
+        return Description(
+            typed, shape, filters, "inside", content=body[at + 4 : at + 4 + n_bytes], n_stored=n_bytes
+        )
+    raise DamagedError("an array is laid out in an unknown way")
+
+
+def _sizes(body: bytes, at: int, count: int, width: int) -> Shape:
+    return tuple(number(body, at + k * width, width) for k in range(count))
+
+
+def _newer_chunks(
+    source: Source,
+    body: bytes,
+    typed: Type,
+    shape: Shape,
+    largest: Shape,
+    filters: tuple[Filter, ...],
+) -> Description:
+    flags, rank, width = number(body, 2, 1), number(body, 3, 1), number(body, 4, 1)
+    if not 1 <= width <= 8:
+        raise DamagedError(f"the sizes of chunks take {width} bytes")
+    sizes = _sizes(body, 5, rank, width)
+    at = 5 + rank * width
+    kind, at = number(body, at, 1), at + 1
+    single = (0, 0)
+    if kind == SINGLE and flags & _FILTERED_SINGLE:
+        single = source.length(body, at), number(body, at + source.length_bytes, 4)
+        at += source.length_bytes + 4
+    # How the index is built is said again where the index is.
+    at += {1: 0, 2: 0, 3: 1, 4: 5, TREE: 6}.get(kind, 0)
+    found = _chunked(typed, shape, largest, filters, sizes, kind, source.offset(body, at), single)
+    return replace(found, plain_edges=bool(flags & _PLAIN_EDGES))
+
+
+def _chunked(
+    typed: Type,
+    shape: Shape,
+    largest: Shape,
+    filters: tuple[Filter, ...],
+    sizes: Shape,
+    kind: int,
+    address: int,
+    single: tuple[int, int] = (0, 0),
+) -> Description:
+    if len(sizes) != len(shape) + 1 or not all(sizes) or sizes[-1] != typed.n_bytes or kind > TREE:
+        raise DamagedError("the chunks of an array do not fit its shape or type")
+    index = Index(kind, address, sizes[:-1], shape, largest, math.prod(sizes), bool(filters), single)
+    return Description(typed, shape, filters, "chunked", index=index)
+
+
+def check_storage(array: Description, limits: Limits, refuse: Refuse) -> None:
+    """Refuse an array that is not plainly in this file."""
+    if array.storage == "external":
+        refuse("keeps its data in another file, which is not opened")
+    if array.storage == "virtual":
+        refuse("is put together from other data sets, which are not opened")
+    filters = [one.number for one in array.filters]
+    if not KNOWN_FILTERS.issuperset(filters) or len(set(filters)) != len(filters):
+        refuse(f"uses the HDF5 filters {filters}; only deflate, shuffle and checksum are read")
+    if array.shape is None or len(array.shape) > limits.rank:
+        refuse(f"has shape {printable(array.shape, 60)}, expected at most {limits.rank} axes")
+
+
+def check_array(array: Description, kinds: str, limits: Limits, refuse: Refuse) -> None:
+    """Refuse what is no plain array of numbers of these kinds (as in `numpy.dtype.kind`) in this file."""
+    check_storage(array, limits, refuse)
+    is_half = array.type.name == "bfloat16" and "f" in kinds
+    if not is_half and (array.type.dtype is None or array.type.dtype.kind not in kinds):
+        refuse(f"holds {array.type.name}, expected {_in_words(kinds)} numbers")
+
+
+def check_size(
+    array: Description, columns: range | None, bytes_left: int, limits: Limits, refuse: Refuse
+) -> int:
+    """Refuse an array that takes too much to read; return the bytes that are wanted."""
+    assert array.shape is not None
+    shape, whole = array.shape, array.n_bytes
+    size = whole if columns is None else math.prod(shape[:-1]) * len(columns) * array.type.n_bytes
+    if size > min(limits.tensor_bytes, bytes_left):
+        refuse(f"of shape {shape} takes {size} bytes, more than is read from one file")
+    if array.storage != "chunked":
+        if whole and (
+            array.n_stored < whole or (array.storage == "contiguous" and array.address == UNDEFINED)
+        ):
+            refuse(f"of shape {shape} was never written; the file is incomplete")
+        return size
+    assert array.index is not None
+    if whole and array.index.address == UNDEFINED:
+        refuse(f"of shape {shape} was never written; the file is incomplete")
+    if array.index.n_bytes > limits.chunk_bytes:
+        refuse(f"has chunks of shape {array.index.chunk}, too large to read")
+    if math.prod(map(len, _ranges(array.index, columns))) > limits.chunks + whole // 256:
+        refuse(f"has chunks of shape {array.index.chunk}, too many to read")
+    return size
+
+
+def read_array(
+    source: Source, array: Description, columns: range | None, limits: Limits, refuse: Refuse
+) -> npt.NDArray[Any]:
+    """Return the array or its columns, in native byte order; bfloat16 as float32."""
+    dtype = array.type.dtype
+    assert dtype is not None and array.shape is not None
+    shape = array.shape if columns is None else (*array.shape[:-1], len(columns))
+    # Before memory is taken for the values.
+    stored = _stored_chunks(source, array, columns, limits, refuse)
+    values = np.empty(shape, dtype)
+    if values.size and array.index is not None:
+        _read_chunks(source, array, array.index, stored, values, 0 if columns is None else columns.start)
+    elif values.size and array.storage == "inside":
+        whole = np.frombuffer(array.content, dtype, math.prod(array.shape)).reshape(array.shape)
+        values[...] = whole if columns is None else whole[..., columns.start : columns.stop]
+    elif values.size and columns is None:
+        source.read_into(array.address, _as_bytes(values))
+    elif values.size:
+        assert columns is not None
+        _read_columns(source, array, columns, values)
+    if array.type.name == "bfloat16":
+        # bfloat16 is the upper half of a float32.
+        return (values.view("<u2").astype(np.uint32) << 16).view(np.float32)
+    return values.astype(values.dtype.newbyteorder("="), copy=False)
+
+
+def read_bytes(source: Source, array: Description, limits: Limits, refuse: Refuse) -> bytes:
+    """Return the bytes of all values, whatever their type."""
+    raw = Type("bytes", array.type.n_bytes, np.dtype(f"V{array.type.n_bytes}"))
+    return read_array(source, replace(array, type=raw), None, limits, refuse).tobytes()
+
+
+def _as_bytes(values: npt.NDArray[Any]) -> memoryview:
+    return memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
+
+
+def _read_columns(source: Source, array: Description, columns: range, values: npt.NDArray[Any]) -> None:
+    """Fill `values` with some columns of a contiguous array."""
+    assert array.shape is not None
+    item = array.type.n_bytes
+    row_bytes, n_rows = array.shape[-1] * item, math.prod(array.shape[:-1])
+    rows = values.reshape(n_rows, len(columns))
+    if row_bytes > _SHORT_ROW:
+        view = _as_bytes(rows)
+        width = len(columns) * item
+        for k in range(n_rows):
+            at = array.address + k * row_bytes + columns.start * item
+            source.read_into(at, view[k * width : (k + 1) * width])
+        return
+    step = max(1, _BLOCK // row_bytes)
+    block = np.empty((min(step, n_rows), array.shape[-1]), values.dtype)
+    for start in range(0, n_rows, step):
+        part = block[: min(step, n_rows - start)]
+        source.read_into(array.address + start * row_bytes, _as_bytes(part))
+        rows[start : start + len(part)] = part[:, columns.start : columns.stop]
+
+
+def _stored_chunks(
+    source: Source, array: Description, columns: range | None, limits: Limits, refuse: Refuse
+) -> list[Chunk]:
+    """Return the chunks that are wanted; refuse an array that lacks some, or claims too much."""
+    if array.index is None or not array.n_bytes:
+        return []
+    stored = chunks_of(source, array.index)
+    wanted = [stored.get(place) for place in itertools.product(*_ranges(array.index, columns))]
+    found = [chunk for chunk in wanted if chunk is not None]
+    if len(found) < len(wanted):
+        refuse(
+            f"of shape {array.shape} was not written to the end: {len(found)} of {len(wanted)} chunks are there; "
+            "the file is incomplete"
+        )
+    n_bytes, n_stored = len(found) * array.index.n_bytes, sum(chunk.n_bytes for chunk in found)
+    if n_bytes > 1 << 20 and n_bytes > limits.compression * n_stored:
+        refuse(f"of shape {array.shape} takes {n_bytes} bytes but is stored in {n_stored}")
+    return found
+
+
+def _ranges(index: Index, columns: range | None) -> list[range]:
+    """Return which chunks are wanted along each axis."""
+    ranges = [range(n) for n in index.counts]
+    if columns is not None:
+        step = index.chunk[-1]
+        ranges[-1] = range(columns.start // step, -(-columns.stop // step))
+    return ranges
+
+
+def _read_chunks(
+    source: Source,
+    array: Description,
+    index: Index,
+    chunks: list[Chunk],
+    values: npt.NDArray[Any],
+    first_column: int,
+) -> None:
+    shape = array.shape
+    assert shape is not None
+    for chunk in chunks:
+        corner = tuple(k * step for k, step in zip(chunk.start, index.chunk, strict=True))
+        ends = tuple(min(at + step, n) for at, step, n in zip(corner, index.chunk, shape, strict=True))
+        is_whole = all(end - at == step for at, end, step in zip(corner, ends, index.chunk, strict=True))
+        filters = array.filters if is_whole or not array.plain_edges else ()
+        tile = np.frombuffer(_content(source, chunk, index.n_bytes, filters), values.dtype)
+        _place_tile(values, tile.reshape(index.chunk), corner, ends, first_column)
+
+
+def _content(source: Source, chunk: Chunk, n_bytes: int, filters: tuple[Filter, ...]) -> bytes | memoryview:
+    """Return the `n_bytes` bytes of a chunk."""
+    # Deflate adds 5 bytes to each 16 kB that it cannot compress, and some at both ends.
+    if chunk.n_bytes > n_bytes + n_bytes // 1000 + 1024:
+        raise DamagedError(f"a chunk of {n_bytes} bytes is stored in {chunk.n_bytes}")
+    if chunk.address < _SUPERBLOCK:
+        raise DamagedError("a chunk lies over the beginning of the file")
+    return unfiltered(source.read(chunk.address, chunk.n_bytes), filters, chunk.skipped, n_bytes)
+
+
+def _place_tile(
+    values: npt.NDArray[Any], tile: npt.NDArray[Any], corner: Shape, ends: Shape, first_column: int
+) -> None:
+    """Copy a chunk to its place, where `values` begin at a column of the array."""
+    into = [slice(at, end) for at, end in zip(corner, ends, strict=True)]
+    part = [slice(0, end - at) for at, end in zip(corner, ends, strict=True)]
+    first, last = max(corner[-1], first_column), min(ends[-1], first_column + values.shape[-1])
+    into[-1] = slice(first - first_column, last - first_column)
+    part[-1] = slice(first - corner[-1], last - corner[-1])
+    values[tuple(into)] = tile[tuple(part)]
+
+
+def _in_words(kinds: str) -> str:
+    words = {"f": "float", "i": "integer", "u": "unsigned integer", "b": "bool"}
+    return " or ".join(words[kind] for kind in kinds)

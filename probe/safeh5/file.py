@@ -1,0 +1,507 @@
+"""Opening an HDF5 file that may be broken or hostile, and the checked ways to read it.
+
+Nothing is walked: only names that the caller asks for are opened, only by hard links, and everything is
+looked at before it is read. libhdf5 has no part in it: crafted files crash it, make it loop beyond the reach
+of Ctrl-C, and make it open other files and run plugins, and nothing can switch that off. This reader is
+Python: the worst that a file can do to it is to be refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+import numpy.typing as npt
+
+from probe._errors import InputError
+from probe.safeh5.arrays import (
+    Description,
+    check_array,
+    check_size,
+    check_storage,
+    described,
+    read_array,
+    read_bytes,
+)
+from probe.safeh5.checksums import checked
+from probe.safeh5.groups import Attribute, attributes_of, kind_of, members_of
+from probe.safeh5.headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, Message, messages_at
+from probe.safeh5.heaps import GlobalHeap
+from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
+from probe.safeh5.source import UNDEFINED, DamagedError, Source, number, opened, start_of_hdf5
+from probe.safeh5.text import printable
+from probe.safeh5.types import Shape, Type
+
+__all__ = ["File", "Group", "RefusedError", "is_hdf5", "open_bytes", "open_file"]
+
+_DAMAGE = (DamagedError, OSError, ArithmeticError, LookupError, ValueError, MemoryError, RecursionError)
+"""What reading a damaged file can raise; all but the first two are a last net."""
+
+
+class RefusedError(InputError):
+    """A file is missing, damaged, unsafe to read, or holds something else than it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of an open file: its name in the file, and where it is."""
+
+    name: str
+    address: int
+
+
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Return whether a regular file has the signature of HDF5; False if it cannot be read."""
+    try:
+        file, _ = opened(Path(path))
+    except (OSError, ValueError):
+        return False
+    with file:
+        return start_of_hdf5(file) is not None
+
+
+@contextmanager
+def open_file(
+    path: str | os.PathLike[str],
+    error: type[Exception] = RefusedError,
+    limits: Limits | None = DEFAULT_LIMITS,
+) -> Iterator[File]:
+    """Open an HDF5 file for reading.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    error : type of Exception
+        Raised for everything that is wrong with the file, with the path in front of the message.
+    limits : Limits or None
+        How much is read; None for a file of one's own: as much as there is.
+
+    Yields
+    ------
+    File
+        Its methods are the ways in which the file can be read.
+    """
+    shown = printable(os.fspath(path), 200)
+    try:
+        file, n_bytes = opened(Path(path))
+    except FileNotFoundError:
+        raise error(f"{shown} does not exist. Pass the path of an HDF5 file") from None
+    except (OSError, ValueError) as failure:
+        raise error(f"{shown} {_unopened(failure)}") from None
+    with file:
+        if n_bytes == 0:
+            raise error(f"{shown} is empty (0 bytes). Save it again")
+        if n_bytes > limits_of(limits).file_bytes:
+            raise error(
+                f"{shown} has {n_bytes} bytes, more than the {limits_of(limits).file_bytes} that are read"
+            )
+        yield _file(file, shown, error, limits_of(limits))
+
+
+@contextmanager
+def open_bytes(
+    content: bytes,
+    shown: str,
+    error: type[Exception] = RefusedError,
+    limits: Limits | None = DEFAULT_LIMITS,
+) -> Iterator[File]:
+    """Open the content of an HDF5 file that is in memory, as `open_file` opens a file; messages call it `shown`."""
+    with io.BytesIO(content) as file:
+        yield _file(file, shown, error, limits_of(limits))
+
+
+def _unopened(failure: OSError | ValueError) -> str:
+    reason = getattr(failure, "strerror", None) or printable(failure)
+    if reason.startswith("is "):
+        return f"{reason}. Pass the path of an HDF5 file"
+    return f"cannot be read: {reason}"
+
+
+def _file(file: BinaryIO, shown: str, error: type[Exception], limits: Limits) -> File:
+    base = start_of_hdf5(file)
+    if base is None:
+        file.seek(0)
+        start = file.read(8)
+        raise error(f"{shown} is not an HDF5 file: it starts with {start!r}.{_hint(start)}")
+    try:
+        source = Source(file, base, limits)
+        root = Group("/", _root(source))
+    except _DAMAGE as failure:
+        problem = _reason(failure)
+        raise error(f"{shown} is a damaged HDF5 file: {problem}. Save or copy it again") from None
+    return File(shown, root, error, limits, source)
+
+
+def _reason(failure: Exception) -> str:
+    return printable(failure if str(failure) else type(failure).__name__, 120)
+
+
+def _hint(start: bytes) -> str:
+    if start.startswith(b"PK\x03\x04"):
+        return " It is a zip archive, perhaps a .keras file; save the model as .h5 instead"
+    return " Pass a model that was saved as HDF5 (.h5)"
+
+
+def _root(source: Source) -> int:
+    """Read the superblock; return the address of the root group."""
+    head = source.read(0, 16)
+    version = head[8]
+    if version > 3:
+        raise DamagedError(f"its superblock has version {version}")
+    older = version < 2
+    source.offset_bytes, source.length_bytes = (head[13], head[14]) if older else (head[9], head[10])
+    if source.offset_bytes not in (2, 4, 8) or source.length_bytes not in (2, 4, 8):
+        raise DamagedError("its addresses have an unknown length")
+    offset = source.offset_bytes
+    if older:
+        at = 24 + 4 * (version == 1)
+        block = source.read(0, at + 5 * offset + source.length_bytes)
+        end, driver = (source.offset(block, at + k * offset) for k in (2, 3))
+        root = source.offset(block, at + 4 * offset + source.length_bytes)
+    else:
+        block = checked(source, source.read(0, 16 + 4 * offset))
+        if version == 3 and block[11] & 1:
+            raise DamagedError("it was not closed by the program that wrote it")
+        extension, end, root = (source.offset(block, 12 + k * offset) for k in (1, 2, 3))
+        driver = _checked_extension(source, extension)
+    if driver != UNDEFINED:
+        raise DamagedError("it is one of several files that belong together")
+    if end > source.size:
+        raise DamagedError(f"it says that it has {end} bytes, but has {source.size}: it was cut off")
+    return root
+
+
+def _checked_extension(source: Source, address: int) -> int:
+    """Refuse what the extension of the superblock may ask for; return `UNDEFINED` if it asks for no driver."""
+    if address == UNDEFINED:
+        return UNDEFINED
+    kinds = {message.kind for message in messages_at(source, address)}
+    if kinds & {CACHE_IMAGE, SHARED_TABLE}:
+        raise DamagedError("it keeps structure in a table or cache, which is not read")
+    return address if DRIVER in kinds else UNDEFINED
+
+
+class File:
+    """An open HDF5 file and the checked ways to read it; `open_file` makes it.
+
+    `group` arguments are groups that these methods returned, or `root`. Every method raises the error that
+    the file was opened with if what it looks at is damaged.
+
+    Attributes
+    ----------
+    shown_path : str
+        What messages call the file.
+    root : Group
+    error : type of Exception
+    limits : Limits
+    """
+
+    def __init__(
+        self, shown_path: str, root: Group, error: type[Exception], limits: Limits, source: Source
+    ) -> None:
+        self.shown_path = shown_path
+        self.root = root
+        self.error = error
+        self.limits = limits
+        self.size = source.size
+        self._bytes_left = limits.total_bytes
+        self._source = source
+        self._strings = GlobalHeap(source)
+        self._messages: dict[int, list[Message]] = {}
+        self._members: dict[int, dict[str, int | None]] = {}
+        self._attributes: dict[int, dict[str, Attribute]] = {}
+        with self._readable("/"):
+            if kind_of(self._object(root.address)) != "group":
+                raise DamagedError("its root is no group")
+
+    def refusal(self, place: str, problem: str) -> Exception:
+        """Return the file's error: the path, the place in the file, the problem."""
+        return self.error(f"{self.shown_path}: {printable(place, 160)} {problem}")
+
+    def refuse(self, place: str, problem: str) -> NoReturn:
+        """Raise the file's error."""
+        raise self.refusal(place, problem) from None
+
+    def names(self, group: Group, limit: int = 8) -> str:
+        """Return the first names in `group` for a message."""
+        found = list(self.members(group))
+        shown = ", ".join(f"'{printable(name, 40)}'" for name in found[:limit]) or "nothing"
+        return shown + (", ..." if len(found) > limit else "")
+
+    def members(self, group: Group) -> tuple[str, ...]:
+        """Return the names of all members of `group`."""
+        with self._readable(group.name):
+            return tuple(self._members_of(group))
+
+    def has(self, group: Group, name: str) -> bool:
+        """Return whether `group` has a member called `name`; does not open it."""
+        with self._readable(_joined(group, name)):
+            return name in self._members_of(group)
+
+    def count(self, group: Group) -> int:
+        """Return how many members `group` has; opens none."""
+        with self._readable(group.name):
+            return len(self._members_of(group))
+
+    def is_group(self, parent: Group, name: str) -> bool:
+        """Return whether `parent` has a group called `name`, by a hard link."""
+        if not self.has(parent, name):
+            return False
+        with self._readable(_joined(parent, name)):
+            return kind_of(self._object(self._child(parent, name, _joined(parent, name)))) == "group"
+
+    def group(self, parent: Group, name: str) -> Group:
+        """Return the group at `name`, a path relative to `parent`, opened by hard links only."""
+        return self._open(parent, name, "group", None)
+
+    def has_attribute(self, node: Group, name: str) -> bool:
+        """Return whether `node` has an attribute called `name`; does not read it."""
+        with self._readable(node.name):
+            return name in self._attributes_of(node)
+
+    def text(self, node: Group, name: str) -> str:
+        """Return the attribute `name` of `node`, which must be one string."""
+        attribute = self._attribute(node, name)
+        place = f"attribute '{name}' of {node.name}"
+        if attribute.shape != ():
+            self.refuse(place, f"has shape {printable(attribute.shape, 60)}, expected a single string")
+        return self._texts(attribute.type, attribute.content, 1, place, self.limits.text_bytes)[0]
+
+    def json(self, node: Group, name: str) -> Any:
+        """Return the attribute `name` of `node`, which must be one JSON document."""
+        text = self.text(node, name)
+        try:
+            return json.loads(text)
+        except (ValueError, RecursionError) as error:
+            self.refuse(f"attribute '{name}' of {node.name}", f"is not valid JSON: {printable(error, 120)}")
+
+    def strings(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
+        """Return the attribute `name` of `node`, a list of at most `at_most` strings.
+
+        Lists that Keras had to split over `name0`, `name1`, ... are put together.
+        """
+        if self.has_attribute(node, name):
+            return self._string_list(node, name, at_most)
+        found: tuple[str, ...] = ()
+        for part in range(at_most + 1):
+            if not self.has_attribute(node, f"{name}{part}"):
+                break
+            found += self._string_list(node, f"{name}{part}", at_most - len(found))
+        else:
+            self.refuse(f"attribute '{name}' of {node.name}", f"is split in more than {at_most} parts")
+        if not found and not self.has_attribute(node, f"{name}0"):
+            self.refuse(str(node.name), f"has no attribute '{name}'; the file is incomplete")
+        return found
+
+    def array(
+        self,
+        group: Group,
+        name: str,
+        *,
+        kinds: str = "f",
+        shape: Sequence[int] | None = None,
+        place: str | None = None,
+        columns: slice | None = None,
+    ) -> npt.NDArray[Any]:
+        """Return the array at `name`, a path relative to `group`, in native byte order.
+
+        Parameters
+        ----------
+        kinds : str
+            The kinds of number allowed, as in `numpy.dtype.kind`. With "f", bfloat16 is read as float32.
+        shape : sequence of int, optional
+            The shape that it must have.
+        place : str, optional
+            What messages call it.
+        columns : slice, optional
+            Which entries of the last axis, from a first to an end; nothing else is read.
+
+        The file's error is raised too if `columns` are not there.
+        """
+        place = place or _joined(group, name)
+        found = self._checked(group, name, kinds, place)
+        if shape is not None and found.shape != tuple(shape):
+            self.refuse(place, f"has shape {found.shape}, expected {tuple(shape)}")
+        wanted = self._column_range(columns, found.shape or (), place)
+        refuse = partial(self.refuse, place)
+        with self._readable(place):
+            self._bytes_left -= check_size(found, wanted, self._bytes_left, self.limits, refuse)
+            return read_array(self._source, found, wanted, self.limits, refuse)
+
+    def string_array(self, group: Group, name: str, at_most: int) -> tuple[str, ...]:
+        """Return the array at `name`, a path relative to `group`, a list of at most `at_most` strings."""
+        place = _joined(group, name)
+        address = self._address(group, name, "dataset", place)
+        refuse = partial(self.refuse, place)
+        with self._readable(place):
+            found = described(self._source, self._object(address))
+            check_storage(found, self.limits, refuse)
+            if not found.type.is_text:
+                refuse(f"holds {found.type.name}, expected strings")
+            if found.shape is None or len(found.shape) != 1 or found.shape[0] > at_most:
+                refuse(
+                    f"has shape {printable(found.shape, 60)}, expected a list of at most {at_most} strings"
+                )
+            if found.n_bytes > self.limits.strings_bytes:
+                refuse("declares more text than is read")
+            check_size(found, None, self._bytes_left, self.limits, refuse)
+            content = read_bytes(self._source, found, self.limits, refuse)
+        return self._texts(found.type, content, found.shape[0], place, self.limits.strings_bytes)
+
+    def string_attribute(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
+        """Return the attribute `name` of `node`, a list of at most `at_most` strings."""
+        return self._string_list(node, name, at_most)
+
+    def describe(
+        self, group: Group, name: str, *, kinds: str = "f", place: str | None = None
+    ) -> tuple[Shape, str]:
+        """Return shape and type of the array at `name`, checked as `array` would, and read nothing of it.
+
+        The type is named as NumPy does, or "bfloat16".
+        """
+        found = self._checked(group, name, kinds, place or _joined(group, name))
+        assert found.shape is not None
+        return found.shape, found.type.name
+
+    def is_shared(self, arrays: Sequence[tuple[Group, str]]) -> bool:
+        """Return whether two of `arrays`, each a group and a path below it, are one and the same."""
+        found = [self._address(group, name, "dataset", _joined(group, name)) for group, name in arrays]
+        return len(set(found)) < len(found)
+
+    def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
+        address = self._address(group, name, "dataset", place)
+        with self._readable(place):
+            found = described(self._source, self._object(address))
+            check_array(found, kinds, self.limits, partial(self.refuse, place))
+            return found
+
+    def _open(self, parent: Group, name: str, kind: str, place: str | None) -> Group:
+        return Group(_joined(parent, name), self._address(parent, name, kind, place or _joined(parent, name)))
+
+    def _address(self, parent: Group, name: str, kind: str, place: str) -> int:
+        parts = name.split("/", self.limits.depth)
+        if len(parts) > self.limits.depth or any(part in ("", ".", "..") or "\0" in part for part in parts):
+            self.refuse(place, f"has the path '{printable(name)}', which no writer of models uses")
+        node = parent
+        for part in parts:
+            with self._readable(place):
+                if kind_of(self._object(node.address)) != "group":
+                    self.refuse(place, "lies inside something that is no group")
+            node = Group(_joined(node, part), self._child(node, part, place))
+        with self._readable(place):
+            found = kind_of(self._object(node.address))
+        if found != kind:
+            self.refuse(place, f"is a {found}, expected a {kind}")
+        return node.address
+
+    def _child(self, node: Group, part: str, place: str) -> int:
+        with self._readable(place):
+            members = self._members_of(node)
+            if part not in members:
+                self.refuse(place, f"is missing: {printable(node.name)} has {self.names(node)}")
+            address = members[part]
+            if address is None:
+                self.refuse(place, "is a link to another place or file, which is not followed")
+            return address
+
+    def _object(self, address: int) -> list[Message]:
+        if address not in self._messages:
+            self._messages[address] = messages_at(self._source, address)
+        return self._messages[address]
+
+    def _members_of(self, group: Group) -> dict[str, int | None]:
+        if group.address not in self._members:
+            self._members[group.address] = members_of(self._source, self._object(group.address))
+        return self._members[group.address]
+
+    def _attributes_of(self, node: Group) -> dict[str, Attribute]:
+        if node.address not in self._attributes:
+            self._attributes[node.address] = attributes_of(self._source, self._object(node.address))
+        return self._attributes[node.address]
+
+    def _attribute(self, node: Group, name: str) -> Attribute:
+        if not self.has_attribute(node, name):
+            self.refuse(str(node.name), f"has no attribute '{name}'; the file is incomplete")
+        found = self._attributes[node.address][name]
+        place = f"attribute '{name}' of {node.name}"
+        if not found.type.is_text:
+            self.refuse(place, "is no text")
+        if found.shape is None:
+            self.refuse(place, "is empty")
+        return found
+
+    def _string_list(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
+        place = f"attribute '{name}' of {node.name}"
+        # Keras stores an empty list as an empty list of numbers.
+        if self.has_attribute(node, name) and self._attributes[node.address][name].shape == (0,):
+            return ()
+        found = self._attribute(node, name)
+        assert found.shape is not None
+        if len(found.shape) != 1 or found.shape[0] > at_most:
+            self.refuse(place, f"has shape {found.shape}, expected a list of at most {at_most} strings")
+        return self._texts(found.type, found.content, found.shape[0], place, self.limits.strings_bytes)
+
+    def _texts(self, kind: Type, content: bytes, count: int, place: str, most: int) -> tuple[str, ...]:
+        """Return `count` strings from their bytes, or from the references to them."""
+        width = kind.n_bytes
+        with self._readable(place):
+            if len(content) < count * width:
+                raise DamagedError("its values are cut off")
+            items = [content[k * width : (k + 1) * width] for k in range(count)]
+            if kind.is_variable:
+                if width != 8 + self._source.offset_bytes:
+                    raise DamagedError("it refers to strings in an unknown way")
+                if sum(number(item, 0, 4) for item in items) > most:
+                    self.refuse(place, f"is longer than {most} bytes")
+                items = [self._string(item) for item in items]
+            elif count * width > most:
+                self.refuse(place, f"is longer than {most} bytes")
+        try:
+            return tuple(_trimmed(item, kind).decode("utf-8") for item in items)
+        except UnicodeDecodeError:
+            self.refuse(place, "is no UTF-8 text")
+
+    def _string(self, reference: bytes) -> bytes:
+        """Return the string in the heap that 4 bytes of length, an address and an index refer to."""
+        offset = self._source.offset_bytes
+        length, index = number(reference, 0, 4), number(reference, 4 + offset, 4)
+        return self._strings.item(self._source.offset(reference, 4), index, length) if length else b""
+
+    def _column_range(self, columns: slice | None, shape: Shape, place: str) -> range | None:
+        """Return the columns, entries of the last axis of `shape`; None for all of them."""
+        if columns is None:
+            return None
+        n_columns = shape[-1] if shape else 0
+        begin = 0 if columns.start is None else columns.start
+        end = n_columns if columns.stop is None else columns.stop
+        if columns.step not in (None, 1) or not 0 <= begin < end <= n_columns:
+            raise self.error(f"{place} has columns 0 to {n_columns}; {begin}:{end} are not among them")
+        return range(begin, end)
+
+    @contextmanager
+    def _readable(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except self.error:
+            raise
+        except _DAMAGE as failure:
+            self.refuse(place, f"cannot be read, the file is damaged: {_reason(failure)}")
+
+
+def _trimmed(item: bytes, kind: Type) -> bytes:
+    """Return a string without what pads it; a string of variable length ends at a null, if it has one."""
+    if kind.padding == b" ":
+        return item.rstrip(b" ")
+    return item.split(b"\0", 1)[0]
+
+
+def _joined(group: Group, name: str) -> str:
+    return f"{group.name.rstrip('/')}/{name}"

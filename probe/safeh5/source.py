@@ -1,0 +1,134 @@
+"""The bytes of a file, read at addresses that the file itself gives, and never more than is there."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from probe.safeh5.limits import Limits
+
+__all__ = ["DamagedError", "Source", "opened"]
+
+UNDEFINED = 0xFFFFFFFFFFFFFFFF
+
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
+
+class DamagedError(Exception):
+    """The bytes of the file break the rules of its format; the message says how."""
+
+
+class Source:
+    """A file that is read by address, and an account of the work that it asks for.
+
+    Parameters
+    ----------
+    file : binary file
+        Where the bytes are; it can seek.
+    base : int
+        The address that the file's own addresses count from.
+    limits : Limits
+        How many steps are taken.
+
+    Attributes
+    ----------
+    offset_bytes, length_bytes : int
+        How long addresses and lengths are; the superblock says it.
+    """
+
+    def __init__(self, file: BinaryIO, base: int, limits: Limits) -> None:
+        self._file = file
+        self.base = base
+        self.size = file.seek(0, io.SEEK_END)
+        self.limits = limits
+        self._steps_left = limits.steps + self.size // 64
+        self.offset_bytes = self.length_bytes = 8
+
+    def count(self, n_steps: int = 1) -> None:
+        """Take the account of `n_steps` steps, before they are taken."""
+        self._steps_left -= n_steps
+        if self._steps_left < 0:
+            raise DamagedError("it has more structure than is read")
+
+    def read(self, address: int, n_bytes: int) -> bytes:
+        """Return `n_bytes` bytes from `address`; all of them, or it is an error."""
+        self.count(3)
+        self._check(address, n_bytes)
+        self._file.seek(self.base + address)
+        found = self._file.read(n_bytes)
+        if len(found) != n_bytes:
+            raise DamagedError("it was cut off while it was read")
+        return found
+
+    def read_into(self, address: int, buffer: memoryview) -> None:
+        """Fill `buffer` with the bytes from `address`."""
+        self._check(address, len(buffer))
+        self._file.seek(self.base + address)
+        done = 0
+        while done < len(buffer):
+            count = self._file.readinto(buffer[done:])  # type: ignore[attr-defined]
+            if not count:
+                raise DamagedError("it was cut off while it was read")
+            done += count
+
+    def _check(self, address: int, n_bytes: int) -> None:
+        if n_bytes < 0 or self.base + address + n_bytes > self.size:
+            raise DamagedError(f"it refers to {n_bytes} bytes at {address}, which it does not have")
+
+    def offset(self, block: bytes, at: int) -> int:
+        """Return the address that is stored in `block` at `at`; `UNDEFINED` if it is none."""
+        stored = block[at : at + self.offset_bytes]
+        if len(stored) != self.offset_bytes:
+            raise DamagedError("an address is cut off")
+        if stored == b"\xff" * self.offset_bytes:
+            return UNDEFINED
+        return int.from_bytes(stored, "little")
+
+    def length(self, block: bytes, at: int) -> int:
+        """Return the length that is stored in `block` at `at`."""
+        return number(block, at, self.length_bytes)
+
+
+def number(block: bytes, at: int, n_bytes: int) -> int:
+    """Return the unsigned number of `n_bytes` bytes that is stored in `block` at `at`."""
+    stored = block[at : at + n_bytes]
+    if len(stored) != n_bytes:
+        raise DamagedError("a number is cut off")
+    return int.from_bytes(stored, "little")
+
+
+def opened(path: Path) -> tuple[BinaryIO, int]:
+    """Open a regular file for reading, without waiting for anything; return it and its size.
+
+    Raises
+    ------
+    OSError
+        If it is missing, cannot be opened, or is a folder, a pipe or a device. The message says which.
+    """
+    # Opening a pipe would wait for somebody to write to it; what is open is looked at, not what has the name.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        status = os.fstat(descriptor)
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(0, "is a folder")
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(0, "is not a regular file")
+        return os.fdopen(descriptor, "rb", buffering=0), status.st_size
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def start_of_hdf5(file: BinaryIO) -> int | None:
+    """Return where HDF5's signature is: at the start, or after a block of the user's; None if nowhere."""
+    size = file.seek(0, io.SEEK_END)
+    address = 0
+    while address < size:
+        file.seek(address)
+        if file.read(len(_SIGNATURE)) == _SIGNATURE:
+            return address
+        address = max(512, 2 * address)
+    return None
