@@ -21,7 +21,7 @@ from probe.datasets._stored import (
     split_from_arrays,
     unit_pixels,
 )
-from probe.datasets._unpacking import UnpackingError, begun, open_regular, unpacked
+from probe.datasets._unpacking import UnpackingError, begun, open_regular, stored, unpacked
 
 __all__ = ["PARTS", "find_idx", "read_idx", "read_idx_folder"]
 
@@ -81,7 +81,7 @@ def _whole(file: BinaryIO, size: int, n_bytes: int, shape: tuple[int, ...]) -> n
         raise InputError(
             f"is no whole IDX file: {n_bytes - n_header} bytes are promised for {shape}, {found} found"
         )
-    return np.fromfile(file, dtype=np.uint8, count=n_bytes)
+    return stored(file, n_bytes)
 
 
 def _shape(header: bytes) -> tuple[int, ...]:

@@ -33,10 +33,11 @@ MAX_HEADER_BYTES = 10_000  # as in NumPy
 # A header is a Python dictionary. Nothing of Python is used to read it: literals can be costly to evaluate.
 ENTRY = re.compile(
     r"\s*(?P<quote>['\"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*"
-    r"(?:(?P<mark>['\"])(?P<dtype>[<>=|]?[A-Za-z]\d{0,10}(?:\[\w{1,4}\])?)(?P=mark)"
-    r"|(?P<order>True|False)|\((?P<shape>[\dL,\s]*)\))\s*(?P<end>,\s*\}|,|\})"
+    r"(?:(?P<mark>['\"])(?P<dtype>[<>=|]?[biufcmMOSUV]\d{0,10}(?:\[\w{1,4}\])?)(?P=mark)"
+    r"|(?P<order>True|False)|\((?P<shape>[\dL,\s]*)\))\s*(?P<end>,\s*\}|,|\})",
+    re.ASCII,
 )
-SHAPE = re.compile(r"\s*|(?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*")  # L: written by Python 2
+SHAPE = re.compile(r"\s*|(?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*", re.ASCII)  # L: written by Python 2
 FORM = {"descr": "dtype", "fortran_order": "order", "shape": "shape"}
 
 

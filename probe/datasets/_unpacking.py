@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "UnpackingError", "begun", "open_regular", "unpacked"]
+__all__ = ["Bytes", "UnpackingError", "begun", "open_regular", "stored", "unpacked"]
 
 Bytes = npt.NDArray[np.uint8]
 Packing = Literal["deflate", "gzip"]
@@ -39,6 +39,14 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
         os.close(descriptor)
         raise UnpackingError("it is no regular file")
     return os.fdopen(descriptor, "rb")
+
+
+def stored(file: BinaryIO, n_bytes: int) -> Bytes:
+    """Return the next `n_bytes` of a file, which are not packed."""
+    content = np.empty(n_bytes, dtype=np.uint8)
+    if file.readinto(content.data) != n_bytes:  # type: ignore[attr-defined]
+        raise UnpackingError("ends too early")
+    return content
 
 
 def begun(packed: bytes, n_bytes: int, packing: Packing) -> bytes:

@@ -15,10 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-import numpy as np
-
 from probe._checks import printable
-from probe.datasets._unpacking import Bytes, UnpackingError, begun, open_regular, unpacked
+from probe.datasets._unpacking import Bytes, UnpackingError, begun, open_regular, stored, unpacked
 
 __all__ = ["Member", "ZipArchive", "ZipError", "open_zip"]
 
@@ -117,17 +115,12 @@ class ZipArchive:
             if member.n_bytes > most:
                 raise UnpackingError(f"takes {member.n_bytes} bytes, more than the {most} that are read")
             self._file.seek(member.start)
-            content = self._content(member)
+            if member.method == STORED:
+                content = stored(self._file, member.n_bytes)
+            else:
+                content = unpacked(self._file, member.n_packed, member.n_bytes, "deflate")
             if zlib.crc32(content.data) != member.crc:
                 raise UnpackingError("is damaged: its checksum (CRC-32) is wrong")
-        return content
-
-    def _content(self, member: Member) -> Bytes:
-        if member.method == DEFLATED:
-            return unpacked(self._file, member.n_packed, member.n_bytes, "deflate")
-        content = np.empty(member.n_bytes, dtype=np.uint8)
-        if self._file.readinto(content.data) != member.n_bytes:  # type: ignore[attr-defined]
-            raise UnpackingError("ends too early")
         return content
 
 
