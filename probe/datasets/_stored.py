@@ -181,6 +181,10 @@ def split_from_keys(
     alone = {"test_images", "test_labels"} & set(keys)
     if layout == ("images", "labels") and alone:
         raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
+    if {"images", "labels", "x_train", "y_train"} <= set(keys):
+        raise InputError(
+            "both images and x_train are there, and which is meant is not guessed; keep one of them"
+        )
     arrays = {key: read(key) for key in layout}
     for key in layout[1::2]:
         _label_row(key, arrays[key])  # before the images take four times the memory
