@@ -20,7 +20,7 @@ from probe._checks import (
     readonly,
 )
 
-__all__ = ["Dataset", "Images", "Split"]
+__all__ = ["Dataset", "Images", "Split", "check_image_shape"]
 
 Images = npt.NDArray[np.float32]
 
@@ -222,23 +222,24 @@ def _check_is_array(name: str, values: object) -> None:
 
 def _check_pixels(images: Images) -> None:
     _check_is_array("images", images)
-    if images.ndim not in (3, 4):
-        raise InputError(
-            "images must have shape (n_samples, height, width) or (n_samples, height, width, channels), "
-            f"got {images.shape}; reshape them first"
-        )
-    _check_channels_last(images.shape)
+    check_image_shape("images", images.shape)
     check_images("images", images)
     if images.dtype != np.float32:
         raise InputError(f"images must be float32, got {images.dtype}; convert with astype(np.float32)")
 
 
-def _check_channels_last(shape: tuple[int, ...]) -> None:
+def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless this is the shape of grey images or of images with their channels last."""
+    if len(shape) not in (3, 4):
+        raise InputError(
+            f"{name} must have shape (n_samples, height, width) or (n_samples, height, width, channels), "
+            f"got {shape}; reshape them first"
+        )
     # PyTorch's (n, 3, 32, 32) would pass for images 3 pixels high with 32 channels.
     if len(shape) == 4 and shape[1] in CHANNELS and min(shape[2:]) > max(CHANNELS):
         n_channels = "channel" if shape[1] == 1 else "channels"
         raise InputError(
-            f"images must have their channels last, (n_samples, height, width, channels), but {shape} has "
+            f"{name} must have their channels last, (n_samples, height, width, channels), but {shape} has "
             f"{shape[1]} {n_channels} first; use numpy.moveaxis(images, 1, -1)"
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import DataFileError, InputError, printable
-from probe.datasets._dataset import Dataset, Images, Split
+from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
 from probe.datasets._splitting import last_of_each_class
 
 __all__ = [
@@ -41,7 +41,8 @@ MAX_NAME_BYTES = 2**24
 MAX_CLASSES = 2**16
 MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
 MAX_MESSAGE = 300
-MAX_SHOWN = 10  # values in a message
+MAX_SHOWN = 10  # names in a message
+MAX_VALUES = 6  # labels in a message that says them twice
 LAST_CHARACTER = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
 
@@ -136,8 +137,9 @@ def unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float] = UN
     Raises
     ------
     InputError
-        If the pixels are of another type, or some lie outside the range.
+        If the pixels are of another type or shape, or some lie outside the range.
     """
+    check_image_shape(name, pixels.shape)
     if pixels.dtype == np.uint8:
         return np.divide(pixels, np.float32(255), dtype=np.float32)
     found = f"{pixels.dtype}"
@@ -206,7 +208,7 @@ def split_from_arrays(
     """Return the split of these arrays; without `test`, every class's last 1/parts is split off."""
     given = {"labels": train} if test is None else {"labels": train, "test labels": test}
     for key, (images, labels) in given.items():
-        if len(images) and _label_row(key, labels).shape != (len(images),):
+        if _label_row(key, labels).shape != (len(images),) and len(images):
             raise InputError(
                 f"{key} must have shape ({len(images)},), one for each image, got {labels.shape}"
             )
@@ -263,7 +265,7 @@ def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
 
 
 def _gap(values: list[int], missing: list[int]) -> str:
-    are = ", ".join(map(str, values)) if len(values) <= MAX_SHOWN else f"{values[0]} to {values[-1]}"
+    are = ", ".join(map(str, values)) if len(values) <= MAX_VALUES else f"{values[0]} to {values[-1]}"
     start = (
         f"class {missing[0]} would have no image"
         if len(missing) == 1
@@ -273,7 +275,7 @@ def _gap(values: list[int], missing: list[int]) -> str:
         f"labels - {values[0]}"
         if values == list(range(values[0], values[-1] + 1))
         else f"numpy.searchsorted({values}, labels)"
-        if len(values) <= MAX_SHOWN
+        if len(values) <= MAX_VALUES
         else "numpy.searchsorted(numpy.unique(labels), labels)"
     )
     return (

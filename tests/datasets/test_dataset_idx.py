@@ -145,8 +145,8 @@ def test_damaged_gzip_files_are_refused(tmp_path, content, message):
 def test_a_bomb_costs_neither_memory_nor_time(tmp_path):
     write_folder(tmp_path)
     with gzip.open(tmp_path / "train-images-idx3-ubyte", "wb") as file:
-        file.write(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**18, 32, 32))
-        for _ in range(256):
+        file.write(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**16, 32, 32))
+        for _ in range(64):
             file.write(bytes(1 << 20))
     tracemalloc.start()
     started = time.perf_counter()
@@ -161,7 +161,7 @@ def test_a_file_that_hides_more_than_it_declares_is_read_no_further(tmp_path):
     path = tmp_path / "train-images-idx3-ubyte"
     with gzip.open(path, "wb") as file:
         file.write(idx(IMAGES))
-        for _ in range(256):
+        for _ in range(64):
             file.write(bytes(1 << 20))
     started = time.perf_counter()
     assert "holds more than the 256 bytes that it was declared to hold" in refusal(tmp_path)
@@ -174,6 +174,14 @@ def test_what_is_no_regular_file_is_not_read(tmp_path, make):
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     make(tmp_path / "train-labels-idx1-ubyte")
     assert "train-labels-idx1-ubyte cannot be read: it is no regular file" in refusal(tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    write_folder(tmp_path)
+    for part in ("train", "t10k"):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(IMAGES[:0]))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(LABELS[:0]))
+    assert "labels must hold at least one label" in refusal(tmp_path)
 
 
 def test_labels_of_letters_are_refused_with_what_to_store(tmp_path):

@@ -4,9 +4,12 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from probe._checks import DataFileError, InputError
-from probe.datasets import load_dataset
+from probe.datasets import Split, load_dataset
 
 PIXELS = np.zeros((12, 5, 5), np.uint8)
 
@@ -41,6 +44,7 @@ def refusal(tmp_path, labels, **more):
             "class_names (HDF5, NPZ)",
         ),
         (np.arange(12) + 1, "labels are 1 to 12, but"),
+        (np.arange(12) % 6 + 900 + np.arange(12) % 6 // 5, "name all 907 classes in class_names (HDF5, NPZ)"),
         (np.arange(12) * 2, "Store numpy.searchsorted(numpy.unique(labels), labels) instead"),
         (np.array([0, 1, 1, 255], np.uint8), "numpy.searchsorted([0, 1, 255], labels)"),
         (np.full(12, 2**63 + 5, np.uint64), "labels go up to 9223372036854775813; more than 1000 classes"),
@@ -53,6 +57,9 @@ def refusal(tmp_path, labels, **more):
         (np.zeros(12), "labels must be integers, got float64"),
         (np.full(12, np.nan), "labels must be integers, got float64"),
         (np.eye(12, dtype=int), "store labels.argmax(axis=1) if they are one-hot"),
+        (np.zeros(0, int), "labels must hold at least one label, got shape (0,)"),
+        (np.zeros((0, 3), int), "labels must have shape (n_samples,), got (0, 3)"),
+        (np.int64(1), "labels must have shape (1,), one for each image, got ()"),
         (np.array(["a"] * 12), "labels must hold numbers, got <U1"),
     ],
 )
@@ -129,3 +136,46 @@ def test_messages_are_cut_and_printable(tmp_path):
     with pytest.raises(DataFileError) as caught:
         load_dataset(folder)
     assert str(caught.value).isprintable()
+
+
+ANY_TYPE = st.one_of(
+    hnp.scalar_dtypes(),
+    hnp.byte_string_dtypes(),
+    hnp.unicode_string_dtypes(),
+    st.just(np.dtype(np.longdouble)),
+)
+SHAPES = hnp.array_shapes(min_dims=0, max_dims=5, min_side=0, max_side=6)
+ANY_ARRAY = hnp.arrays(ANY_TYPE, SHAPES)
+LIKELY_IMAGES = hnp.arrays(
+    st.sampled_from([np.uint8, np.float32, np.float64, np.float16]), st.tuples(*[st.integers(0, 5)] * 3)
+)
+LIKELY_LABELS = hnp.arrays(
+    st.sampled_from([np.uint8, np.int64, np.uint64]), st.integers(0, 5), elements=st.integers(0, 3)
+)
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    images=ANY_ARRAY | LIKELY_IMAGES,
+    labels=ANY_ARRAY | LIKELY_LABELS,
+    test=st.none() | st.tuples(ANY_ARRAY | LIKELY_IMAGES, ANY_ARRAY | LIKELY_LABELS),
+    names=st.none() | ANY_ARRAY | st.just(np.array(list("abcd"))),
+    pixel_range=st.sampled_from([(0, 1), (-1, 1), (-1e300, 1e300)]),
+)
+def test_any_arrays_are_loaded_or_refused_without_warnings(
+    tmp_path_factory, images, labels, test, names, pixel_range
+):
+    arrays = {"images": images, "labels": labels, "class_names": names}
+    arrays |= {} if test is None else {"test_images": test[0], "test_labels": test[1]}
+    path = tmp_path_factory.mktemp("any") / "own.npz"
+    np.savez(path, **{key: array for key, array in arrays.items() if array is not None})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            split = load_dataset(path, pixel_range=pixel_range)
+        except DataFileError as error:
+            assert str(error).isprintable()
+        else:
+            assert isinstance(split, Split)
+            assert float(split.train.images.min()) >= 0
+            assert float(split.train.images.max()) <= 1
