@@ -42,6 +42,8 @@ MAX_CLASSES = 2**16
 MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
 MAX_MESSAGE = 300
 MAX_SHOWN = 10  # names in a message
+# Training and test labels must be numbered alike, also where a class occurs in one of them only.
+ALL_NUMBERED = "numpy.searchsorted(numpy.unique(all_labels), labels)"
 MAX_VALUES = 6  # labels in a message that says them twice
 LAST_CHARACTER = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
@@ -254,7 +256,7 @@ def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
     if highest >= MAX_UNNAMED_CLASSES:
         raise InputError(
             f"labels go up to {highest}; more than {MAX_UNNAMED_CLASSES} classes need class_names in the file. "
-            "Fewer are numbered from 0 without gaps, as numpy.unique(labels, return_inverse=True)[1] does"
+            f"Fewer are numbered from 0 without gaps: store {ALL_NUMBERED}, for the test set too"
         )
     occurring = np.zeros(n_classes, dtype=np.bool_)
     for labels in label_arrays:
@@ -266,20 +268,14 @@ def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
 
 def _gap(values: list[int], missing: list[int]) -> str:
     are = ", ".join(map(str, values)) if len(values) <= MAX_VALUES else f"{values[0]} to {values[-1]}"
-    start = (
-        f"class {missing[0]} would have no image"
-        if len(missing) == 1
-        else (f"{len(missing)} classes, the first {missing[0]}, would have no image")
-    )
-    numbered = (
-        f"labels - {values[0]}"
-        if values == list(range(values[0], values[-1] + 1))
-        else f"numpy.searchsorted({values}, labels)"
-        if len(values) <= MAX_VALUES
-        else "numpy.searchsorted(numpy.unique(labels), labels)"
-    )
+    empty = f"class {missing[0]}" if len(missing) == 1 else f"{len(missing)} classes, the first {missing[0]},"
+    if values == list(range(values[0], values[-1] + 1)):
+        numbered = f"labels - {values[0]}"
+    elif len(values) <= MAX_VALUES:
+        numbered = f"numpy.searchsorted({values}, labels)"
+    else:
+        numbered = ALL_NUMBERED
     return (
-        f"labels are {are}, but without class_names they must be 0 to n - 1, each with an image: {start}. "
-        f"Store {numbered} instead, for the test set too; or name all {values[-1] + 1} classes in class_names "
-        "(HDF5, NPZ)"
+        f"labels are {are}; without class_names they must be 0 to n - 1, and {empty} would have no image. "
+        f"Store {numbered}, for the test set too; or name all {values[-1] + 1} classes in class_names (HDF5, NPZ)"
     )

@@ -189,5 +189,5 @@ def test_labels_of_letters_are_refused_with_what_to_store(tmp_path):
     for part in ("train", "t10k"):
         path = tmp_path / f"{part}-labels-idx1-ubyte"
         path.write_bytes(idx(read_idx(path) + np.uint8(1)))
-    assert "labels are 1, 2, 3, but" in refusal(tmp_path)
-    assert "Store labels - 1 instead, for the test set too" in refusal(tmp_path)
+    assert "labels are 1, 2, 3; without" in refusal(tmp_path)
+    assert "Store labels - 1, for the test set too" in refusal(tmp_path)

@@ -33,19 +33,21 @@ def refusal(tmp_path, labels, **more):
     [
         (
             np.arange(12) % 2 * 5 + 3,
-            "labels are 3, 8, but without class_names they must be 0 to n - 1, each with an image: 7 classes, "
-            "the first 0, would have no image. Store numpy.searchsorted([3, 8], labels) instead, for the test set "
-            "too; or name all 9 classes in class_names (HDF5, NPZ)",
+            "labels are 3, 8; without class_names they must be 0 to n - 1, and 7 classes, the first 0, would have "
+            "no image. Store numpy.searchsorted([3, 8], labels), for the test set too; or name all 9 classes in class_names (HDF5, NPZ)",
         ),
         (
             np.arange(12) % 3 + 1,
-            "labels are 1, 2, 3, but without class_names they must be 0 to n - 1, each with an image: class 0 "
-            "would have no image. Store labels - 1 instead, for the test set too; or name all 4 classes in "
+            "labels are 1, 2, 3; without class_names they must be 0 to n - 1, and class 0 would have no image. "
+            "Store labels - 1, for the test set too; or name all 4 classes in "
             "class_names (HDF5, NPZ)",
         ),
-        (np.arange(12) + 1, "labels are 1 to 12, but"),
+        (np.arange(12) + 1, "labels are 1 to 12; without"),
         (np.arange(12) % 6 + 900 + np.arange(12) % 6 // 5, "name all 907 classes in class_names (HDF5, NPZ)"),
-        (np.arange(12) * 2, "Store numpy.searchsorted(numpy.unique(labels), labels) instead"),
+        (
+            np.arange(12) * 2,
+            "Store numpy.searchsorted(numpy.unique(all_labels), labels), for the test set too",
+        ),
         (np.array([0, 1, 1, 255], np.uint8), "numpy.searchsorted([0, 1, 255], labels)"),
         (np.full(12, 2**63 + 5, np.uint64), "labels go up to 9223372036854775813; more than 1000 classes"),
         (
@@ -86,7 +88,7 @@ def test_a_class_may_occur_in_one_part_only(tmp_path):
     parts = {"test_images": PIXELS[:2], "test_labels": np.array([0, 2])}
     assert load(tmp_path, np.array([0, 1, 1]), **parts).test.class_names == ("0", "1", "2")
     parts["test_labels"] = np.array([0, 4])
-    assert "labels are 0, 1, 4, but" in refusal(tmp_path, np.array([0, 1, 1]), **parts)
+    assert "labels are 0, 1, 4; without" in refusal(tmp_path, np.array([0, 1, 1]), **parts)
 
 
 @pytest.mark.parametrize("shape", [(4, 3, 32, 32), (4, 1, 28, 28), (4, 4, 9, 7)])
