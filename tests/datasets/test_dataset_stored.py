@@ -34,7 +34,8 @@ def refusal(tmp_path, labels, **more):
         (
             np.arange(12) % 2 * 5 + 3,
             "labels are 3, 8; without class_names they must be 0 to n - 1, and 7 classes, the first 0, would have "
-            "no image. Store numpy.searchsorted([3, 8], labels), for the test set too; or name all 9 classes in class_names (HDF5, NPZ)",
+            "no image. Store numpy.searchsorted([3, 8], labels), for the test set too; or name all 9 classes in "
+            "class_names (HDF5, NPZ)",
         ),
         (
             np.arange(12) % 3 + 1,
