@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -27,6 +29,7 @@ __all__ = [
     "ModelFileError",
     "ModelFileWarning",
     "check_choice",
+    "check_class_names",
     "check_finite",
     "check_folder",
     "check_images",
@@ -39,12 +42,16 @@ __all__ = [
     "frozen_copy",
     "generator",
     "kept_seed",
+    "printable",
     "readonly",
 ]
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+MAX_NAME_LENGTH = 256  # the longest name of ImageNet's classes has 131 letters
+TAG = re.compile(r"<[A-Za-z/!?]")
 
 
 def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -110,6 +117,42 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     near = get_close_matches(str(value), names, n=1)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise InputError(f"{name} must be one of {', '.join(names)}; got {value!r}{hint}")
+
+
+def check_class_names(name: str, names: object) -> tuple[str, ...]:
+    """Return `names`, or raise unless they are a tuple of distinct strings that can be shown on any page.
+
+    Names with control characters, terminal escapes, lone surrogates, or characters that are invisible or turn
+    the direction of the text are refused, and so are names with HTML tags and names of more than 256 letters.
+    """
+    rule = f"{name} must be a tuple of strings, one for each class"
+    if not isinstance(names, tuple):
+        raise InputError(f"{rule}, got {type(names).__name__}")
+    if not names:
+        raise InputError(f"{rule}, got none")
+    for k, text in enumerate(names):
+        if not isinstance(text, str):
+            raise InputError(f"{rule}, but the name of class {k} is {type(text).__name__}")
+        problem = _unfit_to_show(text)
+        if problem:
+            raise InputError(
+                f"{name} must be plain text, but the name of class {k}, {text[:40]!a}, {problem}"
+            )
+    if len(set(names)) < len(names):
+        repeated = next(text for text, count in Counter(names).items() if count > 1)
+        raise InputError(f"{name} must be distinct, but {repeated!r} occurs {names.count(repeated)} times")
+    return names
+
+
+def _unfit_to_show(text: str) -> str:
+    """Return what is wrong with a name that is to be shown, or nothing."""
+    if len(text) > MAX_NAME_LENGTH:
+        return f"has {len(text)} characters, more than {MAX_NAME_LENGTH}"
+    if not text.strip():
+        return "is empty"
+    if not text.isprintable():
+        return "has characters that cannot be printed"
+    return "has an HTML tag" if TAG.search(text) else ""
 
 
 def check_once(name: str, values: Iterable[Hashable]) -> None:
@@ -231,3 +274,15 @@ def frozen_copy(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     # Not a read-only view of it: such a copy is known again, and shared instead of copied once more.
     copy.flags.writeable = False
     return copy
+
+
+def printable(text: object, limit: int = 80) -> str:
+    r"""Return `text` for a message: on one line, without control characters, at most `limit` long.
+
+    Examples
+    --------
+    >>> printable("dense\n\x1b[31m1")
+    'dense??[31m1'
+    """
+    shown = "".join(c if c.isprintable() else "?" for c in str(text)[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."

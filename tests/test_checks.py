@@ -10,6 +10,7 @@ from probe._checks import (
     InputError,
     ModelFileError,
     check_choice,
+    check_class_names,
     check_finite,
     check_folder,
     check_images,
@@ -20,6 +21,7 @@ from probe._checks import (
     check_rng,
     check_shape,
     frozen_copy,
+    printable,
     readonly,
 )
 from probe.population import MLP
@@ -240,3 +242,68 @@ def test_a_frozen_copy_of_a_view_does_not_follow_what_it_views():
     frozen = frozen_copy(readonly(values))
     values[0] = 7
     assert frozen[0] == 0
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("0", "1"), ("猫", "dög"), ("R&D", "a < b", "<5", ">=50K"), ("שלום", "מה"), ("x" * 256,), ("a'b",)],
+)
+def test_class_names_that_can_be_shown_pass(names):
+    assert check_class_names("names", names) is names
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["a"], "names must be a tuple of strings, one for each class, got list"),
+        ("ab", "names must be a tuple of strings, one for each class, got str"),
+        (None, "names must be a tuple of strings, one for each class, got NoneType"),
+        ((), "names must be a tuple of strings, one for each class, got none"),
+        (
+            ("a", b"b"),
+            "names must be a tuple of strings, one for each class, but the name of class 1 is bytes",
+        ),
+        (("a", "b", "a"), "names must be distinct, but 'a' occurs 2 times"),
+        (("", "a"), "names must be plain text, but the name of class 0, '', is empty"),
+        (("a", "  "), "names must be plain text, but the name of class 1, '  ', is empty"),
+        (("a<b>c", "b"), "names must be plain text, but the name of class 0, 'a<b>c', has an HTML tag"),
+        (("</p", "b"), "names must be plain text, but the name of class 0, '</p', has an HTML tag"),
+        (
+            ("a" * 257, "b"),
+            f"names must be plain text, but the name of class 0, '{'a' * 40}', has 257 characters, more than 256",
+        ),
+    ],
+)
+def test_class_names_that_are_none_are_refused(names, message):
+    with refusal(message):
+        check_class_names("names", names)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "\n",
+        "\0",
+        "\x1b[2J",
+        "\x9b",
+        "\u202e",
+        "\u2066",
+        "\u200b",
+        "\ufeff",
+        "\ud800",
+        "\u2028",
+        "\u00ad",
+        "\ue000",
+    ],
+)
+def test_class_names_that_cannot_be_printed_are_refused_in_ascii(bad):
+    with pytest.raises(InputError, match="has characters that cannot be printed") as caught:
+        check_class_names("names", ("a", f"b{bad}"))
+    assert str(caught.value).isascii()
+
+
+def test_text_for_messages_is_on_one_short_line():
+    assert printable("a\nb\ud800\x1b[1m\u202e") == "a?b??[1m?"
+    assert printable("x" * 80) == "x" * 80
+    assert printable("x" * 10**7) == "x" * 77 + "..."
+    assert printable(InputError("a"), 5) == "a"

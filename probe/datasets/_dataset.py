@@ -10,14 +10,24 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, IntArray, check_images, check_labels, readonly
+from probe._checks import (
+    InputError,
+    IntArray,
+    check_class_names,
+    check_images,
+    check_labels,
+    printable,
+    readonly,
+)
 
-__all__ = ["Dataset", "Images", "Split"]
+__all__ = ["Dataset", "Images", "Split", "check_image_shape"]
 
 Images = npt.NDArray[np.float32]
 
 # 1024 MNIST images are 3 MB: a block stays in the cache while it is tested and hashed.
 FINGERPRINT_BLOCK = 1024
+
+CHANNELS = (1, 3, 4)  # grey, colour, and colour with opacity
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -33,12 +43,13 @@ class Dataset:
     labels : ndarray of shape (n_samples,), integer, in [0, n_classes)
         The class of each image, as an index into `class_names`; stored as int64.
     class_names : tuple of str
-        One distinct name for each class.
+        One distinct name for each class, of at most 256 characters that can be printed.
 
     Raises
     ------
     InputError
-        If an array has another type, shape or range, or if class names repeat.
+        If an array has another type, shape or range, if the channels come first, or if class names
+        repeat or cannot be shown.
 
     Examples
     --------
@@ -57,7 +68,7 @@ class Dataset:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _check_class_names(self.class_names)
+        check_class_names("class_names", self.class_names)
         _check_pixels(self.images)
         _check_is_array("labels", self.labels)
         check_labels("labels", self.labels, len(self.images), len(self.class_names))
@@ -175,8 +186,13 @@ class Split:
     name: str
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
-            raise InputError(f"name must be a non-empty string, got {self.name!r}")
+        for key, part in (("train", self.train), ("test", self.test)):
+            if not isinstance(part, Dataset):
+                raise InputError(f"{key} must be a Dataset, got {type(part).__name__}")
+        if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
+            raise InputError(
+                f"name must be a non-empty string that can be printed, got {printable(ascii(self.name))}"
+            )
         if self.train.image_shape != self.test.image_shape:
             raise InputError(
                 f"test images must have the shape of the training images, {self.train.image_shape}, "
@@ -184,8 +200,8 @@ class Split:
             )
         if self.train.class_names != self.test.class_names:
             raise InputError(
-                f"test data must have the class names of the training data, {self.train.class_names}, "
-                f"got {self.test.class_names}"
+                f"test data must have the class names of the training data, {printable(self.train.class_names)}, "
+                f"got {printable(self.test.class_names)}"
             )
 
     @property
@@ -198,27 +214,33 @@ class Split:
 def _check_is_array(name: str, values: object) -> None:
     if not isinstance(values, np.ndarray):
         raise InputError(f"{name} must be a NumPy array, got {type(values).__name__}")
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(
+            f"{name} must be a plain array, got a masked one; use {name}.filled(0) or leave images out"
+        )
 
 
 def _check_pixels(images: Images) -> None:
     _check_is_array("images", images)
-    if images.ndim not in (3, 4):
-        raise InputError(
-            "images must have shape (n_samples, height, width) or (n_samples, height, width, channels), "
-            f"got {images.shape}; reshape them first"
-        )
+    check_image_shape("images", images.shape)
     check_images("images", images)
     if images.dtype != np.float32:
         raise InputError(f"images must be float32, got {images.dtype}; convert with astype(np.float32)")
 
 
-def _check_class_names(names: tuple[str, ...]) -> None:
-    if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"class_names must be a tuple of strings, one for each class, got {names!r}")
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
+def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
+    """Raise unless this is the shape of grey images or of images with their channels last."""
+    if len(shape) not in (3, 4):
         raise InputError(
-            f"class_names must be distinct, but {repeated!r} occurs {names.count(repeated)} times"
+            f"{name} must have shape (n_samples, height, width) or (n_samples, height, width, channels), "
+            f"got {shape}; reshape them first"
+        )
+    # PyTorch's (n, 3, 32, 32) would pass for images 3 pixels high with 32 channels.
+    if len(shape) == 4 and shape[1] in CHANNELS and min(shape[2:]) > max(CHANNELS):
+        n_channels = "channel" if shape[1] == 1 else "channels"
+        raise InputError(
+            f"{name} must have their channels last, (n_samples, height, width, channels), but {shape} has "
+            f"{shape[1]} {n_channels} first; use numpy.moveaxis(images, 1, -1)"
         )
 
 

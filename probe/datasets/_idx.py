@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-import gzip
-import io
 import math
+import os
 import struct
-import zlib
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DataFileError, InputError
+from probe._checks import DataFileError, InputError, printable
 from probe.datasets._dataset import Split
 from probe.datasets._stored import (
+    MAX_MESSAGE,
     check_declared,
     listed,
     refused_as_data_error,
     split_from_arrays,
     unit_pixels,
 )
+from probe.datasets._unpacking import UnpackingError, begun, open_regular, stored, unpacked
 
 __all__ = ["PARTS", "find_idx", "read_idx", "read_idx_folder"]
 
 GZIP_MAGIC = b"\x1f\x8b"
 UNSIGNED_BYTE = 0x08  # the only element type of the ones in the format that image sets use
-UNREADABLE = (OSError, EOFError, zlib.error, struct.error, MemoryError)
+MAX_HEADER_BYTES = 20
+START_BYTES = 1 << 16  # of a packed file, to read the header from
 
 PARTS = (("train", "images", 3), ("train", "labels", 1), ("t10k", "images", 3), ("t10k", "labels", 1))
 
@@ -44,9 +45,10 @@ def read_idx_folder(folder: Path, name: str) -> Split:
         If a file is missing, damaged, or does not fit the others.
     """
     with refused_as_data_error(str(folder), OSError):
-        images, labels, test_images, test_labels = (read_idx(find_idx(folder, *part)) for part in PARTS)
-        train = unit_pixels("train images", images), labels
-        test = unit_pixels("t10k images", test_images), test_labels
+        paths = [find_idx(folder, *part) for part in PARTS]
+        labels, test_labels = read_idx(paths[1]), read_idx(paths[3])
+        train = unit_pixels("train images", read_idx(paths[0])), labels
+        test = unit_pixels("t10k images", read_idx(paths[2])), test_labels
         return split_from_arrays(train, test, None, name)
 
 
@@ -58,39 +60,52 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     DataFileError
         If the file is no IDX file of unsigned bytes, or is shorter or longer than it says.
     """
-    with refused_as_data_error(str(path), *UNREADABLE), _opened(path) as file:
-        shape = _header(file)
-        n_bytes = math.prod(shape)
-        # One byte more than promised shows whether the file goes on, however much follows.
-        content = file.read(n_bytes + 1)
-        if len(content) != n_bytes:
-            found = "more" if len(content) > n_bytes else str(len(content))
-            raise InputError(f"is no whole IDX file: {n_bytes} bytes are promised for {shape}, {found} found")
-        return np.frombuffer(content, dtype=np.uint8).reshape(shape)
+    with refused_as_data_error(str(path), UnpackingError, OSError), open_regular(path) as file:
+        start = file.read(START_BYTES)
+        is_gzip = start.startswith(GZIP_MAGIC)
+        shape = _shape(begun(start, MAX_HEADER_BYTES, "gzip") if is_gzip else start[:MAX_HEADER_BYTES])
+        size = os.fstat(file.fileno()).st_size
+        file.seek(0)
+        n_header, n_bytes = 4 + 4 * len(shape), math.prod(shape)
+        if is_gzip:
+            content = unpacked(file, size, n_header + n_bytes, "gzip")
+        else:
+            content = _whole(file, size, n_header + n_bytes, shape)
+        return content[n_header:].reshape(shape)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        is_gzip = file.read(2) == GZIP_MAGIC
-    return io.BufferedReader(gzip.open(path)) if is_gzip else path.open("rb")
+def _whole(file: BinaryIO, size: int, n_bytes: int, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+    if size != n_bytes:
+        n_header = 4 + 4 * len(shape)
+        found = "more" if size > n_bytes else str(size - n_header)
+        raise InputError(
+            f"is no whole IDX file: {n_bytes - n_header} bytes are promised for {shape}, {found} found"
+        )
+    return stored(file, n_bytes)
 
 
-def _header(file: IO[bytes]) -> tuple[int, ...]:
-    magic = file.read(4)
-    if len(magic) < 4 or magic[:2] != b"\0\0" or magic[3] not in (1, 2, 3, 4):
-        raise InputError(f"is no IDX file: it begins with {magic!r}")
-    if magic[2] != UNSIGNED_BYTE:
-        raise InputError(f"must hold unsigned bytes (type 0x08), got type 0x{magic[2]:02x}")
-    n_axes = magic[3]
-    shape: tuple[int, ...] = struct.unpack(f">{n_axes}I", file.read(4 * n_axes))
+def _shape(header: bytes) -> tuple[int, ...]:
+    if len(header) < 4 or header[:2] != b"\0\0" or header[3] not in (1, 2, 3, 4):
+        raise InputError(f"is no IDX file: it begins with {header[:4]!r}")
+    if header[2] != UNSIGNED_BYTE:
+        raise InputError(f"must hold unsigned bytes (type 0x08), got type 0x{header[2]:02x}")
+    n_axes = header[3]
+    if len(header) < 4 + 4 * n_axes:
+        raise UnpackingError(f"ends within its header, which has {4 + 4 * n_axes} bytes for {n_axes} axes")
+    shape: tuple[int, ...] = struct.unpack_from(f">{n_axes}I", header, 4)
     check_declared("the array", shape, np.dtype(np.uint8))
     return shape
 
 
 def find_idx(folder: Path, part: str, kind: str, n_axes: int) -> Path:
     names = [f"{part}-{kind}{mark}idx{n_axes}-ubyte{end}" for mark in "-." for end in ("", ".gz")]
-    for name in names:
-        if (folder / name).is_file():
-            return folder / name
+    # One that is no regular file is refused when it is opened, unless another is there.
+    for is_there in (Path.is_file, Path.exists):
+        for name in names:
+            if is_there(folder / name):
+                return folder / name
     found = sorted(entry.name for entry in folder.iterdir())
-    raise DataFileError(f"{folder} holds no {names[0]} (.gz or not); found {listed(found)}")
+    raise DataFileError(
+        f"{printable(folder, MAX_MESSAGE)} holds no {names[0]} (.gz or not); "
+        f"found {printable(listed(found), MAX_MESSAGE)}"
+    )

@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from probe._checks import DataFileError, InputError, IntArray
+from probe._checks import MAX_NAME_LENGTH, DataFileError, InputError, IntArray, printable
 from probe.datasets._dataset import Images, Split
 from probe.datasets._stored import (
+    MAX_MESSAGE,
     MAX_UNNAMED_CLASSES,
     Stored,
+    check_declared,
     refused_as_data_error,
     split_from_arrays,
 )
 
 __all__ = ["load_openml"]
 
+LARGEST_WHOLE = 2.0**53  # of the floats that stand for one integer each
 OPENML_PARTS = 7  # 10,000 of 70,000: MNIST and its likes stand there with both parts in one table
 
 
@@ -62,7 +65,7 @@ def _fetch(dataset: str) -> Any:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return printable(" ".join(str(error).split()), MAX_MESSAGE)
 
 
 def _square_images(table: Stored) -> Images:
@@ -73,6 +76,7 @@ def _square_images(table: Stored) -> Images:
         or not table.size
     ):
         raise InputError("must be a dense table of numbers, a row for each image")
+    check_declared("the table", table.shape, table.dtype)
     n_features = table.shape[1]
     side = math.isqrt(n_features)
     if side * side != n_features:
@@ -89,12 +93,9 @@ def _square_images(table: Stored) -> Images:
 
 
 def _encoded(target: Stored | None) -> tuple[IntArray, tuple[str, ...]]:
-    if target is None or target.ndim != 1:
+    if not isinstance(target, np.ndarray) or target.ndim != 1:
         raise InputError("must have one target column with the class of each image")
-    if target.dtype.kind == "f" and not np.array_equal(target, np.round(target)):
-        raise InputError("must have classes as its target, got fractions")
-    values = target.astype(np.int64) if target.dtype.kind == "f" else target
-    classes, labels = np.unique(values.astype(str), return_inverse=True)
+    classes, labels = np.unique(_class_of_each(target), return_inverse=True)
     if len(classes) > MAX_UNNAMED_CLASSES:
         raise InputError(f"must have at most {MAX_UNNAMED_CLASSES} classes as its target, got {len(classes)}")
     # Class 10 comes after class 9, not after class 1.
@@ -102,6 +103,28 @@ def _encoded(target: Stored | None) -> tuple[IntArray, tuple[str, ...]]:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return rank[labels], tuple(str(classes[i]) for i in order)
+
+
+def _class_of_each(target: Stored) -> Stored:
+    """Return the name of each image's class, or raise if some are missing or are no names of classes."""
+    if target.dtype.kind == "f":
+        if not np.isfinite(target).all():
+            raise InputError("must have a class for each image, got targets that are NaN or infinite")
+        if not np.array_equal(target, np.round(target)) or np.abs(target).max(initial=0) > LARGEST_WHOLE:
+            raise InputError("must have classes as its target, got fractions")
+        return target.astype(np.int64).astype(str)
+    if target.dtype.kind == "O":
+        # Each is looked at before NumPy makes all as long as the longest.
+        for k, name in enumerate(target):
+            if not isinstance(name, str) and not (isinstance(name, int) and abs(name) <= LARGEST_WHOLE):
+                raise InputError(
+                    f"must have a class for each image, but the target of number {k} is {printable(ascii(name))}"
+                )
+            if isinstance(name, str) and len(name) > MAX_NAME_LENGTH:
+                raise InputError(f"must have names of classes as its target, got one of {len(name)} letters")
+    elif target.dtype.kind not in "uibU":
+        raise InputError(f"must have classes as its target, got {target.dtype}")
+    return target.astype(str)
 
 
 def _number_or_text(name: str) -> tuple[int, float, str]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from probe._checks import DataFileError, InputError, check_number
+from probe._checks import DataFileError, InputError, check_number, printable
 from probe.datasets._dataset import Split
 from probe.datasets._embedded import load_digits, load_mnist
 from probe.datasets._hdf5 import is_hdf5, read_hdf5
 from probe.datasets._idx import read_idx_folder
 from probe.datasets._npz import ZIP_MAGIC, read_npz
 from probe.datasets._openml import load_openml
-from probe.datasets._stored import UNIT_RANGE
+from probe.datasets._stored import MAX_MESSAGE, UNIT_RANGE
+from probe.datasets._unpacking import UnpackingError, open_regular
 
 __all__ = ["is_named", "load_dataset"]
 
@@ -42,11 +44,12 @@ def load_dataset(
           and, if the test set is given, `test_images`, `test_labels`; or with `x_train`,
           `y_train`, `x_test`, `y_test`, as Keras' ``mnist.npz``. Without a test set, the last
           sixth of each class becomes one. `class_names` (fixed-length strings) may name the classes,
-          else they are numbers;
+          else labels are 0 to n - 1, and each of these numbers must have an image;
         - the path of a folder with MNIST's four IDX files, gzip or not.
 
-        In files, images have shape (n, height, width[, channels]), as uint8 (divided by 255 here)
-        or float in `pixel_range`; labels have shape (n,), integer. A name goes before a file of that
+        In files, images have shape (n, height, width[, channels]), channels last, as uint8 (divided by 255
+        here) or float in `pixel_range`; labels have shape (n,), integer. Files may come from anybody: what
+        would expand more than 500 times, and is no small file then, is refused. A name goes before a file of that
         name; write ``"./mnist"`` for the file.
     pixel_range : tuple of float
         The (lowest, highest) value that a float pixel of a file can have, such as (-1, 1); it is scaled
@@ -73,12 +76,10 @@ def load_dataset(
     ((60000, 28, 28), array([7, 2, 1, 0, 4]))
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
-        raise InputError(f"data must be a name or a path, got {name_or_path!r}")
-    low, high = (check_number("pixel_range", bound) for bound in pixel_range)
-    if not low < high:
-        raise InputError(f"pixel_range must be from low to high, got {low:g} to {high:g}")
+        raise InputError(f"data must be a name or a path, got {printable(repr(name_or_path))}")
+    low_and_high = _checked_range(pixel_range)
     if not is_named(name_or_path):
-        return _read_path(Path(name_or_path), (low, high))
+        return _read_path(Path(name_or_path), low_and_high)
     name = str(name_or_path)
     return NAMED[name]() if name in NAMED else load_openml(name.removeprefix(OPENML_PREFIX))
 
@@ -88,17 +89,26 @@ def is_named(name_or_path: str | os.PathLike[str]) -> bool:
     return isinstance(name_or_path, str) and (name_or_path in NAMED or name_or_path.startswith(OPENML_PREFIX))
 
 
+def _checked_range(pixel_range: object) -> tuple[float, float]:
+    if not isinstance(pixel_range, (tuple, list)) or len(pixel_range) != 2:
+        raise InputError(f"pixel_range must be two numbers, (low, high), got {printable(repr(pixel_range))}")
+    low, high = (check_number("pixel_range", bound) for bound in pixel_range)
+    if not low < high:
+        raise InputError(f"pixel_range must be from low to high, got {low:g} to {high:g}")
+    if not math.isfinite(high - low):
+        raise InputError(f"pixel_range from {low:g} to {high:g} is too wide for any pixel")
+    return low, high
+
+
 def _read_path(path: Path, pixel_range: tuple[float, float]) -> Split:
     _check_exists(path)
     if path.is_dir():
-        return read_idx_folder(path, path.resolve().name or "idx")
-    if not path.is_file():
-        raise DataFileError(f"{path} is neither a file nor a folder. Pass a regular HDF5 or NPZ file")
+        return read_idx_folder(path, printable(path.resolve().name or "idx"))
     start = _first_bytes(path)
     if start.startswith(ZIP_MAGIC):
-        return read_npz(path, path.stem, pixel_range)
+        return read_npz(path, printable(path.stem), pixel_range)
     if is_hdf5(path):
-        return read_hdf5(path, path.stem, pixel_range)
+        return read_hdf5(path, printable(path.stem), pixel_range)
     raise DataFileError(_not_data(path, start))
 
 
@@ -110,22 +120,35 @@ def _check_exists(path: Path) -> None:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise InputError(
             f"data must be one of {', '.join(NAMED)}, openml:NAME, or the path of an HDF5 file, an NPZ file or a "
-            f"folder of IDX files; got {str(path)!r}, and no such file exists{hint}"
+            f"folder of IDX files; got {_quoted(path)}, and no such file exists{hint}"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"data path {str(path)!r} cannot be looked up: {reason}") from None
+        raise InputError(f"data path {_quoted(path)} cannot be looked up: {reason}") from None
 
 
 def _first_bytes(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(8)
     except OSError as error:
-        raise DataFileError(f"{path} cannot be opened: {error.strerror}") from None
+        raise DataFileError(f"{_shown(path)} cannot be opened: {error.strerror}") from None
+    except UnpackingError:
+        raise DataFileError(
+            f"{_shown(path)} is neither a file nor a folder. Pass a regular HDF5 or NPZ file"
+        ) from None
 
 
-def _not_data(path: Path, start: bytes) -> str:
+def _shown(path: Path) -> str:
+    return printable(path, MAX_MESSAGE)
+
+
+def _quoted(path: Path) -> str:
+    return printable(repr(str(path)), MAX_MESSAGE)
+
+
+def _not_data(file: Path, start: bytes) -> str:
+    path = _shown(file)
     if not start:
         return f"{path} is empty (0 bytes); expected an HDF5 or NPZ file with images and labels"
     if start.startswith(b"\x93NUMPY"):

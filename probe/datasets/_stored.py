@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DataFileError, InputError
-from probe.datasets._dataset import Dataset, Images, Split
+from probe._checks import DataFileError, InputError, printable
+from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
 from probe.datasets._splitting import last_of_each_class
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "check_declared",
     "check_declared_names",
     "listed",
+    "names_as_text",
     "refused_as_data_error",
     "split_from_arrays",
     "split_from_keys",
@@ -34,8 +35,18 @@ Stored = npt.NDArray[Any]
 FILE_PARTS = 6  # 1/6 to test on: 10,000 of 60,000, as in MNIST's training file
 MAX_BYTES = 4 * 2**30  # of one array as float32: 23 times MNIST, and still in the memory of a laptop
 UNIT_RANGE = (0.0, 1.0)
+MAX_AXES = 8
+MAX_NUMBER_BYTES = 8  # float64; the 16 bytes of a longdouble mean something else on every machine
 MAX_NAME_BYTES = 2**24
+MAX_CLASSES = 2**16
 MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
+MAX_MESSAGE = 300
+MAX_SHOWN = 10  # names in a message
+# Training and test labels must be numbered alike, also where a class occurs in one of them only.
+ALL_NUMBERED = "numpy.searchsorted(numpy.unique(all_labels), labels)"
+MAX_VALUES = 6  # labels in a message that says them twice
+LAST_CHARACTER = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)
 
 LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("images", "labels", "test_images", "test_labels"),
@@ -50,18 +61,23 @@ EXPECTED = (
 @contextmanager
 def refused_as_data_error(source: str, *unreadable: type[Exception]) -> Iterator[None]:
     """Turn what goes wrong inside into one DataFileError line that names `source`."""
+    shown = printable(source, MAX_MESSAGE)
     try:
         yield
     except DataFileError:
         raise
     except InputError as error:
-        raise DataFileError(f"{source}: {error}") from None
+        raise DataFileError(f"{shown}: {printable(error, MAX_MESSAGE)}") from None
+    except MemoryError:
+        raise DataFileError(
+            f"{shown} does not fit into the memory that is free; store fewer or smaller images in it"
+        ) from None
     except unreadable as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataFileError(f"{source} cannot be read: {reason}") from None
+        raise DataFileError(f"{shown} cannot be read: {printable(reason, MAX_MESSAGE)}") from None
 
 
-def listed(names: Collection[str], *, limit: int = 10) -> str:
+def listed(names: Collection[str], *, limit: int = MAX_SHOWN) -> str:
     """Return the names quoted and in a row, or how many there are more than `limit`."""
     if not names:
         return "nothing"
@@ -72,8 +88,15 @@ def listed(names: Collection[str], *, limit: int = 10) -> str:
 def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     """Raise if an array is not numeric or too large, judged by what the file says, before it is read."""
     if dtype.kind not in "uif":
-        raise InputError(f"{name} must hold numbers, got {dtype}")
-    n_bytes = math.prod(shape) * max(dtype.itemsize, np.dtype(np.float32).itemsize)
+        raise InputError(f"{name} must hold numbers, got {printable(dtype)}")
+    if dtype.itemsize > MAX_NUMBER_BYTES:
+        raise InputError(f"{name} must hold numbers of at most 64 bits, got {dtype}; store float32 or uint8")
+    if len(shape) > MAX_AXES:
+        raise InputError(f"{name} has {len(shape)} axes, more than any image or row of labels")
+    # An axis of no length must not hide that the others are beyond all bounds.
+    n_bytes = math.prod(max(length, 1) for length in shape) * max(
+        dtype.itemsize, np.dtype(np.float32).itemsize
+    )
     if n_bytes > MAX_BYTES:
         raise InputError(
             f"{name} of shape {shape} would take {n_bytes / 2**30:.1f} GiB of memory, "
@@ -86,12 +109,28 @@ def check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if len(shape) != 1 or dtype.kind not in "US":
         raise InputError(
             "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
-            f"got {dtype} of shape {shape}"
+            f"got {printable(dtype)} of shape {printable(shape)}"
         )
+    if math.prod(shape) > MAX_CLASSES:
+        raise InputError(f"class_names must name at most {MAX_CLASSES} classes, got {math.prod(shape)}")
     if math.prod(shape) * dtype.itemsize > MAX_NAME_BYTES:
         raise InputError(
             f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
         )
+
+
+def names_as_text(stored: Stored) -> tuple[str, ...]:
+    """Return class names that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
+    if stored.dtype.kind == "S":
+        try:
+            return tuple(name.decode() for name in stored.tolist())
+        except UnicodeDecodeError as error:
+            raise InputError(f"class_names must be text in UTF-8: {error}") from None
+    # NumPy makes strings of any numbers; Python must not see those that are no characters.
+    codes = np.ascontiguousarray(stored).view(stored.dtype.byteorder.replace("|", "=") + "u4")
+    if ((codes > LAST_CHARACTER) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))).any():
+        raise InputError("class_names hold numbers that are no characters of Unicode")
+    return tuple(stored.tolist())
 
 
 def unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float] = UNIT_RANGE) -> Images:
@@ -100,8 +139,9 @@ def unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float] = UN
     Raises
     ------
     InputError
-        If the pixels are of another type, or some lie outside the range.
+        If the pixels are of another type or shape, or some lie outside the range.
     """
+    check_image_shape(name, pixels.shape)
     if pixels.dtype == np.uint8:
         return np.divide(pixels, np.float32(255), dtype=np.float32)
     found = f"{pixels.dtype}"
@@ -110,10 +150,13 @@ def unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float] = UN
         found = f"{pixels.dtype} from {low:g} to {high:g}"
         if pixels.dtype.kind == "f" and low >= pixel_range[0] and high <= pixel_range[1]:
             return _scaled(pixels, pixel_range)
-        if pixel_range != UNIT_RANGE:
+        if not (math.isfinite(low) and math.isfinite(high)):
+            advice = "replace the pixels that are NaN or infinite"
+        elif pixel_range != UNIT_RANGE:
             stated = f"[{pixel_range[0]:g}, {pixel_range[1]:g}]"
             raise InputError(f"{name} must be uint8, or float in the stated range {stated}, got {found}")
-        advice = "divide them by 255" if low >= 0.0 and 1.0 < high <= 255.0 else "scale them to [0, 1]"
+        else:
+            advice = "divide them by 255" if low >= 0.0 and 1.0 < high <= 255.0 else "scale them to [0, 1]"
     else:
         advice = "store at least one image"
     raise InputError(f"{name} must be uint8, or float in [0, 1], got {found}; {advice} first")
@@ -142,10 +185,18 @@ def split_from_keys(
     alone = {"test_images", "test_labels"} & set(keys)
     if layout == ("images", "labels") and alone:
         raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
-    arrays = [read(key) for key in layout]
-    train = unit_pixels(layout[0], arrays[0], pixel_range), arrays[1]
-    test = (unit_pixels(layout[2], arrays[2], pixel_range), arrays[3]) if len(layout) == 4 else None
-    return split_from_arrays(train, test, class_names, name)
+    if {"images", "labels", "x_train", "y_train"} <= set(keys):
+        raise InputError(
+            "both images and x_train are there, and which is meant is not guessed; keep one of them"
+        )
+    arrays = {key: read(key) for key in layout}
+    for key in layout[1::2]:
+        _label_row(key, arrays[key])  # before the images take four times the memory
+    parts = [
+        (unit_pixels(images, arrays.pop(images), pixel_range), arrays[labels])
+        for images, labels in zip(layout[::2], layout[1::2], strict=True)
+    ]
+    return split_from_arrays(parts[0], parts[1] if len(parts) == 2 else None, class_names, name)
 
 
 def split_from_arrays(
@@ -157,8 +208,15 @@ def split_from_arrays(
     parts: int = FILE_PARTS,
 ) -> Split:
     """Return the split of these arrays; without `test`, every class's last 1/parts is split off."""
-    label_arrays = [train[1]] if test is None else [train[1], test[1]]
-    names = _numbered_classes(label_arrays) if class_names is None else class_names
+    given = {"labels": train} if test is None else {"labels": train, "test labels": test}
+    for key, (images, labels) in given.items():
+        if _label_row(key, labels).shape != (len(images),) and len(images):
+            raise InputError(
+                f"{key} must have shape ({len(images)},), one for each image, got {labels.shape}"
+            )
+    names = (
+        _numbered_classes([labels for _, labels in given.values()]) if class_names is None else class_names
+    )
     data = Dataset(train[0], train[1], names)
     if test is not None:
         return Split(data, _test_dataset(test[0], test[1], names), name)
@@ -173,20 +231,51 @@ def _test_dataset(images: Images, labels: Stored, class_names: tuple[str, ...]) 
         raise InputError(f"test {error}") from None
 
 
+def _label_row(name: str, labels: Stored) -> Stored:
+    """Return the labels, or raise if they are no row of integers."""
+    if labels.ndim > 1:
+        advice = "labels[:, 0]" if labels.shape[1:] == (1,) else "labels.argmax(axis=1) if they are one-hot"
+        raise InputError(f"{name} must have shape (n_samples,), got {labels.shape}; store {advice}")
+    if not np.issubdtype(labels.dtype, np.integer):
+        raise InputError(f"{name} must be integers, got {labels.dtype}")
+    if labels.size == 0:
+        raise InputError(f"{name} must hold at least one label, got shape {labels.shape}")
+    return labels
+
+
 def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
-    for labels in label_arrays:
-        if labels.ndim > 1:
-            advice = (
-                "labels[:, 0]" if labels.shape[1:] == (1,) else "labels.argmax(axis=1) if they are one-hot"
-            )
-            raise InputError(f"labels must have shape (n_samples,), got {labels.shape}; store {advice}")
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(f"labels must be integers, got {labels.dtype}")
-        if labels.size == 0:
-            raise InputError(f"labels must hold at least one label, got shape {labels.shape}")
+    """Return "0", "1" and so on for labels without names, or raise if a class would have no image at all."""
+    lowest = min(int(labels.min()) for labels in label_arrays)
     highest = max(int(labels.max()) for labels in label_arrays)
+    n_classes = max(highest + 1, 1)
+    if lowest < 0:
+        raise InputError(
+            f"labels must lie in [0, {n_classes}) for {n_classes} classes, got {lowest}; "
+            "leave images without a class out, and number the classes from 0"
+        )
     if highest >= MAX_UNNAMED_CLASSES:
         raise InputError(
-            f"labels go up to {highest}; more than {MAX_UNNAMED_CLASSES} classes need class_names in the file"
+            f"labels go up to {highest}; more than {MAX_UNNAMED_CLASSES} classes need class_names in the file. "
+            f"Fewer are numbered from 0 without gaps: store {ALL_NUMBERED}, for the test set too"
         )
-    return tuple(str(label) for label in range(max(highest + 1, 1)))
+    occurring = np.zeros(n_classes, dtype=np.bool_)
+    for labels in label_arrays:
+        occurring[np.unique(labels).astype(np.int64)] = True
+    if not occurring.all():
+        raise InputError(_gap(np.flatnonzero(occurring).tolist(), np.flatnonzero(~occurring).tolist()))
+    return tuple(str(label) for label in range(n_classes))
+
+
+def _gap(values: list[int], missing: list[int]) -> str:
+    are = ", ".join(map(str, values)) if len(values) <= MAX_VALUES else f"{values[0]} to {values[-1]}"
+    empty = f"class {missing[0]}" if len(missing) == 1 else f"{len(missing)} classes, the first {missing[0]},"
+    if values == list(range(values[0], values[-1] + 1)):
+        numbered = f"labels - {values[0]}"
+    elif len(values) <= MAX_VALUES:
+        numbered = f"numpy.searchsorted({values}, labels)"
+    else:
+        numbered = ALL_NUMBERED
+    return (
+        f"labels are {are}; without class_names they must be 0 to n - 1, and {empty} would have no image. "
+        f"Store {numbered}, for the test set too; or name all {values[-1] + 1} classes in class_names (HDF5, NPZ)"
+    )

@@ -70,6 +70,10 @@ def test_labels_of_any_integer_type_become_int64():
         ),
         (np.zeros((0, 2, 2), np.float32), "images must hold at least one image"),
         ([[0.0]], "images must be a NumPy array, got list"),
+        (np.zeros((6, 3, 32, 32), np.float32), r"\(6, 3, 32, 32\) has 3 channels first; use numpy.moveaxis"),
+        (np.zeros((6, 1, 28, 28), np.float32), r"\(6, 1, 28, 28\) has 1 channel first; use numpy.moveaxis"),
+        (np.zeros((6, 4, 5, 9), np.float32), r"\(6, 4, 5, 9\) has 4 channels first; use numpy.moveaxis"),
+        (np.ma.masked_array(images(), False), "images must be a plain array, got a masked one"),
     ],
 )
 def test_wrong_images_are_refused(pixels, message):
@@ -85,6 +89,11 @@ def test_wrong_images_are_refused(pixels, message):
         (np.zeros(5, np.int64), r"labels must have shape \(6,\), one for each image, got \(5,\)"),
         (np.zeros(6), r"labels must be integers in \[0, 3\), got float64"),
         ([0] * 6, "labels must be a NumPy array, got list"),
+        (
+            np.full(6, 2**63 + 5, np.uint64),
+            r"labels must lie in \[0, 3\) for 3 classes, got 9223372036854775813",
+        ),
+        (np.ma.masked_array(np.zeros(6, int), True), "labels must be a plain array, got a masked one"),
     ],
 )
 def test_wrong_labels_are_refused(labels, message):
@@ -97,13 +106,21 @@ def test_wrong_labels_are_refused(labels, message):
     [
         (("a", "b", "a"), "class_names must be distinct, but 'a' occurs 2 times"),
         (["a", "b", "c"], "class_names must be a tuple of strings"),
-        ((), "class_names must be a tuple of strings"),
+        ((), "class_names must be a tuple of strings, one for each class, got none"),
+        (("a", "b", "c\ud800"), "the name of class 2, 'c.ud800', has characters that cannot be printed"),
         ((0, 1, 2), "class_names must be a tuple of strings"),
     ],
 )
 def test_wrong_class_names_are_refused(names, message):
     with pytest.raises(InputError, match=message):
         Dataset(images(), np.zeros(6, np.int64), names)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 32, 3), (32, 3, 32), (1, 9, 1), (4, 9, 4), (3, 4, 9), (2, 9, 9), (5, 9, 9)]
+)
+def test_shapes_that_may_have_their_channels_last_are_taken(shape):
+    assert Dataset(np.zeros((6, *shape), np.float32), np.zeros(6, int), NAMES).image_shape == shape
 
 
 def test_take_keeps_the_order_asked_for():
@@ -198,5 +215,8 @@ def test_split_parts_must_belong_together():
     renamed = Dataset(one.images, one.labels, ("x", "y", "z"))
     with pytest.raises(InputError, match="test data must have the class names of the training data"):
         Split(one, renamed, "x")
-    with pytest.raises(InputError, match="name must be a non-empty string"):
-        Split(one, one, "")
+    for name in ("", "a\x1b[2J", None):
+        with pytest.raises(InputError, match="name must be a non-empty string"):
+            Split(one, one, name)
+    with pytest.raises(InputError, match="test must be a Dataset, got ndarray"):
+        Split(one, one.images, "x")

@@ -1,5 +1,8 @@
 import gzip
+import os
 import struct
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,3 +97,97 @@ def test_labels_must_fit_the_images(tmp_path):
 def test_one_array_is_read_as_it_stands(tmp_path):
     (tmp_path / "x").write_bytes(idx(IMAGES))
     assert np.array_equal(read_idx(tmp_path / "x"), IMAGES)
+
+
+def packed(*parts, **options):
+    return b"".join(gzip.compress(part, mtime=0, **options) for part in parts)
+
+
+def test_gzip_files_of_several_parts_are_read(tmp_path):
+    write_folder(tmp_path)
+    whole = idx(IMAGES)
+    path = tmp_path / "train-images-idx3-ubyte"
+    for content in (
+        packed(whole[:20], whole[20:100], whole[100:], b""),
+        packed(whole, b""),
+        packed(whole, compresslevel=0),
+    ):
+        path.write_bytes(content)
+        assert np.array_equal(read_idx(path), IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (packed(idx(IMAGES) + b"\0"), "holds more than the 256 bytes"),
+        (packed(idx(IMAGES), b"\0"), "holds more than the 256 bytes"),
+        (packed(idx(IMAGES)[:-1]), "holds 255 of the 256 bytes"),
+        (packed(idx(IMAGES)[:9]), "ends within its header"),
+        (packed(idx(IMAGES))[:-4], "ends too early"),
+        (packed(idx(IMAGES)) + b"garbage", "is damaged"),
+        (packed(idx(IMAGES))[:-8] + bytes(8), "is damaged"),
+        (packed(packed(idx(IMAGES))), "is no IDX file"),
+        (packed(idx(IMAGES), *[b""] * 20), "is cut into more than 16 parts"),
+        (packed(idx(IMAGES)) + bytes(2 << 20), "bytes for the 256 that it was declared to hold"),
+        (packed(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**18, 2**6, 2**6)), "more than 500 times"),
+        (packed(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**31, 2**10, 2**10)), "more than the 4 GiB allowed"),
+        (b"\x1f\x8b", "is no IDX file"),
+    ],
+)
+def test_damaged_gzip_files_are_refused(tmp_path, content, message):
+    write_folder(tmp_path)
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
+    found = refusal(tmp_path)
+    assert message in found
+    assert found.isprintable()
+
+
+def test_a_bomb_costs_neither_memory_nor_time(tmp_path):
+    write_folder(tmp_path)
+    with gzip.open(tmp_path / "train-images-idx3-ubyte", "wb") as file:
+        file.write(struct.pack(">BBBB3I", 0, 0, 8, 3, 2**16, 32, 32))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    tracemalloc.start()
+    started = time.perf_counter()
+    assert "would expand from" in refusal(tmp_path)
+    assert time.perf_counter() - started < 0.5
+    assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    tracemalloc.stop()
+
+
+def test_a_file_that_hides_more_than_it_declares_is_read_no_further(tmp_path):
+    write_folder(tmp_path)
+    path = tmp_path / "train-images-idx3-ubyte"
+    with gzip.open(path, "wb") as file:
+        file.write(idx(IMAGES))
+        for _ in range(64):
+            file.write(bytes(1 << 20))
+    started = time.perf_counter()
+    assert "holds more than the 256 bytes that it was declared to hold" in refusal(tmp_path)
+    assert time.perf_counter() - started < 0.5
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_regular_file_is_not_read(tmp_path, make):
+    write_folder(tmp_path)
+    (tmp_path / "train-labels-idx1-ubyte").unlink()
+    make(tmp_path / "train-labels-idx1-ubyte")
+    assert "train-labels-idx1-ubyte cannot be read: it is no regular file" in refusal(tmp_path)
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    write_folder(tmp_path)
+    for part in ("train", "t10k"):
+        (tmp_path / f"{part}-images-idx3-ubyte").write_bytes(idx(IMAGES[:0]))
+        (tmp_path / f"{part}-labels-idx1-ubyte").write_bytes(idx(LABELS[:0]))
+    assert "labels must hold at least one label" in refusal(tmp_path)
+
+
+def test_labels_of_letters_are_refused_with_what_to_store(tmp_path):
+    write_folder(tmp_path)
+    for part in ("train", "t10k"):
+        path = tmp_path / f"{part}-labels-idx1-ubyte"
+        path.write_bytes(idx(read_idx(path) + np.uint8(1)))
+    assert "labels are 1, 2, 3; without" in refusal(tmp_path)
+    assert "Store labels - 1, for the test set too" in refusal(tmp_path)

@@ -81,6 +81,25 @@ def test_classes_may_be_words_or_whole_numbers(openml):
         (SimpleNamespace(data=table().data, target=None), "must have one target column"),
         (table(target=np.linspace(0, 1, N)), "must have classes as its target, got fractions"),
         (table(target=np.zeros((N, 2))), "must have one target column"),
+        (
+            table(target=np.array([0.0, np.inf] * (N // 2))),
+            "must have a class for each image, got targets that are NaN",
+        ),
+        (table(target=np.array(["a", None] * (N // 2))), "the target of number 1 is None"),
+        (table(target=np.array(["a", "b" * 300] * (N // 2), dtype=object)), "got one of 300 letters"),
+        (table(target=np.array(["a", 10**30] * (N // 2), dtype=object)), "the target of number 1 is 1000"),
+        (
+            table(target=np.array(["a", "b\x1b[2J"] * (N // 2))),
+            "'b\\x1b[2J', has characters that cannot be printed",
+        ),
+        (table(target=np.array(["", "b"] * (N // 2))), "the name of class 0, '', is empty"),
+        (table(target=np.zeros(N, complex)), "must have classes as its target, got complex128"),
+        (table(target=np.zeros(N - 1)), "labels must have shape (42,), one for each image, got (41,)"),
+        (SimpleNamespace(data=np.zeros((N, 4), np.longdouble), target=table().target), "of at most 64 bits"),
+        (
+            SimpleNamespace(data=np.broadcast_to(0.0, (N, 2**28)), target=table().target),
+            "more than the 4 GiB",
+        ),
     ],
 )
 def test_tables_that_are_no_images_with_classes_are_refused(openml, answer, message):
