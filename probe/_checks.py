@@ -42,7 +42,6 @@ __all__ = [
     "frozen_copy",
     "generator",
     "kept_seed",
-    "printable",
     "readonly",
 ]
 
@@ -274,15 +273,3 @@ def frozen_copy(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     # Not a read-only view of it: such a copy is known again, and shared instead of copied once more.
     copy.flags.writeable = False
     return copy
-
-
-def printable(text: object, limit: int = 80) -> str:
-    r"""Return `text` for a message: on one line, without control characters, at most `limit` long.
-
-    Examples
-    --------
-    >>> printable("dense\n\x1b[31m1")
-    'dense??[31m1'
-    """
-    shown = "".join(c if c.isprintable() else "?" for c in str(text)[: limit + 1])
-    return shown if len(shown) <= limit else shown[: limit - 3] + "..."

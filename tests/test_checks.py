@@ -21,10 +21,10 @@ from probe._checks import (
     check_rng,
     check_shape,
     frozen_copy,
-    printable,
     readonly,
 )
 from probe.population import MLP
+from probe.safeh5 import printable
 
 
 def refusal(message):

@@ -16,9 +16,9 @@ from probe._checks import (
     check_class_names,
     check_images,
     check_labels,
-    printable,
     readonly,
 )
+from probe.safeh5 import printable
 
 __all__ = ["Dataset", "Images", "Split", "check_image_shape"]
 

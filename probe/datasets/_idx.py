@@ -11,7 +11,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DataFileError, InputError, printable
+from probe._checks import DataFileError, InputError
 from probe.datasets._dataset import Split
 from probe.datasets._stored import (
     MAX_MESSAGE,
@@ -21,7 +21,8 @@ from probe.datasets._stored import (
     split_from_arrays,
     unit_pixels,
 )
-from probe.datasets._unpacking import UnpackingError, begun, open_regular, stored, unpacked
+from probe.safeh5 import DamagedError, open_regular, printable
+from probe.safeh5.unpacking import begun, stored, unpacked
 
 __all__ = ["PARTS", "find_idx", "read_idx", "read_idx_folder"]
 
@@ -60,7 +61,7 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     DataFileError
         If the file is no IDX file of unsigned bytes, or is shorter or longer than it says.
     """
-    with refused_as_data_error(str(path), UnpackingError, OSError), open_regular(path) as file:
+    with refused_as_data_error(str(path), DamagedError, OSError), open_regular(path) as file:
         start = file.read(START_BYTES)
         is_gzip = start.startswith(GZIP_MAGIC)
         shape = _shape(begun(start, MAX_HEADER_BYTES, "gzip") if is_gzip else start[:MAX_HEADER_BYTES])
@@ -91,7 +92,7 @@ def _shape(header: bytes) -> tuple[int, ...]:
         raise InputError(f"must hold unsigned bytes (type 0x08), got type 0x{header[2]:02x}")
     n_axes = header[3]
     if len(header) < 4 + 4 * n_axes:
-        raise UnpackingError(f"ends within its header, which has {4 + 4 * n_axes} bytes for {n_axes} axes")
+        raise DamagedError(f"ends within its header, which has {4 + 4 * n_axes} bytes for {n_axes} axes")
     shape: tuple[int, ...] = struct.unpack_from(f">{n_axes}I", header, 4)
     check_declared("the array", shape, np.dtype(np.uint8))
     return shape

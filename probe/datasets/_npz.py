@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from probe._checks import InputError, printable
+from probe._checks import InputError
 from probe.datasets._dataset import Split
 from probe.datasets._stored import (
     UNIT_RANGE,
@@ -21,7 +21,7 @@ from probe.datasets._stored import (
     refused_as_data_error,
     split_from_keys,
 )
-from probe.datasets._zip import ZipArchive, ZipError, open_zip
+from probe.safeh5 import DamagedError, ZipArchive, open_zip, printable
 
 __all__ = ["ZIP_MAGIC", "read_npz"]
 
@@ -58,7 +58,7 @@ def read_npz(path: Path, name: str, pixel_range: tuple[float, float] = UNIT_RANG
     DataFileError
         If the file is damaged, or holds something else, or arrays that break the rules.
     """
-    with refused_as_data_error(str(path), ZipError, OSError), open_zip(path) as archive:
+    with refused_as_data_error(str(path), DamagedError, OSError), open_zip(path) as archive:
         keys = [
             member.removesuffix(MEMBER_SUFFIX) for member in archive.members if member.endswith(MEMBER_SUFFIX)
         ]

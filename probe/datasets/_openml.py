@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from probe._checks import MAX_NAME_LENGTH, DataFileError, InputError, IntArray, printable
+from probe._checks import MAX_NAME_LENGTH, DataFileError, InputError, IntArray
 from probe.datasets._dataset import Images, Split
 from probe.datasets._stored import (
     MAX_MESSAGE,
@@ -18,6 +18,7 @@ from probe.datasets._stored import (
     refused_as_data_error,
     split_from_arrays,
 )
+from probe.safeh5 import printable
 
 __all__ = ["load_openml"]
 

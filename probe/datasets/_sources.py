@@ -8,7 +8,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from probe._checks import DataFileError, InputError, check_number, printable
+from probe._checks import DataFileError, InputError, check_number
 from probe.datasets._dataset import Split
 from probe.datasets._embedded import load_digits, load_mnist
 from probe.datasets._hdf5 import is_hdf5, read_hdf5
@@ -16,7 +16,7 @@ from probe.datasets._idx import read_idx_folder
 from probe.datasets._npz import ZIP_MAGIC, read_npz
 from probe.datasets._openml import load_openml
 from probe.datasets._stored import MAX_MESSAGE, UNIT_RANGE
-from probe.datasets._unpacking import UnpackingError, open_regular
+from probe.safeh5 import DamagedError, open_regular, printable
 
 __all__ = ["is_named", "load_dataset"]
 
@@ -133,7 +133,7 @@ def _first_bytes(path: Path) -> bytes:
             return file.read(8)
     except OSError as error:
         raise DataFileError(f"{_shown(path)} cannot be opened: {error.strerror}") from None
-    except UnpackingError:
+    except DamagedError:
         raise DataFileError(
             f"{_shown(path)} is neither a file nor a folder. Pass a regular HDF5 or NPZ file"
         ) from None

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DataFileError, InputError, printable
+from probe._checks import DataFileError, InputError
 from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
 from probe.datasets._splitting import last_of_each_class
+from probe.safeh5 import printable
 
 __all__ = [
     "FILE_PARTS",

@@ -204,7 +204,9 @@ def check_storage(array: Description, limits: Limits, refuse: Refuse) -> None:
     filters = [one.number for one in array.filters]
     if not KNOWN_FILTERS.issuperset(filters) or len(set(filters)) != len(filters):
         refuse(f"uses the HDF5 filters {filters}; only deflate, shuffle and checksum are read")
-    if array.shape is None or len(array.shape) > limits.rank:
+    if array.shape is None:
+        refuse("is empty")
+    if len(array.shape) > limits.rank:
         refuse(f"has shape {printable(array.shape, 60)}, expected at most {limits.rank} axes")
 
 

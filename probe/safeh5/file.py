@@ -15,7 +15,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 import numpy.typing as npt
@@ -35,7 +34,7 @@ from probe.safeh5.groups import Attribute, attributes_of, kind_of, members_of
 from probe.safeh5.headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, Message, messages_at
 from probe.safeh5.heaps import GlobalHeap
 from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number, opened, start_of_hdf5
+from probe.safeh5.source import UNDEFINED, DamagedError, Source, number, open_regular, start_of_hdf5
 from probe.safeh5.text import printable
 from probe.safeh5.types import Shape, Type
 
@@ -60,8 +59,8 @@ class Group:
 def is_hdf5(path: str | os.PathLike[str]) -> bool:
     """Return whether a regular file has the signature of HDF5; False if it cannot be read."""
     try:
-        file, _ = opened(Path(path))
-    except (OSError, ValueError):
+        file = open_regular(path)
+    except (DamagedError, OSError, ValueError):
         return False
     with file:
         return start_of_hdf5(file) is not None
@@ -91,12 +90,17 @@ def open_file(
     """
     shown = printable(os.fspath(path), 200)
     try:
-        file, n_bytes = opened(Path(path))
+        file = open_regular(path, buffering=0)
     except FileNotFoundError:
         raise error(f"{shown} does not exist. Pass the path of an HDF5 file") from None
+    except DamagedError as failure:
+        problem = str(failure).removeprefix("it ")
+        raise error(f"{shown} {problem}. Pass the path of an HDF5 file") from None
     except (OSError, ValueError) as failure:
-        raise error(f"{shown} {_unopened(failure)}") from None
+        reason = getattr(failure, "strerror", None) or printable(failure)
+        raise error(f"{shown} cannot be read: {reason}") from None
     with file:
+        n_bytes = file.seek(0, io.SEEK_END)
         if n_bytes == 0:
             raise error(f"{shown} is empty (0 bytes). Save it again")
         if n_bytes > limits_of(limits).file_bytes:
@@ -116,13 +120,6 @@ def open_bytes(
     """Open the content of an HDF5 file that is in memory, as `open_file` opens a file; messages call it `shown`."""
     with io.BytesIO(content) as file:
         yield _file(file, shown, error, limits_of(limits))
-
-
-def _unopened(failure: OSError | ValueError) -> str:
-    reason = getattr(failure, "strerror", None) or printable(failure)
-    if reason.startswith("is "):
-        return f"{reason}. Pass the path of an HDF5 file"
-    return f"cannot be read: {reason}"
 
 
 def _file(file: BinaryIO, shown: str, error: type[Exception], limits: Limits) -> File:

@@ -5,20 +5,20 @@ from __future__ import annotations
 import io
 import os
 import stat
-from pathlib import Path
 from typing import BinaryIO
 
 from probe.safeh5.limits import Limits
 
-__all__ = ["DamagedError", "Source", "opened"]
+__all__ = ["UNDEFINED", "DamagedError", "Source", "number", "open_regular", "start_of_hdf5"]
 
 UNDEFINED = 0xFFFFFFFFFFFFFFFF
+"""The address of nothing."""
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 class DamagedError(Exception):
-    """The bytes of the file break the rules of its format; the message says how."""
+    """A file is no regular one, or its bytes break the rules of its format; the message says how."""
 
 
 class Source:
@@ -100,26 +100,24 @@ def number(block: bytes, at: int, n_bytes: int) -> int:
     return int.from_bytes(stored, "little")
 
 
-def opened(path: Path) -> tuple[BinaryIO, int]:
-    """Open a regular file for reading, without waiting for anything; return it and its size.
+def open_regular(path: str | os.PathLike[str], *, buffering: int = -1) -> BinaryIO:
+    """Open a file for reading. A folder, a pipe or a device is refused, and never waited for.
 
     Raises
     ------
+    DamagedError
+        If it is no regular file.
     OSError
-        If it is missing, cannot be opened, or is a folder, a pipe or a device. The message says which.
+        If it is missing or cannot be opened.
     """
-    # Opening a pipe would wait for somebody to write to it; what is open is looked at, not what has the name.
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(0, "is a folder")
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(0, "is not a regular file")
-        return os.fdopen(descriptor, "rb", buffering=0), status.st_size
-    except BaseException:
+    # What is open is looked at, and not what has the name: that can change in between.
+    no_wait = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | no_wait)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
         os.close(descriptor)
-        raise
+        raise DamagedError("it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")
+    return os.fdopen(descriptor, "rb", buffering=buffering)
 
 
 def start_of_hdf5(file: BinaryIO) -> int | None:

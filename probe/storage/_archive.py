@@ -1,24 +1,32 @@
 """Reading .keras archives, which are zip files that may come from anybody.
 
-Nothing is ever extracted: three members are read into memory, each after checks of what the archive says
-of it, and no more of it than the limits allow whatever the archive says.
+Nothing is ever extracted: three members are read into memory, and no more of each than the limits allow,
+whatever the archive says.
 """
 
 from __future__ import annotations
 
 import os
-import stat
-import struct
-import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from probe._checks import InputError, ModelFileError
-from probe.safeh5 import DEFAULT_LIMITS, File, Limits, open_bytes, printable
+from probe._checks import ModelFileError
+from probe.safeh5 import (
+    DEFAULT_LIMITS,
+    DamagedError,
+    File,
+    Limits,
+    ZipArchive,
+    ZipError,
+    limits_of,
+    open_bytes,
+    open_regular,
+    open_zip,
+    printable,
+)
 
 __all__ = ["Archive", "is_archive", "open_archive"]
 
@@ -26,21 +34,8 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 MAX_METADATA_BYTES = 64 << 10
 
-_MAGIC = b"PK\x03\x04"
-
-_ZIP_ERRORS = (
-    zipfile.BadZipFile,
-    zlib.error,
-    OSError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    ValueError,
-    MemoryError,
-    NotImplementedError,
-    struct.error,
-)
-"""What zipfile raises on damaged archives."""
+_MAGIC = b"PK"
+"""How every zip archive begins, also one without members."""
 
 
 class _Refuse(Protocol):
@@ -71,23 +66,21 @@ class Archive:
 def is_archive(path: str | os.PathLike[str]) -> bool:
     """Return whether the file begins as a zip archive does; False if it cannot be read."""
     try:
-        if not stat.S_ISREG(Path(path).stat().st_mode):
-            return False
-        with Path(path).open("rb") as file:
-            return file.read(4) == _MAGIC
-    except (OSError, ValueError):
+        with open_regular(path) as file:
+            return file.read(2) == _MAGIC
+    except (DamagedError, OSError, ValueError):
         return False
 
 
 @contextmanager
-def open_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) -> Iterator[Archive]:
+def open_archive(path: str | os.PathLike[str], limits: Limits | None = DEFAULT_LIMITS) -> Iterator[Archive]:
     """Open a .keras archive for reading.
 
     Parameters
     ----------
     path : path
         The archive.
-    limits : Limits
+    limits : Limits or None
         How much of it is read.
 
     Yields
@@ -100,6 +93,7 @@ def open_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) 
         If the archive is damaged, has members that no model has, or declares or holds more than the limits.
     """
     shown = printable(os.fspath(path), 200)
+    most = limits_of(limits)
 
     def refuse(problem: str) -> NoReturn:
         between = ": " if problem.startswith("the ") else " "
@@ -107,75 +101,55 @@ def open_archive(path: str | os.PathLike[str], limits: Limits = DEFAULT_LIMITS) 
 
     try:
         size = Path(path).stat().st_size
-        if size > limits.file_bytes:
-            refuse(f"has {size} bytes, more than the {limits.file_bytes} that are read")
-        with zipfile.ZipFile(path) as archive:
-            members = _members(archive, refuse, limits)
-            if CONFIG not in members:
-                refuse(f"has no {CONFIG}; it is no model that Keras saved. It has {_listed(members)}")
-            if WEIGHTS not in members:
-                refuse(f"has no {WEIGHTS}; weights of another kind are not read. It has {_listed(members)}")
-            config = _text(archive, members[CONFIG], limits.text_bytes, limits, refuse)
+        if size > most.file_bytes:
+            refuse(f"has {size} bytes, more than the {most.file_bytes} that are read")
+        with open_zip(path, most_members=most.archive_members) as archive:
+            _check_paths(archive, refuse)
+            if CONFIG not in archive.members:
+                refuse(f"has no {CONFIG}; it is no model that Keras saved. It has {_listed(archive)}")
+            if WEIGHTS not in archive.members:
+                refuse(f"has no {WEIGHTS}; weights of another kind are not read. It has {_listed(archive)}")
+            config = _text(archive, CONFIG, most.text_bytes, most, refuse)
             metadata = None
-            if METADATA in members:
-                metadata = _text(archive, members[METADATA], MAX_METADATA_BYTES, limits, refuse)
-            weights = _content(archive, members[WEIGHTS], limits.archive_bytes, limits, refuse)
-    except InputError:
-        raise
-    except _ZIP_ERRORS as failure:
-        refuse(f"is a damaged zip archive: {printable(failure, 120)}. Save or copy it again")
+            if METADATA in archive.members:
+                metadata = _text(archive, METADATA, MAX_METADATA_BYTES, most, refuse)
+            weights = _content(archive, WEIGHTS, most.archive_bytes, most, refuse)
+    except (DamagedError, OSError, ValueError) as failure:
+        if isinstance(failure, ModelFileError):
+            raise
+        again = (
+            ""
+            if isinstance(failure, ZipError) and "more than the" in str(failure)
+            else ". Save or copy it again"
+        )
+        refuse(f"is a damaged zip archive: {printable(failure, 200)}{again}")
     with open_bytes(weights, f"{shown}, {WEIGHTS}", ModelFileError, limits) as file:
         # What is wrong inside is said of the archive that the user knows.
         yield Archive(config, metadata, file)
 
 
-def _members(archive: zipfile.ZipFile, refuse: _Refuse, limits: Limits) -> dict[str, zipfile.ZipInfo]:
-    """Return the members by name, after checks of all that the directory says of them."""
-    infos = archive.infolist()
-    if len(infos) > limits.archive_members:
-        refuse(f"has {len(infos)} members, more than the {limits.archive_members} that are read")
-    found: dict[str, zipfile.ZipInfo] = {}
-    for info in infos:
-        name = f"the member '{printable(info.filename)}'"
-        # zipfile cuts names at a null byte; the original is what other readers may see.
-        parts = info.orig_filename.replace("\\", "/").rstrip("/").split("/")
-        if any(part in ("", ".", "..") or ":" in part or "\0" in part for part in parts):
-            refuse(f"{name} has a path that leads out of the archive")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            refuse(f"{name} is a symbolic link, which is not followed")
-        if info.filename in found:
-            refuse(f"{name} is there twice")
-        if info.flag_bits & 1:
-            refuse(f"{name} is encrypted")
-        found[info.filename] = info
-    return found
+def _check_paths(archive: ZipArchive, refuse: _Refuse) -> None:
+    """Refuse names that lead out of the archive: no model has them, and other programs may follow them."""
+    for name in archive.members:
+        parts = name.replace("\\", "/").rstrip("/").split("/")
+        if any(part in ("", ".", "..") or ":" in part for part in parts):
+            refuse(f"the member '{printable(name)}' has a path that leads out of the archive")
 
 
-def _content(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, limits: Limits, refuse: _Refuse
-) -> bytes:
-    """Return the content of a member of at most `most` bytes."""
-    name = f"the member '{info.filename}'"
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        refuse(f"{name} is compressed by method {info.compress_type}; only stored and deflated ones are read")
-    if info.file_size > most:
-        refuse(f"{name} takes {info.file_size} bytes, more than the {most} that are read")
-    if info.file_size > 1 << 20 and info.file_size > limits.compression * info.compress_size:
-        refuse(f"{name} takes {info.file_size} bytes but is stored in {info.compress_size}")
-    with archive.open(info) as member:
-        content = member.read(info.file_size + 1)
-    if len(content) != info.file_size:
-        refuse(f"{name} does not have the {info.file_size} bytes that the archive says")
-    return content
+def _content(archive: ZipArchive, name: str, most_bytes: int, most: Limits, refuse: _Refuse) -> bytes:
+    member = archive.members[name]
+    if member.n_bytes > 1 << 20 and member.n_bytes > most.compression * member.n_packed:
+        refuse(f"the member '{name}' takes {member.n_bytes} bytes but is stored in {member.n_packed}")
+    return archive.read(name, most_bytes).tobytes()
 
 
-def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo, most: int, limits: Limits, refuse: _Refuse) -> str:
+def _text(archive: ZipArchive, name: str, most_bytes: int, most: Limits, refuse: _Refuse) -> str:
     try:
-        return _content(archive, info, most, limits, refuse).decode()
+        return _content(archive, name, most_bytes, most, refuse).decode()
     except UnicodeDecodeError:
-        refuse(f"the member '{info.filename}' is no UTF-8 text")
+        refuse(f"the member '{name}' is no UTF-8 text")
 
 
-def _listed(members: dict[str, zipfile.ZipInfo]) -> str:
-    names = [f"'{printable(name, 40)}'" for name in list(members)[:8]]
-    return (", ".join(names) or "nothing") + (", ..." if len(members) > 8 else "")
+def _listed(archive: ZipArchive) -> str:
+    names = [f"'{printable(name, 40)}'" for name in list(archive.members)[:8]]
+    return (", ".join(names) or "nothing") + (", ..." if len(archive.members) > 8 else "")

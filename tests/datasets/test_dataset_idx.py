@@ -173,7 +173,8 @@ def test_what_is_no_regular_file_is_not_read(tmp_path, make):
     write_folder(tmp_path)
     (tmp_path / "train-labels-idx1-ubyte").unlink()
     make(tmp_path / "train-labels-idx1-ubyte")
-    assert "train-labels-idx1-ubyte cannot be read: it is no regular file" in refusal(tmp_path)
+    kind = "a folder" if make is os.mkdir else "not a regular file"
+    assert f"train-labels-idx1-ubyte cannot be read: it is {kind}" in refusal(tmp_path)
 
 
 def test_a_folder_without_images_is_refused(tmp_path):

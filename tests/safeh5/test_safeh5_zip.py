@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from probe.datasets._zip import ZipError, open_zip
+from probe.safeh5 import DamagedError, ZipError, open_zip
 
 CONTENT = {"a.npy": bytes(range(256)) * 40, "b.npy": b"b" * 5000}
 ENTRY, LOCAL, END = b"PK\x01\x02", b"PK\x03\x04", b"PK\x05\x06"
@@ -243,14 +243,12 @@ def test_bytes_in_front_of_an_archive_are_refused_and_a_comment_is_not(tmp_path)
 
 def test_pipes_and_folders_are_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    assert "no regular file" in refusal_of_opening(tmp_path / "pipe")
-    assert "no regular file" in refusal_of_opening(tmp_path)
+    assert "not a regular file" in refusal_of_opening(tmp_path / "pipe")
+    assert "it is a folder" in refusal_of_opening(tmp_path)
 
 
 def refusal_of_opening(path):
-    from probe.datasets._unpacking import UnpackingError
-
-    with pytest.raises(UnpackingError) as caught, open_zip(path):
+    with pytest.raises(DamagedError) as caught, open_zip(path):
         pass
     return str(caught.value)
 

@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from probe._checks import printable
-from probe.datasets._unpacking import Bytes, UnpackingError, begun, open_regular, stored, unpacked
+from probe.safeh5.source import DamagedError, open_regular
+from probe.safeh5.text import printable
+from probe.safeh5.unpacking import Bytes, begun, stored, unpacked
 
 __all__ = ["Member", "ZipArchive", "ZipError", "open_zip"]
 
@@ -44,7 +45,7 @@ SATURATED16, SATURATED32 = 0xFFFF, 0xFFFFFFFF
 SIZES64, OTHER_NAME = 0x0001, 0x7075  # kinds of extra fields
 
 
-class ZipError(UnpackingError):
+class ZipError(DamagedError):
     """A zip archive is damaged, or holds what is not read."""
 
 
@@ -113,14 +114,14 @@ class ZipArchive:
         member = self.members[name]
         with _named(member):
             if member.n_bytes > most:
-                raise UnpackingError(f"takes {member.n_bytes} bytes, more than the {most} that are read")
+                raise DamagedError(f"takes {member.n_bytes} bytes, more than the {most} that are read")
             self._file.seek(member.start)
             if member.method == STORED:
                 content = stored(self._file, member.n_bytes)
             else:
                 content = unpacked(self._file, member.n_packed, member.n_bytes, "deflate")
             if zlib.crc32(content.data) != member.crc:
-                raise UnpackingError("is damaged: its checksum (CRC-32) is wrong")
+                raise DamagedError("is damaged: its checksum (CRC-32) is wrong")
         return content
 
 
@@ -147,7 +148,7 @@ def _named(member: Member) -> Iterator[None]:
         yield
     except ZipError:
         raise
-    except UnpackingError as error:
+    except DamagedError as error:
         raise ZipError(f"{_shown(member.name)} {error}") from None
 
 

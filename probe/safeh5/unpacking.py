@@ -1,16 +1,16 @@
-"""Opening and unpacking files that may come from anybody, never further than they were declared to go."""
+"""Unpacking files that may come from anybody, never further than they were declared to go."""
 
 from __future__ import annotations
 
-import os
-import stat
 import zlib
 from typing import BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "UnpackingError", "begun", "open_regular", "stored", "unpacked"]
+from probe.safeh5.source import DamagedError
+
+__all__ = ["Bytes", "begun", "stored", "unpacked"]
 
 Bytes = npt.NDArray[np.uint8]
 Packing = Literal["deflate", "gzip"]
@@ -27,25 +27,11 @@ WINDOW_BITS = {"deflate": -zlib.MAX_WBITS, "gzip": zlib.MAX_WBITS | 16}
 SPARE_PARTS, PART_BYTES = 16, 1 << 15
 
 
-class UnpackingError(Exception):
-    """A file is no regular one, or what is packed in it is damaged or not as long as declared."""
-
-
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file for reading. A folder, a FIFO or a device is refused, and never waited for."""
-    no_wait = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    descriptor = os.open(path, os.O_RDONLY | no_wait)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnpackingError("it is no regular file")
-    return os.fdopen(descriptor, "rb")
-
-
 def stored(file: BinaryIO, n_bytes: int) -> Bytes:
     """Return the next `n_bytes` of a file, which are not packed."""
     content = np.empty(n_bytes, dtype=np.uint8)
     if file.readinto(content.data) != n_bytes:  # type: ignore[attr-defined]
-        raise UnpackingError("ends too early")
+        raise DamagedError("ends too early")
     return content
 
 
@@ -54,7 +40,7 @@ def begun(packed: bytes, n_bytes: int, packing: Packing) -> bytes:
     try:
         return zlib.decompressobj(WINDOW_BITS[packing]).decompress(packed, n_bytes)
     except zlib.error as error:
-        raise UnpackingError(f"is damaged: {error}") from None
+        raise DamagedError(f"is damaged: {error}") from None
 
 
 def unpacked(file: BinaryIO, n_packed: int, n_bytes: int, packing: Packing) -> Bytes:
@@ -64,21 +50,21 @@ def unpacked(file: BinaryIO, n_packed: int, n_bytes: int, packing: Packing) -> B
 
     Raises
     ------
-    UnpackingError
+    DamagedError
         If they hold more or less, are damaged, or would expand as only a decompression bomb does.
     """
     if n_bytes > max(FREE_BYTES, MOST_EXPANSION * n_packed):
-        raise UnpackingError(
+        raise DamagedError(
             f"would expand from {n_packed} to {n_bytes} bytes, more than {MOST_EXPANSION} times; "
             "store it without compression"
         )
     if n_packed > 2 * n_bytes + MOST_PACKED:
-        raise UnpackingError(f"has {n_packed} bytes for the {n_bytes} that it was declared to hold")
+        raise DamagedError(f"has {n_packed} bytes for the {n_bytes} that it was declared to hold")
     content = np.empty(n_bytes, dtype=np.uint8)
     try:
         _unpack_into(content.data, file, n_packed, packing)
     except zlib.error as error:
-        raise UnpackingError(f"is damaged: {error}") from None
+        raise DamagedError(f"is damaged: {error}") from None
     return content
 
 
@@ -92,7 +78,7 @@ def _unpack_into(content: memoryview, file: BinaryIO, n_packed: int, packing: Pa
         # One byte more than declared shows whether it goes on, however much follows.
         piece = part.decompress(packed, min(len(content) - filled + 1, 16 * PIECE))
         if len(piece) > len(content) - filled:
-            raise UnpackingError(f"holds more than the {len(content)} bytes that it was declared to hold")
+            raise DamagedError(f"holds more than the {len(content)} bytes that it was declared to hold")
         content[filled : filled + len(piece)] = piece
         filled += len(piece)
         packed = part.unused_data if part.eof else part.unconsumed_tail
@@ -101,10 +87,10 @@ def _unpack_into(content: memoryview, file: BinaryIO, n_packed: int, packing: Pa
                 break
             part, n_parts = zlib.decompressobj(WINDOW_BITS[packing]), n_parts + 1
             if n_parts > SPARE_PARTS + len(content) // PART_BYTES:
-                raise UnpackingError(f"is cut into more than {n_parts - 1} parts")
+                raise DamagedError(f"is cut into more than {n_parts - 1} parts")
         elif not (piece or packed or left):
-            raise UnpackingError(f"ends too early, after {filled} of {len(content)} bytes")
+            raise DamagedError(f"ends too early, after {filled} of {len(content)} bytes")
     if filled < len(content):
-        raise UnpackingError(f"holds {filled} of the {len(content)} bytes that it was declared to hold")
+        raise DamagedError(f"holds {filled} of the {len(content)} bytes that it was declared to hold")
     if packed or left:
-        raise UnpackingError("goes on after its end")
+        raise DamagedError("goes on after its end")
