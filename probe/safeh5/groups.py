@@ -88,6 +88,7 @@ def _links(source: Source, message: Message) -> Iterable[Link]:
 
 def _link(source: Source, body: bytes) -> Link:
     """Return the link that a link message describes."""
+    source.count(4)
     version, flags = number(body, 0, 1), number(body, 1, 1)
     if version != 1:
         raise DamagedError("a link is of an unknown version")
@@ -165,6 +166,7 @@ def _dense_attribute(source: Source, heap: FractalHeap, record: bytes) -> Attrib
 
 
 def _attribute(source: Source, body: bytes) -> Attribute:
+    source.count(16)
     version, flags = number(body, 0, 1), number(body, 1, 1)
     if version not in (1, 2, 3):
         raise DamagedError("an attribute is of an unknown version")

@@ -101,6 +101,15 @@ class _Table:
         """Number of rows whose blocks hold objects; blocks of later rows hold rows again."""
         return self.largest.bit_length() - self.first.bit_length() + 2
 
+    def start(self, row: int, column: int) -> int:
+        """Return where a block starts, counted from the first."""
+        return (self.first * self.width << row - 1 if row else 0) + column * self.size(row)
+
+    def place(self, offset: int) -> tuple[int, int]:
+        """Return row and column of the block in which `offset` is."""
+        row = (offset // (self.first * self.width)).bit_length()
+        return row, (offset - self.start(row, 0)) // self.size(row)
+
     def n_rows(self, n_bytes: int) -> int:
         """Return how many rows a block of rows has that spans `n_bytes`."""
         return n_bytes.bit_length() - (self.first * self.width).bit_length() + 1
@@ -137,7 +146,9 @@ class FractalHeap:
         most = max(1, number(head, 10, 4))
         self._length_bytes = min((largest.bit_length() + 6) // 8, (most.bit_length() - 1) // 8 + 1)
         self._large_objects: dict[int, tuple[int, int]] | None = None
-        self._seen: set[tuple[int, int]] = set()
+        self._head = 5 + offset + self._offset_bytes
+        self._blocks: dict[int, bytes] = {}
+        self._rows: dict[tuple[int, int], list[int]] = {}
 
     def item(self, identifier: bytes) -> bytes:
         """Return the object that `identifier` stands for."""
@@ -183,43 +194,47 @@ class FractalHeap:
         return self._source.read(place, n_bytes)
 
     def _managed(self, offset: int, length: int) -> bytes:
-        address, start, n_bytes = self._root, 0, self._table.first
-        n_rows = self._n_rows
+        address, start, n_bytes, n_rows = self._root, 0, self._table.first, self._n_rows
         while n_rows:
-            row, column, start = self._place(offset, start, n_rows)
-            address, n_bytes = self._child(address, n_rows, row, column), self._table.size(row)
+            row, column = self._table.place(offset - start)
+            if row >= n_rows:
+                raise DamagedError("an object of a heap lies behind its blocks")
+            addresses = self._addresses(address, n_rows)
+            n_bytes = self._table.size(row)
+            address, start = (
+                addresses[row * self._table.width + column],
+                start + self._table.start(row, column),
+            )
             n_rows = 0 if row < self._table.n_direct else self._table.n_rows(n_bytes)
-        head = 5 + self._source.offset_bytes + self._offset_bytes + 4 * self._is_checked
-        block = self._source.read(address, head)
-        if block[:4] != b"FHDB" or number(block, 5 + self._source.offset_bytes, self._offset_bytes) != start:
-            raise DamagedError(f"there is no block of a heap at {address}")
-        at = offset - start
+        block, at = self._block(address, start, n_bytes), offset - start
+        head = self._head + 4 * self._is_checked
         if at < head or at + length > n_bytes:
             raise DamagedError("an object of a heap lies outside of its block")
-        return self._source.read(address + at, length)
+        return block[at : at + length]
 
-    def _place(self, offset: int, start: int, n_rows: int) -> tuple[int, int, int]:
-        """Return row and column of the block in which `offset` is, and the offset at which it starts."""
-        for row in range(min(n_rows, _MOST_ROWS)):
-            n_bytes = self._table.size(row)
-            if offset < start + n_bytes * self._table.width:
-                column = (offset - start) // n_bytes
-                return row, column, start + column * n_bytes
-            start += n_bytes * self._table.width
-        raise DamagedError("an object of a heap lies behind its blocks")
+    def _block(self, address: int, start: int, n_bytes: int) -> bytes:
+        if address not in self._blocks:
+            block = self._source.read(address, n_bytes)
+            stored = number(block, 5 + self._source.offset_bytes, self._offset_bytes)
+            if block[:4] != b"FHDB" or stored != start:
+                raise DamagedError(f"there is no block of a heap at {address}")
+            self._source.count(n_bytes // 64)
+            self._blocks[address] = block
+        return self._blocks[address]
 
-    def _child(self, address: int, n_rows: int, row: int, column: int) -> int:
-        source, width = self._source, self._table.width
-        head = 5 + source.offset_bytes + self._offset_bytes
-        if n_rows > _MOST_ROWS:
-            raise DamagedError(f"a heap has a block of {n_rows} rows")
-        block = source.read(address, head + n_rows * width * source.offset_bytes + 4)
-        if (address, len(block)) not in self._seen:
-            checked(source, block)
-            self._seen.add((address, len(block)))
-        if block[:4] != b"FHIB":
-            raise DamagedError(f"there are no rows of a heap at {address}")
-        return source.offset(block, head + (row * width + column) * source.offset_bytes)
+    def _addresses(self, address: int, n_rows: int) -> list[int]:
+        """Return the addresses in a block of rows."""
+        key = (address, n_rows)
+        if key not in self._rows:
+            offset, count = self._source.offset_bytes, n_rows * self._table.width
+            if n_rows > _MOST_ROWS:
+                raise DamagedError(f"a heap has a block of {n_rows} rows")
+            self._source.count(count)
+            block = checked(self._source, self._source.read(address, self._head + count * offset + 4))
+            if block[:4] != b"FHIB":
+                raise DamagedError(f"there are no rows of a heap at {address}")
+            self._rows[key] = [self._source.offset(block, self._head + k * offset) for k in range(count)]
+        return self._rows[key]
 
 
 def _is_power(value: int) -> bool:

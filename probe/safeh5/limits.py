@@ -64,7 +64,7 @@ class Limits:
     """
 
     file_bytes: int = 64 << 30
-    steps: int = 400_000
+    steps: int = 300_000
     structure_bytes: int = 16 << 20
     members: int = 1 << 16
     tensor_bytes: int = 512 << 20

@@ -27,7 +27,7 @@ import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
 from probe.network import Network
-from probe.safeh5 import File, Group, open_file, printable
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_file, printable
 from probe.storage._atomic import write_atomically
 from probe.storage.networks import read_network, write_network, write_text_attribute
 
@@ -37,6 +37,9 @@ Result = TypeVar("Result")
 
 ENCODING_VERSION = "1"
 """Version of the layout that this module describes; any other is refused."""
+
+LIMITS = dataclasses.replace(DEFAULT_LIMITS, steps=10_000_000)
+"""Results have more structure than models, and come from one's own studies: ten seconds of it are read."""
 
 MAX_MEMBERS = 1_000_000
 """Most members of one tuple or mapping that is stored as a group."""
@@ -137,7 +140,7 @@ def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
     """
     if not dataclasses.is_dataclass(kind):
         raise InputError(f"kind must be a dataclass of this project, got {printable(kind)}")
-    with open_file(path, DataFileError) as file:
+    with open_file(path, DataFileError, LIMITS) as file:
         return typing.cast(Result, _read_dataclass(file, file.root, kind))
 
 
