@@ -314,6 +314,9 @@ def _stored_chunks(
             f"of shape {array.shape} was not written to the end: {len(found)} of {len(wanted)} chunks are there; "
             "the file is incomplete"
         )
+    in_order = sorted(found, key=lambda chunk: chunk.address)
+    if any(one.address + one.n_bytes > other.address for one, other in itertools.pairwise(in_order)):
+        raise DamagedError("two chunks of an array lie over each other")
     n_bytes, n_stored = len(found) * array.index.n_bytes, sum(chunk.n_bytes for chunk in found)
     if n_bytes > 1 << 20 and n_bytes > limits.compression * n_stored:
         refuse(f"of shape {array.shape} takes {n_bytes} bytes but is stored in {n_stored}")

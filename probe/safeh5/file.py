@@ -368,10 +368,24 @@ class File:
         assert found.shape is not None
         return found.shape, found.type.name
 
-    def is_shared(self, arrays: Sequence[tuple[Group, str]]) -> bool:
-        """Return whether two of `arrays`, each a group and a path below it, are one and the same."""
-        found = [self._address(group, name, "dataset", _joined(group, name)) for group, name in arrays]
-        return len(set(found)) < len(found)
+    def check_claims(self, arrays: Sequence[tuple[Group, str]]) -> None:
+        """Refuse a file whose arrays, each a group and a path below it, share their bytes or claim far too many.
+
+        One array under many names, and small ones that unfold to the largest size each, would otherwise take
+        gigabytes from a file of kilobytes, all below the limits of a single array.
+        """
+        names: dict[int, str] = {}
+        claimed = 0
+        for group, name in arrays:
+            place = _joined(group, name)
+            address = self._address(group, name, "dataset", place)
+            if address in names:
+                self.refuse(place, f"is the same array as {printable(names[address])}")
+            names[address] = place
+            with self._readable(place):
+                claimed += described(self._source, self._object(address)).n_bytes
+        if claimed > max(self.limits.compression * self.size, 1 << 20):
+            self.refuse("the file", f"has arrays that take {claimed} bytes, but itself only {self.size}")
 
     def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
         address = self._address(group, name, "dataset", place)
