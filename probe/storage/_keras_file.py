@@ -11,24 +11,31 @@ from typing import Any
 
 import numpy as np
 
-from probe._checks import Array, InputError, ModelFileWarning
+from probe._checks import Array, InputError, ModelFileError, ModelFileWarning
 from probe.layers import Layer
 from probe.network import Network
-from probe.storage._guard import GuardedFile, printable
+from probe.storage._guard import GuardedFile
 from probe.storage._keras_config import LayerSpec, Shape
 from probe.storage._keras_graph import ModelSpec, Node, Path, flatten
-from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD
+from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.storage._keras_layers import kind_of
 from probe.storage._keras_models import Model
 from probe.storage._keras_weights import Stored, warn_of_crowds
+from probe.storage._printable import listed, printable, shown
 
-__all__ = ["LayerDescription", "ModelFile", "VariableDescription", "naming_file"]
+__all__ = ["LayerDescription", "ModelFile", "VariableDescription", "last_net", "naming", "naming_file"]
 
 HUGE = 1e30
 """Weights beyond this overflow somewhere in a network of float32."""
 
 FLIPPED = ("Conv2D", "Conv2DTranspose")
 """Layers whose kernels the Theano backend of Keras 2 stored upside down and left to right."""
+
+MAX_CONSTANTS = 1 << 22
+"""Most values of all arrays that stand in the settings of layers."""
+
+MAX_LISTED = 200_000
+"""Most entries of all lists in the settings of layers, those of a shared layer once for each call."""
 
 _NO_NAMES: Mapping[str, str] = {}
 
@@ -112,15 +119,16 @@ class ModelFile:
         self._file = file
         self.provenance = provenance
         self._backend = backend
-        self._read: dict[Path, dict[str, Array]] = {}
+        self._prepared: dict[Path, dict[str, Array | None]] = {}
         with naming_file(file):
-            self._spec = _renamed(flatten(model), own_names)
+            self._spec = _renamed(flatten(model, file.limits), own_names)
             # Before any shape, so that the first complaint is about what matters most.
             for node in self._spec.nodes:
                 kind_of(node.spec)
-            self._shapes = _shapes(self._spec)
+            self._shapes, self._settings = _shapes(self._spec, file.limits.activation_bytes // 4)
             self._expected = _expected(self._spec, self._shapes)
             self._stored = places(self._expected)
+        self._nodes = {node.spec.name: node for node in self._spec.nodes}
         self.class_names = class_names
         self.input_shapes = self._spec.input_shapes
         self.output_names = self._spec.outputs
@@ -132,8 +140,7 @@ class ModelFile:
         variables = tuple(
             self._described(node, name) for name in self._expected[node.path] if name not in UNREAD
         )
-        settings = kind_of(node.spec).settings(node.spec, _inputs(self._spec, self._shapes, node)[0])
-        activation = settings.get("activation_name", "linear")
+        activation = self._settings[node.spec.name].get("activation_name", "linear")
         return LayerDescription(
             node.spec.name,
             node.spec.class_name,
@@ -190,7 +197,8 @@ class ModelFile:
         known = [known for known in self._expected[node.path] if known not in UNREAD]
         if name not in known:
             raise InputError(f"layer '{layer}' has no array '{name}': it has {', '.join(known) or 'none'}")
-        return self._array(node, name, units)
+        with last_net(self._file.shown_path, self._file.error):
+            return self._array(node, name, units)
 
     def network(self, *, ending_at: str | None = None, units: slice | None = None) -> Network:
         """Return the network, with all its arrays, or the part of it that leads to one layer.
@@ -234,13 +242,15 @@ class ModelFile:
         return tuple(node for node in self._spec.nodes if node.spec.name in needed)
 
     def _node(self, layer: str) -> Node:
-        node = next((node for node in self._spec.nodes if node.spec.name == layer), None)
+        node = self._nodes.get(layer)
         if node is None:
-            names = ", ".join(f"'{node.spec.name}'" for node in self._spec.nodes)
-            raise InputError(f"layer '{layer}' does not exist: the model has {names}. Pass one of these")
+            raise InputError(
+                f"layer {shown(layer)} does not exist: the model has {listed(self._nodes)}. Pass one of these"
+            )
         return node
 
     def _layer(self, node: Node, units: slice | None) -> Layer:
+        kind, settings = kind_of(node.spec), self._settings[node.spec.name]
         if units is not None:
             whole = node.spec.class_name == "Dense" or (
                 node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
@@ -251,14 +261,13 @@ class ModelFile:
                     "layers are read one by one"
                 )
             arrays = {name: self._array(node, name, units) for name in self._expected[node.path]}
-            return kind_of(node.spec).build(node.spec, _inputs(self._spec, self._shapes, node), arrays)
-        if node.path not in self._read:
-            self._read[node.path] = {
+            return kind.build(node.spec, settings, kind.prepared(node.spec, settings, arrays))
+        if node.path not in self._prepared:
+            arrays = {
                 name: self._array(node, name) for name in self._expected[node.path] if name not in UNREAD
             }
-        return kind_of(node.spec).build(
-            node.spec, _inputs(self._spec, self._shapes, node), self._read[node.path]
-        )
+            self._prepared[node.path] = kind.prepared(node.spec, settings, arrays)
+        return kind.build(node.spec, settings, self._prepared[node.path])
 
     def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
         stored, shape = self._stored[node.path][name], self._expected[node.path][name]
@@ -290,13 +299,17 @@ class ModelFile:
 
 
 def _place(spec: LayerSpec, name: str) -> str:
-    return f"layer '{spec.name}': {name}"
+    return f"layer '{printable(spec.name)}': {name}"
 
 
 def _renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
     """Return `spec` with the names and the order of `own_names`, which has the names of the file as keys."""
-    if own_names.keys() != {node.spec.name for node in spec.nodes}:
+    if not own_names:
         return spec
+    names = {node.spec.name for node in spec.nodes}
+    if own_names.keys() != names:
+        other = listed(own_names.keys() ^ names, limit=4)
+        raise ModelFileError(f"/probe has own_names that are not for the layers of this model, as of {other}")
     place = {name: k for k, name in enumerate(own_names)}
 
     def own(source: str | int) -> str | int:
@@ -319,15 +332,29 @@ def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Sh
     ]
 
 
-def _shapes(spec: ModelSpec) -> dict[str, Shape]:
-    """Return the shape of one output of every node, from the configuration alone."""
+def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Settings]]:
+    """Return the shape of one output of every node, and its settings, from the configuration alone.
+
+    Settings that make no sense are refused before any weight is looked at. Calls of one layer share them.
+    """
     shapes: dict[str, Shape] = {}
+    settings: dict[str, Settings] = {}
+    known: dict[tuple[Path, Shape], Settings] = {}
+    n_constants = n_listed = 0
     for node in spec.nodes:
         kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
-        shapes[node.spec.name] = kind.shape_of(node.spec, inputs)
-        # Settings that make no sense are refused before any weight is looked at.
-        kind.settings(node.spec, inputs[0])
-    return shapes
+        key = node.path, inputs[0]
+        if key not in known:
+            known[key] = kind.settings(node.spec, inputs[0])
+            n_constants += sum(value.size for value in known[key].values() if isinstance(value, np.ndarray))
+        n_listed += sum(len(value) for value in known[key].values() if isinstance(value, tuple))
+        if n_constants > MAX_CONSTANTS or n_listed > MAX_LISTED:
+            node.spec.refuse(
+                "has more numbers in its settings, with those of the layers before, than are read"
+            )
+        settings[node.spec.name] = known[key]
+        shapes[node.spec.name] = kind.shape_of(node.spec, known[key], inputs, most)
+    return shapes, settings
 
 
 def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[str, Shape]]:
@@ -343,9 +370,33 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
 @contextmanager
 def naming_file(file: GuardedFile) -> Iterator[None]:
     """Put the name of the file in front of errors that do not know it."""
+    with naming(file.shown_path, file.error):
+        yield
+
+
+@contextmanager
+def naming(shown_path: str, error: type[InputError] = ModelFileError) -> Iterator[None]:
+    """Put `shown_path` in front of errors that do not know it; see also `last_net`."""
+    with last_net(shown_path, error):
+        try:
+            yield
+        except InputError as failure:
+            if str(failure).startswith(shown_path):
+                raise
+            # Errors of a file have cut what it says; those of layers and networks have not.
+            most = 1000 if isinstance(failure, ModelFileError) else 300
+            raise error(f"{shown_path}: {printable(failure, most)}") from None
+
+
+@contextmanager
+def last_net(shown_path: str, error: type[InputError] = ModelFileError) -> Iterator[None]:
+    """Make errors of the file of all exceptions that no check foresaw: no content of a file ends in a traceback."""
     try:
         yield
-    except InputError as error:
-        if str(error).startswith(file.shown_path):
-            raise
-        raise file.error(f"{file.shown_path}: {printable(error, 1000)}") from None
+    except (InputError, Warning):
+        raise
+    except MemoryError:
+        raise error(f"{shown_path} holds a model that takes more memory than there is") from None
+    except Exception as failure:
+        problem = f"{type(failure).__name__}: {printable(failure, 120)}"
+        raise error(f"{shown_path} cannot be read ({problem})") from failure

@@ -34,7 +34,10 @@ class Limits:
     rank : int
         Most axes of an array.
     text_bytes : int
-        Longest text, such as a model's configuration.
+        Longest text, such as a model's configuration; those of Keras have about 1 KB for each layer.
+    json_tokens : int
+        Most brackets, commas, colons and escapes in one JSON text; those of Keras have about 120 for each
+        layer. Each can take some 80 bytes of memory.
     strings_bytes : int
         Bound on a list of strings: many of its entries can point at one big string.
     heap_block_bytes : int
@@ -43,6 +46,8 @@ class Limits:
         Most strings in one such block.
     depth : int
         Most components in the name of an object.
+    activation_bytes : int
+        Largest output of a layer for one input, in float32, and largest array that the layer needs on the way.
     archive_bytes : int
         Largest weights of a .keras archive, which are read into memory whole.
     archive_members : int
@@ -62,11 +67,13 @@ class Limits:
     chunks: int = 1 << 18
     compression: int = 200
     rank: int = 8
-    text_bytes: int = 16 << 20
+    text_bytes: int = 8 << 20
+    json_tokens: int = 500_000
     strings_bytes: int = 1 << 30
     heap_block_bytes: int = 64 << 20
     heap_records: int = 1_000_000
     depth: int = 32
+    activation_bytes: int = 512 << 20
     archive_bytes: int = 1 << 30
     archive_members: int = 1000
 
