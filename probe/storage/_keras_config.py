@@ -132,7 +132,7 @@ class LayerSpec:
         """Return the setting `key`, an integer for both axes of an image or a list of two."""
         value: Any = self.config.get(key)
         value = default if value is None else value
-        sizes = self._listed(key, value, 2) if isinstance(value, list) else [value, value]
+        sizes = value[:3] if isinstance(value, list) else [value, value]
         if len(sizes) != 2 or not all(type(size) is int and minimum <= size <= MAX_SIZE for size in sizes):
             self.refuse(f"has {key} = {shown(value)}, expected one or two integers from {minimum}")
         return sizes[0], sizes[1]
@@ -140,8 +140,8 @@ class LayerSpec:
     def margins(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the setting `key`, pixels at ((top, bottom), (left, right)), also given as one or two."""
         value: Any = self.config.get(key)
-        per_axis = self._listed(key, value, 2) if isinstance(value, list) else [value, value]
-        sides = [self._listed(key, side, 2) if isinstance(side, list) else [side, side] for side in per_axis]
+        per_axis = value[:3] if isinstance(value, list) else [value, value]
+        sides = [side[:3] if isinstance(side, list) else [side, side] for side in per_axis]
         counts = [count for side in sides for count in side]
         regular = len(sides) == 2 and all(len(side) == 2 for side in sides)
         if not regular or not all(type(count) is int and 0 <= count <= MAX_SIZE for count in counts):

@@ -13,7 +13,6 @@ from probe._checks import Array
 from probe.layers import Layer, Merge
 from probe.storage._keras_activations import activation_config, activation_setting
 from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape
-from probe.storage._printable import shown
 
 __all__ = [
     "NON_TRAINABLE",
@@ -128,7 +127,7 @@ class LayerKind:
 
 
 def _short(shape: Shape) -> str:
-    return f"({shown(list(shape))[1:-1]})"
+    return str(shape) if len(shape) <= 4 else f"arrays of {len(shape)} axes"
 
 
 def data_format(spec: LayerSpec) -> Literal["channels_last", "channels_first"]:

@@ -119,17 +119,7 @@ def model_of_group(file: GuardedFile, group: h5py.Group, given: Model | None = N
     """
     if not file.has_attribute(group, "model_config"):
         file.refuse("the file" if group.name == "/" else str(group.name), _no_model(file, group))
-    if given is None:
-        keras = 2
-        if file.has_attribute(group, "keras_version"):
-            keras = _major(file.text(group, "keras_version"))
-        else:
-            _warn(
-                file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2"
-            )
-        model = _parsed(file, file.text(group, "model_config"), keras)
-    else:
-        model = given
+    model = _own_model(file, group) if given is None else given
     backend = file.text(group, "backend") if file.has_attribute(group, "backend") else ""
     weights = file.group(group, "model_weights")
     return ModelFile(
@@ -142,6 +132,15 @@ def model_of_group(file: GuardedFile, group: h5py.Group, given: Model | None = N
         own_names=_own_names(file, group) if given is None else {},
         provenance=read_own(file, group),
     )
+
+
+def _own_model(file: GuardedFile, group: h5py.Group) -> Model:
+    text, keras = file.text(group, "model_config"), 2
+    if file.has_attribute(group, "keras_version"):
+        keras = _major(file.text(group, "keras_version"))
+    else:
+        _warn(file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2")
+    return _parsed(file, text, keras)
 
 
 def _weights_only(file: GuardedFile, path: Path, given: Model | None, limits: Limits) -> ModelFile:

@@ -145,7 +145,7 @@ def _identity(layer: Layer) -> object:
 def _legal(name: str, taken: set[str]) -> str:
     """Return `name` in letters that every Keras takes, different from all in `taken`, and add it there."""
     stem = re.sub(r"[/@]", "_", name)
-    stem = f"{stem}_" if stem in _RESERVED else stem
+    stem = f"{stem}_" if not stem or stem in _RESERVED else stem
     found, number = stem, 1
     while found in taken:
         number += 1
