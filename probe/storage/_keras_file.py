@@ -34,7 +34,7 @@ FLIPPED = ("Conv2D", "Conv2DTranspose")
 MAX_CONSTANTS = 1 << 22
 """Most values of all arrays that stand in the settings of layers."""
 
-MAX_LISTED = 200_000
+MAX_LISTED = 50_000
 """Most entries of all lists in the settings of layers, those of a shared layer once for each call."""
 
 _NO_NAMES: Mapping[str, str] = {}

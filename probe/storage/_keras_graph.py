@@ -10,14 +10,17 @@ from typing import NamedTuple
 
 from probe._checks import ModelFileError
 from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_models import MAX_ENTRIES, MAX_LAYERS, Call, Entry, Model, Reference, input_shapes
+from probe.storage._keras_models import MAX_LAYERS, Call, Entry, Model, Reference, input_shapes
 from probe.storage._limits import DEFAULT_LIMITS, Limits
 from probe.storage._printable import shown
 
 __all__ = ["ModelSpec", "Node", "Path", "flatten"]
 
-MAX_READS = 200_000
+MAX_READS = 50_000
 """Most tensors that all calls together read."""
+
+MAX_MODEL_CALLS = 1000
+"""Most calls of models inside models: those that hold no layer add none to the count of these."""
 
 MAX_NAMES = 1 << 20
 """Most letters in the names of all layers together, where those of the models around them are in front."""
@@ -111,8 +114,8 @@ class _Open(NamedTuple):
 @dataclass(slots=True)
 class _Flattening:
     nodes: list[_Open] = field(default_factory=list)
-    orders: dict[int, list[tuple[str, int, Call]]] = field(default_factory=dict)
-    n_calls: int = 0
+    resolved: dict[int, tuple[list[tuple[str, int, Call]], list[Reference]]] = field(default_factory=dict)
+    n_models: int = 0
     n_reads: int = 0
     n_letters: int = 0
 
@@ -132,22 +135,22 @@ class _Flattening:
         }
         entries = model.by_name
         # The models live as long as this does, so that none takes the place of another.
-        if id(model) not in self.orders:
-            self.orders[id(model)] = _in_order(model)
-        for name, k, reads in self.orders[id(model)]:
+        if id(model) not in self.resolved:
+            self.resolved[id(model)] = _in_order(model), _ends(model)
+        order, ends = self.resolved[id(model)]
+        for name, k, reads in order:
             self.count(n_reads=len(reads))
             entry, read = entries[name], [_value(values, found, entries[name]) for found in reads]
             n_own = len(entry.calls)
             values[name, k] = self.called(entry, path, read, call * n_own + k, n_calls * n_own)
-        self.count(n_reads=len(model.outputs))
-        ends = [_resolved(model, reference, at_the_end=True) for reference in model.outputs]
+        self.count(n_reads=len(ends))
         return [_value(values, end, entries[end.name]) for end in ends]
 
     def called(self, entry: Entry, path: Path, inputs: list[_Value], call: int, n_calls: int) -> list[_Value]:
         """Add one call of a layer, or of all layers of a model, and return its outputs."""
         here = (*path, entry.spec.name)
-        self.count(n_calls=1)
         if entry.model is not None:
+            self.count(n_models=1)
             return self.inside(entry.model, here, inputs, call=call, n_calls=n_calls)
         if len(self.nodes) >= MAX_LAYERS:
             raise ModelFileError(f"model_config calls layers more than {MAX_LAYERS} times")
@@ -156,13 +159,13 @@ class _Flattening:
         self.nodes.append(_Open(replace(entry.spec, name=name), here, tuple(inputs)))
         return [len(self.nodes) - 1]
 
-    def count(self, *, n_calls: int = 0, n_reads: int = 0, n_letters: int = 0) -> None:
+    def count(self, *, n_models: int = 0, n_reads: int = 0, n_letters: int = 0) -> None:
         """Add to what was counted, and refuse too much of it."""
-        self.n_calls += n_calls
+        self.n_models += n_models
         self.n_reads += n_reads
         self.n_letters += n_letters
-        if self.n_calls > MAX_ENTRIES:
-            raise ModelFileError(f"model_config calls layers and models more than {MAX_ENTRIES} times")
+        if self.n_models > MAX_MODEL_CALLS:
+            raise ModelFileError(f"model_config calls models inside it more than {MAX_MODEL_CALLS} times")
         if self.n_reads > MAX_READS:
             raise ModelFileError(f"model_config calls layers with more than {MAX_READS} tensors in all")
         if self.n_letters > MAX_NAMES:
@@ -204,6 +207,11 @@ def _in_order(model: Model) -> list[tuple[str, int, Call]]:
         stuck = next(calls[place][0] for place, count in enumerate(waiting) if count)
         raise ModelFileError(f"model_config describes a loop through layer {shown(stuck)}")
     return [calls[place] for place in order]
+
+
+def _ends(model: Model) -> list[Reference]:
+    """Return the outputs of a functional model."""
+    return [_resolved(model, reference, at_the_end=True) for reference in model.outputs]
 
 
 def _resolved(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from itertools import accumulate
 from typing import Any, NoReturn
 
 from probe._checks import ModelFileError
@@ -25,6 +26,7 @@ MAX_BLANKS = 1 << 20
 _TOKENS = "[]{}:,\\"
 _BLANKS = " \n\t\r"
 _BRACKETS = re.compile(r"[\[\]{}]")
+_STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
 # A surrogate is half of a character; two of them, as JSON escapes them, are one.
 _ESCAPES = re.compile(
@@ -104,11 +106,9 @@ def check_json(text: str, what: str, limits: Limits = DEFAULT_LIMITS) -> None:
 
 def _check_depth(text: str, what: str) -> None:
     # Brackets inside strings count too; no model of Keras comes near the limit either way.
-    depth = 0
-    for bracket in _BRACKETS.finditer(text):
-        depth += 1 if bracket[0] in "[{" else -1
-        if depth > MAX_JSON_DEPTH:
-            raise ModelFileError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
+    steps = map(_STEPS.__getitem__, _BRACKETS.findall(text))
+    if max(accumulate(steps), default=0) > MAX_JSON_DEPTH:
+        raise ModelFileError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
 
 
 def _check_characters(text: str, what: str) -> None:

@@ -67,8 +67,8 @@ class Limits:
     chunks: int = 1 << 18
     compression: int = 200
     rank: int = 8
-    text_bytes: int = 8 << 20
-    json_tokens: int = 500_000
+    text_bytes: int = 4 << 20
+    json_tokens: int = 300_000
     strings_bytes: int = 1 << 30
     heap_block_bytes: int = 64 << 20
     heap_records: int = 1_000_000
