@@ -323,6 +323,13 @@ def _renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
         )
         for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
     )
+    before: set[str | int] = set(range(len(spec.input_shapes)))
+    for node in nodes:
+        if not before.issuperset(node.sources):
+            raise ModelFileError(
+                f"/probe has own_names that list {shown(node.spec.name)} before what it reads"
+            )
+        before.add(node.spec.name)
     return ModelSpec(spec.input_shapes, nodes, tuple(own_names[name] for name in spec.outputs))
 
 

@@ -10,14 +10,11 @@ from typing import NamedTuple
 
 from probe._checks import ModelFileError
 from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_models import MAX_LAYERS, Call, Entry, Model, Reference, input_shapes
+from probe.storage._keras_models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
 from probe.storage._limits import DEFAULT_LIMITS, Limits
 from probe.storage._printable import shown
 
 __all__ = ["ModelSpec", "Node", "Path", "flatten"]
-
-MAX_READS = 50_000
-"""Most tensors that all calls together read."""
 
 MAX_MODEL_CALLS = 1000
 """Most calls of models inside models: those that hold no layer add none to the count of these."""

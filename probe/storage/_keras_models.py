@@ -15,6 +15,7 @@ from probe.storage._printable import printable, shown
 
 __all__ = [
     "MAX_LAYERS",
+    "MAX_READS",
     "MODEL_CLASSES",
     "Call",
     "Entry",
@@ -29,6 +30,9 @@ MAX_LAYERS = 2000
 
 MAX_ENTRIES = 2 * MAX_LAYERS
 """Most layers that a configuration lists: inputs, and models themselves, are among them."""
+
+MAX_READS = 20_000
+"""Most tensors that all calls together read; a DenseNet of 201 layers that reads all before reads 2,000."""
 
 MAX_MODELS = 8
 """Most models inside each other."""
@@ -176,6 +180,7 @@ class _Parsing:
 
     keras: int
     n_entries: int = field(default=0)
+    n_reads: int = field(default=0)
 
     def model(self, described: Mapping[str, Any], name: str, depth: int) -> Model:
         config = described.get("config")
@@ -218,7 +223,14 @@ class _Parsing:
             for key in ("sparse", "ragged"):
                 if spec.config.get(key):
                     spec.refuse(f"takes {key} inputs, which cannot be read")
-        return Entry(spec, model, tuple(_call(spec, node) for node in nodes))
+        return Entry(spec, model, tuple(self.call(spec, node) for node in nodes))
+
+    def call(self, spec: LayerSpec, node: object) -> Call:
+        reads = _call(spec, node)
+        self.n_reads += len(reads)
+        if self.n_reads > MAX_READS:
+            spec.refuse(f"is called with more tensors, with those of the layers before, than {MAX_READS}")
+        return reads
 
 
 def _check_names(entries: tuple[Entry, ...]) -> None:
