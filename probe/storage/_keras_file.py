@@ -277,7 +277,7 @@ class ModelFile:
         if not finite.all():
             count = int(values.size - np.count_nonzero(finite))
             self._file.refuse(place, f"has {count} of {values.size} values that are NaN or infinite")
-        self._warn_of(name, values, place)
+        self._warn_of(name, values, place, self._settings[node.spec.name].get("epsilon", 1.0))
         if self._backend == "theano" and name == "kernel" and node.spec.class_name in FLIPPED:
             values = values[::-1, ::-1]
         values = values.astype(np.float32) if values.dtype == np.float16 else values
@@ -286,12 +286,14 @@ class ModelFile:
         values.flags.writeable = False
         return values
 
-    def _warn_of(self, name: str, values: Array, place: str) -> None:
+    def _warn_of(self, name: str, values: Array, place: str, epsilon: float) -> None:
         largest = max(float(values.max()), -float(values.min()))
         if largest > HUGE:
             self.warn(f"{place} has values up to {largest:.3g}, which overflow in a network")
         if name in NON_TRAINABLE and name.endswith("variance") and values.min() < 0:
             self.warn(f"{place} has negative values, down to {float(values.min()):.3g}")
+        elif name == "moving_variance" and epsilon == 0 and values.min() == 0:
+            self.warn(f"{place} has zeros and epsilon is 0: outputs there are infinite or not a number")
 
     def warn(self, problem: str) -> None:
         """Warn of something odd in the file."""

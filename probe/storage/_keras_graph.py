@@ -16,7 +16,7 @@ from probe.storage._printable import shown
 
 __all__ = ["ModelSpec", "Node", "Path", "flatten"]
 
-MAX_MODEL_CALLS = 1000
+MAX_MODEL_CALLS = 500
 """Most calls of models inside models: those that hold no layer add none to the count of these."""
 
 MAX_NAMES = 1 << 20

@@ -192,8 +192,6 @@ class _Parsing:
             raise ModelFileError(f"model_config has no list of at most {MAX_LAYERS} layers")
         if depth > MAX_MODELS:
             spec.refuse(f"lies inside {MAX_MODELS} other models, more than are read")
-        if depth > 1 and not given:
-            spec.refuse("is a model without layers")
         self.n_entries += len(given)
         if self.n_entries > MAX_ENTRIES:
             raise ModelFileError(f"model_config lists more than {MAX_ENTRIES} layers in all models")

@@ -319,7 +319,7 @@ def test_models_that_are_called_twice_inside_each_other_are_counted(tmp_path):
         inner["config"] = inner["config"] | {"name": f"m{level}"}
         model = functional(("a", None), outputs=[(f"m{level}", 3, 0)])
         model["config"]["layers"].append(inner)
-    with pytest.raises(ModelFileError, match="calls models inside it more than 1000 times"):
+    with pytest.raises(ModelFileError, match="calls models inside it more than 500 times"):
         flatten(parse_model(json.dumps(model), keras=2))
 
 
