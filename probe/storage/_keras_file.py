@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from probe._checks import Array, InputError, ModelFileError, ModelFileWarning
+from probe._checks import Array, InputError, ModelFileWarning
 from probe.layers import Layer
 from probe.network import Network
 from probe.storage._guard import GuardedFile
 from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_graph import ModelSpec, Node, Path, flatten
+from probe.storage._keras_errors import last_net, naming_file
+from probe.storage._keras_graph import ModelSpec, Node, Path, flatten, renamed
 from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.storage._keras_layers import kind_of
 from probe.storage._keras_models import Model
 from probe.storage._keras_weights import Stored, warn_of_crowds
 from probe.storage._printable import listed, printable, shown
 
-__all__ = ["LayerDescription", "ModelFile", "VariableDescription", "last_net", "naming", "naming_file"]
+__all__ = ["LayerDescription", "ModelFile", "VariableDescription"]
 
 HUGE = 1e30
 """Weights beyond this overflow somewhere in a network of float32."""
@@ -121,7 +121,7 @@ class ModelFile:
         self._backend = backend
         self._prepared: dict[Path, dict[str, Array | None]] = {}
         with naming_file(file):
-            self._spec = _renamed(flatten(model, file.limits), own_names)
+            self._spec = renamed(flatten(model, file.limits), own_names)
             # Before any shape, so that the first complaint is about what matters most.
             for node in self._spec.nodes:
                 kind_of(node.spec)
@@ -304,37 +304,6 @@ def _place(spec: LayerSpec, name: str) -> str:
     return f"layer '{printable(spec.name)}': {name}"
 
 
-def _renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
-    """Return `spec` with the names and the order of `own_names`, which has the names of the file as keys."""
-    if not own_names:
-        return spec
-    names = {node.spec.name for node in spec.nodes}
-    if own_names.keys() != names:
-        other = listed(own_names.keys() ^ names, limit=4)
-        raise ModelFileError(f"/probe has own_names that are not for the layers of this model, as of {other}")
-    place = {name: k for k, name in enumerate(own_names)}
-
-    def own(source: str | int) -> str | int:
-        return own_names[source] if isinstance(source, str) else source
-
-    nodes = tuple(
-        Node(
-            replace(node.spec, name=own_names[node.spec.name]),
-            node.path,
-            tuple(own(source) for source in node.sources),
-        )
-        for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
-    )
-    before: set[str | int] = set(range(len(spec.input_shapes)))
-    for node in nodes:
-        if not before.issuperset(node.sources):
-            raise ModelFileError(
-                f"/probe has own_names that list {shown(node.spec.name)} before what it reads"
-            )
-        before.add(node.spec.name)
-    return ModelSpec(spec.input_shapes, nodes, tuple(own_names[name] for name in spec.outputs))
-
-
 def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Shape]:
     return [
         spec.input_shapes[source] if isinstance(source, int) else shapes[source] for source in node.sources
@@ -374,38 +343,3 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
         if expected.setdefault(node.path, found) != found:
             node.spec.refuse("is called with inputs that need weights of different shapes")
     return expected
-
-
-@contextmanager
-def naming_file(file: GuardedFile) -> Iterator[None]:
-    """Put the name of the file in front of errors that do not know it."""
-    with naming(file.shown_path, file.error):
-        yield
-
-
-@contextmanager
-def naming(shown_path: str, error: type[InputError] = ModelFileError) -> Iterator[None]:
-    """Put `shown_path` in front of errors that do not know it; see also `last_net`."""
-    with last_net(shown_path, error):
-        try:
-            yield
-        except InputError as failure:
-            if str(failure).startswith(shown_path):
-                raise
-            # Errors of a file have cut what it says; those of layers and networks have not.
-            most = 1000 if isinstance(failure, ModelFileError) else 300
-            raise error(f"{shown_path}: {printable(failure, most)}") from None
-
-
-@contextmanager
-def last_net(shown_path: str, error: type[InputError] = ModelFileError) -> Iterator[None]:
-    """Make errors of the file of all exceptions that no check foresaw: no content of a file ends in a traceback."""
-    try:
-        yield
-    except (InputError, Warning):
-        raise
-    except MemoryError:
-        raise error(f"{shown_path} holds a model that takes more memory than there is") from None
-    except Exception as failure:
-        problem = f"{type(failure).__name__}: {printable(failure, 120)}"
-        raise error(f"{shown_path} cannot be read ({problem})") from failure

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,9 +13,9 @@ from probe._checks import ModelFileError
 from probe.storage._keras_config import LayerSpec, Shape
 from probe.storage._keras_models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
 from probe.storage._limits import DEFAULT_LIMITS, Limits
-from probe.storage._printable import shown
+from probe.storage._printable import listed, shown
 
-__all__ = ["ModelSpec", "Node", "Path", "flatten"]
+__all__ = ["MAX_NAMES", "ModelSpec", "Node", "Path", "flatten", "renamed"]
 
 MAX_MODEL_CALLS = 500
 """Most calls of models inside models: those that hold no layer add none to the count of these."""
@@ -242,3 +243,34 @@ def _counts_from_one(entry: Entry, *, at_the_end: bool) -> bool:
     if entry.spec.keras < 3:
         return True
     return at_the_end and entry.spec.class_name != "Sequential"
+
+
+def renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
+    """Return `spec` with the names and the order of `own_names`, which has the names of the file as keys."""
+    if not own_names:
+        return spec
+    names = {node.spec.name for node in spec.nodes}
+    if own_names.keys() != names:
+        other = listed(own_names.keys() ^ names, limit=4)
+        raise ModelFileError(f"/probe has own_names that are not for the layers of this model, as of {other}")
+    place = {name: k for k, name in enumerate(own_names)}
+
+    def own(source: str | int) -> str | int:
+        return own_names[source] if isinstance(source, str) else source
+
+    nodes = tuple(
+        Node(
+            replace(node.spec, name=own_names[node.spec.name]),
+            node.path,
+            tuple(own(source) for source in node.sources),
+        )
+        for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
+    )
+    before: set[str | int] = set(range(len(spec.input_shapes)))
+    for node in nodes:
+        if not before.issuperset(node.sources):
+            raise ModelFileError(
+                f"/probe has own_names that list {shown(node.spec.name)} before what it reads"
+            )
+        before.add(node.spec.name)
+    return ModelSpec(spec.input_shapes, nodes, tuple(own_names[name] for name in spec.outputs))

@@ -29,7 +29,8 @@ import h5py
 from probe._checks import InputError, ModelFileError, ModelFileWarning
 from probe.storage._archive import is_archive, open_archive
 from probe.storage._guard import GuardedFile, open_guarded
-from probe.storage._keras_file import ModelFile, last_net, naming, naming_file
+from probe.storage._keras_errors import last_net, naming, naming_file
+from probe.storage._keras_file import ModelFile
 from probe.storage._keras_graph import MAX_NAMES
 from probe.storage._keras_json import parse_json
 from probe.storage._keras_models import Model, parse_model

@@ -30,7 +30,7 @@ from probe.network import Network
 from probe.storage._archive import is_archive
 from probe.storage._atomic import write_atomically
 from probe.storage._guard import GuardedFile, open_guarded
-from probe.storage._keras_file import last_net
+from probe.storage._keras_errors import last_net
 from probe.storage._keras_json import check_json
 from probe.storage._keras_open import model_of_group, open_model, read_own
 from probe.storage._keras_write import check_storable, write_network, write_text_attribute
