@@ -125,7 +125,7 @@ class ModelFile:
             # Before any shape, so that the first complaint is about what matters most.
             for node in self._spec.nodes:
                 kind_of(node.spec)
-            self._shapes, self._settings = _shapes(self._spec, file.limits.activation_bytes // 4)
+            self._shapes, self._settings = _shapes(self._spec, file.limits.activation_values)
             self._expected = _expected(self._spec, self._shapes)
             self._stored = places(self._expected)
         self._nodes = {node.spec.name: node for node in self._spec.nodes}

@@ -80,10 +80,10 @@ def flatten(model: Model, limits: Limits = DEFAULT_LIMITS) -> ModelSpec:
     """
     shapes = input_shapes(model)
     for shape in shapes:
-        if 4 * math.prod(shape) > limits.activation_bytes:
+        if math.prod(shape) > limits.activation_values:
             raise ModelFileError(
-                f"model_config gives inputs of {math.prod(shape)} values, more than the {limits.activation_bytes} "
-                "bytes that one is computed with"
+                f"model_config gives inputs of {math.prod(shape)} values, more than the {limits.activation_values} "
+                "that are computed with"
             )
     flattening = _Flattening()
     outputs = flattening.inside(model, (), [-1 - k for k in range(len(shapes))], call=0, n_calls=1)

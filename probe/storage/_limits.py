@@ -46,8 +46,8 @@ class Limits:
         Most strings in one such block.
     depth : int
         Most components in the name of an object.
-    activation_bytes : int
-        Largest output of a layer for one input, in float32, and largest array that the layer needs on the way.
+    activation_values : int
+        Most values that one layer of a model puts out for one input, or needs in one array on the way.
     archive_bytes : int
         Largest weights of a .keras archive, which are read into memory whole.
     archive_members : int
@@ -73,7 +73,7 @@ class Limits:
     heap_block_bytes: int = 64 << 20
     heap_records: int = 1_000_000
     depth: int = 32
-    activation_bytes: int = 512 << 20
+    activation_values: int = 1 << 26
     archive_bytes: int = 1 << 30
     archive_members: int = 1000
 

@@ -165,8 +165,8 @@ COSTS = {
         r"'r@1' \(Rescaling\) has more numbers in its settings, with those of the layers before",
     ),
     "a mean for very many values": (
-        sequential(old_input("in", 1 << 26), entry("Normalization", "n", axis=-1, mean=0.0, variance=1.0)),
-        "has a mean for 67108864 values in its settings, more than 4194304",
+        sequential(old_input("in", 1 << 25), entry("Normalization", "n", axis=-1, mean=0.0, variance=1.0)),
+        "has a mean for 33554432 values in its settings, more than 4194304",
     ),
     "means for many values": (
         sequential(
@@ -339,11 +339,11 @@ def test_the_limit_is_that_of_the_caller(tmp_path, data_format):
     )
     path = legacy_file(tmp_path / "a.h5", model, {"x": [], "g": []} | WEIGHTS)
     # 81 places in a window, with 64 values' memory each, are more than 16 x 16 x 4 padded values.
-    load_network(path, limits=replace(DEFAULT_LIMITS, activation_bytes=4 * 81 * 64))
-    limits = replace(DEFAULT_LIMITS, activation_bytes=4 * 81 * 64 - 4)
+    load_network(path, limits=replace(DEFAULT_LIMITS, activation_values=81 * 64))
+    limits = replace(DEFAULT_LIMITS, activation_values=81 * 64 - 1)
     refused(path, r"'x' \(MaxPooling2D\) needs an array of 5184 values for one input", limits=limits)
-    limits = replace(DEFAULT_LIMITS, activation_bytes=1000)
-    refused(path, "gives inputs of 256 values, more than the 1000 bytes", limits=limits)
+    limits = replace(DEFAULT_LIMITS, activation_values=255)
+    refused(path, "gives inputs of 256 values, more than the 255 that", limits=limits)
     refused(path, "has 84 brackets", limits=replace(DEFAULT_LIMITS, json_tokens=10))
 
 
