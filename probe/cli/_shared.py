@@ -54,7 +54,7 @@ ImageShape = Annotated[
 Architecture = Annotated[
     Path | None,
     typer.Option(
-        help="For a file of weights only: config.json, a .keras or a whole model that says what layers they are of.",
+        help="Layers of a file of weights only, or in place of the file's own: config.json, a .keras or a whole model.",
         show_default=False,
     ),
 ]

@@ -42,13 +42,14 @@ class Limits:
     rank : int
         Most axes of an array.
     text_bytes : int
-        Longest text, such as a model's configuration.
+        Longest text, such as a model's configuration; those of Keras have about 1 KB for each layer.
     strings_bytes : int
         Longest list of strings, all of them together.
     json_tokens : int
-        Most values and names in a JSON text, which takes about 100 bytes of memory for each.
+        Most brackets, commas, colons and escapes in one JSON text; those of Keras have about 120 for each
+        layer. Each can take some 80 bytes of memory.
     activation_values : int
-        Most values that one layer of a model puts out for one input.
+        Most values that one layer of a model puts out for one input, or needs in one array on the way.
     depth : int
         Most components in the name of an object.
     archive_bytes : int
@@ -73,9 +74,9 @@ class Limits:
     chunks: int = 1 << 12
     compression: int = 200
     rank: int = 8
-    text_bytes: int = 16 << 20
+    text_bytes: int = 4 << 20
     strings_bytes: int = 16 << 20
-    json_tokens: int = 1_000_000
+    json_tokens: int = 300_000
     activation_values: int = 1 << 26
     depth: int = 32
     archive_bytes: int = 1 << 30

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from probe._checks import InputError, ModelFileError
 from probe.layers import (
     ACTIVATIONS,
@@ -16,8 +18,8 @@ from probe.layers import (
     Relu,
     Softmax,
 )
-from probe.safeh5 import printable
-from probe.storage._keras_config import LayerSpec, check_origin
+from probe.storage._keras_config import MAX_AXES, LayerSpec, check_origin
+from probe.storage._printable import printable, shown
 
 __all__ = [
     "ACTIVATION_CLASSES",
@@ -26,6 +28,8 @@ __all__ = [
     "activation_layer_config",
     "activation_setting",
 ]
+
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
 
 _OTHER_NAMES = {
     "swish": "silu",
@@ -51,7 +55,7 @@ def _known(spec: LayerSpec, name: object) -> str:
     found = _OTHER_NAMES.get(name, name) if isinstance(name, str) else name
     if not isinstance(found, str) or found not in _NAMED:
         spec.refuse(
-            f"has the activation {printable(repr(name), 60)}, which cannot be read; "
+            f"has the activation {shown(name)}, which cannot be read; "
             f"supported are {', '.join((*_NAMED, *_OTHER_NAMES))}"
         )
     # The two versions mean different functions by this name.
@@ -68,7 +72,7 @@ def _from_object(spec: LayerSpec, value: dict[str, Any]) -> str | Activation:
         return _known(spec, config)
     if class_name not in tuple(ACTIVATION_CLASSES) or not isinstance(config, dict):
         spec.refuse(
-            f"has an activation of class {printable(repr(class_name), 60)}, which cannot be read; "
+            f"has an activation of class {shown(class_name)}, which cannot be read; "
             f"supported are {', '.join(ACTIVATION_CLASSES)}"
         )
     check_origin(spec, value)
@@ -86,7 +90,8 @@ def activation_class(spec: LayerSpec) -> str | Activation:
 
 
 def _relu(spec: LayerSpec) -> str | Activation:
-    top = spec.number("max_value", 0) if spec.has("max_value") else None
+    # It only cuts off, so that the largest of all is none.
+    top = spec.number("max_value", 0, MAX_FLOAT32) if spec.has("max_value") else None
     # Null stands for the default: Keras 2 writes it so.
     slope = spec.number("negative_slope", 0) if spec.has("negative_slope") else 0.0
     threshold = spec.number("threshold", 0) if spec.has("threshold") else 0.0
@@ -108,8 +113,9 @@ def _elu(spec: LayerSpec) -> str | Activation:
 def _softmax(spec: LayerSpec) -> str | Activation:
     axis: Any = spec.config.get("axis", -1)
     axes = axis if isinstance(axis, list) else [axis]
-    if not axes or not all(type(one) is int and one != 0 for one in axes) or len(set(axes)) != len(axes):
-        spec.refuse(f"has axis = {printable(repr(axis), 60)}, expected axes other than that of the samples")
+    fits = 0 < len(axes) <= MAX_AXES and all(type(one) is int and one != 0 for one in axes)
+    if not fits or len(set(axes)) != len(axes):
+        spec.refuse(f"has axis = {shown(axis)}, expected axes other than that of the samples")
     return "softmax" if axes == [-1] else Softmax(tuple(axes) if len(axes) > 1 else axes[0])
 
 

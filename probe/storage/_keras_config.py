@@ -6,32 +6,21 @@ code; a layer is known when `probe.storage._keras_layers` lists its class, and r
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from probe._checks import ModelFileError
-from probe.safeh5 import printable
+from probe.storage._printable import printable, shown
 
-__all__ = [
-    "MAX_SIZE",
-    "MAX_VALUES",
-    "LayerSpec",
-    "Shape",
-    "check_origin",
-    "layer_spec",
-    "parse_json",
-    "shown",
-]
+__all__ = ["MAX_AXES", "MAX_SIZE", "LayerSpec", "Shape", "check_origin", "layer_spec"]
 
-MAX_JSON_DEPTH = 100
-"""Most brackets inside each other; Keras' own files stay below 20, nested models below 60."""
+MAX_AXES = 31
+"""Most axes of one input or one output: with that of the samples NumPy computes safely with 32."""
 
-MAX_VALUES = 1 << 28
-"""Most values that one input or one layer's output may have."""
+MAX_NUMBER = 1e30
+"""Largest number that a setting may have: what is beyond overflows somewhere in a network of float32."""
 
 MAX_SIZE = 1 << 28
 """Largest size, stride or count that a setting may have."""
@@ -39,7 +28,33 @@ MAX_SIZE = 1 << 28
 Shape = tuple[int, ...]
 
 _KERAS_MODULE = re.compile(r"(tf_keras|keras|tensorflow\.keras|tensorflow\.python\.keras|builtins)(\.\w+)*")
-_BRACKETS = re.compile(r"[\[\]{}]")
+_MAX_MODULE = 200
+"""Most letters of the name of a module."""
+
+_TENSOR_OPERATIONS = (
+    "TFOpLambda",
+    "SlicingOpLambda",
+    "TensorFlowOpLayer",
+    "ClassMethod",
+    "InstanceMethod",
+    "InstanceProperty",
+)
+"""Classes in which Keras 2 kept the operations on tensors that a functional model was built with."""
+
+_INSTEAD = (
+    "build the same model with layers such as Rescaling, Add or Activation in its place and save that, or "
+    "pass its config.json as the architecture of this file (--architecture)"
+)
+
+_KERAS_1_LAYERS = (
+    "Convolution1D",
+    "Convolution2D",
+    "Deconvolution2D",
+    "AtrousConvolution2D",
+    "Merge",
+    "MaxoutDense",
+)
+_KERAS_1_SETTINGS = ("W_regularizer", "W_constraint", "nb_filter", "border_mode", "dim_ordering")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +93,12 @@ class LayerSpec:
             self.refuse(f"has {key} = {shown(value)}, expected an integer from {minimum} to {maximum}")
         return value
 
-    def number(self, key: str, default: float) -> float:
-        """Return the setting `key`, a finite number; `default` where it is not given."""
-        return self._number(key, self.config.get(key, default))
+    def number(self, key: str, default: float, maximum: float = MAX_NUMBER) -> float:
+        """Return the setting `key`, a number from -`maximum` to `maximum`; `default` where it is not given."""
+        return self._number(key, self.config.get(key, default), maximum)
 
     def numbers(self, key: str, default: float) -> float | tuple[float, ...]:
-        """Return the setting `key`, a finite number or a list of finite numbers."""
+        """Return the setting `key`, a number or a list of numbers, as `number` returns one."""
         value = self.config.get(key, default)
         if isinstance(value, list) and value:
             return tuple(self._number(key, item) for item in value)
@@ -108,7 +123,7 @@ class LayerSpec:
     def sizes(self, key: str) -> tuple[int, ...]:
         """Return the setting `key`, a list of positive integers, one of which may be -1."""
         value = self.config.get(key)
-        sizes = tuple(value) if isinstance(value, list) else ()
+        sizes = tuple(self._listed(key, value, MAX_AXES)) if isinstance(value, list) else ()
         if not sizes or not all(type(size) is int and (size > 0 or size == -1) for size in sizes):
             self.refuse(f"has {key} = {shown(value)}, expected a list of positive sizes, or -1")
         return sizes
@@ -117,7 +132,7 @@ class LayerSpec:
         """Return the setting `key`, an integer for both axes of an image or a list of two."""
         value: Any = self.config.get(key)
         value = default if value is None else value
-        sizes = value if isinstance(value, list) else [value, value]
+        sizes = value[:3] if isinstance(value, list) else [value, value]
         if len(sizes) != 2 or not all(type(size) is int and minimum <= size <= MAX_SIZE for size in sizes):
             self.refuse(f"has {key} = {shown(value)}, expected one or two integers from {minimum}")
         return sizes[0], sizes[1]
@@ -125,8 +140,8 @@ class LayerSpec:
     def margins(self, key: str) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return the setting `key`, pixels at ((top, bottom), (left, right)), also given as one or two."""
         value: Any = self.config.get(key)
-        per_axis = value if isinstance(value, list) else [value, value]
-        sides = [side if isinstance(side, list) else [side, side] for side in per_axis]
+        per_axis = value[:3] if isinstance(value, list) else [value, value]
+        sides = [side[:3] if isinstance(side, list) else [side, side] for side in per_axis]
         counts = [count for side in sides for count in side]
         regular = len(sides) == 2 and all(len(side) == 2 for side in sides)
         if not regular or not all(type(count) is int and 0 <= count <= MAX_SIZE for count in counts):
@@ -146,9 +161,8 @@ class LayerSpec:
 
     def axes(self, rank: int, default: object, key: str = "axis") -> tuple[int, ...]:
         """Return the setting `key`, distinct axes as `axis` has one, in the order of arrays; () for null."""
-        value = self.config.get(key, default)
-        value = [] if value is None else value if isinstance(value, list) else [value]
-        assert isinstance(value, list)
+        given = self.config.get(key, default)
+        value = [] if given is None else self._listed(key, given, MAX_AXES)
         if not all(type(axis) is int and axis != 0 and -rank <= axis <= rank for axis in value):
             self.refuse(f"has {key} = {shown(value)}, expected axes of arrays with {rank + 1} axes")
         axes = tuple(sorted(value, key=lambda axis: int(axis) % (rank + 1)))
@@ -156,11 +170,18 @@ class LayerSpec:
             self.refuse(f"has {key} = {shown(value)}, which names an axis twice")
         return axes
 
-    def _number(self, key: str, value: object) -> float:
-        finite = type(value) is float or (type(value) is int and abs(value) <= 1 << 1000)
-        if not finite or not math.isfinite(value):  # type: ignore[arg-type]
-            self.refuse(f"has {key} = {shown(value)}, expected a finite number")
-        return float(value)  # type: ignore[arg-type]
+    def _listed(self, key: str, value: object, most: int) -> list[Any]:
+        """Return a setting that is one value or a list of at most `most`, as a list."""
+        found = value if isinstance(value, list) else [value]
+        if len(found) > most:
+            self.refuse(f"has {key} with {len(found)} entries, expected at most {most}")
+        return found
+
+    def _number(self, key: str, value: object, maximum: float = MAX_NUMBER) -> float:
+        # False for NaN, and exact for integers of any size.
+        if not isinstance(value, (int, float)) or isinstance(value, bool) or not abs(value) <= maximum:
+            self.refuse(f"has {key} = {shown(value)}, expected a finite number of at most {maximum:.3g}")
+        return float(value)
 
 
 def layer_spec(entry: object, place: str, keras: int) -> LayerSpec:
@@ -177,15 +198,29 @@ def layer_spec(entry: object, place: str, keras: int) -> LayerSpec:
         raise ModelFileError(f"model_config gives {place} the name {shown(name)}, expected plain text")
     spec = LayerSpec(class_name, name, config, keras)
     if class_name == "Lambda":
-        spec.refuse("holds program code, which is never run; save the model without Lambda layers")
+        spec.refuse(f"holds program code, which is never run; {_INSTEAD}")
     module = entry.get("module")
     # The sum of two tensors is an operation that shares its class name with the layer Add.
     bare = "inbound_nodes" in entry and set(config) == {"name"}
-    if bare or (isinstance(module, str) and ".ops." in module):
-        spec.refuse("is an operation on tensors, not a layer; use layers such as Add, and save it again")
+    if bare or class_name in _TENSOR_OPERATIONS or (isinstance(module, str) and ".ops." in module):
+        function = f" ({shown(config['function'])})" if "function" in config else ""
+        spec.refuse(f"is an operation on tensors{function}, not a layer; {_INSTEAD}")
+    _check_version(spec)
     check_origin(spec, entry)
     _check_precision(spec)
     return spec
+
+
+def _check_version(spec: LayerSpec) -> None:
+    found = [key for key in _KERAS_1_SETTINGS if key in spec.config]
+    if spec.class_name == "Dense" and "units" not in spec.config and "output_dim" in spec.config:
+        found.append("output_dim")
+    if found or spec.class_name in _KERAS_1_LAYERS:
+        settings = f" with the settings {', '.join(found)}" if found else ""
+        spec.refuse(
+            f"is one of Keras 1{settings}, which is not read; load the file with Keras 2.0 to 2.3, which "
+            "translates it, and save it again"
+        )
 
 
 def check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
@@ -194,53 +229,14 @@ def check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
     registered, module = entry.get("registered_name"), entry.get("module")
     if registered not in (None, class_name, f"Keras>{class_name}"):
         spec.refuse(f"is registered as {shown(registered)}; custom layers cannot be read")
-    if module is not None and not (isinstance(module, str) and _KERAS_MODULE.fullmatch(module)):
+    known = isinstance(module, str) and len(module) <= _MAX_MODULE and _KERAS_MODULE.fullmatch(module)
+    if module is not None and not known:
         spec.refuse(f"comes from the module {shown(module)}; custom layers cannot be read")
 
 
 def _check_precision(spec: LayerSpec) -> None:
     policy = spec.config.get("dtype")
     policy_class = policy.get("class_name") if isinstance(policy, dict) else policy
-    if spec.has("quantization_config") or str(policy_class).startswith(("Quantized", "int8", "float8")):
+    quantized = isinstance(policy_class, str) and policy_class.startswith(("Quantized", "int8", "float8"))
+    if quantized or spec.has("quantization_config"):
         spec.refuse("is quantised; save the model before quantising it")
-
-
-def parse_json(text: str, what: str = "model_config") -> Any:
-    """Return what the JSON `text` holds.
-
-    Raises
-    ------
-    ModelFileError
-        If it is no JSON, nested too deep, or holds a setting twice or numbers that are none.
-    """
-
-    def refuse_constant(constant: str) -> NoReturn:
-        raise ModelFileError(f"{what} holds {constant}, which is no number")
-
-    def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        unique = dict(pairs)
-        if len(unique) != len(pairs):
-            raise ModelFileError(f"{what} names the same setting twice")
-        return unique
-
-    _check_depth(text, what)
-    try:
-        return json.loads(text, parse_constant=refuse_constant, object_pairs_hook=unique_keys)
-    except ModelFileError:
-        raise
-    except (ValueError, RecursionError) as error:
-        raise ModelFileError(f"{what} is not valid JSON: {printable(error, 120)}") from None
-
-
-def _check_depth(text: str, what: str) -> None:
-    # Brackets inside strings count too; no model of Keras comes near the limit either way.
-    depth = 0
-    for bracket in _BRACKETS.finditer(text):
-        depth += 1 if bracket[0] in "[{" else -1
-        if depth > MAX_JSON_DEPTH:
-            raise ModelFileError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
-
-
-def shown(value: object) -> str:
-    """Return a value of the configuration for a message."""
-    return printable(repr(value), 60)

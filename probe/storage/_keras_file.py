@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,21 +13,29 @@ import numpy as np
 from probe._checks import Array, InputError, ModelFileWarning
 from probe.layers import Layer
 from probe.network import Network
-from probe.safeh5 import File, printable
+from probe.safeh5 import File
 from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_graph import ModelSpec, Node, Path, flatten
-from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD
+from probe.storage._keras_errors import last_net, naming_file
+from probe.storage._keras_graph import ModelSpec, Node, Path, flatten, renamed
+from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.storage._keras_layers import kind_of
 from probe.storage._keras_models import Model
 from probe.storage._keras_weights import Stored, warn_of_crowds
+from probe.storage._printable import listed, printable, shown
 
-__all__ = ["LayerDescription", "ModelFile", "VariableDescription", "naming_file"]
+__all__ = ["LayerDescription", "ModelFile", "VariableDescription"]
 
 HUGE = 1e30
 """Weights beyond this overflow somewhere in a network of float32."""
 
 FLIPPED = ("Conv2D", "Conv2DTranspose")
 """Layers whose kernels the Theano backend of Keras 2 stored upside down and left to right."""
+
+MAX_CONSTANTS = 1 << 22
+"""Most values of all arrays that stand in the settings of layers."""
+
+MAX_LISTED = 50_000
+"""Most entries of all lists in the settings of layers, those of a shared layer once for each call."""
 
 _NO_NAMES: Mapping[str, str] = {}
 
@@ -112,15 +119,16 @@ class ModelFile:
         self._file = file
         self.provenance = provenance
         self._backend = backend
-        self._read: dict[Path, dict[str, Array]] = {}
+        self._prepared: dict[Path, dict[str, Array | None]] = {}
         with naming_file(file):
-            self._spec = _renamed(flatten(model), own_names)
+            self._spec = renamed(flatten(model, file.limits), own_names)
             # Before any shape, so that the first complaint is about what matters most.
             for node in self._spec.nodes:
                 kind_of(node.spec)
-            self._shapes = _shapes(self._spec)
+            self._shapes, self._settings = _shapes(self._spec, file.limits.activation_values)
             self._expected = _expected(self._spec, self._shapes)
             self._stored = places(self._expected)
+        self._nodes = {node.spec.name: node for node in self._spec.nodes}
         self.class_names = class_names
         self.input_shapes = self._spec.input_shapes
         self.output_names = self._spec.outputs
@@ -132,8 +140,7 @@ class ModelFile:
         variables = tuple(
             self._described(node, name) for name in self._expected[node.path] if name not in UNREAD
         )
-        settings = kind_of(node.spec).settings(node.spec, _inputs(self._spec, self._shapes, node)[0])
-        activation = settings.get("activation_name", "linear")
+        activation = self._settings[node.spec.name].get("activation_name", "linear")
         return LayerDescription(
             node.spec.name,
             node.spec.class_name,
@@ -190,7 +197,8 @@ class ModelFile:
         known = [known for known in self._expected[node.path] if known not in UNREAD]
         if name not in known:
             raise InputError(f"layer '{layer}' has no array '{name}': it has {', '.join(known) or 'none'}")
-        return self._array(node, name, units)
+        with last_net(self._file.shown_path, self._file.error):
+            return self._array(node, name, units)
 
     def network(self, *, ending_at: str | None = None, units: slice | None = None) -> Network:
         """Return the network, with all its arrays, or the part of it that leads to one layer.
@@ -234,13 +242,15 @@ class ModelFile:
         return tuple(node for node in self._spec.nodes if node.spec.name in needed)
 
     def _node(self, layer: str) -> Node:
-        node = next((node for node in self._spec.nodes if node.spec.name == layer), None)
+        node = self._nodes.get(layer)
         if node is None:
-            names = ", ".join(f"'{node.spec.name}'" for node in self._spec.nodes)
-            raise InputError(f"layer '{layer}' does not exist: the model has {names}. Pass one of these")
+            raise InputError(
+                f"layer {shown(layer)} does not exist: the model has {listed(self._nodes)}. Pass one of these"
+            )
         return node
 
     def _layer(self, node: Node, units: slice | None) -> Layer:
+        kind, settings = kind_of(node.spec), self._settings[node.spec.name]
         if units is not None:
             whole = node.spec.class_name == "Dense" or (
                 node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
@@ -251,14 +261,13 @@ class ModelFile:
                     "layers are read one by one"
                 )
             arrays = {name: self._array(node, name, units) for name in self._expected[node.path]}
-            return kind_of(node.spec).build(node.spec, _inputs(self._spec, self._shapes, node), arrays)
-        if node.path not in self._read:
-            self._read[node.path] = {
+            return kind.build(node.spec, settings, kind.prepared(node.spec, settings, arrays))
+        if node.path not in self._prepared:
+            arrays = {
                 name: self._array(node, name) for name in self._expected[node.path] if name not in UNREAD
             }
-        return kind_of(node.spec).build(
-            node.spec, _inputs(self._spec, self._shapes, node), self._read[node.path]
-        )
+            self._prepared[node.path] = kind.prepared(node.spec, settings, arrays)
+        return kind.build(node.spec, settings, self._prepared[node.path])
 
     def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
         stored, shape = self._stored[node.path][name], self._expected[node.path][name]
@@ -268,7 +277,7 @@ class ModelFile:
         if not finite.all():
             count = int(values.size - np.count_nonzero(finite))
             self._file.refuse(place, f"has {count} of {values.size} values that are NaN or infinite")
-        self._warn_of(name, values, place)
+        self._warn_of(name, values, place, self._settings[node.spec.name].get("epsilon", 1.0))
         if self._backend == "theano" and name == "kernel" and node.spec.class_name in FLIPPED:
             values = values[::-1, ::-1]
         values = values.astype(np.float32) if values.dtype == np.float16 else values
@@ -277,12 +286,14 @@ class ModelFile:
         values.flags.writeable = False
         return values
 
-    def _warn_of(self, name: str, values: Array, place: str) -> None:
+    def _warn_of(self, name: str, values: Array, place: str, epsilon: float) -> None:
         largest = max(float(values.max()), -float(values.min()))
         if largest > HUGE:
             self.warn(f"{place} has values up to {largest:.3g}, which overflow in a network")
         if name in NON_TRAINABLE and name.endswith("variance") and values.min() < 0:
             self.warn(f"{place} has negative values, down to {float(values.min()):.3g}")
+        elif name == "moving_variance" and epsilon == 0 and values.min() == 0:
+            self.warn(f"{place} has zeros and epsilon is 0: outputs there are infinite or not a number")
 
     def warn(self, problem: str) -> None:
         """Warn of something odd in the file."""
@@ -290,27 +301,7 @@ class ModelFile:
 
 
 def _place(spec: LayerSpec, name: str) -> str:
-    return f"layer '{spec.name}': {name}"
-
-
-def _renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
-    """Return `spec` with the names and the order of `own_names`, which has the names of the file as keys."""
-    if own_names.keys() != {node.spec.name for node in spec.nodes}:
-        return spec
-    place = {name: k for k, name in enumerate(own_names)}
-
-    def own(source: str | int) -> str | int:
-        return own_names[source] if isinstance(source, str) else source
-
-    nodes = tuple(
-        Node(
-            replace(node.spec, name=own_names[node.spec.name]),
-            node.path,
-            tuple(own(source) for source in node.sources),
-        )
-        for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
-    )
-    return ModelSpec(spec.input_shapes, nodes, tuple(own_names[name] for name in spec.outputs))
+    return f"layer '{printable(spec.name)}': {name}"
 
 
 def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Shape]:
@@ -319,15 +310,29 @@ def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Sh
     ]
 
 
-def _shapes(spec: ModelSpec) -> dict[str, Shape]:
-    """Return the shape of one output of every node, from the configuration alone."""
+def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Settings]]:
+    """Return the shape of one output of every node, and its settings, from the configuration alone.
+
+    Settings that make no sense are refused before any weight is looked at. Calls of one layer share them.
+    """
     shapes: dict[str, Shape] = {}
+    settings: dict[str, Settings] = {}
+    known: dict[tuple[Path, Shape], Settings] = {}
+    n_constants = n_listed = 0
     for node in spec.nodes:
         kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
-        shapes[node.spec.name] = kind.shape_of(node.spec, inputs)
-        # Settings that make no sense are refused before any weight is looked at.
-        kind.settings(node.spec, inputs[0])
-    return shapes
+        key = node.path, inputs[0]
+        if key not in known:
+            known[key] = kind.settings(node.spec, inputs[0])
+            n_constants += sum(value.size for value in known[key].values() if isinstance(value, np.ndarray))
+        n_listed += sum(len(value) for value in known[key].values() if isinstance(value, tuple))
+        if n_constants > MAX_CONSTANTS or n_listed > MAX_LISTED:
+            node.spec.refuse(
+                "has more numbers in its settings, with those of the layers before, than are read"
+            )
+        settings[node.spec.name] = known[key]
+        shapes[node.spec.name] = kind.shape_of(node.spec, known[key], inputs, most)
+    return shapes, settings
 
 
 def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[str, Shape]]:
@@ -338,14 +343,3 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
         if expected.setdefault(node.path, found) != found:
             node.spec.refuse("is called with inputs that need weights of different shapes")
     return expected
-
-
-@contextmanager
-def naming_file(file: File) -> Iterator[None]:
-    """Put the name of the file in front of errors that do not know it."""
-    try:
-        yield
-    except InputError as error:
-        if str(error).startswith(file.shown_path):
-            raise
-        raise file.error(f"{file.shown_path}: {printable(error, 1000)}") from None

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import heapq
+import math
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from probe._checks import ModelFileError
-from probe.storage._keras_config import LayerSpec, Shape, shown
-from probe.storage._keras_models import MAX_LAYERS, Call, Entry, Model, Reference, input_shapes
+from probe.safeh5 import DEFAULT_LIMITS, Limits
+from probe.storage._keras_config import LayerSpec, Shape
+from probe.storage._keras_models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
+from probe.storage._printable import listed, shown
 
-__all__ = ["ModelSpec", "Node", "Path", "flatten"]
+__all__ = ["MAX_NAMES", "ModelSpec", "Node", "Path", "flatten", "renamed"]
+
+MAX_MODEL_CALLS = 500
+"""Most calls of models inside models: those that hold no layer add none to the count of these."""
+
+MAX_NAMES = 1 << 20
+"""Most letters in the names of all layers together, where those of the models around them are in front."""
 
 Path = tuple[str, ...]
 """Names of the models around a layer, and its own."""
@@ -57,8 +68,10 @@ class ModelSpec:
     outputs: tuple[str, ...]
 
 
-def flatten(model: Model) -> ModelSpec:
+def flatten(model: Model, limits: Limits = DEFAULT_LIMITS) -> ModelSpec:
     """Return the graph of all calls in `model`.
+
+    All is counted before it is built: a few models inside each other can call a layer 10**12 times.
 
     Raises
     ------
@@ -66,12 +79,19 @@ def flatten(model: Model) -> ModelSpec:
         If calls form a loop, read what does not exist, or are too many.
     """
     shapes = input_shapes(model)
+    for shape in shapes:
+        if math.prod(shape) > limits.activation_values:
+            raise ModelFileError(
+                f"model_config gives inputs of {math.prod(shape)} values, more than the {limits.activation_values} "
+                "that are computed with"
+            )
     flattening = _Flattening()
     outputs = flattening.inside(model, (), [-1 - k for k in range(len(shapes))], call=0, n_calls=1)
     nodes = flattening.nodes
     names = [node.spec.name for node in nodes]
-    if len(set(names)) != len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
+    counts = Counter(names)
+    if len(counts) != len(names):
+        twice = next(name for name, count in counts.items() if count > 1)
         raise ModelFileError(f"model_config gives the name {shown(twice)} to two layers")
     if min(outputs) < 0:
         raise ModelFileError("model_config describes a model that gives an input of its own as output")
@@ -92,6 +112,10 @@ class _Open(NamedTuple):
 @dataclass(slots=True)
 class _Flattening:
     nodes: list[_Open] = field(default_factory=list)
+    resolved: dict[int, tuple[list[tuple[str, int, Call]], list[Reference]]] = field(default_factory=dict)
+    n_models: int = 0
+    n_reads: int = 0
+    n_letters: int = 0
 
     def inside(
         self, model: Model, path: Path, inputs: list[_Value], *, call: int, n_calls: int
@@ -107,37 +131,58 @@ class _Flattening:
         values: dict[tuple[str, int], list[_Value]] = {
             (reference.name, 0): [value] for reference, value in zip(model.inputs, inputs, strict=True)
         }
-        entries = {entry.spec.name: entry for entry in model.entries}
-        for name, k, reads in _in_order(model, entries):
+        entries = model.by_name
+        # The models live as long as this does, so that none takes the place of another.
+        if id(model) not in self.resolved:
+            self.resolved[id(model)] = _in_order(model), _ends(model)
+        order, ends = self.resolved[id(model)]
+        for name, k, reads in order:
+            self.count(n_reads=len(reads))
             entry, read = entries[name], [_value(values, found, entries[name]) for found in reads]
             n_own = len(entry.calls)
             values[name, k] = self.called(entry, path, read, call * n_own + k, n_calls * n_own)
-        ends = [_resolved(model, entries, reference, at_the_end=True) for reference in model.outputs]
+        self.count(n_reads=len(ends))
         return [_value(values, end, entries[end.name]) for end in ends]
 
     def called(self, entry: Entry, path: Path, inputs: list[_Value], call: int, n_calls: int) -> list[_Value]:
         """Add one call of a layer, or of all layers of a model, and return its outputs."""
         here = (*path, entry.spec.name)
         if entry.model is not None:
+            self.count(n_models=1)
             return self.inside(entry.model, here, inputs, call=call, n_calls=n_calls)
-        name = "/".join(here) + (f"@{call}" if n_calls > 1 else "")
         if len(self.nodes) >= MAX_LAYERS:
             raise ModelFileError(f"model_config calls layers more than {MAX_LAYERS} times")
+        self.count(n_letters=sum(map(len, here)))
+        name = "/".join(here) + (f"@{call}" if n_calls > 1 else "")
         self.nodes.append(_Open(replace(entry.spec, name=name), here, tuple(inputs)))
         return [len(self.nodes) - 1]
+
+    def count(self, *, n_models: int = 0, n_reads: int = 0, n_letters: int = 0) -> None:
+        """Add to what was counted, and refuse too much of it."""
+        self.n_models += n_models
+        self.n_reads += n_reads
+        self.n_letters += n_letters
+        if self.n_models > MAX_MODEL_CALLS:
+            raise ModelFileError(f"model_config calls models inside it more than {MAX_MODEL_CALLS} times")
+        if self.n_reads > MAX_READS:
+            raise ModelFileError(f"model_config calls layers with more than {MAX_READS} tensors in all")
+        if self.n_letters > MAX_NAMES:
+            raise ModelFileError(
+                f"model_config gives its layers names of more than {MAX_NAMES} letters in all"
+            )
 
 
 def _value(values: dict[tuple[str, int], list[_Value]], at: Reference, reader: Entry) -> _Value:
     found = values.get((at.name, at.node), [])
     if at.tensor >= len(found):
-        reader.spec.refuse(f"reads output {at.tensor} of '{at.name}', which does not exist")
+        reader.spec.refuse(f"reads output {at.tensor} of {shown(at.name)}, which does not exist")
     return found[at.tensor]
 
 
-def _in_order(model: Model, entries: dict[str, Entry]) -> list[tuple[str, int, Call]]:
+def _in_order(model: Model) -> list[tuple[str, int, Call]]:
     """Return all calls of a functional model so that each comes after those it reads, else as in the file."""
     calls = [
-        (entry.spec.name, k, tuple(_resolved(model, entries, read, reader=entry) for read in call))
+        (entry.spec.name, k, tuple(_resolved(model, read, reader=entry) for read in call))
         for entry in model.entries
         for k, call in enumerate(entry.calls)
     ]
@@ -162,9 +207,13 @@ def _in_order(model: Model, entries: dict[str, Entry]) -> list[tuple[str, int, C
     return [calls[place] for place in order]
 
 
+def _ends(model: Model) -> list[Reference]:
+    """Return the outputs of a functional model."""
+    return [_resolved(model, reference, at_the_end=True) for reference in model.outputs]
+
+
 def _resolved(
     model: Model,
-    entries: dict[str, Entry],
     reference: Reference,
     *,
     reader: Entry | None = None,
@@ -172,11 +221,11 @@ def _resolved(
 ) -> Reference:
     """Return `reference` with the number of the call that it means, checked."""
     who = reader.spec if reader is not None else model.spec
-    entry = entries.get(reference.name)
+    entry = model.by_name.get(reference.name)
     if entry is None:
         who.refuse(f"reads {shown(reference.name)}, which model_config does not describe")
     if entry.is_input:
-        if reference.name not in (found.name for found in model.inputs):
+        if reference.name not in model.input_names:
             who.refuse(f"reads {shown(reference.name)}, which is not among the inputs of its model")
         return reference._replace(node=0)
     node = reference.node
@@ -186,7 +235,7 @@ def _resolved(
         # The first node of a model is that of its own inputs and outputs.
         node -= 1
     if not 0 <= node < len(entry.calls):
-        who.refuse(f"reads call {reference.node} of '{entry.spec.name}', which has {len(entry.calls)}")
+        who.refuse(f"reads call {reference.node} of {shown(entry.spec.name)}, which has {len(entry.calls)}")
     return reference._replace(node=node)
 
 
@@ -194,3 +243,34 @@ def _counts_from_one(entry: Entry, *, at_the_end: bool) -> bool:
     if entry.spec.keras < 3:
         return True
     return at_the_end and entry.spec.class_name != "Sequential"
+
+
+def renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
+    """Return `spec` with the names and the order of `own_names`, which has the names of the file as keys."""
+    if not own_names:
+        return spec
+    names = {node.spec.name for node in spec.nodes}
+    if own_names.keys() != names:
+        other = listed(own_names.keys() ^ names, limit=4)
+        raise ModelFileError(f"/probe has own_names that are not for the layers of this model, as of {other}")
+    place = {name: k for k, name in enumerate(own_names)}
+
+    def own(source: str | int) -> str | int:
+        return own_names[source] if isinstance(source, str) else source
+
+    nodes = tuple(
+        Node(
+            replace(node.spec, name=own_names[node.spec.name]),
+            node.path,
+            tuple(own(source) for source in node.sources),
+        )
+        for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
+    )
+    before: set[str | int] = set(range(len(spec.input_shapes)))
+    for node in nodes:
+        if not before.issuperset(node.sources):
+            raise ModelFileError(
+                f"/probe has own_names that list {shown(node.spec.name)} before what it reads"
+            )
+        before.add(node.spec.name)
+    return ModelSpec(spec.input_shapes, nodes, tuple(own_names[name] for name in spec.outputs))

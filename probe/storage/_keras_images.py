@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from probe.layers import (
@@ -17,6 +18,7 @@ from probe.layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from probe.layers._images import window_padding
 from probe.storage._keras_config import MAX_SIZE, LayerSpec, Shape
 from probe.storage._keras_kinds import (
     LayerKind,
@@ -31,6 +33,9 @@ from probe.storage._keras_kinds import (
 __all__ = ["IMAGE_KINDS"]
 
 PADDINGS = ("valid", "same")
+
+PLACE_VALUES = 64
+"""Values of float32 that take as much memory as one place in a window: three slices."""
 
 
 def _image(spec: LayerSpec, shape: Shape) -> tuple[int, int, int]:
@@ -68,24 +73,59 @@ def _write_dilated(layer: Any) -> Settings:
     }
 
 
+def _spans(spec: LayerSpec) -> tuple[int, int]:
+    """Return height and width of a window from end to end, with its dilation."""
+    (rows, columns), (down, along) = spec.pair("kernel_size"), spec.pair("dilation_rate", 1)
+    return (rows - 1) * down + 1, (columns - 1) * along + 1
+
+
+def _windows(
+    spec: LayerSpec, shape: Shape, spans: tuple[int, int], strides: tuple[int, int]
+) -> list[tuple[int, int]]:
+    """Return for the height and the width how many windows there are, and how long the padded axis is."""
+    found = []
+    for n, window, stride in zip(_image(spec, shape), spans, strides, strict=False):
+        count, *padding = window_padding(n, window, stride, spec.choice("padding", PADDINGS))
+        if count <= 0:
+            spec.refuse(f"has windows of {window} pixels, more than its input of shape {shape} has")
+        found.append((count, n + sum(padding)))
+    return found
+
+
 def _convolved(spec: LayerSpec, shape: Shape, filters: int) -> Shape:
     """Return the shape of one output of a convolution."""
-    height, width, _ = _image(spec, shape)
-    settings = zip(
-        (height, width),
-        spec.pair("kernel_size"),
-        spec.pair("strides", 1),
-        spec.pair("dilation_rate", 1),
-        strict=True,
-    )
-    sizes = []
-    for n, size, stride, dilation in settings:
-        window = (size - 1) * dilation + 1
-        same = spec.choice("padding", PADDINGS) == "same"
-        sizes.append(-(-n // stride) if same else (n - window) // stride + 1)
-        if sizes[-1] <= 0:
-            spec.refuse(f"has windows of {window} pixels, more than its input of shape {shape} has")
-    return _formatted(spec, sizes[0], sizes[1], filters)
+    rows, columns = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
+    return _formatted(spec, rows[0], columns[0], filters)
+
+
+def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, or of the windows in one row of it."""
+    rows, columns = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
+    channels = _image(spec, shape)[2]
+    return max(rows[1] * columns[1], columns[0] * math.prod(spec.pair("kernel_size"))) * channels
+
+
+def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, each channel as often as it has kernels."""
+    rows, columns = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
+    return rows[1] * columns[1] * _image(spec, shape)[2] * _multiplier(spec)
+
+
+def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of all that the windows cover, before it is cut to the output."""
+    covered = [
+        (n - 1) * stride + max(window, stride)
+        for n, window, stride in zip(_image(spec, shape), _spans(spec), spec.pair("strides", 1), strict=False)
+    ]
+    return math.prod(covered) * _filters(spec)
+
+
+def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, or what takes as much memory as the list of places in a window."""
+    window = spec.pair("pool_size", 2)
+    strides = spec.pair("strides", 1) if spec.has("strides") else window
+    rows, columns = _windows(spec, shape, window, strides)
+    return max(rows[1] * columns[1] * _image(spec, shape)[2], math.prod(window) * PLACE_VALUES)
 
 
 def _filters(spec: LayerSpec) -> int:
@@ -250,6 +290,7 @@ IMAGE_KINDS: dict[str, LayerKind] = {
         _conv_variables,
         biased(lambda kernel: kernel.shape[3]),
         lambda spec, shape: _convolved(spec, shape, _filters(spec)),
+        buffer=_convolution_buffer,
     ),
     "DepthwiseConv2D": LayerKind(
         DepthwiseConv2D,
@@ -259,6 +300,7 @@ IMAGE_KINDS: dict[str, LayerKind] = {
         biased(lambda kernel: kernel.shape[2] * kernel.shape[3]),
         _depthwise_shape,
         {"depthwise_kernel": "kernel"},
+        _depthwise_buffer,
     ),
     "SeparableConv2D": LayerKind(
         SeparableConv2D,
@@ -267,6 +309,7 @@ IMAGE_KINDS: dict[str, LayerKind] = {
         _separable_variables,
         biased(lambda kernel: kernel.shape[3]),
         lambda spec, shape: _convolved(spec, shape, _filters(spec)),
+        buffer=_depthwise_buffer,
     ),
     "Conv2DTranspose": LayerKind(
         Conv2DTranspose,
@@ -275,9 +318,10 @@ IMAGE_KINDS: dict[str, LayerKind] = {
         _transpose_variables,
         biased(lambda kernel: kernel.shape[2]),
         _transpose_shape,
+        buffer=_transpose_buffer,
     ),
-    "MaxPooling2D": LayerKind(MaxPooling2D, _pooling, _write_pooling),
-    "AveragePooling2D": LayerKind(AveragePooling2D, _pooling, _write_pooling),
+    "MaxPooling2D": LayerKind(MaxPooling2D, _pooling, _write_pooling, buffer=_pooling_buffer),
+    "AveragePooling2D": LayerKind(AveragePooling2D, _pooling, _write_pooling, buffer=_pooling_buffer),
     "GlobalMaxPooling2D": LayerKind(GlobalMaxPooling2D, _global_pooling, _write_global_pooling),
     "GlobalAveragePooling2D": LayerKind(GlobalAveragePooling2D, _global_pooling, _write_global_pooling),
     "ZeroPadding2D": _margins("padding", ZeroPadding2D),

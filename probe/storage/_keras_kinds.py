@@ -12,7 +12,7 @@ import numpy as np
 from probe._checks import Array
 from probe.layers import Layer, Merge
 from probe.storage._keras_activations import activation_config, activation_setting
-from probe.storage._keras_config import MAX_VALUES, LayerSpec, Shape
+from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape
 
 __all__ = [
     "NON_TRAINABLE",
@@ -23,7 +23,6 @@ __all__ = [
     "activated",
     "biased",
     "data_format",
-    "fitting",
     "settings_activated",
 ]
 
@@ -71,6 +70,9 @@ class LayerKind:
         layers without variables the layer itself knows.
     other_names : mapping
         Names that some version of Keras has for a variable.
+    buffer : callable, optional
+        Maps the specification and the shape of one input to the number of values in the largest array that the
+        layer needs on the way to one output, if that can be more than its input and its output have.
     """
 
     layer: type[Layer]
@@ -80,31 +82,52 @@ class LayerKind:
     arrays: Callable[[LayerSpec, Settings, dict[str, Array]], Mapping[str, Array | None]] = _as_they_are
     output_shape: Callable[[LayerSpec, Shape], Shape] | None = None
     other_names: Mapping[str, str] | None = None
+    buffer: Callable[[LayerSpec, Shape], int] | None = None
 
-    def build(self, spec: LayerSpec, shapes: Sequence[Shape], arrays: Mapping[str, Array]) -> Layer:
-        """Return the layer that `spec` describes for inputs of `shapes`, with its variables in `arrays`."""
-        settings = self.settings(spec, shapes[0])
+    def prepared(
+        self, spec: LayerSpec, settings: Settings, variables: Mapping[str, Array]
+    ) -> dict[str, Array | None]:
+        """Return the arrays that the layer takes, read-only, which calls of one layer can share."""
         # All are widened to the widest, which loses nothing.
-        dtype = np.result_type(*arrays.values()) if arrays else np.dtype(np.float32)
-        widened = {name: values.astype(dtype, copy=False) for name, values in arrays.items()}
-        return self.layer(name=spec.name, **self.arrays(spec, settings, widened), **settings)  # type: ignore[call-arg]
+        dtype = np.result_type(*variables.values()) if variables else np.dtype(np.float32)
+        widened = {name: values.astype(dtype, copy=False) for name, values in variables.items()}
+        found = dict(self.arrays(spec, settings, widened))
+        for values in found.values():
+            if values is not None:
+                values.flags.writeable = False
+        return found
 
-    def shape_of(self, spec: LayerSpec, shapes: Sequence[Shape]) -> Shape:
-        """Return the shape of one output for inputs of `shapes`, and allocate nothing."""
+    def build(self, spec: LayerSpec, settings: Settings, prepared: Mapping[str, Array | None]) -> Layer:
+        """Return the layer that `spec` describes, with its settings and what `prepared` returned."""
+        return self.layer(name=spec.name, **prepared, **settings)  # type: ignore[call-arg]
+
+    def shape_of(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape], most: int) -> Shape:
+        """Return the shape of one output for inputs of `shapes`, and allocate nothing.
+
+        Outputs and arrays on the way of more than `most` values are refused.
+        """
         if not issubclass(self.layer, Merge) and len(shapes) != 1:
             spec.refuse(f"is called with {len(shapes)} inputs, takes one")
         if self.output_shape is not None:
-            return fitting(spec, self.output_shape(spec, shapes[0]))
-        return fitting(spec, self.build(spec, shapes, {}).output_shape(*shapes))
+            shape = self.output_shape(spec, shapes[0])
+        else:
+            shape = self.build(spec, settings, {}).output_shape(*shapes)
+        if not shape or min(shape) <= 0:
+            spec.refuse(f"puts out {_short(shape)}, which holds no value")
+        if len(shape) > MAX_AXES:
+            spec.refuse(
+                f"puts out arrays of {len(shape)} axes, more than the {MAX_AXES} that are computed with"
+            )
+        if math.prod(shape) > most:
+            spec.refuse(f"puts out {_short(shape)}, more than {most} values")
+        needed = self.buffer(spec, shapes[0]) if self.buffer is not None else 0
+        if needed > most:
+            spec.refuse(f"needs an array of {needed} values for one input, more than {most}")
+        return shape
 
 
-def fitting(spec: LayerSpec, shape: Shape) -> Shape:
-    """Return `shape`, or refuse one that no array should have."""
-    if not shape or min(shape) <= 0:
-        spec.refuse(f"puts out {shape}, which holds no value")
-    if math.prod(shape) > MAX_VALUES:
-        spec.refuse(f"puts out {shape}, more than {MAX_VALUES} values")
-    return shape
+def _short(shape: Shape) -> str:
+    return str(shape) if len(shape) <= 4 else f"arrays of {len(shape)} axes"
 
 
 def data_format(spec: LayerSpec) -> Literal["channels_last", "channels_first"]:

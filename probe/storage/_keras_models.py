@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from probe._checks import ModelFileError
-from probe.safeh5 import printable
-from probe.storage._keras_config import MAX_VALUES, LayerSpec, Shape, layer_spec, parse_json, shown
+from probe.safeh5 import DEFAULT_LIMITS, Limits
+from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape, layer_spec
+from probe.storage._keras_json import parse_json
+from probe.storage._printable import printable, shown
 
 __all__ = [
     "MAX_LAYERS",
+    "MAX_READS",
     "MODEL_CLASSES",
     "Call",
     "Entry",
@@ -24,6 +27,12 @@ __all__ = [
 
 MAX_LAYERS = 2000
 """Most layers in one model, those of models inside it and every call of a shared one counted."""
+
+MAX_ENTRIES = 2 * MAX_LAYERS
+"""Most layers that a configuration lists: inputs, and models themselves, are among them."""
+
+MAX_READS = 20_000
+"""Most tensors that all calls together read; a DenseNet of 201 layers that reads all before reads 2,000."""
 
 MAX_MODELS = 8
 """Most models inside each other."""
@@ -73,7 +82,7 @@ class Entry:
         return self.spec.class_name == "InputLayer"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Model:
     """A model, or a model inside another.
 
@@ -102,9 +111,15 @@ class Model:
         """Number of inputs that one call takes."""
         return 1 if self.is_sequential else len(self.inputs)
 
-    def entry(self, name: str) -> Entry | None:
-        """Return the layer called `name`, if there is one."""
-        return next((entry for entry in self.entries if entry.spec.name == name), None)
+    @cached_property
+    def by_name(self) -> Mapping[str, Entry]:
+        """The layers by their names."""
+        return {entry.spec.name: entry for entry in self.entries}
+
+    @cached_property
+    def input_names(self) -> frozenset[str]:
+        """Names of the layers that are the inputs of a functional model."""
+        return frozenset(reference.name for reference in self.inputs)
 
     def leaves(self, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], LayerSpec]]:
         """Yield every layer that is no model and no input, also inside models, with the names on the way."""
@@ -116,7 +131,7 @@ class Model:
                 yield here, entry.spec
 
 
-def parse_model(text: str, keras: int | None = None) -> Model:
+def parse_model(text: str, keras: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:
     """Read the text of a model's configuration.
 
     Parameters
@@ -125,6 +140,8 @@ def parse_model(text: str, keras: int | None = None) -> Model:
         A file's `model_config`, or the `config.json` of an archive.
     keras : int, optional
         Major version of the Keras that wrote it; without, the configuration tells 2 from 3.
+    limits : Limits
+        How much text is read.
 
     Raises
     ------
@@ -139,7 +156,7 @@ def parse_model(text: str, keras: int | None = None) -> Model:
     >>> [entry.spec.name for entry in model.entries]
     ['in', 'output']
     """
-    described = parse_json(text)
+    described = parse_json(text, limits=limits)
     if not isinstance(described, dict):
         raise ModelFileError("model_config is not a JSON object, as Keras writes it")
     class_name = described.get("class_name")
@@ -151,51 +168,67 @@ def parse_model(text: str, keras: int | None = None) -> Model:
     if keras is None:
         # Keras 3 renamed the setting; nothing else that both have differs so reliably.
         keras = 2 if '"batch_input_shape"' in text and '"batch_shape"' not in text else 3
-    return _model(described, "model", keras, depth=1)
-
-
-def _model(described: Mapping[str, Any], name: str, keras: int, depth: int) -> Model:
-    config = described.get("config")
-    # Before Keras 2.2.3 the configuration of a Sequential was the list of its layers.
-    settings: dict[str, Any] = config if isinstance(config, dict) else {"layers": config}
-    spec = LayerSpec(described["class_name"], name, settings, keras)
-    listed = settings.get("layers")
-    if not isinstance(listed, list) or len(listed) > MAX_LAYERS:
-        raise ModelFileError(f"model_config has no list of at most {MAX_LAYERS} layers")
-    if depth > MAX_MODELS:
-        spec.refuse(f"lies inside {MAX_MODELS} other models, more than are read")
-    entries = tuple(_entry(entry, place, keras, depth) for place, entry in enumerate(listed))
-    _check_names(entries)
-    if spec.class_name == "Sequential":
-        if any(entry.is_input for entry in entries[1:]):
-            raise ModelFileError("model_config has an InputLayer behind other layers")
-        model = Model(spec, entries, (), ())
-    else:
-        model = Model(
-            spec, entries, _ends(spec, settings, "input_layers"), _ends(spec, settings, "output_layers")
-        )
-        _check_inputs(model)
-    if depth == 1 and next(model.leaves(), None) is None:
+    model = _Parsing(keras).model(described, "model", depth=1)
+    if next(model.leaves(), None) is None:
         raise ModelFileError("model_config describes a model without layers")
     return model
 
 
-def _entry(entry: object, place: int, keras: int, depth: int) -> Entry:
-    named = entry
-    if isinstance(entry, dict) and isinstance(entry.get("config"), list):
-        named = entry | {"config": {"name": entry.get("name", f"sequential_{place}")}}
-    spec = layer_spec(named, f"layer {place}", keras)
-    assert isinstance(entry, dict)
-    model = _model(entry, spec.name, keras, depth + 1) if spec.class_name in MODEL_CLASSES else None
-    nodes = entry.get("inbound_nodes", [])
-    if not isinstance(nodes, list) or len(nodes) > MAX_LAYERS:
-        spec.refuse(f"has inbound_nodes = {shown(nodes)}, expected a list of at most {MAX_LAYERS}")
-    if spec.class_name == "InputLayer":
-        nodes = []
-        for key in ("sparse", "ragged"):
-            if spec.config.get(key):
-                spec.refuse(f"takes {key} inputs, which cannot be read")
-    return Entry(spec, model, tuple(_call(spec, node) for node in nodes))
+@dataclass(slots=True)
+class _Parsing:
+    """The configuration of one file, and how much of it was read."""
+
+    keras: int
+    n_entries: int = field(default=0)
+    n_reads: int = field(default=0)
+
+    def model(self, described: Mapping[str, Any], name: str, depth: int) -> Model:
+        config = described.get("config")
+        # Before Keras 2.2.3 the configuration of a Sequential was the list of its layers.
+        settings: dict[str, Any] = config if isinstance(config, dict) else {"layers": config}
+        spec = LayerSpec(described["class_name"], name, settings, self.keras)
+        given = settings.get("layers")
+        if not isinstance(given, list) or len(given) > MAX_LAYERS:
+            raise ModelFileError(f"model_config has no list of at most {MAX_LAYERS} layers")
+        if depth > MAX_MODELS:
+            spec.refuse(f"lies inside {MAX_MODELS} other models, more than are read")
+        self.n_entries += len(given)
+        if self.n_entries > MAX_ENTRIES:
+            raise ModelFileError(f"model_config lists more than {MAX_ENTRIES} layers in all models")
+        entries = tuple(self.entry(entry, place, depth) for place, entry in enumerate(given))
+        _check_names(entries)
+        if spec.class_name == "Sequential":
+            if any(entry.is_input for entry in entries[1:]):
+                raise ModelFileError("model_config has an InputLayer behind other layers")
+            return Model(spec, entries, (), ())
+        ends = (_ends(spec, settings, key) for key in ("input_layers", "output_layers"))
+        model = Model(spec, entries, *ends)
+        _check_inputs(model)
+        return model
+
+    def entry(self, entry: object, place: int, depth: int) -> Entry:
+        named = entry
+        if isinstance(entry, dict) and isinstance(entry.get("config"), list):
+            named = entry | {"config": {"name": entry.get("name", f"sequential_{place}")}}
+        spec = layer_spec(named, f"layer {place}", self.keras)
+        assert isinstance(entry, dict)
+        model = self.model(entry, spec.name, depth + 1) if spec.class_name in MODEL_CLASSES else None
+        nodes = entry.get("inbound_nodes", [])
+        if not isinstance(nodes, list) or len(nodes) > MAX_LAYERS:
+            spec.refuse(f"has inbound_nodes = {shown(nodes)}, expected a list of at most {MAX_LAYERS}")
+        if spec.class_name == "InputLayer":
+            nodes = []
+            for key in ("sparse", "ragged"):
+                if spec.config.get(key):
+                    spec.refuse(f"takes {key} inputs, which cannot be read")
+        return Entry(spec, model, tuple(self.call(spec, node) for node in nodes))
+
+    def call(self, spec: LayerSpec, node: object) -> Call:
+        reads = _call(spec, node)
+        self.n_reads += len(reads)
+        if self.n_reads > MAX_READS:
+            spec.refuse(f"is called with more tensors, with those of the layers before, than {MAX_READS}")
+        return reads
 
 
 def _check_names(entries: tuple[Entry, ...]) -> None:
@@ -284,8 +317,7 @@ def input_shapes(model: Model) -> tuple[Shape, ...]:
     """
     if model.is_sequential:
         return (_checked(_sequential_shape(model)),)
-    found = [model.entry(reference.name) for reference in model.inputs]
-    return tuple(_checked(_given(entry.spec)) for entry in found if entry is not None)
+    return tuple(_checked(_given(model.by_name[reference.name].spec)) for reference in model.inputs)
 
 
 def _given(spec: LayerSpec) -> object:
@@ -303,20 +335,21 @@ def _sequential_shape(model: Model) -> object:
         inner = first.model
         shape = _sequential_shape(inner) if inner.is_sequential and inner.entries else None
         if shape is None and len(inner.inputs) == 1:
-            entry = inner.entry(inner.inputs[0].name)
-            shape = _given(entry.spec) if entry is not None else None
+            shape = _given(inner.by_name[inner.inputs[0].name].spec)
     return model.spec.config.get("build_input_shape") if shape is None else shape
 
 
 def _checked(shape: object) -> Shape:
     if shape is None:
         raise ModelFileError("model_config gives no input shape; build the model before saving it")
+    if isinstance(shape, list) and len(shape) - 1 > MAX_AXES:
+        raise ModelFileError(
+            f"model_config gives inputs of {len(shape) - 1} axes, more than the {MAX_AXES} that are computed with"
+        )
     # The file of a model that was built by calling it has the number of samples of that call.
     sizes = tuple(shape[1:]) if isinstance(shape, list) else ()
     if not sizes or not all(type(size) is int and size > 0 for size in sizes):
         raise ModelFileError(
             f"model_config gives the input shape {shown(shape)}; every axis but the first must have a size"
         )
-    if math.prod(sizes) > MAX_VALUES:
-        raise ModelFileError(f"model_config gives inputs of {math.prod(sizes)} values, more than are read")
     return sizes

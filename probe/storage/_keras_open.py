@@ -17,27 +17,28 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from probe._checks import InputError, ModelFileError, ModelFileWarning
-from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, open_file, printable
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, open_file
 from probe.storage._archive import is_archive, open_archive
-from probe.storage._keras_config import parse_json
-from probe.storage._keras_file import ModelFile, naming_file
-from probe.storage._keras_models import MAX_LAYERS, Model, parse_model
+from probe.storage._keras_errors import last_net, naming, naming_file
+from probe.storage._keras_file import ModelFile
+from probe.storage._keras_graph import MAX_NAMES
+from probe.storage._keras_json import parse_json
+from probe.storage._keras_models import Model, parse_model
 from probe.storage._keras_weights import CONTAINERS, legacy_weights, object_weights
+from probe.storage._printable import listed, printable, shown
 
 __all__ = ["model_of_group", "open_model", "probe_group", "read_class_names", "read_own"]
 
 ENCODING_VERSION = "1"
 """Version of the group `/probe`; a higher one is refused."""
-
-MAX_NAMES = MAX_LAYERS
-"""Most names of layers that a file can map to those that they had."""
 
 
 @contextmanager
@@ -54,8 +55,9 @@ def open_model(
     path : path
         A whole model (.h5, .keras), or the weights of one (.weights.h5).
     architecture : path, optional
-        Where the architecture is, if the file holds only weights: a `config.json`, or a file with a whole
-        model. By default a .keras beside the file with the same stem.
+        Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
+        for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
+        another one too, such as one with a Rescaling where the file has a Lambda.
     limits : Limits
         What is read at most.
 
@@ -69,22 +71,44 @@ def open_model(
     ModelFileError
         If the file is missing, damaged, unsafe to read or no such model.
     """
-    path = Path(path)
+    path = _path("path", path)
+    where = None if architecture is None else _path("architecture", architecture)
+    with ExitStack() as opened:
+        # Not around what the caller does with the model.
+        with last_net(printable(path, 200)):
+            model = _opened(opened, path, where, limits)
+        yield model
+
+
+def _path(name: str, value: object) -> Path:
+    try:
+        return Path(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise InputError(f"{name} must be a path, got {type(value).__name__}") from None
+
+
+def _opened(opened: ExitStack, path: Path, architecture: Path | None, limits: Limits) -> ModelFile:
+    """Return the model in a file that stays open until `opened` closes it."""
+    given = None if architecture is None else _given(architecture, limits)
     if is_archive(path):
-        with open_archive(path, limits) as archive:
-            model = _parsed(archive.weights, archive.config, _version_of_archive(path, archive.metadata))
-            find = partial(object_weights, archive.weights, archive.weights.root, model)
-            yield ModelFile(archive.weights, model, find)
-        return
-    with open_file(path, ModelFileError, limits) as file:
-        if file.has_attribute(file.root, "model_config"):
-            yield model_of_group(file, file.root)
-        else:
-            yield _weights_only(file, path, architecture, limits)
+        archive = opened.enter_context(open_archive(path, limits))
+        model = given
+        if model is None:
+            keras = _version_of_archive(path, archive.metadata, limits)
+            model = _parsed(archive.weights, archive.config, keras)
+        return ModelFile(
+            archive.weights, model, partial(object_weights, archive.weights, archive.weights.root, model)
+        )
+    file = opened.enter_context(open_file(path, ModelFileError, limits))
+    if file.has_attribute(file.root, "model_config"):
+        return model_of_group(file, file.root, given)
+    return _weights_only(file, path, given, limits)
 
 
-def model_of_group(file: File, group: Group) -> ModelFile:
+def model_of_group(file: File, group: Group, given: Model | None = None) -> ModelFile:
     """Return the model that a group (or file) holds whole, in Keras' older layout.
+
+    Its architecture is that of the group, or the `given` one.
 
     Raises
     ------
@@ -93,39 +117,39 @@ def model_of_group(file: File, group: Group) -> ModelFile:
     """
     if not file.has_attribute(group, "model_config"):
         file.refuse("the file" if group.name == "/" else str(group.name), _no_model(file, group))
-    text = file.text(group, "model_config")
-    keras = 2
-    if file.has_attribute(group, "keras_version"):
-        keras = _major(file.text(group, "keras_version"))
-    else:
-        _warn(file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2")
+    model = _own_model(file, group) if given is None else given
     backend = file.text(group, "backend") if file.has_attribute(group, "backend") else ""
-    model = _parsed(file, text, keras)
     weights = file.group(group, "model_weights")
     return ModelFile(
         file,
         model,
-        partial(legacy_weights, file, weights, model),
+        partial(legacy_weights, file, weights, model, replaced=given is not None),
         class_names=read_class_names(file, group),
         backend=backend,
-        own_names=_own_names(file, group),
+        # They are for the architecture that the file has itself.
+        own_names=_own_names(file, group) if given is None else {},
         provenance=read_own(file, group),
     )
 
 
-def _weights_only(
-    file: File, path: Path, architecture: str | os.PathLike[str] | None, limits: Limits
-) -> ModelFile:
+def _own_model(file: File, group: Group) -> Model:
+    text, keras = file.text(group, "model_config"), 2
+    if file.has_attribute(group, "keras_version"):
+        keras = _major(file.text(group, "keras_version"))
+    else:
+        _warn(file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2")
+    return _parsed(file, text, keras)
+
+
+def _weights_only(file: File, path: Path, given: Model | None, limits: Limits) -> ModelFile:
     root = file.root
     legacy = file.has_attribute(root, "layer_names") or file.has_attribute(root, "layer_names0")
     if not legacy and not any(file.has(root, name) for name in CONTAINERS):
         file.refuse("the file", _no_model(file, root))
-    where = _beside(path) if architecture is None else Path(architecture)
-    if where is None:
+    beside = _beside(path) if given is None else None
+    model = given if beside is None else _given(beside, limits)
+    if model is None:
         file.refuse("the file", _no_model(file, root))
-    text, keras = _architecture(where, limits)
-    with _naming(where):
-        model = parse_model(text, keras)
     if legacy:
         backend = file.text(root, "backend") if file.has_attribute(root, "backend") else ""
         return ModelFile(file, model, partial(legacy_weights, file, root, model), backend=backend)
@@ -139,11 +163,18 @@ def _beside(path: Path) -> Path | None:
     return found if found.is_file() and found != path else None
 
 
+def _given(path: Path, limits: Limits) -> Model:
+    """Return the architecture in a file."""
+    text, keras = _architecture(path, limits)
+    with naming(printable(path, 200)):
+        return parse_model(text, keras, limits)
+
+
 def _architecture(path: Path, limits: Limits) -> tuple[str, int | None]:
     """Return the configuration of the model in a file, and which Keras wrote it if that is known."""
     if is_archive(path):
         with open_archive(path, limits) as archive:
-            return archive.config, _version_of_archive(path, archive.metadata)
+            return archive.config, _version_of_archive(path, archive.metadata, limits)
     if not path.is_file() or not is_hdf5(path):
         return _json_text(path, limits), None
     with open_file(path, ModelFileError, limits) as file:
@@ -156,23 +187,27 @@ def _architecture(path: Path, limits: Limits) -> tuple[str, int | None]:
 
 
 def _json_text(path: Path, limits: Limits) -> str:
-    shown = printable(path, 200)
+    shown_path = printable(path, 200)
     if not path.is_file():
-        raise ModelFileError(f"{shown} does not exist, or is no file. Pass a config.json or a .keras file")
+        raise ModelFileError(
+            f"{shown_path} does not exist, or is no file. Pass a config.json or a .keras file"
+        )
     if path.stat().st_size > limits.text_bytes:
-        raise ModelFileError(f"{shown} has more than the {limits.text_bytes} bytes that are read as text")
+        raise ModelFileError(
+            f"{shown_path} has more than the {limits.text_bytes} bytes that are read as text"
+        )
     try:
         return path.read_text("utf-8")
     except (OSError, ValueError) as error:
-        raise ModelFileError(f"{shown} cannot be read as text: {printable(error)}") from None
+        raise ModelFileError(f"{shown_path} cannot be read as text: {printable(error)}") from None
 
 
-def _version_of_archive(path: Path, metadata: str | None) -> int:
+def _version_of_archive(path: Path, metadata: str | None, limits: Limits) -> int:
     if metadata is None:
         _warn(printable(path, 200), "has no metadata.json; it is read as one of Keras 3")
         return 3
-    with _naming(path):
-        found = parse_json(metadata, "metadata.json")
+    with naming(printable(path, 200)):
+        found = parse_json(metadata, "metadata.json", limits)
         version = found.get("keras_version") if isinstance(found, dict) else None
         if not isinstance(version, str):
             raise ModelFileError("metadata.json names no keras_version")
@@ -187,19 +222,11 @@ def _major(version: str) -> int:
 
 def _parsed(file: File, text: str, keras: int) -> Model:
     with naming_file(file):
-        return parse_model(text, keras)
+        return parse_model(text, keras, file.limits)
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise ModelFileError(f"{printable(path, 200)}: {printable(error, 1000)}") from None
-
-
-def _warn(shown: str, problem: str) -> None:
-    warnings.warn(f"{shown} {problem}", ModelFileWarning, stacklevel=3)
+def _warn(shown_path: str, problem: str) -> None:
+    warnings.warn(f"{shown_path} {problem}", ModelFileWarning, stacklevel=3)
 
 
 def _no_model(file: File, group: Group) -> str:
@@ -230,12 +257,17 @@ def probe_group(file: File, parent: Group) -> Group | None:
     return group
 
 
+def _json(file: File, group: Group, name: str) -> Any:
+    with naming_file(file):
+        return parse_json(file.text(group, name), f"attribute '{name}' of {group.name}", file.limits)
+
+
 def read_own(file: File, parent: Group) -> dict[str, Any]:
     """Return the provenance that `save_network` kept, or {} if there is none."""
     group = probe_group(file, parent)
     if group is None or not file.has_attribute(group, "provenance"):
         return {}
-    found = file.json(group, "provenance")
+    found = _json(file, group, "provenance")
     if not isinstance(found, dict):
         file.refuse("/probe", "has a provenance that is no JSON object")
     return found
@@ -246,9 +278,10 @@ def read_class_names(file: File, parent: Group) -> tuple[str, ...]:
     group = probe_group(file, parent)
     if group is None or not file.has_attribute(group, "class_names"):
         return ()
-    names = file.json(group, "class_names")
+    names = _json(file, group, "class_names")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         file.refuse(str(group.name), "has class_names that are no list of strings")
+    _check_names(file, group, "class_names", names)
     return tuple(names)
 
 
@@ -257,9 +290,25 @@ def _own_names(file: File, parent: Group) -> dict[str, str]:
     group = probe_group(file, parent)
     if group is None or not file.has_attribute(group, "own_names"):
         return {}
-    names = file.json(group, "own_names")
-    if not isinstance(names, dict) or not all(
-        isinstance(name, str) and name and name.isprintable() for name in names.values()
-    ):
+    names = _json(file, group, "own_names")
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
         file.refuse(str(group.name), "has own_names that are no mapping of names")
+    _check_names(file, group, "own_names", list(names.values()))
     return names
+
+
+def _check_names(file: File, group: Group, what: str, names: list[str]) -> None:
+    """Refuse names that cannot be shown, or that are given twice."""
+    bad = [name for name in names if not name or not name.isprintable()]
+    if bad:
+        file.refuse(str(group.name), f"has {what} that cannot be shown: {shown(bad)}; expected plain text")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        file.refuse(
+            str(group.name), f"has {what} that are there twice: {listed(twice)}; each must be there once"
+        )
+    letters = sum(map(len, names))
+    if letters > MAX_NAMES:
+        file.refuse(
+            str(group.name), f"has {what} of {letters} letters, more than the {MAX_NAMES} that are read"
+        )

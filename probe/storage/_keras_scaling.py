@@ -10,10 +10,13 @@ import numpy as np
 
 from probe._checks import Array
 from probe.layers import BatchNormalization, LayerNormalization, Normalization, PReLU, Rescaling
-from probe.storage._keras_config import LayerSpec, Shape
+from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape
 from probe.storage._keras_kinds import LayerKind, Settings, Variables
 
 __all__ = ["SCALING_KINDS"]
+
+MAX_CONSTANTS = 1 << 22
+"""Most values of a mean or a variance that stands in the settings."""
 
 
 def _scaled(spec: LayerSpec, shape: Shape) -> Variables:
@@ -111,16 +114,23 @@ def _constant(spec: LayerSpec, key: str, shape: Shape) -> Array:
     """Return a mean or variance that stands in the settings, one number for each place on the kept axes."""
     axes = spec.axes(len(shape), -1)
     sizes = _axis_sizes(shape, axes)
+    if math.prod(sizes) > MAX_CONSTANTS:
+        spec.refuse(f"has a {key} for {math.prod(sizes)} values in its settings, more than {MAX_CONSTANTS}")
     kept = {axis % (len(shape) + 1) for axis in axes}
     around = tuple(size if axis in kept else 1 for axis, size in enumerate(shape, start=1))
     dtype = np.float64 if spec.config.get("dtype") == "float64" else np.float32
     flat, rank = _flat(spec, key, spec.config[key], math.prod(sizes))
+    if key == "variance" and min(flat) < 0:
+        spec.refuse(f"has a variance of {min(flat):g} in its settings, expected numbers from 0")
     try:
         given = np.array(flat, dtype).reshape(rank)
         # Keras broadcasts it against the inputs, whose first axis is that of the samples.
-        return np.broadcast_to(given, (1, *around)).reshape(sizes).copy()
+        values = np.broadcast_to(given, (1, *around)).reshape(sizes).copy()
     except ValueError:
         spec.refuse(f"has a {key} of shape {rank}, which does not fit inputs of shape {shape}")
+    # Calls of one layer share it.
+    values.flags.writeable = False
+    return values
 
 
 def _flat(spec: LayerSpec, key: str, value: object, at_most: int) -> tuple[list[float], Shape]:
@@ -129,12 +139,12 @@ def _flat(spec: LayerSpec, key: str, value: object, at_most: int) -> tuple[list[
     found = [value]
     while isinstance(found[0], list):
         sizes = {len(item) if isinstance(item, list) else -1 for item in found}
-        if len(sizes) != 1 or not found[0] or len(shape) > 8:
+        if len(sizes) != 1 or not found[0] or len(shape) >= MAX_AXES:
             spec.refuse(f"has a {key} that is no regular array of numbers")
         shape.append(sizes.pop())
-        found = [number for item in found for number in item]  # type: ignore[attr-defined]
-        if len(found) > at_most:
+        if math.prod(shape) > at_most:
             spec.refuse(f"has a {key} of more than {at_most} values")
+        found = [number for item in found for number in item]  # type: ignore[attr-defined]
     if not all(type(number) in (int, float) for number in found):
         spec.refuse(f"has a {key} that is no regular array of numbers")
     checked = LayerSpec(spec.class_name, spec.name, {key: found}).numbers(key, 0)

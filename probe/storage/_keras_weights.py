@@ -14,11 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from probe._checks import ModelFileWarning
-from probe.safeh5 import File, Group, printable
+from probe.safeh5 import File, Group
 from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_graph import Path
+from probe.storage._keras_graph import MAX_NAMES, Path
 from probe.storage._keras_kinds import NON_TRAINABLE
 from probe.storage._keras_models import Entry, Model
+from probe.storage._printable import listed, printable
 
 __all__ = ["CONTAINERS", "Expected", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
 
@@ -57,27 +58,31 @@ class Stored(NamedTuple):
 Found = dict[Path, dict[str, Stored]]
 
 
-def legacy_weights(file: File, group: Group, model: Model, expected: Expected) -> Found:
+def legacy_weights(
+    file: File, group: Group, model: Model, expected: Expected, *, replaced: bool = False
+) -> Found:
     """Return where the variables are below `group`, which has the attribute `layer_names`.
+
+    With `replaced`, the model comes from elsewhere: `layer_names` may list more layers, without weights.
 
     Raises
     ------
     InputError
         If the lists of the file and the configuration contradict each other.
     """
-    listed = _listed_layers(file, group, model)
+    present = _listed_layers(file, group, model, replaced=replaced)
     found: Found = {}
     for entry in model.entries:
         path = (entry.spec.name,)
         wanted = next(_in_files_order(entry, path, expected))
-        if entry.spec.name not in listed:
+        if entry.spec.name not in present:
             if wanted:
                 entry.spec.refuse("has no weights in the file: layer_names does not list it")
             continue
         if entry.is_input:
             continue
         member = file.group(group, entry.spec.name)
-        paths = file.strings(member, "weight_names", at_most=len(wanted) + MAX_VARIABLES)
+        paths = _strings(file, member, "weight_names", len(wanted) + MAX_VARIABLES)
         _check_count(entry.spec, len(paths), [name for _, name in wanted])
         if len(set(paths)) != len(paths):
             entry.spec.refuse("lists one of its arrays twice; the file was not written to the end")
@@ -87,20 +92,41 @@ def legacy_weights(file: File, group: Group, model: Model, expected: Expected) -
     return found
 
 
-def _listed_layers(file: File, group: Group, model: Model) -> set[str]:
+def _listed_layers(file: File, group: Group, model: Model, *, replaced: bool) -> set[str]:
     inputs = {entry.spec.name for entry in model.entries if entry.is_input}
     names = [entry.spec.name for entry in model.entries if not entry.is_input]
     _warn_of_many(file, group, len(names) + len(inputs))
-    everything = file.strings(group, "layer_names", at_most=len(names) + len(inputs) + MAX_VARIABLES)
-    listed = [name for name in everything if name not in inputs]
-    found = set(listed)
-    unknown = [name for name in listed if name not in set(names)]
+    everything = _strings(file, group, "layer_names", len(names) + len(inputs) + MAX_VARIABLES)
+    known = set(names)
+    # What takes the place of a layer without weights may be called otherwise, or be left out.
+    dropped = {
+        name for name in everything if replaced and name not in known and not _has_weights(file, group, name)
+    }
+    found_names = [name for name in everything if name not in inputs and name not in dropped]
+    found = set(found_names)
+    unknown = [name for name in found_names if name not in known]
     if unknown:
-        file.refuse("layer_names", f"lists {_quoted(unknown)}, unknown to model_config: {_quoted(names)}")
-    if listed != [name for name in names if name in found]:
+        file.refuse("layer_names", f"lists {listed(unknown, 4)}, unknown to model_config: {listed(names, 4)}")
+    if found_names != [name for name in names if name in found]:
         file.refuse(
             "layer_names",
-            f"lists {_quoted(everything)}, not in the order of model_config: {_quoted(names)}",
+            f"lists {listed(everything, 4)}, not in the order of model_config: {listed(names, 4)}",
+        )
+    return found
+
+
+def _has_weights(file: File, group: Group, name: str) -> bool:
+    return bool(file.strings(file.group(group, name), "weight_names", at_most=MAX_VARIABLES))
+
+
+def _strings(file: File, group: Group, name: str, at_most: int) -> tuple[str, ...]:
+    """Return a list of names, of no more letters than a model may have."""
+    found = file.strings(group, name, at_most=at_most)
+    letters = sum(map(len, found))
+    # Each is a path that repeats the names of the layers around it.
+    if letters > 2 * MAX_NAMES:
+        file.refuse(
+            f"attribute '{name}' of {group.name}", f"has {letters} letters, more than {2 * MAX_NAMES}"
         )
     return found
 
@@ -328,8 +354,3 @@ def _warn_of_many(file: File, group: Group, expected: int) -> None:
 
 def _warn(file: File, problem: str) -> None:
     warnings.warn(f"{file.shown_path}: {problem}", ModelFileWarning, stacklevel=2)
-
-
-def _quoted(names: Sequence[str]) -> str:
-    """Return the first of `names` for a message."""
-    return ", ".join(f"'{printable(name, 40)}'" for name in names[:8]) + (", ..." if len(names) > 8 else "")

@@ -11,14 +11,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from probe._checks import InputError
+from probe._checks import InputError, check_once
 from probe._version import __version__
 from probe.layers import Layer
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, printable
+from probe.safeh5 import DEFAULT_LIMITS
+from probe.storage._keras_graph import MAX_NAMES
 from probe.storage._keras_layers import describe, stored_variables
 from probe.storage._keras_models import MAX_LAYERS
 from probe.storage._keras_open import ENCODING_VERSION
+from probe.storage._printable import shown
 
 __all__ = ["check_storable", "write_network", "write_text_attribute"]
 
@@ -97,17 +99,22 @@ def check_storable(network: Network) -> None:
     Raises
     ------
     InputError
-        If a weight is NaN or infinite, a layer's name is no text to show, or there are too many layers.
+        If a weight is NaN or infinite, the name of a layer or a class is no text to show or too long, a class
+        name is there twice, or there are too many layers.
     """
     if len(network.layers) > MAX_LAYERS:
         raise InputError(
             f"network has {len(network.layers)} layers, more than the {MAX_LAYERS} that are stored"
         )
+    for what, names in (("layer", network.layer_names), ("class", network.class_names)):
+        bad = [name for name in names if not name or not name.isprintable()]
+        if bad:
+            raise InputError(f"{what} name {shown(bad[0])} cannot be stored: names must be printable text")
+        letters = sum(map(len, names))
+        if letters > MAX_NAMES:
+            raise InputError(f"{what} names of {letters} letters are not stored, only {MAX_NAMES} in all")
+    check_once("class_names", network.class_names)
     for layer in network.layers:
-        if not layer.name or not layer.name.isprintable():
-            raise InputError(
-                f"layer name {printable(repr(layer.name))} cannot be stored: Keras takes printable names"
-            )
         for name, values in layer.variables.items():
             count = int(values.size - np.count_nonzero(np.isfinite(values)))
             if count:
@@ -138,7 +145,7 @@ def _identity(layer: Layer) -> object:
 def _legal(name: str, taken: set[str]) -> str:
     """Return `name` in letters that every Keras takes, different from all in `taken`, and add it there."""
     stem = re.sub(r"[/@]", "_", name)
-    stem = f"{stem}_" if stem in _RESERVED else stem
+    stem = f"{stem}_" if not stem or stem in _RESERVED else stem
     found, number = stem, 1
     while found in taken:
         number += 1

@@ -27,11 +27,14 @@ import numpy as np
 
 from probe._checks import InputError, ModelFileError
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, open_file, printable
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, open_file
 from probe.storage._archive import is_archive
 from probe.storage._atomic import write_atomically
+from probe.storage._keras_errors import last_net
+from probe.storage._keras_json import check_json
 from probe.storage._keras_open import model_of_group, open_model, read_own
 from probe.storage._keras_write import check_storable, write_network, write_text_attribute
+from probe.storage._printable import printable
 
 __all__ = [
     "load_network",
@@ -108,8 +111,9 @@ def load_network(
     path : path
         A whole model (.h5, .keras), or the weights of one (.weights.h5); what it is shows in its content.
     architecture : path, optional
-        Where the architecture is, if the file holds only weights: a `config.json`, or a file with a whole
-        model. By default a .keras beside the file with the same stem.
+        Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
+        for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
+        another one too, such as one with a Rescaling where the file has a Lambda.
     limits : Limits
         What is read at most.
 
@@ -143,7 +147,7 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     if is_archive(path):
         return {}
-    with open_file(path, ModelFileError) as file:
+    with last_net(printable(path, 200)), open_file(path, ModelFileError) as file:
         return read_own(file, file.root)
 
 
@@ -160,7 +164,12 @@ def read_network(file: File, group: Group) -> Network:
 
 def _to_json(value: object, name: str) -> str:
     try:
-        return json.dumps(value, default=_plain, allow_nan=False)
+        text = json.dumps(value, default=_plain, allow_nan=False)
+        # What could not be read again is not written.
+        check_json(text, name)
+        return text
+    except InputError as error:
+        raise InputError(f"{error}; store long lists of numbers as arrays") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(
             f"{name} must hold strings, finite numbers, None, lists and mappings of these: "

@@ -19,7 +19,7 @@ class Reading:
     Attributes
     ----------
     architecture : Path or None
-        Where the architecture is, for a file that holds only weights.
+        Where the architecture is, for a file that holds only weights, or to be used instead of the file's own.
     pixel_range : tuple of float
         The (lowest, highest) value of the inputs that the network was trained on.
     output : str or None

@@ -364,7 +364,8 @@ def test_normalisation_with_constants_has_no_weights(tmp_path):
         ([], "no regular array"),
         (None, "only one of mean and variance"),
         ([1.0, 2.0, float("inf")], "holds Infinity"),
-        ([1.0, 2.0, 10**400], "expected a finite number"),
+        ([1.0, 2.0, 10**99], "expected a finite number"),
+        ([1.0, 2.0, 10**400], "a number of 401 digits"),
     ],
 )
 def test_constants_that_do_not_fit_are_refused(tmp_path, mean, match):

@@ -184,6 +184,20 @@ def test_a_negative_variance_is_read_with_a_warning(tmp_path):
         load_network(legacy_file(tmp_path / "a.h5", model, weights))
 
 
+def test_a_variance_of_zero_is_read_with_a_warning_where_nothing_is_added_to_it(tmp_path):
+    for epsilon in (0.0, 1e-3):
+        layer = entry("BatchNormalization", "bn", scale=False, center=False, epsilon=epsilon)
+        weights = {"bn": [("moving_mean", B), ("moving_variance", 0 * B)]}
+        path = legacy_file(tmp_path / f"{epsilon}.h5", sequential(old_input("in", 3), layer), weights)
+        if epsilon:
+            assert np.isfinite(load_network(path).outputs(np.ones((1, 3), "f4"))).all()
+        else:
+            with pytest.warns(
+                ModelFileWarning, match="layer 'bn': moving_variance has zeros and epsilon is 0"
+            ):
+                load_network(path)
+
+
 def test_a_variable_under_a_foreign_name_is_read_with_a_warning(tmp_path):
     model = sequential(old_input("in", 3), entry("BatchNormalization", "bn", scale=False, center=False))
     weights = {"bn": [("kernel", B), ("bias", B)]}
