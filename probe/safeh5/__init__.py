@@ -10,6 +10,7 @@ It needs NumPy, and of this project only the class of its errors.
 """
 
 from probe.safeh5.file import File, Group, RefusedError, is_hdf5, open_bytes, open_file
+from probe.safeh5.jsontext import check_json
 from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
 from probe.safeh5.source import DamagedError, open_regular
 from probe.safeh5.text import printable
@@ -25,6 +26,7 @@ __all__ = [
     "RefusedError",
     "ZipArchive",
     "ZipError",
+    "check_json",
     "is_hdf5",
     "limits_of",
     "open_bytes",

@@ -33,6 +33,7 @@ from probe.safeh5.checksums import checked
 from probe.safeh5.groups import Attribute, attributes_of, kind_of, members_of
 from probe.safeh5.headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, Message, messages_at
 from probe.safeh5.heaps import GlobalHeap
+from probe.safeh5.jsontext import check_json
 from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
 from probe.safeh5.source import UNDEFINED, DamagedError, Source, number, open_regular, start_of_hdf5
 from probe.safeh5.text import printable
@@ -274,11 +275,12 @@ class File:
 
     def json(self, node: Group, name: str) -> Any:
         """Return the attribute `name` of `node`, which must be one JSON document."""
-        text = self.text(node, name)
+        text, place = self.text(node, name), f"attribute '{name}' of {node.name}"
         try:
+            check_json(text, "it", self.limits)
             return json.loads(text)
-        except (ValueError, RecursionError) as error:
-            self.refuse(f"attribute '{name}' of {node.name}", f"is not valid JSON: {printable(error, 120)}")
+        except (DamagedError, ValueError, RecursionError) as error:
+            self.refuse(place, f"is not valid JSON: {printable(error, 120)}")
 
     def strings(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
         """Return the attribute `name` of `node`, a list of at most `at_most` strings.

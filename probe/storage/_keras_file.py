@@ -134,6 +134,8 @@ class ModelFile:
         self.output_names = self._spec.outputs
         with naming_file(file):
             self.layers = tuple(self._description(node) for node in self._spec.nodes)
+            # Before the first array is read: each alone may be below the limits, and all together not.
+            file.check_claims([one for stored in self._stored.values() for one in stored.values()])
             warn_of_crowds(file, self._stored)
 
     def _description(self, node: Node) -> LayerDescription:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from probe._checks import InputError, ModelFileError, ModelFileWarning
-from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, open_file
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, limits_of, open_file
 from probe.storage._archive import is_archive, open_archive
 from probe.storage._keras_errors import last_net, naming, naming_file
 from probe.storage._keras_file import ModelFile
@@ -46,7 +46,7 @@ def open_model(
     path: str | os.PathLike[str],
     *,
     architecture: str | os.PathLike[str] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits | None = DEFAULT_LIMITS,
 ) -> Iterator[ModelFile]:
     """Open a model file and read its description, but none of its weights.
 
@@ -58,8 +58,8 @@ def open_model(
         Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
         for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
         another one too, such as one with a Rescaling where the file has a Lambda.
-    limits : Limits
-        What is read at most.
+    limits : Limits or None
+        What is read at most; None for a file of one's own: as much as there is.
 
     Yields
     ------
@@ -76,7 +76,7 @@ def open_model(
     with ExitStack() as opened:
         # Not around what the caller does with the model.
         with last_net(printable(path, 200)):
-            model = _opened(opened, path, where, limits)
+            model = _opened(opened, path, where, limits_of(limits))
         yield model
 
 

@@ -27,11 +27,10 @@ import numpy as np
 
 from probe._checks import InputError, ModelFileError
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, open_file
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, open_file
 from probe.storage._archive import is_archive
 from probe.storage._atomic import write_atomically
 from probe.storage._keras_errors import last_net
-from probe.storage._keras_json import check_json
 from probe.storage._keras_open import model_of_group, open_model, read_own
 from probe.storage._keras_write import check_storable, write_network, write_text_attribute
 from probe.storage._printable import printable
@@ -97,7 +96,7 @@ def load_network(
     path: str | os.PathLike[str],
     *,
     architecture: str | os.PathLike[str] | None = None,
-    limits: Limits = DEFAULT_LIMITS,
+    limits: Limits | None = DEFAULT_LIMITS,
 ) -> Network:
     """Read a network from a file that Keras 2, Keras 3 or `save_network` wrote.
 
@@ -114,8 +113,8 @@ def load_network(
         Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
         for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
         another one too, such as one with a Rescaling where the file has a Lambda.
-    limits : Limits
-        What is read at most.
+    limits : Limits or None
+        What is read at most; None for a file of one's own: as much as there is.
 
     Returns
     -------
@@ -166,9 +165,9 @@ def _to_json(value: object, name: str) -> str:
     try:
         text = json.dumps(value, default=_plain, allow_nan=False)
         # What could not be read again is not written.
-        check_json(text, name)
+        check_json(text, name, DEFAULT_LIMITS)
         return text
-    except InputError as error:
+    except DamagedError as error:
         raise InputError(f"{error}; store long lists of numbers as arrays") from None
     except (TypeError, ValueError, RecursionError) as error:
         raise InputError(

@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 ENCODING_VERSION = "1"
 """Version of the layout that this module describes; any other is refused."""
 
-LIMITS = dataclasses.replace(DEFAULT_LIMITS, steps=10_000_000)
+LIMITS = dataclasses.replace(DEFAULT_LIMITS, steps=10_000_000, text_bytes=64 << 20, json_tokens=4_000_000)
 """Results have more structure than models, and come from one's own studies: ten seconds of it are read."""
 
 MAX_MEMBERS = 1_000_000

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from probe._checks import ModelFileError
+from probe.safeh5 import DamagedError, check_json
 from probe.storage import DEFAULT_LIMITS
-from probe.storage._keras_json import check_json, parse_json
+from probe.storage._keras_json import parse_json
 from probe.storage._printable import listed, printable, shown
 
 
@@ -66,9 +67,9 @@ def test_everything_else_is_what_json_says(value):
 def test_the_limits_are_those_of_the_caller():
     limits = replace(DEFAULT_LIMITS, json_tokens=3, text_bytes=12)
     check_json("[1, 2]", "text", limits)
-    with pytest.raises(ModelFileError, match="has 4 brackets"):
+    with pytest.raises(DamagedError, match="has 4 brackets"):
         check_json("[1, 2, 3]", "text", limits)
-    with pytest.raises(ModelFileError, match="has 14 characters, more than the 12"):
+    with pytest.raises(DamagedError, match="has 14 characters, more than the 12"):
         check_json('"123456789012"', "text", limits)
 
 
