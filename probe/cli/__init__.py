@@ -153,9 +153,10 @@ def inspect(
     """Say what is in a model file: layers, shapes, parameters, origin. Nothing is random: --seed has no effect."""
     from probe import workflow
 
+    kept = None if out is None else workflow.keep_inspection(model, out, architecture=architecture)
     typer.echo(workflow.inspect_model(model, architecture=architecture))
-    if out is not None:
-        say(workflow.keep_inspection(model, out, architecture=architecture))
+    if kept is not None:
+        say(kept)
 
 
 @app.command(

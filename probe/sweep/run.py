@@ -13,6 +13,7 @@ from typing import Any, Generic, Literal, TypeVar
 from probe._checks import InputError, check_choice, check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe.storage import OwnedFolder
 from probe.sweep._dask import on_dask
 from probe.sweep._processes import in_processes
 from probe.sweep.folder import SweepFolder, check_name, locked
@@ -56,7 +57,7 @@ def _no_note(results: Sequence[object]) -> str:
 
 
 def run_sweep(
-    folder: Path,
+    folder: Path | OwnedFolder,
     configuration: Mapping[str, object],
     trials: Mapping[str, Task],
     function: Callable[[Task, threading.Event], Result | None],
@@ -77,8 +78,9 @@ def run_sweep(
 
     Parameters
     ----------
-    folder : path
-        Where the sweep is kept; created if need be. One process at a time can run a sweep in it.
+    folder : path or OwnedFolder
+        Where the sweep is kept; created if need be. One process at a time can run a sweep in it. A path is followed
+        wherever it leads; in the folder itself no link is followed.
     configuration : mapping
         All settings that the trials follow from, as values that JSON holds; mappings may nest. An entry
         "experiment" says what kind of study it is: a folder of another kind is refused in one sentence.
@@ -115,8 +117,9 @@ def run_sweep(
     Raises
     ------
     InputError
-        If an argument is outside its range, the folder holds another sweep, is in use or cannot be
-        written to, the disk is full, or the cluster cannot be used. What was finished stays finished.
+        If an argument is outside its range, the folder holds another sweep, is in use, cannot be written to
+        or was removed meanwhile, the disk is full, or the cluster cannot be used. What was finished stays
+        finished.
     KeyboardInterrupt
         If Ctrl-C came before any trial was finished.
 
@@ -134,8 +137,10 @@ def run_sweep(
     (1, 1, [0, 1])
     """
     _check_arguments(trials, workers, backend, scheduler)
-    with locked(folder):
-        run = _Run(SweepFolder(folder, configuration, kind, extent), trials, function)
+    owned = folder if isinstance(folder, OwnedFolder) else OwnedFolder(folder)
+    with locked(owned):
+        store = SweepFolder(owned, configuration, kind, extent)
+        run = _Run(store, trials, function)
         interrupted = False
         try:
             run.reuse()
@@ -148,6 +153,7 @@ def run_sweep(
                     progress(ProgressEvent(stage, n_done, len(trials), note(run.finished()[1])))
         except KeyboardInterrupt:
             interrupted = True
+        store.check_there()
         names, results = run.finished()
         interrupted = interrupted or run.gave_up
         if interrupted and not results:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from probe.storage import ModelFile, open_model, write_text
-from probe.workflow._folder import Written, destination
+from probe._checks import InputError
+from probe.storage import ModelFile, OwnedFolder, open_model, printable
+from probe.workflow._folder import Written
+from probe.workflow._owner import check_out, path_from
 
 __all__ = ["inspect_model", "keep_inspection"]
 
 _CHECKED = 1 << 24
 """Most parameters that are read only to see that they are sound: 64 MiB in float32."""
+
+_KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
+"""Where an inspection is kept, and most bytes of it that are read."""
 
 _NAMES_SHOWN = 40
 """Names of classes that are listed; of a model with more, the first."""
@@ -40,10 +45,24 @@ def inspect_model(model: Path, *, architecture: Path | None = None) -> str:
 
 
 def keep_inspection(model: Path, out: Path, *, architecture: Path | None = None) -> Written:
-    """Write what `inspect_model` says to inspect.txt."""
-    folder = destination(out, model.stem)
-    text = inspect_model(model, architecture=architecture) + "\n"
-    return Written((write_text(folder.path / "inspect.txt", text),), "kept as text")
+    """Write what `inspect_model` says to inspect.txt, which begins with where the model file is.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, `out` is no folder that can be written to, or its inspect.txt is of another model.
+    """
+    folder = OwnedFolder(check_out(out))
+    head = f"file: {printable(path_from(folder, model), 1000)}\n"
+    if folder.kind(_KEPT) is not None:
+        try:
+            found = folder.read(_KEPT, _MOST_KEPT).decode(errors="replace")
+        except OSError:
+            found = ""
+        if not found.startswith(head):
+            raise InputError(f"{folder.path / _KEPT} is of another model. Pass another --out, or remove it")
+    text = inspect_model(model, architecture=architecture)
+    return Written((folder.write_text(_KEPT, f"{head}\n{text}\n"),), "kept as text")
 
 
 def _table(file: ModelFile) -> list[str]:
