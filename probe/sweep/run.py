@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -22,6 +23,9 @@ __all__ = ["SweepOutcome", "run_sweep"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+_ADDRESS = re.compile(r"([a-z]+://)?[^\s\x00]+:\d{1,5}/?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -271,6 +275,8 @@ def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, sche
         raise InputError(
             "backend 'dask' needs the address of its scheduler. Pass --scheduler tcp://<host>:8786"
         )
+    if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
+        raise InputError(f"scheduler must be an address such as tcp://127.0.0.1:8786, got {scheduler!r}")
     if backend != "dask" and scheduler is not None:
         raise InputError(
             f"scheduler is for backend 'dask', got {scheduler!r} with backend '{backend}'. Pass --backend dask"

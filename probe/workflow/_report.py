@@ -138,7 +138,10 @@ _KEPT = "model.h5"
 
 
 def _is_same(kept: Path, model: Path) -> bool:
-    return kept.exists() and not kept.is_symlink() and kept.samefile(model)
+    try:
+        return not kept.is_symlink() and kept.samefile(model)
+    except OSError:
+        return False
 
 
 def _kept_only(folder: Folder, subject: _Subject, said: str) -> Written:
