@@ -15,6 +15,7 @@ import os
 import secrets
 import stat
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -261,8 +262,9 @@ class _Root:
             if self._known not in (None, folder.identity()):
                 folder.close()
                 raise FileNotFoundError(errno.ENOENT, _GONE)
-            if create:
+            if create and self._known is None:
                 self._known = folder.identity()
+                folder.hold(self)
             return folder
 
 
@@ -289,6 +291,11 @@ class _Open:
         """Return what tells this folder from any other."""
         status = self._path.stat() if self._at is None else os.fstat(self._at)
         return status.st_dev, status.st_ino
+
+    def hold(self, owner: object) -> None:
+        """Keep the folder open as long as `owner` lives: no other one gets its identity then."""
+        if self._at is not None:
+            weakref.finalize(owner, os.close, os.dup(self._at))
 
     def open(self, name: str, flags: int) -> int:
         return os.open(self._place(name), flags | _NO_FOLLOW | _NO_WAIT | _BINARY, 0o666, dir_fd=self._at)

@@ -124,7 +124,7 @@ def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[st
     if folder.kind(_STUDY) is not None:
         if owner.is_study:
             # The sweep says what differs.
-            return _files(_found(folder)) if folder.kind(RESULTS) == "file" else ()
+            return _files(_found(folder) or {})
         raise InputError(
             f"{_shown(folder)} holds a study, which {owner.command} would write over. Pass another --out"
         )
@@ -135,7 +135,10 @@ def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[st
                 f"{_shown(folder)} holds {' and '.join(there)}, and no {RESULTS} that says what of. {_ADVICE}"
             )
         return None
+    folder.check(RESULTS, "file")
     found = _found(folder)
+    if found is None:
+        raise InputError(f"{_shown(folder)} holds a {RESULTS} that cannot be read. {_ADVICE}")
     differences = list(_differences(folder, found, owner))
     if differences:
         raise InputError(
@@ -150,15 +153,12 @@ def path_from(folder: OwnedFolder, file: Path) -> str:
     return Path(os.path.relpath(file.resolve(), folder.path.resolve())).as_posix()
 
 
-def _found(folder: OwnedFolder) -> dict[str, Any]:
-    folder.check(RESULTS, "file")
+def _found(folder: OwnedFolder) -> dict[str, Any] | None:
     try:
         found = json.loads(folder.read(RESULTS, _MOST))
     except (OSError, ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise InputError(f"{_shown(folder)} holds a {RESULTS} that cannot be read. {_ADVICE}")
-    return found
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def _files(found: Mapping[str, Any]) -> tuple[str, ...]:
