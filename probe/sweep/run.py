@@ -276,7 +276,9 @@ def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, sche
             "backend 'dask' needs the address of its scheduler. Pass --scheduler tcp://<host>:8786"
         )
     if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
-        raise InputError(f"scheduler must be an address such as tcp://127.0.0.1:8786, got {scheduler!r}")
+        raise InputError(
+            f"scheduler must be an address such as tcp://127.0.0.1:8786, which `dask scheduler` prints; got {scheduler!r}"
+        )
     if backend != "dask" and scheduler is not None:
         raise InputError(
             f"scheduler is for backend 'dask', got {scheduler!r} with backend '{backend}'. Pass --backend dask"
