@@ -107,10 +107,8 @@ def test_many_levels_and_entries_of_origin_are_cut(trained_file, capfd):
     nested = "1"
     for _ in range(900):
         nested = '{"a": ' + nested + "}"
-    for facts in (
-        f'{{"deep": {nested}}}',
-        json.dumps(wide),
-    ):
+    wide = {"wide": list(range(100_000)), "many": {str(k): k for k in range(50_000)}}
+    for facts in (f'{{"deep": {nested}}}', json.dumps(wide)):
         status, out, err = shown(["inspect", with_text(trained_file, provenance=facts)], capfd)
         assert status in (0, 2) and "Recursion" not in err
         if status == 0:

@@ -564,8 +564,8 @@ for limit in range(1, 1000):
     out = folder / str(limit)
     child = os.fork()
     if child == 0:
-        for owner, name in [(os, "fsync"), (os, "close"), (Path, "replace"), (Path, "open"),
-                            (Path, "mkdir"), (Path, "unlink")]:
+        for owner, name in [(os, "fsync"), (os, "close"), (os, "open"), (os, "mkdir"), (os, "replace"), (os, "unlink"),
+                            (os, "fdopen"), (Path, "open"), (Path, "mkdir")]:
             setattr(owner, name, deadly(getattr(owner, name), limit))
         sweep(out, tasks(log_path.with_name(f"log-{limit}"), 2))
         os._exit(0)

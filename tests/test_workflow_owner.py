@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 from pathlib import Path
 
@@ -272,10 +271,7 @@ def test_a_folder_is_not_called_like_a_file(command, name, here, capfd):
 def test_an_existing_file_is_no_folder(command, here, capfd):
     arguments = COMMANDS.get(command, ["inspect", "a/model.h5"])
     Path("file").write_text("mine")
-    assert re.search(
-        "--out file cannot be written to|--out must name a folder",
-        refused([*arguments, "--out", "file"], capfd),
-    )
+    assert "--out must name a folder, got the file file" in refused([*arguments, "--out", "file"], capfd)
 
 
 def test_a_folder_with_a_dot_in_its_name_is_one(here):

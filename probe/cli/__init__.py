@@ -292,6 +292,8 @@ _SPELLED = {
     "n_networks": "networks scores",
     "n_connected": "connected",
     "n_directions": "directions",
+    "radius": "ball",
+    "pixels": "shift",
 }
 """Options whose name is not that of the argument: of several the one that the command has."""
 

@@ -33,7 +33,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     Path
-        A path in the folder of the destination. The block must create a file there, and close it.
+        An empty file in the folder of the destination, to write to and to close.
 
     Raises
     ------
@@ -56,6 +56,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = destination.with_name(f".{destination.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         _prepare(destination)
+        part.touch(exist_ok=False)
         yield part
         _flush(part)
         part.replace(destination)

@@ -16,7 +16,7 @@ import secrets
 import stat
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, cast
@@ -83,6 +83,10 @@ class OwnedFolder:
         """
         with self._refused(self.path, "cannot be written to"), self._opened((), create=True):
             pass
+
+    def release(self) -> None:
+        """Let go of the folder, which is otherwise kept open as long as this object lives."""
+        self._root.release()
 
     def kind(self, name: str) -> Kind | None:
         """Return what there is under `name`: None if nothing, or no folder that it could be in."""
@@ -243,6 +247,7 @@ class _Root:
         self.path = path
         self._known: tuple[int, int] | None = None
         self._lock = threading.Lock()
+        self.release: Callable[[], object] = lambda: None
 
     def open(self, create: bool) -> _Open:  # noqa: FBT001
         with self._lock:
@@ -264,7 +269,7 @@ class _Root:
                 raise FileNotFoundError(errno.ENOENT, _GONE)
             if create and self._known is None:
                 self._known = folder.identity()
-                folder.hold(self)
+                self.release = folder.held(self)
             return folder
 
 
@@ -292,10 +297,9 @@ class _Open:
         status = self._path.stat() if self._at is None else os.fstat(self._at)
         return status.st_dev, status.st_ino
 
-    def hold(self, owner: object) -> None:
-        """Keep the folder open as long as `owner` lives: no other one gets its identity then."""
-        if self._at is not None:
-            weakref.finalize(owner, os.close, os.dup(self._at))
+    def held(self, owner: object) -> Callable[[], object]:
+        """Keep the folder open as long as `owner` lives: no other one gets its identity then. Return what lets go."""
+        return (lambda: None) if self._at is None else weakref.finalize(owner, os.close, os.dup(self._at))
 
     def open(self, name: str, flags: int) -> int:
         return os.open(self._place(name), flags | _NO_FOLLOW | _NO_WAIT | _BINARY, 0o666, dir_fd=self._at)

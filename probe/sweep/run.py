@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -142,7 +142,10 @@ def run_sweep(
     """
     _check_arguments(trials, workers, backend, scheduler)
     owned = folder if isinstance(folder, OwnedFolder) else OwnedFolder(folder)
-    with locked(owned):
+    with ExitStack() as held:
+        if owned is not folder:
+            held.callback(owned.release)
+        held.enter_context(locked(owned))
         store = SweepFolder(owned, configuration, kind, extent)
         run = _Run(store, trials, function)
         interrupted = False

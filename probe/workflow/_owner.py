@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,12 +91,13 @@ class Owner:
 
 def check_out(out: Path) -> Path:
     """Return `out`, or raise if it does not name a folder. Creates nothing."""
+    with suppress(OSError):
+        if out.is_file():
+            raise InputError(
+                f"--out must name a folder, got the file {printable(out, 300)}. Pass another name"
+            )
     check_folder("--out", out)
-    if out.is_dir():
-        return out
-    if out.exists():
-        raise InputError(f"--out must name a folder, got the file {printable(out, 300)}. Pass another name")
-    if out.suffix.lower() in _ENDINGS:
+    if not out.is_dir() and out.suffix.lower() in _ENDINGS:
         raise InputError(
             f"--out must name a folder, which holds the files that are written, got {printable(out, 300)}, the name of "
             f"a file. Pass a name without {out.suffix}, such as --out {printable(out.with_suffix(''), 300)}"
