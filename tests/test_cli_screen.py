@@ -248,6 +248,36 @@ def test_only_our_own_warnings_reach_the_screen_each_in_one_line():
     assert (done.returncode, done.stdout) == (0, "text\n")
 
 
+WORKER = """
+import sys, warnings
+from multiprocessing import get_context
+
+def warn():
+    warnings.warn("theirs", RuntimeWarning)
+
+if __name__ == "__main__":
+    from probe.cli._screen import others_silenced
+    with others_silenced():
+        process = get_context("spawn").Process(target=warn)
+        process.start()
+        process.join()
+    assert process.exitcode == 0 and "ignore" not in sys.warnoptions
+"""
+
+
+def test_processes_of_a_command_are_silent_too(here):
+    Path("script.py").write_text(WORKER)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_in_the_library_warnings_are_as_ever(monkeypatch, capfd):
     def warned(*arguments, **more):
         warnings.warn("ours", ProbeWarning, stacklevel=2)

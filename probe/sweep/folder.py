@@ -184,6 +184,9 @@ class SweepFolder(Generic[Result]):
         try:
             return load_result(self._folder.path / _trial(name), self._kind)
         except InputError as error:
+            if self._folder.kind(_trial(name)) is None:
+                path = self._folder.path / _trial(name)
+                raise InputError(f"{path} was removed while the study ran. {GO_ON}") from None
             raise InputError(f"{error}; as its checksum holds, pass another --out") from None
 
     def keep(self, name: str, result: Result) -> Result:
