@@ -12,6 +12,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -19,7 +20,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._errors import DataFileError, DivergedError, InputError, ModelFileError, ModelFileWarning
+from probe._errors import (
+    DataFileError,
+    DivergedError,
+    InputError,
+    ModelFileError,
+    ModelFileWarning,
+    ProbeWarning,
+)
 
 __all__ = [
     "Array",
@@ -28,6 +36,7 @@ __all__ = [
     "InputError",
     "ModelFileError",
     "ModelFileWarning",
+    "ProbeWarning",
     "check_choice",
     "check_class_names",
     "check_finite",
@@ -247,13 +256,17 @@ def kept_seed(seed: object) -> int:
 
 def check_folder(name: str, folder: Path) -> Path:
     """Return `folder`, or raise if it is no folder that files can be written to. Creates nothing."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     try:
+        # Of a name that no file can have, pathlib says that there is none, or the system what is wrong with it.
+        with suppress(FileNotFoundError):
+            folder.stat()
+        existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"{name} {folder} cannot be written to: {error.strerror}. Pass a folder you may write to"
+            f"{name} {folder} cannot be written to: {reason}. Pass a folder you may write to"
         ) from None
     return folder
 

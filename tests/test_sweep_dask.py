@@ -36,7 +36,7 @@ from test_sweep import (
 from threadpoolctl import threadpool_info
 
 import probe.sweep._dask
-from probe._checks import InputError
+from probe._checks import InputError, ProbeWarning
 from probe.sweep import run_sweep
 from probe.sweep.folder import GO_ON
 
@@ -281,6 +281,57 @@ def test_a_trial_that_kills_its_workers_is_given_up_in_one_line(tmp_path):
     assert str(caught.value) == message + GO_ON
 
 
+def test_a_sweep_without_any_worker_says_so_and_ends(tmp_path, monkeypatch):
+    monkeypatch.setattr(probe.sweep._dask, "ALONE_SECONDS", 2.0)
+    monkeypatch.setattr(probe.sweep._dask, "_LOOK_SECONDS", 0.2)
+    cluster = Cluster(tmp_path, 1)
+
+    def kill(event):
+        cluster.workers[0].kill()
+
+    try:
+        begin = time.monotonic()
+        with (
+            pytest.warns(ProbeWarning, match="all workers of the Dask cluster are gone; waiting 2 s for one"),
+            pytest.raises(InputError, match=r"are gone, and none came within 2 s\. Running the same command"),
+        ):
+            on_cluster(cluster, tmp_path / "out", tasks(tmp_path / "log", 9, seconds=0.2), progress=kill)
+        assert time.monotonic() - begin < 30
+    finally:
+        cluster.close()
+    n_kept = len(contents(tmp_path / "out"))
+    assert 1 <= n_kept <= 2
+    assert sweep(tmp_path / "out", tasks(tmp_path / "log", 9)).n_reused == n_kept
+
+
+def test_a_worker_that_comes_back_in_time_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(probe.sweep._dask, "_LOOK_SECONDS", 0.2)
+    cluster = Cluster(tmp_path, 1)
+
+    def exchange(event):
+        if event.done == 1:
+            cluster.workers[0].kill()
+            threading.Timer(1.0, cluster.add_worker).start()
+
+    try:
+        with pytest.warns(ProbeWarning, match="all workers of the Dask cluster are gone"):
+            outcome = on_cluster(
+                cluster, tmp_path / "out", tasks(tmp_path / "log", 4, seconds=0.2), progress=exchange
+            )
+        assert outcome.n_run == 4
+    finally:
+        cluster.close()
+
+
+@pytest.mark.parametrize("address", ["", "\0", "x" * 50, "tcp://", "tcp://x", "a b:1"])
+def test_an_address_that_is_none_is_refused_before_anything_is_written(tmp_path, address):
+    with pytest.raises(
+        InputError, match=r"scheduler must be an address such as tcp://127\.0\.0\.1:8786, .* got"
+    ):
+        sweep(tmp_path / "out", tasks(tmp_path / "log"), backend="dask", scheduler=address)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_scheduler_that_dies_ends_the_sweep_in_one_line(tmp_path, monkeypatch):
     cluster = Cluster(tmp_path, 1)
 
@@ -350,9 +401,7 @@ def test_a_scheduler_without_workers_is_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("short_waits")
-@pytest.mark.parametrize(
-    "address", ["tcp://127.0.0.1:1", "nonsense://x", "tcp://", "tcp://127.0.0.1:99999", "x" * 50]
-)
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense://x:1", "tcp://127.0.0.1:99999"])
 def test_a_scheduler_that_does_not_answer_is_refused_in_one_line(tmp_path, address, capfd):
     begin = time.monotonic()
     with pytest.raises(

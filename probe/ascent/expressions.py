@@ -14,7 +14,7 @@ __all__ = ["parse_objective"]
 
 _SIGN = re.compile(r"\s*([+-])\s*")
 _FACTOR = re.compile(r"(\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)\s*\*\s*")
-_INDEX = re.compile(r"\d+")
+_INDEX = re.compile(r"\d{1,18}")
 _POSITION = re.compile(r"@\s*(\d+\s*(?:,\s*\d+)*)")
 _SHOWN = 12
 """Names that a message lists."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +12,8 @@ import typer
 
 from probe._errors import InputError
 from probe.cli import inside, landscapes
+from probe.cli._memory import is_lack_of_memory, is_of_a_killed_worker, remedy
+from probe.cli._screen import one_line, put, put_warnings
 from probe.cli._shared import (
     SAID,
     Activation,
@@ -30,6 +34,7 @@ from probe.cli._shared import (
     architecture_of,
     config_of,
     drawn_progress,
+    path,
     reading_of,
     say,
     shape_of,
@@ -75,7 +80,10 @@ def report(
     model: Annotated[
         Path | None,
         typer.Argument(
-            help="Trained network in an HDF5 file; without, one is trained first.", show_default=False
+            help="Trained network in an HDF5 file; without, one is trained first.",
+            parser=path,
+            metavar="model",
+            show_default=False,
         ),
     ] = None,
     data: Data = "mnist",
@@ -146,16 +154,23 @@ def inspect(
     model: Model,
     architecture: Architecture = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write inspect.txt to; none by default.", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder to write inspect.txt to; none by default.",
+            parser=path,
+            metavar="FOLDER",
+            show_default=False,
+        ),
     ] = None,
     seed: Seed = 0,
 ) -> None:
     """Say what is in a model file: layers, shapes, parameters, origin. Nothing is random: --seed has no effect."""
     from probe import workflow
 
-    typer.echo(workflow.inspect_model(model, architecture=architecture))
-    if out is not None:
-        say(workflow.keep_inspection(model, out, architecture=architecture))
+    kept = None if out is None else workflow.keep_inspection(model, out, architecture=architecture)
+    put(workflow.inspect_model(model, architecture=architecture))
+    if kept is not None:
+        say(kept)
 
 
 @app.command(
@@ -198,7 +213,12 @@ def weights(
 @app.command(epilog="Example:  probe convert model.keras model.h5")
 def convert(
     model: Model,
-    to: Annotated[Path, typer.Argument(help="HDF5 file to write.", metavar="OUT", show_default=False)],
+    to: Annotated[
+        Path,
+        typer.Argument(
+            help="HDF5 file to write, .h5 or .hdf5.", parser=path, metavar="OUT", show_default=False
+        ),
+    ],
     pixel_range: Range = (0.0, 1.0),
     output: Output = None,
     architecture: Architecture = None,
@@ -224,13 +244,24 @@ def run(arguments: Sequence[str]) -> int:
     Bad input of any kind is one line on standard error and status 2; Ctrl-C is status 130.
     """
     try:
-        status = app(list(arguments), standalone_mode=False)
+        with put_warnings():
+            status = app(list(arguments), standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_usage_message(error))
     except InputError as error:
-        return _fail(_as_option(str(error), arguments))
-    except MemoryError:
-        return _fail("there is not enough memory for that; pass smaller sizes")
+        message = _as_option(str(error), arguments)
+        return _fail(f"{message}. {remedy(arguments[0])}" if is_of_a_killed_worker(error) else message)
+    except BrokenPipeError:
+        # Whoever read what was said has enough; what is still to be flushed must find somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (MemoryError, OSError, OverflowError, RuntimeError, ValueError) as error:
+        if is_lack_of_memory(error):
+            return _fail(f"there is not enough memory for that. {remedy(arguments[0])}")
+        if not isinstance(error, OSError):
+            raise
+        where = "" if error.filename is None else f"{error.filename}: "
+        return _fail(f"{where}{error.strerror or error}")
     except (KeyboardInterrupt, typer.Abort):
         status = 130
     if status == 130:
@@ -261,6 +292,8 @@ _SPELLED = {
     "n_networks": "networks scores",
     "n_connected": "connected",
     "n_directions": "directions",
+    "radius": "ball",
+    "pixels": "shift",
 }
 """Options whose name is not that of the argument: of several the one that the command has."""
 
@@ -276,5 +309,5 @@ def _as_option(message: str, arguments: Sequence[str]) -> str:
 
 
 def _fail(message: str) -> int:
-    typer.echo("probe: " + " ".join(message.split()), err=True)
+    put(f"probe: {one_line(message)}", err=True)
     return 2

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from probe._errors import InputError
+from probe.cli._screen import put
 
 if TYPE_CHECKING:
     from probe._progress import Progress
@@ -20,8 +21,25 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
+MOST = 1_000_000
+"""Greatest count that an option takes: more is a slip of the finger, and would fill the memory."""
+
+
+def path(text: str) -> Path:
+    """Return the path of an argument; an empty one would mean the working directory."""
+    if not text or "\0" in text:
+        raise typer.BadParameter("a path must not be empty or hold a NUL")
+    return Path(text)
+
+
 Model = Annotated[
-    Path, typer.Argument(help="Trained network in an HDF5 file (Keras or probe).", show_default=False)
+    Path,
+    typer.Argument(
+        help="Trained network in an HDF5 file (Keras or probe).",
+        parser=path,
+        metavar="model",
+        show_default=False,
+    ),
 ]
 Data = Annotated[
     str,
@@ -31,7 +49,13 @@ Data = Annotated[
     ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Folder to write to; reports/<name> by default.", show_default=False)
+    Path | None,
+    typer.Option(
+        help="Folder to write to; reports/<name> by default.",
+        parser=path,
+        metavar="FOLDER",
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="Everything random follows from it.")]
 Hidden = Annotated[
@@ -55,6 +79,8 @@ Architecture = Annotated[
     Path | None,
     typer.Option(
         help="Layers of a file of weights only, or in place of the file's own: config.json, a .keras or a whole model.",
+        parser=path,
+        metavar="PATH",
         show_default=False,
     ),
 ]
@@ -77,7 +103,7 @@ Optimizer = Annotated[str, typer.Option(help="sgd, momentum, nesterov or adam.",
 WeightDecay = Annotated[float, typer.Option(help="Share of each weight added to its gradient.")]
 
 Networks = Annotated[
-    int, typer.Option(help="Networks of the same shape that are trained beside it, to judge over.")
+    int, typer.Option(help="Networks of the same shape that are trained beside it, to judge over.", max=MOST)
 ]
 
 
@@ -86,9 +112,9 @@ SAID = 1130
 
 
 def say(written: Written) -> None:
-    typer.echo(written.summary)
+    put(written.summary)
     for path in written.files:
-        typer.echo(f"wrote {path}")
+        put(f"wrote {path}")
     if written.interrupted:
         typer.echo("probe: interrupted; what was done is kept", err=True)
         raise typer.Exit(SAID)
@@ -161,11 +187,11 @@ def drawn_progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
-        TextColumn("{task.description:<12}"),
+        TextColumn("{task.description:<12}", markup=False),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.completed}/{task.total}", markup=False),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     tasks: dict[str, Any] = {}
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:

@@ -8,6 +8,7 @@ import typer
 
 from probe._errors import InputError
 from probe.cli._shared import (
+    MOST,
     Architecture,
     Data,
     ImageShape,
@@ -98,7 +99,7 @@ def maximize(
     pixel_range: Range = (0.0, 1.0),
     output: Output = None,
     architecture: Architecture = None,
-    restarts: Annotated[int, typer.Option(help="Random starts for each image.")] = 4,
+    restarts: Annotated[int, typer.Option(help="Random starts for each image.", max=MOST)] = 4,
     steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
     l2: Annotated[float, typer.Option("--l2", help="Price of ink.")] = 0.0,
     total_variation: Annotated[float, typer.Option(help="Price of differences between neighbours.")] = 0.0,
@@ -161,6 +162,7 @@ def noise(
         int | None,
         typer.Option(
             help="With --ladder: networks of the same shape that are trained beside it; 30 by default.",
+            max=MOST,
             show_default=False,
         ),
     ] = None,
@@ -200,7 +202,7 @@ def drawing(
     pixel_range: Range = (0.0, 1.0),
     output: Output = None,
     architecture: Architecture = None,
-    restarts: Annotated[int, typer.Option(help="Random starts for each class.")] = 4,
+    restarts: Annotated[int, typer.Option(help="Random starts for each class.", max=MOST)] = 4,
     steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
     out: Out = None,
     seed: Seed = 0,

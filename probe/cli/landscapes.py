@@ -8,6 +8,7 @@ import typer
 
 from probe._errors import InputError
 from probe.cli._shared import (
+    MOST,
     Activation,
     Architecture,
     Data,
@@ -44,19 +45,20 @@ def landscape(
     data: Data = "mnist",
     cost: Cost = "cross-entropy",
     networks: Annotated[
-        int, typer.Option(help="Fresh starts of the network's layers, to judge over; at least 2.")
+        int, typer.Option(help="Fresh starts of the network's layers, to judge over; at least 2.", max=MOST)
     ] = 6,
     directions: Annotated[
         int | None,
         typer.Option(
             help="Random directions at each network; 1000 by default, fewer for networks that cost much.",
+            max=MOST,
             show_default=False,
         ),
     ] = None,
     updates: Annotated[
-        int, typer.Option(help="Updates of the path; fewer for networks that cost much.")
+        int, typer.Option(help="Updates of the path; fewer for networks that cost much.", max=MOST)
     ] = 2000,
-    resolution: Annotated[int, typer.Option(help="Points along each side of a plane; odd.")] = 31,
+    resolution: Annotated[int, typer.Option(help="Points along each side of a plane; odd.", max=1001)] = 31,
     pixel_range: Range = (0.0, 1.0),
     output: Output = None,
     architecture: Architecture = None,
@@ -98,7 +100,9 @@ def minima(
         ),
     ] = None,
     activation: Activation = "sigmoid",
-    networks: Annotated[int, typer.Option(help="Networks of each kind. More can be added later.")] = 200,
+    networks: Annotated[
+        int, typer.Option(help="Networks of each kind. More can be added later.", max=MOST)
+    ] = 200,
     samples: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ import typer
 
 from probe._errors import InputError
 from probe.cli._shared import (
+    MOST,
     Activation,
     Data,
     Epochs,
@@ -81,6 +82,7 @@ def memorize(
         int | None,
         typer.Option(
             help="Networks for each condition; 5 by default, 3 with --capacity. More can be added later.",
+            max=MOST,
             show_default=False,
         ),
     ] = None,
@@ -113,6 +115,7 @@ def memorize(
         typer.Option(
             help="Score every example by this many networks, each trained on 70% of them; 60 epochs of momentum by default.",
             metavar="NETWORKS",
+            max=MOST,
             show_default=False,
         ),
     ] = None,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from probe.cli._shared import BatchSize, Data, Out, Seed, drawn_progress, integers, numbers, say
+from probe.cli._shared import MOST, BatchSize, Data, Out, Seed, drawn_progress, integers, numbers, say
 
 __all__ = ["EXAMPLES", "search"]
 
@@ -36,7 +36,9 @@ def search(
         str, typer.Option(help="Of cross-entropy and quadratic.", metavar="NAME,...")
     ] = "cross-entropy,quadratic",
     rates: Annotated[str, typer.Option(help="Learning rates to compare.", metavar="RATE,...")] = "0.1,0.3,1",
-    networks: Annotated[int, typer.Option(help="Networks trained of each candidate, at least 2.")] = 5,
+    networks: Annotated[
+        int, typer.Option(help="Networks trained of each candidate, at least 2.", max=MOST)
+    ] = 5,
     first_epochs: Annotated[
         int | None,
         typer.Option(

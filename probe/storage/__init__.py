@@ -1,13 +1,16 @@
 """Files: networks in Keras' layouts, results as they were computed, and the guard against broken files.
 
-Every file that the project writes goes through `write_atomically`, `write_text` or `write_bytes`.
+Every file that the project writes goes through `write_atomically`, `write_text` or `write_bytes`, where a user named it,
+or through an `OwnedFolder`, where probe did.
 """
 
 from probe.safeh5 import DEFAULT_LIMITS, Limits
 from probe.storage._atomic import write_atomically, write_bytes, write_text
 from probe.storage._keras_file import LayerDescription, ModelFile, VariableDescription
 from probe.storage._keras_open import open_model
-from probe.storage.networks import load_network, read_provenance, save_network
+from probe.storage._owned import OwnedFolder
+from probe.storage._printable import printable
+from probe.storage.networks import load_network, network_bytes, read_provenance, save_network
 from probe.storage.results import load_result, result_bytes, save_result
 
 __all__ = [
@@ -15,10 +18,13 @@ __all__ = [
     "LayerDescription",
     "Limits",
     "ModelFile",
+    "OwnedFolder",
     "VariableDescription",
     "load_network",
     "load_result",
+    "network_bytes",
     "open_model",
+    "printable",
     "read_provenance",
     "result_bytes",
     "save_network",

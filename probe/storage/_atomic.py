@@ -1,7 +1,8 @@
-"""Files that are whole or absent: written beside their destination, flushed to disk, renamed over it.
+"""Files that a user named, whole or absent: written beside their destination, flushed to disk, renamed over it.
 
 Whoever reads the destination sees the old file or the new one, also when the writer is killed. A killed
-writer leaves its `.<name>.<random>.part` behind; nothing reads such a file.
+writer leaves its `.<name>.<random>.part` behind; nothing reads such a file. Links in a path that a user named are
+followed; for files inside a folder of probe's own see `OwnedFolder`, which follows none.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from probe._checks import InputError
+from probe.storage._printable import printable
 
-__all__ = ["write_atomically", "write_bytes", "write_text"]
+__all__ = ["reason_of", "write_atomically", "write_bytes", "write_text"]
 
 
 @contextmanager
@@ -31,7 +33,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     Yields
     ------
     Path
-        A path in the folder of the destination. The block must create a file there, and close it.
+        An empty file in the folder of the destination, to write to and to close.
 
     Raises
     ------
@@ -54,13 +56,15 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     part = destination.with_name(f".{destination.name[:200]}.{secrets.token_hex(4)}.part")
     try:
         _prepare(destination)
+        part.touch(exist_ok=False)
         yield part
         _flush(part)
         part.replace(destination)
         _flush_folder(destination.parent)
     except OSError as error:
         raise InputError(
-            f"{_shown(path)} cannot be written: {_reason(error)}. Pass a path in a folder you may write to"
+            f"{printable(os.fspath(path), 300)} cannot be written: {reason_of(error)}. "
+            "Pass a path in a folder you may write to"
         ) from None
     finally:
         with suppress(OSError):
@@ -117,10 +121,7 @@ def _flush_folder(folder: Path) -> None:
         _flush(folder)
 
 
-def _reason(error: OSError) -> str:
+def reason_of(error: OSError) -> str:
+    """Return what the system says of an error, in one line."""
     text = error.strerror or str(error)
     return " ".join(text.split())[:200]
-
-
-def _shown(path: str | os.PathLike[str]) -> str:
-    return "".join(c if c.isprintable() else "?" for c in os.fspath(path))

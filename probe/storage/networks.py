@@ -16,6 +16,7 @@ with that name, and is read here, but `keras.models.load_model` refuses the file
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ from probe.storage._printable import printable
 
 __all__ = [
     "load_network",
+    "network_bytes",
     "read_network",
     "read_provenance",
     "save_network",
@@ -84,12 +86,36 @@ def save_network(
     >>> load_network(path).class_names
     ('cat', 'dog')
     """
+    described = _described(network, provenance)
+    with write_atomically(path) as part, h5py.File(part, "w") as file:
+        _write(file, network, described)
+    return Path(path)
+
+
+def network_bytes(network: Network, *, provenance: Mapping[str, object] | None = None) -> memoryview:
+    """Return the content of the file that `save_network` writes, for writing it elsewhere.
+
+    Raises
+    ------
+    InputError
+        As `save_network` does.
+    """
+    described = _described(network, provenance)
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        _write(file, network, described)
+    return memory.getbuffer()
+
+
+def _described(network: Network, provenance: Mapping[str, object] | None) -> str:
     described = _to_json(provenance or {}, "provenance")
     check_storable(network)
-    with write_atomically(path) as part, h5py.File(part, "w") as file:
-        write_network(file, network)
-        write_text_attribute(file["probe"], "provenance", described)
-    return Path(path)
+    return described
+
+
+def _write(file: h5py.File, network: Network, described: str) -> None:
+    write_network(file, network)
+    write_text_attribute(file["probe"], "provenance", described)
 
 
 def load_network(

@@ -10,12 +10,13 @@ import socket
 import threading
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
-from probe._checks import InputError
+from probe._checks import InputError, ProbeWarning
 from probe._parallel import single_threaded_blas
 from probe._version import __version__
 from probe.sweep.folder import GO_ON
@@ -27,6 +28,12 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 8.0
 """How long scheduler and first worker may take to answer before the sweep is refused."""
+
+ALONE_SECONDS = 60.0
+"""How long all workers may be gone before the sweep ends."""
+
+_LOOK_SECONDS, _POLL_SECONDS = 2.0, 0.02
+"""How often it is asked whether there are workers, and whether a trial has ended."""
 
 GIVE_UP_SECONDS = 20.0
 """How long trials under way may take to give up after Ctrl-C, until they are left to themselves."""
@@ -73,7 +80,7 @@ def on_dask(
     ------
     InputError
         If `distributed` is not installed, the scheduler or its workers do not answer, a worker has
-        another version of probe, workers keep dying, or `function` or `keep` raised one.
+        another version of probe, workers keep dying, all are gone and none comes back, or `function` or `keep` raised one.
     """
     # A thread keeps the results: Ctrl-C, which hits the main thread, cannot tear a result that is here.
     with _client(scheduler) as client, ThreadPoolExecutor(1) as keeper:
@@ -114,8 +121,38 @@ class _Flight(Generic[Task, Result]):
         self._fill()
         if not self._in_flight:
             return None
+        self._await()
         future = next(self._completed)
         return self._in_flight.pop(future), _returned(future)
+
+    def _await(self) -> None:
+        """Return once a trial has ended, or raise once all workers are gone for long."""
+        look, gone = time.monotonic() + _LOOK_SECONDS, 0.0
+        while not self._completed.has_ready():
+            time.sleep(_POLL_SECONDS)
+            now = time.monotonic()
+            if now < look:
+                continue
+            look = now + _LOOK_SECONDS
+            if self._n_threads():
+                gone = 0.0
+            elif not gone:
+                gone = now
+                said = (
+                    f"all workers of the Dask cluster are gone; waiting {ALONE_SECONDS:g} s for one to come"
+                )
+                warnings.warn(said, ProbeWarning, stacklevel=2)
+            elif now - gone > ALONE_SECONDS:
+                raise InputError(
+                    f"all workers of the Dask cluster are gone, and none came within {ALONE_SECONDS:g} s. {GO_ON}"
+                )
+
+    def _n_threads(self) -> int:
+        """Return the threads of all workers there are now: they come and go."""
+        try:
+            return sum(self._client.nthreads().values())
+        except OSError:
+            raise InputError(_LOST) from None
 
     def give_up(self) -> Generator[tuple[int, Result], None, None]:
         """Tell the trials under way to give up, wait for them, and give the results of those that did not."""
@@ -127,9 +164,10 @@ class _Flight(Generic[Task, Result]):
         with suppress(Exception):
             if self._client.status != "running":
                 return
-            self._client.run(_stop_here, self._token, on_error="ignore")
-            with self._client.as_current():
-                wait(list(self._in_flight), timeout=GIVE_UP_SECONDS)
+            if self._client.nthreads():
+                self._client.run(_stop_here, self._token, on_error="ignore")
+                with self._client.as_current():
+                    wait(list(self._in_flight), timeout=GIVE_UP_SECONDS)
         for future, index in self._in_flight.items():
             result = future.result() if future.status == "finished" else None
             if result is not None and not isinstance(result, InputError):
@@ -138,9 +176,9 @@ class _Flight(Generic[Task, Result]):
             self._client.cancel(list(self._in_flight))
 
     def _fill(self) -> None:
+        # If all are gone, one trial waits for the next to come.
+        n_threads = max(1, self._n_threads())
         try:
-            # Asked each time, for workers come and go; if all are gone, one trial waits for the next to come.
-            n_threads = max(1, sum(self._client.nthreads().values()))
             while self._waiting and len(self._in_flight) < _PER_THREAD * n_threads:
                 self._submit(*self._waiting.pop())
         except OSError:
@@ -211,7 +249,7 @@ def _returned(future: Any) -> Any:
         raise InputError(
             f"a Dask worker died each of the {error.allowed_failures + 1} times that it ran the same trial; "
             f"workers may need more memory. {GO_ON}"
-        ) from None
+        ) from error
     if isinstance(result, InputError):
         raise result
     return result

@@ -83,10 +83,10 @@ def in_processes(
                     if result is not None:
                         keep(index, result)
                     yield result is not None
-        except BrokenProcessPool:
+        except BrokenProcessPool as error:
             raise InputError(
                 f"a process of this sweep died, perhaps for lack of memory; pass fewer --workers. {GO_ON}"
-            ) from None
+            ) from error
         finally:
             told.set()
 

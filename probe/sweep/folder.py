@@ -8,14 +8,16 @@
 
 A trial is finished when its file has the checksum of its last line. The line is on disk before the file
 gets its name, so a writer that is killed leaves a line without a file, which says nothing, or both. A
-file that does not fit its line was damaged afterwards, and its trial runs again.
+file that does not fit its line was damaged afterwards, and its trial runs again; so does one that is a link or a pipe.
+
+The folder may come from somebody else. No link in it is followed (see `OwnedFolder`), and no line or manifest is believed
+beyond its size and form.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import threading
 from collections.abc import Iterator, Mapping
@@ -28,7 +30,7 @@ import numpy as np
 
 from probe._checks import InputError, check_folder
 from probe._version import __version__
-from probe.storage import load_result, result_bytes, write_bytes, write_text
+from probe.storage import OwnedFolder, load_result, printable, result_bytes
 
 __all__ = ["SweepFolder", "check_name", "check_sweep", "locked"]
 
@@ -48,18 +50,29 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
 MANIFEST = "sweep.json"
 """The file that makes a folder a sweep."""
 
+_LINES, _TRIALS, _LOCK = "trials.jsonl", "trials", ".lock"
+
+_MOST_MANIFEST, _MOST_LINES, _LINE = 1 << 22, 1 << 26, 1000
+"""Most bytes of a manifest, of all lines and of one line; what is longer was not written here."""
+
+_DEPTH = 32
+"""Most levels of a configuration."""
+
+_DIFFERENCES = 8
+"""Differences between two configurations that are listed."""
+
 KIND = "experiment"
 """Entry of a configuration that says, in a few words, what kind of study it is of."""
 
 
 def check_sweep(
-    folder: Path, configuration: Mapping[str, object], extent: Mapping[str, int] | None = None
+    folder: OwnedFolder, configuration: Mapping[str, object], extent: Mapping[str, int] | None = None
 ) -> None:
     """Raise if `folder` holds a sweep that these settings could not go on with. Writes nothing.
 
     Parameters
     ----------
-    folder : path
+    folder : OwnedFolder
         Where a sweep may be kept.
     configuration : mapping
         Settings that are known already, some of those that `run_sweep` will get; the others are not compared.
@@ -71,17 +84,16 @@ def check_sweep(
     InputError
         If it holds a sweep of another configuration or of a larger extent, or one that cannot be read.
     """
-    path = folder / MANIFEST
-    if path.exists():
-        manifest = _read_manifest(path)
+    if folder.kind(MANIFEST) is not None:
+        manifest = _read_manifest(folder)
         known = _plain(configuration)
         was = {key: value for key, value in manifest.configuration.items() if key in known}
-        _check_same(folder, was, known)
-        _check_extent(folder, manifest.extent, extent or {})
+        _check_same(folder.path, was, known)
+        _check_extent(folder.path, manifest.extent, extent or {})
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: OwnedFolder) -> Iterator[None]:
     """Hold `folder`, which is created if need be, against every other process that runs a sweep in it.
 
     Raises
@@ -91,19 +103,23 @@ def locked(folder: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    check_folder("out", folder)
-    lock = FileLock(folder / ".lock", timeout=0)
+    check_folder("out", folder.path)
+    folder.create()
+    # Taking the lock empties the file, also one that is called otherwise elsewhere.
+    folder.check(_LOCK, "file")
+    if folder.kind(_LOCK) == "file":
+        folder.own(_LOCK)
+    lock = FileLock(folder.path / _LOCK, timeout=0)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
         raise InputError(
-            f"out {folder} is in use by another process that runs a sweep in it. "
+            f"out {folder.path} is in use by another process that runs a sweep in it. "
             "Wait until it has ended, or pass another --out"
         ) from None
     except OSError as error:
         raise InputError(
-            f"out {folder} cannot be written to: {error.strerror or error}. Pass another --out"
+            f"out {folder.path} cannot be written to: {error.strerror or error}. Pass another --out"
         ) from None
     try:
         yield
@@ -116,8 +132,8 @@ class SweepFolder(Generic[Result]):
 
     Parameters
     ----------
-    folder : path
-        An existing folder.
+    folder : OwnedFolder
+        A folder that was created.
     configuration : mapping
         All that the trials follow from, as values that JSON holds.
     kind : type
@@ -129,12 +145,12 @@ class SweepFolder(Generic[Result]):
     ------
     InputError
         If the folder holds a sweep of another configuration or of a larger extent, or one that cannot be
-        read, or it cannot be written to.
+        read, or it cannot be written to, or links lead out of it.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: OwnedFolder,
         configuration: Mapping[str, object],
         kind: type[Result],
         extent: Mapping[str, int] | None = None,
@@ -142,13 +158,14 @@ class SweepFolder(Generic[Result]):
         self._folder, self._kind = folder, kind
         self._lock = threading.Lock()
         self._open(_plain(configuration), dict(extent or {}))
-        self._remove_leftovers()
+        # Nobody else can be writing while the lock is held.
+        folder.remove_leftovers(_TRIALS)
         self._checksums = self._read_checksums()
 
     def state(self, name: str) -> Literal["finished", "missing", "damaged"]:
         """Return whether the file of a trial is there and is what was written."""
         try:
-            with self._trial(name).open("rb") as file:
+            with self._folder.open(_trial(name)) as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return "missing"
@@ -165,8 +182,11 @@ class SweepFolder(Generic[Result]):
             If the file holds something else than it should, as another version of probe may have written.
         """
         try:
-            return load_result(self._trial(name), self._kind)
+            return load_result(self._folder.path / _trial(name), self._kind)
         except InputError as error:
+            if self._folder.kind(_trial(name)) is None:
+                path = self._folder.path / _trial(name)
+                raise InputError(f"{path} was removed while the study ran. {GO_ON}") from None
             raise InputError(f"{error}; as its checksum holds, pass another --out") from None
 
     def keep(self, name: str, result: Result) -> Result:
@@ -183,69 +203,67 @@ class SweepFolder(Generic[Result]):
         content = result_bytes(result)
         try:
             self._append(name, hashlib.sha256(content).hexdigest())
-            write_bytes(self._trial(name), content)
+            self._folder.write(_trial(name), content)
         except InputError as error:
             raise InputError(f"{error}. {GO_ON}") from None
         return self.load(name)
 
-    @property
-    def _manifest(self) -> Path:
-        return self._folder / MANIFEST
-
-    @property
-    def _lines(self) -> Path:
-        return self._folder / "trials.jsonl"
-
-    def _trial(self, name: str) -> Path:
-        return self._folder / "trials" / f"{name}.h5"
+    def check_there(self) -> None:
+        """Raise if the folder or its manifest is gone, as after somebody emptied it: what was kept is lost then."""
+        if self._folder.kind(MANIFEST) != "file":
+            raise InputError(
+                f"out {self._folder.path} was emptied or removed while the study ran in it, and what it held is lost. "
+                "Run the command again"
+            )
 
     def _open(self, configuration: dict[str, Any], extent: dict[str, int]) -> None:
-        if self._manifest.exists():
-            found = _read_manifest(self._manifest)
-            _check_same(self._folder, found.configuration, configuration)
-            _check_extent(self._folder, found.extent, extent)
+        folder = self._folder
+        folder.check(MANIFEST, "file")
+        folder.check(_LINES, "file")
+        folder.check(_TRIALS, "folder")
+        if folder.kind(MANIFEST) is not None:
+            found = _read_manifest(folder)
+            _check_same(folder.path, found.configuration, configuration)
+            _check_extent(folder.path, found.extent, extent)
             if found.extent != {**found.extent, **extent}:
                 grown = _Manifest(configuration, {**found.extent, **extent}, found.version)
-                write_text(self._manifest, grown.text())
-        elif self._lines.exists() or (self._folder / "trials").exists():
+                folder.write_text(MANIFEST, grown.text())
+        elif folder.kind(_LINES) is not None or folder.kind(_TRIALS) is not None:
             raise InputError(
-                f"out {self._folder} holds trials, but no sweep.json that says of what. Pass another --out"
+                f"out {folder.path} holds trials, but no sweep.json that says of what. Pass another --out"
             )
         else:
-            write_text(self._manifest, _Manifest(configuration, extent, __version__).text())
-        if not self._lines.exists():
-            write_bytes(self._lines, b"")
-
-    def _remove_leftovers(self) -> None:
-        """Remove what killed writers left; nobody else can be writing while the lock is held."""
-        for folder in (self._folder, self._folder / "trials"):
-            for part in folder.glob(".*.part"):
-                with suppress(OSError):
-                    part.unlink()
+            folder.write_text(MANIFEST, _Manifest(configuration, extent, __version__).text())
+        if folder.kind(_LINES) is None:
+            folder.write(_LINES, b"")
+        folder.own(_LINES)
 
     def _read_checksums(self) -> dict[str, str]:
         checksums = {}
-        for line in self._lines.read_bytes().splitlines():
-            # A line that a killed writer or a full disk cut off is no line.
-            with suppress(ValueError, KeyError, TypeError):
-                entry = json.loads(line)
-                checksums[str(entry["name"])] = str(entry["sha256"])
+        try:
+            content = self._folder.read(_LINES, _MOST_LINES)
+        except OSError as error:
+            raise InputError(
+                f"{self._folder.path / _LINES} cannot be read: {error.strerror}. Pass another --out"
+            ) from None
+        for line in content.splitlines():
+            # A line that a killed writer or a full disk cut off is no line, nor is one that was never written here.
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                entry = json.loads(line) if len(line) <= _LINE else {}
+                name, checksum = entry["name"], entry["sha256"]
+                if isinstance(name, str) and isinstance(checksum, str):
+                    checksums[name] = checksum
         return checksums
 
     def _append(self, name: str, checksum: str) -> None:
         line = json.dumps({"name": name, "sha256": checksum}).encode() + b"\n"
-        try:
-            with self._lock, self._lines.open("a+b") as file:
-                if file.tell() > 0:
-                    file.seek(-1, 2)
-                    # A line that was cut off must not swallow this one.
-                    line = line if file.read(1) == b"\n" else b"\n" + line
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-                self._checksums[name] = checksum
-        except OSError as error:
-            raise InputError(f"{self._lines} cannot be written: {error.strerror or error}") from None
+        with self._lock:
+            self._folder.append(_LINES, line)
+            self._checksums[name] = checksum
+
+
+def _trial(name: str) -> str:
+    return f"{_TRIALS}/{name}.h5"
 
 
 def check_name(name: str) -> None:
@@ -302,23 +320,38 @@ class _Manifest:
         return json.dumps(entries, indent=2) + "\n"
 
 
-def _read_manifest(path: Path) -> _Manifest:
+def _read_manifest(folder: OwnedFolder) -> _Manifest:
+    path = folder.path / MANIFEST
     try:
-        manifest = json.loads(path.read_bytes())
+        manifest = json.loads(folder.read(MANIFEST, _MOST_MANIFEST))
         layout, configuration = manifest["layout"], manifest["configuration"]
         extent, version = manifest.get("extent", {}), str(manifest["probe"])
-        intact = isinstance(configuration, dict) and manifest["fingerprint"] == _fingerprint(configuration)
+        intact = isinstance(configuration, dict) and not _is_deep(manifest)
+        intact = intact and manifest["fingerprint"] == _fingerprint(configuration)
         intact = intact and all(type(number) is int for number in extent.values())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         intact = False
     if not intact:
         raise InputError(f"{path} is damaged: no configuration with its fingerprint. Pass another --out")
     if layout != _LAYOUT:
         raise InputError(
-            f"{path} has layout {layout!r}, expected {_LAYOUT}; "
+            f"{path} has layout {printable(layout, 20)}, expected {_LAYOUT}; "
             "go on with the version of probe that wrote it, or pass another --out"
         )
     return _Manifest(configuration, extent, version)
+
+
+def _is_deep(value: object) -> bool:
+    """Return whether lists and mappings of `value` go deeper than any that is written here."""
+    level = [value]
+    for _ in range(_DEPTH):
+        inner = [
+            item.values() if isinstance(item, dict) else item
+            for item in level
+            if isinstance(item, dict | list)
+        ]
+        level = [item for items in inner for item in items]
+    return bool(level)
 
 
 def _check_same(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
@@ -326,9 +359,11 @@ def _check_same(folder: Path, was: dict[str, Any], now: dict[str, Any]) -> None:
     if None not in kinds and kinds[0] != kinds[1]:
         # Of two kinds of study every setting differs: a list of them would say less.
         raise InputError(
-            f"out {folder} holds another kind of study: {kinds[0]}, not {kinds[1]}. Pass another --out"
+            f"out {folder} holds another kind of study: {printable(kinds[0])}, not {kinds[1]}. Pass another --out"
         )
     differences = list(_differences(was, now, ""))
+    if len(differences) > _DIFFERENCES:
+        differences[_DIFFERENCES:] = [f"and {len(differences) - _DIFFERENCES} more"]
     if differences:
         raise InputError(
             f"out {folder} holds a sweep of another configuration: {'; '.join(differences)}. "
@@ -352,7 +387,7 @@ def _differences(was: dict[str, Any], now: dict[str, Any], prefix: str) -> Itera
         if isinstance(old, dict) and isinstance(new, dict):
             yield from _differences(old, new, f"{prefix}{key}.")
         elif (old is _ABSENT) != (new is _ABSENT) or _canonical(old) != _canonical(new):
-            yield f"{prefix}{key} was {_shown(old)}, now {_shown(new)}"
+            yield f"{printable(prefix + key)} was {_shown(old)}, now {_shown(new)}"
 
 
 def _shown(value: object) -> str:

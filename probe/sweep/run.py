@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 from probe._checks import InputError, check_choice, check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe.storage import OwnedFolder
 from probe.sweep._dask import on_dask
 from probe.sweep._processes import in_processes
 from probe.sweep.folder import SweepFolder, check_name, locked
@@ -21,6 +23,9 @@ __all__ = ["SweepOutcome", "run_sweep"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+
+
+_ADDRESS = re.compile(r"([a-z]+://)?[^\s\x00]+:\d{1,5}/?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +61,7 @@ def _no_note(results: Sequence[object]) -> str:
 
 
 def run_sweep(
-    folder: Path,
+    folder: Path | OwnedFolder,
     configuration: Mapping[str, object],
     trials: Mapping[str, Task],
     function: Callable[[Task, threading.Event], Result | None],
@@ -77,8 +82,9 @@ def run_sweep(
 
     Parameters
     ----------
-    folder : path
-        Where the sweep is kept; created if need be. One process at a time can run a sweep in it.
+    folder : path or OwnedFolder
+        Where the sweep is kept; created if need be. One process at a time can run a sweep in it. A path is followed
+        wherever it leads; in the folder itself no link is followed.
     configuration : mapping
         All settings that the trials follow from, as values that JSON holds; mappings may nest. An entry
         "experiment" says what kind of study it is: a folder of another kind is refused in one sentence.
@@ -115,8 +121,9 @@ def run_sweep(
     Raises
     ------
     InputError
-        If an argument is outside its range, the folder holds another sweep, is in use or cannot be
-        written to, the disk is full, or the cluster cannot be used. What was finished stays finished.
+        If an argument is outside its range, the folder holds another sweep, is in use, cannot be written to
+        or was removed meanwhile, the disk is full, or the cluster cannot be used. What was finished stays
+        finished.
     KeyboardInterrupt
         If Ctrl-C came before any trial was finished.
 
@@ -134,8 +141,13 @@ def run_sweep(
     (1, 1, [0, 1])
     """
     _check_arguments(trials, workers, backend, scheduler)
-    with locked(folder):
-        run = _Run(SweepFolder(folder, configuration, kind, extent), trials, function)
+    owned = folder if isinstance(folder, OwnedFolder) else OwnedFolder(folder)
+    with ExitStack() as held:
+        if owned is not folder:
+            held.callback(owned.release)
+        held.enter_context(locked(owned))
+        store = SweepFolder(owned, configuration, kind, extent)
+        run = _Run(store, trials, function)
         interrupted = False
         try:
             run.reuse()
@@ -148,6 +160,7 @@ def run_sweep(
                     progress(ProgressEvent(stage, n_done, len(trials), note(run.finished()[1])))
         except KeyboardInterrupt:
             interrupted = True
+        store.check_there()
         names, results = run.finished()
         interrupted = interrupted or run.gave_up
         if interrupted and not results:
@@ -264,6 +277,10 @@ def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, sche
     if backend == "dask" and scheduler is None:
         raise InputError(
             "backend 'dask' needs the address of its scheduler. Pass --scheduler tcp://<host>:8786"
+        )
+    if scheduler is not None and not _ADDRESS.fullmatch(scheduler):
+        raise InputError(
+            f"scheduler must be an address such as tcp://127.0.0.1:8786, which `dask scheduler` prints; got {scheduler!r}"
         )
     if backend != "dask" and scheduler is not None:
         raise InputError(

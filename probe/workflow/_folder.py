@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import math
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,15 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe._checks import check_folder
+from probe._checks import InputError
 from probe._progress import Progress, ProgressEvent, silent
 from probe._version import __version__
 from probe.datasets import Split
 from probe.figures import draw
-from probe.storage import write_bytes, write_text
+from probe.storage import OwnedFolder
+from probe.workflow._owner import MODEL_FILE, RESULTS, Owner, check_out, claimed, path_from
 
 if TYPE_CHECKING:
-    from probe.report import Page, Section
+    from probe.report import Section
 
 __all__ = [
     "Folder",
@@ -31,6 +35,8 @@ __all__ = [
     "destination",
     "drawn",
     "drawn_pictures",
+    "file_name",
+    "model_stem",
     "origin",
     "plain",
     "run_facts",
@@ -58,30 +64,71 @@ class Written:
 
 
 class Folder:
-    """A destination: pictures, numbers and pages go in, each whole or not at all."""
+    """A destination: all that a command found goes in at its end, each file whole or not at all.
 
-    def __init__(self, path: Path) -> None:
-        self.path = check_folder("--out", path)
+    Parameters
+    ----------
+    path : Path
+        As the user typed it.
+    owner : Owner
+        What the results are of. A folder that holds those of something else is refused.
+    files : sequence of str
+        Files that will be written, as far as they are known.
+
+    Raises
+    ------
+    InputError
+        If it is no folder that can be written to, or holds something else. Nothing was written then.
+    """
+
+    def __init__(self, path: Path, owner: Owner, files: Sequence[str] = ()) -> None:
+        self.path, self.owner = check_out(path), owner
+        self.owned = OwnedFolder(self.path)
         self.files: list[Path] = []
+        self._before = claimed(self.owned, owner, files)
 
-    def picture(self, name: str, png: bytes) -> None:
-        """Write figures/`name`.png."""
-        self.files.append(write_bytes(self.path / "figures" / f"{name}.png", png))
+    def keep(self, numbers: Mapping[str, object], contents: Mapping[str, bytes | memoryview]) -> None:
+        """Write results.json with `numbers`, and each of `contents` under its name.
 
-    def numbers(self, numbers: Mapping[str, object]) -> None:
-        """Write results.json."""
-        import json
+        results.json comes first: it says whose the folder is, also if nothing else is written any more. What an earlier
+        run of the same command left, and this one does not write, is removed.
+        """
+        before = set(self._before or ())
+        for name in contents:
+            if self._before is None and self.owned.kind(name) is not None:
+                raise InputError(f"{self.path / name} exists already. Pass another --out, or remove it")
+        model = self.owner.model
+        facts = {} if model is None else {MODEL_FILE: path_from(self.owned, model)}
+        text = json.dumps(
+            plain({**numbers, **facts, "files": sorted(contents)}),
+            indent=2,
+            allow_nan=False,
+            ensure_ascii=False,
+        )
+        results = self.owned.write(RESULTS, (text + "\n").encode(errors="backslashreplace"))
+        for name in before.difference(contents):
+            if _WRITTEN.fullmatch(name):
+                self.owned.remove(name)
+        self.files += [self.owned.write(name, content) for name, content in contents.items()]
+        self.files.append(results)
 
-        text = json.dumps(plain(numbers), indent=2, allow_nan=False, ensure_ascii=False)
-        self.files.append(write_text(self.path / "results.json", text + "\n"))
 
-    def page(self, page: Page, pictures: Mapping[str, bytes]) -> None:
-        """Write index.html, with the PNG `pictures` of its sections in it, and put it first."""
-        from probe.report import render
+_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|gif|h5|html)")
+"""Names of files that are written, and may be removed when they are out of date."""
 
-        shown = {claim.picture for claim in page.claims if claim.picture is not None}
-        html = render(page, pictures, {name: thumbnail(pictures[name]) for name in shown & pictures.keys()})
-        self.files.insert(0, write_text(self.path / "index.html", html))
+
+def file_name(name: str) -> str:
+    """Return what a file is called after `name`, which may come from a model file: plain letters, and not too many.
+
+    Examples
+    --------
+    >>> file_name("paths_hidden_2"), file_name("paths_../x")
+    ('paths_hidden_2', 'paths_.._x-4a97d0a8')
+    """
+    safe = re.sub("[^A-Za-z0-9._=+-]", "_", name)[:100]
+    if safe == name:
+        return name
+    return f"{safe}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def drawn(result: object, **view: Any) -> bytes:
@@ -169,12 +216,25 @@ def origin(facts: Mapping[str, object], split: Split) -> dict[str, str]:
     }
 
 
-def destination(out: Path | None, name: str) -> Folder:
-    """Return the folder `out`, or reports/`name` without."""
-    return Folder(Path("reports") / name if out is None else out)
+def destination(out: Path | None, name: str, owner: Owner, files: Sequence[str] = ()) -> Folder:
+    """Return the folder `out`, or reports/`name` without, for the results of `owner`.
+
+    Raises
+    ------
+    InputError
+        If it is no folder that can be written to, or holds something else.
+    """
+    return Folder(Path("reports") / name if out is None else out, owner, files)
 
 
 def data_stem(data: str) -> str:
     """Return what a destination is called after the data it was made of."""
     name = data.removeprefix("openml:")
     return Path(name).resolve().stem or "data"
+
+
+def model_stem(model: Path) -> str:
+    """Return what a destination is called after a model: with the folder that it is in, if it is in another one."""
+    model = model.resolve()
+    stem = model.stem.lstrip(".") or "model"
+    return stem if model.parent in (Path.cwd(), Path(model.anchor)) else f"{model.parent.name}-{stem}"

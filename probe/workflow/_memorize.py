@@ -42,12 +42,10 @@ from probe.analyses.scores import (
 from probe.datasets import Split
 from probe.report.capacity import capacity_section, scores_section
 from probe.report.memorization import study_sections, verdict_claims
+from probe.storage import OwnedFolder
 from probe.sweep import check_sweep
-from probe.workflow._folder import (
-    Written,
-    data_stem,
-    destination,
-)
+from probe.workflow._folder import Folder, Written, data_stem, destination
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._sweeps import AGAIN, Backend, Source, swept
 
@@ -96,6 +94,11 @@ def _settings(
     return {"experiment": kind, "data": source.fingerprint, "design": facts}
 
 
+def _destination(out: Path | None, name: str, command: str, seed: int, split: Split) -> Folder:
+    owner = Owner(command, seed, split, is_study=True)
+    return destination(out, name, owner, ("index.html", "results.h5"))
+
+
 def memorize(
     design: MemorizationDesign,
     *,
@@ -132,13 +135,13 @@ def memorize(
     split = source.split()
     check_distinct(design)
     check_fits(design, split)
-    folder = destination(out, f"memorize-{data_stem(data)}")
+    folder = _destination(out, f"memorize-{data_stem(data)}", "probe memorize", design.seed, split)
 
     study = _settings("memorisation", source, design)
     extent = {"replicates": design.replicates}
 
     def sweep(
-        path: Path,
+        path: OwnedFolder,
         places: Sequence[Place],
         conditions: ConditionsOf,
         configuration: dict[str, object],
@@ -165,20 +168,23 @@ def memorize(
     pilot: dict[Place, MemorizationTrial] = {}
     if design.rates:
         # Before the pilot, which takes its time: of the settings only the rates to be chosen are not known yet.
-        check_sweep(folder.path, study, extent)
-        tuning, settings = folder.path / "tuning", _settings("choice of learning rates", source, design)
+        check_sweep(folder.owned, study, extent)
+        tuning, settings = (
+            folder.owned.inside("tuning"),
+            _settings("choice of learning rates", source, design),
+        )
         pilot, interrupted = sweep(tuning, design.pilot_places, {}, settings, "tuning")
         if interrupted:
-            return Written((tuning,), f"tuning is not done; {AGAIN}", interrupted=True)
+            return Written((tuning.path,), f"tuning is not done; {AGAIN}", interrupted=True)
     conditions = chosen_conditions(design, pilot)
     study["learning_rates"] = {
         f"a{a}-n{s}": [condition.learning_rate for condition in found] for (a, s), found in conditions.items()
     }
-    done, _ = sweep(folder.path, design.places, conditions, study, "memorising", extent)
+    done, _ = sweep(folder.owned, design.places, conditions, study, "memorising", extent)
     result = memorization_of(design, conditions, done, split)
     first, *others = study_sections(result)
     claims = verdict_claims(result.verdicts, first.key, "curves_1")
-    Job(folder, "probe memorize", design.seed, split, began).write(
+    Job(folder, split, began).write(
         "Does it learn, or memorise?",
         _subtitle(split),
         [(first, claims), *((section, ()) for section in others)],
@@ -207,13 +213,13 @@ def memorize_capacity(
     split = source.split()
     design.check_distinct()
     design = design.settled(split)
-    folder = destination(out, f"capacity-{data_stem(data)}")
-    searches, interrupted = _searches(design, source, split, folder.path, backend, progress)
+    folder = _destination(out, f"capacity-{data_stem(data)}", "probe memorize --capacity", design.seed, split)
+    searches, interrupted = _searches(design, source, split, folder.owned, backend, progress)
     if interrupted and not _done_for_all(design, searches):
         return Written((folder.path,), f"no search is done for all networks; {AGAIN}", interrupted=True)
     result = capacity_of(design, searches, split)
     section, claim = capacity_section(result)
-    Job(folder, "probe memorize --capacity", design.seed, split, began).write(
+    Job(folder, split, began).write(
         "How much can it learn by heart?",
         _subtitle(split),
         [(section, (claim,))],
@@ -227,7 +233,7 @@ def _searches(
     design: CapacityDesign,
     source: Source,
     split: Split,
-    folder: Path,
+    folder: OwnedFolder,
     backend: Backend | None,
     progress: Progress,
 ) -> tuple[dict[CapacityPlace, CapacityTrial], bool]:
@@ -304,9 +310,9 @@ def memorize_scores(
     source = Source.of(data)
     split = source.split()
     design.check_fits(split)
-    folder = destination(out, f"scores-{data_stem(data)}")
+    folder = _destination(out, f"scores-{data_stem(data)}", "probe memorize --scores", design.seed, split)
     done, interrupted = swept(
-        folder.path,
+        folder.owned,
         _settings("memorisation scores", source, design),
         {place: _ScoresTask(source, design, place) for place in design.places},
         _scores_trial,
@@ -322,7 +328,7 @@ def memorize_scores(
         few = f"too few networks are trained to score all images; {AGAIN}"
         return Written((folder.path,), few, interrupted=True)
     section, claim = scores_section(result)
-    Job(folder, "probe memorize --scores", design.seed, split, began).write(
+    Job(folder, split, began).write(
         "Which examples are learned by heart?",
         _subtitle(split),
         [(section, (claim,))],

@@ -19,6 +19,7 @@ from probe.analyses.minima import (
 )
 from probe.datasets import Split
 from probe.workflow._folder import Written, data_stem, destination
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._sweeps import AGAIN, Backend, Source, swept
 
@@ -79,10 +80,11 @@ def minima(
     if design.n_samples is None and most_samples is not None and len(split.train) > most_samples:
         design = replace(design, n_samples=most_samples)
     design.check_fits(split)
-    folder = destination(out, f"minima-{data_stem(data)}")
+    owner = Owner("probe minima", design.seed, split, is_study=True)
+    folder = destination(out, f"minima-{data_stem(data)}", owner, ("index.html", "minima.h5"))
     facts = {name: value for name, value in design.facts().items() if name != "n_networks"}
     done, interrupted = swept(
-        folder.path,
+        folder.owned,
         {"experiment": "minima", "data": source.fingerprint, "design": facts},
         {place: _Task(source, design, place) for place in design.places},
         _trial,
@@ -98,7 +100,7 @@ def minima(
     except KeyboardInterrupt:
         few = f"too few networks are done to compare them; {AGAIN}"
         return Written((folder.path,), few, interrupted=True)
-    Job(folder, "probe minima", design.seed, split, began).write(
+    Job(folder, split, began).write(
         "What are its local minima worth?",
         _subtitle(split, result),
         minima_sections(result),

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from probe._progress import Progress, silent
 from probe.datasets import Split
 from probe.report import Claim, Page, Section
-from probe.storage import save_result
-from probe.workflow._folder import Folder, drawn_pictures, origin, run_facts
+from probe.storage import result_bytes
+from probe.workflow._folder import Folder, drawn_pictures, file_name, origin, run_facts, thumbnail
 
 __all__ = ["Job", "Part"]
 
@@ -23,8 +23,6 @@ class Job:
     """One run of a command: where it writes to, and what its results begin with."""
 
     folder: Folder
-    command: str
-    seed: int
     split: Split
     began: float = field(default_factory=time.perf_counter)
 
@@ -38,9 +36,10 @@ class Job:
         numbers: Mapping[str, object] | None = None,
         heads: tuple[str, str] = ("Said in the video", "Found"),
         kept: str = "",
+        beside: Mapping[str, bytes | memoryview] | None = None,
         progress: Progress = silent,
     ) -> float:
-        """Write figures, results.json and index.html, and return the seconds that everything took.
+        """Write results.json, index.html and figures, and return the seconds that everything took.
 
         Parameters
         ----------
@@ -52,6 +51,8 @@ class Job:
             What to keep for `probe.load_result`, by the name of the file.
         kept : str
             What else is kept beside the page, in words.
+        beside : mapping, optional
+            Further files, by name.
         numbers : mapping, optional
             What results.json says beside the run's facts, the sections' numbers and the verdicts.
         progress : callable
@@ -60,27 +61,39 @@ class Job:
         sections = tuple(section for section, _ in parts)
         claims = tuple(claim for _, found in parts for claim in found)
         pictures = drawn_pictures(sections, progress)
-        for name, png in pictures.items():
-            self.folder.picture(name, png)
-        for name, result in results.items():
-            self.folder.files.append(save_result(result, self.folder.path / f"{name}.h5"))
+        files = {f"{file_name(name)}.h5": result_bytes(result) for name, result in results.items()}
         seconds = time.perf_counter() - self.began
-        facts = run_facts(self.command, self.seed, self.split) | {"seconds": round(seconds, 1)}
-        self.folder.numbers(
+        owner = self.folder.owner
+        facts = run_facts(owner.command, owner.seed, self.split) | {"seconds": round(seconds, 1)}
+        if files:
+            said = f"the results in {_listed(list(files))}, for probe.load_result"
+            kept = f"{kept} and {said}" if kept else said
+        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept)
+        self.folder.keep(
             facts
             | dict(numbers or {})
             | {
                 "claims": [_plainly(claim) for claim in claims],
                 "sections": {section.key: section.numbers for section in sections if section.numbers},
                 "verdicts": [claim.verdict.numbers() for claim in claims if claim.verdict is not None],
-            }
+            },
+            {
+                "index.html": _rendered(page, pictures),
+                **{f"figures/{file_name(name)}.png": png for name, png in pictures.items()},
+                **files,
+                **(beside or {}),
+            },
         )
-        if results:
-            files = _listed([f"{name}.h5" for name in results])
-            kept = f"{kept} and " * bool(kept) + f"the results in {files}, for probe.load_result"
-        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept)
-        self.folder.page(page, pictures)
         return seconds
+
+
+def _rendered(page: Page, pictures: Mapping[str, bytes]) -> bytes:
+    """Return the page with the PNG `pictures` of its sections in it."""
+    from probe.report import render
+
+    shown = {claim.picture for claim in page.claims if claim.picture is not None}
+    html = render(page, pictures, {name: thumbnail(pictures[name]) for name in shown & pictures.keys()})
+    return html.encode()
 
 
 def _listed(names: Sequence[str]) -> str:

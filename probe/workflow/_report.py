@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,7 +29,7 @@ from probe.layers import (
 from probe.network import Network
 from probe.objectives import Objective
 from probe.population import MLP
-from probe.storage import read_provenance, save_network
+from probe.storage import network_bytes, read_provenance
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
@@ -37,7 +38,8 @@ from probe.training import (
     enough_epochs,
     train,
 )
-from probe.workflow._folder import Written, data_stem, destination
+from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job, Part
 from probe.workflow._reading import Reading
 from probe.workflow.features import features_parts, paths_of, structure_of
@@ -95,18 +97,19 @@ def report(
     """
     check_integer("--seed", seed, minimum=0)
     split = reading.split(data)
-    name = data_stem(data) if model is None else model.stem
+    name = data_stem(data) if model is None else model_stem(model)
+    owner = Owner("probe report", seed, split, model)
+    began = time.perf_counter()
     if model is None:
-        job = Job(destination(out, name), "probe report", seed, split)
-        folder = job.folder
+        folder = destination(out, name, owner, ("index.html", _KEPT))
         subject, interrupted = _trained(split, seed, progress)
         if interrupted:
-            kept = save_network(subject.network, folder.path / "model.h5", provenance=subject.provenance)
-            return Written((kept,), "the network as it was; no report was made of it", interrupted=True)
+            return _kept_only(folder, subject, "the network as it was; no report was made of it")
     else:
         subject = _loaded(model, split, reading)
-        job = Job(destination(out, name), "probe report", seed, split)
-        folder = job.folder
+        # The report may go beside the model, which is kept as it is then.
+        beside = out is not None and _is_same(out / _KEPT, model)
+        folder = destination(out, name, owner, ("index.html",) if beside else ("index.html", _KEPT))
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
     try:
@@ -114,23 +117,40 @@ def report(
     except KeyboardInterrupt:
         if model is not None:
             raise
-        kept = save_network(network, folder.path / "model.h5", provenance=subject.provenance)
-        return Written((kept,), "the trained network; no report was made of it", interrupted=True)
-    kept = folder.path / "model.h5"
-    if model is None or not (kept.exists() and kept.samefile(model)):
-        folder.files.append(save_network(network, kept, provenance=subject.provenance))
-    seconds = job.write(
+        return _kept_only(folder, subject, "the trained network; no report was made of it")
+    is_kept = model is not None and _is_same(folder.path / _KEPT, model)
+    seconds = Job(folder, split, began).write(
         "What did the hidden layers learn?",
         f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
         parts,
         results={},
         numbers={"model": subject.origin},
         kept="the network in model.h5",
+        beside={} if is_kept else {_KEPT: network_bytes(network, provenance=subject.provenance)},
         progress=progress,
     )
     return Written(
         tuple(folder.files), f"{accuracy:.2%} of the test images right; {seconds:.0f} s", interrupted
     )
+
+
+_KEPT = "model.h5"
+
+
+def _is_same(kept: Path, model: Path) -> bool:
+    try:
+        return not kept.is_symlink() and kept.samefile(model)
+    except OSError:
+        return False
+
+
+def _kept_only(folder: Folder, subject: _Subject, said: str) -> Written:
+    """Keep the network of a report that was interrupted before there was more to keep."""
+    folder.keep(
+        {**subject.provenance, "interrupted": True, "verdicts": []},
+        {_KEPT: network_bytes(subject.network, provenance=subject.provenance)},
+    )
+    return Written(tuple(folder.files), said, interrupted=True)
 
 
 def _parts(

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeVar
 from probe._checks import InputError
 from probe._progress import Progress
 from probe.datasets import Split, is_named, load_dataset
+from probe.storage import OwnedFolder
 from probe.sweep import run_sweep
 
 __all__ = ["AGAIN", "Backend", "Source", "swept"]
@@ -76,7 +77,7 @@ def _loaded(data: str) -> tuple[Split, str]:
 
 
 def swept(
-    folder: Path,
+    folder: OwnedFolder,
     configuration: Mapping[str, object],
     tasks: Mapping[AnyPlace, Task],
     function: Callable[[Task, threading.Event], Trial | None],

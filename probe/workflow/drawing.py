@@ -8,7 +8,8 @@ from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe.analyses.drawing import drawing
 from probe.controls import twins
-from probe.workflow._folder import Written, destination
+from probe.workflow._folder import Written, destination, model_stem
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow.models import fitted
@@ -42,7 +43,9 @@ def drawing_model(
     check_integer("steps", steps, minimum=1)
     split = reading.split(data)
     network = fitted(reading.network(model), split)
-    job = Job(destination(out, f"drawing-{model.stem}"), "probe drawing", seed, split)
+    owner = Owner("probe drawing", seed, split, model)
+    files = ("index.html", "drawing.h5")
+    job = Job(destination(out, f"drawing-{model_stem(model)}", owner, files), split)
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     result = drawing(
         network, split, twins=others, restarts=restarts, steps=steps, seed=seed, progress=progress

@@ -12,7 +12,8 @@ from probe.analyses.structure import WeightStructure, weight_structure
 from probe.controls import Twins, twins
 from probe.datasets import Split
 from probe.network import Network
-from probe.workflow._folder import Written, destination
+from probe.workflow._folder import Written, destination, model_stem
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job, Part
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow.models import fitted
@@ -40,7 +41,9 @@ def features_model(
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
     network = fitted(reading.network(model), split)
-    job = Job(destination(out, f"features-{model.stem}"), "probe features", seed, split)
+    owner = Owner("probe features", seed, split, model)
+    files = ("index.html", "twins.h5", "concepts.h5", "structure.h5")
+    job = Job(destination(out, f"features-{model_stem(model)}", owner, files), split)
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     structure = structure_of(network, split, others, seed=seed, progress=progress)
     found = concepts(network, split, twins=others, seed=seed, progress=progress)

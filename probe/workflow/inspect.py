@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
-from probe.storage import ModelFile, open_model, write_text
-from probe.workflow._folder import Written, destination
+from probe._checks import InputError
+from probe.storage import ModelFile, OwnedFolder, open_model, printable
+from probe.workflow._folder import Written
+from probe.workflow._owner import check_out, path_from
 
 __all__ = ["inspect_model", "keep_inspection"]
 
 _CHECKED = 1 << 24
 """Most parameters that are read only to see that they are sound: 64 MiB in float32."""
+
+_FACTS_SHOWN, _DEPTH, _CELL, _LINE = 40, 4, 60, 1000
+"""Facts of a file's origin that are shown, and levels of them; most characters of a cell and of a line."""
+
+_KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
+"""Where an inspection is kept, and most bytes of it that are read."""
 
 _NAMES_SHOWN = 40
 """Names of classes that are listed; of a model with more, the first."""
@@ -28,7 +37,8 @@ def inspect_model(model: Path, *, architecture: Path | None = None) -> str:
         provenance = file.provenance
     if provenance:
         lines += ["", "written by probe:"]
-        lines += [f"  {key}: {_brief(value)}" for key, value in provenance.items() if key != "history"]
+        facts = {key: value for key, value in islice(provenance.items(), _FACTS_SHOWN) if key != "history"}
+        lines += [f"  {key}: {_brief(value)}" for key, value in facts.items()]
         # Training is loaded only where there was some.
         from probe.workflow.train import recorded_history
 
@@ -36,14 +46,28 @@ def inspect_model(model: Path, *, architecture: Path | None = None) -> str:
         if history is not None:
             final = f"cost {history.cost[-1]:.4f}, test accuracy {history.test_accuracy[-1]:.2%}"
             lines.append(f"  after {history.n_epochs} epochs: {final}")
-    return "\n".join(lines)
+    return "\n".join(printable(line, _LINE) for line in lines)
 
 
 def keep_inspection(model: Path, out: Path, *, architecture: Path | None = None) -> Written:
-    """Write what `inspect_model` says to inspect.txt."""
-    folder = destination(out, model.stem)
-    text = inspect_model(model, architecture=architecture) + "\n"
-    return Written((write_text(folder.path / "inspect.txt", text),), "kept as text")
+    """Write what `inspect_model` says to inspect.txt, which begins with where the model file is.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, `out` is no folder that can be written to, or its inspect.txt is of another model.
+    """
+    folder = OwnedFolder(check_out(out))
+    head = f"file: {printable(path_from(folder, model), 1000)}\n"
+    if folder.kind(_KEPT) is not None:
+        try:
+            found = folder.read(_KEPT, _MOST_KEPT).decode(errors="replace")
+        except OSError:
+            found = ""
+        if not found.startswith(head):
+            raise InputError(f"{folder.path / _KEPT} is of another model. Pass another --out, or remove it")
+    text = inspect_model(model, architecture=architecture)
+    return Written((folder.write_text(_KEPT, f"{head}\n{text}\n"),), "kept as text")
 
 
 def _table(file: ModelFile) -> list[str]:
@@ -53,7 +77,8 @@ def _table(file: ModelFile) -> list[str]:
     for layer in file.layers:
         parameters = f"{layer.n_parameters:,}" if layer.n_parameters else ""
         activation = "" if layer.activation == "linear" and not layer.n_parameters else layer.activation
-        rows.append((layer.name, layer.class_name, _shape(layer.output_shape), parameters, activation))
+        name, kind, shape = layer.name, layer.class_name, _shape(layer.output_shape)
+        rows.append((_cell(name), _cell(kind), _cell(shape), parameters, _cell(activation)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -76,9 +101,20 @@ def _shape(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
 
 
-def _brief(value: object) -> str:
+def _cell(text: str) -> str:
+    return printable(text, _CELL)
+
+
+def _brief(value: object, depth: int = _DEPTH) -> str:
+    """Return what can be said of a value in one line; only the first of many entries, and few levels of them."""
+    if isinstance(value, Mapping | list | tuple) and not depth:
+        return "..."
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_brief(item)}" for key, item in value.items())
+        items = islice(value.items(), _FACTS_SHOWN)
+        return ", ".join(f"{printable(key)} {_brief(item, depth - 1)}" for key, item in items)
     if isinstance(value, list | tuple):
-        return _shape(value) if all(isinstance(item, int) for item in value) else " ".join(map(str, value))
-    return str(value)
+        first = list(islice(value, _FACTS_SHOWN))
+        if all(isinstance(item, int) for item in first):
+            return _shape(first)
+        return " ".join(_brief(item, depth - 1) for item in first)
+    return printable(value, _LINE)

@@ -7,7 +7,8 @@ from pathlib import Path
 from probe._progress import Progress, silent
 from probe.analyses.landscape import landscape
 from probe.costs import CostName
-from probe.workflow._folder import Written, destination
+from probe.workflow._folder import Written, destination, model_stem
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow.models import fitted
@@ -41,7 +42,9 @@ def landscape_model(
 
     split = reading.split(data)
     network = fitted(reading.network(model), split)
-    job = Job(destination(out, f"landscape-{model.stem}"), "probe landscape", seed, split)
+    owner = Owner("probe landscape", seed, split, model)
+    files = ("index.html", "landscape.h5")
+    job = Job(destination(out, f"landscape-{model_stem(model)}", owner, files), split)
     result = landscape(
         network,
         split,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -15,9 +16,9 @@ from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, Shift, parse_objec
 from probe.datasets import Split
 from probe.network import Network
 from probe.objectives import AnyObjective
-from probe.storage import load_result, save_result
-from probe.storage._atomic import write_bytes
-from probe.workflow._folder import Written, destination, drawn, run_facts
+from probe.storage import load_result, result_bytes
+from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
+from probe.workflow._owner import Owner
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow.models import class_objectives, fitted, for_shape, unit_objectives
 
@@ -85,7 +86,8 @@ def maximize_model(
     split = None if data is None else reading.split(data)
     network = _network(model, reading, image_shape, split)
     chosen, kind = _objectives(network, objectives, layer, position)
-    folder = destination(out, f"maximize-{model.stem}")
+    owner = Owner("probe maximize", seed, split, model)
+    folder = destination(out, f"maximize-{model_stem(model)}", owner, ("maximize.h5",))
     result = maximize(
         network,
         chosen,
@@ -103,20 +105,19 @@ def maximize_model(
         seed=seed,
         progress=progress,
     )
-    folder.picture(f"maximize_{kind}", drawn(result))
+    contents = {f"figures/maximize_{kind}.png": drawn(result)}
     if animation == "gif":
         from probe.figures.maximize import animation as animated
 
-        folder.files.append(write_bytes(folder.path / "figures" / f"maximize_{kind}.gif", animated(result)))
-    kept = save_result(result, folder.path / "maximize.h5")
-    folder.files.append(kept)
-    # Read anew, so that what is reported is what is in the files.
-    rescored = _rescored(kept, _network(model, reading, image_shape, split))
-    folder.numbers(
+        contents[f"figures/maximize_{kind}.gif"] = animated(result)
+    contents["maximize.h5"] = result_bytes(result)
+    rescored = _rescored(contents["maximize.h5"], _network(model, reading, image_shape, split))
+    folder.keep(
         run_facts("probe maximize", seed, split)
         | {"model": str(model), "steps": steps}
         | _numbers(result)
-        | {"rescored": rescored, "verdicts": []}
+        | {"rescored": rescored, "verdicts": []},
+        contents,
     )
     return Written(tuple(folder.files), _summary(result, rescored))
 
@@ -154,9 +155,15 @@ def _objectives(
     return class_objectives(network), "classes"
 
 
-def _rescored(kept: Path, network: Network) -> Array:
-    """Return the objectives' values on the images in a file, of shape (n_objectives, n_restarts)."""
-    result = load_result(kept, Maximization)
+def _rescored(kept: bytes, network: Network) -> Array:
+    """Return the objectives' values on the images that are kept, of shape (n_objectives, n_restarts).
+
+    They are read anew, so that what is reported is what is in the file.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "maximize.h5"
+        path.write_bytes(kept)
+        result = load_result(path, Maximization)
     n_restarts = result.images.shape[1]
     batch = [objective for objective in result.objectives for _ in range(n_restarts)]
     images = result.images.reshape(-1, *network.input_shape)

@@ -12,7 +12,8 @@ from probe.datasets import Split
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
 from probe.storage import open_model, read_provenance, save_network
-from probe.workflow._folder import Written, destination, drawn, run_facts
+from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
+from probe.workflow._owner import Owner
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 
 __all__ = [
@@ -44,15 +45,15 @@ def weights_model(
         results = layers_with_images(network) if layer is None else [weight_images(network, layer)]
     if not results:
         raise InputError("no layer of this network has weights that form images")
-    folder = destination(out, f"weights-{model.stem}")
-    for place, png in enumerate([drawn(result) for result in results]):
-        folder.picture(f"weights_{place + 1}", png)
+    folder = destination(out, f"weights-{model_stem(model)}", Owner("probe weights", seed, None, model))
+    pictures = {f"figures/weights_{place + 1}.png": drawn(result) for place, result in enumerate(results)}
     layers = {
         r.layer: {"n_units": len(r.unit_names), "kind": r.kind, "scale": r.scale, "shape": r.images.shape}
         for r in results
     }
-    folder.numbers(
-        run_facts("probe weights", seed, None) | {"model": str(model), "layers": layers, "verdicts": []}
+    folder.keep(
+        run_facts("probe weights", seed, None) | {"model": str(model), "layers": layers, "verdicts": []},
+        pictures,
     )
     return Written(tuple(folder.files), f"weights of {', '.join(repr(r.layer) for r in results)}")
 
@@ -70,11 +71,37 @@ def _some_units(
 
 
 def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) -> Written:
-    """Write a network that can be read as an HDF5 file that Keras and probe open."""
+    """Write a network that can be read as an HDF5 file that Keras and probe open.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, or `to` has the ending of another kind of file, or exists and was not converted
+        from this model before.
+    """
+    _check_converted(model, to)
     network = reading.network(model)
     provenance = read_provenance(model) | {"converted_from": model.name}
     kept = save_network(network, to, provenance=provenance)
     return Written((kept,), f"{len(network.layers)} layers, {network.n_parameters:,} parameters")
+
+
+def _check_converted(model: Path, to: Path) -> None:
+    """Raise unless `to` is the name of an HDF5 file that may be written."""
+    if to.suffix.lower() not in (".h5", ".hdf5"):
+        raise InputError(
+            f"OUT must end in .h5 or .hdf5, for HDF5 is what is written and Keras goes by the ending; got {to}. "
+            f"Pass {to.with_suffix('.h5')}"
+        )
+    if to.is_file():
+        try:
+            converted = read_provenance(to).get("converted_from")
+        except InputError:
+            converted = None
+        if converted != model.name or to.samefile(model):
+            raise InputError(
+                f"{to} exists, and was not converted from {model.name} before. Pass another name, or remove it"
+            )
 
 
 def fitted(network: Network, split: Split) -> Network:

@@ -8,7 +8,8 @@ from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe.analyses.noise import noise_confidence, noise_ladder
 from probe.controls import twins
-from probe.workflow._folder import Written, destination
+from probe.workflow._folder import Written, destination, model_stem
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow.models import fitted
@@ -30,7 +31,13 @@ def noise_model(
 
     split = reading.split(data)
     network = fitted(reading.network(model), split)
-    job = Job(destination(out, f"noise-{model.stem}"), "probe noise", seed, split)
+    folder = destination(
+        out,
+        f"noise-{model_stem(model)}",
+        Owner("probe noise", seed, split, model),
+        ("index.html", "noise.h5"),
+    )
+    job = Job(folder, split)
     result = noise_confidence(network, split, seed=seed, n_images=n_images)
     section, claims = noise_section(result)
     job.write(
@@ -68,7 +75,9 @@ def noise_ladder_model(
     network = fitted(reading.network(model), split)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=10, maximum=len(split.test))
-    job = Job(destination(out, f"noise-{model.stem}"), "probe noise --ladder", seed, split)
+    owner = Owner("probe noise --ladder", seed, split, model)
+    files = ("index.html", "noise.h5", "ladder.h5")
+    job = Job(destination(out, f"ladder-{model_stem(model)}", owner, files), split)
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     plain = noise_confidence(network, split, seed=seed, n_images=n_images)
     n_on_each = 10_000 if n_images is None else n_images

@@ -12,6 +12,7 @@ from probe.analyses.search import search
 from probe.costs import CostName
 from probe.datasets import Split, load_dataset
 from probe.workflow._folder import Written, data_stem, destination
+from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 
 __all__ = ["search_data"]
@@ -53,7 +54,8 @@ def search_data(
     check_integer("batch_size", batch_size, minimum=1)
     if first_epochs is None:
         first_epochs = _enough(split, n_samples, batch_size) if epochs is None else 1
-    job = Job(destination(out, f"search-{data_stem(data)}"), "probe search", seed, split)
+    owner = Owner("probe search", seed, split)
+    job = Job(destination(out, f"search-{data_stem(data)}", owner, ("index.html", "search.h5")), split)
     result = search(
         split,
         widths=widths,

@@ -12,9 +12,10 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe.datasets import Split, load_dataset
 from probe.population import MLP
-from probe.storage import save_network
+from probe.storage import network_bytes
 from probe.training import TrainingConfig, TrainingHistory, TrainingResult, train
 from probe.workflow._folder import Written, data_stem, destination, drawn, plain, run_facts
+from probe.workflow._owner import Owner
 
 __all__ = [
     "recorded_history",
@@ -34,7 +35,10 @@ def train_model(
 ) -> Written:
     """Train one network and write model.h5, results.json and a picture of the training."""
     split = load_dataset(data)
-    folder = destination(out, f"train-{data_stem(data)}")
+    settings = plain({"architecture": asdict(architecture), "config": asdict(config)})
+    assert isinstance(settings, dict)
+    owner = Owner("probe train", seed, split, settings=settings)
+    folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5",))
     result = train(architecture, split, config, seed=seed, progress=progress)
     if result.diverged_epoch:
         raise InputError(
@@ -42,10 +46,8 @@ def train_model(
             f"pass a smaller one"
         )
     provenance = training_provenance("probe train", seed, split, architecture, config, result)
-    png = drawn(result)
-    folder.files.append(save_network(result.network, folder.path / "model.h5", provenance=provenance))
-    folder.picture("training", png)
-    folder.numbers({**provenance, "verdicts": []})
+    kept = network_bytes(result.network, provenance=provenance)
+    folder.keep({**provenance, "verdicts": []}, {"model.h5": kept, "figures/training.png": drawn(result)})
     accuracy = float(result.history.test_accuracy[-1])
     return Written(
         tuple(folder.files),

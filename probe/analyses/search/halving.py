@@ -203,7 +203,9 @@ def _settings(
 ) -> list[tuple[MLP, CostName, float, str]]:
     """Return every architecture with a cost, a learning rate and its role, each once."""
     widths = tuple(check_integer("each of widths", w, minimum=1) for w in _levels("widths", widths))
-    depths = tuple(check_integer("each of depths", d, minimum=0) for d in _levels("depths", depths))
+    depths = tuple(
+        check_integer("each of depths", d, minimum=0, maximum=1000) for d in _levels("depths", depths)
+    )
     for name in _levels("activations", activations):
         check_choice("each of activations", name, ACTIVATIONS)
     for cost in _levels("costs", costs):

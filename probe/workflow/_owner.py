@@ -1,0 +1,207 @@
+"""Whose results a folder holds: the same command on the same model and data may write them anew, no other may."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from probe._checks import InputError, check_folder
+from probe.datasets import Split
+from probe.storage import OwnedFolder, printable
+
+__all__ = ["MODEL_FILE", "RESULTS", "Owner", "check_out", "claimed", "path_from"]
+
+RESULTS, MODEL_FILE = "results.json", "model_file"
+
+_STUDY = "sweep.json"
+
+_MOST = 1 << 28
+"""Most bytes of a results.json that is read."""
+
+_ENDINGS = {
+    *(
+        ".h5",
+        ".hdf5",
+        ".hdf",
+        ".he5",
+        ".keras",
+        ".json",
+        ".jsonl",
+        ".html",
+        ".htm",
+        ".png",
+        ".gif",
+        ".jpg",
+        ".jpeg",
+    ),
+    *(
+        ".svg",
+        ".pdf",
+        ".npz",
+        ".npy",
+        ".txt",
+        ".csv",
+        ".md",
+        ".zip",
+        ".gz",
+        ".tar",
+        ".pt",
+        ".pth",
+        ".pkl",
+        ".onnx",
+    ),
+}
+"""How files are called and folders are not."""
+
+_ADVICE = "Pass another --out, or remove what is there"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """What the results in a folder are of.
+
+    Attributes
+    ----------
+    command : str
+        Such as "probe noise".
+    seed : int
+    split : Split or None
+        The data, for a command that takes some.
+    model : Path or None
+        The model file, for a command that takes one.
+    settings : mapping
+        What else makes the results: entries of results.json that must be the same. For what is only another look
+        at the same network it is empty: there new results may replace the old ones.
+    is_study : bool
+        Whether the command is a sweep, which compares its settings itself.
+    """
+
+    command: str
+    seed: int
+    split: Split | None = None
+    model: Path | None = None
+    settings: Mapping[str, object] | None = None
+    is_study: bool = False
+
+
+def check_out(out: Path) -> Path:
+    """Return `out`, or raise if it does not name a folder. Creates nothing."""
+    with suppress(OSError):
+        if out.is_file():
+            raise InputError(
+                f"--out must name a folder, got the file {printable(out, 300)}. Pass another name"
+            )
+    check_folder("--out", out)
+    if not out.is_dir() and out.suffix.lower() in _ENDINGS:
+        raise InputError(
+            f"--out must name a folder, which holds the files that are written, got {printable(out, 300)}, the name of "
+            f"a file. Pass a name without {out.suffix}, such as --out {printable(out.with_suffix(''), 300)}"
+        )
+    return out
+
+
+def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[str, ...] | None:
+    """Return the files that `owner` wrote to `folder` before, or None if it was not there yet.
+
+    Parameters
+    ----------
+    folder : OwnedFolder
+        Where the results are to go.
+    owner : Owner
+        What they will be of.
+    files : sequence of str
+        Files that will be written.
+
+    Raises
+    ------
+    InputError
+        If it holds the results of something else, or one of `files` that nobody knows the origin of.
+    """
+    folder.check("figures", "folder")
+    if folder.kind(_STUDY) is not None:
+        if owner.is_study:
+            # The sweep says what differs.
+            return _files(_found(folder) or {})
+        raise InputError(
+            f"{_shown(folder)} holds a study, which {owner.command} would write over. Pass another --out"
+        )
+    if folder.kind(RESULTS) is None:
+        there = [name for name in files if folder.kind(name) is not None]
+        if there:
+            raise InputError(
+                f"{_shown(folder)} holds {' and '.join(there)}, and no {RESULTS} that says what of. {_ADVICE}"
+            )
+        return None
+    folder.check(RESULTS, "file")
+    found = _found(folder)
+    if found is None:
+        raise InputError(f"{_shown(folder)} holds a {RESULTS} that cannot be read. {_ADVICE}")
+    differences = list(_differences(folder, found, owner))
+    if differences:
+        raise InputError(
+            f"{_shown(folder)} holds other results, which {owner.command} would write over: "
+            f"{'; '.join(differences)}. {_ADVICE}"
+        )
+    return _files(found)
+
+
+def path_from(folder: OwnedFolder, file: Path) -> str:
+    """Return the way from a folder to a file, which both may be moved with."""
+    return Path(os.path.relpath(file.resolve(), folder.path.resolve())).as_posix()
+
+
+def _found(folder: OwnedFolder) -> dict[str, Any] | None:
+    try:
+        found = json.loads(folder.read(RESULTS, _MOST))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _files(found: Mapping[str, Any]) -> tuple[str, ...]:
+    names = found.get("files")
+    return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
+
+
+def _differences(folder: OwnedFolder, found: Mapping[str, Any], owner: Owner) -> Iterator[str]:
+    """Say how what was found differs from `owner`."""
+    if found.get("command") != owner.command:
+        yield f"those of {printable(found.get('command', 'something else'))}"
+        return
+    was, now = found.get(MODEL_FILE), None if owner.model is None else path_from(folder, owner.model)
+    if was != now:
+        before = "a network trained for it" if was is None else printable(_joined(folder, was), 300)
+        yield f"the model was {before}, now {'none' if owner.model is None else printable(owner.model, 300)}"
+    data = found.get("data")
+    known = data if isinstance(data, dict) else {}
+    if owner.split is not None and known.get("fingerprint") != owner.split.fingerprint:
+        name = printable(known.get("name", "unknown"))
+        same = name == owner.split.name
+        yield f"the data were {'others of the name ' * same}'{name}'" + f", now '{owner.split.name}'" * (
+            not same
+        )
+    if found.get("seed") != owner.seed:
+        yield f"--seed was {printable(found.get('seed'), 30)}, now {owner.seed}"
+    for name, settings in (owner.settings or {}).items():
+        yield from _changed(name, found.get(name), settings)
+
+
+def _changed(name: str, was: object, now: object) -> Iterator[str]:
+    if isinstance(was, dict) and isinstance(now, Mapping):
+        for key in now:
+            yield from _changed(key, was.get(key), now[key])
+    elif was != now:
+        yield f"{name} was {printable(was, 40)}, now {printable(now, 40)}"
+
+
+def _joined(folder: OwnedFolder, name: object) -> str:
+    return os.path.normpath(folder.path / str(name))
+
+
+def _shown(folder: OwnedFolder) -> str:
+    return printable(folder.path, 300)
