@@ -17,7 +17,14 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._errors import DataFileError, DivergedError, InputError, ModelFileError, ModelFileWarning
+from probe._errors import (
+    DataFileError,
+    DivergedError,
+    InputError,
+    ModelFileError,
+    ModelFileWarning,
+    ProbeWarning,
+)
 
 __all__ = [
     "Array",
@@ -26,6 +33,7 @@ __all__ = [
     "InputError",
     "ModelFileError",
     "ModelFileWarning",
+    "ProbeWarning",
     "check_choice",
     "check_finite",
     "check_folder",
@@ -144,6 +152,10 @@ def check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, .
 
 def check_finite(name: str, values: Array) -> None:
     """Raise if any value is NaN or infinite, and say how many and where the first one is."""
+    # One sum is several times as fast as a look at each; that of large numbers may overflow.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.isfinite(values.sum()):
+            return
     finite = np.isfinite(values)
     if not finite.all():
         first = tuple(int(i) for i in np.argwhere(~finite)[0])

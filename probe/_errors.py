@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DataFileError", "DivergedError", "InputError", "ModelFileError", "ModelFileWarning"]
+__all__ = [
+    "DataFileError",
+    "DivergedError",
+    "InputError",
+    "ModelFileError",
+    "ModelFileWarning",
+    "ProbeWarning",
+]
 
 
 class InputError(ValueError):
@@ -23,3 +30,7 @@ class DataFileError(InputError):
 
 class ModelFileWarning(UserWarning):
     """A model file was read, but something in it is odd; the message names the place in the file."""
+
+
+class ProbeWarning(UserWarning):
+    """Numbers were computed, but may not be about what was meant; the message says why and what to do."""

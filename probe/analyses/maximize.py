@@ -24,6 +24,7 @@ from probe.ascent import (
     certify,
 )
 from probe.datasets import Dataset
+from probe.fitting import warn_of_images
 from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective
 
@@ -269,6 +270,8 @@ def maximize(
         check_integer("frames", frames, minimum=2)
     check_integer("n_top", n_top, minimum=1)
     real = _real_images(network, images)
+    if images is not None:
+        warn_of_images(network, images)
     climbed = ascend(
         network,
         objectives,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from probe._errors import InputError
+from probe._errors import InputError, ModelFileWarning, ProbeWarning
 from probe.cli import inside, landscapes
 from probe.cli._shared import (
     SAID,
@@ -17,15 +19,18 @@ from probe.cli._shared import (
     BatchSize,
     Data,
     Epochs,
+    FromLogits,
     Hidden,
     ImageShape,
     LearningRate,
+    Mean,
     Model,
     Optimizer,
     Out,
     Output,
     Range,
     Seed,
+    Std,
     WeightDecay,
     architecture_of,
     config_of,
@@ -80,7 +85,10 @@ def report(
     ] = None,
     data: Data = "mnist",
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
@@ -92,7 +100,7 @@ def report(
         written = workflow.report(
             model,
             data=data,
-            reading=reading_of(architecture, pixel_range, output),
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
             out=out,
             seed=seed,
             progress=progress,
@@ -200,14 +208,23 @@ def convert(
     model: Model,
     to: Annotated[Path, typer.Argument(help="HDF5 file to write.", metavar="OUT", show_default=False)],
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     seed: Seed = 0,
 ) -> None:
     """Write a network of any format that is read as an HDF5 file that Keras opens too. --seed has no effect."""
     from probe import workflow
 
-    say(workflow.convert_model(model, to, reading=reading_of(architecture, pixel_range, output)))
+    say(
+        workflow.convert_model(
+            model,
+            to,
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
+        )
+    )
 
 
 for command in (features, maximize, drawing, noise):
@@ -224,7 +241,8 @@ def run(arguments: Sequence[str]) -> int:
     Bad input of any kind is one line on standard error and status 2; Ctrl-C is status 130.
     """
     try:
-        status = app(list(arguments), standalone_mode=False)
+        with _warnings_said():
+            status = app(list(arguments), standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_usage_message(error))
     except InputError as error:
@@ -236,6 +254,24 @@ def run(arguments: Sequence[str]) -> int:
     if status == 130:
         typer.echo("probe: interrupted before there was anything to keep", err=True)
     return 130 if status == SAID else status if isinstance(status, int) else 0
+
+
+@contextmanager
+def _warnings_said() -> Iterator[None]:
+    """Say our warnings in one line on standard error while the block runs."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, ModelFileWarning | ProbeWarning):
+                typer.echo("probe: warning: " + " ".join(str(message).split()), err=True)
+            else:
+                shown(message, category, *where)
+
+        for category in (ModelFileWarning, ProbeWarning):
+            warnings.simplefilter("always", category)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
 
 
 def _usage_message(error: typer.TyperException) -> str:

@@ -30,6 +30,7 @@ from probe.storage._archive import is_archive, open_archive
 from probe.storage._guard import GuardedFile, open_guarded, printable
 from probe.storage._keras_config import parse_json
 from probe.storage._keras_file import ModelFile, naming_file
+from probe.storage._keras_loss import Meaning, meaning_of_archive, meaning_of_training
 from probe.storage._keras_models import MAX_LAYERS, Model, parse_model
 from probe.storage._keras_weights import CONTAINERS, legacy_weights, object_weights
 from probe.storage._limits import DEFAULT_LIMITS, Limits
@@ -77,7 +78,7 @@ def open_model(
         with open_archive(path, limits) as archive:
             model = _parsed(archive.weights, archive.config, _version_of_archive(path, archive.metadata))
             find = partial(object_weights, archive.weights, archive.weights.root, model)
-            yield ModelFile(archive.weights, model, find)
+            yield ModelFile(archive.weights, model, find, meaning=meaning_of_archive(archive.config))
         return
     with open_guarded(path, limits=limits) as file:
         if file.has_attribute(file.root, "model_config"):
@@ -113,6 +114,7 @@ def model_of_group(file: GuardedFile, group: h5py.Group) -> ModelFile:
         backend=backend,
         own_names=_own_names(file, group),
         provenance=read_own(file, group),
+        meaning=_meaning(file, group),
     )
 
 
@@ -253,6 +255,19 @@ def read_class_names(file: GuardedFile, parent: h5py.Group) -> tuple[str, ...]:
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         file.refuse(str(group.name), "has class_names that are no list of strings")
     return tuple(names)
+
+
+def _meaning(file: GuardedFile, group: h5py.Group) -> Meaning:
+    """Return what the outputs are, by our own word or by the loss; "" where nothing readable says it."""
+    own = probe_group(file, group)
+    if own is not None and file.has_attribute(own, "outputs"):
+        return "regression" if file.text(own, "outputs") == "regression" else ""
+    try:
+        if file.has_attribute(group, "training_config"):
+            return meaning_of_training(file.text(group, "training_config"))
+    except ModelFileError:
+        pass  # it is not needed to read the model
+    return ""
 
 
 def _own_names(file: GuardedFile, parent: h5py.Group) -> dict[str, str]:

@@ -20,13 +20,17 @@ Part = tuple[Section, tuple[Claim, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a command: where it writes to, and what its results begin with."""
+    """One run of a command: where it writes to, and what its results begin with.
+
+    `doubt` says why its numbers may not be about what was meant; "" if nothing is doubtful.
+    """
 
     folder: Folder
     command: str
     seed: int
     split: Split
     began: float = field(default_factory=time.perf_counter)
+    doubt: str = ""
 
     def write(
         self,
@@ -69,6 +73,7 @@ class Job:
         self.folder.numbers(
             facts
             | dict(numbers or {})
+            | {"warnings": [self.doubt] if self.doubt else []}
             | {
                 "claims": [_plainly(claim) for claim in claims],
                 "sections": {section.key: section.numbers for section in sections if section.numbers},
@@ -78,7 +83,7 @@ class Job:
         if results:
             files = _listed([f"{name}.h5" for name in results])
             kept = f"{kept} and " * bool(kept) + f"the results in {files}, for probe.load_result"
-        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept)
+        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept, self.doubt)
         self.folder.page(page, pictures)
         return seconds
 

@@ -18,6 +18,7 @@ from probe.analyses.noise import noise_confidence, noise_ladder
 from probe.analyses.weights import layers_with_images
 from probe.controls import architecture_of, twins
 from probe.datasets import Split
+from probe.fitting import doubt_about, fitted
 from probe.layers import (
     Conv2D,
     Conv2DTranspose,
@@ -41,7 +42,7 @@ from probe.workflow._folder import Written, data_stem, destination
 from probe.workflow._pages import Job, Part
 from probe.workflow._reading import Reading
 from probe.workflow.features import features_parts, paths_of, structure_of
-from probe.workflow.models import READ_AS_IT_IS, class_objectives, fitted, unit_objectives
+from probe.workflow.models import READ_AS_IT_IS, class_objectives, unit_objectives
 from probe.workflow.train import recorded_history, training_provenance
 
 __all__ = ["report"]
@@ -105,7 +106,7 @@ def report(
             return Written((kept,), "the network as it was; no report was made of it", interrupted=True)
     else:
         subject = _loaded(model, split, reading)
-        job = Job(destination(out, name), "probe report", seed, split)
+        job = Job(destination(out, name), "probe report", seed, split, doubt=doubt_about(subject.network))
         folder = job.folder
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
@@ -194,11 +195,11 @@ def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, boo
     provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
     sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
     origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {seed}"
-    return _Subject(result.network, result.history, provenance, origin), result.interrupted
+    return _Subject(fitted(result.network, split), result.history, provenance, origin), result.interrupted
 
 
 def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
-    network = fitted(reading.network(model), split)
+    network = reading.fitted(model, split)
     provenance = read_provenance(model)
     data = provenance.get("data")
     trained_on = data.get("fingerprint") if isinstance(data, dict) else None

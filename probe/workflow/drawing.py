@@ -8,10 +8,10 @@ from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe.analyses.drawing import drawing
 from probe.controls import twins
+from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import fitted
 
 __all__ = ["drawing_model"]
 
@@ -41,8 +41,10 @@ def drawing_model(
     check_integer("restarts", restarts, minimum=1)
     check_integer("steps", steps, minimum=1)
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
-    job = Job(destination(out, f"drawing-{model.stem}"), "probe drawing", seed, split)
+    network = reading.fitted(model, split)
+    job = Job(
+        destination(out, f"drawing-{model.stem}"), "probe drawing", seed, split, doubt=doubt_about(network)
+    )
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     result = drawing(
         network, split, twins=others, restarts=restarts, steps=steps, seed=seed, progress=progress

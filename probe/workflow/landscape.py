@@ -7,10 +7,10 @@ from pathlib import Path
 from probe._progress import Progress, silent
 from probe.analyses.landscape import landscape
 from probe.costs import CostName
+from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import fitted
 
 __all__ = ["landscape_model"]
 
@@ -40,8 +40,14 @@ def landscape_model(
     from probe.report.landscape import landscape_sections
 
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
-    job = Job(destination(out, f"landscape-{model.stem}"), "probe landscape", seed, split)
+    network = reading.fitted(model, split)
+    job = Job(
+        destination(out, f"landscape-{model.stem}"),
+        "probe landscape",
+        seed,
+        split,
+        doubt=doubt_about(network),
+    )
     result = landscape(
         network,
         split,
