@@ -42,6 +42,12 @@ _LEVEL = 0.001
 _GUESSED = 0.9
 """A network that guesses on this share of the images, and is right on the others, is near chance."""
 
+_GOOD = 0.9
+"""From this accuracy on no other scaling is tried."""
+
+_FEWER = 0.75
+"""Share of the errors that a scaling must leave at most, to be named."""
+
 _TIED = 0.01
 """Of scalings whose accuracies differ by no more than this the first is named: the best known."""
 
@@ -265,17 +271,13 @@ class _Trial:
         return float(self.hits.mean())
 
     @property
-    def is_middling(self) -> bool:
-        """Whether it is nearer to chance than to always right."""
-        return self.right < (1 + self.chance) / 2
-
-    @property
     def is_near_chance(self) -> bool:
         """Whether one that guesses on `_GUESSED` of the images is as often right, with a probability of `_LEVEL`."""
         guessing = 1 - _GUESSED * (1 - self.chance)
         n_right = int(self.hits.sum())
         as_good = 1.0 if n_right == 0 else float(bdtrc(n_right - 1, len(self.hits), guessing))
-        return self.is_middling and as_good > _LEVEL
+        # So few images that even all right could be guessed say nothing.
+        return self.right < (1 + self.chance) / 2 and as_good > _LEVEL
 
     def is_remedied_by(self, other: _Trial, n_tried: int) -> bool:
         """Whether `other`, the best of `n_tried`, is right far more often, and not by chance."""
@@ -283,7 +285,8 @@ class _Trial:
             int(np.sum(one & ~two)) for one, two in ((other.hits, self.hits), (self.hits, other.hits))
         )
         by_chance = 1.0 if won == 0 else float(bdtrc(won - 1, won + lost, 0.5))
-        far = other.right >= (1 + self.right) / 2 or (self.is_near_chance and not other.is_near_chance)
+        fewer = 1 - other.right <= _FEWER * (1 - self.right)
+        far = fewer or (self.is_near_chance and not other.is_near_chance)
         return far and by_chance < _LEVEL / n_tried
 
 
@@ -292,7 +295,7 @@ def _doubt(network: Network, train: Dataset, test: Dataset) -> str:
     test = _sample(network, test)
     as_it_is = _Trial.of(network, test)
     contradiction = _contradiction(network, test.images)
-    if not as_it_is.is_middling and contradiction is None:
+    if as_it_is.right >= _GOOD and not as_it_is.is_near_chance and contradiction is None:
         return ""
     bare, replaced = _without_ours(network)
     scalings = _scalings(train, contradiction) + [_AS_THEY_ARE] * bool(replaced)
@@ -396,9 +399,8 @@ def _contradiction(network: Network, images: Array) -> _Contradiction | None:
         return _Contradiction(sentence, _AS_THEY_ARE)
     to_minus_one = isinstance(scaling[-1], Rescaling) and float(theirs.mean()) < -0.25
     high = (2 if to_minus_one else 1) / max(_spread(scaling[-1], theirs, images)[0], 1e-12)
-    return _Contradiction(
-        sentence, _Scaling.to_range(0, 255 if 0.5 < high / 255 < 2 else float(f"{high:.2g}"))
-    )
+    usual = [each for each in (255, 65535) if 0.5 < high / each < 2]
+    return _Contradiction(sentence, _Scaling.to_range(0, usual[0] if usual else float(f"{high:.2g}")))
 
 
 def _scaled(layers: Iterable[Layer], images: Array) -> Array:

@@ -13,19 +13,17 @@ from itertools import chain, count
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_number, check_once, check_shape
+from probe._checks import Array, InputError, check_number, check_once
 from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
+from probe._heads import split_output, why_no_classes, with_second_unit
+from probe._inputs import Inputs, checked_inputs, listed
 from probe._seats import Seats
 from probe.layers import (
     ACTIVATIONS,
     ActivationLayer,
-    AveragePooling2D,
-    Concatenate,
-    Conv2D,
     Dense,
     Dropout,
     Flatten,
-    GlobalAveragePooling2D,
     Layer,
     Noise,
     Normalization,
@@ -38,12 +36,6 @@ from probe.layers import (
 from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
 
 __all__ = ["Inputs", "Network"]
-
-Inputs = Array | Sequence[Array] | Mapping[str, Array]
-"""Inputs of a batch: one array, or one for each input of a network with several: in their order, or by name."""
-
-_ALONG = (ActivationLayer, AveragePooling2D, Dropout, Flatten, GlobalAveragePooling2D, Noise)
-"""Layers that do with two channels what they do with one, if their activation is linear."""
 
 _PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
 """Layers that compute nothing: logits are looked for in front of them."""
@@ -246,7 +238,7 @@ class Network:
     def _output_place(self) -> int:
         if len(self.output_names) > 1:
             raise InputError(
-                f"this network has {len(self.output_names)} outputs: {_listed(self.output_names)}. Pass "
+                f"this network has {len(self.output_names)} outputs: {listed(self.output_names)}. Pass "
                 f"network.ending_at('{self.output_names[0]}'), or --output on the command line, to choose one"
             )
         return self.layer_names.index(self.output_names[0])
@@ -332,12 +324,14 @@ class Network:
         if n_channels == 1:
             scale = float(1 / deviations[0])
             return self.behind(Rescaling(name, scale, float(-means[0] * scale)))
-        places = [len(self.input_shape), 1] if len(self.input_shape) == 3 else []
-        axis = next((place for place in places if self.input_shape[place - 1] == n_channels), None)
+        shape = self.input_shape
+        # Channels come first only where the last axis cannot be theirs.
+        places = ([3] if shape[2] in (1, 3) else [3, 1]) if len(shape) == 3 else []
+        axis = next((place for place in places if shape[place - 1] == n_channels), None)
         if axis is None:
             raise InputError(
                 f"mean and std must be one number, or one for each channel; got {n_channels}, but the network takes "
-                f"inputs of shape {self.input_shape}"
+                f"inputs of shape {shape}"
             )
         means, variances = (
             np.broadcast_to(values, n_channels).astype(self.dtype) for values in (means, deviations**2)
@@ -393,47 +387,13 @@ class Network:
         """
         if not self.is_one_unit:
             return self
-        return self._with_second_unit() or self._with_split_output()
-
-    def _with_second_unit(self) -> Network | None:
-        """Return the network with two units in its last layer with weights; None if layers behind it mix or bend."""
-        head, layers = self._head, list(self.layers)
-        place = head
-        while isinstance(self.layers[place], _ALONG) and self._graph.sources[place][0] >= 0:
-            place = self._graph.sources[place][0]
-        behind = [k for k in self._graph.ancestors([self._output_place()]) if k > place]
-        is_chain = all(self._graph.sources[k] == (k - 1,) for k in behind)
-        bends = any(self.layers[k].activation.name != "linear" for k in (place, *behind) if k != head)
-        unit_layer = self.layers[place]
-        if not (is_chain and isinstance(unit_layer, Dense | Conv2D)) or bends:
-            return None
-        if not all(isinstance(self.layers[k], _ALONG) for k in behind):
-            return None
-        if any(getattr(layer, "data_format", "channels_last") != "channels_last" for layer in layers[place:]):
-            return None
-        kernel, bias = (
-            np.concatenate([-v / 2, v / 2], axis=-1) for v in (unit_layer.kernel, unit_layer.bias)
-        )
-        layers[place] = replace(unit_layer, kernel=kernel, bias=bias)
-        layers[head] = _activating(layers[head], "softmax")
-        return replace(self, layers=tuple(layers))
-
-    def _with_split_output(self) -> Network:
-        """Return the network with -z/2 and z/2 computed from its output z."""
-        layers = list(self.layers)
-        layers[self._head] = _activating(layers[self._head], "linear")
-        first, second, both, last = (
-            self._free_name(name) for name in ("first_logit", "second_logit", "logits", "classes")
-        )
-        layers += [
-            Rescaling(first, -0.5),
-            Rescaling(second, 0.5),
-            Concatenate(both),
-            ActivationLayer(last, "softmax"),
-        ]
-        output = self.output_names
-        wiring = (*self.wiring, output, output, (first, second), (both,))
-        return replace(self, layers=tuple(layers), wiring=wiring, output_names=(last,))
+        output = self._output_place()
+        layers = with_second_unit(self.layers, self._graph.sources, self._head, output)
+        if layers is not None:
+            return replace(self, layers=layers)
+        names = [self._free_name(name) for name in ("first_logit", "second_logit", "logits", "classes")]
+        layers, wiring = split_output(self.layers, self._head, self.layer_names[output], names)
+        return replace(self, layers=layers, wiring=(*self.wiring, *wiring), output_names=(layers[-1].name,))
 
     def ending_at(self, layer: str) -> Network:
         """Return the part of this network that leads to `layer`, with the layer's output as its own.
@@ -537,7 +497,7 @@ class Network:
         if name in self._graph.shapes:
             return self.layer_names.index(name)
         raise InputError(
-            f"layer '{name}' does not exist: this network has {_listed(self.layer_names)}. Pass one of these"
+            f"layer '{name}' does not exist: this network has {listed(self.layer_names)}. Pass one of these"
         )
 
     def logits(self, x: Inputs) -> Array:
@@ -688,27 +648,11 @@ class Network:
         InputError
             If there are no classes.
         """
-        shape, last = self.layer_shapes[self.layer_names[self._output_place()]], self.output_name
-        if self.n_classes:
-            return
-        if self.is_regression:
+        shape = self.layer_shapes[self.layer_names[self._output_place()]]
+        if not self.n_classes:
             raise InputError(
-                f"the network is a regression: what it puts out, {shape}, are quantities and not classes. If they are "
-                "logits of classes, call network.for_logits(), or pass --from-logits on the command line"
+                why_no_classes(shape, self.output_name, advice, is_regression=self.is_regression)
             )
-        if shape == (1,) and last == "linear":
-            raise InputError(
-                "the network has one linear output, which can be the logit of the second of two classes or a "
-                "regression. If it is a logit, call network.for_logits(), or pass --from-logits on the command line; "
-                "a regression has no classes"
-            )
-        if shape == (1,):
-            always = ", which makes of it 1 whatever the input" * (last == "softmax")
-            raise InputError(
-                f"the network has one output behind {last}{always}; two classes need one sigmoid unit, one logit or "
-                "two outputs"
-            )
-        raise InputError(f"the network puts out {shape}, not one value for each class{advice}")
 
     def activations(self, x: Inputs) -> dict[str, Array]:
         """Return every layer's output for `x`, by layer name, in order.
@@ -901,59 +845,4 @@ class Network:
             )
 
     def _inputs(self, x: Inputs) -> tuple[Array, ...]:
-        found = tuple(
-            _checked(values, shape, self.dtype)
-            for values, shape in zip(self._in_order(x), self.input_shapes, strict=True)
-        )
-        if len({len(values) for values in found}) > 1:
-            raise InputError(f"all inputs must hold as many samples, got {[len(values) for values in found]}")
-        return found
-
-    def _in_order(self, x: Inputs) -> Sequence[Array]:
-        """Return one array for each input, in their order."""
-        n_inputs = len(self.input_shapes)
-        if isinstance(x, Mapping):
-            if set(x) != set(self.input_names):
-                raise InputError(
-                    f"x must hold one array for each of the inputs {_listed(self.input_names)}, got "
-                    f"{_listed(tuple(str(name) for name in x)) or 'none'}"
-                )
-            return [x[name] for name in self.input_names]
-        if n_inputs == 1 and isinstance(x, list):
-            # Keras takes a list of one array here; any other list holds the samples.
-            is_array = len(x) == 1 and np.ndim(x[0]) == 1 + len(self.input_shape)
-            return x if is_array else [np.asarray(x)]
-        given = x if isinstance(x, tuple | list) else (x,)
-        if len(given) != n_inputs:
-            raise InputError(f"x must be {n_inputs} arrays, one for each input, got {len(given)}")
-        return given
-
-
-def _activating(layer: Layer, name: str) -> Layer:
-    """Return `layer` with another activation; itself if it is of a kind that has none."""
-    if not hasattr(layer, "activation_name"):
-        return layer
-    return replace(layer, activation_name=name)  # type: ignore[type-var]
-
-
-def _checked(x: Array, shape: Shape, dtype: np.dtype[np.floating]) -> Array:
-    """Return inputs of `shape` in the type of the network, or raise."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise InputError("x must be no masked array: fill in the values that are missing, or leave them out")
-    try:
-        values = np.asarray(x)
-    except ValueError as error:
-        raise InputError(f"x must be an array of numbers: {error}") from None
-    if not np.issubdtype(values.dtype, np.floating):
-        hint = "; divide uint8 pixels by 255" * np.issubdtype(values.dtype, np.integer)
-        raise InputError(f"x must be float, got {values.dtype}{hint}")
-    check_shape("x", values.shape, (None, *shape))
-    with np.errstate(over="ignore"):
-        values = values.astype(dtype, copy=False)
-    check_finite("x", values)
-    return values
-
-
-def _listed(names: tuple[str, ...], limit: int = 40) -> str:
-    """Return names for a message, the first ones if there are many."""
-    return ", ".join(f"'{name}'" for name in names[:limit]) + (", ..." if len(names) > limit else "")
+        return checked_inputs(x, self.input_names, self.input_shapes, self.dtype)
