@@ -7,7 +7,7 @@ from pathlib import Path
 
 from probe._checks import DataFileError, InputError
 from probe.datasets import Split, load_dataset
-from probe.fitting import fitted
+from probe.fitting import for_data
 from probe.network import Network
 from probe.storage import load_network
 
@@ -57,9 +57,9 @@ class Reading:
             network = network.for_standardized(self.mean, self.std)
         return network.for_range(*self.pixel_range)
 
-    def fitted(self, model: Path, split: Split) -> Network:
-        """Return the network of the file for data, with a logit for each class; see `probe.fitting.fitted`."""
-        return fitted(self.network(model, split.train.image_shape), split)
+    def for_data(self, model: Path, split: Split) -> Network:
+        """Return the network of the file for data, with the units that it has; see `probe.fitting`."""
+        return for_data(self.network(model, split.train.image_shape), split)
 
     def split(self, data: str) -> Split:
         """Return the data; float pixels of a file that are not in [0, 1] are scaled from the range to it."""

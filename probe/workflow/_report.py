@@ -18,7 +18,7 @@ from probe.analyses.noise import noise_confidence, noise_ladder
 from probe.analyses.weights import layers_with_images
 from probe.controls import architecture_of, twins
 from probe.datasets import Split
-from probe.fitting import doubt_about, fitted
+from probe.fitting import doubt_about, for_data
 from probe.layers import (
     Conv2D,
     Conv2DTranspose,
@@ -195,11 +195,11 @@ def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, boo
     provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
     sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
     origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {seed}"
-    return _Subject(fitted(result.network, split), result.history, provenance, origin), result.interrupted
+    return _Subject(for_data(result.network, split), result.history, provenance, origin), result.interrupted
 
 
 def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
-    network = reading.fitted(model, split)
+    network = reading.for_data(model, split)
     provenance = read_provenance(model)
     data = provenance.get("data")
     trained_on = data.get("fingerprint") if isinstance(data, dict) else None

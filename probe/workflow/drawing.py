@@ -41,7 +41,7 @@ def drawing_model(
     check_integer("restarts", restarts, minimum=1)
     check_integer("steps", steps, minimum=1)
     split = reading.split(data)
-    network = reading.fitted(model, split)
+    network = reading.for_data(model, split)
     job = Job(
         destination(out, f"drawing-{model.stem}"), "probe drawing", seed, split, doubt=doubt_about(network)
     )

@@ -39,7 +39,7 @@ def features_model(
     """
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
-    network = reading.fitted(model, split)
+    network = reading.for_data(model, split)
     job = Job(
         destination(out, f"features-{model.stem}"), "probe features", seed, split, doubt=doubt_about(network)
     )

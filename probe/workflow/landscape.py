@@ -40,7 +40,7 @@ def landscape_model(
     from probe.report.landscape import landscape_sections
 
     split = reading.split(data)
-    network = reading.fitted(model, split)
+    network = reading.for_data(model, split)
     job = Job(
         destination(out, f"landscape-{model.stem}"),
         "probe landscape",

@@ -29,7 +29,7 @@ def noise_model(
     from probe.report.noise import noise_section
 
     split = reading.split(data)
-    network = reading.fitted(model, split)
+    network = reading.for_data(model, split)
     job = Job(destination(out, f"noise-{model.stem}"), "probe noise", seed, split, doubt=doubt_about(network))
     result = noise_confidence(network, split, seed=seed, n_images=n_images)
     section, claims = noise_section(result)
@@ -65,7 +65,7 @@ def noise_ladder_model(
 
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
-    network = reading.fitted(model, split)
+    network = reading.for_data(model, split)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=10, maximum=len(split.test))
     job = Job(
