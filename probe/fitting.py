@@ -127,7 +127,7 @@ def for_data(network: Network, split: Split) -> Network:
     known = _KNOWN.get(network)
     if known is not None and known.images() is split.test.images:
         return network
-    network.check_classes("; pass network.ending_at(LAYER), or --output, with a layer that does")
+    network.check_classes("; pass --output with a layer that does (network.ending_at)")
     if network.more_input_shapes:
         raise InputError(
             f"the network takes {len(network.input_shapes)} inputs, but the data has one image for each"
