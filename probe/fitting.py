@@ -391,8 +391,8 @@ def _contradiction(network: Network, images: Array) -> _Contradiction | None:
     if _fits(scaling[-1], values, images):
         return None
     sentence = (
-        f"its layer '{scaling[-1].name}' makes of these images values from {values.min():.3g} to {values.max():.3g}, so "
-        "it was made for another range"
+        f"its layer '{scaling[-1].name}' makes of images from {np.min(images):.3g} to {np.max(images):.3g} values from "
+        f"{values.min():.3g} to {values.max():.3g}, so it was made for another range"
     )
     theirs = _scaled([layer for layer in leading if not _is_ours(layer)], images)
     if _fits(scaling[-1], theirs, images):

@@ -508,7 +508,8 @@ class Network:
         Parameters
         ----------
         x : ndarray of shape (n_samples, *input_shape), float
-            Inputs, in the range that the network was trained on; a tuple of arrays if there are several.
+            Inputs, finite and in the range that the network was trained on; if there are several inputs, a tuple or
+            list of arrays in their order, or a mapping from `input_names`.
         """
         head = self._head
         values = self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]

@@ -149,7 +149,9 @@ def test_data_that_do_not_fit_the_network_are_refused(trained, digits):
     with pytest.raises(InputError, match="the network has 2 classes, but 'digits' has 10"):
         probe.noise_confidence(constant_network([0, 1]), digits)
     wide = probe.Dataset(np.zeros((10, 4, 16), np.float32), np.arange(10), digits.train.class_names)
-    with pytest.raises(InputError, match=re.escape("inputs of shape (8, 8), but the images have shape (4, 16)")):
+    with pytest.raises(
+        InputError, match=re.escape("inputs of shape (8, 8), but the images have shape (4, 16)")
+    ):
         probe.noise_confidence(trained, probe.Split(wide, wide, "wide"))
 
 
