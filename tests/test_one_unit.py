@@ -372,3 +372,9 @@ def test_a_sigmoid_behind_one_linear_module_of_pytorch_is_one_unit():
     logit = probe.from_torch(module[:3], (4,))
     assert logit.n_classes == 0
     np.testing.assert_allclose(logit.for_logits().predict_proba(x)[:, 1], p, atol=1e-6)
+
+
+def test_data_of_one_class_are_refused_before_anything_is_trained(digits):
+    part = probe.Dataset(digits.test.images[:20], np.zeros(20, int), ("zero",))
+    with pytest.raises(InputError, match=re.escape("class_names must name at least 2 classes, for there is nothing")):
+        probe.train(probe.MLP((4,)), probe.Split(part, part, "zeros"), probe.TrainingConfig(epochs=10**9))
