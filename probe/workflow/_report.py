@@ -195,7 +195,9 @@ def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, boo
     provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
     sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
     origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {seed}"
-    return _Subject(for_data(result.network, split), result.history, provenance, origin), result.interrupted
+    # What Ctrl-C cut short is kept, and not looked at.
+    network = result.network if result.interrupted else for_data(result.network, split)
+    return _Subject(network, result.history, provenance, origin), result.interrupted
 
 
 def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
