@@ -376,5 +376,7 @@ def test_a_sigmoid_behind_one_linear_module_of_pytorch_is_one_unit():
 
 def test_data_of_one_class_are_refused_before_anything_is_trained(digits):
     part = probe.Dataset(digits.test.images[:20], np.zeros(20, int), ("zero",))
-    with pytest.raises(InputError, match=re.escape("class_names must name at least 2 classes, for there is nothing")):
+    with pytest.raises(
+        InputError, match=re.escape("class_names must name at least 2 classes, for there is nothing")
+    ):
         probe.train(probe.MLP((4,)), probe.Split(part, part, "zeros"), probe.TrainingConfig(epochs=10**9))
