@@ -22,6 +22,7 @@ _MODULES = {
     "Objective": "probe.objectives",
     "Population": "probe.population",
     "PopulationResult": "probe.training",
+    "ProbeWarning": "probe._checks",
     "Split": "probe.datasets",
     "TrainingConfig": "probe.training",
     "TrainingResult": "probe.training",
@@ -75,6 +76,7 @@ __all__ = [
     "Objective",
     "Population",
     "PopulationResult",
+    "ProbeWarning",
     "Split",
     "TrainingConfig",
     "TrainingResult",
@@ -118,7 +120,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from probe._checks import DataFileError, InputError, ModelFileError, ModelFileWarning
+    from probe._checks import DataFileError, InputError, ModelFileError, ModelFileWarning, ProbeWarning
     from probe.analyses.capacity import capacity
     from probe.analyses.concepts import concepts, image_concepts
     from probe.analyses.drawing import drawing

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from probe._checks import Array, DivergedError, check_integer, check_number, frozen_copy, generator, readonly
 from probe._progress import Progress, silent
 from probe.datasets import Split, permuted_labels
+from probe.fitting import for_images_of
 from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer
 from probe.network import Network
 from probe.population import MLP, RECTIFIERS, Population, initial_population
@@ -103,8 +104,8 @@ def twins(
     Parameters
     ----------
     network : Network
-        A chain of dense layers is copied in its widths and activation; for another network the twins have the
-        shape of the video's, and `Twins.copies` is False.
+        That was trained on data such as these. A chain of dense layers is copied in its widths and activation; for
+        another network the twins have the shape of the video's, and `Twins.copies` is False.
     split : Split
         What they are trained on.
     n_networks : int
@@ -139,6 +140,7 @@ def twins(
     """
     check_integer("n_networks", n_networks, minimum=1)
     check_number("effort", effort, above=0, maximum=1)
+    network = for_images_of(network, split)
     copied = architecture_of(network)
     architecture = DEFAULT_ARCHITECTURE if copied is None else copied
     start_rng, label_rng, order_rng = generator(seed).spawn(3)

@@ -7,40 +7,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, count
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_shape
+from probe._checks import Array, InputError, check_number, check_once
 from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
+from probe._heads import split_output, why_no_classes, with_second_unit
+from probe._inputs import Inputs, checked_inputs, listed
 from probe._seats import Seats
 from probe.layers import (
+    ACTIVATIONS,
     ActivationLayer,
     Dense,
     Dropout,
     Flatten,
     Layer,
     Noise,
+    Normalization,
     Permute,
     Pullback,
     Rescaling,
     Reshape,
     softmax,
 )
-from probe.objectives import AnyObjective, Combination, Objective, Stage
+from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
 
 __all__ = ["Inputs", "Network"]
-
-Inputs = Array | tuple[Array, ...]
-"""Inputs of a batch: one array, or one for each input of a network with several."""
 
 _PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
 """Layers that compute nothing: logits are looked for in front of them."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Network:
     """A graph of layers.
 
@@ -52,7 +53,9 @@ class Network:
     input_shape : tuple of int
         Shape of one input, such as (28, 28).
     class_names : tuple of str, optional
-        One for each output; "0", "1", ... by default.
+        One for each output; "0", "1", ... by default. A single sigmoid output is the probability of the second
+        of two classes, and has two names. Two names for a single linear output say that it is the logit of the
+        second class; without names it has no classes.
     wiring : tuple of tuple of (str or int), optional
         For each layer what it reads: names of layers, or k for the k-th input of the network. By default
         each layer reads the one before.
@@ -60,12 +63,16 @@ class Network:
         The layers whose outputs are the network's; the last layer by default.
     more_input_shapes : tuple of tuple of int
         Shapes of the second input and the following; none by default. The analyses need a single input.
+    input_names : tuple of str, optional
+        One for each input; "input_1", "input_2", ... by default.
+    is_regression : bool
+        Whether the outputs are quantities and no classes; there are no class names then.
 
     Raises
     ------
     InputError
         If names repeat, a layer reads what is not there, shapes do not fit, or the number of class names
-        is not that of the outputs.
+        is not that of the classes.
 
     Examples
     --------
@@ -83,6 +90,8 @@ class Network:
     wiring: Wiring = ()
     output_names: tuple[str, ...] = ()
     more_input_shapes: tuple[Shape, ...] = ()
+    input_names: tuple[str, ...] = ()
+    is_regression: bool = False
     _graph: Graph = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,12 +105,44 @@ class Network:
         object.__setattr__(self, "_graph", joined(self.layers, self.wiring, self.input_shapes))
         for name in self.output_names:
             self.layer(name)
-        shape = self.layer_shapes[self.output_names[0]]
-        n_classes = shape[0] if len(self.output_names) == 1 and len(shape) == 1 else 0
+        if not self.input_names:
+            names = tuple(f"input_{k}" for k in range(1, len(self.input_shapes) + 1))
+            object.__setattr__(self, "input_names", names)
+        if len(self.input_names) != len(self.input_shapes):
+            raise InputError(
+                f"input_names must name {len(self.input_shapes)} inputs, got {len(self.input_names)} names"
+            )
+        check_once("input_names", self.input_names)
+        n_classes = self._count_classes()
         if not self.class_names:
             object.__setattr__(self, "class_names", tuple(str(k) for k in range(n_classes)))
         if len(self.class_names) != n_classes:
-            raise InputError(f"class_names must name {n_classes} outputs, got {len(self.class_names)} names")
+            two = " (the single output is that of the second of two classes)" * self._is_single
+            named = f"{n_classes} {'classes' if self._is_single else 'outputs'}"
+            raise InputError(f"class_names must name {named}{two}, got {len(self.class_names)} names")
+
+    def _count_classes(self) -> int:
+        if (
+            len(self.output_names) > 1
+            or len(self.layer_shapes[self.output_names[0]]) != 1
+            or self.is_regression
+        ):
+            return 0
+        if not self._is_single:
+            return self.layer_shapes[self.output_names[0]][0]
+        # Of a linear output only the one who made it knows what it is.
+        known = self.output_name == "sigmoid" or (self.output_name == "linear" and len(self.class_names) > 0)
+        return 2 if known else 0
+
+    @property
+    def _is_single(self) -> bool:
+        """Whether the network has one output, of one value for each input."""
+        return len(self.output_names) == 1 and self.layer_shapes[self.output_names[0]] == (1,)
+
+    @property
+    def is_one_unit(self) -> bool:
+        """Whether a single output tells two classes apart: the probability of the second, or its logit."""
+        return self._is_single and self.n_classes == 2
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -138,13 +179,29 @@ class Network:
 
     @property
     def n_classes(self) -> int:
-        """Number of values that the network puts out; 0 if these are no vector, or there are several outputs."""
+        """Number of classes; 0 where the outputs stand for none.
+
+        That is the number of values that the network puts out, 2 for a single sigmoid unit, and 0 for a regression,
+        for outputs that are no vector, for several outputs, and where nobody said what a single linear output is.
+        """
         return len(self.class_names)
 
     @property
     def n_parameters(self) -> int:
         """Number of weights, biases and other values that were learned or measured; shared ones count once."""
         return sum(array.size for array in self._variables())
+
+    @property
+    def n_multiplications(self) -> int:
+        """How many multiplications with weights an input costs; at least 1."""
+        work = 0
+        for layer in self.layers:
+            shape = self.layer_shapes[layer.name]
+            positions = shape[1:] if getattr(layer, "data_format", "") == "channels_first" else shape[:-1]
+            for name, values in layer.variables.items():
+                if name.endswith("kernel"):
+                    work += values.size * math.prod(positions)
+        return max(1, work)
 
     @property
     def dtype(self) -> np.dtype[np.floating]:
@@ -181,7 +238,7 @@ class Network:
     def _output_place(self) -> int:
         if len(self.output_names) > 1:
             raise InputError(
-                f"this network has {len(self.output_names)} outputs: {_listed(self.output_names)}. Pass "
+                f"this network has {len(self.output_names)} outputs: {listed(self.output_names)}. Pass "
                 f"network.ending_at('{self.output_names[0]}'), or --output on the command line, to choose one"
             )
         return self.layer_names.index(self.output_names[0])
@@ -203,11 +260,11 @@ class Network:
             return self
         name = self._free_name("images")
         if len(ours) == 1 and ours[0] == math.prod(theirs) and min(theirs) > 0:
-            return self._behind(Flatten(name), theirs)
+            return self.behind(Flatten(name), theirs)
         if ours in ((*theirs, 1), (1, *theirs)) or theirs in ((*ours, 1), (1, *ours)):
-            return self._behind(Reshape(name, ours), theirs)
+            return self.behind(Reshape(name, ours), theirs)
         if len(theirs) == 3 and ours == (theirs[2], *theirs[:2]):
-            return self._behind(Permute(name, (3, 1, 2)), theirs)
+            return self.behind(Permute(name, (3, 1, 2)), theirs)
         raise InputError(f"the network takes inputs of shape {ours}, but the images have shape {theirs}")
 
     def for_range(self, low: float, high: float) -> Network:
@@ -232,7 +289,111 @@ class Network:
             raise InputError(f"the range of the inputs must be from low to high, got {low:g} to {high:g}")
         if (low, high) == (0, 1):
             return self
-        return self._behind(Rescaling(self._free_name("range"), high - low, low), self.input_shape)
+        return self.behind(Rescaling(self._free_name("range"), high - low, low))
+
+    def for_standardized(self, mean: float | tuple[float, ...], std: float | tuple[float, ...]) -> Network:
+        """Return this network for images in [0, 1], if it was trained on (image - mean) / std.
+
+        Parameters
+        ----------
+        mean, std : float or tuple of float
+            What the pixels were standardised with, for pixels in [0, 1]: one number, or one for each channel.
+
+        Raises
+        ------
+        InputError
+            If a number is not finite, `std` is not above 0, or the images do not have as many channels.
+
+        Examples
+        --------
+        >>> kernel = np.eye(2, dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, kernel[0] * 0),), input_shape=(2,))
+        >>> network.for_standardized(0.5, 0.25).logits(np.array([[0.0, 1.0]], dtype=np.float32))
+        array([[-2.,  2.]], dtype=float32)
+        """
+        means, deviations = (
+            np.array([check_number(name, one, **bounds) for one in np.atleast_1d(np.asarray(value, object))])
+            for name, value, bounds in (("mean", mean, {}), ("std", std, {"above": 0}))
+        )
+        n_channels = max(len(means), len(deviations))
+        if {len(means), len(deviations)} - {1, n_channels}:
+            raise InputError(
+                f"mean and std must have as many numbers as each other, got {len(means)} and {len(deviations)}"
+            )
+        name = self._free_name("standardized")
+        if n_channels == 1:
+            scale = float(1 / deviations[0])
+            return self.behind(Rescaling(name, scale, float(-means[0] * scale)))
+        shape = self.input_shape
+        # Channels come first only where the last axis cannot be theirs.
+        places = ([3] if shape[2] in (1, 3) else [3, 1]) if len(shape) == 3 else []
+        axis = next((place for place in places if shape[place - 1] == n_channels), None)
+        if axis is None:
+            raise InputError(
+                f"mean and std must be one number, or one for each channel; got {n_channels}, but the network takes "
+                f"inputs of shape {shape}"
+            )
+        means, variances = (
+            np.broadcast_to(values, n_channels).astype(self.dtype) for values in (means, deviations**2)
+        )
+        return self.behind(Normalization(name, means, variances, (axis,)))
+
+    def for_logits(self) -> Network:
+        """Return this network as a classifier, if its linear outputs are logits.
+
+        A single output is the logit of the second of two classes. For a network whose file does not say so; what
+        it computes stays the same.
+
+        Raises
+        ------
+        InputError
+            If the outputs are not linear, or no vector.
+
+        Examples
+        --------
+        >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
+        >>> network.n_classes, network.for_logits().n_classes
+        (0, 2)
+        >>> network.for_logits().predict(np.array([[1.0, 0.0], [0.0, 1.0]], dtype=np.float32))
+        array([1, 0])
+        """
+        shape = self.layer_shapes[self.layer_names[self._output_place()]]
+        if self.output_name != "linear" or len(shape) != 1:
+            raise InputError(
+                f"logits are linear outputs in one axis, but this network puts out {shape} of {self.output_name}; "
+                "leave out --from-logits, or network.for_logits()"
+            )
+        names = self.class_names or tuple(str(k) for k in range(max(2, shape[0])))
+        return replace(self, class_names=names, is_regression=False)
+
+    def for_regression(self) -> Network:
+        """Return this network as one whose outputs are quantities and no classes."""
+        return replace(self, class_names=(), is_regression=True)
+
+    def with_two_logits(self) -> Network:
+        """Return the network with an output for each class that decides as this one does, if this has one unit.
+
+        From the logit z of the second class come the logits -z/2 and z/2, and softmax makes of them 1 - p and p
+        with p = sigmoid(z). This way both classes have something to maximise, and their difference is z. Layers
+        keep their names; the last one with weights gets a second unit. Any other network is returned as it is.
+
+        Examples
+        --------
+        >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, kernel[0] * 0, "sigmoid"),), input_shape=(2,))
+        >>> network.with_two_logits().logits(np.ones((1, 2), dtype=np.float32))
+        array([[ 0.5, -0.5]], dtype=float32)
+        """
+        if not self.is_one_unit:
+            return self
+        output = self._output_place()
+        layers = with_second_unit(self.layers, self._graph.sources, self._head, output)
+        if layers is not None:
+            return replace(self, layers=layers)
+        names = [self._free_name(name) for name in ("first_logit", "second_logit", "logits", "classes")]
+        layers, wiring = split_output(self.layers, self._head, self.layer_names[output], names)
+        return replace(self, layers=layers, wiring=(*self.wiring, *wiring), output_names=(layers[-1].name,))
 
     def ending_at(self, layer: str) -> Network:
         """Return the part of this network that leads to `layer`, with the layer's output as its own.
@@ -258,14 +419,40 @@ class Network:
             tuple(self.wiring[place] for place in places),
             (layer,),
             self.more_input_shapes,
+            self.input_names,
+            self.is_regression and is_output,
         )
 
-    def _behind(self, first: Layer, input_shape: Shape) -> Network:
-        """Return this network with `first` between its input and all that reads it."""
+    def behind(self, first: Layer, input_shape: Shape | None = None) -> Network:
+        """Return this network with `first` between its input, of `input_shape`, and all that reads it.
+
+        Raises
+        ------
+        InputError
+            If the network takes several inputs, or `first` does not fit.
+        """
         self._single_input()
+        input_shape = self.input_shape if input_shape is None else input_shape
         wiring = (tuple(first.name if source == 0 else source for source in read) for read in self.wiring)
-        return Network(
-            (first, *self.layers), input_shape, self.class_names, ((0,), *wiring), self.output_names
+        return replace(self, layers=(first, *self.layers), input_shape=input_shape, wiring=((0,), *wiring))
+
+    def without(self, layer: str) -> Network:
+        """Return this network without `layer`: what read it reads what it read.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer, it reads several, it is an output, or shapes do not fit then.
+        """
+        place = self._place(layer)
+        if len(self.wiring[place]) > 1 or layer in self.output_names:
+            raise InputError(f"layer '{layer}' must have one input and be no output, to be left out")
+        (source,) = self.wiring[place]
+        wiring = [tuple(source if name == layer else name for name in read) for read in self.wiring]
+        return replace(
+            self,
+            layers=self.layers[:place] + self.layers[place + 1 :],
+            wiring=tuple(wiring[:place] + wiring[place + 1 :]),
         )
 
     def _free_name(self, name: str) -> str:
@@ -293,11 +480,24 @@ class Network:
         found, shape = self.layer(layer), self.layer_shapes[layer]
         return shape[channel_axis(found, shape)]
 
+    def unit_names(self, layer: str) -> tuple[str, ...]:
+        """Return what the units or channels of `layer` are called: after the classes where they are these, or numbers.
+
+        The single unit of a classifier is called after the second class, whose probability it gives.
+        """
+        n_units = self.n_units(layer)
+        if len(self.output_names) == 1 and layer == self.head_name:
+            if n_units == self.n_classes:
+                return self.class_names
+            if self.is_one_unit and n_units == 1:
+                return self.class_names[1:]
+        return tuple(str(k) for k in range(n_units))
+
     def _place(self, name: str) -> int:
         if name in self._graph.shapes:
             return self.layer_names.index(name)
         raise InputError(
-            f"layer '{name}' does not exist: this network has {_listed(self.layer_names)}. Pass one of these"
+            f"layer '{name}' does not exist: this network has {listed(self.layer_names)}. Pass one of these"
         )
 
     def logits(self, x: Inputs) -> Array:
@@ -308,7 +508,8 @@ class Network:
         Parameters
         ----------
         x : ndarray of shape (n_samples, *input_shape), float
-            Inputs, in the range that the network was trained on; a tuple of arrays if there are several.
+            Inputs, finite and in the range that the network was trained on; if there are several inputs, a tuple or
+            list of arrays in their order, or a mapping from `input_names`.
         """
         head = self._head
         values = self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]
@@ -407,24 +608,52 @@ class Network:
         """Return the outputs in [0, 1], of shape (n_samples, n_classes).
 
         Those of a softmax layer sum to one; those of a sigmoid layer need not. For any other last
-        activation these are the softmax of the logits.
+        activation these are the softmax of the logits. A single unit that puts out p, or the logit of p, gives
+        1 - p and p.
         """
-        self._need_classes()
+        self.check_classes()
+        if self.is_one_unit:
+            p = self._second_class(x)
+            return np.stack([1 - p, p], axis=1)
         if self.output_name in ("softmax", "sigmoid"):
             return self.outputs(x)
         logits = self.logits(x)
         return softmax(logits, -1, np.empty_like(logits))
 
     def predict(self, x: Array) -> npt.NDArray[np.int64]:
-        """Return the class with the largest logit for each input, of shape (n_samples,)."""
-        self._need_classes()
+        """Return the class with the largest logit for each input, of shape (n_samples,).
+
+        Of a single unit that is 1 where the probability of the second class is above 0.5.
+        """
+        self.check_classes()
+        if self.is_one_unit:
+            return (self._second_class(x) > 0.5).astype(np.int64)
         return np.asarray(self.logits(x).argmax(axis=1), dtype=np.int64)
 
-    def _need_classes(self) -> None:
-        place = self._output_place()
+    def _second_class(self, x: Array) -> Array:
+        """Return the probability of the second class (n_samples,) that a single unit gives."""
+        if self.output_name == "sigmoid":
+            return self.outputs(x)[:, 0]
+        return ACTIVATIONS["sigmoid"].forward(self.logits(x)[:, 0])[0]
+
+    def check_classes(self, advice: str = "") -> None:
+        """Raise unless the outputs stand for classes, and say what they are.
+
+        Parameters
+        ----------
+        advice : str
+            What else to do where the outputs are no vector.
+
+        Raises
+        ------
+        InputError
+            If there are no classes.
+        """
+        shape = self.layer_shapes[self.layer_names[self._output_place()]]
         if not self.n_classes:
-            shape = self.layer_shapes[self.layer_names[place]]
-            raise InputError(f"the network puts out {shape}, not one value for each class")
+            raise InputError(
+                why_no_classes(shape, self.output_name, advice, is_regression=self.is_regression)
+            )
 
     def activations(self, x: Inputs) -> dict[str, Array]:
         """Return every layer's output for `x`, by layer name, in order.
@@ -557,13 +786,7 @@ class Network:
     def _seats(self, objectives: Sequence[AnyObjective]) -> dict[Seat, Seats]:
         """Return for each (place, stage) that has terms of objectives where they sit in the batch."""
         found: dict[Seat, list[tuple[int, float, Objective]]] = {}
-        terms = [
-            (row, weight, objective)
-            for row, given in enumerate(objectives)
-            for weight, objective in (given.terms if isinstance(given, Combination) else ((1.0, given),))
-        ]
-        if any(objective.layer is None for _, _, objective in terms):
-            self._need_classes()
+        terms = [(row, *term) for row, given in enumerate(objectives) for term in self.terms_of(given)]
         for term in terms:
             objective = term[2]
             place = self._head if objective.layer is None else self._place(objective.layer)
@@ -573,6 +796,40 @@ class Network:
                                      is_last=place == self._head)
             for (place, stage), chosen in found.items()
         }  # fmt: skip
+
+    def terms_of(self, objective: AnyObjective) -> tuple[tuple[float, Objective], ...]:
+        """Return the weights and terms of `objective`; of a one-unit classifier with its unit in place of classes.
+
+        Raises
+        ------
+        InputError
+            If the network has no classes, but a term is one, or a single unit has no such class.
+
+        Examples
+        --------
+        >>> from probe.objectives import class_logit
+        >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
+        >>> network = Network((Dense("output", kernel, kernel[0] * 0, "sigmoid"),), input_shape=(2,))
+        >>> network.terms_of(class_logit(0))
+        ((-0.5, Objective(layer='output', index=0, stage='pre_activation', position=None)),)
+        """
+        terms = objective.terms if isinstance(objective, Combination) else ((1.0, objective),)
+        if any(term.layer is None for _, term in terms):
+            self.check_classes()
+        if not self.is_one_unit:
+            return terms
+        return tuple(
+            (weight, term) if term.layer is not None else self._unit_term(weight, term)
+            for weight, term in terms
+        )
+
+    def _unit_term(self, weight: float, term: Objective) -> tuple[float, Objective]:
+        """Return the logit of one of two classes, as `with_two_logits` has it, as a multiple of the single unit."""
+        if term.index > 1:
+            raise InputError(f"class must be from 0 to 1, got {term.index}")
+        if term.stage != "pre_activation":
+            raise InputError("the classes of a single unit have logits only; pass network.with_two_logits()")
+        return weight * (term.index - 0.5), unit(self.head_name, 0)
 
     def _tail(self) -> list[int]:
         """Return the places after the head, up to the output: layers that pass their input on."""
@@ -589,22 +846,4 @@ class Network:
             )
 
     def _inputs(self, x: Inputs) -> tuple[Array, ...]:
-        given = x if isinstance(x, tuple) else (x,)
-        if len(given) != len(self.input_shapes):
-            raise InputError(
-                f"x must be {len(self.input_shapes)} arrays, one for each input, got {len(given)}"
-            )
-        found = []
-        for values, shape in zip(map(np.asarray, given), self.input_shapes, strict=True):
-            if not np.issubdtype(values.dtype, np.floating):
-                raise InputError(f"x must be float, got {values.dtype}; divide uint8 pixels by 255")
-            check_shape("x", values.shape, (None, *shape))
-            found.append(values.astype(self.dtype, copy=False))
-        if len({len(values) for values in found}) > 1:
-            raise InputError(f"all inputs must hold as many samples, got {[len(values) for values in found]}")
-        return tuple(found)
-
-
-def _listed(names: tuple[str, ...], limit: int = 40) -> str:
-    """Return names for a message, the first ones if there are many."""
-    return ", ".join(f"'{name}'" for name in names[:limit]) + (", ..." if len(names) > limit else "")
+        return checked_inputs(x, self.input_names, self.input_shapes, self.dtype)

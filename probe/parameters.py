@@ -124,8 +124,10 @@ class ParameterSpace:
 
     def __init__(self, network: Network, cost: CostName = "cross-entropy") -> None:
         check_choice("cost", cost, get_args(CostName))
-        if not network.n_classes or network.more_input_shapes:
-            raise InputError("a landscape needs a network with one input and one value for each class")
+        network.check_classes()
+        if network.more_input_shapes:
+            raise InputError(f"a landscape needs a network of one input, got {len(network.input_shapes)}")
+        network = network.with_two_logits()
         self.network, self.cost, self.output = network, cost, output_of(network)
         self._places: dict[int, slice] = {}
         parts, arrays, end = [], [], 0

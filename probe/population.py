@@ -121,7 +121,7 @@ class Population:
     Raises
     ------
     InputError
-        If the shapes are not those of the architecture.
+        If the shapes are not those of the architecture, or there are fewer than two classes.
     """
 
     architecture: MLP
@@ -131,6 +131,11 @@ class Population:
     biases: tuple[Array, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
+        if len(self.class_names) < 2:
+            raise InputError(
+                f"class_names must name at least 2 classes, for there is nothing to learn of {len(self.class_names)}; "
+                f"got {self.class_names!r}"
+            )
         sizes = self.architecture.layer_sizes(math.prod(self.input_shape), len(self.class_names))
         if len(self.weights) != len(sizes) - 1 or len(self.biases) != len(sizes) - 1:
             raise InputError(f"weights and biases must have {len(sizes) - 1} entries for layers {sizes}")

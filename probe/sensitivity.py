@@ -25,6 +25,7 @@ from probe._checks import (
     readonly,
 )
 from probe.costs import CostName, OutputName, label_positions, logit_gradient
+from probe.fitting import warn_of_images
 from probe.network import Network
 
 __all__ = ["CriticalSamples", "critical_samples", "loss_sensitivity"]
@@ -79,8 +80,11 @@ def loss_sensitivity(
     array([1.5], dtype=float32)
     """
     check_choice("cost", cost, ("cross-entropy", "quadratic"))
+    network.check_classes()
+    network = network.with_two_logits()
     images, labels = np.asarray(images), np.asarray(labels)
     check_shape("images", images.shape, (None, *network.input_shape))
+    warn_of_images(network, images)
     check_labels("labels", labels, len(images), network.n_classes)
     output: OutputName = "sigmoid" if network.output_name == "sigmoid" else "softmax"
     found = np.empty(len(images), network.dtype)
@@ -217,11 +221,12 @@ def critical_samples(
         raise InputError("step and noise must not both be 0, for then nothing moves; got 0 and 0")
     check_integer("max_steps", max_steps, minimum=1)
     rng = generator(seed)
-    if network.n_classes < 2:
-        raise InputError(f"network must have at least 2 classes to choose from, got {network.n_classes}")
+    network.check_classes()
+    network = network.with_two_logits()
     images = np.asarray(images)
     check_shape("images", images.shape, (None, *network.input_shape))
     check_finite("images", images)
+    warn_of_images(network, images)
     parts = [
         _search(network, images[part], radius, step, noise, max_steps, rng) for part in _batches(len(images))
     ]

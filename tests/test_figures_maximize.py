@@ -59,7 +59,7 @@ def many(n, shape, n_top, name="hidden_1 unit {}"):
     images = rng.random((n, 1, *shape)).astype(np.float32)
     values = rng.normal(0, 100, size=(n, 1)).astype(np.float32)
     dense = probe.layers.Dense("o", np.ones((4, 1), np.float32), np.zeros(1, np.float32))
-    base = probe.maximize(probe.Network((dense,), (4,)), [probe.class_logit(0)], restarts=1, steps=1)
+    base = probe.maximize(probe.Network((dense,), (4,)), [probe.unit("o", 0)], restarts=1, steps=1)
     top = TopImages(
         rng.random((n, n_top, *shape)).astype(np.float32), rng.normal(0, 100, (n, n_top)),
         np.zeros((n, n_top), np.int64), 60_000, np.zeros(n),

@@ -27,8 +27,9 @@ def test_two_classes_have_two_outputs_and_the_margin_that_sklearn_decides_by():
     assert network.n_classes == 2 and network.output_name == "softmax"
     logits = network.logits(X)
     assert logits.shape == (60, 2)
-    np.testing.assert_array_equal(logits[:, 0], 0)
-    np.testing.assert_allclose(logits[:, 1], logit(model.predict_proba(X)[:, 1]), rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(logits[:, 0], -logits[:, 1])
+    margin = logit(model.predict_proba(X)[:, 1])
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], margin, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(network.outputs(X), model.predict_proba(X), rtol=1e-12)
     np.testing.assert_array_equal(network.predict(X), model.predict(X))
 

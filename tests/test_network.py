@@ -350,3 +350,68 @@ def test_the_pullback_of_the_logits_begins_below_what_comes_after_them():
     seed = np.ones((4, 3))
     expected = plain.logits_with_pullback(batch())[1](seed)
     np.testing.assert_array_equal(more.logits_with_pullback(batch())[1](seed), expected)
+
+
+METHODS = (
+    "predict",
+    "predict_proba",
+    "logits",
+    "outputs",
+    "activations",
+    "pre_activations",
+    "logits_with_pullback",
+)
+
+
+def with_value(value):
+    x = np.random.default_rng(0).random((4, 2, 3))
+    x[2, 1, 0] = value
+    return x
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("x", "message"),
+    [
+        (with_value(np.nan), r"x must be finite, but 1 of 24 values are not, the first at \(2, 1, 0\)"),
+        (with_value(-np.inf), "x must be finite, but 1 of 24 values are not"),
+        (
+            np.ma.masked_less(np.random.default_rng(0).random((4, 2, 3)), 0.5),
+            "x must not be masked: fill in the values that are missing",
+        ),
+        (np.ones((4, 2, 3), np.uint8), "x must be float, got uint8; divide uint8 pixels by 255"),
+        (np.ones((4, 2, 3), bool), "x must be float, got bool$"),
+        ([[1.0], [1.0, 2.0]], "x must be an array of numbers"),
+        ("pixels", "x must be float, got <U6"),
+        (None, "x must be float, got object"),
+        (np.ones((4, 3, 2)), r"x must have shape \(n, 2, 3\), got \(4, 3, 2\)"),
+    ],
+)
+def test_inputs_that_mean_nothing_are_refused_by_every_method(method, x, message):
+    with pytest.raises(InputError, match=message):
+        getattr(network(), method)(x)
+
+
+def test_large_finite_values_are_no_fault():
+    x = np.full((4, 2, 3), 3e38, np.float32)
+    assert np.isinf(x.sum())
+    probe.Network(
+        (Flatten("f"), Dense("d", np.eye(6, dtype="f4") * 1e-9, np.zeros(6, "f4"))), (2, 3)
+    ).outputs(x)
+
+
+def test_a_layer_is_left_out():
+    net = probe.Network((Flatten("f"), Dense("d", np.eye(6), np.ones(6))), (2, 3))
+    x = np.random.default_rng(0).random((4, 2, 3))
+    for behind in (
+        net.for_range(0, 255),
+        net.for_standardized(0.5, 0.2),
+        net.for_range(-1, 1).for_range(0, 9),
+    ):
+        bare = behind
+        for name in [name for name in behind.layer_names if name not in net.layer_names]:
+            bare = bare.without(name)
+        np.testing.assert_array_equal(bare.outputs(x), net.outputs(x))
+        assert bare.wiring == net.wiring
+    with pytest.raises(InputError, match="layer 'd' must have one input and be no output"):
+        net.without("d")

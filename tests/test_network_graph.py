@@ -306,3 +306,46 @@ def test_ancestors_are_in_order():
     graph = Graph((), ((-1,), (0,), (0,), (1, 2), (3,)), {})
     assert graph.ancestors([3]) == [0, 1, 2, 3]
     assert graph.last_readers([0, 1, 2, 3]) == {0: [-1], 1: [], 2: [0], 3: [1, 2]}
+
+
+def two_inputs(**names):
+    layers = Concatenate("both"), Dense("output", np.random.default_rng(0).normal(size=(5, 2)), np.zeros(2))
+    return Network(layers, (2,), wiring=((0, 1), ("both",)), more_input_shapes=((3,),), **names)
+
+
+def test_several_inputs_may_come_as_a_list_or_by_name():
+    net, a, b = (
+        two_inputs(),
+        np.random.default_rng(1).normal(size=(4, 2)),
+        np.random.default_rng(2).normal(size=(4, 3)),
+    )
+    expected = net.outputs((a, b))
+    assert net.input_names == ("input_1", "input_2")
+    named = two_inputs(input_names=("left", "right"))
+    for given in (net.outputs([a, b]), named.outputs({"right": b, "left": a}), net.logits([a, b])):
+        np.testing.assert_array_equal(given, expected)
+    np.testing.assert_array_equal(net.predict([a, b]), expected.argmax(axis=1))
+    np.testing.assert_array_equal(net.activations({"input_1": a, "input_2": b})["output"], expected)
+    assert named.ending_at("both").input_names == ("left", "right")
+    for given, message in (
+        ([a], "x must be 2 arrays, one for each input, got 1"),
+        ({"left": a}, "x must hold one array for each of the inputs 'left', 'right', got 'left'"),
+        ({"left": a, "wrong": b}, "inputs 'left', 'right', got 'left', 'wrong'"),
+        ({}, "inputs 'left', 'right', got none"),
+        ([b, a], r"x must have shape \(n, 2\), got \(4, 3\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            named.outputs(given)
+    for names, message in ((("a",), "input_names must name 2 inputs, got 1"), (("a", "a"), "got a twice")):
+        with pytest.raises(InputError, match=message):
+            two_inputs(input_names=names)
+
+
+def test_one_input_may_come_as_a_list_or_by_name_too():
+    net, x = (
+        Network((Dense("output", np.eye(2), np.zeros(2)),), (2,)),
+        np.random.default_rng(0).normal(size=(4, 2)),
+    )
+    for given in ([x], [*x], x.tolist(), {"input_1": x}, (x,)):
+        np.testing.assert_array_equal(net.outputs(given), x)
+    np.testing.assert_array_equal(net.outputs([x[0]]), x[:1])

@@ -14,6 +14,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe.ascent import ascend
 from probe.controls import Twins
 from probe.datasets import Dataset, Split, pixel_shuffled, uniform_noise
+from probe.fitting import fitted
 from probe.network import Network
 from probe.objectives import class_logit
 from probe.stats import Difference, Verdict, paired_difference
@@ -172,7 +173,7 @@ def drawing(
     Parameters
     ----------
     network : Network
-        With a class for each of the data's, and inputs of its image shape.
+        That was trained on data such as these.
     split : Split
         The data.
     twins : Twins, optional
@@ -205,14 +206,7 @@ def drawing(
     (20, 4)
     """
     check_integer("restarts", restarts, minimum=1)
-    if network.input_shape != split.train.image_shape:
-        raise InputError(
-            f"the network must take images of {split.train.image_shape}, got inputs of {network.input_shape}"
-        )
-    if network.n_classes != split.train.n_classes:
-        raise InputError(
-            f"the data must have the network's {network.n_classes} classes, got {split.train.n_classes}"
-        )
+    network = fitted(network, split)
     starts, references, controls = generator(seed).spawn(3)
     n_classes, start = network.n_classes, int(starts.integers(2**31))
 

@@ -24,6 +24,7 @@ from probe.ascent import (
     certify,
 )
 from probe.datasets import Dataset
+from probe.fitting import warn_of_images
 from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective
 
@@ -213,7 +214,8 @@ def maximize(
     Parameters
     ----------
     network : Network
-        Its inputs are taken to range over [0, 1]; for another range pass `network.for_range(low, high)`.
+        Its inputs are taken to range over [0, 1]; for another range pass `network.for_range(low, high)`. A network
+        whose first layers were made for another range gets a `probe.ProbeWarning`.
     objectives : sequence of Objective or Combination
         From `probe.class_logit`, `probe.unit` and `probe.direction`, their sums, differences and multiples; at
         least one.
@@ -269,6 +271,11 @@ def maximize(
         check_integer("frames", frames, minimum=2)
     check_integer("n_top", n_top, minimum=1)
     real = _real_images(network, images)
+    # Without images: what the region holds, from all dark to all light.
+    ends = np.broadcast_to(
+        np.reshape([0.0, 1.0], (2, *[1] * len(network.input_shape))), (2, *network.input_shape)
+    )
+    warn_of_images(network, ends if images is None else images)
     climbed = ascend(
         network,
         objectives,

@@ -9,6 +9,7 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator, readonly
 from probe.controls import Twins
+from probe.fitting import warn_of_images
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
@@ -159,6 +160,7 @@ def expanded_weights(
     """
     check_integer("n_images", n_images, minimum=1)
     images = _checked(network, images)
+    warn_of_images(network, images)
     name = network.head_name if layer == "last" else layer
     layers = _layers_down_from(network, name)
     rng = generator(seed)
@@ -167,8 +169,6 @@ def expanded_weights(
         raise InputError("images must differ from each other, but every input is the same in all of them")
     if len(images) > n_images:
         images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
-    n_units = network.n_units(name)
-    is_last = name == network.head_name and n_units == network.n_classes
     found = _measured(network, name, layers, images, active, rng)
     verdicts: tuple[Verdict, ...] = ()
     deeper = any(isinstance(layer, Dense) for layer in layers[1:])
@@ -177,7 +177,7 @@ def expanded_weights(
         verdicts = _verdicts(twins, place, images, active, rng)
     return ExpandedWeights(
         name,
-        network.class_names if is_last else tuple(str(k) for k in range(n_units)),
+        network.unit_names(name),
         *found,
         active,
         len(images),

@@ -231,6 +231,7 @@ def _kernel_images(network: Network, target: Layer) -> WeightImages:
 def _images_of(
     network: Network, target: Layer, images: Array, kind: WeightKind, n_units: int
 ) -> WeightImages:
-    is_last = target.name == network.head_name and n_units == network.n_classes
-    names = network.class_names if is_last else tuple(str(j) for j in range(n_units))
+    # A separable convolution has other filters than channels.
+    names = network.unit_names(target.name)
+    names = names if len(names) == n_units else tuple(str(j) for j in range(n_units))
     return WeightImages(images, target.name, kind, names, float(np.abs(images).max()), len(images) // n_units)

@@ -16,7 +16,7 @@ from probe.ascent.intervals import AFFINE, Range, activated, double, linear
 from probe.ascent.regions import UNIT_BOX, Region
 from probe.layers import Dense
 from probe.network import Network
-from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
+from probe.objectives import AnyObjective, Objective, Stage, unit
 
 __all__ = ["Bounds", "certify"]
 
@@ -157,9 +157,8 @@ class _Certifier:
         self, objective: AnyObjective
     ) -> list[tuple[str, Stage, list[tuple[int, float, Objective]]]]:
         """Return the terms of `objective` by the layer and stage that they are in."""
-        terms = objective.terms if isinstance(objective, Combination) else ((1.0, objective),)
         found: dict[tuple[str, Stage], list[tuple[int, float, Objective]]] = {}
-        for weight, term in terms:
+        for weight, term in self._network.terms_of(objective):
             name = self._network.head_name if term.layer is None else term.layer
             found.setdefault((name, term.stage), []).append((0, weight, term))
         return [(name, stage, parts) for (name, stage), parts in found.items()]

@@ -21,15 +21,18 @@ from probe.cli._shared import (
     BatchSize,
     Data,
     Epochs,
+    FromLogits,
     Hidden,
     ImageShape,
     LearningRate,
+    Mean,
     Model,
     Optimizer,
     Out,
     Output,
     Range,
     Seed,
+    Std,
     WeightDecay,
     architecture_of,
     config_of,
@@ -88,7 +91,10 @@ def report(
     ] = None,
     data: Data = "mnist",
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
@@ -100,7 +106,7 @@ def report(
         written = workflow.report(
             model,
             data=data,
-            reading=reading_of(architecture, pixel_range, output),
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
             out=out,
             seed=seed,
             progress=progress,
@@ -220,14 +226,23 @@ def convert(
         ),
     ],
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     seed: Seed = 0,
 ) -> None:
     """Write a network of any format that is read as an HDF5 file that Keras opens too. --seed has no effect."""
     from probe import workflow
 
-    say(workflow.convert_model(model, to, reading=reading_of(architecture, pixel_range, output)))
+    say(
+        workflow.convert_model(
+            model,
+            to,
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
+        )
+    )
 
 
 for command in (features, maximize, drawing, noise):

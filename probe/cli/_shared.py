@@ -88,8 +88,33 @@ Range = Annotated[
     tuple[float, float],
     typer.Option(
         "--range",
-        help="Lowest and highest input that the network was trained on; float pixels of a data file lie in it too.",
+        help="Lowest and highest input that the network was trained on; float pixels of a data file that are not in "
+        "[0, 1] lie in it too.",
         metavar="LOW HIGH",
+    ),
+]
+Mean = Annotated[
+    str | None,
+    typer.Option(
+        help="Mean of the pixels, of that range, that was subtracted from the inputs in training; one for each channel, "
+        "or one.",
+        metavar="M[,M,M]",
+        show_default=False,
+    ),
+]
+Std = Annotated[
+    str | None,
+    typer.Option(
+        help="Standard deviation that they were divided by; with --mean.",
+        metavar="S[,S,S]",
+        show_default=False,
+    ),
+]
+FromLogits = Annotated[
+    bool,
+    typer.Option(
+        "--from-logits",
+        help="The last layer is linear and puts out logits of classes; a single one is that of the second class.",
     ),
 ]
 Output = Annotated[
@@ -127,11 +152,20 @@ def architecture_of(hidden: str, activation: str, **others: Any) -> MLP:
 
 
 def reading_of(
-    architecture: Path | None, pixel_range: tuple[float, float] = (0.0, 1.0), output: str | None = None
+    architecture: Path | None,
+    pixel_range: tuple[float, float] = (0.0, 1.0),
+    output: str | None = None,
+    mean: str | None = None,
+    std: str | None = None,
+    *,
+    from_logits: bool = False,
 ) -> Reading:
     from probe.workflow import Reading
 
-    return Reading(architecture, pixel_range, output)
+    means, deviations = (
+        () if text is None else numbers(option, text) for option, text in (("--mean", mean), ("--std", std))
+    )
+    return Reading(architecture, pixel_range, output, means, deviations, from_logits)
 
 
 def units_of(text: str | None) -> slice | None:

@@ -11,13 +11,16 @@ from probe.cli._shared import (
     MOST,
     Architecture,
     Data,
+    FromLogits,
     ImageShape,
+    Mean,
     Model,
     Networks,
     Out,
     Output,
     Range,
     Seed,
+    Std,
     drawn_progress,
     integers,
     reading_of,
@@ -42,7 +45,10 @@ def features(
     data: Data = "mnist",
     networks: Networks = 20,
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
@@ -54,7 +60,7 @@ def features(
         written = workflow.features_model(
             model,
             data=data,
-            reading=reading_of(architecture, pixel_range, output),
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
             n_networks=networks,
             out=out,
             seed=seed,
@@ -97,7 +103,10 @@ def maximize(
     ] = None,
     image_shape: ImageShape = None,
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     restarts: Annotated[int, typer.Option(help="Random starts for each image.", max=MOST)] = 4,
     steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
@@ -128,7 +137,7 @@ def maximize(
             position=None if position is None else integers("--position", position),
             data=data,
             image_shape=shape_of(image_shape),
-            reading=reading_of(architecture, pixel_range, output),
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
             restarts=restarts,
             steps=steps,
             l2=l2,
@@ -167,7 +176,10 @@ def noise(
         ),
     ] = None,
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
@@ -175,7 +187,7 @@ def noise(
     """Measure how confident a network is on noise, and whether that tells noise from images."""
     from probe import workflow
 
-    reading = reading_of(architecture, pixel_range, output)
+    reading = reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits)
     if not ladder:
         if networks is not None:
             raise InputError("--networks must come with --ladder, which trains them")
@@ -200,7 +212,10 @@ def drawing(
     data: Data = "mnist",
     networks: Networks = 20,
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     restarts: Annotated[int, typer.Option(help="Random starts for each class.", max=MOST)] = 4,
     steps: Annotated[int, typer.Option(help="Steps of each ascent.")] = 200,
@@ -214,7 +229,7 @@ def drawing(
         written = workflow.drawing_model(
             model,
             data=data,
-            reading=reading_of(architecture, pixel_range, output),
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
             n_networks=networks,
             restarts=restarts,
             steps=steps,

@@ -12,11 +12,14 @@ from probe.cli._shared import (
     Activation,
     Architecture,
     Data,
+    FromLogits,
+    Mean,
     Model,
     Out,
     Output,
     Range,
     Seed,
+    Std,
     architecture_of,
     drawn_progress,
     reading_of,
@@ -60,7 +63,10 @@ def landscape(
     ] = 2000,
     resolution: Annotated[int, typer.Option(help="Points along each side of a plane; odd.", max=1001)] = 31,
     pixel_range: Range = (0.0, 1.0),
+    mean: Mean = None,
+    std: Std = None,
     output: Output = None,
+    from_logits: FromLogits = False,  # noqa: FBT002
     architecture: Architecture = None,
     workers: Annotated[
         int, typer.Option(help="Threads that work at the same time. Results do not depend on it.")
@@ -75,7 +81,7 @@ def landscape(
         written = workflow.landscape_model(
             model,
             data=data,
-            reading=reading_of(architecture, pixel_range, output),
+            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
             cost=cost,  # type: ignore[arg-type]
             n_networks=networks,
             n_directions=directions,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
-from probe._checks import Array, InputError, check_finite
+from probe._checks import InputError, check_finite
 from probe.layers import Dense, Flatten, Layer
 from probe.network import Network
 
@@ -20,8 +18,8 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     """Return the network of a fitted `sklearn.neural_network.MLPClassifier`.
 
     Its layers are called `hidden_1`, `hidden_2`, ... and `output`; its classes as in `model.classes_`. Its
-    outputs are `model.predict_proba`: for two classes, where scikit-learn has one unit of the logit of the
-    second class, the network has two units and a softmax, and the logit of the first class is zero.
+    outputs are `model.predict_proba`: for two classes, where scikit-learn has one unit of the logit z of the
+    second class, the network has two units and a softmax, with the logits -z/2 and z/2.
 
     Parameters
     ----------
@@ -64,10 +62,10 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     activation = ACTIVATION_NAMES[model.activation]
     *hidden, (kernel, bias) = zip(model.coefs_, model.intercepts_, strict=True)
     layers += [Dense(f"hidden_{k}", *weights, activation) for k, weights in enumerate(hidden, start=1)]
-    if model.out_activation_ == "logistic":
-        kernel, bias = _two_units(kernel), _two_units(bias)
-    layers.append(Dense("output", kernel, bias, "softmax"))
-    return Network(tuple(layers), shape, tuple(str(name) for name in model.classes_))
+    last = "sigmoid" if model.out_activation_ == "logistic" else "softmax"
+    layers.append(Dense("output", kernel, bias, last))
+    names = tuple(str(name) for name in model.classes_)
+    return Network(tuple(layers), shape, names).with_two_logits()
 
 
 def _check(model: Any) -> None:
@@ -86,8 +84,3 @@ def _check(model: Any) -> None:
     for setting in ("coefs_", "intercepts_"):
         for place, values in enumerate(getattr(model, setting)):
             check_finite(f"{setting}[{place}] of the model", values)
-
-
-def _two_units(values: Array) -> Array:
-    """Put a unit of zeros in front of the one of the second class: softmax of (0, z) is sigmoid of z."""
-    return np.concatenate([np.zeros_like(values), values], axis=-1)

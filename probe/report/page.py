@@ -108,7 +108,7 @@ class Page:
     """A whole report.
 
     `heads` stand over its claims and over what was found; `kept` says in which file beside the page its
-    subject is.
+    subject is; `warning` what a reader must know before all else.
     """
 
     title: str
@@ -118,6 +118,7 @@ class Page:
     provenance: Mapping[str, str]
     heads: tuple[str, str] = ("Said in the video", "Found on this network")
     kept: str = "the network in model.h5"
+    warning: str = ""
 
 
 def render(page: Page, pictures: Mapping[str, bytes], thumbnails: Mapping[str, bytes] | None = None) -> str:

@@ -18,9 +18,6 @@ __all__ = [
     "weights_section",
 ]
 
-_DOUBTFUL = 0.5
-"""Below this accuracy a page asks whether the network was meant for such images."""
-
 
 def training_section(
     network: Network, history: TrainingHistory | None, test_accuracy: float, data: str
@@ -38,11 +35,6 @@ def training_section(
     pictures: tuple[Picture, ...] = ()
     if history is None:
         lead.append("It was trained elsewhere; the file does not hold how.")
-        if test_accuracy < _DOUBTFUL:
-            lead.append(
-                "So few right answers may mean that it was trained on inputs of another range than [0, 1], or on other "
-                "data: `--range LOW HIGH` says which range, `--data` which data."
-            )
     else:
         cost, train = float(history.cost[-1]), float(history.train_accuracy[-1])
         numbers |= {

@@ -19,6 +19,7 @@ from probe.storage._keras_errors import last_net, naming_file
 from probe.storage._keras_graph import ModelSpec, Node, Path, flatten, renamed
 from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.storage._keras_layers import kind_of
+from probe.storage._keras_loss import Meaning, with_meaning
 from probe.storage._keras_models import Model
 from probe.storage._keras_weights import Stored, warn_of_crowds
 from probe.storage._printable import listed, printable, shown
@@ -97,6 +98,10 @@ class ModelFile:
         What the file calls the classes; () if it says nothing.
     layers : tuple of LayerDescription
         In the order of evaluation.
+    meaning : {"logits", "quantities", "regression", ""}
+        What the file says of its outputs: "logits" and "quantities" are said by the loss, of linear outputs only.
+    input_names : tuple of str
+        What the file calls the inputs; () if it does not say.
     input_shapes : tuple of tuple of int
         Shape of one input, for each input.
     output_names : tuple of str
@@ -115,6 +120,7 @@ class ModelFile:
         backend: str = "",
         own_names: Mapping[str, str] = _NO_NAMES,
         provenance: Mapping[str, Any] = _NO_NAMES,
+        meaning: Meaning = "",
     ) -> None:
         self._file = file
         self.provenance = provenance
@@ -130,6 +136,8 @@ class ModelFile:
             self._stored = places(self._expected)
         self._nodes = {node.spec.name: node for node in self._spec.nodes}
         self.class_names = class_names
+        self.meaning = meaning
+        self.input_names = _input_names(model)
         self.input_shapes = self._spec.input_shapes
         self.output_names = self._spec.outputs
         with naming_file(file):
@@ -226,14 +234,17 @@ class ModelFile:
             class_names = class_names if outputs == self._spec.outputs and units is None else ()
         with naming_file(self._file):
             layers = [self._layer(node, units if node.spec.name == ending_at else None) for node in nodes]
-            return Network(
+            network = Network(
                 tuple(layers),
                 self._spec.input_shapes[0],
                 class_names,
                 tuple(node.sources for node in nodes),
                 outputs,
                 self._spec.input_shapes[1:],
+                self.input_names,
             )
+            is_whole = outputs == self._spec.outputs and units is None and not class_names
+            return with_meaning(network, self.meaning) if is_whole else network
 
     def _leading_to(self, layer: str) -> tuple[Node, ...]:
         """Return the node of a layer and those that it depends on, in order."""
@@ -300,6 +311,14 @@ class ModelFile:
     def warn(self, problem: str) -> None:
         """Warn of something odd in the file."""
         warnings.warn(f"{self._file.shown_path}: {printable(problem, 300)}", ModelFileWarning, stacklevel=2)
+
+
+def _input_names(model: Model) -> tuple[str, ...]:
+    """Return the names of the inputs, distinct ones, or () where the file has none."""
+    if model.is_sequential:
+        first = model.entries[:1]
+        return tuple(entry.spec.name for entry in first if entry.is_input)
+    return tuple(reference.name for reference in model.inputs)
 
 
 def _place(spec: LayerSpec, name: str) -> str:

@@ -31,6 +31,7 @@ from probe.storage._keras_errors import last_net, naming, naming_file
 from probe.storage._keras_file import ModelFile
 from probe.storage._keras_graph import MAX_NAMES
 from probe.storage._keras_json import parse_json
+from probe.storage._keras_loss import Meaning, meaning_of_archive, meaning_of_training
 from probe.storage._keras_models import Model, parse_model
 from probe.storage._keras_weights import CONTAINERS, legacy_weights, object_weights
 from probe.storage._printable import listed, printable, shown
@@ -96,9 +97,8 @@ def _opened(opened: ExitStack, path: Path, architecture: Path | None, limits: Li
         if model is None:
             keras = _version_of_archive(path, archive.metadata, limits)
             model = _parsed(archive.weights, archive.config, keras)
-        return ModelFile(
-            archive.weights, model, partial(object_weights, archive.weights, archive.weights.root, model)
-        )
+        find = partial(object_weights, archive.weights, archive.weights.root, model)
+        return ModelFile(archive.weights, model, find, meaning=meaning_of_archive(archive.config))
     file = opened.enter_context(open_file(path, ModelFileError, limits))
     if file.has_attribute(file.root, "model_config"):
         return model_of_group(file, file.root, given)
@@ -129,6 +129,7 @@ def model_of_group(file: File, group: Group, given: Model | None = None) -> Mode
         # They are for the architecture that the file has itself.
         own_names=_own_names(file, group) if given is None else {},
         provenance=read_own(file, group),
+        meaning=_meaning(file, group),
     )
 
 
@@ -283,6 +284,19 @@ def read_class_names(file: File, parent: Group) -> tuple[str, ...]:
         file.refuse(str(group.name), "has class_names that are no list of strings")
     _check_names(file, group, "class_names", names)
     return tuple(names)
+
+
+def _meaning(file: File, group: Group) -> Meaning:
+    """Return what the outputs are, by our own word or by the loss; "" where nothing readable says it."""
+    own = probe_group(file, group)
+    if own is not None and file.has_attribute(own, "outputs"):
+        return "regression" if file.text(own, "outputs") == "regression" else ""
+    try:
+        if file.has_attribute(group, "training_config"):
+            return meaning_of_training(file.text(group, "training_config"))
+    except ModelFileError:
+        pass  # it is not needed to read the model
+    return ""
 
 
 def _own_names(file: File, parent: Group) -> dict[str, str]:

@@ -69,6 +69,8 @@ def write_network(group: h5py.Group, network: Network) -> None:
     write_text_attribute(own, "encoding-version", ENCODING_VERSION)
     write_text_attribute(own, "probe-version", __version__)
     write_text_attribute(own, "class_names", json.dumps(network.class_names))
+    if network.is_regression:
+        write_text_attribute(own, "outputs", "regression")
     names = {theirs: ours for layer in written for ours, theirs in layer.own_names().items()}
     if any(ours != theirs for theirs, ours in names.items()):
         # In the order of evaluation, which the list of layers does not give where one is called twice.
@@ -106,7 +108,8 @@ def check_storable(network: Network) -> None:
         raise InputError(
             f"network has {len(network.layers)} layers, more than the {MAX_LAYERS} that are stored"
         )
-    for what, names in (("layer", network.layer_names), ("class", network.class_names)):
+    kinds = {"layer": network.layer_names, "class": network.class_names, "input": network.input_names}
+    for what, names in kinds.items():
         bad = [name for name in names if not name or not name.isprintable()]
         if bad:
             raise InputError(f"{what} name {shown(bad[0])} cannot be stored: names must be printable text")
@@ -160,10 +163,8 @@ def _is_chain(network: Network, written: list[_Written]) -> bool:
 
 def _input_names(network: Network, written: Iterable[_Written]) -> list[str]:
     taken = {layer.name for layer in written}
-    stems = ["input", *(f"input_{k}" for k in range(2, len(network.input_shapes) + 1))]
     names = []
-    for stem in stems:
-        name = stem
+    for name in (re.sub(r"[/@]", "_", name) for name in network.input_names):
         while name in taken:
             name += "_"
         taken.add(name)

@@ -7,7 +7,8 @@ What is written has the older HDF5 layout, which Keras 2 and Keras 3 read::
       /<layer>       attribute weight_names
         /<layer>/kernel, /<layer>/bias
     /probe           attributes encoding-type, encoding-version, probe-version, class_names, provenance,
-                     own_names (names of layers that Keras cannot call so)
+                     own_names (names of layers that Keras cannot call so), outputs ("regression" where
+                     they are quantities and no classes)
 
 Keras has no place for what is in `/probe`, and ignores it; files without the group are read as well.
 The activations `step` and `hard_sigmoid_v2` do not exist in Keras 3: a network that has one is written
@@ -145,7 +146,9 @@ def load_network(
     Returns
     -------
     Network
-        With the class names of the file, or "0", "1", ... if it has none.
+        With the class names of the file, or "0", "1", ... if it has none. A single sigmoid unit has two classes.
+        What linear outputs are is taken from the loss that the model was compiled with: logits where the loss
+        says so, quantities and no classes where it is one of a regression (`Network.is_regression`).
 
     Raises
     ------

@@ -20,11 +20,15 @@ Part = tuple[Section, tuple[Claim, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run of a command: where it writes to, and what its results begin with."""
+    """One run of a command: where it writes to, and what its results begin with.
+
+    `doubt` says why its numbers may not be about what was meant; "" if nothing is doubtful.
+    """
 
     folder: Folder
     split: Split
     began: float = field(default_factory=time.perf_counter)
+    doubt: str = ""
 
     def write(
         self,
@@ -68,10 +72,11 @@ class Job:
         if files:
             said = f"the results in {_listed(list(files))}, for probe.load_result"
             kept = f"{kept} and {said}" if kept else said
-        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept)
+        page = Page(title, subtitle, claims, sections, origin(facts, self.split), heads, kept, self.doubt)
         self.folder.keep(
             facts
             | dict(numbers or {})
+            | {"warnings": [self.doubt] if self.doubt else []}
             | {
                 "claims": [_plainly(claim) for claim in claims],
                 "sections": {section.key: section.numbers for section in sections if section.numbers},

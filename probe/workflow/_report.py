@@ -19,6 +19,7 @@ from probe.analyses.noise import noise_confidence, noise_ladder
 from probe.analyses.weights import layers_with_images
 from probe.controls import architecture_of, twins
 from probe.datasets import Split
+from probe.fitting import doubt_about, for_data
 from probe.layers import (
     Conv2D,
     Conv2DTranspose,
@@ -43,7 +44,7 @@ from probe.workflow._owner import Owner
 from probe.workflow._pages import Job, Part
 from probe.workflow._reading import Reading
 from probe.workflow.features import features_parts, paths_of, structure_of
-from probe.workflow.models import READ_AS_IT_IS, class_objectives, fitted, unit_objectives
+from probe.workflow.models import READ_AS_IT_IS, class_objectives, unit_objectives
 from probe.workflow.train import recorded_history, training_provenance
 
 __all__ = ["report"]
@@ -119,7 +120,7 @@ def report(
             raise
         return _kept_only(folder, subject, "the trained network; no report was made of it")
     is_kept = model is not None and _is_same(folder.path / _KEPT, model)
-    seconds = Job(folder, split, began).write(
+    seconds = Job(folder, split, began, doubt_about(network)).write(
         "What did the hidden layers learn?",
         f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
         parts,
@@ -214,11 +215,13 @@ def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, boo
     provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
     sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
     origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {seed}"
-    return _Subject(result.network, result.history, provenance, origin), result.interrupted
+    # What Ctrl-C cut short is kept, and not looked at.
+    network = result.network if result.interrupted else for_data(result.network, split)
+    return _Subject(network, result.history, provenance, origin), result.interrupted
 
 
 def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
-    network = fitted(reading.network(model), split)
+    network = reading.for_data(model, split)
     provenance = read_provenance(model)
     data = provenance.get("data")
     trained_on = data.get("fingerprint") if isinstance(data, dict) else None

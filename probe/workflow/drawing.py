@@ -8,11 +8,11 @@ from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe.analyses.drawing import drawing
 from probe.controls import twins
+from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import fitted
 
 __all__ = ["drawing_model"]
 
@@ -42,10 +42,12 @@ def drawing_model(
     check_integer("restarts", restarts, minimum=1)
     check_integer("steps", steps, minimum=1)
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
+    network = reading.for_data(model, split)
     owner = Owner("probe drawing", seed, split, model)
     files = ("index.html", "drawing.h5")
-    job = Job(destination(out, f"drawing-{model_stem(model)}", owner, files), split)
+    job = Job(
+        destination(out, f"drawing-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
+    )
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     result = drawing(
         network, split, twins=others, restarts=restarts, steps=steps, seed=seed, progress=progress

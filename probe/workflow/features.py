@@ -11,12 +11,12 @@ from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.analyses.structure import WeightStructure, weight_structure
 from probe.controls import Twins, twins
 from probe.datasets import Split
+from probe.fitting import doubt_about
 from probe.network import Network
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job, Part
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import fitted
 
 __all__ = ["features_model", "features_parts", "paths_of", "structure_of"]
 
@@ -40,10 +40,12 @@ def features_model(
     """
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
+    network = reading.for_data(model, split)
     owner = Owner("probe features", seed, split, model)
     files = ("index.html", "twins.h5", "concepts.h5", "structure.h5")
-    job = Job(destination(out, f"features-{model_stem(model)}", owner, files), split)
+    job = Job(
+        destination(out, f"features-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
+    )
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     structure = structure_of(network, split, others, seed=seed, progress=progress)
     found = concepts(network, split, twins=others, seed=seed, progress=progress)

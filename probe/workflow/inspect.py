@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from probe._checks import InputError
+from probe.network import Network
 from probe.storage import ModelFile, OwnedFolder, open_model, printable
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
@@ -29,10 +30,9 @@ _NAMES_SHOWN = 40
 def inspect_model(model: Path, *, architecture: Path | None = None) -> str:
     """Return what is in a model file, as text. Weights are read, to check them, only if they are few."""
     with open_model(model, architecture=architecture) as file:
-        lines = [*_table(file), "", _summary(file)]
-        if file.n_parameters <= _CHECKED:
-            file.network()
-        else:
+        network = file.network() if file.n_parameters <= _CHECKED else None
+        lines = [*_table(file), "", f"{_size(file)}, {_outputs(file, network)}"]
+        if network is None:
             lines.append("the weights were not read: there are too many to check them here")
         provenance = file.provenance
     if provenance:
@@ -85,16 +85,41 @@ def _table(file: ModelFile) -> list[str]:
     ]
 
 
-def _summary(file: ModelFile) -> str:
-    shapes = {layer.name: layer.output_shape for layer in file.layers}
+def _size(file: ModelFile) -> str:
     types = sorted({variable.dtype for layer in file.layers for variable in layer.variables})
-    said = f"{file.n_parameters:,} parameters" + (f", {' and '.join(types)}" if types else "")
+    return f"{file.n_parameters:,} parameters" + (f", {' and '.join(types)}" if types else "")
+
+
+def _outputs(file: ModelFile, network: Network | None) -> str:
+    """Return what the outputs stand for: by the network, or where that was not read by their shape."""
     if len(file.output_names) > 1:
-        return f"{said}, outputs: {', '.join(file.output_names)}"
-    (shape,) = (shapes[name] for name in file.output_names)
-    names = file.class_names or (tuple(map(str, range(shape[0]))) if len(shape) == 1 else ())
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    return f"{said}, classes: {shown}" if names else f"{said}, output of shape {_shape(shape)}"
+        return f"outputs: {', '.join(file.output_names)}"
+    shape = next(layer.output_shape for layer in file.layers if layer.name == file.output_names[0])
+    said = f"output of shape {_shape(shape)}"
+    if network is None:
+        names = file.class_names or (
+            tuple(map(str, range(shape[0]))) if len(shape) == 1 and shape[0] > 1 else ()
+        )
+        return f"classes: {_names(names)}" if names else said
+    if network.is_regression:
+        return (
+            f"regression: {shape[0]} output{'s' * (shape[0] > 1)}"
+            if len(shape) == 1
+            else f"regression, {said}"
+        )
+    if network.is_one_unit:
+        unit = "sigmoid unit" if network.output_name == "sigmoid" else "logit"
+        names = network.class_names
+        return f"classes: 2 (one {unit})" + f": {_names(names)}" * (names != ("0", "1"))
+    if network.n_classes:
+        return f"classes: {_names(network.class_names)}"
+    if shape == (1,) and network.output_name == "linear":
+        return "one linear output: a regression, or the logit of the second of two classes (then pass --from-logits)"
+    return said
+
+
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 from probe._progress import Progress, silent
 from probe.analyses.landscape import landscape
 from probe.costs import CostName
+from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import fitted
 
 __all__ = ["landscape_model"]
 
@@ -41,10 +41,12 @@ def landscape_model(
     from probe.report.landscape import landscape_sections
 
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
+    network = reading.for_data(model, split)
     owner = Owner("probe landscape", seed, split, model)
     files = ("index.html", "landscape.h5")
-    job = Job(destination(out, f"landscape-{model_stem(model)}", owner, files), split)
+    job = Job(
+        destination(out, f"landscape-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
+    )
     result = landscape(
         network,
         split,

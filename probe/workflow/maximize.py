@@ -14,13 +14,14 @@ from probe._progress import Progress, silent
 from probe.analyses.maximize import Maximization, maximize
 from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, Shift, parse_objective
 from probe.datasets import Split
+from probe.fitting import doubt_about, for_data
 from probe.network import Network
 from probe.objectives import AnyObjective
 from probe.storage import load_result, result_bytes
 from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
 from probe.workflow._owner import Owner
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import class_objectives, fitted, for_shape, unit_objectives
+from probe.workflow.models import class_objectives, for_shape, unit_objectives
 
 __all__ = ["maximize_model"]
 
@@ -85,6 +86,8 @@ def maximize_model(
     check_choice("parameterization", parameterization, _PARAMETERIZATIONS)
     split = None if data is None else reading.split(data)
     network = _network(model, reading, image_shape, split)
+    if split is not None and network.n_classes == split.test.n_classes:
+        network = for_data(network, split)
     chosen, kind = _objectives(network, objectives, layer, position)
     owner = Owner("probe maximize", seed, split, model)
     folder = destination(out, f"maximize-{model_stem(model)}", owner, ("maximize.h5",))
@@ -116,7 +119,11 @@ def maximize_model(
         run_facts("probe maximize", seed, split)
         | {"model": str(model), "steps": steps}
         | _numbers(result)
-        | {"rescored": rescored, "verdicts": []},
+        | {
+            "rescored": rescored,
+            "warnings": [doubt] if (doubt := doubt_about(network)) else [],
+            "verdicts": [],
+        },
         contents,
     )
     return Written(tuple(folder.files), _summary(result, rescored))
@@ -125,16 +132,13 @@ def maximize_model(
 def _network(
     model: Path, reading: Reading, image_shape: tuple[int, ...] | None, split: Split | None
 ) -> Network:
-    network = reading.network(model)
     if split is None:
-        return for_shape(network, image_shape)
+        return for_shape(reading.network(model, image_shape), image_shape)
     if image_shape is not None and image_shape != split.test.image_shape:
         raise InputError(
             f"image_shape must be that of '{split.name}', {split.test.image_shape}, or be left out; got {image_shape}"
         )
-    if network.n_classes == split.test.n_classes:
-        return fitted(network, split)
-    return network.for_images(split.test.image_shape)
+    return reading.network(model, split.test.image_shape).for_images(split.test.image_shape)
 
 
 def _objectives(

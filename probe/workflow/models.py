@@ -1,4 +1,4 @@
-"""Weight images of a model file, converting it, and fitting networks to data."""
+"""Weight images of a model file, converting it, and what of a network is maximised."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 
 from probe._checks import InputError
 from probe.analyses.weights import WeightImages, layers_with_images, weight_images
-from probe.datasets import Split
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
 from probe.storage import open_model, read_provenance, save_network
@@ -20,7 +19,6 @@ __all__ = [
     "READ_AS_IT_IS",
     "class_objectives",
     "convert_model",
-    "fitted",
     "for_shape",
     "unit_objectives",
     "weights_model",
@@ -104,25 +102,6 @@ def _check_converted(model: Path, to: Path) -> None:
             )
 
 
-def fitted(network: Network, split: Split) -> Network:
-    """Return `network` for the data's images, or raise if shapes or classes do not fit."""
-    _check_classes(network, "pass --output with a layer that does")
-    network = network.for_images(split.train.image_shape)
-    if network.n_classes == 1:
-        raise InputError("the network has one output; networks with an output for each class are supported")
-    if split.train.n_classes != network.n_classes:
-        raise InputError(
-            f"the network has {network.n_classes} classes, but '{split.name}' has {split.train.n_classes}; "
-            f"pass --data with the data it was trained on"
-        )
-    ours, theirs = network.class_names, split.train.class_names
-    if ours != theirs and not all(name.isdigit() for name in ours):
-        raise InputError(
-            f"the network's classes are {', '.join(ours)}, but those of '{split.name}' {', '.join(theirs)}"
-        )
-    return replace(network, class_names=theirs)
-
-
 def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
     """Return `network` for images of the shape that the caller named, if any."""
     if image_shape is not None:
@@ -140,15 +119,8 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
 
 def class_objectives(network: Network) -> list[Objective]:
     """Return the logit of every class."""
-    _check_classes(network, "pass --layer with one of its layers")
+    network.check_classes("; pass --layer with one of its layers")
     return [class_logit(k) for k in range(network.n_classes)]
-
-
-def _check_classes(network: Network, advice: str) -> None:
-    """Raise unless the network puts out one value for each class; a network of several outputs says how to choose."""
-    shape = network.layer_shapes[network.head_name]
-    if not network.n_classes:
-        raise InputError(f"the network puts out {shape}, not one value for each class; {advice}")
 
 
 def unit_objectives(

@@ -8,11 +8,11 @@ from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe.analyses.noise import noise_confidence, noise_ladder
 from probe.controls import twins
+from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import fitted
 
 __all__ = ["noise_ladder_model", "noise_model"]
 
@@ -30,14 +30,14 @@ def noise_model(
     from probe.report.noise import noise_section
 
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
+    network = reading.for_data(model, split)
     folder = destination(
         out,
         f"noise-{model_stem(model)}",
         Owner("probe noise", seed, split, model),
         ("index.html", "noise.h5"),
     )
-    job = Job(folder, split)
+    job = Job(folder, split, doubt=doubt_about(network))
     result = noise_confidence(network, split, seed=seed, n_images=n_images)
     section, claims = noise_section(result)
     job.write(
@@ -72,12 +72,14 @@ def noise_ladder_model(
 
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
-    network = fitted(reading.network(model), split)
+    network = reading.for_data(model, split)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=10, maximum=len(split.test))
     owner = Owner("probe noise --ladder", seed, split, model)
     files = ("index.html", "noise.h5", "ladder.h5")
-    job = Job(destination(out, f"ladder-{model_stem(model)}", owner, files), split)
+    job = Job(
+        destination(out, f"ladder-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
+    )
     others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
     plain = noise_confidence(network, split, seed=seed, n_images=n_images)
     n_on_each = 10_000 if n_images is None else n_images

@@ -118,7 +118,9 @@ def test_without_twins_there_is_no_verdict_and_no_vote(trained, digits):
 
 def test_what_does_not_fit_is_refused(trained, small_digits):
     wrong = probe.Dataset(np.zeros((20, 6, 6), np.float32), np.arange(20) % 10, tuple("0123456789"))
-    with pytest.raises(probe.InputError, match=r"must take images of \(6, 6\)"):
+    with pytest.raises(
+        probe.InputError, match=r"takes inputs of shape \(8, 8\), but the images have shape \(6, 6\)"
+    ):
         drawing(trained, probe.Split(wrong, wrong, "other"))
     with pytest.raises(probe.InputError, match="restarts must be"):
         drawing(trained, small_digits, restarts=0)

@@ -12,7 +12,6 @@ from probe.analyses.landscape.learning import (
     affordable_looks,
     affordable_updates,
     hidden_activation,
-    multiplications,
     records,
     with_activation,
 )
@@ -260,13 +259,13 @@ def test_costly_networks_get_fewer_updates():
 
 
 def test_multiplications_are_counted_by_hand():
-    assert multiplications(convolutional()) == 9 * 3 * 36 + 27 * 6 + 6 * 10
+    assert convolutional().n_multiplications == 9 * 3 * 36 + 27 * 6 + 6 * 10
     kernel, bias = np.zeros((3, 3, 2, 5), np.float32), np.zeros(5, np.float32)
     last, first = (
         probe.Network((Conv2D("conv", kernel, bias, data_format=order),), shape)
         for order, shape in (("channels_last", (8, 10, 2)), ("channels_first", (2, 8, 10)))
     )
-    assert multiplications(last) == multiplications(first) == 9 * 2 * 5 * 6 * 8
+    assert last.n_multiplications == first.n_multiplications == 9 * 2 * 5 * 6 * 8
 
 
 def test_costly_networks_are_looked_at_with_fewer_images_and_then_fewer_directions():

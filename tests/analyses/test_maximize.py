@@ -210,7 +210,7 @@ def two_hills():
 
 
 def test_optima_that_differ_are_counted():
-    found = probe.maximize(two_hills(), classes(1), restarts=16, steps=60)
+    found = probe.maximize(two_hills(), [probe.unit("output", 0)], restarts=16, steps=60)
     np.testing.assert_array_equal(found.n_optima, 2)
     np.testing.assert_allclose(found.values, 4, atol=1e-6)
     corners = {tuple(image.ravel().round(3)) for image in found.images[0]}

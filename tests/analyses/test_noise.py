@@ -146,10 +146,12 @@ def test_a_number_of_images_that_there_is_not_is_refused(trained, digits, n_imag
 
 
 def test_data_that_do_not_fit_the_network_are_refused(trained, digits):
-    with pytest.raises(InputError, match="the data must have the network's 2 classes, got 10 in 'digits'"):
+    with pytest.raises(InputError, match="the network has 2 classes, but 'digits' has 10"):
         probe.noise_confidence(constant_network([0, 1]), digits)
     wide = probe.Dataset(np.zeros((10, 4, 16), np.float32), np.arange(10), digits.train.class_names)
-    with pytest.raises(InputError, match=re.escape("x must have shape (n, 8, 8), got (10, 4, 16)")):
+    with pytest.raises(
+        InputError, match=re.escape("inputs of shape (8, 8), but the images have shape (4, 16)")
+    ):
         probe.noise_confidence(trained, probe.Split(wide, wide, "wide"))
 
 

@@ -224,7 +224,7 @@ def test_what_does_not_fit_is_refused(trained, digits, found):
         noise_ladder(trained, digits, n_images=3)
     with pytest.raises(probe.InputError, match="family and level must be one of real 0"):
         found.place("imagined")
-    with pytest.raises(probe.InputError, match="the data must have the network's 5 classes"):
+    with pytest.raises(probe.InputError, match="the network has 5 classes, but 'digits' has 10"):
         layer = replace(
             trained.layers[-1], kernel=trained.layers[-1].kernel[:, :5], bias=trained.layers[-1].bias[:5]
         )

@@ -346,5 +346,7 @@ def test_kernels_of_three_by_three_pixels_are_measured_without_a_slope(digits):
 
 def test_data_of_other_images_are_refused(digits):
     network = network_of(RNG(0).normal(size=(3, 12, 12)))
-    with pytest.raises(probe.InputError, match=r"images, of shape \(8, 8\), but takes \(12, 12\)"):
+    with pytest.raises(
+        probe.InputError, match=r"takes inputs of shape \(12, 12\), but the images have shape \(8, 8\)"
+    ):
         weight_structure(network, digits)

@@ -120,7 +120,7 @@ def test_bounds_are_exact_for_a_hidden_unit_that_reads_separate_pixels():
         Dense("output", np.array([[1.0], [-1.0]]), np.zeros(1)),
     )
     network = probe.Network(layers, (2,))
-    bounds = certify(network, [class_logit(0)])
+    bounds = certify(network, [unit("output", 0)])
     assert not bounds.exact[0]
     assert (bounds.lower[0], bounds.upper[0]) == (pytest.approx(-1.0), pytest.approx(1.5))
 

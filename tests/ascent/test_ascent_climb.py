@@ -117,7 +117,7 @@ def test_starts_are_of_every_brightness(trained):
 
 
 def test_a_network_of_float64_climbs_in_float64():
-    assert ascend(linear(np.ones((6, 1))), [probe.class_logit(0)], steps=2).images.dtype == np.float64
+    assert ascend(linear(np.ones((6, 2))), [probe.class_logit(0)], steps=2).images.dtype == np.float64
 
 
 @pytest.mark.parametrize(

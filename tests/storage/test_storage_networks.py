@@ -78,7 +78,9 @@ def multilayer_perceptrons(draw):
         kernel, bias = rng.normal(size=(n_in, width)), rng.normal(size=width)
         layers.append(Dense(name, kernel.astype(dtype), bias.astype(dtype), activation))
         n_in = width
-    class_names = draw(st.lists(shown, min_size=n_in, max_size=n_in, unique=True))
+    # One unit stands for two classes, or for none.
+    n_classes = n_in if n_in > 1 else 2 * (activation in ("sigmoid", "linear"))
+    class_names = draw(st.lists(shown, min_size=n_classes, max_size=n_classes, unique=True))
     return Network(tuple(layers), shape, tuple(class_names))
 
 

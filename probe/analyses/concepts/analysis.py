@@ -27,6 +27,7 @@ from probe.analyses.concepts.units import (
 )
 from probe.controls import Twins, reinitialized
 from probe.datasets import Dataset, Split
+from probe.fitting import fitted
 from probe.network import Network
 
 __all__ = ["concepts"]
@@ -62,7 +63,7 @@ def concepts(
     Parameters
     ----------
     network : Network
-        With inputs of the data's image shape and a class for each of its.
+        That was trained on data such as these.
     split : Split
         Its test images are looked at.
     layers : sequence of str, optional
@@ -106,11 +107,7 @@ def concepts(
     check_integer("n_permutations", n_permutations, minimum=19)
     check_integer("n_rotations", n_rotations, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
-    if network.input_shape != split.test.image_shape or network.n_classes != split.test.n_classes:
-        raise InputError(
-            f"the network must take images of {split.test.image_shape} and have {split.test.n_classes} classes, got "
-            f"{network.input_shape} and {network.n_classes}"
-        )
+    network = fitted(network, split)
     names = hidden_layers(network) if layers is None else tuple(layers)
     for name in names:
         network.layer(name)

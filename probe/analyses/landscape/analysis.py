@@ -16,6 +16,7 @@ from probe.analyses.landscape.surface import loss_surface
 from probe.controls import reinitialized
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
+from probe.fitting import fitted
 from probe.network import Network
 
 __all__ = ["landscape"]
@@ -106,6 +107,7 @@ def landscape(
         _N_IMAGES if n_images is None else check_integer("n_images", n_images, minimum=1),
         _N_DIRECTIONS if n_directions is None else check_integer("n_directions", n_directions, minimum=1),
     )
+    network = fitted(network, split)
     affordable = affordable_looks(network, len(STEPS), *asked)
     n_images = affordable[0] if n_images is None else n_images
     n_directions = affordable[1] if n_directions is None else n_directions

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -22,7 +21,6 @@ __all__ = [
     "descended",
     "hidden_activation",
     "last_hidden",
-    "multiplications",
     "rate_for",
     "records",
     "with_activation",
@@ -39,26 +37,14 @@ _LOOKING = 400_000_000_000
 _FEWEST_UPDATES, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 60, 100, 100
 
 
-def multiplications(network: Network) -> int:
-    """Return how many multiplications with weights an image costs."""
-    work = 0
-    for layer in network.layers:
-        shape = network.layer_shapes[layer.name]
-        positions = shape[1:] if getattr(layer, "data_format", "") == "channels_first" else shape[:-1]
-        for name, values in layer.variables.items():
-            if name.endswith("kernel"):
-                work += values.size * math.prod(positions)
-    return max(1, work)
-
-
 def affordable_updates(network: Network, most: int) -> int:
     """Return `most`, or fewer updates for a network whose images cost many multiplications."""
-    return max(min(most, _FEWEST_UPDATES), min(most, _DESCENT // multiplications(network)))
+    return max(min(most, _FEWEST_UPDATES), min(most, _DESCENT // network.n_multiplications))
 
 
 def affordable_looks(network: Network, n_steps: int, n_images: int, n_directions: int) -> tuple[int, int]:
     """Return how many images and directions to look along: fewer images, then fewer directions, for a costly network."""
-    each = multiplications(network) * n_steps
+    each = network.n_multiplications * n_steps
     n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, _LOOKING // (each * n_directions)))
     return n_images, max(
         min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, _LOOKING // (each * n_images))

@@ -12,6 +12,7 @@ from probe.analyses.noise.detection import auroc_over_images
 from probe.analyses.noise.ladder_results import SCORES, THRESHOLDS
 from probe.analyses.noise.readers import Reader, temperatures_of
 from probe.datasets import Dataset, Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.fitting import fitted
 from probe.network import Network
 from probe.stats import Interval
 
@@ -120,7 +121,7 @@ def noise_confidence(
     Parameters
     ----------
     network : Network
-        With inputs of the data's image shape.
+        That was trained on data such as these.
     split : Split
         The test images are used, and their labels for the threshold.
     n_images : int, optional
@@ -142,14 +143,11 @@ def noise_confidence(
     .. [4] D. Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings", ICML 2022
        (maximum logit).
     """
+    network = fitted(network, split)
     test, rng = split.test, generator(seed)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=1, maximum=len(test))
         test = test.take(np.sort(rng.choice(len(test), n_images, replace=False)))
-    if test.n_classes != network.n_classes:
-        raise InputError(
-            f"the data must have the network's {network.n_classes} classes, got {test.n_classes} in '{split.name}'"
-        )
     rngs = rng.spawn(5)
     images = {
         "real": test.images,
@@ -218,8 +216,7 @@ class _Seen:
         if network.output_name != "sigmoid":
             others = logits.copy()
             others[places] = -np.inf
-            # With a single output there are no others, and softmax is 1 whatever the logit.
-            scores = scores - logsumexp(others, axis=1) if logits.shape[1] > 1 else np.zeros(len(logits))
+            scores = scores - logsumexp(others, axis=1)
         confidences = network.predict_proba(x).max(axis=1)
         return cls(confidences, scores, places[1], logits[places], logsumexp(logits, axis=1))
 

@@ -15,6 +15,7 @@ from probe.analyses.noise.limit import confidence_limit
 from probe.analyses.noise.readers import Found, Reader, Scores, forward, found_in, temperatures_of
 from probe.controls import Twins
 from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.fitting import fitted
 from probe.network import Network
 
 __all__ = ["noise_ladder"]
@@ -41,7 +42,7 @@ def noise_ladder(
     Parameters
     ----------
     network : Network
-        With inputs of the data's image shape and a class for each of its.
+        That was trained on data such as these.
     split : Split
         The test images are used; half of them fit the temperature.
     twins : Twins, optional
@@ -77,14 +78,7 @@ def noise_ladder(
     True
     """
     check_integer("n_images", n_images, minimum=10)
-    if network.n_classes != split.test.n_classes:
-        raise InputError(
-            f"the data must have the network's {network.n_classes} classes, got {split.test.n_classes}"
-        )
-    if network.input_shape != split.test.image_shape:
-        raise InputError(
-            f"the network must take images of {split.test.image_shape}, got inputs of {network.input_shape}"
-        )
+    network = fitted(network, split)
     rung_rng, half_rng, direction_rng = generator(seed).spawn(3)
     half = half_rng.permutation(len(split.test))
     fit, rest = (split.test.take(np.sort(part)) for part in np.array_split(half, 2))

@@ -163,11 +163,11 @@ def confidence_limit(network: Network, directions: Array) -> ConfidenceLimit:
     >>> confidence_limit(network, np.array([[2.0], [0.0]])).confidences
     array([1. , 0.5])
     """
+    network.check_classes()
+    network = network.with_two_logits()
     directions = np.asarray(directions, dtype=np.float64)
     check_shape("directions", directions.shape, (None, *network.input_shape))
     check_finite("directions", directions)
-    if not network.n_classes:
-        raise InputError("the network must put out one value for each class to have a confidence")
     if network.more_input_shapes:
         raise InputError("the network must have one input")
     head = network.ending_at(network.head_name)

@@ -20,6 +20,7 @@ from probe.analyses.structure.over import Over
 from probe.analyses.structure.results import STATISTICS, StructureEffect, WeightStructure
 from probe.controls import Twins
 from probe.datasets import Split
+from probe.fitting import for_images_of
 from probe.network import Network
 from probe.stats import Verdict
 
@@ -61,7 +62,7 @@ def weight_structure(
     Parameters
     ----------
     network : Network
-        Takes the data's images.
+        That takes such images, and was trained on them.
     split : Split
         Its training images say which pixels are active, and make up two of the nulls.
     layer : str
@@ -103,11 +104,7 @@ def weight_structure(
     """
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
-    if network.input_shape != split.train.image_shape:
-        raise InputError(
-            f"network must take the data's images, of shape {split.train.image_shape}, but takes {network.input_shape}; "
-            "network.for_images(shape) puts a layer in front that reshapes"
-        )
+    network = for_images_of(network, split)
     rng = generator(seed)
     view = View.of(network, layer)
     images = view.images(network)
