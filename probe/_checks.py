@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 import tempfile
+from collections import Counter
 from collections.abc import Hashable, Iterable
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
@@ -26,7 +29,9 @@ __all__ = [
     "InputError",
     "ModelFileError",
     "ModelFileWarning",
+    "brief",
     "check_choice",
+    "check_class_names",
     "check_finite",
     "check_folder",
     "check_images",
@@ -36,6 +41,7 @@ __all__ = [
     "check_once",
     "check_rng",
     "check_shape",
+    "check_sizes",
     "frozen_copy",
     "generator",
     "kept_seed",
@@ -44,7 +50,21 @@ __all__ = [
 
 Array = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
+_UNSHOWABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]|<[A-Za-z/!?]"
+)
+"""Control characters, those that turn the direction of all that follows, lone surrogates, HTML tags."""
+
 Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+def brief(value: object, limit: int = 200) -> str:
+    """Return the repr of `value` for a message, at most `limit` characters of it."""
+    try:
+        shown = repr(value)
+    except Exception:  # a repr is anybody's code
+        shown = f"a {type(value).__name__}"
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
 
 
 def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
@@ -57,9 +77,9 @@ def check_integer(name: str, value: object, *, minimum: int, maximum: int | None
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise InputError(f"{name} must be {rule}, got {value!r}") from None
+        raise InputError(f"{name} must be {rule}, got {brief(value)}") from None
     if number < minimum or (maximum is not None and number > maximum):
-        raise InputError(f"{name} must be {rule}, got {number}")
+        raise InputError(f"{name} must be {rule}, got {brief(number)}")
     return number
 
 
@@ -85,11 +105,12 @@ def check_number(
     ]
     rule = " ".join(["a finite number", " and ".join(bounds)]).strip()
     try:
-        if isinstance(value, (bool, str, bytes)):
+        # An array of one value would do with a warning, and a complex number lose its imaginary part with one.
+        if isinstance(value, (bool, np.bool_, str, bytes, np.complexfloating)) or np.ndim(value):  # type: ignore[arg-type]
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} must be {rule}, got {value!r}") from None
+        raise InputError(f"{name} must be {rule}, got {brief(value)}") from None
     inside = (
         math.isfinite(number)
         and (above is None or number > above)
@@ -107,9 +128,9 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     names = list(choices)
     if isinstance(value, str) and value in names:
         return value
-    near = get_close_matches(str(value), names, n=1)
+    near = get_close_matches(value[:200], names, n=1) if isinstance(value, str) else ()
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(f"{name} must be one of {', '.join(names)}; got {value!r}{hint}")
+    raise InputError(f"{name} must be one of {', '.join(names)}; got {brief(value)}{hint}")
 
 
 def check_once(name: str, values: Iterable[Hashable]) -> None:
@@ -140,6 +161,31 @@ def check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, .
         wanted = ", ".join("n" if size is None else str(size) for size in expected)
         wanted += "," if len(expected) == 1 else ""
         raise InputError(f"{name} must have shape ({wanted}), got {tuple(found)}")
+
+
+def check_sizes(name: str, value: object, rule: str, *, max_axes: int = 32) -> tuple[int, ...]:
+    """Return `value` as a tuple of 1 to `max_axes` positive integers, or raise and say the `rule`."""
+    if isinstance(value, (tuple, list)) and 1 <= len(value) <= max_axes:
+        with suppress(InputError):
+            return tuple(check_integer(name, size, minimum=1) for size in value)
+    raise InputError(f"{name} must be a tuple of positive integers, {rule}, got {brief(value)}")
+
+
+def check_class_names(names: object) -> tuple[str, ...]:
+    """Return `names`, or raise unless they are a tuple of distinct strings that can be shown anywhere."""
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        raise InputError(f"class_names must be a tuple of strings, one for each class, got {brief(names)}")
+    for name in names:
+        if not name.strip() or _UNSHOWABLE.search(name):
+            raise InputError(
+                "class_names must be text that can be shown: not empty, without control characters, lone "
+                f"surrogates and HTML tags, got {brief(name)}"
+            )
+    counts = Counter(names)
+    if len(counts) < len(names):
+        repeated, count = counts.most_common(1)[0]
+        raise InputError(f"class_names must be distinct, but {brief(repeated)} occurs {count} times")
+    return names
 
 
 def check_finite(name: str, values: Array) -> None:

@@ -13,7 +13,7 @@ from itertools import chain, count
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_shape
+from probe._checks import Array, InputError, check_class_names, check_shape
 from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
 from probe._seats import Seats
 from probe.layers import (
@@ -100,7 +100,7 @@ class Network:
         n_classes = shape[0] if len(self.output_names) == 1 and len(shape) == 1 else 0
         if not self.class_names:
             object.__setattr__(self, "class_names", tuple(str(k) for k in range(n_classes)))
-        if len(self.class_names) != n_classes:
+        if len(check_class_names(self.class_names)) != n_classes:
             raise InputError(f"class_names must name {n_classes} outputs, got {len(self.class_names)} names")
 
     @property

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, IntArray, check_images, check_labels, readonly
+from probe._checks import InputError, IntArray, check_class_names, check_images, check_labels, readonly
 
 __all__ = ["Dataset", "Images", "Split"]
 
@@ -57,7 +57,8 @@ class Dataset:
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        _check_class_names(self.class_names)
+        if not check_class_names(self.class_names):
+            raise InputError("class_names must be a tuple of strings, one for each class, got ()")
         _check_pixels(self.images)
         _check_is_array("labels", self.labels)
         check_labels("labels", self.labels, len(self.images), len(self.class_names))
@@ -210,16 +211,6 @@ def _check_pixels(images: Images) -> None:
     check_images("images", images)
     if images.dtype != np.float32:
         raise InputError(f"images must be float32, got {images.dtype}; convert with astype(np.float32)")
-
-
-def _check_class_names(names: tuple[str, ...]) -> None:
-    if not isinstance(names, tuple) or not names or not all(isinstance(name, str) for name in names):
-        raise InputError(f"class_names must be a tuple of strings, one for each class, got {names!r}")
-    if len(set(names)) < len(names):
-        repeated = next(name for name in names if names.count(name) > 1)
-        raise InputError(
-            f"class_names must be distinct, but {repeated!r} occurs {names.count(repeated)} times"
-        )
 
 
 def _check_indices(samples: npt.ArrayLike, n_samples: int) -> IntArray:
