@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
 import tempfile
 from collections import Counter
@@ -33,6 +34,7 @@ __all__ = [
     "check_choice",
     "check_class_names",
     "check_finite",
+    "check_floats",
     "check_folder",
     "check_images",
     "check_integer",
@@ -44,6 +46,7 @@ __all__ = [
     "check_sizes",
     "frozen_copy",
     "generator",
+    "is_path_like",
     "kept_seed",
     "readonly",
 ]
@@ -54,6 +57,12 @@ _UNSHOWABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]|<[A-Za-z/!?]"
 )
 """Control characters, those that turn the direction of all that follows, lone surrogates, HTML tags."""
+
+_LARGEST_VALUE = 1e100
+"""Of a float64 array: it may be squared."""
+
+_LONGEST_PATH, _LONGEST_NAME = 4096, 255
+"""In bytes, on the file systems of Linux."""
 
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -72,9 +81,9 @@ def check_integer(name: str, value: object, *, minimum: int, maximum: int | None
     rule = (
         f"an integer of at least {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     )
-    if isinstance(value, (bool, np.bool_)):
-        raise InputError(f"{name} must be {rule}, got {value!r}")
     try:
+        if isinstance(value, (bool, np.bool_, np.ndarray)):
+            raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         raise InputError(f"{name} must be {rule}, got {brief(value)}") from None
@@ -106,7 +115,7 @@ def check_number(
     rule = " ".join(["a finite number", " and ".join(bounds)]).strip()
     try:
         # An array of one value would do with a warning, and a complex number lose its imaginary part with one.
-        if isinstance(value, (bool, np.bool_, str, bytes, np.complexfloating)) or np.ndim(value):  # type: ignore[arg-type]
+        if isinstance(value, (bool, np.bool_, str, bytes, np.ndarray, np.complexfloating)):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
@@ -137,6 +146,8 @@ def check_once(name: str, values: Iterable[Hashable]) -> None:
     """Raise if a value is there twice, and say which."""
     seen: set[Hashable] = set()
     for value in values:
+        if not isinstance(value, Hashable):
+            raise InputError(f"{name} must hold plain values, got {brief(value)}")
         if value in seen:
             raise InputError(f"{name} must hold each value once, got {_shown(value)} twice")
         seen.add(value)
@@ -199,6 +210,22 @@ def check_finite(name: str, values: Array) -> None:
         )
 
 
+def check_floats(name: str, values: object) -> npt.NDArray[np.float64]:
+    """Return an array, or nested sequences of numbers, as finite float64, or raise."""
+    plain = np.empty(0, object)
+    with suppress(TypeError, ValueError, OverflowError):
+        plain = np.asarray(values)
+    if plain.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} must be an array of real numbers, got {brief(values)}")
+    floats = plain.astype(np.float64)
+    check_finite(name, floats)
+    if floats.size and np.abs(floats).max() > _LARGEST_VALUE:
+        raise InputError(
+            f"{name} must be of at most {_LARGEST_VALUE:g} in size, got {np.abs(floats).max():g}"
+        )
+    return floats
+
+
 def check_images(name: str, images: Array, image_shape: tuple[int, ...] | None = None) -> None:
     """Raise unless `images` is float32 or float64 in [0, 1] of shape (n, *image_shape)."""
     if images.dtype not in (np.float32, np.float64):
@@ -231,7 +258,7 @@ def check_rng(rng: object) -> None:
     """Raise unless `rng` is a NumPy random generator."""
     if not isinstance(rng, np.random.Generator):
         raise InputError(
-            f"rng must be a numpy.random.Generator, such as numpy.random.default_rng(0), got {rng!r}"
+            f"rng must be a numpy.random.Generator, such as numpy.random.default_rng(0), got {brief(rng)}"
         )
 
 
@@ -247,6 +274,21 @@ def kept_seed(seed: object) -> int:
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(2**63))
     return check_integer("seed", seed, minimum=0)
+
+
+def is_path_like(value: object) -> bool:
+    """Return whether `value` is a path as text, and one that a file system can have."""
+    if not isinstance(value, (str, os.PathLike)):
+        return False
+    try:
+        text = os.fspath(value)
+        encoded = os.fsencode(text)
+    except (TypeError, ValueError):
+        return False
+    is_short = len(encoded) < _LONGEST_PATH and all(
+        len(part) <= _LONGEST_NAME for part in encoded.split(b"/")
+    )
+    return isinstance(text, str) and bool(text) and "\0" not in text and is_short
 
 
 def check_folder(name: str, folder: Path) -> Path:

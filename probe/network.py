@@ -9,13 +9,24 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_class_names, check_shape
+from probe._checks import (
+    Array,
+    InputError,
+    brief,
+    check_class_names,
+    check_finite,
+    check_number,
+    check_shape,
+    check_sizes,
+)
 from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
 from probe._seats import Seats
+from probe._signatures import checked
 from probe.layers import (
     ActivationLayer,
     Dense,
@@ -40,6 +51,7 @@ _PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
 """Layers that compute nothing: logits are looked for in front of them."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Network:
     """A graph of layers.
@@ -86,7 +98,14 @@ class Network:
     _graph: Graph = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(self.layers))
+        for name, values in (("layers", self.layers), ("output_names", self.output_names)):
+            object.__setattr__(self, name, tuple(values))
+        object.__setattr__(self, "wiring", tuple(tuple(read) for read in self.wiring))
+        shapes = tuple(
+            check_sizes("input_shape", shape, "the shape of one input") for shape in self.input_shapes
+        )
+        object.__setattr__(self, "input_shape", shapes[0])
+        object.__setattr__(self, "more_input_shapes", shapes[1:])
         if not self.layers:
             raise InputError("a network must have at least one layer")
         if not self.wiring:
@@ -118,6 +137,7 @@ class Network:
         """Shape of one output of each layer, by name."""
         return dict(self._graph.shapes)
 
+    @checked
     def input_shapes_of(self, layer: str) -> tuple[Shape, ...]:
         """Return the shapes of what `layer` reads, each without n_samples."""
         shapes = self._graph.shapes
@@ -186,6 +206,7 @@ class Network:
             )
         return self.layer_names.index(self.output_names[0])
 
+    @checked
     def for_images(self, image_shape: Shape) -> Network:
         """Return this network for images of `image_shape`.
 
@@ -210,6 +231,7 @@ class Network:
             return self._behind(Permute(name, (3, 1, 2)), theirs)
         raise InputError(f"the network takes inputs of shape {ours}, but the images have shape {theirs}")
 
+    @checked
     def for_range(self, low: float, high: float) -> Network:
         """Return this network for images in [0, 1], if it was trained on inputs in [low, high].
 
@@ -228,12 +250,14 @@ class Network:
         >>> network.for_range(-1, 1).logits(np.array([[0.0, 1.0]], dtype=np.float32))
         array([[-1.,  1.]], dtype=float32)
         """
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        low, high = check_number("low", low), check_number("high", high)
+        if not low < high:
             raise InputError(f"the range of the inputs must be from low to high, got {low:g} to {high:g}")
         if (low, high) == (0, 1):
             return self
         return self._behind(Rescaling(self._free_name("range"), high - low, low), self.input_shape)
 
+    @checked
     def ending_at(self, layer: str) -> Network:
         """Return the part of this network that leads to `layer`, with the layer's output as its own.
 
@@ -272,6 +296,7 @@ class Network:
         candidates = chain([name], (f"{name}_{k}" for k in count(2)))
         return next(candidate for candidate in candidates if candidate not in self.layer_names)
 
+    @checked
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`.
 
@@ -282,6 +307,7 @@ class Network:
         """
         return self.layers[self._place(name)]
 
+    @checked
     def n_units(self, layer: str) -> int:
         """Return how many units `layer` has, or channels if its outputs are feature maps.
 
@@ -441,6 +467,7 @@ class Network:
         found = self._graph.values(self._inputs(x), [(place, stage) for place in range(len(self.layers))])
         return {name: found[place, stage] for place, name in enumerate(self.layer_names)}
 
+    @checked
     def input_gradient(self, x: Array, objective: AnyObjective) -> Array:
         """Return the gradient of `objective` with respect to `x`, of the shape of `x`.
 
@@ -449,8 +476,9 @@ class Network:
         InputError
             If the network has no such layer, unit or class.
         """
-        return self.objective_gradient(x, [objective] * len(x))[1]
+        return self.objective_gradient(x, [objective] * len(np.atleast_1d(x)))[1]
 
+    @checked
     def objective_gradient(self, x: Array, objectives: Sequence[AnyObjective]) -> tuple[Array, Array]:
         """Return the value of `objectives[i]` at `x[i]`, and its gradient with respect to `x[i]`.
 
@@ -476,6 +504,7 @@ class Network:
             )
         return self.objective_function(objectives)(inputs[0])
 
+    @checked
     def objective_function(
         self, objectives: Sequence[AnyObjective]
     ) -> Callable[[Array], tuple[Array, Array]]:
@@ -518,6 +547,7 @@ class Network:
 
         return evaluated
 
+    @checked
     def objective_values(self, x: Array, objectives: Sequence[AnyObjective]) -> Array:
         """Return the value of every objective for every input, of shape (n_samples, n_objectives).
 
@@ -595,14 +625,28 @@ class Network:
                 f"x must be {len(self.input_shapes)} arrays, one for each input, got {len(given)}"
             )
         found = []
-        for values, shape in zip(map(np.asarray, given), self.input_shapes, strict=True):
+        for values, shape in zip(map(_as_array, given), self.input_shapes, strict=True):
             if not np.issubdtype(values.dtype, np.floating):
                 raise InputError(f"x must be float, got {values.dtype}; divide uint8 pixels by 255")
             check_shape("x", values.shape, (None, *shape))
-            found.append(values.astype(self.dtype, copy=False))
+            with np.errstate(over="ignore"):
+                values = values.astype(self.dtype, copy=False)
+            check_finite("x", values)
+            found.append(values)
         if len({len(values) for values in found}) > 1:
             raise InputError(f"all inputs must hold as many samples, got {[len(values) for values in found]}")
         return tuple(found)
+
+
+def _as_array(values: object) -> npt.NDArray[Any]:
+    if isinstance(values, np.ma.MaskedArray):
+        raise InputError(
+            "x must be a plain array, got a masked one; fill its gaps first, with x.filled(value)"
+        )
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError):
+        raise InputError(f"x must be an array, got {brief(values)}") from None
 
 
 def _listed(names: tuple[str, ...], limit: int = 40) -> str:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_finite, check_shape
 from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
+from probe._signatures import checked
 from probe.costs import cost_values, label_positions
 from probe.layers import Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Layer
 from probe.parameters import Measured, ParameterSpace
@@ -42,6 +43,7 @@ _CHUNK = 64
 """Points that a thread takes at a time."""
 
 
+@checked
 def measure_plane(
     space: ParameterSpace,
     images: Array,
@@ -114,6 +116,7 @@ def measure_plane(
     return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
 
+@checked
 def measure_lines(
     space: ParameterSpace,
     images: Array,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, check_number, generator, readonly
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.ascent.parameterizations import PIXELS, Parameterization
 from probe.ascent.penalties import likeness, total_variation
 from probe.ascent.regions import UNIT_BOX, Region
@@ -68,6 +69,7 @@ class Ascent:
         return np.asarray(self.traces[..., -1].argmax(axis=1), dtype=np.int64)
 
 
+@checked
 def ascend(
     network: Network,
     objectives: Sequence[AnyObjective],
@@ -140,9 +142,9 @@ def ascend(
     check_integer("restarts", restarts, minimum=1)
     check_integer("steps", steps, minimum=1)
     if keep is not None:
-        check_integer("keep", keep, minimum=2)
+        check_integer("keep", keep, minimum=2, maximum=max(2, steps + 1))
     for name, weight in (("l2", l2), ("total_variation", total_variation), ("diversity", diversity)):
-        check_number(name, weight, minimum=0)
+        check_number(name, weight, minimum=0, maximum=1e30)
     if total_variation > 0 and len(shape) not in (2, 3):
         raise InputError(f"total_variation needs images, but the network takes inputs of {shape}")
     parameterization.check(shape)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from probe._checks import InputError
+from probe._signatures import checked
 from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective, class_logit, unit
 
@@ -20,6 +21,7 @@ _SHOWN = 12
 """Names that a message lists."""
 
 
+@checked
 def parse_objective(text: str, network: Network) -> AnyObjective:
     """Return the objective that `text` names.
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import InputError, IntArray, check_class_names, check_images, check_labels, readonly
+from probe._signatures import checked
 
 __all__ = ["Dataset", "Images", "Split"]
 
@@ -20,6 +21,7 @@ Images = npt.NDArray[np.float32]
 FINGERPRINT_BLOCK = 1024
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
     """Images with a class label each.
@@ -147,6 +149,7 @@ class Dataset:
         return Dataset(self.images, labels, self.class_names)
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Images to train on and images to test on.

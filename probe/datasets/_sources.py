@@ -7,7 +7,7 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-from probe._checks import DataFileError, InputError, check_number
+from probe._checks import DataFileError, InputError, brief, check_number
 from probe.datasets._dataset import Split
 from probe.datasets._embedded import load_digits, load_mnist
 from probe.datasets._hdf5 import is_hdf5, read_hdf5
@@ -73,7 +73,9 @@ def load_dataset(
     ((60000, 28, 28), array([7, 2, 1, 0, 4]))
     """
     if not isinstance(name_or_path, (str, os.PathLike)):
-        raise InputError(f"data must be a name or a path, got {name_or_path!r}")
+        raise InputError(f"data must be a name or a path, got {brief(name_or_path)}")
+    if not isinstance(pixel_range, (tuple, list)) or len(pixel_range) != 2:
+        raise InputError(f"pixel_range must be two numbers, (lowest, highest), got {brief(pixel_range)}")
     low, high = (check_number("pixel_range", bound) for bound in pixel_range)
     if not low < high:
         raise InputError(f"pixel_range must be from low to high, got {low:g} to {high:g}")
@@ -110,11 +112,11 @@ def _check_exists(path: Path) -> None:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise InputError(
             f"data must be one of {', '.join(NAMED)}, openml:NAME, or the path of an HDF5 file, an NPZ file or a "
-            f"folder of IDX files; got {str(path)!r}, and no such file exists{hint}"
+            f"folder of IDX files; got {brief(str(path))}, and no such file exists{hint}"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"data path {str(path)!r} cannot be looked up: {reason}") from None
+        raise InputError(f"data path {brief(str(path))} cannot be looked up: {reason}") from None
 
 
 def _first_bytes(path: Path) -> bytes:

@@ -26,6 +26,7 @@ from typing import Any
 import h5py
 
 from probe._checks import InputError, ModelFileError, ModelFileWarning
+from probe._signatures import checked
 from probe.storage._archive import is_archive, open_archive
 from probe.storage._guard import GuardedFile, open_guarded, printable
 from probe.storage._keras_config import parse_json
@@ -43,6 +44,7 @@ MAX_NAMES = MAX_LAYERS
 """Most names of layers that a file can map to those that they had."""
 
 
+@checked
 @contextmanager
 def open_model(
     path: str | os.PathLike[str],

@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 
 from probe._checks import InputError
+from probe._signatures import checked
 from probe.network import Network
 from probe.storage._archive import is_archive
 from probe.storage._atomic import write_atomically
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 
+@checked
 def save_network(
     network: Network, path: str | os.PathLike[str], *, provenance: Mapping[str, object] | None = None
 ) -> Path:
@@ -91,6 +93,7 @@ def save_network(
     return Path(path)
 
 
+@checked
 def load_network(
     path: str | os.PathLike[str],
     *,
@@ -134,6 +137,7 @@ def load_network(
         return model.network()
 
 
+@checked
 def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the provenance that `save_network` stored in the file; empty if it has none.
 

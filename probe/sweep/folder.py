@@ -27,6 +27,7 @@ from typing import Any, Generic, Literal, TypeVar
 import numpy as np
 
 from probe._checks import InputError, check_folder
+from probe._signatures import checked
 from probe._version import __version__
 from probe.storage import load_result, result_bytes, write_bytes, write_text
 
@@ -52,6 +53,7 @@ KIND = "experiment"
 """Entry of a configuration that says, in a few words, what kind of study it is of."""
 
 
+@checked
 def check_sweep(
     folder: Path, configuration: Mapping[str, object], extent: Mapping[str, int] | None = None
 ) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from probe._checks import InputError, check_choice, check_integer
+from probe._checks import InputError, brief, check_choice, check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.sweep._dask import on_dask
 from probe.sweep._processes import in_processes
 from probe.sweep.folder import SweepFolder, check_name, locked
@@ -55,6 +56,7 @@ def _no_note(results: Sequence[object]) -> str:
     return ""
 
 
+@checked
 def run_sweep(
     folder: Path,
     configuration: Mapping[str, object],
@@ -134,6 +136,8 @@ def run_sweep(
     (1, 1, [0, 1])
     """
     _check_arguments(trials, workers, backend, scheduler)
+    if not is_dataclass(kind):
+        raise InputError(f"kind must be the dataclass of a result, got {brief(kind)}")
     with locked(folder):
         run = _Run(SweepFolder(folder, configuration, kind, extent), trials, function)
         interrupted = False

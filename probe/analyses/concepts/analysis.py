@@ -10,6 +10,7 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.concepts.over import verdicts_of
 from probe.analyses.concepts.pixels import image_concepts
 from probe.analyses.concepts.results import Concepts, LayerConcepts
@@ -38,6 +39,7 @@ _PROBED = 5
 """Of these, whose layers are probed."""
 
 
+@checked
 def concepts(
     network: Network,
     split: Split,
@@ -111,6 +113,8 @@ def concepts(
             f"the network must take images of {split.test.image_shape} and have {split.test.n_classes} classes, got "
             f"{network.input_shape} and {network.n_classes}"
         )
+    if twins is not None:
+        twins.check_of(network)
     names = hidden_layers(network) if layers is None else tuple(layers)
     for name in names:
         network.layer(name)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.structure.meter import Meter
 from probe.analyses.structure.nulls import (
     View,
@@ -26,6 +27,7 @@ from probe.stats import Verdict
 __all__ = ["weight_structure"]
 
 
+@checked
 def weight_structure(
     network: Network,
     split: Split,
@@ -108,6 +110,8 @@ def weight_structure(
             f"network must take the data's images, of shape {split.train.image_shape}, but takes {network.input_shape}; "
             "network.for_images(shape) puts a layer in front that reshapes"
         )
+    if twins is not None:
+        twins.check_of(network)
     rng = generator(seed)
     view = View.of(network, layer)
     images = view.images(network)
