@@ -58,9 +58,6 @@ _UNSHOWABLE = re.compile(
 )
 """Control characters, those that turn the direction of all that follows, lone surrogates, HTML tags."""
 
-_LARGEST_VALUE = 1e100
-"""Of a float64 array: it may be squared."""
-
 _LONGEST_PATH, _LONGEST_NAME = 4096, 255
 """In bytes, on the file systems of Linux."""
 
@@ -210,8 +207,8 @@ def check_finite(name: str, values: Array) -> None:
         )
 
 
-def check_floats(name: str, values: object) -> npt.NDArray[np.float64]:
-    """Return an array, or nested sequences of numbers, as finite float64, or raise."""
+def check_floats(name: str, values: object, *, largest: float = 1e100) -> npt.NDArray[np.float64]:
+    """Return an array, or nested sequences of numbers, as float64 of at most `largest` in size, or raise."""
     plain = np.empty(0, object)
     with suppress(TypeError, ValueError, OverflowError):
         plain = np.asarray(values)

@@ -12,7 +12,6 @@ import os
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, wraps
 from pathlib import Path
@@ -26,7 +25,7 @@ __all__ = ["checked"]
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
-_FOREIGN = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError)
+_CALLABLE: Any = Callable
 
 _CHECKED_WHERE_USED = (int, float, object, Any, np.random.Generator)
 
@@ -64,8 +63,12 @@ def checked(target: Target) -> Target:
             problem = _problem(made, args, kwargs)
             if problem:
                 # What the class itself says about it says more.
-                with suppress(*_FOREIGN):
+                try:
                     made(*args, **kwargs)
+                except InputError:
+                    raise
+                except Exception:  # a foreign one, from what is no such argument
+                    pass
                 raise InputError(problem)
             made(*args, **kwargs)
 
@@ -125,19 +128,17 @@ def _rule(hint: Any) -> _Rule | None:
         return _sequence(origin, inner)
     if not isinstance(origin, type) or origin in _CHECKED_WHERE_USED:
         return None
-    if hint is str:
+    if origin is str:
         return _Rule("a string", _is_text)
-    if origin is Callable:
+    if origin is _CALLABLE:
         return _Rule("a function", callable)
     if getattr(origin, "_is_protocol", False):
         members = [name for name in (*vars(origin), *inspect.get_annotations(origin)) if name[0] != "_"]
         return _Rule(
-            f"a {origin.__name__}",
+            _named(origin),
             lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in members),
         )
-    return _Rule(
-        "a class" if origin is type else f"a {origin.__name__}", lambda value: isinstance(value, origin)
-    )
+    return _Rule("a class" if origin is type else _named(origin), lambda value: isinstance(value, origin))
 
 
 def _named(kind: type) -> str:
@@ -178,7 +179,7 @@ def _sequence(origin: type, inner: tuple[Any, ...]) -> _Rule:
         words,
         lambda value: (
             isinstance(value, kinds)
-            and (not isinstance(value, np.ndarray) or value.ndim == 1)
+            and (not isinstance(value, np.ndarray) or (value.ndim == 1 and value.dtype.kind in "iuf"))
             and (member is None or all(map(member.fits, value)))
         ),
     )

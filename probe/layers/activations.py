@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_choice, check_integer
+from probe._checks import Array, InputError, brief, check_choice, check_integer
 from probe._signatures import checked
 from probe.layers import _piecewise, _smooth
 from probe.layers._activation import Activation, Alone, Pullback
@@ -267,7 +267,7 @@ def activation_from(given: str | Activation) -> Activation:
     if isinstance(given, str):
         return activation_named(given)
     if not callable(getattr(given, "forward", None)) or not isinstance(getattr(given, "name", None), str):
-        raise InputError(f"activation must be a name or an activation such as Softmax(), got {given!r}")
+        raise InputError(f"activation must be a name or an activation such as Softmax(), got {brief(given)}")
     return given
 
 

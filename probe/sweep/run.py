@@ -135,9 +135,7 @@ def run_sweep(
     >>> outcome.n_reused, outcome.n_run, [objective.index for objective in outcome.results]
     (1, 1, [0, 1])
     """
-    _check_arguments(trials, workers, backend, scheduler)
-    if not is_dataclass(kind):
-        raise InputError(f"kind must be the dataclass of a result, got {brief(kind)}")
+    _check_arguments(trials, kind, workers, backend, scheduler)
     with locked(folder):
         run = _Run(SweepFolder(folder, configuration, kind, extent), trials, function)
         interrupted = False
@@ -258,11 +256,15 @@ class _Run(Generic[Task, Result]):
         self._results[name] = self._store.keep(name, result)
 
 
-def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, scheduler: str | None) -> None:
+def _check_arguments(
+    trials: Mapping[str, Any], kind: object, workers: int, backend: str, scheduler: str | None
+) -> None:
     if not trials:
         raise InputError("trials must hold at least one trial, got none")
     for name in trials:
         check_name(name)
+    if not is_dataclass(kind):
+        raise InputError(f"kind must be the dataclass of a result, got {brief(kind)}")
     check_integer("workers", workers, minimum=1)
     check_choice("backend", backend, ("threads", "processes", "dask"))
     if backend == "dask" and scheduler is None:

@@ -175,7 +175,7 @@ def train_shards(
     stage : str
         What progress events say is being done.
     """
-    if not shards:
+    if len(shards) == 0:
         raise InputError("shards must hold at least one shard, got none")
     if workers is None:
         workers = useful_workers(max(_size(shard) for shard in shards))
