@@ -216,10 +216,8 @@ def check_floats(name: str, values: object, *, largest: float = 1e100) -> npt.ND
         raise InputError(f"{name} must be an array of real numbers, got {brief(values)}")
     floats = plain.astype(np.float64)
     check_finite(name, floats)
-    if floats.size and np.abs(floats).max() > _LARGEST_VALUE:
-        raise InputError(
-            f"{name} must be of at most {_LARGEST_VALUE:g} in size, got {np.abs(floats).max():g}"
-        )
+    if floats.size and np.abs(floats).max() > largest:
+        raise InputError(f"{name} must be of at most {largest:g} in size, got {np.abs(floats).max():g}")
     return floats
 
 
