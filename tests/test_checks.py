@@ -10,7 +10,9 @@ from probe._checks import (
     InputError,
     ModelFileError,
     check_choice,
+    check_class_names,
     check_finite,
+    check_floats,
     check_folder,
     check_images,
     check_integer,
@@ -19,6 +21,7 @@ from probe._checks import (
     check_once,
     check_rng,
     check_shape,
+    check_sizes,
     frozen_copy,
     readonly,
 )
@@ -240,3 +243,59 @@ def test_a_frozen_copy_of_a_view_does_not_follow_what_it_views():
     frozen = frozen_copy(readonly(values))
     values[0] = 7
     assert frozen[0] == 0
+
+
+@pytest.mark.parametrize(
+    "names", [("a", "b"), (), ("<=50K", ">50K"), ("Zürich", "東京", "שלום", "a b", "🎈")]
+)
+def test_class_names_that_can_be_shown_pass(names):
+    assert check_class_names(names) == names
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        ("ab", "class_names must be a tuple of strings"),
+        (["a"], "class_names must be a tuple of strings"),
+        ((1,), "class_names must be a tuple of strings"),
+        (("a", "b", "a"), "class_names must be distinct, but 'a' occurs 2 times"),
+        (("",), "not empty"),
+        (("\ud800",), "lone surrogates"),
+        (("\x1b[2J",), "control characters"),
+        (("a\u202eb",), "control characters"),
+        (("<script>",), "HTML tags"),
+        (("</p",), "HTML tags"),
+    ],
+)
+def test_class_names_that_cannot_be_shown_are_refused(names, match):
+    with pytest.raises(InputError, match=match):
+        check_class_names(names)
+
+
+@pytest.mark.parametrize("sizes", [12, (), (0,), (1.0,), (True,), "12", None, (1,) * 33])
+def test_sizes_are_positive_integers(sizes):
+    with pytest.raises(InputError, match=r"shape must be a tuple of positive integers, \(n,\), got"):
+        check_sizes("shape", sizes, "(n,)")
+    assert check_sizes("shape", [np.int64(3), 2], "(n,)") == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "values", ["a", [[1], [1, 2]], [None], np.array([1j]), np.ma.masked_array([1.0]), {}]
+)
+def test_floats_are_numbers(values):
+    with pytest.raises(InputError, match="values must be an array of real numbers"):
+        check_floats("values", values)
+
+
+def test_floats_are_finite_and_can_be_squared():
+    np.testing.assert_array_equal(check_floats("values", [[1, 2]]), [[1.0, 2.0]])
+    with pytest.raises(InputError, match="values must be finite"):
+        check_floats("values", [np.nan])
+    with pytest.raises(InputError, match=r"values must be of at most 1e\+100 in size, got 1e\+200"):
+        check_floats("values", [-1e200])
+
+
+@pytest.mark.parametrize("check", [check_integer, check_number])
+def test_an_array_of_one_number_is_no_number(check):
+    with pytest.raises(InputError, match="rate must be"):
+        check("rate", np.array(3), minimum=0)

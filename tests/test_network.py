@@ -350,3 +350,17 @@ def test_the_pullback_of_the_logits_begins_below_what_comes_after_them():
     seed = np.ones((4, 3))
     expected = plain.logits_with_pullback(batch())[1](seed)
     np.testing.assert_array_equal(more.logits_with_pullback(batch())[1](seed), expected)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("method", ["logits", "predict", "predict_proba", "activations", "outputs"])
+def test_inputs_that_are_not_finite_are_refused(wrong, method):
+    network = probe.Network((Dense("output", np.eye(3, dtype="f4"), np.zeros(3, "f4"), "softmax"),), (3,))
+    x = np.zeros((2, 3))
+    x[1, 2] = wrong
+    with pytest.raises(
+        InputError, match=r"x must be finite, but 1 of 6 values are not, the first at \(1, 2\)"
+    ):
+        getattr(network, method)(x)
+    with pytest.raises(InputError, match="x must be a plain array, got a masked one"):
+        getattr(network, method)(np.ma.masked_array(np.zeros((2, 3)), x != 0))
