@@ -26,12 +26,12 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from probe._checks import InputError, check_folder
+from probe._checks import InputError, check_folder, check_integer
 from probe._signatures import checked
 from probe._version import __version__
 from probe.storage import load_result, result_bytes, write_bytes, write_text
 
-__all__ = ["SweepFolder", "check_name", "check_sweep", "locked"]
+__all__ = ["SweepFolder", "check_counts", "check_name", "check_sweep", "locked"]
 
 Result = TypeVar("Result")
 
@@ -74,12 +74,19 @@ def check_sweep(
         If it holds a sweep of another configuration or of a larger extent, or one that cannot be read.
     """
     path = folder / MANIFEST
+    check_counts(extent)
     if path.exists():
         manifest = _read_manifest(path)
         known = _plain(configuration)
         was = {key: value for key, value in manifest.configuration.items() if key in known}
         _check_same(folder, was, known)
         _check_extent(folder, manifest.extent, extent or {})
+
+
+def check_counts(extent: Mapping[str, int] | None) -> None:
+    """Raise unless each entry of an extent is a number of trials, networks or the like."""
+    for name, count in (extent or {}).items():
+        check_integer(f"extent[{name!r}]", count, minimum=0)
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.sweep._dask import on_dask
 from probe.sweep._processes import in_processes
-from probe.sweep.folder import SweepFolder, check_name, locked
+from probe.sweep.folder import SweepFolder, check_counts, check_name, locked
 
 __all__ = ["SweepOutcome", "run_sweep"]
 
@@ -136,6 +136,7 @@ def run_sweep(
     (1, 1, [0, 1])
     """
     _check_arguments(trials, kind, workers, backend, scheduler)
+    check_counts(extent)
     with locked(folder):
         run = _Run(SweepFolder(folder, configuration, kind, extent), trials, function)
         interrupted = False
