@@ -58,9 +58,6 @@ _UNSHOWABLE = re.compile(
 )
 """Control characters, those that turn the direction of all that follows, lone surrogates, HTML tags."""
 
-_LONGEST_PATH, _LONGEST_NAME = 4096, 255
-"""In bytes, on the file systems of Linux."""
-
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -277,13 +274,10 @@ def is_path_like(value: object) -> bool:
         return False
     try:
         text = os.fspath(value)
-        encoded = os.fsencode(text)
+        os.fsencode(text)
     except (TypeError, ValueError):
         return False
-    is_short = len(encoded) < _LONGEST_PATH and all(
-        len(part) <= _LONGEST_NAME for part in encoded.split(b"/")
-    )
-    return isinstance(text, str) and bool(text) and "\0" not in text and is_short
+    return isinstance(text, str) and bool(text) and "\0" not in text
 
 
 def check_folder(name: str, folder: Path) -> Path:

@@ -117,9 +117,7 @@ def _rule(hint: Any) -> _Rule | None:
     if origin is os.PathLike:
         return _Rule("a path that a file can have", is_path_like)
     if origin is Path:
-        return _Rule(
-            "a Path that a file can have", lambda value: isinstance(value, Path) and is_path_like(value)
-        )
+        return _Rule("a Path that a file can have", _is_path)
     if origin is Mapping:
         return _mapping(*map(_rule, inner))
     if origin is np.ndarray:
@@ -172,9 +170,9 @@ def _sequence(origin: type, inner: tuple[Any, ...]) -> _Rule:
             ),
         )
     member = _rule(inner[0])
-    words = "a tuple" if origin is tuple else "a sequence"
+    words = "a tuple" if origin is tuple else "a sequence of values"
     if member is not None:
-        words += f" whose entries are each {member.words}"
+        words += f", each {member.words}"
     return _Rule(
         words,
         lambda value: (
@@ -199,6 +197,12 @@ def _mapping(key: _Rule | None, entry: _Rule | None) -> _Rule:
             and (entry is None or all(map(entry.fits, value.values())))
         ),
     )
+
+
+def _is_path(value: object) -> bool:
+    # Path.exists raises an OSError where a name is longer than any file system takes.
+    is_path = isinstance(value, Path) and is_path_like(value)
+    return is_path and all(len(os.fsencode(part)) < 256 for part in value.parts)  # type: ignore[attr-defined]
 
 
 def _is_array(value: object) -> bool:

@@ -72,12 +72,11 @@ def test_what_fits_passes(arguments):
         ({"text": "\ud800"}, "text must be a string, got '"),
         ({"path": b"a"}, "path must be a path that a file can have or None, got b'a'"),
         ({"path": "a\0b"}, "path must be a path that a file can have"),
-        ({"path": "x" * 300}, "path must be a path that a file can have .*xxx"),
         ({"values": [1.0]}, r"values must be a NumPy array of numbers or None, got \[1.0\]"),
         ({"values": np.ma.masked_array([1.0], [True])}, "values must be a NumPy array of numbers"),
         ({"values": np.array(["a"])}, "values must be a NumPy array of numbers"),
-        ({"many": ["a"]}, "many must be an MLP or a sequence whose entries are each an MLP, got"),
-        ({"many": np.array([{}])}, "many must be an MLP or a sequence"),
+        ({"many": ["a"]}, "many must be an MLP or a sequence of values, each an MLP, got"),
+        ({"many": np.array([{}])}, "many must be an MLP or a sequence of values"),
         ({"function": 1}, "function must be a function, got 1"),
         ({"mapping": {1: 1}}, "mapping must be a mapping whose keys are each a string or None"),
         ({"place": ("a",)}, "place must be a tuple of 2, got"),
@@ -94,9 +93,7 @@ def test_what_a_class_itself_says_comes_first():
         Pair(3)
     with pytest.raises(InputError, match=r"first must be an MLP, got 4"):
         Pair(4)
-    with pytest.raises(
-        InputError, match=r"names must be a tuple whose entries are each a string, got \(1,\)"
-    ):
+    with pytest.raises(InputError, match=r"names must be a tuple, each a string, got \(1,\)"):
         Pair(MLP(), (1,))
     assert Pair(first=MLP(), names=("a",)).names == ("a",)
 

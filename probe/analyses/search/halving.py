@@ -187,8 +187,6 @@ def _budgets(first_epochs: int, epochs: int, reduction: int) -> tuple[int, ...]:
 
 def _levels(name: str, values: Iterable[Level]) -> tuple[Level, ...]:
     """Return the levels of a factor, or raise if there is none, or one twice."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(f"{name} must be a sequence of values, got {values!r}")
     levels = tuple(values)
     if not levels:
         raise InputError(f"{name} must hold at least one value, got none")
