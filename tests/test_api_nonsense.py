@@ -642,7 +642,7 @@ def test_valid_calls_are_valid(name, tmp_path, monkeypatch):
         called(found(name), VALID[name](world()))
 
 
-@pytest.mark.parametrize("name", [name for name in VALID if VALID[name](world())])
+@pytest.mark.parametrize("name", [name for name in VALID if name not in ("SGD", "Pixels")])
 def test_nonsense_is_refused_or_harmless(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     arguments = [argument for argument in VALID[name](world()) if argument != "self"]
