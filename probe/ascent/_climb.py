@@ -137,6 +137,7 @@ def ascend(
     Examples
     --------
     >>> from probe.layers import Dense
+    >>> from probe.objectives import Objective
     >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
     >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
     >>> ascend(network, [Objective("output", 0)], restarts=1).images
