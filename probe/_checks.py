@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 import re
 import tempfile
 from collections import Counter
@@ -37,9 +38,11 @@ __all__ = [
     "ModelFileError",
     "ModelFileWarning",
     "ProbeWarning",
+    "brief",
     "check_choice",
     "check_class_names",
     "check_finite",
+    "check_floats",
     "check_folder",
     "check_images",
     "check_integer",
@@ -48,8 +51,10 @@ __all__ = [
     "check_once",
     "check_rng",
     "check_shape",
+    "check_sizes",
     "frozen_copy",
     "generator",
+    "is_path_like",
     "kept_seed",
     "readonly",
 ]
@@ -62,19 +67,28 @@ MAX_NAME_LENGTH = 256  # the longest name of ImageNet's classes has 131 letters
 TAG = re.compile(r"<[A-Za-z/!?]")
 
 
+def brief(value: object, limit: int = 200) -> str:
+    """Return the repr of `value` for a message, at most `limit` characters of it."""
+    try:
+        shown = repr(value)
+    except Exception:  # a repr is anybody's code
+        shown = f"a {type(value).__name__}"
+    return shown if len(shown) <= limit else shown[: limit - 3] + "..."
+
+
 def check_integer(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
     """Return `value` as an int, or raise if it is no integer in [minimum, maximum]."""
     rule = (
         f"an integer of at least {minimum}" if maximum is None else f"an integer from {minimum} to {maximum}"
     )
-    if isinstance(value, (bool, np.bool_)):
-        raise InputError(f"{name} must be {rule}, got {value!r}")
     try:
+        if isinstance(value, (bool, np.bool_, np.ndarray)):
+            raise TypeError
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise InputError(f"{name} must be {rule}, got {value!r}") from None
+        raise InputError(f"{name} must be {rule}, got {brief(value)}") from None
     if number < minimum or (maximum is not None and number > maximum):
-        raise InputError(f"{name} must be {rule}, got {number}")
+        raise InputError(f"{name} must be {rule}, got {brief(number)}")
     return number
 
 
@@ -100,11 +114,12 @@ def check_number(
     ]
     rule = " ".join(["a finite number", " and ".join(bounds)]).strip()
     try:
-        if isinstance(value, (bool, str, bytes)):
+        # An array of one value would do with a warning, and a complex number lose its imaginary part with one.
+        if isinstance(value, (bool, np.bool_, str, bytes, np.ndarray, np.complexfloating)):
             raise TypeError
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} must be {rule}, got {value!r}") from None
+        raise InputError(f"{name} must be {rule}, got {brief(value)}") from None
     inside = (
         math.isfinite(number)
         and (above is None or number > above)
@@ -122,9 +137,9 @@ def check_choice(name: str, value: object, choices: Iterable[str]) -> str:
     names = list(choices)
     if isinstance(value, str) and value in names:
         return value
-    near = get_close_matches(str(value), names, n=1)
+    near = get_close_matches(value[:200], names, n=1) if isinstance(value, str) else ()
     hint = f" (did you mean {near[0]!r}?)" if near else ""
-    raise InputError(f"{name} must be one of {', '.join(names)}; got {value!r}{hint}")
+    raise InputError(f"{name} must be one of {', '.join(names)}; got {brief(value)}{hint}")
 
 
 def check_class_names(name: str, names: object) -> tuple[str, ...]:
@@ -167,6 +182,8 @@ def check_once(name: str, values: Iterable[Hashable]) -> None:
     """Raise if a value is there twice, and say which."""
     seen: set[Hashable] = set()
     for value in values:
+        if not isinstance(value, Hashable):
+            raise InputError(f"{name} must hold plain values, got {brief(value)}")
         if value in seen:
             raise InputError(f"{name} must hold each value once, got {_shown(value)} twice")
         seen.add(value)
@@ -193,6 +210,14 @@ def check_shape(name: str, found: tuple[int, ...], expected: tuple[int | None, .
         raise InputError(f"{name} must have shape ({wanted}), got {tuple(found)}")
 
 
+def check_sizes(name: str, value: object, rule: str, *, max_axes: int = 32) -> tuple[int, ...]:
+    """Return `value` as a tuple of 1 to `max_axes` positive integers, or raise and say the `rule`."""
+    if isinstance(value, (tuple, list)) and 1 <= len(value) <= max_axes:
+        with suppress(InputError):
+            return tuple(check_integer(name, size, minimum=1) for size in value)
+    raise InputError(f"{name} must be a tuple of positive integers, {rule}, got {brief(value)}")
+
+
 def check_finite(name: str, values: Array) -> None:
     """Raise if any value is NaN or infinite, and say how many and where the first one is."""
     # One sum is several times as fast as a look at each; that of large numbers may overflow.
@@ -206,6 +231,20 @@ def check_finite(name: str, values: Array) -> None:
         raise InputError(
             f"{name} must be finite, but {count} of {values.size} values are not, the first at {first}"
         )
+
+
+def check_floats(name: str, values: object, *, largest: float = 1e100) -> npt.NDArray[np.float64]:
+    """Return an array, or nested sequences of numbers, as float64 of at most `largest` in size, or raise."""
+    plain = np.empty(0, object)
+    with suppress(TypeError, ValueError, OverflowError):
+        plain = np.asarray(values)
+    if plain.dtype.kind not in "iuf" or isinstance(values, np.ma.MaskedArray):
+        raise InputError(f"{name} must be an array of real numbers, got {brief(values)}")
+    floats = plain.astype(np.float64)
+    check_finite(name, floats)
+    if floats.size and np.abs(floats).max() > largest:
+        raise InputError(f"{name} must be of at most {largest:g} in size, got {np.abs(floats).max():g}")
+    return floats
 
 
 def check_images(name: str, images: Array, image_shape: tuple[int, ...] | None = None) -> None:
@@ -240,7 +279,7 @@ def check_rng(rng: object) -> None:
     """Raise unless `rng` is a NumPy random generator."""
     if not isinstance(rng, np.random.Generator):
         raise InputError(
-            f"rng must be a numpy.random.Generator, such as numpy.random.default_rng(0), got {rng!r}"
+            f"rng must be a numpy.random.Generator, such as numpy.random.default_rng(0), got {brief(rng)}"
         )
 
 
@@ -256,6 +295,18 @@ def kept_seed(seed: object) -> int:
     if isinstance(seed, np.random.Generator):
         return int(seed.integers(2**63))
     return check_integer("seed", seed, minimum=0)
+
+
+def is_path_like(value: object) -> bool:
+    """Return whether `value` is a path as text, and one that a file system can have."""
+    if not isinstance(value, (str, os.PathLike)):
+        return False
+    try:
+        text = os.fspath(value)
+        os.fsencode(text)
+    except (TypeError, ValueError):
+        return False
+    return isinstance(text, str) and bool(text) and "\0" not in text
 
 
 def check_folder(name: str, folder: Path) -> Path:

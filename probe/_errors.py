@@ -15,6 +15,10 @@ __all__ = [
 class InputError(ValueError):
     """An argument broke a rule; the message names the argument, the rule and what came."""
 
+    def __init__(self, *args: object) -> None:
+        # A name out of a file may be in it, and no screen shows a lone surrogate or should obey an escape.
+        super().__init__(*(_printable(arg) if isinstance(arg, str) else arg for arg in args))
+
 
 class DivergedError(InputError):
     """Networks diverged in an experiment that needs all of them; a smaller learning rate may help."""
@@ -34,3 +38,13 @@ class ModelFileWarning(UserWarning):
 
 class ProbeWarning(UserWarning):
     """Numbers were computed, but may not be about what was meant; the message says why and what to do."""
+
+
+_LONGEST = 1500
+"""Characters of a message; what is longer repeats what came."""
+
+
+def _printable(text: str) -> str:
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST - 3] + "..."
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)

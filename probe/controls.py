@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, DivergedError, check_integer, check_number, frozen_copy, generator, readonly
+from probe._checks import (
+    Array,
+    DivergedError,
+    InputError,
+    check_integer,
+    check_number,
+    check_rng,
+    frozen_copy,
+    generator,
+    readonly,
+)
 from probe._progress import Progress, silent
+from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 from probe.fitting import for_images_of
 from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer
@@ -30,6 +41,7 @@ _RATES_TRIED = 3
 """Learning rates, each a tenth of the one before, until no network diverges."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Twins:
     """Networks in threes: member k of each population has the same start; both trained ones saw the same order.
@@ -68,6 +80,16 @@ class Twins:
     def __len__(self) -> int:
         return len(self.trained)
 
+    def check_of(self, network: Network) -> None:
+        """Raise unless these are twins of `network`, or stand in for them on the same data."""
+        made, ours = self.trained, architecture_of(network)
+        same_data = made.input_shape == network.input_shape and len(made.class_names) == network.n_classes
+        shape = made.architecture.hidden, made.architecture.activation
+        if not same_data or (self.copies and (ours is None or shape != (ours.hidden, ours.activation))):
+            raise InputError(
+                "twins must be those of this network: make them with probe.twins(network, split)"
+            )
+
     @property
     def sentence(self) -> str:
         """What they are."""
@@ -89,6 +111,7 @@ class Twins:
         )
 
 
+@checked
 def twins(
     network: Network,
     split: Split,
@@ -212,6 +235,7 @@ def _taken(population: Population, members: slice | npt.NDArray[np.int64]) -> Po
     )
 
 
+@checked
 def architecture_of(network: Network) -> MLP | None:
     """Return the widths and the activation of a chain of dense layers; None where gradient descent has none to copy.
 
@@ -241,6 +265,7 @@ def _activation_after(network: Network, dense: Dense) -> str:
     return "linear"
 
 
+@checked
 def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
     """Return `network` with weights as before training: what the same graph computes when it learned nothing.
 
@@ -269,6 +294,7 @@ def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
     >>> fresh.bias, bool(np.abs(fresh.kernel).max() <= 1)
     (array([0., 0., 0.], dtype=float32), True)
     """
+    check_rng(rng)
     drawn: dict[int, Array] = {}
     layers = []
     for layer in network.layers:

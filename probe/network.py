@@ -13,11 +13,19 @@ from itertools import chain, count
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_number, check_once
+from probe._checks import (
+    Array,
+    InputError,
+    check_class_names,
+    check_number,
+    check_once,
+    check_sizes,
+)
 from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
 from probe._heads import split_output, why_no_classes, with_second_unit
 from probe._inputs import Inputs, checked_inputs, listed
 from probe._seats import Seats
+from probe._signatures import checked
 from probe.layers import (
     ACTIVATIONS,
     ActivationLayer,
@@ -41,6 +49,7 @@ _PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
 """Layers that compute nothing: logits are looked for in front of them."""
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Network:
     """A graph of layers.
@@ -95,7 +104,14 @@ class Network:
     _graph: Graph = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(self.layers))
+        for name, values in (("layers", self.layers), ("output_names", self.output_names)):
+            object.__setattr__(self, name, tuple(values))
+        object.__setattr__(self, "wiring", tuple(tuple(read) for read in self.wiring))
+        shapes = tuple(
+            check_sizes("input_shape", shape, "the shape of one input") for shape in self.input_shapes
+        )
+        object.__setattr__(self, "input_shape", shapes[0])
+        object.__setattr__(self, "more_input_shapes", shapes[1:])
         if not self.layers:
             raise InputError("a network must have at least one layer")
         if not self.wiring:
@@ -116,6 +132,8 @@ class Network:
         n_classes = self._count_classes()
         if not self.class_names:
             object.__setattr__(self, "class_names", tuple(str(k) for k in range(n_classes)))
+        if self.class_names:
+            check_class_names("class_names", self.class_names)
         if len(self.class_names) != n_classes:
             two = " (the single output is that of the second of two classes)" * self._is_single
             named = f"{n_classes} {'classes' if self._is_single else 'outputs'}"
@@ -159,6 +177,7 @@ class Network:
         """Shape of one output of each layer, by name."""
         return dict(self._graph.shapes)
 
+    @checked
     def input_shapes_of(self, layer: str) -> tuple[Shape, ...]:
         """Return the shapes of what `layer` reads, each without n_samples."""
         shapes = self._graph.shapes
@@ -243,6 +262,7 @@ class Network:
             )
         return self.layer_names.index(self.output_names[0])
 
+    @checked
     def for_images(self, image_shape: Shape) -> Network:
         """Return this network for images of `image_shape`.
 
@@ -267,6 +287,7 @@ class Network:
             return self.behind(Permute(name, (3, 1, 2)), theirs)
         raise InputError(f"the network takes inputs of shape {ours}, but the images have shape {theirs}")
 
+    @checked
     def for_range(self, low: float, high: float) -> Network:
         """Return this network for images in [0, 1], if it was trained on inputs in [low, high].
 
@@ -285,7 +306,8 @@ class Network:
         >>> network.for_range(-1, 1).logits(np.array([[0.0, 1.0]], dtype=np.float32))
         array([[-1.,  1.]], dtype=float32)
         """
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
+        low, high = check_number("low", low), check_number("high", high)
+        if not low < high:
             raise InputError(f"the range of the inputs must be from low to high, got {low:g} to {high:g}")
         if (low, high) == (0, 1):
             return self
@@ -395,6 +417,7 @@ class Network:
         layers, wiring = split_output(self.layers, self._head, self.layer_names[output], names)
         return replace(self, layers=layers, wiring=(*self.wiring, *wiring), output_names=(layers[-1].name,))
 
+    @checked
     def ending_at(self, layer: str) -> Network:
         """Return the part of this network that leads to `layer`, with the layer's output as its own.
 
@@ -459,6 +482,7 @@ class Network:
         candidates = chain([name], (f"{name}_{k}" for k in count(2)))
         return next(candidate for candidate in candidates if candidate not in self.layer_names)
 
+    @checked
     def layer(self, name: str) -> Layer:
         """Return the layer called `name`.
 
@@ -469,6 +493,7 @@ class Network:
         """
         return self.layers[self._place(name)]
 
+    @checked
     def n_units(self, layer: str) -> int:
         """Return how many units `layer` has, or channels if its outputs are feature maps.
 
@@ -670,6 +695,7 @@ class Network:
         found = self._graph.values(self._inputs(x), [(place, stage) for place in range(len(self.layers))])
         return {name: found[place, stage] for place, name in enumerate(self.layer_names)}
 
+    @checked
     def input_gradient(self, x: Array, objective: AnyObjective) -> Array:
         """Return the gradient of `objective` with respect to `x`, of the shape of `x`.
 
@@ -678,8 +704,9 @@ class Network:
         InputError
             If the network has no such layer, unit or class.
         """
-        return self.objective_gradient(x, [objective] * len(x))[1]
+        return self.objective_gradient(x, [objective] * len(np.atleast_1d(x)))[1]
 
+    @checked
     def objective_gradient(self, x: Array, objectives: Sequence[AnyObjective]) -> tuple[Array, Array]:
         """Return the value of `objectives[i]` at `x[i]`, and its gradient with respect to `x[i]`.
 
@@ -705,6 +732,7 @@ class Network:
             )
         return self.objective_function(objectives)(inputs[0])
 
+    @checked
     def objective_function(
         self, objectives: Sequence[AnyObjective]
     ) -> Callable[[Array], tuple[Array, Array]]:
@@ -747,6 +775,7 @@ class Network:
 
         return evaluated
 
+    @checked
     def objective_values(self, x: Array, objectives: Sequence[AnyObjective]) -> Array:
         """Return the value of every objective for every input, of shape (n_samples, n_objectives).
 

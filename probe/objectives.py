@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_choice, check_finite, check_integer, check_number, check_shape
+from probe._checks import InputError, check_choice, check_floats, check_integer, check_number, check_shape
+from probe._signatures import checked
 
 __all__ = ["AnyObjective", "Combination", "Objective", "Stage", "class_logit", "direction", "unit"]
 
@@ -52,6 +53,7 @@ class _Algebra:
         return Combination(self._terms, label)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Objective(_Algebra):
     """One number that a network computes from an input.
@@ -93,6 +95,7 @@ class Objective(_Algebra):
         return ((1.0, self),)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Combination(_Algebra):
     """A weighted sum of objectives.
@@ -171,6 +174,7 @@ def class_logit(index: int) -> Objective:
     return Objective(layer=None, index=index)
 
 
+@checked
 def unit(
     layer: str,
     index: int,
@@ -204,6 +208,7 @@ def unit(
     return Objective(layer=layer, index=index, stage=stage, position=position)
 
 
+@checked
 def direction(
     layer: str,
     vector: npt.ArrayLike,
@@ -232,9 +237,8 @@ def direction(
     >>> direction("hidden_1", [0.0, 1.0, -1.0]).terms[0]
     (1.0, Objective(layer='hidden_1', index=1, stage='pre_activation', position=None))
     """
-    weights = np.asarray(vector, dtype=np.float64)
+    weights = check_floats("vector", vector)
     check_shape("vector", weights.shape, (None,))
-    check_finite("vector", weights)
     places: Sequence[int] = [int(k) for k in np.flatnonzero(weights)]
     if not places:
         raise InputError("vector must not be 0 everywhere")

@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 from scipy.linalg import blas
 
-from probe._checks import Array
+from probe._checks import Array, check_number
+from probe._signatures import checked
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "Momentum", "Nesterov", "Optimizer", "OptimizerName"]
 
@@ -84,6 +85,7 @@ class SGD(Optimizer):
             Optimizer.apply(self, parameter, gradient, slots, learning_rate, n_updates)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Momentum(Optimizer):
     """Heavy-ball momentum: velocity = momentum * velocity - learning_rate * gradient.
@@ -94,6 +96,9 @@ class Momentum(Optimizer):
     """
 
     momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        check_number("momentum", self.momentum, minimum=0, maximum=1)
 
     def init(self, parameter: Array) -> Slots:
         """Return a velocity of zero."""
@@ -108,6 +113,7 @@ class Momentum(Optimizer):
         return velocity
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Nesterov(Momentum):
     """Nesterov momentum as in Keras and PyTorch: momentum * velocity - learning_rate * gradient.
@@ -126,6 +132,7 @@ class Nesterov(Momentum):
         return gradient
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Adam(Optimizer):
     """Adam: steps scaled by running moments of the gradient.
@@ -138,6 +145,11 @@ class Adam(Optimizer):
     mean_decay: float = 0.9
     square_decay: float = 0.999
     epsilon: float = 1e-7
+
+    def __post_init__(self) -> None:
+        check_number("mean_decay", self.mean_decay, minimum=0, below=1)
+        check_number("square_decay", self.square_decay, minimum=0, below=1)
+        check_number("epsilon", self.epsilon, minimum=0)
 
     def init(self, parameter: Array) -> Slots:
         """Return a mean and a mean square of zero."""

@@ -23,6 +23,7 @@ from probe._checks import (
     frozen_copy,
     readonly,
 )
+from probe._signatures import checked
 from probe.costs import CostName, OutputName, cost_values, label_positions, logit_gradient
 from probe.layers import Conv2DTranspose, DepthwiseConv2D, Layer, SeparableConv2D
 from probe.network import Network
@@ -79,11 +80,13 @@ class Measured:
             object.__setattr__(self, field.name, readonly(getattr(self, field.name)))
 
 
+@checked
 def output_of(network: Network) -> OutputName:
     """Return "sigmoid" for a network with sigmoid outputs; else "softmax", which its logits are read with."""
     return "sigmoid" if network.output_name == "sigmoid" else "softmax"
 
 
+@checked
 class ParameterSpace:
     """The vectors of parameters that a network's layers can hold.
 
@@ -148,6 +151,7 @@ class ParameterSpace:
         self.parts, self.n_parameters = tuple(parts), end
         self.vector: Array = readonly(np.concatenate(arrays).astype(network.dtype, copy=False))
 
+    @checked
     def at(self, vector: Array) -> Network:
         """Return the network with the parameters of `vector` (n_parameters,)."""
         return self._at(vector)[0]

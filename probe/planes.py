@@ -15,9 +15,10 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_shape
+from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape
 from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
+from probe._signatures import checked
 from probe.costs import cost_values, label_positions
 from probe.layers import Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Layer
 from probe.parameters import Measured, ParameterSpace
@@ -42,6 +43,7 @@ _CHUNK = 64
 """Points that a thread takes at a time."""
 
 
+@checked
 def measure_plane(
     space: ParameterSpace,
     images: Array,
@@ -90,10 +92,10 @@ def measure_plane(
     >>> measure_plane(space, images, labels, space.vector[None], [[-1.0], [0.0]]).cost.round(3)
     array([0.693, 0.018])
     """
+    check_integer("workers", workers, minimum=1)
     images, labels = space.checked(images, labels)
     directions = _directions(space, directions)
-    points = np.asarray(coordinates, dtype=np.float64)
-    check_finite("coordinates", points)
+    points = check_floats("coordinates", coordinates, largest=1e30)
     if points.ndim == 0 or points.shape[-1] != len(directions):
         raise InputError(
             f"coordinates must have shape (..., {len(directions)}), one for each direction, got {points.shape}"
@@ -114,6 +116,7 @@ def measure_plane(
     return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
 
+@checked
 def measure_lines(
     space: ParameterSpace,
     images: Array,
@@ -139,9 +142,12 @@ def measure_lines(
     Measured
         Of shape (n_directions, n_points).
     """
+    check_integer("workers", workers, minimum=1)
     images, labels = space.checked(images, labels)
     directions = _directions(space, directions)
-    points = np.asarray(lengths, dtype=np.float64)[:, None]
+    points = check_floats("lengths", lengths, largest=1e30)
+    check_shape("lengths", points.shape, (None,))
+    points = points[:, None]
     found = np.zeros((len(directions), len(points), 2))
     walk = _Walk(space, None)
     for taken in walk.parts(len(images)):
@@ -156,8 +162,15 @@ def measure_lines(
     return Measured(found[..., 0].copy(), found[..., 1].copy())
 
 
+def _in_type(name: str, values: Array, space: ParameterSpace) -> Array:
+    with np.errstate(over="ignore"):
+        found: Array = np.asarray(values, dtype=space.vector.dtype)
+    check_finite(name, found)
+    return found
+
+
 def _directions(space: ParameterSpace, directions: Array) -> Array:
-    found: Array = np.asarray(directions, dtype=space.vector.dtype)
+    found = _in_type("directions", directions, space)
     check_shape("directions", found.shape, (None, space.n_parameters))
     return found
 
@@ -216,7 +229,7 @@ class _Walk:
     def __init__(self, space: ParameterSpace, origin: Array | None) -> None:
         network = space.network
         self._space = space
-        self._origin: Array = space.vector if origin is None else np.asarray(origin, dtype=space.vector.dtype)
+        self._origin = space.vector if origin is None else _in_type("origin", origin, space)
         check_shape("origin", self._origin.shape, (space.n_parameters,))
         self._graph = joined(network.layers, network.wiring, network.input_shapes)
         self._head = network.layer_names.index(network.head_name)

@@ -14,7 +14,18 @@ from typing import Literal
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_choice, check_integer, check_shape, readonly
+from probe._checks import (
+    Array,
+    InputError,
+    check_choice,
+    check_class_names,
+    check_integer,
+    check_rng,
+    check_shape,
+    check_sizes,
+    readonly,
+)
+from probe._signatures import checked
 from probe.costs import OutputName
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network
@@ -27,6 +38,7 @@ RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "softplus")
 """Activations after which "auto" is "he"."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class MLP:
     """The architecture of a multilayer perceptron; the numbers of inputs and classes come from the data.
@@ -101,6 +113,7 @@ class MLP:
         return f"{'-'.join(map(str, self.layer_sizes(n_in, n_classes)))} {self.activation}"
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Population:
     """Stacked weights and biases of `n_networks` multilayer perceptrons.
@@ -131,6 +144,8 @@ class Population:
     biases: tuple[Array, ...] = field(repr=False)
 
     def __post_init__(self) -> None:
+        check_sizes("input_shape", self.input_shape, "the shape of one input")
+        check_class_names("class_names", self.class_names)
         if len(self.class_names) < 2:
             raise InputError(
                 f"class_names must name at least 2 classes, for there is nothing to learn of {len(self.class_names)}; "
@@ -167,6 +182,7 @@ class Population:
         return Network(tuple(layers), self.input_shape, self.class_names)
 
 
+@checked
 def initial_population(
     architecture: MLP,
     input_shape: tuple[int, ...],
@@ -186,6 +202,10 @@ def initial_population(
     dtype : {"float32", "float64"}
         Type of all weights.
     """
+    check_sizes("input_shape", input_shape, "the shape of one input")
+    check_choice("dtype", dtype, ("float32", "float64"))
+    for rng in rngs:
+        check_rng(rng)
     sizes = architecture.layer_sizes(math.prod(input_shape), len(class_names))
     shapes = list(zip(sizes[1:], sizes[:-1], strict=True))
     weights = [np.empty((len(rngs), *shape), dtype) for shape in shapes]

@@ -24,6 +24,7 @@ from probe._checks import (
     generator,
     readonly,
 )
+from probe._signatures import checked
 from probe.costs import CostName, OutputName, label_positions, logit_gradient
 from probe.fitting import warn_of_images
 from probe.network import Network
@@ -36,6 +37,7 @@ _BATCH = 500
 """Images at a time: enough for fast products, and with 784 pixels 1.6 MB each array of them."""
 
 
+@checked
 def loss_sensitivity(
     network: Network, images: Array, labels: Ints, *, cost: CostName = "cross-entropy"
 ) -> Array:
@@ -135,6 +137,7 @@ class CriticalSamples:
         return float(self.is_critical.mean())
 
 
+@checked
 def critical_samples(
     network: Network,
     images: Array,

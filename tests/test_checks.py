@@ -12,6 +12,7 @@ from probe._checks import (
     check_choice,
     check_class_names,
     check_finite,
+    check_floats,
     check_folder,
     check_images,
     check_integer,
@@ -20,6 +21,7 @@ from probe._checks import (
     check_once,
     check_rng,
     check_shape,
+    check_sizes,
     frozen_copy,
     readonly,
 )
@@ -307,3 +309,32 @@ def test_text_for_messages_is_on_one_short_line():
     assert printable("x" * 80) == "x" * 80
     assert printable("x" * 10**7) == "x" * 77 + "..."
     assert printable(InputError("a"), 5) == "a"
+
+
+@pytest.mark.parametrize("sizes", [12, (), (0,), (1.0,), (True,), "12", None, (1,) * 33])
+def test_sizes_are_positive_integers(sizes):
+    with pytest.raises(InputError, match=r"shape must be a tuple of positive integers, \(n,\), got"):
+        check_sizes("shape", sizes, "(n,)")
+    assert check_sizes("shape", [np.int64(3), 2], "(n,)") == (3, 2)
+
+
+@pytest.mark.parametrize(
+    "values", ["a", [[1], [1, 2]], [None], np.array([1j]), np.ma.masked_array([1.0]), {}]
+)
+def test_floats_are_numbers(values):
+    with pytest.raises(InputError, match="values must be an array of real numbers"):
+        check_floats("values", values)
+
+
+def test_floats_are_finite_and_can_be_squared():
+    np.testing.assert_array_equal(check_floats("values", [[1, 2]]), [[1.0, 2.0]])
+    with pytest.raises(InputError, match="values must be finite"):
+        check_floats("values", [np.nan])
+    with pytest.raises(InputError, match=r"values must be of at most 1e\+100 in size, got 1e\+200"):
+        check_floats("values", [-1e200])
+
+
+@pytest.mark.parametrize("check", [check_integer, check_number])
+def test_an_array_of_one_number_is_no_number(check):
+    with pytest.raises(InputError, match="rate must be"):
+        check("rate", np.array(3), minimum=0)

@@ -258,7 +258,7 @@ def test_a_module_in_training_is_taken_as_in_eval_and_left_as_it_was(nn):
         (lambda nn: nn.Sequential(nn.MaxPool2d(2, return_indices=True)), (4, 4, 1), "has return_indices=True"),
         (lambda nn: nn.Sequential(nn.AdaptiveAvgPool2d(3)), (7, 7, 1), "windows of several sizes"),
         (lambda nn: nn.Sequential(nn.BatchNorm1d(3, track_running_stats=False)), (3,), "no running statistics"),
-        (lambda nn: nn.Sequential(nn.Linear(2, 3)), (0,), r"input_shape must be \(n_in,\)"),
+        (lambda nn: nn.Sequential(nn.Linear(2, 3)), (0,), r"input_shape must be a tuple of positive integers, \(n_in,\)"),
         (lambda nn: nn.Sequential(), (2,), "at least one layer"),
     ],
 )  # fmt: skip

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from probe._checks import InputError, check_integer, check_number, check_once, kept_seed, readonly
 from probe._parallel import gathered, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 from probe.population import MLP, initial_population
 from probe.stats import Interval, bootstrap_interval
@@ -44,6 +45,7 @@ _LARGEST = 10_000
 """Most images tried where nothing is said, if there are as many."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class CapacityDesign:
     """A search for the capacity of several architectures.
@@ -267,6 +269,7 @@ class Capacity:
         return replace(found, high=np.inf) if self.is_lower_bound(architecture) else found
 
 
+@checked
 def capacity(
     architectures: MLP | Sequence[MLP],
     split: Split,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, generator, readonly
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.ascent import ascend
 from probe.controls import Twins
 from probe.datasets import Dataset, Split, pixel_shuffled, uniform_noise
@@ -151,6 +152,7 @@ class Drawing:
         return np.asarray(np.arange(len(self.best)) * self.n_restarts + self.best)
 
 
+@checked
 def drawing(
     network: Network,
     split: Split,
@@ -207,6 +209,8 @@ def drawing(
     """
     check_integer("restarts", restarts, minimum=1)
     network = fitted(network, split)
+    if twins is not None:
+        twins.check_of(network)
     starts, references, controls = generator(seed).spawn(3)
     n_classes, start = network.n_classes, int(starts.integers(2**31))
 

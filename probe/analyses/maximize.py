@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, check_images, check_integer, generator, readonly
 from probe._progress import Progress, silent
+from probe._signatures import checked
 from probe.ascent import (
     PIXELS,
     UNIT_BOX,
@@ -182,6 +183,7 @@ class Maximization:
         return self.bounds.shares(self.best_values)
 
 
+@checked
 def maximize(
     network: Network,
     objectives: Sequence[AnyObjective],

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator, readonly
+from probe._signatures import checked
 from probe.controls import Twins
 from probe.fitting import warn_of_images
 from probe.layers import (
@@ -110,6 +111,7 @@ class ExpandedWeights:
             object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
+@checked
 def expanded_weights(
     network: Network,
     images: Array,
@@ -163,6 +165,8 @@ def expanded_weights(
     warn_of_images(network, images)
     name = network.head_name if layer == "last" else layer
     layers = _layers_down_from(network, name)
+    if twins is not None:
+        twins.check_of(network)
     rng = generator(seed)
     active = (images != images[:1]).any(axis=0)
     if not active.any():  # also where there is one image, or none

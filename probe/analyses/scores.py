@@ -23,6 +23,7 @@ from probe._checks import (
 )
 from probe._parallel import gathered, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.datasets import LABEL_CORRUPTIONS, Dataset, LabelCorruption, Split, permuted_labels, redrawn_labels
 from probe.population import MLP, initial_population
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, useful_workers
@@ -55,6 +56,7 @@ _N_MOST = 16
 """Examples whose images a result keeps."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class ScoresDesign:
     """Networks that are each trained on a part of the same samples; a trial trains some of them.
@@ -226,6 +228,7 @@ class MemorizationScores:
         return int(self.n_in[0] + self.n_out[0])
 
 
+@checked
 def memorization_scores(
     architecture: MLP,
     split: Split,

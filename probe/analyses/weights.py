@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from probe._checks import Array, InputError, readonly
+from probe._signatures import checked
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
@@ -77,6 +78,7 @@ class WeightImages:
         return tuple(f"{unit}:{plane}" for unit in self.unit_names for plane in range(self.planes))
 
 
+@checked
 def weight_images(network: Network, layer: str = "first") -> WeightImages:
     """Return the weights into every unit of a layer as images.
 
@@ -123,6 +125,7 @@ def weight_images(network: Network, layer: str = "first") -> WeightImages:
     return _kernel_images(network, target)
 
 
+@checked
 def layers_with_images(network: Network) -> list[WeightImages]:
     """Return the weight images of every layer that has some, in order."""
     found = []

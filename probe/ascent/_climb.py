@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, check_number, generator, readonly
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.ascent.parameterizations import PIXELS, Parameterization
 from probe.ascent.penalties import likeness, total_variation
 from probe.ascent.regions import UNIT_BOX, Region
 from probe.ascent.transforms import Transform, Variant
 from probe.network import Network
-from probe.objectives import AnyObjective, Combination, Objective
+from probe.objectives import AnyObjective
 
 __all__ = ["Ascent", "ascend"]
 
@@ -25,6 +26,11 @@ _GROWTH, _SHRINKAGE, _LARGEST_STEP = 1.5, 0.5, 1e4
 
 _LOOK_EVERY, _WORTHWHILE = 10, 0.9
 """After how many steps the batch is made smaller, if no more than this share of it still moves."""
+
+_MOST_FRAMES = 10_000
+
+_LARGEST_WEIGHT = 1e30
+"""Of a penalty: float32 holds its products with sums of squares."""
 
 _GOLDEN = (5**0.5 - 1) / 2
 
@@ -68,6 +74,7 @@ class Ascent:
         return np.asarray(self.traces[..., -1].argmax(axis=1), dtype=np.int64)
 
 
+@checked
 def ascend(
     network: Network,
     objectives: Sequence[AnyObjective],
@@ -130,6 +137,7 @@ def ascend(
     Examples
     --------
     >>> from probe.layers import Dense
+    >>> from probe.objectives import Objective
     >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
     >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
     >>> ascend(network, [Objective("output", 0)], restarts=1).images
@@ -141,8 +149,11 @@ def ascend(
     check_integer("steps", steps, minimum=1)
     if keep is not None:
         check_integer("keep", keep, minimum=2)
+        if keep > _MOST_FRAMES:
+            raise InputError(f"keep must be at most {_MOST_FRAMES}, got {keep}")
     for name, weight in (("l2", l2), ("total_variation", total_variation), ("diversity", diversity)):
-        check_number(name, weight, minimum=0)
+        if check_number(name, weight, minimum=0) > _LARGEST_WEIGHT:
+            raise InputError(f"{name} must be at most {_LARGEST_WEIGHT:g}, got {weight:g}")
     if total_variation > 0 and len(shape) not in (2, 3):
         raise InputError(f"total_variation needs images, but the network takes inputs of {shape}")
     parameterization.check(shape)
@@ -192,16 +203,9 @@ def ascend(
 
 def checked_objectives(objectives: Sequence[AnyObjective]) -> tuple[AnyObjective, ...]:
     """Return objectives as a tuple of at least one, or raise."""
-    if isinstance(objectives, Objective | Combination):
-        raise InputError(f"objectives must be a list such as [probe.class_logit(0)], got one {objectives!r}")
     found = tuple(objectives)
     if not found:
         raise InputError("objectives must hold at least one, such as probe.class_logit(0), got none")
-    for objective in found:
-        if not isinstance(objective, Objective | Combination):
-            raise InputError(
-                f"objectives must hold objectives such as probe.class_logit(0), got {objective!r}"
-            )
     return found
 
 

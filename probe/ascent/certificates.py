@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, readonly
 from probe._seats import Seats
+from probe._signatures import checked
 from probe.ascent._climb import checked_objectives
 from probe.ascent.intervals import AFFINE, Range, activated, double, linear
 from probe.ascent.regions import UNIT_BOX, Region
@@ -64,6 +65,7 @@ class Bounds:
         return np.where(np.isfinite(span), np.clip(shares, 0, 1), np.nan)
 
 
+@checked
 def certify(network: Network, objectives: Sequence[AnyObjective], region: Region = UNIT_BOX) -> Bounds:
     """Return the least and the greatest that each objective can be in `region`.
 

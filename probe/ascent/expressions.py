@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import NoReturn
 
 from probe._checks import InputError
+from probe._signatures import checked
 from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective, class_logit, unit
 
@@ -20,6 +21,7 @@ _SHOWN = 12
 """Names that a message lists."""
 
 
+@checked
 def parse_objective(text: str, network: Network) -> AnyObjective:
     """Return the objective that `text` names.
 
@@ -49,8 +51,6 @@ def parse_objective(text: str, network: Network) -> AnyObjective:
     >>> parse_objective("class:top-hat - 0.5*hidden:1", network).name
     'class 1 - 0.5 hidden unit 1'
     """
-    if not isinstance(text, str):
-        raise InputError(f"an objective must be text such as 'class:3 - class:8', got {text!r}")
     found = _Reader(text, network).objective()
     # Says what does not fit in the words of the network: a position, a layer without units.
     network.objective_function([found])

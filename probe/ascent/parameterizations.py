@@ -12,6 +12,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from probe._checks import Array, InputError, check_number
+from probe._signatures import checked
 
 __all__ = ["PIXELS", "Blurred", "Fourier", "Parameterization", "Pixels"]
 
@@ -74,6 +75,7 @@ PIXELS = Pixels()
 """Every pixel on its own."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Fourier:
     """Fourier coefficients, each divided by a power of its frequency; channels apart.
@@ -141,6 +143,7 @@ class Fourier:
         return np.asarray(fft.irfft2(coefficients, s=(height, width), axes=(1, 2), overwrite_x=True))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Blurred:
     """An image behind a Gaussian blur; channels apart, and what lies outside of the image counts as 0.

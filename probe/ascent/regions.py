@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from probe._checks import Array, InputError, check_number
+from probe._signatures import checked
 
 __all__ = ["UNIT_BOX", "Ball", "Box", "Region"]
 
@@ -48,6 +49,7 @@ class Region(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Box:
     """All images with every pixel in [low, high].
@@ -102,6 +104,7 @@ UNIT_BOX = Box()
 """[0, 1] for every pixel."""
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Ball:
     """All images no farther than `radius` from the image of which every pixel is `center`, in L2, within a box.

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer
+from probe._signatures import checked
 
 __all__ = ["Shift", "Transform", "Variant"]
 
@@ -33,6 +34,7 @@ class Transform(Protocol):
         ...
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Shift:
     """Shifts by up to `pixels` down, up, left and right; what comes in from outside is 0.

@@ -16,6 +16,7 @@ from probe._checks import (
     check_number,
     check_rng,
 )
+from probe._signatures import checked
 from probe.datasets._dataset import Dataset, Split
 from probe.datasets._noise import gaussian_noise, pixel_shuffled
 
@@ -36,6 +37,7 @@ InputCorruption = Literal["none", "pixel-permutation", "pixel-shuffle", "gaussia
 INPUT_CORRUPTIONS = ("none", "pixel-permutation", "pixel-shuffle", "gaussian")
 
 
+@checked
 def permuted_labels(labels: IntArray, *, rng: np.random.Generator, fraction: float = 1.0) -> IntArray:
     """Return labels of which a random part has been permuted among its samples.
 
@@ -81,6 +83,7 @@ def permuted_labels(labels: IntArray, *, rng: np.random.Generator, fraction: flo
     return permuted
 
 
+@checked
 def redrawn_labels(
     labels: IntArray, n_classes: int, *, rng: np.random.Generator, fraction: float = 1.0
 ) -> IntArray:
@@ -120,7 +123,7 @@ def redrawn_labels(
     >>> redrawn_labels(labels, 10, rng=np.random.default_rng(0), fraction=0.5)
     array([0, 0, 1, 0, 0, 8])
     """
-    check_integer("n_classes", n_classes, minimum=1)
+    check_integer("n_classes", n_classes, minimum=1, maximum=2**31)
     chosen = _chosen(labels, rng, fraction)
     if len(labels):
         check_labels("labels", labels, len(labels), n_classes)
@@ -140,6 +143,7 @@ def _chosen(labels: IntArray, rng: np.random.Generator, fraction: float) -> IntA
     return rng.permutation(len(labels))[: round(share * len(labels))]
 
 
+@checked
 def corrupted_inputs(split: Split, kind: InputCorruption, *, rng: np.random.Generator) -> Split:
     """Return `split` with the structure of its images destroyed, and the labels left as they are.
 

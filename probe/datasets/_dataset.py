@@ -18,6 +18,7 @@ from probe._checks import (
     check_labels,
     readonly,
 )
+from probe._signatures import checked
 from probe.safeh5 import printable
 
 __all__ = ["Dataset", "Images", "Split", "check_image_shape"]
@@ -30,6 +31,7 @@ FINGERPRINT_BLOCK = 1024
 CHANNELS = (1, 3, 4)  # grey, colour, and colour with opacity
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Dataset:
     """Images with a class label each.
@@ -157,6 +159,7 @@ class Dataset:
         return Dataset(self.images, labels, self.class_names)
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
     """Images to train on and images to test on.

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_images, check_integer, check_rng
+from probe._signatures import checked
 from probe.datasets._dataset import Images
 
 __all__ = ["gaussian_noise", "norm_matched_noise", "pixel_shuffled", "uniform_noise"]
@@ -17,6 +18,7 @@ __all__ = ["gaussian_noise", "norm_matched_noise", "pixel_shuffled", "uniform_no
 ROUNDING = 1e-12
 
 
+@checked
 def uniform_noise(n_samples: int, image_shape: tuple[int, ...], *, rng: np.random.Generator) -> Images:
     """Return images whose pixels are independent and uniform in [0, 1).
 
@@ -54,6 +56,7 @@ def uniform_noise(n_samples: int, image_shape: tuple[int, ...], *, rng: np.rando
     return rng.random((n, *sizes), dtype=np.float32)
 
 
+@checked
 def gaussian_noise(n_samples: int, images_like: Array, *, rng: np.random.Generator) -> Images:
     """Return images of independent normal pixels with the mean and deviation of real pixels, clipped.
 
@@ -97,6 +100,7 @@ def gaussian_noise(n_samples: int, images_like: Array, *, rng: np.random.Generat
     return clipped
 
 
+@checked
 def pixel_shuffled(images: Array, *, rng: np.random.Generator) -> Images:
     """Return each image with its pixels in an order of its own.
 
@@ -133,6 +137,7 @@ def pixel_shuffled(images: Array, *, rng: np.random.Generator) -> Images:
     return np.take_along_axis(pixels, orders[:, :, None], axis=1).reshape(images.shape)
 
 
+@checked
 def norm_matched_noise(images: Array, *, rng: np.random.Generator) -> Images:
     """Return uniform noise in which image i has the Euclidean norm of `images[i]`.
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer
+from probe._signatures import checked
 from probe.datasets._dataset import Dataset, Split
 
 __all__ = ["resized"]
@@ -14,6 +15,7 @@ __all__ = ["resized"]
 _BLOCK = 4096
 
 
+@checked
 def resized(split: Split, shape: tuple[int, int]) -> Split:
     """Return `split` with images of `shape`: each new pixel is the mean over the area of the old ones that it covers.
 

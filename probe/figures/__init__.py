@@ -13,7 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from probe._checks import InputError, check_choice
+from probe._checks import InputError, brief, check_choice
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -81,15 +81,19 @@ def draw(
     >>> type(draw(probe.weight_images(trained.network))).__name__
     'Figure'
     """
+    from matplotlib.figure import FigureBase
+
     module, name = _module_of(result), type(result).__name__
+    if figure is not None and not isinstance(figure, FigureBase):
+        raise InputError(f"figure must be a matplotlib Figure or SubFigure, got {brief(figure)}")
     view: dict[str, object] = {}
     if part is not None:
         if not hasattr(module, "PARTS"):
-            raise InputError(f"part must be left out for {name}, which has one figure; got {part!r}")
+            raise InputError(f"part must be left out for {name}, which has one figure; got {brief(part)}")
         view["part"] = check_choice("part", part, module.PARTS)
     if cell is not None:
         if not hasattr(result, "cells"):
-            raise InputError(f"cell must be left out for {name}, which has no cells; got {cell!r}")
+            raise InputError(f"cell must be left out for {name}, which has no cells; got {brief(cell)}")
         view["cell"] = cell
     drawn: Figure | SubFigure = module.draw(result, figure=figure, **view)
     return drawn

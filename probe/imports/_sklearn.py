@@ -5,13 +5,24 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from probe._checks import InputError, check_finite
+import numpy as np
+
+from probe._checks import Array, InputError, brief, check_choice, check_finite, check_sizes
+from probe.imports._untouched import changed_method, check_same_outputs
 from probe.layers import Dense, Flatten, Layer
 from probe.network import Network
 
 __all__ = ["from_sklearn"]
 
 ACTIVATION_NAMES = {"identity": "linear", "logistic": "sigmoid", "tanh": "tanh", "relu": "relu"}
+
+METHODS = ("__getattr__", "__getattribute__", "_forward_pass_fast", "_predict", "predict", "predict_proba")
+"""The methods that run when a classifier is asked for probabilities and classes."""
+
+FITTED = ("coefs_", "intercepts_", "classes_", "n_outputs_", "n_layers_", "out_activation_")
+
+CLEAR = 1e-3
+"""How much more probable the first class must be than the second for the two to be told apart."""
 
 
 def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Network:
@@ -37,8 +48,14 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     Raises
     ------
     InputError
-        If `model` is no such classifier, is not fitted or has several labels for each sample, a weight is
-        not finite, or `input_shape` has another number of values than its features.
+        If `model` is no such classifier or of a subclass, is not fitted or has several labels for each sample,
+        a weight is not finite, `input_shape` has another number of values than its features, or the outputs are
+        not those of `model`.
+
+    Notes
+    -----
+    At the end the network and `model` run on the same random inputs. No probability may differ by more than
+    1e-7 in float64 and 1e-3 in float32, and both must predict the same class.
 
     Examples
     --------
@@ -52,10 +69,10 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     True
     """
     _check(model)
-    n_features = model.coefs_[0].shape[0]
-    shape = (n_features,) if input_shape is None else tuple(input_shape)
-    if not shape or not all(type(size) is int and size > 0 for size in shape):
-        raise InputError(f"input_shape must be a tuple of positive integers, got {input_shape!r}")
+    n_features = len(model.coefs_[0])
+    shape: tuple[int, ...] = (n_features,)
+    if input_shape is not None:
+        shape = check_sizes("input_shape", input_shape, "(n_features,) or the shape of as many values")
     if math.prod(shape) != n_features:
         raise InputError(f"input_shape must have {n_features} values, the features of the model, got {shape}")
     layers: list[Layer] = [Flatten("flatten")] if len(shape) > 1 else []
@@ -65,22 +82,72 @@ def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Netw
     last = "sigmoid" if model.out_activation_ == "logistic" else "softmax"
     layers.append(Dense("output", kernel, bias, last))
     names = tuple(str(name) for name in model.classes_)
-    return Network(tuple(layers), shape, names).with_two_logits()
+    network = Network(tuple(layers), shape, names).with_two_logits()
+    # In the type of the fit: scikit-learn computes with the weights as they are.
+    check_same_outputs(network, lambda x: _outputs(model, network, x), "model", network.dtype)
+    return network
 
 
 def _check(model: Any) -> None:
     from sklearn.neural_network import MLPClassifier
 
     name = type(model).__name__
-    if not isinstance(model, MLPClassifier):
-        hint = "; pass the classifier in it, and inputs as the steps before it make them" * hasattr(
-            model, "steps"
-        )
+    if type(model) is not MLPClassifier:
+        hint = ""
+        if hasattr(model, "steps"):
+            hint = "; pass the classifier in it, and inputs as the steps before it make them"
+        elif isinstance(model, MLPClassifier):
+            hint = ", a subclass of it; what a subclass computes is in its code, which is not read"
         raise InputError(f"model must be a scikit-learn MLPClassifier, got {name}{hint}")
-    if not hasattr(model, "coefs_"):
-        raise InputError(f"model must be fitted, but this {name} is not: call its fit(x, y) first")
-    if model.out_activation_ == "logistic" and model.n_outputs_ > 1:
+    method = changed_method(model, METHODS)
+    if method is not None:
+        raise InputError(f"model has a {method} of its own, code that is not read; remove it first")
+    missing = [fitted for fitted in FITTED if not hasattr(model, fitted)]
+    if missing:
+        raise InputError(
+            f"model must be fitted, but this {name} has no {missing[0]}: call its fit(x, y) first"
+        )
+    check_choice("activation of the model", model.activation, ACTIVATION_NAMES)
+    if model.out_activation_ == "logistic" and model.n_outputs_ != 1:
         raise InputError(f"model must give each sample one class, but this {name} gives each several labels")
-    for setting in ("coefs_", "intercepts_"):
-        for place, values in enumerate(getattr(model, setting)):
-            check_finite(f"{setting}[{place}] of the model", values)
+    wanted = "logistic" if model.n_outputs_ == 1 else "softmax"
+    if model.out_activation_ != wanted:
+        raise InputError(
+            f"model must have {wanted!r} as its out_activation_ for {brief(model.n_outputs_)} outputs, "
+            f"got {brief(model.out_activation_)}"
+        )
+    _check_weights(model.coefs_, model.intercepts_)
+
+
+def _check_weights(coefs: object, intercepts: object) -> None:
+    for setting, arrays, n_axes in (("coefs_", coefs, 2), ("intercepts_", intercepts, 1)):
+        if not isinstance(arrays, (list, tuple)) or not arrays:
+            raise InputError(f"{setting} of the model must be a list of arrays, got {brief(arrays)}")
+        for place, values in enumerate(arrays):
+            name = f"{setting}[{place}] of the model"
+            if type(values) is not np.ndarray or values.dtype not in (np.float32, np.float64):
+                kind = getattr(values, "dtype", "")
+                raise InputError(
+                    f"{name} must be an array of float32 or float64, got {type(values).__name__} {kind}".rstrip()
+                )
+            if values.ndim != n_axes:
+                raise InputError(f"{name} must have {n_axes} axes, got shape {values.shape}")
+            check_finite(name, values)
+    if len(coefs) != len(intercepts):  # type: ignore[arg-type]
+        raise InputError(
+            f"coefs_ and intercepts_ of the model must be as many, got {len(coefs)} and {len(intercepts)}"  # type: ignore[arg-type]
+        )
+
+
+def _outputs(model: Any, network: Network, x: Array) -> Array:
+    """Return the probabilities of the model, or raise if it does not call the most probable class by its name."""
+    rows = x.reshape(len(x), -1)
+    probabilities: Array = model.predict_proba(rows)
+    predicted = [str(name) for name in model.predict(rows)]
+    ordered = np.sort(probabilities, axis=1)
+    for margin, place, name in zip(
+        ordered[:, -1] - ordered[:, -2], probabilities.argmax(axis=1), predicted, strict=True
+    ):
+        if margin > CLEAR and network.class_names[place] != name:
+            raise ValueError(f"its predict says {name!r} where classes_ says {network.class_names[place]!r}")
+    return probabilities

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, NoReturn
 
 import numpy as np
@@ -41,6 +42,8 @@ from probe.layers import (
 __all__ = ["BUILDERS", "IN_PASSING", "Module", "activation_of"]
 
 Shape = tuple[int, ...]
+
+_ABSENT: Any = object()
 
 IN_PASSING = frozenset({"Identity"})
 """Modules that become no layer."""
@@ -85,48 +88,63 @@ class Module:
             self.refuse(f"takes images, but gets shape {shape}; input_shape is (height, width, channels)")
         return shape
 
-    def array(self, name: str) -> Array | None:
+    def array(self, name: str, n_axes: int | None = None) -> Array | None:
         """Return a copy of one of the module's tensors as float32 or float64; None if it has none."""
-        tensor = getattr(self.module, name)
+        tensor = getattr(self.module, name, _ABSENT)
         if tensor is None:
             return None
+        if tensor is _ABSENT:
+            self.refuse(f"has no {name}: it was deleted")
+        torch = import_module("torch")
+        if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
+            self.refuse(f"has a {name} that is a {type(tensor).__name__}; a plain tensor is taken over")
         if tensor.is_meta:
             self.refuse(f"has no values in its {name}: it is on the meta device; load them first")
+        if tensor.layout != torch.strided:
+            self.refuse(f"has a {name} of layout {tensor.layout}; pass {name}.to_dense()")
         kind = str(tensor.dtype).removeprefix("torch.")
         if kind not in ("float16", "bfloat16", "float32", "float64"):
             self.refuse(f"has a {name} of type {kind}; float16, bfloat16, float32 and float64 are taken over")
+        if n_axes is not None and tensor.ndim != n_axes:
+            self.refuse(f"has a {name} of shape {tuple(tensor.shape)}; one of {n_axes} axes is taken over")
         if kind in ("float16", "bfloat16"):
             tensor = tensor.float()
-        values: Array = np.array(tensor.detach().cpu().numpy())
+        values: Array = np.array(tensor.numpy(force=True))
         if not np.isfinite(values).all():
             self.refuse(f"has a value in its {name} that is not finite")
         return values
 
     def bias(self, n_units: int, like: Array) -> tuple[Array, bool]:
         """Return the bias, zeros if there is none, and whether there is one."""
-        bias = self.array("bias")
+        bias = self.array("bias", 1)
         return (np.zeros(n_units, like.dtype), False) if bias is None else (bias, True)
 
-    def weight(self) -> Array:
+    def weight(self, n_axes: int) -> Array:
         """Return the weights of a module that always has some."""
-        weight = self.array("weight")
-        assert weight is not None
+        weight = self.array("weight", n_axes)
+        if weight is None:
+            self.refuse("has no weight")
         return weight
 
 
 def _linear(module: Module, shape: Shape) -> Iterable[Layer]:
     if len(shape) == 3:
         module.refuse(f"gets images of shape {shape}; put a Flatten before it")
-    kernel = module.weight().T
+    kernel = module.weight(2).T
     bias, used = module.bias(kernel.shape[1], kernel)
     yield Dense(module.name, kernel, bias, use_bias=used)
 
 
 def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
-    height, width, _ = module.images(shape)
-    if module.padding_mode != "zeros":
-        module.require(padding_mode="zeros")
-    kernel = module.weight().transpose(2, 3, 1, 0)
+    height, width, channels = module.images(shape)
+    module.require(padding_mode="zeros")
+    kernel = module.weight(4).transpose(2, 3, 1, 0)
+    n_taken = kernel.shape[2] * int(module.groups)
+    if channels != n_taken == height:
+        module.refuse(
+            f"takes images of {n_taken} channels, but gets {channels}; input_shape has the channels last: "
+            f"pass {(*shape[1:], height)}"
+        )
     bias, used = module.bias(kernel.shape[3], kernel)
     strides, dilation = module.pair("stride"), module.pair("dilation")
     padding: Literal["valid", "same"] = "valid"
@@ -269,6 +287,7 @@ def _unflatten(module: Module, shape: Shape) -> Iterable[Layer]:
 
 def _zero_padding(module: Module, shape: Shape) -> Iterable[Layer]:
     module.images(shape)
+    module.require(value=0.0)
     left, right, top, bottom = (int(size) for size in module.padding)
     if min(left, right, top, bottom) < 0:
         module.refuse(f"has padding={module.padding!r}; only positive ones are taken over")
@@ -290,7 +309,7 @@ def _dropout(module: Module, _shape: Shape) -> Iterable[Layer]:
 
 
 def _prelu(module: Module, shape: Shape) -> Iterable[Layer]:
-    alpha = module.weight()
+    alpha = module.weight(1)
     # The axis of the channels is the first there, and of images the last here.
     place = len(shape) - 1 if len(shape) != 2 else 0
     if len(alpha) not in (1, shape[place]):

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_choice, check_integer
+from probe._checks import Array, InputError, brief, check_choice, check_integer
+from probe._signatures import checked
 from probe.layers import _piecewise, _smooth
 from probe.layers._activation import Activation, Alone, Pullback
 from probe.layers._piecewise import LEAKY_RELU_SLOPE
@@ -30,6 +31,7 @@ __all__ = [
 ]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Elementwise(Alone):
     """An activation that treats every number alone.
@@ -167,6 +169,7 @@ def _as_axes(name: str, axis: int | tuple[int, ...]) -> tuple[int, ...]:
     return axes
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Softmax:
     """Softmax over one axis, or over several together: positive outputs that sum to one."""
@@ -193,6 +196,7 @@ class Softmax:
         return y, lambda dy: y * (dy - (dy * y).sum(axis=self.axis, keepdims=True))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class LogSoftmax:
     """The logarithm of softmax over one axis, or over several together."""
@@ -239,6 +243,7 @@ def softmax(z: Array, axis: int | tuple[int, ...], out: Array) -> Array:
 _OVER_AXES: dict[str, Activation] = {"log_softmax": LogSoftmax(), "softmax": Softmax()}
 
 
+@checked
 def activation_named(name: str) -> Activation:
     """Return the activation called `name`: one of `ACTIVATIONS`, or (log_)softmax over the last axis.
 
@@ -262,7 +267,7 @@ def activation_from(given: str | Activation) -> Activation:
     if isinstance(given, str):
         return activation_named(given)
     if not callable(getattr(given, "forward", None)) or not isinstance(getattr(given, "name", None), str):
-        raise InputError(f"activation must be a name or an activation such as Softmax(), got {given!r}")
+        raise InputError(f"activation must be a name or an activation such as Softmax(), got {brief(given)}")
     return given
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from probe._checks import Array, InputError, check_integer
+from probe._signatures import checked
 from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias
 from probe.layers._convolution import Convolution
@@ -26,6 +27,7 @@ from probe.layers._images import DataFormat, Padding, padded
 __all__ = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Conv2D(Convolution):
     """A two-dimensional convolution: each filter correlated with the image, then the activation.
@@ -121,6 +123,7 @@ class Conv2D(Convolution):
         return (*n_windows, self.n_filters)
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class DepthwiseConv2D(Convolution):
     """A convolution of each channel with kernels of its own.
@@ -200,6 +203,7 @@ def _each_kernel_gradient(layer: Convolution, x: Array, dz: Array, kernel: Array
     return each_kernel_gradient(padded(x, margins), dz, kernel.shape, layer.strides, layer.dilation_rate)
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class SeparableConv2D(Convolution):
     """A convolution of each channel with kernels of its own, then a mixture of the channels at each pixel.

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from probe._checks import Array, InputError, check_choice, check_number
+from probe._signatures import checked
 from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Layer, NoWeights, check_axes, check_bias, keep_activation, keep_arrays
 from probe.layers.activations import activation_from
@@ -13,6 +14,7 @@ from probe.layers.activations import activation_from
 __all__ = ["ActivationLayer", "Dense", "Dropout", "Noise"]
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Dense(Layer):
     """A fully connected layer: y = activation(x @ kernel + bias).
@@ -87,6 +89,7 @@ class Dense(Layer):
         return check_axes(self, (*input_shape[:-1], self.n_units))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class ActivationLayer(NoWeights):
     """An activation as a layer of its own.
@@ -123,6 +126,7 @@ class ActivationLayer(NoWeights):
         return check_axes(self, input_shape)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Dropout(NoWeights):
     """Dropout as it is at inference: it passes its input on. `rate`, in [0, 1], is kept for the file."""
@@ -134,6 +138,7 @@ class Dropout(NoWeights):
         check_number(f"rate of layer '{self.name}'", self.rate, minimum=0, maximum=1)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Noise(NoWeights):
     """A layer that acts in training only; at inference it passes its input on.

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer
+from probe._signatures import checked
 from probe.layers._activation import Pullback
 from probe.layers._base import Merge, sample_axis
 
@@ -52,6 +53,7 @@ class _Elementwise(Merge):
         return tuple(max(sizes) for sizes in zip(*input_shapes, strict=True))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Add(_Elementwise):
     """The sum of the inputs."""
@@ -64,6 +66,7 @@ class Add(_Elementwise):
         return reduce(np.add, xs), lambda dz: tuple(_summed_to(dz, shape) for shape in shapes)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Subtract(_Elementwise):
     """The first input less the second."""
@@ -78,6 +81,7 @@ class Subtract(_Elementwise):
         return np.subtract(*xs), lambda dz: (_summed_to(dz, first), _summed_to(-dz, second))
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Multiply(_Elementwise):
     """The product of the inputs."""
@@ -96,6 +100,7 @@ class Multiply(_Elementwise):
         return reduce(np.multiply, xs), pullback
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Average(_Elementwise):
     """The mean of the inputs."""
@@ -126,6 +131,7 @@ def _extreme(xs: tuple[Array, ...], pick: np.ufunc) -> tuple[Array, Pullback]:
     return z, pullback
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Maximum(_Elementwise):
     """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
@@ -137,6 +143,7 @@ class Maximum(_Elementwise):
         return _extreme(xs, np.maximum)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Minimum(_Elementwise):
     """The least of the inputs, number by number; where several are, the gradient goes to the first."""
@@ -148,6 +155,7 @@ class Minimum(_Elementwise):
         return _extreme(xs, np.minimum)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Concatenate(Merge):
     """The inputs one after the other along one axis.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
+from probe._signatures import checked
 from probe.layers._activation import Pullback
 from probe.layers._base import Layer, keep_arrays, sample_axis
 
@@ -68,6 +69,7 @@ def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
         raise InputError(f"layer '{layer.name}': all arrays must have one shape (n,), got {found}")
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchNormalization(Layer):
     """Batch normalisation as it is at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
@@ -150,6 +152,7 @@ class BatchNormalization(Layer):
         return input_shape
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class LayerNormalization(Layer):
     """Each input less its mean, divided by its standard deviation, times gamma, plus beta.
@@ -233,6 +236,7 @@ class LayerNormalization(Layer):
         return input_shape
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Normalization(Layer):
     """Inputs less a mean, divided by a standard deviation: (x - mean) / max(sqrt(variance), 1e-7).

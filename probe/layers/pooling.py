@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice
+from probe._signatures import checked
 from probe.layers._activation import Pullback
 from probe.layers._base import Pair, keep_pair
 from probe.layers._images import (
@@ -52,6 +53,7 @@ class _Pooling(ImageLayer):
         return (*self._windows(shape)[0], shape[2])
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class MaxPooling2D(_Pooling):
     """The greatest value of each window, for each channel.
@@ -109,6 +111,7 @@ class MaxPooling2D(_Pooling):
         return z, pullback
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class AveragePooling2D(_Pooling):
     """The mean of each window, for each channel.
@@ -193,6 +196,7 @@ class _GlobalPooling(ImageLayer):
         return (1, 1, shape[2]) if self.keepdims else (shape[2],)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class GlobalMaxPooling2D(_GlobalPooling):
     """The greatest value of each channel.
@@ -227,6 +231,7 @@ class GlobalMaxPooling2D(_GlobalPooling):
         return greatest if self.keepdims else greatest[:, 0, 0], pullback
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class GlobalAveragePooling2D(_GlobalPooling):
     """The mean of each channel.

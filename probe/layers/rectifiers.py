@@ -8,11 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from probe._checks import Array, check_number
+from probe._signatures import checked
 from probe.layers._activation import Alone, Pullback
 
 __all__ = ["Elu", "LeakyRelu", "Relu"]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Relu(Alone):
     """A rectifier with the three settings of Keras' ReLU layer.
@@ -69,6 +71,7 @@ class Relu(Alone):
         return y, lambda dy: dy * np.where(open_, 1, np.where(above, 0, self.negative_slope)).astype(z.dtype)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class LeakyRelu(Alone):
     """z above zero and negative_slope * z elsewhere: Keras' LeakyReLU layer, whose own slope is 0.3.
@@ -103,6 +106,7 @@ class LeakyRelu(Alone):
         return z * slope, lambda dy: dy * slope
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Elu(Alone):
     """z above zero and alpha * (exp(z) - 1) elsewhere.

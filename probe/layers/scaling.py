@@ -7,12 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
+from probe._signatures import checked
 from probe.layers._activation import Pullback
 from probe.layers._base import Layer, keep_arrays
 
 __all__ = ["PReLU", "Rescaling"]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Rescaling(Layer):
     """Inputs times a scale plus an offset: x * scale + offset.
@@ -67,6 +69,7 @@ class Rescaling(Layer):
         return input_shape
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class PReLU(Layer):
     """A rectifier with a slope of its own for each value: x above zero, alpha * x below.

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
+from probe._signatures import checked
 from probe.layers._activation import Pullback
 from probe.layers._base import NoWeights, Pair, keep_pair
 from probe.layers._images import DATA_FORMATS, DataFormat, ImageLayer
@@ -16,6 +17,7 @@ from probe.layers._images import DATA_FORMATS, DataFormat, ImageLayer
 __all__ = ["Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Flatten(NoWeights):
     """All axes but the first in one, row by row: (n_samples, height, width) to (n_samples, height*width).
@@ -48,6 +50,7 @@ class Flatten(NoWeights):
         return (math.prod(input_shape),)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Reshape(NoWeights):
     """One input in another shape, row by row.
@@ -79,6 +82,7 @@ class Reshape(NoWeights):
         return tuple(n_in // known if size == -1 else size for size in self.target_shape)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Permute(NoWeights):
     """The axes of each input in another order.
@@ -142,6 +146,7 @@ def _keep_margins(layer: ZeroPadding2D | Cropping2D, setting: str, value: object
     object.__setattr__(layer, setting, kept)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class ZeroPadding2D(ImageLayer):
     """Rows and columns of zeros around each image.
@@ -177,6 +182,7 @@ class ZeroPadding2D(ImageLayer):
         return height + sum(self.padding[0]), width + sum(self.padding[1]), channels
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Cropping2D(ImageLayer):
     """Each image without its outer rows and columns.
@@ -221,6 +227,7 @@ class Cropping2D(ImageLayer):
         return height, width, shape[2]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class UpSampling2D(ImageLayer):
     """Each pixel repeated in both directions.

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from probe._checks import Array, InputError
+from probe._signatures import checked
 from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias, keep_pair
 from probe.layers._convolution import Convolution
@@ -16,6 +17,7 @@ from probe.layers._images import DataFormat, Padding
 __all__ = ["Conv2DTranspose"]
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Conv2DTranspose(Convolution):
     """The way back through a convolution, as a layer: each pixel becomes a window, and windows add up.

@@ -10,6 +10,7 @@ from importlib.resources import files
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from probe._signatures import checked
 from probe.stats import Verdict
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Claim", "Page", "Picture", "Section", "Table", "measured", "render"]
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A figure with its words.
@@ -43,6 +45,7 @@ class Picture:
     view: Mapping[str, Any] = field(default_factory=dict)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Table:
     """A table whose first column heads its rows."""
@@ -52,6 +55,7 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Section:
     """A part of the page.
@@ -78,6 +82,7 @@ class Section:
     numbers: Mapping[str, object] = field(default_factory=dict)
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A statement of the video and what was found.
@@ -103,6 +108,7 @@ class Claim:
     picture: str | None = None
 
 
+@checked
 @dataclass(frozen=True, slots=True, eq=False)
 class Page:
     """A whole report.
@@ -121,6 +127,7 @@ class Page:
     warning: str = ""
 
 
+@checked
 def render(page: Page, pictures: Mapping[str, bytes], thumbnails: Mapping[str, bytes] | None = None) -> str:
     """Return `page` as one self-contained HTML document.
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import check_number
+from probe._signatures import checked
 from probe.stats.intervals import Interval, bootstrap_interval, replicates
 from probe.stats.verdict import Decision, decide
 
@@ -69,6 +70,7 @@ class Difference:
         return decide(self.interval, p_value, null=null)
 
 
+@checked
 def paired_difference(differences: npt.NDArray[np.float64], *, level: float = 0.95) -> Difference:
     """Return the mean of paired differences with its bootstrap interval and the paired t test.
 
@@ -153,6 +155,7 @@ class Equivalence:
         return "refuted" if beyond else "inconclusive"
 
 
+@checked
 def equivalence(differences: npt.NDArray[np.float64], *, margin: float, level: float = 0.95) -> Equivalence:
     """Return whether the mean of paired differences lies within a margin, by two one-sided t tests [1]_.
 

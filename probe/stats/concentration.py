@@ -6,10 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import InputError, check_finite, check_integer
+from probe._signatures import checked
 
 __all__ = ["gini"]
 
 
+@checked
 def gini(values: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
     """Return the Gini coefficient: half the mean absolute difference of two values, relative to the mean.
 

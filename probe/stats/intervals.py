@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_finite, check_integer, check_number
+from probe._checks import InputError, brief, check_floats, check_integer, check_number
+from probe._signatures import checked
 
 __all__ = ["Interval", "bootstrap_interval", "mean_interval", "replicates"]
 
@@ -52,12 +54,14 @@ def replicates(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     >>> replicates("differences", [1, 2])
     array([1., 2.])
     """
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1 or found.size == 0 or not np.isfinite(found).all():
-        raise InputError(f"{name} must be one finite number for each replicate, got {found!r}")
-    return found
+    with suppress(InputError):
+        found = check_floats(name, values)
+        if found.ndim == 1 and found.size:
+            return found
+    raise InputError(f"{name} must be one finite number for each replicate, got {brief(values)}")
 
 
+@checked
 def mean_interval(values: npt.NDArray[np.float64], *, level: float = 0.95) -> Interval:
     """Return the mean of `values` with Student's t interval.
 
@@ -90,6 +94,7 @@ def mean_interval(values: npt.NDArray[np.float64], *, level: float = 0.95) -> In
     return Interval(mean, mean - half, mean + half, level, values.size)
 
 
+@checked
 def bootstrap_interval(
     values: npt.NDArray[np.float64],
     *,
@@ -145,12 +150,11 @@ def bootstrap_interval(
     """
     check_number("level", level, above=0, below=1)
     check_integer("seed", seed, minimum=0)
-    values = np.asarray(values, dtype=np.float64)
+    values = check_floats("values", values)
     if values.ndim not in (1, 2) or values.size == 0:
         raise InputError(
             f"values must have shape (n_replicates,) or (n_replicates, n_columns), got {values.shape}"
         )
-    check_finite("values", values)
     columns = tuple(np.atleast_2d(values.T))
     estimate, n = float(statistic(*columns, axis=-1)), len(values)
     if n == 1:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import InputError, check_number
+from probe._signatures import checked
 from probe.stats.comparisons import paired_difference
 from probe.stats.intervals import Interval, bootstrap_interval
 from probe.stats.verdict import Decision, decide
@@ -52,6 +53,7 @@ class UpdatesRatio:
         return decide(self.estimate, self.p_value, null=1.0)
 
 
+@checked
 def ratio_of_updates(
     slower: Floats, faster: Floats, *, limit: float, level: float = 0.95, seed: int = 0
 ) -> UpdatesRatio:

@@ -14,11 +14,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from probe._checks import InputError
+from probe._signatures import checked
 from probe.storage._printable import printable
 
 __all__ = ["reason_of", "write_atomically", "write_bytes", "write_text"]
 
 
+@checked
 @contextmanager
 def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to, which becomes `path` if the block succeeds.
@@ -71,6 +73,7 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
             part.unlink()
 
 
+@checked
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write `content` to `path` at once or not at all, and return the path.
 
@@ -84,6 +87,7 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     return Path(path)
 
 
+@checked
 def write_text(path: str | os.PathLike[str], content: str) -> Path:
     """Write `content` as UTF-8 to `path` at once or not at all, and return the path.
 

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from probe._checks import InputError, ModelFileError, ModelFileWarning
+from probe._signatures import checked
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, limits_of, open_file
 from probe.storage._archive import is_archive, open_archive
 from probe.storage._keras_errors import last_net, naming, naming_file
@@ -42,6 +43,7 @@ ENCODING_VERSION = "1"
 """Version of the group `/probe`; a higher one is refused."""
 
 
+@checked
 @contextmanager
 def open_model(
     path: str | os.PathLike[str],

@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from probe._checks import InputError, ModelFileError
+from probe._signatures import checked
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, open_file
 from probe.storage._archive import is_archive
@@ -48,6 +49,7 @@ __all__ = [
 ]
 
 
+@checked
 def save_network(
     network: Network, path: str | os.PathLike[str], *, provenance: Mapping[str, object] | None = None
 ) -> Path:
@@ -119,6 +121,7 @@ def _write(file: h5py.File, network: Network, described: str) -> None:
     write_text_attribute(file["probe"], "provenance", described)
 
 
+@checked
 def load_network(
     path: str | os.PathLike[str],
     *,
@@ -165,6 +168,7 @@ def load_network(
         return model.network()
 
 
+@checked
 def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the provenance that `save_network` stored in the file; empty if it has none.
 

@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
+from probe._signatures import checked
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_file, printable
 from probe.storage._atomic import write_atomically
@@ -48,6 +49,7 @@ _TYPE, _VERSION, _KEYS, _LENGTH = "encoding-type", "encoding-version", "encoding
 _SCALARS = (bool, int, float, str, type(None))
 
 
+@checked
 def save_result(result: object, path: str | os.PathLike[str]) -> Path:
     """Write a result to an HDF5 file, at once or not at all.
 
@@ -83,6 +85,7 @@ def save_result(result: object, path: str | os.PathLike[str]) -> Path:
     return Path(path)
 
 
+@checked
 def result_bytes(result: object) -> bytes:
     """Return the content of the file that holds `result`, for checksums and for writing it elsewhere.
 
@@ -116,6 +119,7 @@ def _check_result(result: object) -> None:
         raise InputError(f"result must be a dataclass of this project, got {type(result).__name__}")
 
 
+@checked
 def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
     """Read a result that `save_result` wrote.
 

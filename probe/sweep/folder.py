@@ -28,11 +28,12 @@ from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
 
-from probe._checks import InputError, check_folder
+from probe._checks import InputError, check_folder, check_integer
+from probe._signatures import checked
 from probe._version import __version__
 from probe.storage import OwnedFolder, load_result, printable, result_bytes
 
-__all__ = ["SweepFolder", "check_name", "check_sweep", "locked"]
+__all__ = ["SweepFolder", "check_counts", "check_name", "check_sweep", "locked"]
 
 Result = TypeVar("Result")
 
@@ -65,6 +66,7 @@ KIND = "experiment"
 """Entry of a configuration that says, in a few words, what kind of study it is of."""
 
 
+@checked
 def check_sweep(
     folder: OwnedFolder, configuration: Mapping[str, object], extent: Mapping[str, int] | None = None
 ) -> None:
@@ -84,12 +86,19 @@ def check_sweep(
     InputError
         If it holds a sweep of another configuration or of a larger extent, or one that cannot be read.
     """
+    check_counts(extent)
     if folder.kind(MANIFEST) is not None:
         manifest = _read_manifest(folder)
         known = _plain(configuration)
         was = {key: value for key, value in manifest.configuration.items() if key in known}
         _check_same(folder.path, was, known)
         _check_extent(folder.path, manifest.extent, extent or {})
+
+
+def check_counts(extent: Mapping[str, int] | None) -> None:
+    """Raise unless each entry of an extent is a number of trials, networks or the like."""
+    for name, count in (extent or {}).items():
+        check_integer(f"extent[{name!r}]", count, minimum=0)
 
 
 @contextmanager

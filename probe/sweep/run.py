@@ -6,18 +6,19 @@ import re
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-from probe._checks import InputError, check_choice, check_integer
+from probe._checks import InputError, brief, check_choice, check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.storage import OwnedFolder
 from probe.sweep._dask import on_dask
 from probe.sweep._processes import in_processes
-from probe.sweep.folder import SweepFolder, check_name, locked
+from probe.sweep.folder import SweepFolder, check_counts, check_name, locked
 
 __all__ = ["SweepOutcome", "run_sweep"]
 
@@ -60,6 +61,7 @@ def _no_note(results: Sequence[object]) -> str:
     return ""
 
 
+@checked
 def run_sweep(
     folder: Path | OwnedFolder,
     configuration: Mapping[str, object],
@@ -140,7 +142,8 @@ def run_sweep(
     >>> outcome.n_reused, outcome.n_run, [objective.index for objective in outcome.results]
     (1, 1, [0, 1])
     """
-    _check_arguments(trials, workers, backend, scheduler)
+    _check_arguments(trials, kind, workers, backend, scheduler)
+    check_counts(extent)
     owned = folder if isinstance(folder, OwnedFolder) else OwnedFolder(folder)
     with ExitStack() as held:
         if owned is not folder:
@@ -267,11 +270,15 @@ class _Run(Generic[Task, Result]):
         self._results[name] = self._store.keep(name, result)
 
 
-def _check_arguments(trials: Mapping[str, Any], workers: int, backend: str, scheduler: str | None) -> None:
+def _check_arguments(
+    trials: Mapping[str, Any], kind: object, workers: int, backend: str, scheduler: str | None
+) -> None:
     if not trials:
         raise InputError("trials must hold at least one trial, got none")
     for name in trials:
         check_name(name)
+    if not is_dataclass(kind):
+        raise InputError(f"kind must be the dataclass of a result, got {brief(kind)}")
     check_integer("workers", workers, minimum=1)
     check_choice("backend", backend, ("threads", "processes", "dask"))
     if backend == "dask" and scheduler is None:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from probe._checks import InputError, check_choice, check_integer, check_number
+from probe._signatures import checked
 from probe.costs import CostName
 from probe.optimizers import OPTIMIZERS, Momentum, Optimizer, OptimizerName
 
 __all__ = ["TrainingConfig"]
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
     """How networks are trained.

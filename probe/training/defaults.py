@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from probe._checks import check_integer
 from probe.population import MLP
 from probe.training.config import TrainingConfig
 
@@ -23,5 +24,6 @@ _MOST_EPOCHS = 400
 
 def enough_epochs(n_samples: int) -> int:
     """Return the epochs of `DEFAULT_TRAINING`, or more where so few samples make too few updates of them."""
+    check_integer("n_samples", n_samples, minimum=1)
     per_epoch = math.ceil(n_samples / DEFAULT_TRAINING.batch_size)
     return min(max(DEFAULT_TRAINING.epochs, math.ceil(_UPDATES / per_epoch)), _MOST_EPOCHS)

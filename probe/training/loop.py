@@ -13,6 +13,7 @@ import numpy.typing as npt
 from probe._checks import InputError, check_integer, check_labels, check_number, check_shape, generator
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.datasets import Dataset, Split
 from probe.population import MLP, Population, initial_population
 from probe.training.config import TrainingConfig
@@ -28,6 +29,7 @@ _SMALLEST_PARALLEL = 100_000
 """Weights in the largest shard from which threads pay: with smaller ones they wait for Python, not for BLAS."""
 
 
+@checked
 def train(
     architecture: MLP,
     split: Split,
@@ -73,6 +75,7 @@ def train(
     )
 
 
+@checked
 def train_population(
     architecture: MLP,
     split: Split,
@@ -148,6 +151,7 @@ def train_population(
     return _joined(train_shards(shards, config, workers=workers, progress=progress))
 
 
+@checked
 def train_shards(
     shards: Sequence[Shard],
     config: TrainingConfig,
@@ -171,6 +175,8 @@ def train_shards(
     stage : str
         What progress events say is being done.
     """
+    if len(shards) == 0:
+        raise InputError("shards must hold at least one shard, got none")
     if workers is None:
         workers = useful_workers(max(_size(shard) for shard in shards))
     check_integer("workers", workers, minimum=1)
@@ -194,6 +200,7 @@ def useful_workers(n_weights: int) -> int:
     """Return how many threads pay, if each trains networks with so many weights in all at a time."""
     from joblib import cpu_count
 
+    check_integer("n_weights", n_weights, minimum=1)
     return int(cpu_count()) if n_weights >= _SMALLEST_PARALLEL else 1
 
 

@@ -368,7 +368,7 @@ def test_progress_is_told_for_each_rung(digits):
         ({"widths": (0,)}, "each of widths must be an integer of at least 1, got 0"),
         ({"widths": 4}, "widths must be a sequence of values, got 4"),
         ({"depths": (-1,)}, "each of depths must be an integer from 0 to 1000, got -1"),
-        ({"activations": "relu"}, "activations must be a sequence of values, got 'relu'"),
+        ({"activations": "relu"}, "activations must be a sequence of values, each a string, got 'relu'"),
         ({"activations": ("rely",)}, r"each of activations must be one of .* \(did you mean 'relu'\?\)"),
         ({"costs": ("squared",)}, "each of costs must be one of cross-entropy, quadratic; got 'squared'"),
         ({"rates": (0,)}, "each of rates must be a finite number above 0, got 0"),

@@ -123,8 +123,8 @@ def test_a_network_of_float64_climbs_in_float64():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"objectives": probe.class_logit(0)}, "objectives must be a list such as [probe.class_logit(0)], got one"),
-        ({"objectives": ["class:3"]}, "objectives must hold objectives such as probe.class_logit(0), got 'class:3'"),
+        ({"objectives": probe.class_logit(0)}, "objectives must be a sequence of values, each an Objective or a Combi"),
+        ({"objectives": ["class:3"]}, "objectives must be a sequence of values, each an Objective or a Combi"),
         ({"diversity": -1}, "diversity must be a finite number at least 0, got -1"),
         ({"keep": 1}, "keep must be an integer of at least 2, got 1"),
     ],

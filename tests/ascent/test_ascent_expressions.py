@@ -68,7 +68,7 @@ def test_what_is_written_is_what_is_meant(network, text, expected):
         ("block1-conv:1@9,9", "position in layer 'block1-conv' must lie in a map of shape (6, 6), got (9, 9)"),
         ("block1-conv:1@", "cannot be read at '@': expected a position such as @3,3"),
         ("hidden_1:1@0,0", "position in layer 'hidden_1' must be None: it has no positions, got (0, 0)"),
-        (3, "an objective must be text such as 'class:3 - class:8', got 3"),
+        (3, "text must be a string, got 3"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_read_says_where_and_what_was_expected(network, text, message):

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.concepts.over import verdicts_of
 from probe.analyses.concepts.pixels import image_concepts
 from probe.analyses.concepts.results import Concepts, LayerConcepts
@@ -39,6 +40,7 @@ _PROBED = 5
 """Of these, whose layers are probed."""
 
 
+@checked
 def concepts(
     network: Network,
     split: Split,
@@ -108,6 +110,8 @@ def concepts(
     check_integer("n_rotations", n_rotations, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = fitted(network, split)
+    if twins is not None:
+        twins.check_of(network)
     names = hidden_layers(network) if layers is None else tuple(layers)
     for name in names:
         network.layer(name)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_images, check_integer, readonly
+from probe._signatures import checked
 
 __all__ = ["KINDS", "ImageConcepts", "image_concepts"]
 
@@ -70,6 +71,7 @@ class ImageConcepts:
             object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
+@checked
 def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
     """Compute from pixels which images have loops, strokes of which orientation, which local edges, and much ink.
 

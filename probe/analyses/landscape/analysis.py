@@ -6,6 +6,7 @@ import numpy as np
 
 from probe._checks import InputError, check_integer, generator
 from probe._progress import Progress, silent
+from probe._signatures import checked
 from probe.analyses.landscape.activations import step_activations
 from probe.analyses.landscape.descent import descent
 from probe.analyses.landscape.directions import STEPS
@@ -24,6 +25,7 @@ __all__ = ["landscape"]
 _N_IMAGES, _N_DIRECTIONS = 500, 1000
 
 
+@checked
 def landscape(
     network: Network,
     split: Split,

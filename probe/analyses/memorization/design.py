@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
 from probe._checks import InputError, check_choice, check_integer, check_number
+from probe._signatures import checked
 from probe.datasets import INPUT_CORRUPTIONS, LABEL_CORRUPTIONS, InputCorruption, LabelCorruption
 from probe.population import MLP
 from probe.training import LedgerKind, TrainingConfig
@@ -103,6 +104,7 @@ class Place:
         return f"a{self.architecture}-n{self.size}-r{self.replicate:04d}"
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class MemorizationDesign:
     """A memorisation study: every combination of the factors, in every replicate.

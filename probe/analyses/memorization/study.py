@@ -12,6 +12,7 @@ import numpy.typing as npt
 from probe._checks import DivergedError, check_integer, check_once, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.memorization.design import (
     DEFAULT_CONFIG,
     FACTORS,
@@ -48,6 +49,7 @@ Finished = Mapping[Place, MemorizationTrial]
 """Trials that are done."""
 
 
+@checked
 def memorization(
     architecture: MLP | Sequence[MLP],
     split: Split,
@@ -142,6 +144,7 @@ def memorization(
     return run_study(design, split, workers=workers, progress=progress)
 
 
+@checked
 def run_study(
     design: MemorizationDesign,
     split: Split,

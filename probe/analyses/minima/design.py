@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from probe._checks import InputError, check_choice, check_integer, check_number, check_once
+from probe._signatures import checked
 from probe.datasets import Dataset, Split
 from probe.population import MLP
 from probe.training import TrainingConfig
@@ -43,6 +44,7 @@ class MinimaPlace:
         return f"architecture-{self.architecture}-networks-{self.first:05d}-{self.first + self.count - 1:05d}"
 
 
+@checked
 @dataclass(frozen=True, slots=True)
 class MinimaDesign:
     """Many networks for each architecture, from different starts on the same images.

@@ -11,6 +11,7 @@ import numpy as np
 from probe._checks import check_integer, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.minima.connections import Connections, connections
 from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaPlace
 from probe.analyses.minima.results import Minima, WidthMinima
@@ -26,6 +27,7 @@ __all__ = ["minima", "minima_of"]
 _KEPT = ("weights", "biases")
 
 
+@checked
 def minima(
     architectures: MLP | Sequence[MLP],
     split: Split,
@@ -88,6 +90,8 @@ def minima(
     >>> found.widths[0].test_accuracy.shape, found.widths[0].connections.before.shape
     ((4,), (2, 2))
     """
+    check_integer("n_networks", n_networks, minimum=1)
+    check_integer("n_connected", n_connected, minimum=0)
     chosen = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
     design = MinimaDesign(
         chosen,

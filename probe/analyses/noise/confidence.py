@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, generator, readonly
+from probe._signatures import checked
 from probe.analyses.noise.detection import auroc_over_images
 from probe.analyses.noise.ladder_results import SCORES, THRESHOLDS
 from probe.analyses.noise.readers import Reader, temperatures_of
@@ -107,6 +108,7 @@ class NoiseConfidence:
         return next(condition for condition in self.conditions if condition.name == name)
 
 
+@checked
 def noise_confidence(
     network: Network, split: Split, *, n_images: int | None = None, seed: int | np.random.Generator = 0
 ) -> NoiseConfidence:

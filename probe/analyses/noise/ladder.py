@@ -9,6 +9,7 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_integer, generator
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.noise.ladder_results import ARMS, LadderRung, NoiseLadder
 from probe.analyses.noise.ladder_verdicts import with_verdicts
 from probe.analyses.noise.limit import confidence_limit
@@ -25,6 +26,7 @@ _DIRECTIONS = 500
 _N_RUNGS = 15
 
 
+@checked
 def noise_ladder(
     network: Network,
     split: Split,
@@ -77,18 +79,14 @@ def noise_ladder(
     >>> found.own_confidence.shape == (len(found.rungs),)
     True
     """
-    check_integer("n_images", n_images, minimum=10)
+    check_integer("n_images", n_images, minimum=10, maximum=1_000_000)
     network = fitted(network, split)
     rung_rng, half_rng, direction_rng = generator(seed).spawn(3)
     half = half_rng.permutation(len(split.test))
     fit, rest = (split.test.take(np.sort(part)) for part in np.array_split(half, 2))
     readers = [Reader(lambda x: network.logits(x).T[None], network.output_name)]
     if twins is not None:
-        if (
-            twins.trained.input_shape != network.input_shape
-            or len(twins.trained.class_names) != network.n_classes
-        ):
-            raise InputError("twins must have been made for the same data")
+        twins.check_of(network)
         output = twins.trained.architecture.output
         populations = twins.trained, twins.untrained, twins.random_label
         readers += [Reader(forward(population), output) for population in populations]

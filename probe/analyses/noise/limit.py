@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_finite, check_shape, readonly
+from probe._signatures import checked
 from probe.layers import (
     ACTIVATIONS,
     Activation,
@@ -130,6 +131,7 @@ class ConfidenceLimit:
             object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
+@checked
 def confidence_limit(network: Network, directions: Array) -> ConfidenceLimit:
     """Return the exact limit of the output for ``t * direction`` as t goes to infinity.
 

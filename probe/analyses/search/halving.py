@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from probe._checks import InputError, check_choice, check_integer, check_number, check_once, generator
 from probe._progress import Progress, silent
+from probe._signatures import checked
 from probe.analyses.search.comparison import compared
 from probe.analyses.search.results import ArchitectureSearch, SearchCandidate, SearchFront, SearchRung
 from probe.analyses.search.trials import HeldOut, Training, Trial
@@ -32,6 +33,7 @@ _MOST_SAMPLES = 30_000
 """Training images where nobody says how many: on MNIST the search then takes some minutes."""
 
 
+@checked
 def search(
     split: Split,
     *,
@@ -185,8 +187,6 @@ def _budgets(first_epochs: int, epochs: int, reduction: int) -> tuple[int, ...]:
 
 def _levels(name: str, values: Iterable[Level]) -> tuple[Level, ...]:
     """Return the levels of a factor, or raise if there is none, or one twice."""
-    if isinstance(values, str) or not isinstance(values, Iterable):
-        raise InputError(f"{name} must be a sequence of values, got {values!r}")
     levels = tuple(values)
     if not levels:
         raise InputError(f"{name} must hold at least one value, got none")

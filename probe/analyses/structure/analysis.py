@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
 from probe.analyses.structure.meter import Meter
 from probe.analyses.structure.nulls import (
     View,
@@ -27,6 +28,7 @@ from probe.stats import Verdict
 __all__ = ["weight_structure"]
 
 
+@checked
 def weight_structure(
     network: Network,
     split: Split,
@@ -105,6 +107,8 @@ def weight_structure(
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = for_images_of(network, split)
+    if twins is not None:
+        twins.check_of(network)
     rng = generator(seed)
     view = View.of(network, layer)
     images = view.images(network)

@@ -1,0 +1,214 @@
+"""One check for all public callables: each argument is of a kind that its annotation names.
+
+Ranges, shapes and names of choices are checked where they are used, and numbers too, since these checks say
+their bounds. Here are the mistakes that would end in a foreign exception: a string for a network, a number for
+a sequence, a masked array, text that no file or screen can hold.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from probe._checks import InputError, brief, is_path_like
+
+__all__ = ["checked"]
+
+Target = TypeVar("Target", bound=Callable[..., Any])
+
+_CALLABLE: Any = Callable
+
+_CHECKED_WHERE_USED = (int, float, object, Any, np.random.Generator)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """What an argument must be, in words and as a test of its value."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def checked(target: Target) -> Target:
+    """Return a function or a dataclass that refuses arguments of other kinds than its annotations name.
+
+    Raises
+    ------
+    InputError
+        By what is returned: if an argument is plainly none of what its annotation says.
+
+    Examples
+    --------
+    >>> @checked
+    ... def repeated(text: str, times: int) -> str:
+    ...     return text * times
+    >>> repeated(3, 2)
+    Traceback (most recent call last):
+    probe._errors.InputError: text must be a string, got 3
+    """
+    if isinstance(target, type):
+        made = target.__init__  # type: ignore[misc]
+
+        @wraps(made)
+        def make(*args: Any, **kwargs: Any) -> None:
+            problem = _problem(made, args, kwargs)
+            if problem:
+                # What the class itself says about it says more.
+                try:
+                    made(*args, **kwargs)
+                except InputError:
+                    raise
+                except Exception:  # a foreign one, from what is no such argument
+                    pass
+                raise InputError(problem)
+            made(*args, **kwargs)
+
+        target.__init__ = make  # type: ignore[misc]
+        return target
+
+    @wraps(target)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        problem = _problem(target, args, kwargs)
+        if problem:
+            raise InputError(problem)
+        return target(*args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return what is wrong with the arguments, "" for nothing."""
+    names, rules = _rules(function)
+    for given in (zip(names, args, strict=False), kwargs.items()):
+        for name, value in given:
+            if name in rules and not rules[name].fits(value):
+                return f"{name} must be {rules[name].words}, got {brief(value)}"
+    return ""
+
+
+@cache
+def _rules(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, _Rule]]:
+    """Return the names of the arguments in order, and what they must be."""
+    # At the first call: an annotation may name what comes later in the module.
+    hints = typing.get_type_hints(function)
+    found = {name: _rule(hint) for name, hint in hints.items() if name != "return"}
+    rules = {name: rule for name, rule in found.items() if rule is not None}
+    return tuple(inspect.signature(function).parameters), rules
+
+
+def _rule(hint: Any) -> _Rule | None:
+    """Return what a value of this annotation must be; None where that is checked elsewhere."""
+    origin, inner = _origin(hint), typing.get_args(hint)
+    if hint is None or hint is type(None):
+        return _Rule("None", lambda value: value is None)
+    if origin in (typing.Union, types.UnionType):
+        # A path is told by os.PathLike; text alone would do for any string.
+        is_path = os.PathLike in map(_origin, inner)
+        return _any_of([_rule(one) for one in inner if not (is_path and one is str)])
+    if origin is os.PathLike:
+        return _Rule("a path that a file can have", is_path_like)
+    if origin is Path:
+        return _Rule("a Path that a file can have", _is_path)
+    if origin is Mapping:
+        return _mapping(*map(_rule, inner))
+    if origin is np.ndarray:
+        return _Rule("a NumPy array of numbers", _is_array)
+    if origin in (tuple, list, Sequence):
+        return _sequence(origin, inner)
+    if not isinstance(origin, type) or origin in _CHECKED_WHERE_USED:
+        return None
+    if origin is str:
+        return _Rule("a string", _is_text)
+    if origin is _CALLABLE:
+        return _Rule("a function", callable)
+    if getattr(origin, "_is_protocol", False):
+        members = [name for name in (*vars(origin), *inspect.get_annotations(origin)) if name[0] != "_"]
+        return _Rule(
+            _named(origin),
+            lambda value: not isinstance(value, type) and all(hasattr(value, name) for name in members),
+        )
+    return _Rule("a class" if origin is type else _named(origin), lambda value: isinstance(value, origin))
+
+
+def _named(kind: type) -> str:
+    name = kind.__name__
+    return f"an {name}" if name[0] in "AEIO" or name.isupper() else f"a {name}"
+
+
+def _origin(hint: Any) -> Any:
+    return typing.get_origin(hint) or hint
+
+
+def _any_of(rules: Sequence[_Rule | None]) -> _Rule | None:
+    known = [rule for rule in rules if rule is not None]
+    if len(known) < len(rules):
+        return None
+    return _Rule(
+        " or ".join(rule.words for rule in known), lambda value: any(rule.fits(value) for rule in known)
+    )
+
+
+def _sequence(origin: type, inner: tuple[Any, ...]) -> _Rule:
+    kinds = (tuple, list, range, np.ndarray) if origin is Sequence else (tuple, list)
+    if origin is tuple and Ellipsis not in inner:
+        each = [_rule(one) for one in inner]
+        return _Rule(
+            f"a tuple of {len(each)}",
+            lambda value: (
+                isinstance(value, kinds)
+                and len(value) == len(each)
+                and all(rule is None or rule.fits(one) for rule, one in zip(each, value, strict=True))
+            ),
+        )
+    member = _rule(inner[0])
+    words = "a tuple" if origin is tuple else "a sequence of values"
+    if member is not None:
+        words += f", each {member.words}"
+    return _Rule(
+        words,
+        lambda value: (
+            isinstance(value, kinds)
+            and (not isinstance(value, np.ndarray) or (value.ndim == 1 and value.dtype.kind in "iuf"))
+            and (member is None or all(map(member.fits, value)))
+        ),
+    )
+
+
+def _mapping(key: _Rule | None, entry: _Rule | None) -> _Rule:
+    words = "a mapping"
+    if key is not None:
+        words += f" whose keys are each {key.words}"
+    if entry is not None:
+        words += f" whose values are each {entry.words}"
+    return _Rule(
+        words,
+        lambda value: (
+            isinstance(value, Mapping)
+            and (key is None or all(map(key.fits, value)))
+            and (entry is None or all(map(entry.fits, value.values())))
+        ),
+    )
+
+
+def _is_path(value: object) -> bool:
+    # Path.exists raises an OSError where a name is longer than any file system takes.
+    is_path = isinstance(value, Path) and is_path_like(value)
+    return is_path and all(len(os.fsencode(part)) < 256 for part in value.parts)  # type: ignore[attr-defined]
+
+
+def _is_array(value: object) -> bool:
+    is_plain = isinstance(value, np.ndarray) and not isinstance(value, (np.ma.MaskedArray, np.matrix))
+    return is_plain and value.dtype.kind in "biuf"  # type: ignore[attr-defined]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

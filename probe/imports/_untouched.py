@@ -1,0 +1,136 @@
+"""Whether what another library made still runs that library's own code, and computes what was taken over."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import fields, replace
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError
+from probe.layers import Layer
+from probe.network import Network
+
+__all__ = ["changed_method", "check_same_outputs", "comparison_type", "in_type"]
+
+_MOST_DOUBLES = 20_000_000
+"""Parameters up to which the comparison is in float64: it holds two copies of them, of 160 MB each."""
+
+_TOLERANCES = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-3}
+"""Largest difference, as a share of the largest output of the batch."""
+
+_MOST_VALUES = 1 << 14
+"""Values of a batch of inputs, which has at least one and at most 16 samples: the comparison takes seconds at most."""
+
+
+def changed_method(value: Any, methods: tuple[str, ...]) -> str | None:
+    """Return the name of a method that is not the one that the library defines for `value`, or None.
+
+    Parameters
+    ----------
+    value : object
+        Of a class of the library.
+    methods : tuple of str
+        Names of the methods that run when outputs are computed. They are looked up in the class; those of
+        the object itself are all refused.
+    """
+    kind = type(value)
+    for name in vars(value):
+        if callable(getattr(kind, name, None)):
+            return str(name)
+    for name in methods:
+        owner = next((one for one in kind.__mro__ if name in vars(one)), object)
+        if owner is object:
+            continue
+        method, home = vars(owner)[name], sys.modules.get(owner.__module__)
+        own = (
+            isinstance(method, FunctionType)
+            and home is not None
+            and method.__globals__ is vars(home)
+            and method.__code__.co_qualname.startswith(f"{owner.__qualname__}.")
+        )
+        if not own:
+            return name
+    return None
+
+
+def comparison_type(network: Network) -> np.dtype[np.floating]:
+    """Return the type that a network and its original are compared in: float64 unless that takes much memory."""
+    # A network without parameters computes in float32, whatever it gets.
+    return np.dtype(np.float64) if 0 < network.n_parameters <= _MOST_DOUBLES else network.dtype
+
+
+def in_type(network: Network, dtype: np.dtype[np.floating]) -> Network:
+    """Return a chain with all its arrays in another type."""
+    layers = list[Layer]()
+    for layer in network.layers:
+        # All arrays, not only the variables: a bias that is not used is none of these.
+        arrays = {field.name: getattr(layer, field.name) for field in fields(layer)}  # type: ignore[arg-type]
+        cast = {
+            name: values.astype(dtype) for name, values in arrays.items() if isinstance(values, np.ndarray)
+        }
+        layers.append(replace(layer, **cast))  # type: ignore[type-var]
+    return Network(tuple(layers), network.input_shape, network.class_names)
+
+
+def check_same_outputs(
+    network: Network, original: Callable[[Array], npt.NDArray[Any]], name: str, dtype: np.dtype[np.floating]
+) -> None:
+    """Run a network and what it was made from on the same random inputs, or raise if they do not agree.
+
+    Parameters
+    ----------
+    network : Network
+        In `dtype`.
+    original : callable
+        Maps inputs of shape (n_samples, *input_shape) to outputs, both in the order of the axes of `network`.
+    name : str
+        What the original is called in an error.
+    dtype : numpy.dtype
+        Of the inputs.
+    """
+    tolerance = _TOLERANCES[dtype]
+    for words, x in _batches(network.input_shape, dtype):
+        found = network.outputs(x)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                expected = original(x)
+        except Exception as error:  # code of another library, on objects that anybody may have changed
+            raise InputError(
+                f"{name} does not run on {words} of shape {network.input_shape}: {str(error)[:200]}"
+            ) from None
+        if expected.shape != found.shape:
+            raise InputError(
+                f"{name} puts out shape {expected.shape[1:]}, but what was taken over {found.shape[1:]}"
+            )
+        finite = np.isfinite(expected)
+        scale = float(np.abs(expected[finite]).max(initial=0.0))
+        with np.errstate(invalid="ignore"):
+            difference = np.abs(found - expected)
+        difference[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
+        difference[np.isnan(difference)] = np.inf
+        largest = float(difference.max())
+        if largest > tolerance * scale:
+            place = tuple(int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
+            raise InputError(
+                f"{name} and what was taken over differ by up to {largest:.3g} for {words}, at output "
+                f"{place[1:]} of input {place[0]}: {expected[place]:.6g} and {found[place]:.6g}, where "
+                f"{tolerance * scale:.1g} is allowed. Something in it, or in the library, was changed, and "
+                "computes another thing than its class says"
+            )
+
+
+def _batches(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> Iterator[tuple[str, Array]]:
+    """Yield random inputs of several sizes, the same at every call, each with words for them."""
+    rng = np.random.default_rng(0)
+    n_samples = int(np.clip(_MOST_VALUES // max(1, int(np.prod(shape, dtype=float))), 1, 16))
+    size = (n_samples, *shape)
+    yield "inputs from 0 to 1", rng.uniform(size=size).astype(dtype)
+    yield "normal inputs", rng.normal(size=size).astype(dtype)
+    yield "large inputs", (30 * rng.normal(size=size)).astype(dtype)
