@@ -13,7 +13,7 @@ from matplotlib.text import Text
 import probe
 from probe.analyses.weights import WeightImages
 from probe.figures import CATALOGUE
-from probe.figures._style import MAX_TILES
+from probe.figures._grid import MAX_TILES
 from probe.layers import Dense, Flatten
 
 

@@ -19,6 +19,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._version import __version__
 from probe.datasets import Split
 from probe.figures import draw
+from probe.figures._png import png_of, quietly
 from probe.storage import write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -85,11 +86,10 @@ class Folder:
 
 
 def drawn(result: object, **view: Any) -> bytes:
-    """Return the figure of `result` as PNG. Everything is drawn before anything is written."""
-    buffer = io.BytesIO()
-    figure = draw(result, **view)
-    figure.savefig(buffer, format="png", metadata={"Software": None})  # type: ignore[union-attr]
-    return buffer.getvalue()
+    """Return the figure of `result` as PNG, of bounded size. Everything is drawn before anything is written."""
+    with quietly():
+        figure = draw(result, **view)
+    return png_of(figure)  # type: ignore[arg-type]
 
 
 def drawn_pictures(sections: Sequence[Section], progress: Progress = silent) -> dict[str, bytes]:
