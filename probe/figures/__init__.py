@@ -70,7 +70,7 @@ def draw(
     Returns
     -------
     Figure or SubFigure
-        With `savefig` as usual; at most 8 x 24 inches, whatever the network, unless you passed one.
+        With `savefig` as usual; at most 8 x 20 inches, whatever the network, unless you passed one.
 
     Raises
     ------

@@ -190,8 +190,8 @@ class Grid:
     def words(self) -> str:
         """What the reader has to know of the pixels; empty where each is drawn once, as a square."""
         found = [
-            f"of {times} {what} of an image one is drawn"
-            for times, what in zip(self.step, ("rows", "columns"), strict=True)
+            f"one {what} in {times} of an image is drawn"
+            for times, what in zip(self.step, ("row", "column"), strict=True)
             if times > 1
         ]
         found += [
@@ -288,8 +288,8 @@ def _strongest(strengths: Array, n: int) -> IntArray:
 
 
 def lengths(images: npt.NDArray[Any]) -> Array:
-    """Return the length of each image (n, ...): the root of its summed squares; NaN counts as zero."""
-    rows = np.nan_to_num(images.reshape(len(images), -1))
+    """Return the length of each image (n, ...): the root of its summed squares."""
+    rows = images.reshape(len(images), -1)
     found: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows))
     return found
 
@@ -382,7 +382,8 @@ def image_grid(
             color="#222222",
             linespacing=1.15,
         )
-    axes.imshow(canvas, interpolation="nearest")
+    # With an alpha, or matplotlib adds a channel of 64 bits to colours.
+    axes.imshow(canvas, interpolation="nearest", alpha=1.0 if in_colour else None)
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
     axes.set_axis_off()
     lines = max((label.count("\n") + 1 for label in labels), default=1)
@@ -407,15 +408,13 @@ def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDAr
     return np.round(255 * np.nan_to_num(shares, nan=1.0)).astype(np.uint8)
 
 
-def framed(axes: Axes, grid: Grid, places: Sequence[int]) -> None:
-    """Draw a heavy frame around some images."""
+def framed(axes: Axes, grid: Grid, places: Sequence[int], *, apart: float = 0.0) -> None:
+    """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
     from matplotlib.patches import Rectangle
 
+    pad = apart * grid.gap
     for place in places:
         top, left = grid.corner(place)
-        corner = left - 0.5, top - 0.5
-        axes.add_patch(
-            Rectangle(
-                corner, grid.width, grid.height, fill=False, color="#222222", linewidth=1.2, gid="framed"
-            )
-        )
+        corner = left - 0.5 - pad, top - 0.5 - pad
+        size = grid.width + 2 * pad, grid.height + 2 * pad
+        axes.add_patch(Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.2, gid="framed"))

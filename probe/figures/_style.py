@@ -35,6 +35,7 @@ __all__ = [
     "log_axis",
     "log_bar",
     "log_ticks",
+    "note_inches",
     "replicates",
     "spread",
     "styled",
@@ -44,11 +45,11 @@ __all__ = [
 WIDTH = 8.0
 """Width of every figure in inches."""
 
-HEIGHT = 24.0
+HEIGHT = 20.0
 """Height of every figure in inches, at most."""
 
 DOTS = 160
-"""Dots an inch: no figure is larger than 1280 x 3840 pixels."""
+"""Dots an inch: no figure is larger than 1280 x 3200 pixels."""
 
 COLOURS = {
     "true": "#0072B2",
@@ -232,11 +233,19 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def footnote(figure: Figure | SubFigure, sentences: Sequence[str]) -> None:
     """Write below all axes what the marks mean, in as many lines as the width asks for."""
+    text = _filled(sentences, figure.bbox.width / figure.dpi)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
+
+
+def note_inches(sentences: Sequence[str]) -> float:
+    """Return the height of a footnote in a figure of the common width."""
+    return 0.15 * (_filled(sentences, WIDTH).count("\n") + 1) + 0.1
+
+
+def _filled(sentences: Sequence[str], inches: float) -> str:
     from textwrap import fill
 
-    inches = figure.bbox.width / figure.dpi
-    text = fill(" ".join(sentence for sentence in sentences if sentence), max(30, int(inches * 15.5)))
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
+    return fill(" ".join(sentence for sentence in sentences if sentence), max(30, int(inches * 15.5)))
 
 
 def log_ticks(low: float, high: float, fewest: int = 2) -> list[float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, IntArray
 from probe.analyses.maximize import Maximization
 from probe.figures._grid import (
     INCHES,
@@ -18,12 +18,10 @@ from probe.figures._grid import (
     MAX_TILES,
     Grid,
     Page,
-    by_channel,
     check_channels_last,
     check_drawable,
     framed,
     image_grid,
-    lengths,
 )
 from probe.figures._style import COLOURS, cut, footnote, fresh, literal, styled
 
@@ -55,12 +53,10 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
     InputError
         If the inputs are no images, or may have their channels first.
     """
-    check_channels_last(result.best_images)
-    tiles, n_planes = by_channel(result.best_images)
-    check_drawable(tiles)
+    n_planes = _n_planes(result)
     if result.top is not None and n_planes == 1:
         return _beside_real(result, figure)
-    page, names = _page(result, tiles, n_planes), _short(result.names)
+    page, names = _page(result, n_planes), _short(result.names)
     grid, units = page.grid, page.units.tolist()
     heads = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units]
     labels, headings = heads, ()
@@ -73,7 +69,7 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
         axes = figure.subplots()
         image_grid(
             axes,
-            tiles[page.images],
+            _tiles(_best(result, page.units), page),
             labels,
             grid,
             cmap="gray",
@@ -90,12 +86,38 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
     return figure
 
 
-def _page(result: Maximization, tiles: Array, n_planes: int, *, inches: float = INCHES) -> Page:
+def _n_planes(result: Maximization) -> int:
+    """Return how many grey images make one image: 1, or its channels where they are not 1 or 3."""
+    images = result.images[:, 0]
+    check_channels_last(images)
+    n_planes = images.shape[3] if images.ndim == 4 and images.shape[3] not in (1, 3) else 1
+    if n_planes == 1:
+        check_drawable(images)
+    return n_planes
+
+
+def _best(result: Maximization, units: IntArray) -> Array:
+    """Return the best images of some objectives, without a copy of all."""
+    found: Array = result.images[units, result.best_restarts[units]]
+    return found
+
+
+def _tiles(images: Array, page: Page) -> Array:
+    """Return the tiles of the shown objectives' images."""
+    if page.n_planes == 1:
+        return images
+    planes = np.moveaxis(images, 3, 1)
+    found: Array = planes[np.arange(len(planes))[:, None], page.planes]
+    return found.reshape(-1, *planes.shape[2:])
+
+
+def _page(result: Maximization, n_planes: int, *, inches: float = INCHES) -> Page:
     """Return the objectives shown: all, or those with the highest values, and of their images the brightest channels."""
-    height, width = tiles.shape[1:3]
+    height, width = result.images.shape[2:4]
     if n_planes == 1:
         return Page.of(result.best_values, (height, width), 2, inches=inches)
-    strengths = lengths(tiles).reshape(-1, n_planes)
+    images = _best(result, np.arange(len(result.names)))
+    strengths = np.sqrt(np.einsum("nhwc,nhwc->nc", images, images))
     # The order is that of the values, whatever the lengths of the images.
     most = Page.of(strengths, (height, width), 2, inches=inches)
     by_value = np.argsort(-result.best_values, kind="stable")[: len(most.units)]
@@ -122,7 +144,7 @@ def _beside_real(result: Maximization, figure: Figure | SubFigure | None) -> Fig
     assert result.top is not None
     n_top = result.top.images.shape[1]
     per_row = min(1 + n_top, MAX_COLUMNS)
-    height, width = result.best_images.shape[1:3]
+    height, width = result.images.shape[2:4]
     most = min(len(result.names), MAX_TILES // per_row)
     usual = next((blocks for limit, blocks in ((5, 1), (20, 2), (60, 3)) if most <= limit), 4)
     abreast = max(1, min(usual, 24 // per_row))
@@ -132,9 +154,7 @@ def _beside_real(result: Maximization, figure: Figure | SubFigure | None) -> Fig
     if shown < len(result.names):
         units = np.argsort(-result.best_values, kind="stable")[:shown]
     tops = result.top.images[units, : per_row - 1]
-    tiles = np.concatenate([result.best_images[units, None], tops], axis=1).reshape(
-        -1, *result.best_images.shape[1:]
-    )
+    tiles = np.concatenate([_best(result, units)[:, None], tops], axis=1).reshape(-1, *tops.shape[2:])
     values = np.concatenate(
         [result.best_values[units, None], result.top.values[units, : per_row - 1]], axis=1
     )
@@ -263,16 +283,14 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
     if result.frames is None:
         raise InputError("result has no frames: pass frames=30, or another number of at least 2, to maximize")
     names = _short(result.names)
-    check_channels_last(result.best_images)
-    tiles, n_planes = by_channel(result.frames.images[:, -1])
-    check_drawable(tiles)
-    page = _page(result, tiles, n_planes, inches=_FILM_INCHES)
+    n_planes = _n_planes(result)
+    page = _page(result, n_planes, inches=_FILM_INCHES)
     labels = [names[place // n_planes] for place in page.images.tolist()]
     if n_planes > 1:
         channels = page.planes.ravel().tolist()
         labels = [f"{label}:{channel}" for label, channel in zip(labels, channels, strict=True)]
     film = [
-        page.grid.fitted(by_channel(images)[0][page.images]) for images in result.frames.images.swapaxes(0, 1)
+        page.grid.fitted(_tiles(images[page.units], page)) for images in result.frames.images.swapaxes(0, 1)
     ]
     left_out = _left_out(page)
     scale = max(1, min(6, 84 // page.grid.width))

@@ -72,7 +72,7 @@ def _panel(axes: Axes, images: Array, units: IntArray, labels: list[str], grid: 
     """Draw some of `images`, and return what there is to say of their colours but for one scale for all."""
     colors = ColorScale.of(images)
     drawn = image_grid(axes, images[units], labels, grid, cmap="RdBu_r", limits=(-colors.limit, colors.limit))
-    framed(axes, grid, np.flatnonzero(colors.clipped[units]).tolist())
+    framed(axes, grid, np.flatnonzero(colors.clipped[units]).tolist(), apart=0.4)
     words = colors.words("units") if colors.n_faint else ""
     if images.ndim == 4 and images.shape[-1] == 3:
         axes.set_title(f"{what}; grey is zero, full colour ±{colors.limit:.3g}", loc="left")

@@ -106,7 +106,7 @@ def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure
             limits=(-colors.limit, colors.limit),
             headings=headings,
         )
-        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist())
+        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
         if not result.active.all():
             for k in range(len(shown)):
                 top, left = grid.corner(k)

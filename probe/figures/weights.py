@@ -9,7 +9,7 @@ import numpy as np
 from probe.analyses.weights import WeightImages
 from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths
 from probe.figures._scale import SCALES, ColorScale
-from probe.figures._style import footnote, fresh, literal, styled
+from probe.figures._style import footnote, fresh, literal, note_inches, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -52,8 +52,9 @@ def draw(
     labels = [str(place % planes) if planes > 1 else names[place] for place in shown.tolist()]
     divisors = colors.divisors[shown].reshape(-1, *[1] * (result.images.ndim - 1))
     limits = -colors.limit, colors.limit
+    notes = [words(result, scale)]
     with styled():
-        figure = fresh(grid.inches + 1.25) if figure is None else figure
+        figure = fresh(grid.inches + 0.75 + note_inches(notes)) if figure is None else figure
         axes = figure.subplots()
         drawn = image_grid(
             axes,
@@ -64,7 +65,7 @@ def draw(
             limits=limits,
             headings=[names[unit] for unit in page.units.tolist()] if planes > 1 else (),
         )
-        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist())
+        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
         what = _WHAT[result.kind].format(literal(result.layer))
         ends = ("its largest", "its largest") if colors.kind == "unit" else (f"{colors.limit:.3g}",) * 2
         if result.images.ndim == 4 and result.images.shape[-1] == 3:
@@ -76,7 +77,7 @@ def draw(
             )
             bar.set_ticks([limits[0], 0, limits[1]], labels=[f"−{ends[0]}", "0", f"+{ends[1]}"])
             bar.set_label(what)
-        footnote(figure, [words(result, scale)])
+        footnote(figure, notes)
     return figure
 
 
