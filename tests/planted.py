@@ -111,9 +111,12 @@ def concepts(n_layers, n_units, *, layer="hidden_{}", units=None):
     names = numbered(24, "concept {}")
     shares = np.random.default_rng(0).random((n_units, len(names)))
     each = np.linspace(0, 1, len(names))
+
     def one(place):
-        blank = {name: each for name in LayerConcepts.__dataclass_fields__}
-        per_unit = dict.fromkeys(("accuracy_lost", "cost_added", "cost_added_with", "cost_added_without"), shares[:, 0])
+        blank = dict.fromkeys(LayerConcepts.__dataclass_fields__, each)
+        per_unit = dict.fromkeys(
+            ("accuracy_lost", "cost_added", "cost_added_with", "cost_added_without"), shares[:, 0]
+        )
         said = {"layer": layer.format(place), "unit_names": numbered(n_units) if units is None else units}
         return LayerConcepts(**(blank | per_unit | said | {"auroc": shares, "permuted_limit": np.array(0.4)}))
 
@@ -140,7 +143,9 @@ def noise(class_names, shape=(28, 28)):
     n = len(class_names)
     shares = np.full(n, 1 / n)
     conditions = tuple(
-        ConditionConfidence(name, np.linspace(0, 1, 50), 0.5, shares, 3.0, 0.5, None, np.zeros(3), np.zeros(4))
+        ConditionConfidence(
+            name, np.linspace(0, 1, 50), 0.5, shares, 3.0, 0.5, None, np.zeros(3), np.zeros(4)
+        )
         for name in ("real", "uniform", "gaussian", "shuffled", "norm-matched")
     )
     examples = np.random.default_rng(0).random((5, 3, *shape), np.float32)
@@ -173,7 +178,9 @@ def scores(class_names, shape=(28, 28), n_most=16):
 def landscape(parts):
     """Return a landscape of which only the gradient's components can be drawn, of arrays of these names."""
     sizes = tuple(np.geomspace(1, 1e-3, 50) for _ in parts)
-    component = Components(tuple(f"{parts[0]}[{k}]" for k in range(12)), np.linspace(1, 0.1, 12), tuple(parts), sizes, 9)
+    component = Components(
+        tuple(f"{parts[0]}[{k}]" for k in range(12)), np.linspace(1, 0.1, 12), tuple(parts), sizes, 9
+    )
     fields = dict.fromkeys(Descent.__dataclass_fields__, np.ones(2))
     descent = Descent(**(fields | {"components": (component,), "n_images": 10, "verdict": VERDICT}))
     return Landscape(**(dict.fromkeys(Landscape.__dataclass_fields__) | {"descent": descent}))
@@ -237,8 +244,7 @@ def main(case):
     sizes = {}
     for name, result, view in pictures(case):
         sizes[name] = struct.unpack(">II", png_of(probe.draw(result, **view))[16:24])
-        print(name, round(megabytes() - before), file=sys.stderr)
-    print(json.dumps({"sizes": sizes, "megabytes": megabytes() - before}))
+    sys.stdout.write(json.dumps({"sizes": sizes, "megabytes": megabytes() - before}))
 
 
 if __name__ == "__main__":

@@ -83,14 +83,16 @@ class WeightImages:
     def norms(self) -> Array:
         """Length of each unit's weights: the root of their summed squares, of shape (n_units,)."""
         rows = self.images.reshape(len(self.unit_names), -1)
-        return np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        found: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        return found
 
     @property
     def largest(self) -> Array:
         """Largest absolute weight of each image, of shape (n_images,)."""
         rows = self.images.reshape(len(self.images), -1)
         # Not the largest of the absolute weights, which would be a copy of them all.
-        return np.maximum(rows.max(axis=1), -rows.min(axis=1))
+        found: Array = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+        return found
 
 
 def weight_images(

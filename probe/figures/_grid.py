@@ -246,13 +246,21 @@ class Page:
     grid: Grid
 
     @classmethod
-    def of(cls, strengths: Array, size: tuple[int, int], label_lines: int, *, inches: float = INCHES) -> Page:
+    def of(
+        cls,
+        strengths: Array,
+        size: tuple[int, int],
+        label_lines: int,
+        *,
+        inches: float = INCHES,
+        across: float = WIDTH - 0.3,
+    ) -> Page:
         """Return the page for images of `size` (height, width) with `strengths` of shape (n_units[, n_planes])."""
         table = strengths.reshape(len(strengths), -1)
         n_units, n_planes = table.shape
         per_unit = n_planes if n_planes <= MAX_COLUMNS else MAX_CHANNELS
         most = min(n_units, MAX_TILES // per_unit)
-        grid = Grid.of(most, size, label_lines, per_unit=per_unit, inches=inches)
+        grid = Grid.of(most, size, label_lines, per_unit=per_unit, inches=inches, across=across)
         units = _strongest(
             np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0], grid.n // per_unit
         )
@@ -405,7 +413,8 @@ def image_grid(
 def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Return an image (height, width, 3) as bytes; white where it is not a number."""
     shares = np.clip((image.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1)
-    return np.round(255 * np.nan_to_num(shares, nan=1.0)).astype(np.uint8)
+    found: npt.NDArray[np.uint8] = np.round(255 * np.nan_to_num(shares, nan=1.0)).astype(np.uint8)
+    return found
 
 
 def framed(axes: Axes, grid: Grid, places: Sequence[int], *, apart: float = 0.0) -> None:

@@ -111,7 +111,11 @@ class ColorScale:
             return f"Each unit on a scale of its own, to its largest absolute weight{between}." + (
                 f" {faint} a shared scale {below}." if self.n_faint else ""
             )
-        apart = f"zeros and outliers ({self.n_outliers:,}) not counted" if self.n_outliers else "zeros not counted"
+        apart = (
+            f"zeros and outliers ({self.n_outliers:,}) not counted"
+            if self.n_outliers
+            else "zeros not counted"
+        )
         return (
             (f"{faint} a shared scale {below}. " if self.n_faint else "")
             + f"The scale is robust, ±{self.limit:.3g}: {_QUANTILE:.0%} of the weights are within, {apart}. "

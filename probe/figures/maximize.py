@@ -23,7 +23,7 @@ from probe.figures._grid import (
     framed,
     image_grid,
 )
-from probe.figures._style import COLOURS, cut, footnote, fresh, literal, styled
+from probe.figures._style import COLOURS, WIDTH, cut, footnote, fresh, literal, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,9 +37,6 @@ _MOST_BYTES = 2_000_000
 
 _MOST_PIXELS = 100_000_000
 """What the frames of an animation have together, unless there are very many."""
-
-_FILM_INCHES = 8.0
-"""Height of a frame of an animation, for a width of 8 inches."""
 
 _HEADING = 16
 """Pixels of a line of text in an animation."""
@@ -59,7 +56,7 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
     page, names = _page(result, n_planes), _short(result.names)
     grid, units = page.grid, page.units.tolist()
     heads = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units]
-    labels, headings = heads, ()
+    labels, headings = heads, list[str]()
     if n_planes > 1:
         labels = [str(channel) for channel in page.planes.ravel().tolist()]
         headings = [head.replace("\n", ": ") for head in heads]
@@ -111,15 +108,17 @@ def _tiles(images: Array, page: Page) -> Array:
     return found.reshape(-1, *planes.shape[2:])
 
 
-def _page(result: Maximization, n_planes: int, *, inches: float = INCHES) -> Page:
+def _page(
+    result: Maximization, n_planes: int, *, inches: float = INCHES, across: float = WIDTH - 0.3
+) -> Page:
     """Return the objectives shown: all, or those with the highest values, and of their images the brightest channels."""
     height, width = result.images.shape[2:4]
     if n_planes == 1:
-        return Page.of(result.best_values, (height, width), 2, inches=inches)
+        return Page.of(result.best_values, (height, width), 2, inches=inches, across=across)
     images = _best(result, np.arange(len(result.names)))
     strengths = np.sqrt(np.einsum("nhwc,nhwc->nc", images, images))
     # The order is that of the values, whatever the lengths of the images.
-    most = Page.of(strengths, (height, width), 2, inches=inches)
+    most = Page.of(strengths, (height, width), 2, inches=inches, across=across)
     by_value = np.argsort(-result.best_values, kind="stable")[: len(most.units)]
     units = most.units if len(most.units) == most.n_units else by_value
     planes = np.stack([np.argsort(-strengths[k], kind="stable")[: most.grid.per_unit] for k in units])
@@ -282,11 +281,23 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
     """
     if result.frames is None:
         raise InputError("result has no frames: pass frames=30, or another number of at least 2, to maximize")
+    n_planes, content = _n_planes(result), b""
+    for across in (WIDTH, WIDTH / 2, WIDTH / 4):
+        content = _film(result, _page(result, n_planes, inches=across, across=across), seconds)
+        if len(content) <= _MOST_BYTES:
+            return content
+    raise InputError(
+        f"an animation of {len(result.names)} objectives in {len(result.frames.steps)} frames takes {len(content):,} "
+        f"bytes, more than {_MOST_BYTES:,}: pass fewer objectives or frames"
+    )
+
+
+def _film(result: Maximization, page: Page, seconds: float) -> bytes:
+    """Return the way up as a GIF, in as few colours and as small as it takes to be small enough, if it can be."""
+    assert result.frames is not None
     names = _short(result.names)
-    n_planes = _n_planes(result)
-    page = _page(result, n_planes, inches=_FILM_INCHES)
-    labels = [names[place // n_planes] for place in page.images.tolist()]
-    if n_planes > 1:
+    labels = [names[place // page.n_planes] for place in page.images.tolist()]
+    if page.n_planes > 1:
         channels = page.planes.ravel().tolist()
         labels = [f"{label}:{channel}" for label, channel in zip(labels, channels, strict=True)]
     film = [
@@ -299,9 +310,12 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
         scale -= 1
     n_steps = int(result.frames.steps[-1])
     times = [round(1000 * seconds / len(film))] * (len(film) - 1) + [round(500 * seconds)]
-    content = b""
+    content, tried = b"", set[tuple[int, int]]()
     for levels, smaller in ((64, 1), (16, 1), (16, 2), (8, 3), (4, 6)):
         small = tiles_of(max(1, scale // smaller))
+        if (levels, small.scale) in tried:
+            continue
+        tried.add((levels, small.scale))
         pictures = [
             small.picture(images, f"step {step} of {n_steps}. {left_out}".rstrip(". "), levels)
             for images, step in zip(film, result.frames.steps, strict=True)
@@ -310,11 +324,8 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
         pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], loop=0, duration=times)
         content = buffer.getvalue()
         if len(content) <= _MOST_BYTES:
-            return content
-    raise InputError(
-        f"an animation of {len(names)} objectives in {len(film)} frames takes {len(content):,} bytes, more than "
-        f"{_MOST_BYTES:,}: pass fewer objectives or frames"
-    )
+            break
+    return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,6 +74,8 @@ class Folder:
         import json
 
         text = json.dumps(plain(numbers), indent=2, allow_nan=False, ensure_ascii=False)
+        # Halves of characters, which names in files may hold, as JSON writes them and UTF-8 cannot.
+        text = text.encode("utf-8", "backslashreplace").decode("utf-8")
         self.files.append(write_text(self.path / "results.json", text + "\n"))
 
     def page(self, page: Page, pictures: Mapping[str, bytes]) -> None:
