@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from probe.figures._style import DOTS, styled
+from probe.figures._style import DOTS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,7 +28,7 @@ def png_of(figure: Figure) -> bytes:
     """
     buffer = io.BytesIO()
     dots = min(DOTS, MAX_PIXELS / max(figure.get_size_inches()))
-    with styled(), quietly():
+    with quietly():
         figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
     figure.clear()
     # Figures and their axes refer to each other: without this they stay until there is no memory left.

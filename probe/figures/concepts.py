@@ -208,7 +208,8 @@ def _importance(result: Concepts, figure: Figure | SubFigure | None) -> Figure |
             )
             left.axhline(0, color="#444444", linewidth=0.8)
             every = max(1, len(units) // 16)
-            left.set_xticks(x[::every], [literal(layer.unit_names[k], 8) for k in units[::every]])
+            names = [literal(layer.unit_names[k], 8) for k in units[::every]]
+            left.set_xticks(x[::every], names, rotation=90 if max(map(len, names)) > 4 else 0)
             left.set_ylabel("cost added")
             left.set_title(
                 f"'{literal(layer.layer, 24)}': without the unit, by its best concept", loc="left", fontsize=9

@@ -211,7 +211,7 @@ def _draw_sizes(axes: Axes, components: Components) -> None:
         dashed = "--" if not name.endswith("kernel") else "-"
         marker = "o" if places.size == 1 else ""
         axes.plot(
-            places + 1, sizes[places], color=colour, label=literal(name, 24), linestyle=dashed, marker=marker
+            places + 1, sizes[places], color=colour, label=literal(name, 22), linestyle=dashed, marker=marker
         )
     largest = max(float(sizes[0]) for _, sizes in shown)
     smallest = max(min(float(np.quantile(sizes, 0.02)) for _, sizes in shown), largest * 1e-7)
@@ -224,7 +224,7 @@ def _draw_sizes(axes: Axes, components: Components) -> None:
         edgecolor="none",
         framealpha=0.75,
         loc="lower left",
-        ncols=1 if len(shown) <= 8 else 2,
+        ncols=1 if len(shown) <= 8 or max(len(name) for name, _ in shown) > 16 else 2,
     )
 
 

@@ -144,7 +144,8 @@ def _beside_real(result: Maximization, figure: Figure | SubFigure | None) -> Fig
     n_top = result.top.images.shape[1]
     per_row = min(1 + n_top, MAX_COLUMNS)
     height, width = result.images.shape[2:4]
-    most = min(len(result.names), MAX_TILES // per_row)
+    # Rows of images are told apart where as many single ones were not.
+    most = min(len(result.names), 2 * MAX_TILES // per_row)
     usual = next((blocks for limit, blocks in ((5, 1), (20, 2), (60, 3)) if most <= limit), 4)
     abreast = max(1, min(usual, 24 // per_row))
     grid = _Rows.of(most, (height, width), 2, per_unit=per_row, abreast=abreast)

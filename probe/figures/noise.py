@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -85,7 +86,7 @@ def _classes(axes: Axes, condition: ConditionConfidence, names: tuple[str, ...])
     places = np.arange(len(names))
     axes.bar(places, condition.class_shares, color=_colour(condition), width=0.8)
     axes.set(ylim=(0, 1), yticks=[0, 0.5, 1])
-    step = max(1, len(names) // 12)
+    step = max(1, ceil(len(names) / 14))
     shown = [literal(name, 12) for name in names[::step]]
     axes.set_xticks(places[::step], labels=shown, rotation=90 if max(map(len, shown)) > 3 else 0)
     axes.grid(visible=False, axis="x")

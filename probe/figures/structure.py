@@ -28,6 +28,9 @@ __all__ = ["PARTS", "draw", "parts_of"]
 
 PARTS = ("units", "statistics")
 
+_MOST_IN_PAIRS = 200
+"""Units, for both numbers to stand in one line."""
+
 _TITLES = {
     "moran": "Moran's I (0: speckle, 1: smooth)",
     "total_variation": "total variation (1: speckle)",
@@ -83,10 +86,13 @@ def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure
     tiles, n_planes = by_channel(np.where(mask, result.images, 0))
     check_drawable(tiles)
     height, width = tiles.shape[1:3]
-    page = Page.of(lengths(tiles).reshape(-1, n_planes), (height, width), 3)
+    # Small images have room for one number in a line.
+    between = "\n" if len(tiles) > _MOST_IN_PAIRS else " "
+    lines = 4 if between == "\n" else 3
+    page = Page.of(lengths(tiles).reshape(-1, n_planes), (height, width), lines if n_planes == 1 else 2)
     colors, grid, shown = ColorScale.of(tiles), page.grid, page.images
     heads = [
-        f"{literal(result.unit_names[k])}\nI {_short(moran[k])} G {_short(gabor[k])}\n{_beyond(result, k)}"
+        f"{literal(result.unit_names[k])}\nI {_short(moran[k])}{between}G {_short(gabor[k])}\n{_beyond(result, k)}"
         for k in page.units.tolist()
     ]
     labels, headings = heads, list[str]()

@@ -25,7 +25,7 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
     """
     found = [examples for examples in result.examples if examples.cell == cell]
     check_drawable(found[0].images)
-    names = tuple(literal(name, 60) for name in result.class_names)
+    names = tuple(literal(name) for name in result.class_names)
     columns = _columns(names)
     blocks = [_strips(examples, names, columns) for examples in found]
     most = max(1, int((HEIGHT - 1.0) / max(sum(map(_inches, block)) for block in blocks)))
@@ -77,7 +77,7 @@ _NOTES = (
 def _columns(names: tuple[str, ...]) -> int:
     """Return how many images stand side by side, such that the longest name of a class fits above one."""
     widest = max(text_width(f"is {name}", _FONT_SIZE) for name in names)
-    return next((n for n in (8, 6, 5, 4, 3) if widest <= _room(n)), 2)
+    return next((n for n in (8, 6, 5, 4) if widest <= _room(n)), 3)
 
 
 def _room(columns: int) -> float:
