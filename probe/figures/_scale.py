@@ -23,11 +23,11 @@ _FAINT = 0.05
 _QUANTILE = 0.99
 """Share of the weights that are not zero that a robust scale leaves unclipped, outliers apart."""
 
-_CLIPPED = 0.05
-"""An image with more than this share of its weights beyond the limit is framed."""
+_CLIPPED = 2
+"""An image with a weight beyond so many times the limit is framed."""
 
 _VALUES = 1 << 21
-"""Most weights that a quantile is taken of, or that are compared at a time."""
+"""Most weights that a quantile is taken of."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +44,7 @@ class ColorScale:
     divisors : ndarray of shape (n_images,)
         What each image is divided by: 1, or, of "unit", the largest absolute weight of its unit.
     clipped : ndarray of shape (n_images,), bool
-        More than 5% of the weights are beyond the limit.
+        A weight is beyond twice the limit.
     n_outliers : int
         Images with weights so large that they make more than half of the others faint.
     """
@@ -80,9 +80,7 @@ class ColorScale:
             divisors, limit = np.where(divisors == 0, 1, divisors), 1.0
         if kind == "robust" and len(inliers):
             limit = _quantile(rows, inliers)
-            for place in range(0, len(rows), max(1, _VALUES // rows.shape[1])):
-                part = slice(place, place + max(1, _VALUES // rows.shape[1]))
-                clipped[part] = (np.abs(rows[part]) > limit).mean(axis=1) > _CLIPPED
+            clipped = largest > _CLIPPED * limit
         n_outliers = int(np.count_nonzero(largest)) - len(inliers)
         return cls(kind, limit, largest, divisors, clipped, n_outliers)  # type: ignore[arg-type]
 
@@ -119,7 +117,7 @@ class ColorScale:
         return (
             (f"{faint} a shared scale {below}. " if self.n_faint else "")
             + f"The scale is robust, ±{self.limit:.3g}: {_QUANTILE:.0%} of the weights are within, {apart}. "
-            f"Framed: more than {_CLIPPED:.0%} of the weights are beyond and have the colour of the limit "
+            f"Larger ones have its colour; framed: images with weights beyond twice the limit "
             f"({int(self.clipped.sum()):,} of {n:,})."
         )
 
