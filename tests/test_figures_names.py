@@ -110,8 +110,16 @@ def test_dollars_and_backslashes_are_seen(rendered):
 def test_what_the_font_has_not_is_a_box():
     assert literal("a\N{ROCKET}b\u202e") == "a□b□"
     assert literal("\ud800") == "□"
-    assert literal("שלום") == "שלום"
+    assert literal("ab12") == "ab12"
     assert literal("a\r\nb") == "a  b"
+
+
+def test_words_read_from_the_right_do_not_turn_the_sentence_around_them():
+    mark = "\N{LEFT-TO-RIGHT MARK}"
+    assert literal("שלום") == f"{mark}שלום{mark}"
+    assert literal(literal("שלום")) == literal("שלום")
+    figure = probe.draw(planted.concepts(1, 4, layer="שלום"), part="importance")
+    assert figure.axes[0].get_title("left").startswith(f"'{mark}")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import bidirectional, category
 
 import numpy as np
 import numpy.typing as npt
@@ -70,6 +71,8 @@ INPUT_COLOURS = {
     "gaussian": COLOURS["noise"],
 }
 """Of what was done to the images; apart from each other in grey too."""
+
+_MARK = "\N{LEFT-TO-RIGHT MARK}"
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -188,7 +191,10 @@ def literal(name: str, letters: int = 40) -> str:
     ('conv 1', '01234…')
     """
     cut = name if len(name) <= letters else name[: letters - 1] + "…"
-    return "".join(_drawable(letter) for letter in cut)
+    shown = "".join(_drawable(letter) for letter in cut)
+    # Words that are read from the right do not turn the sentence around them.
+    turned = any(bidirectional(letter) in ("R", "AL", "AN") for letter in shown)
+    return f"{_MARK}{shown.strip(_MARK)}{_MARK}" if turned else shown
 
 
 def _drawable(letter: str) -> str:
@@ -200,12 +206,10 @@ def _drawable(letter: str) -> str:
 @cache
 def _letters() -> frozenset[int]:
     """Return the characters that the font has, without those that turn the order of what follows."""
-    from unicodedata import category
-
     from matplotlib.font_manager import findfont, get_font
 
     known = get_font(findfont("DejaVu Sans")).get_charmap()
-    return frozenset(code for code in known if category(chr(code))[0] != "C")
+    return frozenset(code for code in known if category(chr(code))[0] != "C" or chr(code) == _MARK)
 
 
 def cut(text: str, size: float, inches: float, weight: str = "normal") -> str:
