@@ -190,10 +190,8 @@ def pictures(case):
     """Give the name of each picture of a case, what draws it, and how."""
     if case == "dense of 2,000 units":
         yield "weights", dense(2000), {}
-        yield "weights, colours", dense(2000, (32, 32, 3)), {"scale": "robust"}
         yield "paths", paths(2000), {}
         yield "structure", structure(2000), {"part": "units"}
-        yield "statistics", structure(2000), {"part": "statistics"}
         yield "maximize", maximization(2000), {}
         yield "maximize, real images", maximization(2000, n_top=5), {}
         for part in ("units", "probes", "importance"):
@@ -210,16 +208,17 @@ def pictures(case):
             yield f"concepts, {part}", concepts(53, 512), {"part": part}
         yield "landscape", landscape(numbered(106, "conv_{} kernel")), {"part": "gradient"}
     if case == "long images":
-        for shape in ((200, 1), (2, 3000), (1500, 6, 3)):
-            classes = numbered(10)
-            yield f"weights, {shape}", dense(64, shape), {}
-            yield f"paths, {shape}", paths(64, shape), {}
-            yield f"structure, {shape}", structure(64, shape), {"part": "units"}
-            yield f"maximize, {shape}", maximization(64, shape), {}
-            yield f"maximize, real images, {shape}", maximization(64, shape, 5), {}
-            yield f"drawing, {shape}", drawings(classes, shape), {}
-            yield f"noise, {shape}", noise(classes, shape), {}
-            yield f"scores, {shape}", scores(classes, shape), {}
+        classes, shape = numbered(10), (200, 1)
+        yield "weights", dense(64, shape), {}
+        yield "weights, wide", dense(64, (2, 3000)), {}
+        yield "weights, colours", dense(64, (1500, 6, 3)), {"scale": "robust"}
+        yield "paths", paths(64, shape), {}
+        yield "structure", structure(64, shape), {"part": "units"}
+        yield "maximize", maximization(64, shape), {}
+        yield "maximize, real images", maximization(64, (1500, 6, 3), 5), {}
+        yield "drawing", drawings(classes, shape), {}
+        yield "noise", noise(classes, shape), {}
+        yield "scores", scores(classes, shape), {}
     if case == "1,000 classes":
         classes = numbered(1000, "class number {}")
         yield "weights", dense(1000, layer="output", classes=classes), {"scale": "unit"}

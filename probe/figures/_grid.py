@@ -389,6 +389,8 @@ def image_grid(
             fontsize=grid.font_size,
             color="#222222",
             linespacing=1.15,
+            # It stands on the picture: measuring hundreds of them to make room takes longer than drawing.
+            in_layout=False,
         )
     # With an alpha, or matplotlib adds a channel of 64 bits to colours.
     axes.imshow(canvas, interpolation="nearest", alpha=1.0 if in_colour else None)
@@ -406,6 +408,7 @@ def image_grid(
             color="#222222",
             ha="left",
             va="bottom",
+            in_layout=False,
         )
     return scale
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import bidirectional, category
@@ -216,7 +216,8 @@ def cut(text: str, size: float, inches: float, weight: str = "normal") -> str:
     """Return one line of `text`, or its beginning and an ellipsis, no wider than `inches`."""
     # The narrowest letters are about a quarter as wide as the font is high.
     text = literal(text, max(2, int(inches * 72 / size * 4)))
-    if text_width(text, size, weight) <= inches:
+    # No letter is wider than one and a half times the height of the font.
+    if len(text) * 1.5 * size / 72 <= inches or text_width(text, size, weight) <= inches:
         return text
     fitting, too_many = 1, len(text)
     while too_many - fitting > 1:
@@ -226,6 +227,7 @@ def cut(text: str, size: float, inches: float, weight: str = "normal") -> str:
     return text[:fitting].rstrip() + "…"
 
 
+@lru_cache(4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of one line of text in inches."""
     from matplotlib.font_manager import FontProperties
