@@ -83,7 +83,10 @@ def test_any_names_are_drawn_as_text_without_a_warning_and_cut_to_their_place(re
         assert texts
         for text in texts:
             # Ticks of numbers are made after the style was left, and are none the worse for it.
-            assert not (text.get_parse_math() and set("$\\") & set(text.get_text())), text.get_text()
+            number = text.get_text().startswith(r"$\mathdefault{")
+            assert number or not (text.get_parse_math() and set("$\\") & set(text.get_text())), (
+                text.get_text()
+            )
             assert all(len(line) <= 200 for line in text.get_text().split("\n"))
         # Nothing that is not in the font, and nothing that turns or hides other text.
         written = "".join(text.get_text() for text in texts)
