@@ -53,7 +53,7 @@ def grey_canvas() -> Callable[..., np.ndarray]:
     def canvas(image):
         pixels = np.asarray(image.get_array())
         if pixels.shape[-1] == 3:
-            return pixels
+            return pixels / 255
         assert (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
         return np.where(pixels[..., 3] > 0, pixels[..., 0] / 255, np.nan)
 

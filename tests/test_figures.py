@@ -13,7 +13,7 @@ from matplotlib.text import Text
 import probe
 from probe.analyses.weights import WeightImages
 from probe.figures import CATALOGUE
-from probe.figures._style import MAX_TILES
+from probe.figures._grid import MAX_TILES
 from probe.layers import Dense, Flatten
 
 
@@ -94,9 +94,9 @@ def test_weight_images_share_one_scale_centred_at_zero_with_its_limits_printed()
     )
 
 
-def test_a_layer_with_too_many_units_says_that_it_shows_the_first():
-    figure = rendered(weights(MAX_TILES + 5, (4, 4)))
-    assert f"the first {MAX_TILES} of {MAX_TILES + 5} units" in figure.axes[1].get_xlabel()
+def test_a_layer_with_too_many_units_says_that_it_shows_the_strongest():
+    note = rendered(weights(MAX_TILES + 5, (4, 4)))._supxlabel.get_text().replace("\n", " ")
+    assert f"Shown: the {MAX_TILES} of {MAX_TILES + 5} units with the largest weights" in note
 
 
 def test_expanded_weights_are_marked_as_such():

@@ -1,11 +1,14 @@
 """The head of a page: claims with their verdict, number, interval and picture."""
 
+import base64
+import hashlib
 import re
 from dataclasses import replace
 
 import pytest
 
-from probe.report import Claim, Page, Picture, Section, render
+from probe.report import Claim, Page, Picture, Section, Table, render
+from probe.report._text import isolated
 from probe.stats import Interval, Verdict
 
 JPEG = b"\xff\xd8small"
@@ -77,3 +80,72 @@ def test_a_page_that_keeps_nothing_else_says_so_in_a_whole_sentence():
         re.sub(r"<[^>]+>", "", render(page(kept="the network in model.h5"), {"p": b"png"})).split()
     )
     assert "every picture is in figures/, and the network in model.h5." in text
+
+
+def policy(html):
+    (found,) = re.findall(r'http-equiv="Content-Security-Policy" content="([^"]*)"', html)
+    return dict(rule.strip().split(" ", 1) for rule in found.split(";"))
+
+
+@pytest.mark.parametrize("thumbnails", [{}, {"p": JPEG}])
+def test_a_page_allows_its_own_style_and_pictures_and_nothing_else(thumbnails):
+    claim = Claim("A", "Found.", "here", picture="p")
+    html = render(page(claim), {"p": b"png"}, thumbnails)
+    rules = policy(html)
+    (style,) = re.findall(r"<style>(.*?)</style>", html, flags=re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert rules == {
+        "default-src": "'none'",
+        "img-src": "data:",
+        "style-src": f"'sha256-{digest}'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    # The policy stands before everything that it is about.
+    assert html.index("Content-Security-Policy") < html.index("<style>")
+    assert "&" not in style
+    # Nothing on the page needs more than that.
+    assert not re.findall(r"<script|<link|<iframe|\son\w+=|\sstyle=|javascript:", html)
+    assert set(re.findall(r'(?:src|href)="([^"]{5})', html)) <= {"data:", "#here", "#pict"}
+
+
+NAMES = {
+    "plain": "plain",
+    "<script>alert(1)</script>": "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "שלום": "שלום",
+    "a שלום 12": "a שלום 12",
+    "\u202eturned\u2066": "\\u202eturned\\u2066",
+    "\x1b[31mred": "\\x1b[31mred",
+    "\ud800 half": "\\ud800 half",
+    '"><b>': "&#34;&gt;&lt;b&gt;",
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES.items())
+def test_names_are_isolated_and_visible_wherever_they_stand(name, shown):
+    sentence = f"Layer '{name}' is the network's first."
+    picture = Picture("p", None, sentence, sentence)
+    table = Table(sentence, (name, name), ((name, name),))
+    section = Section("here", sentence, (sentence,), (picture,), (table,))
+    claims = (Claim(sentence, sentence, "here"),)
+    html = render(
+        Page(sentence, sentence, claims, (section,), {name: name}, (sentence, sentence)), {"p": b"png"}
+    )
+    html.encode()
+    body = html[html.index("<body>") :]
+    quoted = f"Layer &#39;<bdi>{shown}</bdi>&#39; is the network&#39;s first."
+    # Title, subtitle, heads, claim and finding, section, paragraph, both captions.
+    assert body.count(quoted) == 10
+    # The cells of the table, and the term and what it says at the foot.
+    assert len(re.findall(f"<t[hd][^>]*><bdi>{re.escape(shown)}</bdi></t[hd]>", body)) == 4
+    assert f"<dt><bdi>{shown}</bdi></dt><dd><bdi>{shown}</bdi></dd>" in body
+    assert f'alt="Layer &#39;{shown}&#39; is the network&#39;s first."' in body
+    assert not set(html) & set("\u202e\u2066\x1b\ud800")
+
+
+def test_words_read_from_the_right_are_isolated_outside_of_quotation_marks():
+    html = str(isolated("The classes are שלום עולם (40), cat and مرحبا!"))
+    assert html == "The classes are <bdi>שלום עולם</bdi> (40), cat and <bdi>مرحبا</bdi>!"
+    assert str(isolated("all units' weights in the networks' layers")) == (
+        "all units&#39; weights in the networks&#39; layers"
+    )

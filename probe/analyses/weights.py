@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from probe._checks import Array, InputError, readonly
+from probe._checks import Array, InputError, check_choice, readonly
+from probe._layout import input_layout, map_layout
 from probe._signatures import checked
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
     Conv2D,
     Conv2DTranspose,
+    DataFormat,
     Dense,
     DepthwiseConv2D,
     Dropout,
@@ -28,7 +31,7 @@ from probe.layers import (
 )
 from probe.network import Network
 
-__all__ = ["WeightImages", "WeightKind", "layers_with_images", "weight_images"]
+__all__ = ["WeightImages", "WeightKind", "images_of_layers", "weight_images"]
 
 WeightKind = Literal["weights", "expanded", "kernels", "maps"]
 
@@ -77,9 +80,26 @@ class WeightImages:
             return self.unit_names
         return tuple(f"{unit}:{plane}" for unit in self.unit_names for plane in range(self.planes))
 
+    @property
+    def norms(self) -> Array:
+        """Length of each unit's weights: the root of their summed squares, of shape (n_units,)."""
+        rows = self.images.reshape(len(self.unit_names), -1)
+        found: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64))
+        return found
+
+    @property
+    def largest(self) -> Array:
+        """Largest absolute weight of each image, of shape (n_images,)."""
+        rows = self.images.reshape(len(self.images), -1)
+        # Not the largest of the absolute weights, which would be a copy of them all.
+        found: Array = np.maximum(rows.max(axis=1), -rows.min(axis=1))
+        return found
+
 
 @checked
-def weight_images(network: Network, layer: str = "first") -> WeightImages:
+def weight_images(
+    network: Network, layer: str = "first", *, layout: DataFormat | None = None
+) -> WeightImages:
     """Return the weights into every unit of a layer as images.
 
     A dense layer is shown on the network's input; where convolutions lie below it, on the feature maps
@@ -94,6 +114,9 @@ def weight_images(network: Network, layer: str = "first") -> WeightImages:
         Name of a dense or convolutional layer, or "first" for the first one. For a deeper dense layer the
         images are expanded weights: the product of the kernels from the pixels to it, with the scales of
         normalisations between them.
+    layout : {"channels_last", "channels_first"}, optional
+        Where the channels are in the network's inputs, if no convolution or pooling layer says so. Without,
+        last; but if that makes colours of the last axis as little likely as of the first, you are asked.
 
     Returns
     -------
@@ -102,7 +125,8 @@ def weight_images(network: Network, layer: str = "first") -> WeightImages:
     Raises
     ------
     InputError
-        If there is no such layer, it has no weights that form images, or the inputs are no images.
+        If there is no such layer, it has no weights that form images, the inputs are no images, or `layout`
+        is not what the layers say or has to be given.
 
     Examples
     --------
@@ -121,21 +145,44 @@ def weight_images(network: Network, layer: str = "first") -> WeightImages:
         )
     target = _weighted(network, layer)
     if isinstance(target, Dense):
-        return _dense_images(network, target)
+        return _dense_images(network, target, layout)
     return _kernel_images(network, target)
 
 
 @checked
-def layers_with_images(network: Network) -> list[WeightImages]:
-    """Return the weight images of every layer that has some, in order."""
-    found = []
+def images_of_layers(network: Network, *, layout: DataFormat | None = None) -> Iterator[WeightImages]:
+    """Give the weight images of every layer that has some, in order; of one layer at a time.
+
+    Raises
+    ------
+    InputError
+        If the inputs are no images, or `layout` is not what the layers say or has to be given.
+    """
+    if len(network.input_shape) == 3:
+        _layout_of_inputs(network, layout)
     for layer in network.layers:
         if isinstance(layer, (Dense, *_CONVOLUTIONS)):
             try:
-                found.append(weight_images(network, layer.name))
+                found = weight_images(network, layer.name, layout=layout)
             except InputError:
                 continue
-    return found
+            yield found
+
+
+def _layout_of_inputs(network: Network, layout: DataFormat | None) -> DataFormat:
+    """Return where the channels of the inputs are: as the layers say, or as the caller does."""
+    known, shape = input_layout(network), network.input_shape
+    if layout is not None:
+        check_choice("layout", layout, ("channels_last", "channels_first"))
+        if known not in (None, layout):
+            raise InputError(f"layout must be '{known}', as the layers of this network say, got '{layout}'")
+        return layout
+    if known is None and shape[0] in (1, 3) and shape[2] not in (1, 3):
+        raise InputError(
+            f"layout must be given for inputs of shape {shape}: 'channels_first' if these are {shape[0]} channels of "
+            f"{shape[1]} x {shape[2]} pixels, 'channels_last' if {shape[2]} channels of {shape[0]} x {shape[1]}"
+        )
+    return known or "channels_last"
 
 
 def _weighted(network: Network, layer: str) -> Layer:
@@ -152,7 +199,7 @@ def _weighted(network: Network, layer: str) -> Layer:
     return found
 
 
-def _dense_images(network: Network, target: Dense) -> WeightImages:
+def _dense_images(network: Network, target: Dense, layout: DataFormat | None) -> WeightImages:
     kind: WeightKind = "weights"
     shape = network.input_shapes_of(target.name)[0]
     if len(shape) != 1:
@@ -172,8 +219,10 @@ def _dense_images(network: Network, target: Dense) -> WeightImages:
                 raise InputError(
                     f"expanded weights need dense layers down to the pixels, but '{layer.name}' is not"
                 )
-            return _map_images(network, target, rows, layer.name)
+            return _map_images(network, target, rows, layer.name, layout)
     images = np.ascontiguousarray(rows).reshape(-1, *network.input_shape)
+    if images.ndim == 4 and _layout_of_inputs(network, layout) == "channels_first":
+        images = np.moveaxis(images, 1, 3)
     if images.ndim == 4 and images.shape[3] not in (1, 3):
         images = np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3])
     return _images_of(network, target, images, kind, target.n_units)
@@ -198,15 +247,19 @@ def _pulled_back(network: Network, layer: Layer, rows: Array) -> Array:
     return found
 
 
-def _map_images(network: Network, target: Dense, rows: Array, source: str) -> WeightImages:
-    """Return a dense layer's weights on the feature maps (height, width, channels) that `source` puts out."""
+def _map_images(
+    network: Network, target: Dense, rows: Array, source: str, layout: DataFormat | None
+) -> WeightImages:
+    """Return a dense layer's weights on the feature maps that `source` puts out, an image for each channel."""
     shape = network.layer_shapes[source]
     if rows[0].shape != shape or len(shape) != 3:
         raise InputError(
             f"layer '{target.name}' reads {len(rows[0].ravel())} values of '{source}' that are no feature maps; "
             "its weights are no images"
         )
-    planes = np.moveaxis(rows, 3, 1).reshape(-1, *shape[:2])
+    found = map_layout(network, source) or _layout_of_inputs(network, layout)
+    by_channel = rows if found == "channels_first" else np.moveaxis(rows, 3, 1)
+    planes = np.ascontiguousarray(by_channel).reshape(-1, *by_channel.shape[2:])
     return _images_of(network, target, planes, "maps", target.n_units)
 
 
@@ -237,4 +290,9 @@ def _images_of(
     # A separable convolution has other filters than channels.
     names = network.unit_names(target.name)
     names = names if len(names) == n_units else tuple(str(j) for j in range(n_units))
-    return WeightImages(images, target.name, kind, names, float(np.abs(images).max()), len(images) // n_units)
+    return WeightImages(images, target.name, kind, names, _largest(images), len(images) // n_units)
+
+
+def _largest(images: Array) -> float:
+    """Return the largest absolute weight, without a copy of all."""
+    return float(max(images.max(), -images.min()))

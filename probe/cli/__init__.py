@@ -197,6 +197,15 @@ def weights(
         ),
     ] = None,
     image_shape: ImageShape = None,
+    scale: Annotated[
+        str | None,
+        typer.Option(
+            help="Full colour: shared, the largest weight of all units; robust, without outliers; unit, of each unit its "
+            "own. By default shared, or robust where that leaves most units blank.",
+            metavar="NAME",
+            show_default=False,
+        ),
+    ] = None,
     architecture: Architecture = None,
     out: Out = None,
     seed: Seed = 0,
@@ -210,6 +219,7 @@ def weights(
         units=units_of(units),
         image_shape=shape_of(image_shape),
         reading=reading_of(architecture),
+        scale=scale,
         out=out,
         seed=seed,
     )

@@ -48,6 +48,7 @@ def draw(
     figure: Figure | SubFigure | None = None,
     part: str | None = None,
     cell: int | None = None,
+    scale: str | None = None,
 ) -> Figure | SubFigure:
     """Draw a result of any analysis, or of training.
 
@@ -62,16 +63,19 @@ def draw(
         Which figure of a result with several, one of `parts_of(result)`; the first without.
     cell : int, optional
         Which cell of a result with cells, from 0; the first without.
+    scale : {"shared", "robust", "unit"}, optional
+        Colours of weight images: one limit for all units; one that leaves outliers out; one for each unit. Without,
+        "shared", but "robust" where that would leave more than half of them blank.
 
     Returns
     -------
     Figure or SubFigure
-        With `savefig` as usual.
+        With `savefig` as usual; at most 8 x 20 inches, whatever the network, unless you passed one.
 
     Raises
     ------
     InputError
-        If there is no figure for such an object, or no such part or cell.
+        If there is no figure for such an object, or no such part, cell or scale.
 
     Examples
     --------
@@ -95,6 +99,10 @@ def draw(
         if not hasattr(result, "cells"):
             raise InputError(f"cell must be left out for {name}, which has no cells; got {brief(cell)}")
         view["cell"] = cell
+    if scale is not None:
+        if not hasattr(module, "SCALES"):
+            raise InputError(f"scale must be left out for {name}, which has one scale; got {scale!r}")
+        view["scale"] = check_choice("scale", scale, module.SCALES)
     drawn: Figure | SubFigure = module.draw(result, figure=figure, **view)
     return drawn
 

@@ -8,45 +8,49 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache, lru_cache
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, Literal
+from unicodedata import bidirectional, category
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError
-
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
     "COLOURS",
+    "DOTS",
+    "HEIGHT",
     "INPUT_COLOURS",
-    "MAX_COLUMNS",
-    "MAX_TILES",
     "WIDTH",
-    "Grid",
     "band",
     "blend",
-    "by_channel",
-    "check_drawable",
+    "cut",
     "footnote",
     "fresh",
-    "image_grid",
+    "literal",
     "log_axis",
     "log_bar",
     "log_ticks",
+    "note_inches",
     "replicates",
+    "spread",
     "styled",
     "text_width",
 ]
 
 WIDTH = 8.0
-"""Width of every figure in inches; at 160 dots an inch, 1280 pixels."""
+"""Width of every figure in inches."""
+
+HEIGHT = 20.0
+"""Height of every figure in inches, at most."""
+
+DOTS = 160
+"""Dots an inch: no figure is larger than 1280 x 3200 pixels."""
 
 COLOURS = {
     "true": "#0072B2",
@@ -68,11 +72,7 @@ INPUT_COLOURS = {
 }
 """Of what was done to the images; apart from each other in grey too."""
 
-MAX_TILES = 1024
-"""Images in one grid; a layer with more units shows the first ones, and the figure says so."""
-
-MAX_COLUMNS = 32
-"""Images side by side in one grid."""
+_MARK = "\N{LEFT-TO-RIGHT MARK}"
 
 _STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -90,7 +90,7 @@ _STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
-    "savefig.dpi": 160,
+    "savefig.dpi": DOTS,
     "figure.dpi": 110,
     # Names of classes and layers are text, whatever signs they hold.
     "text.parse_math": False,
@@ -107,10 +107,10 @@ def styled() -> Iterator[None]:
 
 
 def fresh(height: float) -> Figure:
-    """Return an empty figure of the common width and `height` inches, independent of pyplot."""
+    """Return an empty figure of the common width and `height` inches, `HEIGHT` at most, independent of pyplot."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, height), layout="constrained", dpi=160)
+    return Figure(figsize=(WIDTH, min(height, HEIGHT)), layout="constrained", dpi=DOTS)
 
 
 def band(axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str) -> None:
@@ -161,6 +161,19 @@ def _on_log_scale(x: npt.NDArray[Any]) -> list[int]:
     return sorted({int(np.abs(x - place).argmin()) for place in wanted})
 
 
+def spread(n: int, most: int) -> list[int]:
+    """Return all of `n` places, or `most` of them, evenly apart, with the first and the last.
+
+    Examples
+    --------
+    >>> spread(3, 5), spread(9, 5)
+    ([0, 1, 2], [0, 2, 4, 6, 8])
+    """
+    if n <= most:
+        return list(range(n))
+    return [round(k * (n - 1) / (most - 1)) for k in range(most)] if most > 1 else [n - 1]
+
+
 def blend(first: str, second: str, share: float) -> str:
     """Return the colour that is `share` of the way from `first` to `second`."""
     from matplotlib.colors import to_hex, to_rgb
@@ -169,6 +182,52 @@ def blend(first: str, second: str, share: float) -> str:
     return to_hex((mixed[0], mixed[1], mixed[2]))
 
 
+def literal(name: str, letters: int = 40) -> str:
+    r"""Return a name of a layer, unit or class as it can be drawn: in one line, cut, a box for what the font has not.
+
+    Examples
+    --------
+    >>> literal("conv\n1"), literal("0123456789", letters=6)
+    ('conv 1', '01234…')
+    """
+    cut = name if len(name) <= letters else name[: letters - 1] + "…"
+    shown = "".join(_drawable(letter) for letter in cut)
+    # Words that are read from the right do not turn the sentence around them.
+    turned = any(bidirectional(letter) in ("R", "AL", "AN") for letter in shown)
+    return f"{_MARK}{shown.strip(_MARK)}{_MARK}" if turned else shown
+
+
+def _drawable(letter: str) -> str:
+    if letter.isspace():
+        return " "
+    return letter if ord(letter) in _letters() else "□"
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """Return the characters that the font has, without those that turn the order of what follows."""
+    from matplotlib.font_manager import findfont, get_font
+
+    known = get_font(findfont("DejaVu Sans")).get_charmap()
+    return frozenset(code for code in known if category(chr(code))[0] != "C" or chr(code) == _MARK)
+
+
+def cut(text: str, size: float, inches: float, weight: str = "normal") -> str:
+    """Return one line of `text`, or its beginning and an ellipsis, no wider than `inches`."""
+    # The narrowest letters are about a quarter as wide as the font is high.
+    text = literal(text, max(2, int(inches * 72 / size * 4)))
+    # No letter is wider than one and a half times the height of the font.
+    if len(text) * 1.5 * size / 72 <= inches or text_width(text, size, weight) <= inches:
+        return text
+    fitting, too_many = 1, len(text)
+    while too_many - fitting > 1:
+        middle = (fitting + too_many) // 2
+        fits = text_width(text[:middle] + "…", size, weight) <= inches
+        fitting, too_many = (middle, too_many) if fits else (fitting, middle)
+    return text[:fitting].rstrip() + "…"
+
+
+@lru_cache(4096)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Return the width of one line of text in inches."""
     from matplotlib.font_manager import FontProperties
@@ -180,11 +239,19 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def footnote(figure: Figure | SubFigure, sentences: Sequence[str]) -> None:
     """Write below all axes what the marks mean, in as many lines as the width asks for."""
+    text = _filled(sentences, figure.bbox.width / figure.dpi)
+    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
+
+
+def note_inches(sentences: Sequence[str]) -> float:
+    """Return the height of a footnote in a figure of the common width."""
+    return 0.15 * (_filled(sentences, WIDTH).count("\n") + 1) + 0.1
+
+
+def _filled(sentences: Sequence[str], inches: float) -> str:
     from textwrap import fill
 
-    inches = figure.bbox.width / figure.dpi
-    text = fill(" ".join(sentence for sentence in sentences if sentence), max(30, int(inches * 15.5)))
-    figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
+    return fill(" ".join(sentence for sentence in sentences if sentence), max(30, int(inches * 15.5)))
 
 
 def log_ticks(low: float, high: float, fewest: int = 2) -> list[float]:
@@ -237,147 +304,3 @@ def _compact(value: float) -> str:
         if value >= unit:
             return f"{value / unit:g}{letter}"
     return f"{value:g}"
-
-
-def by_channel(
-    images: npt.NDArray[Any], labels: Sequence[str]
-) -> tuple[npt.NDArray[Any], list[str], int | None]:
-    """Return images (n, height, width[, channels]) with labels and a number of columns, ready for a grid.
-
-    Images of another number of channels than 1 or 3 become one grey image for each channel, a row of them
-    for each image.
-    """
-    channels = images.shape[3] if images.ndim == 4 else 1
-    if channels in (1, 3):
-        return images, list(labels), None
-    planes = np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3])
-    heads = [label.partition("\n") for label in labels]
-    names = [f"{head}:{channel}{end}{rest}" for head, end, rest in heads for channel in range(channels)]
-    return planes, names, channels if channels <= MAX_COLUMNS else None
-
-
-def check_drawable(images: npt.NDArray[Any]) -> None:
-    """Raise unless images (n, ...) can be drawn: (height, width), or with 1 or 3 channels."""
-    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
-        raise InputError(
-            f"images must have shape (height, width) or (height, width, 1 or 3) to be drawn, got {images.shape[1:]}"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """Where images stand as tiles of one picture, in pixels of the images.
-
-    Attributes
-    ----------
-    n : int
-        Images.
-    columns : int
-        Images side by side.
-    height, width : int
-        Size of one image.
-    label_lines : int
-        Lines of text above each image.
-    """
-
-    n: int
-    columns: int
-    height: int
-    width: int
-    label_lines: int
-
-    @classmethod
-    def of(cls, images: npt.NDArray[Any], labels: Sequence[str], columns: int | None = None) -> Grid:
-        """Return the grid for images (n, height, width[, channels]), n at most `MAX_TILES`."""
-        shapes = ((10, 5), (32, 8), (70, 10), (200, 16), (MAX_TILES, MAX_COLUMNS))
-        if columns is None:
-            columns = next(columns for limit, columns in shapes if len(images) <= limit)
-        lines = max(label.count("\n") + 1 for label in labels)
-        return cls(len(images), columns, images.shape[1], images.shape[2], lines)
-
-    @property
-    def gap(self) -> int:
-        """Empty pixels between images."""
-        return max(1, round(self.width / 14))
-
-    @property
-    def font_size(self) -> float:
-        """Points, such that a short label is no wider than its image."""
-        return float(np.clip(self._tile_inches * 72 / 7, 4.5, 9.0))
-
-    @property
-    def head(self) -> int:
-        """Pixels above each image that its label takes."""
-        inches = self.label_lines * self.font_size * 1.35 / 72
-        return ceil(inches / self._tile_inches * (self.width + self.gap)) + 1
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Size of the whole picture."""
-        rows = ceil(self.n / self.columns)
-        return rows * (self.height + self.gap + self.head), self.columns * (self.width + self.gap)
-
-    @property
-    def inches(self) -> float:
-        """Height of the whole picture in a figure of the common width."""
-        return (WIDTH - 0.3) * self.shape[0] / self.shape[1]
-
-    @property
-    def _tile_inches(self) -> float:
-        return (WIDTH - 0.3) / self.columns
-
-    def corner(self, k: int) -> tuple[int, int]:
-        """Return the row and column of the top left pixel of image k."""
-        top = (k // self.columns) * (self.height + self.gap + self.head) + self.head
-        return top, (k % self.columns) * (self.width + self.gap)
-
-
-def image_grid(
-    axes: Axes,
-    images: npt.NDArray[Any],
-    labels: Sequence[str],
-    grid: Grid,
-    *,
-    cmap: str,
-    limits: tuple[float, float],
-) -> ScalarMappable:
-    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, each with a label above it.
-
-    Returns what a colour bar needs.
-
-    Three channels are drawn as red, green and blue, `limits` being black and full colour.
-    """
-    if images.ndim == 4 and images.shape[-1] == 1:
-        images = images[..., 0]
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Normalize
-    from matplotlib.patches import Rectangle
-
-    canvas = np.full((*grid.shape, *images.shape[3:]), np.nan, np.float32)
-    frames = []
-    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
-        top, left = grid.corner(k)
-        canvas[top : top + grid.height, left : left + grid.width] = image
-        frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
-        axes.text(
-            left + grid.width / 2 - 0.5,
-            top - 1,
-            label,
-            ha="center",
-            va="bottom",
-            fontsize=grid.font_size,
-            color="#222222",
-            linespacing=1.15,
-        )
-    scale = ScalarMappable(Normalize(*limits), cmap)
-    if canvas.ndim == 3:
-        colours = (canvas - limits[0]) / (limits[1] - limits[0])
-        pixels = np.where(np.isnan(colours), 1.0, np.clip(colours, 0, 1))
-    else:
-        # As bytes, because matplotlib takes ten times the memory to colour numbers itself.
-        pixels = scale.to_rgba(canvas, bytes=True)
-    axes.imshow(pixels, interpolation="nearest")
-    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
-    axes.set_axis_off()
-    return scale

@@ -8,7 +8,7 @@ import numpy as np
 
 from probe._checks import check_choice
 from probe.analyses.concepts import Concepts, LayerConcepts
-from probe.figures._style import COLOURS, footnote, fresh, styled
+from probe.figures._style import COLOURS, HEIGHT, footnote, fresh, literal, spread, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +19,13 @@ __all__ = ["PARTS", "draw", "parts_of"]
 PARTS = ("units", "probes", "importance")
 
 _MOST_UNITS = 32
-"""Units shown of a layer: those that are most selective."""
+"""Units shown of a layer, at most: those that are most selective."""
+
+_ROW, _TITLE, _MARGINS = 0.17, 0.35, 2.4
+"""Inches of a unit, of the title above a layer, and of what is around all layers."""
+
+_MOST_LAYERS = 12
+"""Layers shown, at most: the first, the last, and some in between, evenly apart."""
 
 
 def parts_of(result: Concepts) -> tuple[str, ...]:
@@ -41,20 +47,33 @@ def draw(
     return {"units": _units, "probes": _probes, "importance": _importance}[part](result, figure)
 
 
-def _shown(layer: LayerConcepts) -> np.ndarray:
+def _layers(result: Concepts) -> list[LayerConcepts]:
+    """Return the layers that are shown."""
+    return [result.layers[place] for place in spread(len(result.layers), _MOST_LAYERS)]
+
+
+def _most_units(layers: list[LayerConcepts]) -> int:
+    """Return how many units of a layer have room, such that all layers fit in one figure."""
+    room = (HEIGHT - _MARGINS) / len(layers) - _TITLE
+    return min(_MOST_UNITS, int(room / _ROW))
+
+
+def _shown(layer: LayerConcepts, most: int = _MOST_UNITS) -> np.ndarray:
     """Return the units of a layer that are shown, in order: all, or the most selective."""
-    most = layer.selectivity.max(axis=1)
-    return np.sort(np.argsort(-most, kind="stable")[:_MOST_UNITS])
+    selectivity = layer.selectivity.max(axis=1)
+    return np.sort(np.argsort(-selectivity, kind="stable")[:most])
 
 
 def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubFigure:
-    shown = [_shown(layer) for layer in result.layers]
-    heights = [max(1.2, 0.17 * len(units) + 0.35) for units in shown]
+    layers = _layers(result)
+    most = _most_units(layers)
+    shown = [_shown(layer, most) for layer in layers]
+    heights = [max(1.2, _ROW * len(units) + _TITLE) for units in shown]
     with styled():
-        figure = fresh(sum(heights) + 2.2) if figure is None else figure
+        figure = fresh(sum(heights) + _MARGINS - 0.2) if figure is None else figure
         panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
-        limit = max(0.05, *(float(layer.selectivity.max()) for layer in result.layers))
-        for axes, layer, units in zip(panels, result.layers, shown, strict=True):
+        limit = max(0.05, *(float(layer.selectivity.max()) for layer in layers))
+        for axes, layer, units in zip(panels, layers, shown, strict=True):
             drawn = axes.imshow(
                 layer.auroc[units],
                 cmap="RdBu_r",
@@ -65,9 +84,11 @@ def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubF
             )
             _marks(axes, layer, units, result.alpha, limit)
             axes.set_yticks(
-                range(len(units)), [layer.unit_names[k] for k in units], fontsize=6.5 if len(units) > 8 else 9
+                range(len(units)),
+                [literal(layer.unit_names[k], 12) for k in units],
+                fontsize=6.5 if len(units) > 8 else 9,
             )
-            axes.set_title(f"'{layer.layer}', unit", loc="left", fontsize=9)
+            axes.set_title(f"'{literal(layer.layer)}', unit", loc="left", fontsize=9)
             axes.grid(visible=False)
             for edge in _edges(result.kinds):
                 axes.axvline(edge, color="white", linewidth=2.5)
@@ -85,16 +106,23 @@ def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubF
                 f"Dots: better than all units and concepts in {1 - result.alpha:.0%} of permutations of the images. Rings: "
                 "the unit is also "
                 f"better than the best axes of random rotations of its layer (false discovery rate {result.alpha:.0%}).",
-                _first_of(result),
+                _of_layers(result, layers),
+                _of_units(layers, most),
             ],
         )
     return figure
 
 
-def _first_of(result: Concepts) -> str:
-    if all(len(layer.unit_names) <= _MOST_UNITS for layer in result.layers):
+def _of_layers(result: Concepts, layers: list[LayerConcepts]) -> str:
+    n = len(result.layers)
+    return "" if len(layers) == n else f"Shown: {len(layers)} of {n} layers, evenly apart."
+
+
+def _of_units(layers: list[LayerConcepts], most: int) -> str:
+    largest = max(len(layer.unit_names) for layer in layers)
+    if largest <= most:
         return ""
-    return f"Of larger layers the {_MOST_UNITS} most selective units are shown."
+    return f"Of larger layers, of up to {largest:,} units, the {most} most selective are shown."
 
 
 def _marks(axes: Axes, layer: LayerConcepts, units: np.ndarray, alpha: float, limit: float) -> None:
@@ -123,24 +151,28 @@ def _edges(kinds: tuple[str, ...]) -> list[float]:
 def _probes(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubFigure:
     n_concepts = len(result.names)
     with styled():
-        figure = fresh(4.4) if figure is None else figure
+        layers = _layers(result)
+        depth = len(layers)
+        # Long names and many layers take rows of the legend.
+        columns = _columns(layers)
+        rows = -(-(1 + 2 * depth) // columns)
+        figure = fresh(4.2 + 0.18 * rows) if figure is None else figure
         axes = figure.subplots()
         x = np.arange(n_concepts)
         axes.plot(
             x, result.pixel_probe_auroc, linestyle="none", marker="_", markersize=9, markeredgewidth=2,
             color=COLOURS["reference"], label="pixels",
         )  # fmt: skip
-        depth = len(result.layers)
-        for place, layer in enumerate(result.layers):
+        for place, layer in enumerate(layers):
             shade = 0.35 + 0.65 * (place + 1) / depth
             marker = "osD^v<>pP*"[place % 10]
             axes.plot(
                 x, layer.probe_auroc, linestyle="none", marker=marker, markersize=5, alpha=shade,
-                color=COLOURS["true"], label=f"'{layer.layer}'",
+                color=COLOURS["true"], label=f"'{literal(layer.layer, 24)}'",
             )  # fmt: skip
             axes.plot(
                 x, layer.untrained_probe_auroc, linestyle="none", marker=marker, markersize=5, alpha=shade,
-                markerfacecolor="none", color=COLOURS["untrained"], label=f"'{layer.layer}' untrained",
+                markerfacecolor="none", color=COLOURS["untrained"], label=f"'{literal(layer.layer, 24)}' untrained",
             )  # fmt: skip
         axes.axhline(0.5, color="#888888", linewidth=0.8)
         for edge in _edges(result.kinds):
@@ -148,15 +180,24 @@ def _probes(result: Concepts, figure: Figure | SubFigure | None) -> Figure | Sub
         axes.set_xticks(x, result.names, rotation=90, fontsize=7)
         axes.set_xlim(-0.7, n_concepts - 0.3)
         axes.set_ylabel("AUROC of a linear probe")
-        figure.legend(loc="outside upper center", ncols=min(5, 1 + 2 * depth), frameon=False, fontsize=8)
+        figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
+        if depth < len(result.layers):
+            footnote(figure, [_of_layers(result, layers)])
     return figure
+
+
+def _columns(layers: list[LayerConcepts]) -> int:
+    """Return how many names of layers have room side by side in the legend."""
+    longest = max(len(literal(layer.layer, 24)) for layer in layers)
+    return max(1, min(5, 1 + 2 * len(layers), 120 // (longest + 18)))
 
 
 def _importance(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubFigure:
     with styled():
-        figure = fresh(2.6 * len(result.layers) + 0.8) if figure is None else figure
-        panels = figure.subplots(len(result.layers), 2, squeeze=False, width_ratios=[2, 1])
-        for (left, right), layer in zip(panels, result.layers, strict=True):
+        layers = _layers(result)
+        figure = fresh(min(2.6, (HEIGHT - 1) / len(layers)) * len(layers) + 0.8) if figure is None else figure
+        panels = figure.subplots(len(layers), 2, squeeze=False, width_ratios=[2, 1])
+        for (left, right), layer in zip(panels, layers, strict=True):
             units = _shown(layer)
             x = np.arange(len(units))
             left.bar(
@@ -167,9 +208,12 @@ def _importance(result: Concepts, figure: Figure | SubFigure | None) -> Figure |
             )
             left.axhline(0, color="#444444", linewidth=0.8)
             every = max(1, len(units) // 16)
-            left.set_xticks(x[::every], [layer.unit_names[k] for k in units[::every]])
+            names = [literal(layer.unit_names[k], 8) for k in units[::every]]
+            left.set_xticks(x[::every], names, rotation=90 if max(map(len, names)) > 4 else 0)
             left.set_ylabel("cost added")
-            left.set_title(f"'{layer.layer}': without the unit, by its best concept", loc="left", fontsize=9)
+            left.set_title(
+                f"'{literal(layer.layer, 24)}': without the unit, by its best concept", loc="left", fontsize=9
+            )
             left.grid(visible=False, axis="x")
             right.scatter(layer.selectivity.max(axis=1), layer.cost_added, s=18, color=COLOURS["true"])
             right.set_xlabel("selectivity, |AUROC − ½|")
@@ -178,7 +222,9 @@ def _importance(result: Concepts, figure: Figure | SubFigure | None) -> Figure |
         footnote(
             figure,
             [
-                "Without a unit: it is replaced by its mean. Right: a dot for each unit; selectivity is not importance."
+                "Without a unit: it is replaced by its mean. Right: a dot for each unit; selectivity is not importance.",
+                _of_layers(result, layers),
+                _of_units(layers, _MOST_UNITS),
             ],
         )
     return figure

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probe.analyses.drawing import JUDGES, MEASURES, Drawing
-from probe.figures._style import COLOURS, check_drawable, footnote, fresh, styled
+from probe.figures._grid import check_drawable, lone
+from probe.figures._style import COLOURS, footnote, fresh, literal, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -54,7 +55,11 @@ def draw(result: Drawing, *, figure: Figure | SubFigure | None = None) -> Figure
             axes.set_title(_TITLES[measure], loc="left", fontsize=9)
         middle.supxlabel("percentile among held-out images", fontsize=9)
         _judges(below.subplots(), result)
-        left_out = "" if n_shown == len(result.class_names) else f"The first {n_shown} classes."
+        left_out = (
+            ""
+            if n_shown == len(result.class_names)
+            else f"The first {n_shown} of {len(result.class_names):,} classes."
+        )
         footnote(
             below,
             [
@@ -81,7 +86,7 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> None:
         seen = [result.class_names[judge] if judge >= 0 else "–" for judge in drawn.judged[:, place].tolist()]
         for row, image in enumerate((drawn.images[place], result.nearest[k], means[min(k, len(means) - 1)])):
             panel: Axes = axes[row, k]
-            panel.imshow(image, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            panel.imshow(lone(image[None])[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             panel.set_xticks([])
             panel.set_yticks([])
             panel.grid(visible=False)
@@ -93,7 +98,7 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> None:
 
 
 def _fitting(name: str) -> str:
-    return name if len(name) <= 9 else name[:8] + "…"
+    return literal(name, 9)
 
 
 def _percentiles(axes: Axes, result: Drawing, column: int) -> None:

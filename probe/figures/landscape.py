@@ -16,7 +16,18 @@ from probe.analyses.landscape import (
     StepActivations,
     TrainingPath,
 )
-from probe.figures._style import COLOURS, band, footnote, fresh, log_axis, log_bar, replicates, styled
+from probe.figures._style import (
+    COLOURS,
+    band,
+    footnote,
+    fresh,
+    literal,
+    log_axis,
+    log_bar,
+    replicates,
+    spread,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,6 +42,9 @@ _HEIGHTS = {"descent": 4.1, "gradient": 4.4, "slopes": 4.1, "activations": 3.9, 
 _KIND_COLOURS = {"own": COLOURS["true"], "step": COLOURS["random"], "output only": COLOURS["untrained"]}
 
 _CMAP = "cividis"
+
+_MOST_PARTS = 16
+"""Arrays of parameters whose components are drawn: the first, the last, and some in between, evenly apart."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -166,6 +180,8 @@ def _draw_gradient(figure: Figure | SubFigure, result: Descent) -> None:
     trained = result.components[0]
     _draw_sizes(left, trained)
     _draw_largest(right, trained)
+    n_parts = len(trained.parts)
+    few = f" Shown: {_MOST_PARTS} of {n_parts} arrays, evenly apart." if n_parts > _MOST_PARTS else ""
     most = ", ".join(
         f"{found.n_for_most:,} of {found.n_parameters:,} {where}"
         for found, where in zip(result.components, ("in this network", "in a fresh start"), strict=False)
@@ -174,7 +190,7 @@ def _draw_gradient(figure: Figure | SubFigure, result: Descent) -> None:
         figure,
         (
             "Left: all components of this network's gradient, array by array. Right: the largest ones, with the sign in "
-            "which descent changes the weight.",
+            f"which descent changes the weight.{few}",
             f"The fewest components that make 90% of the gradient's squared length: {most}.",
         ),
     )
@@ -188,12 +204,15 @@ def _draw_sizes(axes: Axes, components: Components) -> None:
     if not shown:
         axes.text(0.5, 0.5, "all components are zero", transform=axes.transAxes, ha="center")
         return
+    shown = [shown[place] for place in spread(len(shown), _MOST_PARTS)]
     colours = colormaps["viridis"](np.linspace(0.0, 0.85, len(shown)))
     for (name, sizes), colour in zip(shown, colours, strict=True):
         places = np.unique(np.geomspace(1, sizes.size, 200).astype(int)) - 1
         dashed = "--" if not name.endswith("kernel") else "-"
         marker = "o" if places.size == 1 else ""
-        axes.plot(places + 1, sizes[places], color=colour, label=name, linestyle=dashed, marker=marker)
+        axes.plot(
+            places + 1, sizes[places], color=colour, label=literal(name, 22), linestyle=dashed, marker=marker
+        )
     largest = max(float(sizes[0]) for _, sizes in shown)
     smallest = max(min(float(np.quantile(sizes, 0.02)) for _, sizes in shown), largest * 1e-7)
     log_axis(axes, "x", 0.8, 1.4 * max(sizes.size for _, sizes in shown))
@@ -205,7 +224,7 @@ def _draw_sizes(axes: Axes, components: Components) -> None:
         edgecolor="none",
         framealpha=0.75,
         loc="lower left",
-        ncols=1 if len(shown) <= 8 else 2,
+        ncols=1 if len(shown) <= 8 or max(len(name) for name, _ in shown) > 16 else 2,
     )
 
 
@@ -214,7 +233,7 @@ def _draw_largest(axes: Axes, components: Components) -> None:
     colours = [COLOURS["true"] if value > 0 else COLOURS["random"] for value in components.values]
     axes.barh(places, components.values, color=colours, height=0.7)
     axes.axvline(0, color=COLOURS["reference"], linewidth=0.8)
-    axes.set_yticks(places, components.names, fontsize=8)
+    axes.set_yticks(places, [literal(name, 28) for name in components.names], fontsize=8)
     axes.set_xlabel("negative gradient")
     axes.locator_params(axis="x", nbins=4)
     axes.grid(visible=False, axis="y")

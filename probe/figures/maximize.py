@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, replace
-from math import ceil
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, IntArray
 from probe.analyses.maximize import Maximization
-from probe.figures._style import (
-    COLOURS,
+from probe.figures._grid import (
+    INCHES,
+    MAX_COLUMNS,
     MAX_TILES,
-    WIDTH,
     Grid,
-    by_channel,
+    Page,
+    check_channels_last,
     check_drawable,
-    footnote,
-    fresh,
+    framed,
     image_grid,
-    styled,
-    text_width,
 )
+from probe.figures._style import COLOURS, WIDTH, cut, footnote, fresh, literal, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,9 @@ __all__ = ["animation", "draw"]
 _MOST_BYTES = 2_000_000
 """What an animation may take at most."""
 
+_MOST_PIXELS = 100_000_000
+"""What the frames of an animation have together, unless there are very many."""
+
 _HEADING = 16
 """Pixels of a line of text in an animation."""
 
@@ -45,35 +48,88 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
     Raises
     ------
     InputError
-        If the inputs are no images.
+        If the inputs are no images, or may have their channels first.
     """
-    images = result.best_images
-    in_planes = images.ndim == 4 and images.shape[-1] not in (1, 3)
-    if result.top is not None and not in_planes:
+    n_planes = _n_planes(result)
+    if result.top is not None and n_planes == 1:
         return _beside_real(result, figure)
-    labels = [
-        f"{name}\n{value:.3g}" for name, value in zip(_short(result.names), result.best_values, strict=True)
-    ]
-    images, labels, columns = by_channel(images, labels)
-    images, labels = images[:MAX_TILES], labels[:MAX_TILES]
-    check_drawable(images)
-    grid = Grid.of(images, labels, columns)
+    page, names = _page(result, n_planes), _short(result.names)
+    grid, units = page.grid, page.units.tolist()
+    heads = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units]
+    labels, headings = heads, list[str]()
+    if n_planes > 1:
+        labels = [str(channel) for channel in page.planes.ravel().tolist()]
+        headings = [head.replace("\n", ": ") for head in heads]
     note = "Above each image: its objective and the value reached."
     with styled():
-        figure = fresh(grid.inches + 0.7) if figure is None else figure
+        figure = fresh(grid.inches + 0.9) if figure is None else figure
         axes = figure.subplots()
-        image_grid(axes, images, _fitted(labels, grid), grid, cmap="gray", limits=_limits(result))
-        if columns:
-            footnote(
-                figure, [f"{note} A row is one image, a tile for each of its channels.", _pixels(result)]
-            )
-            return figure
-        if np.isfinite(result.reached).any():
-            for k, share in enumerate(result.reached[: len(images)]):
-                _bar(axes, grid, k, share)
+        image_grid(
+            axes,
+            _tiles(_best(result, page.units), page),
+            labels,
+            grid,
+            cmap="gray",
+            limits=_limits(result),
+            headings=headings,
+        )
+        if n_planes > 1:
+            note = "Above the images of each objective: its value; above each image: its channel."
+        elif np.isfinite(result.reached).any():
+            for place, k in enumerate(units):
+                _bar(axes, grid, place, float(result.reached[k]))
             note += " " + _BARS
-        footnote(figure, [note, _pixels(result), _first(result, len(images))])
+        footnote(figure, [note, _pixels(result), _left_out(page)])
     return figure
+
+
+def _n_planes(result: Maximization) -> int:
+    """Return how many grey images make one image: 1, or its channels where they are not 1 or 3."""
+    images = result.images[:, 0]
+    check_channels_last(images)
+    n_planes = images.shape[3] if images.ndim == 4 and images.shape[3] not in (1, 3) else 1
+    if n_planes == 1:
+        check_drawable(images)
+    return n_planes
+
+
+def _best(result: Maximization, units: IntArray) -> Array:
+    """Return the best images of some objectives, without a copy of all."""
+    found: Array = result.images[units, result.best_restarts[units]]
+    return found
+
+
+def _tiles(images: Array, page: Page) -> Array:
+    """Return the tiles of the shown objectives' images."""
+    if page.n_planes == 1:
+        return images
+    planes = np.moveaxis(images, 3, 1)
+    found: Array = planes[np.arange(len(planes))[:, None], page.planes]
+    return found.reshape(-1, *planes.shape[2:])
+
+
+def _page(
+    result: Maximization, n_planes: int, *, inches: float = INCHES, across: float = WIDTH - 0.3
+) -> Page:
+    """Return the objectives shown: all, or those with the highest values, and of their images the brightest channels."""
+    height, width = result.images.shape[2:4]
+    if n_planes == 1:
+        return Page.of(result.best_values, (height, width), 2, inches=inches, across=across)
+    images = _best(result, np.arange(len(result.names)))
+    strengths = np.sqrt(np.einsum("nhwc,nhwc->nc", images, images))
+    # The order is that of the values, whatever the lengths of the images.
+    most = Page.of(strengths, (height, width), 2, inches=inches, across=across)
+    by_value = np.argsort(-result.best_values, kind="stable")[: len(most.units)]
+    units = most.units if len(most.units) == most.n_units else by_value
+    planes = np.stack([np.argsort(-strengths[k], kind="stable")[: most.grid.per_unit] for k in units])
+    return replace(most, units=units, planes=planes if most.grid.per_unit < n_planes else most.planes)
+
+
+def _left_out(page: Page) -> str:
+    words = page.words(
+        "objectives", "the highest values", "the brightest pixels (root of the summed squares)"
+    )
+    return f"Shown: {words}." if words else ""
 
 
 _BARS = (
@@ -82,49 +138,53 @@ _BARS = (
 )
 
 
-def _first(result: Maximization, shown: int) -> str:
-    n = len(result.names)
-    return "" if shown == n else f"The first {shown} of {n} objectives."
-
-
 def _beside_real(result: Maximization, figure: Figure | SubFigure | None) -> Figure | SubFigure:
     """Draw for each objective the best image and, to its right, the real images on which it is greatest."""
     assert result.top is not None
     n_top = result.top.images.shape[1]
-    shown = min(len(result.names), MAX_TILES // (1 + n_top))
-    best, top = result.best_images[:shown], result.top.images[:shown]
-    check_drawable(best)
-    tiles = np.concatenate([best[:, None], top], axis=1).reshape(-1, *best.shape[1:])
-    values = np.concatenate([result.best_values[:shown, None], result.top.values[:shown]], axis=1)
-    grid = _Rows.of_rows(shown, 1 + n_top, best.shape[1], best.shape[2])
+    per_row = min(1 + n_top, MAX_COLUMNS)
+    height, width = result.images.shape[2:4]
+    # Rows of images are told apart where as many single ones were not.
+    most = min(len(result.names), 2 * MAX_TILES // per_row)
+    usual = next((blocks for limit, blocks in ((5, 1), (20, 2), (60, 3)) if most <= limit), 4)
+    abreast = max(1, min(usual, 24 // per_row))
+    grid = _Rows.of(most, (height, width), 2, per_unit=per_row, abreast=abreast)
+    shown = grid.n // per_row
+    units = np.arange(shown)
+    if shown < len(result.names):
+        units = np.argsort(-result.best_values, kind="stable")[:shown]
+    tops = result.top.images[units, : per_row - 1]
+    tiles = np.concatenate([_best(result, units)[:, None], tops], axis=1).reshape(-1, *tops.shape[2:])
+    values = np.concatenate(
+        [result.best_values[units, None], result.top.values[units, : per_row - 1]], axis=1
+    )
+    names = _short(result.names)
     with styled():
-        figure = fresh(grid.inches + 0.75) if figure is None else figure
+        figure = fresh(grid.inches + 0.95) if figure is None else figure
         axes = figure.subplots()
         labels = [f"{value:.3g}" for value in values.ravel()]
-        image_grid(axes, tiles, labels, grid, cmap="gray", limits=_limits(result))
-        for row, name in enumerate(_short(result.names)[:shown]):
-            top_pixel, left = grid.corner(row * (1 + n_top))
-            axes.text(
-                left - 0.5,
-                top_pixel - 1 - grid.line,
-                _cut(name, grid.font_size, grid.row_inches, "bold"),
-                fontsize=grid.font_size,
-                fontweight="bold",
-                color="#222222",
-                ha="left",
-                va="bottom",
-            )
-            _bar(axes, grid, row * (1 + n_top), float(result.reached[row]))
-        _framed(axes, grid, [row * (1 + n_top) for row in range(shown)])
+        headings = [names[k] for k in units.tolist()]
+        image_grid(axes, tiles, labels, grid, cmap="gray", limits=_limits(result), headings=headings)
+        for row, k in enumerate(units.tolist()):
+            _bar(axes, grid, row * per_row, float(result.reached[k]))
+        framed(axes, grid, [row * per_row for row in range(shown)])
         known = np.isfinite(result.reached).any()
+        few = (
+            ""
+            if shown == len(result.names)
+            else (
+                f"Shown: the {shown} of {len(result.names):,} objectives with the highest values, the highest first."
+            )
+        )
         footnote(
             figure,
             [
-                f"Framed: the best image found. Right of it, of {result.top.n_images:,} real images the {n_top} on which "
-                "the objective is greatest. Above each: the value of the objective.",
+                f"Framed: the best image found. Right of it, of {result.top.n_images:,} real images the {per_row - 1} on "
+                "which the objective is greatest. Above each: the value of the objective.",
                 _BARS if known else "",
                 _pixels(result),
-                _first(result, shown),
+                few,
+                f"Of the pixels: {grid.words}." if grid.words else "",
             ],
         )
     return figure
@@ -132,21 +192,7 @@ def _beside_real(result: Maximization, figure: Figure | SubFigure | None) -> Fig
 
 @dataclass(frozen=True, slots=True)
 class _Rows(Grid):
-    """A grid in blocks side by side, each of rows of `per_row` images."""
-
-    per_row: int = 1
-    n_blocks: int = 1
-
-    @classmethod
-    def of_rows(cls, n_rows: int, per_row: int, height: int, width: int) -> _Rows:
-        n_blocks = next((blocks for most, blocks in ((5, 1), (20, 2), (60, 3)) if n_rows <= most), 4)
-        n_blocks = max(1, min(n_blocks, 24 // per_row))
-        return cls(n_rows * per_row, n_blocks * per_row, height, width, 2, per_row, n_blocks)
-
-    @property
-    def rows(self) -> int:
-        """Rows of each block."""
-        return ceil(self.n // self.per_row / self.n_blocks)
+    """A grid in blocks side by side, each of rows of `per_unit` images."""
 
     @property
     def gap(self) -> int:
@@ -154,37 +200,16 @@ class _Rows(Grid):
         return max(2, round(self.width / 7))
 
     @property
-    def shape(self) -> tuple[int, int]:
-        """Size of the whole picture."""
-        across = self.columns * (self.width + self.gap) + (self.n_blocks - 1) * self._between
-        return self.rows * (self.height + self.gap + self.head), across
-
-    @property
-    def _between(self) -> int:
+    def between(self) -> int:
         """Empty pixels between blocks."""
         return max(2, self.width // 2)
 
-    @property
-    def _tile_inches(self) -> float:
-        across = self.columns + (self.n_blocks - 1) * self._between / (self.width + self.gap)
-        return (WIDTH - 0.3) / across
-
-    @property
-    def line(self) -> float:
-        """Pixels that a line of text takes."""
-        return self.font_size * 1.25 / 72 / self._tile_inches * (self.width + self.gap)
-
-    @property
-    def row_inches(self) -> float:
-        """Width of a row of images."""
-        return self.per_row * self._tile_inches
-
     def corner(self, k: int) -> tuple[int, int]:
         """Return the row and column of the top left pixel of image k."""
-        which, column = divmod(k, self.per_row)
+        which, column = divmod(k, self.per_unit)
         block, row = divmod(which, self.rows)
         top = row * (self.height + self.gap + self.head) + self.head
-        left = (block * self.per_row + column) * (self.width + self.gap) + block * self._between
+        left = (block * self.per_unit + column) * (self.width + self.gap) + block * self.between
         return top, left
 
 
@@ -199,19 +224,6 @@ def _bar(axes: Axes, grid: Grid, k: int, share: float) -> None:
     for width, colour in ((1.0, "#d9d9d9"), (share, COLOURS["optimum"])):
         at = left - 0.5, top + grid.height - 0.5 + 0.4 * grid.gap
         axes.add_patch(Rectangle(at, width * grid.width, height, color=colour, linewidth=0, gid="bar"))
-
-
-def _framed(axes: Axes, grid: Grid, places: list[int]) -> None:
-    """Draw a heavy frame around some images."""
-    from matplotlib.patches import Rectangle
-
-    for place in places:
-        top, left = grid.corner(place)
-        axes.add_patch(
-            Rectangle(
-                (left - 0.5, top - 0.5), grid.width, grid.height, fill=False, color="#222222", linewidth=1.2
-            )
-        )
 
 
 def _limits(result: Maximization) -> tuple[float, float]:
@@ -241,26 +253,7 @@ def _short(names: tuple[str, ...]) -> list[str]:
     prefixes = {name.rsplit(" ", 1)[0] for name in names if " unit " in name}
     if len(prefixes) == 1 and all(" unit " in name for name in names):
         return [name.rsplit(" ", 1)[1] for name in names]
-    return [name.replace(" unit ", ":") for name in names]
-
-
-def _fitted(labels: list[str], grid: Grid) -> list[str]:
-    """Return labels with their first lines cut to the width of a tile, where they would reach into the next."""
-    inches = (WIDTH - 0.3) / grid.columns
-    heads = [label.partition("\n") for label in labels]
-    return [f"{_cut(head, grid.font_size, inches)}{end}{rest}" for head, end, rest in heads]
-
-
-def _cut(text: str, size: float, inches: float, weight: str = "normal") -> str:
-    """Return `text`, or its beginning and an ellipsis, no wider than `inches`."""
-    if text_width(text, size, weight) <= inches:
-        return text
-    fitting, too_many = 1, len(text)
-    while too_many - fitting > 1:
-        middle = (fitting + too_many) // 2
-        fits = text_width(text[:middle] + "…", size, weight) <= inches
-        fitting, too_many = (middle, too_many) if fits else (fitting, middle)
-    return text[:fitting].rstrip() + "…"
+    return [literal(name.replace(" unit ", ":"), 200) for name in names]
 
 
 def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
@@ -289,30 +282,51 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
     """
     if result.frames is None:
         raise InputError("result has no frames: pass frames=30, or another number of at least 2, to maximize")
+    n_planes, content = _n_planes(result), b""
+    for across in (WIDTH, WIDTH / 2, WIDTH / 4):
+        content = _film(result, _page(result, n_planes, inches=across, across=across), seconds)
+        if len(content) <= _MOST_BYTES:
+            return content
+    raise InputError(
+        f"an animation of {len(result.names)} objectives in {len(result.frames.steps)} frames takes {len(content):,} "
+        f"bytes, more than {_MOST_BYTES:,}: pass fewer objectives or frames"
+    )
+
+
+def _film(result: Maximization, page: Page, seconds: float) -> bytes:
+    """Return the way up as a GIF, in as few colours and as small as it takes to be small enough, if it can be."""
+    assert result.frames is not None
     names = _short(result.names)
-    planes, labels, columns = by_channel(result.frames.images[:, -1], names)
-    check_drawable(planes[:MAX_TILES])
-    film = [by_channel(images, names)[0][:MAX_TILES] for images in result.frames.images.swapaxes(0, 1)]
-    scale = max(1, min(6, 84 // planes.shape[2]))
-    tiles = _Tiles(Grid.of(film[0], ["x"], columns), scale, labels[:MAX_TILES], _limits(result))
+    labels = [names[place // page.n_planes] for place in page.images.tolist()]
+    if page.n_planes > 1:
+        channels = page.planes.ravel().tolist()
+        labels = [f"{label}:{channel}" for label, channel in zip(labels, channels, strict=True)]
+    film = [
+        page.grid.fitted(_tiles(images[page.units], page)) for images in result.frames.images.swapaxes(0, 1)
+    ]
+    left_out = _left_out(page)
+    scale = max(1, min(6, 84 // page.grid.width))
+    tiles_of = partial(_Tiles, page.grid, labels=labels, limits=_limits(result))
+    while scale > 1 and len(film) * math.prod(tiles_of(scale).size) > _MOST_PIXELS:
+        scale -= 1
     n_steps = int(result.frames.steps[-1])
     times = [round(1000 * seconds / len(film))] * (len(film) - 1) + [round(500 * seconds)]
-    content = b""
+    content, tried = b"", set[tuple[int, int]]()
     for levels, smaller in ((64, 1), (16, 1), (16, 2), (8, 3), (4, 6)):
-        small = replace(tiles, scale=max(1, scale // smaller))
+        small = tiles_of(max(1, scale // smaller))
+        if (levels, small.scale) in tried:
+            continue
+        tried.add((levels, small.scale))
         pictures = [
-            small.picture(images, f"step {step} of {n_steps}", levels)
+            small.picture(images, f"step {step} of {n_steps}. {left_out}".rstrip(". "), levels)
             for images, step in zip(film, result.frames.steps, strict=True)
         ]
         buffer = io.BytesIO()
         pictures[0].save(buffer, "GIF", save_all=True, append_images=pictures[1:], loop=0, duration=times)
         content = buffer.getvalue()
         if len(content) <= _MOST_BYTES:
-            return content
-    raise InputError(
-        f"an animation of {len(names)} objectives in {len(film)} frames takes {len(content):,} bytes, more than "
-        f"{_MOST_BYTES:,}: pass fewer objectives or frames"
-    )
+            break
+    return content
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +338,13 @@ class _Tiles:
     labels: list[str]
     limits: tuple[float, float]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of a frame."""
+        grid = self.grid
+        across = 8 + min(grid.n, grid.columns) * (grid.width + grid.gap) * self.scale
+        return self._corner(grid.n - 1)[0] + grid.height * self.scale + 4, max(across, 120)
+
     def picture(self, images: Array, heading: str, levels: int) -> Image:
         """Return one frame, in `levels` of grey (or of each colour)."""
         from PIL import Image, ImageDraw, ImageFont
@@ -333,11 +354,11 @@ class _Tiles:
         pen = ImageDraw.Draw(picture)
         font: Any = ImageFont.truetype(_font_file(), 11)
         ink = (60,) * 3 if canvas.ndim == 3 else 60
-        pen.text((4, 2), heading, fill=ink, font=font)
+        pen.text((4, 2), cut(heading, 11, self.size[1] / 72), fill=ink, font=font)
         width = (self.grid.width + self.grid.gap) * self.scale
         for k, label in enumerate(self.labels):
             top, left = self._corner(k)
-            pen.text((left, top - _HEADING), _cut(label, 11, width / 72), fill=ink, font=font)
+            pen.text((left, top - _HEADING), cut(label, 11, width / 72), fill=ink, font=font)
         return picture.quantize(64) if canvas.ndim == 3 else picture
 
     def _corner(self, k: int) -> tuple[int, int]:
@@ -350,16 +371,12 @@ class _Tiles:
         if images.ndim == 4 and images.shape[-1] == 1:
             images = images[..., 0]
         low, high = self.limits
-        shares = np.clip((images - low) / (high - low), 0, 1)
-        bytes_ = (np.round(shares * (levels - 1)) * (255 / (levels - 1))).astype(np.uint8)
-        grid = self.grid
-        last_row = self._corner(grid.n - 1)[0]
-        across = 8 + min(grid.n, grid.columns) * (grid.width + grid.gap) * self.scale
-        shape = last_row + grid.height * self.scale + 4, max(across, 120), *images.shape[3:]
-        canvas = np.full(shape, 255, np.uint8)
-        for k, image in enumerate(bytes_):
+        canvas = np.full((*self.size, *images.shape[3:]), 255, np.uint8)
+        for k, image in enumerate(images):
+            shares = np.clip((image - low) / (high - low), 0, 1)
+            bytes_ = (np.round(shares * (levels - 1)) * (255 / (levels - 1))).astype(np.uint8)
             top, left = self._corner(k)
-            tile = image.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
+            tile = bytes_.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
             canvas[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
         return canvas
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from probe._checks import check_choice, check_integer
 from probe.analyses.minima import Connections, Minima, WidthMinima
 from probe.analyses.minima.results import CLEARLY
-from probe.figures._style import COLOURS, footnote, fresh, log_axis, styled
+from probe.figures._style import COLOURS, footnote, fresh, literal, log_axis, spread, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def _colours(n: int) -> npt.NDArray[np.float64]:
 
 
 def _short(width: WidthMinima) -> str:
-    return "-".join(map(str, width.hidden)) or "none"
+    return literal("-".join(map(str, width.hidden)) or "none", 18)
 
 
 def _correlation(width: WidthMinima) -> str:
@@ -94,6 +94,7 @@ def _correlation(width: WidthMinima) -> str:
 def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
     colours = _colours(len(result.widths))
+    named = spread(len(result.widths), _MOST_LABELS)
     for place, (width, colour) in enumerate(zip(result.widths, colours, strict=True)):
         _draw_strip(left, place, width, colour)
         right.plot(
@@ -104,11 +105,10 @@ def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
             markersize=3,
             alpha=0.6,
             markeredgewidth=0,
-            label=f"{_short(width)}: {_correlation(width)}",
+            label=f"{_short(width)}: {_correlation(width)}" if place in named else None,
         )
-    ticks = range(len(result.widths))
     crowded = len(result.widths) > 6
-    left.set_xticks(ticks, [_short(width) for width in result.widths], rotation=30 if crowded else 0)
+    left.set_xticks(named, [_short(result.widths[k]) for k in named], rotation=30 if crowded else 0)
     left.set_xlim(-0.6, len(result.widths) - 0.4)
     left.set(xlabel="hidden units", ylabel="test cost")
     left.grid(visible=False, axis="x")
@@ -146,7 +146,8 @@ def _draw_strip(axes: Axes, place: int, width: WidthMinima, colour: npt.NDArray[
 def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
     left, right = figure.subplots(1, 2)
     colours = _colours(len(result.widths))
-    for width, colour in zip(result.widths, colours, strict=True):
+    named = spread(len(result.widths), _MOST_LABELS)
+    for place, (width, colour) in enumerate(zip(result.widths, colours, strict=True)):
         minimum = width.is_minimum
         for chosen, face in ((minimum, colour), (~minimum & np.isfinite(width.smallest), "none")):
             if not chosen.any():
@@ -165,7 +166,8 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
             }
             left.plot(slope, relative, **marks)
             right.plot(width.largest[chosen], width.train_cost[chosen], **marks)
-        right.plot([], [], "o", color=colour, label=_short(width), markersize=4)
+        if place in named:
+            right.plot([], [], "o", color=colour, label=_short(width), markersize=4)
     left.axhline(0, color=COLOURS["reference"], linewidth=0.8)
     left.set_xscale("log")
     log_axis(left, "x", *left.get_xlim())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probe.analyses.noise import ConditionConfidence, NoiseConfidence
-from probe.figures._style import COLOURS, check_drawable, fresh, styled
+from probe.figures._grid import check_drawable, lone
+from probe.figures._style import COLOURS, fresh, literal, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -59,9 +61,7 @@ def _drawn(images: np.ndarray) -> np.ndarray:
 
 
 def _examples(axes: Axes, images: np.ndarray, condition: ConditionConfidence) -> None:
-    shown = _drawn(images[:_N_EXAMPLES])
-    if shown.ndim == 4 and shown.shape[-1] == 1:
-        shown = shown[..., 0]
+    shown = lone(_drawn(images[:_N_EXAMPLES]))
     axes.set_axis_off()
     axes.set_title(_TITLES[condition.name], loc="left", fontsize=10)
     gap = np.ones((shown.shape[1], max(1, shown.shape[2] // 14), *shown.shape[3:]))
@@ -86,9 +86,9 @@ def _classes(axes: Axes, condition: ConditionConfidence, names: tuple[str, ...])
     places = np.arange(len(names))
     axes.bar(places, condition.class_shares, color=_colour(condition), width=0.8)
     axes.set(ylim=(0, 1), yticks=[0, 0.5, 1])
-    step = max(1, len(names) // 12)
-    rotated = max(map(len, names)) > 3
-    axes.set_xticks(places[::step], labels=names[::step], rotation=90 if rotated else 0)
+    step = max(1, ceil(len(names) / 14))
+    shown = [literal(name, 12) for name in names[::step]]
+    axes.set_xticks(places[::step], labels=shown, rotation=90 if max(map(len, shown)) > 3 else 0)
     axes.grid(visible=False, axis="x")
     axes.text(
         0.98,

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probe._checks import Array
+from probe._checks import Array, IntArray
 from probe.analyses.paths import ExpandedWeights
-from probe.figures._style import MAX_TILES, Grid, check_drawable, footnote, fresh, image_grid, styled
+from probe.figures._grid import INCHES, Grid, Page, check_drawable, framed, image_grid, lengths
+from probe.figures._scale import ColorScale
+from probe.figures._style import footnote, fresh, literal, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,32 +27,28 @@ def draw(result: ExpandedWeights, *, figure: Figure | SubFigure | None = None) -
     InputError
         If the inputs are no images.
     """
-    shown = min(MAX_TILES, len(result.expanded))
     check_drawable(result.expanded)
-    names = result.unit_names
-    above = [f"{name}\n{_percent(share)}" for name, share in zip(names, result.cancellation, strict=True)]
-    below = [f"{name}\n{_number(cosine)}" for name, cosine in zip(names, result.similarity, strict=True)]
-    grid = Grid.of(result.expanded[:shown], above[:shown])
+    height, width = result.expanded.shape[1:3]
+    page = Page.of(lengths(result.expanded), (height, width), 2, inches=(INCHES - 1.5) / 2)
+    units, grid = page.units, page.grid
+    names = [literal(result.unit_names[k]) for k in units.tolist()]
+    above = [
+        f"{name}\n{_percent(share)}" for name, share in zip(names, result.cancellation[units], strict=True)
+    ]
+    below = [
+        f"{name}\n{_number(cosine)}" for name, cosine in zip(names, result.similarity[units], strict=True)
+    ]
     with styled():
-        figure = fresh(2 * (grid.inches + 0.8) + 0.6) if figure is None else figure
+        figure = fresh(2 * (grid.inches + 0.8) + 0.8) if figure is None else figure
         upper, lower = figure.subplots(2, 1)
-        first = (
-            "" if shown == len(result.expanded) else f" (the first {shown} of {len(result.expanded)} units)"
-        )
-        _panel(
-            upper,
-            result.expanded[:shown],
-            above[:shown],
-            grid,
-            f"expanded weights of '{result.layer}'{first}",
-        )
-        _panel(
-            lower,
-            result.jacobian[:shown],
-            below[:shown],
-            grid,
-            f"mean Jacobian over {result.n_images:,} images",
-        )
+        scales = [
+            _panel(axes, images, units, labels, grid, what)
+            for axes, images, labels, what in (
+                (upper, result.expanded, above, f"expanded weights of '{literal(result.layer)}'"),
+                (lower, result.jacobian, below, f"mean Jacobian over {result.n_images:,} images"),
+            )
+        ]
+        left_out = page.words("units", "the largest expanded weights (root of the summed squares)")
         chance, varied = _mean(result.chance_cancellation), _mean(result.variation)
         footnote(
             figure,
@@ -59,20 +57,31 @@ def draw(result: ExpandedWeights, *, figure: Figure | SubFigure | None = None) -
                 + (f" (with the signs of all weights drawn at random: {chance})." if chance else "."),
                 "Below: the cosine between the two pictures.",
                 f"Averaging takes away {varied} of the single images' Jacobians." if varied else "",
+                f"Shown: {left_out}." if left_out else "",
+                *(
+                    f"{where}: {scale}"
+                    for where, scale in zip(("Above", "Below"), scales, strict=True)
+                    if scale
+                ),
             ],
         )
     return figure
 
 
-def _panel(axes: Axes, images: Array, labels: list[str], grid: Grid, what: str) -> None:
-    limit = float(np.abs(images).max()) or 1.0
-    drawn = image_grid(axes, images, labels, grid, cmap="RdBu_r", limits=(-limit, limit))
+def _panel(axes: Axes, images: Array, units: IntArray, labels: list[str], grid: Grid, what: str) -> str:
+    """Draw some of `images`, and return what there is to say of their colours but for one scale for all."""
+    colors = ColorScale.of(images)
+    drawn = image_grid(axes, images[units], labels, grid, cmap="RdBu_r", limits=(-colors.limit, colors.limit))
+    framed(axes, grid, np.flatnonzero(colors.clipped[units]).tolist(), apart=0.4)
+    words = colors.words("units") if colors.n_faint else ""
     if images.ndim == 4 and images.shape[-1] == 3:
-        axes.set_title(f"{what}; grey is zero, full colour ±{limit:.3g}", loc="left")
-        return
+        axes.set_title(f"{what}; grey is zero, full colour ±{colors.limit:.3g}", loc="left")
+        return words
     bar = axes.figure.colorbar(drawn, ax=axes, orientation="horizontal", fraction=0.06, pad=0.02, aspect=40)
-    bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.3g}", "0", f"+{limit:.3g}"])
+    ends = f"{colors.limit:.3g}"
+    bar.set_ticks([-colors.limit, 0, colors.limit], labels=[f"−{ends}", "0", f"+{ends}"])
     bar.set_label(f"{what}; one scale for all")
+    return words
 
 
 def _mean(shares: Array) -> str:

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from probe.analyses.scores import MemorizationScores
-from probe.figures._style import (
-    COLOURS,
-    WIDTH,
-    Grid,
-    check_drawable,
-    fresh,
-    image_grid,
-    log_axis,
-    styled,
-    text_width,
-)
+from probe.figures._grid import Grid, check_drawable, image_grid
+from probe.figures._style import COLOURS, WIDTH, cut, fresh, literal, log_axis, styled, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,27 +19,12 @@ __all__ = ["draw"]
 _BIN = 0.05
 _SHARE = 0.45
 """Of the figure's width that the images have at least."""
-_FEWEST_COLUMNS, _MOST_COLUMNS = 4, 8
+_COLUMNS = 4
+"""Of the images, at least."""
 _LARGEST = 5.6
 """Inches that the images may take in height in a figure of their own."""
 _TITLE = 0.55
 """Inches that are not for images: the title and the margins."""
-
-
-@dataclass(frozen=True, slots=True)
-class _PanelGrid(Grid):
-    """Images side by side in a part of a figure, `panel` inches wide."""
-
-    panel: float
-
-    @property
-    def inches(self) -> float:
-        """Height of the whole picture."""
-        return self.panel * self.shape[0] / self.shape[1]
-
-    @property
-    def _tile_inches(self) -> float:
-        return self.panel / self.columns
 
 
 def draw(result: MemorizationScores, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
@@ -69,7 +44,7 @@ def draw(result: MemorizationScores, *, figure: Figure | SubFigure | None = None
         figure = fresh(max(3.2, grid.inches + _TITLE)) if figure is None else figure
         left, right = figure.subplots(1, 2)
         _distributions(left, result)
-        image_grid(right, result.images, labels, grid, cmap="gray", limits=(0, 1))
+        image_grid(right, result.images[: grid.n], labels, grid, cmap="gray", limits=(0, 1))
         right.set_anchor("N")
         right.set_title("most memorised, with the label taught", loc="left")
     return figure
@@ -110,34 +85,21 @@ def _distributions(axes: Axes, result: MemorizationScores) -> None:
         )
 
 
-def _fitted(result: MemorizationScores, panel: float, height: float) -> tuple[_PanelGrid, list[str]]:
-    """Return the grid of the fewest columns that is no higher than `height` inches, and labels that fit."""
-    for columns in range(_FEWEST_COLUMNS, _MOST_COLUMNS + 1):
-        n, image_height, image_width = result.images.shape[:3]
-        grid, labels = _labelled(result, _PanelGrid(n, columns, image_height, image_width, 1, panel))
-        if grid.inches <= height:
-            break
-    return grid, labels
+def _fitted(result: MemorizationScores, panel: float, height: float) -> tuple[Grid, list[str]]:
+    """Return the grid of the fewest columns that is no higher than `height` inches, and labels that fit.
 
-
-def _labelled(result: MemorizationScores, grid: _PanelGrid) -> tuple[_PanelGrid, list[str]]:
-    """Return labels for the images, in one line where all fit in one, and the grid with room for them."""
-    names, most = result.class_names, result.most_memorized
+    Labels are in one line where all fit in one.
+    """
+    names, most = [literal(name, 60) for name in result.class_names], result.most_memorized
     lines = [
         [names[taught]] if taught == true else [names[taught], f"true {names[true]}"]
         for taught, true in zip(result.labels[most], result.true_labels[most], strict=True)
     ]
-    room = grid.panel / grid.columns * grid.width / (grid.width + grid.gap)
-    labels = [", ".join(parts) for parts in lines]
-    if all(text_width(label, grid.font_size) <= room for label in labels):
-        return grid, labels
-    labels = ["\n".join(_cut(line, grid.font_size, room) for line in parts) for parts in lines]
-    return replace(grid, label_lines=max(map(len, lines))), labels
-
-
-def _cut(line: str, size: float, room: float) -> str:
-    """Return a line of text, its end replaced by an ellipsis if it is wider than `room` inches."""
-    if text_width(line, size) <= room:
-        return line
-    kept = next((k for k in range(len(line) - 1, 0, -1) if text_width(line[:k] + "…", size) <= room), 1)
-    return line[:kept] + "…"
+    size = result.images.shape[1], result.images.shape[2]
+    for n_lines in sorted({1, max(map(len, lines))}):
+        grid = Grid.of(len(lines), size, n_lines, abreast=_COLUMNS, inches=height, across=panel)
+        room = grid.unit_inches * grid.width / (grid.width + grid.gap)
+        labels = [", ".join(parts) for parts in lines[: grid.n]]
+        if all(text_width(label, grid.font_size) <= room for label in labels):
+            return grid, labels
+    return grid, ["\n".join(cut(line, grid.font_size, room) for line in parts) for parts in lines[: grid.n]]

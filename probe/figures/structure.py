@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probe._checks import InputError, check_choice
+from probe._checks import check_choice
 from probe.analyses.structure import WeightStructure
-from probe.figures._style import (
-    COLOURS,
-    MAX_TILES,
-    Grid,
+from probe.figures._grid import (
+    Page,
     by_channel,
-    footnote,
-    fresh,
+    check_channels_last,
+    check_drawable,
+    framed,
     image_grid,
-    styled,
+    lengths,
 )
+from probe.figures._scale import ColorScale
+from probe.figures._style import COLOURS, footnote, fresh, literal, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["PARTS", "draw", "parts_of"]
 
 PARTS = ("units", "statistics")
+
+_MOST_IN_PAIRS = 200
+"""Units, for both numbers to stand in one line."""
 
 _TITLES = {
     "moran": "Moran's I (0: speckle, 1: smooth)",
@@ -76,23 +80,41 @@ def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure
     from matplotlib.patches import Rectangle
 
     moran, gabor = (result.values[:, result.statistics.index(name)] for name in ("moran", "gabor"))
-    labels = [
-        f"{name}\nI {_short(i)} G {_short(g)}\n{_beyond(result, k)}"
-        for k, (name, i, g) in enumerate(zip(result.unit_names, moran, gabor, strict=True))
-    ]
+    if result.kind != "kernels":
+        check_channels_last(result.images)
     mask = result.active if result.images.ndim == 3 else result.active[..., None]
-    images, labels, columns = by_channel(np.where(mask, result.images, np.nan), labels)
-    images, labels = images[:MAX_TILES], labels[:MAX_TILES]
-    if images.ndim == 4 and images.shape[-1] not in (1, 3):
-        raise InputError(f"images must have 1 or 3 channels to be drawn, got {images.shape[-1]}")
-    grid = Grid.of(images, labels, columns)
-    limit = float(np.nanmax(np.abs(images))) or 1.0
+    tiles, n_planes = by_channel(np.where(mask, result.images, 0))
+    check_drawable(tiles)
+    height, width = tiles.shape[1:3]
+    # Small images have room for one number in a line.
+    between = "\n" if len(tiles) > _MOST_IN_PAIRS else " "
+    lines = 4 if between == "\n" else 3
+    page = Page.of(lengths(tiles).reshape(-1, n_planes), (height, width), lines if n_planes == 1 else 2)
+    colors, grid, shown = ColorScale.of(tiles), page.grid, page.images
+    heads = [
+        f"{literal(result.unit_names[k])}\nI {_short(moran[k])}{between}G {_short(gabor[k])}\n{_beyond(result, k)}"
+        for k in page.units.tolist()
+    ]
+    labels, headings = heads, list[str]()
+    if n_planes > 1:
+        labels = [str(channel) for channel in page.planes.ravel().tolist()]
+        headings = [head.replace("\n", " ") for head in heads]
+    active = result.active if tiles.ndim == 3 else result.active[..., None]
     with styled():
-        figure = fresh(grid.inches + 1.0) if figure is None else figure
+        figure = fresh(grid.inches + 1.35) if figure is None else figure
         axes = figure.subplots()
-        drawn = image_grid(axes, images, labels, grid, cmap="RdBu_r", limits=(-limit, limit))
+        drawn = image_grid(
+            axes,
+            np.where(active, tiles[shown], np.nan),
+            labels,
+            grid,
+            cmap="RdBu_r",
+            limits=(-colors.limit, colors.limit),
+            headings=headings,
+        )
+        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
         if not result.active.all():
-            for k in range(len(images)):
+            for k in range(len(shown)):
                 top, left = grid.corner(k)
                 place, size = (left - 0.5, top - 0.5), (grid.width, grid.height)
                 axes.add_patch(
@@ -106,17 +128,20 @@ def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure
                         zorder=-1,
                     )
                 )
-        if not (images.ndim == 4 and images.shape[-1] == 3):
+        if not (tiles.ndim == 4 and tiles.shape[-1] == 3):
             bar = figure.colorbar(
                 drawn, ax=axes, orientation="horizontal", fraction=0.05, pad=0.02, aspect=40
             )
-            bar.set_ticks([-limit, 0, limit], labels=[f"−{limit:.3g}", "0", f"+{limit:.3g}"])
-        shown = "" if len(images) == len(result.images) or columns else f" The first {len(images)} units."
+            ends = f"{colors.limit:.3g}"
+            bar.set_ticks([-colors.limit, 0, colors.limit], labels=[f"−{ends}", "0", f"+{ends}"])
+        left_out = page.words("units", "the largest weights (root of the summed squares)")
         footnote(
             figure,
             [
-                f"Layer '{result.layer}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a false "
-                f"discovery rate of {result.alpha:.0%}, than {_key(result)}.{shown}",
+                f"Layer '{literal(result.layer)}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a "
+                f"false discovery rate of {result.alpha:.0%}, than {_key(result)}.",
+                f"Shown: {left_out}." if left_out else "",
+                colors.words("images" if n_planes > 1 else "units"),
                 "" if result.active.all() else "Hatched: pixels that are the same in all training images.",
             ],
         )
@@ -139,8 +164,8 @@ def _statistics(result: WeightStructure, figure: Figure | SubFigure | None) -> F
         footnote(
             figure,
             [
-                f"Dots: the {len(result.values)} units of layer '{result.layer}'. Bars: the middle 90% of each null, with "
-                "its median. Planted: Gabor functions with a fifth of noise, which the test has to find.",
+                f"Dots: the {len(result.values)} units of layer '{literal(result.layer)}'. Bars: the middle 90% of each "
+                "null, with its median. Planted: Gabor functions with a fifth of noise, which the test has to find.",
             ],
         )
     return figure

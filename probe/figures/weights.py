@@ -1,16 +1,20 @@
-"""Figure of `probe.analyses.weights`: one image for each unit, on one diverging scale centred at zero."""
+"""Figure of `probe.analyses.weights`: one image for each unit, in diverging colours centred at zero."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from probe.analyses.weights import WeightImages
-from probe.figures._style import MAX_COLUMNS, MAX_TILES, Grid, check_drawable, fresh, image_grid, styled
+from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths
+from probe.figures._scale import SCALES, ColorScale
+from probe.figures._style import footnote, fresh, literal, note_inches, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw"]
+__all__ = ["SCALES", "draw", "page_of", "scale_of", "words"]
 
 _WHAT = {
     "weights": "weight into each unit of '{}'",
@@ -20,29 +24,81 @@ _WHAT = {
 }
 
 
-def draw(result: WeightImages, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it."""
-    images, names = result.images[:MAX_TILES], result.names[:MAX_TILES]
-    check_drawable(images)
-    # One row for each unit, where its channels fit into a row.
-    grid = Grid.of(images, names, columns=result.planes if 1 < result.planes <= MAX_COLUMNS else None)
+def draw(
+    result: WeightImages, *, figure: Figure | SubFigure | None = None, scale: str | None = None
+) -> Figure | SubFigure:
+    """Draw `result` into `figure`, or a new one, and return it.
+
+    Parameters
+    ----------
+    result : WeightImages
+        From `probe.weight_images`.
+    figure : Figure or SubFigure, optional
+        Where to draw.
+    scale : {"shared", "robust", "unit"}, optional
+        Full colour is the largest absolute weight of all units; a limit that 99% of the weights are within,
+        outlying units left out and framed; or the largest absolute weight of each unit. Without, "shared", but
+        "robust" where that would leave more than half of the images blank.
+
+    Raises
+    ------
+    InputError
+        If the inputs are no images, or there is no such scale.
+    """
+    check_drawable(result.images)
+    colors, page = scale_of(result, scale), page_of(result)
+    shown, grid = page.images, page.grid
+    names, planes = [literal(name) for name in result.unit_names], result.planes
+    labels = [str(place % planes) if planes > 1 else names[place] for place in shown.tolist()]
+    divisors = colors.divisors[shown].reshape(-1, *[1] * (result.images.ndim - 1))
+    limits = -colors.limit, colors.limit
+    notes = [words(result, scale)]
     with styled():
-        figure = fresh(grid.inches + 0.75) if figure is None else figure
+        figure = fresh(grid.inches + 0.75 + note_inches(notes)) if figure is None else figure
         axes = figure.subplots()
-        limits = (-result.scale or -1.0, result.scale or 1.0)
-        drawn = image_grid(axes, images, names, grid, cmap="RdBu_r", limits=limits)
-        what = _WHAT[result.kind].format(result.layer)
-        cut = "; above each, filter or unit : channel" if result.planes > 1 else ""
-        if len(images) < len(result.images):
-            cut += f"; the first {len(images)} of {len(result.images)} {'images' if result.planes > 1 else 'units'}"
-        if images.ndim == 4 and images.shape[-1] == 3:
-            axes.set_title(
-                f"{what} from red, green and blue;\n"
-                f"grey is zero, full colour ±{result.scale:.3g}, one scale for all{cut}",
-                loc="left",
+        drawn = image_grid(
+            axes,
+            result.images[shown] / divisors,
+            labels,
+            grid,
+            cmap="RdBu_r",
+            limits=limits,
+            headings=[names[unit] for unit in page.units.tolist()] if planes > 1 else (),
+        )
+        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
+        what = _WHAT[result.kind].format(literal(result.layer))
+        ends = ("its largest", "its largest") if colors.kind == "unit" else (f"{colors.limit:.3g}",) * 2
+        if result.images.ndim == 4 and result.images.shape[-1] == 3:
+            full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
+            axes.set_title(f"{what} from red, green and blue;\ngrey is zero, full colour {full}", loc="left")
+        else:
+            bar = figure.colorbar(
+                drawn, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40
             )
-            return figure
-        bar = figure.colorbar(drawn, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40)
-        bar.set_ticks([limits[0], 0, limits[1]], labels=[f"{limits[0]:.3g}", "0", f"+{limits[1]:.3g}"])
-        bar.set_label(f"{what}; one scale for all{cut}")
+            bar.set_ticks([limits[0], 0, limits[1]], labels=[f"−{ends[0]}", "0", f"+{ends[1]}"])
+            bar.set_label(what)
+        footnote(figure, notes)
     return figure
+
+
+def scale_of(result: WeightImages, scale: str | None = None) -> ColorScale:
+    """Return the scale that `draw` uses."""
+    return ColorScale.of(result.images, scale, per_unit=result.planes)
+
+
+def page_of(result: WeightImages) -> Page:
+    """Return which images `draw` shows, and where."""
+    strengths = lengths(result.images).reshape(len(result.unit_names), -1)
+    height, width = result.images.shape[1:3]
+    return Page.of(strengths, (height, width), 2 if result.planes > 1 else 1)
+
+
+def words(result: WeightImages, scale: str | None = None) -> str:
+    """Return what the colours mean and which units are shown, in sentences."""
+    units = "filters" if result.kind == "kernels" else "units"
+    left_out = page_of(result).words(units, "the largest weights (root of the summed squares)")
+    shown = f"Shown: {left_out}." if left_out else ""
+    above = f"Above the images: the {units[:-1]}, and the channel that it reads." if result.planes > 1 else ""
+    images = f"images, one for each {units[:-1]} and channel," if result.planes > 1 else units
+    colors = scale_of(result, scale).words(images)
+    return " ".join(part for part in (shown, above, colors) if part)

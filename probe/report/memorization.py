@@ -77,6 +77,7 @@ def memorization_section(result: Memorization, note: str) -> tuple[Section, tupl
         f"{cell.n_replicates} replicates of networks {cell.architecture}: all networks of a replicate have the same "
         f"start, the same {cell.n_samples:,} images and the same order; one is taught the true labels, another the "
         f"same labels in random order, from which there is nothing to learn but the images themselves. {note}",
+        _wrong(result),
         f"{_limits(result)} For comparison: Zhang et al. (2017, table 1) fitted random labels on all of CIFAR-10 with "
         "one layer of 512 units to 99.34% training and 10.61% test accuracy; secondary accounts of it speak of 1.5 "
         "to 3.5 times as many updates. Networks as narrow as the video's have far fewer parameters to spare.",
@@ -98,7 +99,7 @@ def memorization_section(result: Memorization, note: str) -> tuple[Section, tupl
     section = Section(
         "memorization",
         "Does it also memorise random labels?",
-        lead,
+        tuple(line for line in lead if line),
         pictures,
         (cell_table(result, cell),),
         study_numbers(result),
@@ -112,6 +113,7 @@ def study_sections(result: Memorization) -> tuple[Section, ...]:
         f"{_factors(result)} Every replicate draws its own images, start and order, which all its networks share; so "
         "the replicate is the network, and differences are taken within replicates. Intervals are 95% each, by "
         "bootstrap over replicates; nothing is corrected for the number of claims.",
+        _wrong(result),
         _limits(result),
         _rates(result),
     )
@@ -148,6 +150,28 @@ def _factors(result: Memorization) -> str:
     )
 
 
+def _wrong(result: Memorization) -> str:
+    """Return how many labels are really wrong for each share that was corrupted; empty if none was."""
+    how = {"permute": "permuted", "uniform": "drawn anew"}[result.design.label_corruption]
+    shares = [
+        f"where {100 * share:g}% are {how}, {wrong:.1%} of the labels are really wrong"
+        for share, wrong in wrong_shares(result).items()
+    ]
+    return (
+        f"Some of the labels that are {how} come out right by chance: {'; '.join(shares)}." if shares else ""
+    )
+
+
+def wrong_shares(result: Memorization) -> dict[float, float]:
+    """Return the mean share of wrong labels for each share above 0 of corrupted ones, over all networks."""
+    found: dict[float, list[float]] = {}
+    for cell in result.cells:
+        for condition, agreement in zip(cell.conditions, cell.label_agreement, strict=True):
+            if condition.corruption > 0:
+                found.setdefault(condition.corruption, []).extend((1 - agreement).tolist())
+    return {share: float(np.mean(wrong)) for share, wrong in sorted(found.items())}
+
+
 def _limits(result: Memorization) -> str:
     config = result.design.config
     return (
@@ -180,7 +204,7 @@ def cell_table(result: Memorization, cell: MemorizationCell) -> Table:
         rows.append(
             (
                 cell.named(index) + (f" ({diverged} diverged, left out)" if diverged else ""),
-                f"{cell.label_agreement[index].mean():.1%}",
+                f"{1 - cell.label_agreement[index].mean():.1%}",
                 *(
                     f"{_median(curve[index, :, -1]):.1%}"
                     for curve in (cell.train_accuracy, cell.true_accuracy)
@@ -196,7 +220,7 @@ def cell_table(result: Memorization, cell: MemorizationCell) -> Table:
     )
     columns = (
         "trained on",
-        "labels right",
+        "labels wrong",
         "training accuracy",
         "on the true labels",
         "test accuracy",
@@ -227,6 +251,7 @@ def study_numbers(result: Memorization) -> dict[str, object]:
         "design": result.design.facts(),
         "n_test": result.n_test,
         "chance": result.chance,
+        "wrong_labels": {f"{share:g}": wrong for share, wrong in wrong_shares(result).items()},
         "thresholds": list(result.thresholds),
         "interrupted": result.interrupted,
         "cells": [_cell_numbers(cell) for cell in result.cells],
@@ -265,7 +290,7 @@ def _cell_numbers(cell: MemorizationCell) -> dict[str, object]:
     per_network += ["margin", "sensitivity_gini", "critical_ratio", "peak_epoch", "peak_accuracy", "drop"]
     conditions = [
         asdict(condition)
-        | {"name": cell.named(index)}
+        | {"name": cell.named(index), "wrong_labels": 1 - cell.label_agreement[index]}
         | _common_gini(cell, index)
         | {f"final_{name}": values[index] for name, values in last.items()}
         | {name: getattr(cell, name)[index] for name in per_network}

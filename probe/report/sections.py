@@ -7,16 +7,22 @@ what was measured on this network; a single network gives no interval, and none 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from probe.analyses.weights import WeightImages
+from probe.figures.weights import page_of, scale_of, words
 from probe.network import Network
 from probe.report.page import Claim, Picture, Section
 from probe.training import TrainingHistory
 
 __all__ = [
     "training_section",
+    "weights_numbers",
     "weights_section",
 ]
+
+_MOST_PICTURES = 16
+"""Layers whose weights are drawn on a page: the first ones."""
 
 
 def training_section(
@@ -58,8 +64,14 @@ def training_section(
     return Section("training", "The network", tuple(lead), pictures, numbers=numbers), (claim,)
 
 
-def weights_section(layers: tuple[WeightImages, ...]) -> tuple[Section, tuple[Claim, ...]]:
-    """Return the weight images of every layer; `layers` begins with the first."""
+def weights_section(results: Iterable[WeightImages]) -> tuple[Section, tuple[Claim, ...]]:
+    """Return the weight images of the first layers, and the numbers of all; `results` begins with the first."""
+    layers, numbers = list[WeightImages](), dict[str, object]()
+    for result in results:
+        numbers[result.layer] = weights_numbers(result)
+        if len(layers) < _MOST_PICTURES:
+            layers.append(result)
+    n_layers = len(numbers)
     kinds = {result.kind for result in layers}
     lead: tuple[str, ...] = (
         "Red weights raise a unit when there is ink at the pixel, blue ones lower it. Look for the little edges and "
@@ -81,16 +93,15 @@ def weights_section(layers: tuple[WeightImages, ...]) -> tuple[Section, tuple[Cl
         Picture(
             f"weights_{place + 1}",
             result,
-            f"Layer '{result.layer}': {len(result.unit_names)} units, one colour scale from "
-            f"−{result.scale:.3g} to +{result.scale:.3g}. " + _weights_caption(result),
-            f"{len(result.images)} images of the weights into the units of layer {result.layer}.",
+            f"Layer '{result.layer}': {len(result.unit_names):,} units. {_weights_caption(result)} {words(result)}",
+            f"Images of the weights into the units of layer {result.layer}.",
         )
         for place, result in enumerate(layers)
     )
-    numbers = {
-        result.layer: {"n_units": len(result.unit_names), "kind": result.kind, "scale": result.scale}
-        for result in layers
-    }
+    if len(layers) < n_layers:
+        lead += (
+            f"The first {len(layers)} of {n_layers} layers are drawn. `probe weights MODEL --layer NAME` draws another.",
+        )
     if not layers:
         lead = ("No layer's weights can be laid out as images of the input.",)
     claim = Claim(
@@ -104,8 +115,30 @@ def weights_section(layers: tuple[WeightImages, ...]) -> tuple[Section, tuple[Cl
     return Section("weights", "What do the neurons look for?", lead, pictures, numbers=numbers), (claim,)
 
 
+def weights_numbers(result: WeightImages, scale: str | None = None) -> dict[str, object]:
+    """Return the numbers of all units of a layer, and of the picture that `probe.draw(result, scale=scale)` is."""
+    colors, page = scale_of(result, scale), page_of(result)
+    return {
+        "n_units": len(result.unit_names),
+        "kind": result.kind,
+        "scale": result.scale,
+        "shape": list(result.images.shape),
+        "units": list(result.unit_names),
+        "norms": result.norms,
+        "largest": result.largest.reshape(len(result.unit_names), -1).max(axis=1),
+        "picture": {
+            "scale": colors.kind,
+            "limit": colors.limit,
+            "n_images": len(result.images),
+            "n_faint": colors.n_faint,
+            "n_clipped": int(colors.clipped.sum()),
+            "units": [result.unit_names[k] for k in page.units.tolist()],
+        },
+    }
+
+
 def _weights_caption(result: WeightImages) -> str:
-    planes = f" A row is one of them, an image for each of {result.planes} channels." * (result.planes > 1)
+    planes = f" Of each there is an image for each of {result.planes} channels." * (result.planes > 1)
     return {
         "weights": "Each image is the weights from the pixels into one unit.",
         "expanded": "Expanded weights, down to the pixels, with the activations left out.",

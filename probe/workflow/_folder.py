@@ -22,6 +22,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._version import __version__
 from probe.datasets import Split
 from probe.figures import draw
+from probe.figures._png import png_of, quietly
 from probe.storage import OwnedFolder
 from probe.workflow._owner import MODEL_FILE, RESULTS, Owner, check_out, claimed, path_from
 
@@ -132,11 +133,10 @@ def file_name(name: str) -> str:
 
 
 def drawn(result: object, **view: Any) -> bytes:
-    """Return the figure of `result` as PNG. Everything is drawn before anything is written."""
-    buffer = io.BytesIO()
-    figure = draw(result, **view)
-    figure.savefig(buffer, format="png", metadata={"Software": None})  # type: ignore[union-attr]
-    return buffer.getvalue()
+    """Return the figure of `result` as PNG, of bounded size. Everything is drawn before anything is written."""
+    with quietly():
+        figure = draw(result, **view)
+    return png_of(figure)  # type: ignore[arg-type]
 
 
 def drawn_pictures(sections: Sequence[Section], progress: Progress = silent) -> dict[str, bytes]:

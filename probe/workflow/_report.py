@@ -10,19 +10,21 @@ from functools import partial
 from pathlib import Path
 
 from probe._checks import DivergedError, check_integer
+from probe._layout import input_layout
 from probe._progress import Progress, silent
 from probe.analyses.concepts import concepts
 from probe.analyses.drawing import drawing
 from probe.analyses.maximize import Maximization, maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.noise import noise_confidence, noise_ladder
-from probe.analyses.weights import layers_with_images
+from probe.analyses.weights import images_of_layers
 from probe.controls import architecture_of, twins
 from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
 from probe.layers import (
     Conv2D,
     Conv2DTranspose,
+    DataFormat,
     Dense,
     DepthwiseConv2D,
     SeparableConv2D,
@@ -178,7 +180,9 @@ def _parts(
         _reduced,
         f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, ",
     )
-    weights, seen = weights_section(tuple(layers_with_images(network)))
+    # Where no layer says where the channels are, the data do: theirs are last.
+    layout: DataFormat | None = None if input_layout(network) else "channels_last"
+    weights, seen = weights_section(images_of_layers(network, layout=layout))
     parts = [
         training_section(network, subject.history, accuracy, split.name),
         (weights, seen if isinstance(structure, str) else ()),

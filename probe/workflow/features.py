@@ -38,6 +38,8 @@ def features_model(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
+    from probe.report.paths import file_names
+
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
     network = reading.for_data(model, split)
@@ -54,7 +56,7 @@ def features_model(
     results: dict[str, object] = {"twins": others, "concepts": found}
     if not isinstance(structure, str):
         results["structure"] = structure
-    results |= {f"paths_{result.layer}": result for result in paths}
+    results |= dict(zip(file_names(paths), paths, strict=True))
     seconds = job.write(
         "What did the hidden layers learn?",
         f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from probe._checks import InputError
-from probe.analyses.weights import WeightImages, layers_with_images, weight_images
+from probe._checks import InputError, check_choice
+from probe._layout import input_layout
+from probe.analyses.weights import WeightImages, images_of_layers, weight_images
+from probe.figures.weights import SCALES
+from probe.layers import DataFormat
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
 from probe.storage import open_model, read_provenance, save_network
@@ -25,6 +28,10 @@ __all__ = [
 ]
 
 
+_MOST_PICTURES = 16
+"""Layers whose weights are drawn when none is named: the first ones."""
+
+
 def weights_model(
     model: Path,
     *,
@@ -32,28 +39,61 @@ def weights_model(
     units: slice | None = None,
     image_shape: tuple[int, ...] | None = None,
     reading: Reading = READ_AS_IT_IS,
+    scale: str | None = None,
     out: Path | None = None,
     seed: int = 0,
 ) -> Written:
-    """Write the weight images of one layer, or of every layer that has some."""
+    """Write the weight images of one layer, or of the first 16 that have some; the numbers of all.
+
+    Parameters
+    ----------
+    scale : {"shared", "robust", "unit"}, optional
+        As in `probe.draw`.
+    """
+    from probe.report.sections import weights_numbers
+
+    if scale is not None:
+        check_choice("scale", scale, SCALES)
+    results: Iterable[WeightImages]
     if units is not None:
         results = [_some_units(model, layer, units, image_shape, reading)]
     else:
         network = for_shape(reading.network(model), image_shape)
-        results = layers_with_images(network) if layer is None else [weight_images(network, layer)]
-    if not results:
+        layout = _said(network, image_shape)
+        results = (
+            images_of_layers(network, layout=layout)
+            if layer is None
+            else [weight_images(network, layer, layout=layout)]
+        )
+    # One layer at a time: the images of all together may not fit in memory.
+    pictures, layers = list[bytes](), dict[str, object]()
+    for result in results:
+        if len(pictures) < _MOST_PICTURES:
+            pictures.append(drawn(result, scale=scale))
+        layers[result.layer] = weights_numbers(result, scale)
+    if not layers:
         raise InputError("no layer of this network has weights that form images")
     folder = destination(out, f"weights-{model_stem(model)}", Owner("probe weights", seed, None, model))
-    pictures = {f"figures/weights_{place + 1}.png": drawn(result) for place, result in enumerate(results)}
-    layers = {
-        r.layer: {"n_units": len(r.unit_names), "kind": r.kind, "scale": r.scale, "shape": r.images.shape}
-        for r in results
-    }
     folder.keep(
         run_facts("probe weights", seed, None) | {"model": str(model), "layers": layers, "verdicts": []},
-        pictures,
+        {f"figures/weights_{place + 1}.png": png for place, png in enumerate(pictures)},
     )
-    return Written(tuple(folder.files), f"weights of {', '.join(repr(r.layer) for r in results)}")
+    return Written(tuple(folder.files), _weights_summary(list(layers), len(pictures)))
+
+
+def _weights_summary(layers: list[str], n_drawn: int) -> str:
+    names = ", ".join(map(repr, layers[:n_drawn]))
+    if n_drawn == len(layers):
+        return f"weights of {names}"
+    return (
+        f"weights of {names}: the first {n_drawn} of {len(layers)} layers; --layer NAME draws another, results.json has "
+        "the numbers of all"
+    )
+
+
+def _said(network: Network, image_shape: tuple[int, ...] | None) -> DataFormat | None:
+    """Return where the channels of the inputs are if the caller named their shape, which is that of images."""
+    return "channels_last" if image_shape is not None and input_layout(network) is None else None
 
 
 def _some_units(
@@ -64,7 +104,7 @@ def _some_units(
         raise InputError("--units must come with --layer, the layer whose units they are")
     with open_model(model, architecture=reading.architecture) as file:
         network = for_shape(file.network(ending_at=layer, units=units), image_shape)
-    found = weight_images(network, layer)
+    found = weight_images(network, layer, layout=_said(network, image_shape))
     return replace(found, unit_names=tuple(str(k) for k in range(units.start, units.stop)))
 
 
@@ -111,9 +151,17 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
             f"the network takes {network.input_shape[0]} values; pass --image-shape HEIGHT,WIDTH to say what image "
             f"they are, row by row"
         )
-    channels, *rest = network.input_shape
-    if len(rest) == 2 and channels in (1, 3) and rest[1] not in (1, 3):
-        return network.for_images((*rest, 3) if channels == 3 else tuple(rest))
+    layout, shape = input_layout(network), network.input_shape
+    if len(shape) != 3 or layout == "channels_last":
+        return network
+    channels, height, width = shape
+    if layout == "channels_first":
+        return network.for_images((height, width) if channels == 1 else (height, width, channels))
+    if channels in (1, 3) and width not in (1, 3):
+        raise InputError(
+            f"the network takes inputs of shape {shape}, and no layer says where their channels are; pass --image-shape "
+            f"{height},{width},{channels} if first, --image-shape {channels},{height},{width} if last"
+        )
     return network
 
 

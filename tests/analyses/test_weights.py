@@ -5,6 +5,7 @@ import pytest
 
 import probe
 from probe._checks import InputError
+from probe.analyses.weights import images_of_layers
 from probe.layers import (
     ActivationLayer,
     Add,
@@ -230,3 +231,103 @@ def test_branches_have_no_expanded_weights():
     assert probe.weight_images(network, "b").kind == "weights"
     with pytest.raises(InputError, match="'sum'"):
         probe.weight_images(network, "output")
+
+
+def channels_first(*, turned=False):
+    """A network of images (2, 9, 7) with the channels first, and a dense layer on 4 maps of 3 x 2."""
+    layers = [
+        Conv2D("conv", normal(3, 3, 2, 4), normal(4), data_format="channels_first"),
+        BatchNormalization("scaled", *(np.ones(4, np.float32),) * 4, axis=1),
+        MaxPooling2D("pool", (2, 2), data_format="channels_first"),
+        ActivationLayer("rectified", "relu"),
+        Dropout("drop", 0.2),
+        *([Permute("turned", (2, 3, 1))] if turned else []),
+        Flatten("flatten"),
+        dense("output", 24, 3, "softmax"),
+    ]
+    return probe.Network(tuple(layers), (2, 9, 7))
+
+
+def test_maps_with_the_channels_first_are_shown_as_such():
+    network = channels_first()
+    found = probe.weight_images(network, "output")
+    assert (found.kind, found.planes, found.images.shape) == ("maps", 4, (12, 3, 2))
+    kernel = network.layer("output").kernel
+    np.testing.assert_array_equal(found.images, kernel.T.reshape(3, 4, 3, 2).reshape(12, 3, 2))
+    # What is moved last in front of the dense layer is read from where it was.
+    kernel = channels_first(turned=True).layer("output").kernel
+    found = probe.weight_images(channels_first(turned=True), "output")
+    np.testing.assert_array_equal(
+        found.images, kernel.T.reshape(3, 3, 2, 4).transpose(0, 3, 1, 2).reshape(12, 3, 2)
+    )
+
+
+def test_a_unit_is_moved_by_what_its_images_show():
+    """The image of a unit and channel is the gradient of the unit with respect to that map: no matter the layout."""
+    for network in (channels_first(), channels_first(turned=True)):
+        found = probe.weight_images(network, "output")
+        top = probe.Network(network.layers[-3:], network.layer_shapes["rectified"])
+        if network.layers[-3].name != "turned":
+            top = probe.Network(network.layers[-2:], network.layer_shapes["drop"])
+        x = np.zeros((1, *top.input_shape))
+        for unit in range(3):
+            gradient = top.input_gradient(x, probe.unit("output", unit))[0]
+            np.testing.assert_allclose(found.images[4 * unit : 4 * unit + 4], gradient, rtol=1e-12)
+
+
+def test_kernels_do_not_depend_on_the_layout():
+    found = probe.weight_images(channels_first(), "conv")
+    kernel = channels_first().layer("conv").kernel
+    assert (found.planes, found.images.shape) == (2, (8, 3, 3))
+    np.testing.assert_array_equal(found.images[5], kernel[:, :, 1, 2])
+
+
+def test_inputs_with_the_channels_first_are_shown_as_their_pixels():
+    layers = (
+        dense("output", 3 * 5 * 4, 2),
+        MaxPooling2D("pool", (1, 1), data_format="channels_first"),
+    )
+    # A pooling layer says where the channels are; the dense layer reads the pixels themselves.
+    network = probe.Network(
+        (layers[1], Flatten("flatten"), layers[0]),
+        (3, 5, 4),
+        wiring=((0,), (0,), ("flatten",)),
+        output_names=("output",),
+    )
+    found = probe.weight_images(network, "output")
+    kernel = network.layer("output").kernel
+    assert found.images.shape == (2, 5, 4, 3)
+    np.testing.assert_array_equal(found.images, np.moveaxis(kernel.T.reshape(2, 3, 5, 4), 1, 3))
+
+
+def test_a_layout_that_no_layer_says_is_asked_for():
+    network = probe.Network((Flatten("flatten"), dense("output", 3 * 5 * 4, 2)), (3, 5, 4))
+    with pytest.raises(
+        InputError, match=r"layout must be given for inputs of shape \(3, 5, 4\): 'channels_first' if"
+    ):
+        probe.weight_images(network)
+    kernel = network.layer("output").kernel
+    first = probe.weight_images(network, layout="channels_first").images
+    np.testing.assert_array_equal(first, np.moveaxis(kernel.T.reshape(2, 3, 5, 4), 1, 3))
+    last = probe.weight_images(network, layout="channels_last")
+    assert last.images.shape == (8, 3, 5)
+    with pytest.raises(InputError, match="layout must be one of"):
+        probe.weight_images(network, layout="first")
+    with pytest.raises(
+        InputError, match="layout must be 'channels_first', as the layers of this network say"
+    ):
+        list(images_of_layers(channels_first(), layout="channels_last"))
+
+
+def test_norms_and_largest_weights_are_those_of_each_unit():
+    found = probe.weight_images(convolutional(2), "conv_1")
+    kernel = convolutional(2).layer("conv_1").kernel
+    np.testing.assert_allclose(found.norms, np.sqrt((kernel**2).sum(axis=(0, 1, 2))))
+    np.testing.assert_allclose(found.largest.reshape(6, 2), np.abs(kernel).max(axis=(0, 1)).T)
+
+
+def test_the_images_of_all_layers_come_one_layer_at_a_time():
+    network = convolutional()
+    found = images_of_layers(network)
+    assert next(found).layer == "conv_1"
+    assert [result.layer for result in found] == ["depthwise", "separable", "output"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from probe.analyses.memorization import Condition, MemorizationCell
-from probe.figures._style import COLOURS, INPUT_COLOURS, blend
+from probe.figures._style import COLOURS, INPUT_COLOURS, blend, spread
 
 __all__ = ["MARKERS", "Group", "Series", "groups_of"]
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
 """Apart where colours are not, in order of the conditions of a group."""
+
+_MOST_GROUPS, _MOST_SERIES = 10, 16
+"""What is shown of very many: the first, the last, and some in between, evenly apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ def groups_of(cell: MemorizationCell) -> tuple[Group, ...]:
     """Return the conditions in groups.
 
     Within a group the corruption of labels varies; if it never does, that of the images; if neither does,
-    the weight decay.
+    the weight decay. At most 10 groups of 16, evenly apart; the table on the page has all.
     """
     conditions = cell.conditions
     varying = [
@@ -70,9 +73,11 @@ def groups_of(cell: MemorizationCell) -> tuple[Group, ...]:
         key = tuple(getattr(condition, name) for name in varying[1:])
         found.setdefault(key, []).append(index)
     groups = []
-    for place, indices in enumerate(found.values()):
+    members = list(found.values())
+    for place, indices in enumerate(members[k] for k in spread(len(members), _MOST_GROUPS)):
         # A study may list its shares in any order; a picture has one.
         ordered = sorted(indices, key=lambda index: conditions[index].corruption)
+        ordered = [ordered[k] for k in spread(len(ordered), _MOST_SERIES)]
         first = conditions[indices[0]]
         label = ", ".join(_words(first, name) for name in varying[1:])
         colour = _shade(first, conditions, varying[1:])

@@ -10,7 +10,7 @@ from probe.analyses.memorization import Memorization, MemorizationCell
 from probe.figures._style import COLOURS, footnote, fresh, log_axis, replicates
 from probe.figures.memorization._conditions import Group, groups_of
 from probe.figures.memorization._labels import End, around, end_labels, fit, legend, panel_inches, row_inches
-from probe.figures.memorization._words import diverged_words, replicates_words
+from probe.figures.memorization._words import diverged_words, left_out_words, replicates_words
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -40,7 +40,10 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
     log_axis(grid[0, 0], "x", *around(updates))
     _name_curves(figure, grid[:, -1], found, groups)
     chance = f"Dashed: always naming the commonest class ({result.chance:.1%})."
-    footnote(figure, [replicates_words(found.n_replicates), chance, diverged_words(found)])
+    footnote(
+        figure,
+        [replicates_words(found.n_replicates), chance, diverged_words(found), left_out_words(found, groups)],
+    )
     return figure
 
 

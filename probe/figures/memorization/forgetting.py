@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probe.analyses.memorization import FORGETTING_BINS, Memorization, MemorizationCell
-from probe.figures._style import COLOURS, footnote, fresh
+from probe.figures._style import COLOURS, footnote, fresh, spread
 from probe.stats import bootstrap_interval
 
 if TYPE_CHECKING:
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["draw"]
+
+_MOST_PANELS = 27
+"""Conditions shown: the first, the last, and some in between, evenly apart."""
 
 # Hatched, so that they are told apart in grey.
 _SIDES = (("right labels", COLOURS["true"], ""), ("wrong labels", COLOURS["random"], "////"))
@@ -24,6 +27,8 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
     """Draw the forgetting of each corrupted condition into `figure`, or a new one, and return it."""
     found = result.cells[cell]
     corrupted = np.flatnonzero((found.n_examples[:, :, 1] > 0).any(axis=1))
+    n_corrupted = len(corrupted)
+    corrupted = corrupted[spread(n_corrupted, _MOST_PANELS)]
     columns = min(2 if len(corrupted) == 4 else 3, len(corrupted))
     rows = -(-len(corrupted) // columns)
     figure = fresh(1.0 + 2.2 * rows) if figure is None else figure
@@ -44,7 +49,9 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
         if found.n_replicates > 1
         else "One network each."
     )
-    footnote(figure, ["Shares of the examples that were ever learned.", bars])
+    few = f"Shown: {len(corrupted)} of {n_corrupted} conditions, evenly apart."
+    few = few if len(corrupted) < n_corrupted else ""
+    footnote(figure, ["Shares of the examples that were ever learned.", bars, few])
     return figure
 
 

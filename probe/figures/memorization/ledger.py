@@ -5,8 +5,10 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from probe._checks import Array
 from probe.analyses.memorization import Examples, Memorization
-from probe.figures._style import WIDTH, Grid, check_drawable, footnote, fresh, image_grid, text_width
+from probe.figures._grid import Grid, check_drawable, image_grid
+from probe.figures._style import HEIGHT, WIDTH, footnote, fresh, literal, spread, text_width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -23,29 +25,47 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
     """
     found = [examples for examples in result.examples if examples.cell == cell]
     check_drawable(found[0].images)
-    columns = _columns(result)
-    strips = [
-        (f"{examples.condition}: {name}", examples, rows)
-        for examples in found
-        for name, rows in (
-            ("hardest", range(min(columns, examples.n_hardest))),
-            ("easiest", range(examples.n_hardest, min(examples.n_hardest + columns, len(examples.indices)))),
-        )
-        if rows
-    ]
-    labels = [
-        [_label(examples, k, result.class_names, columns) for k in rows] for _, examples, rows in strips
-    ]
-    grids = [_grid(examples, texts, columns) for (_, examples, _), texts in zip(strips, labels, strict=True)]
-    heights = [grid.inches + 0.4 for grid in grids]
+    names = tuple(literal(name) for name in result.class_names)
+    columns = _columns(names)
+    blocks = [_strips(examples, names, columns) for examples in found]
+    most = max(1, int((HEIGHT - 1.0) / max(sum(map(_inches, block)) for block in blocks)))
+    shown = spread(len(blocks), most)
+    strips = [strip for place in shown for strip in blocks[place]]
+    heights = [_inches(strip) for strip in strips]
     figure = fresh(sum(heights) + 0.55) if figure is None else figure
     column = figure.subplots(len(strips), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
-    for axes, (title, examples, rows), texts, grid in zip(column, strips, labels, grids, strict=True):
-        image_grid(axes, examples.images[list(rows)], texts, grid, cmap="gray", limits=(0, 1))
+    for axes, (title, images, labels, grid) in zip(column, strips, strict=True):
+        image_grid(axes, images, labels, grid, cmap="gray", limits=(0, 1))
         axes.set_anchor("W")
         axes.set_title(title, loc="left", fontweight="bold")
-    footnote(figure, _NOTES)
+    few = f"Shown: {len(shown)} of {len(blocks)} conditions." if len(shown) < len(blocks) else ""
+    footnote(figure, [*_NOTES, few, f"Of the pixels: {strips[0][3].words}." if strips[0][3].words else ""])
     return figure
+
+
+_Strip = tuple[str, Array, list[str], Grid]
+"""A title, images with a label each, and where they stand."""
+
+
+def _strips(examples: Examples, names: tuple[str, ...], columns: int) -> list[_Strip]:
+    """Return a row of the hardest and a row of the easiest examples of one condition."""
+    n_hardest, n = examples.n_hardest, len(examples.indices)
+    found = []
+    for name, first, end in (("hardest", 0, n_hardest), ("easiest", n_hardest, n)):
+        rows = range(first, min(first + columns, end))
+        if not rows:
+            continue
+        labels = [_label(examples, k, names, columns) for k in rows]
+        lines = max(label.count("\n") + 1 for label in labels)
+        size = examples.images.shape[1], examples.images.shape[2]
+        grid = Grid.of(len(labels), size, lines, abreast=columns, inches=(HEIGHT - 1.0) / 2 - 0.4)
+        found.append((f"{examples.condition}: {name}", examples.images[list(rows)], labels, grid))
+    return found
+
+
+def _inches(strip: _Strip) -> float:
+    """Return the height of a row of images with its title."""
+    return strip[3].inches + 0.4
 
 
 _NOTES = (
@@ -54,10 +74,10 @@ _NOTES = (
 )
 
 
-def _columns(result: Memorization) -> int:
+def _columns(names: tuple[str, ...]) -> int:
     """Return how many images stand side by side, such that the longest name of a class fits above one."""
-    widest = max(text_width(f"is {name}", _FONT_SIZE) for name in result.class_names)
-    return next((n for n in (8, 6, 5, 4, 3) if widest <= _room(n)), 2)
+    widest = max(text_width(f"is {name}", _FONT_SIZE) for name in names)
+    return next((n for n in (8, 6, 5, 4) if widest <= _room(n)), 3)
 
 
 def _room(columns: int) -> float:
@@ -82,8 +102,3 @@ def _lines(name: str, columns: int) -> list[str]:
     if text_width(name, _FONT_SIZE) <= _room(columns):
         return [name]
     return wrap(name, max(6, int(_room(columns) / text_width("n", _FONT_SIZE))))
-
-
-def _grid(examples: Examples, labels: list[str], columns: int) -> Grid:
-    height, width = examples.images.shape[1:3]
-    return Grid(len(labels), columns, height, width, max(label.count("\n") + 1 for label in labels))

@@ -11,7 +11,7 @@ from probe.analyses.memorization import Memorization, MemorizationCell
 from probe.figures._style import COLOURS, footnote, fresh, log_axis, replicates
 from probe.figures.memorization._conditions import Group, Series, groups_of
 from probe.figures.memorization._labels import End, around, end_labels, fit, legend, panel_inches, row_inches
-from probe.figures.memorization._words import diverged_words, replicates_words
+from probe.figures.memorization._words import diverged_words, left_out_words, replicates_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,7 +42,7 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
         replicates_words(found.n_replicates),
         marks + "half of the test images and measured on the other.",
     ]
-    footnote(figure, [*notes, chance, diverged_words(found)])
+    footnote(figure, [*notes, chance, diverged_words(found), left_out_words(found, groups)])
     return figure
 
 

@@ -11,7 +11,7 @@ from probe.figures._style import footnote, fresh, log_axis, replicates
 from probe.figures.memorization._against import Factor, points
 from probe.figures.memorization._conditions import Group, groups_of
 from probe.figures.memorization._labels import End, around, end_labels, fit, legend, panel_inches, row_inches
-from probe.figures.memorization._words import diverged_words, replicates_words
+from probe.figures.memorization._words import diverged_words, left_out_words, replicates_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,16 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
         if found.n_replicates > 1
         else ""
     )
-    footnote(figure, [replicates_words(found.n_replicates), ends, dots, diverged_words(found)])
+    footnote(
+        figure,
+        [
+            replicates_words(found.n_replicates),
+            ends,
+            dots,
+            diverged_words(found),
+            left_out_words(found, groups),
+        ],
+    )
     return figure
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from probe.analyses.memorization import Memorization, MemorizationCell
 from probe.figures._style import COLOURS, footnote, fresh, log_axis
 from probe.figures.memorization._against import Factor, name_groups, points
+from probe.figures.memorization._words import left_out_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,7 +41,7 @@ def draw(result: Memorization, cell: int, figure: Figure | SubFigure | None) -> 
     row[0].set_ylabel("updates (minibatches)")
     _limits(row[0], factor, found)
     name_groups(figure, row[-1], ends)
-    footnote(figure, _notes(found, shown))
+    footnote(figure, [*_notes(found, shown), left_out_words(found, factor.groups)])
     return figure
 
 

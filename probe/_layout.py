@@ -1,0 +1,82 @@
+"""Which axis of a network's inputs and of its feature maps is that of the channels, as far as its layers say."""
+
+from __future__ import annotations
+
+from probe.layers import Flatten, ImageLayer, Layer, Permute, Reshape
+from probe.layers._images import DataFormat
+from probe.network import Network
+
+__all__ = ["input_layout", "map_layout"]
+
+_LAYOUTS: dict[int, DataFormat] = {0: "channels_first", 2: "channels_last"}
+"""By the axis of the channels, of images with three axes."""
+
+
+def map_layout(network: Network, layer: str) -> DataFormat | None:
+    """Return where the channels are in the feature maps that `layer` puts out; None where no layer says so.
+
+    An image layer says so for what it puts out. Other layers keep the axes as they are, but a `Permute`
+    moves them, and what a `Reshape` or a `Flatten` makes of them is not known.
+
+    Examples
+    --------
+    >>> from probe.layers import ActivationLayer, MaxPooling2D
+    >>> layers = MaxPooling2D("max", data_format="channels_first"), ActivationLayer("rectified", "relu")
+    >>> map_layout(Network(layers, input_shape=(3, 8, 8)), "rectified")
+    'channels_first'
+    """
+    moves, at = list[Permute](), network.layer(layer)
+    while not isinstance(at, ImageLayer):
+        if isinstance(at, Permute):
+            moves.append(at)
+        if isinstance(at, (Flatten, Reshape)):
+            return None
+        read = _first_read(network, at)
+        if isinstance(read, int):
+            layout = input_layout(network) if read == 0 else None
+            break
+        at = network.layer(read)
+    else:
+        layout = at.data_format
+    axis = None if layout is None else _axis_of(layout)
+    for move in reversed(moves):
+        axis = None if axis is None else move.dims.index(axis + 1)
+    return None if axis is None else _LAYOUTS.get(axis)
+
+
+def input_layout(network: Network) -> DataFormat | None:
+    """Return where the channels are in the network's inputs; None where no image layer says so.
+
+    Examples
+    --------
+    >>> from probe.layers import GlobalMaxPooling2D
+    >>> pooling = GlobalMaxPooling2D("max", data_format="channels_first")
+    >>> input_layout(Network((pooling,), input_shape=(3, 8, 8)))
+    'channels_first'
+    """
+    if len(network.input_shape) != 3:
+        return None
+    found = (_said_below(network, layer) for layer in network.layers if isinstance(layer, ImageLayer))
+    return next((layout for layout in found if layout is not None), None)
+
+
+def _said_below(network: Network, layer: ImageLayer) -> DataFormat | None:
+    """Return what an image layer says of the inputs, if only layers that move or keep axes are below it."""
+    axis, read = _axis_of(layer.data_format), _first_read(network, layer)
+    while isinstance(read, str):
+        below = network.layer(read)
+        if isinstance(below, (ImageLayer, Flatten, Reshape)):
+            return None
+        if isinstance(below, Permute):
+            axis = below.dims[axis] - 1
+        read = _first_read(network, below)
+    return _LAYOUTS.get(axis) if read == 0 else None
+
+
+def _axis_of(layout: DataFormat) -> int:
+    return 0 if layout == "channels_first" else 2
+
+
+def _first_read(network: Network, layer: Layer) -> str | int:
+    """Return what a layer reads; of several, which have the same axes, the first."""
+    return network.wiring[network.layer_names.index(layer.name)][0]

@@ -1,0 +1,432 @@
+"""Images as tiles of one picture of bounded size, whatever the number of units and the size of an image.
+
+Every figure of many images takes its `Page`: which of them are shown, and where they stand. The bounds are
+here and in `probe.figures._style`, so that no figure needs its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, InputError, IntArray
+from probe.figures._style import DOTS, HEIGHT, WIDTH, cut
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
+
+__all__ = [
+    "INCHES",
+    "MAX_COLUMNS",
+    "MAX_TILES",
+    "Grid",
+    "Page",
+    "by_channel",
+    "check_channels_last",
+    "check_drawable",
+    "framed",
+    "image_grid",
+    "lengths",
+    "lone",
+]
+
+MAX_TILES = 512
+"""Images in one picture."""
+
+MAX_COLUMNS = 32
+"""Images side by side."""
+
+MAX_CHANNELS = 16
+"""Channels shown of each unit where they are more than `MAX_COLUMNS`."""
+
+INCHES = HEIGHT - 3.0
+"""Height of a grid: what is left of a figure by its title, its colour bar and its notes."""
+
+_LONGEST = 4
+"""How many times as long as wide a tile is at most; the pixels of longer images are drawn wider."""
+
+
+_LONE = 400
+"""Pixels of an image by itself, in each direction, at most about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where images stand as tiles of one picture, in pixels of the images.
+
+    Attributes
+    ----------
+    n : int
+        Images.
+    columns : int
+        Images side by side.
+    height, width : int
+        Size of one tile.
+    label_lines : int
+        Lines of text above each image.
+    per_unit : int
+        Images that belong together and stand side by side, a little apart from others.
+    step : (int, int)
+        Of the rows and of the columns of an image every so many-th is drawn: those that there are dots for.
+    stretch : (int, int)
+        How often each row and each column is repeated, so that an image of one column is seen.
+    across : float
+        Width of the whole picture in inches.
+    """
+
+    n: int
+    columns: int
+    height: int
+    width: int
+    label_lines: int
+    per_unit: int = field(default=1, kw_only=True)
+    step: tuple[int, int] = field(default=(1, 1), kw_only=True)
+    stretch: tuple[int, int] = field(default=(1, 1), kw_only=True)
+    across: float = field(default=WIDTH - 0.3, kw_only=True)
+
+    @classmethod
+    def of(
+        cls,
+        n_units: int,
+        size: tuple[int, int],
+        label_lines: int,
+        *,
+        per_unit: int = 1,
+        abreast: int | None = None,
+        inches: float = INCHES,
+        across: float = WIDTH - 0.3,
+    ) -> Self:
+        """Return the grid for the units that fit, at most `n_units`, with images of `size` (height, width).
+
+        `abreast` units stand side by side, or more if they are too high otherwise; as many as usual without.
+        """
+        long, short = max(size), min(size)
+        ratio = min(_LONGEST, long / short)
+        shape = (10 * ratio, 10) if size[0] > size[1] else (10, 10 * ratio)
+        usual = next(
+            columns
+            for limit, columns in ((10, 5), (32, 8), (70, 10), (200, 16), (MAX_TILES, MAX_COLUMNS))
+            if n_units * per_unit <= limit or limit == MAX_TILES
+        )
+        first = max(1, usual // per_unit) if abreast is None else abreast
+        for units_abreast in range(first, max(first, MAX_COLUMNS // per_unit) + 1):
+            columns = units_abreast * per_unit
+            rough = cls(
+                n_units * per_unit,
+                columns,
+                round(shape[0]),
+                round(shape[1]),
+                label_lines,
+                per_unit=per_unit,
+                across=across,
+            )
+            if rough.inches <= inches:
+                break
+        dots = rough._tile_inches * DOTS / (rough.width + rough.gap)
+        down, aside = (max(1, round(n / (dots * drawn))) for n, drawn in zip(size, shape, strict=True))
+        height, width = ceil(size[0] / down), ceil(size[1] / aside)
+        tall, wide = (
+            max(1, round(other / one / _LONGEST)) if other > _LONGEST * one else 1
+            for one, other in ((height, width), (width, height))
+        )
+        grid = replace(
+            rough, height=height * tall, width=width * wide, step=(down, aside), stretch=(tall, wide)
+        )
+        rows = max(1, int(inches / (grid.inches / grid.rows)))
+        return replace(grid, n=min(n_units, rows * units_abreast) * per_unit)
+
+    @property
+    def gap(self) -> int:
+        """Empty pixels between images."""
+        return max(1, round(self.width / 14))
+
+    @property
+    def between(self) -> int:
+        """Further empty pixels between the images of two units."""
+        return 2 * self.gap if 1 < self.per_unit < self.columns else 0
+
+    @property
+    def font_size(self) -> float:
+        """Points, such that a short label is no wider than its image."""
+        return float(np.clip(self._tile_inches * 72 / 7, 4.5, 9.0))
+
+    @property
+    def line(self) -> float:
+        """Pixels that a line of text takes."""
+        return self.font_size * 1.35 / 72 / self._tile_inches * (self.width + self.gap)
+
+    @property
+    def head(self) -> int:
+        """Pixels above each image that its label takes."""
+        return ceil(self.label_lines * self.line) + 1
+
+    @property
+    def rows(self) -> int:
+        """Images one above the other."""
+        return ceil(self.n / self.columns)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Size of the whole picture."""
+        return self.rows * (self.height + self.gap + self.head), self._pixels_across
+
+    @property
+    def inches(self) -> float:
+        """Height of the whole picture in a figure of the common width."""
+        return self.across * self.shape[0] / self.shape[1]
+
+    @property
+    def unit_inches(self) -> float:
+        """Width of the images of one unit."""
+        return self.per_unit * self._tile_inches
+
+    @property
+    def words(self) -> str:
+        """What the reader has to know of the pixels; empty where each is drawn once, as a square."""
+        found = [
+            f"one {what} in {times} of an image is drawn"
+            for times, what in zip(self.step, ("row", "column"), strict=True)
+            if times > 1
+        ]
+        found += [
+            f"pixels are drawn {times} times as {what} as they are"
+            for times, what in zip(self.stretch, ("high", "wide"), strict=True)
+            if times > 1
+        ]
+        return "; ".join(found)
+
+    @property
+    def _pixels_across(self) -> int:
+        units = ceil(self.columns / self.per_unit)
+        return self.columns * (self.width + self.gap) + (units - 1) * self.between
+
+    @property
+    def _tile_inches(self) -> float:
+        return self.across * (self.width + self.gap) / self._pixels_across
+
+    def corner(self, k: int) -> tuple[int, int]:
+        """Return the row and column of the top left pixel of image k."""
+        row, column = divmod(k, self.columns)
+        top = row * (self.height + self.gap + self.head) + self.head
+        return top, column * (self.width + self.gap) + column // self.per_unit * self.between
+
+    def fitted(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return images (n, height, width, ...) with as many pixels as a tile has."""
+        thin = images[:, :: self.step[0], :: self.step[1]]
+        for axis, times in enumerate(self.stretch, start=1):
+            thin = thin if times == 1 else thin.repeat(times, axis=axis)
+        return thin
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Page:
+    """Which of many images a figure shows, and where they stand.
+
+    Attributes
+    ----------
+    units : ndarray of shape (n_shown,), integer
+        All units in their order where they fit; else those that are strongest, the strongest first.
+    planes : ndarray of shape (n_shown, n_planes_shown), integer
+        The same for the images of each of them.
+    n_units, n_planes : int
+        How many there are.
+    grid : Grid
+    """
+
+    units: IntArray
+    planes: IntArray
+    n_units: int
+    n_planes: int
+    grid: Grid
+
+    @classmethod
+    def of(
+        cls,
+        strengths: Array,
+        size: tuple[int, int],
+        label_lines: int,
+        *,
+        inches: float = INCHES,
+        across: float = WIDTH - 0.3,
+    ) -> Page:
+        """Return the page for images of `size` (height, width) with `strengths` of shape (n_units[, n_planes])."""
+        table = strengths.reshape(len(strengths), -1)
+        n_units, n_planes = table.shape
+        per_unit = n_planes if n_planes <= MAX_COLUMNS else MAX_CHANNELS
+        most = min(n_units, MAX_TILES // per_unit)
+        grid = Grid.of(most, size, label_lines, per_unit=per_unit, inches=inches, across=across)
+        units = _strongest(
+            np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0], grid.n // per_unit
+        )
+        planes = np.stack([_strongest(table[unit], per_unit) for unit in units])
+        return cls(units, planes, n_units, n_planes, grid)
+
+    @property
+    def images(self) -> IntArray:
+        """Which images are shown, with those of unit 0 first, then those of unit 1, and so on."""
+        found: IntArray = (self.units[:, None] * self.n_planes + self.planes).ravel()
+        return found
+
+    def words(self, units: str, strongest: str, channels: str = "the largest weights") -> str:
+        """Return what is left out, such as "the 64 of 2,000 units with the largest weights"; empty if nothing is."""
+        found = []
+        if len(self.units) < self.n_units:
+            found.append(
+                f"the {len(self.units)} of {self.n_units:,} {units} with {strongest}, the strongest first"
+            )
+        if self.grid.per_unit < self.n_planes:
+            found.append(f"of each the {self.grid.per_unit} of {self.n_planes:,} channels with {channels}")
+        if self.grid.words:
+            found.append(self.grid.words)
+        return "; ".join(found)
+
+
+def _strongest(strengths: Array, n: int) -> IntArray:
+    """Return the places of all strengths, or of the `n` greatest, the greatest first."""
+    if len(strengths) <= n:
+        return np.arange(len(strengths))
+    # What is not a number comes last.
+    return np.argsort(-np.nan_to_num(strengths, nan=-np.inf), kind="stable")[:n]
+
+
+def lengths(images: npt.NDArray[Any]) -> Array:
+    """Return the length of each image (n, ...): the root of its summed squares."""
+    rows = images.reshape(len(images), -1)
+    found: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    return found
+
+
+def by_channel(images: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
+    """Return images (n, height, width[, channels]) ready for a grid, and how many there are of each.
+
+    Images of another number of channels than 1 or 3 become one grey image for each channel.
+    """
+    channels = images.shape[3] if images.ndim == 4 else 1
+    if channels in (1, 3):
+        return images, 1
+    return np.moveaxis(images, 3, 1).reshape(-1, *images.shape[1:3]), channels
+
+
+def check_drawable(images: npt.NDArray[Any]) -> None:
+    """Raise unless images (n, ...) can be drawn: (height, width), or with 1 or 3 channels."""
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[-1] not in (1, 3)):
+        raise InputError(
+            f"images must have shape (height, width) or (height, width, 1 or 3) to be drawn, got {images.shape[1:]}"
+        )
+
+
+def check_channels_last(images: npt.NDArray[Any]) -> None:
+    """Raise if the second axis of inputs (n, ...) may be that of their channels: it is not guessed."""
+    if images.ndim == 4 and images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
+        channels, *size = images.shape[1:]
+        raise InputError(
+            f"images of shape {images.shape[1:]} may have the channels first: give the analysis "
+            f"network.for_images({tuple(size) if channels == 1 else (*size, channels)}), which takes them last"
+        )
+
+
+def lone(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return images (n, height, width[, 1 or 3]) that stand by themselves with no more pixels than are seen.
+
+    Very long ones get wider pixels, as in a grid.
+    """
+    height, width = images.shape[1:3]
+    down, aside = (max(1, round(n / _LONE)) for n in (height, width))
+    found = (images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images)[:, ::down, ::aside]
+    height, width = found.shape[1:3]
+    for axis, one, other in ((1, height, width), (2, width, height)):
+        if other > _LONGEST * one:
+            found = found.repeat(max(1, round(other / one / _LONGEST)), axis=axis)
+    return found
+
+
+def image_grid(
+    axes: Axes,
+    images: npt.NDArray[Any],
+    labels: Sequence[str],
+    grid: Grid,
+    *,
+    cmap: str,
+    limits: tuple[float, float],
+    headings: Sequence[str] = (),
+) -> ScalarMappable:
+    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, each with a label above it.
+
+    Returns what a colour bar needs.
+
+    Three channels are drawn as red, green and blue, `limits` being black and full colour. `headings` are
+    written above the first image of each unit, a line above its label.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    images = grid.fitted(images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images)
+    scale = ScalarMappable(Normalize(*limits), cmap)
+    in_colour = images.ndim == 4
+    # As bytes and image by image: matplotlib takes ten times the memory to colour a large picture itself.
+    canvas = np.full((*grid.shape, 3 if in_colour else 4), 255 if in_colour else 0, np.uint8)
+    frames = []
+    inches = grid.unit_inches / grid.per_unit
+    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
+        top, left = grid.corner(k)
+        tile = _in_colour(image, limits) if in_colour else scale.to_rgba(image, bytes=True)
+        canvas[top : top + grid.height, left : left + grid.width] = tile
+        frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
+        axes.text(
+            left + grid.width / 2 - 0.5,
+            top - 1,
+            "\n".join(cut(line, grid.font_size, inches) for line in label.split("\n")),
+            ha="center",
+            va="bottom",
+            fontsize=grid.font_size,
+            color="#222222",
+            linespacing=1.15,
+            # It stands on the picture: measuring hundreds of them to make room takes longer than drawing.
+            in_layout=False,
+        )
+    # With an alpha, or matplotlib adds a channel of 64 bits to colours.
+    axes.imshow(canvas, interpolation="nearest", alpha=1.0 if in_colour else None)
+    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
+    axes.set_axis_off()
+    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    for unit, heading in enumerate(headings):
+        top, left = grid.corner(unit * grid.per_unit)
+        axes.text(
+            left - 0.5,
+            top - 1 - lines * grid.line,
+            cut(heading, grid.font_size, grid.unit_inches, "bold"),
+            fontsize=grid.font_size,
+            fontweight="bold",
+            color="#222222",
+            ha="left",
+            va="bottom",
+            in_layout=False,
+        )
+    return scale
+
+
+def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return an image (height, width, 3) as bytes; white where it is not a number."""
+    shares = np.clip((image.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1)
+    found: npt.NDArray[np.uint8] = np.round(255 * np.nan_to_num(shares, nan=1.0)).astype(np.uint8)
+    return found
+
+
+def framed(axes: Axes, grid: Grid, places: Sequence[int], *, apart: float = 0.0) -> None:
+    """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
+    from matplotlib.patches import Rectangle
+
+    pad = apart * grid.gap
+    for place in places:
+        top, left = grid.corner(place)
+        corner = left - 0.5 - pad, top - 0.5 - pad
+        size = grid.width + 2 * pad, grid.height + 2 * pad
+        axes.add_patch(Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.2, gid="framed"))

@@ -1,0 +1,250 @@
+"""Results that no analysis made, of networks of any size and with any names, for tests of what is drawn.
+
+Run as a program it draws all pictures of one case and prints their sizes and the memory that it took.
+"""
+
+import json
+import resource
+import struct
+import sys
+from dataclasses import replace
+
+import numpy as np
+
+import probe
+from probe.analyses.concepts import Concepts, LayerConcepts
+from probe.analyses.drawing import MEASURES, Drawing, DrawnImages
+from probe.analyses.landscape import Components, Descent, Landscape
+from probe.analyses.maximize import Frames, TopImages
+from probe.analyses.noise import ConditionConfidence, NoiseConfidence
+from probe.analyses.paths import ExpandedWeights
+from probe.analyses.scores import MemorizationScores
+from probe.analyses.structure import WeightStructure
+from probe.analyses.structure.results import StructureNull
+from probe.ascent import Bounds
+from probe.figures._png import png_of
+from probe.layers import Conv2D, Dense, Flatten
+from probe.stats import Interval, Verdict
+
+VERDICT = Verdict("c", "supported", 0.1, Interval(0.1, 0.05, 0.15, 0.95, 5), "null", "sentence")
+
+
+def normal(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape, np.float32)
+
+
+def numbered(n, name="{}"):
+    return tuple(name.format(k) for k in range(n))
+
+
+def dense(n_units, shape=(28, 28), *, layer="hidden", classes=()):
+    """Return the weight images of a dense layer on images."""
+    kernel = normal(int(np.prod(shape)), n_units)
+    layers = (Flatten("flatten"), Dense(layer, kernel, np.zeros(n_units, np.float32)))
+    return probe.weight_images(probe.Network(layers, shape, classes), layer)
+
+
+def on_maps(n_units, channels, size):
+    """Return the weight images of a dense layer on feature maps."""
+    layers = (
+        Conv2D("conv", normal(1, 1, 1, channels), np.zeros(channels, np.float32)),
+        Flatten("flatten"),
+        Dense("dense", normal(size * size * channels, n_units), np.zeros(n_units, np.float32)),
+    )
+    return probe.weight_images(probe.Network(layers, (size, size, 1)), "dense")
+
+
+def kernels(channels, filters):
+    """Return the weight images of a convolution."""
+    conv = Conv2D("conv", normal(3, 3, channels, filters), np.zeros(filters, np.float32))
+    return probe.weight_images(probe.Network((conv,), (8, 8, channels)), layout="channels_last")
+
+
+def paths(n_units, shape=(28, 28), *, layer="output", units=None):
+    images, share = normal(n_units, *shape), np.linspace(0, 1, n_units)
+    names = numbered(n_units) if units is None else units
+    active = np.ones(shape, bool)
+    return ExpandedWeights(layer, names, images, images[::-1], share, share, share, share, active, 300)
+
+
+def structure(n_units, shape=(28, 28), *, layer="hidden", units=None):
+    names = ("moran", "total_variation", "spectral_slope", "gabor", "sparsity")
+    values = np.random.default_rng(0).random((n_units, 5))
+    shares = np.linspace(0, 1, n_units)
+    null = StructureNull("initialization", values, np.ones(5), np.ones((n_units, 5)), shares, 0.9, 0.9)
+    active = np.ones(shape[:2], bool)
+    active[0] = False
+    kind, units = "weights", numbered(n_units) if units is None else units
+    images = normal(n_units, *shape)
+    return WeightStructure(
+        layer, kind, units, images, active, names, values, (null,), images[:3], values[:3], 0.05, (), None, ()
+    )
+
+
+def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
+    rng = np.random.default_rng(0)
+    values = normal(n, 1)
+    base = probe.maximize(
+        probe.Network((Dense("o", np.ones((4, 1), np.float32), np.zeros(1, np.float32)),), (4,)),
+        [probe.class_logit(0)],
+        restarts=1,
+        steps=1,
+    )
+    top = TopImages(
+        rng.random((n, n_top, *shape), np.float32), normal(n, n_top), np.zeros((n, n_top), np.int64), 60_000,
+        np.zeros(n),
+    ) if n_top else None  # fmt: skip
+    return replace(
+        base,
+        objectives=tuple(probe.unit("hidden", k) for k in range(n)),
+        names=numbered(n, "hidden unit {}") if names is None else names,
+        images=rng.random((n, 1, *shape), np.float32),
+        values=values,
+        traces=np.zeros((n, 1, 2)),
+        bounds=Bounds(values[:, 0] - 3.0, values[:, 0] + 1.0, np.zeros(n, bool), ("",) * n),
+        top=top,
+        frames=Frames(rng.random((n, frames, *shape), np.float32), np.arange(frames)) if frames else None,
+    )
+
+
+def concepts(n_layers, n_units, *, layer="hidden_{}", units=None):
+    names = numbered(24, "concept {}")
+    shares = np.random.default_rng(0).random((n_units, len(names)))
+    each = np.linspace(0, 1, len(names))
+
+    def one(place):
+        blank = dict.fromkeys(LayerConcepts.__dataclass_fields__, each)
+        per_unit = dict.fromkeys(
+            ("accuracy_lost", "cost_added", "cost_added_with", "cost_added_without"), shares[:, 0]
+        )
+        said = {"layer": layer.format(place), "unit_names": numbered(n_units) if units is None else units}
+        return LayerConcepts(**(blank | per_unit | said | {"auroc": shares, "permuted_limit": np.array(0.4)}))
+
+    layers = tuple(one(place) for place in range(n_layers))
+    return Concepts(names, ("ink",) * 24, each, (), each, layers, 100, 0.05, ())
+
+
+def drawings(class_names, shape=(28, 28)):
+    n = len(class_names)
+    images, classes = np.random.default_rng(0).random((n, *shape), np.float32), np.arange(n)
+    percentiles, judged = np.full((n, len(MEASURES)), 0.5), np.tile(classes, (3, 1))
+    kinds = tuple(
+        DrawnImages(name, images, classes, percentiles, judged)
+        for name in ("optimised", "real", "class means", "noise", "shuffled")
+    )
+    share = np.zeros(3)
+    values = normal(n, 1)
+    return Drawing(
+        tuple(class_names), 1, values, np.zeros(n, np.int64), images, classes, kinds, share, share, ()
+    )
+
+
+def noise(class_names, shape=(28, 28)):
+    n = len(class_names)
+    shares = np.full(n, 1 / n)
+    conditions = tuple(
+        ConditionConfidence(
+            name, np.linspace(0, 1, 50), 0.5, shares, 3.0, 0.5, None, np.zeros(3), np.zeros(4)
+        )
+        for name in ("real", "uniform", "gaussian", "shuffled", "norm-matched")
+    )
+    examples = np.random.default_rng(0).random((5, 3, *shape), np.float32)
+    return NoiseConfidence(conditions, 0.9, 0.9, tuple(class_names), examples, 0.01, 1.0, 0.01)
+
+
+def scores(class_names, shape=(28, 28), n_most=16):
+    n, rng = 1000, np.random.default_rng(0)
+    true = rng.integers(len(class_names), size=n)
+    labels = np.where(np.arange(n) < 60, (true + 1) % len(class_names), true)
+    return MemorizationScores(
+        scores=rng.random(n),
+        standard_errors=np.full(n, 0.05),
+        accuracy_in=np.ones(n),
+        accuracy_out=np.zeros(n),
+        n_in=np.full(n, 14),
+        n_out=np.full(n, 6),
+        labels=labels,
+        true_labels=true,
+        sample_indices=np.arange(n),
+        most_memorized=np.arange(n_most),
+        images=rng.random((n_most, *shape), np.float32),
+        class_names=tuple(class_names),
+        architecture="784-128-10 relu",
+        share=0.7,
+        corruption=0.2,
+    )
+
+
+def landscape(parts):
+    """Return a landscape of which only the gradient's components can be drawn, of arrays of these names."""
+    sizes = tuple(np.geomspace(1, 1e-3, 50) for _ in parts)
+    component = Components(
+        tuple(f"{parts[0]}[{k}]" for k in range(12)), np.linspace(1, 0.1, 12), tuple(parts), sizes, 9
+    )
+    fields = dict.fromkeys(Descent.__dataclass_fields__, np.ones(2))
+    descent = Descent(**(fields | {"components": (component,), "n_images": 10, "verdict": VERDICT}))
+    return Landscape(**(dict.fromkeys(Landscape.__dataclass_fields__) | {"descent": descent}))
+
+
+def pictures(case):
+    """Give the name of each picture of a case, what draws it, and how."""
+    if case == "dense of 2,000 units":
+        yield "weights", dense(2000), {}
+        yield "paths", paths(2000), {}
+        yield "structure", structure(2000), {"part": "units"}
+        yield "maximize", maximization(2000), {}
+        yield "maximize, real images", maximization(2000, n_top=5), {}
+        for part in ("units", "probes", "importance"):
+            yield f"concepts, {part}", concepts(3, 2000), {"part": part}
+    if case == "CNN of 512 channels":
+        yield "kernels, colours", kernels(3, 512), {}
+        yield "kernels", kernels(512, 512), {}
+        yield "dense on maps", on_maps(500, 512, 7), {}
+        yield "dense on few maps", on_maps(256, 2, 26), {}
+        yield "structure", structure(512, (3, 3, 3)), {"part": "units"}
+        yield "maximize, channels", maximization(100, (7, 7, 512)), {}
+        yield "maximize", maximization(512, (64, 64, 3)), {}
+        for part in ("units", "probes", "importance"):
+            yield f"concepts, {part}", concepts(53, 512), {"part": part}
+        yield "landscape", landscape(numbered(106, "conv_{} kernel")), {"part": "gradient"}
+    if case == "long images":
+        classes, shape = numbered(10), (200, 1)
+        yield "weights", dense(64, shape), {}
+        yield "weights, wide", dense(64, (2, 3000)), {}
+        yield "weights, colours", dense(64, (1500, 6, 3)), {"scale": "robust"}
+        yield "paths", paths(64, shape), {}
+        yield "structure", structure(64, shape), {"part": "units"}
+        yield "maximize", maximization(64, shape), {}
+        yield "maximize, real images", maximization(64, (1500, 6, 3), 5), {}
+        yield "drawing", drawings(classes, shape), {}
+        yield "noise", noise(classes, shape), {}
+        yield "scores", scores(classes, shape), {}
+    if case == "1,000 classes":
+        classes = numbered(1000, "class number {}")
+        yield "weights", dense(1000, layer="output", classes=classes), {"scale": "unit"}
+        yield "paths", paths(1000, units=classes), {}
+        yield "maximize", maximization(1000, names=classes), {}
+        yield "drawing", drawings(classes), {}
+        yield "noise", noise(classes), {}
+        yield "scores", scores(classes, n_most=400), {}
+
+
+CASES = ("dense of 2,000 units", "CNN of 512 channels", "long images", "1,000 classes")
+
+
+def megabytes():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def main(case):
+    import matplotlib.backends.backend_agg  # noqa: F401
+
+    before = megabytes()
+    sizes = {}
+    for name, result, view in pictures(case):
+        sizes[name] = struct.unpack(">II", png_of(probe.draw(result, **view))[16:24])
+    sys.stdout.write(json.dumps({"sizes": sizes, "megabytes": megabytes() - before}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
