@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from probe._checks import DataFileError
+from probe._checks import DataFileError, InputError
 from probe.datasets._dataset import Split
 from probe.datasets._stored import (
     MAX_BYTES,
@@ -23,6 +24,7 @@ __all__ = ["is_hdf5", "read_hdf5"]
 
 NAMES = "class_names"
 MOST_NAMES = 1 << 16
+FREE_BYTES, MOST_EXPANSION = 64 << 20, 500
 LIMITS = replace(DEFAULT_LIMITS, tensor_bytes=MAX_BYTES, total_bytes=2 * MAX_BYTES)
 
 
@@ -39,10 +41,18 @@ def read_hdf5(path: Path, name: str, pixel_range: tuple[float, float] = UNIT_RAN
     """
     with refused_as_data_error(str(path)), open_file(path, DataFileError, LIMITS) as file:
         keys = file.members(file.root)
+        taken = 0
 
         def read(key: str) -> Stored:
+            nonlocal taken
             shape, dtype = file.describe(file.root, key, kinds="fui", place=key)
             check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
+            # Pixels become 4 bytes each, and labels 8.
+            taken += math.prod(shape) * (4 if len(shape) > 1 else 8)
+            if taken > max(FREE_BYTES, MOST_EXPANSION * file.size):
+                raise InputError(
+                    f"{key} would take {taken} bytes of memory from {file.size}; store it uncompressed"
+                )
             return file.array(file.root, key, kinds="fui", place=key)
 
         return split_from_keys(keys, read, _class_names(file), name, pixel_range)

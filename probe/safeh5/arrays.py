@@ -34,6 +34,9 @@ _COMPACT, _CONTIGUOUS, _CHUNKED, _VIRTUAL = 0, 1, 2, 3
 _SHORT_ROW = 8192
 """Bytes of a row, beyond which reading a few of its columns by themselves beats reading it whole."""
 
+_LARGE_CHUNK = 2 << 20
+"""Bytes of a chunk that may be larger than its array: those of h5py have 1 MiB at most."""
+
 _BLOCK = 8 << 20
 """Bytes of the blocks of rows that are read whole."""
 
@@ -69,6 +72,8 @@ class Description:
         Where the chunks are.
     plain_edges : bool
         Whether chunks that reach over the end of the array are stored without filters.
+    owner : int
+        Address of the object.
     """
 
     type: Type
@@ -80,11 +85,17 @@ class Description:
     n_stored: int = 0
     index: Index | None = None
     plain_edges: bool = False
+    owner: int = UNDEFINED
 
     @property
     def n_bytes(self) -> int:
         """Bytes of all values."""
         return math.prod(self.shape or (0,)) * self.type.n_bytes
+
+    @property
+    def n_unpacked(self) -> int:
+        """Bytes of all values and of what else is in their chunks."""
+        return self.n_bytes if self.index is None else math.prod(self.index.counts) * self.index.n_bytes
 
 
 def described(source: Source, messages: list[Message]) -> Description:
@@ -221,7 +232,7 @@ def check_array(array: Description, kinds: str, limits: Limits, refuse: Refuse) 
 def check_size(
     array: Description, columns: range | None, bytes_left: int, limits: Limits, refuse: Refuse
 ) -> int:
-    """Refuse an array that takes too much to read; return the bytes that are wanted."""
+    """Refuse an array that takes too much to read; return the bytes that it takes."""
     assert array.shape is not None
     shape, whole = array.shape, array.n_bytes
     size = whole if columns is None else math.prod(shape[:-1]) * len(columns) * array.type.n_bytes
@@ -236,11 +247,15 @@ def check_size(
     assert array.index is not None
     if whole and array.index.address == UNDEFINED:
         refuse(f"of shape {shape} was never written; the file is incomplete")
-    if array.index.n_bytes > limits.chunk_bytes:
+    # Chunks are unpacked whole, however little of them is in the array.
+    if array.index.n_bytes > min(limits.chunk_bytes, max(_LARGE_CHUNK, 8 * whole)):
         refuse(f"has chunks of shape {array.index.chunk}, too large to read")
-    if math.prod(map(len, _ranges(array.index, columns))) > limits.chunks + whole // 256:
+    n_chunks = math.prod(map(len, _ranges(array.index, columns)))
+    if n_chunks > limits.chunks + whole // 256:
         refuse(f"has chunks of shape {array.index.chunk}, too many to read")
-    return size
+    if n_chunks * array.index.n_bytes > bytes_left:
+        refuse(f"of shape {shape} unpacks to more bytes than are read from one file")
+    return max(size, n_chunks * array.index.n_bytes)
 
 
 def read_array(
@@ -259,9 +274,11 @@ def read_array(
         whole = np.frombuffer(array.content, dtype, math.prod(array.shape)).reshape(array.shape)
         values[...] = whole if columns is None else whole[..., columns.start : columns.stop]
     elif values.size and columns is None:
+        source.extents.take([(array.address, array.n_bytes)], array.owner)
         source.read_into(array.address, _as_bytes(values))
     elif values.size:
         assert columns is not None
+        source.extents.take([(array.address, array.n_bytes)], array.owner)
         _read_columns(source, array, columns, values)
     if array.type.name == "bfloat16":
         # bfloat16 is the upper half of a float32.
@@ -306,17 +323,20 @@ def _stored_chunks(
     """Return the chunks that are wanted; refuse an array that lacks some, or claims too much."""
     if array.index is None or not array.n_bytes:
         return []
-    stored = chunks_of(source, array.index)
-    wanted = [stored.get(place) for place in itertools.product(*_ranges(array.index, columns))]
-    found = [chunk for chunk in wanted if chunk is not None]
-    if len(found) < len(wanted):
+    stored, ranges = chunks_of(source, array.index), _ranges(array.index, columns)
+    n_chunks = math.prod(map(len, ranges))
+    # Before they are listed: a few bytes can declare millions.
+    found = (
+        [stored[place] for place in itertools.product(*ranges) if place in stored]
+        if n_chunks <= len(stored)
+        else list(stored.values())
+    )
+    if len(found) < n_chunks:
         refuse(
-            f"of shape {array.shape} was not written to the end: {len(found)} of {len(wanted)} chunks are there; "
+            f"of shape {array.shape} was not written to the end: {len(found)} of {n_chunks} chunks are there; "
             "the file is incomplete"
         )
-    in_order = sorted(found, key=lambda chunk: chunk.address)
-    if any(one.address + one.n_bytes > other.address for one, other in itertools.pairwise(in_order)):
-        raise DamagedError("two chunks of an array lie over each other")
+    source.extents.take([(chunk.address, chunk.n_bytes) for chunk in found], array.owner)
     n_bytes, n_stored = len(found) * array.index.n_bytes, sum(chunk.n_bytes for chunk in found)
     if n_bytes > 1 << 20 and n_bytes > limits.compression * n_stored:
         refuse(f"of shape {array.shape} takes {n_bytes} bytes but is stored in {n_stored}")
@@ -358,7 +378,8 @@ def _content(source: Source, chunk: Chunk, n_bytes: int, filters: tuple[Filter, 
         raise DamagedError(f"a chunk of {n_bytes} bytes is stored in {chunk.n_bytes}")
     if chunk.address < _SUPERBLOCK:
         raise DamagedError("a chunk lies over the beginning of the file")
-    return unfiltered(source.read(chunk.address, chunk.n_bytes), filters, chunk.skipped, n_bytes)
+    source.count(2)
+    return unfiltered(source.content(chunk.address, chunk.n_bytes), filters, chunk.skipped, n_bytes)
 
 
 def _place_tile(

@@ -81,7 +81,7 @@ def chunks_of(source: Source, index: Index) -> dict[Shape, Chunk]:
     if index.address == UNDEFINED:
         return found
     for chunk in _WALKS[index.kind](source, index):
-        source.count()
+        source.count(1 + len(counts))
         # Chunks beyond the end are left from an array that was once larger.
         if chunk.address == UNDEFINED or not all(k < n for k, n in zip(chunk.start, counts, strict=True)):
             continue
@@ -109,8 +109,11 @@ def _single(_source: Source, index: Index) -> Iterator[Chunk]:
     yield Chunk((0,) * len(index.chunk), index.address, n_bytes, skipped)
 
 
-def _implicit(_source: Source, index: Index) -> Iterator[Chunk]:
+def _implicit(source: Source, index: Index) -> Iterator[Chunk]:
     # They lie in a row, also those of the largest array that it can get.
+    n_bytes = math.prod(_largest_counts(index)) * index.n_bytes
+    if -1 in index.largest or index.address + n_bytes > source.size:
+        raise DamagedError("the chunks of an array reach beyond the end of the file")
     steps = [math.prod(_largest_counts(index)[axis + 1 :]) for axis in range(len(index.chunk))]
     for k in range(math.prod(index.counts)):
         start = _place(k, index.counts)
@@ -168,6 +171,7 @@ def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
         raise DamagedError(f"there are no chunks at {address}")
     at = address + len(block) + 4
     for number_of_page in range(n_pages if is_paged else 1):
+        source.count()
         first = number_of_page * page if is_paged else 0
         count = min(page, n_elements - first) if is_paged else n_elements
         if is_paged:
@@ -206,6 +210,11 @@ def _extended_place(k: int, index: Index) -> Shape:
     place = list(_place(rest, counts))
     place.insert(free, k)
     return tuple(place)
+
+
+def _bits(block: bytes, first: int, count: int) -> bytes:
+    """Return `count` bits of `block` from the bit `first` on, a byte for each; the highest bit comes first."""
+    return bytes(block[k // 8] >> (7 - k % 8) & 1 for k in range(first, first + count))
 
 
 class _Extensible:
@@ -274,7 +283,8 @@ class _Extensible:
         if address == UNDEFINED:
             n_needed = min(n_blocks, -(-left // n_elements))
             return [UNDEFINED] * n_needed, [b""] * n_needed
-        bits = -(-(n_elements // self._page) // 8) if n_elements > self._page else 0
+        n_pages = n_elements // self._page if n_elements > self._page else 0
+        bits = -(-n_pages // 8)
         start = 6 + source.offset_bytes + self._offset_bytes
         n_bytes = start + n_blocks * (bits + source.offset_bytes) + 4
         block = checked(source, source.read(address, n_bytes))
@@ -283,13 +293,14 @@ class _Extensible:
         at = start + n_blocks * bits
         return (
             [source.offset(block, at + k * source.offset_bytes) for k in range(n_blocks)],
-            [block[start + k * bits : start + (k + 1) * bits] for k in range(n_blocks)],
+            # The bits of all blocks follow each other, without a gap at the end of a block's.
+            [_bits(block[start:at], k * n_pages, n_pages) for k in range(n_blocks)],
         )
 
     def _block(self, address: int, n_elements: int, n_wanted: int, written: bytes) -> Iterator[bytes]:
         source, width = self._source, self._width
         nothing = b"\xff" * width
-        source.count(n_wanted)
+        source.count(2 * n_wanted)
         if address == UNDEFINED:
             yield from (nothing for _ in range(n_wanted))
             return
@@ -303,7 +314,7 @@ class _Extensible:
         at = address + start + 4
         for page in range(-(-n_wanted // self._page)):
             count = min(self._page, n_wanted - page * self._page)
-            if written[page // 8] >> (7 - page % 8) & 1:
+            if written[page]:
                 block = checked(source, source.read(at, self._page * width + 4))
                 yield from (block[k * width : (k + 1) * width] for k in range(count))
             else:

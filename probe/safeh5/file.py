@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, BinaryIO, NoReturn
 
@@ -216,6 +216,9 @@ class File:
         self._messages: dict[int, list[Message]] = {}
         self._members: dict[int, dict[str, int | None]] = {}
         self._attributes: dict[int, dict[str, Attribute]] = {}
+        self._descriptions: dict[int, Description] = {}
+        self._claims: dict[int, str] = {}
+        self._claimed = 0
         with self._readable("/"):
             if kind_of(self._object(root.address)) != "group":
                 raise DamagedError("its root is no group")
@@ -341,7 +344,7 @@ class File:
         address = self._address(group, name, "dataset", place)
         refuse = partial(self.refuse, place)
         with self._readable(place):
-            found = described(self._source, self._object(address))
+            found = self._described(address)
             check_storage(found, self.limits, refuse)
             if not found.type.is_text:
                 refuse(f"holds {found.type.name}, expected strings")
@@ -376,23 +379,36 @@ class File:
         One array under many names, and small ones that unfold to the largest size each, would otherwise take
         gigabytes from a file of kilobytes, all below the limits of a single array.
         """
-        names: dict[int, str] = {}
-        claimed = 0
         for group, name in arrays:
             place = _joined(group, name)
             address = self._address(group, name, "dataset", place)
-            if address in names:
-                self.refuse(place, f"is the same array as {printable(names[address])}")
-            names[address] = place
+            if self._claims.get(address) == place:
+                continue
+            if address in self._claims:
+                self.refuse(place, f"is the same array as {printable(self._claims[address])}")
+            self._claims[address] = place
             with self._readable(place):
-                claimed += described(self._source, self._object(address)).n_bytes
-        if claimed > max(self.limits.compression * self.size, 1 << 20):
-            self.refuse("the file", f"has arrays that take {claimed} bytes, but itself only {self.size}")
+                self._claimed += self._described(address).n_unpacked
+        if self._claimed > max(self.limits.compression * self.size, 16 << 20):
+            self.refuse(
+                "the file", f"has arrays that take {self._claimed} bytes, but itself only {self.size}"
+            )
+
+    def renew(self) -> None:
+        """Open new accounts of steps and bytes, for another request of the caller."""
+        self._source.renew()
+        self._bytes_left = self.limits.total_bytes
+
+    def _described(self, address: int) -> Description:
+        if address not in self._descriptions:
+            found = described(self._source, self._object(address))
+            self._descriptions[address] = replace(found, owner=address)
+        return self._descriptions[address]
 
     def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
         address = self._address(group, name, "dataset", place)
         with self._readable(place):
-            found = described(self._source, self._object(address))
+            found = self._described(address)
             check_array(found, kinds, self.limits, partial(self.refuse, place))
             return found
 
@@ -510,10 +526,8 @@ class File:
 
 
 def _trimmed(item: bytes, kind: Type) -> bytes:
-    """Return a string without what pads it; a string of variable length ends at a null, if it has one."""
-    if kind.padding == b" ":
-        return item.rstrip(b" ")
-    return item.split(b"\0", 1)[0]
+    """Return a string without what pads it; one that ends at a null, without what is behind it."""
+    return item.split(b"\0", 1)[0] if kind.padding == b"" else item.rstrip(kind.padding)
 
 
 def _joined(group: Group, name: str) -> str:

@@ -26,6 +26,7 @@ __all__ = ["Attribute", "Link", "attributes_of", "kind_of", "members_of"]
 
 _SOFT_LINK_CACHED = 2
 _HARD, _SHARED = 0, 0x02
+_MOST_NAME_BYTES = 1 << 16
 _LINKS_BY_NAME, _ATTRIBUTES_BY_NAME = 5, 8
 
 
@@ -60,8 +61,15 @@ def kind_of(messages: list[Message]) -> Literal["group", "dataset", "datatype"]:
 def members_of(source: Source, messages: list[Message]) -> dict[str, int | None]:
     """Return the members of the group with these messages: addresses by name, None for a link to elsewhere."""
     found: dict[str, int | None] = {}
+    kinds = {message.kind for message in messages}
+    if SYMBOL_TABLE in kinds and kinds & {LINK, LINK_INFO}:
+        raise DamagedError("a group keeps its members in two ways")
+    sources: set[int] = set()
     for message in messages:
         for name, address in _links(source, message):
+            sources.add(message.kind)
+            if len(sources) > 1:
+                raise DamagedError("a group keeps its members in two ways")
             source.count()
             if name in found:
                 raise DamagedError("a group has two members of one name")
@@ -99,6 +107,8 @@ def _link(source: Source, body: bytes) -> Link:
     at += 8 * bool(flags & 4) + bool(flags & 16)
     width = 1 << (flags & 3)
     length, at = number(body, at, width), at + width
+    if length > _MOST_NAME_BYTES:
+        raise DamagedError(f"a name takes {length} bytes")
     name = body[at : at + length]
     if len(name) != length:
         raise DamagedError("a name is cut off")
@@ -136,8 +146,12 @@ def _symbols(source: Source, body: bytes) -> list[Link]:
 def attributes_of(source: Source, messages: list[Message]) -> dict[str, Attribute]:
     """Return the attributes of the object with these messages, by name."""
     found: dict[str, Attribute] = {}
+    sources: set[int] = set()
     for message in messages:
         for attribute in _attributes(source, message):
+            sources.add(message.kind)
+            if len(sources) > 1:
+                raise DamagedError("an object keeps its attributes in two ways")
             if len(found) >= source.limits.members or attribute.name in found:
                 raise DamagedError("an object has too many attributes, or two of one name")
             found[attribute.name] = attribute

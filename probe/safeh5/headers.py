@@ -13,6 +13,9 @@ DATASPACE, LINK_INFO, DATATYPE, LINK, EXTERNAL, LAYOUT = 0x01, 0x02, 0x03, 0x06,
 FILTERS, ATTRIBUTE, CONTINUATION, SYMBOL_TABLE, ATTRIBUTE_INFO = 0x0B, 0x0C, 0x10, 0x11, 0x15
 DRIVER, SHARED_TABLE, CACHE_IMAGE = 0x14, 0x0F, 0x18
 
+_ONCE = frozenset({DATASPACE, LINK_INFO, DATATYPE, EXTERNAL, LAYOUT, FILTERS, SYMBOL_TABLE, ATTRIBUTE_INFO})
+_READ = _ONCE | {LINK, ATTRIBUTE, CONTINUATION}
+
 _SHARED = 0x02
 _COMMITTED = 2
 _OLDER, _NEWER = 16, 7
@@ -55,8 +58,11 @@ def shared_body(source: Source, reference: bytes, kind: int) -> bytes:
     if version not in (1, 2, 3) or place not in ((_COMMITTED,) if version == 3 else (0, _COMMITTED)):
         raise DamagedError("it shares messages in a table, which is not read")
     address = source.offset(reference, 8 if version == 1 else 2)
+    if (address, kind) in source.shared:
+        return source.shared[address, kind]
     for message in messages_at(source, address):
         if message.kind == kind and not message.flags & _SHARED:
+            source.shared[address, kind] = message.body
             return message.body
     raise DamagedError(f"there is no such message at {address} as another object refers to")
 
@@ -111,14 +117,16 @@ class _Blocks:
 
     def __init__(self, source: Source, address: int, n_bytes: int) -> None:
         self._source = source
-        self._known = {address}
+        self._known = [(address, address + n_bytes)]
         self.left = [(address, n_bytes)]
 
     def add(self, address: int, n_bytes: int) -> None:
         """Take a block in that continues the header."""
-        if address in self._known:
+        end = address + n_bytes
+        if any(address < known_end and start < end for start, known_end in self._known):
             raise DamagedError("a header is continued in itself")
-        self._known.add(address)
+        self._source.count(len(self._known))
+        self._known.append((address, end))
         self.left.append((address, n_bytes))
 
     def pop(self) -> bytes:
@@ -130,9 +138,12 @@ class _Blocks:
 
 
 def _add(source: Source, message: Message, length: int, found: list[Message], blocks: _Blocks) -> None:
-    source.count()
+    source.count(1 + length // 64)
     if len(message.body) != length:
         raise DamagedError("a message is cut off")
-    found.append(message)
+    if message.kind in _ONCE and any(message.kind == other.kind for other in found):
+        raise DamagedError("an object has two messages of one kind")
+    # The bodies of other messages are not kept; in older headers their number counts.
+    found.append(message if message.kind in _READ else Message(message.kind, message.flags, b""))
     if message.kind == CONTINUATION:
         blocks.add(source.offset(message.body, 0), source.length(message.body, source.offset_bytes))

@@ -208,6 +208,7 @@ class FractalHeap:
             n_rows = 0 if row < self._table.n_direct else self._table.n_rows(n_bytes)
         block, at = self._block(address, start, n_bytes), offset - start
         head = self._head + 4 * self._is_checked
+        self._source.count(length // 64)
         if at < head or at + length > n_bytes:
             raise DamagedError("an object of a heap lies outside of its block")
         return block[at : at + length]

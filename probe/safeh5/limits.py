@@ -23,7 +23,7 @@ class Limits:
         Largest file that is opened. Opening one reads little of it, whatever its size.
     steps : int
         Work on the structure of the file (its messages, names, nodes, 4 bytes under a checksum), besides one
-        step for every 64 bytes of the file. A step takes about a microsecond.
+        step for every 32 bytes of the file. A step takes about a microsecond.
     structure_bytes : int
         Longest piece of structure, such as a header or a heap of names.
     members : int

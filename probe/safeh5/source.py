@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+from bisect import bisect
+from collections.abc import Iterable
 from typing import BinaryIO
 
 from probe.safeh5.limits import Limits
@@ -19,6 +21,27 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 class DamagedError(Exception):
     """A file is no regular one, or its bytes break the rules of its format; the message says how."""
+
+
+class Extents:
+    """The stretches of a file that hold values; no byte belongs to two of them."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._known: dict[int, tuple[int, object]] = {}
+
+    def take(self, stretches: Iterable[tuple[int, int]], owner: object) -> None:
+        """Take stretches, each an address and a number of bytes, for `owner`, who may take the same ones again."""
+        for start, n_bytes in sorted(stretches):
+            if self._known.get(start) == (n_bytes, owner):
+                continue
+            place = bisect(self._starts, start)
+            before = self._starts[place - 1] if place else None
+            over_before = before is not None and before + self._known[before][0] > start
+            if over_before or (place < len(self._starts) and self._starts[place] < start + n_bytes):
+                raise DamagedError("two arrays, or two chunks of one, lie over each other")
+            self._starts.insert(place, start)
+            self._known[start] = (n_bytes, owner)
 
 
 class Source:
@@ -37,6 +60,10 @@ class Source:
     ----------
     offset_bytes, length_bytes : int
         How long addresses and lengths are; the superblock says it.
+    extents : Extents
+        Where the values are that were read.
+    shared : dict
+        What messages that other objects refer to say, by address and kind.
     """
 
     def __init__(self, file: BinaryIO, base: int, limits: Limits) -> None:
@@ -44,8 +71,14 @@ class Source:
         self.base = base
         self.size = file.seek(0, io.SEEK_END)
         self.limits = limits
-        self._steps_left = limits.steps + self.size // 64
+        self.renew()
+        self.extents = Extents()
+        self.shared: dict[tuple[int, int], bytes] = {}
         self.offset_bytes = self.length_bytes = 8
+
+    def renew(self) -> None:
+        """Open a new account of steps, for another request of the caller."""
+        self._steps_left = self.limits.steps + self.size // 32
 
     def count(self, n_steps: int = 1) -> None:
         """Take the account of `n_steps` steps, before they are taken."""
@@ -54,8 +87,12 @@ class Source:
             raise DamagedError("it has more structure than is read")
 
     def read(self, address: int, n_bytes: int) -> bytes:
-        """Return `n_bytes` bytes from `address`; all of them, or it is an error."""
-        self.count(3)
+        """Return `n_bytes` bytes of structure from `address`; all of them, or it is an error."""
+        self.count(3 + n_bytes // 64)
+        return self.content(address, n_bytes)
+
+    def content(self, address: int, n_bytes: int) -> bytes:
+        """Return `n_bytes` bytes of values from `address`; the caller has bounded them."""
         self._check(address, n_bytes)
         self._file.seek(self.base + address)
         found = self._file.read(n_bytes)

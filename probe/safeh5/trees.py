@@ -27,12 +27,15 @@ def old_tree_entries(source: Source, address: int, kind: int, key_bytes: int) ->
     key_bytes : int
         Length of a key.
     """
-    yield from _old_node(source, address, kind, key_bytes, None)
+    yield from _old_node(source, address, kind, key_bytes, None, set())
 
 
 def _old_node(
-    source: Source, address: int, kind: int, key_bytes: int, level: int | None
+    source: Source, address: int, kind: int, key_bytes: int, level: int | None, known: set[int]
 ) -> Iterator[tuple[bytes, int]]:
+    if address in known:
+        raise DamagedError(f"the node of a tree at {address} is below two others")
+    known.add(address)
     head = source.read(address, 8 + 2 * source.offset_bytes)
     found, n_entries = head[5], number(head, 6, 2)
     # Levels fall on the way down, so that no node can be below itself.
@@ -46,7 +49,7 @@ def _old_node(
     for at in range(0, len(block), step):
         child = source.offset(block, at + key_bytes)
         if found:
-            yield from _old_node(source, child, kind, key_bytes, found - 1)
+            yield from _old_node(source, child, kind, key_bytes, found - 1, known)
         else:
             yield block[at : at + key_bytes], child
 

@@ -32,6 +32,8 @@ _FLOATS = {
     (15, 7, 8, 0, 7, 127): "bfloat16",
 }
 
+_PADDINGS = {1: b"\0", 2: b" "}
+
 _MOST_AXES = 32
 
 
@@ -52,7 +54,7 @@ class Type:
     is_variable : bool
         Whether they are of variable length, in the heap of the file.
     padding : bytes
-        What follows a string of fixed length.
+        What follows a string of fixed length; b"" if it ends at its first null.
     """
 
     name: str
@@ -60,7 +62,7 @@ class Type:
     dtype: np.dtype[Any] | None = None
     is_text: bool = False
     is_variable: bool = False
-    padding: bytes = b"\0"
+    padding: bytes = b""
 
 
 def parsed_type(block: bytes) -> Type:
@@ -73,7 +75,7 @@ def parsed_type(block: bytes) -> Type:
     if kind == _FLOAT:
         return _float(block, bits, n_bytes)
     if kind == _STRING:
-        return Type("strings", n_bytes, is_text=True, padding=b" " if bits & 15 == 2 else b"\0")
+        return Type("strings", n_bytes, is_text=True, padding=_PADDINGS.get(bits & 15, b""))
     if kind == _OPAQUE:
         # bfloat16, as h5py writes it.
         return Type("bfloat16", 2, np.dtype("V2")) if n_bytes == 2 else Type("opaque values", n_bytes)

@@ -23,6 +23,7 @@ __all__ = ["Member", "ZipArchive", "ZipError", "open_zip"]
 
 STORED, DEFLATED = 0, 8
 NAME_BYTES = 1000
+EXTRA_BYTES = 1024
 DIRECTORY_BYTES = 1 << 20
 START_BYTES = 1 << 16  # of packed bytes, to read the start of a member from
 
@@ -202,13 +203,11 @@ def _end(file: BinaryIO) -> tuple[int, list[int]]:
     first = max(size - END.size - SATURATED16, 0)
     tail = _read_at(file, first, size - first)
     at = tail.rfind(END_MAGIC)
-    while at >= 0:
-        # A comment may follow, and may hold the same four letters.
-        if at + END.size <= len(tail):
-            _, *fields, n_comment = END.unpack_from(tail, at)
-            if at + END.size + n_comment == len(tail):
-                return first + at, fields
-        at = tail.rfind(END_MAGIC, 0, at)
+    if 0 <= at <= len(tail) - END.size:
+        _, *fields, n_comment = END.unpack_from(tail, at)
+        # A comment may follow. One that holds the four letters again makes two archives of one file.
+        if at + END.size + n_comment == len(tail):
+            return first + at, fields
     raise ZipError("it is no zip archive, or is cut off: the end of the archive is missing")
 
 
@@ -305,6 +304,10 @@ def _located(file: BinaryIO, entry: Member, end: int) -> Member:
     )
     if magic != LOCAL_MAGIC:
         raise ZipError(f"{name} is not where the directory says")
+    if n_extra > EXTRA_BYTES:
+        raise ZipError(
+            f"{name} has {n_extra} bytes of extra fields, more than the {EXTRA_BYTES} that are read"
+        )
     rest = _read_at(file, entry.offset + LOCAL.size, n_name + n_extra)
     n_bytes, n_packed = _sizes64(entry.name, _extra_fields(entry.name, rest[n_name:]), (n_bytes, n_packed))
     same = n_name <= NAME_BYTES and _name(rest[:n_name], flags) == entry.name and method == entry.method

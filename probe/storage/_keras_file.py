@@ -203,6 +203,7 @@ class ModelFile:
         InputError
             If there is no such layer or array.
         """
+        self._file.renew()
         node = self._node(layer)
         known = [known for known in self._expected[node.path] if known not in UNREAD]
         if name not in known:
@@ -228,6 +229,7 @@ class ModelFile:
         InputError
             If there is no such layer, or no such units.
         """
+        self._file.renew()
         nodes, outputs, class_names = self._spec.nodes, self._spec.outputs, self.class_names
         if ending_at is not None:
             nodes, outputs = self._leading_to(ending_at), (ending_at,)

@@ -219,7 +219,7 @@ def _read_dataclass(file: File, group: Group, kind: type) -> Any:
     }
     try:
         return kind(**values)
-    except InputError as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         file.refuse(str(group.name), f"does not hold a {kind.__name__}: {printable(error, 300)}")
 
 
@@ -253,6 +253,8 @@ def _read(file: File, group: Group, name: str, hint: Any) -> Any:
         if _origin(option) is np.ndarray:
             # Nothing else that a field can hold is a data set.
             if not file.is_group(group, name):
+                # One array under many names would take its memory many times.
+                file.check_claims([(group, name)])
                 return readonly(file.array(group, name, kinds="fiub", place=place))
         elif file.has(group, name) and file.is_group(group, name):
             member = file.group(group, name)

@@ -6,6 +6,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import h5py
@@ -175,7 +176,7 @@ def number(offset, form, *values):
 @pytest.mark.parametrize(
     ("signature", "edit", "message"),
     [
-        (b"TREE", lambda c, at: (number(5, "B", 1)(c, at), number(32, "<Q", at)(c, at)), "no such node"),
+        (b"TREE", lambda c, at: (number(5, "B", 1)(c, at), number(32, "<Q", at)(c, at)), "below two others"),
         (b"TREE", number(5, "B", 255), "a tree has 255 levels"),
         (b"TREE", number(6, "<H", 65535), "it refers to"),
         (b"SNOD", number(6, "<H", 65535), "it refers to"),
@@ -296,6 +297,97 @@ def test_one_array_under_many_names_is_refused():
             RefusedError, match="the file has arrays that take 16777408 bytes, but itself only"
         ):
             file.check_claims([(file.root, "kernel"), (file.root, "large")])
+
+
+def test_arrays_that_lie_over_each_other_are_refused():
+    def build(file):
+        for name in ("kernel", "other", "third"):
+            file[name] = KERNEL + len(name)
+
+    content = written(build)
+    addresses = [h5py.File(io.BytesIO(bytes(content)))[name].id.get_offset() for name in ("kernel", "other")]
+    at = content.find(struct.pack("<QQ", addresses[1], KERNEL.nbytes))
+    for address in (addresses[0], addresses[0] + 8):
+        struct.pack_into("<Q", content, at, address)
+        with open_bytes(bytes(content), "a.h5") as file:
+            for _ in range(2):
+                np.testing.assert_array_equal(file.array(file.root, "kernel"), KERNEL + 6)
+                np.testing.assert_array_equal(
+                    file.array(file.root, "kernel", columns=slice(1, 3)), KERNEL[:, 1:3] + 6
+                )
+            with pytest.raises(RefusedError, match=r"/other cannot be read.* lie over each other"):
+                file.array(file.root, "other")
+            file.array(file.root, "third")
+
+
+def test_chunks_far_larger_than_their_array_are_refused():
+    def build(file):
+        file.create_dataset(
+            "kernel", (2, 2), "f4", maxshape=(None, None), chunks=(2048, 2048), compression=1
+        )[:] = 1
+        file.create_dataset("usual", (2, 2), "f4", maxshape=(None, None), chunks=(512, 512), compression=1)[
+            :
+        ] = 1
+
+    content = written(build)
+    assert "has chunks of shape (2048, 2048), too large to read" in refusal(content)
+    with open_bytes(bytes(content), "a.h5") as file:
+        assert (file.array(file.root, "usual") == 1).all()
+        with pytest.raises(RefusedError, match="has arrays that take"):
+            file.check_claims([(file.root, "kernel"), (file.root, "usual")])
+
+
+def test_a_few_bytes_that_declare_millions_of_chunks_cost_nothing():
+    def build(file):
+        array = file.create_dataset("kernel", (1 << 20, 64), "u1", chunks=(64, 4))
+        array.id.write_direct_chunk((0, 0), bytes(256))
+
+    began = time.process_time()
+    message = refusal(written(build), lambda file: file.array(file.root, "kernel", kinds="u"))
+    assert "1 of 262144 chunks are there" in message
+    assert time.process_time() - began < 0.5
+
+
+def test_two_messages_of_one_kind_are_refused():
+    # libhdf5 takes the first one; a reader that took the last would show other values than h5py.
+    content = written(lambda file: file.__setitem__("kernel", KERNEL))
+    header = h5py.h5o.get_info(h5py.File(io.BytesIO(bytes(content)))["kernel"].id).addr
+    count = struct.unpack_from("<H", content, header + 2)[0]
+    at, kinds = header + 16, []
+    for _ in range(count):
+        kind, length = struct.unpack_from("<HH", content, at)
+        kinds.append((kind, length, at))
+        at += 8 + length
+    unused = next(at for kind, length, at in kinds if kind in (0x00, 0x05, 0x12) and length >= 8)
+    struct.pack_into("<H", content, unused, 0x01)
+    assert "two messages of one kind" in refusal(content)
+
+
+def test_strings_end_where_their_padding_says():
+    def build(file):
+        for name, padding in (
+            ("term", h5py.h5t.STR_NULLTERM),
+            ("pad", h5py.h5t.STR_NULLPAD),
+            ("space", h5py.h5t.STR_SPACEPAD),
+        ):
+            kind = h5py.h5t.C_S1.copy()
+            kind.set_size(6)
+            kind.set_strpad(padding)
+            space = h5py.h5s.create(h5py.h5s.SCALAR)
+            attribute = h5py.h5a.create(file.id, name.encode(), kind, space)
+            attribute.write(np.array(b"a\0b  ", "S6"), mtype=kind)
+
+    with open_bytes(bytes(written(build)), "a.h5") as file:
+        assert file.text(file.root, "term") == "a"
+        assert file.text(file.root, "pad") == "a\0b  "
+        assert file.text(file.root, "space").startswith("a\0b")
+
+
+def test_an_open_file_can_be_read_for_ever():
+    with open_bytes(bytes(written(lambda file: file.__setitem__("kernel", KERNEL))), "a.h5") as file:
+        for _ in range(3):
+            file.renew()
+            file.array(file.root, "kernel")
 
 
 def test_unusual_superblocks_are_refused():
