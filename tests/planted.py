@@ -85,7 +85,7 @@ def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
     rng = np.random.default_rng(0)
     values = normal(n, 1)
     base = probe.maximize(
-        probe.Network((Dense("o", np.ones((4, 1), np.float32), np.zeros(1, np.float32)),), (4,)),
+        probe.Network((Dense("o", np.ones((4, 2), np.float32), np.zeros(2, np.float32)),), (4,)),
         [probe.class_logit(0)],
         restarts=1,
         steps=1,

@@ -119,9 +119,9 @@ def test_what_was_said_of_the_inputs_makes_the_network_what_it_is(folder, model,
     assert run(arguments(folder, "noise", "unit")) == 0
     expected = results("out")["noise"]
     capsys.readouterr()
-    assert run(arguments(folder, "noise", model, *options)) == 0
+    assert run(arguments(folder, "noise", model, *options, "--out", "said")) == 0
     assert capsys.readouterr().err == ""
-    assert results("out")["noise"]["threshold"] == pytest.approx(expected["threshold"], rel=1e-3)
+    assert results("said")["noise"]["threshold"] == pytest.approx(expected["threshold"], rel=1e-3)
 
 
 def test_float_data_in_0_to_1_stay_what_they_are_in_any_range(folder, digits, capsys):
@@ -183,8 +183,8 @@ def test_commands_say_why_there_are_no_classes(folder, command, capsys):
 def test_a_logit_is_taken_where_it_is_said_to_be_one(folder, capsys):
     assert run(arguments(folder, "noise", "unit")) == 0
     expected = results("out")["noise"]
-    assert run(arguments(folder, "noise", "logit", "--from-logits")) == 0
-    assert results("out")["noise"] == expected
+    assert run(arguments(folder, "noise", "logit", "--from-logits", "--out", "said")) == 0
+    assert results("said")["noise"] == expected
     model = str(folder / "logit.h5")
     assert run(["convert", model, "said.h5", "--from-logits"]) == 0
     assert probe.load_network("said.h5").class_names == ("0", "1")

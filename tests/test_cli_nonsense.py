@@ -179,7 +179,7 @@ def there(tmp_path_factory):
     """A model, a folder, a file of text and an empty file."""
     folder = tmp_path_factory.mktemp("there")
     split = probe.load_dataset("digits")
-    network = probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=1)).network
+    network = probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=30)).network
     probe.save_network(network, folder / "model.h5")
     (folder / "folder").mkdir()
     (folder / "text").write_text("mine")

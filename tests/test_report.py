@@ -201,7 +201,7 @@ def test_ctrl_c_in_training_keeps_the_network_and_makes_no_page(tmp_path):
 
     written = workflow.report(data="digits", out=tmp_path, progress=interrupt)
     assert written.interrupted
-    assert [path.name for path in written.files] == ["model.h5"]
+    assert sorted(path.name for path in written.files) == ["model.h5", "results.json"]
     assert probe.load_network(tmp_path / "model.h5").n_classes == 10
 
 

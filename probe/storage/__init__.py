@@ -9,7 +9,6 @@ from probe.storage._atomic import write_atomically, write_bytes, write_text
 from probe.storage._keras_file import LayerDescription, ModelFile, VariableDescription
 from probe.storage._keras_open import open_model
 from probe.storage._owned import OwnedFolder
-from probe.storage._printable import printable
 from probe.storage.networks import load_network, network_bytes, read_provenance, save_network
 from probe.storage.results import load_result, result_bytes, save_result
 
@@ -24,7 +23,6 @@ __all__ = [
     "load_result",
     "network_bytes",
     "open_model",
-    "printable",
     "read_provenance",
     "result_bytes",
     "save_network",

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from probe._checks import InputError
+from probe._signatures import checked
 from probe.storage._atomic import reason_of
 from probe.storage._printable import printable
 
@@ -62,6 +63,7 @@ class OwnedFolder:
     ('folder', None, b'...')
     """
 
+    @checked
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._root = _Root(self.path)

@@ -95,6 +95,7 @@ def save_network(
     return Path(path)
 
 
+@checked
 def network_bytes(network: Network, *, provenance: Mapping[str, object] | None = None) -> memoryview:
     """Return the content of the file that `save_network` writes, for writing it elsewhere.
 

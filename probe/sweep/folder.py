@@ -31,7 +31,8 @@ import numpy as np
 from probe._checks import InputError, check_folder, check_integer
 from probe._signatures import checked
 from probe._version import __version__
-from probe.storage import OwnedFolder, load_result, printable, result_bytes
+from probe.safeh5 import printable
+from probe.storage import OwnedFolder, load_result, result_bytes
 
 __all__ = ["SweepFolder", "check_counts", "check_name", "check_sweep", "locked"]
 

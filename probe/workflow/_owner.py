@@ -12,7 +12,8 @@ from typing import Any
 
 from probe._checks import InputError, check_folder
 from probe.datasets import Split
-from probe.storage import OwnedFolder, printable
+from probe.safeh5 import printable
+from probe.storage import OwnedFolder
 
 __all__ = ["MODEL_FILE", "RESULTS", "Owner", "check_out", "claimed", "path_from"]
 

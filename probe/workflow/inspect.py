@@ -8,7 +8,8 @@ from pathlib import Path
 
 from probe._checks import InputError
 from probe.network import Network
-from probe.storage import ModelFile, OwnedFolder, open_model, printable
+from probe.safeh5 import printable
+from probe.storage import ModelFile, OwnedFolder, open_model
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
 
