@@ -283,6 +283,7 @@ VALID = {
     "noise_ladder": lambda w: few(w, twins=w.twins, n_images=20, seed=0, progress=ignore),
     "open_model": lambda w: {"path": w.folder / "model.h5", "architecture": None, "limits": Limits()},
     "parse_objective": lambda w: {"text": "class:3 - class:8", "network": w.network},
+    "result_from_bytes": lambda w: {"content": storage.result_bytes(w.shown), "kind": type(w.shown), "shown": "a.h5"},
     "network_bytes": lambda w: {"network": w.network},
     "OwnedFolder": lambda w: {"path": Path("owned")},
     "save_network": lambda w: {"network": w.network, "path": "saved.h5", "provenance": {"data": "digits"}},
@@ -404,7 +405,8 @@ VALID = {
     "write_atomically": lambda w: {"path": "saved"},
     "write_bytes": lambda w: {"path": "saved", "content": b"1"},
     "write_text": lambda w: {"path": "saved", "content": "1"},
-    "check_sweep": lambda w: {"folder": storage.OwnedFolder(Path("new")), "configuration": {"seed": 0}, "extent": {"trials": 2}},
+    "check_sweep": lambda w: {
+        "folder": storage.OwnedFolder(Path("new")), "configuration": {"seed": 0}, "extent": {"trials": 2}},
     "run_sweep": lambda w: {
         "folder": Path("new"), "configuration": {"seed": 0}, "trials": {"a": w.shown}, "function": run_trial,
         "kind": type(w.shown), "extent": {"trials": 2}, "workers": 1, "backend": "threads", "scheduler": None,

@@ -116,7 +116,6 @@ NAMES = {
     "a שלום 12": "a שלום 12",
     "\u202eturned\u2066": "\\u202eturned\\u2066",
     "\x1b[31mred": "\\x1b[31mred",
-    "\ud800 half": "\\ud800 half",
     '"><b>': "&#34;&gt;&lt;b&gt;",
 }
 

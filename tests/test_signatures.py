@@ -124,5 +124,5 @@ def test_an_argument_by_position_is_checked_too():
 def test_documentation_and_signature_are_those_of_the_function():
     assert train.__doc__.startswith("Train") and train.__module__ == "probe.training.loop"
     assert unit("a", 1) == unit(layer="a", index=1)
-    with pytest.raises(InputError, match="train must be a Dataset, got 'mnist'"):
+    with pytest.raises(InputError, match="train must be a Dataset, got str"):
         Split("mnist", "mnist", "mnist")

@@ -195,13 +195,13 @@ def test_a_trial_that_fails_once_is_tried_again(tmp_path, cluster):
 
 
 def test_a_write_that_fails_stops_the_trials_under_way(tmp_path, cluster, monkeypatch):
-    def full(path, content):
-        raise InputError(f"{path} cannot be written: No space left on device")
+    def full(folder, name, content):
+        raise InputError(f"{folder.path / name} cannot be written: No space left on device")
 
     sweep(tmp_path / "out", tasks(tmp_path / "other-log", 1))
     trials = tasks(tmp_path / "log", 5, seconds=60)
     trials["seed-1"] = Task(1, tmp_path / "log")
-    monkeypatch.setattr(probe.sweep.folder, "write_bytes", full)
+    monkeypatch.setattr(probe.storage.OwnedFolder, "write", full)
     with pytest.raises(InputError, match=r"No space left on device\. Running the same command again"):
         on_cluster(cluster, tmp_path / "out", trials)
     wait_until(lambda: (tmp_path / "log").read_text().count("gave-up") == len(started(tmp_path / "log")) - 1)

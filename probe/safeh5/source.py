@@ -80,10 +80,10 @@ class Source:
         """Open a new account of steps, for another request of the caller."""
         self._steps_left = self.limits.steps + self.size // 32
 
-    def count(self, n_steps: int = 1) -> None:
-        """Take the account of `n_steps` steps, before they are taken."""
+    def count(self, n_steps: int = 1, *, reserved: int = 0) -> None:
+        """Take `n_steps` off the account before they are taken; `reserved` more must be left after them."""
         self._steps_left -= n_steps
-        if self._steps_left < 0:
+        if self._steps_left < reserved:
             raise DamagedError("it has more structure than is read")
 
     def read(self, address: int, n_bytes: int) -> bytes:

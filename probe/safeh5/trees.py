@@ -12,6 +12,9 @@ __all__ = ["old_tree_entries", "tree_records"]
 _MOST_LEVELS = 32
 _MOST_NODE_BYTES = 1 << 20
 
+_STEPS = {5: 4, 8: 16}
+"""Steps that each link and each attribute takes at least."""
+
 
 def old_tree_entries(source: Source, address: int, kind: int, key_bytes: int) -> Iterator[tuple[bytes, int]]:
     """Yield key and address of every leaf below a node of a B-tree of version 1.
@@ -76,6 +79,8 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
         raise DamagedError(f"a tree has {depth} levels of nodes of {node_bytes} bytes for {record_bytes}")
     if root == UNDEFINED:
         return
+    # Each takes some steps: what is too much is refused before the first of them.
+    source.count(0, reserved=_STEPS.get(kind, 1) * source.length(head, 18 + offset))
     # Most records in a node of each level, and in all of it and below it; and the bytes that count them.
     most = [(node_bytes - 10) // record_bytes]
     below, widths = most[0], [0]

@@ -28,11 +28,11 @@ import numpy as np
 from probe._checks import DataFileError, InputError, readonly
 from probe._signatures import checked
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_file, printable
+from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, printable
 from probe.storage._atomic import write_atomically
 from probe.storage.networks import read_network, write_network, write_text_attribute
 
-__all__ = ["load_result", "result_bytes", "save_result"]
+__all__ = ["load_result", "result_bytes", "result_from_bytes", "save_result"]
 
 Result = TypeVar("Result")
 
@@ -142,10 +142,30 @@ def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
     InputError
         If `kind` is no dataclass.
     """
-    if not dataclasses.is_dataclass(kind):
-        raise InputError(f"kind must be a dataclass of this project, got {printable(kind)}")
+    _check_kind(kind)
     with open_file(path, DataFileError, LIMITS) as file:
         return typing.cast(Result, _read_dataclass(file, file.root, kind))
+
+
+@checked
+def result_from_bytes(content: bytes, kind: type[Result], shown: str) -> Result:
+    """Return the result in the content of a file that `save_result` wrote; messages call it `shown`.
+
+    Raises
+    ------
+    DataFileError
+        If it is damaged or unsafe to read, or holds something else than a `kind`.
+    InputError
+        If `kind` is no dataclass.
+    """
+    _check_kind(kind)
+    with open_bytes(content, shown, DataFileError, LIMITS) as file:
+        return typing.cast(Result, _read_dataclass(file, file.root, kind))
+
+
+def _check_kind(kind: object) -> None:
+    if not dataclasses.is_dataclass(kind):
+        raise InputError(f"kind must be a dataclass of this project, got {printable(kind)}")
 
 
 def _write_dataclass(group: h5py.Group, value: Any) -> None:

@@ -32,7 +32,7 @@ from probe._checks import InputError, check_folder, check_integer
 from probe._signatures import checked
 from probe._version import __version__
 from probe.safeh5 import printable
-from probe.storage import OwnedFolder, load_result, result_bytes
+from probe.storage import OwnedFolder, result_bytes, result_from_bytes
 
 __all__ = ["SweepFolder", "check_counts", "check_name", "check_sweep", "locked"]
 
@@ -191,12 +191,15 @@ class SweepFolder(Generic[Result]):
         InputError
             If the file holds something else than it should, as another version of probe may have written.
         """
+        path = self._folder.path / _trial(name)
         try:
-            return load_result(self._folder.path / _trial(name), self._kind)
+            # What is open is read: another file could get the name meanwhile.
+            content = self._folder.read(_trial(name))
+        except OSError:
+            raise InputError(f"{path} was removed while the study ran. {GO_ON}") from None
+        try:
+            return result_from_bytes(content, self._kind, printable(path, 200))
         except InputError as error:
-            if self._folder.kind(_trial(name)) is None:
-                path = self._folder.path / _trial(name)
-                raise InputError(f"{path} was removed while the study ran. {GO_ON}") from None
             raise InputError(f"{error}; as its checksum holds, pass another --out") from None
 
     def keep(self, name: str, result: Result) -> Result:

@@ -213,7 +213,7 @@ def many(file):
     ("signature", "checksum_at", "edit", "message"),
     [
         (b"BTHD", 34, number(12, "<H", 65535), "levels"),
-        (b"BTHD", 34, number(24, "<HQ", 65535, 1 << 40), "has 65535 records"),
+        (b"BTHD", 34, number(24, "<HQ", 65535, 60), "has 65535 records"),
         (b"BTHD", 34, number(6, "<I", 0xFFFFFFF0), "a tree has"),
         (b"BTHD", 34, number(10, "<H", 0), "a tree has"),
         (b"BTHD", 34, lambda c, at: number(16, "<Q", at)(c, at), ""),
