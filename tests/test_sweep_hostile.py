@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -207,19 +208,26 @@ def test_a_folder_that_is_taken_away_ends_the_sweep(tmp_path, how, workers):
             out.rename(tmp_path / "moved")
             return
         # Another thread may be writing into it.
-        while out.exists() and list(out.iterdir()):
+        while True:
             for path in out.iterdir():
                 shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-        if how != "emptied":
-            out.rmdir()
+            if how == "emptied":
+                break
+            with suppress(OSError):
+                out.rmdir()
+                break
         if how == "exchanged":
             out.mkdir()
 
-    with pytest.raises(InputError, match=r"removed or exchanged|emptied or removed|No such") as caught:
+    with pytest.raises(
+        InputError, match=r"removed or exchanged|emptied or removed|No such|was removed while"
+    ) as caught:
         sweep(out, tasks(tmp_path / "log", N, seconds=0.02), workers=workers, progress=take)
     assert "\n" not in str(caught.value)
     assert len(started(tmp_path / "log")) < N
-    assert not (out / "trials").exists()
+    # A trial under way in another thread may still be written into a folder that is only emptied: it is the same folder.
+    if how != "emptied" or workers == 1:
+        assert not (out / "trials").exists()
 
 
 def test_a_folder_that_is_taken_away_at_the_end_is_told(tmp_path):
