@@ -19,12 +19,13 @@ from probe.datasets._stored import (
     split_from_keys,
 )
 from probe.safeh5 import DEFAULT_LIMITS, File, is_hdf5, open_file
+from probe.safeh5.unpacking import MOST_EXPANSION
 
 __all__ = ["is_hdf5", "read_hdf5"]
 
 NAMES = "class_names"
 MOST_NAMES = 1 << 16
-FREE_BYTES, MOST_EXPANSION = 64 << 20, 500
+FREE_BYTES = 64 << 20
 LIMITS = replace(DEFAULT_LIMITS, tensor_bytes=MAX_BYTES, total_bytes=2 * MAX_BYTES)
 
 

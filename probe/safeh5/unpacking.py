@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from probe.safeh5.source import DamagedError
 
-__all__ = ["Bytes", "begun", "stored", "unpacked"]
+__all__ = ["MOST_EXPANSION", "Bytes", "begun", "stored", "unpacked"]
 
 Bytes = npt.NDArray[np.uint8]
 Packing = Literal["deflate", "gzip"]
