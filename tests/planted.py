@@ -26,7 +26,15 @@ from probe.figures._png import png_of
 from probe.layers import Conv2D, Dense, Flatten
 from probe.stats import Interval, Verdict
 
-VERDICT = Verdict("c", "supported", 0.1, Interval(0.1, 0.05, 0.15, 0.95, 5), "null", "sentence")
+INTERVAL = Interval(0.1, 0.05, 0.15, 0.95, 5)
+
+
+def verdict(decision="supported", interval=INTERVAL, **words):
+    words = {"key": "k", "title": "c", "null": "null", "sentence": "sentence"} | words
+    return Verdict(decision=decision, interval=interval, statistic_name="difference", unit="", **words)
+
+
+VERDICT = verdict()
 
 
 def normal(*shape, seed=0):

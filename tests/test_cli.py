@@ -223,7 +223,7 @@ def test_memorize_keeps_a_result_that_loads(elsewhere):
     (cell,) = numbers["sections"]["study"]["cells"]
     final = result.cells[0].train_accuracy[1, :, -1].tolist()
     assert cell["conditions"][1]["final_train_accuracy"] == final
-    assert numbers["verdicts"] == plain([verdict.numbers() for verdict in result.verdicts])
+    assert numbers["verdicts"] == plain([verdict.to_dict() for verdict in result.verdicts])
     assert len(list((elsewhere / "m" / "trials").glob("*.h5"))) == 2
     assert "<title>Does it learn, or memorise?" in (elsewhere / "m" / "index.html").read_text()
 

@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import planted
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -13,7 +14,6 @@ from test_figures_memorization import cut_off, overlaps, visible_texts
 import probe
 from probe.analyses.search import ArchitectureSearch, SearchCandidate, SearchFront, SearchRung
 from probe.figures.search import draw
-from probe.stats import Interval, Verdict
 
 
 def synthetic(
@@ -54,7 +54,7 @@ def synthetic(
         SearchRung(3**k, sum(c.n_rungs > k for c in candidates), max(c.validation for c in candidates))
         for k in range(n_rungs)
     )
-    verdict = Verdict("", "supported", 0.1, Interval(0.1, 0.05, 0.15, 0.95, 5), "", "")
+    verdict = planted.verdict()
     chosen = max(last, key=lambda k: candidates[k].validation)
     reference = next(k for k in last if k != chosen or len(last) == 1)
     return ArchitectureSearch(

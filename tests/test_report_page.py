@@ -5,18 +5,19 @@ import hashlib
 import re
 from dataclasses import replace
 
+import planted
 import pytest
 
 from probe.report import Claim, Page, Picture, Section, Table, render
 from probe.report._text import isolated
-from probe.stats import Interval, Verdict
+from probe.stats import Interval
 
 JPEG = b"\xff\xd8small"
 
 
 def verdict(decision="supported", statistic=0.25, low=-0.125, high=0.375):
-    return Verdict(
-        "claim", decision, statistic, Interval(statistic, low, high, 0.95, 20), "null", "Sentence."
+    return planted.verdict(
+        decision, Interval(statistic, low, high, 0.95, 20), title="claim", sentence="Sentence."
     )
 
 

@@ -150,9 +150,9 @@ def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_dat
     )
     numbers = json.loads((tmp_path / "out" / "results.json").read_text())
     assert numbers["command"] == "probe search"
-    assert numbers["verdicts"] == [plain(kept.verdict.numbers())]
+    assert numbers["verdicts"] == [plain(kept.verdict.to_dict())]
     assert numbers["sections"]["search"]["chosen"] == kept.best
-    assert kept.verdict.claim in (tmp_path / "out" / "index.html").read_text().replace("&#39;", "'")
+    assert kept.verdict.title in (tmp_path / "out" / "index.html").read_text().replace("&#39;", "'")
 
 
 def test_epochs_that_are_asked_for_are_taken(tmp_path):

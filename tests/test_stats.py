@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import numpy as np
+import planted
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -189,30 +190,35 @@ def test_a_bootstrap_refuses_settings_out_of_range(wrong, message):
 
 
 def test_a_verdict_is_plain_numbers():
-    verdict = Verdict("a", "refuted", 0.5, Interval(0.5, 0.1, 0.9, 0.95, 5), "b", "c")
-    assert verdict.numbers() == {
-        "claim": "a",
+    verdict = planted.verdict(
+        "refuted", Interval(0.5, 0.1, 0.9, 0.95, 5), key="k", title="a", null="b", sentence="c"
+    )
+    assert verdict.to_dict() == {
+        "key": "k",
+        "title": "a",
         "decision": "refuted",
         "statistic": 0.5,
-        "interval": [0.1, 0.9],
+        "statistic_name": "difference",
+        "unit": "",
+        "interval": {"low": 0.1, "high": 0.9, "level": 0.95, "n": 5},
         "null": "b",
         "sentence": "c",
     }
-    assert json.loads(json.dumps(verdict.numbers())) == verdict.numbers()
+    assert json.loads(json.dumps(verdict.to_dict())) == verdict.to_dict()
 
 
 def test_a_verdict_decides_in_one_of_three_words():
     with pytest.raises(
         InputError, match="decision must be one of supported, refuted, inconclusive; got 'suported'"
     ):
-        Verdict("a", "suported", 0.5, Interval(0.5, 0.1, 0.9, 0.95, 5), "b", "c")
+        planted.verdict("suported")
 
 
 @pytest.mark.parametrize(
     "result",
     [
-        Verdict("a", "supported", 0.5, Interval(0.5, 0.1, 0.9, 0.95, 5), "no — difference", "c"),
-        Verdict("a", "inconclusive", np.nan, Interval(np.nan, np.nan, np.nan, 0.95, 1), "b", "c"),
+        planted.verdict(null="no — difference"),
+        planted.verdict("inconclusive", Interval(np.nan, np.nan, np.nan, 0.95, 1)),
         paired_difference(np.array([1.0, 2.0, 4.0])),
         equivalence(np.array([1.0, 2.0, 4.0]), margin=1),
         ratio_of_updates(np.array([3.0, np.nan]), np.array([1.0, 2.0]), limit=4),
@@ -228,15 +234,17 @@ def test_what_was_inferred_can_be_stored(result, tmp_path):
 def test_a_stored_verdict_cannot_decide_otherwise(tmp_path):
     @dataclasses.dataclass(frozen=True)
     class Free:
-        claim: str
+        key: str
+        title: str
         decision: str
-        statistic: float
+        statistic_name: str
+        unit: str
         interval: Interval
         null: str
         sentence: str
 
     Free.__name__ = "Verdict"
-    free = Free("a", "proven", 0.5, Interval(0.5, 0.1, 0.9, 0.95, 5), "b", "c")
+    free = Free("k", "a", "proven", "s", "", Interval(0.5, 0.1, 0.9, 0.95, 5), "b", "c")
     with pytest.raises(DataFileError, match=r"decision holds 'proven'"):
         load_result(save_result(free, tmp_path / "verdict.h5"), Verdict)
 

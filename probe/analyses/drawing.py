@@ -18,7 +18,7 @@ from probe.datasets import Dataset, Split, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
 from probe.objectives import class_logit
-from probe.stats import Difference, Verdict, paired_difference
+from probe.stats import Decision, Verdict, paired_difference
 
 __all__ = ["JUDGES", "MEASURES", "Drawing", "DrawnImages", "drawing"]
 
@@ -361,32 +361,39 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     draws = paired_difference(np.asarray(plausible, np.float64))
     seen = paired_difference(np.asarray(recognised, np.float64))
-    opposite = {"supported": "refuted", "refuted": "supported", "inconclusive": "inconclusive"}
+    opposite: dict[Decision, Decision] = {
+        "supported": "refuted",
+        "refuted": "supported",
+        "inconclusive": "inconclusive",
+    }
     real = next(kind for kind in kinds if kind.name == "real")
     decision = draws.decision(_HALF)
     return (
         Verdict(
-            "The network has no idea how to draw a digit",
-            opposite[decision],  # type: ignore[arg-type]
-            draws.estimate,
-            draws.interval,
-            f"half of what a network draws is as close to real images as {_PLAUSIBLE:.0%} of held-out ones are",
-            f"Of what a network draws, {_ranged(draws)} is as close to training images, by distance and by what principal "
-            f"components leave over, as {_PLAUSIBLE:.0%} of held-out images are; of held-out images themselves "
-            f"{real.plausible.mean():.0%}.{twins.caveat}",
+            key="plausible",
+            title="The network has no idea how to draw a digit",
+            decision=opposite[decision],
+            statistic_name="share of drawn images",
+            unit="share",
+            interval=draws.interval,
+            null=f"half of what a network draws is as close to real images as {_PLAUSIBLE:.0%} of held-out ones are",
+            sentence=(
+                f"Of what a network draws, {draws:.0%} is as close to training images, by distance and by what principal "
+                f"components leave over, as {_PLAUSIBLE:.0%} of held-out images are; of held-out images themselves "
+                f"{real.plausible.mean():.0%}.{twins.caveat}"
+            ),
         ),
         Verdict(
-            "Others recognise what the network draws",
-            seen.decision(1 / n_classes),
-            seen.estimate,
-            seen.interval,
-            f"judges see the class that was meant by chance, {1 / n_classes:.0%}",
-            f"Nearest neighbours and logistic regression see the class that was meant in {_ranged(seen)} of what a network "
-            f"draws; in held-out images in {real.agreement[:2].mean():.0%}.{twins.caveat}",
+            key="recognized",
+            title="Others recognise what the network draws",
+            decision=seen.decision(1 / n_classes),
+            statistic_name="share of drawn images",
+            unit="share",
+            interval=seen.interval,
+            null=f"judges see the class that was meant by chance, {1 / n_classes:.0%}",
+            sentence=(
+                f"Nearest neighbours and logistic regression see the class that was meant in {seen:.0%} of what a network "
+                f"draws; in held-out images in {real.agreement[:2].mean():.0%}.{twins.caveat}"
+            ),
         ),
     )
-
-
-def _ranged(found: Difference) -> str:
-    low, high = found.interval.low, found.interval.high
-    return f"{found.estimate:.0%} ({low:.0%} to {high:.0%}, {found.n} networks)"

@@ -25,7 +25,7 @@ from probe.layers import (
     Reshape,
 )
 from probe.network import Network
-from probe.stats import Difference, Verdict, paired_difference
+from probe.stats import Verdict, paired_difference
 
 __all__ = ["ExpandedWeights", "expanded_weights"]
 
@@ -234,21 +234,27 @@ def _verdicts(
     shown, excess = paired_difference(np.array(cosines)), paired_difference(np.array(cancelled))
     return (
         Verdict(
-            "The product of all weights on the way shows what a deeper unit reads",
-            shown.decision(_FAITHFUL),
-            shown.estimate,
-            shown.interval,
-            f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
-            f"Between expanded weights and the mean Jacobian the cosine is {_ranged(shown)}, averaged over the units; "
-            f"above {_FAITHFUL:g} would count as showing it.{twins.caveat}",
+            key="faithful",
+            title="The product of all weights on the way shows what a deeper unit reads",
+            decision=shown.decision(_FAITHFUL),
+            statistic_name="cosine",
+            unit="",
+            interval=shown.interval,
+            null=f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
+            sentence=(
+                f"Between expanded weights and the mean Jacobian the cosine is {shown:.3f}, averaged over the units; "
+                f"above {_FAITHFUL:g} would count as showing it.{twins.caveat}"
+            ),
         ),
         Verdict(
-            "Paths through the hidden layers cancel each other more than by chance",
-            excess.decision(),
-            excess.estimate,
-            excess.interval,
-            "as much cancels as when each weight keeps its size and gets a random sign",
-            f"The share that cancels exceeds that with random signs by {_ranged(excess)}.{twins.caveat}",
+            key="cancels",
+            title="Paths through the hidden layers cancel each other more than by chance",
+            decision=excess.decision(),
+            statistic_name="difference of shares that cancel",
+            unit="share",
+            interval=excess.interval,
+            null="as much cancels as when each weight keeps its size and gets a random sign",
+            sentence=f"The share that cancels exceeds that with random signs by {excess:.3f}.{twins.caveat}",
         ),
     )
 
@@ -257,11 +263,6 @@ def _mean(values: Array) -> float:
     """Return the mean over units that have a value; 0 where none has."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else 0.0
-
-
-def _ranged(found: Difference) -> str:
-    low, high = found.interval.low, found.interval.high
-    return f"{found.estimate:.3f} ({low:.3f} to {high:.3f}, {found.n} networks)"
 
 
 def _as_it_is(values: Array) -> Array:

@@ -75,7 +75,7 @@ def concepts_section(result: Concepts) -> tuple[Section, tuple[Claim, ...]]:
         "layers": {layer.layer: _numbers(layer) for layer in result.layers},
     }
     claims = tuple(
-        Claim(verdict.claim, verdict.sentence, "concepts", verdict, _picture_of(verdict.claim))
+        Claim(verdict.title, verdict.sentence, "concepts", verdict, _picture_of(verdict.title))
         for verdict in result.verdicts
     )
     return Section("concepts", "Edges and loops?", lead, pictures, (table,), numbers), claims

@@ -78,6 +78,6 @@ def drawing_section(result: Drawing) -> tuple[Section, tuple[Claim, ...]]:
         },
     }
     claims = tuple(
-        Claim(verdict.claim, verdict.sentence, "drawing", verdict, "drawing") for verdict in result.verdicts
+        Claim(verdict.title, verdict.sentence, "drawing", verdict, "drawing") for verdict in result.verdicts
     )
     return Section("drawing", "Do others see what it draws?", lead, (picture,), (table,), numbers), claims

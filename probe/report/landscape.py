@@ -67,7 +67,7 @@ def _descent(result: Landscape) -> Part:
     }
     section = Section("descent", "Is it the steepest way down?", lead, pictures, (table,), numbers)
     verdict = found.verdict
-    return section, (Claim(verdict.claim, verdict.sentence, "descent", verdict, "descent"),)
+    return section, (Claim(verdict.title, verdict.sentence, "descent", verdict, "descent"),)
 
 
 def _share(components: Components) -> dict[str, int]:
@@ -114,7 +114,7 @@ def _activations(result: Landscape, found: StepActivations) -> Part:
     }
     section = Section("activations", "Could it learn with steps?", lead, (slopes, picture), numbers=numbers)
     verdict = found.verdict
-    return section, (Claim(verdict.claim, verdict.sentence, "activations", verdict, "activations"),)
+    return section, (Claim(verdict.title, verdict.sentence, "activations", verdict, "activations"),)
 
 
 def _path(result: Landscape) -> Section:

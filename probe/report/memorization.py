@@ -242,7 +242,7 @@ def verdict_claims(
     verdicts: Sequence[Verdict], section: str, picture: str | None = None
 ) -> tuple[Claim, ...]:
     """Return verdicts as the claims at the head of a page."""
-    return tuple(Claim(verdict.claim, verdict.sentence, section, verdict, picture) for verdict in verdicts)
+    return tuple(Claim(verdict.title, verdict.sentence, section, verdict, picture) for verdict in verdicts)
 
 
 def study_numbers(result: Memorization) -> dict[str, object]:

@@ -64,7 +64,7 @@ def _costs(result: Minima) -> Part:
     )
     numbers = {width.name: _numbers(width) for width in result.widths}
     claims = tuple(
-        Claim(verdict.claim, verdict.sentence, "minima", verdict, "costs") for verdict in result.verdicts
+        Claim(verdict.title, verdict.sentence, "minima", verdict, "costs") for verdict in result.verdicts
     )
     return Section("minima", "Are they equally good?", lead, (picture,), (table,), numbers), claims
 
@@ -75,22 +75,16 @@ def _row(width: WidthMinima) -> tuple[str, ...]:
         f"{len(width.test_cost):,}",
         str(width.n_failed),
         f"{np.nanmedian(width.test_accuracy):.2%}" if width.n_failed < len(width.test_cost) else "–",
-        _ranged(width.spread, "{:.2%}"),
-        _ranged(width.relative_deviation, "{:.2%}"),
-        _ranged(width.train_test, "{:.2f}"),
-        _ranged(width.split_half, "{:.2f}"),
-        _ranged(width.split_half_accuracy, "{:.2f}"),
+        format(width.spread, ".2%;"),
+        format(width.relative_deviation, ".2%;"),
+        format(width.train_test, ".2f;"),
+        format(width.split_half, ".2f;"),
+        format(width.split_half_accuracy, ".2f;"),
     )
 
 
 def _hidden(width: WidthMinima) -> str:
     return "-".join(map(str, width.hidden)) or "none"
-
-
-def _ranged(interval: Interval, form: str) -> str:
-    if np.isnan(interval.estimate):
-        return "–"
-    return f"{form.format(interval.estimate)} ({form.format(interval.low)} to {form.format(interval.high)})"
 
 
 def _numbers(width: WidthMinima) -> dict[str, object]:

@@ -180,7 +180,7 @@ def ladder_section(result: NoiseLadder) -> tuple[Section, tuple[Claim, ...]]:
         "Curves of confidence and AUROC for blended noise, shuffled pixels and growing noise.",
     )
     claims = tuple(
-        Claim(verdict.claim, verdict.sentence, "ladder", verdict, "noise_ladder")
+        Claim(verdict.title, verdict.sentence, "ladder", verdict, "noise_ladder")
         for verdict in result.verdicts
     )
     title = "Where does its confidence on noise come from?"

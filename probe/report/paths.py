@@ -59,7 +59,7 @@ def paths_section(results: tuple[ExpandedWeights, ...]) -> tuple[Section, tuple[
             "cancellation": result.cancellation.tolist(),
         }
         for verdict in result.verdicts:
-            statement = f"{verdict.claim} ('{result.layer}')"
+            statement = f"{verdict.title} ('{result.layer}')"
             drawn = name if place < _MOST_PICTURES else None
             claims.append(Claim(statement, verdict.sentence, "paths", verdict, drawn))
     if len(results) > _MOST_PICTURES:

@@ -58,7 +58,7 @@ def search_section(result: ArchitectureSearch) -> tuple[Section, tuple[Claim, ..
         "left as training went on.",
         "Errors of all candidates against parameters and time, with the best for each price joined by steps.",
     )
-    claims = (Claim(result.verdict.claim, result.verdict.sentence, "search", result.verdict, "search"),)
+    claims = (Claim(result.verdict.title, result.verdict.sentence, "search", result.verdict, "search"),)
     section = Section(
         "search", "Which architecture does best?", _lead(result), (picture,), tables, _numbers(result)
     )

@@ -117,7 +117,7 @@ def structure_section(result: WeightStructure) -> tuple[Section, tuple[Claim, ..
         "edge_share": None if result.edge_share is None else result.edge_share.estimate,
     }
     claims = tuple(
-        Claim(verdict.claim, verdict.sentence, "structure", verdict, name)
+        Claim(verdict.title, verdict.sentence, "structure", verdict, name)
         for verdict, name in zip(result.verdicts, _pictures(len(result.verdicts)), strict=True)
     )
     section = Section(

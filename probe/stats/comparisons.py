@@ -43,6 +43,10 @@ class Difference:
     p_value: float
     n: int
 
+    def __format__(self, spec: str) -> str:
+        """Return the estimate with its interval, as `Interval` formats it."""
+        return format(self.interval, spec)
+
     def decision(self, null: float = 0.0) -> Decision:
         """Return whether the mean difference lies above `null`.
 

@@ -32,6 +32,16 @@ class Interval:
         Confidence level in (0, 1).
     n : int
         Replicates.
+
+    Examples
+    --------
+    An interval formats itself: a number format, and after a semicolon what the replicates are.
+
+    >>> interval = Interval(0.41, 0.3, 0.523, 0.95, 20)
+    >>> f"{interval:.0%}", f"{interval:.2f;images}", f"{interval:.3f;}", f"{interval:.1p;}"
+    ('41% (30% to 52%, 20 networks)', '0.41 (0.30 to 0.52, 20 images)', '0.410 (0.300 to 0.523)', '41.0 (30.0 to 52.3)')
+    >>> f"{Interval(0.41, np.nan, np.nan, 0.95, 1):.0%}", f"{Interval(np.nan, np.nan, np.nan, 0.95, 0):.0%}"
+    ('41%', '–')
     """
 
     estimate: float
@@ -39,6 +49,30 @@ class Interval:
     high: float
     level: float
     n: int
+
+    def __format__(self, spec: str) -> str:
+        """Return "number (low to high, n networks)"; an interval of one replicate is its number alone.
+
+        Parameters
+        ----------
+        spec : str
+            A format of floats, ".3g" if empty, or one that ends in p, for percentage points without a sign; then
+            optionally a semicolon and what the replicates are, or nothing to leave their number out.
+        """
+        number, separator, replicate = (spec or ".3g").partition(";")
+        if not np.isfinite(self.estimate):
+            return "–"
+        if not np.isfinite([self.low, self.high]).all():
+            return _formatted(self.estimate, number)
+        low, high = _formatted(self.low, number), _formatted(self.high, number)
+        counted = (
+            f", {self.n:,} {replicate if separator else 'networks'}" if replicate or not separator else ""
+        )
+        return f"{_formatted(self.estimate, number)} ({low} to {high}{counted})"
+
+
+def _formatted(value: float, number: str) -> str:
+    return format(100 * value, f"{number[:-1]}f") if number.endswith("p") else format(value, number)
 
 
 def replicates(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:

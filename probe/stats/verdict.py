@@ -14,20 +14,24 @@ Decision = Literal["supported", "refuted", "inconclusive"]
 """What the data say of a claim; "inconclusive" where they could be either way."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What was found about one claim.
 
     Attributes
     ----------
-    claim : str
+    key : str
+        What it is called by programs: the same for the same claim, whatever its words; one of its kind in a result.
+    title : str
         The claim, in words.
     decision : {"supported", "refuted", "inconclusive"}
         What the data say of it.
-    statistic : float
-        The estimate that decides; NaN where there is none.
+    statistic_name : str
+        What was measured, such as "AUROC".
+    unit : str
+        Its unit: "share" for shares of 1, "" for a pure number.
     interval : Interval
-        Its interval over networks.
+        The estimate that decides, with its interval over networks; NaN where there is none.
     null : str
         The null hypothesis, in words.
     sentence : str
@@ -40,15 +44,25 @@ class Verdict:
 
     Examples
     --------
-    >>> interval = Interval(0.2, 0.1, 0.3, 0.95, 10)
-    >>> verdict = Verdict("Noise is slower", "supported", 0.2, interval, "equally fast", "It took 20% longer.")
-    >>> verdict.numbers()["interval"]
-    [0.1, 0.3]
+    >>> verdict = Verdict(
+    ...     key="slower",
+    ...     title="Noise is slower",
+    ...     decision="supported",
+    ...     statistic_name="ratio of updates",
+    ...     unit="",
+    ...     interval=Interval(1.2, 1.1, 1.3, 0.95, 10),
+    ...     null="equally fast",
+    ...     sentence="It took 20% longer.",
+    ... )
+    >>> verdict.statistic, verdict.to_dict()["interval"]
+    (1.2, {'low': 1.1, 'high': 1.3, 'level': 0.95, 'n': 10})
     """
 
-    claim: str
+    key: str
+    title: str
     decision: Decision
-    statistic: float
+    statistic_name: str
+    unit: str
     interval: Interval
     null: str
     sentence: str
@@ -56,13 +70,22 @@ class Verdict:
     def __post_init__(self) -> None:
         check_choice("decision", self.decision, get_args(Decision))
 
-    def numbers(self) -> dict[str, object]:
-        """Return the verdict as plain values, the interval as [low, high]. Numbers may be NaN."""
+    @property
+    def statistic(self) -> float:
+        """The estimate that decides; NaN where there is none."""
+        return self.interval.estimate
+
+    def to_dict(self) -> dict[str, object]:
+        """Return the verdict as plain values. Numbers may be NaN."""
+        interval = {name: getattr(self.interval, name) for name in ("low", "high", "level", "n")}
         return {
-            "claim": self.claim,
+            "key": self.key,
+            "title": self.title,
             "decision": self.decision,
             "statistic": self.statistic,
-            "interval": [self.interval.low, self.interval.high],
+            "statistic_name": self.statistic_name,
+            "unit": self.unit,
+            "interval": interval,
             "null": self.null,
             "sentence": self.sentence,
         }

@@ -191,7 +191,7 @@ def memorize(
         results={"results": result},
         heads=_HEADS,
     )
-    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
     trials = f"{len(done)} of {len(design.places)} trials"
     return Written(tuple(folder.files), "\n".join([trials, *shown]), result.interrupted)
 

@@ -110,7 +110,7 @@ def minima(
         kept="every trial in trials",
         progress=progress,
     )
-    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
     return Written(tuple(folder.files), "\n".join(shown), interrupted)
 
 

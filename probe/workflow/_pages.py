@@ -80,7 +80,7 @@ class Job:
             | {
                 "claims": [_plainly(claim) for claim in claims],
                 "sections": {section.key: section.numbers for section in sections if section.numbers},
-                "verdicts": [claim.verdict.numbers() for claim in claims if claim.verdict is not None],
+                "verdicts": [claim.verdict.to_dict() for claim in claims if claim.verdict is not None],
             },
             {
                 "index.html": _rendered(page, pictures),

@@ -60,5 +60,5 @@ def drawing_model(
         numbers={"model": str(model), "n_networks": n_networks, "steps": steps},
         progress=progress,
     )
-    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
     return Written(tuple(job.folder.files), "\n".join(shown))

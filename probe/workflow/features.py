@@ -66,7 +66,7 @@ def features_model(
         progress=progress,
     )
     verdicts = [claim.verdict for _, claims in parts for claim in claims if claim.verdict is not None]
-    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in verdicts]
     return Written(tuple(job.folder.files), "\n".join([*shown, f"{seconds:.0f} s"]))
 
 

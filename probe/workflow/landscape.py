@@ -67,5 +67,5 @@ def landscape_model(
         numbers={"model": str(model), "cost": cost},
         progress=progress,
     )
-    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in result.verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
     return Written(tuple(job.folder.files), "\n".join(shown))

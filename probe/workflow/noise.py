@@ -92,5 +92,5 @@ def noise_ladder_model(
         numbers={"model": str(model), "n_networks": n_networks},
         progress=progress,
     )
-    shown = [f"{verdict.claim}: {verdict.decision}" for verdict in ladder.verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in ladder.verdicts]
     return Written(tuple(job.folder.files), "\n".join(shown))

@@ -82,7 +82,7 @@ def search_data(
     return Written(
         tuple(job.folder.files),
         f"{result.chosen.label} at learning rate {result.chosen.learning_rate:g}: {result.chosen.test:.2%} of the test "
-        f"images right, the video's network {result.videos.test:.2%}\n{result.verdict.claim}: {result.verdict.decision}",
+        f"images right, the video's network {result.videos.test:.2%}\n{result.verdict.title}: {result.verdict.decision}",
     )
 
 

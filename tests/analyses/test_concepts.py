@@ -201,7 +201,7 @@ def test_the_twins_decide_over_networks(trained, digits):
     same = concepts(
         trained, digits, twins=replace(twins, trained=twins.untrained), n_permutations=19, n_rotations=19
     )
-    held = [verdict for verdict in same.verdicts if "holds more" in verdict.claim]
+    held = [verdict for verdict in same.verdicts if "holds more" in verdict.title]
     assert [verdict.statistic for verdict in held] == [0, 0]
     assert all(verdict.decision == "inconclusive" for verdict in held)
 

@@ -384,7 +384,7 @@ def some_twins(network, split, n=6):
 
 def test_verdicts_are_over_networks_and_say_how_many(trained, digits):
     found = concepts(trained, digits, twins=some_twins(trained, digits), n_permutations=19, n_rotations=19)
-    claims = [verdict.claim for verdict in found.verdicts]
+    claims = [verdict.title for verdict in found.verdicts]
     assert any("edges" in claim for claim in claims)
     assert "Some hidden unit is a loop detector" in claims
     for verdict in found.verdicts:
@@ -399,7 +399,7 @@ def test_untrained_twins_hold_no_more_than_before_training(trained, digits):
     same = replace(twins, trained=twins.untrained)
     found = concepts(trained, digits, twins=same, n_permutations=19, n_rotations=19)
     for verdict in found.verdicts:
-        if "than before training" in verdict.claim:
+        if "than before training" in verdict.title:
             assert verdict.decision == "inconclusive"
             assert verdict.statistic == 0
         else:

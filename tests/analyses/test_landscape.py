@@ -162,7 +162,7 @@ def test_without_hidden_activations_there_is_nothing_to_replace(digits, hidden):
     network = probe.Network((Flatten("flatten"), *hidden, last), (8, 8))
     found = probe.landscape(network, digits, **TINY, n_images=50)
     assert found.activations is None
-    assert [verdict.claim[:12] for verdict in found.verdicts] == ["The negative"]
+    assert [verdict.title[:12] for verdict in found.verdicts] == ["The negative"]
 
 
 def test_enough_descent_shows_that_slopes_are_needed(trained, digits):

@@ -374,7 +374,7 @@ def test_networks_that_diverge_are_counted_and_their_claims_stay_open(digits, mo
     found = memorization_of(design, {(0, 0): tuple(conditions)}, trials, digits)
     assert found.cells[0].diverged.tolist() == [[False] * 2, [False] * 2, [True] * 2]
     decided = {
-        verdict.claim: verdict.decision for verdict in found.verdicts if "random labels" in verdict.claim
+        verdict.title: verdict.decision for verdict in found.verdicts if "random labels" in verdict.title
     }
     assert {decision for claim, decision in decided.items() if " random" in claim and "50%" not in claim} == {
         "inconclusive"
@@ -461,7 +461,7 @@ def test_an_unknown_threshold_is_refused(found):
 def test_without_true_labels_there_is_nothing_to_compare_with(digits):
     found = run(digits, corruption=(1.0,))
     assert found.slowdown() is None
-    assert not any("true labels" in verdict.claim for verdict in found.verdicts)
+    assert not any("true labels" in verdict.title for verdict in found.verdicts)
 
 
 def test_test_images_are_drawn_once_for_a_study(digits):

@@ -62,13 +62,13 @@ def made(conditions=CONDITIONS, n=N, **changes):
 
 def decisions(cell, words, guess=0.1):
     """Return the decisions on the claims with these words, by condition."""
-    found = [verdict for verdict in verdicts_of(cell, guess) if words in verdict.claim]
+    found = [verdict for verdict in verdicts_of(cell, guess) if words in verdict.title]
     assert found, words
     return [verdict.decision for verdict in found]
 
 
 def verdict(cell, words, guess=0.1):
-    (found,) = [verdict for verdict in verdicts_of(cell, guess) if words in verdict.claim]
+    (found,) = [verdict for verdict in verdicts_of(cell, guess) if words in verdict.title]
     return found
 
 
@@ -96,7 +96,7 @@ def test_updates_that_are_three_times_as_many_are_found_with_their_ratio():
     assert found.statistic == pytest.approx(3, rel=0.1)
     assert found.interval.low < 3.1 < found.interval.high + 0.3
     assert found.sentence.startswith("784-8-10 relu, 100 images, 12 replicates: random labels took ")
-    assert "times (95% interval" in found.sentence
+    assert " to 3.2) times as many updates" in found.sentence
     faster = NULLS.updates.copy()
     faster[2] /= 3
     assert verdict(made(updates=faster), "fit random labels than").decision == "refuted"
@@ -213,7 +213,7 @@ def test_a_network_that_diverged_is_not_a_slow_one():
 @pytest.mark.parametrize("inputs", ["gaussian", "pixel-shuffle"])
 def test_without_images_no_label_is_right_or_wrong(inputs):
     conditions = (CONDITIONS[0], *(Condition(share, inputs, 0.0, 0.1) for share in (0.2, 1.0)))
-    claims = [verdict.claim for verdict in verdicts_of(made(conditions), 0.1)]
+    claims = [verdict.title for verdict in verdicts_of(made(conditions), 0.1)]
     assert not [claim for claim in claims if "wrongly" in claim or "peaks" in claim]
     assert any("longer to fit 20% random labels on " in claim for claim in claims)
 
@@ -234,7 +234,7 @@ def test_sensitivity_is_judged_where_it_was_measured():
     cell = made(critical_ratio=ratios, sensitivity_curve=gini, sensitivity_gini=gini.mean(axis=2))
     assert decisions(cell, "critical sample ratio") == ["inconclusive", "supported"]
     assert decisions(cell, "Loss-sensitivity") == ["inconclusive", "refuted"]
-    assert not any("critical" in verdict.claim for verdict in verdicts_of(NULLS, 0.1))
+    assert not any("critical" in verdict.title for verdict in verdicts_of(NULLS, 0.1))
 
 
 def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are():
@@ -290,13 +290,23 @@ def test_weight_decays_are_compared_with_their_own_reference():
     updates[2:] *= 5  # weight decay slows both alike
     found = decisions(made(conditions, updates=updates), "take longer")
     assert "supported" not in found
-    claims = [verdict.claim for verdict in verdicts_of(made(conditions), 0.1)]
+    claims = [verdict.title for verdict in verdicts_of(made(conditions), 0.1)]
     assert any("random labels, weight decay 0.001" in claim for claim in claims)
 
 
 def test_a_verdict_is_six_entries_of_plain_numbers():
-    numbers = verdicts_of(NULLS, 0.1)[0].numbers()
-    assert set(numbers) == {"claim", "decision", "statistic", "interval", "null", "sentence"}
+    numbers = verdicts_of(NULLS, 0.1)[0].to_dict()
+    assert set(numbers) == {
+        "key",
+        "title",
+        "decision",
+        "statistic",
+        "statistic_name",
+        "unit",
+        "interval",
+        "null",
+        "sentence",
+    }
     assert numbers["null"] == "training accuracies differ by at least 1%"
 
 
@@ -307,8 +317,8 @@ def test_a_study_of_the_same_labels_twice_finds_nothing(digits):
     config = TrainingConfig(epochs=60, batch_size=20, learning_rate=0.3, stop="fitted")
     design = MemorizationDesign((probe.MLP((16,), "relu"),), (40,), (0.0, 0.0), config=config, n_test=50)
     found = run_study(design, digits)
-    assert {verdict.decision for verdict in found.verdicts if "as well" in verdict.claim} == {"supported"}
-    assert {verdict.decision for verdict in found.verdicts if "longer" in verdict.claim} == {"inconclusive"}
+    assert {verdict.decision for verdict in found.verdicts if "as well" in verdict.title} == {"supported"}
+    assert {verdict.decision for verdict in found.verdicts if "longer" in verdict.title} == {"inconclusive"}
 
 
 def test_forty_studies_in_which_nothing_differs_find_nothing_faster_or_slower(digits):
@@ -335,4 +345,4 @@ def test_forty_studies_in_which_nothing_differs_find_nothing_faster_or_slower(di
 
 
 def verdict_in(found, words):
-    return next(verdict for verdict in found.verdicts if words in verdict.claim)
+    return next(verdict for verdict in found.verdicts if words in verdict.title)

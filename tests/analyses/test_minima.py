@@ -338,7 +338,7 @@ def test_what_is_no_minimum_is_not_called_one():
         (width(0.001, minima=150), "low-loss points", "150 of 200 are minima"),
     ):
         (verdict,) = judged(found)
-        assert verdict.claim.startswith(f"The {noun} that networks w reach")
+        assert verdict.title.startswith(f"The {noun} that networks w reach")
         assert said in verdict.sentence
         assert found.is_minimum.sum() + found.is_negative.sum() in (0, 200)
 

@@ -165,7 +165,7 @@ def test_the_limit_is_that_of_each_network(found, twins, trained):
 
 
 def test_verdicts_are_over_networks_and_say_their_numbers(found, twins):
-    by_claim = {verdict.claim: verdict for verdict in found.verdicts}
+    by_claim = {verdict.title: verdict for verdict in found.verdicts}
     assert len(by_claim) == len(found.verdicts) == 9
     assert all(verdict.interval.n == 6 for verdict in found.verdicts)
     confident = by_claim["Given uniform noise, the network confidently names a class"]
@@ -185,7 +185,7 @@ def test_random_labels_are_a_control_only_where_they_were_learned(
 ):
     other = replace(twins, random_label=twins.untrained, memorized=np.full(6, memorized))
     result = noise_ladder(trained, digits, twins=other, n_images=100)
-    verdict = next(v for v in result.verdicts if v.claim.startswith("It is the meaning of the labels"))
+    verdict = next(v for v in result.verdicts if v.title.startswith("It is the meaning of the labels"))
     place = result.place("uniform")
     assert verdict.decision == decision
     assert ("hardly learned" in verdict.sentence) == (decision == "inconclusive")
@@ -202,7 +202,7 @@ def test_random_labels_are_a_control_only_where_they_were_learned(
 def test_networks_that_are_sure_of_everything_support_the_claims(trained, digits, twins):
     last = [w * 200 if place == 2 else w for place, w in enumerate(twins.trained.weights)]
     sure = replace(twins, trained=replace(twins.trained, weights=tuple(last)))
-    verdicts = {v.claim: v.decision for v in noise_ladder(trained, digits, twins=sure, n_images=100).verdicts}
+    verdicts = {v.title: v.decision for v in noise_ladder(trained, digits, twins=sure, n_images=100).verdicts}
     assert verdicts["Given uniform noise, the network confidently names a class"] == "supported"
     assert verdicts["It is training that makes the network sure of noise"] == "supported"
     assert verdicts["Far away from the data, confidence goes to 1"] == "supported"

@@ -76,13 +76,17 @@ def _detector(twins: Twins, images: Array, loops: npt.NDArray[np.bool_]) -> Verd
         best.append(0.5 + max(float(np.abs(aurocs(each.units, loops[None]) - 0.5).max()) for each in values))
     over = paired_difference(np.array(best))
     return Verdict(
-        "Some hidden unit is a loop detector",
-        over.decision(_DETECTS),
-        over.estimate,
-        over.interval,
-        f"the best hidden unit has an AUROC of {_DETECTS:g} for loops",
-        f"Of all hidden units the one that tells images with a loop best has an AUROC of {_number(over)}; above "
-        f"{_DETECTS:g} would count as a detector.{twins.caveat}",
+        key="loop-detector",
+        title="Some hidden unit is a loop detector",
+        decision=over.decision(_DETECTS),
+        statistic_name="AUROC of the best unit",
+        unit="",
+        interval=over.interval,
+        null=f"the best hidden unit has an AUROC of {_DETECTS:g} for loops",
+        sentence=(
+            f"Of all hidden units the one that tells images with a loop best has an AUROC of {over:.3f}; above "
+            f"{_DETECTS:g} would count as a detector.{twins.caveat}"
+        ),
     )
 
 
@@ -102,30 +106,30 @@ def _pair(
 ) -> tuple[Verdict, Verdict]:
     return (
         Verdict(
-            f"The {which} hidden layer holds more about {words} than before training",
-            held.decision(),
-            held.estimate,
-            held.interval,
-            f"a linear probe reads {words} off the layer as well before training",
-            f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {_number(held)} above "
-            f"that on the same layer before training.{twins.caveat}",
+            key=f"probe/{which}/{words}",
+            title=f"The {which} hidden layer holds more about {words} than before training",
+            decision=held.decision(),
+            statistic_name="difference of AUROCs",
+            unit="",
+            interval=held.interval,
+            null=f"a linear probe reads {words} off the layer as well before training",
+            sentence=(
+                f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {held:.3f} above "
+                f"that on the same layer before training.{twins.caveat}"
+            ),
         ),
         Verdict(
-            f"Single units of the {which} hidden layer stand for {words}",
-            stands.decision(_STANDS),
-            stands.estimate,
-            stands.interval,
-            f"for at most {_STANDS:.0%} of the concepts the best unit beats random directions of its layer",
-            f"For {_percent(stands)} of the concepts about {words}, the best unit tells them better than the best axes of "
-            f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} would "
-            f"count.{twins.caveat}",
+            key=f"units/{which}/{words}",
+            title=f"Single units of the {which} hidden layer stand for {words}",
+            decision=stands.decision(_STANDS),
+            statistic_name="share of concepts",
+            unit="share",
+            interval=stands.interval,
+            null=f"for at most {_STANDS:.0%} of the concepts the best unit beats random directions of its layer",
+            sentence=(
+                f"For {stands:.0%} of the concepts about {words}, the best unit tells them better than the best axes of "
+                f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} "
+                f"would count.{twins.caveat}"
+            ),
         ),
     )
-
-
-def _number(found: Difference) -> str:
-    return f"{found.estimate:.3f} ({found.interval.low:.3f} to {found.interval.high:.3f}, {found.n} networks)"
-
-
-def _percent(found: Difference) -> str:
-    return f"{found.estimate:.0%} ({found.interval.low:.0%} to {found.interval.high:.0%}, {found.n} networks)"

@@ -189,20 +189,23 @@ def _verdict(
     )
     diverged = int(np.isnan(accuracy[:, :, -1]).sum())
     return Verdict(
-        "Continuous activations are needed for gradient descent",
-        # Where the network itself does not learn in so few updates, nothing is seen of what it needs.
-        found.decision() if fell.all() else "inconclusive",
-        found.estimate,
-        found.interval,
-        "with step activations gradient descent reaches the same test accuracy",
-        f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}: "
-        f"on average {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where "
-        f"only what is behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} to "
-        f"{found.interval.high:.1%}, {found.n} networks)."
-        + (f" {diverged} runs diverged and count as guessing." if diverged else "")
-        + (
-            ""
-            if fell.all()
-            else f" With {name} the cost did not fall in all networks, which decides nothing."
+        key="steps",
+        title="Continuous activations are needed for gradient descent",
+        decision=found.decision() if fell.all() else "inconclusive",
+        statistic_name="difference of test accuracies",
+        unit="share",
+        interval=found.interval,
+        null="with step activations gradient descent reaches the same test accuracy",
+        sentence=(
+            f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}: "
+            f"on average {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where "
+            f"only what is behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} "
+            f"to {found.interval.high:.1%}, {found.n} networks)."
+            + (f" {diverged} runs diverged and count as guessing." if diverged else "")
+            + (
+                ""
+                if fell.all()
+                else f" With {name} the cost did not fall in all networks, which decides nothing."
+            )
         ),
     )

@@ -14,7 +14,7 @@ from probe.analyses.landscape.results import Components, Descent
 from probe.costs import CostName
 from probe.network import Network
 from probe.parameters import ParameterSpace
-from probe.stats import Verdict, paired_difference
+from probe.stats import Interval, Verdict, paired_difference
 
 __all__ = ["descent"]
 
@@ -74,18 +74,25 @@ def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) ->
     # Where the gradient is zero nothing falls along it, and any random direction that gains beats it.
     advantage = np.divide(ours - best, np.abs(ours), out=-np.ones_like(ours), where=ours != 0)
     found = paired_difference(advantage)
+    ends = found.interval
+    times = Interval(1 - found.estimate, 1 - ends.high, 1 - ends.low, ends.level, ends.n)
     return Verdict(
-        "The negative gradient is the direction of steepest descent",
-        found.decision(),
-        found.estimate,
-        found.interval,
-        f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
-        f"With steps of {STEPS[0]:g} of the length of the parameters, "
-        + (
-            f"the best of {n_directions:,} random directions lowers the cost {1 - found.estimate:.2f} times as much as the "
-            f"negative gradient ({1 - found.interval.high:.2f} to {1 - found.interval.low:.2f}, {found.n} fresh starts)"
-            if (ours > 0).all()
-            else f"the cost does not fall along the negative gradient in {int((ours <= 0).sum())} of {found.n} fresh starts"
-        )
-        + f"; the gradient is ahead in {int((advantage > 0).sum())} of {found.n}.",
+        key="steepest",
+        title="The negative gradient is the direction of steepest descent",
+        decision=found.decision(),
+        statistic_name="decrease of the cost, relative to the gradient's",
+        unit="",
+        interval=found.interval,
+        null=f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
+        sentence=(
+            f"With steps of {STEPS[0]:g} of the length of the parameters, "
+            + (
+                f"the best of {n_directions:,} random directions lowers the cost {times:.2f;fresh starts} times as much as "
+                "the negative gradient"
+                if (ours > 0).all()
+                else "the cost does not fall along the negative gradient in "
+                f"{int((ours <= 0).sum())} of {found.n} fresh starts"
+            )
+            + f"; the gradient is ahead in {int((advantage > 0).sum())} of {found.n}."
+        ),
     )

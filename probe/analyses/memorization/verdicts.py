@@ -8,7 +8,7 @@ is corrected for the number of claims.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,17 @@ from probe.stats import (
 __all__ = ["EQUAL_TEST", "EQUAL_TRAIN", "MEMORISED", "SMALL_DROP", "UNFORGETTABLE", "verdicts_of"]
 
 Floats = npt.NDArray[np.float64]
-Unit = Literal["points", "times", "%", "events", "gini"]
+_MEASURED = {
+    "sensitive": ("difference of critical sample ratios", "share"),
+    "concentrated": ("difference of Gini coefficients", ""),
+    "fitted": ("difference of training accuracies", "share"),
+    "slower": ("ratio of updates", ""),
+    "chance": ("test accuracy above guessing", "share"),
+    "peak": ("loss of test accuracy after its peak", "share"),
+    "never-forgotten": ("share of the examples learned", "share"),
+    "forgotten-more": ("difference of forgetting events", ""),
+}
+"""What each kind of verdict measures, and its unit."""
 
 EQUAL_TRAIN = 0.01
 """Training accuracies that differ by less than 1 point count as equal."""
@@ -42,6 +52,21 @@ UNFORGETTABLE = 0.01
 
 MEMORISED = 0.9
 """Training accuracy from which on a network has learned enough of its labels to show what that does."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A claim about one condition, and how it is measured."""
+
+    key: str
+    title: str
+    null: str
+    statistic_name: str
+    unit: str
+
+    @classmethod
+    def of(cls, kind: str, condition: str, title: str, null: str) -> _Claim:
+        return cls(f"{kind}/{condition}", title, null, *_MEASURED[kind])
 
 
 def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
@@ -76,11 +101,15 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
     if np.isfinite(cell.critical_ratio).any():
         yield _differs(
             cell,
-            f"The critical sample ratio is higher after training on {name} than on true labels",
+            _Claim.of(
+                "sensitive",
+                name,
+                f"The critical sample ratio is higher after training on {name} than on true labels",
+                "the same critical sample ratio",
+            ),
             cell.critical_ratio[index] - cell.critical_ratio[reference],
-            "the same critical sample ratio",
-            "the share of test images with another predicted class nearby differed by {} from that after true labels",
-            unit="points",
+            "the share of test images with another class predicted nearby differed by {} points from that after true labels",
+            number=".2p;",
         )
     if np.isfinite(cell.sensitivity_curve).any():
         yield _concentrated(cell, index, reference)
@@ -106,26 +135,34 @@ def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict
         )
     return _differs(
         cell,
-        f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
+        _Claim.of(
+            "concentrated",
+            name,
+            f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
+            "the same Gini coefficient of the loss-sensitivity over the same epochs",
+        ),
         with_true - with_corrupted,
-        "the same Gini coefficient of the loss-sensitivity over the same epochs",
         sentence,
-        unit="gini",
+        number=".3f;",
     )
 
 
 def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     final = cell.train_accuracy[:, :, -1]
     name = cell.named(index)
-    claim = f"Networks fit {name} as well as true labels"
-    null = f"training accuracies differ by at least {EQUAL_TRAIN:.0%}"
+    claim = _Claim.of(
+        "fitted",
+        cell.named(index),
+        f"Networks fit {name} as well as true labels",
+        f"training accuracies differ by at least {EQUAL_TRAIN:.0%}",
+    )
     differences = final[index] - final[reference]
     if not np.isfinite(differences).all():
-        return _open(cell, claim, null, differences)
+        return _open(cell, claim, differences)
     found = equivalence(differences, margin=EQUAL_TRAIN)
     sentence = (
         f"training accuracy was {_mean(final[index])} on {name} and {_mean(final[reference])} on true labels, a "
-        f"difference of {_points(found.interval)}"
+        f"difference of {found.interval:.2p;} points"
     )
     late = int(np.isnan(cell.updates[index, :, -1]).sum())
     if late:
@@ -133,23 +170,25 @@ def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
             f"; {late} of {cell.n_replicates} networks had not fitted {name} when training ended after "
             f"{cell.limit:,} updates, so this says nothing about longer training"
         )
-    return _verdict(cell, claim, found.decision, found.interval, null, sentence)
+    return _verdict(cell, claim, found.decision, found.interval, sentence)
 
 
 def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     updates = cell.updates[:, :, -1]
-    claim = f"Networks take longer to fit {cell.named(index)} than true labels"
-    null = "the same number of updates"
+    claim = _Claim.of(
+        "slower",
+        cell.named(index),
+        f"Networks take longer to fit {cell.named(index)} than true labels",
+        "the same number of updates",
+    )
     if cell.diverged[[index, reference]].any():
-        return _open(cell, claim, null, np.where(cell.diverged[[index, reference]].any(axis=0), np.nan, 0.0))
+        return _open(cell, claim, np.where(cell.diverged[[index, reference]].any(axis=0), np.nan, 0.0))
     if np.isnan(updates[[index, reference]]).all():
         nothing = f"no network fitted either kind of labels within {cell.limit:,} updates"
-        return _undecided(cell, claim, null, nothing)
+        return _undecided(cell, claim, nothing)
     found = ratio_of_updates(updates[index], updates[reference], limit=cell.limit)
     name = cell.named(index)
-    sentence = (
-        f"{name} took {_plain(found.estimate, 'times')} as many updates to fit everything as true labels"
-    )
+    sentence = f"{name} took {found.estimate:.1f;} times as many updates to fit everything as true labels"
     if found.method == "restricted-mean":
         late, early = found.n_censored
         sentence += (
@@ -158,53 +197,66 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
         )
         if late and not early:
             sentence += ", so without a limit the ratio would be larger"
-    return _verdict(cell, claim, found.decision, found.estimate, null, sentence)
+    return _verdict(cell, claim, found.decision, found.estimate, sentence)
 
 
 def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
     final = cell.test_accuracy[index, :, -1]
     name = cell.named(index)
-    claim = f"Fitting {name} teaches nothing about the test images"
-    null = f"test accuracy is at least {EQUAL_TEST:.0%} away from that of guessing, {guess:.1%}"
+    claim = _Claim.of(
+        "chance",
+        cell.named(index),
+        f"Fitting {name} teaches nothing about the test images",
+        f"test accuracy is at least {EQUAL_TEST:.0%} away from that of guessing, {guess:.1%}",
+    )
     if not np.isfinite(final).all():
-        return _open(cell, claim, null, final)
+        return _open(cell, claim, final)
     if (unlearned := _unlearned(cell, index)) is not None:
-        return _undecided(cell, claim, null, unlearned)
+        return _undecided(cell, claim, unlearned)
     found = equivalence(final - guess, margin=EQUAL_TEST)
-    sentence = f"{_mean(final)} of the test images were right, {_points(found.interval)} more than by guessing ({guess:.1%})"
-    return _verdict(cell, claim, found.decision, found.interval, null, sentence)
+    above = f"{found.interval:.2p;} points more than by guessing ({guess:.1%})"
+    sentence = f"{_mean(final)} of the test images were right, {above}"
+    return _verdict(cell, claim, found.decision, found.interval, sentence)
 
 
 def _peak(cell: MemorizationCell, index: int) -> Verdict:
     drop = cell.drop[index]
     name, epoch = cell.named(index), int(np.median(cell.peak_epoch[index]))
-    claim = f"Test accuracy peaks early, and falls while {name} are memorised"
-    null = f"no loss of test accuracy between its peak and the end; to refute: a loss of at least {SMALL_DROP:.1%}"
+    claim = _Claim.of(
+        "peak",
+        cell.named(index),
+        f"Test accuracy peaks early, and falls while {name} are memorised",
+        f"no loss of test accuracy between its peak and the end; to refute: a loss of at least {SMALL_DROP:.1%}",
+    )
     if not np.isfinite(drop).all():
-        return _open(cell, claim, null, drop)
+        return _open(cell, claim, drop)
     if (unlearned := _unlearned(cell, index)) is not None:
-        return _undecided(cell, claim, null, unlearned)
+        return _undecided(cell, claim, unlearned)
     found = paired_difference(drop)
     above, small = found.decision(), found.decision(SMALL_DROP)
     decision: Decision = "refuted" if small == "refuted" else above
     sentence = (
         f"test accuracy was best after epoch {epoch} (median), at {_mean(cell.peak_accuracy[index])}, and changed by "
-        f"{_points(_negative(found.interval))} from there to the end; the peak is chosen on one half of the test images and "
-        "measured on the other"
+        f"{_negative(found.interval):.2p;} points from there to the end; the peak is chosen on one half of the test images "
+        "and measured on the other"
     )
-    return _verdict(cell, claim, decision, found.interval, null, sentence)
+    return _verdict(cell, claim, decision, found.interval, sentence)
 
 
 def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
     exposed = cell.n_exposed[index, :, 1]
-    claim = f"With {cell.named(index)}, no wrongly labelled example is learned and never forgotten"
-    null = f"{UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten"
+    claim = _Claim.of(
+        "never-forgotten",
+        cell.named(index),
+        f"With {cell.named(index)}, no wrongly labelled example is learned and never forgotten",
+        f"{UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten",
+    )
     share = np.where(exposed > 0, cell.n_never_forgotten[index, :, 1] / np.maximum(exposed, 1), np.nan)
     share[cell.diverged[index]] = np.nan
     if not np.isfinite(share).all():
-        return _open(cell, claim, null, share)
+        return _open(cell, claim, share)
     if (unlearned := _unlearned(cell, index)) is not None:
-        return _undecided(cell, claim, null, unlearned)
+        return _undecided(cell, claim, unlearned)
     found = paired_difference(share)
     # The claim is that the share is small: that it lies above 1% speaks against it.
     decision: Decision = _CONTRARY[found.decision(UNFORGETTABLE)]
@@ -213,8 +265,7 @@ def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
         claim,
         decision,
         found.interval,
-        null,
-        f"{_plain(found.interval, '%')} of the wrongly labelled examples that were learned before a network's last epoch "
+        f"{found.interval:.1%;} of the wrongly labelled examples that were learned before a network's last epoch "
         "had no forgetting event, judged after every epoch until training ended, at the latest when everything was "
         "fitted; what is learned late has little time to be forgotten",
     )
@@ -240,42 +291,54 @@ def _forgotten_more(cell: MemorizationCell, index: int) -> Verdict:
     right, wrong = cell.mean_forgetting[index].T
     return _differs(
         cell,
-        f"With {cell.named(index)}, wrongly labelled examples are forgotten more often than rightly labelled ones",
+        _Claim.of(
+            "forgotten-more",
+            cell.named(index),
+            f"With {cell.named(index)}, wrongly labelled examples are forgotten more often than rightly labelled ones",
+            "the same number of forgetting events",
+        ),
         wrong - right,
-        "the same number of forgetting events",
         "on average a wrongly labelled example had {} forgetting events more than a rightly labelled one",
-        unit="events",
+        number=".2f;",
     )
 
 
 def _differs(
-    cell: MemorizationCell, claim: str, differences: Floats, null: str, sentence: str, *, unit: Unit
+    cell: MemorizationCell, claim: _Claim, differences: Floats, sentence: str, *, number: str
 ) -> Verdict:
-    """Return the verdict that a difference is above zero; `sentence` has a gap for it."""
+    """Return the verdict that a difference is above zero; `sentence` has a gap for it, formatted as `number`."""
     if not np.isfinite(differences).all():
-        return _open(cell, claim, null, differences)
+        return _open(cell, claim, differences)
     found = paired_difference(differences)
-    text = _points(found.interval) if unit == "points" else _plain(found.interval, unit)
-    return _verdict(cell, claim, found.decision(), found.interval, null, sentence.format(text))
+    return _verdict(cell, claim, found.decision(), found.interval, sentence.format(format(found, number)))
 
 
 def _verdict(
-    cell: MemorizationCell, claim: str, decision: Decision, interval: Interval, null: str, sentence: str
+    cell: MemorizationCell, claim: _Claim, decision: Decision, interval: Interval, sentence: str
 ) -> Verdict:
     start = f"{cell.architecture}, {cell.n_samples:,} images, {cell.n_replicates} replicates: "
-    return Verdict(claim, decision, interval.estimate, interval, null, f"{start}{sentence}.")
+    return Verdict(
+        key=claim.key,
+        title=claim.title,
+        decision=decision,
+        statistic_name=claim.statistic_name,
+        unit=claim.unit,
+        interval=interval,
+        null=claim.null,
+        sentence=f"{start}{sentence}.",
+    )
 
 
-def _open(cell: MemorizationCell, claim: str, null: str, values: Floats) -> Verdict:
+def _open(cell: MemorizationCell, claim: _Claim, values: Floats) -> Verdict:
     """Return the verdict where a replicate has no value."""
     missing = int((~np.isfinite(values)).sum())
     why = "because a network diverged, or there was no example of the kind"
-    return _undecided(cell, claim, null, f"{missing} of {len(values)} replicates have no value, {why}")
+    return _undecided(cell, claim, f"{missing} of {len(values)} replicates have no value, {why}")
 
 
-def _undecided(cell: MemorizationCell, claim: str, null: str, why: str) -> Verdict:
+def _undecided(cell: MemorizationCell, claim: _Claim, why: str) -> Verdict:
     interval = Interval(np.nan, np.nan, np.nan, 0.95, cell.n_replicates)
-    return _verdict(cell, claim, "inconclusive", interval, null, why)
+    return _verdict(cell, claim, "inconclusive", interval, why)
 
 
 def _mean(values: Floats) -> str:
@@ -286,22 +349,3 @@ def _mean(values: Floats) -> str:
 
 def _negative(interval: Interval) -> Interval:
     return Interval(-interval.estimate, -interval.high, -interval.low, interval.level, interval.n)
-
-
-def _points(interval: Interval) -> str:
-    """Return a difference of shares in percentage points, with its interval."""
-    estimate = f"{100 * interval.estimate:.2f} points"
-    if interval.n < 2:
-        return estimate
-    return f"{estimate} ({interval.level:.0%} interval {100 * interval.low:.2f} to {100 * interval.high:.2f})"
-
-
-def _plain(interval: Interval, unit: Unit) -> str:
-    """Return an estimate with its interval."""
-    scale, ending = (100, "%") if unit == "%" else (1, " times" if unit == "times" else "")
-    digits = 3 if unit == "gini" else 2 if unit == "events" else 1
-    estimate = f"{scale * interval.estimate:.{digits}f}{ending}"
-    if interval.n < 2:
-        return estimate
-    ends = f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}"
-    return f"{estimate} ({interval.level:.0%} interval {ends})"

@@ -83,14 +83,18 @@ def _equal(width: WidthMinima, margin: float) -> Verdict:
             decision = "supported"
     few = f" Fewer than {_FEWEST_FOR_RANGE} networks decide nothing." if spread.n < _FEWEST_FOR_RANGE else ""
     return Verdict(
-        f"The {_called(width)} that networks {width.name} reach are of about equal quality",
-        decision,
-        spread.estimate,
-        spread,
-        f"the middle 90% of test accuracies lie {margin:.1%} or more apart",
-        f"The middle 90% of {spread.n} networks lie within {spread.estimate:.2%} of test accuracy "
-        f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}.{few} "
-        f"{_failed(width)} {_minima(width)} {_real(width)}",
+        key=f"equal/{width.name}",
+        title=f"The {_called(width)} that networks {width.name} reach are of about equal quality",
+        decision=decision,
+        statistic_name="middle 90% of test accuracies",
+        unit="share",
+        interval=spread,
+        null=f"the middle 90% of test accuracies lie {margin:.1%} or more apart",
+        sentence=(
+            f"The middle 90% of {spread.n} networks lie within {spread.estimate:.2%} of test accuracy "
+            f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}.{few} "
+            f"{_failed(width)} {_minima(width)} {_real(width)}"
+        ),
     )
 
 
@@ -157,14 +161,18 @@ def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
     )
     few = f" Fewer than {_FEWEST} networks of a width decide nothing." if n < _FEWEST else ""
     return Verdict(
-        "Small networks can reach poor minima, large ones hardly",
-        decision,
-        ratio.estimate,
-        ratio,
-        "test costs spread as much, relative to their mean, in small networks as in large ones",
-        f"Relative to their mean, test costs of {narrow.name} spread {ratio.estimate:.2f} times as much as those of "
-        f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). Poor, more than {_POOR - 1:.0%} above the "
-        f"median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few} {_both_minima(narrow, wide)}",
+        key="poor",
+        title="Small networks can reach poor minima, large ones hardly",
+        decision=decision,
+        statistic_name="ratio of relative deviations",
+        unit="",
+        interval=ratio,
+        null="test costs spread as much, relative to their mean, in small networks as in large ones",
+        sentence=(
+            f"Relative to their mean, test costs of {narrow.name} spread {ratio.estimate:.2f} times as much as those of "
+            f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). Poor, more than {_POOR - 1:.0%} above "
+            f"the median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few} {_both_minima(narrow, wide)}"
+        ),
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from probe._checks import Array
 from probe.analyses.noise.ladder_results import ARMS, THRESHOLDS, NoiseLadder
 from probe.controls import Twins
-from probe.stats import Difference, Verdict, paired_difference
+from probe.stats import Verdict, paired_difference
 
 __all__ = ["with_verdicts"]
 
@@ -50,14 +50,18 @@ def _confident(result: NoiseLadder, place: int, name: str, twins: Twins) -> Verd
     found = paired_difference(_of(result.share_above[0, :, place, _CONFIDENT]))
     mean = result.confidence[0, :, place].mean()
     return Verdict(
-        f"Given {name}, the network confidently names a class",
-        found.decision(0.5),
-        found.estimate,
-        found.interval,
-        f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
-        f"{_percent(found)} of {result.n_images:,} images of {name} get a confidence of at least "
-        f"{THRESHOLDS[_CONFIDENT]:g}, in this network {result.own_share_above[place, _CONFIDENT]:.0%}; the mean maximum "
-        f"softmax is {mean:.2f}.{twins.caveat}",
+        key=f"confident/{result.rungs[place].family}",
+        title=f"Given {name}, the network confidently names a class",
+        decision=found.decision(0.5),
+        statistic_name="share of images",
+        unit="share",
+        interval=found.interval,
+        null=f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
+        sentence=(
+            f"{found:.0%} of {result.n_images:,} images of {name} get a confidence of at least "
+            f"{THRESHOLDS[_CONFIDENT]:g}, in this network {result.own_share_above[place, _CONFIDENT]:.0%}; the mean maximum "
+            f"softmax is {mean:.2f}.{twins.caveat}"
+        ),
     )
 
 
@@ -67,13 +71,17 @@ def _learned(result: NoiseLadder, twins: Twins) -> Verdict:
         _of(result.confidence[0, :, place] - result.confidence[ARMS.index("untrained"), :, place])
     )
     return Verdict(
-        "It is training that makes the network sure of noise",
-        found.decision(),
-        found.estimate,
-        found.interval,
-        "as much confidence on uniform noise as before training",
-        f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks' starts."
-        f"{twins.caveat}",
+        key="trained",
+        title="It is training that makes the network sure of noise",
+        decision=found.decision(),
+        statistic_name="difference of mean confidences",
+        unit="",
+        interval=found.interval,
+        null="as much confidence on uniform noise as before training",
+        sentence=(
+            f"On uniform noise the mean maximum softmax is {found:.3f} above that of the same networks' starts."
+            f"{twins.caveat}"
+        ),
     )
 
 
@@ -84,19 +92,21 @@ def _meant(result: NoiseLadder, twins: Twins, chance: float) -> Verdict:
     learned, decision = float(twins.memorized.mean()), found.decision()
     weak = decision == "supported" and learned < _MEMORIZED
     sentence = (
-        f"On uniform noise the mean maximum softmax is {_number(found)} above that of the same networks trained on random "
+        f"On uniform noise the mean maximum softmax is {found:.3f} above that of the same networks trained on random "
         f"labels, {shuffled.mean():.2f}. They put out {learned:.1%} of these labels; always naming the commonest gives "
         f"{chance:.1%}."
     )
     if weak:
         sentence += " So they hardly learned them, and cannot say what fitting random labels would do."
     return Verdict(
-        "It is the meaning of the labels that makes the network sure of noise, and not training as such",
-        "inconclusive" if weak else decision,
-        found.estimate,
-        found.interval,
-        "as much confidence on uniform noise as after training on random labels",
-        sentence + twins.caveat,
+        key="labels",
+        title="It is the meaning of the labels that makes the network sure of noise, and not training as such",
+        decision="inconclusive" if weak else decision,
+        statistic_name="difference of mean confidences",
+        unit="",
+        interval=found.interval,
+        null="as much confidence on uniform noise as after training on random labels",
+        sentence=sentence + twins.caveat,
     )
 
 
@@ -104,13 +114,17 @@ def _tells(result: NoiseLadder, places: list[int], twins: Twins) -> Verdict:
     found = paired_difference(_of(result.auroc[0][:, places].mean(axis=1)))
     others = result.score_auroc[1:][:, :, places].mean(axis=(1, 2))
     return Verdict(
-        "Its confidence tells noise from digits all the same",
-        found.decision(0.5),
-        found.estimate,
-        found.interval,
-        "an AUROC of 0.5, real images being positive",
-        f"Over four kinds of noise the AUROC of the maximum softmax is {_number(found)}; of the maximum logit "
-        f"{others[0]:.2f}, of the energy {others[1]:.2f}.{twins.caveat}",
+        key="detects",
+        title="Its confidence tells noise from digits all the same",
+        decision=found.decision(0.5),
+        statistic_name="AUROC",
+        unit="",
+        interval=found.interval,
+        null="an AUROC of 0.5, real images being positive",
+        sentence=(
+            f"Over four kinds of noise the AUROC of the maximum softmax is {found:.3f}; of the maximum logit "
+            f"{others[0]:.2f}, of the energy {others[1]:.2f}.{twins.caveat}"
+        ),
     )
 
 
@@ -121,15 +135,19 @@ def _scaled(result: NoiseLadder, twins: Twins) -> Verdict:
     before = result.share_above[0, :, place, _CONFIDENT].mean()
     errors = result.ece.mean(axis=1)
     return Verdict(
-        "Given uniform noise, it is confident even after its temperature was fitted",
-        found.decision(0.5),
-        found.estimate,
-        found.interval,
-        f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
-        f"With the temperature that fits confidence to accuracy on test images (median "
-        f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} after), "
-        f"{_percent(found)} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {before:.0%} before."
-        f"{twins.caveat}",
+        key="calibrated",
+        title="Given uniform noise, it is confident even after its temperature was fitted",
+        decision=found.decision(0.5),
+        statistic_name="share of images",
+        unit="share",
+        interval=found.interval,
+        null=f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
+        sentence=(
+            f"With the temperature that fits confidence to accuracy on test images (median "
+            f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} "
+            f"after), {found:.0%} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {before:.0%} before."
+            f"{twins.caveat}"
+        ),
     )
 
 
@@ -137,23 +155,19 @@ def _far(result: NoiseLadder, twins: Twins) -> Verdict:
     found = paired_difference(_of(result.limit))
     own = f", of this network {result.own_limit.mean():.3f}" if result.own_limit.size else ""
     return Verdict(
-        "Far away from the data, confidence goes to 1",
-        found.decision(_CERTAIN),
-        found.estimate,
-        found.interval,
-        f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
-        f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {_number(found)} on average{own}. "
-        f"Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{twins.caveat}",
+        key="limit",
+        title="Far away from the data, confidence goes to 1",
+        decision=found.decision(_CERTAIN),
+        statistic_name="limit of the mean confidence",
+        unit="",
+        interval=found.interval,
+        null=f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
+        sentence=(
+            f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {found:.3f} on average{own}. "
+            f"Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{twins.caveat}"
+        ),
     )
 
 
 def _of(values: Array) -> np.ndarray:
     return np.asarray(values, np.float64)
-
-
-def _number(found: Difference) -> str:
-    return f"{found.estimate:.3f} ({found.interval.low:.3f} to {found.interval.high:.3f}, {found.n} networks)"
-
-
-def _percent(found: Difference) -> str:
-    return f"{found.estimate:.0%} ({found.interval.low:.0%} to {found.interval.high:.0%}, {found.n} networks)"

@@ -35,18 +35,20 @@ def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) ->
         apart, p_value = difference(chosen.test_accuracy, videos.test_accuracy)
         decision = decide(apart, p_value, null=0)
         sentence = (
-            f"{described}, the video's {_described(videos)} {videos.test:.2%}: a difference of {_points(apart)} points "
+            f"{described}, the video's {_described(videos)} {videos.test:.2%}: a difference of {apart:.2p;} points "
             f"({apart.n} networks of each, Welch's t test: {_probability(p_value)}). Both were trained for "
             f"{chosen.n_epochs} epochs on {n_images:,} images, each at the learning rate that was best on validation "
             "images; what more training would bring to either is not said."
         )
     return Verdict(
-        "The architecture chosen is better than the video's",
-        decision,
-        apart.estimate,
-        apart,
-        "on test images both are right equally often",
-        sentence,
+        key="better",
+        title="The architecture chosen is better than the video's",
+        decision=decision,
+        statistic_name="difference of test accuracies",
+        unit="share",
+        interval=apart,
+        null="on test images both are right equally often",
+        sentence=sentence,
     )
 
 
@@ -95,11 +97,6 @@ def difference(one: Floats, other: Floats) -> tuple[Interval, float]:
 
 def _described(candidate: SearchCandidate) -> str:
     return f"{candidate.label} (rate {candidate.learning_rate:g}, {candidate.n_parameters:,} parameters)"
-
-
-def _points(apart: Interval) -> str:
-    """Return a difference of shares in percentage points."""
-    return f"{100 * apart.estimate:.2f} ({100 * apart.low:.2f} to {100 * apart.high:.2f})"
 
 
 def _probability(p_value: float) -> str:

@@ -123,25 +123,33 @@ class Over:
             _finite_mean(self._trained[:, :, 0]) - _finite_mean(self._untrained[:, :, 0]), margin=_EQUAL_MORAN
         )
         return Verdict(
-            "The weight images look almost random",
-            same.decision,
-            found.estimate,
-            found.interval,
-            f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
-            f"Moran's I, how alike neighbouring weights are, minus that of the same networks' starts: {_ranged(found)}; "
-            f"within {_EQUAL_MORAN:g} would count as random.{self._twins.caveat}",
+            key="random",
+            title="The weight images look almost random",
+            decision=same.decision,
+            statistic_name="difference of Moran's I",
+            unit="",
+            interval=found.interval,
+            null=f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
+            sentence=(
+                f"Moran's I, how alike neighbouring weights are, minus that of the same networks' starts: {found:.3f}; "
+                f"within {_EQUAL_MORAN:g} would count as random.{self._twins.caveat}"
+            ),
         )
 
     def _inherited(self) -> Verdict:
         found = self._difference("moran", "data-span")
         return Verdict(
-            "The weight images are smoother than random combinations of training images",
-            found.decision(),
-            found.estimate,
-            found.interval,
-            "the Moran's I of random combinations of training images, beside the same starts in the same proportions",
-            f"Moran's I minus that of the same starts with random combinations of training images: {_ranged(found)}. "
-            f"Gradient descent adds up images, so that much smoothness comes with the data.{self._twins.caveat}",
+            key="smoother-than-images",
+            title="The weight images are smoother than random combinations of training images",
+            decision=found.decision(),
+            statistic_name="difference of Moran's I",
+            unit="",
+            interval=found.interval,
+            null="the Moran's I of random combinations of training images, beside the same starts in the same proportions",
+            sentence=(
+                f"Moran's I minus that of the same starts with random combinations of training images: {found:.3f}. "
+                f"Gradient descent adds up images, so that much smoothness comes with the data.{self._twins.caveat}"
+            ),
         )
 
     def _from_labels(self) -> Verdict:
@@ -152,15 +160,19 @@ class Over:
         edges = self._difference("gabor", "random-label")
         true, random = self._shares
         return Verdict(
-            "What is learned from true labels is smoother than what is learned from random ones",
-            found.decision(),
-            found.estimate,
-            found.interval,
-            "the same Moran's I of the weights' changes as in twins trained on permuted labels",
-            f"Moran's I of the weights' changes, minus that of twins with the same starts, images and order, and permuted "
-            f"labels: {_ranged(found)}; of the best Gabor fit: {_ranged(edges)}. Of the weights as they stand the first is "
-            f"{_ranged(whole)}, but random labels also move weights less: {random:.0%} of their mean square was "
-            f"learned, and {true:.0%} from true labels.{self._twins.caveat}",
+            key="smoother-than-random-labels",
+            title="What is learned from true labels is smoother than what is learned from random ones",
+            decision=found.decision(),
+            statistic_name="difference of Moran's I",
+            unit="",
+            interval=found.interval,
+            null="the same Moran's I of the weights' changes as in twins trained on permuted labels",
+            sentence=(
+                f"Moran's I of the weights' changes, minus that of twins with the same starts, images and order, and "
+                f"permuted labels: {found:.3f}; of the best Gabor fit: {edges:.3f}. Of the weights as they stand the first "
+                f"is {whole:.3f}, but random labels also move weights less: {random:.0%} of their mean square was "
+                f"learned, and {true:.0%} from true labels.{self._twins.caveat}"
+            ),
         )
 
     def _edges(self) -> Verdict:
@@ -170,14 +182,18 @@ class Over:
             decision = "inconclusive"
         chance = "random combinations of training images"
         return Verdict(
-            "The units of the layer are edge detectors",
-            decision,
-            share.estimate,
-            share.interval,
-            f"at most {_EDGES:.0%} of the units fit a Gabor function better than {self._level} of {chance}",
-            f"A Gabor function, a little edge or bar, fits {_shared(share)} of the units better than {self._level} of "
-            f"{chance}; above {_EDGES:.0%} would count as edges. Of true edge filters under noise the test finds "
-            f"{power:.0%}.{self._twins.caveat}",
+            key="edges",
+            title="The units of the layer are edge detectors",
+            decision=decision,
+            statistic_name="share of units",
+            unit="share",
+            interval=share.interval,
+            null=f"at most {_EDGES:.0%} of the units fit a Gabor function better than {self._level} of {chance}",
+            sentence=(
+                f"A Gabor function, a little edge or bar, fits {share:.0%} of the units better than {self._level} of "
+                f"{chance}; above {_EDGES:.0%} would count as edges. Of true edge filters under noise the test finds "
+                f"{power:.0%}.{self._twins.caveat}"
+            ),
         )
 
 
@@ -196,13 +212,3 @@ def _finite_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     known = np.isfinite(values)
     sums = np.where(known, values, 0).sum(axis=1, dtype=np.float64)
     return np.asarray(sums / np.maximum(known.sum(axis=1), 1))
-
-
-def _ranged(found: Difference) -> str:
-    low, high = found.interval.low, found.interval.high
-    return f"{found.estimate:.3f} ({low:.3f} to {high:.3f}, {found.n} networks)"
-
-
-def _shared(found: Difference) -> str:
-    low, high = found.interval.low, found.interval.high
-    return f"{found.estimate:.0%} ({low:.0%} to {high:.0%}, {found.n} networks)"
