@@ -34,7 +34,6 @@ _MODULES = {
     "confidence_limit": "probe.analyses.noise",
     "critical_samples": "probe.sensitivity",
     "direction": "probe.objectives",
-    "draw": "probe.figures",
     "drawing": "probe.analyses.drawing",
     "expanded_weights": "probe.analyses.paths",
     "from_sklearn": "probe.imports",
@@ -53,6 +52,7 @@ _MODULES = {
     "noise_ladder": "probe.analyses.noise",
     "open_model": "probe.storage",
     "parse_objective": "probe.ascent",
+    "plot": "probe.figures",
     "save_network": "probe.storage",
     "save_result": "probe.storage",
     "search": "probe.analyses.search",
@@ -89,7 +89,6 @@ __all__ = [
     "confidence_limit",
     "critical_samples",
     "direction",
-    "draw",
     "drawing",
     "expanded_weights",
     "from_sklearn",
@@ -108,6 +107,7 @@ __all__ = [
     "noise_ladder",
     "open_model",
     "parse_objective",
+    "plot",
     "save_network",
     "save_result",
     "search",
@@ -137,7 +137,7 @@ if TYPE_CHECKING:
     from probe.ascent import parse_objective
     from probe.controls import Twins, twins
     from probe.datasets import Dataset, Split, load_dataset
-    from probe.figures import draw
+    from probe.figures import plot
     from probe.imports import from_sklearn, from_torch
     from probe.network import Network
     from probe.objectives import Objective, class_logit, direction, unit

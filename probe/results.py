@@ -10,7 +10,7 @@ summed up, laid out as a table and plotted. Both become dataclasses by being sub
 ...     @property
 ...     def mean(self) -> float:
 ...         return float(self.confidence.mean())
-...     def columns(self) -> dict[str, Any]:
+...     def columns(self) -> Columns:
 ...         return {"image": self.names, "confidence": self.confidence}
 >>> result = Confidence(names=("a", "b"), confidence=np.array([0.5, 1.0]))
 >>> result
@@ -42,9 +42,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["MAX_VALUES", "Record", "Result", "plain_of"]
+__all__ = ["MAX_VALUES", "Columns", "Record", "Result", "plain_of"]
 
-MAX_VALUES = 1000
+Columns = dict[str, Sequence[Any] | np.ndarray[Any, Any]]
+"""Columns of a table by name."""
+
+MAX_VALUES = 250
 """Values of an array that `to_dict` lists; a larger one is described by its shape and range."""
 
 _LINES, _COLUMNS = 5, 100
@@ -115,7 +118,7 @@ class Record(metaclass=_RecordType):
 class Result(Record):
     """What an analysis returns."""
 
-    def columns(self) -> dict[str, Sequence[Any] | np.ndarray[Any, Any]]:
+    def columns(self) -> Columns:
         """Return the columns of `to_frame` by name, all of one length; each result says what its rows are."""
         raise NotImplementedError(type(self).__name__)
 

@@ -250,7 +250,7 @@ def main(case):
     before = megabytes()
     sizes = {}
     for name, result, view in pictures(case):
-        sizes[name] = struct.unpack(">II", png_of(probe.draw(result, **view))[16:24])
+        sizes[name] = struct.unpack(">II", png_of(probe.plot(result, **view))[16:24])
     sys.stdout.write(json.dumps({"sizes": sizes, "megabytes": megabytes() - before}))
 
 

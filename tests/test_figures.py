@@ -24,7 +24,7 @@ def weights(n_units, shape=(28, 28), kind="weights"):
 
 
 def rendered(result):
-    figure = probe.draw(result)
+    figure = probe.plot(result)
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -140,7 +140,7 @@ def test_colour_weights_are_drawn_in_colour_and_other_channels_are_refused():
     grey = colours(result.images, "RdBu_r", -result.scale, result.scale)
     np.testing.assert_array_equal(drawn_colours(rendered(result)), grey)
     with pytest.raises(probe.InputError, match="1 or 3"):
-        probe.draw(weights(4, (6, 6, 2)))
+        probe.plot(weights(4, (6, 6, 2)))
 
 
 def test_the_other_figures_have_no_labels_over_each_other(results):
@@ -169,8 +169,8 @@ def test_a_population_of_ten_or_more_is_drawn_as_a_band(digits):
 def test_a_figure_can_be_drawn_into_a_part_of_another(results):
     whole = Figure(figsize=(8, 8), layout="constrained")
     upper, lower = whole.subfigures(2, 1)
-    assert probe.draw(results["Memorization"], figure=upper) is upper
-    probe.draw(results["WeightImages"], figure=lower)
+    assert probe.plot(results["Memorization"], figure=upper) is upper
+    probe.plot(results["WeightImages"], figure=lower)
     whole.savefig(io.BytesIO())
     assert upper.axes
     assert lower.axes
@@ -178,13 +178,13 @@ def test_a_figure_can_be_drawn_into_a_part_of_another(results):
 
 def test_drawing_touches_neither_pyplot_nor_the_settings(results):
     before = dict(mpl.rcParams)
-    probe.draw(results["NoiseConfidence"])
+    probe.plot(results["NoiseConfidence"])
     assert dict(mpl.rcParams) == before
 
 
 def test_what_is_no_result_is_refused():
     with pytest.raises(probe.InputError, match="result must be one of WeightImages"):
-        probe.draw(3)
+        probe.plot(3)
 
 
 @pytest.fixture(scope="module")

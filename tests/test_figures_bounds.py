@@ -46,7 +46,7 @@ def test_pictures_of_studies_of_many_conditions_stay_within_the_bound(part):
     conditions = conditions_of(shares, ("none", "gaussian"), tuple(np.geomspace(1e-5, 1e-2, 7).tolist()))
     classes = tuple(f"class number {k}" for k in range(1000))
     result = synthetic(conditions, 3, n_epochs=30, names=classes)
-    figure = probe.draw(result, part=part)
+    figure = probe.plot(result, part=part)
     note = figure._supxlabel.get_text().replace("\n", " ")
     n_shown = {"ledger": None, "forgetting": 420}.get(part, 434)
     assert n_shown is None or f"of {n_shown} conditions, evenly apart" in note
@@ -55,7 +55,7 @@ def test_pictures_of_studies_of_many_conditions_stay_within_the_bound(part):
 
 def test_searches_and_studies_of_many_shapes_stay_within_the_bound():
     many = synthetic_search(tuple(range(4, 64, 2)), (1, 2, 3), ("relu", "tanh"))
-    assert max(size_of(png_of(probe.draw(many)))) <= MAX_PIXELS
+    assert max(size_of(png_of(probe.plot(many)))) <= MAX_PIXELS
 
 
 def test_a_figure_that_is_larger_is_saved_with_fewer_dots():

@@ -134,6 +134,6 @@ def test_capacity_has_one_figure_which_can_be_a_part_of_another():
     result = synthetic(EIGHT)
     assert parts_of(result) == ()
     with pytest.raises(probe.InputError, match="part must be left out for Capacity"):
-        probe.draw(result, part="curves")
+        probe.plot(result, part="curves")
     upper, _ = Figure(figsize=(8, 9), layout="constrained").subfigures(2, 1)
-    assert probe.draw(result, figure=upper) is upper
+    assert probe.plot(result, figure=upper) is upper

@@ -15,7 +15,7 @@ from probe.report.landscape import landscape_sections
 
 
 def rendered(result, **view):
-    figure = probe.draw(result, **view)
+    figure = probe.plot(result, **view)
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -104,7 +104,7 @@ def test_a_cell_is_chosen_by_its_number(minima):
     for cell, width in enumerate(minima.widths):
         assert width.name in texts(rendered(minima, part="connections", cell=cell)).replace("\n", " ")
     with pytest.raises(probe.InputError, match="cell must be an integer from 0 to 2"):
-        probe.draw(minima, part="connections", cell=3)
+        probe.plot(minima, part="connections", cell=3)
 
 
 def test_parts_without_anything_to_show_are_left_out(minima):

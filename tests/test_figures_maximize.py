@@ -15,7 +15,7 @@ from probe.figures.maximize import animation
 
 
 def rendered(result):
-    figure = probe.draw(result)
+    figure = probe.plot(result)
     FigureCanvasAgg(figure).draw()
     return figure
 

@@ -145,7 +145,7 @@ def synthetic_examples(cell, name, condition, names, channels, rng):
 
 
 def rendered(result, **view):
-    figure = probe.draw(result, **view)
+    figure = probe.plot(result, **view)
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -242,7 +242,7 @@ def test_an_unknown_part_is_refused_with_those_there_are():
     with pytest.raises(
         probe.InputError, match=r"one of curves, time, peak, .*'curve' \(did you mean 'curves'"
     ):
-        probe.draw(synthetic(), part="curve")
+        probe.plot(synthetic(), part="curve")
 
 
 def test_a_part_with_nothing_to_show_is_refused_with_the_reason():
@@ -250,18 +250,18 @@ def test_a_part_with_nothing_to_show_is_refused_with_the_reason():
     with pytest.raises(
         probe.InputError, match="no label was corrupted; draw one of curves, time, peak, ledger"
     ):
-        probe.draw(result, part="forgetting")
+        probe.plot(result, part="forgetting")
     with pytest.raises(probe.InputError, match="was not measured"):
-        probe.draw(result, part="sensitivity")
+        probe.plot(result, part="sensitivity")
 
 
 def test_a_part_or_a_cell_of_a_result_with_one_figure_is_refused(digits):
     trained = probe.train(probe.MLP((4,)), digits, probe.TrainingConfig(epochs=1))
     assert parts_of(trained) == ()
     with pytest.raises(probe.InputError, match="part must be left out for TrainingResult"):
-        probe.draw(trained, part="curves")
+        probe.plot(trained, part="curves")
     with pytest.raises(probe.InputError, match="cell must be left out for TrainingResult"):
-        probe.draw(trained, cell=0)
+        probe.plot(trained, cell=0)
 
 
 def test_the_cell_asked_for_is_drawn_and_others_are_refused():
@@ -270,7 +270,7 @@ def test_the_cell_asked_for_is_drawn_and_others_are_refused():
         drawn = medians(rendered(result, cell=cell).axes[0])
         np.testing.assert_allclose(drawn, np.median(result.cells[cell].train_accuracy, axis=1))
     with pytest.raises(probe.InputError, match="cell must be an integer from 0 to 1, got 2"):
-        probe.draw(result, cell=2)
+        probe.plot(result, cell=2)
 
 
 def test_the_ledger_of_each_cell_shows_its_own_examples(grey_canvas):
@@ -287,8 +287,8 @@ def test_the_ledger_of_each_cell_shows_its_own_examples(grey_canvas):
 def test_every_part_can_be_drawn_into_a_part_of_another_figure(part):
     whole = Figure(figsize=(8, 9), layout="constrained")
     upper, lower = whole.subfigures(2, 1)
-    assert probe.draw(synthetic(), part=part, figure=upper) is upper
-    probe.draw(synthetic(), part=part, figure=lower)
+    assert probe.plot(synthetic(), part=part, figure=upper) is upper
+    probe.plot(synthetic(), part=part, figure=lower)
     whole.savefig(io.BytesIO())
     assert upper.axes
     assert lower.axes
@@ -332,7 +332,7 @@ def test_conditions_are_named_beside_their_curves_and_run_from_the_colour_of_tru
 def test_curves_that_cannot_be_named_beside_the_axes_get_one_legend():
     whole = Figure(figsize=(8, 7), layout="constrained")
     small, _ = whole.subfigures(2, 1, height_ratios=[2, 5])
-    probe.draw(synthetic(conditions_of(tuple(k / 10 for k in range(11)))), figure=small)
+    probe.plot(synthetic(conditions_of(tuple(k / 10 for k in range(11)))), figure=small)
     assert len(small.legends) == 1
     assert len(small.legends[0].texts) == 11
 

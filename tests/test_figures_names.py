@@ -72,7 +72,7 @@ def rendered():
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             for name, result, view in results(names):
-                figure = probe.draw(result, **view)
+                figure = probe.plot(result, **view)
                 FigureCanvasAgg(figure).draw()
                 found.setdefault(name, []).append(figure)
     return found
@@ -99,7 +99,7 @@ def test_any_names_are_drawn_as_text_without_a_warning_and_cut_to_their_place(re
 def test_any_name_of_a_layer_is_drawn_without_a_warning(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = probe.draw(replace(planted.dense(1, (4, 4)), layer=name))
+        figure = probe.plot(replace(planted.dense(1, (4, 4)), layer=name))
         FigureCanvasAgg(figure).draw()
     label = figure.axes[1].get_xlabel()
     assert literal(name) in label
@@ -123,7 +123,7 @@ def test_words_read_from_the_right_do_not_turn_the_sentence_around_them():
     mark = "\N{LEFT-TO-RIGHT MARK}"
     assert literal("שלום") == f"{mark}שלום{mark}"
     assert literal(literal("שלום")) == literal("שלום")
-    figure = probe.draw(planted.concepts(1, 4, layer="שלום"), part="importance")
+    figure = probe.plot(planted.concepts(1, 4, layer="שלום"), part="importance")
     assert figure.axes[0].get_title("left").startswith(f"'{mark}")
 
 
@@ -151,7 +151,7 @@ def test_no_warning_of_drawing_reaches_the_screen(capfd, recwarn):
     assert len(recwarn) == 0
     # And what it kept quiet is heard again.
     assert logging.getLogger("matplotlib").getEffectiveLevel() <= logging.WARNING
-    figure = probe.draw(planted.dense(3, (8, 8)))
+    figure = probe.plot(planted.dense(3, (8, 8)))
     figure.axes[0].text(0, 0, "\N{GRINNING FACE} $\\frac{1}{$", parse_math=False)
     assert png_of(figure)[:4] == b"\x89PNG"
     assert capfd.readouterr() == ("", "")

@@ -28,7 +28,7 @@ def framed(figure):
 
 def test_where_few_units_leave_the_others_blank_the_scale_is_robust_and_says_so():
     result = one_dominates()
-    figure = probe.draw(result)
+    figure = probe.plot(result)
     assert "46 of 50 units are faint on a shared scale" in note(figure)
     assert "99% of the weights are within" in note(figure)
     assert len(framed(figure)) == 4
@@ -43,7 +43,7 @@ def test_where_few_units_leave_the_others_blank_the_scale_is_robust_and_says_so(
 
 
 def test_frames_stand_around_the_units_that_are_beyond():
-    figure = probe.draw(one_dominates(n_units=12, n_large=1))
+    figure = probe.plot(one_dominates(n_units=12, n_large=1))
     (frame,) = framed(figure)
     tiles = figure.axes[0].collections[0].get_paths()
     inside = [
@@ -61,10 +61,10 @@ def test_the_scale_is_robust_only_where_more_than_half_would_be_blank(n_large, k
 
 def test_some_faint_units_are_counted_on_a_shared_scale():
     result = one_dominates(n_large=40)
-    assert "One scale for all" in note(probe.draw(result))
-    assert "10 of 50 units are faint on it" in note(probe.draw(result))
-    assert framed(probe.draw(result)) == []
-    assert "faint" not in note(probe.draw(planted(16)))
+    assert "One scale for all" in note(probe.plot(result))
+    assert "10 of 50 units are faint on it" in note(probe.plot(result))
+    assert framed(probe.plot(result)) == []
+    assert "faint" not in note(probe.plot(planted(16)))
 
 
 def test_outliers_among_outliers_are_left_out_too():
@@ -86,20 +86,20 @@ def test_units_without_weights_do_not_count_and_are_drawn():
     for kind in ("shared", "robust", "unit"):
         nothing = WeightImages(images * 0, "hidden", "weights", tuple("0" * 50), 0.0)
         rendered(nothing)
-        probe.draw(nothing, scale=kind)
+        probe.plot(nothing, scale=kind)
 
 
 def test_a_scale_can_be_chosen():
     result = one_dominates()
-    shared = probe.draw(result, scale="shared")
+    shared = probe.plot(result, scale="shared")
     assert shared.axes[1].get_xlim()[1] == pytest.approx(result.scale)
     assert "46 of 50 units are faint on it" in note(shared)
-    unit = probe.draw(result, scale="unit")
+    unit = probe.plot(result, scale="unit")
     own = np.abs(result.images).reshape(50, -1).max(axis=1)
     scaled = result.images / own[:, None, None]
     np.testing.assert_array_equal(drawn_colours(unit), colours(scaled, "RdBu_r", -1, 1))
     assert "Each unit on a scale of its own" in note(unit)
-    robust = probe.draw(planted(16), scale="robust")
+    robust = probe.plot(planted(16), scale="robust")
     limit = np.quantile(np.abs(planted(16).images), 0.99)
     assert robust.axes[1].get_xlim()[1] == pytest.approx(limit, rel=1e-4)
     assert "faint" not in note(robust)
@@ -116,15 +116,15 @@ def test_the_images_of_one_unit_share_its_scale():
 def test_colours_of_three_channels_have_the_scale_too():
     images = one_dominates(shape=(6, 6, 3)).images
     result = WeightImages(images, "conv", "kernels", tuple(map(str, range(50))), float(np.abs(images).max()))
-    figure = probe.draw(result)
+    figure = probe.plot(result)
     assert "46 of 50 filters are faint" in note(figure)
     assert "full colour ±0." in figure.axes[0].get_title("left")
 
 
 def test_what_is_no_scale_is_refused():
     with pytest.raises(probe.InputError, match="scale must be"):
-        probe.draw(planted(4), scale="log")
+        probe.plot(planted(4), scale="log")
     with pytest.raises(
         probe.InputError, match="scale must be left out for ExpandedWeights, which has one scale"
     ):
-        probe.draw(paths(3), scale="unit")
+        probe.plot(paths(3), scale="unit")

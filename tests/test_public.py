@@ -31,7 +31,7 @@ best = probe.maximize(network, [probe.class_logit(k) for k in range(10)], restar
 noise = probe.noise_confidence(network, split, seed=0)
 pair = probe.memorization(probe.MLP(hidden=(64,), activation="relu"), split, n_samples=1000, replicates=5, seed=0)
 for result in (images, best, noise, pair):
-    probe.draw(result)                                           # a matplotlib figure of each
+    probe.plot(result)                                           # a matplotlib figure of each
 """
 
 # What its comments promise.
@@ -50,7 +50,7 @@ print(json.dumps({{
     "activations": {{name: y.shape for name, y in network.activations(x).items()}},
     "gradient": network.input_gradient(x, probe.class_logit(3)).shape,
     "images": images.images.shape,
-    "figures": [isinstance(probe.draw(result), Figure) for result in (images, best, noise, pair)],
+    "figures": [isinstance(probe.plot(result), Figure) for result in (images, best, noise, pair)],
 }}))
 """
 

@@ -1,24 +1,23 @@
-"""Figures: one module for each analysis, each with `draw(result, *, figure=None)`.
+"""Figures: one module for each analysis, whose `PARTS` are its pictures; see `probe.figures._parts`.
 
-A figure draws what the result holds. It is a `matplotlib.figure.Figure` that pyplot does not know of, so
-drawing needs no display and many can be drawn side by side; a `SubFigure` may be passed to draw into.
-
-A module with several figures of one result has them in `PARTS`, takes `part` as well, and says with
-`parts_of(result)` which of them have something to show.
+A figure draws what the result holds and computes nothing. It is a `matplotlib.figure.Figure` that pyplot does
+not know of, so drawing needs no display and many can be drawn side by side; or it is drawn into axes of the caller.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from probe._checks import InputError, brief, check_choice
+from probe.figures._parts import Part
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
-__all__ = ["CATALOGUE", "draw", "parts_of"]
+__all__ = ["CATALOGUE", "parts_of", "picture", "plot"]
 
 CATALOGUE = {
     "WeightImages": "weights",
@@ -42,80 +41,69 @@ CATALOGUE = {
 """Which module draws which result."""
 
 
-def draw(
-    result: object,
-    *,
-    figure: Figure | SubFigure | None = None,
-    part: str | None = None,
-    cell: int | None = None,
-    scale: str | None = None,
-) -> Figure | SubFigure:
-    """Draw a result of any analysis, or of training.
+def plot(result: object, *, part: str | None = None, ax: Axes | None = None, **style: Any) -> Figure | Axes:
+    """Plot a result of any analysis, or of training.
 
     Parameters
     ----------
-    result : object
+    result : Result
         What any analysis returned, such as `probe.weight_images` or `probe.maximize`, or `probe.train` or
         `probe.train_population`.
-    figure : Figure or SubFigure, optional
-        Where to draw; a new figure of the common size without.
     part : str, optional
-        Which figure of a result with several, one of `parts_of(result)`; the first without.
-    cell : int, optional
-        Which cell of a result with cells, from 0; the first without.
-    scale : {"shared", "robust", "unit"}, optional
-        Colours of weight images: one limit for all units; one that leaves outliers out; one for each unit. Without,
-        "shared", but "robust" where that would leave more than half of them blank.
+        Which picture of a result with several, one of `probe.figures.parts_of(result)`; the first without.
+    ax : matplotlib Axes, optional
+        Where to draw; a picture of several panels divides its place. A new figure of the common size without.
+    **style
+        Options of the picture: `cell` of a result with several, from 0; `scale` of weight images ("shared": one limit for
+        all units; "robust": one that leaves outliers out; "unit": one for each unit). Where it has one panel also the
+        keyword arguments of what it draws, such as `cmap` of images and `color` or `linewidth` of lines.
 
     Returns
     -------
-    Figure or SubFigure
-        With `savefig` as usual; at most 8 x 20 inches, whatever the network, unless you passed one.
+    Figure or Axes
+        `ax`, or the new figure, with `savefig` as usual and at most 8 x 20 inches, whatever the network.
 
     Raises
     ------
     InputError
-        If there is no figure for such an object, or no such part, cell or scale.
+        If there is no picture of such an object, no such part or option, or `ax` is no Axes.
 
     Examples
     --------
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> trained = probe.train(probe.MLP(hidden=(4,)), split, probe.TrainingConfig(epochs=2))
-    >>> type(draw(probe.weight_images(trained.network))).__name__
+    >>> type(plot(probe.weight_images(trained.network), cmap="PuOr")).__name__
     'Figure'
     """
-    from matplotlib.figure import FigureBase
+    from matplotlib.axes import Axes
 
-    module, name = _module_of(result), type(result).__name__
-    if figure is not None and not isinstance(figure, FigureBase):
-        raise InputError(f"figure must be a matplotlib Figure or SubFigure, got {brief(figure)}")
-    view: dict[str, object] = {}
-    if part is not None:
-        if not hasattr(module, "PARTS"):
-            raise InputError(f"part must be left out for {name}, which has one figure; got {brief(part)}")
-        view["part"] = check_choice("part", part, module.PARTS)
-    if cell is not None:
-        if not hasattr(result, "cells"):
-            raise InputError(f"cell must be left out for {name}, which has no cells; got {brief(cell)}")
-        view["cell"] = cell
-    if scale is not None:
-        if not hasattr(module, "SCALES"):
-            raise InputError(f"scale must be left out for {name}, which has one scale; got {scale!r}")
-        view["scale"] = check_choice("scale", scale, module.SCALES)
-    drawn: Figure | SubFigure = module.draw(result, figure=figure, **view)
-    return drawn
+    parts = _parts(result)
+    if ax is not None and not isinstance(ax, Axes):
+        raise InputError(f"ax must be a matplotlib Axes, got {brief(ax)}")
+    if part is not None and len(parts) == 1:
+        raise InputError(
+            f"part must be left out for {type(result).__name__}, which has one picture; got {brief(part)}"
+        )
+    chosen = next(iter(parts.values())) if part is None else parts[check_choice("part", part, parts)]
+    reason = chosen.empty(result)
+    if reason:
+        raise InputError(
+            f"part {chosen.name!r} has nothing to show: {reason}; plot one of {', '.join(parts_of(result))}"
+        )
+    chosen.check_options(style)
+    return chosen.drawn(result, ax, style)
 
 
 def parts_of(result: object) -> tuple[str, ...]:
-    """Return the parts that `draw` can draw of a result; none for a result with a single figure.
+    """Return the parts of a result that `plot` can draw; none of a result with a single picture.
 
     Parts that would have nothing to show are left out, such as forgetting where no label was corrupted.
 
     Raises
     ------
     InputError
-        If there is no figure for such an object.
+        If there is no picture of such an object.
 
     Examples
     --------
@@ -123,14 +111,41 @@ def parts_of(result: object) -> tuple[str, ...]:
     >>> parts_of(probe.train(probe.MLP(), probe.load_dataset("digits"), probe.TrainingConfig(epochs=1)))
     ()
     """
-    module = _module_of(result)
-    if hasattr(module, "parts_of"):
-        return tuple(module.parts_of(result))
-    return tuple(getattr(module, "PARTS", ()))
+    parts = _parts(result)
+    return tuple(name for name, part in parts.items() if not part.empty(result)) if len(parts) > 1 else ()
 
 
-def _module_of(result: object) -> ModuleType:
+def picture(result: object, **view: Any) -> bytes:
+    """Return `plot(result, **view)` as PNG, of bounded size."""
+    from probe.figures._png import png_of, quietly
+
+    with quietly():
+        figure = plot(result, **view)
+    return png_of(figure)  # type: ignore[arg-type]
+
+
+def _parts(result: object) -> dict[str, Part]:
     name = type(result).__name__
     if name not in CATALOGUE:
         raise InputError(f"result must be one of {', '.join(CATALOGUE)}, got {name}")
-    return import_module(f"probe.figures.{CATALOGUE[name]}")
+    module: ModuleType = import_module(f"probe.figures.{CATALOGUE[name]}")
+    if hasattr(module, "draw"):
+        return _old_parts(module, result)
+    return {part.name: part for part in module.PARTS}
+
+
+def _old_parts(module: ModuleType, result: object) -> dict[str, Part]:
+    from probe.figures._parts import Part as P
+
+    names = list(module.PARTS) if hasattr(module, "PARTS") else [CATALOGUE[type(result).__name__]]
+    with_part = hasattr(module, "PARTS")
+    shown = module.parts_of(result) if hasattr(module, "parts_of") else names
+
+    def made(name: str) -> Part:
+        def draw(result: Any, figure: Any, **options: Any) -> Any:
+            return module.draw(result, figure=figure, **({"part": name} if with_part else {}), **options)
+
+        draw.__name__, draw.old = name, True  # type: ignore[attr-defined]
+        return P(draw, 4.0, is_one_panel=False, empty=lambda _: "" if name in shown else "nothing")
+
+    return {name: made(name) for name in names}

@@ -355,13 +355,14 @@ def image_grid(
     cmap: str,
     limits: tuple[float, float],
     headings: Sequence[str] = (),
+    **style: Any,
 ) -> ScalarMappable:
     """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, each with a label above it.
 
     Returns what a colour bar needs.
 
     Three channels are drawn as red, green and blue, `limits` being black and full colour. `headings` are
-    written above the first image of each unit, a line above its label.
+    written above the first image of each unit, a line above its label. `style` are arguments of `Axes.imshow`.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PatchCollection
@@ -393,7 +394,7 @@ def image_grid(
             in_layout=False,
         )
     # With an alpha, or matplotlib adds a channel of 64 bits to colours.
-    axes.imshow(canvas, interpolation="nearest", alpha=1.0 if in_colour else None)
+    axes.imshow(canvas, **{"interpolation": "nearest", "alpha": 1.0 if in_colour else None} | style)
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
     axes.set_axis_off()
     lines = max((label.count("\n") + 1 for label in labels), default=1)

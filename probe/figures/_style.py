@@ -38,6 +38,7 @@ __all__ = [
     "log_ticks",
     "note_inches",
     "replicates",
+    "resize",
     "spread",
     "styled",
     "text_width",
@@ -71,6 +72,9 @@ INPUT_COLOURS = {
     "gaussian": COLOURS["noise"],
 }
 """Of what was done to the images; apart from each other in grey too."""
+
+_FRESH = "probe"
+"""Name of figures that `fresh` made."""
 
 _MARK = "\N{LEFT-TO-RIGHT MARK}"
 
@@ -110,7 +114,18 @@ def fresh(height: float) -> Figure:
     """Return an empty figure of the common width and `height` inches, `HEIGHT` at most, independent of pyplot."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(WIDTH, min(height, HEIGHT)), layout="constrained", dpi=DOTS)
+    figure = Figure(figsize=(WIDTH, min(height, HEIGHT)), layout="constrained", dpi=DOTS)
+    figure.set_gid(_FRESH)
+    return figure
+
+
+def resize(target: Axes | Figure | SubFigure, height: float) -> None:
+    """Give the figure of `target` another height in inches, `HEIGHT` at most; one of the caller keeps its size."""
+    from matplotlib.figure import Figure
+
+    figure = target if hasattr(target, "subplots") else target.figure
+    if isinstance(figure, Figure) and figure.get_gid() == _FRESH:
+        figure.set_size_inches(WIDTH, min(height, HEIGHT))
 
 
 def band(axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 
 from probe.analyses.noise import ConditionConfidence, NoiseConfidence
 from probe.figures._grid import check_drawable, lone
-from probe.figures._style import COLOURS, fresh, literal, styled
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, literal, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw"]
+__all__ = ["PARTS"]
 
 _TITLES = {
     "real": "real test images",
@@ -27,28 +28,27 @@ _TITLES = {
 _N_EXAMPLES = 3
 
 
-def draw(result: NoiseConfidence, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it."""
+@panels()
+def confidence(result: NoiseConfidence, figure: Figure | SubFigure) -> None:
+    """Draw a row for each kind of image: examples, confidences and predicted classes."""
     check_drawable(_drawn(result.examples[0]))
     rows = len(result.conditions)
-    with styled():
-        figure = fresh(1.25 * rows + 0.7) if figure is None else figure
-        grid = figure.add_gridspec(rows, 3, width_ratios=[1.25, 2.1, 1.6])
-        axes = np.array(
-            [[figure.add_subplot(grid[row, column]) for column in range(3)] for row in range(rows)]
-        )
-        for row, condition in enumerate(result.conditions):
-            _examples(axes[row, 0], result.examples[row], condition)
-            _confidences(axes[row, 1], condition, result)
-            _classes(axes[row, 2], condition, result.class_names)
-        for row in range(rows - 1):
-            for column in (1, 2):
-                axes[row, column].tick_params(labelbottom=False)
-        axes[-1, 1].set_xlabel("largest output; dashed: median of right test images")
-        axes[-1, 2].set_xlabel("predicted class")
-        axes[0, 1].set_title("confidence (share of images)", loc="left")
-        axes[0, 2].set_title("predicted class (share)", loc="left")
-    return figure
+    resize(figure, 1.25 * rows + 0.7)
+    axes = figure.subplots(rows, 3, width_ratios=[1.25, 2.1, 1.6], squeeze=False)
+    for row, condition in enumerate(result.conditions):
+        _examples(axes[row, 0], result.examples[row], condition)
+        _confidences(axes[row, 1], condition, result)
+        _classes(axes[row, 2], condition, result.class_names)
+    for row in range(rows - 1):
+        for column in (1, 2):
+            axes[row, column].tick_params(labelbottom=False)
+    axes[-1, 1].set_xlabel("largest output; dashed: median of right test images")
+    axes[-1, 2].set_xlabel("predicted class")
+    axes[0, 1].set_title("confidence (share of images)", loc="left")
+    axes[0, 2].set_title("predicted class (share)", loc="left")
+
+
+PARTS = (confidence,)
 
 
 def _colour(condition: ConditionConfidence) -> str:

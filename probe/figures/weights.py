@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from probe.analyses.weights import WeightImages
 from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths
+from probe.figures._parts import one_panel
 from probe.figures._scale import SCALES, ColorScale
-from probe.figures._style import footnote, fresh, literal, note_inches, styled
+from probe.figures._style import literal, note_inches, resize
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.axes import Axes
 
-__all__ = ["SCALES", "draw", "page_of", "scale_of", "words"]
+__all__ = ["PARTS", "SCALES", "page_of", "scale_of", "words"]
 
 _WHAT = {
     "weights": "weight into each unit of '{}'",
@@ -24,16 +25,17 @@ _WHAT = {
 }
 
 
-def draw(
-    result: WeightImages, *, figure: Figure | SubFigure | None = None, scale: str | None = None
-) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it.
+@one_panel()
+def images(
+    result: WeightImages, ax: Axes, scale: str | None = None, cmap: str = "RdBu_r", **style: Any
+) -> list[str]:
+    """Draw the images as tiles.
 
     Parameters
     ----------
     result : WeightImages
         From `probe.weight_images`.
-    figure : Figure or SubFigure, optional
+    ax : Axes
         Where to draw.
     scale : {"shared", "robust", "unit"}, optional
         Full colour is the largest absolute weight of all units; a limit that 99% of the weights are within,
@@ -53,41 +55,40 @@ def draw(
     divisors = colors.divisors[shown].reshape(-1, *[1] * (result.images.ndim - 1))
     limits = -colors.limit, colors.limit
     notes = [words(result, scale)]
-    with styled():
-        figure = fresh(grid.inches + 0.75 + note_inches(notes)) if figure is None else figure
-        axes = figure.subplots()
-        drawn = image_grid(
-            axes,
-            result.images[shown] / divisors,
-            labels,
-            grid,
-            cmap="RdBu_r",
-            limits=limits,
-            headings=[names[unit] for unit in page.units.tolist()] if planes > 1 else (),
-        )
-        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
-        what = _WHAT[result.kind].format(literal(result.layer))
-        ends = ("its largest", "its largest") if colors.kind == "unit" else (f"{colors.limit:.3g}",) * 2
-        if result.images.ndim == 4 and result.images.shape[-1] == 3:
-            full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
-            axes.set_title(f"{what} from red, green and blue;\ngrey is zero, full colour {full}", loc="left")
-        else:
-            bar = figure.colorbar(
-                drawn, ax=axes, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40
-            )
-            bar.set_ticks([limits[0], 0, limits[1]], labels=[f"−{ends[0]}", "0", f"+{ends[1]}"])
-            bar.set_label(what)
-        footnote(figure, notes)
-    return figure
+    resize(ax, grid.inches + 0.75 + note_inches(notes))
+    drawn = image_grid(
+        ax,
+        result.images[shown] / divisors,
+        labels,
+        grid,
+        cmap=cmap,
+        limits=limits,
+        headings=[names[unit] for unit in page.units.tolist()] if planes > 1 else (),
+        **style,
+    )
+    framed(ax, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
+    what = _WHAT[result.kind].format(literal(result.layer))
+    ends = ("its largest", "its largest") if colors.kind == "unit" else (f"{colors.limit:.3g}",) * 2
+    if result.images.ndim == 4 and result.images.shape[-1] == 3:
+        full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
+        ax.set_title(f"{what} from red, green and blue;\ngrey is zero, full colour {full}", loc="left")
+    else:
+        bar = ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40)
+        bar.set_ticks([limits[0], 0, limits[1]], labels=[f"−{ends[0]}", "0", f"+{ends[1]}"])
+        bar.set_label(what)
+    return notes
+
+
+PARTS = (images,)
 
 
 def scale_of(result: WeightImages, scale: str | None = None) -> ColorScale:
-    """Return the scale that `draw` uses."""
+    """Return the scale that the picture uses."""
     return ColorScale.of(result.images, scale, per_unit=result.planes)
 
 
 def page_of(result: WeightImages) -> Page:
-    """Return which images `draw` shows, and where."""
+    """Return which images the picture shows, and where."""
     strengths = lengths(result.images).reshape(len(result.unit_names), -1)
     height, width = result.images.shape[1:3]
     return Page.of(strengths, (height, width), 2 if result.planes > 1 else 1)

@@ -4,6 +4,7 @@
 analysis adds a function there and its call in `probe.workflow._report`.
 """
 
-from probe.report.page import Claim, Page, Picture, Section, Table, render
+from probe.report.page import Page, Picture, Section, Table, render
+from probe.report.report import Claim, Rendered, Report
 
-__all__ = ["Claim", "Page", "Picture", "Section", "Table", "render"]
+__all__ = ["Claim", "Page", "Picture", "Rendered", "Report", "Section", "Table", "render"]

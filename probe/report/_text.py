@@ -7,7 +7,7 @@ from unicodedata import bidirectional, category
 
 from markupsafe import Markup, escape
 
-__all__ = ["isolated", "visible"]
+__all__ = ["isolated", "own", "visible"]
 
 _QUOTED = re.compile(r"(?<![\w'])'([^'\n]+)'(?!\w)")
 """A name in a sentence, and no apostrophe."""
@@ -45,12 +45,13 @@ def isolated(text: object) -> Markup:
     """
     found, done, shown = list[Markup](), 0, visible(str(text))
     for name in _QUOTED.finditer(shown):
-        found += [_turned(shown[done : name.start(1)]), _own(name[1])]
+        found += [_turned(shown[done : name.start(1)]), own(name[1])]
         done = name.end(1)
     return Markup("").join([*found, _turned(shown[done:])])
 
 
-def _own(text: str) -> Markup:
+def own(text: str) -> Markup:
+    """Return text as an element of its own: it cannot turn the order of the words around it."""
     return Markup("<bdi>") + escape(text) + Markup("</bdi>")
 
 
@@ -68,6 +69,6 @@ def _turned(text: str) -> Markup:
         while end < len(text) and classes[end] != "L":
             last = end if classes[end] in _TURNING or classes[end] == "NSM" else last
             end += 1
-        found += [escape(text[start:place]), _own(text[place : last + 1])]
+        found += [escape(text[start:place]), own(text[place : last + 1])]
         start = place = last + 1
     return Markup("").join([*found, escape(text[start:])])

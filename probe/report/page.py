@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from probe._signatures import checked
 from probe.report._text import isolated, visible
+from probe.report.report import Claim
 from probe.stats import Verdict
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ class Picture:
     name : str
         File name without ending.
     result : object
-        What `probe.draw` draws.
+        What `probe.plot` draws.
     caption : str
         What to see.
     alt : str
         What is there, for those who cannot see it.
     view : mapping
-        Further arguments of `probe.draw`, such as the part of a result with several figures.
+        Further arguments of `probe.plot`, such as the part of a result with several figures.
     """
 
     name: str
@@ -82,32 +83,6 @@ class Section:
     pictures: tuple[Picture, ...] = ()
     tables: tuple[Table, ...] = ()
     numbers: Mapping[str, object] = field(default_factory=dict)
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A statement of the video and what was found.
-
-    Attributes
-    ----------
-    statement : str
-        What is claimed.
-    found : str
-        What was found, in a sentence.
-    section : str
-        Key of the section that has the details.
-    verdict : Verdict, optional
-        The decision over networks, its number and interval; none where one network is only described.
-    picture : str, optional
-        Name of a picture of that section.
-    """
-
-    statement: str
-    found: str
-    section: str
-    verdict: Verdict | None = None
-    picture: str | None = None
 
 
 @checked
@@ -203,3 +178,45 @@ def _template() -> Template:
         measured=measured, isolated=isolated, visible=visible, fingerprint=_fingerprint
     )
     return environment.from_string(files("probe.report").joinpath("page.html").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OldSection:
+    """A section that is not worded by a template yet."""
+
+    section: Section
+    claims: tuple[Claim, ...]
+
+    @property
+    def key(self) -> str:
+        return self.section.key
+
+    @property
+    def results(self) -> dict[str, Any]:
+        return {}
+
+    def rendered(self) -> Any:
+        from markupsafe import Markup, escape
+
+        from probe.figures import picture
+        from probe.report._words import template
+        from probe.report.report import RenderedSection
+
+        pictures, html = {}, [f"<p>{isolated(line)}</p>" for line in self.section.lead]
+        for each in self.section.pictures:
+            pictures[each.name] = picture(each.result, **each.view)
+            png = base64.b64encode(pictures[each.name]).decode()
+            html.append(
+                template("_figure").render(name=each.name, png=png, alt=each.alt, caption=each.caption)
+            )
+        for table in self.section.tables:
+            head = "".join(
+                f'<th scope="col"><bdi>{escape(visible(cell))}</bdi></th>' for cell in table.header
+            )
+            html.append(f"<div class='scroll'><table><caption>{isolated(table.caption)}</caption>")
+            html.append(f"<thead><tr>{head}</tr></thead><tbody>")
+            for first, *others in table.rows:
+                cells = "".join(f"<td><bdi>{escape(visible(cell))}</bdi></td>" for cell in others)
+                html.append(f'<tr><th scope="row"><bdi>{escape(visible(first))}</bdi></th>{cells}</tr>')
+            html.append("</tbody></table></div>")
+        return RenderedSection(self.key, self.section.title, Markup("\n".join(html)), self.claims, pictures)

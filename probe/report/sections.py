@@ -116,7 +116,7 @@ def weights_section(results: Iterable[WeightImages]) -> tuple[Section, tuple[Cla
 
 
 def weights_numbers(result: WeightImages, scale: str | None = None) -> dict[str, object]:
-    """Return the numbers of all units of a layer, and of the picture that `probe.draw(result, scale=scale)` is."""
+    """Return the numbers of all units of a layer, and of the picture that `probe.plot(result, scale=scale)` is."""
     colors, page = scale_of(result, scale), page_of(result)
     return {
         "n_units": len(result.unit_names),

@@ -10,7 +10,7 @@ from probe.storage._keras_file import LayerDescription, ModelFile, VariableDescr
 from probe.storage._keras_open import open_model
 from probe.storage._owned import OwnedFolder
 from probe.storage.networks import load_network, network_bytes, read_provenance, save_network
-from probe.storage.results import load_result, result_bytes, result_from_bytes, save_result
+from probe.storage.results import load_result, result_bytes, result_from_bytes, results_bytes, save_result
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -26,6 +26,7 @@ __all__ = [
     "read_provenance",
     "result_bytes",
     "result_from_bytes",
+    "results_bytes",
     "save_network",
     "save_result",
     "write_atomically",

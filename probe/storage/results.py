@@ -32,7 +32,7 @@ from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, pri
 from probe.storage._atomic import write_atomically
 from probe.storage.networks import read_network, write_network, write_text_attribute
 
-__all__ = ["load_result", "result_bytes", "result_from_bytes", "save_result"]
+__all__ = ["load_result", "result_bytes", "result_from_bytes", "results_bytes", "save_result"]
 
 Result = TypeVar("Result")
 
@@ -114,14 +114,33 @@ def result_bytes(result: object) -> bytes:
     return memory.getvalue()
 
 
+@checked
+def results_bytes(results: Mapping[str, object]) -> bytes:
+    """Return the content of a file that holds several results, each by its name; `load_result` reads one of them.
+
+    Raises
+    ------
+    InputError
+        If one is no dataclass, a field holds something else than `save_result` takes, or a name is empty or has a slash.
+    """
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        for name, result in results.items():
+            _check_result(result)
+            if not name or "/" in name:
+                raise InputError(f"names of results must not be empty or have a slash, got {printable(name)}")
+            _write_dataclass(file.create_group(name), result)
+    return memory.getvalue()
+
+
 def _check_result(result: object) -> None:
     if not dataclasses.is_dataclass(result) or isinstance(result, type):
         raise InputError(f"result must be a dataclass of this project, got {type(result).__name__}")
 
 
 @checked
-def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
-    """Read a result that `save_result` wrote.
+def load_result(path: str | os.PathLike[str], kind: type[Result], *, name: str | None = None) -> Result:
+    """Read a result that `save_result`, a command or the report wrote.
 
     Parameters
     ----------
@@ -129,6 +148,8 @@ def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
         The file.
     kind : type
         The dataclass that it holds.
+    name : str, optional
+        Which of the results of a results.h5; without, the only one of that kind.
 
     Returns
     -------
@@ -138,13 +159,39 @@ def load_result(path: str | os.PathLike[str], kind: type[Result]) -> Result:
     Raises
     ------
     DataFileError
-        If the file is missing, damaged or unsafe to read, or holds something else than a `kind`.
+        If the file is missing, damaged or unsafe to read, or holds something else than a `kind`, or several of them.
     InputError
         If `kind` is no dataclass.
     """
     _check_kind(kind)
     with open_file(path, DataFileError, LIMITS) as file:
-        return typing.cast(Result, _read_dataclass(file, file.root, kind))
+        return typing.cast(Result, _read_dataclass(file, _chosen(file, kind, name), kind))
+
+
+def _chosen(file: File, kind: type, name: str | None) -> Group:
+    """Return the group of a file that holds the result: its root, or the one by a name or of a kind."""
+    if name is None and file.has_attribute(file.root, _TYPE):
+        return file.root
+    groups = {
+        known: file.group(file.root, known)
+        for known in file.members(file.root)
+        if file.is_group(file.root, known)
+    }
+    kinds = {
+        known: file.text(group, _TYPE) if file.has_attribute(group, _TYPE) else ""
+        for known, group in groups.items()
+    }
+    suiting = [known for known in kinds if (name is None and kinds[known] == kind.__name__) or known == name]
+    if len(suiting) == 1:
+        return groups[suiting[0]]
+    held = (
+        ", ".join(f"{printable(known, 60)} ({printable(kinds[known], 60)})" for known in kinds)
+        or "no results"
+    )
+    if suiting:
+        file.refuse("/", f"holds several: {held}; pass name=")
+    wanted = f"a {kind.__name__}" if name is None else f"a result {printable(name)}"
+    raise file.refusal("/", f"holds {held}, expected {wanted}")
 
 
 @checked

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,8 +21,7 @@ from probe._checks import InputError
 from probe._progress import Progress, ProgressEvent, silent
 from probe._version import __version__
 from probe.datasets import Split
-from probe.figures import draw
-from probe.figures._png import png_of, quietly
+from probe.figures import picture as drawn
 from probe.storage import OwnedFolder
 from probe.workflow._owner import MODEL_FILE, RESULTS, Owner, check_out, claimed, path_from
 
@@ -130,13 +129,6 @@ def file_name(name: str) -> str:
     if safe == name:
         return name
     return f"{safe}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
-
-
-def drawn(result: object, **view: Any) -> bytes:
-    """Return the figure of `result` as PNG, of bounded size. Everything is drawn before anything is written."""
-    with quietly():
-        figure = draw(result, **view)
-    return png_of(figure)  # type: ignore[arg-type]
 
 
 def drawn_pictures(sections: Sequence[Section], progress: Progress = silent) -> dict[str, bytes]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from probe._progress import Progress, silent
 from probe.datasets import Split
-from probe.report import Claim, Page, Section
-from probe.storage import result_bytes
-from probe.workflow._folder import Folder, drawn_pictures, file_name, origin, run_facts, thumbnail
+from probe.report import Claim, Page, Report, Section
+from probe.storage import result_bytes, results_bytes
+from probe.workflow._folder import Folder, Written, drawn_pictures, file_name, origin, run_facts, thumbnail
 
 __all__ = ["Job", "Part"]
 
@@ -90,6 +91,70 @@ class Job:
             },
         )
         return seconds
+
+    def publish(
+        self,
+        report: Report,
+        *,
+        facts: Mapping[str, object] | None = None,
+        beside: Mapping[str, bytes | memoryview] | None = None,
+        progress: Progress = silent,
+    ) -> Published:
+        """Write index.html, results.json, results.h5 and figures.
+
+        Parameters
+        ----------
+        report : Report
+            What the page says. Its results are what results.json and results.h5 hold.
+        facts : mapping, optional
+            What results.json says beside the run's facts, the results and the claims.
+        beside : mapping, optional
+            Further files, by name.
+        progress : callable
+            Called after each section.
+        """
+        kept = "the results in results.h5, for probe.load_result"
+        report = replace(
+            report, kept=f"{report.kept} and {kept}" if report.kept else kept, warning=self.doubt
+        )
+        rendered = report.rendered(progress)
+        seconds = time.perf_counter() - self.began
+        owner = self.folder.owner
+        run = run_facts(owner.command, owner.seed, self.split) | {"seconds": round(seconds, 1)}
+        self.folder.keep(
+            run
+            | dict(facts or {})
+            | {
+                "warnings": [self.doubt] if self.doubt else [],
+                "claims": [claim.to_dict() for claim in rendered.claims],
+                "results": {name: result.to_dict() for name, result in report.results.items()},
+            },
+            {
+                "index.html": rendered.html(origin(run, self.split)).encode(),
+                **{f"figures/{file_name(name)}.png": png for name, png in rendered.pictures.items()},
+                "results.h5": results_bytes({file_name(name): kept for name, kept in report.results.items()}),
+                **(beside or {}),
+            },
+        )
+        return Published(tuple(self.folder.files), rendered.claims, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was written, what the page claims, and how many seconds everything took."""
+
+    files: tuple[Path, ...]
+    claims: tuple[Claim, ...]
+    seconds: float
+
+    def written(self, *lines: str, interrupted: bool = False) -> Written:
+        """Return what a command says: its `lines`, or the verdicts."""
+        verdicts = [
+            f"{claim.statement}: {claim.verdict.decision}"
+            for claim in self.claims
+            if claim.verdict is not None
+        ]
+        return Written(self.files, "\n".join(lines or verdicts), interrupted)
 
 
 def _rendered(page: Page, pictures: Mapping[str, bytes]) -> bytes:

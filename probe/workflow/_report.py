@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from probe._checks import DivergedError, check_integer
 from probe._layout import input_layout
@@ -32,6 +33,7 @@ from probe.layers import (
 from probe.network import Network
 from probe.objectives import Objective
 from probe.population import MLP
+from probe.report import Report
 from probe.storage import network_bytes, read_provenance
 from probe.training import (
     DEFAULT_ARCHITECTURE,
@@ -122,19 +124,20 @@ def report(
             raise
         return _kept_only(folder, subject, "the trained network; no report was made of it")
     is_kept = model is not None and _is_same(folder.path / _KEPT, model)
-    seconds = Job(folder, split, began, doubt_about(network)).write(
-        "What did the hidden layers learn?",
-        f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
-        parts,
-        results={},
-        numbers={"model": subject.origin},
+    page = Report(
+        title="What did the hidden layers learn?",
+        subtitle=f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
+        sections=tuple(parts),
         kept="the network in model.h5",
+    )
+    published = Job(folder, split, began, doubt_about(network)).publish(
+        page,
+        facts={"model": subject.origin},
         beside={} if is_kept else {_KEPT: network_bytes(network, provenance=subject.provenance)},
         progress=progress,
     )
-    return Written(
-        tuple(folder.files), f"{accuracy:.2%} of the test images right; {seconds:.0f} s", interrupted
-    )
+    right = f"{accuracy:.2%} of the test images right; {published.seconds:.0f} s"
+    return published.written(right, interrupted=interrupted)
 
 
 _KEPT = "model.h5"
@@ -158,12 +161,14 @@ def _kept_only(folder: Folder, subject: _Subject, said: str) -> Written:
 
 def _parts(
     subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
-) -> tuple[list[Part], bool]:
+) -> tuple[list[Any], bool]:
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
     from probe.report.drawing import drawing_section
     from probe.report.maximize import maximization_section
     from probe.report.memorization import memorization_section
-    from probe.report.noise import ladder_section, noise_section
+    from probe.report.noise import ladder_section
+    from probe.report.page import OldSection
+    from probe.report.report import Section
     from probe.report.sections import training_section, weights_section
 
     network = subject.network
@@ -184,14 +189,17 @@ def _parts(
     layout: DataFormat | None = None if input_layout(network) else "channels_last"
     weights, seen = weights_section(images_of_layers(network, layout=layout))
     parts = [
-        training_section(network, subject.history, accuracy, split.name),
-        (weights, seen if isinstance(structure, str) else ()),
-        *(reduced("20 in `probe features`.", part) for part in features_parts(structure, found, paths)),
-        maximization_section(network, plain, smooth, units),
-        reduced("20 in `probe drawing`.", drawing_section(drawn)),
-        noise_section(noise),
-        reduced("30 in `probe noise --ladder`.", ladder_section(ladder)),
-        memorization_section(memory, note),
+        OldSection(*training_section(network, subject.history, accuracy, split.name)),
+        OldSection(weights, seen if isinstance(structure, str) else ()),
+        *(
+            OldSection(*reduced("20 in `probe features`.", part))
+            for part in features_parts(structure, found, paths)
+        ),
+        OldSection(*maximization_section(network, plain, smooth, units)),
+        OldSection(*reduced("20 in `probe drawing`.", drawing_section(drawn))),
+        Section(key="noise", results={"noise": noise}),
+        OldSection(*reduced("30 in `probe noise --ladder`.", ladder_section(ladder))),
+        OldSection(*memorization_section(memory, note)),
     ]
     return parts, memory.interrupted
 

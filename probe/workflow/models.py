@@ -48,7 +48,7 @@ def weights_model(
     Parameters
     ----------
     scale : {"shared", "robust", "unit"}, optional
-        As in `probe.draw`.
+        As in `probe.plot`.
     """
     from probe.report.sections import weights_numbers
 

@@ -27,7 +27,7 @@ def noise_model(
     n_images: int | None = None,
 ) -> Written:
     """Write how confident a network is on noise."""
-    from probe.report.noise import noise_section
+    from probe.report.report import Report, Section
 
     split = reading.split(data)
     network = reading.for_data(model, split)
@@ -35,19 +35,17 @@ def noise_model(
         out,
         f"noise-{model_stem(model)}",
         Owner("probe noise", seed, split, model),
-        ("index.html", "noise.h5"),
+        ("index.html", "results.h5"),
     )
     job = Job(folder, split, doubt=doubt_about(network))
     result = noise_confidence(network, split, seed=seed, n_images=n_images)
-    section, claims = noise_section(result)
-    job.write(
-        "How sure is it of noise?",
-        f"The network in {model.name}; data: {split.name}",
-        [(section, claims)],
-        results={"noise": result},
-        numbers={"model": str(model), "noise": section.numbers},
+    page = Report(
+        title="How sure is it of noise?",
+        subtitle=f"The network in {model.name}; data: {split.name}",
+        sections=(Section(key="noise", results={"noise": result}),),
     )
-    return Written(tuple(job.folder.files), claims[0].found)
+    published = job.publish(page, facts={"model": str(model)})
+    return published.written(published.claims[0].found)
 
 
 def noise_ladder_model(
@@ -68,7 +66,7 @@ def noise_ladder_model(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report.noise import ladder_section, noise_section
+    from probe.report.noise import ladder_section
 
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
@@ -87,7 +85,7 @@ def noise_ladder_model(
     job.write(
         "How sure is it of noise?",
         f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
-        [noise_section(plain), ladder_section(ladder)],
+        [ladder_section(ladder)],
         results={"noise": plain, "ladder": ladder},
         numbers={"model": str(model), "n_networks": n_networks},
         progress=progress,

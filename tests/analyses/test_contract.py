@@ -187,7 +187,7 @@ def test_a_result_is_loaded_as_it_was_saved(name, results, tmp_path):
 def test_a_result_can_be_drawn(name, results, tmp_path):
     from matplotlib.figure import Figure
 
-    figure = probe.draw(results[name])
+    figure = probe.plot(results[name])
     assert isinstance(figure, Figure)
     assert figure.axes
     figure.savefig(tmp_path / "figure.png", dpi=40)
@@ -200,7 +200,7 @@ def test_a_loaded_result_is_drawn_alike(name, results, tmp_path):
     loaded = probe.load_result(path, type(results[name]))
     pictures = []
     for result in (results[name], loaded):
-        figure = probe.draw(result)
+        figure = probe.plot(result)
         figure.set_dpi(40)
         figure.savefig(tmp_path / "figure.png", dpi=40, metadata={"Software": None})
         pictures.append((tmp_path / "figure.png").read_bytes())

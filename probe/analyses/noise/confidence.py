@@ -7,21 +7,31 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, generator, readonly
+from probe._checks import Array, InputError, check_integer, generator
 from probe._signatures import checked
 from probe.analyses.noise.detection import auroc_over_images
 from probe.analyses.noise.ladder_results import SCORES, THRESHOLDS
-from probe.analyses.noise.readers import Reader, temperatures_of
+from probe.analyses.noise.readers import CALIBRATION_BINS, Reader, temperatures_of
 from probe.datasets import Dataset, Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
+from probe.results import Columns, Record, Result
 from probe.stats import Interval
 
 __all__ = ["ConditionConfidence", "NoiseConfidence", "noise_confidence"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ConditionConfidence:
+KINDS = {
+    "real": "real test images",
+    "uniform": "uniform noise",
+    "gaussian": "Gaussian noise",
+    "shuffled": "shuffled pixels",
+    "norm-matched": "norm-matched uniform noise",
+}
+"""Kinds of images, in words."""
+
+
+class ConditionConfidence(Record):
     """A network's confidence on one kind of image.
 
     Attributes
@@ -60,13 +70,23 @@ class ConditionConfidence:
     shares_confident: Array
     score_aurocs: Array
 
-    def __post_init__(self) -> None:
-        for name in ("confidences", "class_shares", "shares_confident", "score_aurocs"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def label(self) -> str:
+        """Kind of image, in words."""
+        return KINDS[self.name]
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.confidences)
+
+    @property
+    def median(self) -> float:
+        """Median confidence."""
+        return float(np.median(self.confidences))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NoiseConfidence:
+class NoiseConfidence(Result):
     """A network's confidence on real images and on four kinds of noise.
 
     Attributes
@@ -100,8 +120,37 @@ class NoiseConfidence:
     temperature: float
     scaled_calibration_error: float
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "examples", readonly(self.examples))
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Confidences from which an image counts as put in a class with confidence."""
+        return THRESHOLDS
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """What is held against a limit to tell noise from images."""
+        return SCORES
+
+    @property
+    def n_calibration_bins(self) -> int:
+        """Bins of confidence of the calibration error."""
+        return CALIBRATION_BINS
+
+    @property
+    def largest_entropy(self) -> float:
+        """Entropy of predicted classes that are all alike, in bits."""
+        return float(np.log2(len(self.class_names)))
+
+    def columns(self) -> Columns:
+        """Return one row for each kind of image."""
+        conditions = self.conditions
+        columns: Columns = {"images": [condition.label for condition in conditions]}
+        for name in ("median", "share_above", "entropy", "auroc"):
+            columns[name] = [getattr(condition, name) for condition in conditions]
+        for index, threshold in enumerate(THRESHOLDS):
+            columns[f"share_of_{threshold:g}"] = [
+                condition.shares_confident[index] for condition in conditions
+            ]
+        return columns
 
     def condition(self, name: str) -> ConditionConfidence:
         """Return the condition called `name`."""
@@ -167,13 +216,18 @@ def noise_confidence(
             "the network classifies no test image right, so its confidence on them is no threshold"
         )
     threshold = float(np.median(real.scores[correct]))
+    calibration_error, temperature, scaled_calibration_error = _calibration(reader, test, rngs[4])
     return NoiseConfidence(
-        tuple(_condition(name, found, real, threshold, network.n_classes) for name, found in seen.items()),
-        float(np.median(real.confidences[correct])),
-        float(correct.mean()),
-        network.class_names,
-        np.stack([x[:10] for x in images.values()]),
-        *_calibration(reader, test, rngs[4]),
+        conditions=tuple(
+            _condition(name, found, real, threshold, network.n_classes) for name, found in seen.items()
+        ),
+        threshold=float(np.median(real.confidences[correct])),
+        accuracy=float(correct.mean()),
+        class_names=network.class_names,
+        examples=np.stack([x[:10] for x in images.values()]),
+        calibration_error=calibration_error,
+        temperature=temperature,
+        scaled_calibration_error=scaled_calibration_error,
     )
 
 
@@ -239,13 +293,13 @@ def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes
         )
         auroc, over_images = float(by_score[0]), auroc_over_images(real.scores, found.scores)
     return ConditionConfidence(
-        name,
-        found.confidences,
-        float((found.scores > threshold).mean()),
-        counts / counts.sum(),
-        float(entropy(counts, base=2)),
-        auroc,
-        over_images,
-        np.array([(found.confidences >= limit).mean() for limit in THRESHOLDS]),
-        by_score,
+        name=name,
+        confidences=found.confidences,
+        share_above=float((found.scores > threshold).mean()),
+        class_shares=counts / counts.sum(),
+        entropy=float(entropy(counts, base=2)),
+        auroc=auroc,
+        auroc_over_images=over_images,
+        shares_confident=np.array([(found.confidences >= limit).mean() for limit in THRESHOLDS]),
+        score_aurocs=by_score,
     )

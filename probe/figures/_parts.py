@@ -1,0 +1,113 @@
+"""The pictures that a figure module offers, and what makes one of a result.
+
+A module draws one kind of result. Each of its pictures is a function with a decorator, and `PARTS` lists them:
+
+    @one_panel(height=3.2)
+    def curve(result: Curve, ax: Axes, **style: Any) -> None: ...
+
+    @panels()
+    def rows(result: Curve, figure: Figure | SubFigure) -> list[str]:
+        resize(figure, 1.25 * len(result.rows))
+        ...
+
+    PARTS = (curve, rows)
+
+A picture of one panel draws into axes and hands `**style` on to what it draws; one of several panels gets a
+figure. Further keyword arguments are its options. What it returns are sentences for the foot of a figure. A figure
+of the caller keeps its size.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from probe._checks import InputError, brief
+from probe.figures._style import footnote, fresh, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["Part", "one_panel", "panels"]
+
+Draw = Callable[..., Sequence[str] | None]
+
+
+def _never(result: Any) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One picture of a result.
+
+    Attributes
+    ----------
+    draw : callable
+        `draw(result, target, **options)`, where the target is an Axes if `is_one_panel`, else a Figure or SubFigure.
+    height : float
+        Height of a figure of its own in inches; `draw` may `resize` it.
+    is_one_panel : bool
+        Whether it draws into one Axes.
+    empty : callable
+        `empty(result)` says why there is nothing to show; "" where there is something.
+    """
+
+    draw: Draw
+    height: float
+    is_one_panel: bool
+    empty: Callable[[Any], str] = _never
+
+    @property
+    def name(self) -> str:
+        """Name of the function that draws it."""
+        return self.draw.__name__
+
+    def check_options(self, options: dict[str, Any]) -> None:
+        """Raise unless the picture has such options."""
+        parameters = list(inspect.signature(self.draw).parameters.values())[2:]
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
+        names = [parameter.name for parameter in parameters]
+        for name, value in options.items():
+            if name not in names:
+                known = f"it takes {', '.join(names)}" if names else "it has no options"
+                raise InputError(f"{name} must be left out for '{self.name}', got {brief(value)}: {known}")
+
+    def drawn(self, result: Any, ax: Axes | None, options: dict[str, Any]) -> Figure | Axes:
+        """Return a new figure of `result`, or `ax` with it."""
+        with styled():
+            if ax is not None:
+                self.draw(result, ax if self.is_one_panel else _in_place_of(ax), **options)
+                return ax
+            figure = fresh(self.height)
+            if getattr(self.draw, "old", False):
+                return self.draw(result, None, **options)  # type: ignore[return-value]
+            notes = self.draw(result, figure.subplots() if self.is_one_panel else figure, **options)
+            if notes:
+                footnote(figure, notes)
+            return figure
+
+
+def one_panel(height: float = 4.0, *, empty: Callable[[Any], str] = _never) -> Callable[[Draw], Part]:
+    """Make a picture of a function `draw(result, ax, **options)`."""
+    return lambda draw: Part(draw, height, is_one_panel=True, empty=empty)
+
+
+def panels(height: float = 4.0, *, empty: Callable[[Any], str] = _never) -> Callable[[Draw], Part]:
+    """Make a picture of a function `draw(result, figure, **options)`, which lays out panels of its own."""
+    return lambda draw: Part(draw, height, is_one_panel=False, empty=empty)
+
+
+def _in_place_of(ax: Axes) -> SubFigure:
+    """Return a part of the figure of `ax` that stands where it stands."""
+    place = ax.get_subplotspec()
+    if place is None:
+        raise InputError(
+            "ax must be one of a grid for a picture of several panels; make it with figure.subplots()"
+        )
+    ax.set_axis_off()
+    return ax.figure.add_subfigure(place)
