@@ -50,8 +50,8 @@ Columns = dict[str, Sequence[Any] | np.ndarray[Any, Any]]
 MAX_VALUES = 250
 """Values of an array that `to_dict` lists; a larger one is described by its shape and range."""
 
-_LINES, _COLUMNS = 5, 100
-"""Lines of a repr at most, and letters in each."""
+_LINES, _COLUMNS, _LETTERS = 5, 100, 40
+"""Lines of a repr at most, letters in each, and letters of a string in it."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, eq_default=False)
@@ -250,12 +250,15 @@ def _short(value: object) -> str:
         return f"{value:.6g}"
     if isinstance(value, str | int | bool | type(None)):
         shown = repr(value)
-        return shown if len(shown) <= 60 else f"{shown[:56]}...{shown[-1]}"
+        return shown if len(shown) <= _LETTERS else f"{shown[: _LETTERS - 4]}...{shown[-1]}"
     if isinstance(value, Mapping):
-        return f"{{{len(value)} keys}}"
+        keys = ", ".join(map(str, value))
+        return f"{{{keys}}}" if len(keys) <= _LETTERS else f"{{{len(value)} keys}}"
     if isinstance(value, tuple):
         if len(value) <= 4 and all(isinstance(item, str | int | float | bool | None) for item in value):
-            return f"({', '.join(map(_short, value))}{',' * (len(value) == 1)})"
+            shown = f"({', '.join(map(_short, value))}{',' * (len(value) == 1)})"
+            if len(shown) <= 2 * _LETTERS:
+                return shown
         kinds = {type(item).__name__ for item in value}
         return f"({len(value)} x {kinds.pop() if len(kinds) == 1 else 'values'})"
     return f"{type(value).__name__}(...)"
