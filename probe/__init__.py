@@ -26,7 +26,7 @@ _MODULES = {
     "Split": "probe.datasets",
     "TrainingConfig": "probe.training",
     "TrainingResult": "probe.training",
-    "Twins": "probe.controls",
+    "Controls": "probe.controls",
     "Verdict": "probe.stats",
     "capacity": "probe.analyses.capacity",
     "class_logit": "probe.objectives",
@@ -49,7 +49,7 @@ _MODULES = {
     "memorization_scores": "probe.analyses.scores",
     "minima": "probe.analyses.minima",
     "noise_confidence": "probe.analyses.noise",
-    "noise_ladder": "probe.analyses.noise",
+    "noise_severity": "probe.analyses.noise",
     "open_model": "probe.storage",
     "parse_objective": "probe.ascent",
     "plot": "probe.figures",
@@ -58,7 +58,7 @@ _MODULES = {
     "search": "probe.analyses.search",
     "train": "probe.training",
     "train_population": "probe.training",
-    "twins": "probe.controls",
+    "control_networks": "probe.controls",
     "unit": "probe.objectives",
     "weight_images": "probe.analyses.weights",
     "weight_structure": "probe.analyses.structure",
@@ -66,6 +66,7 @@ _MODULES = {
 
 __all__ = [
     "MLP",
+    "Controls",
     "DataFileError",
     "Dataset",
     "InputError",
@@ -80,13 +81,13 @@ __all__ = [
     "Split",
     "TrainingConfig",
     "TrainingResult",
-    "Twins",
     "Verdict",
     "__version__",
     "capacity",
     "class_logit",
     "concepts",
     "confidence_limit",
+    "control_networks",
     "critical_samples",
     "direction",
     "drawing",
@@ -104,7 +105,7 @@ __all__ = [
     "memorization_scores",
     "minima",
     "noise_confidence",
-    "noise_ladder",
+    "noise_severity",
     "open_model",
     "parse_objective",
     "plot",
@@ -113,7 +114,6 @@ __all__ = [
     "search",
     "train",
     "train_population",
-    "twins",
     "unit",
     "weight_images",
     "weight_structure",
@@ -128,14 +128,14 @@ if TYPE_CHECKING:
     from probe.analyses.maximize import maximize
     from probe.analyses.memorization import memorization
     from probe.analyses.minima import minima
-    from probe.analyses.noise import confidence_limit, noise_confidence, noise_ladder
+    from probe.analyses.noise import confidence_limit, noise_confidence, noise_severity
     from probe.analyses.paths import expanded_weights
     from probe.analyses.scores import memorization_scores
     from probe.analyses.search import search
     from probe.analyses.structure import weight_structure
     from probe.analyses.weights import weight_images
     from probe.ascent import parse_objective
-    from probe.controls import Twins, twins
+    from probe.controls import Controls, control_networks
     from probe.datasets import Dataset, Split, load_dataset
     from probe.figures import plot
     from probe.imports import from_sklearn, from_torch

@@ -35,7 +35,7 @@ from probe.training import (
     train_population,
 )
 
-__all__ = ["Twins", "architecture_of", "reinitialized", "twins"]
+__all__ = ["Controls", "architecture_of", "control_networks", "reinitialized"]
 
 _RATES_TRIED = 3
 """Learning rates, each a tenth of the one before, until no network diverges."""
@@ -43,7 +43,7 @@ _RATES_TRIED = 3
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class Twins:
+class Controls:
     """Networks in threes: member k of each population has the same start; both trained ones saw the same order.
 
     Attributes
@@ -81,13 +81,13 @@ class Twins:
         return len(self.trained)
 
     def check_of(self, network: Network) -> None:
-        """Raise unless these are twins of `network`, or stand in for them on the same data."""
+        """Raise unless these are control networks of `network`, or stand in for them on the same data."""
         made, ours = self.trained, architecture_of(network)
         same_data = made.input_shape == network.input_shape and len(made.class_names) == network.n_classes
         shape = made.architecture.hidden, made.architecture.activation
         if not same_data or (self.copies and (ours is None or shape != (ours.hidden, ours.activation))):
             raise InputError(
-                "twins must be those of this network: make them with probe.twins(network, split)"
+                "controls must be those of this network: make them with probe.control_networks(network, split)"
             )
 
     @property
@@ -112,7 +112,7 @@ class Twins:
 
 
 @checked
-def twins(
+def control_networks(
     network: Network,
     split: Split,
     *,
@@ -121,14 +121,14 @@ def twins(
     effort: float = 1.0,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
-) -> Twins:
+) -> Controls:
     """Train networks of the shape of `network` on the data, on random labels, and keep their starts.
 
     Parameters
     ----------
     network : Network
         That was trained on data such as these. A chain of dense layers is copied in its widths and activation; for
-        another network the twins have the shape of the video's, and `Twins.copies` is False.
+        another network the control networks have the shape of the video's, and `Controls.copies` is False.
     split : Split
         What they are trained on.
     n_networks : int
@@ -157,7 +157,7 @@ def twins(
     >>> split = probe.load_dataset("digits")
     >>> config = TrainingConfig(epochs=3)
     >>> network = probe.train(MLP(hidden=(8,)), split, config).network
-    >>> found = twins(network, split, n_networks=2, config=config)
+    >>> found = control_networks(network, split, n_networks=2, config=config)
     >>> len(found), found.copies, found.trained.weights[0].shape
     (2, True, (2, 8, 64))
     """
@@ -197,7 +197,7 @@ def twins(
         raise DivergedError(
             f"networks of this shape diverge at learning_rate {attempt.learning_rate:g}, and at larger ones"
         )
-    return Twins(
+    return Controls(
         starts,
         _taken(result.population, slice(0, None, 2)),
         _taken(result.population, slice(1, None, 2)),

@@ -1,8 +1,8 @@
 """Optimisers: how a gradient becomes a change of the weights.
 
-Each is a frozen value with `init(parameter) -> slots` and
-`change(gradient, slots, learning_rate, n_updates) -> change`, which `apply` adds to the parameter.
-A change is written into the gradient's or the slots' memory, which belongs to the caller's training
+Each is a frozen value with `init(parameter) -> state` and
+`update(gradient, state, learning_rate, step) -> change`, which `apply` adds to the parameter.
+A change is written into the memory of the gradient or of the state, which belongs to the caller's training
 loop, because allocating it anew in every step would cost as much as computing it.
 """
 
@@ -22,7 +22,7 @@ from probe._signatures import checked
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "Momentum", "Nesterov", "Optimizer", "OptimizerName"]
 
 OptimizerName = Literal["sgd", "momentum", "nesterov", "adam"]
-Slots = tuple[Array, ...]
+State = tuple[Array, ...]
 
 
 class Optimizer(ABC):
@@ -31,30 +31,30 @@ class Optimizer(ABC):
     __slots__ = ()
 
     @abstractmethod
-    def init(self, parameter: Array) -> Slots:
+    def init(self, parameter: Array) -> State:
         """Return the arrays that it keeps for `parameter`, at their start."""
 
     @abstractmethod
-    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+    def update(self, gradient: Array, state: State, learning_rate: float | Array, step: int) -> Array:
         """Return what to add to the parameter.
 
         Parameters
         ----------
         gradient : ndarray of the parameter's shape
             Overwritten.
-        slots : tuple of ndarray
+        state : tuple of ndarray
             From `init`; overwritten with their next values.
         learning_rate : float or ndarray that broadcasts against the parameter
             At least 0.
-        n_updates : int
+        step : int
             Number of this update, from 1.
         """
 
     def apply(
-        self, parameter: Array, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int
+        self, parameter: Array, gradient: Array, state: State, learning_rate: float | Array, step: int
     ) -> None:
         """Add the change to `parameter`, a contiguous array, in place."""
-        parameter += self.change(gradient, slots, learning_rate, n_updates)
+        parameter += self.update(gradient, state, learning_rate, step)
 
 
 _AXPY: dict[str, Callable[..., Array]] = {"f": blas.saxpy, "d": blas.daxpy}
@@ -66,23 +66,23 @@ BLAS' threads reaches only libraries that are loaded already."""
 class SGD(Optimizer):
     """Plain gradient descent: -learning_rate * gradient."""
 
-    def init(self, parameter: Array) -> Slots:
+    def init(self, parameter: Array) -> State:
         """Return no arrays."""
         return ()
 
-    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+    def update(self, gradient: Array, state: State, learning_rate: float | Array, step: int) -> Array:
         """Return -learning_rate * gradient."""
         gradient *= -learning_rate
         return gradient
 
     def apply(
-        self, parameter: Array, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int
+        self, parameter: Array, gradient: Array, state: State, learning_rate: float | Array, step: int
     ) -> None:
         """Add the change to `parameter`, with one rate for all in a single pass over memory."""
         if isinstance(learning_rate, float):
             _AXPY[parameter.dtype.char](gradient, parameter, a=-learning_rate)
         else:
-            Optimizer.apply(self, parameter, gradient, slots, learning_rate, n_updates)
+            Optimizer.apply(self, parameter, gradient, state, learning_rate, step)
 
 
 @checked
@@ -100,13 +100,13 @@ class Momentum(Optimizer):
     def __post_init__(self) -> None:
         check_number("momentum", self.momentum, minimum=0, maximum=1)
 
-    def init(self, parameter: Array) -> Slots:
+    def init(self, parameter: Array) -> State:
         """Return a velocity of zero."""
         return (np.zeros_like(parameter),)
 
-    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+    def update(self, gradient: Array, state: State, learning_rate: float | Array, step: int) -> Array:
         """Return the new velocity."""
-        (velocity,) = slots
+        (velocity,) = state
         velocity *= self.momentum
         gradient *= learning_rate
         velocity -= gradient
@@ -124,9 +124,9 @@ class Nesterov(Momentum):
        ICML 2013.
     """
 
-    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+    def update(self, gradient: Array, state: State, learning_rate: float | Array, step: int) -> Array:
         """Return momentum times the new velocity, less the learning rate times the gradient."""
-        velocity = Momentum.change(self, gradient, slots, learning_rate, n_updates)
+        velocity = Momentum.update(self, gradient, state, learning_rate, step)
         # By now `gradient` holds the learning rate times the gradient.
         np.subtract(self.momentum * velocity, gradient, out=gradient)
         return gradient
@@ -142,33 +142,33 @@ class Adam(Optimizer):
     .. [1] D. P. Kingma, J. Ba, "Adam: A Method for Stochastic Optimization", ICLR 2015.
     """
 
-    mean_decay: float = 0.9
-    square_decay: float = 0.999
+    beta_1: float = 0.9
+    beta_2: float = 0.999
     epsilon: float = 1e-7
 
     def __post_init__(self) -> None:
-        check_number("mean_decay", self.mean_decay, minimum=0, below=1)
-        check_number("square_decay", self.square_decay, minimum=0, below=1)
+        check_number("beta_1", self.beta_1, minimum=0, below=1)
+        check_number("beta_2", self.beta_2, minimum=0, below=1)
         check_number("epsilon", self.epsilon, minimum=0)
 
-    def init(self, parameter: Array) -> Slots:
+    def init(self, parameter: Array) -> State:
         """Return a mean and a mean square of zero."""
         return np.zeros_like(parameter), np.zeros_like(parameter)
 
-    def change(self, gradient: Array, slots: Slots, learning_rate: float | Array, n_updates: int) -> Array:
+    def update(self, gradient: Array, state: State, learning_rate: float | Array, step: int) -> Array:
         """Return -learning_rate * mean / (sqrt(mean square) + epsilon), both corrected for their start."""
-        mean, square = slots
-        mean *= self.mean_decay
-        mean += (1 - self.mean_decay) * gradient
+        mean, square = state
+        mean *= self.beta_1
+        mean += (1 - self.beta_1) * gradient
         gradient *= gradient
-        gradient *= 1 - self.square_decay
-        square *= self.square_decay
+        gradient *= 1 - self.beta_2
+        square *= self.beta_2
         square += gradient
-        np.multiply(square, 1 / (1 - self.square_decay**n_updates), out=gradient)
+        np.multiply(square, 1 / (1 - self.beta_2**step), out=gradient)
         np.sqrt(gradient, out=gradient)
         gradient += self.epsilon
         np.divide(mean, gradient, out=gradient)
-        gradient *= -learning_rate / (1 - self.mean_decay**n_updates)
+        gradient *= -learning_rate / (1 - self.beta_1**step)
         return gradient
 
 

@@ -107,8 +107,8 @@ def pytorch(split: probe.Split) -> Callable[[], float]:
     return study
 
 
-def epochs(split: probe.Split, ledger: str) -> Callable[[], float]:
-    """Return the median seconds of an epoch of a trial, with or without the ledger."""
+def epochs(split: probe.Split, dynamics: str) -> Callable[[], float]:
+    """Return the median seconds of an epoch of a trial, with or without the dynamics."""
     rng = np.random.default_rng(0)
     data = replace(
         split, train=split.train.take(rng.permutation(60_000)[:5000]), test=sampled_test(DESIGN, split)
@@ -121,7 +121,7 @@ def epochs(split: probe.Split, ledger: str) -> Callable[[], float]:
     prepared = PreparedData.of(data, config)
 
     def run() -> float:
-        shard = Shard(one, data, np.random.default_rng(0), labels=labels, ledger=ledger)  # type: ignore[arg-type]
+        shard = Shard(one, data, np.random.default_rng(0), labels=labels, dynamics=dynamics)  # type: ignore[arg-type]
         began = time.perf_counter()
         ShardRun(shard, prepared, config, threading.Event(), lambda cost: None).run()
         return time.perf_counter() - began
@@ -208,9 +208,11 @@ def main() -> None:
     print("\n".join(row.markdown() for row in rows))
     overhead = plain["examples"] / plain["none"] - 1
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"\nThe ledger costs {overhead:.1%} more time. Peak memory of this process: {memory:.0f} MB.")
+    print(
+        f"\nRecording the dynamics costs {overhead:.1%} more time. Peak memory of this process: {memory:.0f} MB."
+    )
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
-    kept = {"machine": about, "rows": [asdict(row) for row in rows], "ledger_overhead": overhead}
+    kept = {"machine": about, "rows": [asdict(row) for row in rows], "dynamics_overhead": overhead}
     RESULTS.write_text(json.dumps(kept, indent=2) + "\n")
     print(f"wrote {Path(RESULTS)}")
 

@@ -29,7 +29,7 @@ SENSITIVITY = MemorizationDesign(
     corruption=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
     replicates=10,
     config=TrainingConfig(epochs=300, batch_size=50, learning_rate=0.1, stop="fitted"),
-    ledger="sensitivity",
+    dynamics="sensitivity",
 )
 CAPACITY = CapacityDesign(
     architectures=(

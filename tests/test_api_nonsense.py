@@ -67,13 +67,13 @@ PACKAGES = [
 ]  # fmt: skip
 
 RESULTS = {
-    "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityPlace", "CapacityTrial",
+    "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial",
     "Components", "Concepts", "ConditionConfidence", "ConfidenceLimit", "Connections", "CriticalSamples", "Descent",
     "Difference", "Drawing", "DrawnImages", "Equivalence", "Examples", "ExpandedWeights", "ImageConcepts",
-    "Interval", "LadderRung", "Landscape", "LayerConcepts", "LayerDescription", "Ledger", "LossSurface",
+    "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "ExampleDynamics", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
-    "Minima", "MinimaPlace", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseLadder", "Part", "Place",
-    "PopulationResult", "PreparedData", "ScoresPlace", "ScoresTrial", "SearchCandidate", "SearchFront",
+    "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
+    "PopulationResult", "PreparedData", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
     "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect", "StructureNull", "SweepOutcome",
     "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio", "VariableDescription", "Verdict",
     "WeightImages", "WeightStructure", "WidthMinima",
@@ -133,7 +133,8 @@ def world():
     return SimpleNamespace(
         split=split, train=split.train, config=config, trained=trained, network=network, images=images,
         labels=split.test.labels[:40], convolution=convolution, classifier=classifier, population=population, space=space,
-        twins=probe.twins(network, split, n_networks=2, config=config), mlp=MLP((6,), "relu"), folder=_files(network),
+        controls=probe.control_networks(network, split, n_networks=2, config=config), mlp=MLP((6,), "relu"),
+        folder=_files(network),
         vectors=np.random.default_rng(0).normal(size=(2, space.n_parameters)).astype("f4"),
         shown=probe.weight_images(network), interval=stats.Interval(0.5, 0.4, 0.6, 0.95, 5),
     )  # fmt: skip
@@ -224,9 +225,9 @@ VALID = {
         "weight_decay": 0.0, "schedule": "cosine", "step_epochs": 10, "step_factor": 0.1, "stop": "never",
         "evaluation": "epoch", "dtype": "float32",
     },
-    "Twins": lambda w: {
-        "untrained": w.twins.untrained, "trained": w.twins.trained, "random_label": w.twins.random_label,
-        "test_accuracy": w.twins.test_accuracy, "memorized": w.twins.memorized, "config": w.config, "copies": True,
+    "Controls": lambda w: {
+        "untrained": w.controls.untrained, "trained": w.controls.trained, "random_label": w.controls.random_label,
+        "test_accuracy": w.controls.test_accuracy, "memorized": w.controls.memorized, "config": w.config, "copies": True,
     },
     "capacity": lambda w: {
         "architectures": w.mlp, "split": w.split, "config": FITTED, "rates": (0.1,), "starts": 1, "replicates": 1,
@@ -234,7 +235,7 @@ VALID = {
     },
     "class_logit": lambda w: {"index": 3},
     "concepts": lambda w: few(
-        w, layers=["hidden_1"], twins=w.twins, n_images=100, n_permutations=19, n_rotations=19, alpha=0.05, seed=0,
+        w, layers=["hidden_1"], controls=w.controls, n_images=100, n_permutations=19, n_rotations=19, alpha=0.05, seed=0,
         progress=ignore,
     ),
     "confidence_limit": lambda w: {"network": w.network, "directions": w.images},
@@ -244,10 +245,10 @@ VALID = {
     "direction": lambda w: {"layer": "hidden_1", "vector": [1.0, -1.0], "stage": "activation", "position": None},
     "draw": lambda w: {"result": w.shown, "figure": None, "part": None, "cell": None},
     "drawing": lambda w: few(
-        w, twins=w.twins, restarts=1, steps=2, l2=0.1, total_variation=0.1, seed=0, progress=ignore
+        w, controls=w.controls, restarts=1, steps=2, l2=0.1, total_variation=0.1, seed=0, progress=ignore
     ),
     "expanded_weights": lambda w: {
-        "network": w.network, "images": w.images, "layer": "last", "twins": None, "n_images": 20, "seed": 0,
+        "network": w.network, "images": w.images, "layer": "last", "controls": None, "n_images": 20, "seed": 0,
     },
     "from_sklearn": lambda w: {"model": w.classifier, "input_shape": (8, 8)},
     "from_torch": lambda w: {"module": _torch_module(), "input_shape": (8, 8), "class_names": ("a", "b")},
@@ -268,7 +269,7 @@ VALID = {
     "memorization": lambda w: {
         "architecture": w.mlp, "split": w.split, "config": w.config, "n_samples": 20, "replicates": 2,
         "corruption": (0.0, 1.0), "label_corruption": "permute", "input_corruption": ("none",), "weight_decay": (0.0,),
-        "rates": (), "ledger": "examples", "n_test": 20, "seed": 0, "workers": 1, "progress": ignore,
+        "rates": (), "dynamics": "examples", "n_test": 20, "seed": 0, "workers": 1, "progress": ignore,
     },
     "memorization_scores": lambda w: {
         "architecture": w.mlp, "split": w.split, "config": w.config, "n_samples": 20, "n_networks": 20, "share": 0.7,
@@ -280,7 +281,7 @@ VALID = {
         "seed": 0, "workers": 1, "progress": ignore,
     },
     "noise_confidence": lambda w: few(w, n_images=20, seed=0),
-    "noise_ladder": lambda w: few(w, twins=w.twins, n_images=20, seed=0, progress=ignore),
+    "noise_severity": lambda w: few(w, controls=w.controls, n_images=20, seed=0, progress=ignore),
     "open_model": lambda w: {"path": w.folder / "model.h5", "architecture": None, "limits": Limits()},
     "parse_objective": lambda w: {"text": "class:3 - class:8", "network": w.network},
     "result_from_bytes": lambda w: {"content": storage.result_bytes(w.shown), "kind": type(w.shown), "shown": "a.h5"},
@@ -299,17 +300,17 @@ VALID = {
         "labels": np.stack([w.train.labels] * 2), "learning_rates": np.array([0.1, 0.2]),
         "sample_masks": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
     },
-    "twins": lambda w: few(w, n_networks=2, config=w.config, effort=1.0, seed=0, progress=ignore),
+    "control_networks": lambda w: few(w, n_networks=2, config=w.config, effort=1.0, seed=0, progress=ignore),
     "unit": lambda w: {"layer": "hidden_1", "index": 2, "stage": "activation", "position": (1, 1)},
     "weight_images": lambda w: {"network": w.network, "layer": "first"},
     "weight_structure": lambda w: few(
-        w, layer="first", twins=w.twins, n_null=39, alpha=0.05, seed=0, progress=ignore
+        w, layer="first", controls=w.controls, n_null=39, alpha=0.05, seed=0, progress=ignore
     ),
     "images_of_layers": lambda w: {"network": w.convolution},
     "MemorizationDesign": lambda w: {
         "architectures": (w.mlp,), "n_samples": (20,), "corruption": (0.0, 1.0), "label_corruption": "permute",
         "input_corruption": ("none",), "weight_decay": (0.0,), "replicates": 2, "config": w.config, "rates": (),
-        "pilot_replicates": 1, "ledger": "examples", "critical_radius": 0.1, "n_test": 20, "seed": 0,
+        "pilot_replicates": 1, "dynamics": "examples", "critical_radius": 0.1, "n_test": 20, "seed": 0,
     },
     "run_study": lambda w: {
         "design": MemorizationDesign((w.mlp,), (20,), config=w.config, replicates=2), "split": w.split, "workers": 1,
@@ -370,7 +371,7 @@ VALID = {
     "activation_named": lambda w: {"name": "relu"},
     # Optimisers.
     "SGD": lambda w: {},
-    "Adam": lambda w: {"mean_decay": 0.9, "square_decay": 0.99, "epsilon": 1e-7},
+    "Adam": lambda w: {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7},
     "Momentum": lambda w: {"momentum": 0.5},
     "Nesterov": lambda w: {"momentum": 0.5},
     # Data.
@@ -518,7 +519,7 @@ def things(w):
         object(), Unspeakable(), int, Network, Dataset, MLP, ignore, len, np, ..., NotImplemented, [], {}, set(), range(3),
         slice(None), iter([1]), Path(w.folder / "folder"), Path(w.folder / "missing.h5"), Path(w.folder / "empty"),
         Path("a\0b"), Path("x" * 300), str(w.folder / "model.h5"), w.network, w.convolution, w.split, w.train, w.config,
-        w.mlp, w.population, w.twins, w.shown, w.interval, Limits(), class_logit(1), Shift(1), Box(), rng(),
+        w.mlp, w.population, w.controls, w.shown, w.interval, Limits(), class_logit(1), Shift(1), Box(), rng(),
         threading.Lock(), ["a", 1], ("a", "a"), [None], [[]], [1, [2]],
     ]  # fmt: skip
 

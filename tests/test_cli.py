@@ -315,7 +315,7 @@ def test_every_command_has_help_with_an_example_and_a_seed(name, capfd):
 def test_the_number_of_networks_is_named_as_the_option_of_the_command(elsewhere, capsys):
     probe.save_network(probe.train(probe.MLP((4,)), probe.load_dataset("digits"), probe.TrainingConfig(epochs=1)).network,
                        "m.h5")  # fmt: skip
-    for command in (["drawing", "m.h5"], ["features", "m.h5"], ["noise", "m.h5", "--ladder"]):
+    for command in (["drawing", "m.h5"], ["features", "m.h5"], ["noise", "m.h5", "--severity"]):
         assert run([*command, "--data", "digits", "--networks", "1"]) == 2
         assert "--networks must be an integer of at least 2, got 1" in capsys.readouterr().err
 
@@ -341,7 +341,7 @@ def test_objectives_are_named_on_the_command_line(elsewhere):
     assert animation.read_bytes().startswith(b"GIF8")
 
 
-def test_a_ladder_is_climbed_from_the_command_line(elsewhere):
+def test_noise_severity_runs_from_the_command_line(elsewhere):
     split = probe.load_dataset("digits")
     probe.save_network(probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=2)).network, "m.h5")
     with pytest.MonkeyPatch.context() as patch:
@@ -351,7 +351,7 @@ def test_a_ladder_is_climbed_from_the_command_line(elsewhere):
             "m.h5",
             "--data",
             "digits",
-            "--ladder",
+            "--severity",
             "--networks",
             "2",
             "--images",
@@ -361,7 +361,7 @@ def test_a_ladder_is_climbed_from_the_command_line(elsewhere):
         ]
         assert run(arguments) == 0
     found = json.loads((elsewhere / "l" / "results.json").read_text())
-    assert {"noise", "ladder"} <= set(found["sections"])
+    assert {"noise", "severity"} <= set(found["sections"])
     assert len(found["verdicts"]) >= 8
     assert (elsewhere / "l" / "index.html").exists()
 

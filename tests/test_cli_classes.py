@@ -67,7 +67,13 @@ def arguments(folder, command, model, *more):
     return [places.get(each, each) for each in COMMANDS[command]] + ["--out", "out", *more]
 
 
-REDUCED = {"_MEMORIZATION_EPOCHS": 3, "_EFFORT": 0.05, "_TWINS": 2, "_LADDER_IMAGES": 50, "_UNITS_SHOWN": 2}
+REDUCED = {
+    "_MEMORIZATION_EPOCHS": 3,
+    "_EFFORT": 0.05,
+    "_CONTROLS": 2,
+    "_SEVERITY_IMAGES": 50,
+    "_UNITS_SHOWN": 2,
+}
 
 
 @pytest.mark.parametrize("command", ["noise", "maximize"])

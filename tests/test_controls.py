@@ -24,7 +24,7 @@ CONFIG = probe.TrainingConfig(epochs=25, batch_size=20, learning_rate=1.0)
 
 @pytest.fixture(scope="module")
 def three(trained, digits):
-    return probe.twins(trained, digits, n_networks=3, config=CONFIG, seed=4)
+    return probe.control_networks(trained, digits, n_networks=3, config=CONFIG, seed=4)
 
 
 def convolutional(dtype=np.float32):
@@ -45,7 +45,7 @@ def convolutional(dtype=np.float32):
     return probe.Network(layers, (8, 8, 1))
 
 
-def test_twins_have_the_shape_of_the_network(three, trained):
+def test_controls_have_the_shape_of_the_network(three, trained):
     assert three.copies
     assert len(three) == 3
     for population in (three.untrained, three.trained, three.random_label):
@@ -56,7 +56,7 @@ def test_twins_have_the_shape_of_the_network(three, trained):
     assert "64-12-9-10 sigmoid" in three.sentence
 
 
-def test_trained_twins_learn_and_random_label_twins_do_not_generalise(three, digits):
+def test_trained_controls_learn_and_random_label_controls_do_not_generalise(three, digits):
     for k in range(3):
         accuracy = (three.trained.network(k).predict(digits.test.images) == digits.test.labels).mean()
         assert accuracy == pytest.approx(three.test_accuracy[k])
@@ -79,31 +79,34 @@ def test_each_pair_has_one_start_and_one_order(three, digits):
 
 
 def test_both_of_a_pair_see_the_same_order(trained, small_digits, monkeypatch):
-    """With permutations that change nothing, the random-label twin is the trained one to the bit."""
+    """With permutations that change nothing, the random-label control network is the trained one to the bit."""
     monkeypatch.setattr("probe.controls.permuted_labels", lambda labels, *, rng: labels.copy())
-    found = probe.twins(trained, small_digits, n_networks=11, config=replace(CONFIG, epochs=2))
+    found = probe.control_networks(trained, small_digits, n_networks=11, config=replace(CONFIG, epochs=2))
     for one, other in zip(found.trained.weights, found.random_label.weights, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
-def test_twins_are_reproducible_and_differ_between_seeds(trained, small_digits):
+def test_controls_are_reproducible_and_differ_between_seeds(trained, small_digits):
     config = replace(CONFIG, epochs=1)
     first, again, other = (
-        probe.twins(trained, small_digits, n_networks=2, config=config, seed=seed) for seed in (1, 1, 2)
+        probe.control_networks(trained, small_digits, n_networks=2, config=config, seed=seed)
+        for seed in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.trained.weights[0], again.trained.weights[0])
     assert not np.array_equal(first.trained.weights[0], other.trained.weights[0])
 
 
-def test_twins_are_kept_in_a_file(three, tmp_path):
-    loaded = probe.load_result(probe.save_result(three, tmp_path / "twins.h5"), probe.Twins)
+def test_controls_are_kept_in_a_file(three, tmp_path):
+    loaded = probe.load_result(probe.save_result(three, tmp_path / "controls.h5"), probe.Controls)
     np.testing.assert_array_equal(loaded.random_label.weights[1], three.random_label.weights[1])
     assert loaded.sentence == three.sentence
     assert loaded.trained.network(1).class_names == three.trained.network(1).class_names
 
 
-def test_a_network_that_cannot_be_copied_gets_twins_of_the_videos_shape(small_digits):
-    found = probe.twins(convolutional(), small_digits, n_networks=1, config=replace(CONFIG, epochs=1))
+def test_a_network_that_cannot_be_copied_gets_controls_of_the_videos_shape(small_digits):
+    found = probe.control_networks(
+        convolutional(), small_digits, n_networks=1, config=replace(CONFIG, epochs=1)
+    )
     assert not found.copies
     assert found.trained.architecture.hidden == (16, 16)
     assert "16-16 units, not this network's shape" in found.sentence
@@ -115,20 +118,20 @@ def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch)
     monkeypatch.setattr("probe.controls.DEFAULT_TRAINING", replace(CONFIG, learning_rate=1e35))
     network = probe.train(probe.MLP((8,), "relu"), small_digits, replace(CONFIG, epochs=1)).network
     with pytest.raises(probe.InputError, match=r"diverge at learning_rate 1e\+32, and at larger ones"):
-        probe.twins(network, small_digits, n_networks=1)
+        probe.control_networks(network, small_digits, n_networks=1)
 
 
 def test_a_quick_look_trains_for_fewer_epochs(trained, small_digits, monkeypatch):
     monkeypatch.setattr("probe.training.defaults._MOST_EPOCHS", 8)
-    found = probe.twins(trained, small_digits, n_networks=1, effort=0.25)
+    found = probe.control_networks(trained, small_digits, n_networks=1, effort=0.25)
     assert found.config.epochs == 2
     with pytest.raises(probe.InputError, match="effort must be"):
-        probe.twins(trained, small_digits, effort=0)
+        probe.control_networks(trained, small_digits, effort=0)
 
 
-def test_without_networks_there_are_no_twins(trained, small_digits):
+def test_without_networks_there_are_no_controls(trained, small_digits):
     with pytest.raises(probe.InputError, match="n_networks must be"):
-        probe.twins(trained, small_digits, n_networks=0)
+        probe.control_networks(trained, small_digits, n_networks=0)
 
 
 @pytest.mark.parametrize("apart", [False, True])

@@ -196,13 +196,13 @@ def digits():
 def results(digits):
     trained = probe.train(probe.MLP(hidden=(16,)), digits, probe.TrainingConfig(epochs=30))
     network = trained.network
-    twins = probe.twins(network, digits, n_networks=2, config=probe.TrainingConfig(epochs=1))
+    controls = probe.control_networks(network, digits, n_networks=2, config=probe.TrainingConfig(epochs=1))
     found = [
         probe.weight_images(network),
         probe.weight_structure(network, digits, n_null=19),
         probe.concepts(network, digits, n_images=100, n_permutations=19, n_rotations=19),
-        probe.drawing(network, digits, twins=twins, restarts=1, steps=5),
-        probe.noise_ladder(network, digits, twins=twins, n_images=20),
+        probe.drawing(network, digits, controls=controls, restarts=1, steps=5),
+        probe.noise_severity(network, digits, controls=controls, n_images=20),
         probe.expanded_weights(network, digits.test.images),
         probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=3, steps=30),
         probe.noise_confidence(network, digits),

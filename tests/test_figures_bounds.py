@@ -48,7 +48,7 @@ def test_pictures_of_studies_of_many_conditions_stay_within_the_bound(part):
     result = synthetic(conditions, 3, n_epochs=30, names=classes)
     figure = probe.plot(result, part=part)
     note = figure._supxlabel.get_text().replace("\n", " ")
-    n_shown = {"ledger": None, "forgetting": 420}.get(part, 434)
+    n_shown = {"examples": None, "forgetting": 420}.get(part, 434)
     assert n_shown is None or f"of {n_shown} conditions, evenly apart" in note
     assert max(size_of(png_of(figure))) <= MAX_PIXELS
 

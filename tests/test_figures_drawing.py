@@ -16,8 +16,8 @@ def shown(figure):
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=2, config=probe.TrainingConfig(epochs=5))
-    return drawing(trained, digits, twins=twins, restarts=2, steps=20)
+    controls = probe.control_networks(trained, digits, n_networks=2, config=probe.TrainingConfig(epochs=5))
+    return drawing(trained, digits, controls=controls, restarts=2, steps=20)
 
 
 def test_each_class_has_its_drawing_its_nearest_image_and_its_mean(result):

@@ -229,7 +229,7 @@ def test_a_result_has_the_parts_that_have_something_to_show():
         "curves",
         "time",
         "peak",
-        "ledger",
+        "examples",
     )
 
 
@@ -248,7 +248,7 @@ def test_an_unknown_part_is_refused_with_those_there_are():
 def test_a_part_with_nothing_to_show_is_refused_with_the_reason():
     result = synthetic(conditions_of((0.0,)), sensitivity=False)
     with pytest.raises(
-        probe.InputError, match="no label was corrupted; draw one of curves, time, peak, ledger"
+        probe.InputError, match="no label was corrupted; draw one of curves, time, peak, examples"
     ):
         probe.plot(result, part="forgetting")
     with pytest.raises(probe.InputError, match="was not measured"):
@@ -273,11 +273,11 @@ def test_the_cell_asked_for_is_drawn_and_others_are_refused():
         probe.plot(result, cell=2)
 
 
-def test_the_ledger_of_each_cell_shows_its_own_examples(grey_canvas):
+def test_the_examples_of_each_cell_show_its_own_examples(grey_canvas):
     result = synthetic(n_cells=2)
     for cell in (0, 1):
         mine = next(examples for examples in result.examples if examples.cell == cell)
-        drawn = rendered(result, part="ledger", cell=cell).axes[0].images[0]
+        drawn = rendered(result, part="examples", cell=cell).axes[0].images[0]
         values = np.ma.masked_invalid(grey_canvas(drawn)).compressed()
         shown = np.sort(mine.images[:8].reshape(-1))
         np.testing.assert_allclose(np.sort(values)[: shown.size], shown, atol=2 / 255)
@@ -415,9 +415,9 @@ def test_peaks_leave_out_networks_that_diverged():
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
-def test_the_ledger_shows_the_first_of_the_hardest_and_of_the_easiest_images(channels, grey_canvas):
+def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(channels, grey_canvas):
     result = synthetic(channels=channels)
-    figure = rendered(result, part="ledger")
+    figure = rendered(result, part="examples")
     titles = [axes.get_title("left") for axes in figure.axes]
     ends = ("hardest", "easiest")
     assert titles == [f"{name}: {end}" for name in ("true labels", "random labels") for end in ends]
@@ -432,10 +432,10 @@ def test_the_ledger_shows_the_first_of_the_hardest_and_of_the_easiest_images(cha
             )
 
 
-def test_the_ledger_says_what_was_taught_what_is_true_and_when_it_was_learned():
+def test_the_examples_says_what_was_taught_what_is_true_and_when_it_was_learned():
     result = synthetic()
     examples = result.examples[1]
-    figure = rendered(result, part="ledger")
+    figure = rendered(result, part="examples")
     for k, text in enumerate(figure.axes[2].texts):
         assert examples.taught[k] != examples.true_labels[k]
         learned = f"epoch {examples.first_learned[k]}" if examples.first_learned[k] else "never"

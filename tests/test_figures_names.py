@@ -55,7 +55,7 @@ def results(names):
     yield "drawing", planted.drawings(names, (8, 8)), {}
     yield "noise", planted.noise(names, (8, 8)), {}
     yield "scores", planted.scores(names, (8, 8)), {}
-    yield "ledger", synthetic(conditions_of(), 2, n_epochs=20, names=names), {"part": "ledger"}
+    yield "examples", synthetic(conditions_of(), 2, n_epochs=20, names=names), {"part": "examples"}
     yield "landscape", planted.landscape([f"{name} kernel" for name in names]), {"part": "gradient"}
 
 

@@ -195,7 +195,7 @@ def test_images_that_cost_much_are_few():
 
 FUNCTIONS = {
     "noise_confidence": lambda network, split: probe.noise_confidence(network, split),
-    "noise_ladder": lambda network, split: probe.noise_ladder(network, split, n_images=30),
+    "noise_severity": lambda network, split: probe.noise_severity(network, split, n_images=30),
     "concepts": lambda network, split: probe.concepts(
         network, split, n_images=120, n_permutations=19, n_rotations=19
     ),
@@ -212,7 +212,9 @@ FUNCTIONS = {
         n_lines=2,
         n_images=20,
     ),
-    "twins": lambda network, split: probe.twins(network, split, n_networks=1, effort=0.02),
+    "control_networks": lambda network, split: probe.control_networks(
+        network, split, n_networks=1, effort=0.02
+    ),
     "maximize": lambda network, split: probe.maximize(
         network, [probe.class_logit(0)], steps=2, images=split.test
     ),
@@ -266,7 +268,7 @@ def test_every_function_takes_rows_and_refuses_other_shapes(trained, digits, nam
     [
         name
         for name in FUNCTIONS
-        if name in ("noise_confidence", "noise_ladder", "concepts", "drawing", "landscape")
+        if name in ("noise_confidence", "noise_severity", "concepts", "drawing", "landscape")
     ],
 )
 def test_functions_that_need_classes_say_so(digits, name):

@@ -285,8 +285,8 @@ def test_analyses_find_in_one_unit_what_they_find_in_two(parity, pair):
             np.testing.assert_allclose(one.confidences, other.confidences, atol=1e-4)
             np.testing.assert_allclose(one.auroc, other.auroc, atol=1e-3)
         assert noise[0].class_names == noise[1].class_names == ("even", "odd")
-        ladders = [probe.noise_ladder(network, parity, n_images=60, seed=1) for network in pair]
-        np.testing.assert_allclose(ladders[0].own_confidence, ladders[1].own_confidence, atol=1e-4)
+        severities = [probe.noise_severity(network, parity, n_images=60, seed=1) for network in pair]
+        np.testing.assert_allclose(severities[0].own_confidence, severities[1].own_confidence, atol=1e-4)
         found = [
             probe.concepts(network, parity, n_images=200, n_permutations=19, n_rotations=19)
             for network in pair
@@ -314,7 +314,7 @@ def test_analyses_find_in_one_unit_what_they_find_in_two(parity, pair):
             n_lines=2,
         )
         assert np.isfinite(looks.surface.planes).all()
-        assert probe.twins(pair[1], parity, n_networks=1, effort=0.05).copies
+        assert probe.control_networks(pair[1], parity, n_networks=1, effort=0.05).copies
 
 
 def test_accuracy_and_cost_agree_with_the_network_of_two_outputs(parity, pair):

@@ -10,10 +10,10 @@ EVERY = pytest.mark.parametrize("name", OPTIMIZERS)
 
 def run(optimizer, gradients, rate, start):
     """Return the parameters after each update; `gradients` are arrays or functions of the parameter."""
-    parameter, slots, path = start.copy(), optimizer.init(start), []
+    parameter, state, path = start.copy(), optimizer.init(start), []
     for update, gradient in enumerate(gradients, start=1):
         value = gradient(parameter) if callable(gradient) else gradient.copy()
-        parameter = parameter + optimizer.change(value, slots, rate, update)
+        parameter = parameter + optimizer.update(value, state, rate, update)
         path.append(parameter)
     return np.array(path)
 
@@ -69,19 +69,19 @@ def test_a_convex_quadratic_is_solved(name):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_type_and_shape_stay(name, dtype):
     optimizer, parameter = OPTIMIZERS[name](), np.zeros((2, 3), dtype)
-    slots = optimizer.init(parameter)
-    change = optimizer.change(np.ones((2, 3), dtype), slots, 0.1, 1)
+    state = optimizer.init(parameter)
+    change = optimizer.update(np.ones((2, 3), dtype), state, 0.1, 1)
     assert change.dtype == dtype
     assert change.shape == (2, 3)
-    assert all(slot.dtype == dtype and slot.shape == (2, 3) for slot in slots)
+    assert all(part.dtype == dtype and part.shape == (2, 3) for part in state)
 
 
 @EVERY
-def test_the_slots_of_two_parameters_are_apart(name):
+def test_the_state_of_two_parameters_are_apart(name):
     optimizer, parameter = OPTIMIZERS[name](), np.zeros(2)
     one, two = optimizer.init(parameter), optimizer.init(parameter)
-    optimizer.change(np.ones(2), one, 0.1, 1)
-    assert all((slot == 0).all() for slot in two)
+    optimizer.update(np.ones(2), one, 0.1, 1)
+    assert all((part == 0).all() for part in two)
 
 
 # Each against its paper, written here again.
@@ -133,20 +133,20 @@ def test_no_momentum_is_plain_descent(kind):
 @given(
     seed=st.integers(0, 999),
     rate=st.floats(1e-4, 0.1),
-    mean_decay=st.floats(0, 0.99),
-    square_decay=st.floats(0, 0.999),
+    beta_1=st.floats(0, 0.99),
+    beta_2=st.floats(0, 0.999),
 )
 @settings(max_examples=40)
-def test_adam_is_algorithm_1_of_its_paper(seed, rate, mean_decay, square_decay):
+def test_adam_is_algorithm_1_of_its_paper(seed, rate, beta_1, beta_2):
     gradients, epsilon = random_gradients(seed), 1e-7
     w, m, v, expected = np.zeros(4), 0.0, 0.0, []
     for t, g in enumerate(gradients, start=1):
-        m = mean_decay * m + (1 - mean_decay) * g
-        v = square_decay * v + (1 - square_decay) * g**2
-        m_hat, v_hat = m / (1 - mean_decay**t), v / (1 - square_decay**t)
+        m = beta_1 * m + (1 - beta_1) * g
+        v = beta_2 * v + (1 - beta_2) * g**2
+        m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)
         w = w - rate * m_hat / (np.sqrt(v_hat) + epsilon)
         expected.append(w)
-    path = run(Adam(mean_decay, square_decay, epsilon), gradients, rate, np.zeros(4))
+    path = run(Adam(beta_1, beta_2, epsilon), gradients, rate, np.zeros(4))
     np.testing.assert_allclose(path, expected, rtol=1e-9, atol=1e-12)
 
 

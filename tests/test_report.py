@@ -66,8 +66,8 @@ def shorter_experiment():
     with pytest.MonkeyPatch.context() as patch:
         report = import_module("probe.workflow._report")
         patch.setattr(report, "_MEMORIZATION_EPOCHS", 60)
-        patch.setattr(report, "_TWINS", 3)
-        patch.setattr(report, "_LADDER_IMAGES", 300)
+        patch.setattr(report, "_CONTROLS", 3)
+        patch.setattr(report, "_SEVERITY_IMAGES", 300)
         patch.setattr(report, "_CONCEPT_IMAGES", 200)
         patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 60)
         yield
@@ -115,7 +115,7 @@ def test_every_claim_leads_to_a_section(page):
         "paths",
         "drawing",
         "noise",
-        "ladder",
+        "severity",
         "memorization",
     }
 

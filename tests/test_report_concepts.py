@@ -6,8 +6,8 @@ from probe.report.concepts import concepts_section
 
 
 def test_the_table_counts_and_the_claims_are_the_verdicts(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=3))
-    result = concepts(trained, digits, twins=twins, n_images=200, n_permutations=19, n_rotations=19)
+    controls = probe.control_networks(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=3))
+    result = concepts(trained, digits, controls=controls, n_images=200, n_permutations=19, n_rotations=19)
     section, claims = concepts_section(result)
     for row, layer in zip(section.tables[0].rows, result.layers, strict=True):
         assert row[0] == layer.layer

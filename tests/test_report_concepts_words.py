@@ -13,8 +13,10 @@ from probe.report.concepts import concepts_section
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20))
-    return concepts(trained, digits, twins=twins, n_permutations=19, n_rotations=99)
+    controls = probe.control_networks(
+        trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20)
+    )
+    return concepts(trained, digits, controls=controls, n_permutations=19, n_rotations=99)
 
 
 def test_the_table_counts_concepts_by_layer(result):
@@ -66,5 +68,5 @@ def test_every_verdict_is_a_claim_with_a_picture_of_the_section(result):
         assert any(number in claim.found for number in shown)
 
 
-def test_without_twins_there_are_no_claims(result):
+def test_without_controls_there_are_no_claims(result):
     assert concepts_section(replace(result, verdicts=()))[1] == ()

@@ -8,8 +8,8 @@ from probe.report.drawing import drawing_section
 
 
 def test_the_section_says_what_was_found(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=5))
-    result = drawing(trained, digits, twins=twins, restarts=2, steps=20)
+    controls = probe.control_networks(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=5))
+    result = drawing(trained, digits, controls=controls, restarts=2, steps=20)
     section, claims = drawing_section(result)
     drawn = result.kind("optimised")
     assert f"{drawn.plausible.mean():.0%} of them are as close" in section.lead[0]

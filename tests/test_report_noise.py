@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 import probe
-from probe.analyses.noise import ARMS, noise_ladder
-from probe.report.noise import ladder_section, noise_section
+from probe.analyses.noise import GROUPS, noise_severity
+from probe.report.noise import noise_section, severity_section
 from probe.workflow._folder import plain
 
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=5))
-    return noise_ladder(trained, digits, twins=twins, n_images=100)
+    controls = probe.control_networks(trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=5))
+    return noise_severity(trained, digits, controls=controls, n_images=100)
 
 
 def test_the_networks_own_table_has_a_row_for_each_rung(result):
-    section, _ = ladder_section(result)
+    section, _ = severity_section(result)
     rows = section.tables[0].rows
-    assert len(rows) == len(result.rungs)
-    place = result.place("norm", 16.0)
+    assert len(rows) == len(result.conditions)
+    place = result.index("norm", 16.0)
     assert rows[place][0] == "uniform noise × 16"
     assert rows[place][1] == f"{result.own_confidence[place]:.3f}"
     assert rows[place][-3:] == tuple(f"{auroc:.3f}" for auroc in result.own_auroc[:, place])
@@ -30,17 +30,17 @@ def test_the_networks_own_table_has_a_row_for_each_rung(result):
 
 
 def test_the_arms_are_means_over_networks(result):
-    section, claims = ladder_section(result)
+    section, claims = severity_section(result)
     rows = {row[0]: row[1:] for row in section.tables[1].rows}
-    assert set(rows) == set(ARMS)
-    mean = result.confidence[2][:, result.place("uniform")].mean()
+    assert set(rows) == set(GROUPS)
+    mean = result.confidence[2][:, result.index("uniform")].mean()
     assert rows["untrained"][0].startswith(f"{mean:.3f} (")
     assert [claim.verdict for claim in claims] == list(result.verdicts)
     np.testing.assert_array_equal(section.numbers["ece"], result.ece)
 
 
-def test_without_twins_there_is_one_table_and_no_claim(trained, digits):
-    section, claims = ladder_section(noise_ladder(trained, digits, n_images=50))
+def test_without_controls_there_is_one_table_and_no_claim(trained, digits):
+    section, claims = severity_section(noise_severity(trained, digits, n_images=50))
     assert (len(section.tables), claims) == (1, ())
 
 

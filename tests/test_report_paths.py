@@ -8,9 +8,9 @@ from probe.report.paths import file_names, paths_section
 
 
 def test_a_picture_a_caption_and_the_numbers_for_each_layer(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=3))
+    controls = probe.control_networks(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=3))
     results = tuple(
-        probe.expanded_weights(trained, digits.test.images, layer, twins=twins)
+        probe.expanded_weights(trained, digits.test.images, layer, controls=controls)
         for layer in ("hidden_2", "output")
     )
     section, claims = paths_section(results)

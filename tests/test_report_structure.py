@@ -9,8 +9,10 @@ from probe.report.structure import structure_section
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20))
-    return weight_structure(trained, digits, twins=twins, n_null=99)
+    controls = probe.control_networks(
+        trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20)
+    )
+    return weight_structure(trained, digits, controls=controls, n_null=99)
 
 
 def test_the_table_counts_the_units_of_each_null(result):
@@ -37,7 +39,7 @@ def test_every_verdict_is_a_claim_with_a_picture_of_the_section(result):
     assert {claim.picture for claim in claims} <= {picture.name for picture in section.pictures}
 
 
-def test_without_twins_there_are_no_claims_and_no_effects(trained, digits):
+def test_without_controls_there_are_no_claims_and_no_effects(trained, digits):
     section, claims = structure_section(weight_structure(trained, digits, n_null=49))
     assert claims == ()
     assert len(section.tables) == 1

@@ -85,7 +85,7 @@ def test_a_command_writes_its_own_folder_anew_and_no_other_command_does(first, h
         (["noise", "b/model.h5", *DATA], "the model was there/../a/model.h5, now b/model.h5"),
         (["noise", "a/model.h5", *DATA, "--seed", "1"], "--seed was 0, now 1"),
         (["noise", "a/model.h5", "--data", "other.npz"], "the data were 'digits', now 'other'"),
-        (["noise", "a/model.h5", *DATA, "--ladder", "--networks", "2"], "those of probe noise"),
+        (["noise", "a/model.h5", *DATA, "--severity", "--networks", "2"], "those of probe noise"),
     ],
 )
 def test_results_of_another_model_seed_or_data_are_kept(here, capfd, changes, difference):
@@ -157,7 +157,7 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["report", "a/model.h5", *DATA], "model.h5"),
         (["train", *DATA], "model.h5"),
         (["noise", "a/model.h5", *DATA], "noise.h5"),
-        (["noise", "a/model.h5", *DATA, "--ladder"], "ladder.h5"),
+        (["noise", "a/model.h5", *DATA, "--severity"], "severity.h5"),
         (["features", "a/model.h5", *DATA], "concepts.h5"),
         (["drawing", "a/model.h5", *DATA], "drawing.h5"),
         (["maximize", "a/model.h5"], "maximize.h5"),
@@ -243,13 +243,13 @@ def test_models_whose_folders_have_one_name_are_told_apart(here, capfd):
     assert "the model was x/a/model.h5, now y/a/model.h5" in refused(["weights", "y/a/model.h5"], capfd)
 
 
-def test_noise_and_its_ladder_do_not_share_a_folder(here, monkeypatch):
+def test_noise_and_its_severity_do_not_share_a_folder(here, monkeypatch):
     seen = []
     monkeypatch.setattr("probe.workflow.noise.destination", lambda out, name, *_: seen.append(name) or 1 / 0)
-    for more in ([], ["--ladder"]):
+    for more in ([], ["--severity"]):
         with pytest.raises(ZeroDivisionError):
             run(["noise", "a/model.h5", *DATA, *more])
-    assert seen == ["noise-a-model", "ladder-a-model"]
+    assert seen == ["noise-a-model", "severity-a-model"]
 
 
 def test_a_hidden_model_file_has_a_visible_folder(here):

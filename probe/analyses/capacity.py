@@ -24,7 +24,7 @@ __all__ = [
     "Capacity",
     "CapacityDesign",
     "CapacityFit",
-    "CapacityPlace",
+    "CapacityKey",
     "CapacityTrial",
     "capacity",
     "capacity_of",
@@ -109,10 +109,10 @@ class CapacityDesign:
             raise InputError(f"config must have stop='fitted', got {self.config.stop!r}")
 
     @property
-    def places(self) -> tuple[CapacityPlace, ...]:
+    def keys(self) -> tuple[CapacityKey, ...]:
         """All trials, replicate after replicate."""
         return tuple(
-            CapacityPlace(architecture, replicate)
+            CapacityKey(architecture, replicate)
             for replicate, architecture in product(range(self.replicates), range(len(self.architectures)))
         )
 
@@ -138,13 +138,13 @@ class CapacityDesign:
         check_once("architectures", self.architectures)
         check_once("rates", self.rates)
 
-    def facts(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return the design as plain values, for a manifest or results.json."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
-class CapacityPlace:
+class CapacityKey:
     """Where a search stands in the design; with a number of images, where one population of it stands."""
 
     architecture: int
@@ -344,29 +344,29 @@ def capacity(
     design.check_distinct()
     design = design.settled(split)
     check_integer("workers", workers, minimum=1)
-    places = design.places
+    keys = design.keys
 
     def report(done: dict[int, CapacityTrial]) -> None:
         latest = list(done.values())[-1]
         least = "at least " if latest.is_censored else ""
-        progress(ProgressEvent("capacity", len(done), len(places), f"{least}{latest.capacity:,} images"))
+        progress(ProgressEvent("capacity", len(done), len(keys), f"{least}{latest.capacity:,} images"))
 
-    def search(place: CapacityPlace, stop: threading.Event) -> CapacityTrial | None:
-        return run_capacity_trial(design, place, split, stop)
+    def search(key: CapacityKey, stop: threading.Event) -> CapacityTrial | None:
+        return run_capacity_trial(design, key, split, stop)
 
-    found = gathered(search, places, workers=workers, report=report)
-    done = {places[index]: trial for index, trial in found.items()}
+    found = gathered(search, keys, workers=workers, report=report)
+    done = {keys[index]: trial for index, trial in found.items()}
     return capacity_of(design, done, split)
 
 
 def run_capacity_trial(
-    design: CapacityDesign, place: CapacityPlace, split: Split, stop: threading.Event | None = None
+    design: CapacityDesign, key: CapacityKey, split: Split, stop: threading.Event | None = None
 ) -> CapacityTrial | None:
     """Search for the capacity of one architecture; None if `stop` was set on the way."""
     design = design.settled(split)
     trial = CapacityTrial.begun(design)
     while (n := next_number(design, trial, split)) is not None:
-        fit = run_capacity_fit(design, replace(place, n_samples=n), split, stop)
+        fit = run_capacity_fit(design, replace(key, n_samples=n), split, stop)
         if fit is None:
             return None
         trial = trial.after(n, fit)
@@ -392,22 +392,22 @@ def next_number(design: CapacityDesign, trial: CapacityTrial, split: Split) -> i
 
 
 def run_capacity_fit(
-    design: CapacityDesign, place: CapacityPlace, split: Split, stop: threading.Event | None = None
+    design: CapacityDesign, key: CapacityKey, split: Split, stop: threading.Event | None = None
 ) -> CapacityFit | None:
-    """Train the population of one number of images, `place.n_samples`; None if `stop` was set on the way."""
-    if place.n_samples is None:
-        raise InputError("place must say with n_samples how many images to try, got None")
+    """Train the population of one number of images, `key.n_samples`; None if `stop` was set on the way."""
+    if key.n_samples is None:
+        raise InputError("key must say with n_samples how many images to try, got None")
     stop = threading.Event() if stop is None else stop
     with single_threaded_blas():
-        share = _fitted_share(design, place, split, place.n_samples, stop)
+        share = _fitted_share(design, key, split, key.n_samples, stop)
     return None if share is None else CapacityFit(share)
 
 
 def _fitted_share(
-    design: CapacityDesign, place: CapacityPlace, split: Split, n: int, stop: threading.Event
+    design: CapacityDesign, key: CapacityKey, split: Split, n: int, stop: threading.Event
 ) -> Floats | None:
     """Return the share of starts that fit random labels of the first `n` images, at each learning rate."""
-    seeds = np.random.SeedSequence(design.seed, spawn_key=(place.replicate,)).spawn(2 + design.starts)
+    seeds = np.random.SeedSequence(design.seed, spawn_key=(key.replicate,)).spawn(2 + design.starts)
     image_rng, order_rng, *start_rngs = [np.random.default_rng(seed) for seed in seeds]
     train = split.train.take(image_rng.permutation(len(split.train))[:n])
     data = replace(split, train=train, test=split.test.take(slice(0, 1)))
@@ -415,7 +415,7 @@ def _fitted_share(
     labels = [permuted_labels(train.labels, rng=label_rng) for _, label_rng in start_streams]
     n_rates = len(design.rates)
     start = initial_population(
-        design.architectures[place.architecture],
+        design.architectures[key.architecture],
         train.image_shape,
         train.class_names,
         rngs=[rng for rng, _ in start_streams],
@@ -452,7 +452,7 @@ def _by_rate(fitted: npt.NDArray[np.bool_], n_rates: int) -> Floats:
     return np.asarray(fitted.reshape(n_rates, -1).mean(axis=1))
 
 
-def capacity_of(design: CapacityDesign, done: dict[CapacityPlace, CapacityTrial], split: Split) -> Capacity:
+def capacity_of(design: CapacityDesign, done: dict[CapacityKey, CapacityTrial], split: Split) -> Capacity:
     """Return what the searches that are done come to.
 
     Raises
@@ -464,11 +464,11 @@ def capacity_of(design: CapacityDesign, done: dict[CapacityPlace, CapacityTrial]
     whole = [
         replicate
         for replicate in range(design.replicates)
-        if all(CapacityPlace(architecture, replicate) in done for architecture in architectures)
+        if all(CapacityKey(architecture, replicate) in done for architecture in architectures)
     ]
     if not whole:
         raise KeyboardInterrupt
-    trials = tuple(tuple(done[CapacityPlace(a, replicate)] for replicate in whole) for a in architectures)
+    trials = tuple(tuple(done[CapacityKey(a, replicate)] for replicate in whole) for a in architectures)
     n_in, n_classes = split.train.images[0].size, split.train.n_classes
     return Capacity(
         tuple(mlp.named(n_in, n_classes) for mlp in design.architectures),
@@ -477,5 +477,5 @@ def capacity_of(design: CapacityDesign, done: dict[CapacityPlace, CapacityTrial]
         np.array([[trial.is_censored for trial in row] for row in trials]),
         trials,
         design,
-        interrupted=len(done) < len(design.places),
+        interrupted=len(done) < len(design.keys),
     )

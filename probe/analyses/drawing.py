@@ -13,7 +13,7 @@ from probe._checks import Array, InputError, check_integer, generator, readonly
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.ascent import ascend
-from probe.controls import Twins
+from probe.controls import Controls
 from probe.datasets import Dataset, Split, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
@@ -89,7 +89,7 @@ class DrawnImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """What a network draws, beside controls that are and are not digits.
+    """What a network draws, beside images that are digits and images that are not.
 
     Attributes
     ----------
@@ -106,14 +106,14 @@ class Drawing:
     nearest_classes : ndarray of shape (n_classes,), int64
         The classes of these.
     kinds : tuple of DrawnImages
-        "optimised", and the controls: "real" and "class means" are digits, "noise" and "shuffled" are not.
+        "optimised", and for comparison: "real" and "class means" are digits, "noise" and "shuffled" are not.
     plausible_share : ndarray of shape (n_networks,), in [0, 1]
-        Of each trained twin's own optimised images; empty without twins.
+        Of each trained control network's own optimised images; empty without control networks.
     recognised_share : ndarray of shape (n_networks,), in [0, 1]
-        Share of each twin's images in which judges see what was intended: the mean of nearest neighbours and
+        Share of each control network's images in which judges see what was intended: the mean of nearest neighbours and
         logistic regression.
     verdicts : tuple of Verdict
-        Over the twins; empty without.
+        Over the control networks; empty without.
     """
 
     class_names: tuple[str, ...]
@@ -157,7 +157,7 @@ def drawing(
     network: Network,
     split: Split,
     *,
-    twins: Twins | None = None,
+    controls: Controls | None = None,
     restarts: int = 4,
     steps: int = 200,
     l2: float = 0.0,
@@ -178,14 +178,14 @@ def drawing(
         That was trained on data such as these.
     split : Split
         The data.
-    twins : Twins, optional
-        From `probe.twins`: the networks among the judges, and those whose own drawings the verdicts are about.
+    controls : Controls, optional
+        From `probe.control_networks`: the networks among the judges, and those whose own drawings the verdicts are about.
     restarts, steps : int
         Random starts for each class, and steps of each ascent; at least 1.
     l2, total_variation : float
         Weights of the regularisers of the ascent, at least 0.
     seed : int or numpy.random.Generator
-        Draws starts, references and controls.
+        Draws starts, references and the other kinds of images.
     progress : callable
         Called after each network.
 
@@ -209,9 +209,9 @@ def drawing(
     """
     check_integer("restarts", restarts, minimum=1)
     network = fitted(network, split)
-    if twins is not None:
-        twins.check_of(network)
-    starts, references, controls = generator(seed).spawn(3)
+    if controls is not None:
+        controls.check_of(network)
+    starts, references, kinds_rng = generator(seed).spawn(3)
     n_classes, start = network.n_classes, int(starts.integers(2**31))
 
     def drawn_by(artist: Network) -> tuple[Array, Array]:
@@ -226,31 +226,33 @@ def drawing(
         )
         return found.images.reshape(-1, *artist.input_shape).astype(np.float32), found.values
 
-    jury = _Jury(split, twins, references)
+    jury = _Jury(split, controls, references)
     images, values = drawn_by(network)
     intended = np.repeat(np.arange(n_classes), restarts)
     kinds = (
         jury.judge("optimised", images, intended),
-        *(jury.judge(name, *found) for name, found in _controls(split, controls).items()),
+        *(jury.judge(name, *found) for name, found in _reference_images(split, kinds_rng).items()),
     )
     plausible, recognised = list[float](), list[float]()
-    for k in range(0 if twins is None else len(twins)):
-        assert twins is not None
-        theirs, _ = drawn_by(twins.trained.network(k))
+    for k in range(0 if controls is None else len(controls)):
+        assert controls is not None
+        theirs, _ = drawn_by(controls.trained.network(k))
         found = jury.judge("optimised", theirs, intended, networks=False)
         plausible.append(float(found.plausible.mean()))
         recognised.append(float(found.agreement[:2].mean()))
-        progress(ProgressEvent("drawing digits", k + 1, len(twins)))
+        progress(ProgressEvent("drawing digits", k + 1, len(controls)))
     best = values.argmax(axis=1)
     nearest, nearest_classes = jury.nearest(images[np.arange(n_classes) * restarts + best])
     shares = np.array(plausible), np.array(recognised)
-    verdicts = () if twins is None else _verdicts(*shares, n_classes, kinds, twins)
+    verdicts = () if controls is None else _verdicts(*shares, n_classes, kinds, controls)
     return Drawing(
         split.train.class_names, restarts, values, best, nearest, nearest_classes, kinds, *shares, verdicts
     )
 
 
-def _controls(split: Split, rng: np.random.Generator) -> dict[str, tuple[Array, npt.NDArray[np.int64]]]:
+def _reference_images(
+    split: Split, rng: np.random.Generator
+) -> dict[str, tuple[Array, npt.NDArray[np.int64]]]:
     """Return images that are digits, and images that are not, with the classes that they should show."""
     test = split.test.take(np.sort(rng.choice(len(split.test), min(200, len(split.test)), replace=False)))
     classes = np.unique(split.train.labels)
@@ -267,12 +269,12 @@ def _controls(split: Split, rng: np.random.Generator) -> dict[str, tuple[Array, 
 class _Jury:
     """Real images to measure by, and judges that learned from them."""
 
-    def __init__(self, split: Split, twins: Twins | None, rng: np.random.Generator) -> None:
+    def __init__(self, split: Split, controls: Controls | None, rng: np.random.Generator) -> None:
         from sklearn.decomposition import PCA
         from sklearn.neighbors import NearestNeighbors
 
         self._known = _some(split.train, _REFERENCES, rng)
-        self._twins = twins
+        self._controls = controls
         rows = _rows(self._known.images)
         self._neighbours = NearestNeighbors(n_neighbors=_NEIGHBOURS, algorithm="brute").fit(rows)
         self._components = PCA(_VARIANCE, svd_solver="covariance_eigh").fit(rows)
@@ -297,7 +299,7 @@ class _Jury:
         seen_nearby = _most(self._known.labels[neighbours], self._known.n_classes)
         judged = [seen_nearby, self._regression.predict(components)]
         judged.append(
-            self._voted(images) if networks and self._twins is not None else np.full(len(images), -1)
+            self._voted(images) if networks and self._controls is not None else np.full(len(images), -1)
         )
         return DrawnImages(name, images, intended, percentiles, np.stack(judged).astype(np.int64))
 
@@ -316,10 +318,10 @@ class _Jury:
         return measures, places, components
 
     def _voted(self, images: Array) -> npt.NDArray[np.int64]:
-        """Return the class that most of the trained twins see."""
-        assert self._twins is not None
-        votes = [self._twins.trained.network(k).predict(images) for k in range(len(self._twins))]
-        return _most(np.stack(votes, axis=1), len(self._twins.trained.class_names))
+        """Return the class that most of the trained control networks see."""
+        assert self._controls is not None
+        votes = [self._controls.trained.network(k).predict(images) for k in range(len(self._controls))]
+        return _most(np.stack(votes, axis=1), len(self._controls.trained.class_names))
 
 
 def _most(votes: npt.NDArray[np.int64], n_classes: int) -> npt.NDArray[np.int64]:
@@ -357,7 +359,7 @@ def _verdicts(
     recognised: Array,
     n_classes: int,
     kinds: tuple[DrawnImages, ...],
-    twins: Twins,
+    controls: Controls,
 ) -> tuple[Verdict, ...]:
     draws = paired_difference(np.asarray(plausible, np.float64))
     seen = paired_difference(np.asarray(recognised, np.float64))
@@ -380,7 +382,7 @@ def _verdicts(
             sentence=(
                 f"Of what a network draws, {draws:.0%} is as close to training images, by distance and by what principal "
                 f"components leave over, as {_PLAUSIBLE:.0%} of held-out images are; of held-out images themselves "
-                f"{real.plausible.mean():.0%}.{twins.caveat}"
+                f"{real.plausible.mean():.0%}.{controls.caveat}"
             ),
         ),
         Verdict(
@@ -393,7 +395,7 @@ def _verdicts(
             null=f"judges see the class that was meant by chance, {1 / n_classes:.0%}",
             sentence=(
                 f"Nearest neighbours and logistic regression see the class that was meant in {seen:.0%} of what a network "
-                f"draws; in held-out images in {real.agreement[:2].mean():.0%}.{twins.caveat}"
+                f"draws; in held-out images in {real.agreement[:2].mean():.0%}.{controls.caveat}"
             ),
         ),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator, readonly
 from probe._signatures import checked
-from probe.controls import Twins
+from probe.controls import Controls
 from probe.fitting import warn_of_images
 from probe.layers import (
     ActivationLayer,
@@ -81,9 +81,9 @@ class ExpandedWeights:
     n_images : int
         Images that the Jacobian is averaged over.
     verdicts : tuple of Verdict
-        Over the trained twins, each measured in the layer that has the same place: whether expanded weights show
+        Over the trained control networks, each measured in the layer that has the same place: whether expanded weights show
         what units read (a mean cosine above 0.9), and whether more cancels than with random signs. Empty without
-        twins, and for the first dense layer, whose Jacobian is its weights.
+        control networks, and for the first dense layer, whose Jacobian is its weights.
     """
 
     layer: str
@@ -117,7 +117,7 @@ def expanded_weights(
     images: Array,
     layer: str = "last",
     *,
-    twins: Twins | None = None,
+    controls: Controls | None = None,
     n_images: int = 1000,
     seed: int | np.random.Generator = 0,
 ) -> ExpandedWeights:
@@ -135,8 +135,8 @@ def expanded_weights(
         Images such as the network was trained on, in its range.
     layer : str
         Name of a dense layer, or "last" for the one that gives the logits.
-    twins : Twins, optional
-        From `probe.twins`: networks to judge by. Used where they have the shape of this network, and for its last
+    controls : Controls, optional
+        From `probe.control_networks`: networks to judge by. Used where they have the shape of this network, and for its last
         layer also where they have another.
     n_images : int
         Images to average over, drawn at random where there are more; at least 1.
@@ -165,8 +165,8 @@ def expanded_weights(
     warn_of_images(network, images)
     name = network.head_name if layer == "last" else layer
     layers = _layers_down_from(network, name)
-    if twins is not None:
-        twins.check_of(network)
+    if controls is not None:
+        controls.check_of(network)
     rng = generator(seed)
     active = (images != images[:1]).any(axis=0)
     if not active.any():  # also where there is one image, or none
@@ -176,9 +176,9 @@ def expanded_weights(
     found = _measured(network, name, layers, images, active, rng)
     verdicts: tuple[Verdict, ...] = ()
     deeper = any(isinstance(layer, Dense) for layer in layers[1:])
-    if twins is not None and deeper and (twins.copies or name == network.head_name):
+    if controls is not None and deeper and (controls.copies or name == network.head_name):
         place = -1 if name == network.head_name else [each.name for each in network.dense_layers].index(name)
-        verdicts = _verdicts(twins, place, images, active, rng)
+        verdicts = _verdicts(controls, place, images, active, rng)
     return ExpandedWeights(
         name,
         network.unit_names(name),
@@ -219,12 +219,12 @@ def _measured(
 
 
 def _verdicts(
-    twins: Twins, place: int, images: Array, active: Array, rng: np.random.Generator
+    controls: Controls, place: int, images: Array, active: Array, rng: np.random.Generator
 ) -> tuple[Verdict, ...]:
-    """Return what the trained twins say of the dense layer at `place` among theirs."""
+    """Return what the trained control networks say of the dense layer at `place` among theirs."""
     cosines, cancelled = [], []
-    for k in range(len(twins)):
-        member = twins.trained.network(k)
+    for k in range(len(controls)):
+        member = controls.trained.network(k)
         name = member.dense_layers[place].name
         _, _, cosine, cancellation, chance, _ = _measured(
             member, name, _layers_down_from(member, name), images.astype(member.dtype), active, rng
@@ -243,7 +243,7 @@ def _verdicts(
             null=f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
             sentence=(
                 f"Between expanded weights and the mean Jacobian the cosine is {shown:.3f}, averaged over the units; "
-                f"above {_FAITHFUL:g} would count as showing it.{twins.caveat}"
+                f"above {_FAITHFUL:g} would count as showing it.{controls.caveat}"
             ),
         ),
         Verdict(
@@ -254,7 +254,7 @@ def _verdicts(
             unit="share",
             interval=excess.interval,
             null="as much cancels as when each weight keeps its size and gets a random sign",
-            sentence=f"The share that cancels exceeds that with random signs by {excess:.3f}.{twins.caveat}",
+            sentence=f"The share that cancels exceeds that with random signs by {excess:.3f}.{controls.caveat}",
         ),
     )
 

@@ -32,7 +32,7 @@ __all__ = [
     "SCORES_CONFIG",
     "MemorizationScores",
     "ScoresDesign",
-    "ScoresPlace",
+    "ScoresKey",
     "ScoresTrial",
     "balanced_masks",
     "memorization_scores",
@@ -97,21 +97,21 @@ class ScoresDesign:
         _check_enough(self.n_networks, self.n_samples, self.share)
 
     @property
-    def places(self) -> tuple[ScoresPlace, ...]:
+    def keys(self) -> tuple[ScoresKey, ...]:
         """All trials."""
-        return tuple(ScoresPlace(first) for first in range(0, self.n_networks, _SHARD_SIZE))
+        return tuple(ScoresKey(first) for first in range(0, self.n_networks, _SHARD_SIZE))
 
     def check_fits(self, split: Split) -> None:
         """Raise unless the data have as many training images as the design asks for."""
         check_integer("n_samples", self.n_samples, minimum=2, maximum=len(split.train))
 
-    def facts(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return the design as plain values, for a manifest."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
-class ScoresPlace:
+class ScoresKey:
     """Which networks a trial trains: up to 20 from number `first` on."""
 
     first: int
@@ -170,7 +170,7 @@ class MemorizationScores:
     labels, true_labels : ndarray of shape (n_samples,), int64
         What was taught, and what the data say.
     sample_indices : ndarray of shape (n_samples,), int64
-        The examples, as places in the training data, ascending.
+        The examples, as indices into the training data, ascending.
     most_memorized : ndarray of shape (n_most,), int64
         Places, in the arrays above, of the (up to 16) examples of the highest scores, the highest first.
     images : ndarray of shape (n_most, height, width[, channels]), float32, in [0, 1]
@@ -321,36 +321,36 @@ def memorization_scores(
     def report(done: dict[int, ScoresTrial]) -> None:
         progress(ProgressEvent("scores", sum(len(t.is_right) for t in done.values()), n_networks, "networks"))
 
-    def trial(place: ScoresPlace, stop: threading.Event) -> ScoresTrial | None:
-        return run_scores_trial(design, place, split, stop)
+    def trial(key: ScoresKey, stop: threading.Event) -> ScoresTrial | None:
+        return run_scores_trial(design, key, split, stop)
 
-    places = design.places
-    found = gathered(trial, places, workers=workers, report=report)
-    return scores_of(design, {places[index]: done for index, done in found.items()}, split)
+    keys = design.keys
+    found = gathered(trial, keys, workers=workers, report=report)
+    return scores_of(design, {keys[index]: done for index, done in found.items()}, split)
 
 
 def run_scores_trial(
-    design: ScoresDesign, place: ScoresPlace, split: Split, stop: threading.Event | None = None
+    design: ScoresDesign, key: ScoresKey, split: Split, stop: threading.Event | None = None
 ) -> ScoresTrial | None:
     """Train the networks of one trial and ask them for all samples; None if `stop` was set on the way."""
     stop = threading.Event() if stop is None else stop
     _, sample, labels = _taught_sample(design, split)
     # Networks are judged by examples they were not trained on, so one test image is enough for the engine.
     data = replace(split, train=sample.with_labels(labels), test=split.test.take(slice(0, 1)))
-    streams, index = _streams(design), design.places.index(place)
-    members = slice(place.first, min(place.first + _SHARD_SIZE, design.n_networks))
+    streams, index = _streams(design), design.keys.index(key)
+    members = slice(key.first, min(key.first + _SHARD_SIZE, design.n_networks))
     group = _Group(
         design.architecture,
         data,
         _masks(design)[members],
         streams["start"].spawn(design.n_networks)[members],
-        streams["order"].spawn(len(design.places))[index],
+        streams["order"].spawn(len(design.keys))[index],
     )
     return _trained_answers(group, stop, config=design.config)
 
 
 def scores_of(
-    design: ScoresDesign, done: Mapping[ScoresPlace, ScoresTrial], split: Split
+    design: ScoresDesign, done: Mapping[ScoresKey, ScoresTrial], split: Split
 ) -> MemorizationScores:
     """Return what the trials that are done come to.
 
@@ -361,8 +361,8 @@ def scores_of(
     KeyboardInterrupt
         If so few trials are done that it is.
     """
-    trials = [done[place] for place in design.places if place in done]
-    interrupted = len(trials) < len(design.places)
+    trials = [done[key] for key in design.keys if key in done]
+    interrupted = len(trials) < len(design.keys)
     if not trials:
         raise KeyboardInterrupt
     answers = ScoresTrial.joined(trials)
@@ -392,7 +392,7 @@ def _streams(design: ScoresDesign) -> dict[str, np.random.Generator]:
 
 
 def _taught_sample(design: ScoresDesign, split: Split) -> tuple[Ints, Dataset, Ints]:
-    """Return the places of the samples in the training data, the samples, and what is taught of them."""
+    """Return the indices of the samples in the training data, the samples, and what is taught of them."""
     streams = _streams(design)
     chosen = np.sort(streams["sample"].permutation(len(split.train))[: design.n_samples]).astype(np.int64)
     sample = split.train.take(chosen)

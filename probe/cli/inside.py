@@ -35,7 +35,7 @@ EXAMPLES = {
     "drawing": "Example:  probe drawing model.h5 --data mnist",
     "maximize": 'Examples:  probe maximize model.h5   |   probe maximize model.h5 --objective "class:3 - class:8" '
     '--objective "hidden_1:4"',
-    "noise": "Examples:  probe noise model.h5 --data mnist   |   probe noise model.h5 --ladder",
+    "noise": "Examples:  probe noise model.h5 --data mnist   |   probe noise model.h5 --severity",
 }
 """What the help of each command ends with."""
 
@@ -161,16 +161,17 @@ def noise(
         int | None,
         typer.Option(help="Test images to use, drawn at random; all by default.", show_default=False),
     ] = None,
-    ladder: Annotated[  # noqa: FBT002
+    severity: Annotated[  # noqa: FBT002
         bool,
         typer.Option(
-            "--ladder", help="Also from digits to noise in steps, over networks trained beside it and nulls."
+            "--severity",
+            help="Also from digits to noise in steps, over networks trained beside it and nulls.",
         ),
     ] = False,
     networks: Annotated[
         int | None,
         typer.Option(
-            help="With --ladder: networks of the same shape that are trained beside it; 30 by default.",
+            help="With --severity: networks of the same shape that are trained beside it; 30 by default.",
             max=MOST,
             show_default=False,
         ),
@@ -188,13 +189,13 @@ def noise(
     from probe import workflow
 
     reading = reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits)
-    if not ladder:
+    if not severity:
         if networks is not None:
-            raise InputError("--networks must come with --ladder, which trains them")
+            raise InputError("--networks must come with --severity, which trains them")
         say(workflow.noise_model(model, data=data, reading=reading, out=out, seed=seed, n_images=images))
         return
     with drawn_progress() as progress:
-        written = workflow.noise_ladder_model(
+        written = workflow.noise_severity_model(
             model,
             data=data,
             reading=reading,

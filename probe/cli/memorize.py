@@ -177,7 +177,7 @@ def _study(values: dict[str, Any], progress: Progress) -> Written:
             stop="fitted",
         ),
         rates=numbers("--rates", values["rates"]) if values["tune"] else (),
-        ledger="sensitivity" if values["sensitivity"] else "examples",
+        dynamics="sensitivity" if values["sensitivity"] else "examples",
         seed=values["seed"],
     )
     return workflow.memorize(

@@ -30,7 +30,7 @@ CATALOGUE = {
     "Maximization": "maximize",
     "Drawing": "drawing",
     "NoiseConfidence": "noise",
-    "NoiseLadder": "ladder",
+    "NoiseSeverity": "severity",
     "Memorization": "memorization",
     "MemorizationScores": "scores",
     "Capacity": "capacity",

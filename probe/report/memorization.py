@@ -36,7 +36,7 @@ _CAPTIONS = {
         "some labels wrong, what is learned first carries over to test images, and what is learned later does not.",
         "Test accuracy against epochs, with its peak.",
     ),
-    "ledger": (
+    "examples": (
         "The hardest and the easiest images over all networks, with the label taught (and the true one where "
         "they differ), the epoch after which each was first classified as taught, and how often it was forgotten.",
         "Images of the hardest and the easiest training examples.",
@@ -62,7 +62,7 @@ _TITLES = {
     "curves": "What is learned, and when?",
     "time": "How much longer do wrong labels take?",
     "peak": "When does it stop helping?",
-    "ledger": "Which images are hard?",
+    "examples": "Which images are hard?",
     "forgetting": "What is forgotten on the way?",
     "sensitivity": "How local is what was learned?",
 }
@@ -84,7 +84,7 @@ def memorization_section(result: Memorization, note: str) -> tuple[Section, tupl
     )
     pictures = tuple(
         _picture(result, part, 0, name)
-        for part, name in (("curves", "memorization"), ("ledger", "memorization_ledger"))
+        for part, name in (("curves", "memorization"), ("examples", "memorization_examples"))
     )
     found = (
         f"{n_fitted} of {cell.n_replicates} networks fit all {cell.n_samples:,} random labels (median training "
@@ -248,7 +248,7 @@ def verdict_claims(
 def study_numbers(result: Memorization) -> dict[str, object]:
     """Return every number that a page on the study says, and those that its figures draw as medians."""
     return {
-        "design": result.design.facts(),
+        "design": result.design.to_dict(),
         "n_test": result.n_test,
         "chance": result.chance,
         "wrong_labels": {f"{share:g}": wrong for share, wrong in wrong_shares(result).items()},

@@ -6,16 +6,16 @@ import numpy as np
 
 from probe._checks import Array
 from probe.analyses.noise import (
-    ARMS,
     CALIBRATION_BINS,
+    GROUPS,
     SCORES,
     THRESHOLDS,
-    NoiseLadder,
+    NoiseSeverity,
 )
 from probe.report.page import Claim, Picture, Section, Table
 from probe.stats import mean_interval
 
-__all__ = ["ladder_section"]
+__all__ = ["severity_section"]
 
 _KINDS = {
     "real": "real test images",
@@ -30,7 +30,7 @@ def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
-def ladder_section(result: NoiseLadder) -> tuple[Section, tuple[Claim, ...]]:
+def severity_section(result: NoiseSeverity) -> tuple[Section, tuple[Claim, ...]]:
     """Return how confidence and its use as a detector change from images to noise, over networks and nulls."""
     lead = (
         "From test images to noise in steps: noise is blended in, pixels change places, and noise grows beyond the range "
@@ -52,17 +52,17 @@ def ladder_section(result: NoiseLadder) -> tuple[Section, tuple[Claim, ...]]:
         ),
         tuple(
             (
-                _rung_name(rung.family, rung.level),
+                _condition_name(condition.family, condition.severity),
                 f"{result.own_confidence[k]:.3f}",
                 *(f"{share:.1%}" for share in result.own_share_above[k]),
-                *("" if rung.family == "real" else f"{auroc:.3f}" for auroc in result.own_auroc[:, k]),
+                *("" if condition.family == "real" else f"{auroc:.3f}" for auroc in result.own_auroc[:, k]),
             )
-            for k, rung in enumerate(result.rungs)
+            for k, condition in enumerate(result.conditions)
         ),
     )
-    tables = (own, _arms_table(result)) if result.arms else (own,)
+    tables = (own, _groups_table(result)) if result.groups else (own,)
     picture = Picture(
-        "noise_ladder",
+        "noise_severity",
         result,
         "Above: how sure networks are; below: whether that still tells these images from real ones. Look for the blue "
         "curve against the grey one: what of the confidence comes from training. Right: beyond the range of images, to "
@@ -70,16 +70,18 @@ def ladder_section(result: NoiseLadder) -> tuple[Section, tuple[Claim, ...]]:
         "Curves of confidence and AUROC for blended noise, shuffled pixels and growing noise.",
     )
     claims = tuple(
-        Claim(verdict.title, verdict.sentence, "ladder", verdict, "noise_ladder")
+        Claim(verdict.title, verdict.sentence, "severity", verdict, "noise_severity")
         for verdict in result.verdicts
     )
     title = "Where does its confidence on noise come from?"
-    return Section("ladder", title, lead, (picture,), tables, _ladder_numbers(result)), claims
+    return Section("severity", title, lead, (picture,), tables, _severity_numbers(result)), claims
 
 
-def _ladder_numbers(result: NoiseLadder) -> dict[str, object]:
+def _severity_numbers(result: NoiseSeverity) -> dict[str, object]:
     return {
-        "rungs": [{"family": rung.family, "level": rung.level} for rung in result.rungs],
+        "conditions": [
+            {"family": condition.family, "severity": condition.severity} for condition in result.conditions
+        ],
         "n_images": result.n_images,
         "thresholds": list(THRESHOLDS),
         "scores": list(SCORES),
@@ -92,7 +94,7 @@ def _ladder_numbers(result: NoiseLadder) -> dict[str, object]:
             "temperature": result.own_temperature,
             "mean_limit": float(result.own_limit.mean()) if result.own_limit.size else None,
         },
-        "arms": list(result.arms),
+        "groups": list(result.groups),
         "confidence": result.confidence,
         "share_above": result.share_above,
         "auroc": result.auroc,
@@ -103,31 +105,38 @@ def _ladder_numbers(result: NoiseLadder) -> dict[str, object]:
     }
 
 
-def _rung_name(family: str, level: float) -> str:
+def _condition_name(family: str, severity: float) -> str:
     return {
         "real": "real test images",
-        "blend": f"{level:.0%} noise blended in",
-        "shuffle": f"{level:.0%} of pixels shuffled",
-        "norm": f"uniform noise × {level:g}",
+        "blend": f"{severity:.0%} noise blended in",
+        "shuffle": f"{severity:.0%} of pixels shuffled",
+        "norm": f"uniform noise × {severity:g}",
     }.get(family, _KINDS.get(family, family))
 
 
-def _arms_table(result: NoiseLadder) -> Table:
+def _groups_table(result: NoiseSeverity) -> Table:
     def over(values: Array) -> str:
         found = mean_interval(np.asarray(values, np.float64))
         if found.n == 1:
             return f"{found.estimate:.3f}"
         return f"{found.estimate:.3f} ({found.low:.3f} to {found.high:.3f})"
 
-    places = [result.place(kind) for kind in ("uniform", "gaussian", "shuffled", "norm-matched")]
+    places = [result.index(kind) for kind in ("uniform", "gaussian", "shuffled", "norm-matched")]
     rows = []
-    for arm, name in enumerate(ARMS):
-        cells = [over(result.confidence[arm][:, place]) for place in places]
-        rows.append((name, *cells, over(result.auroc[arm][:, places].mean(axis=1)), over(result.ece[arm])))
+    for group, name in enumerate(GROUPS):
+        cells = [over(result.confidence[group][:, place]) for place in places]
+        rows.append(
+            (name, *cells, over(result.auroc[group][:, places].mean(axis=1)), over(result.ece[group]))
+        )
     return Table(
         f"Means over {len(result.temperatures)} networks of each kind, with 95% intervals over networks: confidence on four "
         "kinds of noise, the AUROC of the maximum softmax over all four, and the expected calibration error on test images "
         f"({CALIBRATION_BINS} bins).",
-        ("networks", *(_KINDS[result.rungs[place].family] for place in places), "AUROC", "calibration error"),
+        (
+            "networks",
+            *(_KINDS[result.conditions[place].family] for place in places),
+            "AUROC",
+            "calibration error",
+        ),
         tuple(rows),
     )

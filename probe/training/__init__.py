@@ -7,7 +7,7 @@ what a shard computes does not depend on how many run beside it.
 
 from probe.training.config import TrainingConfig
 from probe.training.defaults import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, enough_epochs
-from probe.training.ledger import Ledger, LedgerKind
+from probe.training.dynamics import DynamicsKind, ExampleDynamics
 from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
@@ -15,8 +15,8 @@ from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 __all__ = [
     "DEFAULT_ARCHITECTURE",
     "DEFAULT_TRAINING",
-    "Ledger",
-    "LedgerKind",
+    "DynamicsKind",
+    "ExampleDynamics",
     "PopulationResult",
     "PreparedData",
     "Shard",

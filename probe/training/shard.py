@@ -16,7 +16,7 @@ from probe._stepper import Parameters, Pixels, Stepper, evaluate, input_gradient
 from probe.datasets import Split
 from probe.population import Population
 from probe.training.config import TrainingConfig
-from probe.training.ledger import Ledger, LedgerKeeper, LedgerKind
+from probe.training.dynamics import DynamicsKind, DynamicsRecorder, ExampleDynamics
 from probe.training.results import TrainingHistory
 
 __all__ = ["PreparedData", "Shard", "ShardOutcome", "ShardRun"]
@@ -46,8 +46,8 @@ class Shard:
         In place of the configuration's.
     sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
         Which samples each network is trained on; all without.
-    ledger : {"none", "examples", "sensitivity"}
-        Whether to keep a `Ledger` of every example, and its loss-sensitivity too.
+    dynamics : {"none", "examples", "sensitivity"}
+        Whether to record the `ExampleDynamics` of every example, and its loss-sensitivity too.
     """
 
     start: Population
@@ -56,7 +56,7 @@ class Shard:
     labels: Ints | None = None
     learning_rates: Floats | None = None
     sample_masks: npt.NDArray[np.bool_] | None = None
-    ledger: LedgerKind = "none"
+    dynamics: DynamicsKind = "none"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +112,7 @@ class ShardOutcome:
     fitted_epoch: Ints
     n_epochs: int
     interrupted: bool
-    ledger: Ledger | None = None
+    dynamics: ExampleDynamics | None = None
 
 
 class ShardRun:
@@ -149,17 +149,17 @@ class ShardRun:
         self._parameters = Parameters(lit_weights, start.biases)
         self._gradients = Parameters(lit_weights, start.biases)
         self._optimizer = config.make_optimizer()
-        self._slots = self._optimizer.init(self._parameters.flat)
-        self._n_updates = 0
+        self._state = self._optimizer.init(self._parameters.flat)
+        self._step = 0
         self._records = {
             name: np.full((n_networks, config.epochs), np.nan) for name in TrainingHistory.__slots__
         }
         self._diverged = np.zeros(n_networks, np.int64)
         self._fitted = np.zeros(n_networks, np.int64)
-        self._keeper = None
-        if shard.ledger != "none":
+        self._recorder = None
+        if shard.dynamics != "none":
             labels = np.broadcast_to(self._labels(), (n_networks, len(data.train_labels)))
-            self._keeper = LedgerKeeper(labels, data.train_labels, data.test_labels, config.epochs)
+            self._recorder = DynamicsRecorder(labels, data.train_labels, data.test_labels, config.epochs)
 
     @property
     def is_fitted(self) -> npt.NDArray[np.bool_]:
@@ -191,8 +191,10 @@ class ShardRun:
             tuple(self._final_biases),
         )
         history = TrainingHistory(**self._records)
-        ledger = self._ledger()
-        return ShardOutcome(population, history, self._diverged, self._fitted, n_epochs, interrupted, ledger)
+        dynamics = self._dynamics()
+        return ShardOutcome(
+            population, history, self._diverged, self._fitted, n_epochs, interrupted, dynamics
+        )
 
     def _train_epoch(self, epoch: int) -> Floats | None:
         """Pass over the data once; return the gradient norms, or None if told to stop on the way."""
@@ -218,8 +220,8 @@ class ShardRun:
             self._find_gradients(steppers[len(chosen)], x, chosen)
             if place >= last:
                 norms.append(_squared_norms(self._gradients))
-            self._n_updates += 1
-            self._optimizer.apply(parameters.flat, self._gradients.flat, self._slots, rate, self._n_updates)
+            self._step += 1
+            self._optimizer.apply(parameters.flat, self._gradients.flat, self._state, rate, self._step)
         return np.asarray(np.sqrt(np.mean(norms, axis=0)))
 
     def _find_gradients(self, stepper: Stepper, x: Array, chosen: npt.NDArray[np.intp]) -> None:
@@ -263,8 +265,8 @@ class ShardRun:
         found["seconds"] = np.full(len(norms), seconds)
         for name, values in found.items():
             self._records[name][self._alive[finite], epoch] = values[finite]
-        if self._keeper is not None:
-            self._keeper.close_epoch(epoch, finite)
+        if self._recorder is not None:
+            self._recorder.close_epoch(epoch, finite)
         self._keep(finite)
         self._diverged[self._alive[~finite]] = epoch + 1
         fitted = np.zeros_like(finite)
@@ -275,11 +277,11 @@ class ShardRun:
         self._after_epoch(float(np.median(found["cost"][finite])) if finite.any() else math.nan)
 
     def _evaluate(self) -> dict[str, Floats]:
-        parameters, keeper = self._parameters, self._keeper
+        parameters, recorder = self._parameters, self._recorder
         data, architecture, cost = self._data, self._shard.start.architecture, self._config.cost
         masks = self._shard.sample_masks
-        if keeper is not None:
-            keeper.open_epoch(self._alive)
+        if recorder is not None:
+            recorder.open_epoch(self._alive)
         train = evaluate(
             architecture,
             parameters.weights,
@@ -288,7 +290,7 @@ class ShardRun:
             self._labels(),
             cost,
             None if masks is None else masks[self._alive],
-            None if keeper is None else keeper.see_train,
+            None if recorder is None else recorder.see_train,
         )
         # Test images may have ink where no training image has: their weights, still at their start, count.
         dark = self._final_weights[0][self._alive][:, :, data.columns[data.n_lit :]]
@@ -300,18 +302,18 @@ class ShardRun:
             data.x_test,
             data.test_labels[None],
             cost,
-            observe=None if keeper is None else keeper.see_test,
+            observe=None if recorder is None else recorder.see_test,
         )
-        if keeper is not None and self._shard.ledger == "sensitivity":
+        if recorder is not None and self._shard.dynamics == "sensitivity":
             for rows, norms in input_gradient_norms(
                 architecture, weights, parameters.biases, data.x_train, self._labels(), cost
             ):
-                keeper.see_sensitivity(rows, norms)
+                recorder.see_sensitivity(rows, norms)
         return {"cost": train.cost, "train_accuracy": train.accuracy, "test_accuracy": test.accuracy}
 
-    def _ledger(self) -> Ledger | None:
-        """Return the ledger, with the margins in the final networks, or None if none is kept."""
-        if self._keeper is None:
+    def _dynamics(self) -> ExampleDynamics | None:
+        """Return the dynamics, with the margins in the final networks, or None if none is kept."""
+        if self._recorder is None:
             return None
         weights = [self._final_weights[0][:, :, self._data.lit], *self._final_weights[1:]]
         evaluate(
@@ -321,9 +323,9 @@ class ShardRun:
             self._data.x_train,
             self._data.train_labels[None],
             self._config.cost,
-            observe=self._keeper.see_final,
+            observe=self._recorder.see_final,
         )
-        return self._keeper.ledger(self._diverged > 0, self._shard.ledger)
+        return self._recorder.dynamics(self._diverged > 0, self._shard.dynamics)
 
     def _keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Copy the chosen networks' weights to the final arrays."""
@@ -340,13 +342,13 @@ class ShardRun:
         if not done.any():
             return
         self._alive = self._alive[~done]
-        self._slots = tuple(self._parameters.with_flat(slot).select(~done).flat for slot in self._slots)
+        self._state = tuple(self._parameters.with_flat(part).select(~done).flat for part in self._state)
         self._parameters = self._parameters.select(~done)
         self._gradients = self._gradients.select(~done)
 
     def _hold_fitted(self) -> None:
         """Continue the history of a network frozen because it had fitted everything with its last values."""
-        curves = [*self._records.values(), *(self._keeper.curves.values() if self._keeper else ())]
+        curves = [*self._records.values(), *(self._recorder.curves.values() if self._recorder else ())]
         for member in np.flatnonzero(self._fitted):
             for values in curves:
                 values[member, self._fitted[member] :] = values[member, self._fitted[member] - 1]

@@ -25,7 +25,7 @@ _MODULES = {
     "memorize": "_memorize",
     "memorize_capacity": "_memorize",
     "memorize_scores": "_memorize",
-    "noise_ladder_model": "noise",
+    "noise_severity_model": "noise",
     "noise_model": "noise",
     "report": "_report",
     "train_model": "train",
@@ -47,8 +47,8 @@ __all__ = [
     "memorize_capacity",
     "memorize_scores",
     "minima",
-    "noise_ladder_model",
     "noise_model",
+    "noise_severity_model",
     "report",
     "search_data",
     "train_model",
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from probe.workflow.landscape import landscape_model
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import convert_model, weights_model
-    from probe.workflow.noise import noise_ladder_model, noise_model
+    from probe.workflow.noise import noise_model, noise_severity_model
     from probe.workflow.search import search_data
     from probe.workflow.train import train_model
 

@@ -12,7 +12,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.capacity import (
     CapacityDesign,
     CapacityFit,
-    CapacityPlace,
+    CapacityKey,
     CapacityTrial,
     capacity_of,
     next_number,
@@ -23,7 +23,7 @@ from probe.analyses.memorization import (
     ConditionsOf,
     MemorizationDesign,
     MemorizationTrial,
-    Place,
+    TrialKey,
     check_distinct,
     check_fits,
     chosen_conditions,
@@ -34,7 +34,7 @@ from probe.analyses.memorization import (
 )
 from probe.analyses.scores import (
     ScoresDesign,
-    ScoresPlace,
+    ScoresKey,
     ScoresTrial,
     run_scores_trial,
     scores_of,
@@ -56,41 +56,41 @@ __all__ = ["memorize", "memorize_capacity", "memorize_scores"]
 class _StudyTask:
     source: Source
     design: MemorizationDesign
-    place: Place
+    key: TrialKey
     conditions: tuple[Condition, ...]
 
 
 def _study_trial(task: _StudyTask, stop: threading.Event) -> MemorizationTrial | None:
-    return run_trial(task.design, task.place, task.conditions, task.source.split(), stop)
+    return run_trial(task.design, task.key, task.conditions, task.source.split(), stop)
 
 
 @dataclass(frozen=True, slots=True)
 class _CapacityTask:
     source: Source
     design: CapacityDesign
-    place: CapacityPlace
+    key: CapacityKey
 
 
 def _capacity_fit(task: _CapacityTask, stop: threading.Event) -> CapacityFit | None:
-    return run_capacity_fit(task.design, task.place, task.source.split(), stop)
+    return run_capacity_fit(task.design, task.key, task.source.split(), stop)
 
 
 @dataclass(frozen=True, slots=True)
 class _ScoresTask:
     source: Source
     design: ScoresDesign
-    place: ScoresPlace
+    key: ScoresKey
 
 
 def _scores_trial(task: _ScoresTask, stop: threading.Event) -> ScoresTrial | None:
-    return run_scores_trial(task.design, task.place, task.source.split(), stop)
+    return run_scores_trial(task.design, task.key, task.source.split(), stop)
 
 
 def _settings(
     kind: str, source: Source, design: MemorizationDesign | CapacityDesign | ScoresDesign
 ) -> dict[str, object]:
     """Return what all trials follow from. A replicate does not depend on how many there are."""
-    facts = {name: value for name, value in design.facts().items() if name != "replicates"}
+    facts = {name: value for name, value in design.to_dict().items() if name != "replicates"}
     return {"experiment": kind, "data": source.fingerprint, "design": facts}
 
 
@@ -142,16 +142,13 @@ def memorize(
 
     def sweep(
         path: OwnedFolder,
-        places: Sequence[Place],
+        keys: Sequence[TrialKey],
         conditions: ConditionsOf,
         configuration: dict[str, object],
         stage: str,
         extent: Mapping[str, int] | None = None,
-    ) -> tuple[dict[Place, MemorizationTrial], bool]:
-        tasks = {
-            place: _StudyTask(source, design, place, conditions_at(design, conditions, place))
-            for place in places
-        }
+    ) -> tuple[dict[TrialKey, MemorizationTrial], bool]:
+        tasks = {key: _StudyTask(source, design, key, conditions_at(design, conditions, key)) for key in keys}
         return swept(
             path,
             configuration,
@@ -165,7 +162,7 @@ def memorize(
             extent,
         )
 
-    pilot: dict[Place, MemorizationTrial] = {}
+    pilot: dict[TrialKey, MemorizationTrial] = {}
     if design.rates:
         # Before the pilot, which takes its time: of the settings only the rates to be chosen are not known yet.
         check_sweep(folder.owned, study, extent)
@@ -173,14 +170,14 @@ def memorize(
             folder.owned.inside("tuning"),
             _settings("choice of learning rates", source, design),
         )
-        pilot, interrupted = sweep(tuning, design.pilot_places, {}, settings, "tuning")
+        pilot, interrupted = sweep(tuning, design.pilot_keys, {}, settings, "tuning")
         if interrupted:
             return Written((tuning.path,), f"tuning is not done; {AGAIN}", interrupted=True)
     conditions = chosen_conditions(design, pilot)
     study["learning_rates"] = {
         f"a{a}-n{s}": [condition.learning_rate for condition in found] for (a, s), found in conditions.items()
     }
-    done, _ = sweep(folder.owned, design.places, conditions, study, "memorising", extent)
+    done, _ = sweep(folder.owned, design.keys, conditions, study, "memorising", extent)
     result = memorization_of(design, conditions, done, split)
     first, *others = study_sections(result)
     claims = verdict_claims(result.verdicts, first.key, "curves_1")
@@ -192,7 +189,7 @@ def memorize(
         heads=_HEADS,
     )
     shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
-    trials = f"{len(done)} of {len(design.places)} trials"
+    trials = f"{len(done)} of {len(design.keys)} trials"
     return Written(tuple(folder.files), "\n".join([trials, *shown]), result.interrupted)
 
 
@@ -236,21 +233,21 @@ def _searches(
     folder: OwnedFolder,
     backend: Backend | None,
     progress: Progress,
-) -> tuple[dict[CapacityPlace, CapacityTrial], bool]:
+) -> tuple[dict[CapacityKey, CapacityTrial], bool]:
     """Return the searches that are over, and whether it was interrupted.
 
     All searches try their next number at the same time, until each has ended: a number depends on those before.
     """
     settings, extent = _settings("capacity", source, design), {"replicates": design.replicates}
-    searches = dict.fromkeys(design.places, CapacityTrial.begun(design))
-    over: dict[CapacityPlace, CapacityTrial] = {}
+    searches = dict.fromkeys(design.keys, CapacityTrial.begun(design))
+    over: dict[CapacityKey, CapacityTrial] = {}
     while len(over) < len(searches):
         tried = {
-            place: replace(place, n_samples=next_number(design, trial, split))
-            for place, trial in searches.items()
-            if place not in over
+            key: replace(key, n_samples=next_number(design, trial, split))
+            for key, trial in searches.items()
+            if key not in over
         }
-        tasks = {place: _CapacityTask(source, design, place) for place in tried.values()}
+        tasks = {key: _CapacityTask(source, design, key) for key in tried.values()}
         n_before, n_over = sum(len(trial.tried) for trial in searches.values()), len(over)
 
         def count(event: ProgressEvent, n_before: int = n_before, n_over: int = n_over) -> None:
@@ -274,11 +271,11 @@ def _searches(
             if not n_before:
                 raise
             fits, interrupted = {}, True
-        for place, step in tried.items():
+        for key, step in tried.items():
             if step in fits and step.n_samples is not None:
-                searches[place] = searches[place].after(step.n_samples, fits[step])
-                if next_number(design, searches[place], split) is None:
-                    over[place] = searches[place]
+                searches[key] = searches[key].after(step.n_samples, fits[step])
+                if next_number(design, searches[key], split) is None:
+                    over[key] = searches[key]
         if interrupted:
             return over, True
     return over, False
@@ -288,9 +285,9 @@ def _nothing(trials: Sequence[CapacityFit]) -> str:
     return ""
 
 
-def _done_for_all(design: CapacityDesign, over: Mapping[CapacityPlace, CapacityTrial]) -> bool:
+def _done_for_all(design: CapacityDesign, over: Mapping[CapacityKey, CapacityTrial]) -> bool:
     """Return whether one replicate is done for all architectures."""
-    counts = [sum(place.replicate == replicate for place in over) for replicate in range(design.replicates)]
+    counts = [sum(key.replicate == replicate for key in over) for replicate in range(design.replicates)]
     return len(design.architectures) in counts
 
 
@@ -314,7 +311,7 @@ def memorize_scores(
     done, interrupted = swept(
         folder.owned,
         _settings("memorisation scores", source, design),
-        {place: _ScoresTask(source, design, place) for place in design.places},
+        {key: _ScoresTask(source, design, key) for key in design.keys},
         _scores_trial,
         ScoresTrial,
         backend,

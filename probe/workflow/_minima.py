@@ -12,7 +12,7 @@ from probe._progress import Progress, silent
 from probe.analyses.minima import (
     Minima,
     MinimaDesign,
-    MinimaPlace,
+    MinimaKey,
     MinimaTrial,
     minima_of,
     run_minima_trial,
@@ -30,11 +30,11 @@ __all__ = ["minima"]
 class _Task:
     source: Source
     design: MinimaDesign
-    place: MinimaPlace
+    key: MinimaKey
 
 
 def _trial(task: _Task, stop: threading.Event) -> MinimaTrial | None:
-    return run_minima_trial(task.design, task.place, task.source.split(), stop)
+    return run_minima_trial(task.design, task.key, task.source.split(), stop)
 
 
 def minima(
@@ -82,11 +82,11 @@ def minima(
     design.check_fits(split)
     owner = Owner("probe minima", design.seed, split, is_study=True)
     folder = destination(out, f"minima-{data_stem(data)}", owner, ("index.html", "minima.h5"))
-    facts = {name: value for name, value in design.facts().items() if name != "n_networks"}
+    facts = {name: value for name, value in design.to_dict().items() if name != "n_networks"}
     done, interrupted = swept(
         folder.owned,
         {"experiment": "minima", "data": source.fingerprint, "design": facts},
-        {place: _Task(source, design, place) for place in design.places},
+        {key: _Task(source, design, key) for key in design.keys},
         _trial,
         MinimaTrial,
         backend,
@@ -105,7 +105,7 @@ def minima(
         _subtitle(split, result),
         minima_sections(result),
         results={"minima": result},
-        numbers={"design": design.facts()},
+        numbers={"design": design.to_dict()},
         heads=("Claim", "Found"),
         kept="every trial in trials",
         progress=progress,

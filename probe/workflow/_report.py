@@ -17,9 +17,9 @@ from probe.analyses.concepts import concepts
 from probe.analyses.drawing import drawing
 from probe.analyses.maximize import Maximization, maximize
 from probe.analyses.memorization import Memorization, memorization
-from probe.analyses.noise import noise_confidence, noise_ladder
+from probe.analyses.noise import noise_confidence, noise_severity
 from probe.analyses.weights import images_of_layers
-from probe.controls import architecture_of, twins
+from probe.controls import architecture_of, control_networks
 from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
 from probe.layers import (
@@ -59,8 +59,8 @@ _MEMORIZATION_EPOCHS = 600
 _RATES_TRIED = 3
 """Learning rates of a report's memorisation experiment, each a tenth of the one before, until none diverges."""
 
-_TWINS, _CONCEPT_IMAGES, _PATH_IMAGES, _LADDER_IMAGES = 6, 1000, 300, 2000
-"""The reduced form of what `probe features`, `drawing` and `noise --ladder` do with 20 or 30 networks."""
+_CONTROLS, _CONCEPT_IMAGES, _PATH_IMAGES, _SEVERITY_IMAGES = 6, 1000, 300, 2000
+"""The reduced form of what `probe features`, `drawing` and `noise --severity` do with 20 or 30 networks."""
 
 _EFFORT = 0.25
 """Share of the epochs that they are trained for."""
@@ -166,20 +166,24 @@ def _parts(
     from probe.report.drawing import drawing_section
     from probe.report.maximize import maximization_section
     from probe.report.memorization import memorization_section
-    from probe.report.noise import ladder_section
+    from probe.report.noise import severity_section
     from probe.report.page import OldSection
     from probe.report.report import Section
     from probe.report.sections import training_section, weights_section
 
     network = subject.network
-    others = twins(network, split, n_networks=_TWINS, effort=_EFFORT, seed=seed, progress=progress)
+    others = control_networks(
+        network, split, n_networks=_CONTROLS, effort=_EFFORT, seed=seed, progress=progress
+    )
     structure = structure_of(network, split, others, seed=seed, progress=progress)
-    found = concepts(network, split, twins=others, n_images=_CONCEPT_IMAGES, seed=seed, progress=progress)
+    found = concepts(network, split, controls=others, n_images=_CONCEPT_IMAGES, seed=seed, progress=progress)
     paths = paths_of(network, split, others, n_images=_PATH_IMAGES, seed=seed)
     plain, smooth, units = _maximizations(network, seed, progress)
-    drawn = drawing(network, split, twins=others, seed=seed, progress=progress)
+    drawn = drawing(network, split, controls=others, seed=seed, progress=progress)
     noise = noise_confidence(network, split, seed=seed)
-    ladder = noise_ladder(network, split, twins=others, n_images=_LADDER_IMAGES, seed=seed, progress=progress)
+    severity = noise_severity(
+        network, split, controls=others, n_images=_SEVERITY_IMAGES, seed=seed, progress=progress
+    )
     memory, note = _memorization_for(network, split, seed, progress)
     reduced = partial(
         _reduced,
@@ -198,7 +202,7 @@ def _parts(
         OldSection(*maximization_section(network, plain, smooth, units)),
         OldSection(*reduced("20 in `probe drawing`.", drawing_section(drawn))),
         Section(key="noise", results={"noise": noise}),
-        OldSection(*reduced("30 in `probe noise --ladder`.", ladder_section(ladder))),
+        OldSection(*reduced("30 in `probe noise --severity`.", severity_section(severity))),
         OldSection(*memorization_section(memory, note)),
     ]
     return parts, memory.interrupted

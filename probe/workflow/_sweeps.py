@@ -1,4 +1,4 @@
-"""What commands that are sweeps share: the data as workers find them, the backend, and the finished trials by place."""
+"""What commands that are sweeps share: the data as workers find them, the backend, and the finished trials by key."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Named(Protocol):
     def name(self) -> str: ...
 
 
-AnyPlace = TypeVar("AnyPlace", bound=_Named)
+AnyKey = TypeVar("AnyKey", bound=_Named)
 Task = TypeVar("Task")
 Trial = TypeVar("Trial")
 
@@ -79,7 +79,7 @@ def _loaded(data: str) -> tuple[Split, str]:
 def swept(
     folder: OwnedFolder,
     configuration: Mapping[str, object],
-    tasks: Mapping[AnyPlace, Task],
+    tasks: Mapping[AnyKey, Task],
     function: Callable[[Task, threading.Event], Trial | None],
     kind: type[Trial],
     backend: Backend | None,
@@ -87,14 +87,14 @@ def swept(
     stage: str,
     note: Callable[[Sequence[Trial]], str],
     extent: Mapping[str, int] | None = None,
-) -> tuple[dict[AnyPlace, Trial], bool]:
-    """Return the trials of a sweep that are done, by place, and whether it was interrupted."""
+) -> tuple[dict[AnyKey, Trial], bool]:
+    """Return the trials of a sweep that are done, by key, and whether it was interrupted."""
     backend = Backend() if backend is None else backend
-    places = {place.name: place for place in tasks}
+    keys = {key.name: key for key in tasks}
     outcome = run_sweep(
         folder,
         configuration,
-        {place.name: task for place, task in tasks.items()},
+        {key.name: task for key, task in tasks.items()},
         function,
         kind,
         extent=extent,
@@ -105,5 +105,5 @@ def swept(
         stage=stage,
         note=note,
     )
-    done = {places[name]: trial for name, trial in zip(outcome.names, outcome.results, strict=True)}
+    done = {keys[name]: trial for name, trial in zip(outcome.names, outcome.results, strict=True)}
     return done, outcome.interrupted

@@ -7,7 +7,7 @@ from pathlib import Path
 from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe.analyses.drawing import drawing
-from probe.controls import twins
+from probe.controls import control_networks
 from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
@@ -29,7 +29,7 @@ def drawing_model(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Write what a network draws and what others make of it; judged over `n_networks` twins.
+    """Write what a network draws and what others make of it; judged over `n_networks` control networks.
 
     Raises
     ------
@@ -48,9 +48,9 @@ def drawing_model(
     job = Job(
         destination(out, f"drawing-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
     )
-    others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
+    others = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
     result = drawing(
-        network, split, twins=others, restarts=restarts, steps=steps, seed=seed, progress=progress
+        network, split, controls=others, restarts=restarts, steps=steps, seed=seed, progress=progress
     )
     job.write(
         "Can it draw?",

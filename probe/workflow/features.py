@@ -1,4 +1,4 @@
-"""What the hidden layers of a network in a model file learned: structure, concepts and paths, beside its twins."""
+"""What the hidden layers of a network in a model file learned: structure, concepts and paths, beside its controls."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from probe._progress import Progress, silent
 from probe.analyses.concepts import Concepts, concepts
 from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.analyses.structure import WeightStructure, weight_structure
-from probe.controls import Twins, twins
+from probe.controls import Controls, control_networks
 from probe.datasets import Split
 from probe.fitting import doubt_about
 from probe.network import Network
@@ -31,7 +31,7 @@ def features_model(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Write what the hidden layers learned: structure of weights, concepts, paths; judged over `n_networks` twins.
+    """Write what the hidden layers learned: structure of weights, concepts, paths; judged over `n_networks` controls.
 
     Raises
     ------
@@ -44,16 +44,16 @@ def features_model(
     split = reading.split(data)
     network = reading.for_data(model, split)
     owner = Owner("probe features", seed, split, model)
-    files = ("index.html", "twins.h5", "concepts.h5", "structure.h5")
+    files = ("index.html", "controls.h5", "concepts.h5", "structure.h5")
     job = Job(
         destination(out, f"features-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
     )
-    others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
+    others = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
     structure = structure_of(network, split, others, seed=seed, progress=progress)
-    found = concepts(network, split, twins=others, seed=seed, progress=progress)
+    found = concepts(network, split, controls=others, seed=seed, progress=progress)
     paths = paths_of(network, split, others, seed=seed)
     parts = features_parts(structure, found, paths)
-    results: dict[str, object] = {"twins": others, "concepts": found}
+    results: dict[str, object] = {"controls": others, "concepts": found}
     if not isinstance(structure, str):
         results["structure"] = structure
     results |= dict(zip(file_names(paths), paths, strict=True))
@@ -90,7 +90,7 @@ def features_parts(
 def structure_of(
     network: Network,
     split: Split,
-    others: Twins,
+    others: Controls,
     *,
     n_null: int = 999,
     seed: int,
@@ -98,13 +98,13 @@ def structure_of(
 ) -> WeightStructure | str:
     """Return the structure of the first layer's weight images, or why there is none to test."""
     try:
-        return weight_structure(network, split, twins=others, n_null=n_null, seed=seed, progress=progress)
+        return weight_structure(network, split, controls=others, n_null=n_null, seed=seed, progress=progress)
     except InputError as error:
         return str(error)
 
 
 def paths_of(
-    network: Network, split: Split, others: Twins | None, *, n_images: int = 1000, seed: int
+    network: Network, split: Split, others: Controls | None, *, n_images: int = 1000, seed: int
 ) -> tuple[ExpandedWeights, ...]:
     """Return the expanded weights of every dense layer that has another below, down to the pixels."""
     found = []
@@ -112,7 +112,7 @@ def paths_of(
         try:
             found.append(
                 expanded_weights(
-                    network, split.test.images, layer.name, twins=others, n_images=n_images, seed=seed
+                    network, split.test.images, layer.name, controls=others, n_images=n_images, seed=seed
                 )
             )
         except InputError:

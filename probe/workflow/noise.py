@@ -6,15 +6,15 @@ from pathlib import Path
 
 from probe._checks import check_integer
 from probe._progress import Progress, silent
-from probe.analyses.noise import noise_confidence, noise_ladder
-from probe.controls import twins
+from probe.analyses.noise import noise_confidence, noise_severity
+from probe.controls import control_networks
 from probe.fitting import doubt_about
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 
-__all__ = ["noise_ladder_model", "noise_model"]
+__all__ = ["noise_model", "noise_severity_model"]
 
 
 def noise_model(
@@ -48,7 +48,7 @@ def noise_model(
     return published.written(published.claims[0].found)
 
 
-def noise_ladder_model(
+def noise_severity_model(
     model: Path,
     *,
     data: str = "mnist",
@@ -59,36 +59,38 @@ def noise_ladder_model(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Write how confidence changes from images to noise and beyond, judged over `n_networks` twins.
+    """Write how confidence changes from images to noise and beyond, judged over `n_networks` control networks.
 
     Raises
     ------
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report.noise import ladder_section
+    from probe.report.noise import severity_section
 
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
     network = reading.for_data(model, split)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=10, maximum=len(split.test))
-    owner = Owner("probe noise --ladder", seed, split, model)
-    files = ("index.html", "noise.h5", "ladder.h5")
+    owner = Owner("probe noise --severity", seed, split, model)
+    files = ("index.html", "noise.h5", "severity.h5")
     job = Job(
-        destination(out, f"ladder-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
+        destination(out, f"severity-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
     )
-    others = twins(network, split, n_networks=n_networks, seed=seed, progress=progress)
+    others = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
     plain = noise_confidence(network, split, seed=seed, n_images=n_images)
     n_on_each = 10_000 if n_images is None else n_images
-    ladder = noise_ladder(network, split, twins=others, n_images=n_on_each, seed=seed, progress=progress)
+    severity = noise_severity(
+        network, split, controls=others, n_images=n_on_each, seed=seed, progress=progress
+    )
     job.write(
         "How sure is it of noise?",
         f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
-        [ladder_section(ladder)],
-        results={"noise": plain, "ladder": ladder},
+        [severity_section(severity)],
+        results={"noise": plain, "severity": severity},
         numbers={"model": str(model), "n_networks": n_networks},
         progress=progress,
     )
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in ladder.verdicts]
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in severity.verdicts]
     return Written(tuple(job.folder.files), "\n".join(shown))

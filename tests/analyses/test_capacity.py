@@ -12,7 +12,7 @@ from probe._checks import InputError
 from probe.analyses import capacity as module
 from probe.analyses.capacity import (
     CapacityDesign,
-    CapacityPlace,
+    CapacityKey,
     CapacityTrial,
     capacity,
     capacity_of,
@@ -32,7 +32,7 @@ def search(monkeypatch, digits, true_capacity, **changes):
         return np.array([0.0, 1.0 if n <= true_capacity else 0.49])
 
     monkeypatch.setattr(module, "_fitted_share", fits)
-    return run_capacity_trial(replace(DESIGN, **changes), CapacityPlace(0, 0), digits)
+    return run_capacity_trial(replace(DESIGN, **changes), CapacityKey(0, 0), digits)
 
 
 @pytest.mark.parametrize("true_capacity", [2, 3, 17, 20, 63, 100, 640, 1001])
@@ -63,7 +63,7 @@ def test_a_search_that_never_failed_makes_the_mean_a_lower_bound():
     )
     found = capacity_of(
         replace(DESIGN, architectures=(SMALL,) * 3, replicates=3),
-        {CapacityPlace(a, r): trial for a, row in enumerate(trials) for r, trial in enumerate(row)},
+        {CapacityKey(a, r): trial for a, row in enumerate(trials) for r, trial in enumerate(row)},
         probe.load_dataset("digits"),
     )
     assert found.censored.tolist() == [[False, False, True], [True] * 3, [False] * 3]
@@ -170,7 +170,7 @@ def test_ctrl_c_keeps_the_replicates_that_are_done(digits):
 def test_a_set_stop_gives_a_search_up(digits):
     stop = threading.Event()
     stop.set()
-    assert run_capacity_trial(DESIGN, CapacityPlace(0, 0), digits, stop) is None
+    assert run_capacity_trial(DESIGN, CapacityKey(0, 0), digits, stop) is None
 
 
 @pytest.mark.parametrize(

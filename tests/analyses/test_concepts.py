@@ -193,13 +193,19 @@ def test_importance_is_what_the_network_loses(trained, digits):
     assert mixed == pytest.approx(layer.cost_added[3], abs=1e-6)
 
 
-def test_the_twins_decide_over_networks(trained, digits):
-    twins = probe.twins(trained, digits, n_networks=6, config=probe.TrainingConfig(epochs=20, batch_size=20))
-    found = concepts(trained, digits, twins=twins, n_permutations=19, n_rotations=19)
+def test_the_controls_decide_over_networks(trained, digits):
+    controls = probe.control_networks(
+        trained, digits, n_networks=6, config=probe.TrainingConfig(epochs=20, batch_size=20)
+    )
+    found = concepts(trained, digits, controls=controls, n_permutations=19, n_rotations=19)
     assert len(found.verdicts) == 5
     assert all(verdict.interval.n == 6 for verdict in found.verdicts)
     same = concepts(
-        trained, digits, twins=replace(twins, trained=twins.untrained), n_permutations=19, n_rotations=19
+        trained,
+        digits,
+        controls=replace(controls, trained=controls.untrained),
+        n_permutations=19,
+        n_rotations=19,
     )
     held = [verdict for verdict in same.verdicts if "holds more" in verdict.title]
     assert [verdict.statistic for verdict in held] == [0, 0]

@@ -378,12 +378,14 @@ def test_dead_units_and_layers_tell_nothing(digits):
     assert (found.layers[0].cost_added == 0).all()
 
 
-def some_twins(network, split, n=6):
-    return probe.twins(network, split, n_networks=n, config=probe.TrainingConfig(epochs=15, batch_size=20))
+def some_controls(network, split, n=6):
+    return probe.control_networks(
+        network, split, n_networks=n, config=probe.TrainingConfig(epochs=15, batch_size=20)
+    )
 
 
 def test_verdicts_are_over_networks_and_say_how_many(trained, digits):
-    found = concepts(trained, digits, twins=some_twins(trained, digits), n_permutations=19, n_rotations=19)
+    found = concepts(trained, digits, controls=some_controls(trained, digits), n_permutations=19, n_rotations=19)
     claims = [verdict.title for verdict in found.verdicts]
     assert any("edges" in claim for claim in claims)
     assert "Some hidden unit is a loop detector" in claims
@@ -394,10 +396,10 @@ def test_verdicts_are_over_networks_and_say_how_many(trained, digits):
         assert low <= verdict.statistic <= high
 
 
-def test_untrained_twins_hold_no_more_than_before_training(trained, digits):
-    twins = some_twins(trained, digits)
-    same = replace(twins, trained=twins.untrained)
-    found = concepts(trained, digits, twins=same, n_permutations=19, n_rotations=19)
+def test_untrained_controls_hold_no_more_than_before_training(trained, digits):
+    controls = some_controls(trained, digits)
+    same = replace(controls, trained=controls.untrained)
+    found = concepts(trained, digits, controls=same, n_permutations=19, n_rotations=19)
     for verdict in found.verdicts:
         if "than before training" in verdict.title:
             assert verdict.decision == "inconclusive"

@@ -12,8 +12,8 @@ from probe.training import TrainingConfig
 
 
 @cache
-def twins_of(network, split):
-    return probe.twins(network, split, n_networks=2, config=TrainingConfig(epochs=1))
+def controls_of(network, split):
+    return probe.control_networks(network, split, n_networks=2, config=TrainingConfig(epochs=1))
 
 
 MEMORIZE = TrainingConfig(epochs=4, batch_size=20, learning_rate=0.3, stop="fitted")
@@ -35,23 +35,23 @@ ANALYSES = {
         seed=seed,
     ),
     "noise": lambda network, split, seed: probe.noise_confidence(network, split, n_images=50, seed=seed),
-    "ladder": lambda network, split, seed: probe.noise_ladder(
-        network, split, twins=twins_of(network, split), n_images=30, seed=seed
+    "severity": lambda network, split, seed: probe.noise_severity(
+        network, split, controls=controls_of(network, split), n_images=30, seed=seed
     ),
     "structure": lambda network, split, seed: probe.weight_structure(
-        network, split, twins=twins_of(network, split), n_null=39, seed=seed
+        network, split, controls=controls_of(network, split), n_null=39, seed=seed
     ),
     "concepts": lambda network, split, seed: probe.concepts(
         network,
         split,
-        twins=twins_of(network, split),
+        controls=controls_of(network, split),
         n_images=120,
         n_permutations=19,
         n_rotations=19,
         seed=seed,
     ),
     "drawing": lambda network, split, seed: probe.drawing(
-        network, split, twins=twins_of(network, split), restarts=1, steps=3, seed=seed
+        network, split, controls=controls_of(network, split), restarts=1, steps=3, seed=seed
     ),
     "memorization": lambda network, split, seed: probe.memorization(
         probe.MLP((8,), "relu"), split, MEMORIZE, n_samples=40, replicates=2, corruption=(0, 0.5), seed=seed

@@ -11,13 +11,15 @@ from probe.network import Network
 
 
 @pytest.fixture(scope="module")
-def twins(trained, digits):
-    return probe.twins(trained, digits, n_networks=7, config=probe.TrainingConfig(epochs=20, batch_size=20))
+def controls(trained, digits):
+    return probe.control_networks(
+        trained, digits, n_networks=7, config=probe.TrainingConfig(epochs=20, batch_size=20)
+    )
 
 
 @pytest.fixture(scope="module")
-def found(trained, digits, twins):
-    return drawing(trained, digits, twins=twins, restarts=2, steps=40)
+def found(trained, digits, controls):
+    return drawing(trained, digits, controls=controls, restarts=2, steps=40)
 
 
 def templates(split, sharpness=1.0):
@@ -78,16 +80,18 @@ def test_the_best_are_those_of_the_highest_logit(found, trained):
     np.testing.assert_array_equal(found.best, logits.argmax(axis=1))
 
 
-def test_other_networks_judge_by_most_votes(found, twins):
+def test_other_networks_judge_by_most_votes(found, controls):
     real = found.kind("real")
-    votes = np.stack([twins.trained.network(k).predict(real.images) for k in range(7)])
+    votes = np.stack([controls.trained.network(k).predict(real.images) for k in range(7)])
     by_hand = [np.bincount(seen, minlength=10).argmax() for seen in votes.T]
     np.testing.assert_array_equal(real.judged[2], by_hand)
 
 
-def test_each_twin_draws_for_itself_and_the_verdicts_are_over_twins(found, twins, digits):
+def test_each_control_draws_for_itself_and_the_verdicts_are_over_controls(found, controls, digits):
     assert found.plausible_share.shape == found.recognised_share.shape == (7,)
-    alone = drawing(twins.trained.network(3), digits, twins=twins, restarts=2, steps=40).kind("optimised")
+    alone = drawing(controls.trained.network(3), digits, controls=controls, restarts=2, steps=40).kind(
+        "optimised"
+    )
     assert found.plausible_share[3] == pytest.approx(alone.plausible.mean())
     assert found.recognised_share[3] == pytest.approx(alone.agreement[:2].mean())
     draws, recognised = found.verdicts
@@ -96,21 +100,21 @@ def test_each_twin_draws_for_itself_and_the_verdicts_are_over_twins(found, twins
     assert draws.decision == "supported"  # small sigmoid networks draw speckle
 
 
-def test_networks_that_draw_refute_the_claim(digits, twins, monkeypatch):
-    """Twins that are handed real digits instead of what they climb to."""
+def test_networks_that_draw_refute_the_claim(digits, controls, monkeypatch):
+    """Controls that are handed real digits instead of what they climb to."""
     chosen = np.stack([digits.test.images[digits.test.labels == k][:2] for k in range(10)])
 
     class Handed:
         images, values = chosen, np.zeros((10, 2), np.float32)
 
     monkeypatch.setattr("probe.analyses.drawing.ascend", lambda *args, **kwargs: Handed)
-    few = replace(twins, trained=twins.trained)
-    draws, recognised = drawing(twins.trained.network(0), digits, twins=few, restarts=2).verdicts
+    few = replace(controls, trained=controls.trained)
+    draws, recognised = drawing(controls.trained.network(0), digits, controls=few, restarts=2).verdicts
     assert draws.decision == "refuted"
     assert recognised.decision == "supported"
 
 
-def test_without_twins_there_is_no_verdict_and_no_vote(trained, digits):
+def test_without_controls_there_is_no_verdict_and_no_vote(trained, digits):
     found = drawing(trained, digits, restarts=1, steps=5)
     assert found.verdicts == ()
     assert (found.kind("optimised").judged[2] == -1).all()

@@ -14,7 +14,7 @@ from probe.analyses.memorization import (
     THRESHOLDS,
     MemorizationCell,
     MemorizationDesign,
-    Place,
+    TrialKey,
     chosen_conditions,
     run_trial,
     sampled_test,
@@ -34,9 +34,9 @@ def run(split, config=CONFIG, architecture=ARCHITECTURE, **more):
     return probe.memorization(architecture, split, config, **arguments)
 
 
-def trial(split, design=DESIGN, place=None, conditions=None):
-    place = Place(0, 0, 0) if place is None else place
-    return run_trial(design, place, design.conditions if conditions is None else conditions, split)
+def trial(split, design=DESIGN, key=None, conditions=None):
+    key = TrialKey(0, 0, 0) if key is None else key
+    return run_trial(design, key, design.conditions if conditions is None else conditions, split)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_a_threshold_never_reached_is_not_a_number(digits):
     assert (ratio.method, ratio.n_censored, ratio.decision) == ("restricted-mean", (3, 3), "inconclusive")
 
 
-def test_the_ledger_counts_add_up(cell):
+def test_the_dynamics_add_up(cell):
     assert (cell.n_examples.sum(axis=2) == 60).all()
     np.testing.assert_array_equal(cell.n_examples[:, :, 0] / 60, cell.label_agreement)
     np.testing.assert_array_equal(cell.forgetting.sum(axis=3), cell.n_learned)
@@ -210,7 +210,7 @@ def test_images_without_structure_are_memorised_and_do_not_carry_over(digits, in
 
 def test_a_larger_sample_holds_the_smaller_one_and_a_larger_share_the_smaller_one(digits):
     design = replace(DESIGN, n_samples=(30, 60), corruption=(0.25, 0.75))
-    small, large = (trial(digits, design, Place(0, size, 0)) for size in (0, 1))
+    small, large = (trial(digits, design, TrialKey(0, size, 0)) for size in (0, 1))
     assert set(small.sample_indices) < set(large.sample_indices)
     wrong = large.labels != digits.train.labels[large.sample_indices]
     # A sample that takes part may keep its label by chance, but the parts are nested.
@@ -240,7 +240,7 @@ def test_the_share_of_random_labels_that_are_right_is_about_a_tenth(digits):
 
 
 def test_loss_sensitivity_is_followed_epoch_by_epoch(digits):
-    cell = run(digits, ledger="sensitivity", corruption=(0, 1)).cells[0]
+    cell = run(digits, dynamics="sensitivity", corruption=(0, 1)).cells[0]
     assert cell.sensitivity_curve.shape == cell.cost.shape
     assert (cell.n_trained == cell.updates[:, :, -1] / cell.updates_per_epoch).all()  # all were fitted
     epochs = np.arange(1, cell.cost.shape[2] + 1)
@@ -352,7 +352,7 @@ def test_rates_that_never_fit_are_told_apart_by_their_accuracy_then_the_smallest
     design = replace(DESIGN, corruption=(0.0, 1.0), rates=(0.1, 0.2, 0.3), pilot_replicates=2)
     # Condition 0 fits after 2, 1, 1 epochs; condition 1 never, but best at the second rate.
     accuracies = [[0.5, 1.0], [1.0, 1.0], [1.0, 1.0], [0.2, 0.3], [0.2, 0.6], [np.nan, np.nan]]
-    pilot = dict.fromkeys(design.pilot_places, made_trial(accuracies))
+    pilot = dict.fromkeys(design.pilot_keys, made_trial(accuracies))
     chosen = chosen_conditions(design, pilot)[0, 0]
     assert [condition.learning_rate for condition in chosen] == [0.2, 0.2]
 
@@ -368,7 +368,7 @@ def test_networks_that_diverge_are_counted_and_their_claims_stay_open(digits, mo
     from probe.analyses.memorization import memorization_of
 
     with np.errstate(all="ignore"):
-        trials = {place: trial(digits, design, place, conditions) for place in design.places}
+        trials = {key: trial(digits, design, key, conditions) for key in design.keys}
     assert all(found.diverged_epoch[2] > 0 for found in trials.values())
     # A condition of which all networks diverged leaves the others as they are.
     found = memorization_of(design, {(0, 0): tuple(conditions)}, trials, digits)
@@ -381,7 +381,7 @@ def test_networks_that_diverge_are_counted_and_their_claims_stay_open(digits, mo
     }
     assert np.isnan(found.cells[0].peak_accuracy[2]).all()
     # One of two diverged: kept, counted, and no claim is settled by the other one alone.
-    trials[design.places[0]] = trial(digits, design, design.places[0])
+    trials[design.keys[0]] = trial(digits, design, design.keys[0])
     found = memorization_of(design, {(0, 0): design.conditions}, trials, digits)
     assert found.cells[0].diverged.tolist() == [[False, False], [False, False], [False, True]]
     open_ = [verdict for verdict in found.verdicts if "1 of 2 replicates have no value" in verdict.sentence]
@@ -403,7 +403,7 @@ def test_a_study_of_which_nothing_is_left_is_an_error(digits):
 def test_a_set_stop_gives_a_trial_up(digits):
     stop = threading.Event()
     stop.set()
-    assert run_trial(DESIGN, Place(0, 0, 0), DESIGN.conditions, digits, stop) is None
+    assert run_trial(DESIGN, TrialKey(0, 0, 0), DESIGN.conditions, digits, stop) is None
 
 
 def test_an_interrupted_study_keeps_the_replicates_that_are_done(digits):
@@ -441,7 +441,7 @@ def test_an_interrupted_study_keeps_the_replicates_that_are_done(digits):
         ({"input_corruption": ("blur",)}, "input_corruption must be one of none, pixel-permutation"),
         ({"weight_decay": (-1,)}, "weight_decay must be a finite number at least 0, got -1"),
         ({"rates": (0.0,)}, "rates must be a finite number above 0, got 0"),
-        ({"ledger": "none"}, "ledger must be one of examples, sensitivity; got 'none'"),
+        ({"dynamics": "none"}, "dynamics must be one of examples, sensitivity; got 'none'"),
         ({"n_test": 1}, "n_test must be an integer of at least 2, got 1"),
         ({"workers": 0}, "workers must be an integer of at least 1, got 0"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),

@@ -10,7 +10,7 @@ import pytest
 import probe
 from probe.analyses.minima import (
     MinimaDesign,
-    MinimaPlace,
+    MinimaKey,
     aligned,
     connections,
     minima_of,
@@ -42,7 +42,7 @@ def design(**changes):
 
 @pytest.fixture(scope="module")
 def trial(digits):
-    return run_minima_trial(design(), MinimaPlace(0, 0, 4), digits)
+    return run_minima_trial(design(), MinimaKey(0, 0, 4), digits)
 
 
 def quadratic():
@@ -172,10 +172,10 @@ def test_weights_of_dark_pixels_are_zero_at_a_minimum_with_weight_decay(trial, d
 
 
 def test_a_network_is_the_same_whatever_else_is_trained(trial, digits):
-    other = run_minima_trial(design(n_networks=8), MinimaPlace(0, 0, 4), digits)
+    other = run_minima_trial(design(n_networks=8), MinimaKey(0, 0, 4), digits)
     np.testing.assert_array_equal(other.test_cost, trial.test_cost)
-    assert len({place.name for place in design(n_networks=25).places}) == 3
-    more, fewer = set(design(n_networks=30).places), set(design(n_networks=20).places)
+    assert len({key.name for key in design(n_networks=25).keys}) == 3
+    more, fewer = set(design(n_networks=30).keys), set(design(n_networks=20).keys)
     assert fewer < more
 
 
@@ -399,7 +399,7 @@ def test_split_halves_tell_real_differences_from_the_sample():
 
 def test_the_whole_study(digits):
     plan = design(architectures=(probe.MLP((2,)), probe.MLP((9,))), n_networks=12, polish=30)
-    trials = {place: run_minima_trial(plan, place, digits) for place in plan.places}
+    trials = {key: run_minima_trial(plan, key, digits) for key in plan.keys}
     found = minima_of(plan, trials, digits)
     assert found.cells == ("64-2-10 sigmoid", "64-9-10 sigmoid")
     assert [len(w.test_cost) for w in found.widths] == [12, 12]
@@ -407,7 +407,7 @@ def test_the_whole_study(digits):
     assert len(found.verdicts) == 3
     assert found.widths[0].connections.before.shape == (2, 2)
     assert not found.interrupted
-    one = {place: trial for place, trial in trials.items() if place.first == 0}
+    one = {key: trial for key, trial in trials.items() if key.first == 0}
     assert minima_of(plan, one, digits).interrupted
     with pytest.raises(KeyboardInterrupt):
         minima_of(plan, {}, digits)

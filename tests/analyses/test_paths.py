@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import probe
-from probe.controls import Twins
+from probe.controls import Controls
 from probe.layers import BatchNormalization, Conv2D, Dense, Flatten
 from probe.network import Network
 from probe.population import Population, initial_population
@@ -123,25 +123,25 @@ def test_what_does_not_fit_is_refused(trained, digits):
         probe.expanded_weights(Network(layers, (8, 8, 1)), images[..., None])
 
 
-def twins_of(make, n=8, shape=(6,)):
-    """Return twins whose trained members are what `make` turns a population of random networks into."""
+def controls_of(make, n=8, shape=(6,)):
+    """Return control networks whose trained members are what `make` turns a population of random networks into."""
     rng = np.random.default_rng(0)
     architecture = probe.MLP(hidden=(5, 4), activation="linear")
     names = ("a", "b", "c")
     start = initial_population(architecture, shape, names, rngs=rng.spawn(n))
     trained = Population(architecture, shape, names, tuple(make(w) for w in start.weights), start.biases)
     ones = np.ones(n)
-    return Twins(start, trained, start, ones, ones, probe.TrainingConfig(), True)
+    return Controls(start, trained, start, ones, ones, probe.TrainingConfig(), True)
 
 
 def test_networks_all_of_whose_paths_have_one_sign_cancel_less_than_chance():
-    twins = twins_of(np.abs)
-    found = probe.expanded_weights(twins.trained.network(0), inputs(6), "hidden_2", twins=twins)
+    controls = controls_of(np.abs)
+    found = probe.expanded_weights(controls.trained.network(0), inputs(6), "hidden_2", controls=controls)
     shown, cancels = found.verdicts
     assert (shown.decision, cancels.decision) == ("supported", "refuted")
     assert shown.statistic == pytest.approx(1, abs=1e-5)  # linear networks are their expanded weights
     assert shown.interval.n == 8
-    each = [probe.expanded_weights(twins.trained.network(k), inputs(6), "hidden_2") for k in range(8)]
+    each = [probe.expanded_weights(controls.trained.network(k), inputs(6), "hidden_2") for k in range(8)]
     by_hand = np.mean([(e.cancellation - e.chance_cancellation).mean() for e in each])
     assert cancels.statistic == pytest.approx(by_hand, abs=0.01)
     assert f"{cancels.statistic:.3f}" in cancels.sentence
@@ -149,18 +149,22 @@ def test_networks_all_of_whose_paths_have_one_sign_cancel_less_than_chance():
 
 
 def test_untrained_networks_cancel_as_much_as_chance():
-    twins = twins_of(lambda weights: weights, n=20)
-    cancels = probe.expanded_weights(twins.trained.network(0), inputs(6), twins=twins).verdicts[1]
+    controls = controls_of(lambda weights: weights, n=20)
+    cancels = probe.expanded_weights(controls.trained.network(0), inputs(6), controls=controls).verdicts[1]
     assert abs(cancels.statistic) < 0.05
     assert cancels.decision == "inconclusive"
 
 
 def test_the_first_layer_and_other_shapes_get_no_verdicts():
-    twins = twins_of(np.abs)
-    assert probe.expanded_weights(twins.trained.network(0), inputs(6), "hidden_1", twins=twins).verdicts == ()
+    controls = controls_of(np.abs)
+    assert (
+        probe.expanded_weights(controls.trained.network(0), inputs(6), "hidden_1", controls=controls).verdicts
+        == ()
+    )
     other = chain(np.ones((6, 4)), np.ones((4, 3)))
-    assert probe.expanded_weights(other, inputs(6), twins=replace(twins, copies=False)).verdicts != ()
+    assert probe.expanded_weights(other, inputs(6), controls=replace(controls, copies=False)).verdicts != ()
     deeper = Network((*other.layers[:1], dense("more", np.ones((4, 4))), *other.layers[1:]), (6,))
     assert (
-        probe.expanded_weights(deeper, inputs(6), "more", twins=replace(twins, copies=False)).verdicts == ()
+        probe.expanded_weights(deeper, inputs(6), "more", controls=replace(controls, copies=False)).verdicts
+        == ()
     )

@@ -7,7 +7,7 @@ import pytest
 import probe
 from probe.analyses.structure import NULLS, STATISTICS, weight_structure
 from probe.analyses.structure.meter import Meter, gabors
-from probe.analyses.structure.nulls import View, against, combinations, controls, learned_shares, mixed
+from probe.analyses.structure.nulls import View, against, combinations, learned_shares, mixed, planted_units
 from probe.analyses.structure.over import share_of
 from probe.layers import Conv2D, Dense, Flatten
 from probe.network import Network
@@ -33,13 +33,15 @@ def network_of(images):
 
 
 @pytest.fixture(scope="module")
-def twins(trained, digits):
-    return probe.twins(trained, digits, n_networks=6, config=probe.TrainingConfig(epochs=20, batch_size=20))
+def controls(trained, digits):
+    return probe.control_networks(
+        trained, digits, n_networks=6, config=probe.TrainingConfig(epochs=20, batch_size=20)
+    )
 
 
 @pytest.fixture(scope="module")
-def found(trained, digits, twins):
-    return weight_structure(trained, digits, twins=twins, n_null=199)
+def found(trained, digits, controls):
+    return weight_structure(trained, digits, controls=controls, n_null=199)
 
 
 def test_a_chessboard_has_neighbours_that_are_all_opposite():
@@ -156,7 +158,7 @@ def test_combinations_of_images_have_structure_but_not_more_than_combinations_of
     assert (found.null("data-span").p_values <= 0.05).mean() < 0.2
 
 
-def test_every_null_and_statistic_has_an_effect_over_networks(found, twins):
+def test_every_null_and_statistic_has_an_effect_over_networks(found, controls):
     assert [null.name for null in found.nulls] == list(NULLS)
     assert {(effect.null, effect.statistic) for effect in found.effects} == {
         (null, statistic) for null in NULLS for statistic in STATISTICS
@@ -167,16 +169,16 @@ def test_every_null_and_statistic_has_an_effect_over_networks(found, twins):
     for k in range(6):
         trained, start = (
             np.stack([u.T.reshape(-1, 8, 8) for u in [population.network(k).dense_layers[0].kernel]])[0]
-            for population in (twins.trained, twins.untrained)
+            for population in (controls.trained, controls.untrained)
         )
         by_hand.append(np.nanmean(meter(trained)[:, 0]) - np.nanmean(meter(start)[:, 0]))
     effect = next(e for e in found.effects if (e.null, e.statistic) == ("initialization", "moran"))
     assert effect.difference.estimate == pytest.approx(np.mean(by_hand), abs=1e-6)
 
 
-def test_verdicts_on_untrained_networks_say_that_they_are_random(trained, digits, twins):
-    same = replace(twins, trained=twins.untrained)
-    random, *_, edges = weight_structure(trained, digits, twins=same, n_null=199).verdicts
+def test_verdicts_on_untrained_networks_say_that_they_are_random(trained, digits, controls):
+    same = replace(controls, trained=controls.untrained)
+    random, *_, edges = weight_structure(trained, digits, controls=same, n_null=199).verdicts
     assert random.decision == "supported"
     assert random.statistic == 0
     assert edges.decision != "supported"
@@ -234,7 +236,7 @@ def test_layers_without_images_are_refused_in_words(digits, trained):
 
 
 def test_controls_are_edges_with_noise():
-    planted = controls(EVERYWHERE, (12, 12), 50, RNG(0))
+    planted = planted_units(EVERYWHERE, (12, 12), 50, RNG(0))
     assert planted.shape == (50, 12, 12)
     fits = Meter(EVERYWHERE)(planted)[:, STATISTICS.index("gabor")]
     assert 0.5 < fits.mean() < 0.9
@@ -247,11 +249,15 @@ def padded(digits):
     return probe.Split(*parts, "framed digits")
 
 
-def test_what_twins_say_does_not_depend_on_the_network_at_hand(trained, digits, twins):
-    """Its scale and its start are unknown; those of the twins are known."""
+def test_what_controls_say_does_not_depend_on_the_network_at_hand(trained, digits, controls):
+    """Its scale and its start are unknown; those of the control networks are known."""
     said = []
-    for network in (trained, twins.untrained.network(0), network_of(1e-3 * RNG(0).normal(size=(12, 8, 8)))):
-        found = weight_structure(network, digits, twins=replace(twins, copies=False), n_null=49)
+    for network in (
+        trained,
+        controls.untrained.network(0),
+        network_of(1e-3 * RNG(0).normal(size=(12, 8, 8))),
+    ):
+        found = weight_structure(network, digits, controls=replace(controls, copies=False), n_null=49)
         said.append([(verdict.decision, verdict.statistic) for verdict in found.verdicts])
     for other in said[1:]:
         for (decision, statistic), (same, about) in zip(said[0], other, strict=True):
@@ -307,21 +313,23 @@ def test_random_sums_have_the_covariance_of_the_images(digits):
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
-def test_start_and_learned_parts_add_up_to_the_trained_images(twins, place):
+def test_start_and_learned_parts_add_up_to_the_trained_images(controls, place):
     view = View("any", "expanded", place)
-    start, learned = view.parts(twins.trained, twins.untrained)
-    np.testing.assert_allclose(start + learned, view.of_population(twins.trained), atol=1e-4)
+    start, learned = view.parts(controls.trained, controls.untrained)
+    np.testing.assert_allclose(start + learned, view.of_population(controls.trained), atol=1e-4)
     still = (probe.load_dataset("digits").train.images == 0).all(axis=0)
     assert np.abs(learned[:, still]).max() < 1e-5
     shares = share_of(start, learned, ~still)
     assert ((shares > 0) & (shares < 1)).all()
 
 
-def test_learning_less_is_not_learning_less_structure(trained, digits, twins):
-    """Twins whose weights moved a tenth as far, the same way: their weights are rougher, what they learned is not."""
-    first = twins.untrained.weights[0] + 0.1 * (twins.trained.weights[0] - twins.untrained.weights[0])
-    slower = replace(twins.trained, weights=(first, *twins.trained.weights[1:]))
-    found = weight_structure(trained, digits, twins=replace(twins, random_label=slower), n_null=49)
+def test_learning_less_is_not_learning_less_structure(trained, digits, controls):
+    """Controls whose weights moved a tenth as far, the same way: their weights are rougher, what they learned is not."""
+    first = controls.untrained.weights[0] + 0.1 * (
+        controls.trained.weights[0] - controls.untrained.weights[0]
+    )
+    slower = replace(controls.trained, weights=(first, *controls.trained.weights[1:]))
+    found = weight_structure(trained, digits, controls=replace(controls, random_label=slower), n_null=49)
     verdict = found.verdicts[2]
     assert verdict.statistic == pytest.approx(0, abs=1e-4)
     as_they_stand = float(re.search(r"as they stand the first is (-?[\d.]+)", verdict.sentence)[1])

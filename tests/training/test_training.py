@@ -65,7 +65,7 @@ def by_hand(start, split, config, orders, labels):
     biases = [b[0].copy() for b in start.biases]
     x = split.train.images.reshape(len(labels), -1).astype(np.float64)
     optimizer = config.make_optimizer()
-    slots = [optimizer.init(p) for p in (*weights, *biases)]
+    states = [optimizer.init(p) for p in (*weights, *biases)]
     updates = 0
     for epoch, order in enumerate(orders):
         rate = config.learning_rate * config.rate_factor(epoch)
@@ -83,8 +83,8 @@ def by_hand(start, split, config, orders, labels):
                 delta = (delta @ weights[place].T) * (activations[place] > 0)
             updates += 1
             parameters = [*weights, *biases]
-            for p, g, slot in zip(parameters, (*kernels, *offsets), slots, strict=True):
-                p += optimizer.change(g, slot, rate, updates)
+            for p, g, state in zip(parameters, (*kernels, *offsets), states, strict=True):
+                p += optimizer.update(g, state, rate, updates)
     return np.concatenate([*(w.T.reshape(-1) for w in weights), *biases])
 
 

@@ -1,7 +1,7 @@
 """Which concepts, computed from pixels, hidden layers hold, and whether in single units.
 
 `pixels` computes the concepts, `units` measures, `analysis` holds measurements against their nulls, `over` is what the
-twins say.
+control networks say.
 """
 
 from probe.analyses.concepts.analysis import concepts

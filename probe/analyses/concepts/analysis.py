@@ -26,7 +26,7 @@ from probe.analyses.concepts.units import (
     p_values,
     probe_aurocs,
 )
-from probe.controls import Twins, reinitialized
+from probe.controls import Controls, reinitialized
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
 from probe.network import Network
@@ -46,7 +46,7 @@ def concepts(
     split: Split,
     *,
     layers: Sequence[str] | None = None,
-    twins: Twins | None = None,
+    controls: Controls | None = None,
     n_images: int = 2000,
     n_permutations: int = 200,
     n_rotations: int = 999,
@@ -70,8 +70,8 @@ def concepts(
         Its test images are looked at.
     layers : sequence of str, optional
         Names of layers; all hidden layers with weights without. Of feature maps each channel's mean counts.
-    twins : Twins, optional
-        From `probe.twins`: networks before training, and those that the verdicts are about.
+    controls : Controls, optional
+        From `probe.control_networks`: networks before training, and those that the verdicts are about.
     n_images : int
         Test images, drawn at random where there are more; at least 100.
     n_permutations, n_rotations : int
@@ -110,12 +110,12 @@ def concepts(
     check_integer("n_rotations", n_rotations, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = fitted(network, split)
-    if twins is not None:
-        twins.check_of(network)
+    if controls is not None:
+        controls.check_of(network)
     names = hidden_layers(network) if layers is None else tuple(layers)
     for name in names:
         network.layer(name)
-    image_rng, start_rng, null_rng, twin_rng = generator(seed).spawn(4)
+    image_rng, start_rng, null_rng, control_rng = generator(seed).spawn(4)
     test = split.test
     if len(test) > n_images:
         test = test.take(np.sort(image_rng.choice(len(test), n_images, replace=False)))
@@ -142,7 +142,7 @@ def concepts(
             tuple(results),
             len(test),
             float(alpha),
-            () if twins is None else verdicts_of(twins, found, test.images, twin_rng, fold_seed),
+            () if controls is None else verdicts_of(controls, found, test.images, control_rng, fold_seed),
         )
 
 

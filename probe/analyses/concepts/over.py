@@ -1,4 +1,4 @@
-"""What the twins say of concepts: every number is one for each network."""
+"""What the control networks say of concepts: every number is one for each network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from probe.analyses.concepts.units import (
     p_values,
     probe_aurocs,
 )
-from probe.controls import Twins
+from probe.controls import Controls
 from probe.network import Network
 from probe.stats import Difference, Verdict, paired_difference
 
@@ -37,7 +37,7 @@ _DETECTS = 0.9
 
 
 def verdicts_of(
-    twins: Twins, found: ImageConcepts, images: Array, rng: np.random.Generator, fold_seed: int
+    controls: Controls, found: ImageConcepts, images: Array, rng: np.random.Generator, fold_seed: int
 ) -> tuple[Verdict, ...]:
     """Return whether first hidden layers pick up on edges, and last ones on loops."""
     chosen = np.sort(rng.permutation(len(images))[:_MOST_IMAGES])
@@ -49,10 +49,10 @@ def verdicts_of(
         if not len(concepts):
             continue
         held, stands = list[float](), list[float]()
-        for k, rotations in enumerate(rng.spawn(len(twins))):
+        for k, rotations in enumerate(rng.spawn(len(controls))):
             trained, start = (
                 _values(population.network(k), place, images)
-                for population in (twins.trained, twins.untrained)
+                for population in (controls.trained, controls.untrained)
             )
             gain = probe_aurocs(trained.features, concepts, fold_seed) - probe_aurocs(
                 start.features, concepts, fold_seed
@@ -60,17 +60,17 @@ def verdicts_of(
             held.append(float(gain.mean()))
             stands.append(_share_of_units(trained.basis, concepts, rotations))
         over = paired_difference(np.array(held)), paired_difference(np.array(stands))
-        verdicts += _pair(words, which, *over, twins)
+        verdicts += _pair(words, which, *over, controls)
     if "loop" in found.names:
-        verdicts.append(_detector(twins, images, present[found.names.index("loop")]))
+        verdicts.append(_detector(controls, images, present[found.names.index("loop")]))
     return tuple(verdicts)
 
 
-def _detector(twins: Twins, images: Array, loops: npt.NDArray[np.bool_]) -> Verdict:
+def _detector(controls: Controls, images: Array, loops: npt.NDArray[np.bool_]) -> Verdict:
     """Return whether one of the hidden units tells images with a loop from those without."""
     best = list[float]()
-    for k in range(len(twins)):
-        member = twins.trained.network(k)
+    for k in range(len(controls)):
+        member = controls.trained.network(k)
         values = layer_values(member, hidden_layers(member), images).values()
         # From 0.5 and not from 1: a unit that goes down for loops detects them as well.
         best.append(0.5 + max(float(np.abs(aurocs(each.units, loops[None]) - 0.5).max()) for each in values))
@@ -85,7 +85,7 @@ def _detector(twins: Twins, images: Array, loops: npt.NDArray[np.bool_]) -> Verd
         null=f"the best hidden unit has an AUROC of {_DETECTS:g} for loops",
         sentence=(
             f"Of all hidden units the one that tells images with a loop best has an AUROC of {over:.3f}; above "
-            f"{_DETECTS:g} would count as a detector.{twins.caveat}"
+            f"{_DETECTS:g} would count as a detector.{controls.caveat}"
         ),
     )
 
@@ -102,7 +102,7 @@ def _share_of_units(basis: Array, concepts: npt.NDArray[np.bool_], rng: np.rando
 
 
 def _pair(
-    words: str, which: str, held: Difference, stands: Difference, twins: Twins
+    words: str, which: str, held: Difference, stands: Difference, controls: Controls
 ) -> tuple[Verdict, Verdict]:
     return (
         Verdict(
@@ -115,7 +115,7 @@ def _pair(
             null=f"a linear probe reads {words} off the layer as well before training",
             sentence=(
                 f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {held:.3f} above "
-                f"that on the same layer before training.{twins.caveat}"
+                f"that on the same layer before training.{controls.caveat}"
             ),
         ),
         Verdict(
@@ -129,7 +129,7 @@ def _pair(
             sentence=(
                 f"For {stands:.0%} of the concepts about {words}, the best unit tells them better than the best axes of "
                 f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} "
-                f"would count.{twins.caveat}"
+                f"would count.{controls.caveat}"
             ),
         ),
     )

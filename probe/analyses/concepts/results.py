@@ -116,7 +116,7 @@ class Concepts:
     alpha : float
         Level of the tests.
     verdicts : tuple of Verdict
-        Over the twins; empty without.
+        Over the control networks; empty without.
     """
 
     names: tuple[str, ...]

@@ -12,7 +12,7 @@ from probe.analyses.memorization.design import (
     THRESHOLDS,
     Condition,
     MemorizationDesign,
-    Place,
+    TrialKey,
 )
 from probe.analyses.memorization.examples import Examples
 from probe.analyses.memorization.results import FORGETTING_BINS, Memorization, MemorizationCell
@@ -41,7 +41,7 @@ __all__ = [
     "MemorizationCell",
     "MemorizationDesign",
     "MemorizationTrial",
-    "Place",
+    "TrialKey",
     "check_distinct",
     "check_fits",
     "chosen_conditions",

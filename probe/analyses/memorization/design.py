@@ -10,7 +10,7 @@ from probe._checks import InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
 from probe.datasets import INPUT_CORRUPTIONS, LABEL_CORRUPTIONS, InputCorruption, LabelCorruption
 from probe.population import MLP
-from probe.training import LedgerKind, TrainingConfig
+from probe.training import DynamicsKind, TrainingConfig
 
 __all__ = [
     "DEFAULT_CONFIG",
@@ -19,7 +19,7 @@ __all__ = [
     "THRESHOLDS",
     "Condition",
     "MemorizationDesign",
-    "Place",
+    "TrialKey",
 ]
 
 THRESHOLDS = (0.5, 0.9, 0.99, 1.0)
@@ -90,7 +90,7 @@ def _labels_named(corruption: float) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TrialKey:
     """Where a trial stands in the design: which architecture, which number of samples, which replicate."""
 
     architecture: int
@@ -138,7 +138,7 @@ class MemorizationDesign:
         `pilot_replicates` further replicates, which serve for nothing else.
     pilot_replicates : int
         At least 1.
-    ledger : {"examples", "sensitivity"}
+    dynamics : {"examples", "sensitivity"}
         "sensitivity" also measures loss-sensitivity and the critical sample ratio; it about doubles the time.
     critical_radius : float, above 0
         Half the side of the box that the critical sample ratio is searched in, for pixels in [0, 1].
@@ -163,7 +163,7 @@ class MemorizationDesign:
     config: TrainingConfig = field(default_factory=lambda: DEFAULT_CONFIG)
     rates: tuple[float, ...] = ()
     pilot_replicates: int = 3
-    ledger: LedgerKind = "examples"
+    dynamics: DynamicsKind = "examples"
     critical_radius: float = 0.01
     n_test: int = 2000
     seed: int = 0
@@ -183,7 +183,7 @@ class MemorizationDesign:
         for rate in self.rates:
             check_number("rates", rate, above=0)
         check_choice("label_corruption", self.label_corruption, LABEL_CORRUPTIONS)
-        check_choice("ledger", self.ledger, ("examples", "sensitivity"))
+        check_choice("dynamics", self.dynamics, ("examples", "sensitivity"))
         check_integer("replicates", self.replicates, minimum=1)
         check_integer("pilot_replicates", self.pilot_replicates, minimum=1)
         check_integer("n_test", self.n_test, minimum=2)
@@ -209,19 +209,19 @@ class MemorizationDesign:
         )
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def keys(self) -> tuple[TrialKey, ...]:
         """All trials: replicate after replicate, so that a study cut short is balanced."""
         cells = product(range(self.replicates), range(len(self.architectures)), range(len(self.n_samples)))
-        return tuple(Place(architecture, size, replicate) for replicate, architecture, size in cells)
+        return tuple(TrialKey(architecture, size, replicate) for replicate, architecture, size in cells)
 
     @property
-    def pilot_places(self) -> tuple[Place, ...]:
+    def pilot_keys(self) -> tuple[TrialKey, ...]:
         """The trials that learning rates are chosen by; none if there is nothing to choose."""
         if not self.rates:
             return ()
         pilot = replace(self, replicates=self.pilot_replicates)
-        return tuple(replace(place, stage="pilot") for place in pilot.places)
+        return tuple(replace(key, stage="pilot") for key in pilot.keys)
 
-    def facts(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return the design as plain values, for a manifest or results.json."""
         return asdict(self)

@@ -140,7 +140,7 @@ class MemorizationCell:
         def curves(name: str) -> Floats:
             return np.stack([_lengthened(getattr(trial, name), n_epochs) for trial in trials], axis=1)
 
-        summaries = [_LedgerSummary.of(trial, split.train.labels) for trial in trials]
+        summaries = [_DynamicsSummary.of(trial, split.train.labels) for trial in trials]
 
         def summed(name: str) -> npt.NDArray[np.generic]:
             return np.stack([getattr(summary, name) for summary in summaries], axis=1)
@@ -277,8 +277,8 @@ def _sensitivity_curve(trial: MemorizationTrial, n_epochs: int) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _LedgerSummary:
-    """A trial's ledger, by whether the label taught is right [0] or wrong [1]."""
+class _DynamicsSummary:
+    """A trial's dynamics, by whether the label taught is right [0] or wrong [1]."""
 
     n_examples: Ints
     n_learned: Ints
@@ -289,7 +289,7 @@ class _LedgerSummary:
     margin: Floats
 
     @classmethod
-    def of(cls, trial: MemorizationTrial, labels: Ints) -> _LedgerSummary:
+    def of(cls, trial: MemorizationTrial, labels: Ints) -> _DynamicsSummary:
         n_conditions = len(trial.labels)
         true_labels = labels[trial.sample_indices]
         counts = np.zeros((n_conditions, 2), np.int64)

@@ -19,7 +19,7 @@ from probe.analyses.memorization.design import (
     THRESHOLDS,
     Condition,
     MemorizationDesign,
-    Place,
+    TrialKey,
 )
 from probe.analyses.memorization.examples import Examples, examples_of
 from probe.analyses.memorization.results import Memorization, MemorizationCell
@@ -27,7 +27,7 @@ from probe.analyses.memorization.trial import MemorizationTrial, run_trial, samp
 from probe.analyses.memorization.verdicts import verdicts_of
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
-from probe.training import LedgerKind, TrainingConfig, useful_workers
+from probe.training import DynamicsKind, TrainingConfig, useful_workers
 
 __all__ = [
     "ConditionsOf",
@@ -45,7 +45,7 @@ __all__ = [
 ConditionsOf = Mapping[tuple[int, int], tuple[Condition, ...]]
 """The conditions of each cell (architecture, size)."""
 
-Finished = Mapping[Place, MemorizationTrial]
+Finished = Mapping[TrialKey, MemorizationTrial]
 """Trials that are done."""
 
 
@@ -62,7 +62,7 @@ def memorization(
     input_corruption: Sequence[InputCorruption] = ("none",),
     weight_decay: Sequence[float] | None = None,
     rates: Sequence[float] = (),
-    ledger: LedgerKind = "examples",
+    dynamics: DynamicsKind = "examples",
     n_test: int = 2000,
     seed: int | np.random.Generator = 0,
     workers: int | None = None,
@@ -86,7 +86,7 @@ def memorization(
         Training images, at least 2.
     replicates : int
         Networks for each combination of the factors, at least 1.
-    corruption, label_corruption, input_corruption, rates, ledger
+    corruption, label_corruption, input_corruption, rates, dynamics
         As in `MemorizationDesign`.
     weight_decay : sequence of float, optional
         As in `MemorizationDesign`; the configuration's without.
@@ -136,7 +136,7 @@ def memorization(
         replicates=replicates,
         config=config,
         rates=tuple(rates),
-        ledger=ledger,
+        dynamics=dynamics,
         n_test=n_test,
         seed=kept_seed(seed),
     )
@@ -175,11 +175,11 @@ def run_study(
         workers = useful_workers(largest * len(design.conditions))
     check_integer("workers", workers, minimum=1)
     run = _Run(design, split, workers, progress)
-    pilot = run.trials(design.pilot_places, {}, "tuning")
-    if len(pilot) < len(design.pilot_places):
+    pilot = run.trials(design.pilot_keys, {}, "tuning")
+    if len(pilot) < len(design.pilot_keys):
         raise KeyboardInterrupt
     conditions = chosen_conditions(design, pilot)
-    done = run.trials(design.places, conditions, "memorising")
+    done = run.trials(design.keys, conditions, "memorising")
     if not done:
         raise KeyboardInterrupt
     return memorization_of(design, conditions, done, split)
@@ -207,29 +207,27 @@ class _Run:
     progress: Progress
 
     def trials(
-        self, places: Sequence[Place], conditions: ConditionsOf, stage: str
-    ) -> dict[Place, MemorizationTrial]:
+        self, keys: Sequence[TrialKey], conditions: ConditionsOf, stage: str
+    ) -> dict[TrialKey, MemorizationTrial]:
         """Return the trials that were done before an interruption, if there was one."""
 
-        def one(place: Place, stop: threading.Event) -> MemorizationTrial | None:
-            return run_trial(
-                self.design, place, conditions_at(self.design, conditions, place), self.split, stop
-            )
+        def one(key: TrialKey, stop: threading.Event) -> MemorizationTrial | None:
+            return run_trial(self.design, key, conditions_at(self.design, conditions, key), self.split, stop)
 
         def report(done: dict[int, MemorizationTrial]) -> None:
-            self.progress(ProgressEvent(stage, len(done), len(places), trial_medians(list(done.values()))))
+            self.progress(ProgressEvent(stage, len(done), len(keys), trial_medians(list(done.values()))))
 
-        found = gathered(one, places, workers=self.workers, report=report)
-        return {places[index]: trial for index, trial in found.items()}
+        found = gathered(one, keys, workers=self.workers, report=report)
+        return {keys[index]: trial for index, trial in found.items()}
 
 
 def conditions_at(
-    design: MemorizationDesign, conditions: ConditionsOf, place: Place
+    design: MemorizationDesign, conditions: ConditionsOf, key: TrialKey
 ) -> tuple[Condition, ...]:
     """Return the conditions of a trial: in the pilot all rates, later those that were chosen."""
-    if place.stage == "pilot":
+    if key.stage == "pilot":
         return design.pilot_conditions
-    return conditions[place.architecture, place.size]
+    return conditions[key.architecture, key.size]
 
 
 def chosen_conditions(design: MemorizationDesign, pilot: Finished) -> ConditionsOf:
@@ -244,7 +242,7 @@ def chosen_conditions(design: MemorizationDesign, pilot: Finished) -> Conditions
         return dict.fromkeys(cells, design.conditions)
     chosen = {}
     for cell in cells:
-        trials = [trial for place, trial in pilot.items() if (place.architecture, place.size) == cell]
+        trials = [trial for key, trial in pilot.items() if (key.architecture, key.size) == cell]
         reached = np.mean([_epochs_to_fit(t, design.config.epochs) for t in trials], axis=0)
         accuracy = np.mean([np.nan_to_num(t.train_accuracy[:, -1]) for t in trials], axis=0)
         n_rates = len(design.rates)
@@ -289,9 +287,9 @@ def memorization_of(
     examples: list[Examples] = []
     for (architecture, size), found in conditions.items():
         trials = [
-            done[place]
-            for place in design.places
-            if place in done and (place.architecture, place.size) == (architecture, size)
+            done[key]
+            for key in design.keys
+            if key in done and (key.architecture, key.size) == (architecture, size)
         ]
         if not trials:
             continue
@@ -311,7 +309,7 @@ def memorization_of(
         class_names=split.train.class_names,
         n_test=len(test),
         chance=float(shares.max()),
-        interrupted=len(done) < len(design.places),
+        interrupted=len(done) < len(design.keys),
     )
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from probe._checks import readonly
 from probe._parallel import single_threaded_blas
-from probe.analyses.memorization.design import Condition, MemorizationDesign, Place
+from probe.analyses.memorization.design import Condition, MemorizationDesign, TrialKey
 from probe.datasets import Dataset, Split, corrupted_inputs, permuted_labels, redrawn_labels
 from probe.population import Population, initial_population
 from probe.sensitivity import critical_samples
@@ -43,16 +43,16 @@ class MemorizationTrial:
         Epoch (from 1) after which a network was frozen because it had fitted everything, or in which it
         diverged; 0 for neither.
     sample_indices : ndarray of shape (n_samples,)
-        The images, as places in the training data.
+        The images, as indices into the training data.
     labels : ndarray of shape (n_conditions, n_samples), int16
         What was taught.
     first_learned, forgetting : ndarray of shape (n_conditions, n_samples), int32
     margin : ndarray of shape (n_conditions, n_samples), float32
-        The ledger, see `probe.training.Ledger`.
+        The dynamics, see `probe.training.ExampleDynamics`.
     sensitivity : ndarray of shape (n_conditions, n_samples), float32, or None
         Loss-sensitivity, where it was measured.
     sensitivity_gini : ndarray of shape (n_conditions, n_epochs), in [0, 1), or None
-        Its Gini coefficient after each epoch by itself, see `probe.training.Ledger`.
+        Its Gini coefficient after each epoch by itself, see `probe.training.ExampleDynamics`.
     critical_ratio : ndarray of shape (n_conditions,), in [0, 1]
         Share of test images near which another class is predicted; NaN where not measured.
     """
@@ -114,9 +114,9 @@ class _Streams:
         return np.random.default_rng(np.random.SeedSequence(self.seed.entropy, spawn_key=key))
 
 
-def _streams(design: MemorizationDesign, place: Place) -> _Streams:
-    stage = {"study": 0, "pilot": 1}[place.stage]
-    return _Streams(np.random.SeedSequence(design.seed, spawn_key=(stage, place.replicate)))
+def _streams(design: MemorizationDesign, key: TrialKey) -> _Streams:
+    stage = {"study": 0, "pilot": 1}[key.stage]
+    return _Streams(np.random.SeedSequence(design.seed, spawn_key=(stage, key.replicate)))
 
 
 def sampled_test(design: MemorizationDesign, split: Split) -> Dataset:
@@ -128,7 +128,7 @@ def sampled_test(design: MemorizationDesign, split: Split) -> Dataset:
 
 def run_trial(
     design: MemorizationDesign,
-    place: Place,
+    key: TrialKey,
     conditions: Sequence[Condition],
     split: Split,
     stop: threading.Event | None = None,
@@ -140,7 +140,7 @@ def run_trial(
     ----------
     design : MemorizationDesign
         The study.
-    place : Place
+    key : TrialKey
         Which trial of it.
     conditions : sequence of Condition
         Its networks.
@@ -157,12 +157,12 @@ def run_trial(
         None if it was given up.
     """
     stop = threading.Event() if stop is None else stop
-    streams = _streams(design, place)
-    n_samples = design.n_samples[place.size]
+    streams = _streams(design, key)
+    n_samples = design.n_samples[key.size]
     # The first of one order: a smaller sample is a part of a larger one.
     chosen = np.sort(streams.of("sample").permutation(len(split.train))[:n_samples])
     sample = replace(split, train=split.train.take(chosen), test=sampled_test(design, split))
-    architecture = design.architectures[place.architecture]
+    architecture = design.architectures[key.architecture]
     start = initial_population(
         architecture,
         sample.train.image_shape,
@@ -187,14 +187,14 @@ def run_trial(
                 streams.of("order"),
                 labels=labels[members],
                 learning_rates=_rates(design, [conditions[member] for member in members]),
-                ledger=design.ledger,
+                dynamics=design.dynamics,
             )
             run = ShardRun(shard, PreparedData.of(data, config), config, stop, lambda cost: after_epoch())
             outcome = run.run()
             if outcome.interrupted:
                 return None
             outcomes.append((members, outcome))
-            if design.ledger == "sensitivity":
+            if design.dynamics == "sensitivity":
                 ratio[members] = _critical_ratios(design, outcome, data.test, streams)
     return _joined(outcomes, chosen, labels, ratio)
 
@@ -243,27 +243,27 @@ def _joined(
     """Return the groups of a trial as one, its networks in the order of the conditions."""
     order = np.argsort(np.concatenate([members for members, _ in outcomes]))
     n_epochs = max(outcome.n_epochs for _, outcome in outcomes)
-    ledgers = [outcome.ledger for _, outcome in outcomes if outcome.ledger is not None]
+    dynamics = [outcome.dynamics for _, outcome in outcomes if outcome.dynamics is not None]
 
     def ordered(parts: Sequence[object], name: str) -> Any:
         return np.concatenate([getattr(part, name) for part in parts])[order]
 
-    measured = ledgers[0].sensitivity is not None
+    measured = dynamics[0].sensitivity is not None
     histories, done = [outcome.history for _, outcome in outcomes], [outcome for _, outcome in outcomes]
     return MemorizationTrial(
         cost=ordered(histories, "cost")[:, :n_epochs],
         train_accuracy=ordered(histories, "train_accuracy")[:, :n_epochs],
-        true_accuracy=ordered(ledgers, "true_accuracy")[:, :n_epochs],
+        true_accuracy=ordered(dynamics, "true_accuracy")[:, :n_epochs],
         test_accuracy=ordered(histories, "test_accuracy")[:, :n_epochs],
-        half_accuracy=ordered(ledgers, "half_accuracy")[:, :n_epochs],
+        half_accuracy=ordered(dynamics, "half_accuracy")[:, :n_epochs],
         fitted_epoch=ordered(done, "fitted_epoch"),
         diverged_epoch=ordered(done, "diverged_epoch"),
         sample_indices=chosen.astype(np.int64),
         labels=labels.astype(np.int16),
-        first_learned=ordered(ledgers, "first_learned"),
-        forgetting=ordered(ledgers, "forgetting"),
-        margin=ordered(ledgers, "margin"),
-        sensitivity=ordered(ledgers, "sensitivity") if measured else None,
-        sensitivity_gini=ordered(ledgers, "sensitivity_gini")[:, :n_epochs] if measured else None,
+        first_learned=ordered(dynamics, "first_learned"),
+        forgetting=ordered(dynamics, "forgetting"),
+        margin=ordered(dynamics, "margin"),
+        sensitivity=ordered(dynamics, "sensitivity") if measured else None,
+        sensitivity_gini=ordered(dynamics, "sensitivity_gini")[:, :n_epochs] if measured else None,
         critical_ratio=ratio,
     )

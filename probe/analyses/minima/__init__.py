@@ -6,7 +6,7 @@ known in the end, `study` puts the trials together.
 """
 
 from probe.analyses.minima.connections import Connections, aligned, connections
-from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaPlace
+from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaKey
 from probe.analyses.minima.results import Minima, WidthMinima
 from probe.analyses.minima.study import minima, minima_of
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
@@ -17,7 +17,7 @@ __all__ = [
     "Connections",
     "Minima",
     "MinimaDesign",
-    "MinimaPlace",
+    "MinimaKey",
     "MinimaTrial",
     "WidthMinima",
     "aligned",

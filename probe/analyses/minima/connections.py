@@ -330,7 +330,7 @@ def _bent(
     """Return middles (n_pairs, n_parameters) of curves of low mean cost, all trained together by Adam."""
     middle = (one + other) / 2
     adam, flat = Adam(), middle.reshape(-1)
-    slots = adam.init(flat)
+    state = adam.init(flat)
     size = min(_BATCH, len(function.x))
     for update in range(updates):
         rows = rng.choice(len(function.x), size, replace=False)
@@ -346,7 +346,7 @@ def _bent(
         points = (1 - t) ** 2 * one + 2 * t * (1 - t) * middle + t**2 * other
         gradient = 2 * t * (1 - t) * batch.gradient(points)[1]
         rate = _RATE * 0.5 * (1 + np.cos(np.pi * update / updates))
-        adam.apply(flat, gradient.reshape(-1), slots, float(rate), update + 1)
+        adam.apply(flat, gradient.reshape(-1), state, float(rate), update + 1)
     return middle
 
 

@@ -13,7 +13,7 @@ from probe.datasets import Dataset, Split
 from probe.population import MLP
 from probe.training import TrainingConfig
 
-__all__ = ["MINIMA_CONFIG", "MOST_SAMPLES", "SHARD_SIZE", "MinimaDesign", "MinimaPlace"]
+__all__ = ["MINIMA_CONFIG", "MOST_SAMPLES", "SHARD_SIZE", "MinimaDesign", "MinimaKey"]
 
 MINIMA_CONFIG = TrainingConfig(
     epochs=150, batch_size=100, learning_rate=1.0, schedule="cosine", weight_decay=1e-3, evaluation="end"
@@ -31,7 +31,7 @@ SHARD_SIZE = 10
 
 
 @dataclass(frozen=True, slots=True)
-class MinimaPlace:
+class MinimaKey:
     """Which networks a trial trains: `count` of one architecture, from number `first` on."""
 
     architecture: int
@@ -111,10 +111,10 @@ class MinimaDesign:
             )
 
     @property
-    def places(self) -> tuple[MinimaPlace, ...]:
+    def keys(self) -> tuple[MinimaKey, ...]:
         """All trials, architecture by architecture."""
         return tuple(
-            MinimaPlace(k, first, min(SHARD_SIZE, self.n_networks - first))
+            MinimaKey(k, first, min(SHARD_SIZE, self.n_networks - first))
             for first in range(0, self.n_networks, SHARD_SIZE)
             for k in range(len(self.architectures))
         )
@@ -137,6 +137,6 @@ class MinimaDesign:
         middle = (len(test) + 1) // 2
         return test.take(np.sort(order[:middle])), test.take(np.sort(order[middle:]))
 
-    def facts(self) -> dict[str, object]:
+    def to_dict(self) -> dict[str, object]:
         """Return the design as plain values, for a manifest."""
         return asdict(self)

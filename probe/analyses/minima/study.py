@@ -13,7 +13,7 @@ from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.minima.connections import Connections, connections
-from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaPlace
+from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaKey
 from probe.analyses.minima.results import Minima, WidthMinima
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
 from probe.analyses.minima.verdicts import intervals, verdicts_of
@@ -106,16 +106,16 @@ def minima(
     )
     design.check_fits(split)
     check_integer("workers", workers, minimum=1)
-    places = design.places
+    keys = design.keys
 
     def report(done: dict[int, MinimaTrial]) -> None:
         progress(ProgressEvent("networks", sum(len(t.test_cost) for t in done.values()), _total(design)))
 
-    def trial(place: MinimaPlace, stop: threading.Event) -> MinimaTrial | None:
-        return run_minima_trial(design, place, split, stop)
+    def trial(key: MinimaKey, stop: threading.Event) -> MinimaTrial | None:
+        return run_minima_trial(design, key, split, stop)
 
-    found = gathered(trial, places, workers=workers, report=report)
-    return minima_of(design, {places[index]: done for index, done in found.items()}, split, progress=progress)
+    found = gathered(trial, keys, workers=workers, report=report)
+    return minima_of(design, {keys[index]: done for index, done in found.items()}, split, progress=progress)
 
 
 def _total(design: MinimaDesign) -> int:
@@ -124,7 +124,7 @@ def _total(design: MinimaDesign) -> int:
 
 def minima_of(
     design: MinimaDesign,
-    trials: Mapping[MinimaPlace, MinimaTrial],
+    trials: Mapping[MinimaKey, MinimaTrial],
     split: Split,
     *,
     progress: Progress = silent,
@@ -139,7 +139,7 @@ def minima_of(
     data = design.samples(split)
     widths = []
     for k, architecture in enumerate(design.architectures):
-        mine = [trials[place] for place in design.places if place.architecture == k and place in trials]
+        mine = [trials[key] for key in design.keys if key.architecture == k and key in trials]
         if sum(len(trial.test_cost) for trial in mine) < 2:
             raise KeyboardInterrupt
         values: dict[str, Any] = {
@@ -167,7 +167,7 @@ def minima_of(
         design.config.weight_decay,
         design.polish,
         verdicts_of(widths, design.margin, guessing),
-        len(trials) < len(design.places),
+        len(trials) < len(design.keys),
     )
 
 

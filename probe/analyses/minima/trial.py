@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, readonly
 from probe._parallel import single_threaded_blas
-from probe.analyses.minima.design import MinimaDesign, MinimaPlace
+from probe.analyses.minima.design import MinimaDesign, MinimaKey
 from probe.analyses.minima.polish import Extremes, extreme_eigenvalues, polished
 from probe.curvature import PopulationCost, population_of, vectors_of
 from probe.datasets import Dataset, Split
@@ -69,16 +69,16 @@ class MinimaTrial:
 
 
 def run_minima_trial(
-    design: MinimaDesign, place: MinimaPlace, split: Split, stop: threading.Event | None = None
+    design: MinimaDesign, key: MinimaKey, split: Split, stop: threading.Event | None = None
 ) -> MinimaTrial | None:
-    """Return the trial at `place`, or None once `stop` is set.
+    """Return the trial at `key`, or None once `stop` is set.
 
-    It depends on the design without its number of networks, on the place and on the data, and on nothing else.
+    It depends on the design without its number of networks, on the key and on the data, and on nothing else.
     """
     stop = threading.Event() if stop is None else stop
-    architecture = design.architectures[place.architecture]
+    architecture = design.architectures[key.architecture]
     data = design.samples(split)
-    seeds = [[design.seed, 2, place.architecture, place.first + k] for k in range(place.count)]
+    seeds = [[design.seed, 2, key.architecture, key.first + k] for k in range(key.count)]
     start = initial_population(
         architecture,
         data.image_shape,
@@ -86,7 +86,7 @@ def run_minima_trial(
         rngs=[np.random.default_rng(seed) for seed in seeds],
         dtype=design.config.dtype,
     )
-    order_rng = np.random.default_rng([design.seed, 3, place.architecture, place.first])
+    order_rng = np.random.default_rng([design.seed, 3, key.architecture, key.first])
     with single_threaded_blas():
         few = Split(data, split.test, split.name)
         prepared = PreparedData.of(few, design.config)
@@ -95,12 +95,12 @@ def run_minima_trial(
         if outcome.interrupted:
             return None
         failed = outcome.diverged_epoch > 0
-        return _measured(design, place, outcome.population, failed, data, split.test, stop)
+        return _measured(design, key, outcome.population, failed, data, split.test, stop)
 
 
 def _measured(
     design: MinimaDesign,
-    place: MinimaPlace,
+    key: MinimaKey,
     population: Population,
     failed: npt.NDArray[np.bool_],
     train: Dataset,
@@ -129,7 +129,7 @@ def _measured(
         found["half_cost"][alive], found["half_accuracy"][alive] = halves
         shares = np.array([len(half) for half in design.halves(test)]) / len(test)
         found["test_cost"][alive], found["test_accuracy"][alive] = halves @ shares
-    kept = max(0, min(place.count, design.n_connected - place.first))
+    kept = max(0, min(key.count, design.n_connected - key.first))
     whole = population_of(vectors, population)
     return MinimaTrial(
         **found,

@@ -1,26 +1,26 @@
 """How confident a network is where there is nothing to be confident of.
 
-`confidence` is one network on kinds of noise, `ladder` the way from digits to noise over networks and nulls, `limit` what
+`confidence` is one network on kinds of noise, `severity` the way from digits to noise over networks and nulls, `limit` what
 is infinitely far away.
 """
 
 from probe.analyses.noise.confidence import ConditionConfidence, NoiseConfidence, noise_confidence
-from probe.analyses.noise.ladder import noise_ladder
-from probe.analyses.noise.ladder_results import ARMS, SCORES, THRESHOLDS, LadderRung, NoiseLadder
 from probe.analyses.noise.limit import ConfidenceLimit, confidence_limit
 from probe.analyses.noise.readers import CALIBRATION_BINS
+from probe.analyses.noise.severity import noise_severity
+from probe.analyses.noise.severity_results import GROUPS, SCORES, THRESHOLDS, NoiseCondition, NoiseSeverity
 
 __all__ = [
-    "ARMS",
     "CALIBRATION_BINS",
+    "GROUPS",
     "SCORES",
     "THRESHOLDS",
     "ConditionConfidence",
     "ConfidenceLimit",
-    "LadderRung",
+    "NoiseCondition",
     "NoiseConfidence",
-    "NoiseLadder",
+    "NoiseSeverity",
     "confidence_limit",
     "noise_confidence",
-    "noise_ladder",
+    "noise_severity",
 ]

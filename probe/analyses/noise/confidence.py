@@ -10,8 +10,8 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, generator
 from probe._signatures import checked
 from probe.analyses.noise.detection import auroc_over_images
-from probe.analyses.noise.ladder_results import SCORES, THRESHOLDS
 from probe.analyses.noise.readers import CALIBRATION_BINS, Reader, temperatures_of
+from probe.analyses.noise.severity_results import SCORES, THRESHOLDS
 from probe.datasets import Dataset, Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
@@ -52,7 +52,7 @@ class ConditionConfidence(Record):
         half: 0.5 if confidence tells nothing, 1 if it tells them apart. NaN for the real images.
     auroc_over_images : Interval or None
         `auroc` with DeLong's 95% interval: other images would give another number within it. It says nothing of other
-        networks, which `noise_ladder` does. None for the real images.
+        networks, which `noise_severity` does. None for the real images.
     shares_confident : ndarray of shape (3,), in [0, 1]
         Share of images with a largest output of at least each of `THRESHOLDS`: 0.5, 0.9 and 0.99.
     score_aurocs : ndarray of shape (3,), in [0, 1], or NaN

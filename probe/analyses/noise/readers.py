@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe.analyses.noise.detection import aurocs
-from probe.analyses.noise.ladder_results import THRESHOLDS
+from probe.analyses.noise.severity_results import THRESHOLDS
 from probe.layers import ACTIVATIONS
 from probe.population import Population
 

@@ -1,6 +1,7 @@
 """Whether weight images have more structure than chance.
 
-`results` is what is known in the end, `meter` the statistics, `nulls` what they are held against, `over` what the twins say.
+`results` is what is known in the end, `meter` the statistics, `nulls` what they are held against, `over` what the control
+networks say.
 """
 
 from probe.analyses.structure.analysis import weight_structure

@@ -13,13 +13,13 @@ from probe.analyses.structure.nulls import (
     View,
     against,
     combinations,
-    controls,
     learned_shares,
     mixed,
+    planted_units,
 )
 from probe.analyses.structure.over import Over
 from probe.analyses.structure.results import STATISTICS, StructureEffect, WeightStructure
-from probe.controls import Twins
+from probe.controls import Controls
 from probe.datasets import Split
 from probe.fitting import for_images_of
 from probe.network import Network
@@ -34,7 +34,7 @@ def weight_structure(
     split: Split,
     *,
     layer: str = "first",
-    twins: Twins | None = None,
+    controls: Controls | None = None,
     n_null: int = 999,
     alpha: float = 0.05,
     seed: int | np.random.Generator = 0,
@@ -51,8 +51,8 @@ def weight_structure(
 
     How much of a unit was learned is not in a file. Pixels that never vary keep the spread that their weights started
     with, and the rest of the weights' mean square counts as learned; with fewer than 20 such pixels, as in a
-    convolution, the start is taken to have been Keras' default. The twins' starts are known: what is said over them
-    is held against draws in the very proportions of each of their units, and not against this network's nulls.
+    convolution, the start is taken to have been Keras' default. The control networks' starts are known: what is said
+    over them is held against draws in the very proportions of each of their units, and not against this network's nulls.
 
     The combined test of a unit is a min-p test over the four spatial statistics (all but sparsity), each in the
     direction of more structure, ranked among the null's draws and the unit together, so that it is exact where unit
@@ -70,8 +70,8 @@ def weight_structure(
     layer : str
         A dense layer, or "first" for the first layer with weights. A deeper dense layer is measured in its expanded
         weights; of convolutions only a first one, in its kernels.
-    twins : Twins, optional
-        From `probe.twins`: for "random-label" and for all that is said over networks.
+    controls : Controls, optional
+        From `probe.control_networks`: for "random-label" and for all that is said over networks.
     n_null : int
         Draws from each null but "random-label", at least 19.
     alpha : float
@@ -107,8 +107,8 @@ def weight_structure(
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = for_images_of(network, split)
-    if twins is not None:
-        twins.check_of(network)
+    if controls is not None:
+        controls.check_of(network)
     rng = generator(seed)
     view = View.of(network, layer)
     images = view.images(network)
@@ -119,7 +119,7 @@ def weight_structure(
     active = _active(split.train.images) if view.kind != "kernels" else np.ones(images.shape[1:3], bool)
     measure = Meter(active)
     values = measure(images)
-    planted = controls(active, images.shape[1:], max(200, n_null // 4), rng)
+    planted = planted_units(active, images.shape[1:], max(200, n_null // 4), rng)
     control_values = measure(planted)
     start = view.untrained(network, n_null, rng)
     train = view.seen(split.train.images, rng)
@@ -128,16 +128,16 @@ def weight_structure(
     drawn = {"initialization": start}
     for name, learned in combinations(train, n_null, rng).items():
         drawn[name] = mixed(start, learned, shares, active)
-    if twins is not None and twins.copies:
-        drawn["random-label"] = view.of_population(twins.random_label)
+    if controls is not None and controls.copies:
+        drawn["random-label"] = view.of_population(controls.random_label)
     nulls = []
     for place, (name, null_images) in enumerate(drawn.items()):
         nulls.append(against(name, measure(null_images), values, control_values, alpha))
         progress(ProgressEvent("measuring structure", place + 1, len(drawn)))
     effects: tuple[StructureEffect, ...] = ()
     edge_share, verdicts = None, tuple[Verdict, ...]()
-    if twins is not None:
-        over = Over.of(twins, view, measure, train, control_values, alpha, rng)
+    if controls is not None:
+        over = Over.of(controls, view, measure, train, control_values, alpha, rng)
         if over is not None:
             effects, edge_share, verdicts = over.effects(), over.edge_share(), over.verdicts()
     return WeightStructure(

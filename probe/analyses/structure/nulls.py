@@ -15,7 +15,7 @@ from probe.layers import ActivationLayer, Conv2D, Dense, Layer
 from probe.network import Network
 from probe.population import Population
 
-__all__ = ["View", "against", "combinations", "controls", "learned_shares", "mixed"]
+__all__ = ["View", "against", "combinations", "learned_shares", "mixed", "planted_units"]
 
 _MORE = np.array([1, -1, -1, 1, 1])
 """Sign of each statistic in the direction of more structure."""
@@ -177,7 +177,7 @@ def _mean_square(images: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np
     return np.asarray(np.square(inside).mean(axis=1, dtype=np.float64))
 
 
-def controls(
+def planted_units(
     active: npt.NDArray[np.bool_], shape: tuple[int, ...], n: int, rng: np.random.Generator
 ) -> Array:
     """Return Gabor functions at random, a fifth of their variance replaced by white noise."""
@@ -200,16 +200,16 @@ def controls(
     return mixed if len(shape) == 2 else np.repeat(mixed[..., None], shape[2], axis=-1)
 
 
-def against(name: str, null: Array, values: Array, controls: Array, alpha: float) -> StructureNull:
+def against(name: str, null: Array, values: Array, planted: Array, alpha: float) -> StructureNull:
     """Return the tests of units with statistics `values` (n_units, 5) against draws (n_null, 5) of a null.
 
-    `controls` are the statistics of planted units, from which the power comes.
+    `planted` are the statistics of planted units, from which the power comes.
     """
     from scipy.stats import false_discovery_control
 
     null = null[np.isfinite(null).all(axis=1)]
     each, combined = _p_values(values, null)
-    each_control, combined_control = _p_values(controls, null)
+    each_control, combined_control = _p_values(planted, null)
     gabor = STATISTICS.index("gabor")
     return StructureNull(
         name,

@@ -1,4 +1,4 @@
-"""What the twins say of the structure of weight images: every number is one for each network."""
+"""What the control networks say of the structure of weight images: every number is one for each network."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probe._checks import Array
 from probe.analyses.structure.meter import Meter
 from probe.analyses.structure.nulls import View, combinations, mixed
 from probe.analyses.structure.results import NULLS, STATISTICS, StructureEffect
-from probe.controls import Twins
+from probe.controls import Controls
 from probe.stats import Difference, Interval, Verdict, equivalence, paired_difference
 
 __all__ = ["Over"]
@@ -27,13 +27,13 @@ _POWER = 0.8
 
 
 _DRAWS = 600
-"""Draws of each null over all twins, at least: the 95th percentile of it is then known to a hundredth."""
+"""Draws of each null over all control networks, at least: the 95th percentile of it is then known to a hundredth."""
 
 _PARTS = "data-span", "gaussian"
 
 
 class Over:
-    """What the twins say: every number is one for each network.
+    """What the control networks say: every number is one for each network.
 
     Their starts are known, and so is how much of each unit was learned: each unit has draws from the nulls in just its
     proportions, whatever the network at hand.
@@ -41,7 +41,7 @@ class Over:
 
     def __init__(
         self,
-        twins: Twins,
+        controls: Controls,
         view: View,
         measure: Meter,
         train: Array,
@@ -50,13 +50,13 @@ class Over:
         rng: np.random.Generator,
     ) -> None:
         def by_network(images: Array) -> Array:
-            return measure(images).reshape(len(twins), -1, len(STATISTICS))
+            return measure(images).reshape(len(controls), -1, len(STATISTICS))
 
-        self._twins, self._level = twins, f"{1 - alpha:.0%}"
-        start, learned = view.parts(twins.trained, twins.untrained)
-        shuffled_start, shuffled_learned = view.parts(twins.random_label, twins.untrained)
+        self._controls, self._level = controls, f"{1 - alpha:.0%}"
+        start, learned = view.parts(controls.trained, controls.untrained)
+        shuffled_start, shuffled_learned = view.parts(controls.random_label, controls.untrained)
         self._trained = by_network(start + learned)
-        self._untrained = by_network(view.of_population(twins.untrained))
+        self._untrained = by_network(view.of_population(controls.untrained))
         self._shuffled = by_network(shuffled_start + shuffled_learned)
         self._learned, self._shuffled_learned = by_network(learned), by_network(shuffled_learned)
         shares = share_of(start, learned, measure.active)
@@ -74,7 +74,7 @@ class Over:
     @classmethod
     def of(
         cls,
-        twins: Twins,
+        controls: Controls,
         view: View,
         measure: Meter,
         train: Array,
@@ -82,14 +82,14 @@ class Over:
         alpha: float,
         rng: np.random.Generator,
     ) -> Over | None:
-        """Return what the twins say of the layer at the same place, or None where they have no such layer.
+        """Return what the control networks say of the layer at the same place, or None where they have no such layer.
 
         `train` are training images (n_images, height, width[, channels]), `planted` the statistics of planted edges.
         """
-        same_images = twins.trained.input_shape[:2] == measure.shape
-        if view.kind == "kernels" or not same_images or not (twins.copies or view.place == 0):
+        same_images = controls.trained.input_shape[:2] == measure.shape
+        if view.kind == "kernels" or not same_images or not (controls.copies or view.place == 0):
             return None
-        return cls(twins, view, measure, train, planted, alpha, rng)
+        return cls(controls, view, measure, train, planted, alpha, rng)
 
     def _difference(self, statistic: str, null: str) -> Difference:
         """Return trained minus null, within networks: from random labels in what was learned, else in the weights."""
@@ -132,7 +132,7 @@ class Over:
             null=f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
             sentence=(
                 f"Moran's I, how alike neighbouring weights are, minus that of the same networks' starts: {found:.3f}; "
-                f"within {_EQUAL_MORAN:g} would count as random.{self._twins.caveat}"
+                f"within {_EQUAL_MORAN:g} would count as random.{self._controls.caveat}"
             ),
         )
 
@@ -148,7 +148,7 @@ class Over:
             null="the Moran's I of random combinations of training images, beside the same starts in the same proportions",
             sentence=(
                 f"Moran's I minus that of the same starts with random combinations of training images: {found:.3f}. "
-                f"Gradient descent adds up images, so that much smoothness comes with the data.{self._twins.caveat}"
+                f"Gradient descent adds up images, so that much smoothness comes with the data.{self._controls.caveat}"
             ),
         )
 
@@ -171,7 +171,7 @@ class Over:
                 f"Moran's I of the weights' changes, minus that of twins with the same starts, images and order, and "
                 f"permuted labels: {found:.3f}; of the best Gabor fit: {edges:.3f}. Of the weights as they stand the first "
                 f"is {whole:.3f}, but random labels also move weights less: {random:.0%} of their mean square was "
-                f"learned, and {true:.0%} from true labels.{self._twins.caveat}"
+                f"learned, and {true:.0%} from true labels.{self._controls.caveat}"
             ),
         )
 
@@ -192,7 +192,7 @@ class Over:
             sentence=(
                 f"A Gabor function, a little edge or bar, fits {share:.0%} of the units better than {self._level} of "
                 f"{chance}; above {_EDGES:.0%} would count as edges. Of true edge filters under noise the test finds "
-                f"{power:.0%}.{self._twins.caveat}"
+                f"{power:.0%}.{self._controls.caveat}"
             ),
         )
 

@@ -64,7 +64,7 @@ class StructureEffect:
     difference : Interval
         Mean over the units of a trained network minus the mean under the null, over the networks: minus that of its
         own start for "initialization"; minus that of the same start and random images, in the proportions of its units,
-        for "data-span" and "gaussian"; for "random-label" of the weights' changes alone, minus that of its twin.
+        for "data-span" and "gaussian"; for "random-label" of the weights' changes alone, minus that of its control network.
     """
 
     null: str
@@ -97,7 +97,7 @@ class WeightStructure:
         have a single frequency. The largest share of the variance that one Gabor function explains, in [0, 1]. Gini
         coefficient of the absolute weights, 0 where all are equal. NaN for a unit whose weights are all equal.
     nulls : tuple of StructureNull
-        In the order of `NULLS`; without twins of the layer's shape there is no "random-label".
+        In the order of `NULLS`; without control networks of the layer's shape there is no "random-label".
     control_images : ndarray of shape (n_controls, height, width[, channels])
         The first positive controls: Gabor functions with noise.
     control_values : ndarray of shape (n_all_controls, 5)
@@ -105,12 +105,12 @@ class WeightStructure:
     alpha : float
         Level of the tests.
     effects : tuple of StructureEffect
-        Of the layer of that place in the trained twins, against each null; empty without twins.
+        Of the layer of that place in the trained control networks, against each null; empty without control networks.
     edge_share : Interval or None
-        Share of a trained twin's units whose Gabor fit is better than 1 - alpha of the twins' own data-span null, over
-        networks.
+        Share of a trained control network's units whose Gabor fit is better than 1 - alpha of the control networks' own
+        data-span null, over networks.
     verdicts : tuple of Verdict
-        Over the twins; empty without.
+        Over the control networks; empty without.
     """
 
     layer: str

@@ -10,7 +10,7 @@ import numpy as np
 from probe._checks import InputError, check_choice, check_integer
 from probe.analyses.memorization import Memorization
 from probe.figures._style import styled
-from probe.figures.memorization import curves, forgetting, ledger, peak, sensitivity, time
+from probe.figures.memorization import curves, examples, forgetting, peak, sensitivity, time
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
@@ -21,7 +21,7 @@ PARTS: dict[str, Callable[[Memorization, int, Figure | SubFigure | None], Figure
     "curves": curves.draw,
     "time": time.draw,
     "peak": peak.draw,
-    "ledger": ledger.draw,
+    "examples": examples.draw,
     "forgetting": forgetting.draw,
     "sensitivity": sensitivity.draw,
 }
@@ -54,12 +54,12 @@ def parts_of(result: Memorization) -> tuple[str, ...]:
 
 def _why_empty(result: Memorization, part: str) -> str:
     """Return why there is nothing to show of a part; empty if there is."""
-    if part == "ledger" and not result.examples:
+    if part == "examples" and not result.examples:
         return "no condition has its own images, so no examples were kept"
     if part == "forgetting" and not any((cell.n_examples[:, :, 1] > 0).any() for cell in result.cells):
         return "no label was corrupted"
     if part == "sensitivity" and not any(
         (np.isfinite(cell.sensitivity_gini) | np.isfinite(cell.critical_ratio)).any() for cell in result.cells
     ):
-        return "it was not measured, which ledger='sensitivity' does"
+        return "it was not measured, which dynamics='sensitivity' does"
     return ""

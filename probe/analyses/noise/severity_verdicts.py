@@ -1,4 +1,4 @@
-"""What the twins say of the claims about noise."""
+"""What the control networks say of the claims about noise."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from probe._checks import Array
-from probe.analyses.noise.ladder_results import ARMS, THRESHOLDS, NoiseLadder
-from probe.controls import Twins
+from probe.analyses.noise.severity_results import GROUPS, THRESHOLDS, NoiseSeverity
+from probe.controls import Controls
 from probe.stats import Verdict, paired_difference
 
 __all__ = ["with_verdicts"]
@@ -28,29 +28,29 @@ _KINDS = {
 }
 
 
-def with_verdicts(result: NoiseLadder, twins: Twins, chance: float) -> NoiseLadder:
+def with_verdicts(result: NoiseSeverity, controls: Controls, chance: float) -> NoiseSeverity:
     """Return `result` with the verdicts over its networks; `chance` is the share of the commonest training label."""
-    places = [result.place(kind) for kind in _KINDS]
+    places = [result.index(kind) for kind in _KINDS]
     confident = [
-        _confident(result, place, name, twins) for place, name in zip(places, _KINDS.values(), strict=True)
+        _confident(result, place, name, controls) for place, name in zip(places, _KINDS.values(), strict=True)
     ]
     verdicts = (
         *confident,
-        _learned(result, twins),
-        _meant(result, twins, chance),
-        _tells(result, places, twins),
-        _scaled(result, twins),
+        _learned(result, controls),
+        _meant(result, controls, chance),
+        _tells(result, places, controls),
+        _scaled(result, controls),
     )
     if np.isfinite(result.limit).all():
-        verdicts += (_far(result, twins),)
+        verdicts += (_far(result, controls),)
     return replace(result, verdicts=verdicts)
 
 
-def _confident(result: NoiseLadder, place: int, name: str, twins: Twins) -> Verdict:
+def _confident(result: NoiseSeverity, place: int, name: str, controls: Controls) -> Verdict:
     found = paired_difference(_of(result.share_above[0, :, place, _CONFIDENT]))
     mean = result.confidence[0, :, place].mean()
     return Verdict(
-        key=f"confident/{result.rungs[place].family}",
+        key=f"confident/{result.conditions[place].family}",
         title=f"Given {name}, the network confidently names a class",
         decision=found.decision(0.5),
         statistic_name="share of images",
@@ -60,15 +60,15 @@ def _confident(result: NoiseLadder, place: int, name: str, twins: Twins) -> Verd
         sentence=(
             f"{found:.0%} of {result.n_images:,} images of {name} get a confidence of at least "
             f"{THRESHOLDS[_CONFIDENT]:g}, in this network {result.own_share_above[place, _CONFIDENT]:.0%}; the mean maximum "
-            f"softmax is {mean:.2f}.{twins.caveat}"
+            f"softmax is {mean:.2f}.{controls.caveat}"
         ),
     )
 
 
-def _learned(result: NoiseLadder, twins: Twins) -> Verdict:
-    place = result.place("uniform")
+def _learned(result: NoiseSeverity, controls: Controls) -> Verdict:
+    place = result.index("uniform")
     found = paired_difference(
-        _of(result.confidence[0, :, place] - result.confidence[ARMS.index("untrained"), :, place])
+        _of(result.confidence[0, :, place] - result.confidence[GROUPS.index("untrained"), :, place])
     )
     return Verdict(
         key="trained",
@@ -80,16 +80,16 @@ def _learned(result: NoiseLadder, twins: Twins) -> Verdict:
         null="as much confidence on uniform noise as before training",
         sentence=(
             f"On uniform noise the mean maximum softmax is {found:.3f} above that of the same networks' starts."
-            f"{twins.caveat}"
+            f"{controls.caveat}"
         ),
     )
 
 
-def _meant(result: NoiseLadder, twins: Twins, chance: float) -> Verdict:
-    place = result.place("uniform")
-    shuffled = result.confidence[ARMS.index("random-label"), :, place]
+def _meant(result: NoiseSeverity, controls: Controls, chance: float) -> Verdict:
+    place = result.index("uniform")
+    shuffled = result.confidence[GROUPS.index("random-label"), :, place]
     found = paired_difference(_of(result.confidence[0, :, place] - shuffled))
-    learned, decision = float(twins.memorized.mean()), found.decision()
+    learned, decision = float(controls.memorized.mean()), found.decision()
     weak = decision == "supported" and learned < _MEMORIZED
     sentence = (
         f"On uniform noise the mean maximum softmax is {found:.3f} above that of the same networks trained on random "
@@ -106,11 +106,11 @@ def _meant(result: NoiseLadder, twins: Twins, chance: float) -> Verdict:
         unit="",
         interval=found.interval,
         null="as much confidence on uniform noise as after training on random labels",
-        sentence=sentence + twins.caveat,
+        sentence=sentence + controls.caveat,
     )
 
 
-def _tells(result: NoiseLadder, places: list[int], twins: Twins) -> Verdict:
+def _tells(result: NoiseSeverity, places: list[int], controls: Controls) -> Verdict:
     found = paired_difference(_of(result.auroc[0][:, places].mean(axis=1)))
     others = result.score_auroc[1:][:, :, places].mean(axis=(1, 2))
     return Verdict(
@@ -123,14 +123,14 @@ def _tells(result: NoiseLadder, places: list[int], twins: Twins) -> Verdict:
         null="an AUROC of 0.5, real images being positive",
         sentence=(
             f"Over four kinds of noise the AUROC of the maximum softmax is {found:.3f}; of the maximum logit "
-            f"{others[0]:.2f}, of the energy {others[1]:.2f}.{twins.caveat}"
+            f"{others[0]:.2f}, of the energy {others[1]:.2f}.{controls.caveat}"
         ),
     )
 
 
-def _scaled(result: NoiseLadder, twins: Twins) -> Verdict:
-    place = result.place("uniform")
-    scaled = ARMS.index("temperature-scaled")
+def _scaled(result: NoiseSeverity, controls: Controls) -> Verdict:
+    place = result.index("uniform")
+    scaled = GROUPS.index("temperature-scaled")
     found = paired_difference(_of(result.share_above[scaled, :, place, _CONFIDENT]))
     before = result.share_above[0, :, place, _CONFIDENT].mean()
     errors = result.ece.mean(axis=1)
@@ -146,12 +146,12 @@ def _scaled(result: NoiseLadder, twins: Twins) -> Verdict:
             f"With the temperature that fits confidence to accuracy on test images (median "
             f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} "
             f"after), {found:.0%} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {before:.0%} before."
-            f"{twins.caveat}"
+            f"{controls.caveat}"
         ),
     )
 
 
-def _far(result: NoiseLadder, twins: Twins) -> Verdict:
+def _far(result: NoiseSeverity, controls: Controls) -> Verdict:
     found = paired_difference(_of(result.limit))
     own = f", of this network {result.own_limit.mean():.3f}" if result.own_limit.size else ""
     return Verdict(
@@ -164,7 +164,7 @@ def _far(result: NoiseLadder, twins: Twins) -> Verdict:
         null=f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
         sentence=(
             f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {found:.3f} on average{own}. "
-            f"Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{twins.caveat}"
+            f"Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{controls.caveat}"
         ),
     )
 

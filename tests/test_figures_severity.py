@@ -1,4 +1,4 @@
-"""The figure of the ladder: curves are the medians of the result, and labels do not overlap."""
+"""The figure of noise severity: curves are the medians of the result, and labels do not overlap."""
 
 import numpy as np
 import pytest
@@ -6,15 +6,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from test_figures import overlaps
 
 import probe
-from probe.analyses.noise import noise_ladder
-from probe.figures.ladder import draw
+from probe.analyses.noise import noise_severity
+from probe.figures.severity import draw
 
 
 @pytest.fixture(scope="module", params=[3, 12])
 def result(request, trained, small_digits):
     config = probe.TrainingConfig(epochs=2)
-    twins = probe.twins(trained, small_digits, n_networks=request.param, config=config)
-    return noise_ladder(trained, small_digits, twins=twins, n_images=60)
+    controls = probe.control_networks(trained, small_digits, n_networks=request.param, config=config)
+    return noise_severity(trained, small_digits, controls=controls, n_images=60)
 
 
 def test_curves_are_medians_and_labels_do_not_overlap(result):
@@ -22,13 +22,13 @@ def test_curves_are_medians_and_labels_do_not_overlap(result):
     FigureCanvasAgg(figure).draw()
     assert overlaps(figure) == []
     places = [
-        result.place("real", 0.0),
-        *(result.place("blend", s) for s in (0.25, 0.5, 0.75)),
-        result.place("uniform"),
+        result.index("real", 0.0),
+        *(result.index("blend", s) for s in (0.25, 0.5, 0.75)),
+        result.index("uniform"),
     ]
     curves = [line.get_ydata() for line in figure.axes[0].lines if line.get_linewidth() == 2]
-    for arm in range(4):
-        np.testing.assert_allclose(curves[arm], np.median(result.confidence[arm][:, places], axis=0))
+    for group in range(4):
+        np.testing.assert_allclose(curves[group], np.median(result.confidence[group][:, places], axis=0))
     own = next(line for line in figure.axes[0].lines if line.get_linestyle() == "--")
     np.testing.assert_allclose(own.get_ydata(), result.own_confidence[places])
     n_bands = len(figure.axes[0].collections)
@@ -42,7 +42,7 @@ def test_the_limit_stands_at_infinity(result):
     assert axes.lines[-1].get_ydata()[0] == pytest.approx(np.median(result.limit))
 
 
-def test_without_twins_the_network_alone_is_drawn(trained, small_digits):
-    figure = draw(noise_ladder(trained, small_digits, n_images=40))
+def test_without_controls_the_network_alone_is_drawn(trained, small_digits):
+    figure = draw(noise_severity(trained, small_digits, n_images=40))
     FigureCanvasAgg(figure).draw()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["this network"]

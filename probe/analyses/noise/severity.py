@@ -10,33 +10,33 @@ import numpy as np
 from probe._checks import Array, InputError, check_integer, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.noise.ladder_results import ARMS, LadderRung, NoiseLadder
-from probe.analyses.noise.ladder_verdicts import with_verdicts
 from probe.analyses.noise.limit import confidence_limit
 from probe.analyses.noise.readers import Found, Reader, Scores, forward, found_in, temperatures_of
-from probe.controls import Twins
+from probe.analyses.noise.severity_results import GROUPS, NoiseCondition, NoiseSeverity
+from probe.analyses.noise.severity_verdicts import with_verdicts
+from probe.controls import Controls
 from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
 
-__all__ = ["noise_ladder"]
+__all__ = ["noise_severity"]
 
 _FAR_SCALES = (2.0, 4.0, 16.0, 64.0)
 _DIRECTIONS = 500
-_N_RUNGS = 15
+_N_CONDITIONS = 15
 
 
 @checked
-def noise_ladder(
+def noise_severity(
     network: Network,
     split: Split,
     *,
-    twins: Twins | None = None,
+    controls: Controls | None = None,
     n_images: int = 10_000,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
-) -> NoiseLadder:
-    """Measure confidence from digits to noise and beyond, of a network, its twins and three nulls.
+) -> NoiseSeverity:
+    """Measure confidence from digits to noise and beyond, of a network, its controls and three nulls.
 
     The nulls say where confidence on noise comes from: untrained networks, networks trained on random labels, and the
     trained ones with their logits divided by the temperature that fits their confidence to their accuracy.
@@ -47,14 +47,14 @@ def noise_ladder(
         That was trained on data such as these.
     split : Split
         The test images are used; half of them fit the temperature.
-    twins : Twins, optional
-        From `probe.twins`; 30 networks make the verdicts.
+    controls : Controls, optional
+        From `probe.control_networks`; 30 networks make the verdicts.
     n_images : int
-        Images on each rung; test images are used again where there are fewer. At least 10.
+        Images on each condition; test images are used again where there are fewer. At least 10.
     seed : int or numpy.random.Generator
         Draws the images.
     progress : callable
-        Called after each rung.
+        Called after each condition.
 
     Raises
     ------
@@ -75,34 +75,34 @@ def noise_ladder(
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> network = probe.train(probe.MLP(hidden=(16,)), split).network
-    >>> found = noise_ladder(network, split, n_images=100)
-    >>> found.own_confidence.shape == (len(found.rungs),)
+    >>> found = noise_severity(network, split, n_images=100)
+    >>> found.own_confidence.shape == (len(found.conditions),)
     True
     """
     check_integer("n_images", n_images, minimum=10, maximum=1_000_000)
     network = fitted(network, split)
-    rung_rng, half_rng, direction_rng = generator(seed).spawn(3)
+    condition_rng, half_rng, direction_rng = generator(seed).spawn(3)
     half = half_rng.permutation(len(split.test))
     fit, rest = (split.test.take(np.sort(part)) for part in np.array_split(half, 2))
     readers = [Reader(lambda x: network.logits(x).T[None], network.output_name)]
-    if twins is not None:
-        twins.check_of(network)
-        output = twins.trained.architecture.output
-        populations = twins.trained, twins.untrained, twins.random_label
+    if controls is not None:
+        controls.check_of(network)
+        output = controls.trained.architecture.output
+        populations = controls.trained, controls.untrained, controls.random_label
         readers += [Reader(forward(population), output) for population in populations]
     temperatures = [temperatures_of(reader, fit.images, fit.labels) for reader in readers[:2]]
-    # The network at hand, then the arms in their order.
+    # The network at hand, then the groups in their order.
     sources: list[tuple[Reader, tuple[Array | None, ...]]] = [(readers[0], (None,))]
-    if twins is not None:
+    if controls is not None:
         sources += [(readers[1], (None, temperatures[1])), (readers[2], (None,)), (readers[3], (None,))]
-    rungs, table, real = list[LadderRung](), list[list[Found]](), list[Scores]()
-    for place, (family, level, images) in enumerate(_rungs(split, n_images, rung_rng)):
-        rungs.append(LadderRung(family, level, images[:8].copy()))
+    conditions, table, real = list[NoiseCondition](), list[list[Found]](), list[Scores]()
+    for place, (family, severity, images) in enumerate(_conditions(split, n_images, condition_rng)):
+        conditions.append(NoiseCondition(family, severity, images[:8].copy()))
         scores = [each for reader, scales in sources for each in reader.scores(images, *scales)]
         if place == 0:
             real = [each.ordered() for each in scores]
         table.append([found_in(each, ordered) for each, ordered in zip(scores, real, strict=True)])
-        progress(ProgressEvent("climbing down to noise", place + 1, _N_RUNGS))
+        progress(ProgressEvent("climbing down to noise", place + 1, _N_CONDITIONS))
     errors = [
         reader.calibration_error(rest.images, rest.labels, scale)
         for reader, scales in sources
@@ -110,14 +110,14 @@ def noise_ladder(
     ]
     own_scaled_error = readers[0].calibration_error(rest.images, rest.labels, temperatures[0])
 
-    def stacked(field: str, arms: slice) -> Array:
-        """Return a field (n_arms, n_rungs, n_networks, ...) of these sources."""
-        return np.stack([[getattr(found[arm], field) for found in table] for arm in range(5)[arms]])
+    def stacked(field: str, groups: slice) -> Array:
+        """Return a field (n_groups, n_conditions, n_networks, ...) of these sources."""
+        return np.stack([[getattr(found[group], field) for found in table] for group in range(5)[groups]])
 
     directions = uniform_noise(_DIRECTIONS, split.test.image_shape, rng=direction_rng)
     own = slice(0, 1)
-    found = NoiseLadder(
-        tuple(rungs),
+    found = NoiseSeverity(
+        tuple(conditions),
         n_images,
         stacked("confidence", own)[0, :, 0],
         stacked("share_above", own)[0, :, 0],
@@ -127,30 +127,30 @@ def noise_ladder(
         float(temperatures[0][0]),
         _limits(network, directions),
     )
-    if twins is None:
+    if controls is None:
         return found
-    limit = [_limits(twins.trained.network(k), directions).mean() for k in range(len(twins))]
-    arms = slice(1, 5)
-    auroc = stacked("auroc", arms)
+    limit = [_limits(controls.trained.network(k), directions).mean() for k in range(len(controls))]
+    groups = slice(1, 5)
+    auroc = stacked("auroc", groups)
     return with_verdicts(
         replace(
             found,
-            arms=ARMS,
-            confidence=stacked("confidence", arms).transpose(0, 2, 1),
-            share_above=stacked("share_above", arms).transpose(0, 2, 1, 3),
+            groups=GROUPS,
+            confidence=stacked("confidence", groups).transpose(0, 2, 1),
+            share_above=stacked("share_above", groups).transpose(0, 2, 1, 3),
             auroc=auroc[:, :, 0].transpose(0, 2, 1),
             score_auroc=auroc[0].transpose(1, 2, 0),
             ece=np.stack(errors[1:]),
             temperatures=temperatures[1],
             limit=np.array(limit),
         ),
-        twins,
+        controls,
         float(np.bincount(split.train.labels).max() / len(split.train)),
     )
 
 
-def _rungs(split: Split, n_images: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
-    """Return family, level and images of every rung, real images first."""
+def _conditions(split: Split, n_images: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
+    """Return family, severity and images of every condition, real images first."""
     test = split.test.images
     chosen = rng.permutation(len(test))[: min(n_images, len(test))]
     images = np.resize(test[chosen], (n_images, *test.shape[1:]))

@@ -1,4 +1,4 @@
-"""The ledger of a shard: what happened to every example while networks learned it."""
+"""The dynamics of a shard: what happened to every example while networks learned it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import numpy.typing as npt
 from probe._checks import Array, readonly
 from probe.stats import gini
 
-__all__ = ["Ledger", "LedgerKeeper", "LedgerKind"]
+__all__ = ["DynamicsKind", "DynamicsRecorder", "ExampleDynamics"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.intp]
 
-LedgerKind = Literal["none", "examples", "sensitivity"]
+DynamicsKind = Literal["none", "examples", "sensitivity"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Ledger:
+class ExampleDynamics:
     """What happened to every example, judged after every epoch.
 
     Attributes
@@ -64,8 +64,8 @@ class Ledger:
                 object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
-class LedgerKeeper:
-    """Keeps the ledger of a shard while it is trained.
+class DynamicsRecorder:
+    """Records the dynamics of a shard while it is trained.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class LedgerKeeper:
         np.put_along_axis(others, labels, -np.inf, axis=1)
         self._margin[:, rows] = taught - others.max(axis=1)
 
-    def ledger(self, diverged: npt.NDArray[np.bool_], kind: LedgerKind) -> Ledger:
+    def dynamics(self, diverged: npt.NDArray[np.bool_], kind: DynamicsKind) -> ExampleDynamics:
         """Return what was kept."""
         self._margin[diverged] = np.nan
         sensitivity, sensitivity_gini = None, None
@@ -158,7 +158,7 @@ class LedgerKeeper:
             n_measured = np.maximum(self._n_measured, 1).astype(np.float32)
             sensitivity = (self._sensitivity / n_measured[:, None]).astype(np.float32)
             sensitivity_gini = self._sensitivity_gini
-        return Ledger(
+        return ExampleDynamics(
             self.curves["true_accuracy"],
             self.curves["half_accuracy"],
             self._first_learned,

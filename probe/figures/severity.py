@@ -1,4 +1,4 @@
-"""Figure of `probe.analyses.noise.ladder`: confidence and detectability on the way from images to noise and beyond."""
+"""Figure of `probe.analyses.noise.severity`: confidence and detectability on the way from images to noise and beyond."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from probe._checks import Array
-from probe.analyses.noise import ARMS, NoiseLadder
+from probe.analyses.noise import GROUPS, NoiseSeverity
 from probe.figures._style import COLOURS, footnote, fresh, replicates, styled
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _INFINITY = 512.0
 """Where infinity stands on the axis of factors."""
 
 
-def draw(result: NoiseLadder, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
+def draw(result: NoiseSeverity, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
     """Draw `result` into `figure`, or a new one, and return it."""
     from matplotlib.lines import Line2D
 
@@ -54,9 +54,14 @@ def draw(result: NoiseLadder, *, figure: Figure | SubFigure | None = None) -> Fi
         panels[1, 0].set_ylabel("AUROC, real against these")
         handles = [
             Line2D(
-                [], [], color=_COLOURS[arm], marker=_MARKERS[arm], markersize=5, label=arm.replace("-", " ")
+                [],
+                [],
+                color=_COLOURS[group],
+                marker=_MARKERS[group],
+                markersize=5,
+                label=group.replace("-", " "),
             )
-            for arm in result.arms
+            for group in result.groups
         ]
         handles.append(Line2D([], [], color=COLOURS["reference"], linestyle="--", label="this network"))
         figure.legend(
@@ -67,7 +72,7 @@ def draw(result: NoiseLadder, *, figure: Figure | SubFigure | None = None) -> Fi
             figure,
             [
                 f"{result.n_images:,} images at each step.",
-                f"Median over {n_networks} networks{_spread(n_networks)}." if result.arms else "",
+                f"Median over {n_networks} networks{_spread(n_networks)}." if result.groups else "",
                 "∞: the exact limit. AUROC by the maximum softmax, real test images positive; 0.5: no telling them apart.",
             ],
         )
@@ -78,35 +83,37 @@ def _spread(n_networks: int) -> str:
     return ", with the middle 90%" if n_networks >= 10 else ", each a thin line"
 
 
-def _steps(result: NoiseLadder, way: str) -> tuple[Array, list[int]]:
-    """Return the levels of one way and the places of their rungs: from real images, or from uniform noise, on."""
+def _steps(result: NoiseSeverity, way: str) -> tuple[Array, list[int]]:
+    """Return the severities of one way and the places of their conditions: from real images, or from uniform noise, on."""
     first, last = {"blend": ("real", "uniform"), "shuffle": ("real", "shuffled"), "norm": ("uniform", "")}[
         way
     ]
     chosen = [
-        (rung.level, place) for place, rung in enumerate(result.rungs) if rung.family in (first, way, last)
+        (condition.severity, place)
+        for place, condition in enumerate(result.conditions)
+        if condition.family in (first, way, last)
     ]
     chosen.sort()
-    return np.array([level for level, _ in chosen]), [place for _, place in chosen]
+    return np.array([severity for severity, _ in chosen]), [place for _, place in chosen]
 
 
-def _confidence(axes: Axes, result: NoiseLadder, x: Array, places: list[int]) -> None:
-    for arm, name in enumerate(result.arms):
-        replicates(axes, x, result.confidence[arm][:, places], _COLOURS[name], _MARKERS[name])
+def _confidence(axes: Axes, result: NoiseSeverity, x: Array, places: list[int]) -> None:
+    for group, name in enumerate(result.groups):
+        replicates(axes, x, result.confidence[group][:, places], _COLOURS[name], _MARKERS[name])
     axes.plot(x, result.own_confidence[places], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
     axes.set_ylim(0, 1.02)
 
 
-def _detected(axes: Axes, result: NoiseLadder, x: Array, places: list[int]) -> None:
-    for arm, name in enumerate(result.arms):
-        if name != ARMS[1]:  # nearly the same order of images as without the temperature
-            replicates(axes, x, result.auroc[arm][:, places], _COLOURS[name], _MARKERS[name])
+def _detected(axes: Axes, result: NoiseSeverity, x: Array, places: list[int]) -> None:
+    for group, name in enumerate(result.groups):
+        if name != GROUPS[1]:  # nearly the same order of images as without the temperature
+            replicates(axes, x, result.auroc[group][:, places], _COLOURS[name], _MARKERS[name])
     axes.plot(x, result.own_auroc[0, places], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
     axes.axhline(0.5, color="#888888", linewidth=0.8)
     axes.set_ylim(0, 1.02)
 
 
-def _infinity(axes: Axes, result: NoiseLadder) -> None:
+def _infinity(axes: Axes, result: NoiseSeverity) -> None:
     own = result.own_limit.mean() if result.own_limit.size else np.nan
     axes.plot([_INFINITY], [own], marker="_", markersize=12, markeredgewidth=2, color=COLOURS["reference"])
     if result.limit.size and np.isfinite(result.limit).all():
@@ -124,5 +131,5 @@ def _axis(axes: Axes, way: str, x: Array) -> None:
         return
     axes.set_xscale("log", base=2)
     axes.set_xlim(0.8, _INFINITY * 1.6)
-    axes.set_xticks([*x, _INFINITY], [*(f"{level:g}" for level in x), "∞"])
+    axes.set_xticks([*x, _INFINITY], [*(f"{severity:g}" for severity in x), "∞"])
     axes.minorticks_off()

@@ -1,4 +1,4 @@
-"""The ledger against networks trained epoch by epoch and judged one by one."""
+"""The dynamics against networks trained epoch by epoch and judged one by one."""
 
 import threading
 from dataclasses import replace
@@ -16,7 +16,7 @@ ARCHITECTURE = probe.MLP((12,), "relu")
 CONFIG = probe.TrainingConfig(epochs=7, batch_size=16, learning_rate=0.2, dtype="float64")
 
 
-def shard(digits, seed=0, n_networks=3, ledger="examples", **more):
+def shard(digits, seed=0, n_networks=3, dynamics="examples", **more):
     rng = np.random.default_rng(seed)
     chosen = rng.permutation(len(digits.train))[:60]
     data = replace(digits, train=digits.train.take(chosen), test=digits.test.take(slice(0, 33)))
@@ -30,7 +30,7 @@ def shard(digits, seed=0, n_networks=3, ledger="examples", **more):
     labels = np.stack(
         [permuted_labels(data.train.labels, rng=rng, fraction=k / 2) for k in range(n_networks)]
     )
-    return Shard(one, data, np.random.default_rng(seed), labels=labels, ledger=ledger, **more)
+    return Shard(one, data, np.random.default_rng(seed), labels=labels, dynamics=dynamics, **more)
 
 
 def run(found, config=CONFIG):
@@ -40,11 +40,11 @@ def run(found, config=CONFIG):
 
 @pytest.fixture(scope="module")
 def history(digits):
-    """Return the networks after 1, 2, ... epochs, each trained anew to there, and the ledger of the whole."""
+    """Return the networks after 1, 2, ... epochs, each trained anew to there, and the dynamics of the whole."""
     snapshots = [
         run(shard(digits), replace(CONFIG, epochs=n)).population for n in range(1, CONFIG.epochs + 1)
     ]
-    return snapshots, run(shard(digits)).ledger
+    return snapshots, run(shard(digits)).dynamics
 
 
 def right_by_epoch(snapshots: list[Population], images, labels):
@@ -58,46 +58,46 @@ def right_by_epoch(snapshots: list[Population], images, labels):
 
 
 def test_events_are_those_of_the_networks_after_every_epoch(digits, history):
-    snapshots, ledger = history
+    snapshots, dynamics = history
     source = shard(digits)
     right = right_by_epoch(snapshots, source.split.train.images, source.labels)
     first = np.where(right.any(axis=1), right.argmax(axis=1) + 1, 0)
-    np.testing.assert_array_equal(ledger.first_learned, first)
-    np.testing.assert_array_equal(ledger.forgetting, (right[:, :-1] & ~right[:, 1:]).sum(axis=1))
-    assert ledger.forgetting.sum() > 0
-    assert (ledger.first_learned == 0).any()
+    np.testing.assert_array_equal(dynamics.first_learned, first)
+    np.testing.assert_array_equal(dynamics.forgetting, (right[:, :-1] & ~right[:, 1:]).sum(axis=1))
+    assert dynamics.forgetting.sum() > 0
+    assert (dynamics.first_learned == 0).any()
 
 
 def test_curves_are_those_of_the_networks_after_every_epoch(digits, history):
-    snapshots, ledger = history
+    snapshots, dynamics = history
     split = shard(digits).split
     for k in range(3):
         for epoch, snapshot in enumerate(snapshots):
             network = snapshot.network(k)
             true = (network.predict(split.train.images) == split.train.labels).mean()
-            assert ledger.true_accuracy[k, epoch] == pytest.approx(true)
+            assert dynamics.true_accuracy[k, epoch] == pytest.approx(true)
             right = network.predict(split.test.images) == split.test.labels
             halves = right[::2].mean(), right[1::2].mean()
-            np.testing.assert_allclose(ledger.half_accuracy[k, epoch], halves)
+            np.testing.assert_allclose(dynamics.half_accuracy[k, epoch], halves)
     # The first network is taught the true labels: its two accuracies are the same curve.
-    np.testing.assert_allclose(ledger.true_accuracy[0], run(shard(digits)).history.train_accuracy[0])
+    np.testing.assert_allclose(dynamics.true_accuracy[0], run(shard(digits)).history.train_accuracy[0])
 
 
 def test_margins_are_those_of_the_final_networks(digits, history):
-    snapshots, ledger = history
+    snapshots, dynamics = history
     source = shard(digits)
     for k in range(3):
         logits = snapshots[-1].network(k).logits(source.split.train.images)
         rows = np.arange(len(logits))
         taught = logits[rows, source.labels[k]]
         logits[rows, source.labels[k]] = -np.inf
-        np.testing.assert_allclose(ledger.margin[k], taught - logits.max(axis=1), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(dynamics.margin[k], taught - logits.max(axis=1), rtol=1e-5, atol=1e-6)
 
 
 def test_sensitivity_is_the_mean_gradient_norm_over_the_epochs(digits, history):
     snapshots, _ = history
-    source = shard(digits, ledger="sensitivity")
-    found = run(source).ledger.sensitivity
+    source = shard(digits, dynamics="sensitivity")
+    found = run(source).dynamics.sensitivity
     images, step = source.split.train.images[:4].astype(np.float64), 1e-6
     for k in range(3):
         norms = np.zeros(4)
@@ -116,8 +116,8 @@ def test_sensitivity_is_the_mean_gradient_norm_over_the_epochs(digits, history):
 
 def test_the_gini_coefficient_of_the_sensitivity_is_that_of_each_epoch_by_itself(digits, history):
     snapshots, _ = history
-    source = shard(digits, ledger="sensitivity")
-    found = run(source).ledger.sensitivity_gini
+    source = shard(digits, dynamics="sensitivity")
+    found = run(source).dynamics.sensitivity_gini
     assert found.shape == (3, CONFIG.epochs)
     for k in range(3):
         for epoch, snapshot in enumerate(snapshots):
@@ -125,15 +125,15 @@ def test_the_gini_coefficient_of_the_sensitivity_is_that_of_each_epoch_by_itself
                 snapshot.network(k), source.split.train.images.astype(np.float64), source.labels[k]
             )
             assert found[k, epoch] == pytest.approx(gini(norms), rel=1e-4)
-    assert run(shard(digits)).ledger.sensitivity_gini is None
+    assert run(shard(digits)).dynamics.sensitivity_gini is None
 
 
 def test_the_gini_coefficient_ends_where_a_network_was_frozen_and_is_none_where_it_diverged(digits):
     config = replace(CONFIG, epochs=300, stop="fitted")
     rates = np.array([0.2, 1e200, 0.2])
     with np.errstate(all="ignore"):
-        outcome = run(shard(digits, ledger="sensitivity", learning_rates=rates), config)
-    found = outcome.ledger.sensitivity_gini
+        outcome = run(shard(digits, dynamics="sensitivity", learning_rates=rates), config)
+    found = outcome.dynamics.sensitivity_gini
     assert np.isnan(found[1]).all()
     for k in (0, 2):
         assert outcome.fitted_epoch[k] > 0
@@ -142,9 +142,9 @@ def test_the_gini_coefficient_ends_where_a_network_was_frozen_and_is_none_where_
         )
 
 
-def test_a_ledger_changes_nothing_in_the_training(digits):
-    plain, kept = run(shard(digits, ledger="none")), run(shard(digits))
-    assert plain.ledger is None
+def test_recording_changes_nothing_in_the_training(digits):
+    plain, kept = run(shard(digits, dynamics="none")), run(shard(digits))
+    assert plain.dynamics is None
     for one, other in zip(plain.population.weights, kept.population.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(plain.history.test_accuracy, kept.history.test_accuracy)
@@ -156,11 +156,11 @@ def test_a_frozen_network_keeps_its_last_values(digits):
     assert (outcome.fitted_epoch > 0).all()
     assert len(set(outcome.fitted_epoch)) > 1
     for k, epoch in enumerate(outcome.fitted_epoch):
-        held = outcome.ledger.true_accuracy[k, epoch - 1 :]
+        held = outcome.dynamics.true_accuracy[k, epoch - 1 :]
         assert (held == held[0]).all()
-        assert (outcome.ledger.first_learned[k] > 0).all()
-        assert (outcome.ledger.first_learned[k] <= epoch).all()
-        assert (outcome.ledger.margin[k] > 0).all()
+        assert (outcome.dynamics.first_learned[k] > 0).all()
+        assert (outcome.dynamics.first_learned[k] <= epoch).all()
+        assert (outcome.dynamics.margin[k] > 0).all()
 
 
 def test_a_diverged_network_has_no_margin_and_leaves_the_others_alone(digits):
@@ -169,8 +169,8 @@ def test_a_diverged_network_has_no_margin_and_leaves_the_others_alone(digits):
         outcome = run(shard(digits, learning_rates=rates))
     alone = run(shard(digits))
     assert outcome.diverged_epoch[1] == 1
-    assert np.isnan(outcome.ledger.margin[1]).all()
-    assert np.isnan(outcome.ledger.true_accuracy[1]).all()
+    assert np.isnan(outcome.dynamics.margin[1]).all()
+    assert np.isnan(outcome.dynamics.true_accuracy[1]).all()
     for k in (0, 2):
-        np.testing.assert_array_equal(outcome.ledger.first_learned[k], alone.ledger.first_learned[k])
-        np.testing.assert_allclose(outcome.ledger.margin[k], alone.ledger.margin[k], rtol=1e-4, atol=1e-5)
+        np.testing.assert_array_equal(outcome.dynamics.first_learned[k], alone.dynamics.first_learned[k])
+        np.testing.assert_allclose(outcome.dynamics.margin[k], alone.dynamics.margin[k], rtol=1e-4, atol=1e-5)
