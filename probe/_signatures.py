@@ -21,7 +21,7 @@ import numpy as np
 
 from probe._checks import InputError, brief, is_path_like
 
-__all__ = ["checked"]
+__all__ = ["AtLeast", "check_arguments", "checked"]
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -36,6 +36,28 @@ class _Rule:
 
     words: str
     fits: Callable[[Any], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """A bound in an annotation: `Annotated[int, AtLeast(1)]` is an integer of at least 1."""
+
+    minimum: int
+
+    def rule(self) -> _Rule:
+        """Return the bound as a check."""
+        return _Rule(f"an integer of at least {self.minimum}", self._fits)
+
+    def _fits(self, value: object) -> bool:
+        is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        return is_integer and value >= self.minimum  # type: ignore[operator]
+
+
+def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) -> None:
+    """Raise an InputError unless keyword arguments are what the annotations of a function say, as `checked` does."""
+    problem = _problem(inspect.unwrap(function), (), arguments)
+    if problem:
+        raise InputError(problem)
 
 
 def checked(target: Target) -> Target:
@@ -99,7 +121,7 @@ def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mappin
 def _rules(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, _Rule]]:
     """Return the names of the arguments in order, and what they must be."""
     # At the first call: an annotation may name what comes later in the module.
-    hints = typing.get_type_hints(function)
+    hints = typing.get_type_hints(function, include_extras=True)
     found = {name: _rule(hint) for name, hint in hints.items() if name != "return"}
     rules = {name: rule for name, rule in found.items() if rule is not None}
     return tuple(inspect.signature(function).parameters), rules
@@ -108,6 +130,9 @@ def _rules(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, _Ru
 def _rule(hint: Any) -> _Rule | None:
     """Return what a value of this annotation must be; None where that is checked elsewhere."""
     origin, inner = _origin(hint), typing.get_args(hint)
+    if origin is typing.Annotated:
+        bounds = [extra for extra in inner[1:] if isinstance(extra, AtLeast)]
+        return bounds[0].rule() if bounds else _rule(inner[0])
     if hint is None or hint is type(None):
         return _Rule("None", lambda value: value is None)
     if origin in (typing.Union, types.UnionType):

@@ -151,6 +151,17 @@ def architecture_of(hidden: str, activation: str, **others: Any) -> MLP:
     return MLP(hidden=integers("--hidden", hidden), activation=activation, **others)
 
 
+READING: dict[str, tuple[Any, Any]] = {
+    "pixel_range": (Range, (0.0, 1.0)),
+    "mean": (Mean, None),
+    "std": (Std, None),
+    "output": (Output, None),
+    "from_logits": (FromLogits, False),
+    "architecture": (Architecture, None),
+}
+"""Options that say of a model file what it does not say itself, with their defaults: arguments of `reading_of`."""
+
+
 def reading_of(
     architecture: Path | None,
     pixel_range: tuple[float, float] = (0.0, 1.0),
@@ -188,6 +199,10 @@ def integers(option: str, text: str) -> tuple[int, ...]:
         raise InputError(
             f"{option} must be integers separated by commas, such as 16,16; got {text!r}"
         ) from None
+
+
+def names(option: str, text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(","))
 
 
 def numbers(option: str, text: str) -> tuple[float, ...]:

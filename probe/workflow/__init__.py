@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 _MODULES = {
     "Backend": "_sweeps",
+    "analyze": "_analyses",
     "Reading": "_reading",
     "Written": "_folder",
     "convert_model": "models",
@@ -36,6 +37,7 @@ __all__ = [
     "Backend",
     "Reading",
     "Written",
+    "analyze",
     "convert_model",
     "drawing_model",
     "features_model",
@@ -56,6 +58,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from probe.workflow._analyses import analyze
     from probe.workflow._folder import Written
     from probe.workflow._memorize import memorize, memorize_capacity, memorize_scores
     from probe.workflow._minima import minima

@@ -1,0 +1,266 @@
+"""The catalogue: one entry for each analysis, and all that follows from it.
+
+An entry says where an analysis is, what it needs and what it is called. From it come its public name
+(`probe.<name>`), what plots its result, its command with its options, its part of the report and of results.json,
+its rows in the documentation, and the contract tests. The entries hold names only: nothing is imported for them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ANALYSES", "Analysis", "Command", "Need", "analysis_of"]
+
+Need = Literal["network", "split", "controls"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """A command that runs an analysis on a model file and writes a page.
+
+    Attributes
+    ----------
+    name : str
+        `probe <name>`.
+    title : str
+        Of its page.
+    help : str
+        One sentence: what it does.
+    examples : tuple of str
+        Command lines without `probe`.
+    analyses : tuple of str
+        Names of the analyses that it runs, in the order of the page; the entry's own without.
+    n_controls : int
+        Control networks that are trained beside the network where an analysis needs some.
+    """
+
+    name: str
+    title: str
+    help: str
+    examples: tuple[str, ...]
+    analyses: tuple[str, ...] = ()
+    n_controls: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Analysis:
+    """An entry.
+
+    Attributes
+    ----------
+    name : str
+        Of the function, and so `probe.<name>`.
+    module : str
+        Where it is, in `probe.analyses`.
+    result : str
+        Class of what it returns.
+    figures : str
+        Module of `probe.figures` that plots it.
+    key : str
+        Of its section: its template is `probe/report/templates/<key>.html`, its result is `<key>` in results.json and
+        results.h5.
+    needs : tuple of {"network", "split", "controls"}
+        What it is called with, in this order; controls by keyword.
+    options : tuple of str
+        Parameters of the function that are options of its command.
+    command : Command, optional
+        Its command; none where one of its own reads better.
+    title : str
+        What its section is called where the analysis cannot be done.
+    optional : bool
+        Whether there are networks that it cannot be done for; the page says why then.
+    """
+
+    name: str
+    module: str
+    result: str
+    figures: str
+    key: str
+    needs: tuple[Need, ...] = ("network", "split")
+    options: tuple[str, ...] = ()
+    command: Command | None = None
+    title: str = ""
+    optional: bool = False
+
+
+ANALYSES = (
+    Analysis(
+        name="weight_images",
+        module="weights",
+        result="WeightImages",
+        figures="weights",
+        key="weights",
+        needs=("network",),
+    ),
+    Analysis(
+        name="weight_structure",
+        module="structure",
+        result="WeightStructure",
+        figures="structure",
+        key="structure",
+        needs=("network", "split", "controls"),
+        title="Is there structure in the weights?",
+        optional=True,
+        command=Command(
+            name="features",
+            title="What did the hidden layers learn?",
+            help="Test what the hidden layers learned: structure in weights, edges and loops, paths; over networks of its "
+            "shape.",
+            examples=("features model.h5 --data mnist",),
+            analyses=("weight_structure", "concepts", "expanded_weights"),
+        ),
+    ),
+    Analysis(
+        name="concepts",
+        module="concepts",
+        result="Concepts",
+        figures="concepts",
+        key="concepts",
+        needs=("network", "split", "controls"),
+    ),
+    Analysis(
+        name="expanded_weights",
+        module="paths",
+        result="ExpandedWeights",
+        figures="paths",
+        key="paths",
+        needs=("network", "split", "controls"),
+    ),
+    Analysis(
+        name="maximize",
+        module="maximize",
+        result="Maximization",
+        figures="maximize",
+        key="maximize",
+        needs=("network",),
+    ),
+    Analysis(
+        name="drawing",
+        module="drawing",
+        result="Drawing",
+        figures="drawing",
+        key="drawing",
+        needs=("network", "split", "controls"),
+        options=("restarts", "steps"),
+        command=Command(
+            name="drawing",
+            title="Can it draw?",
+            help="Test whether a network can draw: its favorite images, judged by others than itself.",
+            examples=("drawing model.h5 --data mnist",),
+        ),
+    ),
+    Analysis(
+        name="noise_confidence",
+        module="noise",
+        result="NoiseConfidence",
+        figures="noise",
+        key="noise",
+        options=("n_images",),
+        command=Command(
+            name="noise",
+            title="How sure is it of noise?",
+            help="Measure how confident a network is on noise, and whether that tells noise from images.",
+            examples=("noise model.h5 --data mnist",),
+        ),
+    ),
+    Analysis(
+        name="noise_severity",
+        module="noise",
+        result="NoiseSeverity",
+        figures="severity",
+        key="severity",
+        needs=("network", "split", "controls"),
+        options=("n_images",),
+        command=Command(
+            name="severity",
+            title="How sure is it of noise?",
+            help="Follow confidence from images to noise in steps, over networks trained beside it and nulls.",
+            examples=("severity model.h5 --data mnist",),
+            analyses=("noise_confidence", "noise_severity"),
+            n_controls=30,
+        ),
+    ),
+    Analysis(
+        name="memorization",
+        module="memorization",
+        result="Memorization",
+        figures="memorization",
+        key="memorization",
+        needs=("split",),
+    ),
+    Analysis(
+        name="capacity",
+        module="capacity",
+        result="Capacity",
+        figures="capacity",
+        key="capacity",
+        needs=("split",),
+    ),
+    Analysis(
+        name="memorization_scores",
+        module="scores",
+        result="MemorizationScores",
+        figures="scores",
+        key="scores",
+        needs=("split",),
+    ),
+    Analysis(
+        name="landscape",
+        module="landscape",
+        result="Landscape",
+        figures="landscape",
+        key="landscape",
+        options=("cost", "n_networks", "n_directions", "updates", "resolution", "workers"),
+        command=Command(
+            name="landscape",
+            title="What does its landscape look like?",
+            help="Look at the cost around a network: the steepest way, steps without slopes, the path down, the surface.",
+            examples=("landscape model.h5 --data mnist",),
+        ),
+    ),
+    Analysis(
+        name="minima",
+        module="minima",
+        result="Minima",
+        figures="minima",
+        key="minima",
+        needs=("split",),
+    ),
+    Analysis(
+        name="search",
+        module="search",
+        result="ArchitectureSearch",
+        figures="search",
+        key="search",
+        needs=("split",),
+        options=(
+            "widths",
+            "depths",
+            "activations",
+            "costs",
+            "rates",
+            "n_networks",
+            "first_epochs",
+            "epochs",
+            "batch_size",
+            "n_samples",
+        ),
+        command=Command(
+            name="search",
+            title="Which architecture does best?",
+            help="Search for the network that does best: many are trained a little, the best of them longer. The choice is "
+            "made on training images that were kept apart, and compared with the video's network on test images.",
+            examples=(
+                "search",
+                "search --data digits --widths 8,32,128 --depths 1,2 --activations relu,tanh",
+                "search --samples 60000 --epochs 27",
+            ),
+        ),
+    ),
+)
+
+
+def analysis_of(name: str) -> Analysis:
+    """Return the entry of a function."""
+    return next(entry for entry in ANALYSES if entry.name == name)
