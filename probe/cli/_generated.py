@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from probe._errors import InputError
 from probe.catalogue import ANALYSES, Analysis, Need, analysis_of
 from probe.cli._shared import (
     MOST,
@@ -102,8 +103,8 @@ def _option(name: str, hint: Any, default: Any, text: str) -> Option:
         return Option(name, str, shown, text, {int: "N,N,...", float: "X,X,..."}.get(item, "NAME,..."), parse)
     if hint not in (int, float, str):
         raise TypeError(f"no option can be made of {name}, which is a {hint}")
-    parse = _checked_count if hint is int else lambda _, value: value
-    return Option(name, hint, default, text, {int: "N", float: "X", str: "NAME"}[hint], parse)
+    count: Callable[[str, Any], Any] = _checked_count if hint is int else lambda _, value: value
+    return Option(name, hint, default, text, {int: "N", float: "X", str: "NAME"}[hint], count)
 
 
 def _checked_count(option: str, value: int) -> int:
