@@ -1,0 +1,141 @@
+"""A study: many trials, each under a key, and what they come to.
+
+A study is a value, so that it can be sent to other processes. Its trials are run in memory by `run_study`, and in a
+folder that can be killed and goes on, on threads, processes or a cluster, by `probe.sweep.run_study_in`.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
+
+from probe._checks import check_integer
+from probe._parallel import gathered
+from probe._progress import Progress, ProgressEvent, silent
+from probe.datasets import Split
+
+__all__ = ["Key", "Study", "run_study"]
+
+
+class Key(Protocol):
+    """Names a trial of a study; hashable."""
+
+    @property
+    def name(self) -> str:
+        """Its name, of letters, digits and hyphens: its file is called so."""
+
+
+AnyKey = TypeVar("AnyKey", bound=Key)
+Trial = TypeVar("Trial")
+Found = TypeVar("Found")
+
+
+class Study(ABC, Generic[AnyKey, Trial, Found]):
+    """An experiment of many trials; a subclass is a frozen dataclass.
+
+    Attributes
+    ----------
+    name : str
+        What the folder of its trials is said to be of.
+    stage : str
+        What progress says is being done.
+    trial : type
+        Class of its trials, a Record.
+    """
+
+    name: ClassVar[str]
+    stage: ClassVar[str]
+    trial: ClassVar[type[Any]]
+
+    @abstractmethod
+    def keys(self, done: Mapping[AnyKey, Trial], split: Split) -> Sequence[AnyKey]:
+        """Return the keys of all trials, as far as those that are `done` tell; in the order in which they are run.
+
+        Where some trials depend on others, there are more after these are done.
+        """
+
+    @abstractmethod
+    def run(self, key: AnyKey, given: Any, split: Split, stop: threading.Event) -> Trial | None:
+        """Run a trial; None if `stop` was set on the way. `given` is what `given` returned."""
+
+    @abstractmethod
+    def combine(self, done: Mapping[AnyKey, Trial], split: Split, progress: Progress) -> Found:
+        """Return what the trials that are done come to.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If they are too few to say anything.
+        """
+
+    @abstractmethod
+    def settings(self) -> dict[str, object]:
+        """Return what the trials follow from, as plain values: a folder holds trials of the same settings only."""
+
+    def extent(self) -> dict[str, int]:
+        """Return settings that only say how many trials there are: they may grow, and old trials stay."""
+        return {}
+
+    def given(self, key: AnyKey, done: Mapping[AnyKey, Trial]) -> Any:
+        """Return what a trial needs of those before it; nothing by default."""
+        return None
+
+    def note(self, trials: Sequence[Trial]) -> str:
+        """Return the state of the study in a few words, for a progress bar."""
+        return ""
+
+
+def run_study(
+    study: Study[AnyKey, Trial, Found], split: Split, *, workers: int = 1, progress: Progress = silent
+) -> Found:
+    """Run all trials of a study in this process, and return what they come to.
+
+    Parameters
+    ----------
+    study : Study
+        What to run.
+    split : Split
+        The data.
+    workers : int
+        Threads that run trials at the same time, at least 1. The result does not depend on it.
+    progress : callable
+        Called with a `ProgressEvent` after each trial.
+
+    Raises
+    ------
+    InputError
+        If `workers` is less than 1.
+    KeyboardInterrupt
+        If Ctrl-C came before there was anything to say; later it ends the study early.
+    """
+    check_integer("workers", workers, minimum=1)
+    done: dict[AnyKey, Trial] = {}
+    while missing := [key for key in study.keys(done, split) if key not in done]:
+        finished = _finished(study, missing, done, split, workers, progress)
+        done |= finished
+        if len(finished) < len(missing):
+            break
+    return study.combine(done, split, progress)
+
+
+def _finished(
+    study: Study[AnyKey, Trial, Found],
+    keys: Sequence[AnyKey],
+    before: Mapping[AnyKey, Trial],
+    split: Split,
+    workers: int,
+    progress: Progress,
+) -> dict[AnyKey, Trial]:
+    """Return the trials of `keys` that were done before an interruption, if there was one."""
+
+    def trial(key: AnyKey, stop: threading.Event) -> Trial | None:
+        return study.run(key, study.given(key, before), split, stop)
+
+    def report(finished: dict[int, Trial]) -> None:
+        n_done, note = len(before) + len(finished), study.note([*before.values(), *finished.values()])
+        progress(ProgressEvent(study.stage, n_done, len(before) + len(keys), note))
+
+    finished = gathered(trial, keys, workers=workers, report=report)
+    return {keys[index]: done for index, done in finished.items()}

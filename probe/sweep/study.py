@@ -1,0 +1,174 @@
+"""Studies in a folder: they can be killed at any moment, and go on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from probe._checks import InputError
+from probe._progress import Progress, ProgressEvent, silent
+from probe.datasets import Split, is_named, load_dataset
+from probe.storage import OwnedFolder
+from probe.study import Key, Study
+from probe.sweep.run import run_sweep
+
+__all__ = ["Backend", "Source", "run_study_in"]
+
+AnyKey = TypeVar("AnyKey", bound=Key)
+Trial = TypeVar("Trial")
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """Where the trials of a study are run.
+
+    Attributes
+    ----------
+    workers : int
+        Threads or processes, at least 1; on a cluster its own workers count.
+    name : {"threads", "processes", "dask"}
+    scheduler : str, optional
+        Address of the Dask scheduler, such as "tcp://127.0.0.1:8786".
+    """
+
+    workers: int = 1
+    name: Literal["threads", "processes", "dask"] = "threads"
+    scheduler: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The data of a trial, as a worker finds them: by name, and checked against the fingerprint."""
+
+    data: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, data: str) -> Source:
+        """Return the source for `data`; a path is made absolute, because workers start elsewhere."""
+        located = data if is_named(data) else str(Path(data).resolve())
+        return cls(located, _loaded(located)[1])
+
+    def split(self) -> Split:
+        """Return the data."""
+        split, fingerprint = _loaded(self.data)
+        if fingerprint != self.fingerprint:
+            raise InputError(
+                f"the data '{self.data}' of this worker are not those that the study was started with"
+            )
+        return split
+
+
+@lru_cache(maxsize=2)
+def _loaded(data: str) -> tuple[Split, str]:
+    split = load_dataset(data)
+    return split, split.fingerprint
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A trial, as it is sent to a worker."""
+
+    source: Source
+    study: Study[Any, Any, Any]
+    key: Any
+    given: Any
+
+
+def _trial(task: _Task, stop: threading.Event) -> Any:
+    return task.study.run(task.key, task.given, task.source.split(), stop)
+
+
+def run_study_in(
+    folder: OwnedFolder,
+    study: Study[AnyKey, Trial, Found],
+    source: Source,
+    *,
+    backend: Backend | None = None,
+    progress: Progress = silent,
+) -> tuple[dict[AnyKey, Trial], bool]:
+    """Run the trials of a study that its folder does not hold yet.
+
+    Parameters
+    ----------
+    folder : OwnedFolder
+        Each trial is kept in it as a file once it is done.
+    study : Study
+        What to run.
+    source : Source
+        The data.
+    backend : Backend, optional
+        One thread by default.
+    progress : callable
+        Called with a `ProgressEvent` after each trial.
+
+    Returns
+    -------
+    trials : dict
+        The trials that are done, by their keys, as read from the files.
+    interrupted : bool
+        Whether Ctrl-C ended the work early.
+
+    Raises
+    ------
+    InputError
+        As `run_sweep` does.
+    KeyboardInterrupt
+        If Ctrl-C came before any trial was done.
+    """
+    backend = Backend() if backend is None else backend
+    split = source.split()
+    done: dict[AnyKey, Trial] = {}
+    while missing := [key for key in study.keys(done, split) if key not in done]:
+        try:
+            finished, interrupted = _finished(folder, study, missing, done, source, backend, progress)
+        except KeyboardInterrupt:
+            if not done:
+                raise
+            return done, True
+        done |= finished
+        if interrupted:
+            return done, True
+    return done, False
+
+
+def _finished(
+    folder: OwnedFolder,
+    study: Study[AnyKey, Trial, Found],
+    keys: Sequence[AnyKey],
+    before: Mapping[AnyKey, Trial],
+    source: Source,
+    backend: Backend,
+    progress: Progress,
+) -> tuple[dict[AnyKey, Trial], bool]:
+    """Return the trials of `keys` that are done, and whether the work was interrupted."""
+
+    def shifted(event: ProgressEvent) -> None:
+        n = len(before)
+        progress(ProgressEvent(event.stage, event.done + n, event.total + n, event.note))
+
+    def note(trials: Sequence[Trial]) -> str:
+        return study.note([*before.values(), *trials])
+
+    outcome = run_sweep(
+        folder,
+        {"experiment": study.name, "data": source.fingerprint} | study.settings(),
+        {key.name: _Task(source, study, key, study.given(key, before)) for key in keys},
+        _trial,
+        study.trial,
+        extent=study.extent(),
+        workers=backend.workers,
+        backend=backend.name,
+        scheduler=backend.scheduler,
+        progress=shifted,
+        stage=study.stage,
+        note=note,
+    )
+    by_name = {key.name: key for key in keys}
+    finished = {by_name[name]: trial for name, trial in zip(outcome.names, outcome.results, strict=True)}
+    return finished, outcome.interrupted
