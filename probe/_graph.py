@@ -13,7 +13,7 @@ from probe._checks import Array, InputError
 from probe.layers import Layer, Merge, Pullback
 from probe.objectives import Stage
 
-__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "activated", "chain_of", "channel_axis", "joined"]
+__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "activated", "chain_of", "joined"]
 
 Shape = tuple[int, ...]
 Seat = tuple[int, Stage]
@@ -226,19 +226,3 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         shapes[layer.name] = layer.output_shape(*(shape for _, shape in found))
         places[layer.name] = place
     return Graph(tuple(layers), tuple(sources), shapes)
-
-
-def channel_axis(layer: Layer, shape: Shape) -> int:
-    """Return which axis of one output of `layer`, of `shape`, counts units or channels.
-
-    Raises
-    ------
-    InputError
-        If there is none: outputs are neither a vector nor feature maps.
-    """
-    if len(shape) not in (1, 3):
-        raise InputError(
-            f"layer '{layer.name}' has outputs of shape {shape}; pass a layer of units or of feature maps"
-        )
-    first = getattr(layer, "data_format", "channels_last") == "channels_first"
-    return 0 if first else len(shape) - 1

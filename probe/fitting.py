@@ -15,17 +15,7 @@ from scipy.special import bdtrc
 
 from probe._checks import Array, InputError, ProbeWarning
 from probe.datasets import Dataset, Split
-from probe.layers import (
-    BatchNormalization,
-    Dropout,
-    Flatten,
-    Layer,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-)
+from probe.layers import Layer, Normalization, Rescaling
 from probe.network import Network
 
 __all__ = ["doubt_about", "fitted", "for_data", "for_images_of", "warn_of_images"]
@@ -54,8 +44,6 @@ _TIED = 0.01
 _FLAT, _STEEP = 1 / 8, 64
 """Spread of what leading layers make of the images, beside the usual, from which they were made for another range."""
 
-_SCALING = (BatchNormalization, Normalization, Rescaling)
-_REARRANGING = (Dropout, Flatten, Noise, Permute, Reshape)
 _OURS = re.compile(r"(range|standardized)(_\d+)?")
 """Names of the layers that `Network.for_range` and `Network.for_standardized` put in front."""
 
@@ -363,7 +351,7 @@ def _leading(network: Network) -> list[Layer]:
         readers = sum(source in read for read in network.wiring)
         if network.wiring[len(found)] != (source,) or readers != 1:
             break
-        if not isinstance(layer, _SCALING + _REARRANGING):
+        if not (layer.scales or layer.passes_on):
             break
         found.append(layer)
     return found
@@ -384,7 +372,7 @@ def _without_ours(network: Network) -> tuple[Network, str]:
 def _contradiction(network: Network, images: Array) -> _Contradiction | None:
     """Return what layers in front that scale say against the range of `images`; None if there are none, or nothing."""
     leading = _leading(network)
-    scaling = [layer for layer in leading if isinstance(layer, _SCALING)]
+    scaling = [layer for layer in leading if layer.scales]
     if not scaling or _is_ours(scaling[-1]) or np.ptp(images) == 0:
         return None
     values = _scaled(leading, images)

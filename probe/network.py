@@ -21,19 +21,16 @@ from probe._checks import (
     check_once,
     check_sizes,
 )
-from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
+from probe._graph import Graph, Seat, Shape, Wiring, chain_of, joined
 from probe._heads import split_output, why_no_classes, with_second_unit
 from probe._inputs import Inputs, checked_inputs, listed
 from probe._seats import Seats
 from probe._signatures import checked
 from probe.layers import (
     ACTIVATIONS,
-    ActivationLayer,
     Dense,
-    Dropout,
     Flatten,
     Layer,
-    Noise,
     Normalization,
     Permute,
     Pullback,
@@ -44,9 +41,6 @@ from probe.layers import (
 from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
 
 __all__ = ["Inputs", "Network"]
-
-_PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
-"""Layers that compute nothing: logits are looked for in front of them."""
 
 
 @checked
@@ -216,10 +210,8 @@ class Network:
         work = 0
         for layer in self.layers:
             shape = self.layer_shapes[layer.name]
-            positions = shape[1:] if getattr(layer, "data_format", "") == "channels_first" else shape[:-1]
-            for name, values in layer.variables.items():
-                if name.endswith("kernel"):
-                    work += values.size * math.prod(positions)
+            positions = shape[1:] if layer.channels_first else shape[:-1]
+            work += sum(layer.variables[name].size * math.prod(positions) for name in layer.kernel_axes)
         return max(1, work)
 
     @property
@@ -245,14 +237,9 @@ class Network:
     def _head(self) -> int:
         """Place of the layer whose pre-activations are the logits."""
         place = self._output_place()
-        while self._passes_on(place) and self._graph.sources[place][0] >= 0:
+        while self.layers[place].passes_on and self._graph.sources[place][0] >= 0:
             place = self._graph.sources[place][0]
-        return place if not self._passes_on(place) else self._output_place()
-
-    def _passes_on(self, place: int) -> bool:
-        layer = self.layers[place]
-        nothing = isinstance(layer, ActivationLayer) and layer.activation.name == "linear"
-        return nothing or isinstance(layer, _PASSING_ON)
+        return self._output_place() if self.layers[place].passes_on else place
 
     def _output_place(self) -> int:
         if len(self.output_names) > 1:
@@ -503,7 +490,7 @@ class Network:
             If there is no such layer.
         """
         found, shape = self.layer(layer), self.layer_shapes[layer]
-        return shape[channel_axis(found, shape)]
+        return shape[found.channel_axis(shape)]
 
     def unit_names(self, layer: str) -> tuple[str, ...]:
         """Return what the units or channels of `layer` are called: after the classes where they are these, or numbers.

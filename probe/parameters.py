@@ -25,7 +25,7 @@ from probe._checks import (
 )
 from probe._signatures import checked
 from probe.costs import CostName, OutputName, cost_values, label_positions, logit_gradient
-from probe.layers import Conv2DTranspose, DepthwiseConv2D, Layer, SeparableConv2D
+from probe.layers import Layer
 from probe.network import Network
 
 __all__ = ["Measured", "ParameterSpace", "Part", "output_of"]
@@ -141,7 +141,8 @@ class ParameterSpace:
                     continue
                 place = slice(end, end + values.size)
                 self._places[id(values)] = place
-                parts.append(Part(layer.name, name, place, values.shape, _filter_axes(layer, name)))
+                axes = layer.kernel_axes.get(name, ())
+                parts.append(Part(layer.name, name, place, values.shape, axes))
                 arrays.append(values.reshape(-1))
                 end += values.size
         if not arrays:
@@ -280,17 +281,6 @@ class ParameterSpace:
 def _shape(stacked: Array) -> tuple[int, int, int]:
     n_networks, n_classes, n_samples = stacked.shape
     return n_networks, n_classes, n_samples
-
-
-def _filter_axes(layer: Layer, name: str) -> tuple[int, ...]:
-    """Return which axes of a variable count filters; () for biases, scales and shifts."""
-    if not name.endswith("kernel"):
-        return ()
-    if name == "depthwise_kernel" or isinstance(layer, DepthwiseConv2D):
-        return (2, 3)
-    if isinstance(layer, Conv2DTranspose):
-        return (2,)
-    return (3,) if isinstance(layer, SeparableConv2D) else (layer.variables[name].ndim - 1,)
 
 
 def _as_rows(values: Array, within: Sequence[int]) -> Array:

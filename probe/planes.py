@@ -20,16 +20,13 @@ from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
 from probe.costs import cost_values, label_positions
-from probe.layers import Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Layer
+from probe.layers import Layer
 from probe.parameters import Measured, ParameterSpace
 
 __all__ = ["measure_lines", "measure_plane"]
 
 Floats = npt.NDArray[np.float64]
 Task = TypeVar("Task")
-
-_LINEAR = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D)
-"""Layers whose pre-activation is linear in all that they learn, so that it can be combined from a few."""
 
 _VALUES = 200_000
 """Values of the widest moving layer at a time: they stay in the cache between one step and the next."""
@@ -85,6 +82,7 @@ def measure_plane(
 
     Examples
     --------
+    >>> from probe.layers import Dense
     >>> from probe.network import Network
     >>> kernel = np.array([[1.0, 0.0], [2.0, -1.0]], dtype=np.float32)
     >>> space = ParameterSpace(Network((Dense("output", kernel, kernel[0] * 0, "softmax"),), input_shape=(2,)))
@@ -217,7 +215,7 @@ class _Roles:
             if not layer.learned and not depends:
                 found.still.append(place)
                 continue
-            if isinstance(layer, _LINEAR) and not depends:
+            if layer.has_one_kernel and not depends:
                 found.combined.append(place)
             found.moving.append(place)
         return found

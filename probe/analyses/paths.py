@@ -11,36 +11,11 @@ from probe._checks import Array, InputError, check_finite, check_integer, check_
 from probe._signatures import checked
 from probe.controls import Twins
 from probe.fitting import warn_of_images
-from probe.layers import (
-    ActivationLayer,
-    BatchNormalization,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-)
+from probe.layers import Dense, Layer
 from probe.network import Network
 from probe.stats import Difference, Verdict, paired_difference
 
 __all__ = ["ExpandedWeights", "expanded_weights"]
-
-_ONE_TO_ONE = (
-    ActivationLayer,
-    BatchNormalization,
-    Dropout,
-    Flatten,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-)
-"""Layers each of whose outputs reads one input, apart from their activation: they add no paths."""
 
 _FAITHFUL = 0.9
 """Mean cosine with the Jacobian from which expanded weights count as showing what units read."""
@@ -290,7 +265,7 @@ def _layers_down_from(network: Network, name: str) -> list[Layer]:
         )
     for below in chain.layers:
         vector = not isinstance(below, Dense) or len(chain.input_shapes_of(below.name)[0]) == 1
-        if not isinstance(below, (Dense, *_ONE_TO_ONE)) or not vector:
+        if not (isinstance(below, Dense) or below.rearranges or below.scales) or not vector:
             raise InputError(
                 f"expanded weights need dense layers on vectors down to the input, but '{below.name}' is a "
                 f"{type(below).__name__} on {chain.input_shapes_of(below.name)[0]}"

@@ -9,8 +9,8 @@ import numpy as np
 
 from probe._checks import Array
 
-_SELU_ALPHA = 1.6732632423543772848170429916717
-_SELU_SCALE = 1.0507009873554804934193349852946
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def sigmoid(z: Array, out: Array) -> Array:
@@ -51,18 +51,18 @@ def elu_slope(_z: Array, y: Array, out: Array) -> Array:
 
 def selu(z: Array, out: Array) -> Array:
     negative = np.expm1(np.minimum(z, 0))
-    negative *= _SELU_ALPHA
+    negative *= SELU_ALPHA
     np.maximum(z, 0, out=out)
     out += negative
-    out *= _SELU_SCALE
+    out *= SELU_SCALE
     return out
 
 
 def selu_slope(_z: Array, y: Array, out: Array) -> Array:
     # Below zero y = scale * alpha * (exp(z) - 1), so the slope is y + scale * alpha.
     above = y > 0
-    np.add(y, _SELU_SCALE * _SELU_ALPHA, out=out)
-    out[above] = _SELU_SCALE
+    np.add(y, SELU_SCALE * SELU_ALPHA, out=out)
+    out[above] = SELU_SCALE
     return out
 
 
@@ -210,7 +210,7 @@ def elu_curvature(_z: Array, y: Array, out: Array) -> Array:
 
 
 def selu_curvature(_z: Array, y: Array, out: Array) -> Array:
-    np.add(y, _SELU_SCALE * _SELU_ALPHA, out=out)
+    np.add(y, SELU_SCALE * SELU_ALPHA, out=out)
     out[y > 0] = 0
     return out
 

@@ -7,16 +7,17 @@ Those that look at a whole axis are classes of their own, as are those with sett
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 
 from probe._checks import Array, InputError, brief, check_choice, check_integer
 from probe._signatures import checked
 from probe.layers import _piecewise, _smooth
-from probe.layers._activation import Activation, Alone, Pullback
+from probe.layers._activation import Activation, Line, Pullback
 from probe.layers._piecewise import LEAKY_RELU_SLOPE
 
 __all__ = [
@@ -33,10 +34,10 @@ __all__ = [
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Elementwise(Alone):
+class Elementwise(Activation):
     """An activation that treats every number alone.
 
-    Attributes
+    Parameters
     ----------
     name : str
         The name it has in files and on the command line.
@@ -48,6 +49,8 @@ class Elementwise(Alone):
         `curvature(z, y, out)` writes f''(z) to `out`, given y = f(z), and returns it; zero at kinks.
     slope_from_output : bool
         Whether `slope` and `curvature` look at y only, so that `value` may overwrite z.
+    turning_point, odd_about, asymptotes, initialization
+        As in `Activation`.
     """
 
     name: str
@@ -55,11 +58,10 @@ class Elementwise(Alone):
     slope: Callable[[Array, Array, Array], Array]
     curvature: Callable[[Array, Array, Array], Array]
     slope_from_output: bool = True
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """{}: the name says it all."""
-        return {}
+    turning_point: float | None = -math.inf
+    odd_about: float | None = None
+    asymptotes: tuple[Line, Line] | None = None
+    initialization: Literal["glorot", "he"] = "glorot"
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -69,47 +71,156 @@ class Elementwise(Alone):
         return y, lambda dy: dy * self.slope(z, y, np.empty_like(z))
 
 
+_ZERO, _ONE, _MINUS_ONE, _SAME = (0.0, 0.0), (0.0, 1.0), (0.0, -1.0), (1.0, 0.0)
+"""Asymptotes: slope and constant."""
+
 ACTIVATIONS: dict[str, Elementwise] = {
     activation.name: activation
     for activation in (
-        Elementwise("sigmoid", _smooth.sigmoid, _smooth.sigmoid_slope, _smooth.sigmoid_curvature),
-        Elementwise("tanh", _smooth.tanh, _smooth.tanh_slope, _smooth.tanh_curvature),
-        Elementwise("relu", _piecewise.relu, _piecewise.relu_slope, _piecewise.no_curvature),
         Elementwise(
-            "leaky_relu", _piecewise.leaky_relu, _piecewise.leaky_relu_slope, _piecewise.no_curvature
-        ),
-        Elementwise("elu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature),
-        Elementwise(
-            "gelu", _smooth.gelu, _smooth.gelu_slope, _smooth.gelu_curvature, slope_from_output=False
-        ),
-        Elementwise("softplus", _smooth.softplus, _smooth.softplus_slope, _smooth.softplus_curvature),
-        Elementwise("linear", _piecewise.linear, _piecewise.linear_slope, _piecewise.no_curvature),
-        Elementwise("step", _piecewise.step, _piecewise.step_slope, _piecewise.no_curvature),
-        Elementwise("relu6", _piecewise.relu6, _piecewise.relu6_slope, _piecewise.no_curvature),
-        Elementwise("selu", _smooth.selu, _smooth.selu_slope, _smooth.selu_curvature),
-        Elementwise("celu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature),
-        Elementwise(
-            "silu", _smooth.silu, _smooth.silu_slope, _smooth.silu_curvature, slope_from_output=False
+            "sigmoid",
+            _smooth.sigmoid,
+            _smooth.sigmoid_slope,
+            _smooth.sigmoid_curvature,
+            odd_about=0.5,
+            asymptotes=(_ZERO, _ONE),
         ),
         Elementwise(
-            "mish", _smooth.mish, _smooth.mish_slope, _smooth.mish_curvature, slope_from_output=False
+            "tanh",
+            _smooth.tanh,
+            _smooth.tanh_slope,
+            _smooth.tanh_curvature,
+            odd_about=0.0,
+            asymptotes=(_MINUS_ONE, _ONE),
         ),
-        Elementwise("softsign", _smooth.softsign, _smooth.softsign_slope, _smooth.softsign_curvature),
-        Elementwise("squareplus", _smooth.squareplus, _smooth.squareplus_slope, _smooth.squareplus_curvature),
+        Elementwise(
+            "relu",
+            _piecewise.relu,
+            _piecewise.relu_slope,
+            _piecewise.no_curvature,
+            initialization="he",
+            asymptotes=(_ZERO, _SAME),
+        ),
+        Elementwise(
+            "leaky_relu",
+            _piecewise.leaky_relu,
+            _piecewise.leaky_relu_slope,
+            _piecewise.no_curvature,
+            initialization="he",
+            asymptotes=((LEAKY_RELU_SLOPE, 0.0), _SAME),
+        ),
+        Elementwise(
+            "elu",
+            _smooth.elu,
+            _smooth.elu_slope,
+            _smooth.elu_curvature,
+            initialization="he",
+            asymptotes=(_MINUS_ONE, _SAME),
+        ),
+        Elementwise(
+            "gelu",
+            _smooth.gelu,
+            _smooth.gelu_slope,
+            _smooth.gelu_curvature,
+            slope_from_output=False,
+            turning_point=-0.7517915246935645,
+            initialization="he",
+            asymptotes=(_ZERO, _SAME),
+        ),
+        Elementwise(
+            "softplus",
+            _smooth.softplus,
+            _smooth.softplus_slope,
+            _smooth.softplus_curvature,
+            initialization="he",
+            asymptotes=(_ZERO, _SAME),
+        ),
+        Elementwise(
+            "linear",
+            _piecewise.linear,
+            _piecewise.linear_slope,
+            _piecewise.no_curvature,
+            odd_about=0.0,
+            asymptotes=(_SAME, _SAME),
+        ),
+        Elementwise(
+            "step", _piecewise.step, _piecewise.step_slope, _piecewise.no_curvature, asymptotes=(_ZERO, _ONE)
+        ),
+        Elementwise(
+            "relu6",
+            _piecewise.relu6,
+            _piecewise.relu6_slope,
+            _piecewise.no_curvature,
+            asymptotes=(_ZERO, (0.0, 6.0)),
+        ),
+        Elementwise(
+            "selu",
+            _smooth.selu,
+            _smooth.selu_slope,
+            _smooth.selu_curvature,
+            asymptotes=((0.0, -_smooth.SELU_SCALE * _smooth.SELU_ALPHA), (_smooth.SELU_SCALE, 0.0)),
+        ),
+        Elementwise(
+            "celu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature, asymptotes=(_MINUS_ONE, _SAME)
+        ),
+        Elementwise(
+            "silu",
+            _smooth.silu,
+            _smooth.silu_slope,
+            _smooth.silu_curvature,
+            slope_from_output=False,
+            turning_point=-1.2784645427610738,
+            asymptotes=(_ZERO, _SAME),
+        ),
+        Elementwise(
+            "mish",
+            _smooth.mish,
+            _smooth.mish_slope,
+            _smooth.mish_curvature,
+            slope_from_output=False,
+            turning_point=-1.192431214515419,
+            asymptotes=(_ZERO, _SAME),
+        ),
+        Elementwise(
+            "softsign",
+            _smooth.softsign,
+            _smooth.softsign_slope,
+            _smooth.softsign_curvature,
+            odd_about=0.0,
+            asymptotes=(_MINUS_ONE, _ONE),
+        ),
+        Elementwise(
+            "squareplus",
+            _smooth.squareplus,
+            _smooth.squareplus_slope,
+            _smooth.squareplus_curvature,
+            asymptotes=(_ZERO, _SAME),
+        ),
         Elementwise(
             "exponential", _smooth.exponential, _smooth.exponential_slope, _smooth.exponential_curvature
         ),
         Elementwise(
-            "log_sigmoid", _smooth.log_sigmoid, _smooth.log_sigmoid_slope, _smooth.log_sigmoid_curvature
+            "log_sigmoid",
+            _smooth.log_sigmoid,
+            _smooth.log_sigmoid_slope,
+            _smooth.log_sigmoid_curvature,
+            asymptotes=(_SAME, _ZERO),
         ),
         Elementwise(
-            "hard_sigmoid", _piecewise.hard_sigmoid, _piecewise.hard_sigmoid_slope, _piecewise.no_curvature
+            "hard_sigmoid",
+            _piecewise.hard_sigmoid,
+            _piecewise.hard_sigmoid_slope,
+            _piecewise.no_curvature,
+            odd_about=0.5,
+            asymptotes=(_ZERO, _ONE),
         ),
         Elementwise(
             "hard_sigmoid_v2",
             _piecewise.hard_sigmoid_v2,
             _piecewise.hard_sigmoid_v2_slope,
             _piecewise.no_curvature,
+            odd_about=0.5,
+            asymptotes=(_ZERO, _ONE),
         ),
         Elementwise(
             "hard_silu",
@@ -117,28 +228,56 @@ ACTIVATIONS: dict[str, Elementwise] = {
             _piecewise.hard_silu_slope,
             _piecewise.hard_silu_curvature,
             slope_from_output=False,
+            turning_point=-1.5,
+            asymptotes=(_ZERO, _SAME),
         ),
-        Elementwise("hard_tanh", _piecewise.hard_tanh, _piecewise.hard_tanh_slope, _piecewise.no_curvature),
+        Elementwise(
+            "hard_tanh",
+            _piecewise.hard_tanh,
+            _piecewise.hard_tanh_slope,
+            _piecewise.no_curvature,
+            odd_about=0.0,
+            asymptotes=(_MINUS_ONE, _ONE),
+        ),
         Elementwise(
             "tanh_shrink",
             _smooth.tanh_shrink,
             _smooth.tanh_shrink_slope,
             _smooth.tanh_shrink_curvature,
             slope_from_output=False,
+            odd_about=0.0,
+            asymptotes=((1.0, 1.0), (1.0, -1.0)),
         ),
-        Elementwise("hard_shrink", _piecewise.hard_shrink, _piecewise.shrink_slope, _piecewise.no_curvature),
-        Elementwise("soft_shrink", _piecewise.soft_shrink, _piecewise.shrink_slope, _piecewise.no_curvature),
+        Elementwise(
+            "hard_shrink",
+            _piecewise.hard_shrink,
+            _piecewise.shrink_slope,
+            _piecewise.no_curvature,
+            odd_about=0.0,
+            asymptotes=(_SAME, _SAME),
+        ),
+        Elementwise(
+            "soft_shrink",
+            _piecewise.soft_shrink,
+            _piecewise.shrink_slope,
+            _piecewise.no_curvature,
+            odd_about=0.0,
+            asymptotes=((1.0, 0.5), (1.0, -0.5)),
+        ),
         Elementwise(
             "sparse_plus",
             _piecewise.sparse_plus,
             _piecewise.sparse_plus_slope,
             _piecewise.sparse_plus_curvature,
+            asymptotes=(_ZERO, _SAME),
         ),
         Elementwise(
             "sparse_sigmoid",
             _piecewise.sparse_sigmoid,
             _piecewise.sparse_sigmoid_slope,
             _piecewise.no_curvature,
+            odd_about=0.5,
+            asymptotes=(_ZERO, _ONE),
         ),
     )
 }
@@ -171,7 +310,7 @@ def _as_axes(name: str, axis: int | tuple[int, ...]) -> tuple[int, ...]:
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Softmax:
+class Softmax(Activation):
     """Softmax over one axis, or over several together: positive outputs that sum to one."""
 
     axis: int | tuple[int, ...] = -1
@@ -198,10 +337,10 @@ class Softmax:
 
 @checked
 @dataclass(frozen=True, slots=True)
-class LogSoftmax:
+class LogSoftmax(Activation):
     """The logarithm of softmax over one axis, or over several together."""
 
-    name: ClassVar[str] = "log_softmax"
+    name: str = field(default="log_softmax", init=False, repr=False)
 
     axis: int | tuple[int, ...] = -1
 

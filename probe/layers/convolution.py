@@ -5,7 +5,9 @@ As in Keras these are correlations: the kernel is not flipped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
@@ -71,6 +73,8 @@ class Conv2D(Convolution):
     array([[ 0.,  3.],
            [-1., -1.]])
     """
+
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (3,)}
 
     name: str
     kernel: Array
@@ -144,6 +148,8 @@ class DepthwiseConv2D(Convolution):
     InputError
         If shapes, types or settings do not fit.
     """
+
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (2, 3)}
 
     name: str
     kernel: Array
@@ -229,6 +235,11 @@ class SeparableConv2D(Convolution):
         If shapes, types or settings do not fit.
     """
 
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "depthwise_kernel": (2, 3),
+        "pointwise_kernel": (3,),
+    }
+
     name: str
     depthwise_kernel: Array
     pointwise_kernel: Array
@@ -260,6 +271,11 @@ class SeparableConv2D(Convolution):
     def n_filters(self) -> int:
         """Number of filters, which is that of the channels of the output."""
         return int(self.pointwise_kernel.shape[3])
+
+    def fans(self, kernel: str) -> tuple[int, int]:
+        """Return the fans of a kernel; a filter of the first step reads one channel."""
+        fan_in, fan_out = super(SeparableConv2D, self).fans(kernel)
+        return (fan_in // self.depthwise_kernel.shape[2] if kernel == "depthwise_kernel" else fan_in), fan_out
 
     def _linear(self, x: Array) -> tuple[Array, Pullback]:
         depthwise, pullback = _each_channel(self, x, self.depthwise_kernel)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from probe._checks import Array, InputError, check_choice, check_number
 from probe._signatures import checked
 from probe.layers._activation import Activation, Pullback
-from probe.layers._base import Layer, NoWeights, check_axes, check_bias, keep_activation, keep_arrays
+from probe.layers._base import Layer, Rearranging, check_axes, check_bias, keep_activation, keep_arrays
 from probe.layers.activations import activation_from
 
 __all__ = ["ActivationLayer", "Dense", "Dropout", "Noise"]
@@ -37,6 +38,10 @@ class Dense(Layer):
     InputError
         If shapes or types do not fit, or there is no such activation.
     """
+
+    is_affine = True
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (1,)}
+    initial_values: ClassVar[Mapping[str, float]] = {"bias": 0.0}
 
     name: str
     kernel: Array
@@ -91,7 +96,7 @@ class Dense(Layer):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class ActivationLayer(NoWeights):
+class ActivationLayer(Rearranging):
     """An activation as a layer of its own.
 
     Parameters
@@ -110,6 +115,8 @@ class ActivationLayer(NoWeights):
     array([[-1.,  3.]])
     """
 
+    is_elementwise = is_channelwise = True
+
     name: str
     activation_name: str | Activation
 
@@ -121,6 +128,11 @@ class ActivationLayer(NoWeights):
         """The activation that `activation_name` names, or is."""
         return activation_from(self.activation_name)
 
+    @property
+    def keras_name(self) -> str:
+        """Name of the layer's class in Keras."""
+        return "Activation"
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
         return check_axes(self, input_shape)
@@ -128,8 +140,10 @@ class ActivationLayer(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Dropout(NoWeights):
+class Dropout(Rearranging):
     """Dropout as it is at inference: it passes its input on. `rate`, in [0, 1], is kept for the file."""
+
+    is_elementwise = is_channelwise = True
 
     name: str
     rate: float
@@ -140,7 +154,7 @@ class Dropout(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Noise(NoWeights):
+class Noise(Rearranging):
     """A layer that acts in training only; at inference it passes its input on.
 
     Parameters
@@ -155,6 +169,8 @@ class Noise(NoWeights):
     l2 : float
         The factor of the squares, for ActivityRegularization. At least 0.
     """
+
+    is_elementwise = is_channelwise = True
 
     KINDS: ClassVar[dict[str, str]] = {
         "ActivityRegularization": "l1",
@@ -176,6 +192,11 @@ class Noise(NoWeights):
         maximum = 1 if self.KINDS[self.kind] == "rate" else None
         check_number(f"{self.KINDS[self.kind]} of layer '{self.name}'", self.rate, minimum=0, maximum=maximum)
         check_number(f"l2 of layer '{self.name}'", self.l2, minimum=0)
+
+    @property
+    def keras_name(self) -> str:
+        """The kind."""
+        return self.kind
 
     @property
     def settings(self) -> dict[str, float]:

@@ -58,6 +58,8 @@ class _Elementwise(Merge):
 class Add(_Elementwise):
     """The sum of the inputs."""
 
+    is_affine = is_monotone = True
+
     name: str
 
     def linear(self, *xs: Array) -> tuple[Array, Pullback]:
@@ -70,6 +72,8 @@ class Add(_Elementwise):
 @dataclass(frozen=True, slots=True)
 class Subtract(_Elementwise):
     """The first input less the second."""
+
+    is_affine = True
 
     n_inputs_max: ClassVar[int | None] = 2
 
@@ -105,6 +109,8 @@ class Multiply(_Elementwise):
 class Average(_Elementwise):
     """The mean of the inputs."""
 
+    is_affine = is_monotone = True
+
     name: str
 
     def linear(self, *xs: Array) -> tuple[Array, Pullback]:
@@ -136,6 +142,8 @@ def _extreme(xs: tuple[Array, ...], pick: np.ufunc) -> tuple[Array, Pullback]:
 class Maximum(_Elementwise):
     """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
 
+    is_monotone = True
+
     name: str
 
     def linear(self, *xs: Array) -> tuple[Array, Pullback]:
@@ -147,6 +155,8 @@ class Maximum(_Elementwise):
 @dataclass(frozen=True, slots=True)
 class Minimum(_Elementwise):
     """The least of the inputs, number by number; where several are, the gradient goes to the first."""
+
+    is_monotone = True
 
     name: str
 
@@ -172,6 +182,8 @@ class Concatenate(Merge):
     >>> Concatenate("both").output_shape((8, 8, 3), (8, 8, 5))
     (8, 8, 8)
     """
+
+    is_affine = is_monotone = True
 
     name: str
     axis: int = -1

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
@@ -98,6 +100,14 @@ class BatchNormalization(Layer):
        Covariate Shift", ICML 2015.
     """
 
+    is_affine = is_elementwise = True
+    initial_values: ClassVar[Mapping[str, float]] = {
+        "gamma": 1.0,
+        "beta": 0.0,
+        "moving_mean": 0.0,
+        "moving_variance": 1.0,
+    }
+
     name: str
     gamma: Array | None
     beta: Array | None
@@ -178,6 +188,8 @@ class LayerNormalization(Layer):
     .. [1] J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer Normalization", 2016.
     """
 
+    initial_values: ClassVar[Mapping[str, float]] = {"gamma": 1.0, "beta": 0.0}
+
     name: str
     gamma: Array | None
     beta: Array | None
@@ -200,6 +212,11 @@ class LayerNormalization(Layer):
         """Gamma and beta, if there are."""
         found = {"gamma": self.gamma, "beta": self.beta}
         return {name: values for name, values in found.items() if values is not None}
+
+    @property
+    def keeps_units(self) -> bool:
+        """True: each value stays where it is, among others of its own input."""
+        return True
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
@@ -258,6 +275,8 @@ class Normalization(Layer):
     InputError
         If shapes, types or settings do not fit.
     """
+
+    is_affine = is_elementwise = True
 
     name: str
     mean: Array

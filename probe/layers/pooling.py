@@ -81,6 +81,8 @@ class MaxPooling2D(_Pooling):
     array([4., 5.])
     """
 
+    is_monotone = is_channelwise = True
+
     name: str
     pool_size: Pair = (2, 2)
     strides: Pair | None = None
@@ -130,6 +132,8 @@ class AveragePooling2D(_Pooling):
     data_format : {"channels_last", "channels_first"}
         Which axis of an image is that of the channels.
     """
+
+    is_affine = is_monotone = is_channelwise = True
 
     name: str
     pool_size: Pair = (2, 2)
@@ -213,6 +217,8 @@ class GlobalMaxPooling2D(_GlobalPooling):
         Which axis of an image is that of the channels.
     """
 
+    is_monotone = is_channelwise = True
+
     name: str
     keepdims: bool = False
     data_format: DataFormat = "channels_last"
@@ -245,6 +251,8 @@ class GlobalAveragePooling2D(_GlobalPooling):
     data_format : {"channels_last", "channels_first"}
         Which axis of an image is that of the channels.
     """
+
+    is_affine = is_monotone = is_channelwise = True
 
     name: str
     keepdims: bool = False

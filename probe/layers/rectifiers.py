@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+import math
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from probe._checks import Array, check_number
 from probe._signatures import checked
-from probe.layers._activation import Alone, Pullback
+from probe.layers._activation import Activation, Line, Pullback
 
 __all__ = ["Elu", "LeakyRelu", "Relu"]
 
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Relu(Alone):
+class Relu(Activation):
     """A rectifier with the three settings of Keras' ReLU layer.
 
     f(z) = min(z, max_value) above the threshold and negative_slope * (z - threshold) elsewhere.
@@ -41,7 +42,9 @@ class Relu(Alone):
     array([-0.2,  3. ,  6. ])
     """
 
-    name: ClassVar[str] = "relu"
+    name: str = field(default="relu", init=False, repr=False)
+    turning_point: ClassVar[float | None] = -math.inf
+    initialization: ClassVar[Literal["glorot", "he"]] = "he"
 
     max_value: float | None = None
     negative_slope: float = 0.0
@@ -62,6 +65,12 @@ class Relu(Alone):
             "threshold": self.threshold,
         }
 
+    @property
+    def asymptotes(self) -> tuple[Line, Line]:
+        """The line below the threshold, and the greatest output or z itself."""
+        above = (1.0, 0.0) if self.max_value is None else (0.0, self.max_value)
+        return (self.negative_slope, -self.negative_slope * self.threshold), above
+
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
         above = z > self.threshold
@@ -73,7 +82,7 @@ class Relu(Alone):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class LeakyRelu(Alone):
+class LeakyRelu(Activation):
     """z above zero and negative_slope * z elsewhere: Keras' LeakyReLU layer, whose own slope is 0.3.
 
     Raises
@@ -87,7 +96,9 @@ class LeakyRelu(Alone):
     array([-0.5,  3. ])
     """
 
-    name: ClassVar[str] = "leaky_relu"
+    name: str = field(default="leaky_relu", init=False, repr=False)
+    turning_point: ClassVar[float | None] = 0.0
+    initialization: ClassVar[Literal["glorot", "he"]] = "he"
 
     negative_slope: float = 0.3
 
@@ -100,6 +111,11 @@ class LeakyRelu(Alone):
         """The slope."""
         return {"negative_slope": self.negative_slope}
 
+    @property
+    def asymptotes(self) -> tuple[Line, Line]:
+        """A line of the slope, and z itself."""
+        return (self.negative_slope, 0.0), (1.0, 0.0)
+
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
         slope = np.where(z > 0, 1, self.negative_slope).astype(z.dtype)
@@ -108,7 +124,7 @@ class LeakyRelu(Alone):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Elu(Alone):
+class Elu(Activation):
     """z above zero and alpha * (exp(z) - 1) elsewhere.
 
     Raises
@@ -122,7 +138,9 @@ class Elu(Alone):
     array([-0.5,  3. ])
     """
 
-    name: ClassVar[str] = "elu"
+    name: str = field(default="elu", init=False, repr=False)
+    turning_point: ClassVar[float | None] = 0.0
+    initialization: ClassVar[Literal["glorot", "he"]] = "he"
 
     alpha: float = 1.0
 
@@ -133,6 +151,11 @@ class Elu(Alone):
     def settings(self) -> dict[str, Any]:
         """The alpha."""
         return {"alpha": self.alpha}
+
+    @property
+    def asymptotes(self) -> tuple[Line, Line]:
+        """-alpha, and z itself."""
+        return (0.0, -self.alpha), (1.0, 0.0)
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -36,6 +38,8 @@ class Rescaling(Layer):
     >>> Rescaling("to one", scale=1 / 255).forward(np.array([[0.0, 51.0, 255.0]]))[0]
     array([[0. , 0.2, 1. ]])
     """
+
+    is_affine = is_elementwise = True
 
     name: str
     scale: float | tuple[float, ...]
@@ -92,6 +96,9 @@ class PReLU(Layer):
     ----------
     .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers", ICCV 2015.
     """
+
+    is_elementwise = True
+    initial_values: ClassVar[Mapping[str, float]] = {"alpha": 0.0}
 
     name: str
     alpha: Array

@@ -11,7 +11,7 @@ import numpy as np
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
 from probe.layers._activation import Pullback
-from probe.layers._base import NoWeights, Pair, keep_pair
+from probe.layers._base import Pair, Rearranging, keep_pair
 from probe.layers._images import DATA_FORMATS, DataFormat, ImageLayer
 
 __all__ = ["Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"]
@@ -19,7 +19,7 @@ __all__ = ["Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroP
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Flatten(NoWeights):
+class Flatten(Rearranging):
     """All axes but the first in one, row by row: (n_samples, height, width) to (n_samples, height*width).
 
     Parameters
@@ -52,7 +52,7 @@ class Flatten(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Reshape(NoWeights):
+class Reshape(Rearranging):
     """One input in another shape, row by row.
 
     Parameters
@@ -84,7 +84,7 @@ class Reshape(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Permute(NoWeights):
+class Permute(Rearranging):
     """The axes of each input in another order.
 
     Parameters
@@ -161,6 +161,8 @@ class ZeroPadding2D(ImageLayer):
         Which axis of an image is that of the channels.
     """
 
+    is_affine = is_monotone = is_channelwise = True
+
     name: str
     padding: tuple[Pair, Pair] = ((1, 1), (1, 1))
     data_format: DataFormat = "channels_last"
@@ -196,6 +198,8 @@ class Cropping2D(ImageLayer):
     data_format : {"channels_last", "channels_first"}
         Which axis of an image is that of the channels.
     """
+
+    is_affine = is_monotone = is_channelwise = True
 
     name: str
     cropping: tuple[Pair, Pair] = ((0, 0), (0, 0))
@@ -243,6 +247,8 @@ class UpSampling2D(ImageLayer):
     interpolation : {"nearest"}
         Kept for the file; there is no other.
     """
+
+    is_affine = is_monotone = is_channelwise = True
 
     name: str
     size: Pair = (2, 2)

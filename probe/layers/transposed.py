@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,6 +46,8 @@ class Conv2DTranspose(Convolution):
     InputError
         If shapes, types or settings do not fit.
     """
+
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (2,)}
 
     name: str
     kernel: Array

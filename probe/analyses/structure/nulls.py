@@ -11,7 +11,7 @@ from probe._checks import Array, InputError
 from probe.analyses.structure.meter import FINEST, gabors
 from probe.analyses.structure.results import STATISTICS, StructureNull
 from probe.controls import reinitialized
-from probe.layers import ActivationLayer, Conv2D, Dense, Layer
+from probe.layers import Conv2D, Dense
 from probe.network import Network
 from probe.population import Population
 
@@ -53,7 +53,7 @@ class View:
                 f"{', '.join(each.name for each in weighted)}"
             )
         before = [each for each in network.ending_at(name).layers if each.variables and each.name != name]
-        learned = [each for each in before if isinstance(each, (Dense, Conv2D)) or hasattr(each, "bias")]
+        learned = [each for each in before if each.has_kernels]
         if isinstance(target, Conv2D):
             if learned:
                 raise InputError(f"layer must be a first convolution to have kernels on pixels, got '{name}'")
@@ -73,7 +73,7 @@ class View:
             planes = np.moveaxis(kernel, 3, 0).astype(np.float32)
             return planes[..., 0] if planes.shape[-1] == 1 else planes
         part = network.ending_at(self.name)
-        linear = replace(part, layers=tuple(_without_activation(each) for each in part.layers))
+        linear = replace(part, layers=tuple(each.with_activation("linear") for each in part.layers))
         _, pullback = linear.logits_with_pullback(
             np.zeros((network.n_units(self.name), *network.input_shape), network.dtype)
         )
@@ -121,12 +121,6 @@ class View:
         windows = np.lib.stride_tricks.sliding_window_view(images, shape[:2], axis=(1, 2))
         found: Array = windows[np.arange(len(images)), rows, columns]
         return np.moveaxis(found, 1, -1) if found.ndim == 4 else found
-
-
-def _without_activation(layer: Layer) -> Layer:
-    if isinstance(layer, (Dense, ActivationLayer)):
-        return replace(layer, activation_name="linear")
-    return layer
 
 
 def learned_shares(view: View, images: Array, start: Array, active: npt.NDArray[np.bool_]) -> Array:
