@@ -135,7 +135,7 @@ class ParameterSpace:
         self._places: dict[int, slice] = {}
         parts, arrays, end = [], [], 0
         for layer in network.layers:
-            for name in layer.learned:
+            for name in layer.trainable:
                 values = layer.variables[name]
                 if id(values) in self._places:
                     continue
@@ -164,7 +164,7 @@ class ParameterSpace:
 
     def places(self, layers: Sequence[Layer]) -> list[slice]:
         """Return where what some of the network's layers learned lies in the vector, each array once."""
-        found = {id(layer.variables[name]): None for layer in layers for name in layer.learned}
+        found = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
         return [self._places[key] for key in found]
 
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
@@ -178,7 +178,7 @@ class ParameterSpace:
     def _layer_at(self, layer: Layer, vector: Array, arrays: dict[int, Array]) -> Layer:
         """Return `layer` with its values in `vector`; `arrays` holds those made before, by what they replace."""
         changed = {}
-        for name in layer.learned:
+        for name in layer.trainable:
             values = layer.variables[name]
             if id(values) not in arrays:
                 fresh = vector[self._places[id(values)]].astype(values.dtype).reshape(values.shape)
@@ -206,7 +206,7 @@ class ParameterSpace:
         network, places = (self.network, self._places) if vector is None else self._at(vector)
         gradient, total = np.zeros(self.n_parameters, network.dtype), 0.0
         for taken in self._parts(len(images)):
-            logits, pullback = network.logits_with_learned_pullback(images[taken])
+            logits, pullback = network.parameter_vjp(images[taken])
             stacked = np.ascontiguousarray(logits.T)[None]
             positions = label_positions(labels[None, taken], _shape(stacked))
             total += float(cost_values(self.cost, self.output, stacked, positions).sum(dtype=np.float64))

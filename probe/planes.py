@@ -212,7 +212,7 @@ class _Roles:
         for place in graph.ancestors([head]):
             layer, sources = graph.layers[place], graph.sources[place]
             depends = any(source in found.moving for source in sources)
-            if not layer.learned and not depends:
+            if not layer.trainable and not depends:
                 found.still.append(place)
                 continue
             if layer.has_one_kernel and not depends:
@@ -236,7 +236,7 @@ class _Walk:
         self._rebuilt = [
             network.layers[place]
             for place in self._roles.moving
-            if place not in self._roles.combined and network.layers[place].learned
+            if place not in self._roles.combined and network.layers[place].trainable
         ]
         self._slots = space.places(self._rebuilt)
         shapes = list(self._graph.shapes.values())
@@ -256,7 +256,7 @@ class _Walk:
         layers = self._graph.layers
         live = {-1: images}
         for place in self._roles.still:
-            z = layers[place].linear(*self._read(place, live))[0]
+            z = layers[place].pre_activation(*self._read(place, live))[0]
             live[place] = activated(layers[place], z)[0]
         return _Seen(live, self._combinable(self._origin, live), labels)
 
@@ -268,7 +268,7 @@ class _Walk:
     def _combinable(self, vector: Array, live: dict[int, Array]) -> dict[int, Array]:
         layers = self._space.layers_at(vector, self._combined)
         return {
-            place: layers[layer.name].linear(*self._read(place, live))[0]
+            place: layers[layer.name].pre_activation(*self._read(place, live))[0]
             for place, layer in zip(self._roles.combined, self._combined, strict=True)
         }
 
@@ -297,7 +297,7 @@ class _Walk:
                     z += bases[place]
                 else:
                     layer = layers.get(self._graph.layers[place].name, self._graph.layers[place])
-                    z = layer.linear(*self._read(place, live))[0]
+                    z = layer.pre_activation(*self._read(place, live))[0]
                 if place == self._head:
                     break
                 live[place] = activated(self._graph.layers[place], z)[0]

@@ -254,7 +254,7 @@ def _checked(network: Network, images: Array) -> Array:
 
 def _layers_down_from(network: Network, name: str) -> list[Layer]:
     """Return the dense layer `name` and all layers below it, the nearest first, or raise if one is of no such kind."""
-    chain = network.ending_at(name)
+    chain = network.truncate(name)
     if not chain.is_chain or chain.more_input_shapes:
         raise InputError(f"expanded weights need a chain of layers, but branches lead to '{name}'")
     target = network.layer(name)
@@ -290,7 +290,7 @@ def _paths(
             rows = rows @ kernel_of(layer.kernel).T
         else:
             (shape,) = network.input_shapes_of(layer.name)
-            rows = scaled(layer.linear(np.zeros((len(rows), *shape), rows.dtype))[1](rows))
+            rows = scaled(layer.pre_activation(np.zeros((len(rows), *shape), rows.dtype))[1](rows))
     return rows.reshape(-1, *network.input_shape)
 
 
@@ -302,8 +302,8 @@ def _randomly_signed(kernel: Array, rng: np.random.Generator) -> Array:
 
 def _jacobian(network: Network, name: str, images: Array) -> tuple[Array, Array]:
     """Return the mean Jacobian of the layer's pre-activations over images, and the mean of its sizes."""
-    part = network.ending_at(name)
-    logits, pullback = part.logits_with_pullback(images)
+    part = network.truncate(name)
+    logits, pullback = part.logits_vjp(images)
     mean, size = [], []
     for unit in range(logits.shape[1]):
         gradient = np.zeros_like(logits)

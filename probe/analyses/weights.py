@@ -121,7 +121,7 @@ def weight_images(
     if len(network.input_shape) not in (2, 3):
         raise InputError(
             f"weight images need inputs of shape (height, width[, channels]), but this network takes "
-            f"{network.input_shape}; put a Flatten layer in front with network.for_images((height, width))"
+            f"{network.input_shape}; put a Flatten layer in front with network.with_input_shape((height, width))"
         )
     target = _weighted(network, layer)
     if isinstance(target, Dense):
@@ -220,7 +220,7 @@ def _chain_below(network: Network, target: Layer) -> list[Layer]:
 def _pulled_back(network: Network, layer: Layer, rows: Array) -> Array:
     """Return rows of weights on a layer's output as weights on its input, its activation left out."""
     (shape,) = network.input_shapes_of(layer.name)
-    pullback = layer.linear(np.zeros((len(rows), *shape), rows.dtype))[1]
+    pullback = layer.pre_activation(np.zeros((len(rows), *shape), rows.dtype))[1]
     found: Array = pullback(rows)
     return found
 

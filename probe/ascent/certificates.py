@@ -13,7 +13,7 @@ from probe._checks import Array, readonly
 from probe._seats import Seats
 from probe._signatures import checked
 from probe.ascent._climb import checked_objectives
-from probe.ascent.intervals import Range, activated, double, linear
+from probe.ascent.intervals import Range, activation_range, double, pre_activation_range
 from probe.ascent.regions import UNIT_BOX, Region
 from probe.layers import Dense
 from probe.network import Network
@@ -209,7 +209,7 @@ class _Certifier:
         if stage == "pre_activation" and layer.is_affine and len(self._sources(name)) == 1:
             # The terms as one affine function of what the layer reads.
             below = self._range(source, "activation") if isinstance(source, str) else self._pixels()
-            base, pullback = layer.linear(np.zeros_like(below.low))
+            base, pullback = layer.pre_activation(np.zeros_like(below.low))
             offset, weights, found = float((weights * base).sum()), pullback(weights), below
         rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
         with np.errstate(invalid="ignore"):
@@ -232,11 +232,11 @@ class _Certifier:
                 self._range(source, "activation") if isinstance(source, str) else self._pixels()
                 for source in self._sources(name)
             ]
-            before = linear(layer, below)
+            before = pre_activation_range(layer, below)
             if isinstance(layer, Dense) and self._is_affine(name, "pre_activation"):
                 before = self._tightened(name, before)
             self._ranges[name, "pre_activation"] = before
-            self._ranges[name, "activation"] = activated(layer, before)
+            self._ranges[name, "activation"] = activation_range(layer, before)
         return self._ranges[name, stage]
 
     def _tightened(self, name: str, found: Range) -> Range:

@@ -33,7 +33,7 @@ from probe.layers import (
     Subtract,
 )
 
-__all__ = ["Range", "activated", "double", "linear"]
+__all__ = ["Range", "activation_range", "double", "pre_activation_range"]
 
 
 class Range(NamedTuple):
@@ -60,12 +60,12 @@ def double(layer: Layer) -> Any:
     return replace(layer, **arrays) if arrays else layer
 
 
-def linear(layer: Layer, read: Sequence[Range]) -> Range:
+def pre_activation_range(layer: Layer, read: Sequence[Range]) -> Range:
     """Return the range of a layer's pre-activations from those of what it reads."""
     return _settled(_through(layer, *read))
 
 
-def activated(layer: Layer, before: Range) -> Range:
+def activation_range(layer: Layer, before: Range) -> Range:
     """Return the range of a layer's outputs from that of its pre-activations."""
     activation = layer.activation
     if activation.name == "linear":
@@ -83,11 +83,11 @@ def _settled(found: Range) -> Range:
 def _through(layer: Any, *read: Range) -> Range:
     """Return the range after a layer that says what it is by its attributes; without bounds if that is too little."""
     if layer.is_monotone:
-        return Range(*(layer.linear(*ends)[0] for ends in zip(*read, strict=True)))
+        return Range(*(layer.pre_activation(*ends)[0] for ends in zip(*read, strict=True)))
     if layer.has_one_kernel:
         return _weighted(layer, *read)
     if layer.scales:
-        first, second = (layer.linear(*ends)[0] for ends in zip(*read, strict=True))
+        first, second = (layer.pre_activation(*ends)[0] for ends in zip(*read, strict=True))
         return Range(np.minimum(first, second), np.maximum(first, second))
     shape = (1, *layer.output_shape(*(one.low.shape[1:] for one in read)))
     return Range(np.full(shape, -np.inf), np.full(shape, np.inf))
@@ -102,8 +102,8 @@ def _weighted(layer: Any, read: Range) -> Range:
     falling = replace(layer, **{name: np.minimum(kernel, 0)}, bias=np.zeros_like(layer.bias))
     with np.errstate(invalid="ignore"):
         return Range(
-            rising.linear(read.low)[0] + falling.linear(read.high)[0],
-            rising.linear(read.high)[0] + falling.linear(read.low)[0],
+            rising.pre_activation(read.low)[0] + falling.pre_activation(read.high)[0],
+            rising.pre_activation(read.high)[0] + falling.pre_activation(read.low)[0],
         )
 
 
@@ -141,7 +141,7 @@ def _(_layer: Multiply, *read: Range) -> Range:
 @_through.register
 def _(layer: PReLU, read: Range) -> Range:
     # With a negative slope it falls to 0 and then rises.
-    return _lowest_at(lambda z: layer.linear(z)[0], 0.0, read)
+    return _lowest_at(lambda z: layer.pre_activation(z)[0], 0.0, read)
 
 
 @_through.register

@@ -95,7 +95,7 @@ class Layer(ABC):
 
     @property
     def activation(self) -> Activation:
-        """The activation after the linear part; the identity unless a layer says otherwise."""
+        """The activation after the pre-activation; the identity unless a layer says otherwise."""
         return ACTIVATIONS["linear"]
 
     @property
@@ -109,18 +109,18 @@ class Layer(ABC):
         return sum(values.size for values in self.variables.values())
 
     @property
-    def learned(self) -> tuple[str, ...]:
+    def trainable(self) -> tuple[str, ...]:
         """The variables that gradient descent moves, by name; those measured on data are left out."""
         return tuple(self.variables)
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradient with respect to each of `learned`, summed over the samples.
+        """Return the gradient with respect to each of `trainable`, summed over the samples.
 
         Parameters
         ----------
         x : ndarray of shape (n_samples, ...)
-            What `linear` was given.
-        dz : ndarray of the shape of what `linear` returned
+            What `pre_activation` was given.
+        dz : ndarray of the shape of what `pre_activation` returned
             dC/dz of each sample.
 
         Returns
@@ -128,7 +128,7 @@ class Layer(ABC):
         dict of str to ndarray
             Of the shapes of the variables; {} for a layer that learns nothing.
         """
-        if not self.learned:
+        if not self.trainable:
             return {}
         raise NotImplementedError(f"{type(self).__name__} says no gradients of its variables")
 
@@ -165,7 +165,7 @@ class Layer(ABC):
         return 0 if self.channels_first else len(shape) - 1
 
     @abstractmethod
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the pre-activation of `x` (n_samples, ...) and the map from dC/dz to dC/dx."""
 
     @abstractmethod
@@ -180,9 +180,9 @@ class Layer(ABC):
 
     def forward(self, x: Array) -> tuple[Array, Pullback]:
         """Return the output for `x` (n_samples, ...) and the map from dC/dy to dC/dx."""
-        z, linear_pullback = self.linear(x)
+        z, pre_activation_pullback = self.pre_activation(x)
         y, activation_pullback = self.activation.forward(z)
-        return y, lambda dy: linear_pullback(activation_pullback(dy))
+        return y, lambda dy: pre_activation_pullback(activation_pullback(dy))
 
 
 class Merge(Layer):
@@ -202,7 +202,7 @@ class Merge(Layer):
     n_inputs_max: ClassVar[int | None] = None
 
     @abstractmethod
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the value for inputs `xs` (n_samples, ...), and the map from dC/dz to a tuple of the dC/dx."""
 
     @abstractmethod
@@ -217,7 +217,7 @@ class Merge(Layer):
 
     def forward(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the output for inputs `xs` (n_samples, ...), and the map from dC/dy to a tuple of the dC/dx."""
-        return self.linear(*xs)
+        return self.pre_activation(*xs)
 
 
 class Rearranging(Layer):
@@ -227,7 +227,7 @@ class Rearranging(Layer):
 
     is_affine = is_monotone = rearranges = True
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` itself."""
         return x, lambda dz: dz
 

@@ -106,7 +106,7 @@ class Conv2D(Convolution):
         """Number of filters, which is that of the channels of the output."""
         return int(self.kernel.shape[3])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         _, margins = self._windows(x.shape[1:], self.kernel, self.kernel.shape[2] * self.groups)
         settings = self.strides, self.dilation_rate, self.groups
         shape = x.shape[1:]
@@ -175,7 +175,7 @@ class DepthwiseConv2D(Convolution):
         """Number of channels of the output."""
         return int(self.kernel.shape[2] * self.kernel.shape[3])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         z, pullback = _each_channel(self, x, self.kernel)
         z += self.bias
         return z, pullback
@@ -277,7 +277,7 @@ class SeparableConv2D(Convolution):
         fan_in, fan_out = super(SeparableConv2D, self).fans(kernel)
         return (fan_in // self.depthwise_kernel.shape[2] if kernel == "depthwise_kernel" else fan_in), fan_out
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         depthwise, pullback = _each_channel(self, x, self.depthwise_kernel)
         z = correlate(depthwise, self.pointwise_kernel, bias=self.bias)
         mix = self.pointwise_kernel[0, 0]

@@ -74,7 +74,7 @@ class Dense(Layer):
         """Number of units."""
         return int(self.kernel.shape[1])
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return x @ kernel + bias for `x` of shape (n_samples, ..., n_in), and its pullback."""
         z = x @ self.kernel
         z += self.bias
@@ -84,7 +84,7 @@ class Dense(Layer):
         """Return the gradients of the kernel and, if it is used, of the bias."""
         rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
         found = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
-        return {name: found[name] for name in self.learned}
+        return {name: found[name] for name in self.trainable}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape` with its last axis replaced by the number of units."""

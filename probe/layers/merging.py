@@ -62,7 +62,7 @@ class Add(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the sum of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         shapes = [x.shape for x in xs]
         return reduce(np.add, xs), lambda dz: tuple(_summed_to(dz, shape) for shape in shapes)
@@ -79,7 +79,7 @@ class Subtract(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the difference of the two `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         first, second = (x.shape for x in xs)
         return np.subtract(*xs), lambda dz: (_summed_to(dz, first), _summed_to(-dz, second))
@@ -92,7 +92,7 @@ class Multiply(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the product of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
 
         def pullback(dz: Array) -> tuple[Array, ...]:
@@ -113,7 +113,7 @@ class Average(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the mean of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         shapes = [x.shape for x in xs]
         return reduce(np.add, xs) / len(xs), lambda dz: tuple(
@@ -146,7 +146,7 @@ class Maximum(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the greatest of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         return _extreme(xs, np.maximum)
 
@@ -160,7 +160,7 @@ class Minimum(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the least of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         return _extreme(xs, np.minimum)
 
@@ -191,7 +191,7 @@ class Concatenate(Merge):
     def __post_init__(self) -> None:
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return `xs` in one array, and the map from dC/dz to a tuple of the dC/dx."""
         ends = list(accumulate(x.shape[self.axis] for x in xs))[:-1]
         return np.concatenate(xs, self.axis), lambda dz: tuple(np.split(dz, ends, self.axis))

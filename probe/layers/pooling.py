@@ -92,7 +92,7 @@ class MaxPooling2D(_Pooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
         places = self._places(n_windows)
         around = padded(x, margins, -np.inf)
@@ -144,7 +144,7 @@ class AveragePooling2D(_Pooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
         places = self._places(n_windows)
         around = padded(x, margins)
@@ -226,7 +226,7 @@ class GlobalMaxPooling2D(_GlobalPooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         greatest = x.max(axis=(1, 2), keepdims=True)
 
         def pullback(dz: Array) -> Array:
@@ -261,7 +261,7 @@ class GlobalAveragePooling2D(_GlobalPooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         shape = x.shape
         n_samples, height, width, channels = shape
 

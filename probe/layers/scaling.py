@@ -57,7 +57,7 @@ class Rescaling(Layer):
                 raise InputError(f"{setting} of layer '{self.name}' must hold at least one number, got ()")
             object.__setattr__(self, setting, kept if several else kept[0])
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the rescaled `x` (n_samples, ...), and its pullback."""
         scale = np.asarray(self.scale, x.dtype)
         return x * scale + np.asarray(self.offset, x.dtype), lambda dz: dz * scale
@@ -122,7 +122,7 @@ class PReLU(Layer):
         """The slopes."""
         return {"alpha": self.alpha}
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the rectified `x` (n_samples, ...), and its pullback."""
         slope = np.where(
             x > 0, self.alpha.dtype.type(1), np.where(x < 0, self.alpha, self.alpha.dtype.type(0))

@@ -36,7 +36,7 @@ class Flatten(Rearranging):
     def __post_init__(self) -> None:
         check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` as (n_samples, n), and its pullback."""
         if self.data_format == "channels_last" or x.ndim == 1:
             shape = x.shape
@@ -66,7 +66,7 @@ class Reshape(Rearranging):
     name: str
     target_shape: tuple[int, ...]
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` in the target shape, and its pullback."""
         shape = x.shape
         target = self.output_shape(shape[1:])
@@ -116,7 +116,7 @@ class Permute(Rearranging):
             raise InputError(f"layer '{self.name}': dims must hold each of 1 to {len(dims)} once, got {dims}")
         object.__setattr__(self, "dims", dims)
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` with its axes in the new order, and its pullback."""
         order = (0, *self.dims)
         return x.transpose(order), lambda dz: dz.transpose(np.argsort(order))
@@ -171,7 +171,7 @@ class ZeroPadding2D(ImageLayer):
         self._check_format()
         _keep_margins(self, "padding", self.padding)
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         (top, _), (left, _) = self.padding
         _, height, width, _ = x.shape
         inside = np.s_[:, top : top + height, left : left + width]
@@ -209,7 +209,7 @@ class Cropping2D(ImageLayer):
         self._check_format()
         _keep_margins(self, "cropping", self.cropping)
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         (top, _), (left, _) = self.cropping
         height, width, _ = self._output_shape(x.shape[1:])
         inside = np.s_[:, top : top + height, left : left + width]
@@ -260,7 +260,7 @@ class UpSampling2D(ImageLayer):
         keep_pair(self, "size", self.size, minimum=1)
         check_choice(f"interpolation of layer '{self.name}'", self.interpolation, ["nearest"])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         rows, columns = self.size
         n_samples, height, width, channels = x.shape
         tiles = (n_samples, height, rows, width, columns, channels)

@@ -114,7 +114,7 @@ class Conv2DTranspose(Convolution):
         around[inside] = dz
         return around
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         shape = x.shape[1:]
         frame, inside = self._frame(shape)
         steps = self.strides, self.dilation_rate

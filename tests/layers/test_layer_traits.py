@@ -16,7 +16,7 @@ CASES = EVERYTHING | {
 
 
 def pre_activation(layer, *xs):
-    return layer.linear(*xs)[0]
+    return layer.pre_activation(*xs)[0]
 
 
 def variants(layer, shapes, n=5):
@@ -138,7 +138,7 @@ def test_the_axes_of_a_kernel_count_the_units_that_it_alone_feeds(case):
 def test_a_layer_of_one_kernel_is_linear_in_all_that_it_learns(case):
     layer, shapes = CASES[case]
     xs = inputs(shapes, 2)
-    names, rng = layer.learned, np.random.default_rng(0)
+    names, rng = layer.trainable, np.random.default_rng(0)
     first, second = ({n: rng.normal(size=layer.variables[n].shape) for n in names} for _ in range(2))
 
     def at(arrays):
@@ -162,7 +162,7 @@ def test_fans_are_those_of_keras(case):
 def test_every_variable_is_drawn_or_starts_at_a_value_or_is_a_setting():
     for layer, _ in CASES.values():
         assert not set(layer.kernel_axes) & set(layer.initial_values)
-        assert set(layer.learned) <= set(layer.kernel_axes) | set(layer.initial_values)
+        assert set(layer.trainable) <= set(layer.kernel_axes) | set(layer.initial_values)
 
 
 SETTINGS = {

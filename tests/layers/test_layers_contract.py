@@ -106,14 +106,14 @@ def test_channels_first_is_channels_last_with_the_axis_moved(case):
 def test_the_gradient_of_what_is_learned_is_the_derivative(case, numeric_gradient):
     layer, shape = ALONE[case]
     (x,) = inputs([shape], 3)
-    dz = np.random.default_rng(4).normal(size=layer.linear(x)[0].shape)
+    dz = np.random.default_rng(4).normal(size=layer.pre_activation(x)[0].shape)
     gradients = layer.variable_gradients(x, dz)
-    assert tuple(gradients) == layer.learned
-    assert set(layer.learned) <= set(layer.variables)
+    assert tuple(gradients) == layer.trainable
+    assert set(layer.trainable) <= set(layer.variables)
     for name, gradient in gradients.items():
 
         def cost(at, name=name):
-            return float((dz * changed(layer, name, at).linear(x)[0]).sum())
+            return float((dz * changed(layer, name, at).pre_activation(x)[0]).sum())
 
         values = layer.variables[name]
         assert gradient.shape == values.shape
@@ -125,14 +125,14 @@ def test_the_gradient_of_what_is_learned_is_the_derivative(case, numeric_gradien
     [
         case
         for case, (layer, _) in ALONE.items()
-        if "data_format" in arguments(layer) and layer.learned and "softmax" not in case
+        if "data_format" in arguments(layer) and layer.trainable and "softmax" not in case
     ],
 )
 def test_what_is_learned_has_the_same_gradient_with_the_channels_first(case):
     layer, shape = ALONE[case]
     first = changed(layer, "data_format", "channels_first")
     (x,) = inputs([shape], 3)
-    dz = np.random.default_rng(4).normal(size=layer.linear(x)[0].shape)
+    dz = np.random.default_rng(4).normal(size=layer.pre_activation(x)[0].shape)
     expected = layer.variable_gradients(x, dz)
     found = first.variable_gradients(np.moveaxis(x, -1, 1), np.moveaxis(dz, -1, 1))
     for name, gradient in expected.items():

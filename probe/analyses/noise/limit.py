@@ -91,7 +91,7 @@ def confidence_limit(network: Network, directions: Array) -> ConfidenceLimit:
     check_finite("directions", directions)
     if network.more_input_shapes:
         raise InputError("the network must have one input")
-    head = network.ending_at(network.head_name)
+    head = network.truncate(network.head_name)
     lines: dict[object, tuple[Array, Array]] = {0: (np.zeros_like(directions), directions)}
     for layer, read in zip(head.layers, head.wiring, strict=True):
         constants, slopes = _through(layer, [lines[source] for source in read])
@@ -122,8 +122,8 @@ def _through(layer: Layer, read: list[tuple[Array, Array]]) -> tuple[Array, Arra
     # Without its bias where it has one: to add it and take it away again would cost the last digit.
     bias = getattr(layer, "bias", None)
     bare = layer if bias is None else replace(layer, bias=np.zeros_like(bias))  # type: ignore[type-var]
-    found = bare.linear(*slopes)[0] - bare.linear(*(np.zeros_like(s) for s in slopes))[0]
-    return layer.linear(*constants)[0], _cleaned(found)
+    found = bare.pre_activation(*slopes)[0] - bare.pre_activation(*(np.zeros_like(s) for s in slopes))[0]
+    return layer.pre_activation(*constants)[0], _cleaned(found)
 
 
 def _cleaned(slopes: Array) -> Array:
@@ -143,7 +143,7 @@ def _pooled(layer: MaxPooling2D | GlobalMaxPooling2D, constants: Array, slopes: 
         raise InputError(
             f"the limit needs max pooling without overlap, but '{layer.name}' has strides {layer.strides}"
         )
-    highest = layer.linear(slopes)[0]
+    highest = layer.pre_activation(slopes)[0]
     # Without overlap each place belongs to one window at most.
     shape = slopes.shape
     if isinstance(layer, GlobalMaxPooling2D):
@@ -152,7 +152,7 @@ def _pooled(layer: MaxPooling2D | GlobalMaxPooling2D, constants: Array, slopes: 
     else:
         spread = _spread(layer, highest, shape)
     among = np.where(slopes >= spread - _rounding(slopes), constants, -np.inf)
-    return layer.linear(among)[0], highest
+    return layer.pre_activation(among)[0], highest
 
 
 def _spread(layer: MaxPooling2D, highest: Array, shape: tuple[int, ...]) -> Array:

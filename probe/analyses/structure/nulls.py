@@ -52,13 +52,13 @@ class View:
                 f"layer must be dense or a convolution, got '{name}'; pass one of "
                 f"{', '.join(each.name for each in weighted)}"
             )
-        before = [each for each in network.ending_at(name).layers if each.variables and each.name != name]
+        before = [each for each in network.truncate(name).layers if each.variables and each.name != name]
         learned = [each for each in before if each.has_kernels]
         if isinstance(target, Conv2D):
             if learned:
                 raise InputError(f"layer must be a first convolution to have kernels on pixels, got '{name}'")
             return cls(name, "kernels", 0, target.kernel.shape[:2])
-        if any(not isinstance(each, Dense) for each in learned) or not network.ending_at(name).is_chain:
+        if any(not isinstance(each, Dense) for each in learned) or not network.truncate(name).is_chain:
             raise InputError(
                 f"layer must be dense with only dense layers below it to have weight images, got '{name}'"
             )
@@ -72,9 +72,9 @@ class View:
             kernel = network.layer(self.name).variables["kernel"]
             planes = np.moveaxis(kernel, 3, 0).astype(np.float32)
             return planes[..., 0] if planes.shape[-1] == 1 else planes
-        part = network.ending_at(self.name)
+        part = network.truncate(self.name)
         linear = replace(part, layers=tuple(each.with_activation("linear") for each in part.layers))
-        _, pullback = linear.logits_with_pullback(
+        _, pullback = linear.logits_vjp(
             np.zeros((network.n_units(self.name), *network.input_shape), network.dtype)
         )
         found: Array = pullback(np.eye(network.n_units(self.name), dtype=network.dtype)).astype(np.float32)
@@ -103,7 +103,7 @@ class View:
     def untrained(self, network: Network, n_images: int, rng: np.random.Generator) -> Array:
         """Return weight images of this layer in networks before training."""
         found, n_found = list[Array](), 0
-        part = network.ending_at(self.name)
+        part = network.truncate(self.name)
         while n_found < n_images:
             found.append(self.images(reinitialized(part, rng=rng)))
             n_found += len(found[-1])
