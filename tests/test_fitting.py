@@ -81,8 +81,8 @@ def test_the_sentence_says_what_came_and_what_to_do(trained, digits):
     said = doubt(trained.behind(Rescaling("rescaling", 1 / 255)), digits)
     assert said == (
         "the network is right on 10% of 355 test images, near chance; with --range 0 255 "
-        "(network.with_input_range(0, 255)) it is right on 87%; its layer 'rescaling' makes of images from 0 to 1 values from 0 to 0.00392, so it was made for "
-        "another range"
+        "(network.with_input_range(0, 255)) it is right on 87%; its layer 'rescaling' makes of images from 0 to 1 "
+        "values from 0 to 0.00392, so it was made for another range"
     )
 
 

@@ -11,8 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, frozen_copy
-from probe.layers._activation import Activation, Pullback
-from probe.layers.activations import ACTIVATIONS, activation_from, shortest
+from probe.layers.activations import ACTIVATIONS, Activation, Pullback, activation_from, shortest
 
 __all__ = ["Layer", "Merge", "Rearranging"]
 

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice
-from probe.layers._activation import Pullback
 from probe.layers._base import Layer, Pair, check_axes
+from probe.layers.activations import Pullback
 
 DataFormat = Literal["channels_last", "channels_first"]
 DATA_FORMATS = ("channels_last", "channels_first")

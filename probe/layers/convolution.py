@@ -11,7 +11,6 @@ from typing import ClassVar
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
-from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias
 from probe.layers._convolution import Convolution
 from probe.layers._correlation import (
@@ -25,6 +24,7 @@ from probe.layers._correlation import (
     takes_rows,
 )
 from probe.layers._images import DataFormat, Padding, padded
+from probe.layers.activations import Activation, Pullback
 
 __all__ = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]
 

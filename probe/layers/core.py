@@ -8,9 +8,8 @@ from typing import ClassVar
 
 from probe._checks import Array, InputError, check_choice, check_number
 from probe._signatures import checked
-from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Layer, Rearranging, check_axes, check_bias, keep_activation, keep_arrays
-from probe.layers.activations import activation_from
+from probe.layers.activations import Activation, Pullback, activation_from
 
 __all__ = ["ActivationLayer", "Dense", "Dropout", "Noise"]
 

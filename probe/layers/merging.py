@@ -11,8 +11,8 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Merge, sample_axis
+from probe.layers.activations import Pullback
 
 __all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
 

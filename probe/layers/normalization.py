@@ -10,8 +10,8 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Layer, keep_arrays, sample_axis
+from probe.layers.activations import Pullback
 
 __all__ = ["BatchNormalization", "LayerNormalization", "Normalization"]
 

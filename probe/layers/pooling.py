@@ -8,7 +8,6 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Pair, keep_pair
 from probe.layers._images import (
     PADDINGS,
@@ -19,6 +18,7 @@ from probe.layers._images import (
     window_places,
     windows_of,
 )
+from probe.layers.activations import Pullback
 
 __all__ = ["AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"]
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Pair, Rearranging, keep_pair
 from probe.layers._images import DATA_FORMATS, DataFormat, ImageLayer
+from probe.layers.activations import Pullback
 
 __all__ = ["Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"]
 

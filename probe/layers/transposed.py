@@ -10,11 +10,11 @@ import numpy as np
 
 from probe._checks import Array, InputError
 from probe._signatures import checked
-from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias, keep_pair
 from probe.layers._convolution import Convolution
 from probe.layers._correlation import correlate, kernel_gradient, reach, spread
 from probe.layers._images import DataFormat, Padding
+from probe.layers.activations import Activation, Pullback
 
 __all__ = ["Conv2DTranspose"]
 
