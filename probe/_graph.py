@@ -13,7 +13,7 @@ from probe._checks import Array, InputError
 from probe.layers import Layer, Merge, Pullback
 from probe.objectives import Stage
 
-__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "activated", "chain_of", "channel_axis", "joined"]
+__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "activated", "chain_of", "joined"]
 
 Shape = tuple[int, ...]
 Seat = tuple[int, Stage]
@@ -31,7 +31,7 @@ class Pass(NamedTuple):
 
     pre_activation: Array
     activation: Array
-    linear_pullback: Pullback
+    pre_activation_pullback: Pullback
     activation_pullback: Pullback
 
 
@@ -93,7 +93,7 @@ class Graph:
             live = {-1 - k: values[rows] for k, values in enumerate(inputs)}
             for place in places:
                 layer = self.layers[place]
-                z = layer.linear(*(live[source] for source in self.sources[place]))[0]
+                z = layer.pre_activation(*(live[source] for source in self.sources[place]))[0]
                 live[place] = activated(layer, z)[0]
                 for seat, values in (((place, "pre_activation"), z), ((place, "activation"), live[place])):
                     if seat in found:
@@ -107,31 +107,31 @@ class Graph:
         passes: dict[int, Pass] = {}
         for place in self.ancestors(places):
             layer, read = self.layers[place], self.sources[place]
-            z, linear_pullback = layer.linear(
+            z, pre_activation_pullback = layer.pre_activation(
                 *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
             )
             y, activation_pullback = activated(layer, z)
-            passes[place] = Pass(z, y, linear_pullback, activation_pullback)
+            passes[place] = Pass(z, y, pre_activation_pullback, activation_pullback)
         return passes
 
-    def swept_back(self, passes: Mapping[int, Pass], seeds: Mapping[Seat, Array]) -> Array:
+    def input_gradient(self, passes: Mapping[int, Pass], seeds: Mapping[Seat, Array]) -> Array:
         """Return the gradient with respect to the first input, from gradients at some places and stages."""
         arrived = dict[int, Array]()
         for _ in self._arrivals(passes, seeds, arrived, lambda source: True):
             pass
         return arrived[-1]
 
-    def learned_swept_back(
+    def parameter_gradients(
         self, passes: Mapping[int, Pass], inputs: Sequence[Array], seeds: Mapping[Seat, Array]
     ) -> Iterator[tuple[Array, Array]]:
         """Give each array that a layer learns, with its gradient; an array of several layers once for each."""
         above: set[int] = set()
         for place in sorted(passes):
-            if self.layers[place].learned or any(source in above for source in self.sources[place]):
+            if self.layers[place].trainable or any(source in above for source in self.sources[place]):
                 above.add(place)
         for place, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
             layer = self.layers[place]
-            if layer.learned:
+            if layer.trainable:
                 (source,) = self.sources[place]
                 x = passes[source].activation if source >= 0 else inputs[-1 - source]
                 variables = layer.variables
@@ -168,7 +168,7 @@ class Graph:
             sources = self.sources[place]
             if not any(map(wanted, sources)):
                 continue
-            below = passes[place].linear_pullback(gradient)
+            below = passes[place].pre_activation_pullback(gradient)
             parts = below if isinstance(self.layers[place], Merge) else (below,)
             for source, part in zip(sources, parts, strict=True):
                 if wanted(source):
@@ -226,19 +226,3 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         shapes[layer.name] = layer.output_shape(*(shape for _, shape in found))
         places[layer.name] = place
     return Graph(tuple(layers), tuple(sources), shapes)
-
-
-def channel_axis(layer: Layer, shape: Shape) -> int:
-    """Return which axis of one output of `layer`, of `shape`, counts units or channels.
-
-    Raises
-    ------
-    InputError
-        If there is none: outputs are neither a vector nor feature maps.
-    """
-    if len(shape) not in (1, 3):
-        raise InputError(
-            f"layer '{layer.name}' has outputs of shape {shape}; pass a layer of units or of feature maps"
-        )
-    first = getattr(layer, "data_format", "channels_last") == "channels_first"
-    return 0 if first else len(shape) - 1

@@ -10,22 +10,15 @@ import numpy as np
 from probe._graph import Shape
 from probe.layers import (
     ActivationLayer,
-    AveragePooling2D,
     Concatenate,
     Conv2D,
     Dense,
-    Dropout,
     Flatten,
-    GlobalAveragePooling2D,
     Layer,
-    Noise,
     Rescaling,
 )
 
 __all__ = ["split_output", "why_no_classes", "with_second_unit"]
-
-_ALONG = (ActivationLayer, AveragePooling2D, Dropout, Flatten, GlobalAveragePooling2D, Noise)
-"""Layers that do with two channels what they do with one, if their activation is linear."""
 
 
 def why_no_classes(shape: Shape, activation: str, advice: str, *, is_regression: bool) -> str:
@@ -70,21 +63,19 @@ def with_second_unit(
         None where layers between the last weights and the output mix channels or bend them.
     """
     place, on_the_way = output, list[int]()
-    while isinstance(layers[place], _ALONG) and sources[place][0] >= 0:
+    while _takes_two_channels(layers[place]) and sources[place][0] >= 0:
         on_the_way.append(place)
         place = sources[place][0]
     last = layers[place]
     bends = any(layers[k].activation.name != "linear" for k in (place, *on_the_way) if k != head)
-    first = any(
-        getattr(layers[k], "data_format", "channels_last") == "channels_first" for k in (place, *on_the_way)
-    )
+    first = any(layers[k].channels_first for k in (place, *on_the_way))
     readers = [k for k, read in enumerate(sources) if set(read) & {place, *on_the_way}]
     if not isinstance(last, Dense | Conv2D) or bends or first or sorted(readers) != sorted(on_the_way):
         return None
     kernel, bias = (np.concatenate([-values / 2, values / 2], axis=-1) for values in (last.kernel, last.bias))
     found = [*layers]
     found[place] = replace(last, kernel=kernel, bias=bias)
-    found[head] = _activating(found[head], "softmax")
+    found[head] = found[head].with_activation("softmax")
     return tuple(found)
 
 
@@ -94,7 +85,7 @@ def split_output(
     """Return `layers` with four more that make -z/2 and z/2 of their output z, and what these four read."""
     first, second, both, classes = names
     found = [*layers]
-    found[head] = _activating(found[head], "linear")
+    found[head] = found[head].with_activation("linear")
     more = (
         Rescaling(first, -0.5),
         Rescaling(second, 0.5),
@@ -104,8 +95,6 @@ def split_output(
     return (*found, *more), ((output,), (output,), (first, second), (both,))
 
 
-def _activating(layer: Layer, name: str) -> Layer:
-    """Return `layer` with another activation; itself if it is of a kind that has none."""
-    if not hasattr(layer, "activation_name"):
-        return layer
-    return replace(layer, activation_name=name)  # type: ignore[type-var]
+def _takes_two_channels(layer: Layer) -> bool:
+    """Return whether a layer does with two channels what it does with one, if its activation is linear."""
+    return (layer.is_channelwise and layer.is_affine) or isinstance(layer, Flatten)

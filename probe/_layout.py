@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from probe.layers import Flatten, ImageLayer, Layer, Permute, Reshape
+from probe.layers import ImageLayer, Layer, Permute
 from probe.layers._images import DataFormat
 from probe.network import Network
 
@@ -29,7 +29,7 @@ def map_layout(network: Network, layer: str) -> DataFormat | None:
     while not isinstance(at, ImageLayer):
         if isinstance(at, Permute):
             moves.append(at)
-        if isinstance(at, (Flatten, Reshape)):
+        elif _changes_shape(at):
             return None
         read = _first_read(network, at)
         if isinstance(read, int):
@@ -65,12 +65,17 @@ def _said_below(network: Network, layer: ImageLayer) -> DataFormat | None:
     axis, read = _axis_of(layer.data_format), _first_read(network, layer)
     while isinstance(read, str):
         below = network.layer(read)
-        if isinstance(below, (ImageLayer, Flatten, Reshape)):
-            return None
         if isinstance(below, Permute):
             axis = below.dims[axis] - 1
+        elif isinstance(below, ImageLayer) or _changes_shape(below):
+            return None
         read = _first_read(network, below)
     return _LAYOUTS.get(axis) if read == 0 else None
+
+
+def _changes_shape(layer: Layer) -> bool:
+    """Return whether a layer moves values to other axes, nobody says which."""
+    return layer.rearranges and not layer.is_elementwise
 
 
 def _axis_of(layout: DataFormat) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError
-from probe._graph import Shape, channel_axis
+from probe._graph import Shape
 from probe.layers import Layer
 from probe.objectives import Objective
 
@@ -41,7 +41,7 @@ class Seats(NamedTuple):
         InputError
             If there is no such unit, channel or position.
         """
-        axis = channel_axis(layer, shape)
+        axis = layer.channel_axis(shape)
         n_channels, grid = shape[axis], shape[:axis] + shape[axis + 1 :]
         what = "class" if is_last else f"{'channel' if grid else 'unit'} of layer '{layer.name}'"
         positions = []

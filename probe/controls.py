@@ -24,9 +24,9 @@ from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 from probe.fitting import for_images_of
-from probe.layers import ACTIVATIONS, BatchNormalization, Dense, Layer
+from probe.layers import ACTIVATIONS, Dense, Layer
 from probe.network import Network
-from probe.population import MLP, RECTIFIERS, Population, initial_population
+from probe.population import MLP, Population, initial_population
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
@@ -309,31 +309,14 @@ def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
     return replace(network, layers=tuple(layers))
 
 
-_AT_FIRST = {
-    "alpha": np.zeros_like,
-    "bias": np.zeros_like,
-    "beta": np.zeros_like,
-    "gamma": np.ones_like,
-    "moving_mean": np.zeros_like,
-    "moving_variance": np.ones_like,
-}
-
-
 def _unlearned(layer: Layer, name: str, values: Array, rng: np.random.Generator) -> Array:
     """Return what a layer's variable is before training; itself where it is not learned."""
-    if name.endswith("kernel"):
-        return _drawn(values, name, layer.activation.name, rng)
-    learned = name in layer.learned or isinstance(layer, BatchNormalization)
-    return _AT_FIRST[name](values) if learned and name in _AT_FIRST else values
-
-
-def _drawn(kernel: Array, name: str, activation: str, rng: np.random.Generator) -> Array:
-    """Return a kernel (rows, columns, channels, filters) or (n_in, n_out) as before training."""
-    window = math.prod(kernel.shape[:-2])
-    fan_in, fan_out = window * kernel.shape[-2], window * kernel.shape[-1]
-    if name == "depthwise_kernel":  # each filter reads one channel
-        fan_in = window
-    if activation in RECTIFIERS:
-        return rng.normal(0, math.sqrt(2 / fan_in), kernel.shape).astype(kernel.dtype)
+    if name in layer.initial_values:
+        return np.full_like(values, layer.initial_values[name])
+    if name not in layer.kernel_axes:
+        return values
+    fan_in, fan_out = layer.fans(name)
+    if layer.activation.initialization == "he":
+        return rng.normal(0, math.sqrt(2 / fan_in), values.shape).astype(values.dtype)
     limit = math.sqrt(6 / (fan_in + fan_out))
-    return rng.uniform(-limit, limit, kernel.shape).astype(kernel.dtype)
+    return rng.uniform(-limit, limit, values.shape).astype(values.dtype)

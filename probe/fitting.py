@@ -15,17 +15,7 @@ from scipy.special import bdtrc
 
 from probe._checks import Array, InputError, ProbeWarning
 from probe.datasets import Dataset, Split
-from probe.layers import (
-    BatchNormalization,
-    Dropout,
-    Flatten,
-    Layer,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-)
+from probe.layers import Layer, Normalization, Rescaling
 from probe.network import Network
 
 __all__ = ["doubt_about", "fitted", "for_data", "for_images_of", "warn_of_images"]
@@ -54,10 +44,8 @@ _TIED = 0.01
 _FLAT, _STEEP = 1 / 8, 64
 """Spread of what leading layers make of the images, beside the usual, from which they were made for another range."""
 
-_SCALING = (BatchNormalization, Normalization, Rescaling)
-_REARRANGING = (Dropout, Flatten, Noise, Permute, Reshape)
 _OURS = re.compile(r"(range|standardized)(_\d+)?")
-"""Names of the layers that `Network.for_range` and `Network.for_standardized` put in front."""
+"""Names of the layers that `Network.with_input_range` and `Network.with_standardized_input` put in front."""
 
 _MNIST, _IMAGENET = (
     ("0.1307", "0.3081"),
@@ -127,12 +115,12 @@ def for_data(network: Network, split: Split) -> Network:
     known = _KNOWN.get(network)
     if known is not None and known.images() is split.test.images:
         return network
-    network.check_classes("; pass --output with a layer that does (network.ending_at)")
+    network.check_classes("; pass --output with a layer that does (network.truncate)")
     if network.more_input_shapes:
         raise InputError(
             f"the network takes {len(network.input_shapes)} inputs, but the data has one image for each"
         )
-    found = network.for_images(split.train.image_shape)
+    found = network.with_input_shape(split.train.image_shape)
     found = replace(found, class_names=_class_names(found, split))
     doubt = _doubt(found, split.train, split.test)
     _KNOWN[found] = _Known(weakref.ref(split.test.images), doubt)
@@ -151,7 +139,7 @@ def for_images_of(network: Network, split: Split) -> Network:
     """
     if network.n_classes == split.train.n_classes:
         return for_data(network, split)
-    found = network.for_images(split.train.image_shape)
+    found = network.with_input_shape(split.train.image_shape)
     warn_of_images(found, split.test)
     return found
 
@@ -225,7 +213,7 @@ class _Scaling:
         """Return the scaling to [low, high]."""
         return cls(
             f"--range {low:g} {high:g}",
-            f"network.for_range({low:g}, {high:g})",
+            f"network.with_input_range({low:g}, {high:g})",
             Rescaling("tried", high - low, low),
         )
 
@@ -235,7 +223,9 @@ class _Scaling:
         means, deviations = (np.array([float(one) for one in text.split(",")]) for text in (mean, std))
         layer = Rescaling("tried", tuple(1 / deviations), tuple(-means / deviations))
         shown = (f"({text.replace(',', ', ')})" if "," in text else text for text in (mean, std))
-        return cls(f"--mean {mean} --std {std}", f"network.for_standardized({', '.join(shown)})", layer)
+        return cls(
+            f"--mean {mean} --std {std}", f"network.with_standardized_input({', '.join(shown)})", layer
+        )
 
 
 _AS_THEY_ARE = _Scaling("", "", None)
@@ -363,7 +353,7 @@ def _leading(network: Network) -> list[Layer]:
         readers = sum(source in read for read in network.wiring)
         if network.wiring[len(found)] != (source,) or readers != 1:
             break
-        if not isinstance(layer, _SCALING + _REARRANGING):
+        if not (layer.scales or layer.passes_on):
             break
         found.append(layer)
     return found
@@ -374,7 +364,7 @@ def _is_ours(layer: Layer) -> bool:
 
 
 def _without_ours(network: Network) -> tuple[Network, str]:
-    """Return `network` without the layers that `for_range` and `for_standardized` put in front, and their names."""
+    """Return `network` without the layers that adapt it to a range or to a standardization, and their names."""
     names = [layer.name for layer in _leading(network) if _is_ours(layer)]
     for name in names:
         network = network.without(name)
@@ -384,7 +374,7 @@ def _without_ours(network: Network) -> tuple[Network, str]:
 def _contradiction(network: Network, images: Array) -> _Contradiction | None:
     """Return what layers in front that scale say against the range of `images`; None if there are none, or nothing."""
     leading = _leading(network)
-    scaling = [layer for layer in leading if isinstance(layer, _SCALING)]
+    scaling = [layer for layer in leading if layer.scales]
     if not scaling or _is_ours(scaling[-1]) or np.ptp(images) == 0:
         return None
     values = _scaled(leading, images)
@@ -408,7 +398,7 @@ def _scaled(layers: Iterable[Layer], images: Array) -> Array:
     values: Array = np.asarray(images, dtype=np.float64)
     with np.errstate(all="ignore"):
         for layer in layers:
-            values = layer.linear(values)[0]
+            values = layer.pre_activation(values)[0]
     return values
 
 

@@ -21,19 +21,16 @@ from probe._checks import (
     check_once,
     check_sizes,
 )
-from probe._graph import Graph, Seat, Shape, Wiring, chain_of, channel_axis, joined
+from probe._graph import Graph, Seat, Shape, Wiring, chain_of, joined
 from probe._heads import split_output, why_no_classes, with_second_unit
 from probe._inputs import Inputs, checked_inputs, listed
 from probe._seats import Seats
 from probe._signatures import checked
 from probe.layers import (
     ACTIVATIONS,
-    ActivationLayer,
     Dense,
-    Dropout,
     Flatten,
     Layer,
-    Noise,
     Normalization,
     Permute,
     Pullback,
@@ -44,9 +41,6 @@ from probe.layers import (
 from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
 
 __all__ = ["Inputs", "Network"]
-
-_PASSING_ON = (Dropout, Flatten, Noise, Permute, Reshape)
-"""Layers that compute nothing: logits are looked for in front of them."""
 
 
 @checked
@@ -216,10 +210,8 @@ class Network:
         work = 0
         for layer in self.layers:
             shape = self.layer_shapes[layer.name]
-            positions = shape[1:] if getattr(layer, "data_format", "") == "channels_first" else shape[:-1]
-            for name, values in layer.variables.items():
-                if name.endswith("kernel"):
-                    work += values.size * math.prod(positions)
+            positions = shape[1:] if layer.channels_first else shape[:-1]
+            work += sum(layer.variables[name].size * math.prod(positions) for name in layer.kernel_axes)
         return max(1, work)
 
     @property
@@ -245,25 +237,20 @@ class Network:
     def _head(self) -> int:
         """Place of the layer whose pre-activations are the logits."""
         place = self._output_place()
-        while self._passes_on(place) and self._graph.sources[place][0] >= 0:
+        while self.layers[place].passes_on and self._graph.sources[place][0] >= 0:
             place = self._graph.sources[place][0]
-        return place if not self._passes_on(place) else self._output_place()
-
-    def _passes_on(self, place: int) -> bool:
-        layer = self.layers[place]
-        nothing = isinstance(layer, ActivationLayer) and layer.activation.name == "linear"
-        return nothing or isinstance(layer, _PASSING_ON)
+        return self._output_place() if self.layers[place].passes_on else place
 
     def _output_place(self) -> int:
         if len(self.output_names) > 1:
             raise InputError(
                 f"this network has {len(self.output_names)} outputs: {listed(self.output_names)}. Pass "
-                f"network.ending_at('{self.output_names[0]}'), or --output on the command line, to choose one"
+                f"network.truncate('{self.output_names[0]}'), or --output on the command line, to choose one"
             )
         return self.layer_names.index(self.output_names[0])
 
     @checked
-    def for_images(self, image_shape: Shape) -> Network:
+    def with_input_shape(self, image_shape: Shape) -> Network:
         """Return this network for images of `image_shape`.
 
         Itself if that is its input shape. If it takes the same number of values in one axis, or the same
@@ -288,7 +275,7 @@ class Network:
         raise InputError(f"the network takes inputs of shape {ours}, but the images have shape {theirs}")
 
     @checked
-    def for_range(self, low: float, high: float) -> Network:
+    def with_input_range(self, low: float, high: float) -> Network:
         """Return this network for images in [0, 1], if it was trained on inputs in [low, high].
 
         A layer in front scales the images, so that everything that draws, optimises or perturbs images
@@ -303,7 +290,7 @@ class Network:
         --------
         >>> kernel = np.eye(2, dtype=np.float32)
         >>> network = Network((Dense("output", kernel, kernel[0] * 0),), input_shape=(2,))
-        >>> network.for_range(-1, 1).logits(np.array([[0.0, 1.0]], dtype=np.float32))
+        >>> network.with_input_range(-1, 1).logits(np.array([[0.0, 1.0]], dtype=np.float32))
         array([[-1.,  1.]], dtype=float32)
         """
         low, high = check_number("low", low), check_number("high", high)
@@ -313,7 +300,9 @@ class Network:
             return self
         return self.behind(Rescaling(self._free_name("range"), high - low, low))
 
-    def for_standardized(self, mean: float | tuple[float, ...], std: float | tuple[float, ...]) -> Network:
+    def with_standardized_input(
+        self, mean: float | tuple[float, ...], std: float | tuple[float, ...]
+    ) -> Network:
         """Return this network for images in [0, 1], if it was trained on (image - mean) / std.
 
         Parameters
@@ -330,7 +319,7 @@ class Network:
         --------
         >>> kernel = np.eye(2, dtype=np.float32)
         >>> network = Network((Dense("output", kernel, kernel[0] * 0),), input_shape=(2,))
-        >>> network.for_standardized(0.5, 0.25).logits(np.array([[0.0, 1.0]], dtype=np.float32))
+        >>> network.with_standardized_input(0.5, 0.25).logits(np.array([[0.0, 1.0]], dtype=np.float32))
         array([[-2.,  2.]], dtype=float32)
         """
         means, deviations = (
@@ -418,7 +407,7 @@ class Network:
         return replace(self, layers=layers, wiring=(*self.wiring, *wiring), output_names=(layers[-1].name,))
 
     @checked
-    def ending_at(self, layer: str) -> Network:
+    def truncate(self, layer: str) -> Network:
         """Return the part of this network that leads to `layer`, with the layer's output as its own.
 
         Raises
@@ -430,7 +419,7 @@ class Network:
         --------
         >>> kernel = np.eye(2, dtype=np.float32)
         >>> layers = Dense("hidden", kernel, kernel[0], "relu"), Dense("output", kernel, kernel[0])
-        >>> Network(layers, input_shape=(2,)).ending_at("hidden").layer_names
+        >>> Network(layers, input_shape=(2,)).truncate("hidden").layer_names
         ('hidden',)
         """
         places = self._graph.ancestors([self._place(layer)])
@@ -503,7 +492,7 @@ class Network:
             If there is no such layer.
         """
         found, shape = self.layer(layer), self.layer_shapes[layer]
-        return shape[channel_axis(found, shape)]
+        return shape[found.channel_axis(shape)]
 
     def unit_names(self, layer: str) -> tuple[str, ...]:
         """Return what the units or channels of `layer` are called: after the classes where they are these, or numbers.
@@ -540,7 +529,7 @@ class Network:
         values = self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]
         return self.after_head(values)[0]
 
-    def logits_with_pullback(self, x: Array) -> tuple[Array, Pullback]:
+    def logits_vjp(self, x: Array) -> tuple[Array, Pullback]:
         """Return the logits for `x`, and the way back from them to the inputs.
 
         Parameters
@@ -560,7 +549,7 @@ class Network:
         --------
         >>> kernel = np.array([[1.0, 0.0], [2.0, -1.0]], dtype=np.float32)
         >>> network = Network((Dense("output", kernel, kernel[0] * 0, "softmax"),), input_shape=(2,))
-        >>> logits, pullback = network.logits_with_pullback(np.ones((1, 2), dtype=np.float32))
+        >>> logits, pullback = network.logits_vjp(np.ones((1, 2), dtype=np.float32))
         >>> logits, pullback(np.array([[1, -1]], dtype=np.float32))
         (array([[ 3., -1.]], dtype=float32), array([[1., 3.]], dtype=float32))
         """
@@ -570,7 +559,7 @@ class Network:
         logits, to_head = self.after_head(passes[head].pre_activation)
 
         def to_inputs(gradient: Array) -> Array:
-            return self._graph.swept_back(passes, {(head, "pre_activation"): to_head(gradient)})
+            return self._graph.input_gradient(passes, {(head, "pre_activation"): to_head(gradient)})
 
         return logits, to_inputs
 
@@ -578,7 +567,7 @@ class Network:
         """Return the logits from the pre-activations of the layer `head_name`, and the way back to these."""
         pullbacks = list[Pullback]()
         for place in self._tail():
-            values, pullback = self.layers[place].linear(values)
+            values, pullback = self.layers[place].pre_activation(values)
             pullbacks.append(pullback)
 
         def to_head(gradient: Array) -> Array:
@@ -588,9 +577,7 @@ class Network:
 
         return values, to_head
 
-    def logits_with_learned_pullback(
-        self, x: Array
-    ) -> tuple[Array, Callable[[Array], list[tuple[Array, Array]]]]:
+    def parameter_vjp(self, x: Array) -> tuple[Array, Callable[[Array], list[tuple[Array, Array]]]]:
         """Return the logits for `x`, and the way back from them to all that the network learned.
 
         Parameters
@@ -614,7 +601,7 @@ class Network:
 
         def to_learned(gradient: Array) -> list[tuple[Array, Array]]:
             seeds: dict[Seat, Array] = {(head, "pre_activation"): to_head(gradient)}
-            return list(self._graph.learned_swept_back(passes, inputs, seeds))
+            return list(self._graph.parameter_gradients(passes, inputs, seeds))
 
         return logits, to_learned
 
@@ -810,7 +797,7 @@ class Network:
             found: Array = getattr(passes[place], stage)
             seat.add_values(found, values)
             gradients[place, stage] = seat.gradient(found)
-        return values, self._graph.swept_back(passes, gradients)
+        return values, self._graph.input_gradient(passes, gradients)
 
     def _seats(self, objectives: Sequence[AnyObjective]) -> dict[Seat, Seats]:
         """Return for each (place, stage) that has terms of objectives where they sit in the batch."""

@@ -25,7 +25,7 @@ from probe._checks import (
 )
 from probe._signatures import checked
 from probe.costs import CostName, OutputName, cost_values, label_positions, logit_gradient
-from probe.layers import Conv2DTranspose, DepthwiseConv2D, Layer, SeparableConv2D
+from probe.layers import Layer
 from probe.network import Network
 
 __all__ = ["Measured", "ParameterSpace", "Part", "output_of"]
@@ -135,13 +135,14 @@ class ParameterSpace:
         self._places: dict[int, slice] = {}
         parts, arrays, end = [], [], 0
         for layer in network.layers:
-            for name in layer.learned:
+            for name in layer.trainable:
                 values = layer.variables[name]
                 if id(values) in self._places:
                     continue
                 place = slice(end, end + values.size)
                 self._places[id(values)] = place
-                parts.append(Part(layer.name, name, place, values.shape, _filter_axes(layer, name)))
+                axes = layer.kernel_axes.get(name, ())
+                parts.append(Part(layer.name, name, place, values.shape, axes))
                 arrays.append(values.reshape(-1))
                 end += values.size
         if not arrays:
@@ -163,7 +164,7 @@ class ParameterSpace:
 
     def places(self, layers: Sequence[Layer]) -> list[slice]:
         """Return where what some of the network's layers learned lies in the vector, each array once."""
-        found = {id(layer.variables[name]): None for layer in layers for name in layer.learned}
+        found = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
         return [self._places[key] for key in found]
 
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
@@ -177,7 +178,7 @@ class ParameterSpace:
     def _layer_at(self, layer: Layer, vector: Array, arrays: dict[int, Array]) -> Layer:
         """Return `layer` with its values in `vector`; `arrays` holds those made before, by what they replace."""
         changed = {}
-        for name in layer.learned:
+        for name in layer.trainable:
             values = layer.variables[name]
             if id(values) not in arrays:
                 fresh = vector[self._places[id(values)]].astype(values.dtype).reshape(values.shape)
@@ -205,7 +206,7 @@ class ParameterSpace:
         network, places = (self.network, self._places) if vector is None else self._at(vector)
         gradient, total = np.zeros(self.n_parameters, network.dtype), 0.0
         for taken in self._parts(len(images)):
-            logits, pullback = network.logits_with_learned_pullback(images[taken])
+            logits, pullback = network.parameter_vjp(images[taken])
             stacked = np.ascontiguousarray(logits.T)[None]
             positions = label_positions(labels[None, taken], _shape(stacked))
             total += float(cost_values(self.cost, self.output, stacked, positions).sum(dtype=np.float64))
@@ -280,17 +281,6 @@ class ParameterSpace:
 def _shape(stacked: Array) -> tuple[int, int, int]:
     n_networks, n_classes, n_samples = stacked.shape
     return n_networks, n_classes, n_samples
-
-
-def _filter_axes(layer: Layer, name: str) -> tuple[int, ...]:
-    """Return which axes of a variable count filters; () for biases, scales and shifts."""
-    if not name.endswith("kernel"):
-        return ()
-    if name == "depthwise_kernel" or isinstance(layer, DepthwiseConv2D):
-        return (2, 3)
-    if isinstance(layer, Conv2DTranspose):
-        return (2,)
-    return (3,) if isinstance(layer, SeparableConv2D) else (layer.variables[name].ndim - 1,)
 
 
 def _as_rows(values: Array, within: Sequence[int]) -> Array:

@@ -20,16 +20,13 @@ from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
 from probe.costs import cost_values, label_positions
-from probe.layers import Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D, Layer
+from probe.layers import Layer
 from probe.parameters import Measured, ParameterSpace
 
 __all__ = ["measure_lines", "measure_plane"]
 
 Floats = npt.NDArray[np.float64]
 Task = TypeVar("Task")
-
-_LINEAR = (Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D)
-"""Layers whose pre-activation is linear in all that they learn, so that it can be combined from a few."""
 
 _VALUES = 200_000
 """Values of the widest moving layer at a time: they stay in the cache between one step and the next."""
@@ -85,6 +82,7 @@ def measure_plane(
 
     Examples
     --------
+    >>> from probe.layers import Dense
     >>> from probe.network import Network
     >>> kernel = np.array([[1.0, 0.0], [2.0, -1.0]], dtype=np.float32)
     >>> space = ParameterSpace(Network((Dense("output", kernel, kernel[0] * 0, "softmax"),), input_shape=(2,)))
@@ -214,10 +212,10 @@ class _Roles:
         for place in graph.ancestors([head]):
             layer, sources = graph.layers[place], graph.sources[place]
             depends = any(source in found.moving for source in sources)
-            if not layer.learned and not depends:
+            if not layer.trainable and not depends:
                 found.still.append(place)
                 continue
-            if isinstance(layer, _LINEAR) and not depends:
+            if layer.has_one_kernel and not depends:
                 found.combined.append(place)
             found.moving.append(place)
         return found
@@ -238,7 +236,7 @@ class _Walk:
         self._rebuilt = [
             network.layers[place]
             for place in self._roles.moving
-            if place not in self._roles.combined and network.layers[place].learned
+            if place not in self._roles.combined and network.layers[place].trainable
         ]
         self._slots = space.places(self._rebuilt)
         shapes = list(self._graph.shapes.values())
@@ -258,7 +256,7 @@ class _Walk:
         layers = self._graph.layers
         live = {-1: images}
         for place in self._roles.still:
-            z = layers[place].linear(*self._read(place, live))[0]
+            z = layers[place].pre_activation(*self._read(place, live))[0]
             live[place] = activated(layers[place], z)[0]
         return _Seen(live, self._combinable(self._origin, live), labels)
 
@@ -270,7 +268,7 @@ class _Walk:
     def _combinable(self, vector: Array, live: dict[int, Array]) -> dict[int, Array]:
         layers = self._space.layers_at(vector, self._combined)
         return {
-            place: layers[layer.name].linear(*self._read(place, live))[0]
+            place: layers[layer.name].pre_activation(*self._read(place, live))[0]
             for place, layer in zip(self._roles.combined, self._combined, strict=True)
         }
 
@@ -299,7 +297,7 @@ class _Walk:
                     z += bases[place]
                 else:
                     layer = layers.get(self._graph.layers[place].name, self._graph.layers[place])
-                    z = layer.linear(*self._read(place, live))[0]
+                    z = layer.pre_activation(*self._read(place, live))[0]
                 if place == self._head:
                     break
                 live[place] = activated(self._graph.layers[place], z)[0]

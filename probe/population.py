@@ -30,12 +30,10 @@ from probe.costs import OutputName
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network
 
-__all__ = ["INITIALIZATIONS", "MLP", "RECTIFIERS", "Population", "initial_population"]
+__all__ = ["INITIALIZATIONS", "MLP", "Population", "initial_population"]
 
 InitializationName = Literal["auto", "normal", "scaled-normal", "glorot", "he"]
 INITIALIZATIONS = ("auto", "normal", "scaled-normal", "glorot", "he")
-RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "softplus")
-"""Activations after which "auto" is "he"."""
 
 
 @checked
@@ -222,7 +220,7 @@ def _draw_weights(architecture: MLP, shape: tuple[int, int], rng: np.random.Gene
     n_out, n_in = shape
     kind = architecture.initialization
     if kind == "auto":
-        kind = "he" if architecture.activation in RECTIFIERS else "glorot"
+        kind = ACTIVATIONS[architecture.activation].initialization
     if kind == "glorot":
         limit = math.sqrt(6 / (n_in + n_out))
         return rng.uniform(-limit, limit, shape)

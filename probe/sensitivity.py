@@ -91,7 +91,7 @@ def loss_sensitivity(
     output: OutputName = "sigmoid" if network.output_name == "sigmoid" else "softmax"
     found = np.empty(len(images), network.dtype)
     for part in _batches(len(images)):
-        logits, pullback = network.logits_with_pullback(images[part])
+        logits, pullback = network.logits_vjp(images[part])
         stacked = np.ascontiguousarray(logits.T)[None]
         positions = label_positions(labels[None, part], (1, *logits.T.shape))
         gradient = pullback(logit_gradient(cost, output, stacked, positions)[0].T)
@@ -253,7 +253,7 @@ def _search(
     x, rows = images.copy(), np.arange(len(images))
     classes, steps = predictions.copy(), np.zeros(len(images), np.int64)
     for n_steps in range(max_steps + 1):
-        logits, pullback = network.logits_with_pullback(x[rows])
+        logits, pullback = network.logits_vjp(x[rows])
         classes[rows] = logits.argmax(axis=1)
         changed = classes[rows] != predictions[rows]
         steps[rows[changed]] = n_steps

@@ -98,13 +98,13 @@ def test_commands_say_on_screen_and_page_that_the_range_is_another(folder, comma
     assert run(arguments(folder, command, "bytes")) == 0
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("probe: warning: the network is right on ")
-    assert "; with --range 0 255 (network.for_range(0, 255)) it is right on " in lines[0]
+    assert "; with --range 0 255 (network.with_input_range(0, 255)) it is right on " in lines[0]
     assert results("out")["warnings"] == [lines[0].removeprefix("probe: warning: ")]
     if command != "maximize":
         page = Path("out/index.html").read_text()
         assert (
             "Read this first:" in page
-            and "with --range 0 255 (network.for_range(0, 255)) it is right on" in page
+            and "with --range 0 255 (network.with_input_range(0, 255)) it is right on" in page
         )
     if command == "report":
         kept = probe.load_network("out/model.h5")

@@ -94,7 +94,7 @@ def test_the_range_decides_what_a_model_sees(capsys):
             == 0
         )
         split = probe.load_dataset("digits")
-        network = probe.load_network(model).for_range(low, high).for_images((8, 8))
+        network = probe.load_network(model).with_input_range(low, high).with_input_shape((8, 8))
         shares[high] = float((network.predict(split.test.images) == split.test.labels).mean())
     # It was trained on digits from 0 to 16.
     assert shares[1] < 0.5 < 0.9 < shares[16]

@@ -48,17 +48,17 @@ def test_a_network_that_fits_is_taken_without_a_word(trained, digits):
 
 
 MADE_FOR = [
-    ((0, 255), Rescaling("rescaling", 1 / 255), "--range 0 255 (network.for_range(0, 255))", True),
-    ((0, 255), normalization(0.0, 255.0), "--range 0 255 (network.for_range(0, 255))", True),
-    ((-1, 1), Rescaling("halved", 0.5, 0.5), "--range -1 1 (network.for_range(-1, 1))", False),
+    ((0, 255), Rescaling("rescaling", 1 / 255), "--range 0 255 (network.with_input_range(0, 255))", True),
+    ((0, 255), normalization(0.0, 255.0), "--range 0 255 (network.with_input_range(0, 255))", True),
+    ((-1, 1), Rescaling("halved", 0.5, 0.5), "--range -1 1 (network.with_input_range(-1, 1))", False),
     (
         (-0.1307 / 0.3081, 0.8693 / 0.3081),
         Rescaling("back", 0.3081, 0.1307),
         "",  # right on 83%, and 87% with --mean 0.1307 --std 0.3081: no great difference
         False,
     ),
-    ((0, 16), Rescaling("sixteenth", 1 / 16), "--range 0 16 (network.for_range(0, 16))", True),
-    ((0, 65535), Rescaling("words", 1 / 65535), "--range 0 65535 (network.for_range(0, 65535))", True),
+    ((0, 16), Rescaling("sixteenth", 1 / 16), "--range 0 16 (network.with_input_range(0, 16))", True),
+    ((0, 65535), Rescaling("words", 1 / 65535), "--range 0 65535 (network.with_input_range(0, 65535))", True),
 ]
 
 
@@ -74,15 +74,15 @@ def test_the_scaling_that_helps_is_named(trained, digits, accuracy, made_for, fi
     assert (f"; with {remedy} it is right on " in said) and (f"right on {accuracy}" in said)
     assert (f"its layer '{first.name}' makes of images from 0 to 1 values from " in said) == is_flat
     # What is named makes the network what it was.
-    assert doubt(network.for_range(*made_for), digits) == ""
+    assert doubt(network.with_input_range(*made_for), digits) == ""
 
 
 def test_the_sentence_says_what_came_and_what_to_do(trained, digits):
     said = doubt(trained.behind(Rescaling("rescaling", 1 / 255)), digits)
     assert said == (
-        "the network is right on 10% of 355 test images, near chance; with --range 0 255 (network.for_range(0, 255)) it is "
-        "right on 87%; its layer 'rescaling' makes of images from 0 to 1 values from 0 to 0.00392, so it was made for "
-        "another range"
+        "the network is right on 10% of 355 test images, near chance; with --range 0 255 "
+        "(network.with_input_range(0, 255)) it is right on 87%; its layer 'rescaling' makes of images from 0 to 1 "
+        "values from 0 to 0.00392, so it was made for another range"
     )
 
 
@@ -100,22 +100,26 @@ def test_colour_images_are_tried_with_the_usual_numbers_for_each_channel():
     )
     assert doubt(network, split) == ""
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
-    made_for = network.for_range(-9, 9).behind(Rescaling("undone", tuple(std / 18), tuple((mean + 9) / 18)))
+    made_for = network.with_input_range(-9, 9).behind(
+        Rescaling("undone", tuple(std / 18), tuple((mean + 9) / 18))
+    )
     # Standardised with these it is the network itself; as it is, the scaling leaves the answers what they are.
     again = (
-        made_for.without("range").behind(Rescaling("r", 18.0, -9.0)).for_standardized(tuple(mean), tuple(std))
+        made_for.without("range")
+        .behind(Rescaling("r", 18.0, -9.0))
+        .with_standardized_input(tuple(mean), tuple(std))
     )
     np.testing.assert_allclose(again.without("r").logits(images).argmax(axis=1), labels)
 
 
 def test_a_range_that_was_said_is_taken_back_in_words(trained, digits):
-    wrong = trained.behind(Rescaling("rescaling", 1 / 255)).for_range(-1, 1)
+    wrong = trained.behind(Rescaling("rescaling", 1 / 255)).with_input_range(-1, 1)
     assert (
-        "; with --range 0 255 (network.for_range(0, 255)) in place of its layer 'range' it is right on"
+        "; with --range 0 255 (network.with_input_range(0, 255)) in place of its layer 'range' it is right on"
         in doubt(wrong, digits)
     )
     # Saturated, or not: where the range changes nothing, nothing is said.
-    harmful = trained.behind(normalization(0.3, 0.37)).for_range(0, 255)
+    harmful = trained.behind(normalization(0.3, 0.37)).with_input_range(0, 255)
     assert "without its layer 'range'" in doubt(harmful, digits)
 
 
@@ -351,17 +355,17 @@ def test_standardised_inputs_are_what_was_said():
     x = RNG(0).random((5, 2, 2, 3))
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
     expected = ((x - np.array(mean)) / np.array(std)).reshape(5, 12)
-    np.testing.assert_allclose(network.for_standardized(mean, std).logits(x), expected, rtol=1e-6)
+    np.testing.assert_allclose(network.with_standardized_input(mean, std).logits(x), expected, rtol=1e-6)
     np.testing.assert_allclose(
-        network.for_standardized(0.5, 0.25).logits(x), ((x - 0.5) / 0.25).reshape(5, 12)
+        network.with_standardized_input(0.5, 0.25).logits(x), ((x - 0.5) / 0.25).reshape(5, 12)
     )
     np.testing.assert_allclose(
-        network.for_standardized(mean, 0.25).logits(x),
+        network.with_standardized_input(mean, 0.25).logits(x),
         ((x - np.array(mean)) / 0.25).reshape(5, 12),
         rtol=1e-6,
     )
     # In units of a range.
-    both = network.for_standardized(33.3, 78.6).for_range(0, 255)
+    both = network.with_standardized_input(33.3, 78.6).with_input_range(0, 255)
     np.testing.assert_allclose(
         both.logits(x), ((255 * x - 33.3) / 78.6).reshape(5, 12), rtol=1e-12, atol=1e-12
     )
@@ -372,13 +376,13 @@ def test_channels_that_come_first_are_standardised_each():
     x = RNG(0).random((5, 3, 2, 2))
     mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
     expected = (x - mean[:, None, None]) / std[:, None, None]
-    found = network.for_standardized(tuple(mean), tuple(std)).logits(x)
+    found = network.with_standardized_input(tuple(mean), tuple(std)).logits(x)
     np.testing.assert_allclose(found, expected.reshape(5, 12), rtol=1e-6)
     # Images have them last.
     images = np.moveaxis(x, 1, 3)
     for order in (
-        network.for_standardized(tuple(mean), tuple(std)).for_images((2, 2, 3)),
-        network.for_images((2, 2, 3)).for_standardized(tuple(mean), tuple(std)),
+        network.with_standardized_input(tuple(mean), tuple(std)).with_input_shape((2, 2, 3)),
+        network.with_input_shape((2, 2, 3)).with_standardized_input(tuple(mean), tuple(std)),
     ):
         np.testing.assert_allclose(order.logits(images), expected.reshape(5, 12), rtol=1e-6)
 
@@ -400,7 +404,7 @@ def test_channels_that_come_first_are_standardised_each():
 def test_means_and_deviations_that_are_none_are_refused(mean, std, message):
     network = probe.Network((Flatten("f"), Dense("output", np.eye(12), np.zeros(12))), (2, 2, 3))
     with pytest.raises(InputError, match=message):
-        network.for_standardized(mean, std)
+        network.with_standardized_input(mean, std)
 
 
 def test_images_that_are_looked_for_lie_in_the_range_too(trained):
@@ -409,7 +413,7 @@ def test_images_that_are_looked_for_lie_in_the_range_too(trained):
         probe.ProbeWarning, match=r"makes of images from 0 to 1 values from 0 to 0.00392.*--range 0 255"
     ):
         probe.maximize(network, [probe.class_logit(3)], steps=2)
-    for fits in (trained, network.for_range(0, 255), trained.behind(normalization(0.1307, 0.3081))):
+    for fits in (trained, network.with_input_range(0, 255), trained.behind(normalization(0.1307, 0.3081))):
         with warnings.catch_warnings():
             warnings.simplefilter("error", probe.ProbeWarning)
             probe.maximize(fits, [probe.class_logit(3)], steps=2)

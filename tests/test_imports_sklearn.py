@@ -69,7 +69,7 @@ def test_the_gradients_are_those_of_finite_differences(activation, n_classes):
     network = from_sklearn(fitted(n_classes, activation=activation))
     rng = np.random.default_rng(1)
     x, step = X[:4], 1e-6 * rng.normal(size=(4, 12))
-    logits, pullback = network.logits_with_pullback(x)
+    logits, pullback = network.logits_vjp(x)
     weights = rng.normal(size=logits.shape)
     found = (pullback(weights) * step).sum(axis=1)
     expected = (weights * (network.logits(x + step) - network.logits(x - step))).sum(axis=1) / 2

@@ -95,7 +95,7 @@ def test_outputs_and_input_gradients_are_those_of_torch(name):
     module, x = make(), samples(shape)
     network, inputs = from_torch(module, shape), there(x)
     expected = module(inputs)
-    logits, pullback = network.logits_with_pullback(x)
+    logits, pullback = network.logits_vjp(x)
     np.testing.assert_allclose(network.outputs(x), here(expected), atol=1e-5)
     np.testing.assert_allclose(logits, here(expected), atol=1e-5)
     weights = samples(logits.shape[1:], dtype="f4")
@@ -129,7 +129,7 @@ def test_logits_are_what_goes_into_the_last_activation(last):
     network, x = from_torch(used(*body, *last), (6,)), samples((6,))
     np.testing.assert_allclose(network.logits(x), here(body(there(x))), atol=1e-6)
     np.testing.assert_allclose(network.outputs(x), here(used(*body, *last)(there(x))), atol=1e-6)
-    _, pullback = network.logits_with_pullback(x)
+    _, pullback = network.logits_vjp(x)
     inputs, weights = there(x), samples((4,))
     body(inputs).backward(torch.tensor(weights))
     np.testing.assert_allclose(pullback(weights), here(inputs.grad), rtol=1e-4, atol=1e-6)
@@ -146,7 +146,7 @@ def test_images_of_one_channel_can_come_without_their_axis():
     module = used(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 4 * 5, 2))
     network, x = from_torch(module, (6, 7, 1)), samples((6, 7))
     expected = here(module(torch.tensor(x[:, None])))
-    np.testing.assert_allclose(network.for_images((6, 7)).outputs(x), expected, atol=1e-6)
+    np.testing.assert_allclose(network.with_input_shape((6, 7)).outputs(x), expected, atol=1e-6)
 
 
 def test_every_layer_of_images_puts_out_what_its_module_does():
@@ -154,7 +154,7 @@ def test_every_layer_of_images_puts_out_what_its_module_does():
     network, x = from_torch(module, (8, 8, 2)), samples((8, 8, 2))
     for count, name in enumerate(network.layer_names, start=1):
         np.testing.assert_allclose(
-            network.ending_at(name).outputs(x), here(module[:count](there(x))), atol=1e-5, err_msg=name
+            network.truncate(name).outputs(x), here(module[:count](there(x))), atol=1e-5, err_msg=name
         )
 
 

@@ -177,7 +177,7 @@ def test_a_network_describes_itself():
 def test_images_of_an_equivalent_shape_get_a_layer_in_front(ours, theirs):
     front = () if len(ours) == 1 else (Flatten("flatten"),)
     net = probe.Network((*front, dense("output", 6, 3)), ours, ("a", "b", "c"))
-    other = net.for_images(theirs)
+    other = net.with_input_shape(theirs)
     x = batch(shape=theirs)
     assert other.input_shape == theirs
     assert other.class_names == net.class_names
@@ -190,13 +190,13 @@ def test_images_of_an_equivalent_shape_get_a_layer_in_front(ours, theirs):
 
 def test_images_of_the_networks_own_shape_need_nothing():
     net = network()
-    assert net.for_images((2, 3)) is net
+    assert net.with_input_shape((2, 3)) is net
 
 
 def test_the_layer_in_front_has_a_name_of_its_own():
     net, taken = probe.Network((dense("output", 6, 3),), (6,)), set()
     for _ in range(4):
-        other = net.for_images((2, 3))
+        other = net.with_input_shape((2, 3))
         assert other.layer_names[1:] == net.layer_names
         assert other.layer_names[0] not in taken
         taken.add(other.layer_names[0])
@@ -207,7 +207,7 @@ def test_the_layer_in_front_has_a_name_of_its_own():
 def test_images_of_another_shape_are_refused(theirs):
     message = f"the network takes inputs of shape (2, 3), but the images have shape {theirs}"
     with pytest.raises(InputError, match=re.escape(message)):
-        network().for_images(theirs)
+        network().with_input_shape(theirs)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_what_follows_the_output_layer_without_computing_does_not_count():
 def test_the_pullback_of_the_logits_leads_to_the_inputs(output, numeric_gradient):
     net, x = network("tanh", output), batch()
     weights = np.random.default_rng(1).normal(size=(4, 3))
-    logits, pullback = net.logits_with_pullback(x)
+    logits, pullback = net.logits_vjp(x)
     np.testing.assert_array_equal(logits, net.logits(x))
     expected = numeric_gradient(lambda at: float((weights * net.logits(at)).sum()), x)
     np.testing.assert_allclose(pullback(weights), expected, rtol=1e-6, atol=1e-8)
@@ -348,8 +348,8 @@ def test_the_pullback_of_the_logits_begins_below_what_comes_after_them():
     plain = network("tanh", "linear")
     more = probe.Network((*plain.layers, Dropout("dropout", 0.5)), (2, 3))
     seed = np.ones((4, 3))
-    expected = plain.logits_with_pullback(batch())[1](seed)
-    np.testing.assert_array_equal(more.logits_with_pullback(batch())[1](seed), expected)
+    expected = plain.logits_vjp(batch())[1](seed)
+    np.testing.assert_array_equal(more.logits_vjp(batch())[1](seed), expected)
 
 
 METHODS = (
@@ -359,7 +359,7 @@ METHODS = (
     "outputs",
     "activations",
     "pre_activations",
-    "logits_with_pullback",
+    "logits_vjp",
 )
 
 
@@ -404,9 +404,9 @@ def test_a_layer_is_left_out():
     net = probe.Network((Flatten("f"), Dense("d", np.eye(6), np.ones(6))), (2, 3))
     x = np.random.default_rng(0).random((4, 2, 3))
     for behind in (
-        net.for_range(0, 255),
-        net.for_standardized(0.5, 0.2),
-        net.for_range(-1, 1).for_range(0, 9),
+        net.with_input_range(0, 255),
+        net.with_standardized_input(0.5, 0.2),
+        net.with_input_range(-1, 1).with_input_range(0, 9),
     ):
         bare = behind
         for name in [name for name in behind.layer_names if name not in net.layer_names]:

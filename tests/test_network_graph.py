@@ -130,7 +130,7 @@ def test_a_mixed_batch_of_objectives_in_branches_is_each_alone():
 
 def test_the_pullback_of_the_logits_is_the_gradient():
     net, x = branched(), x_of(5, 6)
-    logits, pullback = net.logits_with_pullback(x)
+    logits, pullback = net.logits_vjp(x)
     np.testing.assert_allclose(logits, net.logits(x), rtol=1e-12)
     seed = np.zeros_like(logits)
     seed[:, 2] = 1
@@ -228,10 +228,10 @@ def test_several_outputs_are_chosen_from():
     b, a = net.all_outputs(x)
     assert (a.shape, b.shape, net.n_classes) == ((4, 2), (4, 3), 0)
     with pytest.raises(
-        InputError, match=r"has 2 outputs: 'b', 'a'. Pass network.ending_at\('b'\), or --output"
+        InputError, match=r"has 2 outputs: 'b', 'a'. Pass network.truncate\('b'\), or --output"
     ):
         net.logits(x)
-    only = net.ending_at("a")
+    only = net.truncate("a")
     assert only.layer_names == ("stem", "a")
     np.testing.assert_array_equal(only.outputs(x), a)
     assert only.n_classes == 2
@@ -275,11 +275,11 @@ def test_wiring_that_makes_no_sense_is_refused(wiring, message):
 
 def test_a_range_is_a_layer_in_front():
     net = branched()
-    ranged, x = net.for_range(-1, 1), x_of(3, 6)
+    ranged, x = net.with_input_range(-1, 1), x_of(3, 6)
     np.testing.assert_allclose(ranged.logits(x), net.logits(2 * x - 1), rtol=1e-12)
-    assert net.for_range(0, 1) is net
+    assert net.with_input_range(0, 1) is net
     with pytest.raises(InputError, match="range of the inputs must be from low to high, got 1 to 1"):
-        net.for_range(1, 1)
+        net.with_input_range(1, 1)
 
 
 @pytest.mark.parametrize(
@@ -289,12 +289,12 @@ def test_images_are_laid_out_as_the_network_takes_them(ours, theirs):
     net = Network((Flatten("flatten"), dense("output", int(np.prod(ours)), 2)), ours)
     x = x_of(2, *theirs)
     taken = np.moveaxis(x, 3, 1) if len(theirs) == 3 else x.reshape(2, *ours)
-    np.testing.assert_allclose(net.for_images(theirs).logits(x), net.logits(taken), rtol=1e-12)
+    np.testing.assert_allclose(net.with_input_shape(theirs).logits(x), net.logits(taken), rtol=1e-12)
 
 
 def test_only_what_is_needed_is_computed():
     class Bomb(Dropout):
-        def linear(self, x):
+        def pre_activation(self, x):
             raise AssertionError("computed though nobody reads it")
 
     layers = (dense("stem", 2, 2), Bomb("side", 0.1), Average("mean"), dense("output", 2, 2))
@@ -326,7 +326,7 @@ def test_several_inputs_may_come_as_a_list_or_by_name():
         np.testing.assert_array_equal(given, expected)
     np.testing.assert_array_equal(net.predict([a, b]), expected.argmax(axis=1))
     np.testing.assert_array_equal(net.activations({"input_1": a, "input_2": b})["output"], expected)
-    assert named.ending_at("both").input_names == ("left", "right")
+    assert named.truncate("both").input_names == ("left", "right")
     for given, message in (
         ([a], "x must be 2 arrays, one for each input, got 1"),
         ({"left": a}, "x must hold one array for each of the inputs 'left', 'right', got 'left'"),

@@ -213,7 +213,7 @@ def test_a_regression_has_no_classes():
     ):
         values.predict(x)
     assert values.for_logits().n_classes == 3
-    assert values.for_range(0, 255).is_regression and values.ending_at("output").is_regression
+    assert values.with_input_range(0, 255).is_regression and values.truncate("output").is_regression
     with pytest.raises(InputError, match="class_names must name 0 outputs, got 3 names"):
         replace(values, class_names=("a", "b", "c"))
 

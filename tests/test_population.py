@@ -62,11 +62,11 @@ def network_backprop(network, x, labels, cost):
     """Gradients of the mean cost by (kernel, bias) for each dense layer, from the layers' own pullbacks."""
     y, passes = x, []
     for layer in network.layers:
-        z, linear_pullback = layer.linear(y)
+        z, pre_activation_pullback = layer.pre_activation(y)
         below, (y, activation_pullback) = y, layer.activation.forward(z)
-        passes.append((layer, below, z, linear_pullback, activation_pullback))
+        passes.append((layer, below, z, pre_activation_pullback, activation_pullback))
     found, dy = [], None
-    for layer, below, z, linear_pullback, activation_pullback in reversed(passes):
+    for layer, below, z, pre_activation_pullback, activation_pullback in reversed(passes):
         dz = (
             cost_gradient(cost, layer.activation.name, z, labels) / len(x)
             if dy is None
@@ -74,7 +74,7 @@ def network_backprop(network, x, labels, cost):
         )
         if layer in network.dense_layers:
             found.insert(0, (below.T @ dz, dz.sum(axis=0)))
-        dy = linear_pullback(dz)
+        dy = pre_activation_pullback(dz)
     return found
 
 

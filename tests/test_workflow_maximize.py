@@ -74,7 +74,7 @@ def test_a_layer_is_maximised_unit_by_unit(model, tmp_path):
 
 
 def test_a_network_without_classes_is_searched_for_real_images_all_the_same(trained, tmp_path):
-    model = probe.save_network(trained.ending_at("hidden_1"), tmp_path / "part.h5")
+    model = probe.save_network(trained.truncate("hidden_1"), tmp_path / "part.h5")
     maximize_model(model, objectives=["hidden_1:0"], data="digits", steps=5, out=tmp_path / "out")
     kept = probe.load_result(tmp_path / "out" / "maximize.h5", Maximization)
     assert kept.top.images.shape == (1, 5, 8, 8)

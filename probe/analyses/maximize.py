@@ -216,7 +216,7 @@ def maximize(
     Parameters
     ----------
     network : Network
-        Its inputs are taken to range over [0, 1]; for another range pass `network.for_range(low, high)`. A network
+        Its inputs are taken to range over [0, 1]; for another range pass `network.with_input_range(low, high)`. A network
         whose first layers were made for another range gets a `probe.ProbeWarning`.
     objectives : sequence of Objective or Combination
         From `probe.class_logit`, `probe.unit` and `probe.direction`, their sums, differences and multiples; at

@@ -11,36 +11,11 @@ from probe._checks import Array, InputError, check_finite, check_integer, check_
 from probe._signatures import checked
 from probe.controls import Controls
 from probe.fitting import warn_of_images
-from probe.layers import (
-    ActivationLayer,
-    BatchNormalization,
-    Dense,
-    Dropout,
-    Flatten,
-    Layer,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-)
+from probe.layers import Dense, Layer
 from probe.network import Network
 from probe.stats import Verdict, paired_difference
 
 __all__ = ["ExpandedWeights", "expanded_weights"]
-
-_ONE_TO_ONE = (
-    ActivationLayer,
-    BatchNormalization,
-    Dropout,
-    Flatten,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-)
-"""Layers each of whose outputs reads one input, apart from their activation: they add no paths."""
 
 _FAITHFUL = 0.9
 """Mean cosine with the Jacobian from which expanded weights count as showing what units read."""
@@ -280,7 +255,7 @@ def _checked(network: Network, images: Array) -> Array:
 
 def _layers_down_from(network: Network, name: str) -> list[Layer]:
     """Return the dense layer `name` and all layers below it, the nearest first, or raise if one is of no such kind."""
-    chain = network.ending_at(name)
+    chain = network.truncate(name)
     if not chain.is_chain or chain.more_input_shapes:
         raise InputError(f"expanded weights need a chain of layers, but branches lead to '{name}'")
     target = network.layer(name)
@@ -291,7 +266,7 @@ def _layers_down_from(network: Network, name: str) -> list[Layer]:
         )
     for below in chain.layers:
         vector = not isinstance(below, Dense) or len(chain.input_shapes_of(below.name)[0]) == 1
-        if not isinstance(below, (Dense, *_ONE_TO_ONE)) or not vector:
+        if not (isinstance(below, Dense) or below.rearranges or below.scales) or not vector:
             raise InputError(
                 f"expanded weights need dense layers on vectors down to the input, but '{below.name}' is a "
                 f"{type(below).__name__} on {chain.input_shapes_of(below.name)[0]}"
@@ -316,7 +291,7 @@ def _paths(
             rows = rows @ kernel_of(layer.kernel).T
         else:
             (shape,) = network.input_shapes_of(layer.name)
-            rows = scaled(layer.linear(np.zeros((len(rows), *shape), rows.dtype))[1](rows))
+            rows = scaled(layer.pre_activation(np.zeros((len(rows), *shape), rows.dtype))[1](rows))
     return rows.reshape(-1, *network.input_shape)
 
 
@@ -328,8 +303,8 @@ def _randomly_signed(kernel: Array, rng: np.random.Generator) -> Array:
 
 def _jacobian(network: Network, name: str, images: Array) -> tuple[Array, Array]:
     """Return the mean Jacobian of the layer's pre-activations over images, and the mean of its sizes."""
-    part = network.ending_at(name)
-    logits, pullback = part.logits_with_pullback(images)
+    part = network.truncate(name)
+    logits, pullback = part.logits_vjp(images)
     mean, size = [], []
     for unit in range(logits.shape[1]):
         gradient = np.zeros_like(logits)

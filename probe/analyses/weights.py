@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -11,33 +12,12 @@ import numpy as np
 from probe._checks import Array, InputError, check_choice, readonly
 from probe._layout import input_layout, map_layout
 from probe._signatures import checked
-from probe.layers import (
-    ActivationLayer,
-    BatchNormalization,
-    Conv2D,
-    Conv2DTranspose,
-    DataFormat,
-    Dense,
-    DepthwiseConv2D,
-    Dropout,
-    Flatten,
-    Layer,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-    SeparableConv2D,
-)
+from probe.layers import DataFormat, Dense, Layer
 from probe.network import Network
 
 __all__ = ["WeightImages", "WeightKind", "images_of_layers", "weight_images"]
 
 WeightKind = Literal["weights", "expanded", "kernels", "maps"]
-
-_REARRANGING = (Flatten, Reshape, Permute, Dropout, Noise, ActivationLayer)
-_SCALING = (BatchNormalization, Normalization, Rescaling)
-_CONVOLUTIONS = (Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -141,7 +121,7 @@ def weight_images(
     if len(network.input_shape) not in (2, 3):
         raise InputError(
             f"weight images need inputs of shape (height, width[, channels]), but this network takes "
-            f"{network.input_shape}; put a Flatten layer in front with network.for_images((height, width))"
+            f"{network.input_shape}; put a Flatten layer in front with network.with_input_shape((height, width))"
         )
     target = _weighted(network, layer)
     if isinstance(target, Dense):
@@ -161,7 +141,7 @@ def images_of_layers(network: Network, *, layout: DataFormat | None = None) -> I
     if len(network.input_shape) == 3:
         _layout_of_inputs(network, layout)
     for layer in network.layers:
-        if isinstance(layer, (Dense, *_CONVOLUTIONS)):
+        if layer.has_kernels:
             try:
                 found = weight_images(network, layer.name, layout=layout)
             except InputError:
@@ -187,7 +167,7 @@ def _layout_of_inputs(network: Network, layout: DataFormat | None) -> DataFormat
 
 def _weighted(network: Network, layer: str) -> Layer:
     """Return the layer called `layer`, if it is dense or a convolution."""
-    known = [known for known in network.layers if isinstance(known, (Dense, *_CONVOLUTIONS))]
+    known = [known for known in network.layers if known.has_kernels]
     if not known:
         raise InputError("weight images need a dense or convolutional layer, but this network has none")
     if layer == "first":
@@ -210,11 +190,9 @@ def _dense_images(network: Network, target: Dense, layout: DataFormat | None) ->
         deeper = below[place + 1 :]
         if isinstance(layer, Dense) and len(network.input_shapes_of(layer.name)[0]) == 1:
             rows, kind = rows @ layer.kernel.T, "expanded"
-        elif isinstance(layer, _REARRANGING) or (
-            isinstance(layer, _SCALING) and any(isinstance(other, Dense) for other in deeper)
-        ):
+        elif layer.rearranges or (layer.scales and any(isinstance(other, Dense) for other in deeper)):
             rows = _pulled_back(network, layer, rows)
-        elif not isinstance(layer, _SCALING):
+        elif not layer.scales:
             if kind == "expanded":
                 raise InputError(
                     f"expanded weights need dense layers down to the pixels, but '{layer.name}' is not"
@@ -242,7 +220,7 @@ def _chain_below(network: Network, target: Layer) -> list[Layer]:
 def _pulled_back(network: Network, layer: Layer, rows: Array) -> Array:
     """Return rows of weights on a layer's output as weights on its input, its activation left out."""
     (shape,) = network.input_shapes_of(layer.name)
-    pullback = layer.linear(np.zeros((len(rows), *shape), rows.dtype))[1]
+    pullback = layer.pre_activation(np.zeros((len(rows), *shape), rows.dtype))[1]
     found: Array = pullback(rows)
     return found
 
@@ -265,19 +243,10 @@ def _map_images(
 
 def _kernel_images(network: Network, target: Layer) -> WeightImages:
     """Return the kernels of a convolution, one image for each filter and channel, or one in colour."""
-    match target:
-        case Conv2D():
-            kernel = np.moveaxis(target.kernel, 3, 0)
-        case Conv2DTranspose():
-            kernel = np.moveaxis(target.kernel, 2, 0)
-        case DepthwiseConv2D():
-            kernel = np.moveaxis(target.kernel.reshape(*target.kernel.shape[:2], 1, -1), 3, 0)
-        case SeparableConv2D():
-            kernel = np.moveaxis(
-                target.depthwise_kernel.reshape(*target.depthwise_kernel.shape[:2], 1, -1), 3, 0
-            )
-        case _:  # pragma: no cover - _weighted lets no other in
-            raise InputError(f"layer '{target.name}' has no kernels")
+    name, axes = next(iter(target.kernel_axes.items()))
+    rows, columns, *_ = target.variables[name].shape
+    by_filter = np.moveaxis(target.variables[name], axes, range(len(axes)))
+    kernel: Array = by_filter.reshape(math.prod(by_filter.shape[: len(axes)]), rows, columns, -1)
     n_units = len(kernel)
     if kernel.shape[3] != 3:
         kernel = np.moveaxis(kernel, 3, 1).reshape(-1, *kernel.shape[1:3])

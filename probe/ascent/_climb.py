@@ -109,7 +109,7 @@ def ascend(
     Parameters
     ----------
     network : Network
-        Of one input; for another range of inputs than the region's pass `network.for_range(low, high)`.
+        Of one input; for another range of inputs than the region's pass `network.with_input_range(low, high)`.
     objectives : sequence of Objective or Combination
         At least one.
     restarts, steps : int

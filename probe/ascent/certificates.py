@@ -13,7 +13,7 @@ from probe._checks import Array, readonly
 from probe._seats import Seats
 from probe._signatures import checked
 from probe.ascent._climb import checked_objectives
-from probe.ascent.intervals import AFFINE, Range, activated, double, linear
+from probe.ascent.intervals import Range, activation_range, double, pre_activation_range
 from probe.ascent.regions import UNIT_BOX, Region
 from probe.layers import Dense
 from probe.network import Network
@@ -171,7 +171,7 @@ class _Certifier:
     def _is_affine(self, name: str, stage: Stage) -> bool:
         if (name, stage) not in self._affine:
             layer = self._network.layer(name)
-            here = isinstance(layer, AFFINE) and all(
+            here = layer.is_affine and all(
                 isinstance(source, int) or self._is_affine(source, "activation")
                 for source in self._sources(name)
             )
@@ -206,10 +206,10 @@ class _Certifier:
         seats = Seats.of(layer, shape, terms, is_last=terms[0][2].layer is None)
         weights, offset, found = seats.gradient(np.zeros((1, *shape))), 0.0, self._range(name, stage)
         source = self._sources(name)[0]
-        if stage == "pre_activation" and isinstance(layer, AFFINE) and len(self._sources(name)) == 1:
+        if stage == "pre_activation" and layer.is_affine and len(self._sources(name)) == 1:
             # The terms as one affine function of what the layer reads.
             below = self._range(source, "activation") if isinstance(source, str) else self._pixels()
-            base, pullback = layer.linear(np.zeros_like(below.low))
+            base, pullback = layer.pre_activation(np.zeros_like(below.low))
             offset, weights, found = float((weights * base).sum()), pullback(weights), below
         rising, falling = np.maximum(weights, 0), np.minimum(weights, 0)
         with np.errstate(invalid="ignore"):
@@ -232,11 +232,11 @@ class _Certifier:
                 self._range(source, "activation") if isinstance(source, str) else self._pixels()
                 for source in self._sources(name)
             ]
-            before = linear(layer, below)
+            before = pre_activation_range(layer, below)
             if isinstance(layer, Dense) and self._is_affine(name, "pre_activation"):
                 before = self._tightened(name, before)
             self._ranges[name, "pre_activation"] = before
-            self._ranges[name, "activation"] = activated(layer, before)
+            self._ranges[name, "activation"] = activation_range(layer, before)
         return self._ranges[name, stage]
 
     def _tightened(self, name: str, found: Range) -> Range:

@@ -20,61 +20,20 @@ import numpy as np
 
 from probe._checks import Array
 from probe.layers import (
-    ACTIVATIONS,
     Activation,
-    ActivationLayer,
-    Add,
-    Average,
-    AveragePooling2D,
-    BatchNormalization,
-    Concatenate,
     Conv2D,
-    Conv2DTranspose,
-    Cropping2D,
-    Dense,
     DepthwiseConv2D,
-    Dropout,
-    Elu,
-    Flatten,
-    GlobalAveragePooling2D,
-    GlobalMaxPooling2D,
     Layer,
     LayerNormalization,
-    LeakyRelu,
     LogSoftmax,
-    Maximum,
-    MaxPooling2D,
-    Minimum,
     Multiply,
-    Noise,
-    Normalization,
-    Permute,
     PReLU,
-    Relu,
-    Rescaling,
-    Reshape,
     SeparableConv2D,
     Softmax,
     Subtract,
-    UpSampling2D,
-    ZeroPadding2D,
 )
 
-__all__ = ["AFFINE", "Range", "activated", "double", "linear"]
-
-AFFINE: tuple[type[Layer], ...] = (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose, AveragePooling2D,
-          GlobalAveragePooling2D, BatchNormalization, Normalization, Rescaling, Flatten, Permute, Reshape,
-          Cropping2D, ZeroPadding2D, UpSampling2D, Dropout, Noise, ActivationLayer, Add, Subtract, Average,
-          Concatenate)  # fmt: skip
-"""Layers whose pre-activations are an affine map of what they read."""
-
-_LOWEST_AT = {
-    "gelu": -0.7517915246935645,
-    "silu": -1.2784645427610738,
-    "mish": -1.192431214515419,
-    "hard_silu": -1.5,
-}
-"""Where the activations have their minimum that fall first and then rise."""
+__all__ = ["Range", "activation_range", "double", "pre_activation_range"]
 
 
 class Range(NamedTuple):
@@ -101,12 +60,12 @@ def double(layer: Layer) -> Any:
     return replace(layer, **arrays) if arrays else layer
 
 
-def linear(layer: Layer, read: Sequence[Range]) -> Range:
+def pre_activation_range(layer: Layer, read: Sequence[Range]) -> Range:
     """Return the range of a layer's pre-activations from those of what it reads."""
     return _settled(_through(layer, *read))
 
 
-def activated(layer: Layer, before: Range) -> Range:
+def activation_range(layer: Layer, before: Range) -> Range:
     """Return the range of a layer's outputs from that of its pre-activations."""
     activation = layer.activation
     if activation.name == "linear":
@@ -122,48 +81,30 @@ def _settled(found: Range) -> Range:
 
 @singledispatch
 def _through(layer: Any, *read: Range) -> Range:
+    """Return the range after a layer that says what it is by its attributes; without bounds if that is too little."""
+    if layer.is_monotone:
+        return Range(*(layer.pre_activation(*ends)[0] for ends in zip(*read, strict=True)))
+    if layer.has_one_kernel:
+        return _weighted(layer, *read)
+    if layer.scales:
+        first, second = (layer.pre_activation(*ends)[0] for ends in zip(*read, strict=True))
+        return Range(np.minimum(first, second), np.maximum(first, second))
     shape = (1, *layer.output_shape(*(one.low.shape[1:] for one in read)))
     return Range(np.full(shape, -np.inf), np.full(shape, np.inf))
-
-
-def _rising(layer: Any, *read: Range) -> Range:
-    """Return the range after a map that rises, or stays, with every value that it reads."""
-    return Range(
-        layer.linear(*(one.low for one in read))[0],
-        layer.linear(*(one.high for one in read))[0],
-    )
-
-
-_RISING: tuple[type[Layer], ...] = (
-    Add, Average, AveragePooling2D, Concatenate, Cropping2D, Dropout, Flatten, GlobalAveragePooling2D,
-    GlobalMaxPooling2D, MaxPooling2D, Maximum, Minimum, Noise, ActivationLayer, Permute, Reshape, UpSampling2D,
-    ZeroPadding2D,
-)  # fmt: skip
-_EACH_ALONE: tuple[type[Layer], ...] = BatchNormalization, Normalization, Rescaling
-_WEIGHTED: tuple[type[Layer], ...] = Conv2D, Conv2DTranspose, Dense, DepthwiseConv2D
-
-
-def _each_alone(layer: Any, read: Range) -> Range:
-    """Return the range after an affine map of every value alone, which may rise or fall."""
-    ends = layer.linear(read.low)[0], layer.linear(read.high)[0]
-    return Range(np.minimum(*ends), np.maximum(*ends))
 
 
 def _weighted(layer: Any, read: Range) -> Range:
     """Return the range after a map with a kernel: positive weights take one end, negative ones the other."""
     layer = double(layer)
-    rising = replace(layer, kernel=np.maximum(layer.kernel, 0))
-    falling = replace(layer, kernel=np.minimum(layer.kernel, 0), bias=np.zeros_like(layer.bias))
+    (name,) = layer.kernel_axes
+    kernel = layer.variables[name]
+    rising = replace(layer, **{name: np.maximum(kernel, 0)})
+    falling = replace(layer, **{name: np.minimum(kernel, 0)}, bias=np.zeros_like(layer.bias))
     with np.errstate(invalid="ignore"):
         return Range(
-            rising.linear(read.low)[0] + falling.linear(read.high)[0],
-            rising.linear(read.high)[0] + falling.linear(read.low)[0],
+            rising.pre_activation(read.low)[0] + falling.pre_activation(read.high)[0],
+            rising.pre_activation(read.high)[0] + falling.pre_activation(read.low)[0],
         )
-
-
-for _kinds, _rule in ((_RISING, _rising), (_EACH_ALONE, _each_alone), (_WEIGHTED, _weighted)):
-    for _kind in _kinds:
-        _through.register(_kind, _rule)
 
 
 @_through.register
@@ -200,7 +141,7 @@ def _(_layer: Multiply, *read: Range) -> Range:
 @_through.register
 def _(layer: PReLU, read: Range) -> Range:
     # With a negative slope it falls to 0 and then rises.
-    return _lowest_at(lambda z: layer.linear(z)[0], 0.0, read)
+    return _lowest_at(lambda z: layer.pre_activation(z)[0], 0.0, read)
 
 
 @_through.register
@@ -233,13 +174,11 @@ def _activated(activation: Activation, before: Range) -> Range:
 
     if isinstance(activation, Softmax | LogSoftmax):
         return _shares(activation, before)
-    if isinstance(activation, LeakyRelu | Elu):
-        return _lowest_at(value, 0.0, before)
-    if isinstance(activation, Relu) or activation.name in ACTIVATIONS.keys() - _LOWEST_AT.keys():
+    if activation.turning_point is None:
+        return Range(np.full_like(before.low, -np.inf), np.full_like(before.high, np.inf))
+    if activation.turning_point == -np.inf:
         return Range(value(before.low), value(before.high))
-    if activation.name in _LOWEST_AT:
-        return _lowest_at(value, _LOWEST_AT[activation.name], before)
-    return Range(np.full_like(before.low, -np.inf), np.full_like(before.high, np.inf))
+    return _lowest_at(value, activation.turning_point, before)
 
 
 def _lowest_at(value: Any, place: float, before: Range) -> Range:

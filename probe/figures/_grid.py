@@ -327,7 +327,7 @@ def check_channels_last(images: npt.NDArray[Any]) -> None:
         channels, *size = images.shape[1:]
         raise InputError(
             f"images of shape {images.shape[1:]} may have the channels first: give the analysis "
-            f"network.for_images({tuple(size) if channels == 1 else (*size, channels)}), which takes them last"
+            f"network.with_input_shape({tuple(size) if channels == 1 else (*size, channels)}), which takes them last"
         )
 
 

@@ -4,14 +4,18 @@ A new layer is a frozen dataclass that derives from `Layer` (or `Merge`, for sev
 lines in `probe.storage`. Settings have the names that Keras gives them, and mean what they mean there.
 """
 
-from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Layer, Merge
 from probe.layers._images import DataFormat, ImageLayer
 from probe.layers.activations import (
     ACTIVATIONS,
     LEAKY_RELU_SLOPE,
+    Activation,
     Elementwise,
+    Elu,
+    LeakyRelu,
     LogSoftmax,
+    Pullback,
+    Relu,
     Softmax,
     activation_from,
     activation_named,
@@ -31,7 +35,6 @@ from probe.layers.pooling import (
     GlobalMaxPooling2D,
     MaxPooling2D,
 )
-from probe.layers.rectifiers import Elu, LeakyRelu, Relu
 from probe.layers.scaling import PReLU, Rescaling
 from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSampling2D, ZeroPadding2D
 from probe.layers.transposed import Conv2DTranspose

@@ -1,36 +1,100 @@
-"""What every layer is: a linear part and an activation, each with its way back."""
+"""What every layer is: a pre-activation and an activation, each with its way back, and what it says of itself."""
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, frozen_copy
-from probe.layers._activation import Activation, Pullback
-from probe.layers.activations import ACTIVATIONS, activation_from, shortest
+from probe.layers.activations import ACTIVATIONS, Activation, Pullback, activation_from, shortest
 
-__all__ = ["Layer", "Merge", "NoWeights"]
+__all__ = ["Layer", "Merge", "Rearranging"]
 
 Pair = tuple[int, int]
 
 
 class Layer(ABC):
-    """One step of a network: `activation(linear(x))`.
+    """One step of a network: `activation(pre_activation(x))`.
 
     Subclasses are frozen dataclasses with a `name`. The two parts are apart so that a network can look at
-    pre-activations (its logits are those of the last layer) and start a gradient at either.
+    pre-activations (its logits are those of the last layer) and start a gradient at either. What kind of map the
+    pre-activation is, a subclass says by the attributes below. All of them are promises: False where in doubt.
+
+    Attributes
+    ----------
+    name : str
+        The layer's name in its network.
+    is_affine : bool
+        It is an affine map of all that the layer reads.
+    is_elementwise : bool
+        Each value depends on nothing but the value at the same index of the input.
+    is_monotone : bool
+        No value falls where a value of the input rises.
+    is_channelwise : bool
+        It treats every channel alike and alone, and takes any number of them.
+    rearranges : bool
+        It holds the values that the layer reads and no others, perhaps in another order or shape.
+    kernel_axes : mapping of str to tuple of int
+        For each kernel, by name, the axes that count units or filters. The pre-activation is a sum of products of the
+        values of a single kernel with those of the input, plus a bias; with several kernels one map after the other.
+    initial_values : mapping of str to float
+        What the variables are before training, by name. Kernels are drawn; others that are not here are settings.
     """
 
     __slots__ = ()
 
     name: str
+    is_affine: ClassVar[bool] = False
+    is_elementwise: ClassVar[bool] = False
+    is_monotone: ClassVar[bool] = False
+    is_channelwise: ClassVar[bool] = False
+    rearranges: ClassVar[bool] = False
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
+    initial_values: ClassVar[Mapping[str, float]] = {}
+
+    @property
+    def keras_name(self) -> str:
+        """Name of the layer's class in Keras."""
+        return type(self).__name__
+
+    @property
+    def has_kernels(self) -> bool:
+        """Whether it has weights between its inputs and its units or filters."""
+        return bool(self.kernel_axes)
+
+    @property
+    def has_one_kernel(self) -> bool:
+        """Whether the pre-activation is linear in all that is learned: a single kernel, and a bias."""
+        return len(self.kernel_axes) == 1
+
+    @property
+    def scales(self) -> bool:
+        """Whether it scales and shifts every value by itself, such as a normalisation by constants."""
+        return self.is_affine and self.is_elementwise and not self.rearranges
+
+    @property
+    def keeps_units(self) -> bool:
+        """Whether its units or channels are those of its input, each at the same index."""
+        return self.is_elementwise
+
+    @property
+    def passes_on(self) -> bool:
+        """Whether it computes nothing: its output holds the values that it reads."""
+        return self.rearranges and self.activation.name == "linear"
+
+    @property
+    def channels_first(self) -> bool:
+        """Whether the first axis of its images is that of the channels."""
+        return getattr(self, "data_format", "channels_last") == "channels_first"
 
     @property
     def activation(self) -> Activation:
-        """The activation after the linear part; the identity unless a layer says otherwise."""
+        """The activation after the pre-activation; the identity unless a layer says otherwise."""
         return ACTIVATIONS["linear"]
 
     @property
@@ -44,18 +108,18 @@ class Layer(ABC):
         return sum(values.size for values in self.variables.values())
 
     @property
-    def learned(self) -> tuple[str, ...]:
+    def trainable(self) -> tuple[str, ...]:
         """The variables that gradient descent moves, by name; those measured on data are left out."""
         return tuple(self.variables)
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradient with respect to each of `learned`, summed over the samples.
+        """Return the gradient with respect to each of `trainable`, summed over the samples.
 
         Parameters
         ----------
         x : ndarray of shape (n_samples, ...)
-            What `linear` was given.
-        dz : ndarray of the shape of what `linear` returned
+            What `pre_activation` was given.
+        dz : ndarray of the shape of what `pre_activation` returned
             dC/dz of each sample.
 
         Returns
@@ -63,12 +127,44 @@ class Layer(ABC):
         dict of str to ndarray
             Of the shapes of the variables; {} for a layer that learns nothing.
         """
-        if not self.learned:
+        if not self.trainable:
             return {}
         raise NotImplementedError(f"{type(self).__name__} says no gradients of its variables")
 
+    def fans(self, kernel: str) -> tuple[int, int]:
+        """Return how many values each unit reads through a kernel, and how many units read each value, as Keras counts.
+
+        Parameters
+        ----------
+        kernel : str
+            One of `kernel_axes`.
+        """
+        *window, n_in, n_out = self.variables[kernel].shape
+        return math.prod(window) * n_in, math.prod(window) * n_out
+
+    def with_activation(self, name: str) -> Self:
+        """Return the layer with another activation; itself if it is of a kind that has none."""
+        if not hasattr(self, "activation_name"):
+            return self
+        changed: Any = self
+        return replace(changed, activation_name=name)  # type: ignore[no-any-return]
+
+    def channel_axis(self, shape: tuple[int, ...]) -> int:
+        """Return which axis of one output, of `shape`, counts units or channels.
+
+        Raises
+        ------
+        InputError
+            If there is none: outputs are neither a vector nor feature maps.
+        """
+        if len(shape) not in (1, 3):
+            raise InputError(
+                f"layer '{self.name}' has outputs of shape {shape}; pass a layer of units or of feature maps"
+            )
+        return 0 if self.channels_first else len(shape) - 1
+
     @abstractmethod
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the pre-activation of `x` (n_samples, ...) and the map from dC/dz to dC/dx."""
 
     @abstractmethod
@@ -83,9 +179,9 @@ class Layer(ABC):
 
     def forward(self, x: Array) -> tuple[Array, Pullback]:
         """Return the output for `x` (n_samples, ...) and the map from dC/dy to dC/dx."""
-        z, linear_pullback = self.linear(x)
+        z, pre_activation_pullback = self.pre_activation(x)
         y, activation_pullback = self.activation.forward(z)
-        return y, lambda dy: linear_pullback(activation_pullback(dy))
+        return y, lambda dy: pre_activation_pullback(activation_pullback(dy))
 
 
 class Merge(Layer):
@@ -105,7 +201,7 @@ class Merge(Layer):
     n_inputs_max: ClassVar[int | None] = None
 
     @abstractmethod
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the value for inputs `xs` (n_samples, ...), and the map from dC/dz to a tuple of the dC/dx."""
 
     @abstractmethod
@@ -120,15 +216,17 @@ class Merge(Layer):
 
     def forward(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the output for inputs `xs` (n_samples, ...), and the map from dC/dy to a tuple of the dC/dx."""
-        return self.linear(*xs)
+        return self.pre_activation(*xs)
 
 
-class NoWeights(Layer):
-    """A layer that passes its input on."""
+class Rearranging(Layer):
+    """A layer whose pre-activation is its input, or the values of its input in another order or shape."""
 
     __slots__ = ()
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    is_affine = is_monotone = rearranges = True
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` itself."""
         return x, lambda dz: dz
 

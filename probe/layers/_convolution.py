@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from probe._checks import Array, InputError, check_choice
-from probe.layers._activation import Activation
 from probe.layers._base import Pair, keep_activation, keep_arrays, keep_pair
 from probe.layers._correlation import reach
 from probe.layers._images import PADDINGS, ImageLayer, Padding, windows_of
+from probe.layers.activations import Activation
 
 __all__ = ["Convolution"]
 
 
 class Convolution(ImageLayer):
     """What the convolution layers have in common."""
+
+    is_affine = True
+    initial_values: ClassVar[Mapping[str, float]] = {"bias": 0.0}
 
     __slots__ = ()
 

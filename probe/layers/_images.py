@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice
-from probe.layers._activation import Pullback
 from probe.layers._base import Layer, Pair, check_axes
+from probe.layers.activations import Pullback
 
 DataFormat = Literal["channels_last", "channels_first"]
 DATA_FORMATS = ("channels_last", "channels_first")
@@ -30,18 +30,18 @@ class ImageLayer(Layer):
         check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
 
     @abstractmethod
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
-        """Do what `linear` does for `x` of shape (n_samples, height, width, channels)."""
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Do what `pre_activation` does for `x` of shape (n_samples, height, width, channels)."""
 
     @abstractmethod
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Do what `output_shape` does for (height, width, channels)."""
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the pre-activation of `x`, images with the channels where `data_format` says; its pullback."""
         if self.data_format == "channels_last":
-            return self._linear(x)
-        z, pullback = self._linear(np.moveaxis(x, 1, -1))
+            return self._pre_activation(x)
+        z, pullback = self._pre_activation(np.moveaxis(x, 1, -1))
         return np.moveaxis(z, -1, 1), lambda dz: np.moveaxis(pullback(np.moveaxis(dz, 1, -1)), -1, 1)
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
@@ -49,7 +49,7 @@ class ImageLayer(Layer):
         return {}
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradient with respect to each of `learned`; see `Layer.variable_gradients`."""
+        """Return the gradient with respect to each of `trainable`; see `Layer.variable_gradients`."""
         if self.data_format == "channels_first":
             x, dz = np.moveaxis(x, 1, -1), np.moveaxis(dz, 1, -1)
         return self._variable_gradients(x, dz)

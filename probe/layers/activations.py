@@ -1,45 +1,97 @@
-"""Activation functions: a value, a slope, and so the way forward and the way back.
+"""Activations: what they are, those of every number alone, softmax, and rectifiers with settings.
 
 Elementwise activations know `value(z, out)` and `slope(z, y, out)`, so that a population of networks
 can run them in place in its buffers, and a network can run them on fresh arrays: one formula for both.
-Those that look at a whole axis are classes of their own, as are those with settings in `rectifiers`.
 """
 
 from __future__ import annotations
 
+import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
-from probe._checks import Array, InputError, brief, check_choice, check_integer
+from probe._checks import Array, InputError, brief, check_choice, check_integer, check_number
 from probe._signatures import checked
-from probe.layers import _piecewise, _smooth
-from probe.layers._activation import Activation, Alone, Pullback
-from probe.layers._piecewise import LEAKY_RELU_SLOPE
+from probe.layers import _formulas as f
+from probe.layers._formulas import LEAKY_RELU_SLOPE
 
 __all__ = [
     "ACTIVATIONS",
     "LEAKY_RELU_SLOPE",
+    "Activation",
     "Elementwise",
+    "Elu",
+    "LeakyRelu",
     "LogSoftmax",
+    "Pullback",
+    "Relu",
     "Softmax",
     "activation_from",
     "activation_named",
     "softmax",
 ]
 
+Pullback = Callable[[Any], Any]
+"""Maps dC/dy to dC/dx: arrays of the shapes of y and of x."""
 
-@checked
-@dataclass(frozen=True, slots=True)
-class Elementwise(Alone):
-    """An activation that treats every number alone.
+Line = tuple[float, float]
+"""Slope and constant of a straight line."""
+
+
+class Activation(ABC):
+    """What a layer applies to its pre-activations. Subclasses are frozen dataclasses and say what they are.
 
     Attributes
     ----------
     name : str
         The name it has in files and on the command line.
+    turning_point : float or None
+        It is monotone up to here and never falls after it; -inf if it never falls, None if neither is so.
+    odd_about : float or None
+        The value m for which f(-z) = 2 m - f(z), such as 0.5 for sigmoid; None if there is none.
+    initialization : {"glorot", "he"}
+        How kernels in front of it start by default.
+    """
+
+    __slots__ = ()
+
+    name: str
+    turning_point: float | None = None
+    odd_about: float | None = None
+    initialization: Literal["glorot", "he"] = "glorot"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What it takes beside its name, by the names that Keras gives it; {} where the name says it all."""
+        return {}
+
+    @property
+    def axes(self) -> tuple[int, ...]:
+        """The axes that it works over, counted with that of the samples; () for an elementwise activation."""
+        return ()
+
+    @property
+    def asymptotes(self) -> tuple[Line, Line] | None:
+        """The straight lines that it approaches far below and far above zero; None if there are none."""
+        return None
+
+    @abstractmethod
+    def forward(self, z: Array) -> tuple[Array, Pullback]:
+        """Return the activation of `z` (n_samples, ...) and the map from dC/dy to dC/dz."""
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Elementwise(Activation):
+    """An activation that treats every number alone.
+
+    Parameters
+    ----------
     value : callable
         `value(z, out)` writes f(z) to `out` (which may be `z` itself) and returns it.
     slope : callable
@@ -48,6 +100,8 @@ class Elementwise(Alone):
         `curvature(z, y, out)` writes f''(z) to `out`, given y = f(z), and returns it; zero at kinks.
     slope_from_output : bool
         Whether `slope` and `curvature` look at y only, so that `value` may overwrite z.
+    name, turning_point, odd_about, asymptotes, initialization
+        As in `Activation`.
     """
 
     name: str
@@ -55,11 +109,10 @@ class Elementwise(Alone):
     slope: Callable[[Array, Array, Array], Array]
     curvature: Callable[[Array, Array, Array], Array]
     slope_from_output: bool = True
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """{}: the name says it all."""
-        return {}
+    turning_point: float | None = -math.inf
+    odd_about: float | None = None
+    asymptotes: tuple[Line, Line] | None = None
+    initialization: Literal["glorot", "he"] = "glorot"
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -69,79 +122,57 @@ class Elementwise(Alone):
         return y, lambda dy: dy * self.slope(z, y, np.empty_like(z))
 
 
+_ZERO, _ONE, _MINUS_ONE, _SAME = (0.0, 0.0), (0.0, 1.0), (0.0, -1.0), (1.0, 0.0)
+"""Asymptotes: slope and constant."""
+
 ACTIVATIONS: dict[str, Elementwise] = {
     activation.name: activation
     for activation in (
-        Elementwise("sigmoid", _smooth.sigmoid, _smooth.sigmoid_slope, _smooth.sigmoid_curvature),
-        Elementwise("tanh", _smooth.tanh, _smooth.tanh_slope, _smooth.tanh_curvature),
-        Elementwise("relu", _piecewise.relu, _piecewise.relu_slope, _piecewise.no_curvature),
-        Elementwise(
-            "leaky_relu", _piecewise.leaky_relu, _piecewise.leaky_relu_slope, _piecewise.no_curvature
-        ),
-        Elementwise("elu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature),
-        Elementwise(
-            "gelu", _smooth.gelu, _smooth.gelu_slope, _smooth.gelu_curvature, slope_from_output=False
-        ),
-        Elementwise("softplus", _smooth.softplus, _smooth.softplus_slope, _smooth.softplus_curvature),
-        Elementwise("linear", _piecewise.linear, _piecewise.linear_slope, _piecewise.no_curvature),
-        Elementwise("step", _piecewise.step, _piecewise.step_slope, _piecewise.no_curvature),
-        Elementwise("relu6", _piecewise.relu6, _piecewise.relu6_slope, _piecewise.no_curvature),
-        Elementwise("selu", _smooth.selu, _smooth.selu_slope, _smooth.selu_curvature),
-        Elementwise("celu", _smooth.elu, _smooth.elu_slope, _smooth.elu_curvature),
-        Elementwise(
-            "silu", _smooth.silu, _smooth.silu_slope, _smooth.silu_curvature, slope_from_output=False
-        ),
-        Elementwise(
-            "mish", _smooth.mish, _smooth.mish_slope, _smooth.mish_curvature, slope_from_output=False
-        ),
-        Elementwise("softsign", _smooth.softsign, _smooth.softsign_slope, _smooth.softsign_curvature),
-        Elementwise("squareplus", _smooth.squareplus, _smooth.squareplus_slope, _smooth.squareplus_curvature),
-        Elementwise(
-            "exponential", _smooth.exponential, _smooth.exponential_slope, _smooth.exponential_curvature
-        ),
-        Elementwise(
-            "log_sigmoid", _smooth.log_sigmoid, _smooth.log_sigmoid_slope, _smooth.log_sigmoid_curvature
-        ),
-        Elementwise(
-            "hard_sigmoid", _piecewise.hard_sigmoid, _piecewise.hard_sigmoid_slope, _piecewise.no_curvature
-        ),
-        Elementwise(
-            "hard_sigmoid_v2",
-            _piecewise.hard_sigmoid_v2,
-            _piecewise.hard_sigmoid_v2_slope,
-            _piecewise.no_curvature,
-        ),
-        Elementwise(
-            "hard_silu",
-            _piecewise.hard_silu,
-            _piecewise.hard_silu_slope,
-            _piecewise.hard_silu_curvature,
-            slope_from_output=False,
-        ),
-        Elementwise("hard_tanh", _piecewise.hard_tanh, _piecewise.hard_tanh_slope, _piecewise.no_curvature),
-        Elementwise(
-            "tanh_shrink",
-            _smooth.tanh_shrink,
-            _smooth.tanh_shrink_slope,
-            _smooth.tanh_shrink_curvature,
-            slope_from_output=False,
-        ),
-        Elementwise("hard_shrink", _piecewise.hard_shrink, _piecewise.shrink_slope, _piecewise.no_curvature),
-        Elementwise("soft_shrink", _piecewise.soft_shrink, _piecewise.shrink_slope, _piecewise.no_curvature),
-        Elementwise(
-            "sparse_plus",
-            _piecewise.sparse_plus,
-            _piecewise.sparse_plus_slope,
-            _piecewise.sparse_plus_curvature,
-        ),
-        Elementwise(
-            "sparse_sigmoid",
-            _piecewise.sparse_sigmoid,
-            _piecewise.sparse_sigmoid_slope,
-            _piecewise.no_curvature,
-        ),
+        Elementwise("sigmoid", f.sigmoid, f.sigmoid_slope, f.sigmoid_curvature, odd_about=0.5, asymptotes=(_ZERO, _ONE)),
+        Elementwise("tanh", np.tanh, f.tanh_slope, f.tanh_curvature, odd_about=0.0, asymptotes=(_MINUS_ONE, _ONE)),
+        Elementwise("relu", f.relu, f.relu_slope, f.zero, initialization="he", asymptotes=(_ZERO, _SAME)),
+        Elementwise("leaky_relu", f.leaky_relu, f.leaky_relu_slope, f.zero,
+                    initialization="he", asymptotes=((LEAKY_RELU_SLOPE, 0.0), _SAME)),
+        Elementwise("elu", f.elu, f.elu_slope, f.elu_curvature, initialization="he", asymptotes=(_MINUS_ONE, _SAME)),
+        Elementwise("gelu", f.gelu, f.gelu_slope, f.gelu_curvature,
+                    slope_from_output=False, turning_point=-0.7517915246935645, initialization="he",
+                    asymptotes=(_ZERO, _SAME)),
+        Elementwise("softplus", f.softplus, f.softplus_slope, f.softplus_curvature,
+                    initialization="he", asymptotes=(_ZERO, _SAME)),
+        Elementwise("linear", f.linear, f.linear_slope, f.zero, odd_about=0.0, asymptotes=(_SAME, _SAME)),
+        Elementwise("step", f.step, f.zero, f.zero, asymptotes=(_ZERO, _ONE)),
+        Elementwise("relu6", partial(f.clip, low=0, high=6), partial(f.slope_within, low=0, high=6), f.zero,
+                    asymptotes=(_ZERO, (0.0, 6.0))),
+        Elementwise("selu", f.selu, f.selu_slope, f.selu_curvature,
+                    asymptotes=((0.0, -f.SELU_SCALE * f.SELU_ALPHA), (f.SELU_SCALE, 0.0))),
+        Elementwise("celu", f.elu, f.elu_slope, f.elu_curvature, asymptotes=(_MINUS_ONE, _SAME)),
+        Elementwise("silu", f.silu, f.silu_slope, f.silu_curvature,
+                    slope_from_output=False, turning_point=-1.2784645427610738, asymptotes=(_ZERO, _SAME)),
+        Elementwise("mish", f.mish, f.mish_slope, f.mish_curvature,
+                    slope_from_output=False, turning_point=-1.192431214515419, asymptotes=(_ZERO, _SAME)),
+        Elementwise("softsign", f.softsign, f.softsign_slope, f.softsign_curvature,
+                    odd_about=0.0, asymptotes=(_MINUS_ONE, _ONE)),
+        Elementwise("squareplus", f.squareplus, f.squareplus_slope, f.squareplus_curvature, asymptotes=(_ZERO, _SAME)),
+        Elementwise("exponential", np.exp, f.output, f.output),
+        Elementwise("log_sigmoid", f.log_sigmoid, f.log_sigmoid_slope, f.log_sigmoid_curvature, asymptotes=(_SAME, _ZERO)),
+        Elementwise("hard_sigmoid", f.hard_sigmoid, partial(f.slope_within, low=0, high=1, slope=1 / 6), f.zero,
+                    odd_about=0.5, asymptotes=(_ZERO, _ONE)),
+        Elementwise("hard_sigmoid_v2", f.hard_sigmoid_v2, partial(f.slope_within, low=0, high=1, slope=0.2), f.zero,
+                    odd_about=0.5, asymptotes=(_ZERO, _ONE)),
+        Elementwise("hard_silu", f.hard_silu, f.hard_silu_slope, f.hard_silu_curvature,
+                    slope_from_output=False, turning_point=-1.5, asymptotes=(_ZERO, _SAME)),
+        Elementwise("hard_tanh", partial(f.clip, low=-1, high=1), partial(f.slope_within, low=-1, high=1), f.zero,
+                    odd_about=0.0, asymptotes=(_MINUS_ONE, _ONE)),
+        Elementwise("tanh_shrink", f.tanh_shrink, f.tanh_shrink_slope, f.tanh_shrink_curvature,
+                    slope_from_output=False, odd_about=0.0, asymptotes=((1.0, 1.0), (1.0, -1.0))),
+        Elementwise("hard_shrink", f.hard_shrink, f.shrink_slope, f.zero, odd_about=0.0, asymptotes=(_SAME, _SAME)),
+        Elementwise("soft_shrink", f.soft_shrink, f.shrink_slope, f.zero,
+                    odd_about=0.0, asymptotes=((1.0, 0.5), (1.0, -0.5))),
+        Elementwise("sparse_plus", f.sparse_plus, f.sparse_plus_slope, f.sparse_plus_curvature, asymptotes=(_ZERO, _SAME)),
+        Elementwise("sparse_sigmoid", f.sparse_sigmoid, partial(f.slope_within, low=0, high=1, slope=0.5), f.zero,
+                    odd_about=0.5, asymptotes=(_ZERO, _ONE)),
     )
-}
+}  # fmt: skip
 """The elementwise activations by name, each as the function of this name in Keras 3.
 
 `step` is 1 above zero and 0 elsewhere; its slope is zero everywhere, so gradient descent cannot move a
@@ -160,25 +191,18 @@ References
 """
 
 
-def _as_axes(name: str, axis: int | tuple[int, ...]) -> tuple[int, ...]:
-    axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
-    if not axes:
-        raise InputError(f"axis of {name} must name at least one axis, got ()")
-    for one in axes:
-        check_integer(f"axis of {name}", one, minimum=-32, maximum=32)
-    return axes
-
-
 @checked
 @dataclass(frozen=True, slots=True)
-class Softmax:
-    """Softmax over one axis, or over several together: positive outputs that sum to one."""
+class _OverAxes(Activation):
+    """An activation that works over one axis, or over several together."""
 
     axis: int | tuple[int, ...] = -1
-    name: str = "softmax"
 
     def __post_init__(self) -> None:
-        _as_axes(self.name, self.axis)
+        if not self.axes:
+            raise InputError(f"axis of {self.name} must name at least one axis, got ()")
+        for axis in self.axes:
+            check_integer(f"axis of {self.name}", axis, minimum=-32, maximum=32)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -187,8 +211,16 @@ class Softmax:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """The axes that sum to one, counted with that of the samples."""
-        return _as_axes(self.name, self.axis)
+        """The axes over which probabilities sum to one, counted with that of the samples."""
+        return tuple(self.axis) if isinstance(self.axis, (tuple, list)) else (self.axis,)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Softmax(_OverAxes):
+    """Softmax over one axis, or over several together: positive outputs that sum to one."""
+
+    name: str = field(default="softmax", init=False, repr=False)
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return softmax(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -198,25 +230,10 @@ class Softmax:
 
 @checked
 @dataclass(frozen=True, slots=True)
-class LogSoftmax:
+class LogSoftmax(_OverAxes):
     """The logarithm of softmax over one axis, or over several together."""
 
-    name: ClassVar[str] = "log_softmax"
-
-    axis: int | tuple[int, ...] = -1
-
-    def __post_init__(self) -> None:
-        _as_axes(self.name, self.axis)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The axis, unless it is the last."""
-        return {} if self.axis == -1 else {"axis": self.axis}
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """The axes over which the probabilities sum to one, counted with that of the samples."""
-        return _as_axes(self.name, self.axis)
+    name: str = field(default="log_softmax", init=False, repr=False)
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return log(softmax(z)), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -240,38 +257,142 @@ def softmax(z: Array, axis: int | tuple[int, ...], out: Array) -> Array:
     return out
 
 
-_OVER_AXES: dict[str, Activation] = {"log_softmax": LogSoftmax(), "softmax": Softmax()}
+@dataclass(frozen=True, slots=True)
+class _Rectifier(Activation):
+    """A rectifier with settings, which are its arguments."""
+
+    turning_point: float | None = field(default=0.0, init=False, repr=False)
+    initialization: Literal["glorot", "he"] = field(default="he", init=False, repr=False)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The arguments."""
+        return {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.init}
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Relu(_Rectifier):
+    """Keras' ReLU layer: min(z, max_value) above the threshold and negative_slope * (z - threshold) elsewhere.
+
+    Parameters
+    ----------
+    max_value : float or None
+        The greatest output; None for none.
+    negative_slope : float
+        Slope at and below the threshold.
+    threshold : float
+        Where the rectifier opens; at least 0.
+
+    Examples
+    --------
+    >>> Relu(max_value=6.0, negative_slope=0.1).forward(np.array([-2.0, 3.0, 8.0]))[0]
+    array([-0.2,  3. ,  6. ])
+    """
+
+    name: str = field(default="relu", init=False, repr=False)
+    turning_point: float | None = field(default=-math.inf, init=False, repr=False)
+    max_value: float | None = None
+    negative_slope: float = 0.0
+    threshold: float = 0.0
+
+    def __post_init__(self) -> None:
+        for setting, value in self.settings.items():
+            if value is not None or setting != "max_value":
+                object.__setattr__(self, setting, check_number(f"{setting} of relu", value, minimum=0))
+
+    @property
+    def asymptotes(self) -> tuple[Line, Line]:
+        """The line below the threshold, and the greatest output or z itself."""
+        above = _SAME if self.max_value is None else (0.0, self.max_value)
+        return (self.negative_slope, -self.negative_slope * self.threshold), above
+
+    def forward(self, z: Array) -> tuple[Array, Pullback]:
+        """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
+        above = z > self.threshold
+        open_ = above if self.max_value is None else above & (z < self.max_value)
+        top = z if self.max_value is None else np.minimum(z, self.max_value)
+        y = np.where(above, top, self.negative_slope * (z - self.threshold))
+        return y, lambda dy: dy * np.where(open_, 1, np.where(above, 0, self.negative_slope)).astype(z.dtype)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class LeakyRelu(_Rectifier):
+    """z above zero and negative_slope * z elsewhere: Keras' LeakyReLU layer, whose own slope is 0.3.
+
+    Examples
+    --------
+    >>> LeakyRelu(0.25).forward(np.array([-2.0, 3.0]))[0]
+    array([-0.5,  3. ])
+    """
+
+    name: str = field(default="leaky_relu", init=False, repr=False)
+    negative_slope: float = 0.3
+
+    def __post_init__(self) -> None:
+        kept = check_number("negative_slope of leaky_relu", self.negative_slope)
+        object.__setattr__(self, "negative_slope", kept)
+
+    @property
+    def asymptotes(self) -> tuple[Line, Line]:
+        """A line of the slope, and z itself."""
+        return (self.negative_slope, 0.0), _SAME
+
+    def forward(self, z: Array) -> tuple[Array, Pullback]:
+        """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
+        slope = np.where(z > 0, 1, self.negative_slope).astype(z.dtype)
+        return z * slope, lambda dy: dy * slope
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Elu(_Rectifier):
+    """z above zero and alpha * (exp(z) - 1) elsewhere.
+
+    Examples
+    --------
+    >>> Elu(0.5).forward(np.array([-50.0, 3.0]))[0]
+    array([-0.5,  3. ])
+    """
+
+    name: str = field(default="elu", init=False, repr=False)
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", check_number("alpha of elu", self.alpha))
+
+    @property
+    def asymptotes(self) -> tuple[Line, Line]:
+        """-alpha, and z itself."""
+        return (0.0, -self.alpha), _SAME
+
+    def forward(self, z: Array) -> tuple[Array, Pullback]:
+        """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
+        below = np.minimum(z, 0)
+        y = np.maximum(z, 0) + self.alpha * np.expm1(below)
+        return y, lambda dy: dy * np.where(z > 0, z.dtype.type(1), self.alpha * np.exp(below))
+
+
+_NAMED: dict[str, Activation] = {**ACTIVATIONS, "log_softmax": LogSoftmax(), "softmax": Softmax()}
 
 
 @checked
 def activation_named(name: str) -> Activation:
-    """Return the activation called `name`: one of `ACTIVATIONS`, or (log_)softmax over the last axis.
-
-    Raises
-    ------
-    InputError
-        If there is none of this name.
-    """
-    check_choice("activation", name, [*ACTIVATIONS, *_OVER_AXES])
-    return _OVER_AXES[name] if name in _OVER_AXES else ACTIVATIONS[name]
+    """Return the activation called `name`: one of `ACTIVATIONS`, or (log_)softmax over the last axis."""
+    check_choice("activation", name, _NAMED)
+    return _NAMED[name]
 
 
 def activation_from(given: str | Activation) -> Activation:
-    """Return `given` itself, or the activation of this name.
-
-    Raises
-    ------
-    InputError
-        If there is none of this name, or `given` is neither a name nor an activation.
-    """
+    """Return `given` itself, or the activation of this name; raise if it is neither."""
     if isinstance(given, str):
-        return activation_named(given)
-    if not callable(getattr(given, "forward", None)) or not isinstance(getattr(given, "name", None), str):
+        return _NAMED[given] if given in _NAMED else activation_named(given)
+    if not isinstance(given, Activation):
         raise InputError(f"activation must be a name or an activation such as Softmax(), got {brief(given)}")
     return given
 
 
 def shortest(activation: Activation) -> str | Activation:
     """Return the name of an activation where that says it all, and the activation itself elsewhere."""
-    known = activation.name in ACTIVATIONS or activation.name in _OVER_AXES
-    return activation.name if known and activation_named(activation.name) == activation else activation
+    return activation.name if _NAMED.get(activation.name) == activation else activation

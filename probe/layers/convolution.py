@@ -5,11 +5,12 @@ As in Keras these are correlations: the kernel is not flipped.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
-from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias
 from probe.layers._convolution import Convolution
 from probe.layers._correlation import (
@@ -23,6 +24,7 @@ from probe.layers._correlation import (
     takes_rows,
 )
 from probe.layers._images import DataFormat, Padding, padded
+from probe.layers.activations import Activation, Pullback
 
 __all__ = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]
 
@@ -72,6 +74,8 @@ class Conv2D(Convolution):
            [-1., -1.]])
     """
 
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (3,)}
+
     name: str
     kernel: Array
     bias: Array
@@ -102,7 +106,7 @@ class Conv2D(Convolution):
         """Number of filters, which is that of the channels of the output."""
         return int(self.kernel.shape[3])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         _, margins = self._windows(x.shape[1:], self.kernel, self.kernel.shape[2] * self.groups)
         settings = self.strides, self.dilation_rate, self.groups
         shape = x.shape[1:]
@@ -145,6 +149,8 @@ class DepthwiseConv2D(Convolution):
         If shapes, types or settings do not fit.
     """
 
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (2, 3)}
+
     name: str
     kernel: Array
     bias: Array
@@ -169,7 +175,7 @@ class DepthwiseConv2D(Convolution):
         """Number of channels of the output."""
         return int(self.kernel.shape[2] * self.kernel.shape[3])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         z, pullback = _each_channel(self, x, self.kernel)
         z += self.bias
         return z, pullback
@@ -229,6 +235,11 @@ class SeparableConv2D(Convolution):
         If shapes, types or settings do not fit.
     """
 
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {
+        "depthwise_kernel": (2, 3),
+        "pointwise_kernel": (3,),
+    }
+
     name: str
     depthwise_kernel: Array
     pointwise_kernel: Array
@@ -261,7 +272,12 @@ class SeparableConv2D(Convolution):
         """Number of filters, which is that of the channels of the output."""
         return int(self.pointwise_kernel.shape[3])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def fans(self, kernel: str) -> tuple[int, int]:
+        """Return the fans of a kernel; a filter of the first step reads one channel."""
+        fan_in, fan_out = super(SeparableConv2D, self).fans(kernel)
+        return (fan_in // self.depthwise_kernel.shape[2] if kernel == "depthwise_kernel" else fan_in), fan_out
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         depthwise, pullback = _each_channel(self, x, self.depthwise_kernel)
         z = correlate(depthwise, self.pointwise_kernel, bias=self.bias)
         mix = self.pointwise_kernel[0, 0]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from probe._checks import Array, InputError, check_choice, check_number
 from probe._signatures import checked
-from probe.layers._activation import Activation, Pullback
-from probe.layers._base import Layer, NoWeights, check_axes, check_bias, keep_activation, keep_arrays
-from probe.layers.activations import activation_from
+from probe.layers._base import Layer, Rearranging, check_axes, check_bias, keep_activation, keep_arrays
+from probe.layers.activations import Activation, Pullback, activation_from
 
 __all__ = ["ActivationLayer", "Dense", "Dropout", "Noise"]
 
@@ -37,6 +37,10 @@ class Dense(Layer):
     InputError
         If shapes or types do not fit, or there is no such activation.
     """
+
+    is_affine = True
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (1,)}
+    initial_values: ClassVar[Mapping[str, float]] = {"bias": 0.0}
 
     name: str
     kernel: Array
@@ -69,7 +73,7 @@ class Dense(Layer):
         """Number of units."""
         return int(self.kernel.shape[1])
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return x @ kernel + bias for `x` of shape (n_samples, ..., n_in), and its pullback."""
         z = x @ self.kernel
         z += self.bias
@@ -79,7 +83,7 @@ class Dense(Layer):
         """Return the gradients of the kernel and, if it is used, of the bias."""
         rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
         found = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
-        return {name: found[name] for name in self.learned}
+        return {name: found[name] for name in self.trainable}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape` with its last axis replaced by the number of units."""
@@ -91,7 +95,7 @@ class Dense(Layer):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class ActivationLayer(NoWeights):
+class ActivationLayer(Rearranging):
     """An activation as a layer of its own.
 
     Parameters
@@ -110,6 +114,8 @@ class ActivationLayer(NoWeights):
     array([[-1.,  3.]])
     """
 
+    is_elementwise = is_channelwise = True
+
     name: str
     activation_name: str | Activation
 
@@ -121,6 +127,11 @@ class ActivationLayer(NoWeights):
         """The activation that `activation_name` names, or is."""
         return activation_from(self.activation_name)
 
+    @property
+    def keras_name(self) -> str:
+        """Name of the layer's class in Keras."""
+        return "Activation"
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
         return check_axes(self, input_shape)
@@ -128,8 +139,10 @@ class ActivationLayer(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Dropout(NoWeights):
+class Dropout(Rearranging):
     """Dropout as it is at inference: it passes its input on. `rate`, in [0, 1], is kept for the file."""
+
+    is_elementwise = is_channelwise = True
 
     name: str
     rate: float
@@ -140,7 +153,7 @@ class Dropout(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Noise(NoWeights):
+class Noise(Rearranging):
     """A layer that acts in training only; at inference it passes its input on.
 
     Parameters
@@ -155,6 +168,8 @@ class Noise(NoWeights):
     l2 : float
         The factor of the squares, for ActivityRegularization. At least 0.
     """
+
+    is_elementwise = is_channelwise = True
 
     KINDS: ClassVar[dict[str, str]] = {
         "ActivityRegularization": "l1",
@@ -176,6 +191,11 @@ class Noise(NoWeights):
         maximum = 1 if self.KINDS[self.kind] == "rate" else None
         check_number(f"{self.KINDS[self.kind]} of layer '{self.name}'", self.rate, minimum=0, maximum=maximum)
         check_number(f"l2 of layer '{self.name}'", self.l2, minimum=0)
+
+    @property
+    def keras_name(self) -> str:
+        """The kind."""
+        return self.kind
 
     @property
     def settings(self) -> dict[str, float]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Merge, sample_axis
+from probe.layers.activations import Pullback
 
 __all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
 
@@ -58,9 +58,11 @@ class _Elementwise(Merge):
 class Add(_Elementwise):
     """The sum of the inputs."""
 
+    is_affine = is_monotone = True
+
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the sum of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         shapes = [x.shape for x in xs]
         return reduce(np.add, xs), lambda dz: tuple(_summed_to(dz, shape) for shape in shapes)
@@ -71,11 +73,13 @@ class Add(_Elementwise):
 class Subtract(_Elementwise):
     """The first input less the second."""
 
+    is_affine = True
+
     n_inputs_max: ClassVar[int | None] = 2
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the difference of the two `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         first, second = (x.shape for x in xs)
         return np.subtract(*xs), lambda dz: (_summed_to(dz, first), _summed_to(-dz, second))
@@ -88,7 +92,7 @@ class Multiply(_Elementwise):
 
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the product of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
 
         def pullback(dz: Array) -> tuple[Array, ...]:
@@ -105,9 +109,11 @@ class Multiply(_Elementwise):
 class Average(_Elementwise):
     """The mean of the inputs."""
 
+    is_affine = is_monotone = True
+
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the mean of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         shapes = [x.shape for x in xs]
         return reduce(np.add, xs) / len(xs), lambda dz: tuple(
@@ -136,9 +142,11 @@ def _extreme(xs: tuple[Array, ...], pick: np.ufunc) -> tuple[Array, Pullback]:
 class Maximum(_Elementwise):
     """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
 
+    is_monotone = True
+
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the greatest of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         return _extreme(xs, np.maximum)
 
@@ -148,9 +156,11 @@ class Maximum(_Elementwise):
 class Minimum(_Elementwise):
     """The least of the inputs, number by number; where several are, the gradient goes to the first."""
 
+    is_monotone = True
+
     name: str
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the least of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
         return _extreme(xs, np.minimum)
 
@@ -173,13 +183,15 @@ class Concatenate(Merge):
     (8, 8, 8)
     """
 
+    is_affine = is_monotone = True
+
     name: str
     axis: int = -1
 
     def __post_init__(self) -> None:
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
 
-    def linear(self, *xs: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return `xs` in one array, and the map from dC/dz to a tuple of the dC/dx."""
         ends = list(accumulate(x.shape[self.axis] for x in xs))[:-1]
         return np.concatenate(xs, self.axis), lambda dz: tuple(np.split(dz, ends, self.axis))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Layer, keep_arrays, sample_axis
+from probe.layers.activations import Pullback
 
 __all__ = ["BatchNormalization", "LayerNormalization", "Normalization"]
 
@@ -58,7 +60,7 @@ def _scale_gradients(layer: Layer, normal: Array, dz: Array, places: list[int]) 
     """Return the gradients of gamma and beta, of those that `layer` has, from what gamma multiplies."""
     others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in places)
     found = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
-    return {name: found[name] for name in layer.learned}
+    return {name: found[name] for name in layer.trainable}
 
 
 def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
@@ -98,6 +100,14 @@ class BatchNormalization(Layer):
        Covariate Shift", ICML 2015.
     """
 
+    is_affine = is_elementwise = True
+    initial_values: ClassVar[Mapping[str, float]] = {
+        "gamma": 1.0,
+        "beta": 0.0,
+        "moving_mean": 0.0,
+        "moving_variance": 1.0,
+    }
+
     name: str
     gamma: Array | None
     beta: Array | None
@@ -122,17 +132,17 @@ class BatchNormalization(Layer):
         }
 
     @property
-    def learned(self) -> tuple[str, ...]:
+    def trainable(self) -> tuple[str, ...]:
         """Gamma and beta: the moving values are measured."""
         return tuple(name for name in self.variables if name in ("gamma", "beta"))
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
-        plain = replace(self, gamma=None, beta=None).linear(x)[0] if self.gamma is not None else x
+        plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
         places = [sample_axis(self, self.axis, x.ndim - 1)]
         return _scale_gradients(self, plain, dz, places)
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
         places = [sample_axis(self, self.axis, x.ndim - 1)]
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -178,6 +188,8 @@ class LayerNormalization(Layer):
     .. [1] J. L. Ba, J. R. Kiros, G. E. Hinton, "Layer Normalization", 2016.
     """
 
+    initial_values: ClassVar[Mapping[str, float]] = {"gamma": 1.0, "beta": 0.0}
+
     name: str
     gamma: Array | None
     beta: Array | None
@@ -201,12 +213,17 @@ class LayerNormalization(Layer):
         found = {"gamma": self.gamma, "beta": self.beta}
         return {name: values for name, values in found.items() if values is not None}
 
+    @property
+    def keeps_units(self) -> bool:
+        """True: each value stays where it is, among others of its own input."""
+        return True
+
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
-        plain = replace(self, gamma=None, beta=None).linear(x)[0] if self.gamma is not None else x
+        plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
         return _scale_gradients(self, plain, dz, _kept_axes(self, self.axis, x.shape[1:]))
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
         places = _kept_axes(self, self.axis, x.shape[1:])
         axes = tuple(place + 1 for place in places)
@@ -259,6 +276,8 @@ class Normalization(Layer):
         If shapes, types or settings do not fit.
     """
 
+    is_affine = is_elementwise = True
+
     name: str
     mean: Array
     variance: Array
@@ -287,11 +306,11 @@ class Normalization(Layer):
         return {"mean": self.mean, "variance": self.variance}
 
     @property
-    def learned(self) -> tuple[str, ...]:
+    def trainable(self) -> tuple[str, ...]:
         """(): mean and variance are measured."""
         return ()
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
         places = _kept_axes(self, self.axis, x.shape[1:])
         mean = _along(self.mean, places, x.ndim - 1)

@@ -8,7 +8,6 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Pair, keep_pair
 from probe.layers._images import (
     PADDINGS,
@@ -19,6 +18,7 @@ from probe.layers._images import (
     window_places,
     windows_of,
 )
+from probe.layers.activations import Pullback
 
 __all__ = ["AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"]
 
@@ -81,6 +81,8 @@ class MaxPooling2D(_Pooling):
     array([4., 5.])
     """
 
+    is_monotone = is_channelwise = True
+
     name: str
     pool_size: Pair = (2, 2)
     strides: Pair | None = None
@@ -90,7 +92,7 @@ class MaxPooling2D(_Pooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
         places = self._places(n_windows)
         around = padded(x, margins, -np.inf)
@@ -131,6 +133,8 @@ class AveragePooling2D(_Pooling):
         Which axis of an image is that of the channels.
     """
 
+    is_affine = is_monotone = is_channelwise = True
+
     name: str
     pool_size: Pair = (2, 2)
     strides: Pair | None = None
@@ -140,7 +144,7 @@ class AveragePooling2D(_Pooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
         places = self._places(n_windows)
         around = padded(x, margins)
@@ -213,6 +217,8 @@ class GlobalMaxPooling2D(_GlobalPooling):
         Which axis of an image is that of the channels.
     """
 
+    is_monotone = is_channelwise = True
+
     name: str
     keepdims: bool = False
     data_format: DataFormat = "channels_last"
@@ -220,7 +226,7 @@ class GlobalMaxPooling2D(_GlobalPooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         greatest = x.max(axis=(1, 2), keepdims=True)
 
         def pullback(dz: Array) -> Array:
@@ -246,6 +252,8 @@ class GlobalAveragePooling2D(_GlobalPooling):
         Which axis of an image is that of the channels.
     """
 
+    is_affine = is_monotone = is_channelwise = True
+
     name: str
     keepdims: bool = False
     data_format: DataFormat = "channels_last"
@@ -253,7 +261,7 @@ class GlobalAveragePooling2D(_GlobalPooling):
     def __post_init__(self) -> None:
         self._keep()
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         shape = x.shape
         n_samples, height, width, channels = shape
 

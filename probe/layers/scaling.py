@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._activation import Pullback
 from probe.layers._base import Layer, keep_arrays
+from probe.layers.activations import Pullback
 
 __all__ = ["PReLU", "Rescaling"]
 
@@ -37,6 +39,8 @@ class Rescaling(Layer):
     array([[0. , 0.2, 1. ]])
     """
 
+    is_affine = is_elementwise = True
+
     name: str
     scale: float | tuple[float, ...]
     offset: float | tuple[float, ...] = 0.0
@@ -53,7 +57,7 @@ class Rescaling(Layer):
                 raise InputError(f"{setting} of layer '{self.name}' must hold at least one number, got ()")
             object.__setattr__(self, setting, kept if several else kept[0])
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the rescaled `x` (n_samples, ...), and its pullback."""
         scale = np.asarray(self.scale, x.dtype)
         return x * scale + np.asarray(self.offset, x.dtype), lambda dz: dz * scale
@@ -93,6 +97,9 @@ class PReLU(Layer):
     .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers", ICCV 2015.
     """
 
+    is_elementwise = True
+    initial_values: ClassVar[Mapping[str, float]] = {"alpha": 0.0}
+
     name: str
     alpha: Array
     shared_axes: tuple[int, ...] = ()
@@ -115,7 +122,7 @@ class PReLU(Layer):
         """The slopes."""
         return {"alpha": self.alpha}
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the rectified `x` (n_samples, ...), and its pullback."""
         slope = np.where(
             x > 0, self.alpha.dtype.type(1), np.where(x < 0, self.alpha, self.alpha.dtype.type(0))

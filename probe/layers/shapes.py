@@ -10,16 +10,16 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._activation import Pullback
-from probe.layers._base import NoWeights, Pair, keep_pair
+from probe.layers._base import Pair, Rearranging, keep_pair
 from probe.layers._images import DATA_FORMATS, DataFormat, ImageLayer
+from probe.layers.activations import Pullback
 
 __all__ = ["Cropping2D", "Flatten", "Permute", "Reshape", "UpSampling2D", "ZeroPadding2D"]
 
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Flatten(NoWeights):
+class Flatten(Rearranging):
     """All axes but the first in one, row by row: (n_samples, height, width) to (n_samples, height*width).
 
     Parameters
@@ -36,7 +36,7 @@ class Flatten(NoWeights):
     def __post_init__(self) -> None:
         check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` as (n_samples, n), and its pullback."""
         if self.data_format == "channels_last" or x.ndim == 1:
             shape = x.shape
@@ -52,7 +52,7 @@ class Flatten(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Reshape(NoWeights):
+class Reshape(Rearranging):
     """One input in another shape, row by row.
 
     Parameters
@@ -66,7 +66,7 @@ class Reshape(NoWeights):
     name: str
     target_shape: tuple[int, ...]
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` in the target shape, and its pullback."""
         shape = x.shape
         target = self.output_shape(shape[1:])
@@ -84,7 +84,7 @@ class Reshape(NoWeights):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Permute(NoWeights):
+class Permute(Rearranging):
     """The axes of each input in another order.
 
     Parameters
@@ -116,7 +116,7 @@ class Permute(NoWeights):
             raise InputError(f"layer '{self.name}': dims must hold each of 1 to {len(dims)} once, got {dims}")
         object.__setattr__(self, "dims", dims)
 
-    def linear(self, x: Array) -> tuple[Array, Pullback]:
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` with its axes in the new order, and its pullback."""
         order = (0, *self.dims)
         return x.transpose(order), lambda dz: dz.transpose(np.argsort(order))
@@ -161,6 +161,8 @@ class ZeroPadding2D(ImageLayer):
         Which axis of an image is that of the channels.
     """
 
+    is_affine = is_monotone = is_channelwise = True
+
     name: str
     padding: tuple[Pair, Pair] = ((1, 1), (1, 1))
     data_format: DataFormat = "channels_last"
@@ -169,7 +171,7 @@ class ZeroPadding2D(ImageLayer):
         self._check_format()
         _keep_margins(self, "padding", self.padding)
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         (top, _), (left, _) = self.padding
         _, height, width, _ = x.shape
         inside = np.s_[:, top : top + height, left : left + width]
@@ -197,6 +199,8 @@ class Cropping2D(ImageLayer):
         Which axis of an image is that of the channels.
     """
 
+    is_affine = is_monotone = is_channelwise = True
+
     name: str
     cropping: tuple[Pair, Pair] = ((0, 0), (0, 0))
     data_format: DataFormat = "channels_last"
@@ -205,7 +209,7 @@ class Cropping2D(ImageLayer):
         self._check_format()
         _keep_margins(self, "cropping", self.cropping)
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         (top, _), (left, _) = self.cropping
         height, width, _ = self._output_shape(x.shape[1:])
         inside = np.s_[:, top : top + height, left : left + width]
@@ -244,6 +248,8 @@ class UpSampling2D(ImageLayer):
         Kept for the file; there is no other.
     """
 
+    is_affine = is_monotone = is_channelwise = True
+
     name: str
     size: Pair = (2, 2)
     data_format: DataFormat = "channels_last"
@@ -254,7 +260,7 @@ class UpSampling2D(ImageLayer):
         keep_pair(self, "size", self.size, minimum=1)
         check_choice(f"interpolation of layer '{self.name}'", self.interpolation, ["nearest"])
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         rows, columns = self.size
         n_samples, height, width, channels = x.shape
         tiles = (n_samples, height, rows, width, columns, channels)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError
 from probe._signatures import checked
-from probe.layers._activation import Activation, Pullback
 from probe.layers._base import Pair, check_bias, keep_pair
 from probe.layers._convolution import Convolution
 from probe.layers._correlation import correlate, kernel_gradient, reach, spread
 from probe.layers._images import DataFormat, Padding
+from probe.layers.activations import Activation, Pullback
 
 __all__ = ["Conv2DTranspose"]
 
@@ -44,6 +46,8 @@ class Conv2DTranspose(Convolution):
     InputError
         If shapes, types or settings do not fit.
     """
+
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (2,)}
 
     name: str
     kernel: Array
@@ -110,7 +114,7 @@ class Conv2DTranspose(Convolution):
         around[inside] = dz
         return around
 
-    def _linear(self, x: Array) -> tuple[Array, Pullback]:
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         shape = x.shape[1:]
         frame, inside = self._frame(shape)
         steps = self.strides, self.dilation_rate

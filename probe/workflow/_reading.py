@@ -48,14 +48,14 @@ class Reading:
             raise InputError("--mean and --std must come together: inputs are (pixel - mean) / std")
         network = load_network(model, architecture=self.architecture)
         if self.output is not None:
-            network = network.ending_at(self.output)
+            network = network.truncate(self.output)
         if self.from_logits:
             network = network.for_logits()
         if image_shape is not None and max(len(self.mean), len(self.std)) > 1:
-            network = network.for_images(image_shape)
+            network = network.with_input_shape(image_shape)
         if self.mean:
-            network = network.for_standardized(self.mean, self.std)
-        return network.for_range(*self.pixel_range)
+            network = network.with_standardized_input(self.mean, self.std)
+        return network.with_input_range(*self.pixel_range)
 
     def for_data(self, model: Path, split: Split) -> Network:
         """Return the network of the file for data, with the units that it has; see `probe.fitting`."""

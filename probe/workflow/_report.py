@@ -22,14 +22,7 @@ from probe.analyses.weights import images_of_layers
 from probe.controls import architecture_of, control_networks
 from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
-from probe.layers import (
-    Conv2D,
-    Conv2DTranspose,
-    DataFormat,
-    Dense,
-    DepthwiseConv2D,
-    SeparableConv2D,
-)
+from probe.layers import DataFormat
 from probe.network import Network
 from probe.objectives import Objective
 from probe.population import MLP
@@ -267,12 +260,7 @@ def _maximizations(
 
 def _hidden_objectives(network: Network) -> list[Objective]:
     """Return the hidden units and channels to maximise: as many of each layer, `_UNITS_SHOWN` at most."""
-    hidden = [
-        layer.name
-        for layer in network.layers
-        if isinstance(layer, (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose))
-        and layer.name != network.head_name
-    ]
+    hidden = [layer.name for layer in network.layers if layer.has_kernels and layer.name != network.head_name]
     share = _UNITS_SHOWN // max(1, len(hidden))
     return [found for name in hidden for found in unit_objectives(network, [name], max(1, share))]
 

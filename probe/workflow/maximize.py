@@ -138,7 +138,7 @@ def _network(
         raise InputError(
             f"image_shape must be that of '{split.name}', {split.test.image_shape}, or be left out; got {image_shape}"
         )
-    return reading.network(model, split.test.image_shape).for_images(split.test.image_shape)
+    return reading.network(model, split.test.image_shape).with_input_shape(split.test.image_shape)
 
 
 def _objectives(

@@ -145,7 +145,7 @@ def _check_converted(model: Path, to: Path) -> None:
 def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
     """Return `network` for images of the shape that the caller named, if any."""
     if image_shape is not None:
-        return network.for_images(image_shape)
+        return network.with_input_shape(image_shape)
     if len(network.input_shape) == 1:
         raise InputError(
             f"the network takes {network.input_shape[0]} values; pass --image-shape HEIGHT,WIDTH to say what image "
@@ -156,7 +156,7 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
         return network
     channels, height, width = shape
     if layout == "channels_first":
-        return network.for_images((height, width) if channels == 1 else (height, width, channels))
+        return network.with_input_shape((height, width) if channels == 1 else (height, width, channels))
     if channels in (1, 3) and width not in (1, 3):
         raise InputError(
             f"the network takes inputs of shape {shape}, and no layer says where their channels are; pass --image-shape "

@@ -225,7 +225,7 @@ def test_convolutional_networks_with_normalisation_are_looked_into(digits):
         Flatten("flatten"),
         Dense("output", rng.normal(size=(144, 10)).astype(np.float32), np.zeros(10, np.float32), "softmax"),
     )
-    network = Network(layers, (8, 8, 1)).for_images((8, 8))
+    network = Network(layers, (8, 8, 1)).with_input_shape((8, 8))
     found = concepts(network, digits, n_images=150, n_permutations=19, n_rotations=19)
     assert [layer.layer for layer in found.layers] == ["conv"]
     assert found.layers[0].auroc.shape == (4, len(found.names))

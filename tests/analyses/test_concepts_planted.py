@@ -334,7 +334,7 @@ def convolutional():
 
 
 def test_channels_of_graphs_are_measured_by_their_mean(digits):
-    network = convolutional().for_images((8, 8))
+    network = convolutional().with_input_shape((8, 8))
     assert hidden_layers(network) == ("conv_1", "conv_2")
     found = concepts(network, digits, n_permutations=19, n_rotations=19, n_images=len(digits.test))
     maps = network.activations(digits.test.images)["conv_1"].mean(axis=(1, 2))

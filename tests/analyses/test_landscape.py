@@ -41,7 +41,7 @@ def convolutional(activation="relu"):
         Dense("hidden", draw(27, 6), np.zeros(6, np.float32), activation),
         Dense("output", draw(6, 10), np.zeros(10, np.float32), "softmax"),
     )
-    return probe.Network(layers, (8, 8, 1)).for_images((8, 8))
+    return probe.Network(layers, (8, 8, 1)).with_input_shape((8, 8))
 
 
 def test_the_gradient_is_ahead_of_random_directions_at_short_steps(found):
@@ -291,7 +291,7 @@ def test_a_rate_that_is_too_large_does_not_speak_against_slopes(digits):
         layers.append(
             Dense(name, rng.normal(size=(a, b)).astype(np.float32) / 8, np.zeros(b, np.float32), act)
         )
-    network = probe.Network(tuple(layers), (8, 8)).for_range(0, 255)
+    network = probe.Network(tuple(layers), (8, 8)).with_input_range(0, 255)
     found = probe.landscape(network, digits, **TINY | {"updates": 1600, "n_directions": 2}, n_images=60)
     steps = found.activations
     assert steps.learning_rates[0] < 0.1

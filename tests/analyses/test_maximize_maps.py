@@ -44,7 +44,7 @@ def test_the_mean_of_a_channel_ends_at_least_where_a_full_search_of_corners_does
 
 
 def test_a_network_without_classes_is_maximised_all_the_same():
-    network = convolutional().ending_at("pool")
+    network = convolutional().truncate("pool")
     found = probe.maximize(network, [probe.unit("conv", 0)], restarts=2, steps=5)
     assert np.isnan(found.confidences).all()
     assert (found.predictions == -1).all()
@@ -55,7 +55,7 @@ def test_a_network_without_classes_is_maximised_all_the_same():
 def test_another_range_is_searched_through_the_layer_in_front():
     layers = (Flatten("flatten"), Dense("output", normal(4, 3), normal(3), "softmax"))
     network = probe.Network(layers, (2, 2))
-    found = probe.maximize(network.for_range(-1, 1), [probe.class_logit(0)], restarts=1)
+    found = probe.maximize(network.with_input_range(-1, 1), [probe.class_logit(0)], restarts=1)
     kernel = network.layer("output").kernel[:, 0]
     # The best corner of [-1, 1]^4 has the value sum |w| + b.
     assert found.best_values[0] == pytest.approx(

@@ -210,7 +210,7 @@ def test_kernels_of_a_first_convolution_are_measured_too(digits):
         Flatten("flatten"),
         Dense("output", np.ones((4 * 4 * 7, 10), np.float32), np.zeros(10, np.float32), "softmax"),
     )
-    network = Network(layers, (8, 8, 1)).for_images((8, 8))
+    network = Network(layers, (8, 8, 1)).with_input_shape((8, 8))
     found = weight_structure(network, digits, n_null=499)
     assert found.kind == "kernels"
     assert found.images.shape == (7, 5, 5)
@@ -232,7 +232,7 @@ def test_layers_without_images_are_refused_in_words(digits, trained):
         Dense("output", np.ones((147, 10), np.float32), np.zeros(10, np.float32)),
     )
     with pytest.raises(probe.InputError, match="3 x 3 at least, but those of 'conv' are 2 x 2"):
-        weight_structure(Network(layers, (8, 8, 1)).for_images((8, 8)), digits)
+        weight_structure(Network(layers, (8, 8, 1)).with_input_shape((8, 8)), digits)
 
 
 def test_controls_are_edges_with_noise():
@@ -344,7 +344,7 @@ def test_kernels_of_three_by_three_pixels_are_measured_without_a_slope(digits):
         Flatten("flatten"),
         Dense("output", np.ones((6 * 6 * 40, 10), np.float32), np.zeros(10, np.float32)),
     )
-    found = weight_structure(Network(layers, (8, 8, 1)).for_images((8, 8)), digits, n_null=499)
+    found = weight_structure(Network(layers, (8, 8, 1)).with_input_shape((8, 8)), digits, n_null=499)
     assert np.isfinite(found.values).all()
     assert (found.values[:, STATISTICS.index("spectral_slope")] == 0).all()
     null = found.null("initialization")

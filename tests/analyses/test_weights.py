@@ -100,7 +100,7 @@ def test_a_network_of_rows_has_images_once_it_knows_their_shape():
         InputError, match=r"weight images need inputs of shape \(height, width\[, channels\]\)"
     ):
         probe.weight_images(network)
-    assert probe.weight_images(network.for_images((2, 3))).images.shape == (2, 2, 3)
+    assert probe.weight_images(network.with_input_shape((2, 3))).images.shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize(

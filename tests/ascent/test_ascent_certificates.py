@@ -189,7 +189,7 @@ def test_the_mean_of_a_first_convolution_is_bounded_exactly():
 
 
 def test_another_range_is_part_of_the_network():
-    network = deep(2, "relu").for_range(-1, 1)
+    network = deep(2, "relu").with_input_range(-1, 1)
     bounds = certify(network, [unit("hidden_1", 0)])
     kernel, bias = network.layer("hidden_1").kernel[:, 0], network.layer("hidden_1").bias[0]
     assert bounds.exact[0]
@@ -215,7 +215,7 @@ class Cubed(Layer):
     def __init__(self, name):
         self.name = name
 
-    def linear(self, x):
+    def pre_activation(self, x):
         return x**3, lambda dz: dz * 3 * x**2
 
     def output_shape(self, input_shape):

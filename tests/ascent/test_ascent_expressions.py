@@ -78,4 +78,4 @@ def test_what_cannot_be_read_says_where_and_what_was_expected(network, text, mes
 
 def test_a_network_without_classes_asks_for_a_unit(network):
     with pytest.raises(InputError, match="this network has no classes: name a unit as LAYER:UNIT"):
-        parse_objective("class:0", network.ending_at("block1-conv"))
+        parse_objective("class:0", network.truncate("block1-conv"))

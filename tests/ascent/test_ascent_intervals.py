@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
 
-from probe.ascent.intervals import AFFINE, Range, activated, linear
+from probe.ascent.intervals import Range, activation_range, pre_activation_range
 from probe.layers import (
     ACTIVATIONS,
     ActivationLayer,
@@ -23,6 +23,7 @@ from probe.layers import (
     Flatten,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
+    Layer,
     LayerNormalization,
     LeakyRelu,
     LogSoftmax,
@@ -117,10 +118,10 @@ def test_whatever_a_layer_computes_lies_within(name, width):
     layer, *shapes = LAYERS[name]
     rng = np.random.default_rng(1)
     read = [between(shape, rng, width) for shape in shapes]
-    found = linear(layer, read)
+    found = pre_activation_range(layer, read)
     assert found.is_finite
     assert found.low.shape[1:] == layer.output_shape(*shapes)
-    y = layer.linear(*(draws(one, rng, 300) for one in read))[0]
+    y = layer.pre_activation(*(draws(one, rng, 300) for one in read))[0]
     assert (y >= found.low - 1e-9).all()
     assert (y <= found.high + 1e-9).all()
 
@@ -138,8 +139,8 @@ def test_one_value_stays_one_value(name):
     layer, *shapes = LAYERS[name]
     rng = np.random.default_rng(2)
     read = [between(shape, rng, 0.0) for shape in shapes]
-    y = layer.linear(*(one.low for one in read))[0]
-    found = linear(layer, read)
+    y = layer.pre_activation(*(one.low for one in read))[0]
+    found = pre_activation_range(layer, read)
     np.testing.assert_allclose(found.low, y, atol=1e-9)
     np.testing.assert_allclose(found.high, y, atol=1e-9)
 
@@ -150,7 +151,7 @@ def test_whatever_an_activation_puts_out_lies_within_and_reaches_the_ends(name, 
     layer = ActivationLayer("a", ACTIVE[name])
     rng = np.random.default_rng(3)
     before = between((5, 6), rng, width)
-    found = activated(layer, before)
+    found = activation_range(layer, before)
     y = layer.activation.forward(draws(before, rng, 300))[0]
     assert (y >= found.low - 1e-9).all()
     assert (y <= found.high + 1e-9).all()
@@ -169,7 +170,7 @@ def test_the_lowest_value_of_an_activation_that_dips_is_known(name):
         return float(activation.forward(np.array([[z]]))[0][0, 0])
 
     lowest = minimize_scalar(value, bounds=(-5, 0), method="bounded", options={"xatol": 1e-10}).fun
-    found = activated(ActivationLayer("a", name), Range(np.full((1, 1), -9.0), np.full((1, 1), 9.0)))
+    found = activation_range(ActivationLayer("a", name), Range(np.full((1, 1), -9.0), np.full((1, 1), 9.0)))
     assert found.low[0, 0] == pytest.approx(lowest, abs=1e-12)
 
 
@@ -177,7 +178,7 @@ def test_the_lowest_value_of_an_activation_that_dips_is_known(name):
 def test_a_share_of_two_is_bounded_exactly(name):
     layer = ActivationLayer("a", name)
     before = Range(np.array([[-1.0, 0.5]]), np.array([[2.0, 0.7]]))
-    found = activated(layer, before)
+    found = activation_range(layer, before)
     worst = layer.activation.forward(np.array([[-1.0, 0.7]]))[0][0, 0]
     best = layer.activation.forward(np.array([[2.0, 0.5]]))[0][0, 0]
     np.testing.assert_allclose([found.low[0, 0], found.high[0, 0]], [worst, best])
@@ -187,21 +188,24 @@ def test_affine_layers_are_those_whose_values_mix_as_their_inputs_do():
     rng = np.random.default_rng(5)
     for name, (layer, *shapes) in LAYERS.items():
         xs, ys = ([rng.normal(size=(1, *shape)) for shape in shapes] for _ in range(2))
-        mixed = layer.linear(*(0.3 * x + 0.7 * y for x, y in zip(xs, ys, strict=True)))[0]
-        expected = 0.3 * layer.linear(*xs)[0] + 0.7 * layer.linear(*ys)[0]
-        assert np.allclose(mixed, expected) == isinstance(layer, AFFINE), name
+        mixed = layer.pre_activation(*(0.3 * x + 0.7 * y for x, y in zip(xs, ys, strict=True)))[0]
+        expected = 0.3 * layer.pre_activation(*xs)[0] + 0.7 * layer.pre_activation(*ys)[0]
+        assert np.allclose(mixed, expected) == layer.is_affine, name
 
 
 def test_what_is_not_known_could_be_anything():
-    class Strange:
+    class Strange(Layer):
         name = "strange"
+
+        def pre_activation(self, x):
+            return np.sin(x), lambda dz: dz * np.cos(x)
 
         def output_shape(self, shape):
             return shape
 
-    found = linear(Strange(), [Range(np.zeros((1, 2)), np.ones((1, 2)))])
+    found = pre_activation_range(Strange(), [Range(np.zeros((1, 2)), np.ones((1, 2)))])
     np.testing.assert_array_equal(found.low, [[-np.inf, -np.inf]])
-    after = linear(Dense("d", np.array([[0.0], [1.0]]), np.zeros(1)), [found])
+    after = pre_activation_range(Dense("d", np.array([[0.0], [1.0]]), np.zeros(1)), [found])
     np.testing.assert_array_equal([after.low, after.high], [[[-np.inf]], [[np.inf]]])
-    settled = activated(ActivationLayer("a", "sigmoid"), after)
+    settled = activation_range(ActivationLayer("a", "sigmoid"), after)
     np.testing.assert_array_equal([settled.low, settled.high], [[[0.0]], [[1.0]]])

@@ -60,7 +60,7 @@ def test_what_cannot_be_shifted_is_refused(trained):
         ascend(trained, [probe.class_logit(0)], transform=Shift(8))
     with pytest.raises(InputError, match="draws must be an integer from 1 to 9, got 10"):
         Shift(1, draws=10)
-    flat = trained.ending_at("hidden_1").layers[-1]
+    flat = trained.truncate("hidden_1").layers[-1]
     network = probe.Network((flat,), (64,))
     with pytest.raises(InputError, match=r"shifts need images, but the network takes inputs of \(64,\)"):
         ascend(network, [probe.class_logit(0)], transform=Shift(1))

@@ -38,7 +38,7 @@ def by_scipy(x, kernel, strides, padding, dilation_rate):
 )
 def test_a_convolution_is_scipys(strides, padding, dilation_rate, groups):
     kernel, bias = RNG.normal(size=(3, 2, 4 // groups, 8)), RNG.normal(size=8)
-    z, _ = Conv2D("c", kernel, bias, strides, padding, dilation_rate, groups).linear(X)
+    z, _ = Conv2D("c", kernel, bias, strides, padding, dilation_rate, groups).pre_activation(X)
     for sample in range(2):
         parts = [
             by_scipy(channels, filters, strides, padding, dilation_rate)
@@ -56,7 +56,9 @@ def test_depthwise_is_a_convolution_of_as_many_groups_as_channels(strides, paddi
     kernel, bias = RNG.normal(size=(3, 2, 4, 2)), RNG.normal(size=8)
     ours = DepthwiseConv2D("d", kernel, bias, strides, padding, dilation_rate)
     grouped = Conv2D("c", kernel.reshape(3, 2, 1, 8), bias, strides, padding, dilation_rate, groups=4)
-    np.testing.assert_allclose(ours.linear(X)[0], grouped.linear(X)[0], rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(
+        ours.pre_activation(X)[0], grouped.pre_activation(X)[0], rtol=1e-10, atol=1e-12
+    )
     assert ours.output_shape(X.shape[1:]) == grouped.output_shape(X.shape[1:])
 
 
@@ -78,9 +80,9 @@ def test_a_transposed_convolution_is_the_way_back_of_a_convolution(strides, padd
     ours = Conv2DTranspose("t", kernel, np.zeros(4), strides, padding)
     x = RNG.normal(size=(2, 3, 4, 5))
     shape = ours.output_shape(x.shape[1:])
-    z, pullback = conv.linear(np.zeros((2, *shape)))
+    z, pullback = conv.pre_activation(np.zeros((2, *shape)))
     assert z.shape == x.shape
-    np.testing.assert_allclose(ours.linear(x)[0], pullback(x), rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(ours.pre_activation(x)[0], pullback(x), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -101,11 +103,11 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, layer):
         "strided": Conv2D("c", RNG.normal(size=(3, 3, 4, 4)), np.ones(4), (2, 1), dilation_rate=(2, 2)),
         "transpose": Conv2DTranspose("t", RNG.normal(size=(3, 3, 2, 4)), np.ones(2), (2, 2)),
     }[layer]
-    whole, pullback = layer.linear(X)
+    whole, pullback = layer.pre_activation(X)
     gradient = pullback(whole)
     for size in (1, 3000, 20000):
         monkeypatch.setattr(_correlation, "_BLOCK_BYTES", size)
-        z, pullback = layer.linear(X)
+        z, pullback = layer.pre_activation(X)
         np.testing.assert_allclose(z, whole, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(pullback(whole), gradient, rtol=1e-12, atol=1e-10)
 
@@ -117,7 +119,7 @@ def test_memory_is_bounded_by_the_batch_and_not_by_its_windows():
     x = np.ones((16, 64, 64, 8), np.float32)
     tracemalloc.start()
     try:
-        z, pullback = layer.linear(x)
+        z, pullback = layer.pre_activation(x)
         pullback(z)
         _, peak = tracemalloc.get_traced_memory()
     finally:

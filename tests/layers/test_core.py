@@ -56,7 +56,9 @@ def test_the_output_has_the_promised_shape(case):
 def test_forward_is_the_activation_of_the_linear_part(case):
     layer, shape = LAYERS[case]
     x = np.random.default_rng(3).normal(size=(3, *shape))
-    np.testing.assert_array_equal(layer.forward(x)[0], layer.activation.forward(layer.linear(x)[0])[0])
+    np.testing.assert_array_equal(
+        layer.forward(x)[0], layer.activation.forward(layer.pre_activation(x)[0])[0]
+    )
 
 
 def test_dense_is_a_sum_over_inputs():

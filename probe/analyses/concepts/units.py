@@ -8,18 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError
-from probe.layers import (
-    ActivationLayer,
-    BatchNormalization,
-    Conv2D,
-    Conv2DTranspose,
-    Dense,
-    DepthwiseConv2D,
-    Dropout,
-    Layer,
-    LayerNormalization,
-    SeparableConv2D,
-)
+from probe.layers import BatchNormalization, Layer
 from probe.network import Network
 
 __all__ = [
@@ -34,10 +23,6 @@ __all__ = [
     "p_values",
     "probe_aurocs",
 ]
-
-_WEIGHTED = (Dense, Conv2D, DepthwiseConv2D, SeparableConv2D, Conv2DTranspose)
-_ON_THE_WAY = (ActivationLayer, BatchNormalization, Dropout, LayerNormalization)
-"""What may stand between a layer and its activation."""
 
 _FOLDS = 5
 
@@ -55,9 +40,7 @@ def hidden_layers(network: Network) -> tuple[str, ...]:
 
     Where such a layer is linear and its activation is a layer of its own, that layer is meant.
     """
-    ends = {
-        layer.name: _activated(network, layer) for layer in network.layers if isinstance(layer, _WEIGHTED)
-    }
+    ends = {layer.name: _activated(network, layer) for layer in network.layers if layer.has_kernels}
     found = tuple(end for end in ends.values() if end != network.head_name)
     if not found:
         raise InputError("the network must have a hidden layer with weights to look for concepts in")
@@ -71,7 +54,7 @@ def _activated(network: Network, layer: Layer) -> str:
         readers = [
             each for each, read in zip(network.layers, network.wiring, strict=True) if after.name in read
         ]
-        if len(readers) != 1 or not isinstance(readers[0], _ON_THE_WAY):
+        if len(readers) != 1 or not readers[0].keeps_units:
             return layer.name
         after = readers[0]
     return after.name
@@ -143,7 +126,7 @@ def _standardised(values: Array) -> Array:
 
 def _channel_axis(network: Network, name: str) -> int:
     layer = network.layer(name)
-    return 1 if getattr(layer, "data_format", "channels_last") == "channels_first" else -1
+    return 1 if layer.channels_first else -1
 
 
 def aurocs(values: Array, concepts: npt.NDArray[np.bool_]) -> Array:

@@ -76,7 +76,7 @@ def with_activation(network: Network, name: str) -> Network:
     """Return `network` with the activation `name` in place of every other in front of its output layer."""
     layers = list(network.layers)
     for place in _hidden(network):
-        layers[place] = replace(layers[place], activation_name=name)  # type: ignore[type-var]
+        layers[place] = layers[place].with_activation(name)
     return replace(network, layers=tuple(layers))
 
 

@@ -24,21 +24,6 @@ Floats = npt.NDArray[np.float64]
 
 _LINE = np.linspace(0.0, 1.0, 25)
 
-_ODD = {
-    "hard_shrink": 0.0,
-    "hard_sigmoid": 1.0,
-    "hard_sigmoid_v2": 1.0,
-    "hard_tanh": 0.0,
-    "linear": 0.0,
-    "sigmoid": 1.0,
-    "soft_shrink": 0.0,
-    "softsign": 0.0,
-    "sparse_sigmoid": 1.0,
-    "tanh": 0.0,
-    "tanh_shrink": 0.0,
-}
-"""Activations with f(-z) = c - f(z): a unit can change its sign and the network stay what it is. Here c."""
-
 _BATCH = 100
 _BLOCK = 2000
 """Images at a time in activations of all networks."""
@@ -129,7 +114,8 @@ def aligned(population: Population, reference: int, data: Dataset) -> Population
 
     check_integer("reference", reference, minimum=0, maximum=len(population) - 1)
     weights, biases = [w.copy() for w in population.weights], [b.copy() for b in population.biases]
-    constant = _ODD.get(population.architecture.activation)
+    middle = ACTIVATIONS[population.architecture.activation].odd_about
+    constant = None if middle is None else 2 * middle  # f(-z) = constant - f(z)
     for layer, likenesses in enumerate(_likenesses(population, reference, data)):
         for k, likeness in enumerate(likenesses):
             if k == reference:

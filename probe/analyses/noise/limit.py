@@ -9,91 +9,10 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_finite, check_shape, readonly
 from probe._signatures import checked
-from probe.layers import (
-    ACTIVATIONS,
-    Activation,
-    ActivationLayer,
-    Add,
-    Average,
-    AveragePooling2D,
-    BatchNormalization,
-    Concatenate,
-    Conv2D,
-    Conv2DTranspose,
-    Cropping2D,
-    Dense,
-    DepthwiseConv2D,
-    Dropout,
-    Flatten,
-    GlobalAveragePooling2D,
-    GlobalMaxPooling2D,
-    Layer,
-    MaxPooling2D,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-    SeparableConv2D,
-    Subtract,
-    UpSampling2D,
-    ZeroPadding2D,
-)
+from probe.layers import ACTIVATIONS, Activation, GlobalMaxPooling2D, Layer, MaxPooling2D
 from probe.network import Network
 
 __all__ = ["ConfidenceLimit", "confidence_limit"]
-
-_AFFINE = (
-    ActivationLayer,
-    Add,
-    Average,
-    AveragePooling2D,
-    BatchNormalization,
-    Concatenate,
-    Conv2D,
-    Conv2DTranspose,
-    Cropping2D,
-    Dense,
-    DepthwiseConv2D,
-    Dropout,
-    Flatten,
-    GlobalAveragePooling2D,
-    Noise,
-    Normalization,
-    Permute,
-    Rescaling,
-    Reshape,
-    SeparableConv2D,
-    Subtract,
-    UpSampling2D,
-    ZeroPadding2D,
-)
-"""Layers whose linear part is affine in all that they read."""
-
-_FAR = 1024.0
-"""Where the activations below have reached their asymptote to the last digit of a float64, all but softsign."""
-
-_KNOWN = {
-    "linear",
-    "step",
-    "relu",
-    "relu6",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "gelu",
-    "softplus",
-    "silu",
-    "mish",
-    "sigmoid",
-    "tanh",
-    "hard_sigmoid",
-    "hard_sigmoid_v2",
-    "hard_tanh",
-    "hard_silu",
-    "softsign",
-}
-"""Activations that approach a straight line on either side."""
 
 _ROUNDING = 1e-11
 """Slopes of this size, relative to the largest of a layer, are zero but for rounding."""
@@ -172,7 +91,7 @@ def confidence_limit(network: Network, directions: Array) -> ConfidenceLimit:
     check_finite("directions", directions)
     if network.more_input_shapes:
         raise InputError("the network must have one input")
-    head = network.ending_at(network.head_name)
+    head = network.truncate(network.head_name)
     lines: dict[object, tuple[Array, Array]] = {0: (np.zeros_like(directions), directions)}
     for layer, read in zip(head.layers, head.wiring, strict=True):
         constants, slopes = _through(layer, [lines[source] for source in read])
@@ -196,15 +115,15 @@ def _through(layer: Layer, read: list[tuple[Array, Array]]) -> tuple[Array, Arra
     constants, slopes = [c for c, _ in read], [s for _, s in read]
     if isinstance(layer, MaxPooling2D | GlobalMaxPooling2D):
         return _pooled(layer, constants[0], slopes[0])
-    if not isinstance(layer, _AFFINE):
+    if not layer.is_affine:
         raise InputError(
             f"the limit needs layers that are affine or pool, but '{layer.name}' is a {type(layer).__name__}"
         )
     # Without its bias where it has one: to add it and take it away again would cost the last digit.
     bias = getattr(layer, "bias", None)
-    bare = layer if bias is None else replace(layer, bias=np.zeros_like(bias))
-    found = bare.linear(*slopes)[0] - bare.linear(*(np.zeros_like(s) for s in slopes))[0]
-    return layer.linear(*constants)[0], _cleaned(found)
+    bare = layer if bias is None else replace(layer, bias=np.zeros_like(bias))  # type: ignore[type-var]
+    found = bare.pre_activation(*slopes)[0] - bare.pre_activation(*(np.zeros_like(s) for s in slopes))[0]
+    return layer.pre_activation(*constants)[0], _cleaned(found)
 
 
 def _cleaned(slopes: Array) -> Array:
@@ -224,7 +143,7 @@ def _pooled(layer: MaxPooling2D | GlobalMaxPooling2D, constants: Array, slopes: 
         raise InputError(
             f"the limit needs max pooling without overlap, but '{layer.name}' has strides {layer.strides}"
         )
-    highest = layer.linear(slopes)[0]
+    highest = layer.pre_activation(slopes)[0]
     # Without overlap each place belongs to one window at most.
     shape = slopes.shape
     if isinstance(layer, GlobalMaxPooling2D):
@@ -233,7 +152,7 @@ def _pooled(layer: MaxPooling2D | GlobalMaxPooling2D, constants: Array, slopes: 
     else:
         spread = _spread(layer, highest, shape)
     among = np.where(slopes >= spread - _rounding(slopes), constants, -np.inf)
-    return layer.linear(among)[0], highest
+    return layer.pre_activation(among)[0], highest
 
 
 def _spread(layer: MaxPooling2D, highest: Array, shape: tuple[int, ...]) -> Array:
@@ -256,7 +175,7 @@ def _spread(layer: MaxPooling2D, highest: Array, shape: tuple[int, ...]) -> Arra
 
 def _bent(activation: Activation, constants: Array, slopes: Array, name: str) -> tuple[Array, Array]:
     """Return the lines behind an activation."""
-    if activation.name not in _KNOWN:
+    if activation.asymptotes is None:
         raise InputError(
             f"the limit needs activations that approach straight lines, but that of '{name}' is {activation.name}"
         )
@@ -266,22 +185,11 @@ def _bent(activation: Activation, constants: Array, slopes: Array, name: str) ->
     with np.errstate(over="ignore", under="ignore"):
         here = activation.forward(constants)[0]
     found_constants, found_slopes = here, np.zeros_like(slopes)
-    for sign in (-1.0, 1.0):
-        slope, constant = _asymptote(activation, sign)
+    for sign, (slope, constant) in zip((-1.0, 1.0), activation.asymptotes, strict=True):
         beyond = slopes * sign > 0
         found_constants = np.where(beyond, slope * constants + constant, found_constants)
         found_slopes = np.where(beyond, slope * slopes, found_slopes)
     return found_constants, found_slopes
-
-
-def _asymptote(activation: Activation, sign: float) -> tuple[float, float]:
-    """Return slope and constant of the line that the activation approaches on one side."""
-    if activation.name == "softsign":
-        return 0.0, sign
-    with np.errstate(over="ignore", under="ignore"):
-        near, far = activation.forward(np.array([sign * _FAR, 2 * sign * _FAR]))[0]
-    slope = float(far - near) / (sign * _FAR)
-    return slope, float(near) - slope * sign * _FAR
 
 
 def _outputs(output: str, constants: Array, slopes: Array) -> Array:

@@ -11,7 +11,7 @@ from probe._checks import Array, InputError
 from probe.analyses.structure.meter import FINEST, gabors
 from probe.analyses.structure.results import STATISTICS, StructureNull
 from probe.controls import reinitialized
-from probe.layers import ActivationLayer, Conv2D, Dense, Layer
+from probe.layers import Conv2D, Dense
 from probe.network import Network
 from probe.population import Population
 
@@ -52,13 +52,13 @@ class View:
                 f"layer must be dense or a convolution, got '{name}'; pass one of "
                 f"{', '.join(each.name for each in weighted)}"
             )
-        before = [each for each in network.ending_at(name).layers if each.variables and each.name != name]
-        learned = [each for each in before if isinstance(each, (Dense, Conv2D)) or hasattr(each, "bias")]
+        before = [each for each in network.truncate(name).layers if each.variables and each.name != name]
+        learned = [each for each in before if each.has_kernels]
         if isinstance(target, Conv2D):
             if learned:
                 raise InputError(f"layer must be a first convolution to have kernels on pixels, got '{name}'")
             return cls(name, "kernels", 0, target.kernel.shape[:2])
-        if any(not isinstance(each, Dense) for each in learned) or not network.ending_at(name).is_chain:
+        if any(not isinstance(each, Dense) for each in learned) or not network.truncate(name).is_chain:
             raise InputError(
                 f"layer must be dense with only dense layers below it to have weight images, got '{name}'"
             )
@@ -72,9 +72,9 @@ class View:
             kernel = network.layer(self.name).variables["kernel"]
             planes = np.moveaxis(kernel, 3, 0).astype(np.float32)
             return planes[..., 0] if planes.shape[-1] == 1 else planes
-        part = network.ending_at(self.name)
-        linear = replace(part, layers=tuple(_without_activation(each) for each in part.layers))
-        _, pullback = linear.logits_with_pullback(
+        part = network.truncate(self.name)
+        linear = replace(part, layers=tuple(each.with_activation("linear") for each in part.layers))
+        _, pullback = linear.logits_vjp(
             np.zeros((network.n_units(self.name), *network.input_shape), network.dtype)
         )
         found: Array = pullback(np.eye(network.n_units(self.name), dtype=network.dtype)).astype(np.float32)
@@ -103,7 +103,7 @@ class View:
     def untrained(self, network: Network, n_images: int, rng: np.random.Generator) -> Array:
         """Return weight images of this layer in networks before training."""
         found, n_found = list[Array](), 0
-        part = network.ending_at(self.name)
+        part = network.truncate(self.name)
         while n_found < n_images:
             found.append(self.images(reinitialized(part, rng=rng)))
             n_found += len(found[-1])
@@ -121,12 +121,6 @@ class View:
         windows = np.lib.stride_tricks.sliding_window_view(images, shape[:2], axis=(1, 2))
         found: Array = windows[np.arange(len(images)), rows, columns]
         return np.moveaxis(found, 1, -1) if found.ndim == 4 else found
-
-
-def _without_activation(layer: Layer) -> Layer:
-    if isinstance(layer, (Dense, ActivationLayer)):
-        return replace(layer, activation_name="linear")
-    return layer
 
 
 def learned_shares(view: View, images: Array, start: Array, active: npt.NDArray[np.bool_]) -> Array:

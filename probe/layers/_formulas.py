@@ -1,6 +1,8 @@
-"""Elementwise activations without kinks (elu and selu have one in the second derivative, or at other scales).
+"""The formulas of the elementwise activations: values, slopes and second derivatives.
 
-Each is a pair of functions: `value(z, out)`, where `out` may be `z`, and `slope(z, y, out)`.
+`value(z, out)` writes f(z) to `out`, which may be `z`. `slope(z, y, out)` and `curvature(z, y, out)` write f'(z) and
+f''(z), given y = f(z). At a kink the slope is that of the side towards zero slope or the left, and the curvature 0.
+Where the slope needs only y, z may have been overwritten by it, and the curvature too looks at y alone.
 """
 
 from __future__ import annotations
@@ -9,8 +11,135 @@ import numpy as np
 
 from probe._checks import Array
 
-_SELU_ALPHA = 1.6732632423543772848170429916717
-_SELU_SCALE = 1.0507009873554804934193349852946
+LEAKY_RELU_SLOPE = 0.2
+"""Slope of `leaky_relu` below zero: that of the function of this name in Keras 3."""
+
+_SHRINK = 0.5
+"""Where `hard_shrink` and `soft_shrink` begin."""
+
+SELU_ALPHA = 1.6732632423543772848170429916717
+SELU_SCALE = 1.0507009873554804934193349852946
+
+
+def zero(_z: Array, _y: Array, out: Array) -> Array:
+    out.fill(0)
+    return out
+
+
+def output(_z: Array, y: Array, out: Array) -> Array:
+    np.copyto(out, y)
+    return out
+
+
+def clip(z: Array, out: Array, low: float, high: float) -> Array:
+    return np.clip(z, low, high, out=out)
+
+
+def slope_within(_z: Array, y: Array, out: Array, low: float, high: float, slope: float = 1) -> Array:
+    return np.multiply((y > low) & (y < high), y.dtype.type(slope), out=out)
+
+
+def relu(z: Array, out: Array) -> Array:
+    return np.maximum(z, 0, out=out)
+
+
+def relu_slope(_z: Array, y: Array, out: Array) -> Array:
+    return np.greater(y, 0, out=out, dtype=bool, casting="unsafe")
+
+
+def leaky_relu(z: Array, out: Array) -> Array:
+    return np.maximum(z, z * z.dtype.type(LEAKY_RELU_SLOPE), out=out)
+
+
+def leaky_relu_slope(_z: Array, y: Array, out: Array) -> Array:
+    relu_slope(y, y, out)
+    out *= 1 - LEAKY_RELU_SLOPE
+    out += LEAKY_RELU_SLOPE
+    return out
+
+
+def linear(z: Array, out: Array) -> Array:
+    if out is not z:
+        np.copyto(out, z)
+    return out
+
+
+def linear_slope(_z: Array, _y: Array, out: Array) -> Array:
+    out.fill(1)
+    return out
+
+
+def step(z: Array, out: Array) -> Array:
+    return np.greater(z, 0, out=out, dtype=bool, casting="unsafe")
+
+
+def hard_sigmoid(z: Array, out: Array) -> Array:
+    np.add(z, 3, out=out)
+    np.clip(out, 0, 6, out=out)
+    return np.divide(out, 6, out=out)
+
+
+def hard_sigmoid_v2(z: Array, out: Array) -> Array:
+    np.multiply(z, 0.2, out=out)
+    out += 0.5
+    return np.clip(out, 0, 1, out=out)
+
+
+def hard_silu(z: Array, out: Array) -> Array:
+    return np.multiply(z, hard_sigmoid(z, np.empty_like(z)), out=out)
+
+
+def hard_silu_slope(z: Array, _y: Array, out: Array) -> Array:
+    # z (z + 3) / 6 within (-3, 3), and z above.
+    np.multiply(z, 1 / 3, out=out)
+    out += 0.5
+    out[z <= -3] = 0
+    out[z >= 3] = 1
+    return out
+
+
+def hard_shrink(z: Array, out: Array) -> Array:
+    return np.multiply(z, np.abs(z) > _SHRINK, out=out)
+
+
+def soft_shrink(z: Array, out: Array) -> Array:
+    return np.subtract(z, np.clip(z, -_SHRINK, _SHRINK), out=out)
+
+
+def shrink_slope(_z: Array, y: Array, out: Array) -> Array:
+    return np.not_equal(y, 0, out=out, dtype=None, casting="unsafe")
+
+
+def sparse_sigmoid(z: Array, out: Array) -> Array:
+    np.add(z, 1, out=out)
+    out *= 0.5
+    return np.clip(out, 0, 1, out=out)
+
+
+def sparse_plus(z: Array, out: Array) -> Array:
+    # The bow (z + 1)^2 / 4 between -1 and 1, and z itself above.
+    bow = np.clip(z, -1, 1)
+    bow += 1
+    bow *= bow
+    bow *= 0.25
+    np.subtract(z, 1, out=out)
+    np.maximum(out, 0, out=out)
+    out += bow
+    return out
+
+
+def sparse_plus_slope(_z: Array, y: Array, out: Array) -> Array:
+    # In the bow y = slope^2.
+    np.clip(y, 0, 1, out=out)
+    return np.sqrt(out, out=out)
+
+
+def hard_silu_curvature(z: Array, _y: Array, out: Array) -> Array:
+    return np.multiply(np.abs(z) < 3, z.dtype.type(1 / 3), out=out)
+
+
+def sparse_plus_curvature(_z: Array, y: Array, out: Array) -> Array:
+    return np.multiply((y > 0) & (y < 1), y.dtype.type(0.5), out=out)
 
 
 def sigmoid(z: Array, out: Array) -> Array:
@@ -24,10 +153,6 @@ def sigmoid(z: Array, out: Array) -> Array:
 def sigmoid_slope(_z: Array, y: Array, out: Array) -> Array:
     np.subtract(1, y, out=out)
     return np.multiply(out, y, out=out)
-
-
-def tanh(z: Array, out: Array) -> Array:
-    return np.tanh(z, out=out)
 
 
 def tanh_slope(_z: Array, y: Array, out: Array) -> Array:
@@ -51,18 +176,18 @@ def elu_slope(_z: Array, y: Array, out: Array) -> Array:
 
 def selu(z: Array, out: Array) -> Array:
     negative = np.expm1(np.minimum(z, 0))
-    negative *= _SELU_ALPHA
+    negative *= SELU_ALPHA
     np.maximum(z, 0, out=out)
     out += negative
-    out *= _SELU_SCALE
+    out *= SELU_SCALE
     return out
 
 
 def selu_slope(_z: Array, y: Array, out: Array) -> Array:
     # Below zero y = scale * alpha * (exp(z) - 1), so the slope is y + scale * alpha.
     above = y > 0
-    np.add(y, _SELU_SCALE * _SELU_ALPHA, out=out)
-    out[above] = _SELU_SCALE
+    np.add(y, SELU_SCALE * SELU_ALPHA, out=out)
+    out[above] = SELU_SCALE
     return out
 
 
@@ -134,15 +259,6 @@ def softsign_slope(_z: Array, y: Array, out: Array) -> Array:
     return np.multiply(out, out, out=out)
 
 
-def exponential(z: Array, out: Array) -> Array:
-    return np.exp(z, out=out)
-
-
-def exponential_slope(_z: Array, y: Array, out: Array) -> Array:
-    np.copyto(out, y)
-    return out
-
-
 def log_sigmoid(z: Array, out: Array) -> Array:
     np.negative(z, out=out)
     softplus(out, out)
@@ -184,10 +300,6 @@ def squareplus_slope(_z: Array, y: Array, out: Array) -> Array:
     return np.reciprocal(out, out=out)
 
 
-# Second derivatives, `curvature(z, y, out)`, where `out` is neither; z may have been overwritten by y where the
-# slope needs only y, and then the curvature looks at y alone.
-
-
 def sigmoid_curvature(_z: Array, y: Array, out: Array) -> Array:
     np.subtract(1, y, out=out)
     out *= y
@@ -210,7 +322,7 @@ def elu_curvature(_z: Array, y: Array, out: Array) -> Array:
 
 
 def selu_curvature(_z: Array, y: Array, out: Array) -> Array:
-    np.add(y, _SELU_SCALE * _SELU_ALPHA, out=out)
+    np.add(y, SELU_SCALE * SELU_ALPHA, out=out)
     out[y > 0] = 0
     return out
 
@@ -257,11 +369,6 @@ def softsign_curvature(_z: Array, y: Array, out: Array) -> Array:
     np.subtract(1, np.abs(y), out=out)
     np.multiply(out * out, out, out=out)
     out *= -2 * np.sign(y)
-    return out
-
-
-def exponential_curvature(_z: Array, y: Array, out: Array) -> Array:
-    np.copyto(out, y)
     return out
 
 
