@@ -29,6 +29,14 @@ def trained(digits: probe.Split) -> probe.Network:
     return probe.train(probe.MLP(hidden=(12, 9)), digits, config, seed=0).network
 
 
+@pytest.fixture
+def small_network() -> probe.Network:
+    rng = np.random.default_rng(0)
+    hidden = probe.Dense("hidden", rng.normal(size=(4, 5)).astype("f4"), rng.normal(size=5).astype("f4"), "relu")
+    output = probe.Dense("output", rng.normal(size=(5, 3)).astype("f4"), np.zeros(3, "f4"), "softmax")
+    return probe.Network((hidden, output), (4,), ("a", "b", "c"))
+
+
 @pytest.fixture(scope="session")
 def numeric_gradient() -> Callable[..., np.ndarray]:
     """Central differences of a function of one float64 array that returns a number."""

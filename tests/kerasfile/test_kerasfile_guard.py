@@ -11,7 +11,7 @@ import pytest
 
 from probe._checks import DataFileError, ModelFileError
 from probe.safeh5 import RefusedError, open_file, printable
-from probe.storage import load_network, save_network
+from probe.storage import load_network, read_provenance, save_network
 
 
 @pytest.fixture
@@ -53,6 +53,11 @@ def test_hostile_files_are_refused(hostile, monkeypatch, name, match):
 
 def test_a_user_block_in_front_of_the_file_is_legal(hostile):
     assert load_network(hostile / "ok_userblock.h5").layer_names == ("d1", "d2")
+
+
+def test_a_file_of_keras_has_no_provenance_and_numbers_for_class_names(hostile):
+    assert read_provenance(hostile / "ok_userblock.h5") == {}
+    assert load_network(hostile / "ok_userblock.h5").class_names == ("0", "1", "2")
 
 
 def test_missing_folder_empty_foreign_and_truncated_files_each_have_their_sentence(tmp_path, model):

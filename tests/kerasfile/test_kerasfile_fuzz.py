@@ -1,6 +1,6 @@
 """Mutated model files end in a network or a ModelFileError: 7,400 of them, in processes of their own.
 
-A longer run by hand: `python tests/storage/mutants.py 1000 2000 tests/storage/fixtures/*/*.h5` takes about
+A longer run by hand: `python tests/kerasfile/mutants.py 1000 2000 tests/kerasfile/fixtures/*/*.h5` takes about
 20 ms a mutant. The last line on standard error names the file and the seed under way.
 """
 
