@@ -29,14 +29,13 @@ import numpy as np
 
 from probe._checks import InputError, ModelFileError
 from probe._signatures import checked
+from probe.kerasfile._archive import is_archive
+from probe.kerasfile._naming import last_net
+from probe.kerasfile._open import model_of_group, open_model, read_own
+from probe.kerasfile._write import check_storable, write_network, write_text_attribute
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, open_file
-from probe.storage._archive import is_archive
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, open_file, printable
 from probe.storage._atomic import write_atomically
-from probe.storage._keras_errors import last_net
-from probe.storage._keras_open import model_of_group, open_model, read_own
-from probe.storage._keras_write import check_storable, write_network, write_text_attribute
-from probe.storage._printable import printable
 
 __all__ = [
     "load_network",

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from probe._checks import ModelFileError
+from probe.kerasfile._archive import is_archive, open_archive
 from probe.safeh5 import DEFAULT_LIMITS
-from probe.storage._archive import is_archive, open_archive
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 

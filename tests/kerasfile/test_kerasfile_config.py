@@ -4,11 +4,11 @@ import h5py
 import pytest
 
 from probe._checks import InputError, ModelFileError
+from probe.kerasfile._graph import flatten
+from probe.kerasfile._layers import kind_of
+from probe.kerasfile._models import parse_model
 from probe.layers import Elu, LeakyRelu, Relu, Softmax
 from probe.storage import load_network, save_network
-from probe.storage._keras_graph import flatten
-from probe.storage._keras_layers import kind_of
-from probe.storage._keras_models import parse_model
 
 
 def sequential(*layers, **settings):

@@ -563,14 +563,14 @@ def test_what_no_check_foresees_names_the_file(tmp_path, monkeypatch):
             raise error
 
         with monkeypatch.context() as patched:
-            patched.setattr("probe.storage._keras_file.flatten", fails)
+            patched.setattr("probe.kerasfile._file.flatten", fails)
             refused(path, rf"cannot be read \({type(error).__name__}")
         with monkeypatch.context() as patched, open_model(path) as model:
-            patched.setattr("probe.storage._keras_kinds.LayerKind.build", fails)
+            patched.setattr("probe.kerasfile._kinds.LayerKind.build", fails)
             with pytest.raises(ModelFileError, match=rf"a.h5 cannot be read \({type(error).__name__}"):
                 model.network()
     with monkeypatch.context() as patched:
-        patched.setattr("probe.storage._keras_file.flatten", lambda *_: (_ for _ in ()).throw(MemoryError()))
+        patched.setattr("probe.kerasfile._file.flatten", lambda *_: (_ for _ in ()).throw(MemoryError()))
         refused(path, "holds a model that takes more memory than there is")
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from probe._checks import ModelFileError
+from probe.kerasfile._json import parse_json
+from probe.kerasfile._printable import listed, printable, shown
 from probe.safeh5 import DamagedError, check_json
 from probe.storage import DEFAULT_LIMITS
-from probe.storage._keras_json import parse_json
-from probe.storage._printable import listed, printable, shown
 
 
 @pytest.mark.parametrize(

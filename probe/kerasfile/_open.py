@@ -26,16 +26,16 @@ from typing import Any
 
 from probe._checks import InputError, ModelFileError, ModelFileWarning
 from probe._signatures import checked
+from probe.kerasfile._archive import is_archive, open_archive
+from probe.kerasfile._file import ModelFile
+from probe.kerasfile._graph import MAX_NAMES
+from probe.kerasfile._json import parse_json
+from probe.kerasfile._loss import Meaning, meaning_of_archive, meaning_of_training
+from probe.kerasfile._models import Model, parse_model
+from probe.kerasfile._naming import last_net, naming, naming_file
+from probe.kerasfile._printable import listed, printable, shown
+from probe.kerasfile._weights import CONTAINERS, legacy_weights, object_weights
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, limits_of, open_file
-from probe.storage._archive import is_archive, open_archive
-from probe.storage._keras_errors import last_net, naming, naming_file
-from probe.storage._keras_file import ModelFile
-from probe.storage._keras_graph import MAX_NAMES
-from probe.storage._keras_json import parse_json
-from probe.storage._keras_loss import Meaning, meaning_of_archive, meaning_of_training
-from probe.storage._keras_models import Model, parse_model
-from probe.storage._keras_weights import CONTAINERS, legacy_weights, object_weights
-from probe.storage._printable import listed, printable, shown
 
 __all__ = ["model_of_group", "open_model", "probe_group", "read_class_names", "read_own"]
 

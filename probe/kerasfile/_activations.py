@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from probe._checks import InputError, ModelFileError
+from probe.kerasfile._printable import printable, shown
+from probe.kerasfile._settings import MAX_AXES, LayerSpec, check_origin
 from probe.layers import (
     ACTIVATIONS,
     LEAKY_RELU_SLOPE,
@@ -18,8 +20,6 @@ from probe.layers import (
     Relu,
     Softmax,
 )
-from probe.storage._keras_config import MAX_AXES, LayerSpec, check_origin
-from probe.storage._printable import printable, shown
 
 __all__ = [
     "ACTIVATION_CLASSES",

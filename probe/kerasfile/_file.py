@@ -11,18 +11,18 @@ from typing import Any
 import numpy as np
 
 from probe._checks import Array, InputError, ModelFileWarning
+from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
+from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
+from probe.kerasfile._layers import kind_of
+from probe.kerasfile._loss import Meaning, with_meaning
+from probe.kerasfile._models import Model
+from probe.kerasfile._naming import last_net, naming_file
+from probe.kerasfile._printable import listed, printable, shown
+from probe.kerasfile._settings import LayerSpec, Shape
+from probe.kerasfile._weights import Stored, warn_of_crowds
 from probe.layers import Layer
 from probe.network import Network
 from probe.safeh5 import File
-from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_errors import last_net, naming_file
-from probe.storage._keras_graph import ModelSpec, Node, Path, flatten, renamed
-from probe.storage._keras_kinds import NON_TRAINABLE, UNREAD, Settings
-from probe.storage._keras_layers import kind_of
-from probe.storage._keras_loss import Meaning, with_meaning
-from probe.storage._keras_models import Model
-from probe.storage._keras_weights import Stored, warn_of_crowds
-from probe.storage._printable import listed, printable, shown
 
 __all__ = ["LayerDescription", "ModelFile", "VariableDescription"]
 

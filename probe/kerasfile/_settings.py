@@ -1,7 +1,7 @@
 """The JSON in which Keras describes a model: checked text in, settings that refuse what does not fit out.
 
 The configuration is data. No class, module or function that it names is ever looked up, so it cannot run
-code; a layer is known when `probe.storage._keras_layers` lists its class, and refused by name otherwise.
+code; a layer is known when `probe.kerasfile._layers` lists its class, and refused by name otherwise.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from probe._checks import ModelFileError
-from probe.storage._printable import printable, shown
+from probe.kerasfile._printable import printable, shown
 
 __all__ = ["MAX_AXES", "MAX_SIZE", "LayerSpec", "Shape", "check_origin", "layer_spec"]
 

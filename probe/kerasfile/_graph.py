@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from probe._checks import ModelFileError
+from probe.kerasfile._models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
+from probe.kerasfile._printable import listed, shown
+from probe.kerasfile._settings import LayerSpec, Shape
 from probe.safeh5 import DEFAULT_LIMITS, Limits
-from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
-from probe.storage._printable import listed, shown
 
 __all__ = ["MAX_NAMES", "ModelSpec", "Node", "Path", "flatten", "renamed"]
 

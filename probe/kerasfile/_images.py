@@ -5,6 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from probe.kerasfile._kinds import (
+    LayerKind,
+    Settings,
+    Variables,
+    activated,
+    biased,
+    data_format,
+    settings_activated,
+)
+from probe.kerasfile._settings import MAX_SIZE, LayerSpec, Shape
 from probe.layers import (
     AveragePooling2D,
     Conv2D,
@@ -19,16 +29,6 @@ from probe.layers import (
     ZeroPadding2D,
 )
 from probe.layers._images import window_padding
-from probe.storage._keras_config import MAX_SIZE, LayerSpec, Shape
-from probe.storage._keras_kinds import (
-    LayerKind,
-    Settings,
-    Variables,
-    activated,
-    biased,
-    data_format,
-    settings_activated,
-)
 
 __all__ = ["IMAGE_KINDS"]
 

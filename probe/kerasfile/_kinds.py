@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from probe._checks import Array
+from probe.kerasfile._activations import activation_config, activation_setting
+from probe.kerasfile._settings import MAX_AXES, LayerSpec, Shape
 from probe.layers import Layer, Merge
-from probe.storage._keras_activations import activation_config, activation_setting
-from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape
 
 __all__ = [
     "NON_TRAINABLE",

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from probe._checks import InputError, ModelFileError
+from probe.kerasfile._printable import printable
 from probe.safeh5 import File
-from probe.storage._printable import printable
 
 __all__ = ["last_net", "naming", "naming_file"]
 

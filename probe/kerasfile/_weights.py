@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from probe._checks import ModelFileWarning
+from probe.kerasfile._graph import MAX_NAMES, Path
+from probe.kerasfile._kinds import NON_TRAINABLE
+from probe.kerasfile._models import Entry, Model
+from probe.kerasfile._printable import listed, printable
+from probe.kerasfile._settings import LayerSpec, Shape
 from probe.safeh5 import File, Group
-from probe.storage._keras_config import LayerSpec, Shape
-from probe.storage._keras_graph import MAX_NAMES, Path
-from probe.storage._keras_kinds import NON_TRAINABLE
-from probe.storage._keras_models import Entry, Model
-from probe.storage._printable import listed, printable
 
 __all__ = ["CONTAINERS", "Expected", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from probe._checks import Array
+from probe.kerasfile._kinds import LayerKind, Settings, Variables
+from probe.kerasfile._settings import MAX_AXES, LayerSpec, Shape
 from probe.layers import BatchNormalization, LayerNormalization, Normalization, PReLU, Rescaling
-from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape
-from probe.storage._keras_kinds import LayerKind, Settings, Variables
 
 __all__ = ["SCALING_KINDS"]
 

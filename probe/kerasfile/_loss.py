@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from probe._checks import InputError, ModelFileError
+from probe.kerasfile._json import parse_json
 from probe.network import Network
-from probe.storage._keras_json import parse_json
 
 __all__ = ["Meaning", "meaning_of_archive", "meaning_of_training", "with_meaning"]
 

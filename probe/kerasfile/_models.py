@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from probe._checks import ModelFileError
+from probe.kerasfile._json import parse_json
+from probe.kerasfile._printable import printable, shown
+from probe.kerasfile._settings import MAX_AXES, LayerSpec, Shape, layer_spec
 from probe.safeh5 import DEFAULT_LIMITS, Limits
-from probe.storage._keras_config import MAX_AXES, LayerSpec, Shape, layer_spec
-from probe.storage._keras_json import parse_json
-from probe.storage._printable import printable, shown
 
 __all__ = [
     "MAX_LAYERS",

@@ -10,6 +10,24 @@ from typing import Any
 import numpy as np
 
 from probe._checks import Array, InputError
+from probe.kerasfile._activations import (
+    ACTIVATION_CLASSES,
+    activation_class,
+    activation_layer_config,
+    activation_setting,
+)
+from probe.kerasfile._images import IMAGE_KINDS
+from probe.kerasfile._kinds import (
+    LayerKind,
+    Settings,
+    Variables,
+    activated,
+    biased,
+    data_format,
+    settings_activated,
+)
+from probe.kerasfile._scaling import SCALING_KINDS
+from probe.kerasfile._settings import MAX_SIZE, LayerSpec, Shape
 from probe.layers import (
     ActivationLayer,
     Add,
@@ -28,24 +46,6 @@ from probe.layers import (
     Reshape,
     Subtract,
 )
-from probe.storage._keras_activations import (
-    ACTIVATION_CLASSES,
-    activation_class,
-    activation_layer_config,
-    activation_setting,
-)
-from probe.storage._keras_config import MAX_SIZE, LayerSpec, Shape
-from probe.storage._keras_images import IMAGE_KINDS
-from probe.storage._keras_kinds import (
-    LayerKind,
-    Settings,
-    Variables,
-    activated,
-    biased,
-    data_format,
-    settings_activated,
-)
-from probe.storage._keras_scaling import SCALING_KINDS
 
 __all__ = ["KINDS", "describe", "kind_of", "stored_variables"]
 

@@ -7,8 +7,8 @@ import math
 from typing import Any, NoReturn
 
 from probe._checks import ModelFileError
+from probe.kerasfile._printable import printable
 from probe.safeh5 import DEFAULT_LIMITS, DamagedError, Limits, check_json
-from probe.storage._printable import printable
 
 __all__ = ["parse_json"]
 

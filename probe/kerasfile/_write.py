@@ -13,14 +13,14 @@ import numpy as np
 
 from probe._checks import InputError, check_once
 from probe._version import __version__
+from probe.kerasfile._graph import MAX_NAMES
+from probe.kerasfile._layers import describe, stored_variables
+from probe.kerasfile._models import MAX_LAYERS
+from probe.kerasfile._open import ENCODING_VERSION
+from probe.kerasfile._printable import shown
 from probe.layers import Layer
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS
-from probe.storage._keras_graph import MAX_NAMES
-from probe.storage._keras_layers import describe, stored_variables
-from probe.storage._keras_models import MAX_LAYERS
-from probe.storage._keras_open import ENCODING_VERSION
-from probe.storage._printable import shown
 
 __all__ = ["check_storable", "write_network", "write_text_attribute"]
 
