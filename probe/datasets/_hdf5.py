@@ -19,7 +19,7 @@ from probe.datasets._stored import (
     split_from_keys,
 )
 from probe.safeh5 import DEFAULT_LIMITS, File, is_hdf5, open_file
-from probe.safeh5.unpacking import MOST_EXPANSION
+from probe.safeh5._unpacking import MOST_EXPANSION
 
 __all__ = ["is_hdf5", "read_hdf5"]
 

@@ -22,7 +22,7 @@ from probe.datasets._stored import (
     unit_pixels,
 )
 from probe.safeh5 import DamagedError, open_regular, printable
-from probe.safeh5.unpacking import begun, stored, unpacked
+from probe.safeh5._unpacking import begun, stored, unpacked
 
 __all__ = ["PARTS", "find_idx", "read_idx", "read_idx_folder"]
 

@@ -9,12 +9,12 @@ tables are refused. `open_zip` opens a zip archive in the same way.
 It needs NumPy, and of this project only the class of its errors.
 """
 
-from probe.safeh5.file import File, Group, RefusedError, is_hdf5, open_bytes, open_file
-from probe.safeh5.jsontext import check_json
-from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
-from probe.safeh5.source import DamagedError, open_regular
-from probe.safeh5.text import printable
-from probe.safeh5.zip import Member, ZipArchive, ZipError, open_zip
+from probe.safeh5._file import File, Group, RefusedError, is_hdf5, open_bytes, open_file
+from probe.safeh5._jsontext import check_json
+from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
+from probe.safeh5._source import DamagedError, open_regular
+from probe.safeh5._text import printable
+from probe.safeh5._zip import Member, ZipArchive, ZipError, open_zip
 
 __all__ = [
     "DEFAULT_LIMITS",

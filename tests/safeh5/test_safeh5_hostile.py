@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from probe.safeh5 import RefusedError, is_hdf5, open_bytes, open_file
-from probe.safeh5.checksums import has_fletcher32, lookup3
+from probe.safeh5._checksums import has_fletcher32, lookup3
 
 KERNEL = np.random.default_rng(0).normal(size=(8, 6)).astype("f4")
 

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from probe.safeh5.checksums import has_fletcher32
-from probe.safeh5.source import DamagedError, number
+from probe.safeh5._checksums import has_fletcher32
+from probe.safeh5._source import DamagedError, number
 
 __all__ = ["KNOWN_FILTERS", "Filter", "parsed_filters", "unfiltered"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probe.safeh5.checksums import checked
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5.trees import tree_records
+from probe.safeh5._checksums import checked
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._trees import tree_records
 
 __all__ = ["FractalHeap", "GlobalHeap", "local_heap"]
 

@@ -9,7 +9,7 @@ from bisect import bisect
 from collections.abc import Iterable
 from typing import BinaryIO
 
-from probe.safeh5.limits import Limits
+from probe.safeh5._limits import Limits
 
 __all__ = ["UNDEFINED", "DamagedError", "Source", "number", "open_regular", "start_of_hdf5"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from probe.safeh5.headers import (
+from probe.safeh5._headers import (
     ATTRIBUTE,
     ATTRIBUTE_INFO,
     DATASPACE,
@@ -17,10 +17,10 @@ from probe.safeh5.headers import (
     Message,
     shared_body,
 )
-from probe.safeh5.heaps import FractalHeap, local_heap
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5.trees import old_tree_entries, tree_records
-from probe.safeh5.types import Shape, Type, parsed_shape, parsed_type
+from probe.safeh5._heaps import FractalHeap, local_heap
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._trees import old_tree_entries, tree_records
+from probe.safeh5._types import Shape, Type, parsed_shape, parsed_type
 
 __all__ = ["Attribute", "Link", "attributes_of", "kind_of", "members_of"]
 

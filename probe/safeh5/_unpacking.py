@@ -8,7 +8,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from probe.safeh5.source import DamagedError
+from probe.safeh5._source import DamagedError
 
 __all__ = ["MOST_EXPANSION", "Bytes", "begun", "stored", "unpacked"]
 

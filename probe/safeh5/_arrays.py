@@ -10,13 +10,13 @@ from typing import Any, NoReturn, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from probe.safeh5.chunks import OLD_TREE, SINGLE, TREE, Chunk, Index, chunks_of
-from probe.safeh5.filters import KNOWN_FILTERS, Filter, parsed_filters, unfiltered
-from probe.safeh5.headers import DATASPACE, DATATYPE, EXTERNAL, FILTERS, LAYOUT, Message, body_of
-from probe.safeh5.limits import Limits
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5.text import printable
-from probe.safeh5.types import Shape, Type, parsed_shape, parsed_type
+from probe.safeh5._chunks import OLD_TREE, SINGLE, TREE, Chunk, Index, chunks_of
+from probe.safeh5._filters import KNOWN_FILTERS, Filter, parsed_filters, unfiltered
+from probe.safeh5._headers import DATASPACE, DATATYPE, EXTERNAL, FILTERS, LAYOUT, Message, body_of
+from probe.safeh5._limits import Limits
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._text import printable
+from probe.safeh5._types import Shape, Type, parsed_shape, parsed_type
 
 __all__ = [
     "Description",

@@ -6,7 +6,7 @@ import struct
 
 import numpy as np
 
-from probe.safeh5.source import DamagedError, Source
+from probe.safeh5._source import DamagedError, Source
 
 __all__ = ["checked", "has_fletcher32", "lookup3"]
 

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NoReturn
 import numpy.typing as npt
 
 from probe._errors import InputError
-from probe.safeh5.arrays import (
+from probe.safeh5._arrays import (
     Description,
     check_array,
     check_size,
@@ -29,15 +29,15 @@ from probe.safeh5.arrays import (
     read_array,
     read_bytes,
 )
-from probe.safeh5.checksums import checked
-from probe.safeh5.groups import Attribute, attributes_of, kind_of, members_of
-from probe.safeh5.headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, Message, messages_at
-from probe.safeh5.heaps import GlobalHeap
-from probe.safeh5.jsontext import check_json
-from probe.safeh5.limits import DEFAULT_LIMITS, Limits, limits_of
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number, open_regular, start_of_hdf5
-from probe.safeh5.text import printable
-from probe.safeh5.types import Shape, Type
+from probe.safeh5._checksums import checked
+from probe.safeh5._groups import Attribute, attributes_of, kind_of, members_of
+from probe.safeh5._headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, Message, messages_at
+from probe.safeh5._heaps import GlobalHeap
+from probe.safeh5._jsontext import check_json
+from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number, open_regular, start_of_hdf5
+from probe.safeh5._text import printable
+from probe.safeh5._types import Shape, Type
 
 __all__ = ["File", "Group", "RefusedError", "is_hdf5", "open_bytes", "open_file"]
 

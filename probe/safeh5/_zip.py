@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from probe.safeh5.source import DamagedError, open_regular
-from probe.safeh5.text import printable
-from probe.safeh5.unpacking import Bytes, begun, stored, unpacked
+from probe.safeh5._source import DamagedError, open_regular
+from probe.safeh5._text import printable
+from probe.safeh5._unpacking import Bytes, begun, stored, unpacked
 
 __all__ = ["Member", "ZipArchive", "ZipError", "open_zip"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from probe.safeh5.source import DamagedError, Source, number
+from probe.safeh5._source import DamagedError, Source, number
 
 __all__ = ["Shape", "Type", "parsed_shape", "parsed_type"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probe.safeh5.checksums import checked
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._checksums import checked
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
 
 __all__ = ["old_tree_entries", "tree_records"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from itertools import accumulate
 
-from probe.safeh5.limits import Limits
-from probe.safeh5.source import DamagedError
+from probe.safeh5._limits import Limits
+from probe.safeh5._source import DamagedError
 
 __all__ = ["check_json"]
 

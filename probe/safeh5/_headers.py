@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from probe.safeh5.checksums import checked
-from probe.safeh5.source import DamagedError, Source, number
+from probe.safeh5._checksums import checked
+from probe.safeh5._source import DamagedError, Source, number
 
 __all__ = ["Message", "body_of", "messages_at"]
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from probe.safeh5.checksums import checked
-from probe.safeh5.source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5.trees import old_tree_entries, tree_records
-from probe.safeh5.types import Shape
+from probe.safeh5._checksums import checked
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._trees import old_tree_entries, tree_records
+from probe.safeh5._types import Shape
 
 __all__ = ["Chunk", "Index", "chunks_of"]
 
