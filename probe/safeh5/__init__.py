@@ -10,7 +10,6 @@ It needs NumPy, and of this project only the class of its errors.
 """
 
 from probe.safeh5._file import File, Group, RefusedError, is_hdf5, open_bytes, open_file
-from probe.safeh5._jsontext import check_json
 from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
 from probe.safeh5._source import DamagedError, open_regular
 from probe.safeh5._text import printable

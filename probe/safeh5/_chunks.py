@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from probe.safeh5._checksums import checked
 from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
 from probe.safeh5._trees import old_tree_entries, tree_records
 from probe.safeh5._types import Shape
@@ -150,7 +149,7 @@ def _element(source: Source, index: Index, block: bytes, start: Shape) -> Chunk:
 
 def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
     offset, length = source.offset_bytes, source.length_bytes
-    head = checked(source, source.read(index.address, 12 + length + offset))
+    head = source.read_checked(index.address, 12 + length + offset)
     if head[:4] != b"FAHD" or head[4] != 0 or head[5] != index.is_filtered:
         raise DamagedError(f"there is no array of chunks at {index.address}")
     width, page = head[6], 1 << min(head[7], 40)
@@ -166,7 +165,7 @@ def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
     n_pages = -(-n_elements // page)
     bits = -(-n_pages // 8) if is_paged else 0
     block = source.read(address, prefix + bits + (0 if is_paged else n_elements * width) + 4)
-    block = checked(source, block)
+    block = source.checked(block)
     if block[:4] != b"FADB":
         raise DamagedError(f"there are no chunks at {address}")
     at = address + len(block) + 4
@@ -179,7 +178,7 @@ def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
             here, at = at, at + count * width + 4
             if not is_written:
                 continue
-            elements = checked(source, source.read(here, count * width + 4))
+            elements = source.read_checked(here, count * width + 4)
         else:
             elements = block[prefix:]
         for k in range(count):
@@ -223,7 +222,7 @@ class _Extensible:
     def __init__(self, source: Source, index: Index) -> None:
         self._source = source
         offset, length = source.offset_bytes, source.length_bytes
-        head = checked(source, source.read(index.address, 16 + 6 * length + offset))
+        head = source.read_checked(index.address, 16 + 6 * length + offset)
         if head[:4] != b"EAHD" or head[4] != 0 or head[5] != index.is_filtered:
             raise DamagedError(f"there is no array of chunks at {index.address}")
         self._width, n_bits, self._n_first, self._least, self._least_blocks = head[6:11]
@@ -251,7 +250,7 @@ class _Extensible:
         n_indirect = max(0, self._n_blocks_of_blocks - n_direct_levels)
         start = 6 + offset
         n_bytes = start + self._n_first * width + (n_direct + n_indirect) * offset + 4
-        block = checked(source, source.read(self._index_block, n_bytes))
+        block = source.read_checked(self._index_block, n_bytes)
         if block[:4] != b"EAIB":
             raise DamagedError(f"there are no chunks at {self._index_block}")
         for k in range(min(left, self._n_first)):
@@ -287,7 +286,7 @@ class _Extensible:
         bits = -(-n_pages // 8)
         start = 6 + source.offset_bytes + self._offset_bytes
         n_bytes = start + n_blocks * (bits + source.offset_bytes) + 4
-        block = checked(source, source.read(address, n_bytes))
+        block = source.read_checked(address, n_bytes)
         if block[:4] != b"EASB":
             raise DamagedError(f"there are no blocks of chunks at {address}")
         at = start + n_blocks * bits
@@ -306,7 +305,7 @@ class _Extensible:
             return
         start = 6 + source.offset_bytes + self._offset_bytes
         if n_elements <= self._page:
-            block = checked(source, source.read(address, start + n_elements * width + 4))
+            block = source.read_checked(address, start + n_elements * width + 4)
             if block[:4] != b"EADB":
                 raise DamagedError(f"there are no chunks at {address}")
             yield from (block[start + k * width : start + (k + 1) * width] for k in range(n_wanted))
@@ -315,7 +314,7 @@ class _Extensible:
         for page in range(-(-n_wanted // self._page)):
             count = min(self._page, n_wanted - page * self._page)
             if written[page]:
-                block = checked(source, source.read(at, self._page * width + 4))
+                block = source.read_checked(at, self._page * width + 4)
                 yield from (block[k * width : (k + 1) * width] for k in range(count))
             else:
                 yield from (nothing for _ in range(count))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from probe.safeh5._checksums import checked
 from probe.safeh5._source import DamagedError, Source, number
 
 __all__ = ["Message", "body_of", "messages_at"]
@@ -99,7 +98,7 @@ def _newer(source: Source, address: int) -> list[Message]:
     head = 6 if flags & 4 else 4
     n_read = 0
     while blocks.left:
-        block = checked(source, blocks.pop())
+        block = source.checked(blocks.pop())
         if n_read and block[:4] != b"OCHK":
             raise DamagedError("a header is continued where there is none")
         at, n_read = (4 if n_read else before + width), n_read + 1

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from probe.safeh5._checksums import checked
 from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
 from probe.safeh5._trees import tree_records
 
@@ -127,7 +126,7 @@ class FractalHeap:
             raise DamagedError(f"there is no fractal heap at {address}")
         if number(head, 7, 2):
             raise DamagedError("it compresses a heap of messages, which is not read")
-        head = checked(source, head)
+        head = source.checked(head)
         self.id_bytes = number(head, 5, 2)
         self._is_checked = bool(head[9] & 2)
         self._huge = source.offset(head, 14 + length)
@@ -231,7 +230,7 @@ class FractalHeap:
             if n_rows > _MOST_ROWS:
                 raise DamagedError(f"a heap has a block of {n_rows} rows")
             self._source.count(count)
-            block = checked(self._source, self._source.read(address, self._head + count * offset + 4))
+            block = self._source.read_checked(address, self._head + count * offset + 4)
             if block[:4] != b"FHIB":
                 raise DamagedError(f"there are no rows of a heap at {address}")
             self._rows[key] = [self._source.offset(block, self._head + k * offset) for k in range(count)]

@@ -5,22 +5,67 @@ from __future__ import annotations
 import io
 import os
 import stat
+import struct
 from bisect import bisect
 from collections.abc import Iterable
 from typing import BinaryIO
 
 from probe.safeh5._limits import Limits
 
-__all__ = ["UNDEFINED", "DamagedError", "Source", "number", "open_regular", "start_of_hdf5"]
+__all__ = ["UNDEFINED", "DamagedError", "Source", "number", "open_regular"]
 
 UNDEFINED = 0xFFFFFFFFFFFFFFFF
 """The address of nothing."""
 
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_MASK = 0xFFFFFFFF
 
 
 class DamagedError(Exception):
     """A file is no regular one, or its bytes break the rules of its format; the message says how."""
+
+
+def lookup3(block: bytes) -> int:
+    """Return Bob Jenkins' lookup3 hash (`hashlittle`, started from 0) of `block`, 32 bits.
+
+    References
+    ----------
+    Bob Jenkins: lookup3.c, May 2006, public domain. https://burtleburtle.net/bob/c/lookup3.c
+
+    Examples
+    --------
+    >>> hex(lookup3(b"Four score and seven years ago"))
+    '0x17770551'
+    """
+    n_bytes = len(block)
+    a = b = c = (0xDEADBEEF + n_bytes) & _MASK
+    if not n_bytes:
+        return c
+    last = (n_bytes - 1) // 12 * 3
+    words: tuple[int, ...] = struct.unpack(f"<{last + 3}I", block + bytes(4 * last + 12 - n_bytes))
+    for k in range(0, last, 3):
+        a, b, c = a + words[k], b + words[k + 1], (c + words[k + 2]) & _MASK
+        a = ((a - c) & _MASK) ^ _rotated(c, 4)
+        c = (c + b) & _MASK
+        b = ((b - a) & _MASK) ^ _rotated(a, 6)
+        a = (a + c) & _MASK
+        c = ((c - b) & _MASK) ^ _rotated(b, 8)
+        b = (b + a) & _MASK
+        a = ((a - c) & _MASK) ^ _rotated(c, 16)
+        c = (c + b) & _MASK
+        b = ((b - a) & _MASK) ^ _rotated(a, 19)
+        a = (a + c) & _MASK
+        c = ((c - b) & _MASK) ^ _rotated(b, 4)
+        b = (b + a) & _MASK
+    a, b, c = (a + words[-3]) & _MASK, (b + words[-2]) & _MASK, (c + words[-1]) & _MASK
+    for bits in (14, 11, 25, 16, 4, 14, 24):
+        # In turn c, a and b take this step, each from the one changed before it.
+        c = ((c ^ b) - _rotated(b, bits)) & _MASK
+        a, b, c = b, c, a
+    return b
+
+
+def _rotated(value: int, bits: int) -> int:
+    return (value << bits | value >> (32 - bits)) & _MASK
 
 
 class Extents:
@@ -91,6 +136,17 @@ class Source:
         self.count(3 + n_bytes // 64)
         return self.content(address, n_bytes)
 
+    def read_checked(self, address: int, n_bytes: int) -> bytes:
+        """Return structure as `read` does, without the checksum at its end, which must be right."""
+        return self.checked(self.read(address, n_bytes))
+
+    def checked(self, block: bytes) -> bytes:
+        """Return `block` without the checksum at its end, which must be right."""
+        self.count(len(block) // 4)
+        if len(block) < 4 or lookup3(block[:-4]) != int.from_bytes(block[-4:], "little"):
+            raise DamagedError("a checksum is wrong")
+        return block[:-4]
+
     def content(self, address: int, n_bytes: int) -> bytes:
         """Return `n_bytes` bytes of values from `address`; the caller has bounded them."""
         self._check(address, n_bytes)
@@ -155,15 +211,3 @@ def open_regular(path: str | os.PathLike[str], *, buffering: int = -1) -> Binary
         os.close(descriptor)
         raise DamagedError("it is a folder" if stat.S_ISDIR(mode) else "it is not a regular file")
     return os.fdopen(descriptor, "rb", buffering=buffering)
-
-
-def start_of_hdf5(file: BinaryIO) -> int | None:
-    """Return where HDF5's signature is: at the start, or after a block of the user's; None if nowhere."""
-    size = file.seek(0, io.SEEK_END)
-    address = 0
-    while address < size:
-        file.seek(address)
-        if file.read(len(_SIGNATURE)) == _SIGNATURE:
-            return address
-        address = max(512, 2 * address)
-    return None

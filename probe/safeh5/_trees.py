@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from probe.safeh5._checksums import checked
 from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
 
 __all__ = ["old_tree_entries", "tree_records"]
@@ -70,7 +69,7 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
         What its records are, as in the format's specification, section III.A.2.
     """
     offset, length = source.offset_bytes, source.length_bytes
-    head = checked(source, source.read(address, 22 + offset + length))
+    head = source.read_checked(address, 22 + offset + length)
     if head[:4] != b"BTHD" or head[4] != 0 or head[5] != kind:
         raise DamagedError(f"there is no such tree at {address}")
     node_bytes, record_bytes, depth = number(head, 6, 4), number(head, 10, 2), number(head, 12, 2)
@@ -123,7 +122,7 @@ class _Tree:
         source.count(n_records)
         end = 6 + n_records * self._record_bytes
         pointers = (n_records + 1) * self._pointer_bytes[level] if level else 0
-        block = checked(source, source.read(address, end + pointers + 4))
+        block = source.read_checked(address, end + pointers + 4)
         if block[:4] != (b"BTIN" if level else b"BTLF") or block[4] != 0 or block[5] != self._kind:
             raise DamagedError(f"there is no such node of a tree at {address}")
         for k in range(n_records + 1):

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from probe.safeh5._source import DamagedError, open_regular
 from probe.safeh5._text import printable
-from probe.safeh5._unpacking import Bytes, begun, stored, unpacked
+from probe.safeh5._filters import Bytes, read_stored, unpack, unpack_start
 
 __all__ = ["Member", "ZipArchive", "ZipError", "open_zip"]
 
@@ -102,7 +102,7 @@ class ZipArchive:
         if member.method == STORED:
             return packed[:n_bytes]
         with _named(member):
-            return begun(packed, n_bytes, "deflate")
+            return unpack_start(packed, n_bytes, "deflate")
 
     def read(self, name: str, most: int) -> Bytes:
         """Return the content of a member as an array of bytes.
@@ -118,9 +118,9 @@ class ZipArchive:
                 raise DamagedError(f"takes {member.n_bytes} bytes, more than the {most} that are read")
             self._file.seek(member.start)
             if member.method == STORED:
-                content = stored(self._file, member.n_bytes)
+                content = read_stored(self._file, member.n_bytes)
             else:
-                content = unpacked(self._file, member.n_packed, member.n_bytes, "deflate")
+                content = unpack(self._file, member.n_packed, member.n_bytes, "deflate")
             if zlib.crc32(content.data) != member.crc:
                 raise DamagedError("is damaged: its checksum (CRC-32) is wrong")
         return content

@@ -6,15 +6,30 @@ code; a layer is known when `probe.kerasfile._layers` lists its class, and refus
 
 from __future__ import annotations
 
+import json
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from probe._checks import ModelFileError
+from probe._errors import InputError, ModelFileError
 from probe.kerasfile._printable import printable, shown
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Limits, check_json
 
-__all__ = ["MAX_AXES", "MAX_SIZE", "LayerSpec", "Shape", "check_origin", "layer_spec"]
+__all__ = [
+    "MAX_AXES",
+    "MAX_SIZE",
+    "LayerSpec",
+    "Shape",
+    "check_origin",
+    "last_net",
+    "layer_spec",
+    "naming",
+    "naming_file",
+    "parse_json",
+]
 
 MAX_AXES = 31
 """Most axes of one input or one output: with that of the samples NumPy computes safely with 32."""
@@ -26,6 +41,9 @@ MAX_SIZE = 1 << 28
 """Largest size, stride or count that a setting may have."""
 
 Shape = tuple[int, ...]
+
+MAX_DIGITS = 100
+"""Most characters of one number; Python's own numbers have up to 24."""
 
 _KERAS_MODULE = re.compile(r"(tf_keras|keras|tensorflow\.keras|tensorflow\.python\.keras|builtins)(\.\w+)*")
 _MAX_MODULE = 200
@@ -55,6 +73,97 @@ _KERAS_1_LAYERS = (
     "MaxoutDense",
 )
 _KERAS_1_SETTINGS = ("W_regularizer", "W_constraint", "nb_filter", "border_mode", "dim_ordering")
+
+
+
+@contextmanager
+def naming_file(file: File) -> Iterator[None]:
+    """Put the name of the file in front of errors that do not know it."""
+    with naming(file.shown_path, file.error):
+        yield
+
+
+@contextmanager
+def naming(shown_path: str, error: type[Exception] = ModelFileError) -> Iterator[None]:
+    """Put `shown_path` in front of errors that do not know it; see also `last_net`."""
+    with last_net(shown_path, error):
+        try:
+            yield
+        except InputError as failure:
+            if str(failure).startswith(shown_path):
+                raise
+            # Errors of a file have cut what it says; those of layers and networks have not.
+            most = 1000 if isinstance(failure, ModelFileError) else 300
+            raise error(f"{shown_path}: {printable(failure, most)}") from None
+
+
+@contextmanager
+def last_net(shown_path: str, error: type[Exception] = ModelFileError) -> Iterator[None]:
+    """Make errors of the file of all exceptions that no check foresaw: no content of a file ends in a traceback."""
+    try:
+        yield
+    except (InputError, Warning):
+        raise
+    except MemoryError:
+        raise error(f"{shown_path} holds a model that takes more memory than there is") from None
+    except Exception as failure:
+        problem = f"{type(failure).__name__}: {printable(failure, 120)}"
+        raise error(f"{shown_path} cannot be read ({problem})") from failure
+
+
+def parse_json(text: str, what: str = "model_config", limits: Limits = DEFAULT_LIMITS) -> Any:
+    """Return what the JSON `text` holds.
+
+    Raises
+    ------
+    ModelFileError
+        If it is too large, nested too deep or no JSON, or holds a setting twice, numbers that are none, or
+        text that cannot be written. The message calls it `what`.
+
+    Examples
+    --------
+    >>> parse_json('{"units": 3}')
+    {'units': 3}
+    """
+    try:
+        check_json(text, what, limits)
+    except DamagedError as error:
+        raise ModelFileError(str(error)) from None
+
+    def refuse(problem: str) -> NoReturn:
+        raise ModelFileError(f"{what} {problem}") from None
+
+    def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        unique = dict(pairs)
+        if len(unique) != len(pairs):
+            refuse("names the same setting twice")
+        return unique
+
+    def integer(digits: str) -> int:
+        if len(digits) > MAX_DIGITS:
+            refuse(f"holds a number of {len(digits)} digits, more than the {MAX_DIGITS} that are read")
+        return int(digits)
+
+    def number(digits: str) -> float:
+        if len(digits) > MAX_DIGITS:
+            refuse(f"holds a number of {len(digits)} characters, more than the {MAX_DIGITS} that are read")
+        value = float(digits)
+        if not math.isfinite(value):
+            refuse(f"holds {digits}, which is no finite number")
+        return value
+
+    try:
+        return json.loads(
+            text,
+            parse_constant=lambda constant: refuse(f"holds {constant}, which is no number"),
+            parse_int=integer,
+            parse_float=number,
+            object_pairs_hook=unique_keys,
+        )
+    except ModelFileError:
+        raise
+    except (ValueError, RecursionError) as error:
+        refuse(f"is not valid JSON: {printable(error, 120)}")
 
 
 @dataclass(frozen=True, slots=True)
