@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
-from probe._errors import InputError, ModelFileError
-from probe.kerasfile._printable import printable, shown
-from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Limits, check_json
+from probe._errors import InputError, ModelFileError, ModelFileWarning
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Limits, check_json, printable, shown
 
 __all__ = [
     "MAX_AXES",
@@ -29,6 +29,7 @@ __all__ = [
     "naming",
     "naming_file",
     "parse_json",
+    "warn",
 ]
 
 MAX_AXES = 31
@@ -49,13 +50,15 @@ _KERAS_MODULE = re.compile(r"(tf_keras|keras|tensorflow\.keras|tensorflow\.pytho
 _MAX_MODULE = 200
 """Most letters of the name of a module."""
 
-_TENSOR_OPERATIONS = (
-    "TFOpLambda",
-    "SlicingOpLambda",
-    "TensorFlowOpLayer",
-    "ClassMethod",
-    "InstanceMethod",
-    "InstanceProperty",
+_TENSOR_OPERATIONS = frozenset(
+    [
+        "TFOpLambda",
+        "SlicingOpLambda",
+        "TensorFlowOpLayer",
+        "ClassMethod",
+        "InstanceMethod",
+        "InstanceProperty",
+    ]
 )
 """Classes in which Keras 2 kept the operations on tensors that a functional model was built with."""
 
@@ -64,16 +67,10 @@ _INSTEAD = (
     "pass its config.json as the architecture of this file (--architecture)"
 )
 
-_KERAS_1_LAYERS = (
-    "Convolution1D",
-    "Convolution2D",
-    "Deconvolution2D",
-    "AtrousConvolution2D",
-    "Merge",
-    "MaxoutDense",
+_KERAS_1_LAYERS = frozenset(
+    ["Convolution1D", "Convolution2D", "Deconvolution2D", "AtrousConvolution2D", "Merge", "MaxoutDense"]
 )
 _KERAS_1_SETTINGS = ("W_regularizer", "W_constraint", "nb_filter", "border_mode", "dim_ordering")
-
 
 
 @contextmanager
@@ -109,6 +106,12 @@ def last_net(shown_path: str, error: type[Exception] = ModelFileError) -> Iterat
     except Exception as failure:
         problem = f"{type(failure).__name__}: {printable(failure, 120)}"
         raise error(f"{shown_path} cannot be read ({problem})") from failure
+
+
+def warn(shown_path: str, problem: str) -> None:
+    """Warn of something odd in a file that can be read all the same."""
+    between = " " if problem.startswith(("has no ", "does not ")) else ": "
+    warnings.warn(f"{shown_path}{between}{printable(problem, 300)}", ModelFileWarning, stacklevel=3)
 
 
 def parse_json(text: str, what: str = "model_config", limits: Limits = DEFAULT_LIMITS) -> Any:
@@ -270,8 +273,8 @@ class LayerSpec:
 
     def axes(self, rank: int, default: object, key: str = "axis") -> tuple[int, ...]:
         """Return the setting `key`, distinct axes as `axis` has one, in the order of arrays; () for null."""
-        given = self.config.get(key, default)
-        value = [] if given is None else self._listed(key, given, MAX_AXES)
+        setting = self.config.get(key, default)
+        value = [] if setting is None else self._listed(key, setting, MAX_AXES)
         if not all(type(axis) is int and axis != 0 and -rank <= axis <= rank for axis in value):
             self.refuse(f"has {key} = {shown(value)}, expected axes of arrays with {rank + 1} axes")
         axes = tuple(sorted(value, key=lambda axis: int(axis) % (rank + 1)))
@@ -281,10 +284,10 @@ class LayerSpec:
 
     def _listed(self, key: str, value: object, most: int) -> list[Any]:
         """Return a setting that is one value or a list of at most `most`, as a list."""
-        found = value if isinstance(value, list) else [value]
-        if len(found) > most:
-            self.refuse(f"has {key} with {len(found)} entries, expected at most {most}")
-        return found
+        entries = value if isinstance(value, list) else [value]
+        if len(entries) > most:
+            self.refuse(f"has {key} with {len(entries)} entries, expected at most {most}")
+        return entries
 
     def _number(self, key: str, value: object, maximum: float = MAX_NUMBER) -> float:
         # False for NaN, and exact for integers of any size.
@@ -321,11 +324,11 @@ def layer_spec(entry: object, place: str, keras: int) -> LayerSpec:
 
 
 def _check_version(spec: LayerSpec) -> None:
-    found = [key for key in _KERAS_1_SETTINGS if key in spec.config]
+    old = [key for key in _KERAS_1_SETTINGS if key in spec.config]
     if spec.class_name == "Dense" and "units" not in spec.config and "output_dim" in spec.config:
-        found.append("output_dim")
-    if found or spec.class_name in _KERAS_1_LAYERS:
-        settings = f" with the settings {', '.join(found)}" if found else ""
+        old.append("output_dim")
+    if old or spec.class_name in _KERAS_1_LAYERS:
+        settings = f" with the settings {', '.join(old)}" if old else ""
         spec.refuse(
             f"is one of Keras 1{settings}, which is not read; load the file with Keras 2.0 to 2.3, which "
             "translates it, and save it again"

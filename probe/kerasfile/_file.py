@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from probe._checks import Array, InputError, ModelFileWarning
+from probe._checks import Array
+from probe._errors import InputError
+from probe.kerasfile._config import LayerSpec, Shape, last_net, naming_file, warn
 from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
 from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.kerasfile._layers import kind_of
-from probe.kerasfile._loss import Meaning, with_meaning
 from probe.kerasfile._models import Model
-from probe.kerasfile._naming import last_net, naming_file
-from probe.kerasfile._printable import listed, printable, shown
-from probe.kerasfile._settings import LayerSpec, Shape
+from probe.kerasfile._own import Meaning, with_meaning
 from probe.kerasfile._weights import Stored, warn_of_crowds
 from probe.layers import Layer
 from probe.network import Network
-from probe.safeh5 import File
+from probe.safeh5 import File, listed, printable, shown
 
 __all__ = ["LayerDescription", "ModelFile", "VariableDescription"]
 
@@ -276,12 +274,12 @@ class ModelFile:
                     "layers are read one by one"
                 )
             arrays = {name: self._array(node, name, units) for name in self._expected[node.path]}
-            return kind.build(node.spec, settings, kind.prepared(node.spec, settings, arrays))
+            return kind.build(node.spec, settings, kind.prepared(arrays))
         if node.path not in self._prepared:
             arrays = {
                 name: self._array(node, name) for name in self._expected[node.path] if name not in UNREAD
             }
-            self._prepared[node.path] = kind.prepared(node.spec, settings, arrays)
+            self._prepared[node.path] = kind.prepared(arrays)
         return kind.build(node.spec, settings, self._prepared[node.path])
 
     def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
@@ -304,15 +302,16 @@ class ModelFile:
     def _warn_of(self, name: str, values: Array, place: str, epsilon: float) -> None:
         largest = max(float(values.max()), -float(values.min()))
         if largest > HUGE:
-            self.warn(f"{place} has values up to {largest:.3g}, which overflow in a network")
+            warn(
+                self._file.shown_path, f"{place} has values up to {largest:.3g}, which overflow in a network"
+            )
         if name in NON_TRAINABLE and name.endswith("variance") and values.min() < 0:
-            self.warn(f"{place} has negative values, down to {float(values.min()):.3g}")
+            warn(self._file.shown_path, f"{place} has negative values, down to {float(values.min()):.3g}")
         elif name == "moving_variance" and epsilon == 0 and values.min() == 0:
-            self.warn(f"{place} has zeros and epsilon is 0: outputs there are infinite or not a number")
-
-    def warn(self, problem: str) -> None:
-        """Warn of something odd in the file."""
-        warnings.warn(f"{self._file.shown_path}: {printable(problem, 300)}", ModelFileWarning, stacklevel=2)
+            warn(
+                self._file.shown_path,
+                f"{place} has zeros and epsilon is 0: outputs there are infinite or not a number",
+            )
 
 
 def _input_names(model: Model) -> tuple[str, ...]:
@@ -346,7 +345,7 @@ def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Set
         kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
         key = node.path, inputs[0]
         if key not in known:
-            known[key] = kind.settings(node.spec, inputs[0])
+            known[key] = kind.read(node.spec, inputs[0])
             n_constants += sum(value.size for value in known[key].values() if isinstance(value, np.ndarray))
         n_listed += sum(len(value) for value in known[key].values() if isinstance(value, tuple))
         if n_constants > MAX_CONSTANTS or n_listed > MAX_LISTED:

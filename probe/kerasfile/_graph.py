@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from probe._checks import ModelFileError
+from probe._errors import ModelFileError
+from probe.kerasfile._config import LayerSpec, Shape
 from probe.kerasfile._models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
-from probe.kerasfile._printable import listed, shown
-from probe.kerasfile._settings import LayerSpec, Shape
-from probe.safeh5 import DEFAULT_LIMITS, Limits
+from probe.safeh5 import DEFAULT_LIMITS, Limits, listed, shown
 
 __all__ = ["MAX_NAMES", "ModelSpec", "Node", "Path", "flatten", "renamed"]
 

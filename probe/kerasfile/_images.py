@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from probe.kerasfile._config import MAX_SIZE, LayerSpec, Shape
 from probe.kerasfile._kinds import (
+    ACTIVATED,
     LayerKind,
+    Reader,
     Settings,
     Variables,
-    activated,
+    bias_variable,
     biased,
     data_format,
-    settings_activated,
 )
-from probe.kerasfile._settings import MAX_SIZE, LayerSpec, Shape
 from probe.layers import (
     AveragePooling2D,
     Conv2D,
@@ -28,11 +31,10 @@ from probe.layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
-from probe.layers._images import window_padding
 
 __all__ = ["IMAGE_KINDS"]
 
-PADDINGS = ("valid", "same")
+Pair = tuple[int, int]
 
 PLACE_VALUES = 64
 """Values of float32 that take as much memory as one place in a window: three slices."""
@@ -45,94 +47,32 @@ def _image(spec: LayerSpec, shape: Shape) -> tuple[int, int, int]:
     return shape if data_format(spec) == "channels_last" else (*shape[1:], shape[0])
 
 
-def _formatted(spec: LayerSpec, height: int, width: int, channels: int) -> Shape:
-    if data_format(spec) == "channels_last":
-        return height, width, channels
-    return channels, height, width
+def _channels(spec: LayerSpec, shape: Shape) -> int:
+    return _image(spec, shape)[2]
 
 
-def _windowed(spec: LayerSpec) -> Settings:
-    return {
-        "strides": spec.pair("strides", 1),
-        "padding": spec.choice("padding", PADDINGS),
-        "data_format": data_format(spec),
-    }
+def _strides(spec: LayerSpec, _shape: Shape = ()) -> Pair:
+    return spec.pair("strides", 1)
 
 
-def _dilated(spec: LayerSpec, _shape: Shape) -> Settings:
-    return {**_windowed(spec), "dilation_rate": spec.pair("dilation_rate", 1), **activated(spec)}
+def _padding(spec: LayerSpec, _shape: Shape = ()) -> str:
+    return spec.choice("padding", ("valid", "same"))
 
 
-def _write_dilated(layer: Any) -> Settings:
-    return {
-        "strides": list(layer.strides),
-        "padding": layer.padding,
-        "data_format": layer.data_format,
-        "dilation_rate": list(layer.dilation_rate),
-        **settings_activated(layer),
-    }
-
-
-def _spans(spec: LayerSpec) -> tuple[int, int]:
-    """Return height and width of a window from end to end, with its dilation."""
-    (rows, columns), (down, along) = spec.pair("kernel_size"), spec.pair("dilation_rate", 1)
-    return (rows - 1) * down + 1, (columns - 1) * along + 1
-
-
-def _windows(
-    spec: LayerSpec, shape: Shape, spans: tuple[int, int], strides: tuple[int, int]
-) -> list[tuple[int, int]]:
-    """Return for the height and the width how many windows there are, and how long the padded axis is."""
-    found = []
-    for n, window, stride in zip(_image(spec, shape), spans, strides, strict=False):
-        count, *padding = window_padding(n, window, stride, spec.choice("padding", PADDINGS))
-        if count <= 0:
-            spec.refuse(f"has windows of {window} pixels, more than its input of shape {shape} has")
-        found.append((count, n + sum(padding)))
-    return found
-
-
-def _convolved(spec: LayerSpec, shape: Shape, filters: int) -> Shape:
-    """Return the shape of one output of a convolution."""
-    rows, columns = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
-    return _formatted(spec, rows[0], columns[0], filters)
-
-
-def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of a padded image, or of the windows in one row of it."""
-    rows, columns = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
-    channels = _image(spec, shape)[2]
-    return max(rows[1] * columns[1], columns[0] * math.prod(spec.pair("kernel_size"))) * channels
-
-
-def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of a padded image, each channel as often as it has kernels."""
-    rows, columns = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
-    return rows[1] * columns[1] * _image(spec, shape)[2] * _multiplier(spec)
-
-
-def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of all that the windows cover, before it is cut to the output."""
-    covered = [
-        (n - 1) * stride + max(window, stride)
-        for n, window, stride in zip(_image(spec, shape), _spans(spec), spec.pair("strides", 1), strict=False)
-    ]
-    return math.prod(covered) * _filters(spec)
-
-
-def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of a padded image, or what takes as much memory as the list of places in a window."""
-    window = spec.pair("pool_size", 2)
-    strides = spec.pair("strides", 1) if spec.has("strides") else window
-    rows, columns = _windows(spec, shape, window, strides)
-    return max(rows[1] * columns[1] * _image(spec, shape)[2], math.prod(window) * PLACE_VALUES)
+def _dilation(spec: LayerSpec, _shape: Shape = ()) -> Pair:
+    return spec.pair("dilation_rate", 1)
 
 
 def _filters(spec: LayerSpec) -> int:
     return spec.integer("filters", minimum=1, maximum=MAX_SIZE)
 
 
-def _groups(spec: LayerSpec, channels: int, filters: int) -> int:
+def _multiplier(spec: LayerSpec) -> int:
+    return spec.integer("depth_multiplier", minimum=1, maximum=MAX_SIZE, default=1)
+
+
+def _groups(spec: LayerSpec, shape: Shape) -> int:
+    channels, filters = _channels(spec, shape), _filters(spec)
     groups = spec.integer("groups", minimum=1, maximum=MAX_SIZE, default=1)
     if channels % groups or filters % groups:
         spec.refuse(
@@ -141,198 +81,209 @@ def _groups(spec: LayerSpec, channels: int, filters: int) -> int:
     return groups
 
 
-def _bias(spec: LayerSpec, n_units: int) -> Variables:
-    return {"bias": (n_units,)} if spec.boolean("use_bias", default=True) else {}
+def _output_padding(spec: LayerSpec, _shape: Shape = ()) -> Pair | None:
+    return spec.pair("output_padding", minimum=0) if spec.has("output_padding") else None
+
+
+def _spans(spec: LayerSpec) -> Pair:
+    """Return height and width of a window from end to end, with its dilation."""
+    (rows, columns), (down, along) = spec.pair("kernel_size"), _dilation(spec)
+    return (rows - 1) * down + 1, (columns - 1) * along + 1
+
+
+def _windows(spec: LayerSpec, shape: Shape, spans: Pair, strides: Pair) -> tuple[Pair, Pair]:
+    """Return how many windows there are along height and width, and how long the padded axes are."""
+    *sizes, _ = _image(spec, shape)
+    padding = _padding(spec)
+    for n, span in zip(sizes, spans, strict=True):
+        if padding == "valid" and span > n:
+            spec.refuse(f"has windows of {span} pixels, more than its input of shape {shape} has")
+    rows, columns, _ = MaxPooling2D(spec.name, spans, strides, padding).output_shape((*sizes, 1))  # type: ignore[arg-type]
+    padded = [
+        n if padding == "valid" else max(n, (count - 1) * stride + span)
+        for n, count, span, stride in zip(sizes, (rows, columns), spans, strides, strict=True)
+    ]
+    return (rows, columns), (padded[0], padded[1])
+
+
+def _formatted(spec: LayerSpec, size: Pair, channels: int) -> Shape:
+    return (*size, channels) if data_format(spec) == "channels_last" else (channels, *size)
+
+
+def _convolved(spec: LayerSpec, shape: Shape, filters: int) -> Shape:
+    """Return the shape of one output of a convolution."""
+    return _formatted(spec, _windows(spec, shape, _spans(spec), _strides(spec))[0], filters)
+
+
+def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
+    # The layer knows, and a kernel of few weights, far apart, reaches as far as one of many.
+    spans = _spans(spec)
+    kernel = np.zeros((*(min(span, 2) for span in spans), 1, 1), np.float32)
+    settings: Any = {
+        "strides": _strides(spec),
+        "padding": _padding(spec),
+        "output_padding": _output_padding(spec),
+    }
+    dilation = max(spans[0] - 1, 1), max(spans[1] - 1, 1)
+    layer = Conv2DTranspose(spec.name, kernel, kernel[0, 0, 0], **settings, dilation_rate=dilation)
+    height, width, _ = layer.output_shape((*_image(spec, shape)[:2], 1))
+    return _formatted(spec, (height, width), _filters(spec))
+
+
+def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, or of the windows in one row of it."""
+    counts, padded = _windows(spec, shape, _spans(spec), _strides(spec))
+    in_one_row = counts[1] * math.prod(spec.pair("kernel_size"))
+    return max(math.prod(padded), in_one_row) * _channels(spec, shape)
+
+
+def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, each channel as often as it has kernels."""
+    _, padded = _windows(spec, shape, _spans(spec), _strides(spec))
+    return math.prod(padded) * _channels(spec, shape) * _multiplier(spec)
+
+
+def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of all that the windows cover, before it is cut to the output."""
+    covered = [
+        (n - 1) * stride + max(span, stride)
+        for n, span, stride in zip(_image(spec, shape), _spans(spec), _strides(spec), strict=False)
+    ]
+    return math.prod(covered) * _filters(spec)
+
+
+def _pool_size(spec: LayerSpec, _shape: Shape = ()) -> Pair:
+    return spec.pair("pool_size", 2)
+
+
+def _pool_strides(spec: LayerSpec, _shape: Shape = ()) -> Pair | None:
+    # Null stands for windows side by side, here as there.
+    return _strides(spec) if spec.has("strides") else None
+
+
+def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, or what takes as much memory as the list of places in a window."""
+    window = _pool_size(spec)
+    _, padded = _windows(spec, shape, window, _pool_strides(spec) or window)
+    return max(math.prod(padded) * _channels(spec, shape), math.prod(window) * PLACE_VALUES)
 
 
 def _conv_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    filters, channels = _filters(spec), _image(spec, shape)[2]
-    n_in = channels // _groups(spec, channels, filters)
-    return {"kernel": (*spec.pair("kernel_size"), n_in, filters), **_bias(spec, filters)}
-
-
-def _conv_settings(spec: LayerSpec, shape: Shape) -> Settings:
-    groups = _groups(spec, _image(spec, shape)[2], _filters(spec))
-    return {**_dilated(spec, shape), "groups": groups}
-
-
-def _write_conv(layer: Any) -> Settings:
-    height, width, _, filters = layer.kernel.shape
+    n_in = _channels(spec, shape) // _groups(spec, shape)
     return {
-        "filters": filters,
-        "kernel_size": [height, width],
-        **_write_dilated(layer),
-        "groups": layer.groups,
+        "kernel": (*spec.pair("kernel_size"), n_in, _filters(spec)),
+        **bias_variable(spec, _filters(spec)),
     }
-
-
-def _multiplier(spec: LayerSpec) -> int:
-    return spec.integer("depth_multiplier", minimum=1, maximum=MAX_SIZE, default=1)
 
 
 def _depthwise_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier = _image(spec, shape)[2], _multiplier(spec)
-    return {"kernel": (*spec.pair("kernel_size"), n_in, multiplier), **_bias(spec, n_in * multiplier)}
-
-
-def _depthwise_shape(spec: LayerSpec, shape: Shape) -> Shape:
-    return _convolved(spec, shape, _image(spec, shape)[2] * _multiplier(spec))
-
-
-def _write_depthwise(layer: Any) -> Settings:
-    height, width, _, multiplier = layer.kernel.shape
-    return {"kernel_size": [height, width], "depth_multiplier": multiplier, **_write_dilated(layer)}
+    n_in, multiplier = _channels(spec, shape), _multiplier(spec)
+    kernel = (*spec.pair("kernel_size"), n_in, multiplier)
+    return {"kernel": kernel, **bias_variable(spec, n_in * multiplier)}
 
 
 def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier, filters = _image(spec, shape)[2], _multiplier(spec), _filters(spec)
+    n_in, multiplier, filters = _channels(spec, shape), _multiplier(spec), _filters(spec)
     return {
         "depthwise_kernel": (*spec.pair("kernel_size"), n_in, multiplier),
         "pointwise_kernel": (1, 1, n_in * multiplier, filters),
-        **_bias(spec, filters),
-    }
-
-
-def _write_separable(layer: Any) -> Settings:
-    height, width, _, multiplier = layer.depthwise_kernel.shape
-    return {
-        "filters": layer.pointwise_kernel.shape[3],
-        "kernel_size": [height, width],
-        "depth_multiplier": multiplier,
-        **_write_dilated(layer),
+        **bias_variable(spec, filters),
     }
 
 
 def _transpose_variables(spec: LayerSpec, shape: Shape) -> Variables:
     filters = _filters(spec)
-    n_in = _image(spec, shape)[2]
-    return {"kernel": (*spec.pair("kernel_size"), filters, n_in), **_bias(spec, filters)}
-
-
-def _output_padding(spec: LayerSpec) -> tuple[int, int] | None:
-    return spec.pair("output_padding", minimum=0) if spec.has("output_padding") else None
-
-
-def _transpose_settings(spec: LayerSpec, shape: Shape) -> Settings:
-    return {**_dilated(spec, shape), "output_padding": _output_padding(spec)}
-
-
-def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
-    *image, _ = _image(spec, shape)
-    sizes = []
-    for axis, n in enumerate(image):
-        stride = spec.pair("strides", 1)[axis]
-        window = (spec.pair("kernel_size")[axis] - 1) * spec.pair("dilation_rate", 1)[axis] + 1
-        extra, same = _output_padding(spec), spec.choice("padding", PADDINGS) == "same"
-        if extra is None:
-            sizes.append(n * stride if same else n * stride + max(window - stride, 0))
-        else:
-            overlap = 2 * (window // 2) if same else 0
-            sizes.append((n - 1) * stride + window - overlap + extra[axis])
-    return _formatted(spec, sizes[0], sizes[1], _filters(spec))
-
-
-def _write_transpose(layer: Any) -> Settings:
-    height, width, filters, _ = layer.kernel.shape
-    extra = layer.output_padding
     return {
-        "filters": filters,
-        "kernel_size": [height, width],
-        **_write_dilated(layer),
-        "output_padding": None if extra is None else list(extra),
+        "kernel": (*spec.pair("kernel_size"), filters, _channels(spec, shape)),
+        **bias_variable(spec, filters),
     }
 
 
-def _pooling(spec: LayerSpec, _shape: Shape) -> Settings:
-    # Null stands for windows side by side, here as there.
-    strides = {} if spec.has("strides") else {"strides": None}
-    return {"pool_size": spec.pair("pool_size", 2), **_windowed(spec), **strides}
+def _write_filters(layer: Any, settings: Settings) -> Settings:
+    height, width, *_ = layer.kernel.shape
+    return {"filters": layer.n_filters, "kernel_size": [height, width], **settings}
 
 
-def _write_pooling(layer: Any) -> Settings:
-    return {
-        "pool_size": list(layer.pool_size),
-        "strides": None if layer.strides is None else list(layer.strides),
-        "padding": layer.padding,
-        "data_format": layer.data_format,
-    }
+def _write_depthwise(layer: Any, settings: Settings) -> Settings:
+    height, width, _, multiplier = layer.kernel.shape
+    return {"kernel_size": [height, width], "depth_multiplier": multiplier, **settings}
 
 
-def _global_pooling(spec: LayerSpec, _shape: Shape) -> Settings:
-    return {"keepdims": spec.boolean("keepdims", default=False), "data_format": data_format(spec)}
+def _write_separable(layer: Any, settings: Settings) -> Settings:
+    height, width, _, multiplier = layer.depthwise_kernel.shape
+    sizes = {"filters": layer.n_filters, "kernel_size": [height, width], "depth_multiplier": multiplier}
+    return {**sizes, **settings}
 
 
-def _write_global_pooling(layer: Any) -> Settings:
-    return {"keepdims": layer.keepdims, "data_format": layer.data_format}
+def _interpolation(spec: LayerSpec, _shape: Shape) -> str:
+    return spec.choice("interpolation", ("nearest",))
 
 
-def _up_sampling(spec: LayerSpec, _shape: Shape) -> Settings:
-    spec.choice("interpolation", ("nearest",))
-    return {"size": spec.pair("size", 2), "data_format": data_format(spec)}
-
-
-def _margins(setting: str, layer: type[ZeroPadding2D | Cropping2D]) -> LayerKind:
-    def read(spec: LayerSpec, _shape: Shape) -> Settings:
-        return {setting: spec.margins(setting), "data_format": data_format(spec)}
-
-    def write(layer: Any) -> Settings:
-        margins = [list(side) for side in getattr(layer, setting)]
-        return {setting: margins, "data_format": layer.data_format}
-
-    return LayerKind(layer, read, write)
-
+_WINDOWED: dict[str, Reader] = {"strides": _strides, "padding": _padding, "data_format": data_format}
+_CONVOLVED: dict[str, Reader] = {**_WINDOWED, "dilation_rate": _dilation, **ACTIVATED}
+_POOLED: dict[str, Reader] = {"pool_size": _pool_size, **_WINDOWED, "strides": _pool_strides}
+_POOLED_WHOLE: dict[str, Reader] = {
+    "keepdims": lambda spec, _shape: spec.boolean("keepdims", default=False),
+    "data_format": data_format,
+}
 
 IMAGE_KINDS: dict[str, LayerKind] = {
     "Conv2D": LayerKind(
         Conv2D,
-        _conv_settings,
-        _write_conv,
+        {**_CONVOLVED, "groups": _groups},
+        _write_filters,
         _conv_variables,
         biased(lambda kernel: kernel.shape[3]),
         lambda spec, shape: _convolved(spec, shape, _filters(spec)),
-        buffer=_convolution_buffer,
+        _convolution_buffer,
     ),
     "DepthwiseConv2D": LayerKind(
         DepthwiseConv2D,
-        _dilated,
+        _CONVOLVED,
         _write_depthwise,
         _depthwise_variables,
         biased(lambda kernel: kernel.shape[2] * kernel.shape[3]),
-        _depthwise_shape,
-        {"depthwise_kernel": "kernel"},
+        lambda spec, shape: _convolved(spec, shape, _channels(spec, shape) * _multiplier(spec)),
         _depthwise_buffer,
     ),
     "SeparableConv2D": LayerKind(
         SeparableConv2D,
-        _dilated,
+        _CONVOLVED,
         _write_separable,
         _separable_variables,
         biased(lambda kernel: kernel.shape[3]),
         lambda spec, shape: _convolved(spec, shape, _filters(spec)),
-        buffer=_depthwise_buffer,
+        _depthwise_buffer,
     ),
     "Conv2DTranspose": LayerKind(
         Conv2DTranspose,
-        _transpose_settings,
-        _write_transpose,
+        {**_CONVOLVED, "output_padding": _output_padding},
+        _write_filters,
         _transpose_variables,
         biased(lambda kernel: kernel.shape[2]),
         _transpose_shape,
-        buffer=_transpose_buffer,
+        _transpose_buffer,
     ),
-    "MaxPooling2D": LayerKind(MaxPooling2D, _pooling, _write_pooling, buffer=_pooling_buffer),
-    "AveragePooling2D": LayerKind(AveragePooling2D, _pooling, _write_pooling, buffer=_pooling_buffer),
-    "GlobalMaxPooling2D": LayerKind(GlobalMaxPooling2D, _global_pooling, _write_global_pooling),
-    "GlobalAveragePooling2D": LayerKind(GlobalAveragePooling2D, _global_pooling, _write_global_pooling),
-    "ZeroPadding2D": _margins("padding", ZeroPadding2D),
-    "Cropping2D": _margins("cropping", Cropping2D),
+    **{
+        layer.__name__: LayerKind(layer, _POOLED, buffer=_pooling_buffer)
+        for layer in (MaxPooling2D, AveragePooling2D)
+    },
+    **{
+        layer.__name__: LayerKind(layer, _POOLED_WHOLE)
+        for layer in (GlobalMaxPooling2D, GlobalAveragePooling2D)
+    },
+    "ZeroPadding2D": LayerKind(
+        ZeroPadding2D, {"padding": lambda spec, _shape: spec.margins("padding"), "data_format": data_format}
+    ),
+    "Cropping2D": LayerKind(
+        Cropping2D, {"cropping": lambda spec, _shape: spec.margins("cropping"), "data_format": data_format}
+    ),
     "UpSampling2D": LayerKind(
         UpSampling2D,
-        _up_sampling,
-        lambda layer: {
-            "size": list(layer.size),
-            "data_format": layer.data_format,
-            "interpolation": layer.interpolation,
+        {
+            "size": lambda spec, _shape: spec.pair("size", 2),
+            "data_format": data_format,
+            "interpolation": _interpolation,
         },
     ),
 }

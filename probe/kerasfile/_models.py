@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from probe._checks import ModelFileError
-from probe.kerasfile._json import parse_json
-from probe.kerasfile._printable import printable, shown
-from probe.kerasfile._settings import MAX_AXES, LayerSpec, Shape, layer_spec
-from probe.safeh5 import DEFAULT_LIMITS, Limits
+from probe._errors import ModelFileError
+from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, layer_spec, parse_json
+from probe.safeh5 import DEFAULT_LIMITS, Limits, printable, shown
 
 __all__ = [
     "MAX_LAYERS",

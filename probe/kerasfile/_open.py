@@ -16,31 +16,71 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from probe._checks import InputError, ModelFileError, ModelFileWarning
+from probe._errors import InputError, ModelFileError
 from probe._signatures import checked
-from probe.kerasfile._archive import is_archive, open_archive
+from probe.kerasfile._config import last_net, naming, naming_file, parse_json, warn
 from probe.kerasfile._file import ModelFile
-from probe.kerasfile._graph import MAX_NAMES
-from probe.kerasfile._json import parse_json
-from probe.kerasfile._loss import Meaning, meaning_of_archive, meaning_of_training
 from probe.kerasfile._models import Model, parse_model
-from probe.kerasfile._naming import last_net, naming, naming_file
-from probe.kerasfile._printable import listed, printable, shown
+from probe.kerasfile._own import (
+    class_names_of,
+    meaning_of,
+    meaning_of_archive,
+    names_of_layers,
+    provenance_of,
+)
 from probe.kerasfile._weights import CONTAINERS, legacy_weights, object_weights
-from probe.safeh5 import DEFAULT_LIMITS, File, Group, Limits, is_hdf5, limits_of, open_file
+from probe.safeh5 import (
+    DEFAULT_LIMITS,
+    DamagedError,
+    File,
+    Group,
+    Limits,
+    ZipArchive,
+    ZipError,
+    is_hdf5,
+    limits_of,
+    listed,
+    open_bytes,
+    open_file,
+    open_regular,
+    open_zip,
+    printable,
+)
 
-__all__ = ["model_of_group", "open_model", "probe_group", "read_class_names", "read_own"]
+__all__ = ["is_archive", "model_in", "open_archive", "open_model", "read_provenance"]
 
-ENCODING_VERSION = "1"
-"""Version of the group `/probe`; a higher one is refused."""
+CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
+
+MAX_METADATA_BYTES = 64 << 10
+
+_MAGIC = b"PK"
+"""How every zip archive begins, also one without members."""
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """An open .keras archive.
+
+    Attributes
+    ----------
+    config : str
+        The architecture, JSON that nobody has looked at.
+    metadata : str or None
+        What was kept about the file, JSON as well; None if there is none.
+    weights : File
+        The weights, open for reading.
+    """
+
+    config: str
+    metadata: str | None
+    weights: File
 
 
 @checked
@@ -92,81 +132,100 @@ def _path(name: str, value: object) -> Path:
 
 def _opened(opened: ExitStack, path: Path, architecture: Path | None, limits: Limits) -> ModelFile:
     """Return the model in a file that stays open until `opened` closes it."""
-    given = None if architecture is None else _given(architecture, limits)
+    other = None if architecture is None else _model_of(architecture, limits)
     if is_archive(path):
         archive = opened.enter_context(open_archive(path, limits))
-        model = given
+        file, model = archive.weights, other
         if model is None:
             keras = _version_of_archive(path, archive.metadata, limits)
-            model = _parsed(archive.weights, archive.config, keras)
-        find = partial(object_weights, archive.weights, archive.weights.root, model)
-        return ModelFile(archive.weights, model, find, meaning=meaning_of_archive(archive.config))
+            with naming_file(file):
+                model = parse_model(archive.config, keras, limits)
+        find = partial(object_weights, file, file.root, model)
+        return ModelFile(file, model, find, meaning=meaning_of_archive(archive.config))
     file = opened.enter_context(open_file(path, ModelFileError, limits))
     if file.has_attribute(file.root, "model_config"):
-        return model_of_group(file, file.root, given)
-    return _weights_only(file, path, given, limits)
+        return model_in(file, file.root, other)
+    return _weights_only(file, path, other, limits)
 
 
-def model_of_group(file: File, group: Group, given: Model | None = None) -> ModelFile:
-    """Return the model that a group (or file) holds whole, in Keras' older layout.
+def model_in(file: File, group: Group, architecture: Model | None = None) -> ModelFile:
+    """Return the model that a group of an open file (or its root) holds whole, in Keras' older layout.
 
-    Its architecture is that of the group, or the `given` one.
+    Parameters
+    ----------
+    file : File
+        As `probe.safeh5.open_file` gives it; it must stay open while the model is used.
+    group : Group
+        Such as `file.root`.
+    architecture : Model, optional
+        The architecture, if not that of the group.
 
     Raises
     ------
     InputError
-        If there is none. It is the error of `file`.
+        If there is no model, or a damaged one. It is the error of `file`.
     """
     if not file.has_attribute(group, "model_config"):
-        file.refuse("the file" if group.name == "/" else str(group.name), _no_model(file, group))
-    model = _own_model(file, group) if given is None else given
-    backend = file.text(group, "backend") if file.has_attribute(group, "backend") else ""
+        file.refuse("the file" if group.name == "/" else group.name, _no_model(file, group))
+    model = architecture
+    if model is None:
+        text, keras = _configuration(file, group)
+        if keras is None:
+            warn(
+                file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2"
+            )
+        with naming_file(file):
+            model = parse_model(text, keras or 2, file.limits)
     weights = file.group(group, "model_weights")
     return ModelFile(
         file,
         model,
-        partial(legacy_weights, file, weights, model, replaced=given is not None),
-        class_names=read_class_names(file, group),
-        backend=backend,
+        partial(legacy_weights, file, weights, model, replaced=architecture is not None),
+        class_names=class_names_of(file, group),
+        backend=_backend(file, group),
         # They are for the architecture that the file has itself.
-        own_names=_own_names(file, group) if given is None else {},
-        provenance=read_own(file, group),
-        meaning=_meaning(file, group),
+        own_names=names_of_layers(file, group) if architecture is None else {},
+        provenance=provenance_of(file, group),
+        meaning=meaning_of(file, group),
     )
 
 
-def _own_model(file: File, group: Group) -> Model:
-    text, keras = file.text(group, "model_config"), 2
-    if file.has_attribute(group, "keras_version"):
-        keras = _major(file.text(group, "keras_version"))
-    else:
-        _warn(file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2")
-    return _parsed(file, text, keras)
+def _configuration(file: File, group: Group) -> tuple[str, int | None]:
+    """Return the configuration of the model in a group, and which Keras wrote it if that is known."""
+    text = file.text(group, "model_config")
+    said = file.has_attribute(group, "keras_version")
+    return text, _major(file.text(group, "keras_version")) if said else None
 
 
-def _weights_only(file: File, path: Path, given: Model | None, limits: Limits) -> ModelFile:
+def _backend(file: File, group: Group) -> str:
+    return file.text(group, "backend") if file.has_attribute(group, "backend") else ""
+
+
+def _weights_only(file: File, path: Path, model: Model | None, limits: Limits) -> ModelFile:
     root = file.root
-    legacy = file.has_attribute(root, "layer_names") or file.has_attribute(root, "layer_names0")
-    if not legacy and not any(file.has(root, name) for name in CONTAINERS):
+    is_legacy = _has_legacy_weights(file, root)
+    if model is None and (is_legacy or _has_object_weights(file, root)):
+        beside = path.with_name(re.sub(r"(\.weights)?\.\w+$", "", path.name) + ".keras")
+        if beside.is_file() and beside != path:
+            model = _model_of(beside, limits)
+    if model is None or not (is_legacy or _has_object_weights(file, root)):
         file.refuse("the file", _no_model(file, root))
-    beside = _beside(path) if given is None else None
-    model = given if beside is None else _given(beside, limits)
-    if model is None:
-        file.refuse("the file", _no_model(file, root))
-    if legacy:
-        backend = file.text(root, "backend") if file.has_attribute(root, "backend") else ""
-        return ModelFile(file, model, partial(legacy_weights, file, root, model), backend=backend)
+    if is_legacy:
+        return ModelFile(
+            file, model, partial(legacy_weights, file, root, model), backend=_backend(file, root)
+        )
     return ModelFile(file, model, partial(object_weights, file, root, model))
 
 
-def _beside(path: Path) -> Path | None:
-    """Return the .keras file of the same stem, if there is one."""
-    stem = re.sub(r"(\.weights)?\.\w+$", "", path.name)
-    found = path.with_name(f"{stem}.keras")
-    return found if found.is_file() and found != path else None
+def _has_legacy_weights(file: File, group: Group) -> bool:
+    return file.has_attribute(group, "layer_names") or file.has_attribute(group, "layer_names0")
 
 
-def _given(path: Path, limits: Limits) -> Model:
+def _has_object_weights(file: File, group: Group) -> bool:
+    return any(file.has(group, name) for name in CONTAINERS)
+
+
+def _model_of(path: Path, limits: Limits) -> Model:
     """Return the architecture in a file."""
     text, keras = _architecture(path, limits)
     with naming(printable(path, 200)):
@@ -183,10 +242,7 @@ def _architecture(path: Path, limits: Limits) -> tuple[str, int | None]:
     with open_file(path, ModelFileError, limits) as file:
         if not file.has_attribute(file.root, "model_config"):
             file.refuse("the file", "holds no architecture; pass a config.json or a file with a whole model")
-        version = None
-        if file.has_attribute(file.root, "keras_version"):
-            version = _major(file.text(file.root, "keras_version"))
-        return file.text(file.root, "model_config"), version
+        return _configuration(file, file.root)
 
 
 def _json_text(path: Path, limits: Limits) -> str:
@@ -206,12 +262,13 @@ def _json_text(path: Path, limits: Limits) -> str:
 
 
 def _version_of_archive(path: Path, metadata: str | None, limits: Limits) -> int:
+    shown_path = printable(path, 200)
     if metadata is None:
-        _warn(printable(path, 200), "has no metadata.json; it is read as one of Keras 3")
+        warn(shown_path, "has no metadata.json; it is read as one of Keras 3")
         return 3
-    with naming(printable(path, 200)):
-        found = parse_json(metadata, "metadata.json", limits)
-        version = found.get("keras_version") if isinstance(found, dict) else None
+    with naming(shown_path):
+        described = parse_json(metadata, "metadata.json", limits)
+        version = described.get("keras_version") if isinstance(described, dict) else None
         if not isinstance(version, str):
             raise ModelFileError("metadata.json names no keras_version")
     return _major(version)
@@ -219,22 +276,12 @@ def _version_of_archive(path: Path, metadata: str | None, limits: Limits) -> int
 
 def _major(version: str) -> int:
     """Return 2 or 3; what is not readable counts as 2, as no version at all does."""
-    found = re.match(r"\d{1,3}", version)
-    return max(2, int(found[0])) if found else 2
-
-
-def _parsed(file: File, text: str, keras: int) -> Model:
-    with naming_file(file):
-        return parse_model(text, keras, file.limits)
-
-
-def _warn(shown_path: str, problem: str) -> None:
-    warnings.warn(f"{shown_path} {problem}", ModelFileWarning, stacklevel=3)
+    digits = re.match(r"\d{1,3}", version)
+    return max(2, int(digits[0])) if digits else 2
 
 
 def _no_model(file: File, group: Group) -> str:
-    weights_only = any(file.has(group, name) for name in CONTAINERS)
-    if weights_only or file.has_attribute(group, "layer_names") or file.has_attribute(group, "layer_names0"):
+    if _has_object_weights(file, group) or _has_legacy_weights(file, group):
         return (
             "holds only weights, without the model they belong to; pass its architecture as well (--architecture), "
             "a config.json or a .keras file, or save the whole model: model.save('x.h5')"
@@ -245,86 +292,94 @@ def _no_model(file: File, group: Group) -> str:
     )
 
 
-def probe_group(file: File, parent: Group) -> Group | None:
-    """Return the group in which probe keeps what Keras has no place for, if there is one."""
-    if not file.has(parent, "probe"):
-        return None
-    group = file.group(parent, "probe")
-    version = file.text(group, "encoding-version")
-    if version != ENCODING_VERSION:
-        file.refuse(
-            str(group.name),
-            f"has encoding-version {printable(version, 20)}, expected {ENCODING_VERSION}; "
-            "read it with the version of probe that wrote it",
-        )
-    return group
+@checked
+def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the provenance that was written into the file with its network; empty if it has none.
 
-
-def _json(file: File, group: Group, name: str) -> Any:
-    with naming_file(file):
-        return parse_json(file.text(group, name), f"attribute '{name}' of {group.name}", file.limits)
-
-
-def read_own(file: File, parent: Group) -> dict[str, Any]:
-    """Return the provenance that `save_network` kept, or {} if there is none."""
-    group = probe_group(file, parent)
-    if group is None or not file.has_attribute(group, "provenance"):
+    Raises
+    ------
+    ModelFileError
+        If the file is missing, damaged or unsafe to read.
+    """
+    if is_archive(path):
         return {}
-    found = _json(file, group, "provenance")
-    if not isinstance(found, dict):
-        file.refuse("/probe", "has a provenance that is no JSON object")
-    return found
+    with last_net(printable(path, 200)), open_file(path, ModelFileError) as file:
+        return provenance_of(file, file.root)
 
 
-def read_class_names(file: File, parent: Group) -> tuple[str, ...]:
-    """Return the names of the classes that the file has; () if it has none."""
-    group = probe_group(file, parent)
-    if group is None or not file.has_attribute(group, "class_names"):
-        return ()
-    names = _json(file, group, "class_names")
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        file.refuse(str(group.name), "has class_names that are no list of strings")
-    _check_names(file, group, "class_names", names)
-    return tuple(names)
-
-
-def _meaning(file: File, group: Group) -> Meaning:
-    """Return what the outputs are, by our own word or by the loss; "" where nothing readable says it."""
-    own = probe_group(file, group)
-    if own is not None and file.has_attribute(own, "outputs"):
-        return "regression" if file.text(own, "outputs") == "regression" else ""
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Return whether the file begins as a zip archive does; False if it cannot be read."""
     try:
-        if file.has_attribute(group, "training_config"):
-            return meaning_of_training(file.text(group, "training_config"))
-    except ModelFileError:
-        pass  # it is not needed to read the model
-    return ""
+        with open_regular(path) as file:
+            return file.read(2) == _MAGIC
+    except (DamagedError, OSError, ValueError):
+        return False
 
 
-def _own_names(file: File, parent: Group) -> dict[str, str]:
-    """Return the names that layers had which Keras cannot call so, by the names that they have in the file."""
-    group = probe_group(file, parent)
-    if group is None or not file.has_attribute(group, "own_names"):
-        return {}
-    names = _json(file, group, "own_names")
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-        file.refuse(str(group.name), "has own_names that are no mapping of names")
-    _check_names(file, group, "own_names", list(names.values()))
-    return names
+@contextmanager
+def open_archive(path: str | os.PathLike[str], limits: Limits | None = DEFAULT_LIMITS) -> Iterator[Archive]:
+    """Open a .keras archive for reading.
+
+    Nothing is ever extracted: three members are read into memory, and no more of each than the limits allow, whatever
+    the archive says.
+
+    Raises
+    ------
+    ModelFileError
+        If the archive is damaged, has members that no model has, or declares or holds more than the limits.
+    """
+    shown_path, most = printable(os.fspath(path), 200), limits_of(limits)
+    try:
+        config, metadata, weights = _members(Path(path), most)
+    except ModelFileError as failure:
+        between = ": " if str(failure).startswith("the ") else " "
+        raise ModelFileError(f"{shown_path}{between}{failure}") from None
+    except (DamagedError, OSError, ValueError) as failure:
+        is_too_much = isinstance(failure, ZipError) and "more than the" in str(failure)
+        again = "" if is_too_much else ". Save or copy it again"
+        raise ModelFileError(
+            f"{shown_path} is a damaged zip archive: {printable(failure, 200)}{again}"
+        ) from None
+    with open_bytes(weights, f"{shown_path}, {WEIGHTS}", ModelFileError, limits) as file:
+        # What is wrong inside is said of the archive that the user knows.
+        yield Archive(config, metadata, file)
 
 
-def _check_names(file: File, group: Group, what: str, names: list[str]) -> None:
-    """Refuse names that cannot be shown, or that are given twice."""
-    bad = [name for name in names if not name or not name.isprintable()]
-    if bad:
-        file.refuse(str(group.name), f"has {what} that cannot be shown: {shown(bad)}; expected plain text")
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        file.refuse(
-            str(group.name), f"has {what} that are there twice: {listed(twice)}; each must be there once"
+def _members(path: Path, most: Limits) -> tuple[str, str | None, bytes]:
+    """Return the configuration, what was kept about the file, and the weights. Errors do not name the archive."""
+    size = path.stat().st_size
+    if size > most.file_bytes:
+        raise ModelFileError(f"has {size} bytes, more than the {most.file_bytes} that are read")
+    with open_zip(path, most_members=most.archive_members) as archive:
+        members = archive.members
+        # No model has names that lead out of the archive, and other programs may follow them.
+        for name in members:
+            parts = name.replace("\\", "/").rstrip("/").split("/")
+            if any(part in ("", ".", "..") or ":" in part for part in parts):
+                raise ModelFileError(
+                    f"the member '{printable(name)}' has a path that leads out of the archive"
+                )
+        there = f"It has {listed(members, letters=40, none='nothing')}"
+        if CONFIG not in members:
+            raise ModelFileError(f"has no {CONFIG}; it is no model that Keras saved. {there}")
+        if WEIGHTS not in members:
+            raise ModelFileError(f"has no {WEIGHTS}; weights of another kind are not read. {there}")
+        config = _text(archive, CONFIG, most.text_bytes, most)
+        metadata = _text(archive, METADATA, MAX_METADATA_BYTES, most) if METADATA in members else None
+        return config, metadata, _content(archive, WEIGHTS, most.archive_bytes, most)
+
+
+def _content(archive: ZipArchive, name: str, most_bytes: int, most: Limits) -> bytes:
+    member = archive.members[name]
+    if member.n_bytes > 1 << 20 and member.n_bytes > most.compression * member.n_packed:
+        raise ModelFileError(
+            f"the member '{name}' takes {member.n_bytes} bytes but is stored in {member.n_packed}"
         )
-    letters = sum(map(len, names))
-    if letters > MAX_NAMES:
-        file.refuse(
-            str(group.name), f"has {what} of {letters} letters, more than the {MAX_NAMES} that are read"
-        )
+    return archive.read(name, most_bytes).tobytes()
+
+
+def _text(archive: ZipArchive, name: str, most_bytes: int, most: Limits) -> str:
+    try:
+        return _content(archive, name, most_bytes, most).decode()
+    except UnicodeDecodeError:
+        raise ModelFileError(f"the member '{name}' is no UTF-8 text") from None

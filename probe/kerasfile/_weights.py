@@ -8,18 +8,15 @@ called after the classes of the layers, numbered in the order of the configurati
 from __future__ import annotations
 
 import re
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from probe._checks import ModelFileWarning
+from probe.kerasfile._config import LayerSpec, Shape, warn
 from probe.kerasfile._graph import MAX_NAMES, Path
 from probe.kerasfile._kinds import NON_TRAINABLE
 from probe.kerasfile._models import Entry, Model
-from probe.kerasfile._printable import listed, printable
-from probe.kerasfile._settings import LayerSpec, Shape
-from probe.safeh5 import File, Group
+from probe.safeh5 import File, Group, listed, printable
 
 __all__ = ["CONTAINERS", "Expected", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
 
@@ -181,8 +178,8 @@ def _warn_of_names(file: File, entry: Entry, order: Sequence[_SCOPED], paths: Se
     for (_, name), stored in zip(order, paths, strict=True):
         found = _parts(stored)[1]
         if found in _KNOWN_VARIABLES and not _same_variable(name, found):
-            _warn(
-                file,
+            warn(
+                file.shown_path,
                 f"layer '{printable(entry.spec.name, 40)}' calls its {name} '{found}'; "
                 "Keras goes by the position alone, and so does this",
             )
@@ -343,14 +340,10 @@ def warn_of_crowds(file: File, found: Mapping[Path, Mapping[str, Stored]]) -> No
 
 
 def _warn_of_many(file: File, group: Group, expected: int) -> None:
-    found = file.count(group)
+    found = len(file.members(group))
     if found > expected + MANY_MEMBERS:
-        _warn(
-            file,
+        warn(
+            file.shown_path,
             f"{printable(group.name)} has {found} members, of which the model can use {expected}; "
             "the others are not read",
         )
-
-
-def _warn(file: File, problem: str) -> None:
-    warnings.warn(f"{file.shown_path}: {problem}", ModelFileWarning, stacklevel=2)

@@ -11,16 +11,16 @@ from typing import Any
 import h5py
 import numpy as np
 
-from probe._checks import InputError, check_once
+from probe._checks import check_once
+from probe._errors import InputError
 from probe._version import __version__
 from probe.kerasfile._graph import MAX_NAMES
 from probe.kerasfile._layers import describe, stored_variables
 from probe.kerasfile._models import MAX_LAYERS
-from probe.kerasfile._open import ENCODING_VERSION
-from probe.kerasfile._printable import shown
+from probe.kerasfile._own import ENCODING_VERSION
 from probe.layers import Layer
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS
+from probe.safeh5 import DEFAULT_LIMITS, shown
 
 __all__ = ["check_storable", "write_network", "write_text_attribute"]
 

@@ -98,82 +98,65 @@ class Description:
         return self.n_bytes if self.index is None else math.prod(self.index.counts) * self.index.n_bytes
 
 
-def described(source: Source, messages: list[Message]) -> Description:
-    """Return what the messages of a data set say."""
+def described(source: Source, messages: list[Message], owner: int) -> Description:
+    """Return what the messages of the data set at the address `owner` say."""
     by_kind = {message.kind: message for message in messages}
     typed = parsed_type(body_of(source, by_kind[DATATYPE], DATATYPE))
     shape, largest = parsed_shape(source, body_of(source, by_kind[DATASPACE], DATASPACE))
-    filters: tuple[Filter, ...] = ()
-    if FILTERS in by_kind:
-        filters = parsed_filters(body_of(source, by_kind[FILTERS], FILTERS))
+    filters = parsed_filters(body_of(source, by_kind[FILTERS], FILTERS)) if FILTERS in by_kind else ()
+    array = Description(typed, shape, filters, owner=owner)
     if EXTERNAL in by_kind:
-        return Description(typed, shape, filters, "external")
+        return replace(array, storage="external")
     body = by_kind[LAYOUT].body
     version = number(body, 0, 1)
     if version in (1, 2):
-        return _oldest_layout(source, body, typed, shape, largest, filters)
+        return _oldest_layout(source, body, array, largest)
     if version not in (3, 4, 5):
         raise DamagedError("an array is laid out in an unknown way")
     kind = number(body, 1, 1)
     if kind == _COMPACT:
-        n_bytes = number(body, 2, 2)
-        return Description(typed, shape, filters, "inside", content=body[4 : 4 + n_bytes], n_stored=n_bytes)
+        return _inside(array, body, 2, number(body, 2, 2))
     if kind == _CONTIGUOUS:
         address = source.offset(body, 2)
         if address < _SUPERBLOCK:
             raise DamagedError("an array lies over the beginning of the file")
-        n_bytes = source.length(body, 2 + source.offset_bytes)
-        return Description(typed, shape, filters, address=address, n_stored=n_bytes)
+        return replace(array, address=address, n_stored=source.length(body, 2 + source.offset_bytes))
     if kind == _VIRTUAL:
-        return Description(typed, shape, filters, "virtual")
-    if kind != _CHUNKED or shape is None or largest is None:
+        return replace(array, storage="virtual")
+    if kind != _CHUNKED:
         raise DamagedError("an array is laid out in an unknown way")
-    if version == 3:
-        address = source.offset(body, 3)
-        sizes = _sizes(body, 3 + source.offset_bytes, number(body, 2, 1), 4)
-        return _chunked(typed, shape, largest, filters, sizes, OLD_TREE, address)
-    return _newer_chunks(source, body, typed, shape, largest, filters)
+    if version > 3:
+        return _newer_chunks(source, body, array, largest)
+    sizes = _sizes(body, 3 + source.offset_bytes, number(body, 2, 1), 4)
+    return _chunked(array, largest, sizes, OLD_TREE, source.offset(body, 3))
 
 
-def _oldest_layout(
-    source: Source,
-    body: bytes,
-    typed: Type,
-    shape: Shape | None,
-    largest: Shape | None,
-    filters: tuple[Filter, ...],
-) -> Description:
+def _oldest_layout(source: Source, body: bytes, array: Description, largest: Shape | None) -> Description:
     rank, kind, at = number(body, 1, 1), number(body, 2, 1), 8
     address = UNDEFINED
     if kind != _COMPACT:
         address, at = source.offset(body, at), at + source.offset_bytes
     sizes = _sizes(body, at, rank, 4)
     if kind == _CONTIGUOUS:
-        n_bytes = math.prod(shape or (0,)) * typed.n_bytes
-        return Description(typed, shape, filters, address=address, n_stored=n_bytes)
-    if kind == _CHUNKED and shape is not None and largest is not None:
-        return _chunked(typed, shape, largest, filters, sizes, OLD_TREE, address)
+        return replace(array, address=address, n_stored=array.n_bytes)
+    if kind == _CHUNKED:
+        return _chunked(array, largest, sizes, OLD_TREE, address)
     if kind == _COMPACT:
         at += 4 * rank
-        n_bytes = number(body, at, 4)
-        return Description(
-            typed, shape, filters, "inside", content=body[at + 4 : at + 4 + n_bytes], n_stored=n_bytes
-        )
+        return _inside(array, body, at + 2, number(body, at, 4))
     raise DamagedError("an array is laid out in an unknown way")
+
+
+def _inside(array: Description, body: bytes, at: int, n_bytes: int) -> Description:
+    """Return an array whose values are in the message, two bytes behind `at`."""
+    return replace(array, storage="inside", content=body[at + 2 : at + 2 + n_bytes], n_stored=n_bytes)
 
 
 def _sizes(body: bytes, at: int, count: int, width: int) -> Shape:
     return tuple(number(body, at + k * width, width) for k in range(count))
 
 
-def _newer_chunks(
-    source: Source,
-    body: bytes,
-    typed: Type,
-    shape: Shape,
-    largest: Shape,
-    filters: tuple[Filter, ...],
-) -> Description:
+def _newer_chunks(source: Source, body: bytes, array: Description, largest: Shape | None) -> Description:
     flags, rank, width = number(body, 2, 1), number(body, 3, 1), number(body, 4, 1)
     if not 1 <= width <= 8:
         raise DamagedError(f"the sizes of chunks take {width} bytes")
@@ -186,24 +169,25 @@ def _newer_chunks(
         at += source.length_bytes + 4
     # How the index is built is said again where the index is.
     at += {1: 0, 2: 0, 3: 1, 4: 5, TREE: 6}.get(kind, 0)
-    found = _chunked(typed, shape, largest, filters, sizes, kind, source.offset(body, at), single)
-    return replace(found, plain_edges=bool(flags & _PLAIN_EDGES))
+    chunked = _chunked(array, largest, sizes, kind, source.offset(body, at), single)
+    return replace(chunked, plain_edges=bool(flags & _PLAIN_EDGES))
 
 
 def _chunked(
-    typed: Type,
-    shape: Shape,
-    largest: Shape,
-    filters: tuple[Filter, ...],
+    array: Description,
+    largest: Shape | None,
     sizes: Shape,
     kind: int,
     address: int,
     single: tuple[int, int] = (0, 0),
 ) -> Description:
-    if len(sizes) != len(shape) + 1 or not all(sizes) or sizes[-1] != typed.n_bytes or kind > TREE:
+    if array.shape is None or largest is None:
+        raise DamagedError("an array is laid out in an unknown way")
+    if len(sizes) != len(array.shape) + 1 or not all(sizes) or sizes[-1] != array.type.n_bytes or kind > TREE:
         raise DamagedError("the chunks of an array do not fit its shape or type")
-    index = Index(kind, address, sizes[:-1], shape, largest, math.prod(sizes), bool(filters), single)
-    return Description(typed, shape, filters, "chunked", index=index)
+    n_bytes, filtered = math.prod(sizes), bool(array.filters)
+    index = Index(kind, address, sizes[:-1], array.shape, largest, n_bytes, filtered, single)
+    return replace(array, storage="chunked", index=index)
 
 
 def check_storage(array: Description, limits: Limits, refuse: Refuse) -> None:

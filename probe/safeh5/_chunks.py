@@ -164,8 +164,7 @@ def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
     is_paged = n_elements > page
     n_pages = -(-n_elements // page)
     bits = -(-n_pages // 8) if is_paged else 0
-    block = source.read(address, prefix + bits + (0 if is_paged else n_elements * width) + 4)
-    block = source.checked(block)
+    block = source.read_checked(address, prefix + bits + (0 if is_paged else n_elements * width) + 4)
     if block[:4] != b"FADB":
         raise DamagedError(f"there are no chunks at {address}")
     at = address + len(block) + 4

@@ -6,14 +6,12 @@ before it is read.
 
 from __future__ import annotations
 
-import io
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, BinaryIO, NoReturn
+from typing import Any, NoReturn
 
 import numpy.typing as npt
 
@@ -28,14 +26,14 @@ from probe.safeh5._arrays import (
     read_bytes,
 )
 from probe.safeh5._groups import Attribute, attributes_of, kind_of, members_of
-from probe.safeh5._headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, Message, messages_at
+from probe.safeh5._headers import Message, messages_at
 from probe.safeh5._heaps import GlobalHeap
-from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
-from probe.safeh5._source import UNDEFINED, DamagedError, Source, number, open_regular, start_of_hdf5
-from probe.safeh5._text import check_json, printable
+from probe.safeh5._limits import Limits
+from probe.safeh5._source import DamagedError, Source, number
+from probe.safeh5._text import check_json, listed, printable
 from probe.safeh5._types import Shape, Type
 
-__all__ = ["File", "Group", "RefusedError", "is_hdf5", "open_bytes", "open_file"]
+__all__ = ["DAMAGE", "File", "Group", "RefusedError", "reason_of"]
 
 DAMAGE = (DamagedError, OSError, ArithmeticError, LookupError, ValueError, MemoryError, RecursionError)
 """What reading a damaged file can raise; all but the first two are a last net."""
@@ -54,6 +52,7 @@ class Group:
 
 
 def reason_of(failure: Exception) -> str:
+    """Return what an error says, or what it is, for a message."""
     return printable(failure if str(failure) else type(failure).__name__, 120)
 
 
@@ -90,7 +89,7 @@ class File:
         self._claims: dict[int, str] = {}
         self._claimed = 0
         with self._readable("/"):
-            if kind_of(self._object(root.address)) != "group":
+            if self._kind(root.address) != "group":
                 raise DamagedError("its root is no group")
 
     def refusal(self, place: str, problem: str) -> Exception:
@@ -103,9 +102,7 @@ class File:
 
     def names(self, group: Group, limit: int = 8) -> str:
         """Return the first names in `group` for a message."""
-        found = list(self.members(group))
-        shown = ", ".join(f"'{printable(name, 40)}'" for name in found[:limit]) or "nothing"
-        return shown + (", ..." if len(found) > limit else "")
+        return listed(self.members(group), limit, letters=40, none="nothing")
 
     def members(self, group: Group) -> tuple[str, ...]:
         """Return the names of all members of `group`."""
@@ -117,21 +114,16 @@ class File:
         with self._readable(_joined(group, name)):
             return name in self._members_of(group)
 
-    def count(self, group: Group) -> int:
-        """Return how many members `group` has; opens none."""
-        with self._readable(group.name):
-            return len(self._members_of(group))
-
     def is_group(self, parent: Group, name: str) -> bool:
         """Return whether `parent` has a group called `name`, by a hard link."""
-        if not self.has(parent, name):
-            return False
-        with self._readable(_joined(parent, name)):
-            return kind_of(self._object(self._child(parent, name, _joined(parent, name)))) == "group"
+        place = _joined(parent, name)
+        with self._readable(place):
+            return self.has(parent, name) and self._kind(self._child(parent, name, place)) == "group"
 
     def group(self, parent: Group, name: str) -> Group:
         """Return the group at `name`, a path relative to `parent`, opened by hard links only."""
-        return self._open(parent, name, "group", None)
+        place = _joined(parent, name)
+        return Group(place, self._address(parent, name, "group", place))
 
     def has_attribute(self, node: Group, name: str) -> bool:
         """Return whether `node` has an attribute called `name`; does not read it."""
@@ -141,19 +133,19 @@ class File:
     def text(self, node: Group, name: str) -> str:
         """Return the attribute `name` of `node`, which must be one string."""
         attribute = self._attribute(node, name)
-        place = f"attribute '{name}' of {node.name}"
+        place = _attribute(node, name)
         if attribute.shape != ():
             self.refuse(place, f"has shape {printable(attribute.shape, 60)}, expected a single string")
         return self._texts(attribute.type, attribute.content, 1, place, self.limits.text_bytes)[0]
 
     def json(self, node: Group, name: str) -> Any:
         """Return the attribute `name` of `node`, which must be one JSON document."""
-        text, place = self.text(node, name), f"attribute '{name}' of {node.name}"
+        text = self.text(node, name)
         try:
             check_json(text, "it", self.limits)
             return json.loads(text)
         except (DamagedError, ValueError, RecursionError) as error:
-            self.refuse(place, f"is not valid JSON: {printable(error, 120)}")
+            self.refuse(_attribute(node, name), f"is not valid JSON: {printable(error, 120)}")
 
     def strings(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
         """Return the attribute `name` of `node`, a list of at most `at_most` strings.
@@ -168,9 +160,9 @@ class File:
                 break
             found += self._string_list(node, f"{name}{part}", at_most - len(found))
         else:
-            self.refuse(f"attribute '{name}' of {node.name}", f"is split in more than {at_most} parts")
+            self.refuse(_attribute(node, name), f"is split in more than {at_most} parts")
         if not found and not self.has_attribute(node, f"{name}0"):
-            self.refuse(str(node.name), f"has no attribute '{name}'; the file is incomplete")
+            self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
         return found
 
     def array(
@@ -228,10 +220,6 @@ class File:
             content = read_bytes(self._source, found, self.limits, refuse)
         return self._texts(found.type, content, found.shape[0], place, self.limits.strings_bytes)
 
-    def string_attribute(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
-        """Return the attribute `name` of `node`, a list of at most `at_most` strings."""
-        return self._string_list(node, name, at_most)
-
     def describe(
         self, group: Group, name: str, *, kinds: str = "f", place: str | None = None
     ) -> tuple[Shape, str]:
@@ -271,8 +259,7 @@ class File:
 
     def _described(self, address: int) -> Description:
         if address not in self._descriptions:
-            found = described(self._source, self._object(address))
-            self._descriptions[address] = replace(found, owner=address)
+            self._descriptions[address] = described(self._source, self._object(address), address)
         return self._descriptions[address]
 
     def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
@@ -282,9 +269,6 @@ class File:
             check_array(found, kinds, self.limits, partial(self.refuse, place))
             return found
 
-    def _open(self, parent: Group, name: str, kind: str, place: str | None) -> Group:
-        return Group(_joined(parent, name), self._address(parent, name, kind, place or _joined(parent, name)))
-
     def _address(self, parent: Group, name: str, kind: str, place: str) -> int:
         parts = name.split("/", self.limits.depth)
         if len(parts) > self.limits.depth or any(part in ("", ".", "..") or "\0" in part for part in parts):
@@ -292,13 +276,13 @@ class File:
         node = parent
         for part in parts:
             with self._readable(place):
-                if kind_of(self._object(node.address)) != "group":
+                if self._kind(node.address) != "group":
                     self.refuse(place, "lies inside something that is no group")
             node = Group(_joined(node, part), self._child(node, part, place))
         with self._readable(place):
-            found = kind_of(self._object(node.address))
-        if found != kind:
-            self.refuse(place, f"is a {found}, expected a {kind}")
+            actual = self._kind(node.address)
+        if actual != kind:
+            self.refuse(place, f"is a {actual}, expected a {kind}")
         return node.address
 
     def _child(self, node: Group, part: str, place: str) -> int:
@@ -310,6 +294,9 @@ class File:
             if address is None:
                 self.refuse(place, "is a link to another place or file, which is not followed")
             return address
+
+    def _kind(self, address: int) -> str:
+        return kind_of(self._object(address))
 
     def _object(self, address: int) -> list[Message]:
         if address not in self._messages:
@@ -328,9 +315,9 @@ class File:
 
     def _attribute(self, node: Group, name: str) -> Attribute:
         if not self.has_attribute(node, name):
-            self.refuse(str(node.name), f"has no attribute '{name}'; the file is incomplete")
+            self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
         found = self._attributes[node.address][name]
-        place = f"attribute '{name}' of {node.name}"
+        place = _attribute(node, name)
         if not found.type.is_text:
             self.refuse(place, "is no text")
         if found.shape is None:
@@ -338,7 +325,7 @@ class File:
         return found
 
     def _string_list(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
-        place = f"attribute '{name}' of {node.name}"
+        place = _attribute(node, name)
         # Keras stores an empty list as an empty list of numbers.
         if self.has_attribute(node, name) and self._attributes[node.address][name].shape == (0,):
             return ()
@@ -402,3 +389,7 @@ def _trimmed(item: bytes, kind: Type) -> bytes:
 
 def _joined(group: Group, name: str) -> str:
     return f"{group.name.rstrip('/')}/{name}"
+
+
+def _attribute(node: Group, name: str) -> str:
+    return f"attribute '{name}' of {node.name}"

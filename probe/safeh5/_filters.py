@@ -13,7 +13,17 @@ import numpy.typing as npt
 
 from probe.safeh5._source import DamagedError, number
 
-__all__ = ["KNOWN_FILTERS", "MAX_EXPANSION", "Bytes", "Filter", "parsed_filters", "read_stored", "unfiltered", "unpack", "unpack_start"]
+__all__ = [
+    "KNOWN_FILTERS",
+    "MAX_EXPANSION",
+    "Bytes",
+    "Filter",
+    "parsed_filters",
+    "read_stored",
+    "unfiltered",
+    "unpack",
+    "unpack_start",
+]
 
 DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3
 KNOWN_FILTERS = frozenset({DEFLATE, SHUFFLE, CHECKSUM})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from probe.safeh5._headers import (
@@ -85,13 +85,18 @@ def _links(source: Source, message: Message) -> Iterable[Link]:
     if message.kind == SYMBOL_TABLE:
         return _symbols(source, message.body)
     if message.kind == LINK_INFO:
-        at = 2 + 8 * (message.body[1] & 1)
-        heap, tree = source.offset(message.body, at), source.offset(message.body, at + source.offset_bytes)
-        if heap != UNDEFINED:
-            opened = FractalHeap(source, heap)
-            records = tree_records(source, tree, _LINKS_BY_NAME)
-            return (_link(source, opened.item(record[4:])) for record in records)
+        dense = _dense(source, message.body, 2 + 8 * (message.body[1] & 1), _LINKS_BY_NAME)
+        return (_link(source, heap.item(record[4:])) for heap, record in dense)
     return []
+
+
+def _dense(source: Source, body: bytes, at: int, kind: int) -> Iterator[tuple[FractalHeap, bytes]]:
+    """Yield each record of a tree, and the heap that holds what it refers to; `body` refers to both at `at`."""
+    heap, tree = source.offset(body, at), source.offset(body, at + source.offset_bytes)
+    if heap != UNDEFINED:
+        opened = FractalHeap(source, heap)
+        for record in tree_records(source, tree, kind):
+            yield opened, record
 
 
 def _link(source: Source, body: bytes) -> Link:
@@ -164,12 +169,8 @@ def _attributes(source: Source, message: Message) -> Iterable[Attribute]:
             raise DamagedError("it shares attributes in a table, which is not read")
         return [_attribute(source, message.body)]
     if message.kind == ATTRIBUTE_INFO:
-        at = 2 + 2 * (message.body[1] & 1)
-        heap, tree = source.offset(message.body, at), source.offset(message.body, at + source.offset_bytes)
-        if heap != UNDEFINED:
-            opened = FractalHeap(source, heap)
-            records = tree_records(source, tree, _ATTRIBUTES_BY_NAME)
-            return (_dense_attribute(source, opened, record) for record in records)
+        dense = _dense(source, message.body, 2 + 2 * (message.body[1] & 1), _ATTRIBUTES_BY_NAME)
+        return (_dense_attribute(source, heap, record) for heap, record in dense)
     return []
 
 

@@ -35,7 +35,7 @@ def is_hdf5(path: str | os.PathLike[str]) -> bool:
 
 
 @contextmanager
-def open_opened(
+def open_file(
     path: str | os.PathLike[str],
     error: type[Exception] = RefusedError,
     limits: Limits | None = DEFAULT_LIMITS,

@@ -80,8 +80,8 @@ def _pieces(value: object, limit: int) -> Iterator[str]:
         yield repr(value)
 
 
-def listed(names: Iterable[str], limit: int = 8) -> str:
-    """Return the first of `names` for a message, in quotes; "none" if there is none.
+def listed(names: Iterable[str], limit: int = 8, *, letters: int = 24, none: str = "none") -> str:
+    """Return the first of `names` for a message, in quotes, at most `letters` of each; `none` if there is none.
 
     Examples
     --------
@@ -89,8 +89,8 @@ def listed(names: Iterable[str], limit: int = 8) -> str:
     "'a', 'b', ..."
     """
     first = list(islice(names, limit + 1))
-    found = ", ".join(f"'{printable(name, 24)}'" for name in first[:limit]) or "none"
-    return found + (", ..." if len(first) > limit else "")
+    quoted = ", ".join(f"'{printable(name, letters)}'" for name in first[:limit]) or none
+    return quoted + (", ..." if len(first) > limit else "")
 
 
 def check_json(text: str, what: str, limits: Limits) -> None:

@@ -88,50 +88,26 @@ def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
         widths.append(offset + width + (_count_bytes(below) if len(widths) > 1 else 0))
         most.append((node_bytes - 10 - widths[-1]) // (record_bytes + widths[-1]))
         below = (most[-1] + 1) * below + most[-1]
-    yield from _Tree(source, kind, record_bytes, tuple(most), tuple(widths), width).records(
-        root, n_records, depth
-    )
+
+    def records(address: int, n_records: int, level: int) -> Iterator[bytes]:
+        """Yield the records of a node and of those below it."""
+        if not 0 <= n_records <= most[level]:
+            raise DamagedError(f"a node of a tree has {n_records} records")
+        source.count(n_records)
+        end = 6 + n_records * record_bytes
+        pointers = (n_records + 1) * widths[level] if level else 0
+        block = source.read_checked(address, end + pointers + 4)
+        if block[:4] != (b"BTIN" if level else b"BTLF") or block[4] != 0 or block[5] != kind:
+            raise DamagedError(f"there is no such node of a tree at {address}")
+        for k in range(n_records + 1):
+            if level:
+                at = end + k * widths[level]
+                yield from records(source.offset(block, at), number(block, at + offset, width), level - 1)
+            if k < n_records:
+                yield block[6 + k * record_bytes : 6 + (k + 1) * record_bytes]
+
+    yield from records(root, n_records, depth)
 
 
 def _count_bytes(most: int) -> int:
     return (max(1, most).bit_length() - 1) // 8 + 1
-
-
-class _Tree:
-    def __init__(
-        self,
-        source: Source,
-        kind: int,
-        record_bytes: int,
-        most: tuple[int, ...],
-        pointer_bytes: tuple[int, ...],
-        count_bytes: int,
-    ) -> None:
-        self._source = source
-        self._kind = kind
-        self._record_bytes = record_bytes
-        self._most = most
-        self._pointer_bytes = pointer_bytes
-        self._count_bytes = count_bytes
-
-    def records(self, address: int, n_records: int, level: int) -> Iterator[bytes]:
-        """Yield the records of a node and of those below it."""
-        source = self._source
-        if not 0 <= n_records <= self._most[level]:
-            raise DamagedError(f"a node of a tree has {n_records} records")
-        source.count(n_records)
-        end = 6 + n_records * self._record_bytes
-        pointers = (n_records + 1) * self._pointer_bytes[level] if level else 0
-        block = source.read_checked(address, end + pointers + 4)
-        if block[:4] != (b"BTIN" if level else b"BTLF") or block[4] != 0 or block[5] != self._kind:
-            raise DamagedError(f"there is no such node of a tree at {address}")
-        for k in range(n_records + 1):
-            if level:
-                at = end + k * self._pointer_bytes[level]
-                child, count = (
-                    source.offset(block, at),
-                    number(block, at + source.offset_bytes, self._count_bytes),
-                )
-                yield from self.records(child, count, level - 1)
-            if k < n_records:
-                yield block[6 + k * self._record_bytes : 6 + (k + 1) * self._record_bytes]

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
+from probe.safeh5._filters import Bytes, read_stored, unpack, unpack_start
 from probe.safeh5._source import DamagedError, open_regular
 from probe.safeh5._text import printable
-from probe.safeh5._filters import Bytes, read_stored, unpack, unpack_start
 
 __all__ = ["Member", "ZipArchive", "ZipError", "open_zip"]
 

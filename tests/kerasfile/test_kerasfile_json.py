@@ -7,9 +7,8 @@ from dataclasses import replace
 import pytest
 
 from probe._checks import ModelFileError
-from probe.kerasfile._json import parse_json
-from probe.kerasfile._printable import listed, printable, shown
-from probe.safeh5 import DamagedError, check_json
+from probe.kerasfile._config import parse_json
+from probe.safeh5 import DamagedError, check_json, listed, printable, shown
 from probe.storage import DEFAULT_LIMITS
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from probe._checks import InputError
-from probe.kerasfile._loss import meaning_of_archive, meaning_of_training
+from probe.kerasfile._own import meaning_of_archive, meaning_of_training
 from probe.layers import Dense
 from probe.network import Network
 from probe.storage import load_network, open_model, save_network
