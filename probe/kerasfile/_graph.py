@@ -7,7 +7,6 @@ import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from probe._errors import ModelFileError
 from probe.kerasfile._config import LayerSpec, Shape
@@ -95,22 +94,18 @@ def flatten(model: Model, limits: Limits = DEFAULT_LIMITS) -> ModelSpec:
     if min(outputs) < 0:
         raise ModelFileError("model_config describes a model that gives an input of its own as output")
 
-    def source(value: _Value) -> str | int:
-        return names[value] if value >= 0 else -1 - value
+    def named(node: Node) -> Node:
+        values = (value for value in node.sources if isinstance(value, int))
+        return replace(node, sources=tuple(names[value] if value >= 0 else -1 - value for value in values))
 
-    named = tuple(Node(node.spec, node.path, tuple(map(source, node.sources))) for node in nodes)
-    return ModelSpec(shapes, named, tuple(names[value] for value in outputs))
-
-
-class _Open(NamedTuple):
-    spec: LayerSpec
-    path: Path
-    sources: tuple[_Value, ...]
+    return ModelSpec(shapes, tuple(map(named, nodes)), tuple(names[value] for value in outputs))
 
 
 @dataclass(slots=True)
 class _Flattening:
-    nodes: list[_Open] = field(default_factory=list)
+    """The nodes so far, and how much was counted. The sources of these nodes are all values."""
+
+    nodes: list[Node] = field(default_factory=list)
     resolved: dict[int, tuple[list[tuple[str, int, Call]], list[Reference]]] = field(default_factory=dict)
     n_models: int = 0
     n_reads: int = 0
@@ -120,8 +115,9 @@ class _Flattening:
         self, model: Model, path: Path, inputs: list[_Value], *, call: int, n_calls: int
     ) -> list[_Value]:
         """Add the layers of `model`, of `n_calls` calls the one number `call`, and return its outputs."""
-        if len(inputs) != model.n_inputs:
-            model.spec.refuse(f"is called with {len(inputs)} inputs, takes {model.n_inputs}")
+        n_inputs = 1 if model.is_sequential else len(model.inputs)
+        if len(inputs) != n_inputs:
+            model.spec.refuse(f"is called with {len(inputs)} inputs, takes {n_inputs}")
         if model.is_sequential:
             for entry in model.entries:
                 if not entry.is_input:
@@ -133,13 +129,14 @@ class _Flattening:
         entries = model.by_name
         # The models live as long as this does, so that none takes the place of another.
         if id(model) not in self.resolved:
-            self.resolved[id(model)] = _in_order(model), _ends(model)
+            ends = [_resolved(model, reference) for reference in model.outputs]
+            self.resolved[id(model)] = _in_order(model), ends
         order, ends = self.resolved[id(model)]
         for name, k, reads in order:
             self.count(n_reads=len(reads))
-            entry, read = entries[name], [_value(values, found, entries[name]) for found in reads]
-            n_own = len(entry.calls)
-            values[name, k] = self.called(entry, path, read, call * n_own + k, n_calls * n_own)
+            entry = entries[name]
+            tensors, n_own = [_value(values, read, entry) for read in reads], len(entry.calls)
+            values[name, k] = self.called(entry, path, tensors, call * n_own + k, n_calls * n_own)
         self.count(n_reads=len(ends))
         return [_value(values, end, entries[end.name]) for end in ends]
 
@@ -153,7 +150,7 @@ class _Flattening:
             raise ModelFileError(f"model_config calls layers more than {MAX_LAYERS} times")
         self.count(n_letters=sum(map(len, here)))
         name = "/".join(here) + (f"@{call}" if n_calls > 1 else "")
-        self.nodes.append(_Open(replace(entry.spec, name=name), here, tuple(inputs)))
+        self.nodes.append(Node(replace(entry.spec, name=name), here, tuple(inputs)))
         return [len(self.nodes) - 1]
 
     def count(self, *, n_models: int = 0, n_reads: int = 0, n_letters: int = 0) -> None:
@@ -172,27 +169,27 @@ class _Flattening:
 
 
 def _value(values: dict[tuple[str, int], list[_Value]], at: Reference, reader: Entry) -> _Value:
-    found = values.get((at.name, at.node), [])
-    if at.tensor >= len(found):
+    outputs = values.get((at.name, at.node), [])
+    if at.tensor >= len(outputs):
         reader.spec.refuse(f"reads output {at.tensor} of {shown(at.name)}, which does not exist")
-    return found[at.tensor]
+    return outputs[at.tensor]
 
 
 def _in_order(model: Model) -> list[tuple[str, int, Call]]:
     """Return all calls of a functional model so that each comes after those it reads, else as in the file."""
     calls = [
-        (entry.spec.name, k, tuple(_resolved(model, read, reader=entry) for read in call))
+        (entry.spec.name, k, tuple(_resolved(model, read, entry) for read in call))
         for entry in model.entries
         for k, call in enumerate(entry.calls)
     ]
-    places = {(name, k): place for place, (name, k, _) in enumerate(calls)}
+    indices = {(name, k): index for index, (name, k, _) in enumerate(calls)}
     waiting = [0] * len(calls)
     readers: list[list[int]] = [[] for _ in calls]
-    for place, (_, _, reads) in enumerate(calls):
-        for read in {(found.name, found.node) for found in reads} & places.keys():
-            waiting[place] += 1
-            readers[places[read]].append(place)
-    ready = [place for place, count in enumerate(waiting) if not count]
+    for index, (_, _, reads) in enumerate(calls):
+        for read in {(read.name, read.node) for read in reads} & indices.keys():
+            waiting[index] += 1
+            readers[indices[read]].append(index)
+    ready = [index for index, count in enumerate(waiting) if not count]
     order: list[int] = []
     while ready:
         order.append(heapq.heappop(ready))
@@ -201,25 +198,14 @@ def _in_order(model: Model) -> list[tuple[str, int, Call]]:
             if not waiting[reader]:
                 heapq.heappush(ready, reader)
     if len(order) < len(calls):
-        stuck = next(calls[place][0] for place, count in enumerate(waiting) if count)
+        stuck = next(calls[index][0] for index, count in enumerate(waiting) if count)
         raise ModelFileError(f"model_config describes a loop through layer {shown(stuck)}")
-    return [calls[place] for place in order]
+    return [calls[index] for index in order]
 
 
-def _ends(model: Model) -> list[Reference]:
-    """Return the outputs of a functional model."""
-    return [_resolved(model, reference, at_the_end=True) for reference in model.outputs]
-
-
-def _resolved(
-    model: Model,
-    reference: Reference,
-    *,
-    reader: Entry | None = None,
-    at_the_end: bool = False,
-) -> Reference:
-    """Return `reference` with the number of the call that it means, checked."""
-    who = reader.spec if reader is not None else model.spec
+def _resolved(model: Model, reference: Reference, reader: Entry | None = None) -> Reference:
+    """Return `reference` with the number of the call that it means, checked; without a reader, of an output."""
+    who = model.spec if reader is None else reader.spec
     entry = model.by_name.get(reference.name)
     if entry is None:
         who.refuse(f"reads {shown(reference.name)}, which model_config does not describe")
@@ -230,18 +216,13 @@ def _resolved(
     node = reference.node
     if entry.model is not None and len(entry.calls) == 1:
         node = 0
-    elif entry.model is not None and _counts_from_one(entry, at_the_end=at_the_end):
-        # The first node of a model is that of its own inputs and outputs.
-        node -= 1
+    elif entry.model is not None:
+        is_functional_output = reader is None and entry.spec.class_name != "Sequential"
+        # The first node of a model is that of its own inputs and outputs; Keras 3 counts it here only.
+        node -= entry.spec.keras < 3 or is_functional_output
     if not 0 <= node < len(entry.calls):
         who.refuse(f"reads call {reference.node} of {shown(entry.spec.name)}, which has {len(entry.calls)}")
     return reference._replace(node=node)
-
-
-def _counts_from_one(entry: Entry, *, at_the_end: bool) -> bool:
-    if entry.spec.keras < 3:
-        return True
-    return at_the_end and entry.spec.class_name != "Sequential"
 
 
 def renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
@@ -252,19 +233,13 @@ def renamed(spec: ModelSpec, own_names: Mapping[str, str]) -> ModelSpec:
     if own_names.keys() != names:
         other = listed(own_names.keys() ^ names, limit=4)
         raise ModelFileError(f"/probe has own_names that are not for the layers of this model, as of {other}")
-    place = {name: k for k, name in enumerate(own_names)}
+    order = {name: k for k, name in enumerate(own_names)}
 
-    def own(source: str | int) -> str | int:
-        return own_names[source] if isinstance(source, str) else source
+    def own(node: Node) -> Node:
+        sources = (own_names[source] if isinstance(source, str) else source for source in node.sources)
+        return Node(replace(node.spec, name=own_names[node.spec.name]), node.path, tuple(sources))
 
-    nodes = tuple(
-        Node(
-            replace(node.spec, name=own_names[node.spec.name]),
-            node.path,
-            tuple(own(source) for source in node.sources),
-        )
-        for node in sorted(spec.nodes, key=lambda node: place[node.spec.name])
-    )
+    nodes = tuple(map(own, sorted(spec.nodes, key=lambda node: order[node.spec.name])))
     before: set[str | int] = set(range(len(spec.input_shapes)))
     for node in nodes:
         if not before.issuperset(node.sources):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from probe._errors import ModelFileError
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, layer_spec, parse_json
@@ -104,11 +104,6 @@ class Model:
         """Whether its layers are a chain."""
         return self.spec.class_name == "Sequential"
 
-    @property
-    def n_inputs(self) -> int:
-        """Number of inputs that one call takes."""
-        return 1 if self.is_sequential else len(self.inputs)
-
     @cached_property
     def by_name(self) -> Mapping[str, Entry]:
         """The layers by their names."""
@@ -185,30 +180,32 @@ class _Parsing:
         # Before Keras 2.2.3 the configuration of a Sequential was the list of its layers.
         settings: dict[str, Any] = config if isinstance(config, dict) else {"layers": config}
         spec = LayerSpec(described["class_name"], name, settings, self.keras)
-        given = settings.get("layers")
-        if not isinstance(given, list) or len(given) > MAX_LAYERS:
+        layers = settings.get("layers")
+        if not isinstance(layers, list) or len(layers) > MAX_LAYERS:
             raise ModelFileError(f"model_config has no list of at most {MAX_LAYERS} layers")
         if depth > MAX_MODELS:
             spec.refuse(f"lies inside {MAX_MODELS} other models, more than are read")
-        self.n_entries += len(given)
+        self.n_entries += len(layers)
         if self.n_entries > MAX_ENTRIES:
             raise ModelFileError(f"model_config lists more than {MAX_ENTRIES} layers in all models")
-        entries = tuple(self.entry(entry, place, depth) for place, entry in enumerate(given))
+        entries = tuple(self.entry(entry, index, depth) for index, entry in enumerate(layers))
         _check_names(entries)
         if spec.class_name == "Sequential":
             if any(entry.is_input for entry in entries[1:]):
                 raise ModelFileError("model_config has an InputLayer behind other layers")
             return Model(spec, entries, (), ())
-        ends = (_ends(spec, settings, key) for key in ("input_layers", "output_layers"))
-        model = Model(spec, entries, *ends)
-        _check_inputs(model)
-        return model
+        inputs, outputs = (_ends(spec, settings, key) for key in ("input_layers", "output_layers"))
+        names = [reference.name for reference in inputs]
+        known = {entry.spec.name for entry in entries if entry.is_input}
+        if len(set(names)) != len(names) or not known.issuperset(names):
+            spec.refuse(f"has input_layers {shown(names)}, which are not layers of inputs")
+        return Model(spec, entries, inputs, outputs)
 
-    def entry(self, entry: object, place: int, depth: int) -> Entry:
+    def entry(self, entry: object, index: int, depth: int) -> Entry:
         named = entry
         if isinstance(entry, dict) and isinstance(entry.get("config"), list):
-            named = entry | {"config": {"name": entry.get("name", f"sequential_{place}")}}
-        spec = layer_spec(named, f"layer {place}", self.keras)
+            named = entry | {"config": {"name": entry.get("name", f"sequential_{index}")}}
+        spec = layer_spec(named, f"layer {index}", self.keras)
         assert isinstance(entry, dict)
         model = self.model(entry, spec.name, depth + 1) if spec.class_name in MODEL_CLASSES else None
         nodes = entry.get("inbound_nodes", [])
@@ -237,21 +234,14 @@ def _check_names(entries: tuple[Entry, ...]) -> None:
         seen.add(entry.spec.name)
 
 
-def _check_inputs(model: Model) -> None:
-    inputs = {entry.spec.name for entry in model.entries if entry.is_input}
-    names = [reference.name for reference in model.inputs]
-    if len(set(names)) != len(names) or not inputs.issuperset(names):
-        model.spec.refuse(f"has input_layers {shown(names)}, which are not layers of inputs")
-
-
 def _ends(spec: LayerSpec, settings: Mapping[str, Any], key: str) -> Call:
     """Return the tensors that a functional model lists as its inputs or outputs."""
-    given = settings.get(key)
+    ends = settings.get(key)
     # Keras 3 writes a single one bare.
-    found = [given] if _is_reference(given) else given
-    if not isinstance(found, list) or not found or len(found) > MAX_INPUTS:
-        spec.refuse(f"has {key} = {shown(given)}, expected a list of [name, node, tensor]")
-    return tuple(_reference(spec, item) for item in found)
+    listed = [ends] if _is_reference(ends) else ends
+    if not isinstance(listed, list) or not listed or len(listed) > MAX_INPUTS:
+        spec.refuse(f"has {key} = {shown(ends)}, expected a list of [name, node, tensor]")
+    return tuple(_reference(spec, end) for end in listed)
 
 
 def _call(spec: LayerSpec, node: object) -> Call:
@@ -261,32 +251,28 @@ def _call(spec: LayerSpec, node: object) -> Call:
         if not isinstance(arguments, list) or len(arguments) != 1:
             spec.refuse(f"is called with {shown(arguments)}, expected one tensor or one list of tensors")
         _check_arguments(spec, node.get("kwargs"))
-        given = arguments[0]
-        tensors = given if isinstance(given, list) else [given]
-        found = [_keras_tensor(spec, tensor) for tensor in tensors]
+        tensors = arguments[0] if isinstance(arguments[0], list) else arguments
+        reads = [_keras_tensor(spec, tensor) for tensor in tensors]
     else:
         if not isinstance(node, list):
             spec.refuse(f"is called with {shown(node)}, expected a list of [name, node, tensor]")
         tensors = [node] if _is_reference(node) else node
-        found = [_reference(spec, tensor) for tensor in tensors]
+        reads = [_reference(spec, tensor) for tensor in tensors]
         for tensor in tensors:
             _check_arguments(spec, tensor[3] if len(tensor) == 4 else {})
-    if not 0 < len(found) <= MAX_INPUTS:
-        spec.refuse(f"is called with {len(found)} tensors, expected 1 to {MAX_INPUTS}")
-    return tuple(found)
+    if not 0 < len(reads) <= MAX_INPUTS:
+        spec.refuse(f"is called with {len(reads)} tensors, expected 1 to {MAX_INPUTS}")
+    return tuple(reads)
 
 
-def _is_reference(value: object) -> bool:
+def _is_reference(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
 
 
 def _reference(spec: LayerSpec, value: object) -> Reference:
-    if not isinstance(value, list) or not _is_reference(value):
+    if not _is_reference(value) or not all(type(k) is int and 0 <= k <= MAX_LAYERS for k in value[1:3]):
         spec.refuse(f"refers to a tensor as {shown(value)}, expected [name, node, tensor]")
-    name, node, tensor = value[:3]
-    if not all(type(index) is int and 0 <= index <= MAX_LAYERS for index in (node, tensor)):
-        spec.refuse(f"refers to a tensor as {shown(value)}, expected [name, node, tensor]")
-    return Reference(name, node, tensor)
+    return Reference(*value[:3])
 
 
 def _keras_tensor(spec: LayerSpec, value: object) -> Reference:

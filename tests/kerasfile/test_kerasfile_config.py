@@ -285,7 +285,7 @@ def test_settings_of_image_layers_are_checked_before_any_weight(class_name, conf
     node = spec.nodes[0].spec
     with pytest.raises(InputError, match=rf"'new'.*{match}"):
         kind = kind_of(node)
-        kind.shape_of(node, kind.settings(node, spec.input_shapes[0]), spec.input_shapes, 1 << 26)
+        kind.shape_of(node, kind.read(node, spec.input_shapes[0]), spec.input_shapes, 1 << 26)
         kind.variables(node, spec.input_shapes[0])
 
 
