@@ -1,6 +1,6 @@
 """Change model files at random, load every mutant, and say what came of it.
 
-    python scripts/fuzz.py --mutants 100000 --seed 1 tests/storage/fixtures/*/*
+    python scripts/fuzz.py --mutants 100000 --seed 1 tests/kerasfile/fixtures/*/*
 
 A mutant must end as a Network or as a ModelFileError, within SECONDS and MEBIBYTES, whatever was changed:
 
@@ -47,7 +47,7 @@ SECONDS, MEBIBYTES = 0.5, 100.0
 HANGS_AFTER = 10
 MEMORY = 3 << 30
 BATCH = 50
-FIXTURES = Path(__file__).parent.parent / "tests" / "storage" / "fixtures"
+FIXTURES = Path(__file__).parent.parent / "tests" / "kerasfile" / "fixtures"
 LARGEST = 400_000
 
 SIGNATURES = (

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import settings
 
 import probe
+from probe.layers import Dense
+from probe.network import Network
 
 # No test depends on how fast the machine is.
 settings.register_profile("probe", deadline=None)
@@ -24,9 +26,17 @@ def small_digits(digits: probe.Split) -> probe.Split:
 
 
 @pytest.fixture(scope="session")
-def trained(digits: probe.Split) -> probe.Network:
+def trained(digits: probe.Split) -> Network:
     config = probe.TrainingConfig(epochs=25, batch_size=20)
     return probe.train(probe.MLP(hidden=(12, 9)), digits, config, seed=0).network
+
+
+@pytest.fixture
+def small_network() -> Network:
+    rng = np.random.default_rng(0)
+    hidden = Dense("hidden", rng.normal(size=(4, 5)).astype("f4"), rng.normal(size=5).astype("f4"), "relu")
+    output = Dense("output", rng.normal(size=(5, 3)).astype("f4"), np.zeros(3, "f4"), "softmax")
+    return Network((hidden, output), (4,), ("a", "b", "c"))
 
 
 @pytest.fixture(scope="session")

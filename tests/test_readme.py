@@ -104,7 +104,7 @@ def test_the_second_program_runs_as_it_stands_but_for_its_sizes():
 
 def test_the_third_program_runs_as_it_stands(tmp_path, monkeypatch):
     _, _, program = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    shutil.copy(README.parent / "tests/storage/fixtures/keras3/cnn.keras", tmp_path)
+    shutil.copy(README.parent / "tests/kerasfile/fixtures/keras3/cnn.keras", tmp_path)
     split = probe.load_dataset("digits")
     wide = probe.train(probe.MLP(hidden=(80,)), split, probe.TrainingConfig(epochs=1)).network
     probe.save_network(wide, tmp_path / "big.h5")

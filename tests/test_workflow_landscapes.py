@@ -16,7 +16,7 @@ from probe.datasets import resized
 from probe.report.landscape import landscape_sections
 from probe.report.minima import minima_sections
 
-CNN = Path(__file__).parent / "storage/fixtures/keras3/cnn.keras"
+CNN = Path(__file__).parent / "kerasfile/fixtures/keras3/cnn.keras"
 
 DESIGN = MinimaDesign(
     architectures=(probe.MLP((2,)), probe.MLP((6,))),

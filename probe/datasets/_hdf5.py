@@ -18,8 +18,7 @@ from probe.datasets._stored import (
     refused_as_data_error,
     split_from_keys,
 )
-from probe.safeh5 import DEFAULT_LIMITS, File, is_hdf5, open_file
-from probe.safeh5.unpacking import MOST_EXPANSION
+from probe.safeh5 import DEFAULT_LIMITS, MAX_EXPANSION, File, is_hdf5, open_file
 
 __all__ = ["is_hdf5", "read_hdf5"]
 
@@ -50,7 +49,7 @@ def read_hdf5(path: Path, name: str, pixel_range: tuple[float, float] = UNIT_RAN
             check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
             # Pixels become 4 bytes each, and labels 8.
             taken += math.prod(shape) * (4 if len(shape) > 1 else 8)
-            if taken > max(FREE_BYTES, MOST_EXPANSION * file.size):
+            if taken > max(FREE_BYTES, MAX_EXPANSION * file.size):
                 raise InputError(
                     f"{key} would take {taken} bytes of memory from {file.size}; store it uncompressed"
                 )
@@ -63,5 +62,5 @@ def _class_names(file: File) -> tuple[str, ...] | None:
     if file.has(file.root, NAMES):
         return file.string_array(file.root, NAMES, MOST_NAMES)
     if file.has_attribute(file.root, NAMES):
-        return file.string_attribute(file.root, NAMES, MOST_NAMES)
+        return file.strings(file.root, NAMES, MOST_NAMES)
     return None

@@ -21,8 +21,7 @@ from probe.datasets._stored import (
     split_from_arrays,
     unit_pixels,
 )
-from probe.safeh5 import DamagedError, open_regular, printable
-from probe.safeh5.unpacking import begun, stored, unpacked
+from probe.safeh5 import DamagedError, open_regular, printable, read_stored, unpack, unpack_start
 
 __all__ = ["PARTS", "find_idx", "read_idx", "read_idx_folder"]
 
@@ -64,12 +63,12 @@ def read_idx(path: Path) -> npt.NDArray[np.uint8]:
     with refused_as_data_error(str(path), DamagedError, OSError), open_regular(path) as file:
         start = file.read(START_BYTES)
         is_gzip = start.startswith(GZIP_MAGIC)
-        shape = _shape(begun(start, MAX_HEADER_BYTES, "gzip") if is_gzip else start[:MAX_HEADER_BYTES])
+        shape = _shape(unpack_start(start, MAX_HEADER_BYTES, "gzip") if is_gzip else start[:MAX_HEADER_BYTES])
         size = os.fstat(file.fileno()).st_size
         file.seek(0)
         n_header, n_bytes = 4 + 4 * len(shape), math.prod(shape)
         if is_gzip:
-            content = unpacked(file, size, n_header + n_bytes, "gzip")
+            content = unpack(file, size, n_header + n_bytes, "gzip")
         else:
             content = _whole(file, size, n_header + n_bytes, shape)
         return content[n_header:].reshape(shape)
@@ -82,7 +81,7 @@ def _whole(file: BinaryIO, size: int, n_bytes: int, shape: tuple[int, ...]) -> n
         raise InputError(
             f"is no whole IDX file: {n_bytes - n_header} bytes are promised for {shape}, {found} found"
         )
-    return stored(file, n_bytes)
+    return read_stored(file, n_bytes)
 
 
 def _shape(header: bytes) -> tuple[int, ...]:

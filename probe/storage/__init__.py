@@ -4,10 +4,9 @@ Every file that the project writes goes through `write_atomically`, `write_text`
 or through an `OwnedFolder`, where probe did.
 """
 
+from probe.kerasfile import LayerDescription, ModelFile, VariableDescription, open_model
 from probe.safeh5 import DEFAULT_LIMITS, Limits
 from probe.storage._atomic import write_atomically, write_bytes, write_text
-from probe.storage._keras_file import LayerDescription, ModelFile, VariableDescription
-from probe.storage._keras_open import open_model
 from probe.storage._owned import OwnedFolder
 from probe.storage.networks import load_network, network_bytes, read_provenance, save_network
 from probe.storage.results import load_result, result_bytes, result_from_bytes, results_bytes, save_result

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from probe._checks import InputError
 from probe._signatures import checked
-from probe.storage._printable import printable
+from probe.safeh5 import printable
 
 __all__ = ["reason_of", "write_atomically", "write_bytes", "write_text"]
 

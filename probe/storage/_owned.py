@@ -23,8 +23,8 @@ from typing import Literal, cast
 
 from probe._checks import InputError
 from probe._signatures import checked
+from probe.safeh5 import printable
 from probe.storage._atomic import reason_of
-from probe.storage._printable import printable
 
 __all__ = ["OwnedFolder"]
 

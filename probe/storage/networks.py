@@ -22,21 +22,17 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
-from probe._checks import InputError, ModelFileError
+from probe._checks import InputError
 from probe._signatures import checked
+from probe.kerasfile import model_in, open_model, read_provenance
+from probe.kerasfile._write import check_storable, write_network, write_text_attribute
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, open_file
-from probe.storage._archive import is_archive
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, printable
 from probe.storage._atomic import write_atomically
-from probe.storage._keras_errors import last_net
-from probe.storage._keras_open import model_of_group, open_model, read_own
-from probe.storage._keras_write import check_storable, write_network, write_text_attribute
-from probe.storage._printable import printable
 
 __all__ = [
     "load_network",
@@ -169,21 +165,6 @@ def load_network(
         return model.network()
 
 
-@checked
-def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the provenance that `save_network` stored in the file; empty if it has none.
-
-    Raises
-    ------
-    ModelFileError
-        If the file is missing, damaged or unsafe to read.
-    """
-    if is_archive(path):
-        return {}
-    with last_net(printable(path, 200)), open_file(path, ModelFileError) as file:
-        return read_own(file, file.root)
-
-
 def read_network(file: File, group: Group) -> Network:
     """Read the network that a group (or file) holds in the layout that this module describes.
 
@@ -192,7 +173,7 @@ def read_network(file: File, group: Group) -> Network:
     InputError
         If there is none. It is the error of `file`.
     """
-    return model_of_group(file, group).network()
+    return model_in(file, group).network()
 
 
 def _to_json(value: object, name: str) -> str:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe._checks import InputError
-from probe.safeh5 import DEFAULT_LIMITS, RefusedError, arrays, open_file
+from probe.safeh5 import DEFAULT_LIMITS, RefusedError, _arrays, open_file
 
 LAYOUTS = {
     "contiguous": {},
@@ -43,7 +43,7 @@ def test_columns_are_those_of_the_whole(tmp_path_factory, layout, dtype, begin, 
 @pytest.mark.parametrize("shape", [(40,), (5, 40), (3, 4, 2, 40), (1, 1, 40), (700, 40)])
 @pytest.mark.parametrize("block", [1, 200, 700, 1 << 20])
 def test_blocks_of_short_rows_are_put_together(tmp_path, monkeypatch, shape, block):
-    monkeypatch.setattr(arrays, "_BLOCK", block)
+    monkeypatch.setattr(_arrays, "_BLOCK", block)
     whole = np.random.default_rng(0).normal(size=shape).astype("f4")
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["kernel"] = whole

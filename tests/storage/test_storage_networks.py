@@ -263,11 +263,6 @@ def test_provenance_comes_back(tmp_path, small_network):
     assert read_provenance(path) == {"seed": 3, "cost": [0.5, 0.25], "config": {"a": None}, "note": "é\n\0"}
 
 
-def test_a_file_of_keras_has_no_provenance_and_numbers_for_class_names(hostile):
-    assert read_provenance(hostile / "ok_userblock.h5") == {}
-    assert load_network(hostile / "ok_userblock.h5").class_names == ("0", "1", "2")
-
-
 @pytest.mark.parametrize("value", [float("nan"), np.array([np.inf]), object(), {1, 2}])
 def test_provenance_that_json_cannot_express_is_refused(tmp_path, small_network, value):
     with pytest.raises(InputError, match="provenance must hold strings, finite numbers"):

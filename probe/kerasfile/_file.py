@@ -1,0 +1,367 @@
+"""A model file that is open: what its layers are, known at once, and their arrays, read when asked for."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from probe._checks import Array
+from probe._errors import InputError
+from probe.kerasfile._config import LayerSpec, Shape, last_net, naming_file, warn
+from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
+from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
+from probe.kerasfile._layers import kind_of
+from probe.kerasfile._models import Model
+from probe.kerasfile._own import Meaning, with_meaning
+from probe.kerasfile._weights import Stored, warn_of_crowds
+from probe.layers import Layer
+from probe.network import Network
+from probe.safeh5 import File, listed, printable, shown
+
+__all__ = ["LayerDescription", "ModelFile", "VariableDescription"]
+
+HUGE = 1e30
+"""Weights beyond this overflow somewhere in a network of float32."""
+
+FLIPPED = ("Conv2D", "Conv2DTranspose")
+"""Layers whose kernels the Theano backend of Keras 2 stored upside down and left to right."""
+
+MAX_CONSTANTS = 1 << 22
+"""Most values of all arrays that stand in the settings of layers."""
+
+MAX_LISTED = 50_000
+"""Most entries of all lists in the settings of layers, those of a shared layer once for each call."""
+
+_NO_NAMES: Mapping[str, str] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class VariableDescription:
+    """One array of a layer, unread.
+
+    Attributes
+    ----------
+    name : str
+        Keras' name for it, such as "kernel".
+    shape : tuple of int
+    dtype : str
+        What it is stored as, such as "float32" or "bfloat16".
+    """
+
+    name: str
+    shape: Shape
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True)
+class LayerDescription:
+    """One layer of a model file, unread.
+
+    Attributes
+    ----------
+    name : str
+        The name that it has in the network.
+    class_name : str
+        Keras' name for its class.
+    output_shape : tuple of int
+        Shape of one output, without n_samples.
+    variables : tuple of VariableDescription
+        In Keras' order.
+    activation : str
+        Name of its activation; "linear" if it has none.
+    """
+
+    name: str
+    class_name: str
+    output_shape: Shape
+    variables: tuple[VariableDescription, ...]
+    activation: str
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of values in all variables."""
+        return sum(math.prod(variable.shape) for variable in self.variables)
+
+
+class ModelFile:
+    """An open model file; `open_model` makes it.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        What the file calls the classes; () if it says nothing.
+    layers : tuple of LayerDescription
+        In the order of evaluation.
+    meaning : {"logits", "quantities", "regression", ""}
+        What the file says of its outputs: "logits" and "quantities" are said by the loss, of linear outputs only.
+    input_names : tuple of str
+        What the file calls the inputs; () if it does not say.
+    input_shapes : tuple of tuple of int
+        Shape of one input, for each input.
+    output_names : tuple of str
+        The layers whose outputs are the model's.
+    provenance : mapping
+        Where the network comes from, as `save_network` keeps it; empty if the file does not say.
+    """
+
+    def __init__(
+        self,
+        file: File,
+        model: Model,
+        places: Callable[[Mapping[Path, Mapping[str, Shape]]], Mapping[Path, Mapping[str, Stored]]],
+        *,
+        class_names: tuple[str, ...] = (),
+        backend: str = "",
+        own_names: Mapping[str, str] = _NO_NAMES,
+        provenance: Mapping[str, Any] = _NO_NAMES,
+        meaning: Meaning = "",
+    ) -> None:
+        self._file = file
+        self.provenance = provenance
+        self._backend = backend
+        self._prepared: dict[Path, dict[str, Array | None]] = {}
+        with naming_file(file):
+            self._spec = renamed(flatten(model, file.limits), own_names)
+            # Before any shape, so that the first complaint is about what matters most.
+            for node in self._spec.nodes:
+                kind_of(node.spec)
+            self._shapes, self._settings = _shapes(self._spec, file.limits.activation_values)
+            self._expected = _expected(self._spec, self._shapes)
+            self._stored = places(self._expected)
+        self._nodes = {node.spec.name: node for node in self._spec.nodes}
+        self.class_names = class_names
+        self.meaning = meaning
+        self.input_names = _input_names(model)
+        self.input_shapes = self._spec.input_shapes
+        self.output_names = self._spec.outputs
+        with naming_file(file):
+            self.layers = tuple(self._description(node) for node in self._spec.nodes)
+            # Before the first array is read: each alone may be below the limits, and all together not.
+            file.check_claims([one for stored in self._stored.values() for one in stored.values()])
+            warn_of_crowds(file, self._stored)
+
+    def _description(self, node: Node) -> LayerDescription:
+        variables = tuple(
+            self._described(node, name) for name in self._expected[node.path] if name not in UNREAD
+        )
+        activation = self._settings[node.spec.name].get("activation_name", "linear")
+        return LayerDescription(
+            node.spec.name,
+            node.spec.class_name,
+            self._shapes[node.spec.name],
+            variables,
+            activation if isinstance(activation, str) else activation.name,
+        )
+
+    def _described(self, node: Node, name: str) -> VariableDescription:
+        stored = self._stored[node.path][name]
+        expected = self._expected[node.path][name]
+        place = _place(node.spec, name)
+        shape, dtype = self._file.describe(stored.group, stored.path, place=place)
+        if shape != expected:
+            self._file.refuse(place, f"has shape {shape}, expected {expected}")
+        return VariableDescription(name, expected, dtype)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of values in all variables; those of a layer that is called more than once count once."""
+        return sum(
+            math.prod(shape)
+            for variables in self._expected.values()
+            for name, shape in variables.items()
+            if name not in UNREAD
+        )
+
+    def variable(self, layer: str, name: str, *, units: slice | None = None) -> Array:
+        """Return one array of a layer, or only its columns for some units, and read no more than that.
+
+        Parameters
+        ----------
+        layer : str
+            The layer's name.
+        name : str
+            Keras' name for the array, such as "kernel".
+        units : slice, optional
+            Which entries of the array's last axis, which counts the units of a Dense or the filters of a
+            Conv2D layer; without a step.
+
+        Returns
+        -------
+        ndarray
+            float32 or float64, read-only.
+
+        Raises
+        ------
+        ModelFileError
+            If the array is damaged, unsafe to read or holds NaN or infinities.
+        InputError
+            If there is no such layer or array.
+        """
+        self._file.renew()
+        node = self._node(layer)
+        known = [known for known in self._expected[node.path] if known not in UNREAD]
+        if name not in known:
+            raise InputError(f"layer '{layer}' has no array '{name}': it has {', '.join(known) or 'none'}")
+        with last_net(self._file.shown_path, self._file.error):
+            return self._array(node, name, units)
+
+    def network(self, *, ending_at: str | None = None, units: slice | None = None) -> Network:
+        """Return the network, with all its arrays, or the part of it that leads to one layer.
+
+        Parameters
+        ----------
+        ending_at : str, optional
+            Name of the layer; only the arrays of this layer and of those below it are read.
+        units : slice, optional
+            With `ending_at`: only these units or filters of the layer, which must be a Dense or an ungrouped
+            Conv2D layer; only their weights are read.
+
+        Raises
+        ------
+        ModelFileError
+            If an array is damaged, unsafe to read or holds NaN or infinities.
+        InputError
+            If there is no such layer, or no such units.
+        """
+        self._file.renew()
+        nodes, outputs, class_names = self._spec.nodes, self._spec.outputs, self.class_names
+        if ending_at is not None:
+            nodes, outputs = self._leading_to(ending_at), (ending_at,)
+            class_names = class_names if outputs == self._spec.outputs and units is None else ()
+        with naming_file(self._file):
+            layers = [self._layer(node, units if node.spec.name == ending_at else None) for node in nodes]
+            network = Network(
+                tuple(layers),
+                self._spec.input_shapes[0],
+                class_names,
+                tuple(node.sources for node in nodes),
+                outputs,
+                self._spec.input_shapes[1:],
+                self.input_names,
+            )
+            is_whole = outputs == self._spec.outputs and units is None and not class_names
+            return with_meaning(network, self.meaning) if is_whole else network
+
+    def _leading_to(self, layer: str) -> tuple[Node, ...]:
+        """Return the node of a layer and those that it depends on, in order."""
+        needed = {self._node(layer).spec.name}
+        for node in reversed(self._spec.nodes):
+            if node.spec.name in needed:
+                needed |= {source for source in node.sources if isinstance(source, str)}
+        return tuple(node for node in self._spec.nodes if node.spec.name in needed)
+
+    def _node(self, layer: str) -> Node:
+        node = self._nodes.get(layer)
+        if node is None:
+            raise InputError(
+                f"layer {shown(layer)} does not exist: the model has {listed(self._nodes)}. Pass one of these"
+            )
+        return node
+
+    def _layer(self, node: Node, units: slice | None) -> Layer:
+        kind, settings = kind_of(node.spec), self._settings[node.spec.name]
+        if units is not None:
+            whole = node.spec.class_name == "Dense" or (
+                node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
+            )
+            if not whole:
+                raise InputError(
+                    f"units must be left out for layer '{node.spec.name}': only those of Dense and ungrouped Conv2D "
+                    "layers are read one by one"
+                )
+            arrays = {name: self._array(node, name, units) for name in self._expected[node.path]}
+            return kind.build(node.spec, settings, kind.prepared(arrays))
+        if node.path not in self._prepared:
+            arrays = {
+                name: self._array(node, name) for name in self._expected[node.path] if name not in UNREAD
+            }
+            self._prepared[node.path] = kind.prepared(arrays)
+        return kind.build(node.spec, settings, self._prepared[node.path])
+
+    def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
+        stored, shape = self._stored[node.path][name], self._expected[node.path][name]
+        place = _place(node.spec, name)
+        values = self._file.array(stored.group, stored.path, shape=shape, place=place, columns=units)
+        finite = np.isfinite(values)
+        if not finite.all():
+            count = int(values.size - np.count_nonzero(finite))
+            self._file.refuse(place, f"has {count} of {values.size} values that are NaN or infinite")
+        self._warn_of(name, values, place, self._settings[node.spec.name].get("epsilon", 1.0))
+        if self._backend == "theano" and name == "kernel" and node.spec.class_name in FLIPPED:
+            values = values[::-1, ::-1]
+        values = values.astype(np.float32) if values.dtype == np.float16 else values
+        # Layers keep an array as it is, and so share it, only if it is read-only and nobody's view.
+        values = values if values.base is None else values.copy()
+        values.flags.writeable = False
+        return values
+
+    def _warn_of(self, name: str, values: Array, place: str, epsilon: float) -> None:
+        largest = max(float(values.max()), -float(values.min()))
+        if largest > HUGE:
+            warn(
+                self._file.shown_path, f"{place} has values up to {largest:.3g}, which overflow in a network"
+            )
+        if name in NON_TRAINABLE and name.endswith("variance") and values.min() < 0:
+            warn(self._file.shown_path, f"{place} has negative values, down to {float(values.min()):.3g}")
+        elif name == "moving_variance" and epsilon == 0 and values.min() == 0:
+            warn(
+                self._file.shown_path,
+                f"{place} has zeros and epsilon is 0: outputs there are infinite or not a number",
+            )
+
+
+def _input_names(model: Model) -> tuple[str, ...]:
+    """Return the names of the inputs, distinct ones, or () where the file has none."""
+    if model.is_sequential:
+        first = model.entries[:1]
+        return tuple(entry.spec.name for entry in first if entry.is_input)
+    return tuple(reference.name for reference in model.inputs)
+
+
+def _place(spec: LayerSpec, name: str) -> str:
+    return f"layer '{printable(spec.name)}': {name}"
+
+
+def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Shape]:
+    return [
+        spec.input_shapes[source] if isinstance(source, int) else shapes[source] for source in node.sources
+    ]
+
+
+def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Settings]]:
+    """Return the shape of one output of every node, and its settings, from the configuration alone.
+
+    Settings that make no sense are refused before any weight is looked at. Calls of one layer share them.
+    """
+    shapes: dict[str, Shape] = {}
+    settings: dict[str, Settings] = {}
+    known: dict[tuple[Path, Shape], Settings] = {}
+    n_constants = n_listed = 0
+    for node in spec.nodes:
+        kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
+        key = node.path, inputs[0]
+        if key not in known:
+            known[key] = kind.read(node.spec, inputs[0])
+            n_constants += sum(value.size for value in known[key].values() if isinstance(value, np.ndarray))
+        n_listed += sum(len(value) for value in known[key].values() if isinstance(value, tuple))
+        if n_constants > MAX_CONSTANTS or n_listed > MAX_LISTED:
+            node.spec.refuse(
+                "has more numbers in its settings, with those of the layers before, than are read"
+            )
+        settings[node.spec.name] = known[key]
+        shapes[node.spec.name] = kind.shape_of(node.spec, known[key], inputs, most)
+    return shapes, settings
+
+
+def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[str, Shape]]:
+    """Return the shapes of the variables of every layer."""
+    expected: dict[Path, dict[str, Shape]] = {}
+    for node in spec.nodes:
+        found = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
+        if expected.setdefault(node.path, found) != found:
+            node.spec.refuse("is called with inputs that need weights of different shapes")
+    return expected

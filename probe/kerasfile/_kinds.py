@@ -1,0 +1,318 @@
+"""What reading and writing one class of Keras layer takes, and what many classes have in common: activations, a bias."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from probe._checks import Array
+from probe._errors import InputError, ModelFileError
+from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, check_origin
+from probe.layers import (
+    ACTIVATIONS,
+    LEAKY_RELU_SLOPE,
+    Activation,
+    Elu,
+    Layer,
+    LeakyRelu,
+    Merge,
+    Relu,
+    Softmax,
+)
+from probe.safeh5 import printable, shown
+
+__all__ = [
+    "ACTIVATED",
+    "ACTIVATION_CLASSES",
+    "NON_TRAINABLE",
+    "UNREAD",
+    "LayerKind",
+    "Reader",
+    "Settings",
+    "Variables",
+    "activation_class",
+    "activation_layer",
+    "activation_setting",
+    "bias_variable",
+    "biased",
+    "data_format",
+]
+
+Settings = dict[str, Any]
+Variables = dict[str, Shape]
+Reader = Callable[[LayerSpec, Shape], Any]
+"""Maps the specification and the shape of one input to the value of one setting."""
+
+UNREAD = frozenset({"count"})
+"""Variables that are in files and that no layer needs: how many batches a Normalization has seen."""
+
+NON_TRAINABLE = frozenset({"moving_mean", "moving_variance", "mean", "variance", "count"})
+"""Variables that Keras lists behind all others of a model."""
+
+MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+_OTHER_NAMES = {
+    "swish": "silu",
+    "hard_swish": "hard_silu",
+    # What TensorFlow before 2.13 called its own functions.
+    "softmax_v2": "softmax",
+    "log_softmax_v2": "log_softmax",
+}
+
+_NAMED = (*ACTIVATIONS, "softmax", "log_softmax")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerKind:
+    """How layers of one class are read and written.
+
+    Attributes
+    ----------
+    layer : type of Layer
+        The class here.
+    settings : mapping
+        How to read each argument of `layer` that is no array, by name. Keras' names and these are the same, but for
+        `activation_name`.
+    write : callable
+        Maps a layer, and its `settings` as Keras writes them, to all settings that Keras writes.
+    variables : callable
+        Maps the specification and the shape of one input to the shapes of the variables, by name, in the
+        order in which Keras stores them.
+    arrays : callable
+        Maps the variables to the arrays that `layer` takes.
+    output_shape : callable, optional
+        Maps the specification and the shape of one input to that of one output, without any array; for
+        layers without variables the layer itself knows.
+    buffer : callable, optional
+        Maps the specification and the shape of one input to the number of values in the largest array that the
+        layer needs on the way to one output, if that can be more than its input and its output have.
+    """
+
+    layer: type[Layer]
+    settings: Mapping[str, Reader] = field(default_factory=dict)
+    write: Callable[[Any, Settings], Settings] = lambda _layer, settings: settings
+    variables: Callable[[LayerSpec, Shape], Variables] = lambda _spec, _shape: {}
+    arrays: Callable[[dict[str, Array]], Mapping[str, Array | None]] = lambda arrays: arrays
+    output_shape: Callable[[LayerSpec, Shape], Shape] | None = None
+    buffer: Callable[[LayerSpec, Shape], int] | None = None
+
+    def read(self, spec: LayerSpec, shape: Shape) -> Settings:
+        """Return the arguments of `layer` that are no arrays, for inputs of `shape`."""
+        return {name: reader(spec, shape) for name, reader in self.settings.items()}
+
+    def written(self, layer: Layer) -> Settings:
+        """Return the settings that Keras writes for `layer`, without its name and its type."""
+        settings: Settings = {}
+        for name in self.settings:
+            if name == "activation_name":
+                settings["activation"] = _activation_config(layer.activation)
+            else:
+                settings[name] = _plain(getattr(layer, name))
+        return self.write(layer, settings)
+
+    def prepared(self, variables: Mapping[str, Array]) -> dict[str, Array | None]:
+        """Return the arrays that the layer takes, read-only, which calls of one layer can share."""
+        # All are widened to the widest, which loses nothing.
+        dtype = np.result_type(*variables.values()) if variables else np.dtype(np.float32)
+        arrays = dict(
+            self.arrays({name: values.astype(dtype, copy=False) for name, values in variables.items()})
+        )
+        for values in arrays.values():
+            if values is not None:
+                values.flags.writeable = False
+        return arrays
+
+    def build(self, spec: LayerSpec, settings: Settings, prepared: Mapping[str, Array | None]) -> Layer:
+        """Return the layer that `spec` describes, with its settings and what `prepared` returned."""
+        return self.layer(name=spec.name, **prepared, **settings)  # type: ignore[call-arg]
+
+    def shape_of(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape], most: int) -> Shape:
+        """Return the shape of one output for inputs of `shapes`, and allocate nothing.
+
+        Outputs and arrays on the way of more than `most` values are refused.
+        """
+        if not issubclass(self.layer, Merge) and len(shapes) != 1:
+            spec.refuse(f"is called with {len(shapes)} inputs, takes one")
+        if self.output_shape is not None:
+            shape = self.output_shape(spec, shapes[0])
+        else:
+            shape = self.build(spec, settings, {}).output_shape(*shapes)
+        short = str(shape) if len(shape) <= 4 else f"arrays of {len(shape)} axes"
+        if not shape or min(shape) <= 0:
+            spec.refuse(f"puts out {short}, which holds no value")
+        if len(shape) > MAX_AXES:
+            spec.refuse(f"puts out {short}, more than the {MAX_AXES} that are computed with")
+        if math.prod(shape) > most:
+            spec.refuse(f"puts out {short}, more than {most} values")
+        needed = self.buffer(spec, shapes[0]) if self.buffer is not None else 0
+        if needed > most:
+            spec.refuse(f"needs an array of {needed} values for one input, more than {most}")
+        return shape
+
+
+def _plain(value: Any) -> Any:
+    """Return a setting as JSON holds it: tuples as lists, numbers as Python's own."""
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def data_format(spec: LayerSpec, _shape: Shape = ()) -> Literal["channels_last", "channels_first"]:
+    """Return the setting "data_format"; null stands for channels_last."""
+    return spec.choice("data_format", ("channels_last", "channels_first"))  # type: ignore[return-value]
+
+
+def bias_variable(spec: LayerSpec, n_units: int) -> Variables:
+    """Return the shape of the bias of a layer that has one."""
+    return {"bias": (n_units,)} if spec.boolean("use_bias", default=True) else {}
+
+
+def biased(n_units: Callable[[Array], int]) -> Callable[[dict[str, Array]], dict[str, Array]]:
+    """Return how to give a layer a bias of zeros where the file has none; `n_units` looks at the last kernel."""
+
+    def arrays(variables: dict[str, Array]) -> dict[str, Array]:
+        kernel = list(variables.values())[-1]
+        return (
+            variables
+            if "bias" in variables
+            else {**variables, "bias": np.zeros(n_units(kernel), kernel.dtype)}
+        )
+
+    return arrays
+
+
+def activation_setting(spec: LayerSpec, _shape: Shape = ()) -> str | Activation:
+    """Return the setting "activation": a name, a function, or a layer inside the layer."""
+    value: Any = spec.config.get("activation")
+    if not isinstance(value, dict):
+        # Keras takes null for "linear".
+        return "linear" if value is None else _known(spec, value)
+    class_name, config = value.get("class_name"), value.get("config")
+    if class_name == "function" and isinstance(config, str):
+        named = {} if value.get("registered_name") == "function" else {"class_name": config}
+        check_origin(spec, value | named)
+        return _known(spec, config)
+    if class_name not in tuple(ACTIVATION_CLASSES) or not isinstance(config, dict):
+        spec.refuse(
+            f"has an activation of class {shown(class_name)}, which cannot be read; "
+            f"supported are {', '.join(ACTIVATION_CLASSES)}"
+        )
+    check_origin(spec, value)
+    return activation_class(LayerSpec(class_name, spec.name, config, spec.keras))
+
+
+ACTIVATED: dict[str, Reader] = {
+    "activation_name": activation_setting,
+    "use_bias": lambda spec, _shape: spec.boolean("use_bias", default=True),
+}
+"""The settings of every layer with weights and an activation."""
+
+
+def _known(spec: LayerSpec, value: object) -> str:
+    name = _OTHER_NAMES.get(value, value) if isinstance(value, str) else value
+    if not isinstance(name, str) or name not in _NAMED:
+        spec.refuse(
+            f"has the activation {shown(value)}, which cannot be read; "
+            f"supported are {', '.join((*_NAMED, *_OTHER_NAMES))}"
+        )
+    # The two versions mean different functions by this name.
+    return "hard_sigmoid_v2" if name == "hard_sigmoid" and spec.keras < 3 else name
+
+
+def activation_class(spec: LayerSpec, _shape: Shape = ()) -> str | Activation:
+    """Return the activation that a layer of one of `ACTIVATION_CLASSES` is."""
+    try:
+        return ACTIVATION_CLASSES[spec.class_name](spec)
+    except ModelFileError:
+        raise
+    except InputError as error:
+        spec.refuse(f"has settings that cannot be read: {printable(error, 200)}")
+
+
+def _relu(spec: LayerSpec) -> str | Activation:
+    # It only cuts off, so that the largest of all is none.
+    top = spec.number("max_value", 0, MAX_FLOAT32) if spec.has("max_value") else None
+    # Null stands for the default: Keras 2 writes it so.
+    slope = spec.number("negative_slope", 0) if spec.has("negative_slope") else 0.0
+    threshold = spec.number("threshold", 0) if spec.has("threshold") else 0.0
+    return "relu" if (top, slope, threshold) == (None, 0, 0) else Relu(top, slope, threshold)
+
+
+def _leaky_relu(spec: LayerSpec) -> str | Activation:
+    # Keras 2 calls it alpha, and rounds it to float32.
+    slope = spec.number("negative_slope" if "negative_slope" in spec.config else "alpha", 0.3)
+    return "leaky_relu" if abs(slope - LEAKY_RELU_SLOPE) < 1e-8 else LeakyRelu(slope)
+
+
+def _elu(spec: LayerSpec) -> str | Activation:
+    alpha = spec.number("alpha", 1)
+    return "elu" if alpha == 1 else Elu(alpha)
+
+
+def _softmax(spec: LayerSpec) -> str | Activation:
+    axis: Any = spec.config.get("axis", -1)
+    axes = axis if isinstance(axis, list) else [axis]
+    fits = 0 < len(axes) <= MAX_AXES and all(type(one) is int and one != 0 for one in axes)
+    if not fits or len(set(axes)) != len(axes):
+        spec.refuse(f"has axis = {shown(axis)}, expected axes other than that of the samples")
+    return "softmax" if axes == [-1] else Softmax(tuple(axes) if len(axes) > 1 else axes[0])
+
+
+ACTIVATION_CLASSES: dict[str, Callable[[LayerSpec], str | Activation]] = {
+    "ReLU": _relu,
+    "LeakyReLU": _leaky_relu,
+    "ELU": _elu,
+    "Softmax": _softmax,
+    "ThresholdedReLU": lambda spec: Relu(threshold=spec.number("theta", 1)),
+}
+"""How to read the layers that are an activation, by Keras' name for the class."""
+
+
+def _as_layer(activation: Activation) -> tuple[str, Settings] | None:
+    """Return Keras' class and settings for an activation that takes settings; None for one with a name."""
+    match activation:
+        case Relu():
+            return "ReLU", dict(activation.settings)
+        case LeakyRelu():
+            # Keras 3 takes Keras 2's name for the slope, but not the other way round.
+            return "LeakyReLU", {"alpha": activation.negative_slope}
+        case Elu():
+            return "ELU", {"alpha": activation.alpha}
+        case Softmax() if activation.axis != -1:
+            return "Softmax", {"axis": _plain(activation.axis)}
+    if activation.name not in _NAMED or activation.settings:
+        raise InputError(f"activation {activation.name} has no place in Keras' layout and is not stored")
+    return None
+
+
+def _activation_config(activation: Activation) -> str | Settings:
+    """Return what Keras writes for `activation` in the settings of the layer that has it.
+
+    Examples
+    --------
+    >>> _activation_config(LeakyRelu(0.1))
+    {'module': 'keras.layers', 'class_name': 'LeakyReLU', 'config': {'name': 'activation', 'alpha': 0.1},
+     'registered_name': None}
+    """
+    as_layer = _as_layer(activation)
+    if as_layer is None:
+        return activation.name
+    class_name, settings = as_layer
+    # Keras 3 looks classes up by their module.
+    config = {"name": "activation", **settings}
+    return {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}
+
+
+def activation_layer(activation: Activation) -> tuple[str, Settings]:
+    """Return Keras' class name and settings for a layer that is an activation.
+
+    Examples
+    --------
+    >>> activation_layer(ACTIVATIONS["relu"])
+    ('Activation', {'activation': 'relu'})
+    """
+    return _as_layer(activation) or ("Activation", {"activation": activation.name})

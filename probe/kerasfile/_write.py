@@ -1,0 +1,224 @@
+"""Networks written in Keras' older HDF5 layout, which every Keras reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import h5py
+import numpy as np
+
+from probe._checks import check_once
+from probe._errors import InputError
+from probe._version import __version__
+from probe.kerasfile._graph import MAX_NAMES
+from probe.kerasfile._layers import describe, stored_variables
+from probe.kerasfile._models import MAX_LAYERS
+from probe.kerasfile._own import ENCODING_VERSION
+from probe.layers import Layer
+from probe.network import Network
+from probe.safeh5 import DEFAULT_LIMITS, shown
+
+__all__ = ["check_storable", "write_network", "write_text_attribute"]
+
+KERAS_VERSION = "3.0.0"
+"""The version of Keras whose layout is written; Keras 2 reads it too."""
+
+_RESERVED = (".", "..", "top_level_model_weights")
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A layer of the file: one layer of the network, or all calls of a shared one."""
+
+    name: str
+    calls: tuple[Layer, ...]
+
+    def own_names(self) -> dict[str, str]:
+        """Return what the calls are called in the network, by what a reader of the file would call them."""
+        if len(self.calls) == 1:
+            return {self.name: self.calls[0].name}
+        return {f"{self.name}@{k}": layer.name for k, layer in enumerate(self.calls)}
+
+
+def write_network(group: h5py.Group, network: Network) -> None:
+    """Write `network` into an empty group (or file), in Keras' layout and with what is only ours in `/probe`."""
+    written = _written(network)
+    config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
+    write_text_attribute(group, "model_config", json.dumps(config))
+    weights = group.create_group("model_weights")
+    for place in (group, weights):
+        write_text_attribute(place, "keras_version", KERAS_VERSION)
+        # Any of Keras' backends does: none of them changes the layout of the weights.
+        write_text_attribute(place, "backend", "tensorflow")
+    inputs = [] if config["class_name"] == "Sequential" else _input_names(network, written)
+    _write_texts(weights, "layer_names", [*inputs, *(layer.name for layer in written)])
+    for name in inputs:
+        _write_texts(weights.create_group(name), "weight_names", [])
+    for layer in written:
+        variables = stored_variables(layer.calls[0])
+        member = weights.create_group(layer.name)
+        _write_texts(member, "weight_names", [f"{layer.name}/{name}" for name in variables])
+        for name, values in variables.items():
+            member.create_dataset(f"{layer.name}/{name}", data=values)
+    own = group.create_group("probe")
+    write_text_attribute(own, "encoding-type", "network")
+    write_text_attribute(own, "encoding-version", ENCODING_VERSION)
+    write_text_attribute(own, "probe-version", __version__)
+    write_text_attribute(own, "class_names", json.dumps(network.class_names))
+    if network.is_regression:
+        write_text_attribute(own, "outputs", "regression")
+    names = {theirs: ours for layer in written for ours, theirs in layer.own_names().items()}
+    if any(ours != theirs for theirs, ours in names.items()):
+        # In the order of evaluation, which the list of layers does not give where one is called twice.
+        write_text_attribute(
+            own, "own_names", json.dumps({names[name]: name for name in network.layer_names})
+        )
+
+
+def write_text_attribute(group: h5py.Group, name: str, text: str) -> None:
+    """Write `text` as the attribute `name` of `group`, if it is short enough to be read again."""
+    if len(text) > DEFAULT_LIMITS.text_bytes:
+        raise InputError(
+            f"'{name}' takes {len(text)} characters as text, more than the {DEFAULT_LIMITS.text_bytes} that "
+            "are read again; store long lists of numbers as arrays"
+        )
+    group.attrs.create(name, text, dtype=h5py.string_dtype())
+
+
+def _write_texts(group: h5py.Group, name: str, texts: list[str]) -> None:
+    # An empty list has the type that Keras gives it.
+    dtype = h5py.string_dtype() if texts else np.dtype(float)
+    group.attrs.create(name, np.array(texts, dtype=object if texts else float), dtype=dtype)
+
+
+def check_storable(network: Network) -> None:
+    """Raise if Keras' layout has no place for `network`, or it computes nothing.
+
+    Raises
+    ------
+    InputError
+        If a weight is NaN or infinite, the name of a layer or a class is no text to show or too long, a class
+        name is there twice, or there are too many layers.
+    """
+    if len(network.layers) > MAX_LAYERS:
+        raise InputError(
+            f"network has {len(network.layers)} layers, more than the {MAX_LAYERS} that are stored"
+        )
+    kinds = {"layer": network.layer_names, "class": network.class_names, "input": network.input_names}
+    for what, names in kinds.items():
+        bad = [name for name in names if not name or not name.isprintable()]
+        if bad:
+            raise InputError(f"{what} name {shown(bad[0])} cannot be stored: names must be printable text")
+        letters = sum(map(len, names))
+        if letters > MAX_NAMES:
+            raise InputError(f"{what} names of {letters} letters are not stored, only {MAX_NAMES} in all")
+    check_once("class_names", network.class_names)
+    for layer in network.layers:
+        for name, values in layer.variables.items():
+            count = int(values.size - np.count_nonzero(np.isfinite(values)))
+            if count:
+                raise InputError(
+                    f"layer '{layer.name}': {name} has {count} of {values.size} values that are NaN or "
+                    "infinite; such a network computes nothing and is not stored"
+                )
+
+
+def _written(network: Network) -> list[_Written]:
+    """Return the layers of the file: calls that share their arrays and settings are one."""
+    groups: dict[object, list[Layer]] = {}
+    for layer in network.layers:
+        groups.setdefault(_identity(layer), []).append(layer)
+    taken: set[str] = set()
+    written = []
+    for calls in groups.values():
+        name = calls[0].name if len(calls) == 1 else re.sub(r"@0$", "", calls[0].name)
+        written.append(_Written(_legal(name, taken), tuple(calls)))
+    return written
+
+
+def _identity(layer: Layer) -> object:
+    arrays = tuple(id(values) for values in layer.variables.values())
+    return (json.dumps(describe(layer)), arrays) if arrays else layer.name
+
+
+def _legal(name: str, taken: set[str]) -> str:
+    """Return `name` in letters that every Keras takes, different from all in `taken`, and add it there."""
+    stem = re.sub(r"[/@]", "_", name)
+    stem = f"{stem}_" if not stem or stem in _RESERVED else stem
+    found, number = stem, 1
+    while found in taken:
+        number += 1
+        found = f"{stem}_{number}"
+    taken.add(found)
+    return found
+
+
+def _is_chain(network: Network, written: list[_Written]) -> bool:
+    return network.is_chain and len(network.input_shapes) == 1 and len(written) == len(network.layers)
+
+
+def _input_names(network: Network, written: Iterable[_Written]) -> list[str]:
+    taken = {layer.name for layer in written}
+    names = []
+    for name in (re.sub(r"[/@]", "_", name) for name in network.input_names):
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _sequential(network: Network, written: list[_Written]) -> dict[str, Any]:
+    batch_shape = [None, *network.input_shape]
+    layers = [_input(network, _input_names(network, written)[0], 0)]
+    layers += [_entry(network, layer) for layer in written]
+    config = {"name": "network", "layers": layers, "build_input_shape": batch_shape}
+    return {"class_name": "Sequential", "config": config}
+
+
+def _functional(network: Network, written: list[_Written]) -> dict[str, Any]:
+    inputs = _input_names(network, written)
+    calls = {call.name: [layer.name, k, 0] for layer in written for k, call in enumerate(layer.calls)}
+    reads = dict(zip(network.layer_names, network.wiring, strict=True))
+    layers = [
+        _input(network, name, place) | {"name": name, "inbound_nodes": []}
+        for place, name in enumerate(inputs)
+    ]
+    for layer in written:
+        nodes = [
+            [
+                [*([inputs[source], 0, 0] if isinstance(source, int) else calls[source]), {}]
+                for source in reads[call.name]
+            ]
+            for call in layer.calls
+        ]
+        layers.append(_entry(network, layer) | {"name": layer.name, "inbound_nodes": nodes})
+    config = {
+        "name": "network",
+        "trainable": True,
+        "layers": layers,
+        "input_layers": [[name, 0, 0] for name in inputs],
+        "output_layers": [calls[name] for name in network.output_names],
+    }
+    return {"class_name": "Functional", "config": config}
+
+
+def _input(network: Network, name: str, place: int) -> dict[str, Any]:
+    # Keras 3 reads Keras 2's name for the shape, but not the other way round.
+    shape = [None, *network.input_shapes[place]]
+    config = {"name": name, "batch_input_shape": shape, "dtype": network.dtype.name}
+    return {"class_name": "InputLayer", "config": config}
+
+
+def _entry(network: Network, written: _Written) -> dict[str, Any]:
+    layer = written.calls[0]
+    class_name, settings = describe(layer)
+    # Without a type of its own, Keras would compute the layer in float32.
+    types: Mapping[str, Any] = layer.variables
+    dtype = next((values.dtype for values in types.values()), network.dtype)
+    config = {"name": written.name, "dtype": dtype.name, **settings}
+    return {"class_name": class_name, "config": config}

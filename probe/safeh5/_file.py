@@ -1,0 +1,395 @@
+"""An open HDF5 file that may be broken or hostile, and the checked ways to read it.
+
+Nothing is walked: only names that the caller asks for are opened, only by hard links, and everything is looked at
+before it is read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NoReturn
+
+import numpy.typing as npt
+
+from probe._errors import InputError
+from probe.safeh5._arrays import (
+    Description,
+    check_array,
+    check_size,
+    check_storage,
+    described,
+    read_array,
+    read_bytes,
+)
+from probe.safeh5._groups import Attribute, attributes_of, kind_of, members_of
+from probe.safeh5._headers import Message, messages_at
+from probe.safeh5._heaps import GlobalHeap
+from probe.safeh5._limits import Limits
+from probe.safeh5._source import DamagedError, Source, number
+from probe.safeh5._text import check_json, listed, printable
+from probe.safeh5._types import Shape, Type
+
+__all__ = ["DAMAGE", "File", "Group", "RefusedError", "reason_of"]
+
+DAMAGE = (DamagedError, OSError, ArithmeticError, LookupError, ValueError, MemoryError, RecursionError)
+"""What reading a damaged file can raise; all but the first two are a last net."""
+
+
+class RefusedError(InputError):
+    """A file is missing, damaged, unsafe to read, or holds something else than it should."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group of an open file: its name in the file, and where it is."""
+
+    name: str
+    address: int
+
+
+def reason_of(failure: Exception) -> str:
+    """Return what an error says, or what it is, for a message."""
+    return printable(failure if str(failure) else type(failure).__name__, 120)
+
+
+class File:
+    """An open HDF5 file and the checked ways to read it; `open_file` makes it.
+
+    `group` arguments are groups that these methods returned, or `root`. Every method raises the error that
+    the file was opened with if what it looks at is damaged.
+
+    Attributes
+    ----------
+    shown_path : str
+        What messages call the file.
+    root : Group
+    error : type of Exception
+    limits : Limits
+    """
+
+    def __init__(
+        self, shown_path: str, root: Group, error: type[Exception], limits: Limits, source: Source
+    ) -> None:
+        self.shown_path = shown_path
+        self.root = root
+        self.error = error
+        self.limits = limits
+        self.size = source.size
+        self._bytes_left = limits.total_bytes
+        self._source = source
+        self._strings = GlobalHeap(source)
+        self._messages: dict[int, list[Message]] = {}
+        self._members: dict[int, dict[str, int | None]] = {}
+        self._attributes: dict[int, dict[str, Attribute]] = {}
+        self._descriptions: dict[int, Description] = {}
+        self._claims: dict[int, str] = {}
+        self._claimed = 0
+        with self._readable("/"):
+            if self._kind(root.address) != "group":
+                raise DamagedError("its root is no group")
+
+    def refusal(self, place: str, problem: str) -> Exception:
+        """Return the file's error: the path, the place in the file, the problem."""
+        return self.error(f"{self.shown_path}: {printable(place, 160)} {problem}")
+
+    def refuse(self, place: str, problem: str) -> NoReturn:
+        """Raise the file's error."""
+        raise self.refusal(place, problem) from None
+
+    def names(self, group: Group, limit: int = 8) -> str:
+        """Return the first names in `group` for a message."""
+        return listed(self.members(group), limit, letters=40, none="nothing")
+
+    def members(self, group: Group) -> tuple[str, ...]:
+        """Return the names of all members of `group`."""
+        with self._readable(group.name):
+            return tuple(self._members_of(group))
+
+    def has(self, group: Group, name: str) -> bool:
+        """Return whether `group` has a member called `name`; does not open it."""
+        with self._readable(_joined(group, name)):
+            return name in self._members_of(group)
+
+    def is_group(self, parent: Group, name: str) -> bool:
+        """Return whether `parent` has a group called `name`, by a hard link."""
+        place = _joined(parent, name)
+        with self._readable(place):
+            return self.has(parent, name) and self._kind(self._child(parent, name, place)) == "group"
+
+    def group(self, parent: Group, name: str) -> Group:
+        """Return the group at `name`, a path relative to `parent`, opened by hard links only."""
+        place = _joined(parent, name)
+        return Group(place, self._address(parent, name, "group", place))
+
+    def has_attribute(self, node: Group, name: str) -> bool:
+        """Return whether `node` has an attribute called `name`; does not read it."""
+        with self._readable(node.name):
+            return name in self._attributes_of(node)
+
+    def text(self, node: Group, name: str) -> str:
+        """Return the attribute `name` of `node`, which must be one string."""
+        attribute = self._attribute(node, name)
+        place = _attribute(node, name)
+        if attribute.shape != ():
+            self.refuse(place, f"has shape {printable(attribute.shape, 60)}, expected a single string")
+        return self._texts(attribute.type, attribute.content, 1, place, self.limits.text_bytes)[0]
+
+    def json(self, node: Group, name: str) -> Any:
+        """Return the attribute `name` of `node`, which must be one JSON document."""
+        text = self.text(node, name)
+        try:
+            check_json(text, "it", self.limits)
+            return json.loads(text)
+        except (DamagedError, ValueError, RecursionError) as error:
+            self.refuse(_attribute(node, name), f"is not valid JSON: {printable(error, 120)}")
+
+    def strings(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
+        """Return the attribute `name` of `node`, a list of at most `at_most` strings.
+
+        Lists that Keras had to split over `name0`, `name1`, ... are put together.
+        """
+        if self.has_attribute(node, name):
+            return self._string_list(node, name, at_most)
+        found: tuple[str, ...] = ()
+        for part in range(at_most + 1):
+            if not self.has_attribute(node, f"{name}{part}"):
+                break
+            found += self._string_list(node, f"{name}{part}", at_most - len(found))
+        else:
+            self.refuse(_attribute(node, name), f"is split in more than {at_most} parts")
+        if not found and not self.has_attribute(node, f"{name}0"):
+            self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
+        return found
+
+    def array(
+        self,
+        group: Group,
+        name: str,
+        *,
+        kinds: str = "f",
+        shape: Sequence[int] | None = None,
+        place: str | None = None,
+        columns: slice | None = None,
+    ) -> npt.NDArray[Any]:
+        """Return the array at `name`, a path relative to `group`, in native byte order.
+
+        Parameters
+        ----------
+        kinds : str
+            The kinds of number allowed, as in `numpy.dtype.kind`. With "f", bfloat16 is read as float32.
+        shape : sequence of int, optional
+            The shape that it must have.
+        place : str, optional
+            What messages call it.
+        columns : slice, optional
+            Which entries of the last axis, from a first to an end; nothing else is read.
+
+        The file's error is raised too if `columns` are not there.
+        """
+        place = place or _joined(group, name)
+        found = self._checked(group, name, kinds, place)
+        if shape is not None and found.shape != tuple(shape):
+            self.refuse(place, f"has shape {found.shape}, expected {tuple(shape)}")
+        wanted = self._column_range(columns, found.shape or (), place)
+        refuse = partial(self.refuse, place)
+        with self._readable(place):
+            self._bytes_left -= check_size(found, wanted, self._bytes_left, self.limits, refuse)
+            return read_array(self._source, found, wanted, self.limits, refuse)
+
+    def string_array(self, group: Group, name: str, at_most: int) -> tuple[str, ...]:
+        """Return the array at `name`, a path relative to `group`, a list of at most `at_most` strings."""
+        place = _joined(group, name)
+        address = self._address(group, name, "dataset", place)
+        refuse = partial(self.refuse, place)
+        with self._readable(place):
+            found = self._described(address)
+            check_storage(found, self.limits, refuse)
+            if not found.type.is_text:
+                refuse(f"holds {found.type.name}, expected strings")
+            if found.shape is None or len(found.shape) != 1 or found.shape[0] > at_most:
+                refuse(
+                    f"has shape {printable(found.shape, 60)}, expected a list of at most {at_most} strings"
+                )
+            if found.n_bytes > self.limits.strings_bytes:
+                refuse("declares more text than is read")
+            check_size(found, None, self._bytes_left, self.limits, refuse)
+            content = read_bytes(self._source, found, self.limits, refuse)
+        return self._texts(found.type, content, found.shape[0], place, self.limits.strings_bytes)
+
+    def describe(
+        self, group: Group, name: str, *, kinds: str = "f", place: str | None = None
+    ) -> tuple[Shape, str]:
+        """Return shape and type of the array at `name`, checked as `array` would, and read nothing of it.
+
+        The type is named as NumPy does, or "bfloat16".
+        """
+        found = self._checked(group, name, kinds, place or _joined(group, name))
+        assert found.shape is not None
+        return found.shape, found.type.name
+
+    def check_claims(self, arrays: Sequence[tuple[Group, str]]) -> None:
+        """Refuse a file whose arrays, each a group and a path below it, share their bytes or claim far too many.
+
+        One array under many names, and small ones that unfold to the largest size each, would otherwise take
+        gigabytes from a file of kilobytes, all below the limits of a single array.
+        """
+        for group, name in arrays:
+            place = _joined(group, name)
+            address = self._address(group, name, "dataset", place)
+            if self._claims.get(address) == place:
+                continue
+            if address in self._claims:
+                self.refuse(place, f"is the same array as {printable(self._claims[address])}")
+            self._claims[address] = place
+            with self._readable(place):
+                self._claimed += self._described(address).n_unpacked
+        if self._claimed > max(self.limits.compression * self.size, 16 << 20):
+            self.refuse(
+                "the file", f"has arrays that take {self._claimed} bytes, but itself only {self.size}"
+            )
+
+    def renew(self) -> None:
+        """Open new accounts of steps and bytes, for another request of the caller."""
+        self._source.renew()
+        self._bytes_left = self.limits.total_bytes
+
+    def _described(self, address: int) -> Description:
+        if address not in self._descriptions:
+            self._descriptions[address] = described(self._source, self._object(address), address)
+        return self._descriptions[address]
+
+    def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
+        address = self._address(group, name, "dataset", place)
+        with self._readable(place):
+            found = self._described(address)
+            check_array(found, kinds, self.limits, partial(self.refuse, place))
+            return found
+
+    def _address(self, parent: Group, name: str, kind: str, place: str) -> int:
+        parts = name.split("/", self.limits.depth)
+        if len(parts) > self.limits.depth or any(part in ("", ".", "..") or "\0" in part for part in parts):
+            self.refuse(place, f"has the path '{printable(name)}', which no writer of models uses")
+        node = parent
+        for part in parts:
+            with self._readable(place):
+                if self._kind(node.address) != "group":
+                    self.refuse(place, "lies inside something that is no group")
+            node = Group(_joined(node, part), self._child(node, part, place))
+        with self._readable(place):
+            actual = self._kind(node.address)
+        if actual != kind:
+            self.refuse(place, f"is a {actual}, expected a {kind}")
+        return node.address
+
+    def _child(self, node: Group, part: str, place: str) -> int:
+        with self._readable(place):
+            members = self._members_of(node)
+            if part not in members:
+                self.refuse(place, f"is missing: {printable(node.name)} has {self.names(node)}")
+            address = members[part]
+            if address is None:
+                self.refuse(place, "is a link to another place or file, which is not followed")
+            return address
+
+    def _kind(self, address: int) -> str:
+        return kind_of(self._object(address))
+
+    def _object(self, address: int) -> list[Message]:
+        if address not in self._messages:
+            self._messages[address] = messages_at(self._source, address)
+        return self._messages[address]
+
+    def _members_of(self, group: Group) -> dict[str, int | None]:
+        if group.address not in self._members:
+            self._members[group.address] = members_of(self._source, self._object(group.address))
+        return self._members[group.address]
+
+    def _attributes_of(self, node: Group) -> dict[str, Attribute]:
+        if node.address not in self._attributes:
+            self._attributes[node.address] = attributes_of(self._source, self._object(node.address))
+        return self._attributes[node.address]
+
+    def _attribute(self, node: Group, name: str) -> Attribute:
+        if not self.has_attribute(node, name):
+            self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
+        found = self._attributes[node.address][name]
+        place = _attribute(node, name)
+        if not found.type.is_text:
+            self.refuse(place, "is no text")
+        if found.shape is None:
+            self.refuse(place, "is empty")
+        return found
+
+    def _string_list(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
+        place = _attribute(node, name)
+        # Keras stores an empty list as an empty list of numbers.
+        if self.has_attribute(node, name) and self._attributes[node.address][name].shape == (0,):
+            return ()
+        found = self._attribute(node, name)
+        assert found.shape is not None
+        if len(found.shape) != 1 or found.shape[0] > at_most:
+            self.refuse(place, f"has shape {found.shape}, expected a list of at most {at_most} strings")
+        return self._texts(found.type, found.content, found.shape[0], place, self.limits.strings_bytes)
+
+    def _texts(self, kind: Type, content: bytes, count: int, place: str, most: int) -> tuple[str, ...]:
+        """Return `count` strings from their bytes, or from the references to them."""
+        width = kind.n_bytes
+        with self._readable(place):
+            if len(content) < count * width:
+                raise DamagedError("its values are cut off")
+            items = [content[k * width : (k + 1) * width] for k in range(count)]
+            if kind.is_variable:
+                if width != 8 + self._source.offset_bytes:
+                    raise DamagedError("it refers to strings in an unknown way")
+                if sum(number(item, 0, 4) for item in items) > most:
+                    self.refuse(place, f"is longer than {most} bytes")
+                items = [self._string(item) for item in items]
+            elif count * width > most:
+                self.refuse(place, f"is longer than {most} bytes")
+        try:
+            return tuple(_trimmed(item, kind).decode("utf-8") for item in items)
+        except UnicodeDecodeError:
+            self.refuse(place, "is no UTF-8 text")
+
+    def _string(self, reference: bytes) -> bytes:
+        """Return the string in the heap that 4 bytes of length, an address and an index refer to."""
+        offset = self._source.offset_bytes
+        length, index = number(reference, 0, 4), number(reference, 4 + offset, 4)
+        return self._strings.item(self._source.offset(reference, 4), index, length) if length else b""
+
+    def _column_range(self, columns: slice | None, shape: Shape, place: str) -> range | None:
+        """Return the columns, entries of the last axis of `shape`; None for all of them."""
+        if columns is None:
+            return None
+        n_columns = shape[-1] if shape else 0
+        begin = 0 if columns.start is None else columns.start
+        end = n_columns if columns.stop is None else columns.stop
+        if columns.step not in (None, 1) or not 0 <= begin < end <= n_columns:
+            raise self.error(f"{place} has columns 0 to {n_columns}; {begin}:{end} are not among them")
+        return range(begin, end)
+
+    @contextmanager
+    def _readable(self, place: str) -> Iterator[None]:
+        try:
+            yield
+        except self.error:
+            raise
+        except DAMAGE as failure:
+            self.refuse(place, f"cannot be read, the file is damaged: {reason_of(failure)}")
+
+
+def _trimmed(item: bytes, kind: Type) -> bytes:
+    """Return a string without what pads it; one that ends at a null, without what is behind it."""
+    return item.split(b"\0", 1)[0] if kind.padding == b"" else item.rstrip(kind.padding)
+
+
+def _joined(group: Group, name: str) -> str:
+    return f"{group.name.rstrip('/')}/{name}"
+
+
+def _attribute(node: Group, name: str) -> str:
+    return f"attribute '{name}' of {node.name}"

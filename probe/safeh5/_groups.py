@@ -1,0 +1,202 @@
+"""Members and attributes of the objects of a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal, NamedTuple
+
+from probe.safeh5._headers import (
+    ATTRIBUTE,
+    ATTRIBUTE_INFO,
+    DATASPACE,
+    DATATYPE,
+    LAYOUT,
+    LINK,
+    LINK_INFO,
+    SYMBOL_TABLE,
+    Message,
+    shared_body,
+)
+from probe.safeh5._heaps import FractalHeap, local_heap
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._trees import old_tree_entries, tree_records
+from probe.safeh5._types import Shape, Type, parsed_shape, parsed_type
+
+__all__ = ["Attribute", "Link", "attributes_of", "kind_of", "members_of"]
+
+_SOFT_LINK_CACHED = 2
+_HARD, _SHARED = 0, 0x02
+_MOST_NAME_BYTES = 1 << 16
+_LINKS_BY_NAME, _ATTRIBUTES_BY_NAME = 5, 8
+
+
+class Link(NamedTuple):
+    """A name in a group: the address of an object, or None if it leads to another name or file."""
+
+    name: str
+    address: int | None
+
+
+class Attribute(NamedTuple):
+    """An attribute, its value as bytes; `shape` is None if it is empty."""
+
+    name: str
+    type: Type
+    shape: Shape | None
+    content: bytes
+
+
+def kind_of(messages: list[Message]) -> Literal["group", "dataset", "datatype"]:
+    """Return what the object with these messages is."""
+    kinds = {message.kind for message in messages}
+    if kinds & {SYMBOL_TABLE, LINK_INFO}:
+        return "group"
+    if {DATASPACE, DATATYPE, LAYOUT} <= kinds:
+        return "dataset"
+    if DATATYPE in kinds:
+        return "datatype"
+    raise DamagedError("an object is neither group nor data set nor type")
+
+
+def members_of(source: Source, messages: list[Message]) -> dict[str, int | None]:
+    """Return the members of the group with these messages: addresses by name, None for a link to elsewhere."""
+    found: dict[str, int | None] = {}
+    kinds = {message.kind for message in messages}
+    if SYMBOL_TABLE in kinds and kinds & {LINK, LINK_INFO}:
+        raise DamagedError("a group keeps its members in two ways")
+    sources: set[int] = set()
+    for message in messages:
+        for name, address in _links(source, message):
+            sources.add(message.kind)
+            if len(sources) > 1:
+                raise DamagedError("a group keeps its members in two ways")
+            source.count()
+            if name in found:
+                raise DamagedError("a group has two members of one name")
+            if len(found) >= source.limits.members:
+                raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
+            found[name] = address
+    return found
+
+
+def _links(source: Source, message: Message) -> Iterable[Link]:
+    if message.kind == LINK:
+        return [_link(source, message.body)]
+    if message.kind == SYMBOL_TABLE:
+        return _symbols(source, message.body)
+    if message.kind == LINK_INFO:
+        dense = _dense(source, message.body, 2 + 8 * (message.body[1] & 1), _LINKS_BY_NAME)
+        return (_link(source, heap.item(record[4:])) for heap, record in dense)
+    return []
+
+
+def _dense(source: Source, body: bytes, at: int, kind: int) -> Iterator[tuple[FractalHeap, bytes]]:
+    """Yield each record of a tree, and the heap that holds what it refers to; `body` refers to both at `at`."""
+    heap, tree = source.offset(body, at), source.offset(body, at + source.offset_bytes)
+    if heap != UNDEFINED:
+        opened = FractalHeap(source, heap)
+        for record in tree_records(source, tree, kind):
+            yield opened, record
+
+
+def _link(source: Source, body: bytes) -> Link:
+    """Return the link that a link message describes."""
+    source.count(4)
+    version, flags = number(body, 0, 1), number(body, 1, 1)
+    if version != 1:
+        raise DamagedError("a link is of an unknown version")
+    at = 2
+    kind = _HARD
+    if flags & 8:
+        kind, at = number(body, at, 1), at + 1
+    at += 8 * bool(flags & 4) + bool(flags & 16)
+    width = 1 << (flags & 3)
+    length, at = number(body, at, width), at + width
+    if length > _MOST_NAME_BYTES:
+        raise DamagedError(f"a name takes {length} bytes")
+    name = body[at : at + length]
+    if len(name) != length:
+        raise DamagedError("a name is cut off")
+    address = source.offset(body, at + length) if kind == _HARD else None
+    return Link(name.decode("utf-8"), address)
+
+
+def _symbols(source: Source, body: bytes) -> list[Link]:
+    """Return the links of an older group, whose names are in a heap of its own."""
+    tree, heap = source.offset(body, 0), source.offset(body, source.offset_bytes)
+    names = local_heap(source, heap)
+    found: list[Link] = []
+    step = source.length_bytes + source.offset_bytes + 24
+    for _, address in old_tree_entries(source, tree, 0, source.length_bytes):
+        head = source.read(address, 8)
+        n_symbols = number(head, 6, 2)
+        if head[:4] != b"SNOD" or head[4] != 1:
+            raise DamagedError(f"there are no members of a group at {address}")
+        if len(found) + n_symbols > source.limits.members:
+            raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
+        source.count(n_symbols)
+        block = source.read(address + 8, n_symbols * step)
+        for at in range(0, len(block), step):
+            begin, at_address = source.length(block, at), at + source.length_bytes
+            end = names.find(b"\0", begin)
+            if begin >= len(names) or end < 0:
+                raise DamagedError("a name lies outside of its heap")
+            source.count((end - begin) // 64)
+            is_soft = number(block, at_address + source.offset_bytes, 4) == _SOFT_LINK_CACHED
+            target = None if is_soft else source.offset(block, at_address)
+            found.append(Link(names[begin:end].decode("utf-8"), target))
+    return found
+
+
+def attributes_of(source: Source, messages: list[Message]) -> dict[str, Attribute]:
+    """Return the attributes of the object with these messages, by name."""
+    found: dict[str, Attribute] = {}
+    sources: set[int] = set()
+    for message in messages:
+        for attribute in _attributes(source, message):
+            sources.add(message.kind)
+            if len(sources) > 1:
+                raise DamagedError("an object keeps its attributes in two ways")
+            if len(found) >= source.limits.members or attribute.name in found:
+                raise DamagedError("an object has too many attributes, or two of one name")
+            found[attribute.name] = attribute
+    return found
+
+
+def _attributes(source: Source, message: Message) -> Iterable[Attribute]:
+    if message.kind == ATTRIBUTE:
+        if message.flags & _SHARED:
+            raise DamagedError("it shares attributes in a table, which is not read")
+        return [_attribute(source, message.body)]
+    if message.kind == ATTRIBUTE_INFO:
+        dense = _dense(source, message.body, 2 + 2 * (message.body[1] & 1), _ATTRIBUTES_BY_NAME)
+        return (_dense_attribute(source, heap, record) for heap, record in dense)
+    return []
+
+
+def _dense_attribute(source: Source, heap: FractalHeap, record: bytes) -> Attribute:
+    if record[8] & _SHARED:
+        raise DamagedError("it shares attributes in a table, which is not read")
+    return _attribute(source, heap.item(record[:8]))
+
+
+def _attribute(source: Source, body: bytes) -> Attribute:
+    source.count(16)
+    version, flags = number(body, 0, 1), number(body, 1, 1)
+    if version not in (1, 2, 3):
+        raise DamagedError("an attribute is of an unknown version")
+    lengths = [number(body, 2 + 2 * k, 2) for k in range(3)]
+    at = 9 if version == 3 else 8
+    parts: list[bytes] = []
+    for length in lengths:
+        parts.append(body[at : at + length])
+        if len(parts[-1]) != length:
+            raise DamagedError("an attribute is cut off")
+        at += -(-length // 8) * 8 if version == 1 else length
+    name, typed, shaped = parts
+    if version > 1 and flags & 1:
+        typed = shared_body(source, typed, DATATYPE)
+    if version > 1 and flags & 2:
+        shaped = shared_body(source, shaped, DATASPACE)
+    shape, _ = parsed_shape(source, shaped)
+    return Attribute(name.split(b"\0", 1)[0].decode("utf-8"), parsed_type(typed), shape, body[at:])

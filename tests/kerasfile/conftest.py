@@ -1,0 +1,31 @@
+"""Real Keras on its NumPy backend."""
+
+import os
+
+# Keras reads this once, when it is first imported; whichever test comes first must find it.
+os.environ["KERAS_BACKEND"] = "numpy"
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def keras() -> ModuleType:
+    import keras
+
+    assert keras.backend.backend() == "numpy"
+    return keras
+
+
+@pytest.fixture(scope="session")
+def hostile() -> Path:
+    return HERE / "hostile"
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return HERE / "fixtures"
