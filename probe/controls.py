@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from probe._checks import (
     Array,
@@ -175,7 +174,7 @@ def control_networks(
     permuted = [permuted_labels(data.labels, rng=rng) for rng in label_rng.spawn(n_networks)]
     # Pairs beside each other, so that both of a pair are in one shard and see the same order.
     labels = np.stack([taught for labels in permuted for taught in (data.labels, labels)])
-    start = _taken(starts, np.repeat(np.arange(n_networks), 2))
+    start = starts.take(np.repeat(np.arange(n_networks), 2))
     order_seed = int(order_rng.integers(2**31))
     for attempt in [config] if config is not None else _attempts(architecture, len(data), effort):
         result = train_population(
@@ -199,8 +198,8 @@ def control_networks(
         )
     return Controls(
         starts,
-        _taken(result.population, slice(0, None, 2)),
-        _taken(result.population, slice(1, None, 2)),
+        result.population.take(slice(0, None, 2)),
+        result.population.take(slice(1, None, 2)),
         result.history.test_accuracy[::2, -1],
         result.history.train_accuracy[1::2, -1],
         attempt,
@@ -225,14 +224,6 @@ def _attempts(architecture: MLP, n_samples: int, effort: float) -> list[Training
         replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate / 10**k, evaluation="end")
         for k in range(_RATES_TRIED)
     ]
-
-
-def _taken(population: Population, members: slice | npt.NDArray[np.int64]) -> Population:
-    return replace(
-        population,
-        weights=tuple(w[members] for w in population.weights),
-        biases=tuple(b[members] for b in population.biases),
-    )
 
 
 @checked
