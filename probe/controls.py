@@ -31,13 +31,12 @@ from probe.training import (
     DEFAULT_TRAINING,
     TrainingConfig,
     enough_epochs,
+    learning_rate_for,
+    smaller_rates,
     train_population,
 )
 
 __all__ = ["Controls", "architecture_of", "control_networks", "reinitialized"]
-
-_RATES_TRIED = 3
-"""Learning rates, each a tenth of the one before, until no network diverges."""
 
 
 @checked
@@ -218,11 +217,10 @@ def _shard_size(n_pairs: int) -> int:
 
 def _attempts(architecture: MLP, n_samples: int, effort: float) -> list[TrainingConfig]:
     """Return how to train them, and how else where they diverge."""
-    rate = DEFAULT_TRAINING.learning_rate * (1.0 if architecture.activation == "sigmoid" else 0.1)
     epochs = max(1, round(effort * enough_epochs(n_samples)))
     return [
-        replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate / 10**k, evaluation="end")
-        for k in range(_RATES_TRIED)
+        replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate, evaluation="end")
+        for rate in smaller_rates(learning_rate_for(architecture.activation))
     ]
 
 

@@ -31,7 +31,7 @@ from probe._checks import (
 )
 from probe._signatures import checked
 from probe._stepper import Evaluation, Pixels
-from probe._text import html_table, text_table
+from probe._tables import html_table, text_table
 from probe.costs import CostName, OutputName
 from probe.datasets import Dataset
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer

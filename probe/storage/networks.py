@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from probe._checks import InputError, ModelFileError
+from probe._json import json_default
 from probe._signatures import checked
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, open_file
@@ -197,7 +197,7 @@ def read_network(file: File, group: Group) -> Network:
 
 def _to_json(value: object, name: str) -> str:
     try:
-        text = json.dumps(value, default=_plain, allow_nan=False)
+        text = json.dumps(value, default=json_default, allow_nan=False)
         # What could not be read again is not written.
         check_json(text, name, DEFAULT_LIMITS)
         return text
@@ -208,11 +208,3 @@ def _to_json(value: object, name: str) -> str:
             f"{name} must hold strings, finite numbers, None, lists and mappings of these: "
             f"{printable(error, 120)}"
         ) from None
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")

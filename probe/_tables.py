@@ -1,23 +1,11 @@
-"""Lists in sentences, and small tables in text and in HTML."""
+"""Small tables in text and in HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
 
-__all__ = ["html_table", "listed", "text_table"]
-
-
-def listed(words: Sequence[str]) -> str:
-    """Return words as they stand in a sentence.
-
-    Examples
-    --------
-    >>> listed(["a", "b", "c"])
-    'a, b and c'
-    """
-    *first, last = words
-    return f"{', '.join(first)} and {last}" if first else last
+__all__ = ["html_table", "text_table"]
 
 
 def text_table(rows: Sequence[Sequence[str]], *, to_right: Sequence[int] = ()) -> list[str]:
