@@ -12,7 +12,7 @@ import os
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
@@ -45,6 +45,7 @@ __all__ = [
     "check_floats",
     "check_folder",
     "check_images",
+    "check_indices",
     "check_integer",
     "check_labels",
     "check_number",
@@ -52,6 +53,7 @@ __all__ = [
     "check_rng",
     "check_shape",
     "check_sizes",
+    "chunks",
     "frozen_copy",
     "generator",
     "is_path_like",
@@ -275,6 +277,22 @@ def check_labels(name: str, labels: IntArray, n_samples: int, n_classes: int) ->
         raise InputError(f"{name} must lie in [0, {n_classes}) for {n_classes} classes, got {wrong}")
 
 
+def check_indices(name: str, indices: npt.ArrayLike, length: int) -> IntArray:
+    """Return `indices` as int64, or raise unless it is a list of at least one index in [0, length)."""
+    found = np.asarray(indices)
+    if found.dtype == np.bool_:
+        raise InputError(f"{name} must be integer indices, got a mask; pass np.flatnonzero(mask)")
+    if found.ndim != 1 or found.size == 0 or not np.issubdtype(found.dtype, np.integer):
+        raise InputError(
+            f"{name} must be a slice or a list of at least one integer index, "
+            f"got {found.dtype} of shape {found.shape}"
+        )
+    low, high = int(found.min()), int(found.max())
+    if low < 0 or high >= length:
+        raise InputError(f"{name} must lie in [0, {length}), got {low if low < 0 else high}")
+    return found.astype(np.int64, copy=False)
+
+
 def check_rng(rng: object) -> None:
     """Raise unless `rng` is a NumPy random generator."""
     if not isinstance(rng, np.random.Generator):
@@ -324,6 +342,17 @@ def check_folder(name: str, folder: Path) -> Path:
             f"{name} {folder} cannot be written to: {reason}. Pass a folder you may write to"
         ) from None
     return folder
+
+
+def chunks(length: int, size: int) -> Iterator[slice]:
+    """Return slices of `size` that go through `length` elements, the last perhaps shorter.
+
+    Examples
+    --------
+    >>> list(chunks(5, 2))
+    [slice(0, 2, None), slice(2, 4, None), slice(4, 6, None)]
+    """
+    return (slice(begin, begin + size) for begin in range(0, length, size))
 
 
 def readonly(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
-from probe.costs import CostName, cost_values, label_positions, logit_gradient
+from probe._checks import Array, chunks
+from probe.costs import CostName, OutputName, cost_values, label_positions, logit_gradient
 from probe.layers import ACTIVATIONS
-from probe.population import MLP
 
 __all__ = ["Evaluation", "Parameters", "Pixels", "Stepper", "evaluate", "input_gradient_norms"]
 
@@ -25,6 +25,15 @@ _EVALUATION_VALUES = 130_000
 
 _EVALUATION_SAMPLES = (100, 2000)
 """Fewest and most samples at a time in an evaluation. Narrow images stay among themselves in small parts."""
+
+
+class Architecture(Protocol):
+    """What the engine must know of a `probe.MLP`, which stands above it."""
+
+    @property
+    def activation(self) -> str: ...
+    @property
+    def output(self) -> OutputName: ...
 
 
 class Pixels:
@@ -80,8 +89,8 @@ class Pixels:
         """
         out = np.empty((min(size, len(self)), self.shape[1]), self._dtype)
         scratch = np.empty(out.shape, np.uint8)
-        for begin in range(0, len(self), size):
-            rows = self._by_width[begin : begin + size]
+        for part in chunks(len(self), size):
+            rows = self._by_width[part]
             yield rows, self.gather(rows, out, scratch)
 
 
@@ -89,24 +98,23 @@ def _widths(rows: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     """Return for each row how many columns there are up to the last that is not zero, at least 1."""
     n_columns = rows.shape[1]
     found = np.empty(len(rows), np.intp)
-    for begin in range(0, len(rows), 1000):
-        lit = rows[begin : begin + 1000] != 0
+    for part in chunks(len(rows), 1000):
+        lit = rows[part] != 0
         last = n_columns - lit[:, ::-1].argmax(axis=1)
-        found[begin : begin + 1000] = np.where(lit.any(axis=1), last, 1)
+        found[part] = np.where(lit.any(axis=1), last, 1)
     return found
 
 
 def _as_bytes(values: Array) -> npt.NDArray[np.uint8] | None:
     """Return the 8-bit pixels that `values` are 1/255 of, or None if they are not."""
     stored = np.empty(values.shape, np.uint8)
-    for begin in range(0, len(values), 1000):
-        part = values[begin : begin + 1000]
-        pixels = np.rint(part * 255)
-        if not ((pixels >= 0) & (pixels <= 255)).all() or not np.array_equal(
-            pixels / part.dtype.type(255), part
-        ):
+    largest = values.dtype.type(255)
+    for part in chunks(len(values), 1000):
+        pixels = np.rint(values[part] * 255)
+        in_range = ((pixels >= 0) & (pixels <= 255)).all()
+        if not in_range or not np.array_equal(pixels / largest, values[part]):
             return None
-        stored[begin : begin + 1000] = pixels
+        stored[part] = pixels
     return stored
 
 
@@ -159,7 +167,7 @@ class Stepper:
 
     Parameters
     ----------
-    architecture : MLP
+    architecture : Architecture
         For the activations.
     weights : sequence of ndarray of shape (n_networks, n_out, n_in)
         Used, not copied: the caller updates them between steps.
@@ -170,7 +178,7 @@ class Stepper:
     """
 
     def __init__(
-        self, architecture: MLP, weights: Sequence[Array], biases: Sequence[Array], batch_size: int
+        self, architecture: Architecture, weights: Sequence[Array], biases: Sequence[Array], batch_size: int
     ) -> None:
         self.architecture = architecture
         self.weights = weights
@@ -284,7 +292,7 @@ class Stepper:
 
 
 def input_gradient_norms(
-    architecture: MLP,
+    architecture: Architecture,
     weights: Sequence[Array],
     biases: Sequence[Array],
     x: Pixels,
@@ -347,7 +355,7 @@ def _evaluation_size(n_units: int) -> int:
 
 
 def evaluate(
-    architecture: MLP,
+    architecture: Architecture,
     weights: Sequence[Array],
     biases: Sequence[Array],
     x: Pixels,

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from probe._checks import (
     Array,
@@ -32,13 +31,12 @@ from probe.training import (
     DEFAULT_TRAINING,
     TrainingConfig,
     enough_epochs,
+    learning_rate_for,
+    smaller_rates,
     train_population,
 )
 
 __all__ = ["Controls", "architecture_of", "control_networks", "reinitialized"]
-
-_RATES_TRIED = 3
-"""Learning rates, each a tenth of the one before, until no network diverges."""
 
 
 @checked
@@ -175,7 +173,7 @@ def control_networks(
     permuted = [permuted_labels(data.labels, rng=rng) for rng in label_rng.spawn(n_networks)]
     # Pairs beside each other, so that both of a pair are in one shard and see the same order.
     labels = np.stack([taught for labels in permuted for taught in (data.labels, labels)])
-    start = _taken(starts, np.repeat(np.arange(n_networks), 2))
+    start = starts.take(np.repeat(np.arange(n_networks), 2))
     order_seed = int(order_rng.integers(2**31))
     for attempt in [config] if config is not None else _attempts(architecture, len(data), effort):
         result = train_population(
@@ -199,8 +197,8 @@ def control_networks(
         )
     return Controls(
         starts,
-        _taken(result.population, slice(0, None, 2)),
-        _taken(result.population, slice(1, None, 2)),
+        result.population.take(slice(0, None, 2)),
+        result.population.take(slice(1, None, 2)),
         result.history.test_accuracy[::2, -1],
         result.history.train_accuracy[1::2, -1],
         attempt,
@@ -219,20 +217,11 @@ def _shard_size(n_pairs: int) -> int:
 
 def _attempts(architecture: MLP, n_samples: int, effort: float) -> list[TrainingConfig]:
     """Return how to train them, and how else where they diverge."""
-    rate = DEFAULT_TRAINING.learning_rate * (1.0 if architecture.activation == "sigmoid" else 0.1)
     epochs = max(1, round(effort * enough_epochs(n_samples)))
     return [
-        replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate / 10**k, evaluation="end")
-        for k in range(_RATES_TRIED)
+        replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate, evaluation="end")
+        for rate in smaller_rates(learning_rate_for(architecture.activation))
     ]
-
-
-def _taken(population: Population, members: slice | npt.NDArray[np.int64]) -> Population:
-    return replace(
-        population,
-        weights=tuple(w[members] for w in population.weights),
-        biases=tuple(b[members] for b in population.biases),
-    )
 
 
 @checked

@@ -18,7 +18,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_labels, check_number, check_shape
+from probe._checks import Array, InputError, check_labels, check_number, check_shape, chunks
 from probe.costs import (
     CostName,
     apply_output,
@@ -28,7 +28,7 @@ from probe.costs import (
     logit_gradient_product,
 )
 from probe.layers import ACTIVATIONS
-from probe.population import MLP, Population
+from probe.population import MLP, Population, forward
 
 __all__ = ["Linearized", "PopulationCost", "population_of", "vectors_of"]
 
@@ -164,7 +164,7 @@ class PopulationCost:
     def parts(self, n_networks: int) -> Iterator[slice]:
         """Split the samples so that the widest buffer of so many networks stays in the cache."""
         size = max(_FEWEST_SAMPLES, _VALUES // (n_networks * max(self.sizes[1:])))
-        return (slice(begin, begin + size) for begin in range(0, len(self.x), size))
+        return chunks(len(self.x), size)
 
     def _checked(self, vectors: Array) -> Array:
         vectors = np.ascontiguousarray(vectors, dtype=self.x.dtype)
@@ -210,17 +210,9 @@ class _Walk:
 
     def forward(self, part: slice) -> tuple[list[Array], list[Array], Array, npt.NDArray[np.int64]]:
         """Return the hidden pre-activations, the activations, the logits, and where the true classes stand."""
-        function, zs, activations = self._function, list[Array](), list[Array]()
-        x = function.x[part]
-        for place, (w, b) in enumerate(zip(self._weights, self._biases, strict=True)):
-            z = _shared(self._first, x, len(w)) if place == 0 else np.matmul(w, activations[-1])
-            z += b[:, :, None]
-            if place == len(self._weights) - 1:
-                break
-            zs.append(z)
-            # An optimiser tries long steps too; a saturated unit is what overflows to.
-            with np.errstate(over="ignore"):
-                activations.append(self._activation.value(z, np.empty_like(z)))
+        function, n_networks = self._function, len(self._vectors)
+        first = _shared(self._first, function.x[part], n_networks)
+        (*zs, z), activations = forward(function.architecture, self._weights, self._biases, first)
         positions = label_positions(function.labels[None, part], (z.shape[0], z.shape[1], z.shape[2]))
         values = cost_values(function.cost, function.architecture.output, z, positions)
         self._total += values.sum(axis=1, dtype=np.float64)

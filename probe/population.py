@@ -8,32 +8,52 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from probe import _stepper
 from probe._checks import (
     Array,
     InputError,
     check_choice,
     check_class_names,
+    check_indices,
     check_integer,
     check_rng,
     check_shape,
     check_sizes,
+    chunks,
     readonly,
 )
 from probe._signatures import checked
-from probe.costs import OutputName
+from probe._stepper import Evaluation, Pixels
+from probe._tables import html_table, text_table
+from probe.costs import CostName, OutputName
+from probe.datasets import Dataset
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network
 
-__all__ = ["INITIALIZATIONS", "MLP", "Population", "initial_population"]
+__all__ = [
+    "INITIALIZATIONS",
+    "MLP",
+    "Evaluation",
+    "Population",
+    "forward",
+    "initial_population",
+]
 
 InitializationName = Literal["auto", "normal", "scaled-normal", "glorot", "he"]
 INITIALIZATIONS = ("auto", "normal", "scaled-normal", "glorot", "he")
+
+_SAMPLES = 500
+"""Inputs at a time in `Population.logits`."""
+
+_ROWS_SHOWN = 6
+"""Layers that `repr` lists; of more the ones in the middle are left out."""
 
 
 @checked
@@ -112,7 +132,7 @@ class MLP:
 
 
 @checked
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Population:
     """Stacked weights and biases of `n_networks` multilayer perceptrons.
 
@@ -133,13 +153,25 @@ class Population:
     ------
     InputError
         If the shapes are not those of the architecture, or there are fewer than two classes.
+
+    Examples
+    --------
+    >>> rngs = np.random.default_rng(0).spawn(3)
+    >>> networks = initial_population(MLP((16,)), (8, 8), ("no", "yes"), rngs=rngs)
+    >>> networks
+    Population of 3 networks 64-16-2 sigmoid, 1,074 parameters each, float32
+    layer     units  activation  parameters
+    hidden_1     16  sigmoid          1,040
+    output        2  softmax             34
+    >>> networks.take([0, 2]).logits(np.zeros((5, 8, 8))).shape
+    (2, 2, 5)
     """
 
     architecture: MLP
     input_shape: tuple[int, ...]
     class_names: tuple[str, ...]
-    weights: tuple[Array, ...] = field(repr=False)
-    biases: tuple[Array, ...] = field(repr=False)
+    weights: tuple[Array, ...]
+    biases: tuple[Array, ...]
 
     def __post_init__(self) -> None:
         check_sizes("input_shape", self.input_shape, "the shape of one input")
@@ -170,14 +202,160 @@ class Population:
     def network(self, index: int) -> Network:
         """Return member `index` (from 0, or from the end if negative) as a network."""
         check_integer("index", index, minimum=-self.n_networks, maximum=self.n_networks - 1)
-        names = [f"hidden_{place + 1}" for place in range(len(self.weights) - 1)] + ["output"]
-        activations = [self.architecture.activation] * (len(names) - 1) + [self.architecture.output]
         layers: list[Layer] = [] if len(self.input_shape) == 1 else [Flatten("flatten")]
         layers += [
             Dense(name, np.ascontiguousarray(w[index].T), b[index].copy(), activation)
-            for name, w, b, activation in zip(names, self.weights, self.biases, activations, strict=True)
+            for (name, activation), w, b in zip(self._layers, self.weights, self.biases, strict=True)
         ]
         return Network(tuple(layers), self.input_shape, self.class_names)
+
+    def take(self, members: slice | npt.ArrayLike) -> Population:
+        """Return the population of some members, in the order asked for.
+
+        Parameters
+        ----------
+        members : slice, or array_like of shape (n_taken,), integer, in [0, n_networks)
+            Which networks; an index may occur more than once.
+
+        Raises
+        ------
+        InputError
+            If an index is out of range, or none is named.
+        """
+        chosen = members if isinstance(members, slice) else check_indices("members", members, len(self))
+        return replace(
+            self,
+            weights=tuple(w[chosen] for w in self.weights),
+            biases=tuple(b[chosen] for b in self.biases),
+        )
+
+    def logits(self, x: Array) -> Array:
+        """Return the logits of all members.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, *input_shape), float
+            Inputs, shared by all networks.
+
+        Returns
+        -------
+        ndarray of shape (n_networks, n_classes, n_samples)
+        """
+        rows = self._rows(x)
+        parts = [self._forward(rows[part])[0][-1] for part in chunks(len(rows), _SAMPLES)]
+        return np.concatenate(parts, axis=2)
+
+    def activations(self, x: Array) -> tuple[Array, ...]:
+        """Return the activations of the hidden layers of all members.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, *input_shape), float
+            Inputs, shared by all networks.
+
+        Returns
+        -------
+        tuple of ndarray of shape (n_networks, n_units, n_samples)
+            One for each hidden layer.
+        """
+        return tuple(self._forward(self._rows(x))[1])
+
+    def evaluate(self, data: Dataset, cost: CostName = "cross-entropy") -> Evaluation:
+        """Return each member's mean cost and accuracy on `data`.
+
+        Parameters
+        ----------
+        data : Dataset
+            Of the population's image shape and number of classes.
+        cost : {"cross-entropy", "quadratic"}
+            See `probe.costs.cost_values`.
+        """
+        check_choice("cost", cost, ("cross-entropy", "quadratic"))
+        check_shape("the classes of data", (data.n_classes,), (len(self.class_names),))
+        pixels = Pixels(self._rows(data.images), str(self.weights[0].dtype))
+        labels = data.labels[None]
+        # Weights just short of divergence overflow here as they do in training.
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return _stepper.evaluate(self.architecture, self.weights, self.biases, pixels, labels, cost)
+
+    def __repr__(self) -> str:
+        return "\n".join((self._title, *text_table(self._table, to_right=(1, 3))))
+
+    def _repr_html_(self) -> str:
+        return html_table(self._title, self._table)
+
+    @property
+    def _title(self) -> str:
+        n_in, n_classes = math.prod(self.input_shape), len(self.class_names)
+        return (
+            f"Population of {len(self)} networks {self.architecture.named(n_in, n_classes)}, "
+            f"{self.architecture.n_parameters(n_in, n_classes):,} parameters each, {self.weights[0].dtype}"
+        )
+
+    @property
+    def _table(self) -> list[tuple[str, str, str, str]]:
+        """The layers in rows below a head; the middle of many is left out."""
+        rows = [
+            (name, f"{w.shape[1]}", activation, f"{w[0].size + b[0].size:,}")
+            for (name, activation), w, b in zip(self._layers, self.weights, self.biases, strict=True)
+        ]
+        if len(rows) > _ROWS_SHOWN:
+            rows[3:-2] = [(f"({len(rows) - 5} more)", "", "", "")]
+        return [("layer", "units", "activation", "parameters"), *rows]
+
+    @property
+    def _layers(self) -> list[tuple[str, str]]:
+        """Names and activations."""
+        names = [f"hidden_{place}" for place in range(1, len(self.weights))]
+        return [(name, self.architecture.activation) for name in names] + [
+            ("output", self.architecture.output)
+        ]
+
+    def _rows(self, x: Array) -> Array:
+        x = np.asarray(x)
+        check_shape("x", x.shape, (None, *self.input_shape))
+        return x.reshape(len(x), -1)
+
+    def _forward(self, rows: Array) -> tuple[list[Array], list[Array]]:
+        """Return what `forward` does, with one product for the first layers of all networks."""
+        first = self.weights[0]
+        product = first.reshape(-1, first.shape[2]) @ rows.T
+        return forward(
+            self.architecture, self.weights, self.biases, product.reshape(len(first), -1, len(rows))
+        )
+
+
+def forward(
+    architecture: MLP, weights: Sequence[Array], biases: Sequence[Array], first: Array
+) -> tuple[list[Array], list[Array]]:
+    """Return what goes through stacked networks: all pre-activations, and the activations of the hidden layers.
+
+    Parameters
+    ----------
+    architecture, weights, biases
+        As in `Population`.
+    first : ndarray of shape (n_networks, n_out, n_samples)
+        The products of the first layers' weights with the inputs; overwritten. They are the caller's, for how they
+        are best computed depends on what is shared.
+
+    Returns
+    -------
+    pre_activations : list of ndarray of shape (n_networks, n_out, n_samples)
+        One for each layer; the last are the logits.
+    activations : list of ndarray of shape (n_networks, n_out, n_samples)
+        One for each hidden layer.
+    """
+    activation = ACTIVATIONS[architecture.activation]
+    pre_activations, activations = list[Array](), list[Array]()
+    for w, b in zip(weights, biases, strict=True):
+        z = np.matmul(w, activations[-1]) if activations else first
+        z += b[:, :, None]
+        pre_activations.append(z)
+        if len(pre_activations) < len(weights):
+            # A saturated unit is what exp overflows to.
+            with np.errstate(over="ignore"):
+                activations.append(activation.value(z, np.empty_like(z)))
+    return pre_activations, activations
 
 
 @checked

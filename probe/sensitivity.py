@@ -6,7 +6,6 @@ caller's, and so is the Gini coefficient of the sensitivities (`probe.stats.gini
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +20,7 @@ from probe._checks import (
     check_labels,
     check_number,
     check_shape,
+    chunks,
     generator,
     readonly,
 )
@@ -90,7 +90,7 @@ def loss_sensitivity(
     check_labels("labels", labels, len(images), network.n_classes)
     output: OutputName = "sigmoid" if network.output_name == "sigmoid" else "softmax"
     found = np.empty(len(images), network.dtype)
-    for part in _batches(len(images)):
+    for part in chunks(len(images), _BATCH):
         logits, pullback = network.logits_vjp(images[part])
         stacked = np.ascontiguousarray(logits.T)[None]
         positions = label_positions(labels[None, part], (1, *logits.T.shape))
@@ -231,7 +231,8 @@ def critical_samples(
     check_finite("images", images)
     warn_of_images(network, images)
     parts = [
-        _search(network, images[part], radius, step, noise, max_steps, rng) for part in _batches(len(images))
+        _search(network, images[part], radius, step, noise, max_steps, rng)
+        for part in chunks(len(images), _BATCH)
     ]
     arrays = ("is_critical", "predictions", "steps", "adversarial_images", "adversarial_classes")
     joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in arrays}
@@ -277,7 +278,3 @@ def _towards_runner_up(logits: Array, predictions: Ints) -> Array:
     gradient[rows, others.argmax(axis=1)] = 1
     gradient[rows, predictions] = -1
     return gradient
-
-
-def _batches(n_samples: int) -> Iterator[slice]:
-    return (slice(begin, begin + _BATCH) for begin in range(0, n_samples, _BATCH))

@@ -421,13 +421,8 @@ def _fitted_share(
         rngs=[rng for rng, _ in start_streams],
         dtype=design.config.dtype,
     )
-    start = replace(
-        start,
-        weights=tuple(np.tile(w, (n_rates, 1, 1)) for w in start.weights),
-        biases=tuple(np.tile(b, (n_rates, 1)) for b in start.biases),
-    )
     shard = Shard(
-        start,
+        start.take(np.tile(np.arange(len(start)), n_rates)),
         data,
         order_rng,
         labels=np.tile(np.stack(labels), (n_rates, 1)),

@@ -254,7 +254,7 @@ def _reference_images(
     split: Split, rng: np.random.Generator
 ) -> dict[str, tuple[Array, npt.NDArray[np.int64]]]:
     """Return images that are digits, and images that are not, with the classes that they should show."""
-    test = split.test.take(np.sort(rng.choice(len(split.test), min(200, len(split.test)), replace=False)))
+    test = split.test.sample(min(200, len(split.test)), rng=rng)
     classes = np.unique(split.train.labels)
     means = np.stack([split.train.images[split.train.labels == k].mean(axis=0) for k in classes])
     noise = uniform_noise(len(test), test.image_shape, rng=rng)
@@ -331,7 +331,7 @@ def _most(votes: npt.NDArray[np.int64], n_classes: int) -> npt.NDArray[np.int64]
 
 
 def _some(data: Dataset, most: int, rng: np.random.Generator) -> Dataset:
-    return data if len(data) <= most else data.take(np.sort(rng.choice(len(data), most, replace=False)))
+    return data if len(data) <= most else data.sample(most, rng=rng)
 
 
 def _rows(images: Array) -> Array:

@@ -203,8 +203,9 @@ def _config(
     from dataclasses import replace
 
     from probe.analyses.minima import MINIMA_CONFIG
+    from probe.training import learning_rate_for
 
-    rate = MINIMA_CONFIG.learning_rate * (1.0 if activation == "sigmoid" else 0.1)
+    rate = learning_rate_for(activation, MINIMA_CONFIG.learning_rate)
     given = {"epochs": epochs, "batch_size": batch_size, "weight_decay": weight_decay}
     return replace(
         MINIMA_CONFIG,

@@ -15,7 +15,11 @@ from probe._checks import (
     IntArray,
     check_class_names,
     check_images,
+    check_indices,
+    check_integer,
     check_labels,
+    check_rng,
+    chunks,
     readonly,
 )
 from probe._signatures import checked
@@ -135,8 +139,27 @@ class Dataset:
         InputError
             If an index is out of range, or if no sample is taken.
         """
-        chosen = samples if isinstance(samples, slice) else _check_indices(samples, self.n_samples)
+        chosen = samples if isinstance(samples, slice) else check_indices("samples", samples, self.n_samples)
         return Dataset(self.images[chosen], self.labels[chosen], self.class_names)
+
+    def sample(self, n: int, *, rng: np.random.Generator) -> Dataset:
+        """Return the data set of `n` samples drawn at random, each at most once, in the order that they have here.
+
+        Parameters
+        ----------
+        n : int
+            From 1 to `n_samples`.
+        rng : numpy.random.Generator
+            Draws them.
+
+        Raises
+        ------
+        InputError
+            If there are not so many.
+        """
+        check_integer("n", n, minimum=1, maximum=self.n_samples)
+        check_rng(rng)
+        return self.take(np.sort(rng.choice(self.n_samples, n, replace=False)))
 
     def with_labels(self, labels: IntArray) -> Dataset:
         """Return the data set of the same images with other labels.
@@ -247,23 +270,8 @@ def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
         )
 
 
-def _check_indices(samples: npt.ArrayLike, n_samples: int) -> IntArray:
-    indices = np.asarray(samples)
-    if indices.dtype == np.bool_:
-        raise InputError("samples must be integer indices, got a mask; pass np.flatnonzero(mask)")
-    if indices.ndim != 1 or indices.size == 0 or not np.issubdtype(indices.dtype, np.integer):
-        raise InputError(
-            f"samples must be a slice or a list of at least one integer index, "
-            f"got {indices.dtype} of shape {indices.shape}"
-        )
-    low, high = int(indices.min()), int(indices.max())
-    if low < 0 or high >= n_samples:
-        raise InputError(f"samples must lie in [0, {n_samples}), got {low if low < 0 else high}")
-    return indices.astype(np.int64, copy=False)
-
-
 def _blocks(images: Images) -> Iterator[Images]:
-    return (images[start : start + FINGERPRINT_BLOCK] for start in range(0, len(images), FINGERPRINT_BLOCK))
+    return (images[part] for part in chunks(len(images), FINGERPRINT_BLOCK))
 
 
 def _pixel_digest(images: Images) -> tuple[str, bytes]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_integer
+from probe._checks import Array, InputError, check_integer, chunks
 from probe._signatures import checked
 from probe.datasets._dataset import Dataset, Split
 
@@ -56,10 +56,9 @@ def resized(split: Split, shape: tuple[int, int]) -> Split:
 def _resized(data: Dataset, height: int, width: int) -> Dataset:
     rows, columns = _shares(data.image_shape[0], height), _shares(data.image_shape[1], width)
     images = np.empty((len(data), height, width, *data.image_shape[2:]), np.float32)
-    for begin in range(0, len(data), _BLOCK):
-        part = data.images[begin : begin + _BLOCK]
-        along = np.moveaxis(np.tensordot(part, rows, axes=(1, 1)), -1, 1)
-        images[begin : begin + _BLOCK] = np.moveaxis(np.tensordot(along, columns, axes=(2, 1)), -1, 2)
+    for part in chunks(len(data), _BLOCK):
+        along = np.moveaxis(np.tensordot(data.images[part], rows, axes=(1, 1)), -1, 1)
+        images[part] = np.moveaxis(np.tensordot(along, columns, axes=(2, 1)), -1, 2)
     # A mean of values in [0, 1] may leave it in the last digit.
     return replace(data, images=np.clip(images, 0, 1, out=images))
 

@@ -24,9 +24,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
-import numpy as np
 
 from probe._checks import InputError
+from probe._json import json_default
 from probe._signatures import checked
 from probe.kerasfile import model_in, open_model, read_provenance
 from probe.kerasfile._write import check_storable, write_network, write_text_attribute
@@ -178,7 +178,7 @@ def read_network(file: File, group: Group) -> Network:
 
 def _to_json(value: object, name: str) -> str:
     try:
-        text = json.dumps(value, default=_plain, allow_nan=False)
+        text = json.dumps(value, default=json_default, allow_nan=False)
         # What could not be read again is not written.
         check_json(text, name, DEFAULT_LIMITS)
         return text
@@ -189,11 +189,3 @@ def _to_json(value: object, name: str) -> str:
             f"{name} must hold strings, finite numbers, None, lists and mappings of these: "
             f"{printable(error, 120)}"
         ) from None
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")

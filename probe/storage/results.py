@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
+from probe._json import json_default
 from probe._signatures import checked
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, printable
@@ -228,7 +229,7 @@ def _write(group: h5py.Group, name: str, value: Any, place: str) -> None:
     if isinstance(value, np.generic):
         value = value.item()
     if _is_plain(value):
-        write_text_attribute(group, name, json.dumps(value, default=_plain_number))
+        write_text_attribute(group, name, json.dumps(value, default=json_default))
     elif isinstance(value, np.ndarray):
         _check_array(value, place)
         group.create_dataset(name, data=value)
@@ -263,10 +264,6 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and _is_plain(item) for key, item in value.items())
     return isinstance(value, (*_SCALARS, np.bool_, np.integer, np.floating))
-
-
-def _plain_number(value: object) -> object:
-    return value.item() if isinstance(value, np.generic) else dict(typing.cast("Mapping[str, Any]", value))
 
 
 def _check_array(values: np.ndarray[Any, Any], place: str) -> None:

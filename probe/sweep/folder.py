@@ -26,9 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
-import numpy as np
-
 from probe._checks import InputError, check_folder, check_integer
+from probe._json import json_default
 from probe._signatures import checked
 from probe._version import __version__
 from probe.safeh5 import printable
@@ -290,19 +289,11 @@ def check_name(name: str) -> None:
 
 def _plain(configuration: Mapping[str, object]) -> dict[str, Any]:
     """Return `configuration` as it comes out of JSON, so that what was stored compares equal to it."""
-
-    def value_of(value: object) -> object:
-        if isinstance(value, Mapping):
-            return dict(value)
-        if isinstance(value, np.generic):
-            return value.item()
-        raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
-
     try:
-        plain: dict[str, Any] = json.loads(json.dumps(dict(configuration), default=value_of))
+        read: dict[str, Any] = json.loads(json.dumps(dict(configuration), default=json_default))
     except (TypeError, ValueError) as error:
         raise InputError(f"configuration must hold values that JSON holds: {error}") from None
-    return plain
+    return read
 
 
 def _canonical(value: object) -> str:

@@ -6,7 +6,13 @@ what a shard computes does not depend on how many run beside it.
 """
 
 from probe.training.config import TrainingConfig
-from probe.training.defaults import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, enough_epochs
+from probe.training.defaults import (
+    DEFAULT_ARCHITECTURE,
+    DEFAULT_TRAINING,
+    enough_epochs,
+    learning_rate_for,
+    smaller_rates,
+)
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
 from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
@@ -26,6 +32,8 @@ __all__ = [
     "TrainingHistory",
     "TrainingResult",
     "enough_epochs",
+    "learning_rate_for",
+    "smaller_rates",
     "train",
     "train_population",
     "train_shards",

@@ -139,7 +139,7 @@ def train_population(
     parts = [slice(k, min(k + shard_size, n_networks)) for k in range(0, n_networks, shard_size)]
     shards = [
         Shard(
-            _members(start, part),
+            start.take(part),
             split,
             rng,
             None if labels is None else labels[part],
@@ -267,17 +267,6 @@ def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
         np.concatenate([r.diverged_epoch for r in results]),
         np.concatenate([r.fitted_epoch for r in results]),
         any(r.interrupted for r in results),
-    )
-
-
-def _members(population: Population, part: slice) -> Population:
-    """Return some members of a population as one of their own."""
-    return Population(
-        population.architecture,
-        population.input_shape,
-        population.class_names,
-        tuple(w[part] for w in population.weights),
-        tuple(b[part] for b in population.biases),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import math
 import platform
 import re
 from collections.abc import Mapping, Sequence
@@ -15,9 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from probe._checks import InputError
+from probe._json import plain
 from probe._progress import Progress, ProgressEvent, silent
 from probe._version import __version__
 from probe.datasets import Split
@@ -38,7 +36,6 @@ __all__ = [
     "file_name",
     "model_stem",
     "origin",
-    "plain",
     "run_facts",
     "thumbnail",
 ]
@@ -150,19 +147,6 @@ def thumbnail(png: bytes) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, format="JPEG", quality=80, optimize=True)
     return buffer.getvalue()
-
-
-def plain(value: object) -> object:
-    """Return `value` as JSON can hold it: no arrays, and null for what is not finite."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def run_facts(command: str, seed: int, split: Split | None) -> dict[str, object]:

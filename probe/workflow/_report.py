@@ -34,6 +34,7 @@ from probe.training import (
     TrainingConfig,
     TrainingHistory,
     enough_epochs,
+    smaller_rates,
     train,
 )
 from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
@@ -48,9 +49,6 @@ __all__ = ["report"]
 
 _MEMORIZATION_EPOCHS = 600
 """Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
-
-_RATES_TRIED = 3
-"""Learning rates of a report's memorisation experiment, each a tenth of the one before, until none diverges."""
 
 _CONTROLS, _CONCEPT_IMAGES, _PATH_IMAGES, _SEVERITY_IMAGES = 6, 1000, 300, 2000
 """The reduced form of what `probe features`, `drawing` and `noise --severity` do with 20 or 30 networks."""
@@ -275,9 +273,9 @@ def _memorization_for(
         memorization, architecture, split, n_samples=n_samples, replicates=5, n_test=1000, seed=seed
     )
     rate = 0.5 if architecture.activation == "sigmoid" else 0.1
-    for attempt in range(_RATES_TRIED):
+    for learning_rate in smaller_rates(rate):
         config = TrainingConfig(
-            epochs=_MEMORIZATION_EPOCHS, batch_size=20, learning_rate=rate / 10**attempt, stop="fitted"
+            epochs=_MEMORIZATION_EPOCHS, batch_size=20, learning_rate=learning_rate, stop="fitted"
         )
         with suppress(DivergedError):
             found = run(config, progress=progress)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from probe._checks import InputError
+from probe._json import plain
 from probe._progress import Progress, silent
 from probe.datasets import Split, load_dataset
 from probe.population import MLP
 from probe.storage import network_bytes
 from probe.training import TrainingConfig, TrainingHistory, TrainingResult, train
-from probe.workflow._folder import Written, data_stem, destination, drawn, plain, run_facts
+from probe.workflow._folder import Written, data_stem, destination, drawn, run_facts
 from probe.workflow._owner import Owner
 
 __all__ = [

@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 import probe
 from probe.analyses.noise import GROUPS, SCORES, THRESHOLDS, confidence_limit, noise_severity
-from probe.analyses.noise.readers import Reader, Scores, forward, temperatures_of
+from probe.analyses.noise.readers import Reader, Scores, temperatures_of
 from probe.analyses.noise.severity import _partly_shuffled
 
 
@@ -75,7 +75,7 @@ def test_scores_and_their_aurocs_are_those_of_scikit_learn(found, trained, digit
 def test_stacked_networks_say_what_each_says_alone(controls, digits):
     x = digits.test.images[:40]
     for population in (controls.trained, controls.untrained):
-        together = forward(population)(x)
+        together = population.logits(x)
         for k in range(6):
             np.testing.assert_allclose(together[k].T, population.network(k).logits(x), rtol=1e-4, atol=1e-4)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_number, generator
+from probe._checks import Array, InputError, check_integer, check_number, chunks, generator
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
@@ -118,7 +118,7 @@ def concepts(
     image_rng, start_rng, null_rng, control_rng = generator(seed).spawn(4)
     test = split.test
     if len(test) > n_images:
-        test = test.take(np.sort(image_rng.choice(len(test), n_images, replace=False)))
+        test = test.sample(n_images, rng=image_rng)
     found = image_concepts(test.images)
     if not found.names:
         raise InputError("images must differ in loops, strokes, edges or ink, but all are alike in these")
@@ -214,7 +214,7 @@ def _marks(network: Network, test: Dataset) -> tuple[npt.NDArray[np.bool_], Arra
     """Return which images are classified right, and the cross-entropy of each."""
     from scipy.special import logsumexp
 
-    logits = np.concatenate([network.logits(test.images[k : k + 500]) for k in range(0, len(test), 500)])
+    logits = np.concatenate([network.logits(test.images[part]) for part in chunks(len(test), 500)])
     logits = logits.astype(np.float64)
     cost = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), test.labels]
     return logits.argmax(axis=1) == test.labels, cost

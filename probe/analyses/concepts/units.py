@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, chunks
 from probe.layers import BatchNormalization, Layer
 from probe.network import Network
 
@@ -84,8 +84,8 @@ class LayerValues:
 def layer_values(network: Network, layers: tuple[str, ...], x: Array) -> dict[str, LayerValues]:
     """Return what layers are on images (n_images, *input_shape), by name."""
     parts: dict[str, list[tuple[Array, Array, Array]]] = {name: [] for name in layers}
-    for k in range(0, len(x), _BATCH):
-        after, before = network.activations(x[k : k + _BATCH]), network.pre_activations(x[k : k + _BATCH])
+    for part in chunks(len(x), _BATCH):
+        after, before = network.activations(x[part]), network.pre_activations(x[part])
         for name in layers:
             parts[name].append(_parts_of(network, name, after[name], before[name]))
     found = {}

@@ -20,7 +20,6 @@ from probe.analyses.landscape.learning import (
     descended,
     hidden_activation,
     last_hidden,
-    rate_for,
     records,
     with_activation,
 )
@@ -30,6 +29,7 @@ from probe.datasets import Dataset
 from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.stats import Verdict, paired_difference
+from probe.training import learning_rate_for
 
 __all__ = ["step_activations"]
 
@@ -85,7 +85,7 @@ def step_activations(
             moving = output if KINDS[kind] == "output only" else [*hidden, *output]
             way = _Way(space, train, measured, test, moving, stops, int(seed))
             if k == 0:
-                rates[kind], found = way.at_its_best(rate_for(start))
+                rates[kind], found = way.at_its_best(learning_rate_for(hidden_activation(start)))
             else:
                 found = way.at_rate(rates[kind])
             costs[kind, k], accuracies[kind, k], ended = found

@@ -170,6 +170,4 @@ def landscape(
 
 def _some(data: Dataset, n: int, rng: np.random.Generator) -> Dataset:
     """Return `n` of the images, drawn at random, or all where there are no more."""
-    if len(data) <= n:
-        return data
-    return data.take(np.sort(rng.choice(len(data), n, replace=False)))
+    return data if len(data) <= n else data.sample(n, rng=rng)

@@ -21,7 +21,6 @@ __all__ = [
     "descended",
     "hidden_activation",
     "last_hidden",
-    "rate_for",
     "records",
     "with_activation",
 ]
@@ -78,11 +77,6 @@ def with_activation(network: Network, name: str) -> Network:
     for place in _hidden(network):
         layers[place] = layers[place].with_activation(name)
     return replace(network, layers=tuple(layers))
-
-
-def rate_for(network: Network) -> float:
-    """Return the learning rate of plain gradient descent: 1 for sigmoid units alone, 0.1 for others."""
-    return 1.0 if hidden_activation(network) == "sigmoid" else 0.1
 
 
 def records(n_updates: int, n_records: int) -> npt.NDArray[np.int64]:

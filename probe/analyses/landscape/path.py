@@ -7,13 +7,14 @@ import numpy.typing as npt
 
 from probe._checks import Array, DivergedError
 from probe._progress import Progress, ProgressEvent
-from probe.analyses.landscape.learning import affordable_updates, descended, rate_for, records
+from probe.analyses.landscape.learning import affordable_updates, descended, hidden_activation, records
 from probe.analyses.landscape.results import TrainingPath
 from probe.costs import CostName
 from probe.datasets import Dataset
 from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.planes import measure_plane
+from probe.training import learning_rate_for, smaller_rates
 
 __all__ = ["training_path"]
 
@@ -26,7 +27,6 @@ _RESOLUTION = 31
 _MARGIN = 0.25
 _N_WALKS = 20
 _WALK_DIMENSIONS = 2000
-_RATES_TRIED = 3
 _BLOCK = 100_000
 """Parameters at a time in products of points."""
 
@@ -46,7 +46,7 @@ def training_path(
     """Train from `start` on `train`; measure on `images` and `labels`."""
     space = ParameterSpace(start, cost)
     stops = records(affordable_updates(start, updates), _N_RECORDS)
-    path, rate = _path(space, train, stops, rate_for(start), rng, progress)
+    path, rate = _path(space, train, stops, learning_rate_for(hidden_activation(start)), rng, progress)
     end = path[-1]
     costs, accuracies = np.array([space.measure(images, labels, point) for point in path]).T
     line = measure_plane(
@@ -77,13 +77,13 @@ def _path(
     space: ParameterSpace,
     train: Dataset,
     stops: npt.NDArray[np.int64],
-    rate: float,
+    largest_rate: float,
     rng: np.random.Generator,
     progress: Progress,
 ) -> tuple[Array, float]:
     """Return the parameters on the way, with a smaller rate where gradient descent diverges."""
     seed = int(rng.integers(2**31))
-    for _ in range(_RATES_TRIED):
+    for rate in smaller_rates(largest_rate):
         points = []
         everything = [slice(0, space.n_parameters)]
         way = descended(
@@ -94,8 +94,7 @@ def _path(
             progress(ProgressEvent("path", len(points), len(stops)))
         if np.isfinite(points[-1]).all():
             return np.stack(points), rate
-        rate /= 10
-    raise DivergedError(f"gradient descent diverges from this network's start even at rate {10 * rate:g}")
+    raise DivergedError(f"gradient descent diverges from this network's start even at rate {rate:g}")
 
 
 def _principal(path: Array) -> tuple[Array, Floats, Floats]:

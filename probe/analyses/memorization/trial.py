@@ -122,8 +122,7 @@ def _streams(design: MemorizationDesign, key: TrialKey) -> _Streams:
 def sampled_test(design: MemorizationDesign, split: Split) -> Dataset:
     """Return the test images that all networks of a study are judged by."""
     rng = np.random.default_rng(np.random.SeedSequence(design.seed, spawn_key=(2,)))
-    n_test = min(design.n_test, len(split.test))
-    return split.test.take(np.sort(rng.choice(len(split.test), n_test, replace=False)))
+    return split.test.sample(min(design.n_test, len(split.test)), rng=rng)
 
 
 def run_trial(
@@ -208,11 +207,7 @@ def _taught(design: MemorizationDesign, condition: Condition, train: Dataset, st
 
 def _repeated(population: Population, times: int) -> Population:
     """Return a population of one as `times` equal members."""
-    return replace(
-        population,
-        weights=tuple(np.repeat(w, times, axis=0) for w in population.weights),
-        biases=tuple(np.repeat(b, times, axis=0) for b in population.biases),
-    )
+    return population.take(np.zeros(times, np.int64))
 
 
 def _rates(design: MemorizationDesign, conditions: Sequence[Condition]) -> Floats | None:

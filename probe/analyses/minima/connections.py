@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_integer, generator, readonly
+from probe._checks import check_integer, chunks, generator, readonly
 from probe._progress import Progress, ProgressEvent, silent
 from probe.costs import CostName
 from probe.curvature import PopulationCost, population_of, vectors_of
@@ -135,24 +135,7 @@ def aligned(population: Population, reference: int, data: Dataset) -> Population
 
 
 def _blocks(data: Dataset) -> Iterator[Floats]:
-    for begin in range(0, len(data), _BLOCK):
-        images = data.images[begin : begin + _BLOCK]
-        yield images.reshape(len(images), -1).astype(np.float64)
-
-
-def _activations(population: Population, x: Floats) -> tuple[list[Floats], Floats]:
-    """Return the hidden activations (n_networks, n_units, n_samples), layer by layer, and the logits."""
-    activation = ACTIVATIONS[population.architecture.activation]
-    hidden: list[Floats] = []
-    a: Floats = x.T[None]
-    for place, (w, b) in enumerate(zip(population.weights, population.biases, strict=True)):
-        z: Floats = np.matmul(w, a) + b[:, :, None]
-        if place == len(population.weights) - 1:
-            return hidden, z
-        with np.errstate(over="ignore"):
-            a = np.asarray(activation.value(z, np.empty_like(z)), np.float64)
-        hidden.append(a)
-    raise InputError("a network must have a layer")
+    return (data.images[part].astype(np.float64) for part in chunks(len(data), _BLOCK))
 
 
 def _likenesses(population: Population, reference: int, data: Dataset) -> list[Floats]:
@@ -168,7 +151,7 @@ def _likenesses(population: Population, reference: int, data: Dataset) -> list[F
     products = [np.zeros((n, size, size)) for size in sizes]
     centres: list[Floats] = []
     for x in _blocks(data):
-        hidden = _activations(population, x)[0]
+        hidden = population.activations(x)
         # Close to the mean, so that nothing is lost in the difference of squares.
         centres = centres or [values.mean(axis=2, keepdims=True) for values in hidden]
         for layer, values in enumerate(hidden):
@@ -191,8 +174,8 @@ def _change(now: Population, before: Population, data: Dataset) -> float:
     """Return the largest change of a logit over the images, relative to the largest logit."""
     change = largest = 0.0
     for x in _blocks(data):
-        was = _activations(before, x)[1]
-        change = max(change, float(np.abs(_activations(now, x)[1] - was).max()))
+        was = before.logits(x)
+        change = max(change, float(np.abs(now.logits(x) - was).max()))
         largest = max(largest, float(np.abs(was).max()))
     return change / max(1e-30, largest)
 

@@ -128,8 +128,7 @@ class MinimaDesign:
         """Return the training images of all networks."""
         if self.n_samples is None or self.n_samples == len(split.train):
             return split.train
-        rng = np.random.default_rng([self.seed, 1])
-        return split.train.take(np.sort(rng.choice(len(split.train), self.n_samples, replace=False)))
+        return split.train.sample(self.n_samples, rng=np.random.default_rng([self.seed, 1]))
 
     def halves(self, test: Dataset) -> tuple[Dataset, Dataset]:
         """Return two halves of the test images, drawn at random: their order may say what they show."""

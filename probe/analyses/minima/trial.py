@@ -124,10 +124,13 @@ def _measured(
         for name in ("smallest", "largest", "residual"):
             found[name][alive] = getattr(extremes, name)
         final = population_of(vectors[alive], population)
-        found["train_cost"][alive], found["train_accuracy"][alive] = _evaluated(design, final, train)
-        halves = np.stack([_evaluated(design, final, half) for half in design.halves(test)], axis=-1)
-        found["half_cost"][alive], found["half_accuracy"][alive] = halves
+        on_train, *on_halves = (
+            final.evaluate(data, design.config.cost) for data in (train, *design.halves(test))
+        )
+        halves = np.stack([(half.cost, half.accuracy) for half in on_halves], axis=-1)
         shares = np.array([len(half) for half in design.halves(test)]) / len(test)
+        found["train_cost"][alive], found["train_accuracy"][alive] = on_train.cost, on_train.accuracy
+        found["half_cost"][alive], found["half_accuracy"][alive] = halves
         found["test_cost"][alive], found["test_accuracy"][alive] = halves @ shares
     kept = max(0, min(key.count, design.n_connected - key.first))
     whole = population_of(vectors, population)
@@ -187,15 +190,3 @@ def _narrowed(population: Population, lit: npt.NDArray[np.bool_]) -> Population:
     """Return the networks with the inputs `lit` only."""
     first = population.weights[0][:, :, lit]
     return replace(population, input_shape=(int(lit.sum()),), weights=(first, *population.weights[1:]))
-
-
-def _evaluated(design: MinimaDesign, population: Population, data: Dataset) -> tuple[Floats, Floats]:
-    """Return mean costs and accuracies, each of shape (n_networks,)."""
-    from probe._stepper import Pixels, evaluate
-
-    x = Pixels(data.images.reshape(len(data), -1).astype(_dtype(design)), _dtype(design))
-    labels = data.labels[None]
-    found = evaluate(
-        population.architecture, population.weights, population.biases, x, labels, design.config.cost
-    )
-    return found.cost, found.accuracy

@@ -198,7 +198,7 @@ def noise_confidence(
     test, rng = split.test, generator(seed)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=1, maximum=len(test))
-        test = test.take(np.sort(rng.choice(len(test), n_images, replace=False)))
+        test = test.sample(n_images, rng=rng)
     rngs = rng.spawn(5)
     images = {
         "real": test.images,

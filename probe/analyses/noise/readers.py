@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, chunks
 from probe.analyses.noise.detection import aurocs
 from probe.analyses.noise.severity_results import THRESHOLDS
 from probe.layers import ACTIVATIONS
-from probe.population import Population
 
 __all__ = [
     "CALIBRATION_BINS",
@@ -20,7 +19,6 @@ __all__ = [
     "Reader",
     "Scores",
     "calibration_error",
-    "forward",
     "found_in",
     "temperatures_of",
 ]
@@ -40,13 +38,13 @@ class Reader:
 
     def logits(self, images: Array) -> Array:
         """Return the logits of all images, (n_networks, n_classes, n_images), float64."""
-        parts = [self._logits(images[k : k + _PART]) for k in range(0, len(images), _PART)]
+        parts = [self._logits(images[part]) for part in chunks(len(images), _PART)]
         return np.concatenate(parts, axis=2).astype(np.float64)
 
     def scores(self, images: Array, *temperatures: Array | None) -> list[Scores]:
         """Return the scores of every image, once for each of the temperatures (n_networks,); None for 1."""
-        starts = range(0, len(images), _PART)
-        parts = [self._part(self._logits(images[k : k + _PART]), temperatures) for k in starts]
+        slices = chunks(len(images), _PART)
+        parts = [self._part(self._logits(images[part]), temperatures) for part in slices]
         return [Scores.joined(of_one) for of_one in zip(*parts, strict=True)]
 
     def _part(self, logits: Array, temperatures: Sequence[Array | None]) -> list[Scores]:
@@ -118,26 +116,6 @@ def calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
     """Return the expected calibration error of one network over `CALIBRATION_BINS` equally wide bins."""
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     return float(np.abs(np.bincount(bins, confidence - right)).sum() / len(right))
-
-
-def forward(population: Population) -> Callable[[Array], Array]:
-    """Return what computes the logits of all networks, as `Reader` takes it; the first layer of all is one product."""
-    activation = ACTIVATIONS[population.architecture.activation]
-
-    def logits(images: Array) -> Array:
-        rows = images.reshape(len(images), -1)
-        first = population.weights[0]
-        values = (first.reshape(-1, first.shape[2]) @ rows.T).reshape(len(first), -1, len(rows))
-        for place, bias in enumerate(population.biases):
-            if place > 0:
-                # exp overflows in sigmoids where it is 1 / exp that counts.
-                with np.errstate(over="ignore"):
-                    hidden = activation.value(values, values)
-                values = population.weights[place] @ hidden
-            values += bias[:, :, None]
-        return values
-
-    return logits
 
 
 def temperatures_of(reader: Reader, images: Array, labels: npt.NDArray[np.int64]) -> Array:

@@ -11,7 +11,7 @@ from probe._checks import Array, InputError, check_integer, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.noise.limit import confidence_limit
-from probe.analyses.noise.readers import Found, Reader, Scores, forward, found_in, temperatures_of
+from probe.analyses.noise.readers import Found, Reader, Scores, found_in, temperatures_of
 from probe.analyses.noise.severity_results import GROUPS, NoiseCondition, NoiseSeverity
 from probe.analyses.noise.severity_verdicts import with_verdicts
 from probe.controls import Controls
@@ -89,7 +89,7 @@ def noise_severity(
         controls.check_of(network)
         output = controls.trained.architecture.output
         populations = controls.trained, controls.untrained, controls.random_label
-        readers += [Reader(forward(population), output) for population in populations]
+        readers += [Reader(population.logits, output) for population in populations]
     temperatures = [temperatures_of(reader, fit.images, fit.labels) for reader in readers[:2]]
     # The network at hand, then the groups in their order.
     sources: list[tuple[Reader, tuple[Array | None, ...]]] = [(readers[0], (None,))]

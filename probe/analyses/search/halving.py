@@ -15,7 +15,7 @@ from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.search.comparison import compared
 from probe.analyses.search.results import ArchitectureSearch, SearchCandidate, SearchFront, SearchRung
-from probe.analyses.search.trials import HeldOut, Training, Trial
+from probe.analyses.search.trials import Training, Trial
 from probe.costs import CostName
 from probe.datasets import Split
 from probe.layers import ACTIVATIONS
@@ -137,8 +137,7 @@ def search(
         for setting, rng in zip(settings, starts.spawn(len(settings)), strict=True)
     ]
     rungs, finalists = _halved(trials, budgets, reduction, Training(parts, batch_size, orders), progress)
-    held_out = HeldOut(split.test)
-    candidates = tuple(trial.candidate(held_out, finalist=trial in finalists) for trial in trials)
+    candidates = tuple(trial.candidate(split.test, finalist=trial in finalists) for trial in trials)
     best = trials.index(finalists[0])
     videos = min((trial for trial in trials if trial.role != "candidate"), key=Trial.rank)
     return ArchitectureSearch(

@@ -10,34 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._progress import Progress, ProgressEvent
-from probe._stepper import Pixels, evaluate
 from probe.analyses.search.results import SearchCandidate
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.population import MLP, Population, initial_population
 from probe.training import PopulationResult, Shard, TrainingConfig, train_shards
 
-__all__ = ["HeldOut", "Training", "Trial"]
+__all__ = ["Training", "Trial"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
-
-
-class HeldOut:
-    """Test images, laid out once for all networks."""
-
-    def __init__(self, data: Dataset) -> None:
-        self._x = Pixels(data.images.reshape(len(data), -1), "float32")
-        self._labels = data.labels[None]
-
-    def accuracy(self, networks: Population, cost: CostName) -> Floats:
-        """Return the share of the images that each network puts in the right class, of shape (n_networks,)."""
-        # Weights just short of divergence overflow here as they do in training.
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = evaluate(
-                networks.architecture, networks.weights, networks.biases, self._x, self._labels, cost
-            )
-        return found.accuracy
 
 
 class Trial:
@@ -84,7 +66,7 @@ class Trial:
         self._n_epochs += n_epochs
         self._seconds += seconds
 
-    def candidate(self, held_out: HeldOut, *, finalist: bool) -> SearchCandidate:
+    def candidate(self, test: Dataset, *, finalist: bool) -> SearchCandidate:
         """Return what came of it, with the networks' accuracy on test images."""
         first, *rest = (weights[0].size for weights in self.networks.weights)
         return SearchCandidate(
@@ -99,7 +81,7 @@ class Trial:
             (4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
             _median(self._seconds),
             np.stack(self.validation),
-            np.where(self._failed, self._chance, held_out.accuracy(self.networks, self.cost)),
+            np.where(self._failed, self._chance, self.networks.evaluate(test).accuracy),
             self._failed,
         )
 

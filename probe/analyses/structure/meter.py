@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, chunks
 from probe.analyses.structure.results import STATISTICS
 from probe.stats import gini
 
@@ -55,7 +55,7 @@ class Meter:
         planes = images[..., None] if images.ndim == 3 else images
         planes = planes.astype(np.float32)
         found = np.full((len(planes), len(STATISTICS)), np.nan)
-        for rows in (slice(k, k + 1000) for k in range(0, len(planes), 1000)):
+        for rows in chunks(len(planes), 1000):
             found[rows] = self._part(planes[rows])
         return found
 
@@ -103,7 +103,7 @@ class Meter:
         values = np.moveaxis(centred[:, self.active], 2, 1)
         found = np.empty(len(values))
         # Few rows at a time, so that the projections on all pairs stay in the cache.
-        for rows in (slice(k, k + 100) for k in range(0, len(values), 100)):
+        for rows in chunks(len(values), 100):
             planes = values[rows].reshape(-1, values.shape[2])
             along, across = planes @ self._cosines.T, planes @ self._sines.T
             along *= along
