@@ -64,6 +64,11 @@ class Analysis:
         What it is called with, in this order; controls by keyword.
     options : tuple of str
         Parameters of the function that are options of its command.
+    study : str
+        For an analysis of many trained networks, its class of studies in the same module; `<study>.of(architectures, split,
+        config, **options)` makes one.
+    training : tuple of str
+        Fields of `TrainingConfig` that are options of the command of a study.
     command : Command, optional
         Its command; none where one of its own reads better.
     title : str
@@ -79,6 +84,8 @@ class Analysis:
     key: str
     needs: tuple[Need, ...] = ("network", "split")
     options: tuple[str, ...] = ()
+    study: str = ""
+    training: tuple[str, ...] = ()
     command: Command | None = None
     title: str = ""
     optional: bool = False

@@ -6,9 +6,9 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -17,6 +17,8 @@ from probe.catalogue import ANALYSES, Analysis, Need, analysis_of
 from probe.cli._shared import (
     MOST,
     READING,
+    RUNNING,
+    Activation,
     Data,
     Model,
     Out,
@@ -29,32 +31,62 @@ from probe.cli._shared import (
     say,
 )
 
-__all__ = ["Option", "command_of", "generated", "option_name", "options_of", "parameter_texts"]
+if TYPE_CHECKING:
+    from probe.training import TrainingConfig
+
+__all__ = [
+    "Option",
+    "command_of",
+    "generated",
+    "option_name",
+    "options_of",
+    "parameter_texts",
+    "parsed",
+    "training_options",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """An option of a command that is a parameter of a function.
 
-    `parse` turns what was typed into the argument; `None` is never parsed.
+    Attributes
+    ----------
+    name : str
+        Of the parameter.
+    kind : type
+        Of what is typed.
+    default : object
+        What it is where nothing is typed; None leaves the parameter out.
+    text : str
+        Its help.
+    metavar : str
+    parse : callable
+        `parse(option, typed)` is the argument.
+    shown : str
+        The default that help shows where `default` is None.
     """
 
     name: str
     kind: Any
     default: Any
     text: str
-    metavar: str | None
+    metavar: str
     parse: Callable[[str, Any], Any]
+    shown: str = ""
 
     @property
     def spelled(self) -> str:
-        """Return how it is typed."""
+        """How it is typed."""
         return f"--{option_name(self.name)}"
 
     def parameter(self) -> inspect.Parameter:
         """Return the parameter of the function that Typer makes a command of."""
         settings = typer.Option(
-            self.spelled, help=self.text, metavar=self.metavar, show_default=self.default not in (None, "")
+            self.spelled,
+            help=self.text,
+            metavar=self.metavar,
+            show_default=self.shown or self.default not in (None, ""),
         )
         kind = self.kind if self.default is not None else self.kind | None
         return inspect.Parameter(
@@ -77,10 +109,33 @@ def option_name(parameter: str) -> str:
 
 
 def options_of(function: Callable[..., Any], parameters: Sequence[str]) -> list[Option]:
-    """Return parameters of a function as options, with its defaults and the words of its docstring."""
+    """Return parameters of a function, or fields of a dataclass, as options, with the words of its docstring."""
     hints, texts = typing.get_type_hints(function), parameter_texts(function)
     signature = inspect.signature(function).parameters
     return [_option(name, hints[name], signature[name].default, texts[name]) for name in parameters]
+
+
+def training_options(names: Sequence[str], config: TrainingConfig) -> list[Option]:
+    """Return fields of a training configuration as options that are left out where nothing is typed."""
+    from probe.training import TrainingConfig
+
+    return [
+        replace(option, default=None, shown=_shown(getattr(config, option.name)))
+        for option in options_of(TrainingConfig, names)
+    ]
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def parsed(options: Sequence[Option], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments that were typed, or are defaults."""
+    return {
+        option.name: option.parse(option.spelled, values[option.name])
+        for option in options
+        if values[option.name] is not None
+    }
 
 
 def _option(name: str, hint: Any, default: Any, text: str) -> Option:
@@ -151,18 +206,36 @@ def command_of(entry: Analysis, *, whole: bool) -> Callable[..., None]:
     """
     command = entry.command
     assert command is not None
+    run: Callable[..., None] = _nothing
+    parameters: list[inspect.Parameter] = []
+    if whole and entry.study:
+        run, parameters = _study_command(entry)
+    elif whole:
+        run, parameters = _analysis_command(entry)
+
+    def called(**values: Any) -> None:
+        run(**values)
+
+    called.__name__, called.__doc__ = command.name, command.help
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return called
+
+
+def _nothing(**values: Any) -> None:
+    raise AssertionError("a command without options is not run")
+
+
+def _analysis_command(entry: Analysis) -> tuple[Callable[..., None], list[inspect.Parameter]]:
+    command = entry.command
+    assert command is not None
     analyses = [analysis_of(name) for name in command.analyses or (entry.name,)]
-    options = options_of(function_of(entry), entry.options) if whole else []
+    options = options_of(function_of(entry), entry.options)
     needs = {need for analysis in analyses for need in analysis.needs}
 
     def run(**values: Any) -> None:
         from probe import workflow
 
-        chosen = {
-            option.name: option.parse(option.spelled, values[option.name])
-            for option in options
-            if values[option.name] is not None
-        }
         with drawn_progress() as progress:
             written = workflow.analyze(
                 entry.name,
@@ -172,18 +245,59 @@ def command_of(entry: Analysis, *, whole: bool) -> Callable[..., None]:
                 if "network" in needs
                 else None,
                 n_controls=values.get("networks"),
-                options=chosen,
+                options=parsed(options, values),
                 out=values["out"],
                 seed=values["seed"],
                 progress=progress,
             )
         say(written)
 
-    shown = _parameters(needs, command.n_controls, options) if whole else []
-    run.__name__, run.__doc__ = command.name, command.help
-    run.__signature__ = inspect.Signature(shown)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in shown}
-    return run
+    return run, _parameters(needs, command.n_controls, options)
+
+
+def _study_command(entry: Analysis) -> tuple[Callable[..., None], list[inspect.Parameter]]:
+    """Return what runs a study, and its parameters: shapes of networks, the study's own, training, and where to run."""
+    from probe.population import MLP
+
+    module = import_module(f"probe.analyses.{entry.module}")
+    study = getattr(module, entry.study)
+    options = options_of(function_of(entry), entry.options)
+    training = training_options(entry.training, study.default_config(study.default_architectures))
+    first = study.default_architectures[0]
+
+    def run(**values: Any) -> None:
+        from probe import workflow
+
+        shapes = values["hidden"] or [
+            ",".join(map(str, shape.hidden)) for shape in study.default_architectures
+        ]
+        with drawn_progress() as progress:
+            written = workflow.run_study(
+                entry.name,
+                tuple(MLP(integers("--hidden", shape), values["activation"]) for shape in shapes),
+                training=parsed(training, values),
+                options=parsed(options, values),
+                data=values["data"],
+                backend=workflow.Backend(values["workers"], values["backend"], values["scheduler"]),
+                out=values["out"],
+                seed=values["seed"],
+                progress=progress,
+            )
+        say(written)
+
+    hidden = typer.Option(
+        help="Units of each hidden layer, separated by commas; give it again for further networks.",
+        metavar="N,N,...",
+        show_default=" ".join(",".join(map(str, shape.hidden)) for shape in study.default_architectures),
+    )
+    before: dict[str, tuple[Any, Any]] = {
+        "data": (Data, "mnist"),
+        "hidden": (Annotated[list[str] | None, hidden], None),
+        "activation": (Activation, first.activation),
+    }
+    after = RUNNING | {"out": (Out, None), "seed": (Seed, 0)}
+    own = [option.parameter() for option in (*options, *training)]
+    return run, [*_shared(before), *own, *_shared(after)]
 
 
 def _parameters(needs: set[Need], n_controls: int, options: Sequence[Option]) -> list[inspect.Parameter]:

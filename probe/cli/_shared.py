@@ -162,6 +162,33 @@ READING: dict[str, tuple[Any, Any]] = {
 """Options that say of a model file what it does not say itself, with their defaults: arguments of `reading_of`."""
 
 
+RUNNING: dict[str, tuple[Any, Any]] = {
+    "workers": (
+        Annotated[
+            int,
+            typer.Option(
+                help="Threads or processes that run trials at the same time. Results do not depend on it."
+            ),
+        ],
+        1,
+    ),
+    "backend": (
+        Annotated[
+            str, typer.Option(help="threads, processes, or dask for a cluster (extra dask).", metavar="NAME")
+        ],
+        "threads",
+    ),
+    "scheduler": (
+        Annotated[
+            str | None,
+            typer.Option(help="Address of the Dask scheduler.", metavar="ADDRESS", show_default=False),
+        ],
+        None,
+    ),
+}
+"""Options that say where a study is run, with their defaults."""
+
+
 def reading_of(
     architecture: Path | None,
     pixel_range: tuple[float, float] = (0.0, 1.0),

@@ -148,13 +148,15 @@ class Published:
     seconds: float
 
     def written(self, *lines: str, interrupted: bool = False) -> Written:
-        """Return what a command says: its `lines`, or the verdicts."""
+        """Return what a command says: its `lines`, or the verdicts, or what it claims without any."""
         verdicts = [
             f"{claim.statement}: {claim.verdict.decision}"
             for claim in self.claims
             if claim.verdict is not None
         ]
-        return Written(self.files, "\n".join(lines or verdicts), interrupted)
+        return Written(
+            self.files, "\n".join(lines or verdicts or [claim.found for claim in self.claims]), interrupted
+        )
 
 
 def _rendered(page: Page, pictures: Mapping[str, bytes]) -> bytes:
