@@ -29,6 +29,7 @@ _MODULES = {
     "noise_severity_model": "noise",
     "noise_model": "noise",
     "report": "_report",
+    "run_study": "_studies",
     "train_model": "train",
     "weights_model": "models",
 }
@@ -52,6 +53,7 @@ __all__ = [
     "noise_model",
     "noise_severity_model",
     "report",
+    "run_study",
     "search_data",
     "train_model",
     "weights_model",
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from probe.workflow._minima import minima
     from probe.workflow._reading import Reading
     from probe.workflow._report import report
+    from probe.workflow._studies import run_study
     from probe.workflow._sweeps import Backend
     from probe.workflow.drawing import drawing_model
     from probe.workflow.features import features_model
