@@ -1,151 +1,48 @@
 """Look inside the hidden layers of trained networks, and test what they learned.
 
-The names below are loaded when they are first used, so that `import probe` costs little.
+The names below are loaded when they are first used, so that `import probe` costs little. Those of analyses come from
+`probe.catalogue`; what type checkers and editors see of all of them is `__init__.pyi`, which
+`python tests/test_public_names.py` writes.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
 
-from probe._version import __version__
+from probe._version import __version__ as __version__
+from probe.catalogue import ANALYSES
 
-_MODULES = {
-    "DataFileError": "probe._checks",
-    "Dataset": "probe.datasets",
-    "InputError": "probe._checks",
-    "Limits": "probe.storage",
-    "MLP": "probe.population",
-    "ModelFileError": "probe._checks",
-    "ModelFileWarning": "probe._checks",
-    "Network": "probe.network",
-    "Objective": "probe.objectives",
-    "Population": "probe.population",
-    "PopulationResult": "probe.training",
-    "ProbeWarning": "probe._checks",
-    "Split": "probe.datasets",
-    "TrainingConfig": "probe.training",
-    "TrainingResult": "probe.training",
-    "Controls": "probe.controls",
-    "Verdict": "probe.stats",
-    "capacity": "probe.analyses.capacity",
-    "class_logit": "probe.objectives",
-    "concepts": "probe.analyses.concepts",
-    "confidence_limit": "probe.analyses.noise",
-    "critical_samples": "probe.sensitivity",
-    "direction": "probe.objectives",
-    "drawing": "probe.analyses.drawing",
-    "expanded_weights": "probe.analyses.paths",
-    "from_sklearn": "probe.imports",
-    "from_torch": "probe.imports",
-    "image_concepts": "probe.analyses.concepts",
-    "landscape": "probe.analyses.landscape",
-    "load_dataset": "probe.datasets",
-    "load_network": "probe.storage",
-    "load_result": "probe.storage",
-    "loss_sensitivity": "probe.sensitivity",
-    "maximize": "probe.analyses.maximize",
-    "memorization": "probe.analyses.memorization",
-    "memorization_scores": "probe.analyses.scores",
-    "minima": "probe.analyses.minima",
-    "noise_confidence": "probe.analyses.noise",
-    "noise_severity": "probe.analyses.noise",
-    "open_model": "probe.storage",
-    "parse_objective": "probe.ascent",
-    "plot": "probe.figures",
-    "save_network": "probe.storage",
-    "save_result": "probe.storage",
-    "search": "probe.analyses.search",
-    "train": "probe.training",
-    "train_population": "probe.training",
-    "control_networks": "probe.controls",
-    "unit": "probe.objectives",
-    "weight_images": "probe.analyses.weights",
-    "weight_structure": "probe.analyses.structure",
+_NAMES = {
+    "probe._checks": ("DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "ProbeWarning"),
+    "probe.analyses.concepts": ("image_concepts",),
+    "probe.analyses.noise": ("confidence_limit",),
+    "probe.ascent": ("parse_objective",),
+    "probe.controls": ("Controls", "control_networks"),
+    "probe.datasets": ("Dataset", "Split", "load_dataset"),
+    "probe.figures": ("plot",),
+    "probe.imports": ("from_sklearn", "from_torch"),
+    "probe.network": ("Network",),
+    "probe.objectives": ("Objective", "class_logit", "direction", "unit"),
+    "probe.population": ("MLP", "Population"),
+    "probe.results": ("Result",),
+    "probe.sensitivity": ("critical_samples", "loss_sensitivity"),
+    "probe.stats": ("Verdict",),
+    "probe.storage": (
+        "Limits",
+        "load_network",
+        "load_result",
+        "open_model",
+        "save_network",
+        "save_result",
+    ),
+    "probe.training": ("PopulationResult", "TrainingConfig", "TrainingResult", "train", "train_population"),
 }
 
-__all__ = [
-    "MLP",
-    "Controls",
-    "DataFileError",
-    "Dataset",
-    "InputError",
-    "Limits",
-    "ModelFileError",
-    "ModelFileWarning",
-    "Network",
-    "Objective",
-    "Population",
-    "PopulationResult",
-    "ProbeWarning",
-    "Split",
-    "TrainingConfig",
-    "TrainingResult",
-    "Verdict",
-    "__version__",
-    "capacity",
-    "class_logit",
-    "concepts",
-    "confidence_limit",
-    "control_networks",
-    "critical_samples",
-    "direction",
-    "drawing",
-    "expanded_weights",
-    "from_sklearn",
-    "from_torch",
-    "image_concepts",
-    "landscape",
-    "load_dataset",
-    "load_network",
-    "load_result",
-    "loss_sensitivity",
-    "maximize",
-    "memorization",
-    "memorization_scores",
-    "minima",
-    "noise_confidence",
-    "noise_severity",
-    "open_model",
-    "parse_objective",
-    "plot",
-    "save_network",
-    "save_result",
-    "search",
-    "train",
-    "train_population",
-    "unit",
-    "weight_images",
-    "weight_structure",
-]
+_MODULES = {name: module for module, names in _NAMES.items() for name in names} | {
+    entry.name: f"probe.analyses.{entry.module}" for entry in ANALYSES
+}
 
-if TYPE_CHECKING:
-    from probe._checks import DataFileError, InputError, ModelFileError, ModelFileWarning, ProbeWarning
-    from probe.analyses.capacity import capacity
-    from probe.analyses.concepts import concepts, image_concepts
-    from probe.analyses.drawing import drawing
-    from probe.analyses.landscape import landscape
-    from probe.analyses.maximize import maximize
-    from probe.analyses.memorization import memorization
-    from probe.analyses.minima import minima
-    from probe.analyses.noise import confidence_limit, noise_confidence, noise_severity
-    from probe.analyses.paths import expanded_weights
-    from probe.analyses.scores import memorization_scores
-    from probe.analyses.search import search
-    from probe.analyses.structure import weight_structure
-    from probe.analyses.weights import weight_images
-    from probe.ascent import parse_objective
-    from probe.controls import Controls, control_networks
-    from probe.datasets import Dataset, Split, load_dataset
-    from probe.figures import plot
-    from probe.imports import from_sklearn, from_torch
-    from probe.network import Network
-    from probe.objectives import Objective, class_logit, direction, unit
-    from probe.population import MLP, Population
-    from probe.sensitivity import critical_samples, loss_sensitivity
-    from probe.stats import Verdict
-    from probe.storage import Limits, load_network, load_result, open_model, save_network, save_result
-    from probe.training import PopulationResult, TrainingConfig, TrainingResult, train, train_population
+__all__ = sorted([*_MODULES, "__version__"])
 
 
 def __getattr__(name: str) -> object:

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from probe._checks import InputError, brief, check_choice
+from probe.catalogue import ANALYSES
 from probe.figures._parts import Part
 
 if TYPE_CHECKING:
@@ -19,25 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CATALOGUE", "parts_of", "picture", "plot"]
 
-CATALOGUE = {
-    "WeightImages": "weights",
-    "ExpandedWeights": "paths",
-    "WeightStructure": "structure",
-    "Concepts": "concepts",
-    "Landscape": "landscape",
-    "Minima": "minima",
-    "ArchitectureSearch": "search",
-    "Maximization": "maximize",
-    "Drawing": "drawing",
-    "NoiseConfidence": "noise",
-    "NoiseSeverity": "severity",
-    "Memorization": "memorization",
-    "MemorizationScores": "scores",
-    "Capacity": "capacity",
-    "TrainingHistory": "training",
-    "TrainingResult": "training",
-    "PopulationResult": "training",
-}
+CATALOGUE = {entry.result: entry.figures for entry in ANALYSES} | dict.fromkeys(
+    ("TrainingHistory", "TrainingResult", "PopulationResult"), "training"
+)
 """Which module draws which result."""
 
 
