@@ -114,9 +114,9 @@ def _(layer: SeparableConv2D, read: Range) -> Range:
         layer.name,
         layer.depthwise_kernel,
         np.zeros(n_between, layer.bias.dtype),
-        layer.strides,
-        layer.padding,
-        layer.dilation_rate,
+        strides=layer.strides,
+        padding=layer.padding,
+        dilation_rate=layer.dilation_rate,
         data_format=layer.data_format,
     )
     second = Conv2D(layer.name, layer.pointwise_kernel, layer.bias, data_format=layer.data_format)

@@ -21,13 +21,14 @@ from probe.layers.activations import (
     activation_named,
     softmax,
 )
-from probe.layers.convolution import Conv2D, DepthwiseConv2D, SeparableConv2D
-from probe.layers.core import ActivationLayer, Dense, Dropout, Noise
+from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
+from probe.layers.core import ActivationLayer, Dense, Dropout, Noise, PReLU
 from probe.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from probe.layers.normalization import (
     BatchNormalization,
     LayerNormalization,
     Normalization,
+    Rescaling,
 )
 from probe.layers.pooling import (
     AveragePooling2D,
@@ -35,9 +36,7 @@ from probe.layers.pooling import (
     GlobalMaxPooling2D,
     MaxPooling2D,
 )
-from probe.layers.scaling import PReLU, Rescaling
 from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSampling2D, ZeroPadding2D
-from probe.layers.transposed import Conv2DTranspose
 
 __all__ = [
     "ACTIVATIONS",

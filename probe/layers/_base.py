@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, frozen_copy
-from probe.layers.activations import ACTIVATIONS, Activation, Pullback, activation_from, shortest
+from probe.layers.activations import Activation, Pullback, activation_from, shortest
 
 __all__ = ["Layer", "Merge", "Rearranging"]
 
@@ -94,8 +94,8 @@ class Layer(ABC):
 
     @property
     def activation(self) -> Activation:
-        """The activation after the pre-activation; the identity unless a layer says otherwise."""
-        return ACTIVATIONS["linear"]
+        """The activation that the layer's `activation_name` names, or is; the identity for a layer without."""
+        return activation_from(getattr(self, "activation_name", "linear"))
 
     @property
     def variables(self) -> dict[str, Array]:
@@ -248,11 +248,9 @@ def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
         object.__setattr__(layer, name, frozen_copy(np.asarray(values)))
 
 
-def keep_activation(layer: Layer, given: str | Activation) -> Activation:
-    """Keep the `activation_name` of a layer, as a name where that says it all, and return the activation."""
-    activation = activation_from(given)
-    object.__setattr__(layer, "activation_name", shortest(activation))
-    return activation
+def keep_activation(layer: Layer) -> None:
+    """Keep the `activation_name` of a layer as a name where that says it all, or raise if it is no activation."""
+    object.__setattr__(layer, "activation_name", shortest(layer.activation))
 
 
 def keep_pair(layer: Layer, setting: str, value: object, *, minimum: int) -> None:

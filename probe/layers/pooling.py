@@ -23,16 +23,17 @@ from probe.layers.activations import Pullback
 __all__ = ["AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"]
 
 
+@dataclass(frozen=True, slots=True)
 class _Pooling(ImageLayer):
     """What the two poolings have in common."""
 
-    __slots__ = ()
+    name: str
+    pool_size: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = "channels_last"
 
-    pool_size: Pair
-    strides: Pair | None
-    padding: Padding
-
-    def _keep(self) -> None:
+    def __post_init__(self) -> None:
         self._check_format()
         keep_pair(self, "pool_size", self.pool_size, minimum=1)
         if self.strides is not None:
@@ -83,15 +84,6 @@ class MaxPooling2D(_Pooling):
 
     is_monotone = is_channelwise = True
 
-    name: str
-    pool_size: Pair = (2, 2)
-    strides: Pair | None = None
-    padding: Padding = "valid"
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
-
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
         places = self._places(n_windows)
@@ -120,29 +112,11 @@ class AveragePooling2D(_Pooling):
 
     Parameters
     ----------
-    name : str
-        The layer's name in its network.
-    pool_size : (int, int)
-        Height and width of a window, at least 1.
-    strides : (int, int), optional
-        Steps from window to window; `pool_size` by default.
-    padding : {"valid", "same"}
-        "valid" uses windows inside the image only; "same" places ceil(n / stride) windows, and each mean is
-        over those of its pixels that are inside.
-    data_format : {"channels_last", "channels_first"}
-        Which axis of an image is that of the channels.
+    name, pool_size, strides, padding, data_format
+        As in `MaxPooling2D`; with padding each mean is over those of its pixels that are inside.
     """
 
     is_affine = is_monotone = is_channelwise = True
-
-    name: str
-    pool_size: Pair = (2, 2)
-    strides: Pair | None = None
-    padding: Padding = "valid"
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
@@ -182,14 +156,15 @@ def _inside(around: Array, margins: tuple[Pair, Pair]) -> Array:
     return around[:, top : around.shape[1] - bottom, left : around.shape[2] - right]
 
 
+@dataclass(frozen=True, slots=True)
 class _GlobalPooling(ImageLayer):
     """What the two poolings of whole images have in common."""
 
-    __slots__ = ()
+    name: str
+    keepdims: bool = False
+    data_format: DataFormat = "channels_last"
 
-    keepdims: bool
-
-    def _keep(self) -> None:
+    def __post_init__(self) -> None:
         self._check_format()
         if not isinstance(self.keepdims, (bool, np.bool_)):
             raise InputError(f"layer '{self.name}': keepdims must be True or False, got {self.keepdims!r}")
@@ -219,13 +194,6 @@ class GlobalMaxPooling2D(_GlobalPooling):
 
     is_monotone = is_channelwise = True
 
-    name: str
-    keepdims: bool = False
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
-
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         greatest = x.max(axis=(1, 2), keepdims=True)
 
@@ -244,22 +212,11 @@ class GlobalAveragePooling2D(_GlobalPooling):
 
     Parameters
     ----------
-    name : str
-        The layer's name in its network.
-    keepdims : bool
-        Whether the output is an image of one pixel.
-    data_format : {"channels_last", "channels_first"}
-        Which axis of an image is that of the channels.
+    name, keepdims, data_format
+        As in `GlobalMaxPooling2D`.
     """
 
     is_affine = is_monotone = is_channelwise = True
-
-    name: str
-    keepdims: bool = False
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         shape = x.shape
