@@ -24,7 +24,6 @@ from probe._checks import (
 from probe._graph import Graph, Seat, Shape, Wiring, chain_of, joined
 from probe._heads import split_output, why_no_classes, with_second_unit
 from probe._inputs import Inputs, checked_inputs, listed
-from probe._seats import Seats
 from probe._signatures import checked
 from probe.layers import (
     ACTIVATIONS,
@@ -38,7 +37,7 @@ from probe.layers import (
     Reshape,
     softmax,
 )
-from probe.objectives import AnyObjective, Combination, Objective, Stage, unit
+from probe.objectives import AnyObjective, Combination, LayerTerms, Objective, Stage, Term, unit
 
 __all__ = ["Inputs", "Network"]
 
@@ -789,26 +788,27 @@ class Network:
                 seat.add_all_values(found[key], values[rows])
         return values
 
-    def _part_gradient(self, inputs: tuple[Array, ...], seats: Mapping[Seat, Seats]) -> tuple[Array, Array]:
+    def _part_gradient(
+        self, inputs: tuple[Array, ...], seats: Mapping[Seat, LayerTerms]
+    ) -> tuple[Array, Array]:
         passes = self._graph.passes(inputs, [place for place, _ in seats])
         values = np.zeros(len(inputs[0]), self.dtype)
         gradients: dict[Seat, Array] = {}
         for (place, stage), seat in seats.items():
             found: Array = getattr(passes[place], stage)
-            seat.add_values(found, values)
-            gradients[place, stage] = seat.gradient(found)
+            gradients[place, stage] = seat.add_values(found, values)
         return values, self._graph.input_gradient(passes, gradients)
 
-    def _seats(self, objectives: Sequence[AnyObjective]) -> dict[Seat, Seats]:
+    def _seats(self, objectives: Sequence[AnyObjective]) -> dict[Seat, LayerTerms]:
         """Return for each (place, stage) that has terms of objectives where they sit in the batch."""
-        found: dict[Seat, list[tuple[int, float, Objective]]] = {}
+        found: dict[Seat, list[Term]] = {}
         terms = [(row, *term) for row, given in enumerate(objectives) for term in self.terms_of(given)]
         for term in terms:
             objective = term[2]
             place = self._head if objective.layer is None else self._place(objective.layer)
             found.setdefault((place, objective.stage), []).append(term)
         return {
-            (place, stage): Seats.of(self.layers[place], self._graph.shapes[self.layers[place].name], chosen,
+            (place, stage): LayerTerms.of(self.layers[place], self._graph.shapes[self.layers[place].name], chosen,
                                      is_last=place == self._head)
             for (place, stage), chosen in found.items()
         }  # fmt: skip
