@@ -419,7 +419,9 @@ def test_a_layer_is_left_out():
 
 def chain_of(n_layers, name="layer_{}"):
     kernel = np.full((3, 3), 0.123456, np.float32)
-    return Network(tuple(Dense(name.format(k), kernel, kernel[0], "tanh") for k in range(n_layers)), (3,))
+    return probe.Network(
+        tuple(Dense(name.format(k), kernel, kernel[0], "tanh") for k in range(n_layers)), (3,)
+    )
 
 
 def test_a_network_shows_a_table_of_its_layers_and_no_array():
@@ -428,7 +430,7 @@ def test_a_network_shows_a_table_of_its_layers_and_no_array():
         Dense("hidden", np.ones((6, 1200), np.float32), np.zeros(1200, np.float32), "relu"),
         Dense("output", np.ones((1200, 2), np.float32), np.zeros(2, np.float32), "softmax"),
     )
-    assert repr(Network(layers, (2, 3), ("cat", "dog"))).splitlines() == [
+    assert repr(probe.Network(layers, (2, 3), ("cat", "dog"))).splitlines() == [
         "Network from (2, 3) to (2,), 2 classes, 10,802 parameters",
         "  layer    kind     output shape  parameters  activation",
         "  flatten  Flatten  (6,)",
@@ -461,7 +463,7 @@ def test_names_of_strangers_stay_in_their_line_and_out_of_the_markup():
 
 def test_a_network_of_several_inputs_and_outputs_counts_them():
     layers = (Add("sum"), ActivationLayer("rectified", "relu"))
-    network = Network(
+    network = probe.Network(
         layers, (3,), wiring=((0, 1), ("sum",)), output_names=("sum", "rectified"), more_input_shapes=((3,),)
     )
     assert repr(network).splitlines()[0] == "Network from 2 inputs to 2 outputs, 0 parameters"
