@@ -99,7 +99,7 @@ def certify(network: Network, objectives: Sequence[AnyObjective], region: Region
     >>> from probe.layers import Dense
     >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
     >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
-    >>> found = certify(network, [Objective("output", 0)])
+    >>> found = certify(network, [unit("output", 0)])
     >>> found.lower.round(3), found.upper.round(3), found.exact
     (array([-2.]), array([1.]), array([ True]))
     """

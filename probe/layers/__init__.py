@@ -1,7 +1,7 @@
 """Layers of a network: each forward returns the value and the way back.
 
-A new layer is a frozen dataclass that derives from `Layer` (or `Merge`, for several inputs), plus its
-lines in `probe.storage`. Settings have the names that Keras gives them, and mean what they mean there.
+A new layer is a frozen dataclass that derives from `Layer`, says what it is, and has an entry in the table of the
+Keras reader: see docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean what they mean there.
 """
 
 from probe.layers._base import Layer, Merge

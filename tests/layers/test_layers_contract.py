@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from every_layer import ALONE, EVERYTHING, arguments, changed, inputs
+from every_layer import ALONE, EVERYTHING, arguments, as_type, changed, inputs
 
 from probe.layers import Merge
 
@@ -56,14 +56,6 @@ def test_a_layer_without_weights_keeps_the_type(case):
     found = gradients if isinstance(layer, Merge) else (gradients,)
     assert {y.dtype, *(gradient.dtype for gradient in found)} == {np.dtype(np.float32)}
     assert layer.n_parameters == 0
-
-
-def as_type(layer, dtype):
-    """Return a layer of the same settings whose arrays are of `dtype`."""
-    return type(layer)(**{
-        name: value.astype(dtype) if isinstance(value, np.ndarray) else value
-        for name, value in arguments(layer).items()
-    })  # fmt: skip
 
 
 @pytest.mark.parametrize("case", [case for case, (layer, _) in ALONE.items() if layer.variables])
