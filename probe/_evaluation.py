@@ -123,9 +123,9 @@ class Evaluation(Structure):
 
     def all_outputs(self, x: Inputs) -> tuple[Array, ...]:
         """Return what each output of the network puts out, each of shape (n_samples, ...)."""
-        seats: list[Node] = [(self._index(name), "activation") for name in self.output_names]
-        found = self._graph.values(self._inputs(x), seats)
-        return tuple(found[seat] for seat in seats)
+        nodes: list[Node] = [(self._index(name), "activation") for name in self.output_names]
+        outputs = self._graph.values(self._inputs(x), nodes)
+        return tuple(outputs[node] for node in nodes)
 
     def predict_proba(self, x: Array) -> Array:
         """Return the outputs in [0, 1], of shape (n_samples, n_classes).
@@ -171,8 +171,8 @@ class Evaluation(Structure):
         return self._all_values(x, "pre_activation")
 
     def _all_values(self, x: Inputs, stage: Stage) -> dict[str, Array]:
-        found = self._graph.values(self._inputs(x), [(index, stage) for index in range(len(self.layers))])
-        return {name: found[index, stage] for index, name in enumerate(self.layer_names)}
+        values = self._graph.values(self._inputs(x), [(index, stage) for index in range(len(self.layers))])
+        return {name: values[index, stage] for index, name in enumerate(self.layer_names)}
 
     @checked
     def input_gradient(self, x: Array, objective: AnyObjective) -> Array:
@@ -310,7 +310,7 @@ class Evaluation(Structure):
         }  # fmt: skip
 
     def terms_of(self, objective: AnyObjective) -> tuple[tuple[float, Objective], ...]:
-        """Return the weights and terms of `objective`; of a one-unit classifier with its unit in index of classes.
+        """Return the weights and terms of `objective`; of a one-unit classifier with its unit in place of classes.
 
         Raises
         ------
@@ -347,11 +347,11 @@ class Evaluation(Structure):
 
     def _tail(self) -> list[int]:
         """Return the indices after the head, up to the output: layers that pass their input on."""
-        index, found = self._output_index(), list[int]()
+        index, tail = self._output_index(), list[int]()
         while index != self._head:
-            found.append(index)
+            tail.append(index)
             index = self._graph.sources[index][0]
-        return found[::-1]
+        return tail[::-1]
 
     def _inputs(self, x: Inputs) -> tuple[Array, ...]:
         return checked_inputs(x, self.input_names, self.input_shapes, self.dtype)

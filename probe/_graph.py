@@ -61,22 +61,22 @@ class Graph:
         >>> Graph((), ((-1,), (0,), (0,), (1, 2)), {}).ancestors([2])
         [0, 2]
         """
-        found: set[int] = set()
+        ancestors: set[int] = set()
         open_ = [index for index in indices if index >= 0]
         while open_:
             index = open_.pop()
-            if index not in found:
-                found.add(index)
+            if index not in ancestors:
+                ancestors.add(index)
                 open_ += [source for source in self.sources[index] if source >= 0]
-        return sorted(found)
+        return sorted(ancestors)
 
     def last_readers(self, indices: Sequence[int]) -> dict[int, list[int]]:
         """Return for each of `indices` what none of the later ones reads any more."""
         last = {source: index for index in indices for source in self.sources[index]}
-        found: dict[int, list[int]] = {index: [] for index in indices}
+        released: dict[int, list[int]] = {index: [] for index in indices}
         for source, index in last.items():
-            found[index].append(source)
-        return found
+            released[index].append(source)
+        return released
 
     def parts(self, n_samples: int) -> Iterator[slice]:
         """Split a batch so that the widest layer's output is not too large."""
@@ -88,7 +88,7 @@ class Graph:
         """Return what the layers at some indices compute; other values are given up on the way."""
         indices = self.ancestors(index for index, _ in nodes)
         done_with = self.last_readers(indices)
-        found: dict[Node, list[Array]] = {node: [] for node in nodes}
+        parts: dict[Node, list[Array]] = {node: [] for node in nodes}
         for rows in self.parts(len(inputs[0])):
             live = {-1 - k: values[rows] for k, values in enumerate(inputs)}
             for index in indices:
@@ -96,11 +96,11 @@ class Graph:
                 z = layer.pre_activation(*(live[source] for source in self.sources[index]))[0]
                 live[index] = activated(layer, z)[0]
                 for node, values in (((index, "pre_activation"), z), ((index, "activation"), live[index])):
-                    if node in found:
-                        found[node].append(values)
+                    if node in parts:
+                        parts[node].append(values)
                 for source in done_with[index]:
                     del live[source]
-        return {node: parts[0] if len(parts) == 1 else np.concatenate(parts) for node, parts in found.items()}
+        return {node: each[0] if len(each) == 1 else np.concatenate(each) for node, each in parts.items()}
 
     def passes(self, inputs: Sequence[Array], indices: Iterable[int]) -> dict[int, Pass]:
         """Go forward to `indices`; return what each layer on the way computed, with its ways back."""
@@ -135,8 +135,8 @@ class Graph:
                 (source,) = self.sources[index]
                 x = passes[source].activation if source >= 0 else inputs[-1 - source]
                 variables = layer.variables
-                for name, found in layer.variable_gradients(x, gradient).items():
-                    yield variables[name], found
+                for name, variable_gradient in layer.variable_gradients(x, gradient).items():
+                    yield variables[name], variable_gradient
 
     def _arrivals(
         self,
@@ -214,15 +214,15 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
             raise InputError(f"layer names must be distinct, but '{layer.name}' occurs twice")
         if not read or (len(read) > 1 and not isinstance(layer, Merge)):
             raise InputError(f"layer '{layer.name}' takes one input, but wiring gives it {len(read)}")
-        found = []
+        inputs = []
         for source in read:
             if isinstance(source, int) and 0 <= source < len(input_shapes):
-                found.append((-1 - source, input_shapes[source]))
+                inputs.append((-1 - source, input_shapes[source]))
             elif isinstance(source, str) and source in indices:
-                found.append((indices[source], shapes[source]))
+                inputs.append((indices[source], shapes[source]))
             else:
                 raise InputError(f"layer '{layer.name}' reads {source!r}, which does not come before it")
-        sources.append(tuple(where for where, _ in found))
-        shapes[layer.name] = layer.output_shape(*(shape for _, shape in found))
+        sources.append(tuple(index for index, _ in inputs))
+        shapes[layer.name] = layer.output_shape(*(shape for _, shape in inputs))
         indices[layer.name] = index
     return Graph(tuple(layers), tuple(sources), shapes)

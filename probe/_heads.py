@@ -1,4 +1,4 @@
-"""The last layers of a network: what its outputs stand for, and two logits in index of one unit."""
+"""The last layers of a network: what its outputs stand for, and two logits in place of one unit."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def why_no_classes(shape: Shape, activation: str, advice: str, *, is_regression:
 def with_second_unit(
     layers: Sequence[Layer], sources: Sequence[Sequence[int]], head: int, output: int
 ) -> tuple[Layer, ...] | None:
-    """Return `layers` with units of -z/2 and z/2 in index of the last one, of z, and softmax behind them.
+    """Return `layers` with units of -z/2 and z/2 in place of the last one, of z, and softmax behind them.
 
     Parameters
     ----------
@@ -73,10 +73,10 @@ def with_second_unit(
     if not isinstance(last, Dense | Conv2D) or bends or first or sorted(readers) != sorted(on_the_way):
         return None
     kernel, bias = (np.concatenate([-values / 2, values / 2], axis=-1) for values in (last.kernel, last.bias))
-    found = [*layers]
-    found[index] = replace(last, kernel=kernel, bias=bias)
-    found[head] = found[head].with_activation("softmax")
-    return tuple(found)
+    changed = [*layers]
+    changed[index] = replace(last, kernel=kernel, bias=bias)
+    changed[head] = changed[head].with_activation("softmax")
+    return tuple(changed)
 
 
 def split_output(
@@ -84,15 +84,15 @@ def split_output(
 ) -> tuple[tuple[Layer, ...], tuple[tuple[str, ...], ...]]:
     """Return `layers` with four more that make -z/2 and z/2 of their output z, and what these four read."""
     first, second, both, classes = names
-    found = [*layers]
-    found[head] = found[head].with_activation("linear")
+    changed = [*layers]
+    changed[head] = changed[head].with_activation("linear")
     more = (
         Rescaling(first, -0.5),
         Rescaling(second, 0.5),
         Concatenate(both),
         ActivationLayer(classes, "softmax"),
     )
-    return (*found, *more), ((output,), (output,), (first, second), (both,))
+    return (*changed, *more), ((output,), (output,), (first, second), (both,))
 
 
 def _takes_two_channels(layer: Layer) -> bool:

@@ -173,8 +173,8 @@ class Structure:
         return np.result_type(np.float32, *(array.dtype for array in self._variables()))
 
     def _variables(self) -> list[Array]:
-        found = {id(array): array for layer in self.layers for array in layer.variables.values()}
-        return list(found.values())
+        arrays = {id(array): array for layer in self.layers for array in layer.variables.values()}
+        return list(arrays.values())
 
     @property
     def output_name(self) -> str:

@@ -242,8 +242,8 @@ def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
         names = list(arrays)
         listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         rule = ("be float32 or float64", "both be float32 or both float64", "all be float32 or all float64")
-        found = " and ".join(str(values.dtype) for values in arrays.values())
-        raise InputError(f"layer '{layer.name}': {listed} must {rule[min(len(names), 3) - 1]}, got {found}")
+        types = " and ".join(str(values.dtype) for values in arrays.values())
+        raise InputError(f"layer '{layer.name}': {listed} must {rule[min(len(names), 3) - 1]}, got {types}")
     for name, values in arrays.items():
         object.__setattr__(layer, name, frozen_copy(np.asarray(values)))
 
@@ -269,13 +269,13 @@ def sample_axis(layer: Layer, axis: int, n_axes: int) -> int:
     InputError
         If inputs of `n_axes` axes, without that of the samples, have no such axis.
     """
-    place = axis - 1 if axis >= 0 else axis + n_axes
-    if not 0 <= place < n_axes or axis == 0:
+    index = axis - 1 if axis >= 0 else axis + n_axes
+    if not 0 <= index < n_axes or axis == 0:
         raise InputError(
             f"layer '{layer.name}': axis {axis} must be one of 1 to {n_axes} or -{n_axes} to -1 "
             f"for inputs of {n_axes} axes (axis 0 is that of the samples)"
         )
-    return place
+    return index
 
 
 def check_axes(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -293,11 +293,11 @@ class SeparableConv2D(_Convolution):
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         depthwise, _ = _each_channel(self, x, self.depthwise_kernel)
         mix = self.pointwise_kernel
-        found = {
+        gradients = {
             "depthwise_kernel": _each_kernel_gradient(self, x, dz @ mix[0, 0].T, self.depthwise_kernel),
             "pointwise_kernel": kernel_gradient(depthwise, dz, mix.shape),
         }
-        return self._with_bias(found, dz)
+        return self._with_bias(gradients, dz)
 
 
 @checked

@@ -79,8 +79,8 @@ class Dense(Layer):
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of the kernel and, if it is used, of the bias."""
         rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
-        found = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
-        return {name: found[name] for name in self.trainable}
+        gradients = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
+        return {name: gradients[name] for name in self.trainable}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape` with its last axis replaced by the number of units."""

@@ -15,7 +15,7 @@ from probe.layers._images import (
     ImageLayer,
     Padding,
     padded,
-    window_places,
+    window_offsets,
     windows_of,
 )
 from probe.layers.activations import Pullback
@@ -47,8 +47,8 @@ class _Pooling(ImageLayer):
     def _windows(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[Pair, Pair]]:
         return windows_of(self, shape, self.pool_size, self._steps, self.padding)
 
-    def _places(self, n_windows: Pair) -> list[tuple[slice, slice, slice]]:
-        return [pixels for _, pixels in window_places(self.pool_size, self._steps, (1, 1), n_windows)]
+    def _offsets(self, n_windows: Pair) -> list[tuple[slice, slice, slice]]:
+        return [pixels for _, pixels in window_offsets(self.pool_size, self._steps, (1, 1), n_windows)]
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._windows(shape)[0], shape[2])
@@ -86,16 +86,16 @@ class MaxPooling2D(_Pooling):
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
-        places = self._places(n_windows)
+        offsets = self._offsets(n_windows)
         around = padded(x, margins, -np.inf)
-        z = around[places[0]].copy()
-        for pixels in places[1:]:
+        z = around[offsets[0]].copy()
+        for pixels in offsets[1:]:
             np.maximum(z, around[pixels], out=z)
 
         def pullback(dz: Array) -> Array:
             dx = np.zeros(around.shape, dz.dtype)
             untaken = np.ones(z.shape, bool)
-            for pixels in places:
+            for pixels in offsets:
                 taken = around[pixels] == z
                 taken &= untaken
                 untaken &= ~taken
@@ -120,19 +120,19 @@ class AveragePooling2D(_Pooling):
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
-        places = self._places(n_windows)
+        offsets = self._offsets(n_windows)
         around = padded(x, margins)
         shape = around.shape
         counts = self._counts(x.shape[1:3], margins, n_windows).astype(x.dtype)
-        z = around[places[0]].copy()
-        for pixels in places[1:]:
+        z = around[offsets[0]].copy()
+        for pixels in offsets[1:]:
             z += around[pixels]
         z /= counts
 
         def pullback(dz: Array) -> Array:
             share = dz / counts
             dx = np.zeros(shape, share.dtype)
-            for pixels in places:
+            for pixels in offsets:
                 dx[pixels] += share
             return _inside(dx, margins)
 
