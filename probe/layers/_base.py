@@ -142,12 +142,12 @@ class Layer(ABC):
         *window, n_in, n_out = self.variables[kernel].shape
         return math.prod(window) * n_in, math.prod(window) * n_out
 
-    def with_activation(self, name: str) -> Self:
+    def with_activation(self, activation: str | Activation) -> Self:
         """Return the layer with another activation; itself if it is of a kind that has none."""
         if not hasattr(self, "activation_name"):
             return self
         changed: Any = self
-        return replace(changed, activation_name=name)  # type: ignore[no-any-return]
+        return replace(changed, activation_name=activation)  # type: ignore[no-any-return]
 
     def channel_axis(self, shape: tuple[int, ...]) -> int:
         """Return which axis of one output, of `shape`, counts units or channels.
