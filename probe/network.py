@@ -9,6 +9,7 @@ import math
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from probe._checks import InputError, check_number
 from probe._evaluation import Evaluation
@@ -267,6 +268,10 @@ class Network(Evaluation):
             self.input_names,
             self.is_regression and is_output,
         )
+
+    def astype(self, dtype: npt.DTypeLike) -> Network:
+        """Return this network with all its arrays in another type."""
+        return replace(self, layers=tuple(layer.astype(dtype) for layer in self.layers))
 
     def behind(self, first: Layer, input_shape: Shape | None = None) -> Network:
         """Return this network with `first` between its input, of `input_shape`, and all that reads it.

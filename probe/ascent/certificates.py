@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from probe._checks import Array, readonly
 from probe._signatures import checked
 from probe.ascent._climb import checked_objectives
-from probe.ascent.intervals import Range, activation_range, double, pre_activation_range
+from probe.ascent.intervals import Range, activation_range, pre_activation_range
 from probe.ascent.regions import UNIT_BOX, Region
 from probe.layers import Dense
 from probe.network import Network
@@ -106,8 +106,9 @@ def certify(network: Network, objectives: Sequence[AnyObjective], region: Region
     chosen = checked_objectives(objectives)
     # Says what does not fit in the words of the network.
     network.objective_function(chosen)
-    exact = replace(network, layers=tuple(double(layer) for layer in network.layers))
-    certifier = _Certifier(exact, region, float(np.finfo(network.dtype).eps) * _ROUNDINGS)
+    certifier = _Certifier(
+        network.astype(np.float64), region, float(np.finfo(network.dtype).eps) * _ROUNDINGS
+    )
     found = [certifier.bounds(objective) for objective in chosen]
     lower, upper = (np.array([one[place] for one in found], dtype=np.float64) for place in (0, 1))
     finite = np.isfinite(lower) & np.isfinite(upper)

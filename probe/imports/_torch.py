@@ -11,7 +11,7 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_sizes
 from probe.imports._torch_layers import BUILDERS, IN_PASSING, Module, activation_of
-from probe.imports._untouched import changed_method, check_same_outputs, comparison_type, in_type
+from probe.imports._untouched import changed_method, check_same_outputs, comparison_type
 from probe.layers import ActivationLayer, BatchNormalization, Conv2D, Layer, PReLU, Reshape
 from probe.network import Network
 
@@ -123,7 +123,7 @@ def from_torch(module: Any, input_shape: tuple[int, ...], class_names: tuple[str
     network = Network(tuple(layers), input_shape, names)
     dtype = comparison_type(network)
     twin = _twin(torch, module, dtype)
-    check_same_outputs(in_type(network, dtype), lambda x: _outputs(torch, twin, x), "module", dtype)
+    check_same_outputs(network.astype(dtype), lambda x: _outputs(torch, twin, x), "module", dtype)
     return network
 
 

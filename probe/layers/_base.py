@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, frozen_copy
 from probe.layers.activations import Activation, Pullback, activation_from, shortest
@@ -148,6 +149,16 @@ class Layer(ABC):
             return self
         changed: Any = self
         return replace(changed, activation_name=activation)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the layer with its arrays in another type; itself if it has none."""
+        layer: Any = self
+        arrays = {
+            field.name: getattr(layer, field.name).astype(dtype)
+            for field in (fields(layer) if is_dataclass(layer) else ())
+            if field.init and isinstance(getattr(layer, field.name), np.ndarray)
+        }
+        return replace(layer, **arrays) if arrays else self
 
     def channel_axis(self, shape: tuple[int, ...]) -> int:
         """Return which axis of one output, of `shape`, counts units or channels.

@@ -166,11 +166,3 @@ def arguments(layer):
 
 def changed(layer, name, values):
     return type(layer)(**(arguments(layer) | {name: values}))
-
-
-def as_type(layer, dtype):
-    """Return a layer of the same settings whose arrays are of `dtype`."""
-    return type(layer)(**{
-        name: value.astype(dtype) if isinstance(value, np.ndarray) else value
-        for name, value in arguments(layer).items()
-    })  # fmt: skip

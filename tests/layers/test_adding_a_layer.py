@@ -64,8 +64,7 @@ def test_it_keeps_the_contract_of_all_layers(recipe, monkeypatch, numeric_gradie
 
 def test_networks_compute_with_it_and_show_it(network, numeric_gradient):
     x = np.random.default_rng(1).random((4, 3, 4))
-    exact = probe.Network(tuple(every_layer.as_type(layer, np.float64) for layer in network.layers), (3, 4))
-    objective = probe.class_logit(1)
+    exact, objective = network.astype(np.float64), probe.class_logit(1)
     np.testing.assert_allclose(
         exact.input_gradient(x, objective),
         numeric_gradient(lambda at: float(exact.logits(at)[:, 1].sum()), x),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from every_layer import ALONE, EVERYTHING, arguments, as_type, changed, inputs
+from every_layer import ALONE, EVERYTHING, arguments, changed, inputs
 
 from probe.layers import Merge
 
@@ -64,7 +64,7 @@ def test_a_layer_of_float32_computes_in_float32_and_near_the_same_in_float64(cas
     (x,) = inputs([shape])
     y, pullback = layer.forward(x)
     dy = np.random.default_rng(4).normal(size=y.shape)
-    near, near_pullback = as_type(layer, np.float32).forward(x.astype(np.float32))
+    near, near_pullback = layer.astype(np.float32).forward(x.astype(np.float32))
     gradient = near_pullback(dy.astype(np.float32))
     assert near.dtype == gradient.dtype == np.float32
     np.testing.assert_allclose(near, y, rtol=1e-4, atol=1e-4)
