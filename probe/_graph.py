@@ -13,11 +13,11 @@ from probe._checks import Array, InputError
 from probe.layers import Layer, Merge, Pullback
 from probe.objectives import Stage
 
-__all__ = ["Graph", "Pass", "Seat", "Shape", "Wiring", "activated", "chain_of", "joined"]
+__all__ = ["Graph", "Node", "Pass", "Shape", "Wiring", "activated", "chain_of", "joined"]
 
 Shape = tuple[int, ...]
-Seat = tuple[int, Stage]
-"""A place in the order of evaluation, and which of a layer's two values."""
+Node = tuple[int, Stage]
+"""A index in the order of evaluation, and which of a layer's two values."""
 
 Wiring = tuple[tuple[str | int, ...], ...]
 """For each layer what it reads: names of layers before it, or k for the k-th input of the network."""
@@ -37,14 +37,14 @@ class Pass(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """The layers of a network by their places in the order of evaluation.
+    """The layers of a network by their indices in the order of evaluation.
 
     Attributes
     ----------
     layers : tuple of Layer
         In the order of evaluation.
     sources : tuple of tuple of int
-        For each layer the places that it reads; -1 - k stands for the k-th input of the network.
+        For each layer the indices that it reads; -1 - k stands for the k-th input of the network.
     shapes : dict of str to tuple of int
         Shape of one output of each layer, by name, in order.
     """
@@ -53,30 +53,30 @@ class Graph:
     sources: tuple[tuple[int, ...], ...]
     shapes: Mapping[str, Shape]
 
-    def ancestors(self, places: Iterable[int]) -> list[int]:
-        """Return `places` and all places that they depend on, in the order of evaluation.
+    def ancestors(self, indices: Iterable[int]) -> list[int]:
+        """Return `indices` and all indices that they depend on, in the order of evaluation.
 
         Examples
         --------
         >>> Graph((), ((-1,), (0,), (0,), (1, 2)), {}).ancestors([2])
         [0, 2]
         """
-        found: set[int] = set()
-        open_ = [place for place in places if place >= 0]
+        ancestors: set[int] = set()
+        open_ = [index for index in indices if index >= 0]
         while open_:
-            place = open_.pop()
-            if place not in found:
-                found.add(place)
-                open_ += [source for source in self.sources[place] if source >= 0]
-        return sorted(found)
+            index = open_.pop()
+            if index not in ancestors:
+                ancestors.add(index)
+                open_ += [source for source in self.sources[index] if source >= 0]
+        return sorted(ancestors)
 
-    def last_readers(self, places: Sequence[int]) -> dict[int, list[int]]:
-        """Return for each of `places` what none of the later ones reads any more."""
-        last = {source: place for place in places for source in self.sources[place]}
-        found: dict[int, list[int]] = {place: [] for place in places}
-        for source, place in last.items():
-            found[place].append(source)
-        return found
+    def last_readers(self, indices: Sequence[int]) -> dict[int, list[int]]:
+        """Return for each of `indices` what none of the later ones reads any more."""
+        last = {source: index for index in indices for source in self.sources[index]}
+        released: dict[int, list[int]] = {index: [] for index in indices}
+        for source, index in last.items():
+            released[index].append(source)
+        return released
 
     def parts(self, n_samples: int) -> Iterator[slice]:
         """Split a batch so that the widest layer's output is not too large."""
@@ -84,92 +84,92 @@ class Graph:
         size = max(1, _BATCH_VALUES // largest)
         return (slice(begin, begin + size) for begin in range(0, n_samples, size))
 
-    def values(self, inputs: Sequence[Array], seats: Sequence[Seat]) -> dict[Seat, Array]:
-        """Return what the layers at some places compute; other values are given up on the way."""
-        places = self.ancestors(place for place, _ in seats)
-        done_with = self.last_readers(places)
-        found: dict[Seat, list[Array]] = {seat: [] for seat in seats}
+    def values(self, inputs: Sequence[Array], nodes: Sequence[Node]) -> dict[Node, Array]:
+        """Return what the layers at some indices compute; other values are given up on the way."""
+        indices = self.ancestors(index for index, _ in nodes)
+        done_with = self.last_readers(indices)
+        parts: dict[Node, list[Array]] = {node: [] for node in nodes}
         for rows in self.parts(len(inputs[0])):
             live = {-1 - k: values[rows] for k, values in enumerate(inputs)}
-            for place in places:
-                layer = self.layers[place]
-                z = layer.pre_activation(*(live[source] for source in self.sources[place]))[0]
-                live[place] = activated(layer, z)[0]
-                for seat, values in (((place, "pre_activation"), z), ((place, "activation"), live[place])):
-                    if seat in found:
-                        found[seat].append(values)
-                for source in done_with[place]:
+            for index in indices:
+                layer = self.layers[index]
+                z = layer.pre_activation(*(live[source] for source in self.sources[index]))[0]
+                live[index] = activated(layer, z)[0]
+                for node, values in (((index, "pre_activation"), z), ((index, "activation"), live[index])):
+                    if node in parts:
+                        parts[node].append(values)
+                for source in done_with[index]:
                     del live[source]
-        return {seat: parts[0] if len(parts) == 1 else np.concatenate(parts) for seat, parts in found.items()}
+        return {node: each[0] if len(each) == 1 else np.concatenate(each) for node, each in parts.items()}
 
-    def passes(self, inputs: Sequence[Array], places: Iterable[int]) -> dict[int, Pass]:
-        """Go forward to `places`; return what each layer on the way computed, with its ways back."""
+    def passes(self, inputs: Sequence[Array], indices: Iterable[int]) -> dict[int, Pass]:
+        """Go forward to `indices`; return what each layer on the way computed, with its ways back."""
         passes: dict[int, Pass] = {}
-        for place in self.ancestors(places):
-            layer, read = self.layers[place], self.sources[place]
+        for index in self.ancestors(indices):
+            layer, read = self.layers[index], self.sources[index]
             z, pre_activation_pullback = layer.pre_activation(
                 *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
             )
             y, activation_pullback = activated(layer, z)
-            passes[place] = Pass(z, y, pre_activation_pullback, activation_pullback)
+            passes[index] = Pass(z, y, pre_activation_pullback, activation_pullback)
         return passes
 
-    def input_gradient(self, passes: Mapping[int, Pass], seeds: Mapping[Seat, Array]) -> Array:
-        """Return the gradient with respect to the first input, from gradients at some places and stages."""
+    def input_gradient(self, passes: Mapping[int, Pass], seeds: Mapping[Node, Array]) -> Array:
+        """Return the gradient with respect to the first input, from gradients at some indices and stages."""
         arrived = dict[int, Array]()
         for _ in self._arrivals(passes, seeds, arrived, lambda source: True):
             pass
         return arrived[-1]
 
     def parameter_gradients(
-        self, passes: Mapping[int, Pass], inputs: Sequence[Array], seeds: Mapping[Seat, Array]
+        self, passes: Mapping[int, Pass], inputs: Sequence[Array], seeds: Mapping[Node, Array]
     ) -> Iterator[tuple[Array, Array]]:
         """Give each array that a layer learns, with its gradient; an array of several layers once for each."""
         above: set[int] = set()
-        for place in sorted(passes):
-            if self.layers[place].trainable or any(source in above for source in self.sources[place]):
-                above.add(place)
-        for place, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
-            layer = self.layers[place]
+        for index in sorted(passes):
+            if self.layers[index].trainable or any(source in above for source in self.sources[index]):
+                above.add(index)
+        for index, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
+            layer = self.layers[index]
             if layer.trainable:
-                (source,) = self.sources[place]
+                (source,) = self.sources[index]
                 x = passes[source].activation if source >= 0 else inputs[-1 - source]
                 variables = layer.variables
-                for name, found in layer.variable_gradients(x, gradient).items():
-                    yield variables[name], found
+                for name, variable_gradient in layer.variable_gradients(x, gradient).items():
+                    yield variables[name], variable_gradient
 
     def _arrivals(
         self,
         passes: Mapping[int, Pass],
-        seeds: Mapping[Seat, Array],
+        seeds: Mapping[Node, Array],
         arrived: dict[int, Array],
         wanted: Callable[[int], bool],
     ) -> Iterator[tuple[int, Array]]:
-        """Go back from the last layer; give each place with the gradient at its pre-activation.
+        """Go back from the last layer; give each index with the gradient at its pre-activation.
 
         What arrives below is added up in `arrived`; gradients go on to the sources that are `wanted`.
         """
 
-        def add(place: int, gradient: Array) -> None:
-            arrived[place] = gradient if place not in arrived else arrived[place] + gradient
+        def add(index: int, gradient: Array) -> None:
+            arrived[index] = gradient if index not in arrived else arrived[index] + gradient
 
-        for place in sorted(passes, reverse=True):
-            if (place, "activation") in seeds:
-                add(place, seeds[place, "activation"])
-            gradient = arrived.pop(place, None)
+        for index in sorted(passes, reverse=True):
+            if (index, "activation") in seeds:
+                add(index, seeds[index, "activation"])
+            gradient = arrived.pop(index, None)
             if gradient is not None:
-                gradient = passes[place].activation_pullback(gradient)
-            seed = seeds.get((place, "pre_activation"))
+                gradient = passes[index].activation_pullback(gradient)
+            seed = seeds.get((index, "pre_activation"))
             if seed is not None:
                 gradient = seed if gradient is None else gradient + seed
             if gradient is None:
                 continue
-            yield place, gradient
-            sources = self.sources[place]
+            yield index, gradient
+            sources = self.sources[index]
             if not any(map(wanted, sources)):
                 continue
-            below = passes[place].pre_activation_pullback(gradient)
-            parts = below if isinstance(self.layers[place], Merge) else (below,)
+            below = passes[index].pre_activation_pullback(gradient)
+            parts = below if isinstance(self.layers[index], Merge) else (below,)
             for source, part in zip(sources, parts, strict=True):
                 if wanted(source):
                     add(source, part)
@@ -206,23 +206,23 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
     """
     if len(wiring) != len(layers):
         raise InputError(f"wiring must say for each of {len(layers)} layers what it reads, got {len(wiring)}")
-    places: dict[str, int] = {}
+    indices: dict[str, int] = {}
     sources: list[tuple[int, ...]] = []
     shapes: dict[str, Shape] = {}
-    for place, (layer, read) in enumerate(zip(layers, wiring, strict=True)):
-        if layer.name in places:
+    for index, (layer, read) in enumerate(zip(layers, wiring, strict=True)):
+        if layer.name in indices:
             raise InputError(f"layer names must be distinct, but '{layer.name}' occurs twice")
         if not read or (len(read) > 1 and not isinstance(layer, Merge)):
             raise InputError(f"layer '{layer.name}' takes one input, but wiring gives it {len(read)}")
-        found = []
+        inputs = []
         for source in read:
             if isinstance(source, int) and 0 <= source < len(input_shapes):
-                found.append((-1 - source, input_shapes[source]))
-            elif isinstance(source, str) and source in places:
-                found.append((places[source], shapes[source]))
+                inputs.append((-1 - source, input_shapes[source]))
+            elif isinstance(source, str) and source in indices:
+                inputs.append((indices[source], shapes[source]))
             else:
                 raise InputError(f"layer '{layer.name}' reads {source!r}, which does not come before it")
-        sources.append(tuple(where for where, _ in found))
-        shapes[layer.name] = layer.output_shape(*(shape for _, shape in found))
-        places[layer.name] = place
+        sources.append(tuple(index for index, _ in inputs))
+        shapes[layer.name] = layer.output_shape(*(shape for _, shape in inputs))
+        indices[layer.name] = index
     return Graph(tuple(layers), tuple(sources), shapes)

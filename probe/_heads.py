@@ -53,30 +53,30 @@ def with_second_unit(
     layers : sequence of Layer
         Of the network, in the order of evaluation.
     sources : sequence of sequence of int
-        For each layer the places that it reads.
+        For each layer the indices that it reads.
     head, output : int
-        Places of the layer whose pre-activation is z, and of the output.
+        Indices of the layer whose pre-activation is z, and of the output.
 
     Returns
     -------
     tuple of Layer or None
         None where layers between the last weights and the output mix channels or bend them.
     """
-    place, on_the_way = output, list[int]()
-    while _takes_two_channels(layers[place]) and sources[place][0] >= 0:
-        on_the_way.append(place)
-        place = sources[place][0]
-    last = layers[place]
-    bends = any(layers[k].activation.name != "linear" for k in (place, *on_the_way) if k != head)
-    first = any(layers[k].channels_first for k in (place, *on_the_way))
-    readers = [k for k, read in enumerate(sources) if set(read) & {place, *on_the_way}]
+    index, on_the_way = output, list[int]()
+    while _takes_two_channels(layers[index]) and sources[index][0] >= 0:
+        on_the_way.append(index)
+        index = sources[index][0]
+    last = layers[index]
+    bends = any(layers[k].activation.name != "linear" for k in (index, *on_the_way) if k != head)
+    first = any(layers[k].channels_first for k in (index, *on_the_way))
+    readers = [k for k, read in enumerate(sources) if set(read) & {index, *on_the_way}]
     if not isinstance(last, Dense | Conv2D) or bends or first or sorted(readers) != sorted(on_the_way):
         return None
     kernel, bias = (np.concatenate([-values / 2, values / 2], axis=-1) for values in (last.kernel, last.bias))
-    found = [*layers]
-    found[place] = replace(last, kernel=kernel, bias=bias)
-    found[head] = found[head].with_activation("softmax")
-    return tuple(found)
+    changed = [*layers]
+    changed[index] = replace(last, kernel=kernel, bias=bias)
+    changed[head] = changed[head].with_activation("softmax")
+    return tuple(changed)
 
 
 def split_output(
@@ -84,15 +84,15 @@ def split_output(
 ) -> tuple[tuple[Layer, ...], tuple[tuple[str, ...], ...]]:
     """Return `layers` with four more that make -z/2 and z/2 of their output z, and what these four read."""
     first, second, both, classes = names
-    found = [*layers]
-    found[head] = found[head].with_activation("linear")
+    changed = [*layers]
+    changed[head] = changed[head].with_activation("linear")
     more = (
         Rescaling(first, -0.5),
         Rescaling(second, 0.5),
         Concatenate(both),
         ActivationLayer(classes, "softmax"),
     )
-    return (*found, *more), ((output,), (output,), (first, second), (both,))
+    return (*changed, *more), ((output,), (output,), (first, second), (both,))
 
 
 def _takes_two_channels(layer: Layer) -> bool:

@@ -9,15 +9,34 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_choice, check_floats, check_integer, check_number, check_shape
+from probe._checks import (
+    Array,
+    InputError,
+    check_choice,
+    check_floats,
+    check_integer,
+    check_number,
+    check_shape,
+)
 from probe._signatures import checked
+from probe.layers import Layer
 
-__all__ = ["AnyObjective", "Combination", "Objective", "Stage", "class_logit", "direction", "unit"]
+__all__ = [
+    "AnyObjective",
+    "Combination",
+    "LayerTerms",
+    "Objective",
+    "Stage",
+    "Term",
+    "class_logit",
+    "direction",
+    "unit",
+]
 
 Stage = Literal["pre_activation", "activation"]
 
@@ -239,8 +258,90 @@ def direction(
     """
     weights = check_floats("vector", vector)
     check_shape("vector", weights.shape, (None,))
-    places: Sequence[int] = [int(k) for k in np.flatnonzero(weights)]
-    if not places:
+    units: Sequence[int] = [int(k) for k in np.flatnonzero(weights)]
+    if not units:
         raise InputError("vector must not be 0 everywhere")
-    terms = tuple((float(weights[k]), unit(layer, k, stage=stage, position=position)) for k in places)
+    terms = tuple((float(weights[k]), unit(layer, k, stage=stage, position=position)) for k in units)
     return Combination(terms, f"direction in {layer}")
+
+
+Term = tuple[int, float, Objective]
+"""A weight in a sum, what it weighs, and first the row of the batch whose objective the sum is."""
+
+
+class LayerTerms(NamedTuple):
+    """The terms that the objectives of a batch have in one layer and stage, one entry of each array for each term."""
+
+    rows: npt.NDArray[np.intp]
+    channels: npt.NDArray[np.intp]
+    positions: npt.NDArray[np.intp]
+    """Which position of a feature map, row by row; -1 for the mean over all."""
+    weights: Array
+    axis: int
+    """The axis of channels in one output of the layer."""
+    distinct: bool
+    """Whether no row is there twice, so that all can be written at once."""
+
+    @classmethod
+    def of(cls, layer: Layer, shape: tuple[int, ...], terms: Sequence[Term], *, is_last: bool) -> LayerTerms:
+        """Check the terms against the layer's output of `shape`.
+
+        Raises
+        ------
+        InputError
+            If there is no such unit, channel or position.
+        """
+        axis = layer.channel_axis(shape)
+        n_channels, grid = shape[axis], shape[:axis] + shape[axis + 1 :]
+        what = "class" if is_last else f"{'channel' if grid else 'unit'} of layer '{layer.name}'"
+        positions = []
+        for _, _, objective in terms:
+            if objective.index >= n_channels:
+                raise InputError(f"{what} must be from 0 to {n_channels - 1}, got {objective.index}")
+            at = objective.position
+            if at is None:
+                positions.append(-1 if grid else 0)
+            elif len(at) != len(grid) or any(index >= size for index, size in zip(at, grid, strict=True)):
+                wanted = f"must lie in a map of shape {grid}" if grid else "must be None: it has no positions"
+                raise InputError(f"position in layer '{layer.name}' {wanted}, got {at}")
+            else:
+                positions.append(int(np.ravel_multi_index(at, grid)))
+        rows = np.array([row for row, _, _ in terms])
+        weights = np.array([weight for _, weight, _ in terms])
+        channels = np.array([objective.index for _, _, objective in terms])
+        return cls(rows, channels, np.array(positions), weights, axis, len(set(rows)) == len(rows))
+
+    def add_values(self, output: Array, values: Array) -> Array:
+        """Add each row's terms to `values` (n_samples,); return their gradient with respect to the layer's `output`."""
+        by_channel = np.moveaxis(output, 1 + self.axis, 1)
+        maps = by_channel[self.rows, self.channels].reshape(len(self.rows), -1)
+        n_positions = maps.shape[1]
+        is_mean = self.positions < 0
+        at = maps[np.arange(len(maps)), self.positions]
+        terms = np.where(is_mean, maps.mean(axis=1), at) * self.weights.astype(output.dtype)
+        slopes = np.where(
+            is_mean[:, None], 1 / n_positions, np.arange(n_positions) == self.positions[:, None]
+        )
+        slopes *= self.weights[:, None]
+        slopes = slopes.reshape(len(self.rows), *by_channel.shape[2:]).astype(output.dtype)
+        gradient = np.zeros(output.shape, output.dtype)
+        # A view on freshly made memory: what is written to it is written to `gradient`.
+        gradient_by_channel = np.moveaxis(gradient, 1 + self.axis, 1)
+        if self.distinct:
+            values[self.rows] += terms
+            gradient_by_channel[self.rows, self.channels] = slopes
+        else:
+            np.add.at(values, self.rows, terms)
+            np.add.at(gradient_by_channel, (self.rows, self.channels), slopes)
+        return gradient
+
+    def add_all_values(self, output: Array, values: Array) -> None:
+        """Add the terms for every sample to `values` (n_samples, n_objectives); a row of the batch is a column here."""
+        maps = np.moveaxis(output, 1 + self.axis, 1)
+        maps = maps.reshape(*maps.shape[:2], -1)
+        means = maps.mean(axis=2) if (self.positions < 0).any() else maps[:, :, 0]
+        for column, channel, position, weight in zip(
+            self.rows, self.channels, self.positions, self.weights.astype(output.dtype), strict=True
+        ):
+            term = means[:, channel] if position < 0 else maps[:, channel, position]
+            values[:, column] += term * weight

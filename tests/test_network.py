@@ -8,7 +8,7 @@ from scipy import special
 
 import probe
 from probe._checks import InputError
-from probe.layers import ACTIVATIONS, ActivationLayer, Dense, Dropout, Flatten, Reshape
+from probe.layers import ACTIVATIONS, ActivationLayer, Add, Dense, Dropout, Flatten, Reshape
 
 RNG = np.random.default_rng(11)
 SMOOTH = [name for name in ACTIVATIONS if name != "step"]
@@ -415,3 +415,55 @@ def test_a_layer_is_left_out():
         assert bare.wiring == net.wiring
     with pytest.raises(InputError, match="layer 'd' must have one input and be no output"):
         net.without("d")
+
+
+def chain_of(n_layers, name="layer_{}"):
+    kernel = np.full((3, 3), 0.123456, np.float32)
+    return probe.Network(
+        tuple(Dense(name.format(k), kernel, kernel[0], "tanh") for k in range(n_layers)), (3,)
+    )
+
+
+def test_a_network_shows_a_table_of_its_layers_and_no_array():
+    layers = (
+        Flatten("flatten"),
+        Dense("hidden", np.ones((6, 1200), np.float32), np.zeros(1200, np.float32), "relu"),
+        Dense("output", np.ones((1200, 2), np.float32), np.zeros(2, np.float32), "softmax"),
+    )
+    assert repr(probe.Network(layers, (2, 3), ("cat", "dog"))).splitlines() == [
+        "Network from (2, 3) to (2,), 2 classes, 10,802 parameters",
+        "  layer    kind     output shape  parameters  activation",
+        "  flatten  Flatten  (6,)",
+        "  hidden   Dense    (1200,)            8,400  relu",
+        "  output   Dense    (2,)               2,402  softmax",
+    ]
+
+
+@pytest.mark.parametrize("n_layers", [1, 17, 18, 19, 500])
+def test_a_network_shows_at_most_twenty_lines(n_layers):
+    network = chain_of(n_layers)
+    shown, page = repr(network).splitlines(), network._repr_html_()
+    assert len(shown) == min(2 + n_layers, 20)
+    assert page.count("<tr>") == len(shown) - 1
+    for text in (repr(network), page):
+        assert "0.12" not in text
+        assert f"layer_{n_layers - 1}" in text
+        assert ("more layers" in text) == (n_layers > 18)
+    if n_layers == 500:
+        assert "  ... 483 more layers" in shown
+
+
+def test_names_of_strangers_stay_in_their_line_and_out_of_the_markup():
+    network = chain_of(1, "<b>\n\x1b[31m" + 300 * "x")
+    assert len(repr(network).splitlines()) == 3
+    assert max(map(len, repr(network).splitlines())) < 120
+    assert "<b>" not in network._repr_html_()
+    assert "\x1b" not in repr(network) + network._repr_html_()
+
+
+def test_a_network_of_several_inputs_and_outputs_counts_them():
+    layers = (Add("sum"), ActivationLayer("rectified", "relu"))
+    network = probe.Network(
+        layers, (3,), wiring=((0, 1), ("sum",)), output_names=("sum", "rectified"), more_input_shapes=((3,),)
+    )
+    assert repr(network).splitlines()[0] == "Network from 2 inputs to 2 outputs, 0 parameters"

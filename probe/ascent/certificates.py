@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, readonly
-from probe._seats import Seats
 from probe._signatures import checked
 from probe.ascent._climb import checked_objectives
-from probe.ascent.intervals import Range, activation_range, double, pre_activation_range
+from probe.ascent.intervals import Range, activation_range, pre_activation_range
 from probe.ascent.regions import UNIT_BOX, Region
 from probe.layers import Dense
 from probe.network import Network
-from probe.objectives import AnyObjective, Objective, Stage, unit
+from probe.objectives import AnyObjective, LayerTerms, Stage, Term, unit
 
 __all__ = ["Bounds", "certify"]
 
@@ -100,15 +99,16 @@ def certify(network: Network, objectives: Sequence[AnyObjective], region: Region
     >>> from probe.layers import Dense
     >>> kernel = np.array([[1.0], [-2.0]], dtype=np.float32)
     >>> network = Network((Dense("output", kernel, np.zeros(1, np.float32)),), input_shape=(2,))
-    >>> found = certify(network, [Objective("output", 0)])
+    >>> found = certify(network, [unit("output", 0)])
     >>> found.lower.round(3), found.upper.round(3), found.exact
     (array([-2.]), array([1.]), array([ True]))
     """
     chosen = checked_objectives(objectives)
     # Says what does not fit in the words of the network.
     network.objective_function(chosen)
-    exact = replace(network, layers=tuple(double(layer) for layer in network.layers))
-    certifier = _Certifier(exact, region, float(np.finfo(network.dtype).eps) * _ROUNDINGS)
+    certifier = _Certifier(
+        network.astype(np.float64), region, float(np.finfo(network.dtype).eps) * _ROUNDINGS
+    )
     found = [certifier.bounds(objective) for objective in chosen]
     lower, upper = (np.array([one[place] for one in found], dtype=np.float64) for place in (0, 1))
     finite = np.isfinite(lower) & np.isfinite(upper)
@@ -155,11 +155,9 @@ class _Certifier:
                 return name
         return ""
 
-    def _grouped(
-        self, objective: AnyObjective
-    ) -> list[tuple[str, Stage, list[tuple[int, float, Objective]]]]:
+    def _grouped(self, objective: AnyObjective) -> list[tuple[str, Stage, list[Term]]]:
         """Return the terms of `objective` by the layer and stage that they are in."""
-        found: dict[tuple[str, Stage], list[tuple[int, float, Objective]]] = {}
+        found: dict[tuple[str, Stage], list[Term]] = {}
         for weight, term in self._network.terms_of(objective):
             name = self._network.head_name if term.layer is None else term.layer
             found.setdefault((name, term.stage), []).append((0, weight, term))
@@ -198,13 +196,12 @@ class _Certifier:
         size = np.abs(values) + most * np.abs(weights).reshape(n, -1).sum(axis=1)
         return values + reached(-weights), values + reached(weights), size
 
-    def _part(
-        self, name: str, stage: Stage, terms: list[tuple[int, float, Objective]]
-    ) -> tuple[float, float, float]:
+    def _part(self, name: str, stage: Stage, terms: list[Term]) -> tuple[float, float, float]:
         """Return the bounds of the terms in one layer and stage, and the sum of their absolute values."""
         layer, shape = self._network.layer(name), self._network.layer_shapes[name]
-        seats = Seats.of(layer, shape, terms, is_last=terms[0][2].layer is None)
-        weights, offset, found = seats.gradient(np.zeros((1, *shape))), 0.0, self._range(name, stage)
+        in_layer = LayerTerms.of(layer, shape, terms, is_last=terms[0][2].layer is None)
+        weights = in_layer.add_values(np.zeros((1, *shape)), np.zeros(1))
+        offset, found = 0.0, self._range(name, stage)
         source = self._sources(name)[0]
         if stage == "pre_activation" and layer.is_affine and len(self._sources(name)) == 1:
             # The terms as one affine function of what the layer reads.

@@ -12,7 +12,7 @@ References
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from functools import reduce, singledispatch
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ from probe.layers import (
     Subtract,
 )
 
-__all__ = ["Range", "activation_range", "double", "pre_activation_range"]
+__all__ = ["Range", "activation_range", "pre_activation_range"]
 
 
 class Range(NamedTuple):
@@ -46,18 +46,6 @@ class Range(NamedTuple):
     def is_finite(self) -> bool:
         """Whether every end is a finite number."""
         return bool(np.isfinite(self.low).all() and np.isfinite(self.high).all())
-
-
-def double(layer: Layer) -> Any:
-    """Return `layer` with its arrays in float64."""
-    if not is_dataclass(layer):
-        return layer
-    arrays = {
-        field.name: value.astype(np.float64)
-        for field in fields(layer)
-        if field.init and isinstance(value := getattr(layer, field.name), np.ndarray)
-    }
-    return replace(layer, **arrays) if arrays else layer
 
 
 def pre_activation_range(layer: Layer, read: Sequence[Range]) -> Range:
@@ -95,11 +83,13 @@ def _through(layer: Any, *read: Range) -> Range:
 
 def _weighted(layer: Any, read: Range) -> Range:
     """Return the range after a map with a kernel: positive weights take one end, negative ones the other."""
-    layer = double(layer)
+    layer = layer.astype(np.float64)
     (name,) = layer.kernel_axes
     kernel = layer.variables[name]
     rising = replace(layer, **{name: np.maximum(kernel, 0)})
-    falling = replace(layer, **{name: np.minimum(kernel, 0)}, bias=np.zeros_like(layer.bias))
+    bias = getattr(layer, "bias", None)
+    without = {} if bias is None else {"bias": np.zeros_like(bias)}
+    falling = replace(layer, **{name: np.minimum(kernel, 0)}, **without)
     with np.errstate(invalid="ignore"):
         return Range(
             rising.pre_activation(read.low)[0] + falling.pre_activation(read.high)[0],
@@ -114,9 +104,9 @@ def _(layer: SeparableConv2D, read: Range) -> Range:
         layer.name,
         layer.depthwise_kernel,
         np.zeros(n_between, layer.bias.dtype),
-        layer.strides,
-        layer.padding,
-        layer.dilation_rate,
+        strides=layer.strides,
+        padding=layer.padding,
+        dilation_rate=layer.dilation_rate,
         data_format=layer.data_format,
     )
     second = Conv2D(layer.name, layer.pointwise_kernel, layer.bias, data_format=layer.data_format)
@@ -150,7 +140,7 @@ def _(layer: LayerNormalization, read: Range) -> Range:
     shape = read.low.shape[1:]
     n = int(np.prod([shape[axis - 1 if axis > 0 else axis] for axis in layer.axis]))
     most = np.full(read.low.shape, np.sqrt(n - 1))
-    layer = double(layer)
+    layer = layer.astype(np.float64)
     gamma, beta = (
         np.float64(default) if values is None else _in_place(values, layer.axis, len(shape))
         for values, default in ((layer.gamma, 1.0), (layer.beta, 0.0))

@@ -6,8 +6,9 @@ image by `A @ A.T @ gradient`; so all that an ascent needs to know is that produ
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 import numpy as np
 
@@ -20,34 +21,45 @@ _CONTRAST = 12**-0.5
 """Standard deviation of numbers that are uniform in [0, 1]."""
 
 
-class Parameterization(Protocol):
-    """A linear map from parameters to images."""
+class Parameterization(ABC):
+    """A linear map from parameters to images: a blur of some kind, which is its own way back.
+
+    Attributes
+    ----------
+    any_image : bool
+        Whether a clipped image is again one of some parameters, from which the ascent goes on.
+    """
+
+    __slots__ = ()
+
+    any_image: ClassVar[bool] = False
+    _needs: ClassVar[str]
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What is moved, in words."""
-        ...
 
-    @property
-    def any_image(self) -> bool:
-        """Whether a clipped image is again one of some parameters, from which the ascent goes on."""
-        ...
+    @abstractmethod
+    def _applied(self, images: Array, times: int) -> Array:
+        """Return `images` (n, height, width, ...) after so many times the map."""
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise unless images of `shape` can be made of such parameters."""
-        ...
+        if len(shape) not in (2, 3):
+            raise InputError(f"{self._needs} images, but the network takes inputs of {shape}")
 
     def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
         """Return `n` random images, about 1/2 and with the contrast of uniform noise, not yet clipped."""
-        ...
+        return _around_grey(self._applied(rng.standard_normal((n, *shape)), 1))
 
     def spread(self, gradient: Array) -> Array:
         """Return how the images move when the parameters follow `gradient` (n, ...) of the pixels."""
-        ...
+        return self._applied(gradient, 2)
 
 
 @dataclass(frozen=True, slots=True)
-class Pixels:
+class Pixels(Parameterization):
     """Every pixel on its own.
 
     Examples
@@ -56,8 +68,15 @@ class Pixels:
     array([[ 1., -2.]])
     """
 
-    name: ClassVar[str] = "pixels"
-    any_image: ClassVar[bool] = True
+    any_image = True
+
+    @property
+    def name(self) -> str:
+        """What is moved, in words."""
+        return "pixels"
+
+    def _applied(self, images: Array, times: int) -> Array:
+        return images
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Take any shape."""
@@ -66,10 +85,6 @@ class Pixels:
         """Return uniform noise in [0, 1)."""
         return rng.random((n, *shape))
 
-    def spread(self, gradient: Array) -> Array:
-        """Return `gradient` itself."""
-        return gradient
-
 
 PIXELS = Pixels()
 """Every pixel on its own."""
@@ -77,7 +92,7 @@ PIXELS = Pixels()
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Fourier:
+class Fourier(Parameterization):
     """Fourier coefficients, each divided by a power of its frequency; channels apart.
 
     Parameters
@@ -104,6 +119,8 @@ class Fourier:
     True
     """
 
+    _needs = "Fourier coefficients need"
+
     decay: float = 1.0
 
     def __post_init__(self) -> None:
@@ -114,24 +131,7 @@ class Fourier:
         """Such as "Fourier coefficients, decay 1"."""
         return f"Fourier coefficients, decay {self.decay:g}"
 
-    @property
-    def any_image(self) -> bool:
-        """False: the ascent keeps the coefficients, and clips what they make."""
-        return False
-
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise unless `shape` is that of an image."""
-        _check_image("Fourier coefficients need", shape)
-
-    def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
-        """Return random images with this spectrum."""
-        return _around_grey(self._scaled(rng.standard_normal((n, *shape)), 1))
-
-    def spread(self, gradient: Array) -> Array:
-        """Return `gradient` with its coefficients scaled twice: on the way to the parameters, and back."""
-        return self._scaled(gradient, 2)
-
-    def _scaled(self, images: Array, times: int) -> Array:
+    def _applied(self, images: Array, times: int) -> Array:
         from scipy import fft
 
         height, width = images.shape[1:3]
@@ -145,7 +145,7 @@ class Fourier:
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Blurred:
+class Blurred(Parameterization):
     """An image behind a Gaussian blur; channels apart, and what lies outside of the image counts as 0.
 
     Parameters
@@ -164,6 +164,8 @@ class Blurred:
     array([1.  , 0.99, 0.96, 0.84, 0.56])
     """
 
+    _needs = "blurring needs"
+
     sigma: float = 1.0
 
     def __post_init__(self) -> None:
@@ -174,24 +176,7 @@ class Blurred:
         """Such as "an image blurred by 1 pixel"."""
         return f"an image blurred by {self.sigma:g} pixel{'s' * (self.sigma != 1)}"
 
-    @property
-    def any_image(self) -> bool:
-        """False: a clipped image need not be a blurred one."""
-        return False
-
-    def check(self, shape: tuple[int, ...]) -> None:
-        """Raise unless `shape` is that of an image."""
-        _check_image("blurring needs", shape)
-
-    def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
-        """Return blurred noise."""
-        return _around_grey(self._blurred(rng.standard_normal((n, *shape)), 1))
-
-    def spread(self, gradient: Array) -> Array:
-        """Return `gradient` blurred twice."""
-        return self._blurred(gradient, 2)
-
-    def _blurred(self, images: Array, times: int) -> Array:
+    def _applied(self, images: Array, times: int) -> Array:
         n, height, width, *rest = images.shape
         down, across = (
             np.linalg.matrix_power(self._matrix(size), times).astype(images.dtype) for size in (height, width)
@@ -207,11 +192,6 @@ class Blurred:
         weights /= weights.sum()
         lags = np.arange(size)[:, None] - np.arange(size)
         return np.asarray(weights[lags + size - 1])
-
-
-def _check_image(what: str, shape: tuple[int, ...]) -> None:
-    if len(shape) not in (2, 3):
-        raise InputError(f"{what} images, but the network takes inputs of {shape}")
 
 
 def _around_grey(images: Array) -> Array:

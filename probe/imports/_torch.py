@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_sizes
 from probe.imports._torch_layers import BUILDERS, IN_PASSING, Module, activation_of
-from probe.imports._untouched import changed_method, check_same_outputs, comparison_type, in_type
-from probe.layers import ActivationLayer, BatchNormalization, Conv2D, Dense, Layer, PReLU, Reshape
+from probe.imports._untouched import changed_method, check_same_outputs, comparison_type
+from probe.layers import ActivationLayer, BatchNormalization, Conv2D, Layer, PReLU, Reshape
 from probe.network import Network
 
 __all__ = ["from_torch"]
@@ -112,10 +111,11 @@ def from_torch(module: Any, input_shape: tuple[int, ...], class_names: tuple[str
             # Part of the layer in front, so that its activations are those that people mean.
             if (
                 isinstance(layer, ActivationLayer)
-                and isinstance(previous, (Conv2D, Dense))
-                and previous.activation_name == "linear"
+                and previous is not None
+                and previous.has_kernels
+                and previous.activation.name == "linear"
             ):
-                layers[-1] = replace(previous, activation_name=layer.activation_name)
+                layers[-1] = previous.with_activation(layer.activation_name)
             else:
                 layers.append(layer)
             shape = layer.output_shape(shape)
@@ -123,7 +123,7 @@ def from_torch(module: Any, input_shape: tuple[int, ...], class_names: tuple[str
     network = Network(tuple(layers), input_shape, names)
     dtype = comparison_type(network)
     twin = _twin(torch, module, dtype)
-    check_same_outputs(in_type(network, dtype), lambda x: _outputs(torch, twin, x), "module", dtype)
+    check_same_outputs(network.astype(dtype), lambda x: _outputs(torch, twin, x), "module", dtype)
     return network
 
 

@@ -157,7 +157,10 @@ def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
             padding = "same"
         else:
             yield from _zeros_around(module, margins)
-    yield Conv2D(module.name, kernel, bias, strides, padding, dilation, int(module.groups), use_bias=used)
+    yield Conv2D(
+        module.name, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation,
+        groups=int(module.groups), use_bias=used
+    )  # fmt: skip
 
 
 def _is_same(size: Shape, window: Shape, strides: Shape, margins: Shape) -> bool:

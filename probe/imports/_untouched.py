@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import fields, replace
 from types import FunctionType
 from typing import Any
 
@@ -13,10 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError
-from probe.layers import Layer
 from probe.network import Network
 
-__all__ = ["changed_method", "check_same_outputs", "comparison_type", "in_type"]
+__all__ = ["changed_method", "check_same_outputs", "comparison_type"]
 
 _MOST_DOUBLES = 20_000_000
 """Parameters up to which the comparison is in float64: it holds two copies of them, of 160 MB each."""
@@ -63,19 +61,6 @@ def comparison_type(network: Network) -> np.dtype[np.floating]:
     """Return the type that a network and its original are compared in: float64 unless that takes much memory."""
     # A network without parameters computes in float32, whatever it gets.
     return np.dtype(np.float64) if 0 < network.n_parameters <= _MOST_DOUBLES else network.dtype
-
-
-def in_type(network: Network, dtype: np.dtype[np.floating]) -> Network:
-    """Return a chain with all its arrays in another type."""
-    layers = list[Layer]()
-    for layer in network.layers:
-        # All arrays, not only the variables: a bias that is not used is none of these.
-        arrays = {field.name: getattr(layer, field.name) for field in fields(layer)}  # type: ignore[arg-type]
-        cast = {
-            name: values.astype(dtype) for name, values in arrays.items() if isinstance(values, np.ndarray)
-        }
-        layers.append(replace(layer, **cast))  # type: ignore[type-var]
-    return Network(tuple(layers), network.input_shape, network.class_names)
 
 
 def check_same_outputs(

@@ -1,7 +1,7 @@
 """Layers of a network: each forward returns the value and the way back.
 
-A new layer is a frozen dataclass that derives from `Layer` (or `Merge`, for several inputs), plus its
-lines in `probe.storage`. Settings have the names that Keras gives them, and mean what they mean there.
+A new layer is a frozen dataclass that derives from `Layer`, says what it is, and has an entry in the table of the
+Keras reader: see docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean what they mean there.
 """
 
 from probe.layers._base import Layer, Merge
@@ -21,13 +21,14 @@ from probe.layers.activations import (
     activation_named,
     softmax,
 )
-from probe.layers.convolution import Conv2D, DepthwiseConv2D, SeparableConv2D
-from probe.layers.core import ActivationLayer, Dense, Dropout, Noise
+from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
+from probe.layers.core import ActivationLayer, Dense, Dropout, Noise, PReLU
 from probe.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from probe.layers.normalization import (
     BatchNormalization,
     LayerNormalization,
     Normalization,
+    Rescaling,
 )
 from probe.layers.pooling import (
     AveragePooling2D,
@@ -35,9 +36,7 @@ from probe.layers.pooling import (
     GlobalMaxPooling2D,
     MaxPooling2D,
 )
-from probe.layers.scaling import PReLU, Rescaling
 from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSampling2D, ZeroPadding2D
-from probe.layers.transposed import Conv2DTranspose
 
 __all__ = [
     "ACTIVATIONS",

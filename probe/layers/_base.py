@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, frozen_copy
-from probe.layers.activations import ACTIVATIONS, Activation, Pullback, activation_from, shortest
+from probe.layers.activations import Activation, Pullback, activation_from, shortest
 
 __all__ = ["Layer", "Merge", "Rearranging"]
 
@@ -94,8 +95,8 @@ class Layer(ABC):
 
     @property
     def activation(self) -> Activation:
-        """The activation after the pre-activation; the identity unless a layer says otherwise."""
-        return ACTIVATIONS["linear"]
+        """The activation that the layer's `activation_name` names, or is; the identity for a layer without."""
+        return activation_from(getattr(self, "activation_name", "linear"))
 
     @property
     def variables(self) -> dict[str, Array]:
@@ -142,12 +143,22 @@ class Layer(ABC):
         *window, n_in, n_out = self.variables[kernel].shape
         return math.prod(window) * n_in, math.prod(window) * n_out
 
-    def with_activation(self, name: str) -> Self:
+    def with_activation(self, activation: str | Activation) -> Self:
         """Return the layer with another activation; itself if it is of a kind that has none."""
         if not hasattr(self, "activation_name"):
             return self
         changed: Any = self
-        return replace(changed, activation_name=name)  # type: ignore[no-any-return]
+        return replace(changed, activation_name=activation)  # type: ignore[no-any-return]
+
+    def astype(self, dtype: npt.DTypeLike) -> Self:
+        """Return the layer with its arrays in another type; itself if it has none."""
+        layer: Any = self
+        arrays = {
+            field.name: getattr(layer, field.name).astype(dtype)
+            for field in (fields(layer) if is_dataclass(layer) else ())
+            if field.init and isinstance(getattr(layer, field.name), np.ndarray)
+        }
+        return replace(layer, **arrays) if arrays else self
 
     def channel_axis(self, shape: tuple[int, ...]) -> int:
         """Return which axis of one output, of `shape`, counts units or channels.
@@ -242,17 +253,15 @@ def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
         names = list(arrays)
         listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
         rule = ("be float32 or float64", "both be float32 or both float64", "all be float32 or all float64")
-        found = " and ".join(str(values.dtype) for values in arrays.values())
-        raise InputError(f"layer '{layer.name}': {listed} must {rule[min(len(names), 3) - 1]}, got {found}")
+        types = " and ".join(str(values.dtype) for values in arrays.values())
+        raise InputError(f"layer '{layer.name}': {listed} must {rule[min(len(names), 3) - 1]}, got {types}")
     for name, values in arrays.items():
         object.__setattr__(layer, name, frozen_copy(np.asarray(values)))
 
 
-def keep_activation(layer: Layer, given: str | Activation) -> Activation:
-    """Keep the `activation_name` of a layer, as a name where that says it all, and return the activation."""
-    activation = activation_from(given)
-    object.__setattr__(layer, "activation_name", shortest(activation))
-    return activation
+def keep_activation(layer: Layer) -> None:
+    """Keep the `activation_name` of a layer as a name where that says it all, or raise if it is no activation."""
+    object.__setattr__(layer, "activation_name", shortest(layer.activation))
 
 
 def keep_pair(layer: Layer, setting: str, value: object, *, minimum: int) -> None:
@@ -271,13 +280,13 @@ def sample_axis(layer: Layer, axis: int, n_axes: int) -> int:
     InputError
         If inputs of `n_axes` axes, without that of the samples, have no such axis.
     """
-    place = axis - 1 if axis >= 0 else axis + n_axes
-    if not 0 <= place < n_axes or axis == 0:
+    index = axis - 1 if axis >= 0 else axis + n_axes
+    if not 0 <= index < n_axes or axis == 0:
         raise InputError(
             f"layer '{layer.name}': axis {axis} must be one of 1 to {n_axes} or -{n_axes} to -1 "
             f"for inputs of {n_axes} axes (axis 0 is that of the samples)"
         )
-    return place
+    return index
 
 
 def check_axes(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from probe._checks import Array
 from probe.layers._base import Pair
-from probe.layers._images import padded, window_places
+from probe.layers._images import padded, window_offsets
 
 _BLOCK_BYTES = 5 << 19
 """Size of the buffer in which windows are unfolded, unless a single row of windows needs more."""
@@ -192,8 +192,8 @@ def spread(
             seen = slice(group * inputs, (group + 1) * inputs)
             values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
             part = np.empty((len(values), inputs), dtype)
-            for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
-                np.matmul(values, transposed[place][made], out=part)
+            for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+                np.matmul(values, transposed[offset][made], out=part)
                 target = block[pixels][..., seen]
                 target += part.reshape(target.shape)
     return x
@@ -246,8 +246,8 @@ def correlate_each(x: Array, kernel: Array, strides: Pair, dilation_rate: Pair, 
     z = np.zeros((len(x), *n_windows, channels * multiplier), np.result_type(x, kernel))
     for sample, image in enumerate(x):
         repeated = np.repeat(image, multiplier, axis=-1)[None]
-        for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
-            z[sample] += (repeated[pixels] * weights[place])[0]
+        for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+            z[sample] += (repeated[pixels] * weights[offset])[0]
     return z
 
 
@@ -259,8 +259,8 @@ def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_r
     x = np.empty((len(dz), *frame, channels), np.result_type(dz, kernel))
     for sample, gradient in enumerate(dz):
         repeated = np.zeros((1, *frame, channels * multiplier), x.dtype)
-        for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
-            repeated[pixels] += gradient * weights[place]
+        for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+            repeated[pixels] += gradient * weights[offset]
         x[sample] = repeated.reshape(*frame, channels, multiplier).sum(axis=-1)
     return x
 
@@ -302,8 +302,8 @@ def kernel_gradient(
             made = slice(group * outputs, (group + 1) * outputs)
             seen = slice(group * inputs, (group + 1) * inputs)
             values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
-            for place, pixels in window_places((rows, columns), strides, dilation_rate, n_windows):
-                gradient[place][:, made] += block[pixels][..., seen].reshape(-1, inputs).T @ values
+            for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+                gradient[offset][:, made] += block[pixels][..., seen].reshape(-1, inputs).T @ values
     return gradient
 
 
@@ -314,8 +314,8 @@ def each_kernel_gradient(
     rows, columns, channels, multiplier = kernel_shape
     gradient = np.empty(kernel_shape, np.result_type(x, dz))
     deltas = dz.reshape(*dz.shape[:3], channels, multiplier)
-    for place, pixels in window_places((rows, columns), strides, dilation_rate, dz.shape[1:3]):
-        gradient[place] = np.einsum("nrsc,nrscm->cm", x[pixels], deltas)
+    for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, dz.shape[1:3]):
+        gradient[offset] = np.einsum("nrsc,nrscm->cm", x[pixels], deltas)
     return gradient
 
 

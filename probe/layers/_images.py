@@ -131,13 +131,13 @@ def padded(x: Array, margins: tuple[Pair, Pair], value: float = 0) -> Array:
     return around
 
 
-Place = tuple[slice, slice, slice]
+Pixels = tuple[slice, slice, slice]
 
 
-def window_places(
+def window_offsets(
     window: Pair, strides: Pair, dilation_rate: Pair, n_windows: Pair
-) -> Iterator[tuple[Pair, Place]]:
-    """Yield each place (i, j) in a window, row by row, and the pixels that all windows have there.
+) -> Iterator[tuple[Pair, Pixels]]:
+    """Yield each offset (i, j) in a window, row by row, and the pixels that all windows have there.
 
     `x[pixels]` of padded images `x` has shape (n_samples, *n_windows, channels).
     """

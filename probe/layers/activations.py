@@ -95,9 +95,9 @@ class Elementwise(Activation):
     value : callable
         `value(z, out)` writes f(z) to `out` (which may be `z` itself) and returns it.
     slope : callable
-        `slope(z, y, out)` writes f'(z) to `out`, given y = f(z), and returns it.
+        `slope(z, y, out)` writes f'(z) to `out`, activation y = f(z), and returns it.
     curvature : callable
-        `curvature(z, y, out)` writes f''(z) to `out`, given y = f(z), and returns it; zero at kinks.
+        `curvature(z, y, out)` writes f''(z) to `out`, activation y = f(z), and returns it; zero at kinks.
     slope_from_output : bool
         Whether `slope` and `curvature` look at y only, so that `value` may overwrite z.
     name, turning_point, odd_about, asymptotes, initialization
@@ -331,8 +331,8 @@ class LeakyRelu(_Rectifier):
     negative_slope: float = 0.3
 
     def __post_init__(self) -> None:
-        kept = check_number("negative_slope of leaky_relu", self.negative_slope)
-        object.__setattr__(self, "negative_slope", kept)
+        slope = check_number("negative_slope of leaky_relu", self.negative_slope)
+        object.__setattr__(self, "negative_slope", slope)
 
     @property
     def asymptotes(self) -> tuple[Line, Line]:
@@ -384,13 +384,15 @@ def activation_named(name: str) -> Activation:
     return _NAMED[name]
 
 
-def activation_from(given: str | Activation) -> Activation:
-    """Return `given` itself, or the activation of this name; raise if it is neither."""
-    if isinstance(given, str):
-        return _NAMED[given] if given in _NAMED else activation_named(given)
-    if not isinstance(given, Activation):
-        raise InputError(f"activation must be a name or an activation such as Softmax(), got {brief(given)}")
-    return given
+def activation_from(activation: str | Activation) -> Activation:
+    """Return `activation` itself, or the activation of this name; raise if it is neither."""
+    if isinstance(activation, str):
+        return _NAMED[activation] if activation in _NAMED else activation_named(activation)
+    if not isinstance(activation, Activation):
+        raise InputError(
+            f"activation must be a name or an activation such as Softmax(), got {brief(activation)}"
+        )
+    return activation
 
 
 def shortest(activation: Activation) -> str | Activation:

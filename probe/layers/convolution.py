@@ -1,18 +1,20 @@
-"""Convolution layers: plain and grouped, one channel at a time, and separable.
+"""Convolution layers: plain and grouped, one channel at a time, separable, and transposed.
 
 As in Keras these are correlations: the kernel is not flipped.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from probe._checks import Array, InputError, check_integer
+import numpy as np
+
+from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._base import Pair, check_bias
-from probe.layers._convolution import Convolution
+from probe.layers._base import Pair, check_bias, keep_activation, keep_arrays, keep_pair
 from probe.layers._correlation import (
     correlate,
     correlate_each,
@@ -20,18 +22,100 @@ from probe.layers._correlation import (
     correlate_rows,
     each_kernel_gradient,
     kernel_gradient,
+    reach,
+    spread,
     spread_each,
     takes_rows,
 )
-from probe.layers._images import DataFormat, Padding, padded
+from probe.layers._images import PADDINGS, DataFormat, ImageLayer, Padding, padded, windows_of
 from probe.layers.activations import Activation, Pullback
 
-__all__ = ["Conv2D", "DepthwiseConv2D", "SeparableConv2D"]
+__all__ = ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]
+
+
+class _Biased(ImageLayer):
+    """An image layer with a bias."""
+
+    __slots__ = ()
+
+    bias: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class _Convolution(_Biased):
+    """What the convolution layers have in common: all but the kernels, which `kernel_axes` names."""
+
+    is_affine = True
+    initial_values: ClassVar[Mapping[str, float]] = {"bias": 0.0}
+
+    strides: Pair = (1, 1)
+    padding: Padding = "valid"
+    dilation_rate: Pair = (1, 1)
+    activation_name: str | Activation = "linear"
+    data_format: DataFormat = "channels_last"
+    use_bias: bool = True
+
+    def __post_init__(self) -> None:
+        for name, kernel in self._kernels.items():
+            if kernel.ndim != 4 or 0 in kernel.shape:
+                raise InputError(f"layer '{self.name}': {name} must have four axes, got shape {kernel.shape}")
+        keep_arrays(self, self._kernels | {"bias": self.bias})
+        self._check_format()
+        keep_pair(self, "strides", self.strides, minimum=1)
+        keep_pair(self, "dilation_rate", self.dilation_rate, minimum=1)
+        check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
+        keep_activation(self)
+        self._check_settings()
+        check_bias(self, self.bias, self.n_filters, list(self._kernels.values())[-1].shape, self.use_bias)
+
+    def _check_settings(self) -> None:
+        """Check what only this kind has."""
+
+    @property
+    def _kernels(self) -> dict[str, Array]:
+        return {name: getattr(self, name) for name in self.kernel_axes}
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """The kernel or kernels, and the bias if it is used."""
+        return self._kernels | ({"bias": self.bias} if self.use_bias else {})
+
+    @property
+    def n_filters(self) -> int:
+        """Number of filters, which is that of the channels of the output."""
+        name, axes = list(self.kernel_axes.items())[-1]
+        return math.prod(getattr(self, name).shape[axis] for axis in axes)
+
+    def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
+        """Return the gradients of the kernels, and that of the bias if it is used."""
+        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if self.use_bias else {})
+
+    @property
+    def _n_channels(self) -> int:
+        """How many channels images have."""
+        return int(next(iter(self._kernels.values())).shape[2])
+
+    def _check_channels(self, shape: tuple[int, ...]) -> None:
+        """Raise unless images of `shape` (height, width, channels) have as many channels as the kernel takes."""
+        if shape[2] != self._n_channels:
+            raise InputError(
+                f"layer '{self.name}' takes images of {self._n_channels} channels, but gets {shape[2]} channels "
+                f"({shape[0]} x {shape[1]} pixels)"
+            )
+
+    def _windows(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[Pair, Pair]]:
+        """Return the numbers of windows in images of `shape` (height, width, channels), and the padding."""
+        self._check_channels(shape)
+        window = reach(next(iter(self._kernels.values())).shape, self.dilation_rate)
+        return windows_of(self, shape, window, self.strides, self.padding)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return (*self._windows(shape)[0], self.n_filters)
 
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class Conv2D(Convolution):
+class Conv2D(_Convolution):
     """A two-dimensional convolution: each filter correlated with the image, then the activation.
 
     Parameters
@@ -58,14 +142,8 @@ class Conv2D(Convolution):
     use_bias : bool
         Whether the bias is one of the layer's variables; it must be zero otherwise.
 
-    Raises
-    ------
-    InputError
-        If shapes, types or settings do not fit.
-
     Examples
     --------
-    >>> import numpy as np
     >>> edges = np.array([-1.0, 1.0]).reshape(1, 2, 1, 1)
     >>> layer = Conv2D("edges", edges, np.zeros(1))
     >>> image = np.array([[1.0, 1.0, 4.0], [3.0, 2.0, 1.0]]).reshape(1, 2, 3, 1)
@@ -79,35 +157,21 @@ class Conv2D(Convolution):
     name: str
     kernel: Array
     bias: Array
-    strides: Pair = (1, 1)
-    padding: Padding = "valid"
-    dilation_rate: Pair = (1, 1)
-    groups: int = 1
-    activation_name: str | Activation = "linear"
-    data_format: DataFormat = "channels_last"
-    use_bias: bool = True
-    _activation: Activation = field(init=False, repr=False)
+    groups: int = field(default=1, kw_only=True)
 
-    def __post_init__(self) -> None:
-        self._keep()
+    def _check_settings(self) -> None:
         check_integer(f"groups of layer '{self.name}'", self.groups, minimum=1)
         if self.n_filters % self.groups:
             raise InputError(
                 f"layer '{self.name}': {self.n_filters} filters cannot be split into {self.groups} groups"
             )
-        check_bias(self, self.bias, self.n_filters, self.kernel.shape, self.use_bias)
 
     @property
-    def _kernels(self) -> dict[str, Array]:
-        return {"kernel": self.kernel}
-
-    @property
-    def n_filters(self) -> int:
-        """Number of filters, which is that of the channels of the output."""
-        return int(self.kernel.shape[3])
+    def _n_channels(self) -> int:
+        return int(self.kernel.shape[2]) * self.groups
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        _, margins = self._windows(x.shape[1:], self.kernel, self.kernel.shape[2] * self.groups)
+        _, margins = self._windows(x.shape[1:])
         settings = self.strides, self.dilation_rate, self.groups
         shape = x.shape[1:]
         if self.strides == (1, 1) and self.groups == 1 and takes_rows(shape, self.kernel, margins):
@@ -117,19 +181,14 @@ class Conv2D(Convolution):
         return z, lambda dz: correlate_pullback(dz, self.kernel, shape, margins, *settings)
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        _, margins = self._windows(x.shape[1:], self.kernel, self.kernel.shape[2] * self.groups)
-        settings = self.strides, self.dilation_rate, self.groups
-        found = kernel_gradient(padded(x, margins), dz, self.kernel.shape, *settings)
-        return self._with_bias({"kernel": found}, dz)
-
-    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        n_windows, _ = self._windows(shape, self.kernel, self.kernel.shape[2] * self.groups)
-        return (*n_windows, self.n_filters)
+        _, margins = self._windows(x.shape[1:])
+        settings = self.kernel.shape, self.strides, self.dilation_rate, self.groups
+        return self._with_bias({"kernel": kernel_gradient(padded(x, margins), dz, *settings)}, dz)
 
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class DepthwiseConv2D(Convolution):
+class DepthwiseConv2D(_Convolution):
     """A convolution of each channel with kernels of its own.
 
     Parameters
@@ -142,11 +201,6 @@ class DepthwiseConv2D(Convolution):
         Biases; zeros for a layer without.
     strides, padding, dilation_rate, activation_name, data_format, use_bias
         As in `Conv2D`.
-
-    Raises
-    ------
-    InputError
-        If shapes, types or settings do not fit.
     """
 
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (2, 3)}
@@ -154,26 +208,6 @@ class DepthwiseConv2D(Convolution):
     name: str
     kernel: Array
     bias: Array
-    strides: Pair = (1, 1)
-    padding: Padding = "valid"
-    dilation_rate: Pair = (1, 1)
-    activation_name: str | Activation = "linear"
-    data_format: DataFormat = "channels_last"
-    use_bias: bool = True
-    _activation: Activation = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._keep()
-        check_bias(self, self.bias, self.n_filters, self.kernel.shape, self.use_bias)
-
-    @property
-    def _kernels(self) -> dict[str, Array]:
-        return {"kernel": self.kernel}
-
-    @property
-    def n_filters(self) -> int:
-        """Number of channels of the output."""
-        return int(self.kernel.shape[2] * self.kernel.shape[3])
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         z, pullback = _each_channel(self, x, self.kernel)
@@ -183,14 +217,10 @@ class DepthwiseConv2D(Convolution):
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         return self._with_bias({"kernel": _each_kernel_gradient(self, x, dz, self.kernel)}, dz)
 
-    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        n_windows, _ = self._windows(shape, self.kernel, self.kernel.shape[2])
-        return (*n_windows, self.n_filters)
 
-
-def _each_channel(layer: Convolution, x: Array, kernel: Array) -> tuple[Array, Pullback]:
+def _each_channel(layer: _Convolution, x: Array, kernel: Array) -> tuple[Array, Pullback]:
     """Return the correlation of each channel with its kernels, and the pullback."""
-    n_windows, margins = layer._windows(x.shape[1:], kernel, kernel.shape[2])
+    n_windows, margins = layer._windows(x.shape[1:])
     (top, bottom), (left, right) = margins
     _, height, width, _ = x.shape
     frame = height + top + bottom, width + left + right
@@ -203,15 +233,15 @@ def _each_channel(layer: Convolution, x: Array, kernel: Array) -> tuple[Array, P
     return correlate_each(padded(x, margins), kernel, *steps, n_windows), pullback
 
 
-def _each_kernel_gradient(layer: Convolution, x: Array, dz: Array, kernel: Array) -> Array:
+def _each_kernel_gradient(layer: _Convolution, x: Array, dz: Array, kernel: Array) -> Array:
     """Return the gradient with respect to `kernel` of the correlation of each channel with its kernels."""
-    _, margins = layer._windows(x.shape[1:], kernel, kernel.shape[2])
+    _, margins = layer._windows(x.shape[1:])
     return each_kernel_gradient(padded(x, margins), dz, kernel.shape, layer.strides, layer.dilation_rate)
 
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class SeparableConv2D(Convolution):
+class SeparableConv2D(_Convolution):
     """A convolution of each channel with kernels of its own, then a mixture of the channels at each pixel.
 
     Parameters
@@ -228,11 +258,6 @@ class SeparableConv2D(Convolution):
         As in `Conv2D`; of the first step.
     activation_name, data_format, use_bias
         As in `Conv2D`.
-
-    Raises
-    ------
-    InputError
-        If shapes, types or settings do not fit.
     """
 
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {
@@ -244,33 +269,15 @@ class SeparableConv2D(Convolution):
     depthwise_kernel: Array
     pointwise_kernel: Array
     bias: Array
-    strides: Pair = (1, 1)
-    padding: Padding = "valid"
-    dilation_rate: Pair = (1, 1)
-    activation_name: str | Activation = "linear"
-    data_format: DataFormat = "channels_last"
-    use_bias: bool = True
-    _activation: Activation = field(init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        self._keep()
+    def _check_settings(self) -> None:
         _, _, channels, multiplier = self.depthwise_kernel.shape
-        found = self.pointwise_kernel.shape
-        if found[:3] != (1, 1, channels * multiplier):
+        if self.pointwise_kernel.shape[:3] != (1, 1, channels * multiplier):
             raise InputError(
                 f"layer '{self.name}': pointwise_kernel must have shape (1, 1, {channels * multiplier}, filters) "
-                f"for a depthwise_kernel of shape {self.depthwise_kernel.shape}, got {found}"
+                f"for a depthwise_kernel of shape {self.depthwise_kernel.shape}, "
+                f"got {self.pointwise_kernel.shape}"
             )
-        check_bias(self, self.bias, self.n_filters, found, self.use_bias)
-
-    @property
-    def _kernels(self) -> dict[str, Array]:
-        return {"depthwise_kernel": self.depthwise_kernel, "pointwise_kernel": self.pointwise_kernel}
-
-    @property
-    def n_filters(self) -> int:
-        """Number of filters, which is that of the channels of the output."""
-        return int(self.pointwise_kernel.shape[3])
 
     def fans(self, kernel: str) -> tuple[int, int]:
         """Return the fans of a kernel; a filter of the first step reads one channel."""
@@ -286,12 +293,108 @@ class SeparableConv2D(Convolution):
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         depthwise, _ = _each_channel(self, x, self.depthwise_kernel)
         mix = self.pointwise_kernel
-        found = {
+        gradients = {
             "depthwise_kernel": _each_kernel_gradient(self, x, dz @ mix[0, 0].T, self.depthwise_kernel),
             "pointwise_kernel": kernel_gradient(depthwise, dz, mix.shape),
         }
-        return self._with_bias(found, dz)
+        return self._with_bias(gradients, dz)
+
+
+@checked
+@dataclass(frozen=True, slots=True, eq=False)
+class Conv2DTranspose(_Convolution):
+    """The way back through a convolution, as a layer: each pixel becomes a window, and windows add up.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    kernel : ndarray of shape (rows, columns, filters, channels), float32 or float64
+        Weights; note that the filters come before the channels.
+    bias : ndarray of shape (filters,), of the type of `kernel`
+        Biases; zeros for a layer without.
+    strides : (int, int)
+        How far the windows of neighbouring pixels are apart, at least 1.
+    padding : {"valid", "same"}
+        "valid" keeps all that the windows cover; "same" cuts it to n * stride.
+    output_padding : (int, int), optional
+        Rows and columns more than the least that leads here, each below its stride; None as `padding` says.
+    dilation_rate, activation_name, data_format, use_bias
+        As in `Conv2D`.
+    """
+
+    kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {"kernel": (2,)}
+
+    name: str
+    kernel: Array
+    bias: Array
+    output_padding: Pair | None = field(default=None, kw_only=True)
+
+    def _check_settings(self) -> None:
+        if self.output_padding is not None:
+            keep_pair(self, "output_padding", self.output_padding, minimum=0)
+            if any(extra >= step for extra, step in zip(self.output_padding, self.strides, strict=True)):
+                raise InputError(
+                    f"layer '{self.name}': output_padding must be below strides {self.strides}, "
+                    f"got {self.output_padding}"
+                )
+
+    @property
+    def _n_channels(self) -> int:
+        return int(self.kernel.shape[3])
+
+    def _sizes(self, shape: tuple[int, ...]) -> tuple[Pair, Pair]:
+        """Return height and width of the output, and how much is cut off before it."""
+        extras = (None, None) if self.output_padding is None else self.output_padding
+        span = reach(self.kernel.shape, self.dilation_rate)
+        sizes, cuts = [], []
+        for n, window, stride, extra in zip(shape, span, self.strides, extras, strict=False):
+            covered = (n - 1) * stride + window
+            if self.padding == "valid":
+                size = covered + (max(stride - window, 0) if extra is None else extra)
+            else:
+                size = n * stride if extra is None else covered - 2 * (window // 2) + extra
+            sizes.append(size)
+            cuts.append(max(covered - size, 0) // 2 if self.padding == "same" else 0)
+        return (sizes[0], sizes[1]), (cuts[0], cuts[1])
+
+    def _frame(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[slice, ...]]:
+        """Return height and width of all that the windows cover, and what of it is the output."""
+        sizes, cuts = self._sizes(shape)
+        span = reach(self.kernel.shape, self.dilation_rate)
+        rows, columns = (
+            max((n - 1) * stride + window, cut + size)
+            for n, stride, window, cut, size in zip(shape, self.strides, span, cuts, sizes, strict=False)
+        )
+        (height, width), (top, left) = sizes, cuts
+        return (rows, columns), np.s_[:, top : top + height, left : left + width]
+
+    def _around(self, dz: Array, shape: tuple[int, ...]) -> Array:
+        """Return dC/dz in the frame of all that the windows cover."""
+        frame, inside = self._frame(shape)
+        around = np.zeros((len(dz), *frame, dz.shape[3]), dz.dtype)
+        around[inside] = dz
+        return around
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        shape = x.shape[1:]
+        frame, inside = self._frame(shape)
+        steps = self.strides, self.dilation_rate
+
+        def pullback(dz: Array) -> Array:
+            return correlate(self._around(dz, shape), self.kernel, *steps)[:, : shape[0], : shape[1]]
+
+        return spread(x, self.kernel, frame, *steps)[inside] + self.bias, pullback
+
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        around, steps = self._around(dz, x.shape[1:]), (self.strides, self.dilation_rate)
+        return self._with_bias({"kernel": kernel_gradient(around, x, self.kernel.shape, *steps)}, dz)
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        n_windows, _ = self._windows(shape, self.depthwise_kernel, self.depthwise_kernel.shape[2])
-        return (*n_windows, self.n_filters)
+        self._check_channels(shape)
+        (height, width), _ = self._sizes(shape)
+        if min(height, width) <= 0:
+            raise InputError(
+                f"layer '{self.name}' leaves nothing of images of {shape[0]} x {shape[1]} pixels"
+            )
+        return height, width, self.n_filters

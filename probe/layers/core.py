@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
-from probe._checks import Array, InputError, check_choice, check_number
+import numpy as np
+
+from probe._checks import Array, InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
 from probe.layers._base import Layer, Rearranging, check_axes, check_bias, keep_activation, keep_arrays
-from probe.layers.activations import Activation, Pullback, activation_from
+from probe.layers.activations import Activation, Pullback
 
-__all__ = ["ActivationLayer", "Dense", "Dropout", "Noise"]
+__all__ = ["ActivationLayer", "Dense", "Dropout", "Noise", "PReLU"]
 
 
 @checked
@@ -28,7 +30,8 @@ class Dense(Layer):
     bias : ndarray of shape (n_units,), of the type of `kernel`
         Biases; zeros for a layer without.
     activation_name : str or Activation
-        A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings.
+        A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings, such as
+        `Relu(max_value=6.0)`. Kept as a name where that says it all; `activation` is the activation itself.
     use_bias : bool
         Whether the bias is one of the layer's variables; it must be zero otherwise.
 
@@ -47,7 +50,6 @@ class Dense(Layer):
     bias: Array
     activation_name: str | Activation = "linear"
     use_bias: bool = True
-    _activation: Activation = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.kernel.ndim != 2 or 0 in self.kernel.shape:
@@ -56,12 +58,7 @@ class Dense(Layer):
             )
         keep_arrays(self, {"kernel": self.kernel, "bias": self.bias})
         check_bias(self, self.bias, self.kernel.shape[1], self.kernel.shape, self.use_bias)
-        object.__setattr__(self, "_activation", keep_activation(self, self.activation_name))
-
-    @property
-    def activation(self) -> Activation:
-        """The activation that `activation_name` names, or is."""
-        return self._activation
+        keep_activation(self)
 
     @property
     def variables(self) -> dict[str, Array]:
@@ -82,8 +79,8 @@ class Dense(Layer):
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of the kernel and, if it is used, of the bias."""
         rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
-        found = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
-        return {name: found[name] for name in self.trainable}
+        gradients = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
+        return {name: gradients[name] for name in self.trainable}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape` with its last axis replaced by the number of units."""
@@ -103,8 +100,7 @@ class ActivationLayer(Rearranging):
     name : str
         The layer's name in its network.
     activation_name : str or Activation
-        A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax" (over the last axis), or an
-        activation with settings, such as `Relu(max_value=6.0)`.
+        As in `Dense`.
 
     Examples
     --------
@@ -120,12 +116,7 @@ class ActivationLayer(Rearranging):
     activation_name: str | Activation
 
     def __post_init__(self) -> None:
-        keep_activation(self, self.activation_name)
-
-    @property
-    def activation(self) -> Activation:
-        """The activation that `activation_name` names, or is."""
-        return activation_from(self.activation_name)
+        keep_activation(self)
 
     @property
     def keras_name(self) -> str:
@@ -135,6 +126,79 @@ class ActivationLayer(Rearranging):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
         return check_axes(self, input_shape)
+
+
+@checked
+@dataclass(frozen=True, slots=True, eq=False)
+class PReLU(Layer):
+    """A rectifier with a slope of its own for each value: x above zero, alpha * x below.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    alpha : ndarray of the shape of one input, 1 along the shared axes, float32 or float64
+        Slopes below zero; at zero the slope is 0, as in Keras.
+    shared_axes : tuple of int
+        The axes along which all values share one slope, counted from 1 (0 is that of the samples).
+
+    Raises
+    ------
+    InputError
+        If shapes or types do not fit.
+
+    References
+    ----------
+    .. [1] K. He, X. Zhang, S. Ren, J. Sun, "Delving Deep into Rectifiers", ICCV 2015.
+    """
+
+    is_elementwise = True
+    initial_values: ClassVar[Mapping[str, float]] = {"alpha": 0.0}
+
+    name: str
+    alpha: Array
+    shared_axes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        keep_arrays(self, self.variables)
+        axes = tuple(
+            check_integer(f"shared_axes of layer '{self.name}'", axis, minimum=1, maximum=self.alpha.ndim)
+            for axis in self.shared_axes
+        )
+        object.__setattr__(self, "shared_axes", axes)
+        if 0 in self.alpha.shape or any(self.alpha.shape[axis - 1] != 1 for axis in axes):
+            raise InputError(
+                f"layer '{self.name}': alpha must have length 1 along the shared axes {axes}, "
+                f"got shape {self.alpha.shape}"
+            )
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """The slopes."""
+        return {"alpha": self.alpha}
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the rectified `x` (n_samples, ...), and its pullback."""
+        slope = np.where(
+            x > 0, self.alpha.dtype.type(1), np.where(x < 0, self.alpha, self.alpha.dtype.type(0))
+        )
+        return x * slope, lambda dz: dz * slope
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradient of the slopes."""
+        below = dz * np.minimum(x, 0)
+        shared = (0, *self.shared_axes)
+        return {"alpha": below.sum(axis=shared, keepdims=True)[0]}
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        expected = tuple(1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape, 1))
+        if self.alpha.shape != expected:
+            raise InputError(
+                f"layer '{self.name}' has slopes of shape {self.alpha.shape}, which do not fit inputs of shape "
+                f"{input_shape}: it needs {expected}"
+            )
+        return input_shape
 
 
 @checked

@@ -96,7 +96,7 @@ class Multiply(_Elementwise):
         """Return the product of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
 
         def pullback(dz: Array) -> tuple[Array, ...]:
-            others = ([other for at, other in enumerate(xs) if at != place] for place in range(len(xs)))
+            others = ([other for k, other in enumerate(xs) if k != index] for index in range(len(xs)))
             return tuple(
                 _summed_to(reduce(np.multiply, rest, dz), x.shape) for rest, x in zip(others, xs, strict=True)
             )
@@ -205,13 +205,13 @@ class Concatenate(Merge):
             If there are too few inputs, or they differ in another axis.
         """
         _check_count(self, len(input_shapes))
-        place = sample_axis(self, self.axis, len(input_shapes[0]))
-        rests = {(*shape[:place], *shape[place + 1 :], len(shape)) for shape in input_shapes}
+        index = sample_axis(self, self.axis, len(input_shapes[0]))
+        rests = {(*shape[:index], *shape[index + 1 :], len(shape)) for shape in input_shapes}
         if len(rests) != 1:
             listed = ", ".join(map(str, input_shapes))
             raise InputError(
                 f"layer '{self.name}' cannot join inputs of shapes {listed} along axis {self.axis}"
             )
         shape = list(input_shapes[0])
-        shape[place] = sum(shape[place] for shape in input_shapes)
+        shape[index] = sum(shape[index] for shape in input_shapes)
         return tuple(shape)

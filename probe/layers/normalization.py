@@ -1,4 +1,4 @@
-"""Layers that shift and scale by a mean and a variance: measured in training, given, or each input's own."""
+"""Layers that shift and scale: by a mean and a variance, measured, given or each input's own, or by constants."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probe._signatures import checked
 from probe.layers._base import Layer, keep_arrays, sample_axis
 from probe.layers.activations import Pullback
 
-__all__ = ["BatchNormalization", "LayerNormalization", "Normalization"]
+__all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "Rescaling"]
 
 _LEAST_DEVIATION = 1e-7
 """What Keras' Normalization divides by where the variance is zero."""
@@ -22,53 +22,53 @@ _LEAST_DEVIATION = 1e-7
 def _keep_axes(layer: Layer, axis: object) -> None:
     """Keep one or several axes as a tuple of integers, or raise."""
     axes = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
-    kept = tuple(check_integer(f"axis of layer '{layer.name}'", one, minimum=-32, maximum=32) for one in axes)
-    object.__setattr__(layer, "axis", kept)
+    axes = tuple(check_integer(f"axis of layer '{layer.name}'", one, minimum=-32, maximum=32) for one in axes)
+    object.__setattr__(layer, "axis", axes)
 
 
-def _kept_axes(layer: Layer, axis: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
+def _axis_indices(layer: Layer, axis: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
     """Return the axes as indices into `shape` without that of the samples, in order, or raise."""
-    places = sorted(sample_axis(layer, one, len(shape)) for one in axis)
-    if len(set(places)) != len(places):
+    indices = sorted(sample_axis(layer, one, len(shape)) for one in axis)
+    if len(set(indices)) != len(indices):
         raise InputError(
             f"layer '{layer.name}': axis {axis} names one axis twice for inputs of shape {shape}"
         )
-    return places
+    return indices
 
 
 def _check_sizes(
-    layer: Layer, name: str, found: tuple[int, ...], places: list[int], shape: tuple[int, ...]
+    layer: Layer, name: str, sizes: tuple[int, ...], indices: list[int], shape: tuple[int, ...]
 ) -> None:
-    """Raise unless an array has the sizes of `shape` at `places`."""
-    expected = tuple(shape[place] for place in places)
-    if found != expected:
+    """Raise unless an array has the sizes of `shape` at `indices`."""
+    expected = tuple(shape[index] for index in indices)
+    if sizes != expected:
         raise InputError(
-            f"layer '{layer.name}' has {name} of shape {found}, which does not fit inputs of shape {shape}: "
+            f"layer '{layer.name}' has {name} of shape {sizes}, which does not fit inputs of shape {shape}: "
             f"it needs {expected}"
         )
 
 
-def _along(values: Array, places: list[int], n_axes: int) -> Array:
-    """Return `values`, one axis for each of `places`, in a shape that broadcasts with samples of `n_axes`."""
+def _along(values: Array, indices: list[int], n_axes: int) -> Array:
+    """Return `values`, one axis for each of `indices`, in a shape that broadcasts with samples of `n_axes`."""
     shape = [1] * (n_axes + 1)
-    for place, size in zip(places, values.shape, strict=True):
-        shape[place + 1] = size
+    for index, size in zip(indices, values.shape, strict=True):
+        shape[index + 1] = size
     return values.reshape(shape)
 
 
-def _scale_gradients(layer: Layer, normal: Array, dz: Array, places: list[int]) -> dict[str, Array]:
+def _scale_gradients(layer: Layer, normal: Array, dz: Array, indices: list[int]) -> dict[str, Array]:
     """Return the gradients of gamma and beta, of those that `layer` has, from what gamma multiplies."""
-    others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in places)
-    found = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
-    return {name: found[name] for name in layer.trainable}
+    others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in indices)
+    gradients = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
+    return {name: gradients[name] for name in layer.trainable}
 
 
 def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
     """Raise unless all arrays have one axis, of the same length of at least 1."""
     shapes = {values.shape for values in arrays.values()}
     if len(shapes) != 1 or any(len(shape) != 1 or 0 in shape for shape in shapes):
-        found = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
-        raise InputError(f"layer '{layer.name}': all arrays must have one shape (n,), got {found}")
+        listed = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
+        raise InputError(f"layer '{layer.name}': all arrays must have one shape (n,), got {listed}")
 
 
 @checked
@@ -125,8 +125,8 @@ class BatchNormalization(Layer):
     @property
     def variables(self) -> dict[str, Array]:
         """Gamma and beta if there are, the moving mean and the moving variance."""
-        found = {"gamma": self.gamma, "beta": self.beta}
-        return {name: values for name, values in found.items() if values is not None} | {
+        learned = {"gamma": self.gamma, "beta": self.beta}
+        return {name: values for name, values in learned.items() if values is not None} | {
             "moving_mean": self.moving_mean,
             "moving_variance": self.moving_variance,
         }
@@ -139,26 +139,26 @@ class BatchNormalization(Layer):
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
         plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
-        places = [sample_axis(self, self.axis, x.ndim - 1)]
-        return _scale_gradients(self, plain, dz, places)
+        indices = [sample_axis(self, self.axis, x.ndim - 1)]
+        return _scale_gradients(self, plain, dz, indices)
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
-        places = [sample_axis(self, self.axis, x.ndim - 1)]
+        indices = [sample_axis(self, self.axis, x.ndim - 1)]
         with np.errstate(invalid="ignore", divide="ignore"):
             inverse = 1 / np.sqrt(self.moving_variance + self.moving_variance.dtype.type(self.epsilon))
         scale: Array = inverse if self.gamma is None else inverse * self.gamma
-        scale = _along(scale, places, x.ndim - 1)
-        z = x - _along(self.moving_mean, places, x.ndim - 1)
+        scale = _along(scale, indices, x.ndim - 1)
+        z = x - _along(self.moving_mean, indices, x.ndim - 1)
         z *= scale
         if self.beta is not None:
-            z += _along(self.beta, places, x.ndim - 1)
+            z += _along(self.beta, indices, x.ndim - 1)
         return z, lambda dz: dz * scale
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        places = _kept_axes(self, (self.axis,), input_shape)
-        _check_sizes(self, "arrays", self.moving_mean.shape, places, input_shape)
+        indices = _axis_indices(self, (self.axis,), input_shape)
+        _check_sizes(self, "arrays", self.moving_mean.shape, indices, input_shape)
         return input_shape
 
 
@@ -210,8 +210,8 @@ class LayerNormalization(Layer):
     @property
     def variables(self) -> dict[str, Array]:
         """Gamma and beta, if there are."""
-        found = {"gamma": self.gamma, "beta": self.beta}
-        return {name: values for name, values in found.items() if values is not None}
+        learned = {"gamma": self.gamma, "beta": self.beta}
+        return {name: values for name, values in learned.items() if values is not None}
 
     @property
     def keeps_units(self) -> bool:
@@ -221,21 +221,21 @@ class LayerNormalization(Layer):
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
         plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
-        return _scale_gradients(self, plain, dz, _kept_axes(self, self.axis, x.shape[1:]))
+        return _scale_gradients(self, plain, dz, _axis_indices(self, self.axis, x.shape[1:]))
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
-        places = _kept_axes(self, self.axis, x.shape[1:])
-        axes = tuple(place + 1 for place in places)
+        indices = _axis_indices(self, self.axis, x.shape[1:])
+        axes = tuple(index + 1 for index in indices)
         centred = x - x.mean(axis=axes, keepdims=True)
         inverse = 1 / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
         normal = centred * inverse
         z = normal
-        gamma = None if self.gamma is None else _along(self.gamma, places, x.ndim - 1)
+        gamma = None if self.gamma is None else _along(self.gamma, indices, x.ndim - 1)
         if gamma is not None:
             z = z * gamma
         if self.beta is not None:
-            z = z + _along(self.beta, places, x.ndim - 1)
+            z = z + _along(self.beta, indices, x.ndim - 1)
 
         def pullback(dz: Array) -> Array:
             dn = dz if gamma is None else dz * gamma
@@ -247,9 +247,9 @@ class LayerNormalization(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        places = _kept_axes(self, self.axis, input_shape)
+        indices = _axis_indices(self, self.axis, input_shape)
         for name, values in self.variables.items():
-            _check_sizes(self, name, values.shape, places, input_shape)
+            _check_sizes(self, name, values.shape, indices, input_shape)
         return input_shape
 
 
@@ -312,16 +312,73 @@ class Normalization(Layer):
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalised `x` (n_samples, ...), and its pullback."""
-        places = _kept_axes(self, self.axis, x.shape[1:])
-        mean = _along(self.mean, places, x.ndim - 1)
+        indices = _axis_indices(self, self.axis, x.shape[1:])
+        mean = _along(self.mean, indices, x.ndim - 1)
         deviation = np.maximum(np.sqrt(self.variance), self.variance.dtype.type(_LEAST_DEVIATION))
-        deviation = _along(deviation, places, x.ndim - 1)
+        deviation = _along(deviation, indices, x.ndim - 1)
         if self.invert:
             return mean + x * deviation, lambda dz: dz * deviation
         return (x - mean) / deviation, lambda dz: dz / deviation
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        places = _kept_axes(self, self.axis, input_shape)
-        _check_sizes(self, "mean", self.mean.shape, places, input_shape)
+        indices = _axis_indices(self, self.axis, input_shape)
+        _check_sizes(self, "mean", self.mean.shape, indices, input_shape)
+        return input_shape
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Rescaling(Layer):
+    """Inputs times a scale plus an offset: x * scale + offset.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    scale, offset : float or tuple of float
+        One number, or one for each value along the last axis.
+
+    Raises
+    ------
+    InputError
+        If one is no finite number.
+
+    Examples
+    --------
+    >>> Rescaling("to one", scale=1 / 255).forward(np.array([[0.0, 51.0, 255.0]]))[0]
+    array([[0. , 0.2, 1. ]])
+    """
+
+    is_affine = is_elementwise = True
+
+    name: str
+    scale: float | tuple[float, ...]
+    offset: float | tuple[float, ...] = 0.0
+
+    def __post_init__(self) -> None:
+        for setting in ("scale", "offset"):
+            value = getattr(self, setting)
+            several = isinstance(value, (tuple, list))
+            numbers = tuple(
+                check_number(f"{setting} of layer '{self.name}'", one)
+                for one in (value if several else [value])
+            )
+            if not numbers:
+                raise InputError(f"{setting} of layer '{self.name}' must hold at least one number, got ()")
+            object.__setattr__(self, setting, numbers if several else numbers[0])
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the rescaled `x` (n_samples, ...), and its pullback."""
+        scale = np.asarray(self.scale, x.dtype)
+        return x * scale + np.asarray(self.offset, x.dtype), lambda dz: dz * scale
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        for setting, value in (("scale", self.scale), ("offset", self.offset)):
+            if isinstance(value, tuple) and len(value) > 1 and input_shape[-1:] != (len(value),):
+                raise InputError(
+                    f"layer '{self.name}' has {len(value)} values of {setting}, which do not fit "
+                    f"inputs of shape {input_shape}"
+                )
         return input_shape

@@ -15,7 +15,7 @@ from probe.layers._images import (
     ImageLayer,
     Padding,
     padded,
-    window_places,
+    window_offsets,
     windows_of,
 )
 from probe.layers.activations import Pullback
@@ -23,16 +23,17 @@ from probe.layers.activations import Pullback
 __all__ = ["AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"]
 
 
+@dataclass(frozen=True, slots=True)
 class _Pooling(ImageLayer):
     """What the two poolings have in common."""
 
-    __slots__ = ()
+    name: str
+    pool_size: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = "channels_last"
 
-    pool_size: Pair
-    strides: Pair | None
-    padding: Padding
-
-    def _keep(self) -> None:
+    def __post_init__(self) -> None:
         self._check_format()
         keep_pair(self, "pool_size", self.pool_size, minimum=1)
         if self.strides is not None:
@@ -46,8 +47,8 @@ class _Pooling(ImageLayer):
     def _windows(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[Pair, Pair]]:
         return windows_of(self, shape, self.pool_size, self._steps, self.padding)
 
-    def _places(self, n_windows: Pair) -> list[tuple[slice, slice, slice]]:
-        return [pixels for _, pixels in window_places(self.pool_size, self._steps, (1, 1), n_windows)]
+    def _offsets(self, n_windows: Pair) -> list[tuple[slice, slice, slice]]:
+        return [pixels for _, pixels in window_offsets(self.pool_size, self._steps, (1, 1), n_windows)]
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._windows(shape)[0], shape[2])
@@ -83,27 +84,18 @@ class MaxPooling2D(_Pooling):
 
     is_monotone = is_channelwise = True
 
-    name: str
-    pool_size: Pair = (2, 2)
-    strides: Pair | None = None
-    padding: Padding = "valid"
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
-
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
-        places = self._places(n_windows)
+        offsets = self._offsets(n_windows)
         around = padded(x, margins, -np.inf)
-        z = around[places[0]].copy()
-        for pixels in places[1:]:
+        z = around[offsets[0]].copy()
+        for pixels in offsets[1:]:
             np.maximum(z, around[pixels], out=z)
 
         def pullback(dz: Array) -> Array:
             dx = np.zeros(around.shape, dz.dtype)
             untaken = np.ones(z.shape, bool)
-            for pixels in places:
+            for pixels in offsets:
                 taken = around[pixels] == z
                 taken &= untaken
                 untaken &= ~taken
@@ -120,45 +112,27 @@ class AveragePooling2D(_Pooling):
 
     Parameters
     ----------
-    name : str
-        The layer's name in its network.
-    pool_size : (int, int)
-        Height and width of a window, at least 1.
-    strides : (int, int), optional
-        Steps from window to window; `pool_size` by default.
-    padding : {"valid", "same"}
-        "valid" uses windows inside the image only; "same" places ceil(n / stride) windows, and each mean is
-        over those of its pixels that are inside.
-    data_format : {"channels_last", "channels_first"}
-        Which axis of an image is that of the channels.
+    name, pool_size, strides, padding, data_format
+        As in `MaxPooling2D`; with padding each mean is over those of its pixels that are inside.
     """
 
     is_affine = is_monotone = is_channelwise = True
 
-    name: str
-    pool_size: Pair = (2, 2)
-    strides: Pair | None = None
-    padding: Padding = "valid"
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
-
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
-        places = self._places(n_windows)
+        offsets = self._offsets(n_windows)
         around = padded(x, margins)
         shape = around.shape
         counts = self._counts(x.shape[1:3], margins, n_windows).astype(x.dtype)
-        z = around[places[0]].copy()
-        for pixels in places[1:]:
+        z = around[offsets[0]].copy()
+        for pixels in offsets[1:]:
             z += around[pixels]
         z /= counts
 
         def pullback(dz: Array) -> Array:
             share = dz / counts
             dx = np.zeros(shape, share.dtype)
-            for pixels in places:
+            for pixels in offsets:
                 dx[pixels] += share
             return _inside(dx, margins)
 
@@ -182,14 +156,15 @@ def _inside(around: Array, margins: tuple[Pair, Pair]) -> Array:
     return around[:, top : around.shape[1] - bottom, left : around.shape[2] - right]
 
 
+@dataclass(frozen=True, slots=True)
 class _GlobalPooling(ImageLayer):
     """What the two poolings of whole images have in common."""
 
-    __slots__ = ()
+    name: str
+    keepdims: bool = False
+    data_format: DataFormat = "channels_last"
 
-    keepdims: bool
-
-    def _keep(self) -> None:
+    def __post_init__(self) -> None:
         self._check_format()
         if not isinstance(self.keepdims, (bool, np.bool_)):
             raise InputError(f"layer '{self.name}': keepdims must be True or False, got {self.keepdims!r}")
@@ -219,13 +194,6 @@ class GlobalMaxPooling2D(_GlobalPooling):
 
     is_monotone = is_channelwise = True
 
-    name: str
-    keepdims: bool = False
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
-
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         greatest = x.max(axis=(1, 2), keepdims=True)
 
@@ -244,22 +212,11 @@ class GlobalAveragePooling2D(_GlobalPooling):
 
     Parameters
     ----------
-    name : str
-        The layer's name in its network.
-    keepdims : bool
-        Whether the output is an image of one pixel.
-    data_format : {"channels_last", "channels_first"}
-        Which axis of an image is that of the channels.
+    name, keepdims, data_format
+        As in `GlobalMaxPooling2D`.
     """
 
     is_affine = is_monotone = is_channelwise = True
-
-    name: str
-    keepdims: bool = False
-    data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         shape = x.shape

@@ -74,9 +74,9 @@ class Reshape(Rearranging):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the target shape, with -1 filled in."""
-        given = [size for size in self.target_shape if size != -1]
-        n_in, known, open_axes = math.prod(input_shape), math.prod(given), self.target_shape.count(-1)
-        fits = open_axes <= 1 and min(given, default=1) > 0
+        sizes = [size for size in self.target_shape if size != -1]
+        n_in, known, open_axes = math.prod(input_shape), math.prod(sizes), self.target_shape.count(-1)
+        fits = open_axes <= 1 and min(sizes, default=1) > 0
         if not fits or (n_in % known if open_axes else n_in != known):
             raise InputError(f"layer '{self.name}' cannot reshape {input_shape} to {self.target_shape}")
         return tuple(n_in // known if size == -1 else size for size in self.target_shape)
@@ -139,11 +139,11 @@ def _keep_margins(layer: ZeroPadding2D | Cropping2D, setting: str, value: object
         raise InputError(
             f"layer '{layer.name}': {setting} must be ((top, bottom), (left, right)), got {value!r}"
         )
-    kept = tuple(
+    margins = tuple(
         tuple(check_integer(f"layer '{layer.name}': {setting}", size, minimum=0) for size in pair)
         for pair in pairs
     )
-    object.__setattr__(layer, setting, kept)
+    object.__setattr__(layer, setting, margins)
 
 
 @checked

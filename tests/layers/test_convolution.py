@@ -38,7 +38,8 @@ def by_scipy(x, kernel, strides, padding, dilation_rate):
 )
 def test_a_convolution_is_scipys(strides, padding, dilation_rate, groups):
     kernel, bias = RNG.normal(size=(3, 2, 4 // groups, 8)), RNG.normal(size=8)
-    z, _ = Conv2D("c", kernel, bias, strides, padding, dilation_rate, groups).pre_activation(X)
+    steps = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
+    z, _ = Conv2D("c", kernel, bias, **steps, groups=groups).pre_activation(X)
     for sample in range(2):
         parts = [
             by_scipy(channels, filters, strides, padding, dilation_rate)
@@ -54,8 +55,9 @@ def test_a_convolution_is_scipys(strides, padding, dilation_rate, groups):
 )
 def test_depthwise_is_a_convolution_of_as_many_groups_as_channels(strides, padding, dilation_rate):
     kernel, bias = RNG.normal(size=(3, 2, 4, 2)), RNG.normal(size=8)
-    ours = DepthwiseConv2D("d", kernel, bias, strides, padding, dilation_rate)
-    grouped = Conv2D("c", kernel.reshape(3, 2, 1, 8), bias, strides, padding, dilation_rate, groups=4)
+    steps = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate}
+    ours = DepthwiseConv2D("d", kernel, bias, **steps)
+    grouped = Conv2D("c", kernel.reshape(3, 2, 1, 8), bias, **steps, groups=4)
     np.testing.assert_allclose(
         ours.pre_activation(X)[0], grouped.pre_activation(X)[0], rtol=1e-10, atol=1e-12
     )
@@ -64,8 +66,8 @@ def test_depthwise_is_a_convolution_of_as_many_groups_as_channels(strides, paddi
 
 def test_separable_is_depthwise_then_a_mixture_of_channels():
     first, second, bias = RNG.normal(size=(3, 3, 4, 2)), RNG.normal(size=(1, 1, 8, 5)), RNG.normal(size=5)
-    ours = SeparableConv2D("s", first, second, bias, (2, 2), "same", activation_name="relu")
-    depthwise = DepthwiseConv2D("d", first, np.zeros(8), (2, 2), "same")
+    ours = SeparableConv2D("s", first, second, bias, strides=(2, 2), padding="same", activation_name="relu")
+    depthwise = DepthwiseConv2D("d", first, np.zeros(8), strides=(2, 2), padding="same")
     mixture = Conv2D("c", second, bias, activation_name="relu")
     np.testing.assert_allclose(
         ours.forward(X)[0], mixture.forward(depthwise.forward(X)[0])[0], rtol=1e-10, atol=1e-12
@@ -76,8 +78,8 @@ def test_separable_is_depthwise_then_a_mixture_of_channels():
 @pytest.mark.parametrize(("strides", "padding"), list(product(STRIDES, ("valid", "same"))))
 def test_a_transposed_convolution_is_the_way_back_of_a_convolution(strides, padding):
     kernel = RNG.normal(size=(3, 3, 4, 5))
-    conv = Conv2D("c", kernel, np.zeros(5), strides, padding)
-    ours = Conv2DTranspose("t", kernel, np.zeros(4), strides, padding)
+    conv = Conv2D("c", kernel, np.zeros(5), strides=strides, padding=padding)
+    ours = Conv2DTranspose("t", kernel, np.zeros(4), strides=strides, padding=padding)
     x = RNG.normal(size=(2, 3, 4, 5))
     shape = ours.output_shape(x.shape[1:])
     z, pullback = conv.pre_activation(np.zeros((2, *shape)))
@@ -91,7 +93,14 @@ def test_a_transposed_convolution_is_the_way_back_of_a_convolution(strides, padd
 )
 def test_the_size_after_a_transposed_convolution(padding, output_padding, expected):
     kernel = (4, 4) if output_padding is None else (3, 3)
-    layer = Conv2DTranspose("t", np.ones((*kernel, 1, 1)), np.zeros(1), (2, 2), padding, output_padding)
+    layer = Conv2DTranspose(
+        "t",
+        np.ones((*kernel, 1, 1)),
+        np.zeros(1),
+        strides=(2, 2),
+        padding=padding,
+        output_padding=output_padding,
+    )
     assert layer.output_shape((3, 3, 1)) == (expected, expected, 1)
 
 
@@ -100,8 +109,10 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, layer):
     layer = {
         "conv": Conv2D("c", RNG.normal(size=(3, 3, 4, 4)), np.ones(4), padding="same"),
         "grouped": Conv2D("c", RNG.normal(size=(3, 3, 2, 4)), np.ones(4), groups=2),
-        "strided": Conv2D("c", RNG.normal(size=(3, 3, 4, 4)), np.ones(4), (2, 1), dilation_rate=(2, 2)),
-        "transpose": Conv2DTranspose("t", RNG.normal(size=(3, 3, 2, 4)), np.ones(2), (2, 2)),
+        "strided": Conv2D(
+            "c", RNG.normal(size=(3, 3, 4, 4)), np.ones(4), strides=(2, 1), dilation_rate=(2, 2)
+        ),
+        "transpose": Conv2DTranspose("t", RNG.normal(size=(3, 3, 2, 4)), np.ones(2), strides=(2, 2)),
     }[layer]
     whole, pullback = layer.pre_activation(X)
     gradient = pullback(whole)
@@ -186,7 +197,9 @@ def test_memory_is_bounded_by_the_batch_and_not_by_its_windows():
             "pointwise_kernel must have shape (1, 1, 4, filters) for a depthwise_kernel of shape (3, 3, 2, 2)",
         ),
         (
-            lambda: Conv2DTranspose("c", np.ones((3, 3, 2, 4)), np.ones(2), (2, 2), output_padding=(2, 0)),
+            lambda: Conv2DTranspose(
+                "c", np.ones((3, 3, 2, 4)), np.ones(2), strides=(2, 2), output_padding=(2, 0)
+            ),
             "output_padding must be below strides (2, 2), got (2, 0)",
         ),
     ],
@@ -221,7 +234,7 @@ def test_what_does_not_fit_is_refused_by_name(make, message):
             "takes images of 4 channels, but gets 3 channels",
         ),
         (
-            Conv2DTranspose("c", np.ones((4, 4, 2, 4)), np.ones(2), (1, 1), "same", None),
+            Conv2DTranspose("c", np.ones((4, 4, 2, 4)), np.ones(2), padding="same"),
             (0, 8, 4),
             "leaves nothing of images of 0 x 8 pixels",
         ),
@@ -233,5 +246,5 @@ def test_images_that_do_not_fit_are_refused(layer, shape, message):
 
 
 def test_shapes_of_huge_images_cost_nothing():
-    layer = Conv2D("c", np.ones((3, 3, 2, 4)), np.ones(4), (2, 2), "same")
+    layer = Conv2D("c", np.ones((3, 3, 2, 4)), np.ones(4), strides=(2, 2), padding="same")
     assert layer.output_shape((10**12, 10**12, 2)) == (5 * 10**11, 5 * 10**11, 4)

@@ -58,21 +58,13 @@ def test_a_layer_without_weights_keeps_the_type(case):
     assert layer.n_parameters == 0
 
 
-def as_type(layer, dtype):
-    """Return a layer of the same settings whose arrays are of `dtype`."""
-    return type(layer)(**{
-        name: value.astype(dtype) if isinstance(value, np.ndarray) else value
-        for name, value in arguments(layer).items()
-    })  # fmt: skip
-
-
 @pytest.mark.parametrize("case", [case for case, (layer, _) in ALONE.items() if layer.variables])
 def test_a_layer_of_float32_computes_in_float32_and_near_the_same_in_float64(case):
     layer, shape = ALONE[case]
     (x,) = inputs([shape])
     y, pullback = layer.forward(x)
     dy = np.random.default_rng(4).normal(size=y.shape)
-    near, near_pullback = as_type(layer, np.float32).forward(x.astype(np.float32))
+    near, near_pullback = layer.astype(np.float32).forward(x.astype(np.float32))
     gradient = near_pullback(dy.astype(np.float32))
     assert near.dtype == gradient.dtype == np.float32
     np.testing.assert_allclose(near, y, rtol=1e-4, atol=1e-4)

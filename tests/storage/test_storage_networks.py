@@ -218,11 +218,22 @@ def test_every_layer_of_images_comes_back(tmp_path, data_format):
     form, b, none = {"data_format": data_format}, random(6), np.zeros(6, "f4")
     deep, point = random(2, 2, 4, 2), random(1, 1, 8, 6)
     layers = [
-        Conv2D("conv", random(3, 2, 2, 6), b, (1, 2), "same", (1, 1), 2, "relu", data_format),
+        Conv2D(
+            "conv",
+            random(3, 2, 2, 6),
+            b,
+            strides=(1, 2),
+            padding="same",
+            groups=2,
+            activation_name="relu",
+            **form,
+        ),
         Conv2D("bare", random(3, 2, 4, 6), none, use_bias=False, **form),
-        DepthwiseConv2D("deep", random(2, 2, 4, 3), random(12), (2, 2), "valid", **form),
+        DepthwiseConv2D("deep", random(2, 2, 4, 3), random(12), strides=(2, 2), **form),
         SeparableConv2D("apart", deep, point, b, dilation_rate=(2, 1), **form),
-        Conv2DTranspose("back", random(3, 3, 6, 4), b, (2, 3), "same", (1, 2), **form),
+        Conv2DTranspose(
+            "back", random(3, 3, 6, 4), b, strides=(2, 3), padding="same", output_padding=(1, 2), **form
+        ),
         MaxPooling2D("max", (2, 3), (1, 2), "same", data_format),
         AveragePooling2D("mean", (2, 2), None, "valid", data_format),
         GlobalMaxPooling2D("most", keepdims=True, **form),

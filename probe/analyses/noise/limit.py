@@ -79,6 +79,7 @@ def confidence_limit(network: Network, directions: Array) -> ConfidenceLimit:
 
     Examples
     --------
+    >>> from probe.layers import Dense
     >>> kernel = np.array([[1.0, -1.0]])
     >>> network = Network((Dense("output", kernel, np.zeros(2), "softmax"),), input_shape=(1,))
     >>> confidence_limit(network, np.array([[2.0], [0.0]])).confidences
