@@ -14,7 +14,7 @@ _MODULES = {
     "DataFileError": "probe._checks",
     "Dataset": "probe.datasets",
     "InputError": "probe._checks",
-    "Limits": "probe.storage",
+    "Limits": "probe.safeh5",
     "MLP": "probe.population",
     "ModelFileError": "probe._checks",
     "ModelFileWarning": "probe._checks",
@@ -51,7 +51,7 @@ _MODULES = {
     "minima": "probe.analyses.minima",
     "noise_confidence": "probe.analyses.noise",
     "noise_ladder": "probe.analyses.noise",
-    "open_model": "probe.storage",
+    "open_model": "probe.kerasfile",
     "parse_objective": "probe.ascent",
     "save_network": "probe.storage",
     "save_result": "probe.storage",
@@ -139,12 +139,14 @@ if TYPE_CHECKING:
     from probe.datasets import Dataset, Split, load_dataset
     from probe.figures import draw
     from probe.imports import from_sklearn, from_torch
+    from probe.kerasfile import open_model
     from probe.network import Network
     from probe.objectives import Objective, class_logit, direction, unit
     from probe.population import MLP, Population
+    from probe.safeh5 import Limits
     from probe.sensitivity import critical_samples, loss_sensitivity
     from probe.stats import Verdict
-    from probe.storage import Limits, load_network, load_result, open_model, save_network, save_result
+    from probe.storage import load_network, load_result, save_network, save_result
     from probe.training import PopulationResult, TrainingConfig, TrainingResult, train, train_population
 
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from probe._checks import DataFileError, ModelFileError
+from probe.kerasfile import read_provenance
 from probe.safeh5 import RefusedError, open_file, printable
-from probe.storage import load_network, read_provenance, save_network
+from probe.storage import load_network, save_network
 
 
 @pytest.fixture

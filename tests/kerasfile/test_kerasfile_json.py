@@ -8,8 +8,7 @@ import pytest
 
 from probe._checks import ModelFileError
 from probe.kerasfile._config import parse_json
-from probe.safeh5 import DamagedError, check_json, listed, printable, shown
-from probe.storage import DEFAULT_LIMITS
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, check_json, listed, printable, shown
 
 
 @pytest.mark.parametrize(
