@@ -71,18 +71,7 @@ def test_the_limits_are_those_of_the_caller():
         check_json('"123456789012"', "text", limits)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        -1.5,
-        "it's",
-        [],
-        {},
-        [1, [2, {"a": "b", "c": None}]],
-        (1, 2),
-    ],
-)
+@pytest.mark.parametrize("value", [None, -1.5, "it's", [], {}, [1, [2, {"a": "b", "c": None}]], (1, 2)])
 def test_a_value_is_shown_as_python_has_it(value):
     assert shown(value, 200) == repr(value)
 
