@@ -21,20 +21,15 @@ _NAMES = {
     "probe.datasets": ("Dataset", "Split", "load_dataset"),
     "probe.figures": ("plot",),
     "probe.imports": ("from_sklearn", "from_torch"),
+    "probe.kerasfile": ("open_model",),
     "probe.network": ("Network",),
     "probe.objectives": ("Objective", "class_logit", "direction", "unit"),
     "probe.population": ("MLP", "Population"),
     "probe.results": ("Result",),
+    "probe.safeh5": ("Limits",),
     "probe.sensitivity": ("critical_samples", "loss_sensitivity"),
     "probe.stats": ("Verdict",),
-    "probe.storage": (
-        "Limits",
-        "load_network",
-        "load_result",
-        "open_model",
-        "save_network",
-        "save_result",
-    ),
+    "probe.storage": ("load_network", "load_result", "save_network", "save_result"),
     "probe.training": ("PopulationResult", "TrainingConfig", "TrainingResult", "train", "train_population"),
 }
 

@@ -11,13 +11,16 @@ __all__ = [
     "ProbeWarning",
 ]
 
+_LONGEST = 1500
+"""Characters of a message; what is longer repeats what came."""
+
 
 class InputError(ValueError):
     """An argument broke a rule; the message names the argument, the rule and what came."""
 
     def __init__(self, *args: object) -> None:
         # A name out of a file may be in it, and no screen shows a lone surrogate or should obey an escape.
-        super().__init__(*(_printable(arg) if isinstance(arg, str) else arg for arg in args))
+        super().__init__(*(_shown(arg) if isinstance(arg, str) else arg for arg in args))
 
 
 class DivergedError(InputError):
@@ -40,11 +43,18 @@ class ProbeWarning(UserWarning):
     """Numbers were computed, but may not be about what was meant; the message says why and what to do."""
 
 
-_LONGEST = 1500
-"""Characters of a message; what is longer repeats what came."""
+def printable(text: object, limit: int = 80) -> str:
+    r"""Return `text` for a message: on one line, without control characters, at most `limit` long.
+
+    Examples
+    --------
+    >>> printable("dense\n\x1b[31m1")
+    'dense??[31m1'
+    """
+    letters = text if isinstance(text, str) else str(text)
+    shown = "".join(c if c.isprintable() else "?" for c in letters[: limit + 1])
+    return shown if len(letters) <= limit else shown[: limit - 3] + "..."
 
 
-def _printable(text: str) -> str:
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST - 3] + "..."
-    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+def _shown(message: str) -> str:
+    return "\n".join(printable(line, _LONGEST) for line in message[: _LONGEST + 1].split("\n"))

@@ -14,10 +14,10 @@ import pytest
 
 import probe
 from probe import workflow
+from probe.kerasfile import read_provenance
 from probe.layers import Dense, Dropout
 from probe.report import Claim, Page, Picture, Section, Table, render
 from probe.report.memorization import memorization_section
-from probe.storage import read_provenance
 from probe.training import DEFAULT_TRAINING
 from probe.workflow.train import recorded_history
 

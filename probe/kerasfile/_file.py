@@ -105,7 +105,7 @@ class ModelFile:
     output_names : tuple of str
         The layers whose outputs are the model's.
     provenance : mapping
-        Where the network comes from, as `save_network` keeps it; empty if the file does not say.
+        Where the network comes from, as `write_network` keeps it; empty if the file does not say.
     """
 
     def __init__(
@@ -145,9 +145,7 @@ class ModelFile:
             warn_of_crowds(file, self._stored)
 
     def _description(self, node: Node) -> LayerDescription:
-        variables = tuple(
-            self._described(node, name) for name in self._expected[node.path] if name not in UNREAD
-        )
+        variables = tuple(self._described(node, name) for name in self._names(node))
         activation = self._settings[node.spec.name].get("activation_name", "linear")
         return LayerDescription(
             node.spec.name,
@@ -158,8 +156,7 @@ class ModelFile:
         )
 
     def _described(self, node: Node, name: str) -> VariableDescription:
-        stored = self._stored[node.path][name]
-        expected = self._expected[node.path][name]
+        stored, expected = self._stored[node.path][name], self._expected[node.path][name]
         place = _place(node.spec, name)
         shape, dtype = self._file.describe(stored.group, stored.path, place=place)
         if shape != expected:
@@ -203,9 +200,9 @@ class ModelFile:
         """
         self._file.renew()
         node = self._node(layer)
-        known = [known for known in self._expected[node.path] if known not in UNREAD]
-        if name not in known:
-            raise InputError(f"layer '{layer}' has no array '{name}': it has {', '.join(known) or 'none'}")
+        names = self._names(node)
+        if name not in names:
+            raise InputError(f"layer '{layer}' has no array '{name}': it has {', '.join(names) or 'none'}")
         with last_net(self._file.shown_path, self._file.error):
             return self._array(node, name, units)
 
@@ -262,25 +259,25 @@ class ModelFile:
             )
         return node
 
+    def _names(self, node: Node) -> list[str]:
+        """Return the names of the arrays that the layer needs."""
+        return [name for name in self._expected[node.path] if name not in UNREAD]
+
     def _layer(self, node: Node, units: slice | None) -> Layer:
         kind, settings = kind_of(node.spec), self._settings[node.spec.name]
         if units is not None:
-            whole = node.spec.class_name == "Dense" or (
-                node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
-            )
-            if not whole:
+            is_plain = node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
+            if node.spec.class_name != "Dense" and not is_plain:
                 raise InputError(
                     f"units must be left out for layer '{node.spec.name}': only those of Dense and ungrouped Conv2D "
                     "layers are read one by one"
                 )
-            arrays = {name: self._array(node, name, units) for name in self._expected[node.path]}
-            return kind.build(node.spec, settings, kind.prepared(arrays))
-        if node.path not in self._prepared:
-            arrays = {
-                name: self._array(node, name) for name in self._expected[node.path] if name not in UNREAD
-            }
-            self._prepared[node.path] = kind.prepared(arrays)
-        return kind.build(node.spec, settings, self._prepared[node.path])
+        prepared = self._prepared.get(node.path) if units is None else None
+        if prepared is None:
+            prepared = kind.prepared({name: self._array(node, name, units) for name in self._names(node)})
+            if units is None:
+                self._prepared[node.path] = prepared
+        return kind.build(node.spec, settings, prepared)
 
     def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
         stored, shape = self._stored[node.path][name], self._expected[node.path][name]

@@ -34,15 +34,9 @@ Expected = Mapping[Path, Mapping[str, Shape]]
 
 _SCOPED = tuple[Path, str]
 
-_KNOWN_VARIABLES = NON_TRAINABLE | {
-    "kernel",
-    "bias",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "gamma",
-    "beta",
-    "alpha",
-}
+_KNOWN_VARIABLES = NON_TRAINABLE.union(
+    ["kernel", "bias", "depthwise_kernel", "pointwise_kernel", "gamma", "beta", "alpha"]
+)
 
 
 class Stored(NamedTuple):
@@ -92,40 +86,39 @@ def legacy_weights(
 def _listed_layers(file: File, group: Group, model: Model, *, replaced: bool) -> set[str]:
     inputs = {entry.spec.name for entry in model.entries if entry.is_input}
     names = [entry.spec.name for entry in model.entries if not entry.is_input]
-    _warn_of_many(file, group, len(names) + len(inputs))
-    everything = _strings(file, group, "layer_names", len(names) + len(inputs) + MAX_VARIABLES)
+    _warn_of_many(file, group, len(model.entries))
+    everything = _strings(file, group, "layer_names", len(model.entries) + MAX_VARIABLES)
     known = set(names)
-    # What takes the place of a layer without weights may be called otherwise, or be left out.
-    dropped = {
-        name for name in everything if replaced and name not in known and not _has_weights(file, group, name)
-    }
-    found_names = [name for name in everything if name not in inputs and name not in dropped]
-    found = set(found_names)
-    unknown = [name for name in found_names if name not in known]
+
+    def is_dropped(name: str) -> bool:
+        # What takes the place of a layer without weights may be called otherwise, or be left out.
+        has_place = name in known or not replaced
+        return not has_place and not file.strings(file.group(group, name), "weight_names", MAX_VARIABLES)
+
+    dropped = {name for name in everything if is_dropped(name)}
+    layers = [name for name in everything if name not in inputs and name not in dropped]
+    present = set(layers)
+    unknown = [name for name in layers if name not in known]
     if unknown:
         file.refuse("layer_names", f"lists {listed(unknown, 4)}, unknown to model_config: {listed(names, 4)}")
-    if found_names != [name for name in names if name in found]:
+    if layers != [name for name in names if name in present]:
         file.refuse(
             "layer_names",
             f"lists {listed(everything, 4)}, not in the order of model_config: {listed(names, 4)}",
         )
-    return found
-
-
-def _has_weights(file: File, group: Group, name: str) -> bool:
-    return bool(file.strings(file.group(group, name), "weight_names", at_most=MAX_VARIABLES))
+    return present
 
 
 def _strings(file: File, group: Group, name: str, at_most: int) -> tuple[str, ...]:
     """Return a list of names, of no more letters than a model may have."""
-    found = file.strings(group, name, at_most=at_most)
-    letters = sum(map(len, found))
+    names = file.strings(group, name, at_most=at_most)
+    letters = sum(map(len, names))
     # Each is a path that repeats the names of the layers around it.
     if letters > 2 * MAX_NAMES:
         file.refuse(
             f"attribute '{name}' of {group.name}", f"has {letters} letters, more than {2 * MAX_NAMES}"
         )
-    return found
+    return names
 
 
 def _matched(
@@ -137,8 +130,8 @@ def _matched(
     names = {name for _, name in orders[0]}
     for fits in (_agrees, _contradicts_nothing):
         for order in orders:
-            found = zip(order, paths, strict=True)
-            if all(fits(leaf, name, stored, scopes, names) for (leaf, name), stored in found):
+            pairs = zip(order, paths, strict=True)
+            if all(fits(leaf, name, stored, scopes, names) for (leaf, name), stored in pairs):
                 _warn_of_names(file, entry, order, paths)
                 return order
     for (leaf, name), stored in zip(orders[0], paths, strict=True):
@@ -157,30 +150,30 @@ def _parts(stored: str) -> tuple[str, str]:
 
 
 def _agrees(leaf: Path, name: str, stored: str, _scopes: set[str], _names: set[str]) -> bool:
-    scope, found = _parts(stored)
-    return _same_variable(name, found) and scope == leaf[-1].rpartition("/")[2]
+    scope, stored_name = _parts(stored)
+    return _same_variable(name, stored_name) and scope == leaf[-1].rpartition("/")[2]
 
 
 def _contradicts_nothing(leaf: Path, name: str, stored: str, scopes: set[str], names: set[str]) -> bool:
     # Keras trusts the position alone. A scope or a name can be any, but not that of another variable here.
-    scope, found = _parts(stored)
-    if not _same_variable(name, found) and found in names:
+    scope, stored_name = _parts(stored)
+    if not _same_variable(name, stored_name) and stored_name in names:
         return False
     return scope == leaf[-1] or scope not in scopes
 
 
-def _same_variable(name: str, found: str) -> bool:
+def _same_variable(name: str, stored_name: str) -> bool:
     # Keras 2 has a name of its own for the kernel of a DepthwiseConv2D.
-    return found == name or (found == "depthwise_kernel" and name == "kernel")
+    return stored_name == name or (stored_name == "depthwise_kernel" and name == "kernel")
 
 
 def _warn_of_names(file: File, entry: Entry, order: Sequence[_SCOPED], paths: Sequence[str]) -> None:
     for (_, name), stored in zip(order, paths, strict=True):
-        found = _parts(stored)[1]
-        if found in _KNOWN_VARIABLES and not _same_variable(name, found):
+        stored_name = _parts(stored)[1]
+        if stored_name in _KNOWN_VARIABLES and not _same_variable(name, stored_name):
             warn(
                 file.shown_path,
-                f"layer '{printable(entry.spec.name, 40)}' calls its {name} '{found}'; "
+                f"layer '{printable(entry.spec.name, 40)}' calls its {name} '{stored_name}'; "
                 "Keras goes by the position alone, and so does this",
             )
 
@@ -215,14 +208,12 @@ def object_weights(file: File, group: Group, model: Model, expected: Expected) -
     InputError
         If a group that the configuration calls for is missing, belongs to another layer or has other variables.
     """
-    found: Found = {}
-    _add_objects(file, group, model, (), expected, found)
-    return found
+    return dict(_objects(file, group, model, (), expected))
 
 
-def _add_objects(
-    file: File, group: Group, model: Model, path: Path, expected: Expected, found: Found
-) -> None:
+def _objects(
+    file: File, group: Group, model: Model, path: Path, expected: Expected
+) -> Iterator[tuple[Path, dict[str, Stored]]]:
     name = next((name for name in CONTAINERS if file.has(group, name)), None)
     if name is None:
         if any(_needs(entry, path, expected) for entry in model.entries):
@@ -240,9 +231,9 @@ def _add_objects(
             entry.spec.refuse(f"has no weights in the file, expected in the group '{key}'{there}")
         member = file.group(container, key)
         if entry.model is not None:
-            _add_objects(file, member, entry.model, here, expected, found)
+            yield from _objects(file, member, entry.model, here, expected)
         else:
-            found[here] = _numbered(file, member, entry.spec, expected[here])
+            yield here, _numbered(file, member, entry.spec, expected[here])
 
 
 def _needs(entry: Entry, path: Path, expected: Expected) -> bool:
@@ -325,25 +316,25 @@ def _numbered(file: File, member: Group, spec: LayerSpec, expected: Mapping[str,
     return {name: Stored(group, str(place)) for place, name in enumerate(expected)}
 
 
-def _check_count(spec: LayerSpec, found: int, expected: Mapping[str, Shape] | Sequence[str]) -> None:
-    if found != len(expected):
+def _check_count(spec: LayerSpec, count: int, expected: Mapping[str, Shape] | Sequence[str]) -> None:
+    if count != len(expected):
         names = printable(", ".join(expected) or "none", 120)
-        spec.refuse(f"has {found} arrays in the file, expected {len(expected)} ({names})")
+        spec.refuse(f"has {count} arrays in the file, expected {len(expected)} ({names})")
 
 
-def warn_of_crowds(file: File, found: Mapping[Path, Mapping[str, Stored]]) -> None:
+def warn_of_crowds(file: File, variables: Mapping[Path, Mapping[str, Stored]]) -> None:
     """Warn of every group in which arrays of a layer lie among many other members."""
-    for stored in found.values():
+    for stored in variables.values():
         for group, scope in {(one.group, one.path.rpartition("/")[0]) for one in stored.values()}:
             if scope:
                 _warn_of_many(file, file.group(group, scope), len(stored))
 
 
 def _warn_of_many(file: File, group: Group, expected: int) -> None:
-    found = len(file.members(group))
-    if found > expected + MANY_MEMBERS:
+    count = len(file.members(group))
+    if count > expected + MANY_MEMBERS:
         warn(
             file.shown_path,
-            f"{printable(group.name)} has {found} members, of which the model can use {expected}; "
+            f"{printable(group.name)} has {count} members, of which the model can use {expected}; "
             "the others are not read",
         )

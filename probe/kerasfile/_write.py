@@ -6,9 +6,8 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 
 from probe._checks import check_once
@@ -20,9 +19,12 @@ from probe.kerasfile._models import MAX_LAYERS
 from probe.kerasfile._own import ENCODING_VERSION
 from probe.layers import Layer
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, shown
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, check_json, printable, shown
 
-__all__ = ["check_storable", "write_network", "write_text_attribute"]
+if TYPE_CHECKING:
+    import h5py
+
+__all__ = ["check_storable", "encode_provenance", "write_network", "write_text_attribute"]
 
 KERAS_VERSION = "3.0.0"
 """The version of Keras whose layout is written; Keras 2 reads it too."""
@@ -44,8 +46,23 @@ class _Written:
         return {f"{self.name}@{k}": layer.name for k, layer in enumerate(self.calls)}
 
 
-def write_network(group: h5py.Group, network: Network) -> None:
-    """Write `network` into an empty group (or file), in Keras' layout and with what is only ours in `/probe`."""
+def write_network(group: h5py.Group, network: Network, provenance: str = "") -> None:
+    """Write `network` into an empty group (or file), in Keras' layout and with what is only ours in `/probe`.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Of a file that is open for writing, such as the file itself.
+    network : Network
+        What `check_storable` accepts.
+    provenance : str
+        Where the network comes from, as `encode_provenance` returns it.
+
+    Raises
+    ------
+    InputError
+        If Keras' layout has no place for a layer, or the description of the model is too long to be read again.
+    """
     written = _written(network)
     config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
     write_text_attribute(group, "model_config", json.dumps(config))
@@ -77,6 +94,8 @@ def write_network(group: h5py.Group, network: Network) -> None:
         write_text_attribute(
             own, "own_names", json.dumps({names[name]: name for name in network.layer_names})
         )
+    if provenance:
+        write_text_attribute(own, "provenance", provenance)
 
 
 def write_text_attribute(group: h5py.Group, name: str, text: str) -> None:
@@ -86,13 +105,57 @@ def write_text_attribute(group: h5py.Group, name: str, text: str) -> None:
             f"'{name}' takes {len(text)} characters as text, more than the {DEFAULT_LIMITS.text_bytes} that "
             "are read again; store long lists of numbers as arrays"
         )
+    import h5py  # reading needs none of it
+
     group.attrs.create(name, text, dtype=h5py.string_dtype())
 
 
 def _write_texts(group: h5py.Group, name: str, texts: list[str]) -> None:
+    import h5py
+
     # An empty list has the type that Keras gives it.
     dtype = h5py.string_dtype() if texts else np.dtype(float)
     group.attrs.create(name, np.array(texts, dtype=object if texts else float), dtype=dtype)
+
+
+def encode_provenance(provenance: Mapping[str, object]) -> str:
+    """Return a provenance as the JSON that `write_network` takes.
+
+    Parameters
+    ----------
+    provenance : mapping
+        Strings, numbers, None, lists and mappings of these; arrays become lists.
+
+    Raises
+    ------
+    InputError
+        If it has something that JSON cannot express, or more than is read again.
+
+    Examples
+    --------
+    >>> encode_provenance({"seed": np.int64(3), "cost": np.array([0.5, 0.25])})
+    '{"seed": 3, "cost": [0.5, 0.25]}'
+    """
+    try:
+        text = json.dumps(provenance, default=_plain, allow_nan=False)
+        # What could not be read again is not written.
+        check_json(text, "provenance", DEFAULT_LIMITS)
+        return text
+    except DamagedError as error:
+        raise InputError(f"{error}; store long lists of numbers as arrays") from None
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InputError(
+            "provenance must hold strings, finite numbers, None, lists and mappings of these: "
+            f"{printable(error, 120)}"
+        ) from None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 def check_storable(network: Network) -> None:

@@ -80,10 +80,7 @@ def open_file(
 
 @contextmanager
 def open_bytes(
-    content: bytes,
-    shown: str,
-    error: type[Exception] = RefusedError,
-    limits: Limits | None = DEFAULT_LIMITS,
+    content: bytes, shown: str, error: type[Exception] = RefusedError, limits: Limits | None = DEFAULT_LIMITS
 ) -> Iterator[File]:
     """Open the content of an HDF5 file that is in memory, as `open_file` opens a file; messages call it `shown`."""
     with io.BytesIO(content) as file:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from itertools import accumulate, islice
 
+from probe._errors import printable
 from probe.safeh5._limits import Limits
 from probe.safeh5._source import DamagedError
 
@@ -26,19 +27,6 @@ _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _ESCAPES = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.S
 )
-
-
-def printable(text: object, limit: int = 80) -> str:
-    r"""Return `text` for a message: on one line, without control characters, at most `limit` long.
-
-    Examples
-    --------
-    >>> printable("dense\n\x1b[31m1")
-    'dense??[31m1'
-    """
-    letters = text if isinstance(text, str) else str(text)
-    shown = "".join(c if c.isprintable() else "?" for c in letters[: limit + 1])
-    return shown if len(letters) <= limit else shown[: limit - 3] + "..."
 
 
 def shown(value: object, limit: int = 60) -> str:

@@ -18,31 +18,19 @@ with that name, and is read here, but `keras.models.load_model` refuses the file
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 
-from probe._checks import InputError
-from probe._json import json_default
 from probe._signatures import checked
-from probe.kerasfile import model_in, open_model, read_provenance
-from probe.kerasfile._write import check_storable, write_network, write_text_attribute
+from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, DamagedError, File, Group, Limits, check_json, printable
+from probe.safeh5 import DEFAULT_LIMITS, Limits
 from probe.storage._atomic import write_atomically
 
-__all__ = [
-    "load_network",
-    "network_bytes",
-    "read_network",
-    "read_provenance",
-    "save_network",
-    "write_network",
-    "write_text_attribute",
-]
+__all__ = ["load_network", "network_bytes", "save_network"]
 
 
 @checked
@@ -78,6 +66,7 @@ def save_network(
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> from probe.layers import Dense
     >>> layer = Dense("output", np.ones((3, 2), np.float32), np.zeros(2, np.float32), "softmax")
     >>> folder = Path(tempfile.mkdtemp())
@@ -85,9 +74,9 @@ def save_network(
     >>> load_network(path).class_names
     ('cat', 'dog')
     """
-    described = _described(network, provenance)
+    text = _checked(network, provenance)
     with write_atomically(path) as part, h5py.File(part, "w") as file:
-        _write(file, network, described)
+        write_network(file, network, text)
     return Path(path)
 
 
@@ -100,22 +89,18 @@ def network_bytes(network: Network, *, provenance: Mapping[str, object] | None =
     InputError
         As `save_network` does.
     """
-    described = _described(network, provenance)
+    text = _checked(network, provenance)
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
-        _write(file, network, described)
+        write_network(file, network, text)
     return memory.getbuffer()
 
 
-def _described(network: Network, provenance: Mapping[str, object] | None) -> str:
-    described = _to_json(provenance or {}, "provenance")
+def _checked(network: Network, provenance: Mapping[str, object] | None) -> str:
+    """Return the provenance as text, or raise if it or the network cannot be stored."""
+    text = encode_provenance(provenance or {})
     check_storable(network)
-    return described
-
-
-def _write(file: h5py.File, network: Network, described: str) -> None:
-    write_network(file, network)
-    write_text_attribute(file["probe"], "provenance", described)
+    return text
 
 
 @checked
@@ -163,29 +148,3 @@ def load_network(
     """
     with open_model(path, architecture=architecture, limits=limits) as model:
         return model.network()
-
-
-def read_network(file: File, group: Group) -> Network:
-    """Read the network that a group (or file) holds in the layout that this module describes.
-
-    Raises
-    ------
-    InputError
-        If there is none. It is the error of `file`.
-    """
-    return model_in(file, group).network()
-
-
-def _to_json(value: object, name: str) -> str:
-    try:
-        text = json.dumps(value, default=json_default, allow_nan=False)
-        # What could not be read again is not written.
-        check_json(text, name, DEFAULT_LIMITS)
-        return text
-    except DamagedError as error:
-        raise InputError(f"{error}; store long lists of numbers as arrays") from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InputError(
-            f"{name} must hold strings, finite numbers, None, lists and mappings of these: "
-            f"{printable(error, 120)}"
-        ) from None

@@ -28,10 +28,10 @@ import numpy as np
 from probe._checks import DataFileError, InputError, readonly
 from probe._json import json_default
 from probe._signatures import checked
+from probe.kerasfile import model_in, write_network, write_text_attribute
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, printable
 from probe.storage._atomic import write_atomically
-from probe.storage.networks import read_network, write_network, write_text_attribute
 
 __all__ = ["load_result", "result_bytes", "result_from_bytes", "results_bytes", "save_result"]
 
@@ -344,7 +344,7 @@ def _matches(file: File, member: Group, option: Any) -> bool:
 def _read_group(file: File, member: Group, option: Any) -> Any:
     origin = _origin(option)
     if origin is Network:
-        return read_network(file, member)
+        return model_in(file, member).network()
     if dataclasses.is_dataclass(origin):
         return _read_dataclass(file, member, typing.cast(type, origin))
     length = _length(file, member)

@@ -22,12 +22,13 @@ from probe.analyses.weights import images_of_layers
 from probe.controls import architecture_of, control_networks
 from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
+from probe.kerasfile import read_provenance
 from probe.layers import DataFormat
 from probe.network import Network
 from probe.objectives import Objective
 from probe.population import MLP
 from probe.report import Report
-from probe.storage import network_bytes, read_provenance
+from probe.storage import network_bytes
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,

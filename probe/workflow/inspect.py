@@ -7,9 +7,10 @@ from itertools import islice
 from pathlib import Path
 
 from probe._checks import InputError
+from probe.kerasfile import ModelFile, open_model
 from probe.network import Network
 from probe.safeh5 import printable
-from probe.storage import ModelFile, OwnedFolder, open_model
+from probe.storage import OwnedFolder
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
 

@@ -10,10 +10,11 @@ from probe._checks import InputError, check_choice
 from probe._layout import input_layout
 from probe.analyses.weights import WeightImages, images_of_layers, weight_images
 from probe.figures.weights import SCALES
+from probe.kerasfile import open_model, read_provenance
 from probe.layers import DataFormat
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
-from probe.storage import open_model, read_provenance, save_network
+from probe.storage import save_network
 from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
 from probe.workflow._owner import Owner
 from probe.workflow._reading import READ_AS_IT_IS, Reading

@@ -107,10 +107,7 @@ def test_text_that_is_no_model_is_refused(text, match):
             "takes sparse inputs",
         ),
         (functional(("a", None), ("d", [[["d", 0, 0, {}]]])), "a loop through layer 'd'"),
-        (
-            functional(("a", None), ("d", [[["e", 0, 0]]]), ("e", [[["d", 0, 0]]])),
-            "a loop through layer 'd'",
-        ),
+        (functional(("a", None), ("d", [[["e", 0, 0]]]), ("e", [[["d", 0, 0]]])), "a loop through layer 'd'"),
         (functional(("a", None), ("d", [[["b", 0, 0]]])), "reads 'b', which model_config does not describe"),
         (functional(("a", None), ("d", [[["a", 0, 1]]])), "reads output 1 of 'a', which does not exist"),
         (functional(("a", None), ("d", [[["a", 0, 0]]]), outputs=[("d", 1, 0)]), "reads call 1 of 'd'"),

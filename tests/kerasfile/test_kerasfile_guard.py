@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from probe._checks import DataFileError, ModelFileError
+from probe.kerasfile import read_provenance
 from probe.safeh5 import RefusedError, open_file, printable
-from probe.storage import load_network, read_provenance, save_network
+from probe.storage import load_network, save_network
 
 
 @pytest.fixture
@@ -29,10 +30,7 @@ def refused(path, match):
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        (
-            "crash_hang_global_heap",
-            "attribute 'model_config' of / .* strings at .* broken record",
-        ),
+        ("crash_hang_global_heap", "attribute 'model_config' of / .* strings at .* broken record"),
         ("crash_segv_vlen_attr", "attribute 'keras_version' of / is no text"),
         ("external_link_dataset", "layer 'd1': kernel is a link to another place or file"),
         ("external_link_group", ": /model_weights is a link to another place or file"),

@@ -8,8 +8,7 @@ import pytest
 
 from probe._checks import ModelFileError
 from probe.kerasfile._config import parse_json
-from probe.safeh5 import DamagedError, check_json, listed, printable, shown
-from probe.storage import DEFAULT_LIMITS
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, check_json, listed, printable, shown
 
 
 @pytest.mark.parametrize(
@@ -72,18 +71,7 @@ def test_the_limits_are_those_of_the_caller():
         check_json('"123456789012"', "text", limits)
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        -1.5,
-        "it's",
-        [],
-        {},
-        [1, [2, {"a": "b", "c": None}]],
-        (1, 2),
-    ],
-)
+@pytest.mark.parametrize("value", [None, -1.5, "it's", [], {}, [1, [2, {"a": "b", "c": None}]], (1, 2)])
 def test_a_value_is_shown_as_python_has_it(value):
     assert shown(value, 200) == repr(value)
 

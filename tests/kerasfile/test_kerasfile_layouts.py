@@ -71,10 +71,7 @@ def test_a_group_that_says_it_belongs_to_another_layer_is_refused(tmp_path):
 
 def test_layers_are_found_by_name_though_the_alphabet_turns_them_round(tmp_path):
     model = sequential(old_input("in", 4), dense("z", 4), dense("a", 4))
-    weights = {
-        "z": [("z/kernel:0", K1), ("z/bias:0", B1)],
-        "a": [("a_1/kernel:0", K2), ("a_1/bias:0", B2)],
-    }
+    weights = {"z": [("z/kernel:0", K1), ("z/bias:0", B1)], "a": [("a_1/kernel:0", K2), ("a_1/bias:0", B2)]}
     network = load_network(legacy_file(tmp_path / "a.h5", model, weights))
     assert_same(network, [Dense("z", K1, B1, "tanh"), Dense("a", K2, B2, "tanh")])
 
@@ -127,10 +124,7 @@ ALL = {
 }
 KERNELS = ["c1/kernel", "c1/bias"], ["c2/kernel", "c2/bias"]
 SCALES = ["b1/gamma", "b1/beta"], ["b2/gamma", "b2/beta"]
-MOMENTS = (
-    ["b1/moving_mean", "b1/moving_variance"],
-    ["b2/moving_mean", "b2/moving_variance"],
-)
+MOMENTS = (["b1/moving_mean", "b1/moving_variance"], ["b2/moving_mean", "b2/moving_variance"])
 LEAVES = [*KERNELS[0], *SCALES[0], *MOMENTS[0], *KERNELS[1], *SCALES[1], *MOMENTS[1]]
 TRAINED_FIRST = [*KERNELS[0], *SCALES[0], *KERNELS[1], *SCALES[1], *MOMENTS[0], *MOMENTS[1]]
 FROZEN = [*KERNELS[0], *KERNELS[1], *SCALES[1], *SCALES[0], *MOMENTS[0], *MOMENTS[1]]
@@ -208,12 +202,7 @@ def shared_model(node, make_input, shift_inside, shift_at_the_end, sequential_in
 
 @pytest.mark.parametrize(
     ("version", "sequential_inside", "shift_inside", "shift_at_the_end"),
-    [
-        ("2.15.0", False, 1, 1),
-        ("2.15.0", True, 1, 1),
-        ("3.15.1", False, 0, 1),
-        ("3.15.1", True, 0, 0),
-    ],
+    [("2.15.0", False, 1, 1), ("2.15.0", True, 1, 1), ("3.15.1", False, 0, 1), ("3.15.1", True, 0, 0)],
 )
 def test_calls_of_a_shared_model_are_counted_as_each_version_counts_them(
     tmp_path, version, sequential_inside, shift_inside, shift_at_the_end

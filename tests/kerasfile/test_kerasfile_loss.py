@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from probe._checks import InputError
+from probe.kerasfile import open_model
 from probe.kerasfile._own import meaning_of_archive, meaning_of_training
 from probe.layers import Dense
 from probe.network import Network
-from probe.storage import load_network, open_model, save_network
+from probe.storage import load_network, save_network
 
 
 def said(loss):

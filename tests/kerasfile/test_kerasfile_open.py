@@ -20,9 +20,11 @@ from keras_writing import (
 )
 
 from probe._checks import InputError, ModelFileError, ModelFileWarning
+from probe.kerasfile import open_model, read_provenance
 from probe.layers import Dense
 from probe.network import Network
-from probe.storage import DEFAULT_LIMITS, load_network, open_model, read_provenance, save_network
+from probe.safeh5 import DEFAULT_LIMITS
+from probe.storage import load_network, save_network
 
 K, B = arrays((4, 3), (3,))
 

@@ -60,10 +60,7 @@ def test_blocks_of_short_rows_are_put_together(tmp_path, monkeypatch, shape, blo
 def test_columns_that_are_not_there_are_refused(tmp_path, columns):
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["kernel"] = np.ones((3, 5), "f4")
-    with (
-        open_file(tmp_path / "a.h5") as file,
-        pytest.raises(InputError, match="kernel has columns 0 to 5"),
-    ):
+    with open_file(tmp_path / "a.h5") as file, pytest.raises(InputError, match="kernel has columns 0 to 5"):
         file.array(file.root, "kernel", columns=columns)
 
 
@@ -120,10 +117,7 @@ def test_chunks_that_are_larger_on_disk_than_in_memory_are_refused(tmp_path):
 
 def test_broken_chunks_are_refused(tmp_path):
     inflating(tmp_path / "a.h5", compressed(4)[:-9] + b"x" * 30000, compression="gzip")
-    with (
-        open_file(tmp_path / "a.h5") as file,
-        pytest.raises(RefusedError, match="chunk cannot be inflated"),
-    ):
+    with open_file(tmp_path / "a.h5") as file, pytest.raises(RefusedError, match="chunk cannot be inflated"):
         file.array(file.root, "kernel")
 
 

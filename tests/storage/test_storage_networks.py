@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from probe._checks import InputError, ModelFileError
+from probe.kerasfile import read_provenance
 from probe.layers import (
     ACTIVATIONS,
     ActivationLayer,
@@ -51,7 +52,7 @@ from probe.layers import (
     ZeroPadding2D,
 )
 from probe.network import Network
-from probe.storage import load_network, read_provenance, save_network
+from probe.storage import load_network, save_network
 
 finite = st.floats(-1e3, 1e3, width=32)
 names = st.text(
