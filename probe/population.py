@@ -69,14 +69,17 @@ class MLP:
     hidden : sequence of int
         Units of each hidden layer; empty for a network without one.
     activation : str
-        A key of `probe.layers.ACTIVATIONS`: sigmoid, tanh, relu, leaky_relu, elu, gelu, softplus, linear
-        or step.
+        Of the hidden layers, a key of `probe.layers.ACTIVATIONS`: celu, elu, exponential, gelu, hard_shrink,
+        hard_sigmoid, hard_sigmoid_v2, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu,
+        sigmoid, silu, soft_shrink, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, step, tanh or
+        tanh_shrink. Below a step nothing is learned: its slope is zero.
     output : {"softmax", "sigmoid"}
         Activation of the last layer.
     initialization : {"auto", "normal", "scaled-normal", "glorot", "he"}
         Start of the weights. "normal" draws weights and biases from N(0, 1); "scaled-normal" weights from
         N(0, 1/n_in); "glorot" uniformly within sqrt(6/(n_in + n_out)); "he" from N(0, 2/n_in); the last three
-        start with biases of zero. "auto" is "he" for rectifiers and "glorot" for the others.
+        start with biases of zero. "auto" is "he" for elu, gelu, leaky_relu, relu and softplus, and "glorot" for all
+        other activations, as Keras' default is.
 
     Raises
     ------
@@ -188,9 +191,9 @@ class Population:
         if len(self.weights) != len(sizes) - 1 or len(self.biases) != len(sizes) - 1:
             raise InputError(f"weights and biases must have {len(sizes) - 1} entries for layers {sizes}")
         n_networks = len(self.weights[0])
-        for place, (n_in, n_out) in enumerate(pairwise(sizes)):
-            check_shape(f"weights[{place}]", self.weights[place].shape, (n_networks, n_out, n_in))
-            check_shape(f"biases[{place}]", self.biases[place].shape, (n_networks, n_out))
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+            check_shape(f"weights[{layer}]", self.weights[layer].shape, (n_networks, n_out, n_in))
+            check_shape(f"biases[{layer}]", self.biases[layer].shape, (n_networks, n_out))
         object.__setattr__(self, "weights", tuple(readonly(w) for w in self.weights))
         object.__setattr__(self, "biases", tuple(readonly(b) for b in self.biases))
 
@@ -309,7 +312,7 @@ class Population:
     @property
     def _layers(self) -> list[tuple[str, str]]:
         """Names and activations."""
-        names = [f"hidden_{place}" for place in range(1, len(self.weights))]
+        names = [f"hidden_{layer}" for layer in range(1, len(self.weights))]
         return [(name, self.architecture.activation) for name in names] + [
             ("output", self.architecture.output)
         ]
@@ -390,10 +393,10 @@ def initial_population(
     weights = [np.empty((len(rngs), *shape), dtype) for shape in shapes]
     biases = [np.zeros((len(rngs), n_out), dtype) for n_out, _ in shapes]
     for member, rng in enumerate(rngs):
-        for place, shape in enumerate(shapes):
-            weights[place][member] = _draw_weights(architecture, shape, rng)
+        for layer, shape in enumerate(shapes):
+            weights[layer][member] = _draw_weights(architecture, shape, rng)
             if architecture.initialization == "normal":
-                biases[place][member] = rng.standard_normal(shape[0])
+                biases[layer][member] = rng.standard_normal(shape[0])
     return Population(architecture, input_shape, class_names, tuple(weights), tuple(biases))
 
 

@@ -303,6 +303,22 @@ def test_a_members_start_does_not_depend_on_the_others(initialization):
     assert not np.array_equal(few.weights[0][0], few.weights[0][1])
 
 
+def test_the_documentation_of_an_architecture_names_its_activations_and_their_starts():
+    documented, starts = (
+        set(re.findall(r"\w+", re.search(pattern, probe.MLP.__doc__, re.DOTALL)[1])) - {"or", "and"}
+        for pattern in (r"ACTIVATIONS`: (.*?)\. Below", r'"auto" is "he" for (.*?), and "glorot"')
+    )
+    assert documented == ACTIVATIONS.keys()
+
+    def start(activation, initialization):
+        architecture = probe.MLP((4,), activation, initialization=initialization)
+        return initial_population(architecture, SHAPE, CLASSES, rngs=[np.random.default_rng(0)]).weights[0]
+
+    for name in ACTIVATIONS:
+        meant = "he" if name in starts else "glorot"
+        np.testing.assert_array_equal(start(name, "auto"), start(name, meant))
+
+
 @pytest.mark.parametrize(
     ("initialization", "activation", "variance"),
     [
