@@ -29,6 +29,7 @@ from probe._checks import (
     chunks,
     readonly,
 )
+from probe._inputs import checked_inputs
 from probe._signatures import checked
 from probe._stepper import Evaluation, Pixels
 from probe._tables import html_table, text_table
@@ -236,7 +237,7 @@ class Population:
         )
 
     def logits(self, x: Array) -> Array:
-        """Return the logits of all members.
+        """Return the logits of all members, in the type of the weights or of `x`, whichever is the wider.
 
         Parameters
         ----------
@@ -252,7 +253,7 @@ class Population:
         return np.concatenate(parts, axis=2)
 
     def activations(self, x: Array) -> tuple[Array, ...]:
-        """Return the activations of the hidden layers of all members.
+        """Return the activations of the hidden layers of all members, in the type that `logits` has.
 
         Parameters
         ----------
@@ -266,6 +267,7 @@ class Population:
         """
         return tuple(self._forward(self._rows(x))[1])
 
+    @checked
     def evaluate(self, data: Dataset, cost: CostName = "cross-entropy") -> Evaluation:
         """Return each member's mean cost and accuracy on `data`.
 
@@ -277,7 +279,12 @@ class Population:
             See `probe.costs.cost_values`.
         """
         check_choice("cost", cost, ("cross-entropy", "quadratic"))
-        check_shape("the classes of data", (data.n_classes,), (len(self.class_names),))
+        ours, theirs = (self.input_shape, len(self.class_names)), (data.image_shape, data.n_classes)
+        if ours != theirs:
+            raise InputError(
+                f"data must have the population's inputs of {ours[0]} and {ours[1]} classes, "
+                f"got images of {theirs[0]} and {theirs[1]} classes"
+            )
         pixels = Pixels(self._rows(data.images), str(self.weights[0].dtype))
         labels = data.labels[None]
         # Weights just short of divergence overflow here as they do in training.
@@ -318,9 +325,10 @@ class Population:
         ]
 
     def _rows(self, x: Array) -> Array:
-        x = np.asarray(x)
-        check_shape("x", x.shape, (None, *self.input_shape))
-        return x.reshape(len(x), -1)
+        is_wide = getattr(x, "dtype", None) == np.float64
+        dtype = np.dtype(np.float64) if is_wide else self.weights[0].dtype
+        (inputs,) = checked_inputs(x, ("x",), (self.input_shape,), dtype)
+        return inputs.reshape(len(inputs), -1)
 
     def _forward(self, rows: Array) -> tuple[list[Array], list[Array]]:
         """Return what `forward` does, with one product for the first layers of all networks."""
