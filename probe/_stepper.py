@@ -97,12 +97,12 @@ class Pixels:
 def _widths(rows: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:
     """Return for each row how many columns there are up to the last that is not zero, at least 1."""
     n_columns = rows.shape[1]
-    found = np.empty(len(rows), np.intp)
+    widths = np.empty(len(rows), np.intp)
     for part in chunks(len(rows), 1000):
         lit = rows[part] != 0
         last = n_columns - lit[:, ::-1].argmax(axis=1)
-        found[part] = np.where(lit.any(axis=1), last, 1)
-    return found
+        widths[part] = np.where(lit.any(axis=1), last, 1)
+    return widths
 
 
 def _as_bytes(values: Array) -> npt.NDArray[np.uint8] | None:
@@ -213,14 +213,14 @@ class Stepper:
         -------
         ndarray of shape (n_networks, n_classes, batch_size)
         """
-        for place, (w, b, z) in enumerate(zip(self.weights, self.biases, self._z, strict=True)):
-            if place == 0:
+        for layer, (w, b, z) in enumerate(zip(self.weights, self.biases, self._z, strict=True)):
+            if layer == 0:
                 _shared_product(w, x, z)
             else:
-                np.matmul(w, self._a[place - 1], out=z)
+                np.matmul(w, self._a[layer - 1], out=z)
             z += b[:, :, None]
-            if place < len(self._a):
-                self._activation.value(z, self._a[place])
+            if layer < len(self._a):
+                self._activation.value(z, self._a[layer])
         return self._z[-1]
 
     def gradients(
@@ -248,16 +248,16 @@ class Stepper:
         """
         delta = logit_gradient(cost, self.architecture.output, self.logits(x), positions)
         delta *= 1 / self.batch_size if sample_weights is None else sample_weights[:, None, :]
-        for place in reversed(range(len(self.weights))):
-            np.matmul(delta, self._ones, out=into.biases[place])
-            gradient = into.weights[place]
-            if place == 0:
+        for layer in reversed(range(len(self.weights))):
+            np.matmul(delta, self._ones, out=into.biases[layer])
+            gradient = into.weights[layer]
+            if layer == 0:
                 flat = gradient.reshape(-1, gradient.shape[2])
                 np.matmul(delta.reshape(-1, len(x)), x, out=flat[:, : x.shape[1]])
                 flat[:, x.shape[1] :] = 0
                 break
-            np.matmul(delta, self._a[place - 1].transpose(0, 2, 1), out=gradient)
-            delta = self._below(place, delta)
+            np.matmul(delta, self._a[layer - 1].transpose(0, 2, 1), out=gradient)
+            delta = self._below(layer, delta)
 
     def input_gradient_norms(self, x: Array, labels: npt.NDArray[np.int64], cost: CostName) -> Array:
         """Return the L1 norm of the gradient of each sample's cost with respect to its inputs.
@@ -276,18 +276,18 @@ class Stepper:
         ndarray of shape (n_networks, batch_size), in [0, inf)
         """
         delta = logit_gradient(cost, self.architecture.output, self.logits(x), self.positions(labels))
-        for place in reversed(range(1, len(self.weights))):
-            delta = self._below(place, delta)
+        for layer in reversed(range(1, len(self.weights))):
+            delta = self._below(layer, delta)
         norms = np.empty((len(delta), len(x)), delta.dtype)
         for first, one, out in zip(self.weights[0], delta, norms, strict=True):
             np.abs(first.T @ one).sum(axis=0, out=out)
         return norms
 
-    def _below(self, place: int, delta: Array) -> Array:
-        """Return the gradient with respect to the pre-activations below layer `place`, from those of its own."""
-        below, slope = self._deltas[place - 1], self._slopes[place - 1]
-        np.matmul(self.weights[place].transpose(0, 2, 1), delta, out=below)
-        below *= self._activation.slope(self._z[place - 1], self._a[place - 1], slope)
+    def _below(self, layer: int, delta: Array) -> Array:
+        """Return the gradient with respect to the pre-activations below layer `layer`, from those of its own."""
+        below, slope = self._deltas[layer - 1], self._slopes[layer - 1]
+        np.matmul(self.weights[layer].transpose(0, 2, 1), delta, out=below)
+        below *= self._activation.slope(self._z[layer - 1], self._a[layer - 1], slope)
         return below
 
 
@@ -309,7 +309,7 @@ def input_gradient_norms(
     Yields
     ------
     rows : ndarray of shape (n,)
-        Places in `x`.
+        Indices into `x`.
     norms : ndarray of shape (n_networks, n), in [0, inf)
     """
     steppers: dict[int, Stepper] = {}
@@ -379,7 +379,7 @@ def evaluate(
     sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
         Which samples count for which network; all without.
     observe : callable, optional
-        Called with the places of some samples in `x`, their logits (n_networks, n_classes, n) and the
+        Called with the indices of some samples in `x`, their logits (n_networks, n_classes, n) and the
         classes predicted (n_networks, n), until it has seen all samples: whatever else is read off an
         evaluation shares its products.
     """

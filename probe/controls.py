@@ -155,8 +155,8 @@ def control_networks(
     >>> split = probe.load_dataset("digits")
     >>> config = TrainingConfig(epochs=3)
     >>> network = probe.train(MLP(hidden=(8,)), split, config).network
-    >>> found = control_networks(network, split, n_networks=2, config=config)
-    >>> len(found), found.copies, found.trained.weights[0].shape
+    >>> controls = control_networks(network, split, n_networks=2, config=config)
+    >>> len(controls), controls.copies, controls.trained.weights[0].shape
     (2, True, (2, 8, 64))
     """
     check_integer("n_networks", n_networks, minimum=1)
@@ -246,8 +246,8 @@ def architecture_of(network: Network) -> MLP | None:
 def _activation_after(network: Network, dense: Dense) -> str:
     """Return the name of a dense layer's activation, which may be the layer after it; "" if it has settings."""
     after = network.layers[network.layers.index(dense) :]
-    for place, layer in enumerate(after):
-        if place and isinstance(layer, Dense):
+    for index, layer in enumerate(after):
+        if index and isinstance(layer, Dense):
             break
         if layer.activation.name != "linear":
             return "" if layer.activation.settings else layer.activation.name
@@ -289,10 +289,10 @@ def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
     for layer in network.layers:
         fresh: dict[str, Any] = {}
         for name, values in layer.variables.items():
-            found = drawn.get(id(values))
-            if found is None:
-                found = drawn[id(values)] = frozen_copy(_unlearned(layer, name, values, rng))
-            fresh[name] = found
+            initial = drawn.get(id(values))
+            if initial is None:
+                initial = drawn[id(values)] = frozen_copy(_unlearned(layer, name, values, rng))
+            fresh[name] = initial
         fields = {name: values for name, values in fresh.items() if getattr(layer, name, None) is not None}
         layers.append(replace(layer, **fields) if fields else layer)  # type: ignore[type-var]
     return replace(network, layers=tuple(layers))

@@ -131,7 +131,7 @@ class PopulationCost:
         self.architecture, self.x, self.labels = architecture, x, np.asarray(labels)
         self.cost, self.weight_decay = cost, weight_decay
         self.sizes = architecture.layer_sizes(x.shape[1], n_classes)
-        self._places = _weight_places(self.sizes)
+        self._weight_slices = _slices_of_weights(self.sizes)
         self.n_parameters = architecture.n_parameters(x.shape[1], n_classes)
 
     def at(self, vectors: Array) -> Linearized:
@@ -141,25 +141,25 @@ class PopulationCost:
     def gradient(self, vectors: Array) -> tuple[Floats, Array]:
         """Return the costs (n_networks,) and gradients (n_networks, n_parameters), keeping nothing."""
         vectors = self._checked(vectors)
-        walk = _Walk(self, vectors)
+        passed = _Pass(self, vectors)
         for part in self.parts(len(vectors)):
-            walk.forward_and_back(part)
-        return walk.finished()
+            passed.forward_and_back(part)
+        return passed.finished()
 
     def costs(self, vectors: Array) -> Floats:
         """Return the costs (n_networks,) alone."""
         vectors = self._checked(vectors)
-        walk = _Walk(self, vectors)
+        passed = _Pass(self, vectors)
         for part in self.parts(len(vectors)):
-            walk.forward(part)
-        return walk.finished()[0]
+            passed.forward(part)
+        return passed.finished()[0]
 
     def decayed(self, vectors: Array) -> Array:
         """Return the gradient of what weight decay adds: `weight_decay` times the weights, zero for biases."""
-        found = np.zeros_like(vectors)
-        for place in self._places:
-            found[:, place] = self.weight_decay * vectors[:, place]
-        return found
+        gradient = np.zeros_like(vectors)
+        for part in self._weight_slices:
+            gradient[:, part] = self.weight_decay * vectors[:, part]
+        return gradient
 
     def parts(self, n_networks: int) -> Iterator[slice]:
         """Split the samples so that the widest buffer of so many networks stays in the cache."""
@@ -172,16 +172,16 @@ class PopulationCost:
         return vectors
 
 
-def _weight_places(sizes: Sequence[int]) -> list[slice]:
-    found, end = [], 0
+def _slices_of_weights(sizes: Sequence[int]) -> list[slice]:
+    slices, end = [], 0
     for n_in, n_out in pairwise(sizes):
-        found.append(slice(end, end + n_in * n_out))
+        slices.append(slice(end, end + n_in * n_out))
         end += (n_in + 1) * n_out
-    return found
+    return slices
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Kept:
+class _Saved:
     """What one part of the samples left on its way forward and back, which products need again.
 
     `a`, `slopes` and `bends` are of the hidden layers: activations, f'(z), and f''(z) times the gradient that
@@ -196,8 +196,8 @@ class _Kept:
     positions: npt.NDArray[np.int64]
 
 
-class _Walk:
-    """The ways of all samples through networks at one place, and what they add up to."""
+class _Pass:
+    """All samples on their way through networks, and what their costs and gradients add up to."""
 
     def __init__(self, function: PopulationCost, vectors: Array) -> None:
         self._function, self._vectors = function, vectors
@@ -218,7 +218,7 @@ class _Walk:
         self._total += values.sum(axis=1, dtype=np.float64)
         return zs, activations, z, positions
 
-    def forward_and_back(self, part: slice, keep: bool = False) -> _Kept | None:  # noqa: FBT001, FBT002
+    def forward_and_back(self, part: slice, keep: bool = False) -> _Saved | None:  # noqa: FBT001, FBT002
         """Add the part's cost and gradient; return what products need, if asked."""
         function = self._function
         zs, activations, logits, positions = self.forward(part)
@@ -226,14 +226,14 @@ class _Walk:
         delta = logit_gradient(function.cost, function.architecture.output, logits, positions)
         delta *= delta.dtype.type(1 / len(function.x))
         deltas, slopes, bends = [delta], list[Array](), list[Array]()
-        for place in reversed(range(len(self._weights))):
-            self._bias_gradients[place] += delta.sum(axis=2)
-            if place == 0:
+        for layer in reversed(range(len(self._weights))):
+            self._bias_gradients[layer] += delta.sum(axis=2)
+            if layer == 0:
                 self._weight_gradients[0] += _shared_back(delta, function.x[part])
                 break
-            self._weight_gradients[place] += np.matmul(delta, activations[place - 1].transpose(0, 2, 1))
-            above = np.matmul(self._weights[place].transpose(0, 2, 1), delta)
-            z, a = zs[place - 1], activations[place - 1]
+            self._weight_gradients[layer] += np.matmul(delta, activations[layer - 1].transpose(0, 2, 1))
+            above = np.matmul(self._weights[layer].transpose(0, 2, 1), delta)
+            z, a = zs[layer - 1], activations[layer - 1]
             slope = self._activation.slope(z, a, np.empty_like(z))
             delta = above * slope
             if keep:
@@ -241,15 +241,15 @@ class _Walk:
                 slopes.insert(0, slope)
                 bends.insert(0, above)
                 deltas.insert(0, delta)
-        return _Kept(activations, slopes, bends, deltas, outputs, positions) if keep else None
+        return _Saved(activations, slopes, bends, deltas, outputs, positions) if keep else None
 
     def finished(self) -> tuple[Floats, Array]:
         """Return the costs and the gradients, with weight decay."""
         function = self._function
         cost = self._total / len(function.x)
         if function.weight_decay:
-            for place in function._places:
-                squares = np.square(self._vectors[:, place]).sum(axis=1, dtype=np.float64)
+            for part in function._weight_slices:
+                squares = np.square(self._vectors[:, part]).sum(axis=1, dtype=np.float64)
                 cost += function.weight_decay / 2 * squares
             self._gradient += function.decayed(self._vectors)
         return cost, self._gradient
@@ -269,10 +269,10 @@ class Linearized:
     def __init__(self, function: PopulationCost, vectors: Array) -> None:
         self._function = function
         self._weights = _views(vectors, function.sizes)[0]
-        walk = _Walk(function, vectors)
+        passed = _Pass(function, vectors)
         self._parts = list(function.parts(len(vectors)))
-        self._kept = [kept for part in self._parts if (kept := walk.forward_and_back(part, keep=True))]
-        self.cost, self.gradient = walk.finished()
+        self._saved = [saved for part in self._parts if (saved := passed.forward_and_back(part, keep=True))]
+        self.cost, self.gradient = passed.finished()
 
     def product(self, directions: Array) -> Array:
         """Return each network's Hessian times its direction, exactly.
@@ -291,18 +291,18 @@ class Linearized:
         check_shape("directions", directions.shape, self.gradient.shape)
         weights, biases = _views(directions, function.sizes)
         first = _stacked(weights[0])
-        found = np.zeros_like(directions)
-        into = _views(found, function.sizes)
-        for part, kept in zip(self._parts, self._kept, strict=True):
-            self._add_product(function.x[part], kept, (weights, biases), first, into)
+        products = np.zeros_like(directions)
+        into = _views(products, function.sizes)
+        for part, saved in zip(self._parts, self._saved, strict=True):
+            self._add_product(function.x[part], saved, (weights, biases), first, into)
         if function.weight_decay:
-            found += function.decayed(directions)
-        return found
+            products += function.decayed(directions)
+        return products
 
     def _add_product(
         self,
         x: Array,
-        kept: _Kept,
+        saved: _Saved,
         direction: tuple[list[Array], list[Array]],
         first: Array,
         into: tuple[list[Array], list[Array]],
@@ -310,32 +310,32 @@ class Linearized:
         """Carry a direction forward and back through one part; R(v) is the derivative of v along it."""
         function, last = self._function, len(self._weights) - 1
         r_zs, r_as = list[Array](), list[Array]()
-        for place, (v, b) in enumerate(zip(*direction, strict=True)):
-            if place == 0:
+        for layer, (v, b) in enumerate(zip(*direction, strict=True)):
+            if layer == 0:
                 r_z = _shared(first, x, len(v))
             else:
-                r_z = np.matmul(v, kept.a[place - 1])
-                r_z += np.matmul(self._weights[place], r_as[-1])
+                r_z = np.matmul(v, saved.a[layer - 1])
+                r_z += np.matmul(self._weights[layer], r_as[-1])
             r_z += b[:, :, None]
-            if place < last:
+            if layer < last:
                 r_zs.append(r_z)
-                r_as.append(kept.slopes[place] * r_z)
+                r_as.append(saved.slopes[layer] * r_z)
         delta = logit_gradient_product(
-            function.cost, function.architecture.output, kept.outputs, kept.positions, r_z
+            function.cost, function.architecture.output, saved.outputs, saved.positions, r_z
         )
         delta *= delta.dtype.type(1 / len(function.x))
-        for place in reversed(range(last + 1)):
-            into[1][place] += delta.sum(axis=2)
-            if place == 0:
+        for layer in reversed(range(last + 1)):
+            into[1][layer] += delta.sum(axis=2)
+            if layer == 0:
                 into[0][0] += _shared_back(delta, x)
                 break
-            into[0][place] += np.matmul(delta, kept.a[place - 1].transpose(0, 2, 1))
-            into[0][place] += np.matmul(kept.deltas[place], r_as[place - 1].transpose(0, 2, 1))
-            below = np.matmul(direction[0][place].transpose(0, 2, 1), kept.deltas[place])
-            below += np.matmul(self._weights[place].transpose(0, 2, 1), delta)
-            below *= kept.slopes[place - 1]
-            r_zs[place - 1] *= kept.bends[place - 1]
-            below += r_zs[place - 1]
+            into[0][layer] += np.matmul(delta, saved.a[layer - 1].transpose(0, 2, 1))
+            into[0][layer] += np.matmul(saved.deltas[layer], r_as[layer - 1].transpose(0, 2, 1))
+            below = np.matmul(direction[0][layer].transpose(0, 2, 1), saved.deltas[layer])
+            below += np.matmul(self._weights[layer].transpose(0, 2, 1), delta)
+            below *= saved.slopes[layer - 1]
+            r_zs[layer - 1] *= saved.bends[layer - 1]
+            below += r_zs[layer - 1]
             delta = below
 
 

@@ -26,20 +26,14 @@ _MOST_IMAGES, _FEWEST_IMAGES = 1000, 20
 _WORK = 5_000_000_000
 """Multiplications of this trial, about a second; fewer images are taken for a network that needs more."""
 
-_LEVEL = 0.001
-"""Level of the tests: whether a network guesses, and whether it is right more often with another scaling."""
-
-_GUESSED = 0.9
-"""A network that guesses on this share of the images, and is right on the others, is near chance."""
+_LEVEL, _GUESSED = 0.001, 0.9
+"""Level of the tests: whether a network guesses on this share of the images, and whether another scaling does better."""
 
 _GOOD = 0.9
 """From this accuracy on no other scaling is tried."""
 
-_FEWER = 0.75
-"""Share of the errors that a scaling must leave at most, to be named."""
-
-_TIED = 0.01
-"""Of scalings whose accuracies differ by no more than this the first is named: the best known."""
+_FEWER, _TIED = 0.75, 0.01
+"""Share of the errors that a scaling to be named leaves at most; accuracies this close tie, and the first is named."""
 
 _FLAT, _STEEP = 1 / 8, 64
 """Spread of what leading layers make of the images, beside the usual, from which they were made for another range."""
@@ -47,10 +41,7 @@ _FLAT, _STEEP = 1 / 8, 64
 _OURS = re.compile(r"(range|standardized)(_\d+)?")
 """Names of the layers that `Network.with_input_range` and `Network.with_standardized_input` put in front."""
 
-_MNIST, _IMAGENET = (
-    ("0.1307", "0.3081"),
-    ("0.485,0.456,0.406", "0.229,0.224,0.225"),
-)
+_MNIST, _IMAGENET = ("0.1307", "0.3081"), ("0.485,0.456,0.406", "0.229,0.224,0.225")
 """Means and deviations that grey and colour images are often standardised with."""
 
 
@@ -250,11 +241,9 @@ class _Trial:
     @classmethod
     def of(cls, network: Network, test: Dataset) -> _Trial:
         with np.errstate(all="ignore"):
-            found = network.predict(test.images)
-        shares = (
-            np.bincount(labels, minlength=test.n_classes) / len(test) for labels in (found, test.labels)
-        )
-        return cls(found == test.labels, float(np.multiply(*shares).sum()))
+            named = network.predict(test.images)
+        shares = (np.bincount(k, minlength=test.n_classes) / len(test) for k in (named, test.labels))
+        return cls(named == test.labels, float(np.multiply(*shares).sum()))
 
     @property
     def right(self) -> float:
@@ -271,9 +260,7 @@ class _Trial:
 
     def is_remedied_by(self, other: _Trial, n_tried: int) -> bool:
         """Whether `other`, the best of `n_tried`, is right far more often, and not by chance."""
-        won, lost = (
-            int(np.sum(one & ~two)) for one, two in ((other.hits, self.hits), (self.hits, other.hits))
-        )
+        won, lost = int(np.sum(other.hits & ~self.hits)), int(np.sum(self.hits & ~other.hits))
         by_chance = 1.0 if won == 0 else float(bdtrc(won - 1, won + lost, 0.5))
         fewer = 1 - other.right <= _FEWER * (1 - self.right)
         far = fewer or (self.is_near_chance and not other.is_near_chance)

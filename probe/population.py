@@ -29,6 +29,7 @@ from probe._checks import (
     chunks,
     readonly,
 )
+from probe._inputs import checked_inputs
 from probe._signatures import checked
 from probe._stepper import Evaluation, Pixels
 from probe._tables import html_table, text_table
@@ -66,14 +67,17 @@ class MLP:
     hidden : sequence of int
         Units of each hidden layer; empty for a network without one.
     activation : str
-        A key of `probe.layers.ACTIVATIONS`: sigmoid, tanh, relu, leaky_relu, elu, gelu, softplus, linear
-        or step.
+        Of the hidden layers, a key of `probe.layers.ACTIVATIONS`: celu, elu, exponential, gelu, hard_shrink,
+        hard_sigmoid, hard_sigmoid_v2, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu,
+        sigmoid, silu, soft_shrink, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, step, tanh or
+        tanh_shrink. Below a step nothing is learned: its slope is zero.
     output : {"softmax", "sigmoid"}
         Activation of the last layer.
     initialization : {"auto", "normal", "scaled-normal", "glorot", "he"}
         Start of the weights. "normal" draws weights and biases from N(0, 1); "scaled-normal" weights from
         N(0, 1/n_in); "glorot" uniformly within sqrt(6/(n_in + n_out)); "he" from N(0, 2/n_in); the last three
-        start with biases of zero. "auto" is "he" for rectifiers and "glorot" for the others.
+        start with biases of zero. "auto" is "he" for elu, gelu, leaky_relu, relu and softplus, and "glorot" for all
+        other activations, as Keras' default is.
 
     Raises
     ------
@@ -185,9 +189,9 @@ class Population:
         if len(self.weights) != len(sizes) - 1 or len(self.biases) != len(sizes) - 1:
             raise InputError(f"weights and biases must have {len(sizes) - 1} entries for layers {sizes}")
         n_networks = len(self.weights[0])
-        for place, (n_in, n_out) in enumerate(pairwise(sizes)):
-            check_shape(f"weights[{place}]", self.weights[place].shape, (n_networks, n_out, n_in))
-            check_shape(f"biases[{place}]", self.biases[place].shape, (n_networks, n_out))
+        for layer, (n_in, n_out) in enumerate(pairwise(sizes)):
+            check_shape(f"weights[{layer}]", self.weights[layer].shape, (n_networks, n_out, n_in))
+            check_shape(f"biases[{layer}]", self.biases[layer].shape, (n_networks, n_out))
         object.__setattr__(self, "weights", tuple(readonly(w) for w in self.weights))
         object.__setattr__(self, "biases", tuple(readonly(b) for b in self.biases))
 
@@ -230,7 +234,7 @@ class Population:
         )
 
     def logits(self, x: Array) -> Array:
-        """Return the logits of all members.
+        """Return the logits of all members, in the type of the weights or of `x`, whichever is the wider.
 
         Parameters
         ----------
@@ -246,7 +250,7 @@ class Population:
         return np.concatenate(parts, axis=2)
 
     def activations(self, x: Array) -> tuple[Array, ...]:
-        """Return the activations of the hidden layers of all members.
+        """Return the activations of the hidden layers of all members, in the type that `logits` has.
 
         Parameters
         ----------
@@ -260,6 +264,7 @@ class Population:
         """
         return tuple(self._forward(self._rows(x))[1])
 
+    @checked
     def evaluate(self, data: Dataset, cost: CostName = "cross-entropy") -> Evaluation:
         """Return each member's mean cost and accuracy on `data`.
 
@@ -271,7 +276,12 @@ class Population:
             See `probe.costs.cost_values`.
         """
         check_choice("cost", cost, ("cross-entropy", "quadratic"))
-        check_shape("the classes of data", (data.n_classes,), (len(self.class_names),))
+        ours, theirs = (self.input_shape, len(self.class_names)), (data.image_shape, data.n_classes)
+        if ours != theirs:
+            raise InputError(
+                f"data must have the population's inputs of {ours[0]} and {ours[1]} classes, "
+                f"got images of {theirs[0]} and {theirs[1]} classes"
+            )
         pixels = Pixels(self._rows(data.images), str(self.weights[0].dtype))
         labels = data.labels[None]
         # Weights just short of divergence overflow here as they do in training.
@@ -306,15 +316,16 @@ class Population:
     @property
     def _layers(self) -> list[tuple[str, str]]:
         """Names and activations."""
-        names = [f"hidden_{place}" for place in range(1, len(self.weights))]
+        names = [f"hidden_{layer}" for layer in range(1, len(self.weights))]
         return [(name, self.architecture.activation) for name in names] + [
             ("output", self.architecture.output)
         ]
 
     def _rows(self, x: Array) -> Array:
-        x = np.asarray(x)
-        check_shape("x", x.shape, (None, *self.input_shape))
-        return x.reshape(len(x), -1)
+        is_wide = getattr(x, "dtype", None) == np.float64
+        dtype = np.dtype(np.float64) if is_wide else self.weights[0].dtype
+        (inputs,) = checked_inputs(x, ("x",), (self.input_shape,), dtype)
+        return inputs.reshape(len(inputs), -1)
 
     def _forward(self, rows: Array) -> tuple[list[Array], list[Array]]:
         """Return what `forward` does, with one product for the first layers of all networks."""
@@ -387,10 +398,10 @@ def initial_population(
     weights = [np.empty((len(rngs), *shape), dtype) for shape in shapes]
     biases = [np.zeros((len(rngs), n_out), dtype) for n_out, _ in shapes]
     for member, rng in enumerate(rngs):
-        for place, shape in enumerate(shapes):
-            weights[place][member] = _draw_weights(architecture, shape, rng)
+        for layer, shape in enumerate(shapes):
+            weights[layer][member] = _draw_weights(architecture, shape, rng)
             if architecture.initialization == "normal":
-                biases[place][member] = rng.standard_normal(shape[0])
+                biases[layer][member] = rng.standard_normal(shape[0])
     return Population(architecture, input_shape, class_names, tuple(weights), tuple(biases))
 
 

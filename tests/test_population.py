@@ -206,6 +206,86 @@ def test_an_evaluation_is_the_mean_over_all_samples_whatever_the_chunks(shared):
         assert masked.accuracy[k] == pytest.approx(hits[mask[k]].mean(), rel=1e-14)
 
 
+# What a population says of inputs.
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+@pytest.mark.parametrize("activation", ["sigmoid", "gelu", "exponential"])
+def test_logits_and_activations_are_those_of_the_members(hidden, activation):
+    members, x = population(hidden, activation), data(n=1100)[0]
+    logits, activations = members.logits(x), members.activations(x)
+    assert len(activations) == len(hidden)
+    for k in range(N_NETWORKS):
+        network = members.network(k)
+        np.testing.assert_allclose(logits[k].T, network.logits(x), rtol=1e-10, atol=1e-12)
+        for layer, values in enumerate(activations):
+            expected = network.activations(x)[f"hidden_{layer + 1}"]
+            np.testing.assert_allclose(values[k].T, expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("weights", "x", "logits"), [("f4", "f4", "f4"), ("f4", "f8", "f8"), ("f8", "f4", "f8")]
+)
+def test_logits_are_of_the_wider_type(weights, x, logits):
+    members = population()
+    parts = (tuple(part.astype(weights) for part in side) for side in (members.weights, members.biases))
+    members = probe.Population(members.architecture, SHAPE, CLASSES, *parts)
+    assert members.logits(data()[0].astype(x)).dtype == logits
+
+
+@pytest.mark.parametrize("cost", ["cross-entropy", "quadratic"])
+def test_an_evaluation_of_a_population_is_that_of_its_members(cost, digits):
+    rngs = np.random.default_rng(1).spawn(3)
+    members = initial_population(probe.MLP((7,)), (8, 8), digits.test.class_names, rngs=rngs)
+    found = members.evaluate(digits.test, cost)
+    for k in range(3):
+        network = members.network(k)
+        assert found.accuracy[k] == (network.predict(digits.test.images) == digits.test.labels).mean()
+        positions = label_positions(digits.test.labels[None], (1, 10, len(digits.test)))
+        logits = np.ascontiguousarray(network.logits(digits.test.images).T)[None]
+        assert found.cost[k] == pytest.approx(
+            cost_values(cost, "softmax", logits, positions).mean(), rel=1e-5
+        )
+
+
+def test_inputs_and_data_of_another_shape_are_refused(digits):
+    with pytest.raises(InputError, match=re.escape("x must have shape (n, 2, 3), got (5, 6)")):
+        population().logits(np.zeros((5, 6)))
+    with pytest.raises(InputError, match=re.escape("x must have shape (n, 2, 3), got (5, 6)")):
+        population().activations(np.zeros((5, 6)))
+    rngs = [np.random.default_rng(0)]
+    with pytest.raises(InputError, match=re.escape("and 2 classes, got images of (8, 8) and 10 classes")):
+        initial_population(probe.MLP(()), (8, 8), ("a", "b"), rngs=rngs).evaluate(digits.test)
+    with pytest.raises(InputError, match=re.escape("inputs of (2, 3) and 3 classes, got images of (2, 2)")):
+        population().evaluate(probe.Dataset(np.zeros((2, 2, 2), "f4"), np.zeros(2, int), CLASSES))
+
+
+def test_some_members_are_a_population():
+    members = population()
+    for taken, rows in ((members.take([2, 0, 2]), [2, 0, 2]), (members.take(slice(None, None, 2)), [0, 2])):
+        assert taken.n_networks == len(rows)
+        for part, whole in zip(
+            (*taken.weights, *taken.biases), (*members.weights, *members.biases), strict=True
+        ):
+            np.testing.assert_array_equal(part, whole[rows])
+    with pytest.raises(InputError, match=re.escape("members must lie in [0, 3), got 3")):
+        members.take([3])
+    with pytest.raises(InputError, match="members must be integer indices, got a mask"):
+        members.take(np.array([True, False, True]))
+
+
+@pytest.mark.parametrize("n_hidden", [0, 2, 5, 6, 40])
+def test_a_population_is_shown_as_a_table_of_at_most_eight_lines(n_hidden):
+    members = population((4,) * n_hidden)
+    title, head, *rows = repr(members).split("\n")
+    assert title.startswith("Population of 3 networks 6-") and title.endswith("parameters each, float64")
+    assert head.split() == ["layer", "units", "activation", "parameters"]
+    assert rows[-1].split() == ["output", "3", "softmax", "21" if n_hidden == 0 else "15"]
+    assert len(rows) == min(n_hidden + 1, 6)
+    html = members._repr_html_()
+    assert html.count("<tr>") == len(rows) + 1 and title in html
+
+
 # Pixels, the store of inputs.
 
 
@@ -301,6 +381,22 @@ def test_a_members_start_does_not_depend_on_the_others(initialization):
     for one, other in zip((*few.weights, *few.biases), (*many.weights, *many.biases), strict=True):
         np.testing.assert_array_equal(one, other[:2])
     assert not np.array_equal(few.weights[0][0], few.weights[0][1])
+
+
+def test_the_documentation_of_an_architecture_names_its_activations_and_their_starts():
+    documented, starts = (
+        set(re.findall(r"\w+", re.search(pattern, probe.MLP.__doc__, re.DOTALL)[1])) - {"or", "and"}
+        for pattern in (r"ACTIVATIONS`: (.*?)\. Below", r'"auto" is "he" for (.*?), and "glorot"')
+    )
+    assert documented == ACTIVATIONS.keys()
+
+    def start(activation, initialization):
+        architecture = probe.MLP((4,), activation, initialization=initialization)
+        return initial_population(architecture, SHAPE, CLASSES, rngs=[np.random.default_rng(0)]).weights[0]
+
+    for name in ACTIVATIONS:
+        meant = "he" if name in starts else "glorot"
+        np.testing.assert_array_equal(start(name, "auto"), start(name, meant))
 
 
 @pytest.mark.parametrize(

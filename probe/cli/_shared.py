@@ -64,7 +64,8 @@ Hidden = Annotated[
 Activation = Annotated[
     str,
     typer.Option(
-        help="sigmoid, tanh, relu, leaky_relu, elu, gelu, softplus, linear or step.", metavar="NAME"
+        help="sigmoid, tanh, relu, gelu, softplus, linear, or any other name in probe.layers.ACTIVATIONS.",
+        metavar="NAME",
     ),
 ]
 ImageShape = Annotated[

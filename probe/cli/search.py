@@ -28,7 +28,7 @@ def search(
     activations: Annotated[
         str,
         typer.Option(
-            help="Of sigmoid, tanh, relu, leaky_relu, elu, gelu, softplus, linear and step.",
+            help="Such as sigmoid, tanh, relu, gelu and softplus; any names in probe.layers.ACTIVATIONS.",
             metavar="NAME,...",
         ),
     ] = "sigmoid,tanh,relu",

@@ -175,12 +175,12 @@ class SweepFolder(Generic[Result]):
         """Return whether the file of a trial is there and is what was written."""
         try:
             with self._folder.open(_trial(name)) as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
         except FileNotFoundError:
             return "missing"
         except OSError:
             return "damaged"
-        return "finished" if found == self._checksums.get(name) else "damaged"
+        return "finished" if digest == self._checksums.get(name) else "damaged"
 
     def load(self, name: str) -> Result:
         """Return the result of a trial that is finished.
@@ -234,11 +234,11 @@ class SweepFolder(Generic[Result]):
         folder.check(_LINES, "file")
         folder.check(_TRIALS, "folder")
         if folder.kind(MANIFEST) is not None:
-            found = _read_manifest(folder)
-            _check_same(folder.path, found.configuration, configuration)
-            _check_extent(folder.path, found.extent, extent)
-            if found.extent != {**found.extent, **extent}:
-                grown = _Manifest(configuration, {**found.extent, **extent}, found.version)
+            before = _read_manifest(folder)
+            _check_same(folder.path, before.configuration, configuration)
+            _check_extent(folder.path, before.extent, extent)
+            if before.extent != {**before.extent, **extent}:
+                grown = _Manifest(configuration, {**before.extent, **extent}, before.version)
                 folder.write_text(MANIFEST, grown.text())
         elif folder.kind(_LINES) is not None or folder.kind(_TRIALS) is not None:
             raise InputError(
@@ -349,12 +349,8 @@ def _is_deep(value: object) -> bool:
     """Return whether lists and mappings of `value` go deeper than any that is written here."""
     level = [value]
     for _ in range(_DEPTH):
-        inner = [
-            item.values() if isinstance(item, dict) else item
-            for item in level
-            if isinstance(item, dict | list)
-        ]
-        level = [item for items in inner for item in items]
+        outer = [item for item in level if isinstance(item, dict | list)]
+        level = [inner for item in outer for inner in (item.values() if isinstance(item, dict) else item)]
     return bool(level)
 
 

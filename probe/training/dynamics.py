@@ -29,7 +29,7 @@ class ExampleDynamics:
     true_accuracy : ndarray of shape (n_networks, config.epochs), in [0, 1]
         On the training images and their true labels, whatever labels were taught; NaN where not reached.
     half_accuracy : ndarray of shape (n_networks, config.epochs, 2), in [0, 1]
-        On the test images at even and at odd places: to choose on one half and measure on the other.
+        On the test images at even and at odd indices: to choose on one half and measure on the other.
     first_learned : ndarray of shape (n_networks, n_samples), int32
         Epoch (from 1) after which the example was first classified as taught; 0 for never.
     forgetting : ndarray of shape (n_networks, n_samples), int32
@@ -151,7 +151,7 @@ class DynamicsRecorder:
         self._margin[:, rows] = taught - others.max(axis=1)
 
     def dynamics(self, diverged: npt.NDArray[np.bool_], kind: DynamicsKind) -> ExampleDynamics:
-        """Return what was kept."""
+        """Return what was recorded."""
         self._margin[diverged] = np.nan
         sensitivity, sensitivity_gini = None, None
         if kind == "sensitivity":
@@ -172,7 +172,7 @@ class DynamicsRecorder:
 def _known_gini(norms: Array) -> Floats:
     """Return the Gini coefficient of each row; NaN where a value is not finite."""
     known = np.isfinite(norms).all(axis=1)
-    found = np.full(len(norms), np.nan)
+    coefficients = np.full(len(norms), np.nan)
     if known.any():
-        found[known] = gini(norms[known].astype(np.float64))
-    return found
+        coefficients[known] = gini(norms[known].astype(np.float64))
+    return coefficients

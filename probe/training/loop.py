@@ -258,8 +258,8 @@ def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
         first.architecture,
         first.input_shape,
         first.class_names,
-        tuple(np.concatenate([r.population.weights[place] for r in results]) for place in layers),
-        tuple(np.concatenate([r.population.biases[place] for r in results]) for place in layers),
+        tuple(np.concatenate([r.population.weights[layer] for r in results]) for layer in layers),
+        tuple(np.concatenate([r.population.biases[layer] for r in results]) for layer in layers),
     )
     return PopulationResult(
         population,

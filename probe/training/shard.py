@@ -212,13 +212,13 @@ class ShardRun:
         batch = np.empty((size, data.x_train.shape[1]), config.dtype)
         scratch = np.empty(batch.shape, np.uint8)
         norms = []
-        for place, begin in enumerate(range(0, n_samples, size)):
+        for index, begin in enumerate(range(0, n_samples, size)):
             if self._stop.is_set():
                 return None
             chosen = order[begin : begin + size]
             x = data.x_train.gather(chosen, batch, scratch)
             self._find_gradients(steppers[len(chosen)], x, chosen)
-            if place >= last:
+            if index >= last:
                 norms.append(_squared_norms(self._gradients))
             self._step += 1
             self._optimizer.apply(parameters.flat, self._gradients.flat, self._state, rate, self._step)
@@ -258,12 +258,12 @@ class ShardRun:
     def _record(self, epoch: int, norms: Floats, began: float) -> None:
         """Evaluate, keep the new weights of networks that are finite, and retire what is done."""
         config, finite, seconds = self._config, np.isfinite(norms), time.perf_counter() - began
-        found = {"gradient_norm": norms, "cost": np.full(len(norms), np.nan)}
+        records = {"gradient_norm": norms, "cost": np.full(len(norms), np.nan)}
         if config.evaluation == "epoch" or epoch == config.epochs - 1:
-            found |= self._evaluate()
-            finite &= np.isfinite(found["cost"])
-        found["seconds"] = np.full(len(norms), seconds)
-        for name, values in found.items():
+            records |= self._evaluate()
+            finite &= np.isfinite(records["cost"])
+        records["seconds"] = np.full(len(norms), seconds)
+        for name, values in records.items():
             self._records[name][self._alive[finite], epoch] = values[finite]
         if self._recorder is not None:
             self._recorder.close_epoch(epoch, finite)
@@ -271,10 +271,10 @@ class ShardRun:
         self._diverged[self._alive[~finite]] = epoch + 1
         fitted = np.zeros_like(finite)
         if config.stop == "fitted":
-            fitted = finite & (found["train_accuracy"] == 1.0)
+            fitted = finite & (records["train_accuracy"] == 1.0)
         self._fitted[self._alive[fitted]] = epoch + 1
         self._retire(~finite | fitted)
-        self._after_epoch(float(np.median(found["cost"][finite])) if finite.any() else math.nan)
+        self._after_epoch(float(np.median(records["cost"][finite])) if finite.any() else math.nan)
 
     def _evaluate(self) -> dict[str, Floats]:
         parameters, recorder = self._parameters, self._recorder

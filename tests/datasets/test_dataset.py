@@ -131,6 +131,21 @@ def test_take_keeps_the_order_asked_for():
     assert data.take(slice(2)).labels.tolist() == [0, 1]
 
 
+def test_a_sample_is_drawn_once_each_and_keeps_the_order():
+    data = dataset()
+    drawn = data.sample(4, rng=np.random.default_rng(3))
+    rows = np.sort(np.random.default_rng(3).choice(6, 4, replace=False))
+    assert len(set(rows)) == 4
+    np.testing.assert_array_equal(drawn.images, data.images[rows])
+    np.testing.assert_array_equal(data.sample(6, rng=np.random.default_rng(3)).images, data.images)
+
+
+@pytest.mark.parametrize("n", [0, 7, 2.0])
+def test_a_sample_of_none_or_of_more_than_there_are_is_refused(n):
+    with pytest.raises(InputError, match=f"n must be an integer from 1 to 6, got {n}"):
+        dataset().sample(n, rng=np.random.default_rng(0))
+
+
 @pytest.mark.parametrize(
     ("samples", "message"),
     [

@@ -75,8 +75,8 @@ def noise_severity(
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> network = probe.train(probe.MLP(hidden=(16,)), split).network
-    >>> found = noise_severity(network, split, n_images=100)
-    >>> found.own_confidence.shape == (len(found.conditions),)
+    >>> result = noise_severity(network, split, n_images=100)
+    >>> result.own_confidence.shape == (len(result.conditions),)
     True
     """
     check_integer("n_images", n_images, minimum=10, maximum=1_000_000)
@@ -96,13 +96,13 @@ def noise_severity(
     if controls is not None:
         sources += [(readers[1], (None, temperatures[1])), (readers[2], (None,)), (readers[3], (None,))]
     conditions, table, real = list[NoiseCondition](), list[list[Found]](), list[Scores]()
-    for place, (family, severity, images) in enumerate(_conditions(split, n_images, condition_rng)):
+    for index, (family, severity, images) in enumerate(_conditions(split, n_images, condition_rng)):
         conditions.append(NoiseCondition(family, severity, images[:8].copy()))
         scores = [each for reader, scales in sources for each in reader.scores(images, *scales)]
-        if place == 0:
+        if index == 0:
             real = [each.ordered() for each in scores]
         table.append([found_in(each, ordered) for each, ordered in zip(scores, real, strict=True)])
-        progress(ProgressEvent("climbing down to noise", place + 1, _N_CONDITIONS))
+        progress(ProgressEvent("climbing down to noise", index + 1, _N_CONDITIONS))
     errors = [
         reader.calibration_error(rest.images, rest.labels, scale)
         for reader, scales in sources
@@ -116,7 +116,7 @@ def noise_severity(
 
     directions = uniform_noise(_DIRECTIONS, split.test.image_shape, rng=direction_rng)
     own = slice(0, 1)
-    found = NoiseSeverity(
+    result = NoiseSeverity(
         tuple(conditions),
         n_images,
         stacked("confidence", own)[0, :, 0],
@@ -128,13 +128,13 @@ def noise_severity(
         _limits(network, directions),
     )
     if controls is None:
-        return found
+        return result
     limit = [_limits(controls.trained.network(k), directions).mean() for k in range(len(controls))]
     groups = slice(1, 5)
     auroc = stacked("auroc", groups)
     return with_verdicts(
         replace(
-            found,
+            result,
             groups=GROUPS,
             confidence=stacked("confidence", groups).transpose(0, 2, 1),
             share_above=stacked("share_above", groups).transpose(0, 2, 1, 3),
@@ -174,11 +174,11 @@ def _partly_shuffled(images: Array, share: float, rng: np.random.Generator) -> A
     n_pixels = images.shape[1] * images.shape[2]
     pixels = images.reshape(len(images), n_pixels, -1)
     n_moved = round(share * n_pixels)
-    places = np.argsort(rng.random((len(images), n_pixels), dtype=np.float32), axis=1)[:, :n_moved]
-    found = pixels.copy()
-    moved = np.take_along_axis(pixels, places[:, :, None], axis=1)
-    np.put_along_axis(found, np.roll(places, 1, axis=1)[:, :, None], moved, axis=1)
-    return found.reshape(images.shape)
+    moving = np.argsort(rng.random((len(images), n_pixels), dtype=np.float32), axis=1)[:, :n_moved]
+    result = pixels.copy()
+    moved = np.take_along_axis(pixels, moving[:, :, None], axis=1)
+    np.put_along_axis(result, np.roll(moving, 1, axis=1)[:, :, None], moved, axis=1)
+    return result.reshape(images.shape)
 
 
 def _limits(network: Network, directions: Array) -> Array:

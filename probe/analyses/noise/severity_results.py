@@ -134,8 +134,8 @@ class NoiseSeverity:
         InputError
             If there is none.
         """
-        for place, condition in enumerate(self.conditions):
+        for index, condition in enumerate(self.conditions):
             if (condition.family, condition.severity) == (family, severity):
-                return place
+                return index
         known = ", ".join(f"{condition.family} {condition.severity:g}" for condition in self.conditions)
         raise InputError(f"family and severity must be one of {known}; got {family} {severity:g}")
