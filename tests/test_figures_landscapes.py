@@ -11,7 +11,7 @@ from test_figures import overlaps
 import probe
 from probe.figures import parts_of
 from probe.layers import Dense, Flatten
-from probe.report.landscape import landscape_sections
+from probe.workflow.landscape import landscape_sections
 
 
 def rendered(result, **view):
@@ -48,8 +48,10 @@ def test_every_part_of_a_landscape_is_drawn_without_labels_over_each_other(lands
 def test_a_network_without_hidden_activations_has_no_pictures_of_steps(landscape):
     bare = replace(landscape, activations=None)
     assert parts_of(bare) == ("descent", "gradient", "path", "surface")
-    assert "no hidden layer" in texts(rendered(bare, part="slopes"))
-    assert [section.key for section, _ in landscape_sections(bare)] == ["descent", "path", "surface"]
+    for part in ("slopes", "activations"):
+        with pytest.raises(probe.InputError, match=f"part '{part}' has nothing to show: no hidden layer"):
+            probe.plot(bare, part=part)
+    assert [section.key for section in landscape_sections(bare)] == ["descent", "path", "surface"]
 
 
 def test_the_gradient_of_steps_is_drawn_as_zero(landscape):

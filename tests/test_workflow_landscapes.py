@@ -13,8 +13,8 @@ from probe.analyses.landscape import Landscape
 from probe.analyses.minima import Minima, MinimaDesign
 from probe.cli import run
 from probe.datasets import resized
-from probe.report.landscape import landscape_sections
 from probe.report.minima import minima_sections
+from probe.workflow.landscape import landscape_sections
 
 CNN = Path(__file__).parent / "storage/fixtures/keras3/cnn.keras"
 
@@ -128,18 +128,19 @@ def test_a_landscape_of_a_keras_model(tmp_path):
     arguments = ["landscape", str(CNN), "--data", str(tmp_path / "data.npz"), "--out", str(out)]
     small = ["--networks", "2", "--directions", "5", "--updates", "8", "--resolution", "3"]
     assert run([*arguments, *small]) == 0
-    result = probe.load_result(out / "landscape.h5", Landscape)
+    result = probe.load_result(out / "results.h5", Landscape)
     assert result.descent.along_random.shape == (3, 7, 5)
     results = numbers(out)
-    assert set(results["sections"]) == {"descent", "activations", "path", "surface"}
-    assert len(results["verdicts"]) == 2
+    assert set(results["results"]["landscape"]) >= {"descent", "activations", "path", "surface"}
+    assert [claim["verdict"] for claim in results["claims"]] == ["steepest", "steps"]
     page = (out / "index.html").read_text()
     for heading in ("Is it the steepest way down?", "Could it learn with steps?", "What is around it?"):
         assert heading in page
-    for section, claims in landscape_sections(result):
-        names = {picture.name for picture in section.pictures}
-        assert {claim.picture for claim in claims} <= names
-        for name in names:
+    sections = [section.rendered() for section in landscape_sections(result)]
+    assert [section.key for section in sections] == ["descent", "activations", "path", "surface"]
+    for section in sections:
+        assert {claim.picture for claim in section.claims} <= section.pictures.keys()
+        for name in section.pictures:
             assert (out / "figures" / f"{name}.png").exists()
 
 

@@ -161,7 +161,7 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["features", "a/model.h5", *DATA], "concepts.h5"),
         (["drawing", "a/model.h5", *DATA], "drawing.h5"),
         (["maximize", "a/model.h5"], "maximize.h5"),
-        (["landscape", "a/model.h5", *DATA], "landscape.h5"),
+        (["landscape", "a/model.h5", *DATA], "results.h5"),
         (["minima", *DATA], "minima.h5"),
         (["search", *DATA], "search.h5"),
         (["memorize", *DATA], "results.h5"),
