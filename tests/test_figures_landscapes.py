@@ -109,10 +109,21 @@ def test_a_cell_is_chosen_by_its_number(minima):
         probe.plot(minima, part="connections", cell=3)
 
 
+def test_an_architecture_without_connections_is_refused_by_name(minima):
+    first, *others = minima.widths
+    some = replace(minima, widths=(replace(first, connections=None), *others))
+    assert others[0].name in texts(rendered(some, part="connections")).replace("\n", " ")
+    with pytest.raises(probe.InputError, match=r"cell must be one between whose .* measured, 1, 2; got 0"):
+        probe.plot(some, part="connections", cell=0)
+
+
 def test_parts_without_anything_to_show_are_left_out(minima):
     nothing = np.full(6, np.nan)
     bare = replace(minima.widths[0], smallest=nothing, largest=nothing, residual=nothing, connections=None)
-    assert parts_of(replace(minima, widths=(bare,))) == ("costs",)
+    nothing_measured = replace(minima, widths=(bare,))
+    assert parts_of(nothing_measured) == ("costs",)
+    with pytest.raises(probe.InputError, match="no curvature was measured; plot one of costs"):
+        probe.plot(nothing_measured, part="curvature")
 
 
 def test_failed_runs_are_said(minima):

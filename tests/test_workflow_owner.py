@@ -162,7 +162,7 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["drawing", "a/model.h5", *DATA], "drawing.h5"),
         (["maximize", "a/model.h5"], "maximize.h5"),
         (["landscape", "a/model.h5", *DATA], "results.h5"),
-        (["minima", *DATA], "minima.h5"),
+        (["minima", *DATA], "results.h5"),
         (["search", *DATA], "search.h5"),
         (["memorize", *DATA], "results.h5"),
         (["memorize", *DATA, "--capacity"], "index.html"),
