@@ -163,7 +163,7 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["maximize", "a/model.h5"], "maximize.h5"),
         (["landscape", "a/model.h5", *DATA], "results.h5"),
         (["minima", *DATA], "results.h5"),
-        (["search", *DATA], "search.h5"),
+        (["search", *DATA], "results.h5"),
         (["memorize", *DATA], "results.h5"),
         (["memorize", *DATA, "--capacity"], "index.html"),
         (["memorize", *DATA, "--scores", "20"], "results.h5"),
