@@ -187,7 +187,11 @@ def landscape(parts):
     """Return a landscape of which only the gradient's components can be drawn, of arrays of these names."""
     sizes = tuple(np.geomspace(1, 1e-3, 50) for _ in parts)
     component = Components(
-        tuple(f"{parts[0]}[{k}]" for k in range(12)), np.linspace(1, 0.1, 12), tuple(parts), sizes, 9
+        names=tuple(f"{parts[0]}[{k}]" for k in range(12)),
+        values=np.linspace(1, 0.1, 12),
+        parts=tuple(parts),
+        sizes=sizes,
+        n_for_most=9,
     )
     fields = dict.fromkeys(Descent.__dataclass_fields__, np.ones(2))
     descent = Descent(**(fields | {"components": (component,), "n_images": 10, "verdict": VERDICT}))

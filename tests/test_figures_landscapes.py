@@ -11,7 +11,7 @@ from test_figures import overlaps
 import probe
 from probe.figures import parts_of
 from probe.layers import Dense, Flatten
-from probe.report.landscape import landscape_sections
+from probe.workflow.landscape import landscape_sections
 
 
 def rendered(result, **view):
@@ -48,8 +48,10 @@ def test_every_part_of_a_landscape_is_drawn_without_labels_over_each_other(lands
 def test_a_network_without_hidden_activations_has_no_pictures_of_steps(landscape):
     bare = replace(landscape, activations=None)
     assert parts_of(bare) == ("descent", "gradient", "path", "surface")
-    assert "no hidden layer" in texts(rendered(bare, part="slopes"))
-    assert [section.key for section, _ in landscape_sections(bare)] == ["descent", "path", "surface"]
+    for part in ("slopes", "activations"):
+        with pytest.raises(probe.InputError, match=f"part '{part}' has nothing to show: no hidden layer"):
+            probe.plot(bare, part=part)
+    assert [section.key for section in landscape_sections(bare)] == ["descent", "path", "surface"]
 
 
 def test_the_gradient_of_steps_is_drawn_as_zero(landscape):
@@ -107,10 +109,21 @@ def test_a_cell_is_chosen_by_its_number(minima):
         probe.plot(minima, part="connections", cell=3)
 
 
+def test_an_architecture_without_connections_is_refused_by_name(minima):
+    first, *others = minima.widths
+    some = replace(minima, widths=(replace(first, connections=None), *others))
+    assert others[0].name in texts(rendered(some, part="connections")).replace("\n", " ")
+    with pytest.raises(probe.InputError, match=r"cell must be one between whose .* measured, 1, 2; got 0"):
+        probe.plot(some, part="connections", cell=0)
+
+
 def test_parts_without_anything_to_show_are_left_out(minima):
     nothing = np.full(6, np.nan)
     bare = replace(minima.widths[0], smallest=nothing, largest=nothing, residual=nothing, connections=None)
-    assert parts_of(replace(minima, widths=(bare,))) == ("costs",)
+    nothing_measured = replace(minima, widths=(bare,))
+    assert parts_of(nothing_measured) == ("costs",)
+    with pytest.raises(probe.InputError, match="no curvature was measured; plot one of costs"):
+        probe.plot(nothing_measured, part="curvature")
 
 
 def test_failed_runs_are_said(minima):

@@ -13,7 +13,6 @@ from test_figures_memorization import cut_off, overlaps, visible_texts
 
 import probe
 from probe.analyses.search import ArchitectureSearch, SearchCandidate, SearchFront, SearchRung
-from probe.figures.search import draw
 
 
 def synthetic(
@@ -40,26 +39,53 @@ def synthetic(
         seconds = flops / 5e9 + 0.01 * len(hidden)
         candidates.append(
             SearchCandidate(
-                hidden, activation, "quadratic" if place % 2 else "cross-entropy", 0.3,
-                mlp.n_parameters(784, 10), "candidate", rungs == n_rungs, 3 ** (rungs - 1), flops, seconds,
-                accuracy, accuracy[-1] - 0.002, np.zeros(n_networks, bool),
+                hidden=hidden,
+                activation=activation,
+                cost="quadratic" if place % 2 else "cross-entropy",
+                learning_rate=0.3,
+                n_parameters=mlp.n_parameters(784, 10),
+                role="candidate",
+                finalist=rungs == n_rungs,
+                n_epochs=3 ** (rungs - 1),
+                training_flops=flops,
+                training_seconds=seconds,
+                validation_accuracy=accuracy,
+                test_accuracy=accuracy[-1] - 0.002,
+                failed=np.zeros(n_networks, bool),
             )
-        )  # fmt: skip
+        )
     last = [k for k, c in enumerate(candidates) if c.n_rungs == n_rungs]
     fronts = [
-        SearchFront(front(candidates, last, name), front(candidates, range(len(candidates)), name))
+        SearchFront(
+            last_rung=front(candidates, last, name),
+            all_rungs=front(candidates, range(len(candidates)), name),
+        )
         for name in ("n_parameters", "training_seconds")
     ]
     rungs = tuple(
-        SearchRung(3**k, sum(c.n_rungs > k for c in candidates), max(c.validation for c in candidates))
+        SearchRung(
+            n_epochs=3**k,
+            n_candidates=sum(c.n_rungs > k for c in candidates),
+            best_validation=max(c.validation for c in candidates),
+        )
         for k in range(n_rungs)
     )
-    verdict = planted.verdict()
     chosen = max(last, key=lambda k: candidates[k].validation)
     reference = next(k for k in last if k != chosen or len(last) == 1)
     return ArchitectureSearch(
-        tuple(candidates), rungs, chosen, reference, *fronts, np.arange(800), np.arange(200), 100, 100, 0.1, verdict
-    )  # fmt: skip
+        candidates=tuple(candidates),
+        rungs=rungs,
+        best=chosen,
+        reference=reference,
+        by_parameters=fronts[0],
+        by_seconds=fronts[1],
+        training_samples=np.arange(800),
+        validation_samples=np.arange(200),
+        batch_size=100,
+        n_test=100,
+        chance=0.1,
+        verdict=planted.verdict(),
+    )
 
 
 def front(candidates, places, name):
@@ -72,7 +98,7 @@ def front(candidates, places, name):
 
 
 def rendered(result):
-    figure = draw(result)
+    figure = probe.plot(result)
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -193,13 +219,16 @@ def test_the_rungs_say_how_many_went_on(usual):
         assert text.get_text().startswith(f"{rung.n_candidates} candidates, the best wrong on")
 
 
-def test_it_can_be_a_part_of_another_figure(recwarn):
-    whole = Figure(figsize=(8, 14), layout="constrained")
-    upper, _ = whole.subfigures(2, 1)
-    small = synthetic((64,), (1,), ("relu",))
-    assert draw(small, figure=upper) is upper
-    own = Figure(figsize=(8, 7), layout="constrained")
-    assert draw(small, figure=own) is own
-    for figure in (whole, own):
-        figure.savefig(io.BytesIO())
+@pytest.mark.parametrize("shape", [(2, 1), (2, 2), (1, 1)])
+def test_it_can_be_a_part_of_another_figure(shape, recwarn):
+    whole = Figure(figsize=(12, 12), layout="constrained")
+    axes = whole.subplots(*shape, squeeze=False)
+    result = synthetic((64,), (1,), ("relu",))
+    assert probe.plot(result, ax=axes[0, 0]) is axes[0, 0]
+    whole.savefig(io.BytesIO())
+    (part,) = whole.subfigs
+    assert [len(marks(panel, "kept")) for panel in part.axes[:2]] == [len(result.last_rung)] * 2
+    for panel in part.axes:
+        assert part.bbox.containsx(panel.bbox.x0) and part.bbox.containsx(panel.bbox.x1)
+        assert part.bbox.containsy(panel.bbox.y0) and part.bbox.containsy(panel.bbox.y1)
     assert not recwarn.list

@@ -6,13 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import typer
+from result_checks import table_rows, words
 from typer.testing import CliRunner
 
 import probe
 from probe.analyses.search import ArchitectureSearch, search
 from probe.cli.search import EXAMPLES
 from probe.cli.search import search as command
-from probe.report.search import search_section
+from probe.figures import picture
+from probe.report.report import Section
 from probe.workflow._folder import plain
 
 
@@ -32,9 +34,12 @@ def found(digits):
     )
 
 
+def page_of(result):
+    return Section(key="search", results={"search": result})
+
+
 def test_the_lead_says_how_the_choice_was_made_and_what_was_chosen(found):
-    section, _ = search_section(found)
-    how, what = section.lead
+    how, _, what = words(page_of(found)).partition("Chosen was ")
     assert how.startswith("4 candidates were trained, ")
     assert "as 2 networks each for 1 epoch on 160 images; the best of them went on, 2 to 3 epochs." in how
     assert "decided on 40 other training images" in how
@@ -50,25 +55,24 @@ def test_the_lead_says_how_the_choice_was_made_and_what_was_chosen(found):
 
 
 def test_the_tables_list_the_fronts_and_all_that_were_trained_to_the_end(found):
-    section, _ = search_section(found)
-    for table, places in zip(
-        section.tables,
+    for rows, indices in zip(
+        table_rows(page_of(found)),
         (found.by_parameters.all_rungs, found.by_seconds.all_rungs, found.last_rung),
         strict=True,
     ):
-        assert len(table.rows) == len(places)
-        for row, k in zip(table.rows, places, strict=True):
+        assert len(rows) == len(indices)
+        for row, k in zip(rows, indices, strict=True):
             candidate = found.candidates[k]
-            assert len(row) == len(table.header)
+            assert len(row) == 9
             role = {found.best: " (chosen)", found.reference: " (the video's)"}.get(k, "")
             shape = "-".join(map(str, candidate.hidden))
             assert row[0] == f"{shape} {candidate.activation}{role}"
-            assert row[1:5] == (
+            assert row[1:5] == [
                 candidate.cost,
                 f"{candidate.learning_rate:g}",
                 f"{candidate.n_parameters:,}",
                 str(candidate.n_epochs),
-            )
+            ]
             assert row[5] == f"{candidate.training_flops / 1e9:.3g}"
             assert row[6] == f"{candidate.training_seconds:.2g}"
             assert row[7] == f"{candidate.validation_accuracy[-1].mean():.2%}"
@@ -76,17 +80,13 @@ def test_the_tables_list_the_fronts_and_all_that_were_trained_to_the_end(found):
 
 
 def test_the_numbers_are_those_of_the_result(found):
-    numbers = plain(search_section(found)[0].numbers)
+    numbers = plain(found.to_dict())
     assert numbers["rungs"] == [
-        {
-            "n_epochs": r.n_epochs,
-            "n_candidates": r.n_candidates,
-            "best_validation_accuracy": r.best_validation,
-        }
+        {"n_epochs": r.n_epochs, "n_candidates": r.n_candidates, "best_validation": r.best_validation}
         for r in found.rungs
     ]
-    assert (numbers["chosen"], numbers["reference"]) == (found.best, found.reference)
-    assert numbers["front_by_seconds"]["all_rungs"] == found.by_seconds.all_rungs.tolist()
+    assert (numbers["best"], numbers["reference"]) == (found.best, found.reference)
+    assert numbers["by_seconds"]["all_rungs"] == found.by_seconds.all_rungs.tolist()
     for written, candidate in zip(numbers["candidates"], found.candidates, strict=True):
         assert written["test_accuracy"] == candidate.test_accuracy.tolist()
         assert written["training_seconds"] == candidate.training_seconds
@@ -94,25 +94,25 @@ def test_the_numbers_are_those_of_the_result(found):
 
 
 def test_the_claim_is_the_verdict_with_the_picture(found):
-    section, (claim,) = search_section(found)
+    section = page_of(found).rendered()
+    (claim,) = section.claims
     assert claim.verdict is found.verdict
     assert claim.found == found.verdict.sentence
-    (picture,) = section.pictures
-    assert claim.picture == picture.name
-    assert picture.result is found
+    assert section.pictures == {claim.picture: picture(found)}
 
 
 def test_networks_that_failed_are_counted_in_words(found):
     first = replace(found.candidates[0], failed=np.array([True, False]))
-    section, _ = search_section(replace(found, candidates=(first, *found.candidates[1:])))
-    assert "1 of all 12 networks failed" in section.lead[0]
-    assert "accuracy of guessing, 10%" in section.lead[0]
-    assert plain(section.numbers)["n_failed"] == 1
+    failed = replace(found, candidates=(first, *found.candidates[1:]))
+    said = words(page_of(failed))
+    assert "1 of all 12 networks failed" in said
+    assert "accuracy of guessing, 10%" in said
+    assert failed.to_dict()["n_failed"] == 1
 
 
 def test_where_the_video_is_chosen_the_table_says_both(found):
-    section, _ = search_section(replace(found, best=found.reference))
-    assert "(chosen, the video's)" in " ".join(row[0] for row in section.tables[2].rows)
+    rows = table_rows(page_of(replace(found, best=found.reference)))[2]
+    assert "(chosen, the video's)" in " ".join(row[0] for row in rows)
 
 
 SMALL = [
@@ -139,7 +139,7 @@ def ran(*options):
 def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_data(tmp_path):
     done = ran("--out", str(tmp_path / "out"))
     assert done.exit_code == 0, done.output
-    kept = probe.load_result(tmp_path / "out" / "search.h5", ArchitectureSearch)
+    kept = probe.load_result(tmp_path / "out" / "results.h5", ArchitectureSearch)
     assert {(c.label, c.learning_rate) for c in kept.candidates if c.role == "candidate"} == {
         (f"{width} {name}, quadratic", 0.3) for width in (4, 8) for name in ("relu", "tanh")
     }
@@ -150,14 +150,15 @@ def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_dat
     )
     numbers = json.loads((tmp_path / "out" / "results.json").read_text())
     assert numbers["command"] == "probe search"
-    assert numbers["verdicts"] == [plain(kept.verdict.to_dict())]
-    assert numbers["sections"]["search"]["chosen"] == kept.best
+    assert numbers["results"]["search"]["verdict"] == plain(kept.verdict.to_dict())
+    assert [claim["decision"] for claim in numbers["claims"]] == [kept.verdict.decision]
+    assert numbers["results"]["search"]["best"] == kept.best
     assert kept.verdict.title in (tmp_path / "out" / "index.html").read_text().replace("&#39;", "'")
 
 
 def test_epochs_that_are_asked_for_are_taken(tmp_path):
     assert ran("--epochs", "3", "--out", str(tmp_path)).exit_code == 0
-    kept = probe.load_result(tmp_path / "search.h5", ArchitectureSearch)
+    kept = probe.load_result(tmp_path / "results.h5", ArchitectureSearch)
     assert [rung.n_epochs for rung in kept.rungs] == [1, 3]
     refused = ran("--first-epochs", "5", "--epochs", "3", "--out", str(tmp_path))
     assert str(refused.exception) == "epochs must be an integer of at least 5, got 3"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from result_checks import table_rows, words
 
 import probe
 from probe import workflow
@@ -13,8 +14,8 @@ from probe.analyses.landscape import Landscape
 from probe.analyses.minima import Minima, MinimaDesign
 from probe.cli import run
 from probe.datasets import resized
-from probe.report.landscape import landscape_sections
-from probe.report.minima import minima_sections
+from probe.workflow._minima import minima_sections
+from probe.workflow.landscape import landscape_sections
 
 CNN = Path(__file__).parent / "kerasfile/fixtures/keras3/cnn.keras"
 
@@ -46,12 +47,13 @@ def test_a_page_a_result_and_numbers_are_written(written):
     page = (out / "index.html").read_text()
     for heading in ("Are they equally good?", "Are they minima?", "What lies between them?"):
         assert heading in page
-    kept = probe.load_result(out / "minima.h5", Minima)
+    kept = probe.load_result(out / "results.h5", Minima)
     assert [len(width.test_cost) for width in kept.widths] == [10, 10]
     results = numbers(out)
-    assert [verdict["decision"] for verdict in results["verdicts"]] == [v.decision for v in kept.verdicts]
+    assert [claim["decision"] for claim in results["claims"]] == [v.decision for v in kept.verdicts]
     assert results["design"]["margin"] == 0.02
-    measured = results["sections"]["minima"]["64-2-10 sigmoid"]
+    measured = results["results"]["minima"]["widths"][0]
+    assert measured["name"] == "64-2-10 sigmoid"
     np.testing.assert_allclose(measured["test_cost"], kept.widths[0].test_cost)
     for name in ("costs", "curvature", "connections_1", "connections_2"):
         assert (out / "figures" / f"{name}.png").stat().st_size > 5000
@@ -64,7 +66,7 @@ def test_more_networks_are_added_and_fewer_are_refused(written):
     after = {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
     assert before.items() <= after.items()
     assert len(after) == len(before) + 2
-    assert len(probe.load_result(out / "minima.h5", Minima).widths[0].test_cost) == 12
+    assert len(probe.load_result(out / "results.h5", Minima).widths[0].test_cost) == 12
     with pytest.raises(probe.InputError, match="networks"):
         workflow.minima(replace(DESIGN, n_networks=10), data="digits", out=out)
     with pytest.raises(probe.InputError):
@@ -93,28 +95,28 @@ def test_an_interrupted_study_goes_on(tmp_path):
         polish=30,
         n_connected=0,
     )
-    kept = probe.load_result(tmp_path / "minima.h5", Minima)
+    kept = probe.load_result(tmp_path / "results.h5", Minima)
     np.testing.assert_array_equal(kept.widths[0].test_cost, straight.widths[0].test_cost)
     np.testing.assert_array_equal(kept.widths[0].smallest, straight.widths[0].smallest)
 
 
 def test_words_of_minima_are_those_of_the_result(written):
     out, _ = written
-    result = probe.load_result(out / "minima.h5", Minima)
-    (costs, claims), (curvature, _), (between, _) = minima_sections(result)
-    assert [claim.verdict for claim in claims] == list(result.verdicts)
-    assert {claim.picture for claim in claims} <= {picture.name for picture in costs.pictures}
-    for width, row in zip(result.widths, costs.tables[0].rows, strict=True):
-        assert row[:3] == ("-".join(map(str, width.hidden)), str(len(width.test_cost)), "0")
+    result = probe.load_result(out / "results.h5", Minima)
+    costs, curvature, between = minima_sections(result)
+    rendered = costs.rendered()
+    assert [claim.verdict for claim in rendered.claims] == list(result.verdicts)
+    assert {claim.picture for claim in rendered.claims} <= rendered.pictures.keys()
+    for width, row in zip(result.widths, table_rows(costs)[0], strict=True):
+        assert row[:3] == ["-".join(map(str, width.hidden)), str(len(width.test_cost)), "0"]
         assert f"{np.median(width.test_accuracy):.2%}" == row[3]
     n_minima = sum(int(width.is_minimum.sum()) for width in result.widths)
-    assert (
-        f"{n_minima} of {sum(len(w.smallest) for w in result.widths)} networks are minima"
-        in curvature.lead[0]
+    assert f"{n_minima} of {sum(len(w.smallest) for w in result.widths)} networks are minima" in words(
+        curvature
     )
     found = result.widths[0].connections
     assert found is not None
-    assert f"{found.before[0, 1]:.3g}" in between.tables[0].rows[0][2]
+    assert f"{found.before[0, 1]:.3g}" in table_rows(between)[0][0][2]
 
 
 def test_a_landscape_of_a_keras_model(tmp_path):
@@ -128,25 +130,26 @@ def test_a_landscape_of_a_keras_model(tmp_path):
     arguments = ["landscape", str(CNN), "--data", str(tmp_path / "data.npz"), "--out", str(out)]
     small = ["--networks", "2", "--directions", "5", "--updates", "8", "--resolution", "3"]
     assert run([*arguments, *small]) == 0
-    result = probe.load_result(out / "landscape.h5", Landscape)
+    result = probe.load_result(out / "results.h5", Landscape)
     assert result.descent.along_random.shape == (3, 7, 5)
     results = numbers(out)
-    assert set(results["sections"]) == {"descent", "activations", "path", "surface"}
-    assert len(results["verdicts"]) == 2
+    assert set(results["results"]["landscape"]) >= {"descent", "activations", "path", "surface"}
+    assert [claim["verdict"] for claim in results["claims"]] == ["steepest", "steps"]
     page = (out / "index.html").read_text()
     for heading in ("Is it the steepest way down?", "Could it learn with steps?", "What is around it?"):
         assert heading in page
-    for section, claims in landscape_sections(result):
-        names = {picture.name for picture in section.pictures}
-        assert {claim.picture for claim in claims} <= names
-        for name in names:
+    sections = [section.rendered() for section in landscape_sections(result)]
+    assert [section.key for section in sections] == ["descent", "activations", "path", "surface"]
+    for section in sections:
+        assert {claim.picture for claim in section.claims} <= section.pictures.keys()
+        for name in section.pictures:
             assert (out / "figures" / f"{name}.png").exists()
 
 
 def test_small_data_and_few_networks_need_no_further_options(tmp_path, capfd):
     short = ["--epochs", "1", "--polish", "0", "--curvature", "none", "--hidden", "2", "--networks", "3"]
     assert run(["minima", "--data", "digits", *short, "--out", str(tmp_path)]) == 0
-    found = probe.load_result(tmp_path / "minima.h5", Minima)
+    found = probe.load_result(tmp_path / "results.h5", Minima)
     assert found.n_train == len(probe.load_dataset("digits").train)
     assert found.widths[0].connections.before.shape == (3, 3)
     assert run(["minima", "--data", "digits", *short, "--samples", "2000", "--out", str(tmp_path)]) == 2
@@ -169,7 +172,11 @@ def test_minima_from_the_command_line(tmp_path, capfd):
     ]
     assert run([*arguments, *more]) == 0
     assert "inconclusive" in capfd.readouterr().out
-    assert set(numbers(tmp_path)["sections"]) == {"minima"}
+    assert set(numbers(tmp_path)["results"]) == {"minima"}
+    assert {claim["section"] for claim in numbers(tmp_path)["claims"]} == {"minima"}
+    page = (tmp_path / "index.html").read_text()
+    assert "Are they equally good?" in page
+    assert "Are they minima?" not in page and "What lies between them?" not in page
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (10, 10), (3, 5), (8, 8), (16, 8)])

@@ -7,37 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_choice
-from probe.analyses.landscape import (
-    Components,
-    Descent,
-    Landscape,
-    LossSurface,
-    StepActivations,
-    TrainingPath,
-)
-from probe.figures._style import (
-    COLOURS,
-    band,
-    footnote,
-    fresh,
-    literal,
-    log_axis,
-    log_bar,
-    replicates,
-    spread,
-    styled,
-)
+from probe.analyses.landscape import Components, Landscape, TrainingPath
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, band, literal, log_axis, log_bar, replicates, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["PARTS", "draw", "parts_of"]
-
-PARTS = ("descent", "gradient", "slopes", "activations", "path", "surface")
-
-_HEIGHTS = {"descent": 4.1, "gradient": 4.4, "slopes": 4.1, "activations": 3.9, "path": 4.1, "surface": 6.4}
+__all__ = ["PARTS"]
 
 _KIND_COLOURS = {"own": COLOURS["true"], "step": COLOURS["random"], "output only": COLOURS["untrained"]}
 
@@ -49,48 +27,14 @@ _MOST_PARTS = 16
 Floats = npt.NDArray[np.float64]
 
 
-def parts_of(result: Landscape) -> tuple[str, ...]:
-    """Return the parts that have something to show: without hidden activations there are none to replace."""
-    return tuple(part for part in PARTS if result.activations or part not in ("slopes", "activations"))
+def _no_activations(result: Landscape) -> str:
+    return "" if result.activations else "no hidden layer has an activation"
 
 
-def draw(
-    result: Landscape, *, figure: Figure | SubFigure | None = None, part: str = "descent"
-) -> Figure | SubFigure:
-    """Draw one part of `result` into `figure`, or a new one, and return it.
-
-    Parameters
-    ----------
-    result : Landscape
-        From `probe.landscape`.
-    figure : Figure or SubFigure, optional
-        Where to draw.
-    part : {"descent", "gradient", "slopes", "activations", "path", "surface"}
-        Decrease of the cost along directions; components of the gradient by size; the first again for the hidden
-        layers alone, beside step activations; training with step activations; the way of gradient descent; the cost
-        around the network.
-    """
-    check_choice("part", part, PARTS)
-    with styled():
-        drawn = fresh(_HEIGHTS[part]) if figure is None else figure
-        if part == "descent":
-            _draw_descent(drawn, result.descent)
-        elif part == "gradient":
-            _draw_gradient(drawn, result.descent)
-        elif part == "path":
-            _draw_path(drawn, result.path)
-        elif part == "surface":
-            _draw_surface(drawn, result.surface)
-        elif result.activations is None:
-            _draw_nothing(drawn)
-        elif part == "slopes":
-            _draw_slopes(drawn, result.activations)
-        else:
-            _draw_activations(drawn, result.activations)
-    return drawn
-
-
-def _draw_descent(figure: Figure | SubFigure, result: Descent) -> None:
+@panels(height=4.1)
+def descent(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw the decrease of the cost along the negative gradient and along random directions."""
+    result = landscape.descent
     left, right = figure.subplots(1, 2)
     for axes, k, title in ((left, 1, "A fresh start"), (right, 0, "This network")):
         random = result.along_random[k]
@@ -100,15 +44,12 @@ def _draw_descent(figure: Figure | SubFigure, result: Descent) -> None:
         axes.set_title(title, loc="left")
     left.set_ylabel("decrease of the cost")
     ahead = result.wins_up_to[1:]
-    footnote(
-        figure,
-        (
-            f"Decrease of the mean cost over {result.n_images:,} training images; below zero the cost rises. Lengths are "
-            f"shares of the length of all parameters. Band: all of {result.n_directions:,} random directions.",
-            f"No random direction does better up to a step of {_range(ahead)} in {len(ahead)} fresh starts, and of "
-            f"{result.wins_up_to[0]:.2g} in this network.",
-        ),
-    )
+    return [
+        f"Decrease of the mean cost over {result.n_images:,} training images; below zero the cost rises. Lengths are "
+        f"shares of the length of all parameters. Band: all of {result.n_directions:,} random directions.",
+        f"No random direction does better up to a step of {_range(ahead)} in {len(ahead)} fresh starts, and of "
+        f"{result.wins_up_to[0]:.2g} in this network.",
+    ]
 
 
 def _range(values: npt.NDArray[np.float64]) -> str:
@@ -175,25 +116,26 @@ def _threshold(axes: Axes) -> float:
     return float(getattr(axes.yaxis.get_transform(), "linthresh", 0.0))
 
 
-def _draw_gradient(figure: Figure | SubFigure, result: Descent) -> None:
+@panels(height=4.4)
+def gradient(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw the components of the gradient by size, and the largest by name."""
     left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.15))
-    trained = result.components[0]
+    trained = landscape.descent.components[0]
     _draw_sizes(left, trained)
     _draw_largest(right, trained)
     n_parts = len(trained.parts)
     few = f" Shown: {_MOST_PARTS} of {n_parts} arrays, evenly apart." if n_parts > _MOST_PARTS else ""
     most = ", ".join(
-        f"{found.n_for_most:,} of {found.n_parameters:,} {where}"
-        for found, where in zip(result.components, ("in this network", "in a fresh start"), strict=False)
+        f"{components.n_for_most:,} of {components.n_parameters:,} {where}"
+        for components, where in zip(
+            landscape.descent.components, ("in this network", "in a fresh start"), strict=False
+        )
     )
-    footnote(
-        figure,
-        (
-            "Left: all components of this network's gradient, array by array. Right: the largest ones, with the sign in "
-            f"which descent changes the weight.{few}",
-            f"The fewest components that make 90% of the gradient's squared length: {most}.",
-        ),
-    )
+    return [
+        "Left: all components of this network's gradient, array by array. Right: the largest ones, with the sign in "
+        f"which descent changes the weight.{few}",
+        f"The fewest components that make 90% of the gradient's squared length: {most}.",
+    ]
 
 
 def _draw_sizes(axes: Axes, components: Components) -> None:
@@ -239,45 +181,43 @@ def _draw_largest(axes: Axes, components: Components) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _draw_nothing(figure: Figure | SubFigure) -> None:
-    axes = figure.subplots()
-    axes.text(0.5, 0.5, "no hidden layer has an activation", transform=axes.transAxes, ha="center")
-    axes.set_axis_off()
-
-
-def _draw_slopes(figure: Figure | SubFigure, result: StepActivations) -> None:
-    panels = figure.subplots(1, 2, sharey=True)
+@panels(height=4.1, empty=_no_activations)
+def slopes(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw the decrease of the cost when only the hidden layers move, with their activations and with steps."""
+    result = landscape.activations
+    assert result is not None
+    left, right = figure.subplots(1, 2, sharey=True)
     scale = _straight(result.along_gradient[:, 0], result.along_random[:, 0])
-    for axes, kind, name in zip(panels, (0, 1), (result.activation, "step"), strict=True):
+    for axes, kind, name in zip((left, right), (0, 1), (result.activation, "step"), strict=True):
         _draw_directions(
             axes, result.steps, result.along_gradient[kind, 0], result.along_random[kind, 0], scale
         )
         axes.set_title(f"{name}, hidden layers only", loc="left")
-    panels[0].set_ylabel("decrease of the cost")
+    left.set_ylabel("decrease of the cost")
     nowhere = result.zero_share[1] == 1
     best = result.along_random[1, :, :, 2].max(axis=1)
-    found = (
+    zero = (
         f"With steps the gradient is exactly zero in {int(nowhere.sum())} of {nowhere.size} fresh starts."
         if not nowhere.all()
         else f"With steps the gradient is exactly zero in all {nowhere.size} fresh starts: it points nowhere."
     )
     if nowhere.all() and (best > 0).all():
-        found += (
+        zero += (
             " Yet there is a way down: at both starts where it was sought, some random direction lowers the cost by "
             f"{_range(best)}."
         )
-    footnote(
-        figure,
-        (
-            "Decrease of the mean cost when only the hidden layers of a fresh start move; below zero the cost rises. "
-            "Lengths are shares of the length of their parameters. "
-            f"Band: all of {result.n_directions:,} random directions.",
-            found,
-        ),
-    )
+    return [
+        "Decrease of the mean cost when only the hidden layers of a fresh start move; below zero the cost rises. "
+        f"Lengths are shares of the length of their parameters. Band: all of {result.n_directions:,} random directions.",
+        zero,
+    ]
 
 
-def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> None:
+@panels(height=3.9, empty=_no_activations)
+def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw cost and accuracy on the way, with the network's activations, with steps, and with the output only."""
+    result = landscape.activations
+    assert result is not None
     left, right = figure.subplots(1, 2)
     names = {
         "own": result.activation,
@@ -302,15 +242,12 @@ def _draw_activations(figure: Figure | SubFigure, result: StepActivations) -> No
     kinds = (f"with {result.activation}", "with steps", "for the output only")
     rates = [f"{rate:g} {kind}" for rate, kind in zip(result.learning_rates, kinds, strict=True)]
     own_zero = result.zero_share[0].mean()
-    footnote(
-        figure,
-        (
-            f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches; thick: median. Rates, "
-            f"the best for the first start: {', '.join(rates)}.",
-            f"With steps {result.zero_share[1].mean():.0%} of the hidden layers' gradient is exactly zero; with "
-            f"{result.activation} {own_zero:.0%}{', as of inputs that are dark in all images' if own_zero else ''}.",
-        ),
-    )
+    return [
+        f"{result.cost.shape[1]} fresh starts, each trained three times on the same minibatches; thick: median. Rates, "
+        f"the best for the first start: {', '.join(rates)}.",
+        f"With steps {result.zero_share[1].mean():.0%} of the hidden layers' gradient is exactly zero; with "
+        f"{result.activation} {own_zero:.0%}{', as of inputs that are dark in all images' if own_zero else ''}.",
+    ]
 
 
 def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
@@ -327,7 +264,10 @@ def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> Non
         axes.text(x * 1.03, place - excess, name, color=colour, fontsize=9, va="center", linespacing=1.0)
 
 
-def _draw_path(figure: Figure | SubFigure, result: TrainingPath) -> None:
+@panels(height=4.1)
+def path(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw the cost on the straight line from start to end, and the path on its plane."""
+    result = landscape.path
     left, right = figure.subplots(1, 2)
     left.plot(result.line, result.line_cost, color=COLOURS["true"])
     left.axvline(0, color=COLOURS["untrained"], linewidth=0.8)
@@ -335,21 +275,18 @@ def _draw_path(figure: Figure | SubFigure, result: TrainingPath) -> None:
     for at, name in ((0, "start"), (1, "end")):
         left.text(at, 0.97, f" {name}", transform=left.get_xaxis_transform(), fontsize=9, va="top")
     left.set(xlabel="place on the straight line", ylabel="cost", ylim=(0, None))
-    _draw_plane(figure, right, result)
+    _draw_plane(right, result)
     shares = ", ".join(f"{share:.0%}" for share in result.explained)
     chance = ", ".join(f"{share:.0%}" for share in result.random_walk)
     rise = "never climbs above its ends" if result.rise == 0 else f"climbs {result.rise:.3g} above its ends"
-    footnote(
-        figure,
-        (
-            f"Left: the cost on the straight line from start to end {rise}. Right: {result.updates[-1]:,} updates at rate "
-            f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in colour.",
-            f"They have {shares} of the path's variance; of a random walk with such steps {chance}.",
-        ),
-    )
+    return [
+        f"Left: the cost on the straight line from start to end {rise}. Right: {result.updates[-1]:,} updates at rate "
+        f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in colour.",
+        f"They have {shares} of the path's variance; of a random walk with such steps {chance}.",
+    ]
 
 
-def _draw_plane(figure: Figure | SubFigure, axes: Axes, result: TrainingPath) -> None:
+def _draw_plane(axes: Axes, result: TrainingPath) -> None:
     from matplotlib.colors import LogNorm
 
     costs = np.where(np.isfinite(result.plane_cost), result.plane_cost, np.nan)
@@ -375,13 +312,15 @@ def _draw_plane(figure: Figure | SubFigure, axes: Axes, result: TrainingPath) ->
         )
     axes.grid(visible=False)
     axes.set(xlabel="first component", ylabel="second component")
-    bar = figure.colorbar(drawn, ax=axes, label="cost")
-    log_bar(bar, low, high)
+    log_bar(axes.figure.colorbar(drawn, ax=axes, label="cost"), low, high)
 
 
-def _draw_surface(figure: Figure | SubFigure, result: LossSurface) -> None:
+@panels(height=6.4)
+def surface(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw quantiles of the cost over planes around the network, and the cost along lines."""
     from matplotlib.colors import LogNorm
 
+    result = landscape.surface
     grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 1.0))
     with np.errstate(invalid="ignore"):
         levels = np.nanquantile(result.planes, [0.05, 0.5, 0.95], axis=0)
@@ -419,12 +358,12 @@ def _draw_surface(figure: Figure | SubFigure, result: LossSurface) -> None:
     log_axis(axes, "y", low, high, fewest=3)
     axes.set(xlabel="place along a random direction (1: each filter moved by its own length)", ylabel="cost")
     axes.set_xlim(-1, 1)
-    footnote(
-        figure,
-        (
-            f"Mean cost over {result.n_images:,} training images; + and the horizontal line are the network itself, "
-            f"{result.cost:.3g}. Random directions in which each filter is as long as the network's; biases do not move.",
-            f"Below: median and middle 90% of {len(result.lines)} lines; on {result.lowest_share:.0%} of them no point is "
-            "lower than the network.",
-        ),
-    )
+    return [
+        f"Mean cost over {result.n_images:,} training images; + and the horizontal line are the network itself, "
+        f"{result.cost:.3g}. Random directions in which each filter is as long as the network's; biases do not move.",
+        f"Below: median and middle 90% of {len(result.lines)} lines; on {result.lowest_share:.0%} of them no point is "
+        "lower than the network.",
+    ]
+
+
+PARTS = (descent, gradient, slopes, activations, path, surface)

@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_choice, check_integer
+from probe._checks import InputError, check_integer
 from probe.analyses.minima import Connections, Minima, WidthMinima
 from probe.analyses.minima.results import CLEARLY
-from probe.figures._style import COLOURS, footnote, fresh, literal, log_axis, spread, styled
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, literal, log_axis, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["PARTS", "draw", "parts_of"]
-
-PARTS = ("costs", "curvature", "connections")
-
-_HEIGHTS = {"costs": 4.3, "curvature": 4.1, "connections": 4.6}
+__all__ = ["PARTS"]
 
 _MOST_LABELS = 12
 
@@ -31,49 +28,13 @@ _WAYS = (
 )
 
 
-def parts_of(result: Minima) -> tuple[str, ...]:
-    """Return the parts that have something to show."""
-    shown = {
-        "costs": True,
-        "curvature": any(width.is_measured for width in result.widths),
-        "connections": any(width.connections is not None for width in result.widths),
-    }
-    return tuple(part for part in PARTS if shown[part])
+def _no_curvature(result: Minima) -> str:
+    return "" if any(width.n_measured for width in result.widths) else "no curvature was measured"
 
 
-def draw(
-    result: Minima, *, figure: Figure | SubFigure | None = None, part: str = "costs", cell: int | None = None
-) -> Figure | SubFigure:
-    """Draw one part of `result` into `figure`, or a new one, and return it.
-
-    Parameters
-    ----------
-    result : Minima
-        From `probe.minima`.
-    figure : Figure or SubFigure, optional
-        Where to draw.
-    part : {"costs", "curvature", "connections"}
-        Costs of all networks; their curvature; barriers between the first ones.
-    cell : int, optional
-        For "connections": which architecture; the first that they were measured for without.
-    """
-    check_choice("part", part, PARTS)
-    with styled():
-        drawn = fresh(_HEIGHTS[part]) if figure is None else figure
-        if part == "costs":
-            _draw_costs(drawn, result)
-        elif part == "curvature":
-            _draw_curvature(drawn, result)
-        else:
-            _draw_connections(drawn, _chosen(result, cell))
-    return drawn
-
-
-def _chosen(result: Minima, cell: int | None) -> WidthMinima:
-    if cell is None:
-        measured = [width for width in result.widths if width.connections is not None]
-        return measured[0] if measured else result.widths[0]
-    return result.widths[check_integer("cell", cell, minimum=0, maximum=len(result.widths) - 1)]
+def _no_connections(result: Minima) -> str:
+    measured = any(width.connections is not None for width in result.widths)
+    return "" if measured else "what lies between networks was not measured"
 
 
 def _colours(n: int) -> npt.NDArray[np.float64]:
@@ -83,15 +44,17 @@ def _colours(n: int) -> npt.NDArray[np.float64]:
 
 
 def _short(width: WidthMinima) -> str:
-    return literal("-".join(map(str, width.hidden)) or "none", 18)
+    return literal(width.shape, 18)
 
 
 def _correlation(width: WidthMinima) -> str:
-    found = width.train_test.estimate
-    return "–" if np.isnan(found) else f"{found:+.2f}"
+    correlation = width.train_test.estimate
+    return "–" if np.isnan(correlation) else f"{correlation:+.2f}"
 
 
-def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
+@panels(height=4.3)
+def costs(result: Minima, figure: Figure | SubFigure) -> list[str]:
+    """Draw the costs of all networks, by hidden layers and by training cost."""
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
     colours = _colours(len(result.widths))
     named = spread(len(result.widths), _MOST_LABELS)
@@ -121,14 +84,11 @@ def _draw_costs(figure: Figure | SubFigure, result: Minima) -> None:
             log_axis(axes, which, low, high, fewest=3)  # type: ignore[arg-type]
     right.legend(title="correlation", fontsize=8, title_fontsize=8, frameon=False, markerscale=2, loc="best")
     failed = sum(width.n_failed for width in result.widths)
-    footnote(
-        figure,
-        (
-            "Each point is one network. Left: the bar spans the middle 90%, the line is the median. Right: the same "
-            "networks by training cost, with the correlation for each kind.",
-            f"{failed} failed runs are not shown but counted in the table." if failed else "No run failed.",
-        ),
-    )
+    return [
+        "Each point is one network. Left: the bar spans the middle 90%, the line is the median. Right: the same networks "
+        "by training cost, with the correlation for each kind.",
+        f"{failed} failed runs are not shown but counted in the table." if failed else "No run failed.",
+    ]
 
 
 def _draw_strip(axes: Axes, place: int, width: WidthMinima, colour: npt.NDArray[np.float64]) -> None:
@@ -143,7 +103,9 @@ def _draw_strip(axes: Axes, place: int, width: WidthMinima, colour: npt.NDArray[
     axes.plot([place + 0.19, place + 0.31], [middle] * 2, color=COLOURS["reference"], linewidth=1.6)
 
 
-def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
+@panels(height=4.1, empty=_no_curvature)
+def curvature(result: Minima, figure: Figure | SubFigure) -> list[str]:
+    """Draw the extreme eigenvalues of all networks against their gradients and their costs."""
     left, right = figure.subplots(1, 2)
     colours = _colours(len(result.widths))
     named = spread(len(result.widths), _MOST_LABELS)
@@ -178,60 +140,77 @@ def _draw_curvature(figure: Figure | SubFigure, result: Minima) -> None:
     left.locator_params(axis="y", nbins=5)
     right.set(xlabel="largest eigenvalue", ylabel="training cost")
     right.legend(title="hidden units", fontsize=8, title_fontsize=8, frameon=False)
-    n_minima = sum(int(width.is_minimum.sum()) for width in result.widths)
-    n_measured = sum(int(np.isfinite(width.smallest).sum()) for width in result.widths)
-    n_negative = sum(int(width.is_negative.sum()) for width in result.widths)
-    footnote(
-        figure,
-        (
-            "Extreme eigenvalues of the Hessian of each network's training cost with weight decay; thin lines: within this "
-            f"there is one. Filled: a minimum, {n_minima} of {n_measured}: small gradient and no clearly negative "
-            f"eigenvalue. Open: {n_negative} low-loss points with a clearly negative eigenvalue, "
-            f"{n_measured - n_minima - n_negative} with too much slope left to say.",
-        ),
+    n_minima, n_measured, n_negative = (
+        sum(getattr(width, name) for width in result.widths)
+        for name in ("n_minima", "n_measured", "n_negative")
     )
+    return [
+        "Extreme eigenvalues of the Hessian of each network's training cost with weight decay; thin lines: within this "
+        f"there is one. Filled: a minimum, {n_minima} of {n_measured}: small gradient and no clearly negative eigenvalue. "
+        f"Open: {n_negative} low-loss points with a clearly negative eigenvalue, {n_measured - n_minima - n_negative} with "
+        "too much slope left to say."
+    ]
 
 
-def _draw_connections(figure: Figure | SubFigure, width: WidthMinima) -> None:
-    found = width.connections
-    if found is None:
-        axes = figure.subplots()
-        axes.text(0.5, 0.5, "no connections were measured", transform=axes.transAxes, ha="center")
-        axes.set_axis_off()
-        return
+@panels(height=4.6, empty=_no_connections)
+def connections(result: Minima, figure: Figure | SubFigure, cell: int | None = None) -> list[str]:
+    """Draw barriers between networks before and after alignment, and the costs on the way.
+
+    Parameters
+    ----------
+    result : Minima
+        From `probe.minima`.
+    figure : Figure or SubFigure
+        Where to draw.
+    cell : int, optional
+        Which architecture; the first that was measured without.
+
+    Raises
+    ------
+    InputError
+        If there is no such architecture, or nothing was measured between its networks.
+    """
+    measured = [k for k, width in enumerate(result.widths) if width.connections is not None]
+    if cell is None:
+        cell = measured[0]
+    width = result.widths[check_integer("cell", cell, minimum=0, maximum=len(result.widths) - 1)]
+    between = width.connections
+    if between is None:
+        known = ", ".join(map(str, measured))
+        raise InputError(f"cell must be one between whose networks paths were measured, {known}; got {cell}")
     grid = figure.add_gridspec(1, 3, width_ratios=(1.0, 1.0, 1.35))
-    _draw_matrices(figure, [figure.add_subplot(grid[0, k]) for k in range(2)], found)
+    _draw_matrices(figure, [figure.add_subplot(grid[0, k]) for k in range(2)], between)
     axes = figure.add_subplot(grid[0, 2])
     for name, label, colour in _WAYS:
-        lines = getattr(found, name)
+        lines = getattr(between, name)
         low, middle, high = np.quantile(lines, [0.0, 0.5, 1.0], axis=0)
-        axes.fill_between(found.place, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(found.place, middle, color=colour, linewidth=2, label=label)
+        axes.fill_between(between.position, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(between.position, middle, color=colour, linewidth=2, label=label)
     axes.set(xlabel="place between two networks", ylabel="training cost", xlim=(0, 1), ylim=(0, None))
     axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
     axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=1)
-    footnote(
-        figure,
-        (
-            f"{len(found.members)} networks {width.name}. Left: how far the cost climbs on the straight line between two "
-            "networks, above the line between their costs, before and after the second's units are put in the order, and "
-            "given the signs, of the first's; on one scale.",
-            "Right: costs on the way, median and range over all pairs, also on a trained quadratic Bézier curve.",
-        ),
-    )
+    return [
+        f"{len(between.members)} networks {width.name}. Left: how far the cost climbs on the straight line between two "
+        "networks, above the line between their costs, before and after the second's units are put in the order, and "
+        "given the signs, of the first's; on one scale.",
+        "Right: costs on the way, median and range over all pairs, also on a trained quadratic Bézier curve.",
+    ]
 
 
-def _draw_matrices(figure: Figure | SubFigure, cells: list[Axes], found: Connections) -> None:
-    largest = max(float(found.before.max()), float(found.after.max()), 1e-9)
-    n = len(found.members)
-    for axes, values, name in zip(cells, (found.before, found.after), ("before", "aligned"), strict=True):
+PARTS = (costs, curvature, connections)
+
+
+def _draw_matrices(figure: Figure | SubFigure, cells: list[Axes], between: Connections) -> None:
+    largest = max(float(between.before.max()), float(between.after.max()), 1e-9)
+    n = len(between.members)
+    for axes, values, name in zip(cells, (between.before, between.after), ("before", "aligned"), strict=True):
         drawn = axes.imshow(values, cmap="cividis", vmin=0, vmax=largest)
         axes.set_title(f"{name}: mean {values[np.triu_indices(n, 1)].mean():.2g}", fontsize=9)
         axes.grid(visible=False)
         step = max(1, n // _MOST_LABELS + (n > _MOST_LABELS))
-        axes.set_xticks(range(0, n, step), found.members[::step].tolist(), fontsize=8)
+        axes.set_xticks(range(0, n, step), between.members[::step].tolist(), fontsize=8)
         axes.set_yticks(
-            range(0, n, step), found.members[::step].tolist() if axes is cells[0] else [], fontsize=8
+            range(0, n, step), between.members[::step].tolist() if axes is cells[0] else [], fontsize=8
         )
     cells[0].set_ylabel("network")
     bar = figure.colorbar(drawn, ax=cells, location="bottom", label="barrier", shrink=0.8)

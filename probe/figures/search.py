@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from probe.analyses.search import ArchitectureSearch, SearchFront
-from probe.figures._style import COLOURS, blend, footnote, fresh, log_axis, styled, text_width
+from probe.figures._labels import Room
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, blend, log_axis, resize
 from probe.stats import Interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw"]
-
-Floats = npt.NDArray[np.float64]
+__all__ = ["PARTS"]
 
 _HEIGHT, _FOOT, _ROW = 6.3, 0.78, 0.24
 """Inches of the figure, of the notes below everything, and of one rung."""
@@ -30,25 +30,27 @@ _PALE = "#9a9a9a"
 _KEPT = COLOURS["true"]
 
 
-def draw(result: ArchitectureSearch, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it."""
+@panels()
+def search(result: ArchitectureSearch, figure: Figure | SubFigure) -> list[str]:
+    """Draw the errors of all candidates against their parameters and their seconds, and how many went on."""
     below = _ROW * len(result.rungs)
+    resize(figure, _HEIGHT + below)
     parameters = [candidate.n_parameters for candidate in result.candidates]
     seconds = [candidate.training_seconds for candidate in result.candidates]
-    with styled():
-        figure = fresh(_HEIGHT + below) if figure is None else figure
-        frame = _Frame.of(figure, below)
-        intervals = {k: result.candidates[k].validation_interval() for k in result.last_rung}
-        left = _Panel.of(frame, 0, result, result.by_parameters, parameters, intervals)
-        left.axes.set(xlabel="parameters (weights and biases)", ylabel="wrong on validation images (%)")
-        right = _Panel.of(frame, 1, result, result.by_seconds, seconds, intervals)
-        right.axes.set_xlabel("seconds of training one network")
-        right.axes.tick_params(labelleft=False)
-        for panel in (left, right):
-            panel.draw()
-        _rungs(frame, result, below)
-        footnote(figure, _notes(result, left.room.y))
-    return figure
+    frame = _Frame.of(figure, below)
+    intervals = {k: result.candidates[k].validation_interval() for k in result.last_rung}
+    left = _Panel.of(frame, 0, result, result.by_parameters, parameters, intervals)
+    left.axes.set(xlabel="parameters (weights and biases)", ylabel="wrong on validation images (%)")
+    right = _Panel.of(frame, 1, result, result.by_seconds, seconds, intervals)
+    right.axes.set_xlabel("seconds of training one network")
+    right.axes.tick_params(labelleft=False)
+    for panel in (left, right):
+        panel.draw()
+    _rungs(frame, result, below)
+    return _notes(result, left.axes.get_ylim())
+
+
+PARTS = (search,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,13 +59,18 @@ class _Frame:
 
     figure: Figure | SubFigure
     size: tuple[float, float]
+    foot: float
     bottom: float
 
     @classmethod
     def of(cls, figure: Figure | SubFigure, below: float) -> _Frame:
         """Return the frame of a figure whose rungs take so many inches below the panels."""
+        from matplotlib.figure import Figure
+
         size = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
-        return cls(figure, size, _FOOT + below + 0.62)
+        # Only a figure of its own has notes.
+        foot = _FOOT if isinstance(figure, Figure) else 0.08
+        return cls(figure, size, foot, foot + below + 0.62)
 
     def panel(self, column: int) -> tuple[float, float, float, float]:
         """Return the left and lower end, the width and the height of one of the two panels."""
@@ -89,7 +96,7 @@ class _Panel:
     """
 
     axes: Axes
-    room: _Room
+    room: Room
     result: ArchitectureSearch
     front: SearchFront
     prices: Sequence[float]
@@ -112,7 +119,8 @@ class _Panel:
         x, y = _around(min(known), max(known), 0.1), _errors(result, intervals)
         log_axis(axes, "x", *x)
         log_axis(axes, "y", *y)
-        return cls(axes, _Room((box[2], box[3]), x, y), result, front, prices, intervals)
+        room = Room(axes, (box[2], box[3]), _FONT_SIZE, "bold")
+        return cls(axes, room, result, front, prices, intervals)
 
     def draw(self) -> None:
         """Draw everything; names last, where the marks have left room."""
@@ -131,15 +139,15 @@ class _Panel:
         for k in dict.fromkeys((result.best, result.reference, *front.last_rung, *front.all_rungs)):
             self._name(int(k))
 
-    def _place(self, k: int) -> tuple[float, float]:
-        """Return where a candidate stands; on an edge if it is beyond it."""
-        low, high = self.room.y
-        return self.prices[k], float(np.clip(_percent(self.result.candidates[k].validation), low, high))
+    def _place(self, k: int, accuracy: float | None = None) -> tuple[float, float]:
+        """Return where a candidate stands with its accuracy on validation images, or another; on an edge if beyond it."""
+        accuracy = self.result.candidates[k].validation if accuracy is None else accuracy
+        return self.prices[k], float(np.clip(_percent(accuracy), *self.axes.get_ylim()))
 
     def _steps(self, front: npt.NDArray[np.int64], colour: str, style: str) -> None:
         """Draw the least error for each price: a level from one of the front to the next."""
         x, y = (list(values) for values in zip(*(self._place(k) for k in front), strict=True))
-        x, y = [*x, self.room.x[1]], [*y, y[-1]]
+        x, y = [*x, self.axes.get_xlim()[1]], [*y, y[-1]]
         self.axes.plot(
             x, y, style, drawstyle="steps-post", color=colour, linewidth=1.2, zorder=2, gid="front"
         )
@@ -148,7 +156,10 @@ class _Panel:
             self.room.take_line((x[k + 1], y[k]), (x[k + 1], y[k + 1]))
 
     def _dropped(self, k: int) -> None:
-        place, beyond = self._place(k), _percent(self.result.candidates[k].validation) > self.room.y[1]
+        place, beyond = (
+            self._place(k),
+            _percent(self.result.candidates[k].validation) > self.axes.get_ylim()[1],
+        )
         self.axes.plot(
             *place,
             "^" if beyond else "o",
@@ -169,10 +180,8 @@ class _Panel:
             marker, size, colour, on_top = "D", 6.5, COLOURS["reference"], 5
         if k == result.best:
             marker, size, colour, on_top = "*", 14.0, COLOURS["random"], 6
-        low, high = (
-            float(np.clip(_percent(end), *self.room.y))
-            for end in (self.intervals[k].high, self.intervals[k].low)
-        )
+        interval = self.intervals[k]
+        (_, low), (_, high) = (self._place(k, end) for end in (interval.high, interval.low))
         self.axes.vlines(place[0], low, high, color=colour, linewidth=1.2, zorder=on_top - 1)
         self.axes.plot(
             *place,
@@ -190,7 +199,7 @@ class _Panel:
 
     def _test(self, k: int) -> None:
         """Draw the error on test images."""
-        place = self.prices[k], float(np.clip(_percent(self.result.candidates[k].test), *self.room.y))
+        place = self._place(k, self.result.candidates[k].test)
         self.axes.plot(
             *place, "_", color=COLOURS["test"], markersize=11, markeredgewidth=2, zorder=3.5, gid="test"
         )
@@ -201,26 +210,15 @@ class _Panel:
         candidate, place, kept = self.result.candidates[k], self._place(k), k in self.intervals
         text = candidate.label.replace(", quadratic", ", quad.")
         text = f"video: {text}" if k == self.result.reference else text
-        # Those that were dropped are named where there is room beside them; the others wherever there is.
-        offset = self.room.offset(text, *place, most=2.0 if kept else 0.45)
-        if offset is None:
-            return
-        far = np.hypot(max(0.0, abs(offset[0]) - text_width(text, _FONT_SIZE) / 2), offset[1]) > 0.14
-        self.axes.annotate(
+        self.room.label(
             text,
-            place,
-            xytext=(72 * offset[0], 72 * offset[1]),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=_FONT_SIZE,
+            *place,
+            line_from=0.14,
+            # Those that were dropped are named where there is room beside them; the others wherever there is.
+            most=2.0 if kept else 0.45,
             color="#222222" if kept else "#6b6b6b",
             weight="bold" if k == self.result.best else "normal",
             zorder=7,
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
-            if far
-            else None,
         )
 
 
@@ -250,7 +248,7 @@ def _around(low: float, high: float, share: float) -> tuple[float, float]:
 def _rungs(frame: _Frame, result: ArchitectureSearch, height: float) -> None:
     """Draw how many candidates each rung had, with their best accuracy."""
     left, _, width, _ = frame.panel(0)
-    axes = frame.axes(2, (left + 0.3, _FOOT, 2 * width, height))
+    axes = frame.axes(2, (left + 0.3, frame.foot, 2 * width, height))
     counts = [rung.n_candidates for rung in result.rungs]
     places = range(len(counts))
     axes.barh(places, counts, height=0.7, color="#d5d5d5")
@@ -281,60 +279,3 @@ def _notes(result: ArchitectureSearch, limits: tuple[float, float]) -> list[str]
         "Triangles: wrong on more." if max(errors) > limits[1] else "",
         "On the lower edge: no error." if min(errors) < limits[0] else "",
     ]
-
-
-@dataclass(slots=True)
-class _Room:
-    """What is taken of a panel of `size` inches with limits `x` and `y`: boxes about their middles, in inches."""
-
-    size: tuple[float, float]
-    x: tuple[float, float]
-    y: tuple[float, float]
-    boxes: list[tuple[float, float, float, float]] = field(default_factory=list)
-
-    def inches(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a point stands, from the lower left corner."""
-        across, up = (np.log(v / low) / np.log(high / low) for v, (low, high) in ((x, self.x), (y, self.y)))
-        return float(across) * self.size[0], float(up) * self.size[1]
-
-    def take(self, x: float, y: float, width: float, height: float) -> None:
-        """Keep labels off a box of so many inches about a point."""
-        self.boxes.append((*self.inches(x, y), width, height))
-
-    def take_line(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        """Keep labels off a line along an axis."""
-        (left, low), (right, high) = self.inches(*start), self.inches(*end)
-        middle = (left + right) / 2, (low + high) / 2
-        self.boxes.append((*middle, abs(right - left) + 0.04, abs(high - low) + 0.04))
-
-    def offset(self, text: str, x: float, y: float, *, most: float) -> tuple[float, float] | None:
-        """Return the nearest free place for a label, in inches from its point, and take it.
-
-        None if there is none whose edge is within `most` inches of the point.
-        """
-        width, height = text_width(text, _FONT_SIZE, "bold") + 0.08, 0.16
-        across, up = (grid.ravel() for grid in np.meshgrid(np.linspace(-2, 2, 81), np.linspace(-2, 2, 101)))
-        # By the distance of the point from the box, not from its middle: a label is wide.
-        distance = np.hypot(np.maximum(0, np.abs(across) - width / 2), up)
-        order = np.lexsort((np.abs(across), distance.round(3)))
-        there_x, there_y = self.inches(x, y)
-        free = self._free(there_x + across[order], there_y + up[order], width, height)
-        free &= distance[order] <= most
-        if not free.any():
-            return None
-        found = order[int(free.argmax())]
-        self.boxes.append((there_x + across[found], there_y + up[found], width, height))
-        return float(across[found]), float(up[found])
-
-    def _free(self, x: Floats, y: Floats, width: float, height: float) -> npt.NDArray[np.bool_]:
-        free = (
-            (width / 2 <= x)
-            & (x <= self.size[0] - width / 2)
-            & (height / 2 <= y)
-            & (y <= self.size[1] - height / 2)
-        )
-        for box_x, box_y, box_width, box_height in self.boxes:
-            free &= (np.abs(x - box_x) >= (width + box_width) / 2) | (
-                np.abs(y - box_y) >= (height + box_height) / 2
-            )
-        return np.asarray(free)

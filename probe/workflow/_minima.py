@@ -18,12 +18,13 @@ from probe.analyses.minima import (
     run_minima_trial,
 )
 from probe.datasets import Split
+from probe.report.report import Report, Section
 from probe.workflow._folder import Written, data_stem, destination
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._sweeps import AGAIN, Backend, Source, swept
 
-__all__ = ["minima"]
+__all__ = ["minima", "minima_sections"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def minima(
     most_samples : int, optional
         Where the design takes all training images: at most so many, drawn at random.
     out : Path, optional
-        Folder for trials/*.h5, minima.h5, results.json, figures and index.html.
+        Folder for trials/*.h5, results.h5, results.json, figures and index.html.
     backend : Backend, optional
         One thread by default.
     progress : callable
@@ -72,8 +73,6 @@ def minima(
         If the data do not suit the design, or the folder holds another study, or one of more networks, or cannot be
         written to.
     """
-    from probe.report.minima import minima_sections
-
     began = time.perf_counter()
     source = Source.of(data)
     split = source.split()
@@ -81,7 +80,7 @@ def minima(
         design = replace(design, n_samples=most_samples)
     design.check_fits(split)
     owner = Owner("probe minima", design.seed, split, is_study=True)
-    folder = destination(out, f"minima-{data_stem(data)}", owner, ("index.html", "minima.h5"))
+    folder = destination(out, f"minima-{data_stem(data)}", owner, ("index.html", "results.h5"))
     facts = {name: value for name, value in design.to_dict().items() if name != "n_networks"}
     done, interrupted = swept(
         folder.owned,
@@ -100,18 +99,25 @@ def minima(
     except KeyboardInterrupt:
         few = f"too few networks are done to compare them; {AGAIN}"
         return Written((folder.path,), few, interrupted=True)
-    Job(folder, split, began).write(
-        "What are its local minima worth?",
-        _subtitle(split, result),
-        minima_sections(result),
-        results={"minima": result},
-        numbers={"design": design.to_dict()},
+    page = Report(
+        title="What are its local minima worth?",
+        subtitle=_subtitle(split, result),
+        sections=minima_sections(result),
         heads=("Claim", "Found"),
         kept="every trial in trials",
-        progress=progress,
     )
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
-    return Written(tuple(folder.files), "\n".join(shown), interrupted)
+    published = Job(folder, split, began).publish(page, facts={"design": design.to_dict()}, progress=progress)
+    return published.written(interrupted=interrupted)
+
+
+def minima_sections(result: Minima) -> tuple[Section, ...]:
+    """Return the sections of the page: costs, and curvature and connections where they were measured."""
+    shown = {
+        "minima": True,
+        "curvature": any(width.n_measured for width in result.widths),
+        "connections": any(width.connections for width in result.widths),
+    }
+    return tuple(Section(key=key, results={"minima": result}) for key in shown if shown[key])
 
 
 def _networks(trials: Sequence[MinimaTrial]) -> str:
@@ -119,7 +125,7 @@ def _networks(trials: Sequence[MinimaTrial]) -> str:
 
 
 def _subtitle(split: Split, result: Minima) -> str:
-    counts = sorted({len(width.test_cost) for width in result.widths})
+    counts = sorted({width.n_networks for width in result.widths})
     networks = " to ".join(str(count) for count in (counts if len(counts) == 1 else (counts[0], counts[-1])))
     early = f" (interrupted; {AGAIN})" if result.interrupted else ""
     return f"data: {split.name}, {result.n_train:,} training images; {networks} networks of each kind{early}"

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from probe._progress import Progress, silent
-from probe.analyses.landscape import landscape
+from probe.analyses.landscape import Landscape, landscape
 from probe.costs import CostName
 from probe.fitting import doubt_about
+from probe.report.report import Report, Section
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 
-__all__ = ["landscape_model"]
+__all__ = ["landscape_model", "landscape_sections"]
 
 
 def landscape_model(
@@ -38,15 +39,11 @@ def landscape_model(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report.landscape import landscape_sections
-
     split = reading.split(data)
     network = reading.for_data(model, split)
     owner = Owner("probe landscape", seed, split, model)
-    files = ("index.html", "landscape.h5")
-    job = Job(
-        destination(out, f"landscape-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
-    )
+    folder = destination(out, f"landscape-{model_stem(model)}", owner, ("index.html", "results.h5"))
+    job = Job(folder, split, doubt=doubt_about(network))
     result = landscape(
         network,
         split,
@@ -59,13 +56,20 @@ def landscape_model(
         seed=seed,
         progress=progress,
     )
-    job.write(
-        "What does its landscape look like?",
-        f"The network in {model.name}; data: {split.name}",
-        landscape_sections(result),
-        results={"landscape": result},
-        numbers={"model": str(model), "cost": cost},
-        progress=progress,
+    page = Report(
+        title="What does its landscape look like?",
+        subtitle=f"The network in {model.name}; data: {split.name}",
+        sections=landscape_sections(result),
     )
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
-    return Written(tuple(job.folder.files), "\n".join(shown))
+    published = job.publish(page, facts={"model": str(model), "cost": cost}, progress=progress)
+    return published.written()
+
+
+def landscape_sections(result: Landscape) -> tuple[Section, ...]:
+    """Return the sections of the page: descent, steps where there are hidden activations, the path and the surface."""
+    keys = ("descent", "activations", "path", "surface")
+    return tuple(
+        Section(key=key, results={"landscape": result})
+        for key in keys
+        if key != "activations" or result.activations is not None
+    )

@@ -11,6 +11,7 @@ from probe._progress import Progress, silent
 from probe.analyses.search import search
 from probe.costs import CostName
 from probe.datasets import Split, load_dataset
+from probe.report.report import Report, Section
 from probe.workflow._folder import Written, data_stem, destination
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
@@ -48,14 +49,12 @@ def search_data(
     InputError
         If the data cannot be read, an argument is outside its range, or `out` cannot be written to.
     """
-    from probe.report.search import search_section
-
     split = load_dataset(data)
     check_integer("batch_size", batch_size, minimum=1)
     if first_epochs is None:
         first_epochs = _enough(split, n_samples, batch_size) if epochs is None else 1
     owner = Owner("probe search", seed, split)
-    job = Job(destination(out, f"search-{data_stem(data)}", owner, ("index.html", "search.h5")), split)
+    job = Job(destination(out, f"search-{data_stem(data)}", owner, ("index.html", "results.h5")), split)
     result = search(
         split,
         widths=widths,
@@ -71,18 +70,16 @@ def search_data(
         seed=seed,
         progress=progress,
     )
-    job.write(
-        "Which architecture does best?",
-        f"Successive halving, beginning with {result.rungs[0].n_candidates}; data: {split.name}",
-        [search_section(result)],
-        results={"search": result},
+    page = Report(
+        title="Which architecture does best?",
+        subtitle=f"Successive halving, beginning with {result.rungs[0].n_candidates}; data: {split.name}",
+        sections=(Section(key="search", results={"search": result}),),
         heads=("Asked", "Found"),
-        progress=progress,
     )
-    return Written(
-        tuple(job.folder.files),
+    return job.publish(page, progress=progress).written(
         f"{result.chosen.label} at learning rate {result.chosen.learning_rate:g}: {result.chosen.test:.2%} of the test "
-        f"images right, the video's network {result.videos.test:.2%}\n{result.verdict.title}: {result.verdict.decision}",
+        f"images right, the video's network {result.videos.test:.2%}",
+        f"{result.verdict.title}: {result.verdict.decision}",
     )
 
 

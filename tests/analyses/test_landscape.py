@@ -1,13 +1,15 @@
 """Landscapes: known answers on linear networks, steps without slopes, paths that are what they are said to be."""
 
+import sys
+
 import numpy as np
 import pytest
+from result_checks import check_result
 
 import probe
-from probe.analyses.landscape import directions
 from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape.descent import _verdict as descent_verdict
-from probe.analyses.landscape.directions import measure_many_lines, unit_directions
+from probe.analyses.landscape.descent import measure_many_lines, unit_directions
 from probe.analyses.landscape.learning import (
     affordable_looks,
     affordable_updates,
@@ -15,7 +17,7 @@ from probe.analyses.landscape.learning import (
     records,
     with_activation,
 )
-from probe.analyses.landscape.path import _principal, _walk_shares
+from probe.analyses.landscape.surface import _principal, _walk_shares
 from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
 from probe.parameters import ParameterSpace
@@ -143,7 +145,9 @@ def test_directions_are_drawn_a_few_at_a_time_with_the_same_result(trained, digi
         return measure_many_lines(space, data.images, data.labels, draw, 7, [0.1, 1.0])
 
     whole = measured()
-    monkeypatch.setattr(directions, "_VALUES", 3 * ParameterSpace(trained).n_parameters)
+    monkeypatch.setattr(
+        sys.modules[unit_directions.__module__], "_VALUES", 3 * ParameterSpace(trained).n_parameters
+    )
     parts = measured()
     assert sizes == [7, 3, 3, 1]
     np.testing.assert_array_equal(parts.cost, whole.cost)
@@ -212,6 +216,16 @@ def test_the_surface_is_the_network_in_its_middle(found, trained, digits):
     assert surface.lines.shape == (20, 41)
     assert np.median(surface.lines[:, 0]) > 2 * surface.cost
     assert 0 <= surface.lowest_share <= 1
+
+
+def test_it_says_keeps_and_plots_itself(found):
+    check_result(found)
+    columns = found.columns()
+    assert len(columns["step"]) == 7 * 7
+    np.testing.assert_array_equal(columns["best_random"][:7], found.descent.along_random[0].max(axis=1))
+    numbers = found.to_dict()
+    assert numbers["surface"]["line_median"] == np.median(found.surface.lines, axis=0).tolist()
+    assert numbers["activations"]["final_accuracy"] == found.activations.accuracy[:, :, -1].tolist()
 
 
 def test_workers_and_repetition_change_nothing(found, trained, digits):

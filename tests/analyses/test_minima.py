@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from result_checks import check_result
 
 import probe
 from probe.analyses.minima import (
@@ -17,8 +18,8 @@ from probe.analyses.minima import (
     run_minima_trial,
 )
 from probe.analyses.minima.connections import _ODD, _likenesses
-from probe.analyses.minima.polish import extreme_eigenvalues, polished
 from probe.analyses.minima.results import CLEARLY, WidthMinima
+from probe.analyses.minima.trial import extreme_eigenvalues, polished
 from probe.analyses.minima.verdicts import correlation, intervals, middle_range, verdicts_of
 from probe.curvature import PopulationCost, vectors_of
 from probe.population import Population, initial_population
@@ -292,7 +293,9 @@ def width(
         values["smallest"] = np.where(np.arange(n) < minima, 0.0, -0.1)
     for key in ("train_cost", "test_cost", "half_cost", "test_accuracy", "half_accuracy"):
         values[key][diverged] = np.nan
-    return WidthMinima(name, (5,), n_parameters, **values, **intervals(values, 10, GUESSING))
+    return WidthMinima(
+        name=name, hidden=(5,), n_parameters=n_parameters, **values, **intervals(values, 10, GUESSING)
+    )
 
 
 def judged(*widths):
@@ -407,6 +410,11 @@ def test_the_whole_study(digits):
     assert len(found.verdicts) == 3
     assert found.widths[0].connections.before.shape == (2, 2)
     assert not found.interrupted
+    check_result(found)
+    columns = found.columns()
+    assert columns["architecture"] == [name for name in found.cells for _ in range(12)]
+    np.testing.assert_array_equal(columns["test_cost"][12:], found.widths[1].test_cost)
+    assert found.widths[1].medians["largest"] == np.median(found.widths[1].largest)
     one = {key: trial for key, trial in trials.items() if key.first == 0}
     assert minima_of(plan, one, digits).interrupted
     with pytest.raises(KeyboardInterrupt):
@@ -431,7 +439,7 @@ def test_a_study_without_polish_and_curvature_says_so(digits):
     found = probe.minima(
         probe.MLP((4,)), digits, CONFIG, n_networks=2, n_samples=80, polish=0, curvature="none", n_connected=0
     )
-    assert not found.widths[0].is_measured
+    assert found.widths[0].n_measured == 0
     assert found.widths[0].connections is None
     np.testing.assert_array_equal(found.widths[0].gradient_norm, found.widths[0].trained_norm)
 

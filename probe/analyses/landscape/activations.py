@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
-from probe.analyses.landscape.directions import STEPS, decreases
+from probe.analyses.landscape.descent import STEPS, decreases
 from probe.analyses.landscape.learning import (
     affordable_updates,
     descended,
@@ -23,15 +23,15 @@ from probe.analyses.landscape.learning import (
     records,
     with_activation,
 )
-from probe.analyses.landscape.results import StepActivations
 from probe.costs import CostName
 from probe.datasets import Dataset
 from probe.network import Network
 from probe.parameters import ParameterSpace
+from probe.results import Record
 from probe.stats import Verdict, paired_difference
 from probe.training import learning_rate_for
 
-__all__ = ["step_activations"]
+__all__ = ["StepActivations", "step_activations"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,6 +44,59 @@ _LOOKED = 2
 
 _SMALLEST = 1e-4
 """Share of the usual rate below which none is tried."""
+
+
+class StepActivations(Record):
+    """Gradient descent with step activations, beside that with the network's own.
+
+    Attributes
+    ----------
+    kinds : tuple of str
+        "own" (the network's activations), "step" (steps in all hidden layers) and "output only" (own activations,
+        with only what lies behind the last hidden activation trained).
+    activation : str
+        What "own" is.
+    updates : ndarray of shape (n_records,), int64
+        Updates after which costs were recorded, from 0.
+    cost, accuracy : ndarray of shape (n_kinds, n_networks, n_records)
+        Mean cost on training images and share of right test images. NaN from where a network diverged.
+    moved : ndarray of shape (n_kinds, n_networks)
+        How far the hidden layers' parameters moved, as a share of the length they began with.
+    zero_share : ndarray of shape (n_kinds, n_networks), in [0, 1]
+        Share of the hidden layers' gradient components that are exactly zero at the start.
+    steps : ndarray of shape (n_steps,)
+        Lengths of steps, as shares of the length of the hidden layers' parameters.
+    along_gradient : ndarray of shape (2, 2, n_steps)
+        Decrease of the cost along the negative gradient of the hidden layers alone, with the first two kinds of
+        activations, at the first two starts; zero where the gradient is.
+    along_random : ndarray of shape (2, 2, n_steps, 3)
+        The least, the median and the greatest decrease along random directions of the hidden layers.
+    n_directions : int
+        Random directions for each network.
+    learning_rates : ndarray of shape (n_kinds,)
+        Of each kind: the one that brought the first start furthest down, of the usual one and ever smaller ones.
+    verdict : Verdict
+        Over paired networks: whether continuous activations are needed.
+    """
+
+    kinds: tuple[str, ...]
+    activation: str
+    updates: npt.NDArray[np.int64]
+    cost: Floats
+    accuracy: Floats
+    moved: Floats
+    zero_share: Floats
+    steps: Floats
+    along_gradient: Floats
+    along_random: Floats
+    n_directions: int
+    learning_rates: Floats
+    verdict: Verdict
+
+    @property
+    def final_accuracy(self) -> Floats:
+        """Accuracies at the end, (n_kinds, n_networks); NaN where a network diverged."""
+        return self.accuracy[:, :, -1]
 
 
 def step_activations(
@@ -108,19 +161,19 @@ def step_activations(
                 random[kind, k] = np.quantile(others, [0, 0.5, 1], axis=0).T
         progress(ProgressEvent("step activations", k + 1, len(starts)))
     return StepActivations(
-        KINDS,
-        name,
-        stops,
-        costs,
-        accuracies,
-        moved,
-        zero,
-        STEPS,
-        along,
-        random,
-        n_directions,
-        rates,
-        _verdict(name, costs, accuracies, moved, zero, 1 / test.n_classes),
+        kinds=KINDS,
+        activation=name,
+        updates=stops,
+        cost=costs,
+        accuracy=accuracies,
+        moved=moved,
+        zero_share=zero,
+        steps=STEPS,
+        along_gradient=along,
+        along_random=random,
+        n_directions=n_directions,
+        learning_rates=rates,
+        verdict=_verdict(name, costs, accuracies, moved, zero, 1 / test.n_classes),
     )
 
 

@@ -7,22 +7,59 @@ import numpy as np
 from probe._checks import InputError, check_integer, generator
 from probe._progress import Progress, silent
 from probe._signatures import checked
-from probe.analyses.landscape.activations import step_activations
-from probe.analyses.landscape.descent import descent
-from probe.analyses.landscape.directions import STEPS
+from probe.analyses.landscape.activations import StepActivations, step_activations
+from probe.analyses.landscape.descent import STEPS, Descent, descent
 from probe.analyses.landscape.learning import affordable_looks
-from probe.analyses.landscape.path import training_path
-from probe.analyses.landscape.results import Landscape
-from probe.analyses.landscape.surface import loss_surface
+from probe.analyses.landscape.surface import LossSurface, TrainingPath, loss_surface, training_path
 from probe.controls import reinitialized
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
 from probe.network import Network
+from probe.results import Columns, Result
+from probe.stats import Verdict
 
-__all__ = ["landscape"]
+__all__ = ["Landscape", "landscape"]
 
 _N_IMAGES, _N_DIRECTIONS = 500, 1000
+
+
+class Landscape(Result):
+    """The cost around and along the way of one network.
+
+    Attributes
+    ----------
+    descent : Descent
+        The negative gradient against random directions.
+    activations : StepActivations or None
+        What gradient descent does without slopes; None for a network without a hidden layer that has any.
+    path : TrainingPath
+        The way down, and the straight line.
+    surface : LossSurface
+        What is around the network.
+    """
+
+    descent: Descent
+    activations: StepActivations | None
+    path: TrainingPath
+    surface: LossSurface
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """On the steepest direction, and on continuous activations where there are any."""
+        steps = () if self.activations is None else (self.activations.verdict,)
+        return (self.descent.verdict, *steps)
+
+    def columns(self) -> Columns:
+        """Return one row for each network and length of the step; network 0 is the one looked at."""
+        descent = self.descent
+        n_networks, n_steps = descent.along_gradient.shape
+        return {
+            "network": np.repeat(np.arange(n_networks), n_steps),
+            "step": np.tile(descent.steps, n_networks),
+            "along_gradient": descent.along_gradient.ravel(),
+            "best_random": descent.best_random.ravel(),
+        }
 
 
 @checked
@@ -124,7 +161,7 @@ def landscape(
     few = _some(split.train, n_images, image_rng)
     measured = {"cost": cost, "progress": progress}
     return Landscape(
-        descent(
+        descent=descent(
             [network, *starts],
             few.images,
             few.labels,
@@ -133,7 +170,7 @@ def landscape(
             rng=descent_rng,
             **measured,  # type: ignore[arg-type]
         ),
-        step_activations(
+        activations=step_activations(
             starts,
             split.train,
             few,
@@ -144,7 +181,7 @@ def landscape(
             rng=step_rng,
             **measured,  # type: ignore[arg-type]
         ),
-        training_path(
+        path=training_path(
             starts[0],
             split.train,
             few.images,
@@ -154,7 +191,7 @@ def landscape(
             rng=path_rng,
             **measured,  # type: ignore[arg-type]
         ),
-        loss_surface(
+        surface=loss_surface(
             network,
             few.images,
             few.labels,

@@ -1,25 +1,121 @@
-"""The negative gradient against random directions of the same length."""
+"""The negative gradient against random directions of the same length, which are drawn a few at a time."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
-from probe.analyses.landscape.directions import STEPS, decreases
-from probe.analyses.landscape.results import Components, Descent
 from probe.costs import CostName
 from probe.network import Network
-from probe.parameters import ParameterSpace
+from probe.parameters import Measured, ParameterSpace
+from probe.planes import measure_lines
+from probe.results import Record
 from probe.stats import Interval, Verdict, paired_difference
 
-__all__ = ["descent"]
+__all__ = ["STEPS", "Components", "Descent", "decreases", "descent", "measure_many_lines", "unit_directions"]
+
+Floats = npt.NDArray[np.float64]
+
+STEPS = np.geomspace(1e-3, 1.0, 7)
+"""Lengths of steps, as shares of the length of the parameters that move."""
+
+_VALUES = 1 << 24
+"""Values of all directions that are held at a time: a network of a million parameters gets 16."""
 
 _N_NAMED = 12
 _MOST = 0.9
+
+
+class Components(Record):
+    """The components of one gradient by size.
+
+    Attributes
+    ----------
+    names : tuple of str
+        The largest ones, such as "hidden_1 kernel[350, 3]", the largest first.
+    values : ndarray of shape (len(names),)
+        The negative gradient there: what descent adds to this weight, up to the rate.
+    parts : tuple of str
+        Arrays of the network, such as "hidden_1 kernel", in order.
+    sizes : tuple of ndarray
+        For each part the absolute components, the largest first.
+    n_for_most : int
+        The fewest components that make 90% of the squared length of the gradient.
+    """
+
+    names: tuple[str, ...]
+    values: Array
+    parts: tuple[str, ...]
+    sizes: tuple[Array, ...]
+    n_for_most: int
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of all components."""
+        return sum(part.size for part in self.sizes)
+
+
+class Descent(Record):
+    """How much the cost falls along the negative gradient, and along random directions of the same length.
+
+    The first network is the one looked at; the others are fresh starts of its layers.
+
+    Attributes
+    ----------
+    steps : ndarray of shape (n_steps,)
+        Lengths of the step, as shares of the length of a network's parameter vector.
+    lengths : ndarray of shape (n_networks,)
+        Lengths of the parameter vectors.
+    gradient_norm : ndarray of shape (n_networks,)
+        Lengths of the gradients.
+    cost : ndarray of shape (n_networks,)
+        Cost before the step.
+    along_gradient : ndarray of shape (n_networks, n_steps)
+        Decrease of the cost along the negative gradient; negative where it rises.
+    along_random : ndarray of shape (n_networks, n_steps, n_directions), float32
+        Likewise, along random directions.
+    components : tuple of Components
+        Of the network's own gradient, and of the first fresh start's.
+    n_images : int
+        Training images that costs and gradients are means over.
+    verdict : Verdict
+        Over the fresh starts: whether the negative gradient is the steepest direction.
+    """
+
+    steps: Floats
+    lengths: Floats
+    gradient_norm: Floats
+    cost: Floats
+    along_gradient: Floats
+    along_random: npt.NDArray[np.float32]
+    components: tuple[Components, ...]
+    n_images: int
+    verdict: Verdict
+
+    @property
+    def n_directions(self) -> int:
+        """Random directions for each network."""
+        return int(self.along_random.shape[2])
+
+    @property
+    def best_random(self) -> npt.NDArray[np.float32]:
+        """Decrease along the best random direction of each network and step."""
+        return np.asarray(self.along_random.max(axis=2))
+
+    @property
+    def n_wins(self) -> npt.NDArray[np.int64]:
+        """For each network, at how many of the steps, from the shortest on, no random direction does better."""
+        wins = self.along_gradient >= self.best_random
+        return np.asarray(np.where(wins.all(axis=1), wins.shape[1], wins.argmin(axis=1)), np.int64)
+
+    @property
+    def wins_up_to(self) -> Floats:
+        """For each network the longest step up to which no random direction does better; 0 where one always does."""
+        return np.concatenate([[0.0], self.steps])[self.n_wins]
 
 
 def descent(
@@ -34,8 +130,7 @@ def descent(
     progress: Progress,
 ) -> Descent:
     """Compare directions at each of `networks`, the first the one looked at, the others fresh starts."""
-    rows = []
-    components = []
+    rows, components = [], []
     for k, network in enumerate(networks):
         space = ParameterSpace(network, cost)
         length = float(np.linalg.norm(space.vector))
@@ -48,7 +143,15 @@ def descent(
         progress(ProgressEvent("directions", k + 1, len(networks)))
     lengths, norms, costs, along, random = (np.array(column) for column in zip(*rows, strict=True))
     return Descent(
-        STEPS, lengths, norms, costs, along, random, tuple(components), len(images), _verdict(along, random)
+        steps=STEPS,
+        lengths=lengths,
+        gradient_norm=norms,
+        cost=costs,
+        along_gradient=along,
+        along_random=random,
+        components=tuple(components),
+        n_images=len(images),
+        verdict=_verdict(along, random),
     )
 
 
@@ -59,11 +162,11 @@ def _components(space: ParameterSpace, gradient: Array) -> Components:
     total = squares.sum()
     most = int(np.searchsorted(np.cumsum(squares), _MOST * total) + 1) if total > 0 else 0
     return Components(
-        tuple(space.named(int(index)) for index in largest),
-        -gradient[largest],
-        tuple(f"{part.layer} {part.variable}" for part in space.parts),
-        tuple(np.sort(sizes[part.place])[::-1].copy() for part in space.parts),
-        most,
+        names=tuple(space.named(int(index)) for index in largest),
+        values=-gradient[largest],
+        parts=tuple(f"{part.layer} {part.variable}" for part in space.parts),
+        sizes=tuple(np.sort(sizes[part.place])[::-1].copy() for part in space.parts),
+        n_for_most=most,
     )
 
 
@@ -73,16 +176,16 @@ def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) ->
     ours, best = along[1:, 0], random[1:, 0].max(axis=1).astype(np.float64)
     # Where the gradient is zero nothing falls along it, and any random direction that gains beats it.
     advantage = np.divide(ours - best, np.abs(ours), out=-np.ones_like(ours), where=ours != 0)
-    found = paired_difference(advantage)
-    ends = found.interval
-    times = Interval(1 - found.estimate, 1 - ends.high, 1 - ends.low, ends.level, ends.n)
+    difference = paired_difference(advantage)
+    ends = difference.interval
+    times = Interval(1 - difference.estimate, 1 - ends.high, 1 - ends.low, ends.level, ends.n)
     return Verdict(
         key="steepest",
         title="The negative gradient is the direction of steepest descent",
-        decision=found.decision(),
+        decision=difference.decision(),
         statistic_name="decrease of the cost, relative to the gradient's",
         unit="",
-        interval=found.interval,
+        interval=ends,
         null=f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
         sentence=(
             f"With steps of {STEPS[0]:g} of the length of the parameters, "
@@ -91,8 +194,79 @@ def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) ->
                 "the negative gradient"
                 if (ours > 0).all()
                 else "the cost does not fall along the negative gradient in "
-                f"{int((ours <= 0).sum())} of {found.n} fresh starts"
+                f"{int((ours <= 0).sum())} of {ends.n} fresh starts"
             )
-            + f"; the gradient is ahead in {int((advantage > 0).sum())} of {found.n}."
+            + f"; the gradient is ahead in {int((advantage > 0).sum())} of {ends.n}."
         ),
     )
+
+
+def decreases(
+    space: ParameterSpace,
+    images: Array,
+    labels: npt.NDArray[np.int64],
+    gradient: Array,
+    n_directions: int,
+    rng: np.random.Generator,
+    *,
+    moved: Sequence[slice] | None = None,
+    workers: int = 1,
+) -> tuple[Floats, Floats]:
+    """Return how much the cost falls along the negative gradient (n_steps,), and along others (n_directions, n_steps).
+
+    All have the same lengths, `STEPS`, and lie in the parts `moved` of the parameters, or in all. Along a gradient of
+    zero nothing falls.
+    """
+    places = [slice(None)] if moved is None else moved
+    steps = STEPS * np.linalg.norm(np.concatenate([space.vector[place] for place in places]))
+    downhill = np.zeros_like(gradient)
+    for place in places:
+        downhill[place] = -gradient[place]
+    norm = np.linalg.norm(downhill)
+    if norm > 0:
+        downhill /= norm
+    # No step at all is measured in the same way, so that it makes no difference at all.
+    ours = measure_lines(space, images, labels, downhill[None], [0.0, *steps], workers=workers).cost[0]
+    others = measure_many_lines(
+        space,
+        images,
+        labels,
+        lambda n: unit_directions(space, n, rng, moved),
+        n_directions,
+        steps,
+        workers=workers,
+    )
+    return ours[0] - ours[1:], ours[0] - others.cost
+
+
+def measure_many_lines(
+    space: ParameterSpace,
+    images: Array,
+    labels: npt.NDArray[np.int64],
+    draw: Callable[[int], Array],
+    n_directions: int,
+    lengths: npt.ArrayLike,
+    *,
+    workers: int = 1,
+) -> Measured:
+    """Return what `measure_lines` does for the directions that `draw(n)` gives, without holding them all."""
+    most = max(1, _VALUES // space.n_parameters)
+    measured = [
+        measure_lines(space, images, labels, draw(min(most, n_directions - done)), lengths, workers=workers)
+        for done in range(0, n_directions, most)
+    ]
+    return Measured(
+        np.concatenate([part.cost for part in measured]),
+        np.concatenate([part.accuracy for part in measured]),
+    )
+
+
+def unit_directions(
+    space: ParameterSpace, n: int, rng: np.random.Generator, moved: Sequence[slice] | None = None
+) -> Array:
+    """Return `n` random directions of length 1, (n, n_parameters); only in the parts `moved` of it, if given."""
+    directions: Array = np.zeros((n, space.n_parameters), space.vector.dtype)
+    for place in [slice(None)] if moved is None else moved:
+        directions[:, place] = rng.standard_normal(directions[:, place].shape, dtype=np.float32)
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    return directions

@@ -1,8 +1,8 @@
 """Populations of minima: how good they are, how they are curved, and how they are connected.
 
-`design` says what is trained, `trial` trains and measures a few networks, `polish` brings them to the bottom and
-reads their curvature, `connections` aligns them and walks from one to the other, `results` and `verdicts` are what is
-known in the end, `study` puts the trials together.
+`design` says what is trained, `trial` trains a few networks, brings them to the bottom and reads their curvature,
+`connections` aligns them and walks from one to the other, `results` and `verdicts` are what is known in the end, `study`
+puts the trials together.
 """
 
 from probe.analyses.minima.connections import Connections, aligned, connections

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_integer, chunks, generator, readonly
+from probe._checks import check_integer, chunks, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe.costs import CostName
 from probe.curvature import PopulationCost, population_of, vectors_of
@@ -17,6 +16,7 @@ from probe.datasets import Dataset
 from probe.layers import ACTIVATIONS
 from probe.optimizers import Adam
 from probe.population import Population
+from probe.results import Record
 
 __all__ = ["Connections", "aligned", "connections"]
 
@@ -32,8 +32,7 @@ _RATE = 0.01
 _STAGE = "connections"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Connections:
+class Connections(Record):
     """What lies between networks of one architecture.
 
     A barrier is how far the cost climbs, on the way from one network to the other, above the straight line between
@@ -48,8 +47,8 @@ class Connections:
     before, after, curved : ndarray of shape (n, n)
         Barriers between all pairs: on the straight line; on the straight line once the second network's units are
         aligned; on a trained curve to the aligned network. Symmetric, zero on the diagonal.
-    place : ndarray of shape (n_points,)
-        Places on the way, 0 and 1 the ends.
+    position : ndarray of shape (n_points,), in [0, 1]
+        Where on the way: 0 and 1 are the ends.
     lines_before, lines_after, curves : ndarray of shape (n_pairs, n_points)
         Costs there, pair by pair.
     function_change : float
@@ -65,22 +64,21 @@ class Connections:
     before: Floats
     after: Floats
     curved: Floats
-    place: Floats
+    position: Floats
     lines_before: Floats
     lines_after: Floats
     curves: Floats
     function_change: float
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if isinstance(getattr(self, name), np.ndarray):
-                object.__setattr__(self, name, readonly(getattr(self, name)))
 
     @property
     def disjoint(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Pairs that have no network in common, (0, 1), (2, 3), ...: the replicates among all pairs."""
         first = np.arange(0, len(self.members) - 1, 2)
         return first, first + 1
+
+    def replicates(self, name: str) -> Floats:
+        """Return the barriers `name` ("before", "after" or "curved") of the pairs in `disjoint`."""
+        return np.asarray(getattr(self, name)[self.disjoint])
 
 
 def aligned(population: Population, reference: int, data: Dataset) -> Population:
@@ -248,32 +246,32 @@ def connections(
     pairs = list(combinations(range(n), 2))
     ends, change = np.empty((len(pairs), vectors.shape[1])), 0.0
     before, after = np.empty((2, len(pairs), len(_LINE)))
-    place = 0
+    pair = 0
     for i in range(n - 1):
         turned = aligned(double, i, data)
         change = max(change, _change(turned, double, data))
         others = vectors_of(turned)
         for j in range(i + 1, n):
-            before[place] = function.costs(_between(vectors[i], vectors[j]))
-            after[place] = function.costs(_between(vectors[i], others[j]))
-            ends[place] = others[j]
-            place += 1
+            before[pair] = function.costs(_between(vectors[i], vectors[j]))
+            after[pair] = function.costs(_between(vectors[i], others[j]))
+            ends[pair] = others[j]
+            pair += 1
         progress(ProgressEvent(_STAGE, i + 1, n))
     begins = vectors[[i for i, _ in pairs]]
     middles = _bent(function, begins, ends, weight_decay, updates, generator(seed))
     curves = np.stack([function.costs(_curve(*three)) for three in zip(begins, middles, ends, strict=True)])
     progress(ProgressEvent(_STAGE, n, n))
     return Connections(
-        np.arange(n),
-        costs,
-        _matrix(n, pairs, before),
-        _matrix(n, pairs, after),
-        _matrix(n, pairs, curves),
-        _LINE,
-        before,
-        after,
-        curves,
-        change,
+        members=np.arange(n),
+        costs=costs,
+        before=_matrix(n, pairs, before),
+        after=_matrix(n, pairs, after),
+        curved=_matrix(n, pairs, curves),
+        position=_LINE,
+        lines_before=before,
+        lines_after=after,
+        curves=curves,
+        function_change=change,
     )
 
 

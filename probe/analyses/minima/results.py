@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import readonly
 from probe.analyses.minima.connections import Connections
+from probe.results import Columns, Record, Result
 from probe.stats import Interval, Verdict
 
 __all__ = ["CLEARLY", "LEFT", "Minima", "WidthMinima"]
@@ -22,9 +20,21 @@ LEFT = 1e-3
 """Share of the cost that may be left to fall, in a bowl of `CLEARLY` times the largest curvature, where a gradient
 counts as small."""
 
+_MEASURED = (
+    "train_cost",
+    "test_cost",
+    "train_accuracy",
+    "test_accuracy",
+    "gradient_norm",
+    "trained_norm",
+    "smallest",
+    "largest",
+    "residual",
+)
+"""What is measured of each network, a number each."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WidthMinima:
+
+class WidthMinima(Record):
     """The networks of one architecture, each array of shape (n_networks,) unless it says otherwise.
 
     Attributes
@@ -82,10 +92,15 @@ class WidthMinima:
     split_half_accuracy: Interval
     connections: Connections | None = None
 
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if isinstance(getattr(self, name), np.ndarray):
-                object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def shape(self) -> str:
+        """Units of the hidden layers, such as "16-16"; "none" without."""
+        return "-".join(map(str, self.hidden)) or "none"
+
+    @property
+    def n_networks(self) -> int:
+        """Number of networks, those that failed too."""
+        return len(self.test_cost)
 
     @property
     def n_failed(self) -> int:
@@ -93,9 +108,9 @@ class WidthMinima:
         return int(self.is_diverged.sum())
 
     @property
-    def is_measured(self) -> bool:
-        """Whether curvature was measured."""
-        return bool(np.isfinite(self.smallest).any())
+    def n_measured(self) -> int:
+        """Networks whose curvature was measured."""
+        return int(np.isfinite(self.smallest).sum())
 
     @property
     def is_negative(self) -> npt.NDArray[np.bool_]:
@@ -112,9 +127,23 @@ class WidthMinima:
         """Where the gradient is small and no eigenvalue is clearly negative: a minimum, as far as could be measured."""
         return self.is_flat & ~self.is_negative & np.isfinite(self.smallest)
 
+    @property
+    def n_minima(self) -> int:
+        """Networks that are minima, as far as could be measured."""
+        return int(self.is_minimum.sum())
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Minima:
+    @property
+    def n_negative(self) -> int:
+        """Networks with a clearly negative eigenvalue: points of low cost from which there is still a way down."""
+        return int(self.is_negative.sum())
+
+    @property
+    def medians(self) -> dict[str, float]:
+        """Median of each array over the networks for which it is known; NaN where it is not known of any."""
+        return {name: _median(getattr(self, name)) for name in _MEASURED}
+
+
+class Minima(Result):
     """Where many networks of one or several architectures end.
 
     Attributes
@@ -149,3 +178,16 @@ class Minima:
     def cells(self) -> tuple[str, ...]:
         """Names of the architectures."""
         return tuple(width.name for width in self.widths)
+
+    def columns(self) -> Columns:
+        """Return one row for each network."""
+        names = [width.name for width in self.widths for _ in range(width.n_networks)]
+        arrays = (*_MEASURED, "is_minimum", "is_diverged")
+        return {"architecture": names} | {
+            name: np.concatenate([getattr(width, name) for width in self.widths]) for name in arrays
+        }
+
+
+def _median(values: Floats) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else np.nan

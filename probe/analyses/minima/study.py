@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -114,8 +115,8 @@ def minima(
     def trial(key: MinimaKey, stop: threading.Event) -> MinimaTrial | None:
         return run_minima_trial(design, key, split, stop)
 
-    found = gathered(trial, keys, workers=workers, report=report)
-    return minima_of(design, {keys[index]: done for index, done in found.items()}, split, progress=progress)
+    trials = gathered(trial, keys, workers=workers, report=report)
+    return minima_of(design, {keys[index]: done for index, done in trials.items()}, split, progress=progress)
 
 
 def _total(design: MinimaDesign) -> int:
@@ -143,31 +144,31 @@ def minima_of(
         if sum(len(trial.test_cost) for trial in mine) < 2:
             raise KeyboardInterrupt
         values: dict[str, Any] = {
-            name: np.concatenate([getattr(trial, name) for trial in mine])
-            for name in MinimaTrial.__slots__
-            if name not in _KEPT
+            field.name: np.concatenate([getattr(trial, field.name) for trial in mine])
+            for field in fields(MinimaTrial)
+            if field.name not in _KEPT
         }
         n_in = data.images[0].size
         guessing = _guessing(design, architecture, data.n_classes)
         widths.append(
             WidthMinima(
-                architecture.named(n_in, data.n_classes),
-                tuple(architecture.hidden),
-                architecture.n_parameters(n_in, data.n_classes),
+                name=architecture.named(n_in, data.n_classes),
+                hidden=tuple(architecture.hidden),
+                n_parameters=architecture.n_parameters(n_in, data.n_classes),
                 **values,
                 **dict[str, Any](intervals(values, data.n_classes, guessing)),
                 connections=_connections(design, architecture, mine, split, progress),
             )
         )
     return Minima(
-        tuple(widths),
-        design.margin,
-        len(data),
-        len(split.test),
-        design.config.weight_decay,
-        design.polish,
-        verdicts_of(widths, design.margin, guessing),
-        len(trials) < len(design.keys),
+        widths=tuple(widths),
+        margin=design.margin,
+        n_train=len(data),
+        n_test=len(split.test),
+        weight_decay=design.config.weight_decay,
+        polish=design.polish,
+        verdicts=verdicts_of(widths, design.margin, guessing),
+        interrupted=len(trials) < len(design.keys),
     )
 
 

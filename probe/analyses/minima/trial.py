@@ -1,29 +1,44 @@
-"""One trial: some networks of one architecture, trained, polished and measured."""
+"""One trial: some networks of one architecture, trained, polished and measured.
+
+They are brought to the bottom of where they are by SciPy's optimizer, and the curvature there is read by Lanczos iteration.
+"""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, readonly
+from probe._checks import Array
 from probe._parallel import single_threaded_blas
 from probe.analyses.minima.design import MinimaDesign, MinimaKey
-from probe.analyses.minima.polish import Extremes, extreme_eigenvalues, polished
-from probe.curvature import PopulationCost, population_of, vectors_of
+from probe.curvature import Linearized, PopulationCost, population_of, vectors_of
 from probe.datasets import Dataset, Split
 from probe.population import Population, initial_population
+from probe.results import Record
 from probe.training import PreparedData, Shard, ShardRun
 
-__all__ = ["MinimaTrial", "run_minima_trial"]
+__all__ = ["Extremes", "MinimaTrial", "extreme_eigenvalues", "polished", "run_minima_trial"]
 
 Floats = npt.NDArray[np.float64]
 
+_MEMORY = 50
+"""Pairs of steps and gradients that L-BFGS remembers. With ten, 784-16-16-10 is left with a gradient a hundred times as
+long after as many iterations."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MinimaTrial:
+_LANCZOS_VECTORS = 100
+"""So many, because most eigenvalues crowd near zero and near the weight decay: with few the iteration comes to rest in
+the crowd, and what is below it is not seen."""
+
+_LANCZOS_RESTARTS = 12
+_TOLERANCE = 1e-4
+"""Of eigenvalues, relative to the largest."""
+
+
+class MinimaTrial(Record):
     """What the networks of one trial are, each array of shape (n_networks,) unless it says otherwise.
 
     Attributes
@@ -38,8 +53,8 @@ class MinimaTrial:
     gradient_norm, trained_norm : ndarray
         Length of the gradient of the training cost with weight decay: at the end, and before polishing.
     smallest, largest, residual : ndarray
-        Extreme eigenvalues of the Hessian of the same cost, and within what of the smallest there is one; NaN where
-        not measured.
+        Extreme eigenvalues of the Hessian of the same cost as Lanczos found them, and how far from the smallest an
+        exact one lies at most; NaN where not measured.
     is_diverged : ndarray of bool
         Networks whose training failed.
     weights, biases : tuple of ndarray
@@ -60,12 +75,6 @@ class MinimaTrial:
     is_diverged: npt.NDArray[np.bool_]
     weights: tuple[Array, ...] = ()
     biases: tuple[Array, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            kept = tuple(map(readonly, value)) if isinstance(value, tuple) else readonly(value)
-            object.__setattr__(self, name, kept)
 
 
 def run_minima_trial(
@@ -109,10 +118,10 @@ def _measured(
 ) -> MinimaTrial | None:
     alive = np.flatnonzero(~failed)
     n_networks = len(failed)
-    found = {
-        name: np.full((n_networks, 2) if name.startswith("half") else n_networks, np.nan)
-        for name in MinimaTrial.__slots__
-        if name not in ("is_diverged", "weights", "biases")
+    measured = {
+        field.name: np.full((n_networks, 2) if field.name.startswith("half") else n_networks, np.nan)
+        for field in fields(MinimaTrial)
+        if field.name not in ("is_diverged", "weights", "biases")
     }
     vectors = vectors_of(population).astype(_dtype(design))
     if len(alive):
@@ -120,22 +129,22 @@ def _measured(
         if down is None:
             return None
         vectors[alive], trained_norm, norm, extremes = down
-        found["trained_norm"][alive], found["gradient_norm"][alive] = trained_norm, norm
+        measured["trained_norm"][alive], measured["gradient_norm"][alive] = trained_norm, norm
         for name in ("smallest", "largest", "residual"):
-            found[name][alive] = getattr(extremes, name)
+            measured[name][alive] = getattr(extremes, name)
         final = population_of(vectors[alive], population)
         on_train, *on_halves = (
             final.evaluate(data, design.config.cost) for data in (train, *design.halves(test))
         )
         halves = np.stack([(half.cost, half.accuracy) for half in on_halves], axis=-1)
         shares = np.array([len(half) for half in design.halves(test)]) / len(test)
-        found["train_cost"][alive], found["train_accuracy"][alive] = on_train.cost, on_train.accuracy
-        found["half_cost"][alive], found["half_accuracy"][alive] = halves
-        found["test_cost"][alive], found["test_accuracy"][alive] = halves @ shares
+        measured["train_cost"][alive], measured["train_accuracy"][alive] = on_train.cost, on_train.accuracy
+        measured["half_cost"][alive], measured["half_accuracy"][alive] = halves
+        measured["test_cost"][alive], measured["test_accuracy"][alive] = halves @ shares
     kept = max(0, min(key.count, design.n_connected - key.first))
     whole = population_of(vectors, population)
     return MinimaTrial(
-        **found,
+        **measured,
         is_diverged=failed,
         weights=tuple(w[:kept].copy() for w in whole.weights) if kept else (),
         biases=tuple(b[:kept].copy() for b in whole.biases) if kept else (),
@@ -171,7 +180,8 @@ def _polished(
     if design.curvature == "extremes":
         extremes = extreme_eigenvalues(function, points, seed=design.seed)
     else:
-        extremes = Extremes(*np.full((3, len(points)), np.nan))
+        nothing = np.full(len(points), np.nan)
+        extremes = Extremes(smallest=nothing, largest=nothing, residual=nothing)
     gradient = function.gradient(points)[1]
     ended = population_of(points, narrow)
     wide = np.zeros((len(points), ended.weights[0].shape[1], lit.size), points.dtype)
@@ -190,3 +200,117 @@ def _narrowed(population: Population, lit: npt.NDArray[np.bool_]) -> Population:
     """Return the networks with the inputs `lit` only."""
     first = population.weights[0][:, :, lit]
     return replace(population, input_shape=(int(lit.sum()),), weights=(first, *population.weights[1:]))
+
+
+def polished(
+    function: PopulationCost, vectors: Array, *, iterations: int, stop: threading.Event | None = None
+) -> Floats | None:
+    """Return where L-BFGS gets from each of `vectors` (n_networks, n_parameters); None once `stop` is set.
+
+    Parameters
+    ----------
+    function : PopulationCost
+        In float64.
+    vectors : ndarray of shape (n_networks, n_parameters)
+        Starts.
+    iterations : int
+        Most iterations of each.
+    """
+    from scipy.optimize import minimize
+
+    settings = {"maxiter": iterations, "maxcor": _MEMORY, "maxfun": 4 * iterations, "ftol": 0.0, "gtol": 1e-7}
+    points = np.array(vectors, dtype=np.float64)
+
+    def value(point: Floats) -> tuple[float, Floats]:
+        if stop is not None and stop.is_set():
+            raise _Stopped
+        costs, gradients = function.gradient(point[None])
+        return float(costs[0]), np.asarray(gradients[0])
+
+    try:
+        for k, start in enumerate(points):
+            points[k] = minimize(value, start, jac=True, method="L-BFGS-B", options=settings).x
+    except _Stopped:
+        return None
+    return points
+
+
+class _Stopped(Exception):
+    """The study was told to stop."""
+
+
+class Extremes(Record):
+    """Extreme eigenvalues of Hessians, each array of shape (n_networks,).
+
+    Attributes
+    ----------
+    smallest, largest : ndarray
+        The eigenvalues, as Lanczos finds them.
+    residual : ndarray
+        Length of H v - smallest v: an eigenvalue lies within this distance, though a lower one can have been missed.
+    """
+
+    smallest: Floats
+    largest: Floats
+    residual: Floats
+
+
+def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int = 0) -> Extremes:
+    """Return the smallest and the largest eigenvalue of each network's Hessian, by Lanczos iteration [1]_.
+
+    The smallest is sought as the largest of ``largest - H``, so that its tolerance is relative to the largest: most
+    eigenvalues of a network's Hessian crowd near zero, where a relative one would never be reached.
+
+    Parameters
+    ----------
+    function : PopulationCost
+        In float64.
+    vectors : ndarray of shape (n_networks, n_parameters)
+        Where.
+    seed : int
+        Of the first vectors.
+
+    References
+    ----------
+    .. [1] R. B. Lehoucq, D. C. Sorensen, C. Yang, "ARPACK Users' Guide", SIAM 1998.
+    """
+    rng = np.random.default_rng([seed, 6])
+    smallest, largest, residual = np.empty((3, len(vectors)))
+    for k, vector in enumerate(vectors):
+        at = function.at(vector[None])
+
+        def product(direction: Floats, at: Linearized = at) -> Floats:
+            return np.asarray(at.product(direction.reshape(1, -1))[0])
+
+        start = rng.normal(size=len(vector))
+        largest[k], _ = _top(product, start)
+        # With room above the largest the shifted matrix is positive, also where all eigenvalues are negative.
+        shift = max(float(largest[k]), 0.0) + 1e-12
+        gap, direction = _top(lambda v, shift=shift: shift * v - product(v), start)  # type: ignore[misc]
+        smallest[k] = shift - gap
+        residual[k] = np.linalg.norm(product(direction) - smallest[k] * direction)
+    return Extremes(smallest=smallest, largest=largest, residual=residual)
+
+
+def _top(product: Callable[[Floats], Floats], start: Floats) -> tuple[float, Floats]:
+    """Return the largest eigenvalue of a symmetric operator with its vector, as far as Lanczos got."""
+    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
+
+    n = len(start)
+    if n <= _LANCZOS_VECTORS:
+        values, vectors = np.linalg.eigh(np.stack([product(row) for row in np.eye(n)]))
+        return float(values[-1]), np.asarray(vectors[:, -1])
+    operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
+    settings = {"k": 1, "which": "LA", "v0": start, "ncv": _LANCZOS_VECTORS}
+    for looser in (1, 30):
+        # A looser answer comes with a residual that says how loose it is.
+        try:
+            values, vectors = eigsh(
+                operator, tol=looser * _TOLERANCE, maxiter=looser * _LANCZOS_RESTARTS, **settings
+            )
+        except ArpackError:
+            continue
+        return float(values[0]), np.asarray(vectors[:, 0])
+    # Where all directions curve alike, as where all units are dead, ARPACK finds no second one and gives up.
+    direction = start / np.linalg.norm(start)
+    return float(direction @ product(direction)), direction

@@ -66,11 +66,11 @@ def verdicts_of(widths: Sequence[WidthMinima], margin: float, guessing: float) -
     guessing : float
         Cost of a network that guesses, which a failed run counts with.
     """
-    found = tuple(_equal(width, margin) for width in widths)
+    equal = tuple(_equal(width, margin) for width in widths)
     sizes = [width.n_parameters for width in widths]
     if len(set(sizes)) < 2:
-        return found
-    return (*found, _poor(widths[int(np.argmin(sizes))], widths[int(np.argmax(sizes))], guessing))
+        return equal
+    return (*equal, _poor(widths[int(np.argmin(sizes))], widths[int(np.argmax(sizes))], guessing))
 
 
 def _equal(width: WidthMinima, margin: float) -> Verdict:
@@ -103,22 +103,22 @@ def _called(width: WidthMinima) -> str:
 
 
 def _minima(width: WidthMinima) -> str:
-    if not width.is_measured:
+    if not width.n_measured:
         return "Whether they are minima was not measured."
-    return f"{int(width.is_minimum.sum())} of {len(width.is_minimum)} are minima by gradient and curvature."
+    return f"{width.n_minima} of {width.n_networks} are minima by gradient and curvature."
 
 
 def _both_minima(narrow: WidthMinima, wide: WidthMinima) -> str:
-    if not (narrow.is_measured and wide.is_measured):
+    if not (narrow.n_measured and wide.n_measured):
         return "Whether they are minima was not measured."
-    counts = [f"{int(w.is_minimum.sum())} of {len(w.is_minimum)}" for w in (narrow, wide)]
+    counts = [f"{width.n_minima} of {width.n_networks}" for width in (narrow, wide)]
     return f"Minima by gradient and curvature are {counts[0]} and {counts[1]}."
 
 
 def _real(width: WidthMinima) -> str:
     """Say whether the differences in accuracy are of the networks or of the test images."""
     halves = width.split_half_accuracy
-    if width.spread.n == len(width.test_accuracy) and np.ptp(width.test_accuracy) <= 1e-12:
+    if width.spread.n == width.n_networks and np.ptp(width.test_accuracy) <= 1e-12:
         return "All are right on equally many test images, so that accuracy does not tell them apart."
     if np.isnan(halves.estimate):
         return "How far their differences are those of the test images is not known."
@@ -197,7 +197,7 @@ def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[s
     alive = ~values["is_diverged"]
     accuracy = np.where(alive, values["test_accuracy"], 1 / n_classes)
     cost = np.where(alive, values["test_cost"], guessing)
-    found = {
+    judged = {
         "spread": bootstrap_interval(accuracy, statistic=middle_range),
         "relative_deviation": bootstrap_interval(cost, statistic=relative_deviation),
     }
@@ -210,5 +210,5 @@ def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[s
     for name, both in pairs.items():
         # Without differences there is nothing to correlate.
         enough = alive.sum() >= 3 and np.ptp(both[alive], axis=0).min() > 1e-12
-        found[name] = bootstrap_interval(both[alive], statistic=correlation) if enough else nothing
-    return found
+        judged[name] = bootstrap_interval(both[alive], statistic=correlation) if enough else nothing
+    return judged

@@ -1,7 +1,7 @@
 """Search among architectures and ways of training: many are tried a little, the best of them longer.
 
-`results` holds what is found, `halving` the search, `trials` the candidates on their way, and `comparison` what the
-choice is worth beside the video's network.
+`results` holds what is found and what the choice is worth beside the video's network, `halving` the search, and `trials`
+the candidates on their way.
 """
 
 from probe.analyses.search.halving import search

@@ -13,8 +13,13 @@ import numpy.typing as npt
 from probe._checks import InputError, check_choice, check_integer, check_number, check_once, generator
 from probe._progress import Progress, silent
 from probe._signatures import checked
-from probe.analyses.search.comparison import compared
-from probe.analyses.search.results import ArchitectureSearch, SearchCandidate, SearchFront, SearchRung
+from probe.analyses.search.results import (
+    ArchitectureSearch,
+    SearchCandidate,
+    SearchFront,
+    SearchRung,
+    compared,
+)
 from probe.analyses.search.trials import Training, Trial
 from probe.costs import CostName
 from probe.datasets import Split
@@ -139,20 +144,20 @@ def search(
     rungs, finalists = _halved(trials, budgets, reduction, Training(parts, batch_size, orders), progress)
     candidates = tuple(trial.candidate(split.test, finalist=trial in finalists) for trial in trials)
     best = trials.index(finalists[0])
-    videos = min((trial for trial in trials if trial.role != "candidate"), key=Trial.rank)
+    reference = trials.index(min((trial for trial in trials if trial.role != "candidate"), key=Trial.rank))
     return ArchitectureSearch(
-        candidates,
-        rungs,
-        best,
-        trials.index(videos),
-        _fronts(candidates, len(rungs), [candidate.n_parameters for candidate in candidates]),
-        _fronts(candidates, len(rungs), [candidate.training_seconds for candidate in candidates]),
-        training,
-        chosen_by,
-        batch_size,
-        len(split.test),
-        1 / split.train.n_classes,
-        compared(candidates[best], candidates[trials.index(videos)], len(training)),
+        candidates=candidates,
+        rungs=rungs,
+        best=best,
+        reference=reference,
+        by_parameters=_fronts(candidates, len(rungs), "n_parameters"),
+        by_seconds=_fronts(candidates, len(rungs), "training_seconds"),
+        training_samples=training,
+        validation_samples=chosen_by,
+        batch_size=batch_size,
+        n_test=len(split.test),
+        chance=1 / split.train.n_classes,
+        verdict=compared(candidates[best], candidates[reference], len(training)),
     )
 
 
@@ -161,13 +166,14 @@ def _halved(
 ) -> tuple[tuple[SearchRung, ...], list[Trial]]:
     """Train all trials, of the best those that are left, and so on; return the rungs and the finalists, best first."""
     ranked, rungs, before = [trial for trial in trials if trial.role != "reference"], list[SearchRung](), 0
-    for place, n_epochs in enumerate(budgets):
-        if place:
+    for rung, n_epochs in enumerate(budgets):
+        if rung:
             ranked = ranked[: math.ceil(len(ranked) / reduction)]
-        there = [trial for trial in trials if trial in ranked or trial.role != "candidate"]
-        training.train(there, n_epochs - before, progress, f"rung {place + 1} of {len(budgets)}")
+        trained = [trial for trial in trials if trial in ranked or trial.role != "candidate"]
+        training.train(trained, n_epochs - before, progress, f"rung {rung + 1} of {len(budgets)}")
         ranked.sort(key=Trial.rank)
-        rungs.append(SearchRung(n_epochs, len(ranked), float(ranked[0].validation[-1].mean())))
+        best = float(ranked[0].validation[-1].mean())
+        rungs.append(SearchRung(n_epochs=n_epochs, n_candidates=len(ranked), best_validation=best))
         before = n_epochs
     return tuple(rungs), ranked
 
@@ -210,21 +216,21 @@ def _settings(
     for cost in _levels("costs", costs):
         check_choice("each of costs", cost, _COSTS)
     rates = tuple(check_number("each of rates", rate, above=0) for rate in _levels("rates", rates))
-    found: dict[tuple[MLP, CostName, float], str] = {}
+    roles: dict[tuple[MLP, CostName, float], str] = {}
     for depth, width, activation, cost, rate in product(depths, widths, activations, costs, rates):
         # Without a hidden layer there is neither width nor activation, so one of each stands for all.
         architecture = MLP((width,) * depth, activation if depth else "linear")
-        found[architecture, cost, rate] = "candidate"
+        roles[architecture, cost, rate] = "candidate"
     for rate in rates:
         key = DEFAULT_ARCHITECTURE, _REFERENCE_COST, rate
-        found[key] = "both" if key in found else "reference"
-    return [(*key, role) for key, role in found.items()]
+        roles[key] = "both" if key in roles else "reference"
+    return [(*key, role) for key, role in roles.items()]
 
 
 def _parted(
     n_there: int, n_samples: int | None, validation: float, rng: np.random.Generator
 ) -> tuple[Ints, Ints]:
-    """Return the places of images to train on, and of others to choose by."""
+    """Return the indices of images to train on, and of others to choose by."""
     check_number("validation", validation, above=0, below=1)
     if n_samples is None:
         n_samples = min(n_there, _MOST_SAMPLES)
@@ -238,16 +244,20 @@ def _parted(
     return np.sort(chosen[n_held:]), np.sort(chosen[:n_held])
 
 
-def _fronts(candidates: Sequence[SearchCandidate], n_rungs: int, prices: Sequence[float]) -> SearchFront:
+def _fronts(candidates: Sequence[SearchCandidate], n_rungs: int, price: str) -> SearchFront:
     last = [k for k, candidate in enumerate(candidates) if candidate.n_rungs == n_rungs]
+    prices = [getattr(candidate, price) for candidate in candidates]
     accuracy = [candidate.validation for candidate in candidates]
-    return SearchFront(_front(last, prices, accuracy), _front(range(len(candidates)), prices, accuracy))
+    return SearchFront(
+        last_rung=_front(last, prices, accuracy),
+        all_rungs=_front(range(len(candidates)), prices, accuracy),
+    )
 
 
-def _front(places: Iterable[int], prices: Sequence[float], accuracy: Sequence[float]) -> Ints:
-    """Return the places that none as cheap or cheaper is better than, by price; those without a price left out."""
+def _front(indices: Iterable[int], prices: Sequence[float], accuracy: Sequence[float]) -> Ints:
+    """Return the indices that none as cheap or cheaper is better than, by price; those without a price left out."""
     front, best = list[int](), -math.inf
-    priced = (k for k in places if not math.isnan(prices[k]))
+    priced = (k for k in indices if not math.isnan(prices[k]))
     for k in sorted(priced, key=lambda k: (prices[k], -accuracy[k], k)):
         if accuracy[k] > best:
             front.append(k)

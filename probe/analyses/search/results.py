@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import readonly
-from probe.stats import Interval, Verdict, bootstrap_interval
+from probe.results import Columns, Record, Result
+from probe.stats import Decision, Interval, Verdict, bootstrap_interval
+from probe.stats.verdict import decide
 
-__all__ = ["ArchitectureSearch", "SearchCandidate", "SearchFront", "SearchRung"]
+__all__ = ["ArchitectureSearch", "SearchCandidate", "SearchFront", "SearchRung", "compared", "difference"]
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
+_LEVEL = 0.95
+_N_RESAMPLES = 9_999
+"""As many as `probe.stats.bootstrap_interval` draws."""
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SearchCandidate:
+_ROUNDING = 1e-10
+"""Accuracies are quotients: those that differ by less differ by rounding."""
+
+
+class SearchCandidate(Record):
     """A network's shape with a way to train it, and how well networks of it did.
 
     Attributes
@@ -70,15 +77,25 @@ class SearchCandidate:
     test_accuracy: Floats
     failed: npt.NDArray[np.bool_]
 
-    def __post_init__(self) -> None:
-        for name in ("validation_accuracy", "test_accuracy", "failed"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def shape(self) -> str:
+        """Hidden widths and activation."""
+        return f"{'-'.join(map(str, self.hidden))} {self.activation}" if self.hidden else "no hidden layer"
 
     @property
     def label(self) -> str:
-        """A short name: hidden widths, activation, and the cost unless it is the cross-entropy."""
-        shape = f"{'-'.join(map(str, self.hidden))} {self.activation}" if self.hidden else "no hidden layer"
-        return shape if self.cost == "cross-entropy" else f"{shape}, {self.cost}"
+        """A short name: the shape, and the cost unless it is the cross-entropy."""
+        return self.shape if self.cost == "cross-entropy" else f"{self.shape}, {self.cost}"
+
+    @property
+    def n_networks(self) -> int:
+        """Networks of this candidate."""
+        return len(self.test_accuracy)
+
+    @property
+    def n_failed(self) -> int:
+        """Networks whose cost became non-finite."""
+        return int(self.failed.sum())
 
     @property
     def n_rungs(self) -> int:
@@ -104,8 +121,7 @@ class SearchCandidate:
         return bootstrap_interval(self.test_accuracy)
 
 
-@dataclass(frozen=True, slots=True)
-class SearchRung:
+class SearchRung(Record):
     """One round of training and dropping.
 
     Attributes
@@ -123,9 +139,8 @@ class SearchRung:
     best_validation: float
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SearchFront:
-    """Places of the candidates that none as cheap or cheaper is better than, from the cheapest to the best.
+class SearchFront(Record):
+    """Indices of the candidates that none as cheap or cheaper is better than, from the cheapest to the best.
 
     Attributes
     ----------
@@ -138,13 +153,8 @@ class SearchFront:
     last_rung: Ints
     all_rungs: Ints
 
-    def __post_init__(self) -> None:
-        for name in ("last_rung", "all_rungs"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ArchitectureSearch:
+class ArchitectureSearch(Result):
     """What a search tried, what it chose, and what that is worth.
 
     Attributes
@@ -154,13 +164,13 @@ class ArchitectureSearch:
     rungs : tuple of SearchRung
         From the one that all candidates were on to the one of the finalists.
     best : int
-        Place of the candidate chosen: of the finalists, the best on the validation images.
+        Index of the candidate chosen: of the finalists, the best on the validation images.
     reference : int
-        Place of the video's network, at that of its learning rates which was best on the validation images.
+        Index of the video's network, at that of its learning rates which was best on the validation images.
     by_parameters, by_seconds : SearchFront
         Accuracy on the validation images against the number of parameters, and against `training_seconds`.
     training_samples, validation_samples : ndarray of shape (n,), int64
-        Places in ``split.train`` of the images trained on, and of the others that were chosen by.
+        Indices in ``split.train`` of the images trained on, and of the others that were chosen by.
     batch_size, n_test : int
         Images of each minibatch, and test images.
     chance : float
@@ -182,9 +192,25 @@ class ArchitectureSearch:
     chance: float
     verdict: Verdict
 
-    def __post_init__(self) -> None:
-        for name in ("training_samples", "validation_samples"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def n_training(self) -> int:
+        """Number of images trained on."""
+        return len(self.training_samples)
+
+    @property
+    def n_validation(self) -> int:
+        """Number of images that were chosen by."""
+        return len(self.validation_samples)
+
+    @property
+    def n_failed(self) -> int:
+        """Networks of all candidates whose cost became non-finite."""
+        return sum(candidate.n_failed for candidate in self.candidates)
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdict, as other results hold theirs."""
+        return (self.verdict,)
 
     @property
     def chosen(self) -> SearchCandidate:
@@ -198,20 +224,106 @@ class ArchitectureSearch:
 
     @property
     def last_rung(self) -> tuple[int, ...]:
-        """Places of the candidates trained to the end, the best on the validation images first."""
-        there = [k for k, found in enumerate(self.candidates) if found.n_rungs == len(self.rungs)]
-        return tuple(sorted(there, key=lambda k: (-self.candidates[k].validation, k)))
+        """Indices of the candidates trained to the end, the best on the validation images first."""
+        finished = [k for k, candidate in enumerate(self.candidates) if candidate.n_rungs == len(self.rungs)]
+        return tuple(sorted(finished, key=lambda k: (-self.candidates[k].validation, k)))
 
     @property
     def best_rates(self) -> tuple[int, ...]:
-        """Places of one candidate for each shape and cost: the learning rate that went furthest, then the best."""
-        found: dict[Hashable, int] = {}
+        """Index of one candidate for each shape and cost: the learning rate that went furthest, then the best."""
+        best: dict[Hashable, int] = {}
         for k, candidate in enumerate(self.candidates):
             key = candidate.hidden, candidate.activation, candidate.cost
-            if key not in found or self._went_further(k, found[key]):
-                found[key] = k
-        return tuple(found.values())
+            if key not in best or self._went_further(k, best[key]):
+                best[key] = k
+        return tuple(best.values())
+
+    def columns(self) -> Columns:
+        """Return one row for each candidate."""
+        names = ("shape", "cost", "learning_rate", "role", "finalist", "n_parameters", "n_epochs")
+        names += ("training_seconds", "validation", "test", "n_failed")
+        return {name: [getattr(candidate, name) for candidate in self.candidates] for name in names}
 
     def _went_further(self, k: int, other: int) -> bool:
         one, two = self.candidates[k], self.candidates[other]
         return (one.n_rungs, one.validation) > (two.n_rungs, two.validation)
+
+
+def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) -> Verdict:
+    """Return whether `chosen` is right on more test images than `videos`, both trained on `n_images`."""
+    described = f"{_described(chosen)} puts {chosen.test:.2%} of the test images in the right class"
+    if chosen.label == videos.label:
+        # A network is not better than itself, whatever the spread over its starts.
+        apart = Interval(0.0, 0.0, 0.0, _LEVEL, len(chosen.test_accuracy))
+        decision: Decision = "refuted"
+        sentence = f"The search chose the video's network itself: {described}, at the rate chosen."
+    else:
+        apart, p_value = difference(chosen.test_accuracy, videos.test_accuracy)
+        decision = decide(apart, p_value, null=0)
+        sentence = (
+            f"{described}, the video's {_described(videos)} {videos.test:.2%}: a difference of {apart:.2p;} points "
+            f"({apart.n} networks of each, Welch's t test: {_probability(p_value)}). Both were trained for "
+            f"{chosen.n_epochs} epochs on {n_images:,} images, each at the learning rate that was best on validation "
+            "images; what more training would bring to either is not said."
+        )
+    return Verdict(
+        key="better",
+        title="The architecture chosen is better than the video's",
+        decision=decision,
+        statistic_name="difference of test accuracies",
+        unit="share",
+        interval=apart,
+        null="on test images both are right equally often",
+        sentence=sentence,
+    )
+
+
+def difference(one: Floats, other: Floats) -> tuple[Interval, float]:
+    """Return the difference of the means of independent networks, and the p-value of none.
+
+    Parameters
+    ----------
+    one, other : ndarray of shape (n_networks,)
+        At least two finite values of each, as many of the one as of the other.
+
+    Returns
+    -------
+    interval : Interval
+        Of the mean of `one` less that of `other`; the ends by the bootstrap, each side drawn for itself, those of
+        the percentiles.
+    p_value : float in [0, 1]
+        Of Welch's two-sided t test [1]_. Where neither side has any spread to measure by, that of the test by
+        permutation, 2 n! n! / (2n)!.
+
+    References
+    ----------
+    .. [1] B. L. Welch, "The Generalization of 'Student's' Problem when Several Different Population Variances are
+       Involved", Biometrika 34, 1947.
+
+    Examples
+    --------
+    >>> interval, p_value = difference(np.array([0.9, 0.92, 0.94]), np.array([0.8, 0.83, 0.83]))
+    >>> round(interval.estimate, 3), interval.low > 0, round(p_value, 3)
+    (0.1, True, 0.003)
+    """
+    from scipy import stats
+
+    estimate, n = float(one.mean() - other.mean()), len(one)
+    if max(np.ptp(one), np.ptp(other)) <= _ROUNDING:
+        p_value = 1.0 if abs(estimate) <= _ROUNDING else 2 / math.comb(2 * n, n)
+        return Interval(estimate, estimate, estimate, _LEVEL, n), p_value
+    # From the moments: given the values, SciPy warns where one side has no spread, which the test does not mind.
+    moments = [part for values in (one, other) for part in (values.mean(), values.std(ddof=1), n)]
+    p_value = float(stats.ttest_ind_from_stats(*moments, equal_var=False).pvalue)
+    rng = np.random.default_rng(0)
+    drawn = (rng.choice(values, (_N_RESAMPLES, n)).mean(axis=1) for values in (one, other))
+    low, high = np.quantile(next(drawn) - next(drawn), [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return Interval(estimate, float(low), float(high), _LEVEL, n), p_value
+
+
+def _described(candidate: SearchCandidate) -> str:
+    return f"{candidate.label} (rate {candidate.learning_rate:g}, {candidate.n_parameters:,} parameters)"
+
+
+def _probability(p_value: float) -> str:
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"

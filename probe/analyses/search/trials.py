@@ -70,19 +70,19 @@ class Trial:
         """Return what came of it, with the networks' accuracy on test images."""
         first, *rest = (weights[0].size for weights in self.networks.weights)
         return SearchCandidate(
-            tuple(self.architecture.hidden),
-            self.architecture.activation,
-            self.cost,
-            self.rate,
-            self._n_parameters,
-            self.role,
-            finalist,
-            self._n_epochs,
-            (4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
-            _median(self._seconds),
-            np.stack(self.validation),
-            np.where(self._failed, self._chance, self.networks.evaluate(test).accuracy),
-            self._failed,
+            hidden=tuple(self.architecture.hidden),
+            activation=self.architecture.activation,
+            cost=self.cost,
+            learning_rate=self.rate,
+            n_parameters=self._n_parameters,
+            role=self.role,
+            finalist=finalist,
+            n_epochs=self._n_epochs,
+            training_flops=(4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
+            training_seconds=_median(self._seconds),
+            validation_accuracy=np.stack(self.validation),
+            test_accuracy=np.where(self._failed, self._chance, self.networks.evaluate(test).accuracy),
+            failed=self._failed,
         )
 
 
