@@ -91,7 +91,9 @@ class ScoresKey:
         return f"networks-{self.first:05d}"
 
 
-def balanced_masks(n_networks: int, n_samples: int, *, share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+def balanced_masks(
+    n_networks: int, n_samples: int, *, share: float, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
     """Draw which samples each network is trained on, such that each is left out of about as many networks.
 
     Parameters
