@@ -46,7 +46,7 @@ def scores(result: MemorizationScores, figure: Figure | SubFigure) -> None:
     _distributions(left, result)
     image_grid(right, result.images[: grid.n], labels, grid, cmap="gray", limits=(0, 1))
     right.set_anchor("N")
-    right.set_title("most memorised, with the label taught", loc="left")
+    right.set_title("most memorized, with the label taught", loc="left")
 
 
 PARTS = (scores,)
@@ -64,10 +64,10 @@ def _distributions(axes: Axes, result: MemorizationScores) -> None:
     for name, values in counts.items():
         axes.stairs(values, edges, color=COLOURS[name], fill=True, alpha=0.25)
         axes.stairs(values, edges, color=COLOURS[name], linewidth=1.5)
-    # Few of many examples are memorised, which a linear scale would not show; the top is for the text.
+    # Few of many examples are memorized, which a linear scale would not show; the top is for the text.
     lowest, highest = 0.7, max(int(values.max()) for values in counts.values())
     log_axis(axes, "y", lowest, lowest * (max(highest, 3) / lowest) ** 1.3)
-    axes.set(xlim=(edges[0], edges[-1] + 0.01), xlabel="memorisation score")
+    axes.set(xlim=(edges[0], edges[-1] + 0.01), xlabel="memorization score")
     axes.set_title(f"number of examples, of {len(result.scores):,}", loc="left")
     for line, (name, words, members) in enumerate(groups):
         scores = result.scores[members]

@@ -57,7 +57,7 @@ _MEMORIZATION_EPOCHS = 600
 """Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
 
 _RATES_TRIED = 3
-"""Learning rates of a report's memorisation experiment, each a tenth of the one before, until none diverges."""
+"""Learning rates of a report's memorization experiment, each a tenth of the one before, until none diverges."""
 
 _CONTROLS, _CONCEPT_IMAGES, _PATH_IMAGES, _SEVERITY_IMAGES = 6, 1000, 300, 2000
 """The reduced form of what `probe features`, `drawing` and `noise --severity` do with 20 or 30 networks."""
@@ -165,7 +165,6 @@ def _parts(
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
     from probe.report.drawing import drawing_section
     from probe.report.maximize import maximization_section
-    from probe.report.memorization import memorization_section
     from probe.report.noise import severity_section
     from probe.report.page import OldSection
     from probe.report.report import Section
@@ -203,7 +202,7 @@ def _parts(
         OldSection(*reduced("20 in `probe drawing`.", drawing_section(drawn))),
         Section(key="noise", results={"noise": noise}),
         OldSection(*reduced("30 in `probe noise --severity`.", severity_section(severity))),
-        OldSection(*memorization_section(memory, note)),
+        Section(key="memorization", results={"memorization": memory}, note=note),
     ]
     return parts, memory.interrupted
 

@@ -78,7 +78,7 @@ class ScoredGroup(Record):
 
 
 class MemorizationScores(Result):
-    """How much each example was memorised rather than inferred from the others.
+    """How much each example was memorized rather than inferred from the others.
 
     Attributes
     ----------

@@ -46,9 +46,9 @@ def memorization_scores(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> MemorizationScores:
-    """Estimate how much each training example is memorised.
+    """Estimate how much each training example is memorized.
 
-    Every network is trained on a random part of the samples. The memorisation of an example is the
+    Every network is trained on a random part of the samples. The memorization of an example is the
     probability that a network trained with it classifies it as taught, less the probability that one
     trained without it does, [1]_. Both are estimated from all networks at once: each example is
     left out of the same number of them, up to one.
