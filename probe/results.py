@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_VALUES", "Columns", "Record", "Result", "plain_of"]
 
-Columns = dict[str, Sequence[Any] | np.ndarray[Any, Any]]
+Columns = Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]
 """Columns of a table by name."""
 
 MAX_VALUES = 250

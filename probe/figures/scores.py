@@ -1,4 +1,4 @@
-"""Figure of `probe.analyses.scores`: how the scores are distributed, and the most memorised examples."""
+"""Figure of `probe.analyses.scores`: how the scores are distributed, and the most memorized examples."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from probe.analyses.scores import MemorizationScores
 from probe.figures._grid import Grid, check_drawable, image_grid
-from probe.figures._style import COLOURS, WIDTH, cut, fresh, literal, log_axis, styled, text_width
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, cut, literal, log_axis, resize, text_width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw"]
+__all__ = ["PARTS"]
 
 _BIN = 0.05
 _SHARE = 0.45
@@ -27,8 +28,9 @@ _TITLE = 0.55
 """Inches that are not for images: the title and the margins."""
 
 
-def draw(result: MemorizationScores, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it.
+@panels()
+def scores(result: MemorizationScores, figure: Figure | SubFigure) -> None:
+    """Draw how the scores are distributed, and the most memorized images.
 
     Raises
     ------
@@ -36,18 +38,18 @@ def draw(result: MemorizationScores, *, figure: Figure | SubFigure | None = None
         If the inputs are no images.
     """
     check_drawable(result.images)
-    with styled():
-        width, height = WIDTH, _LARGEST + _TITLE
-        if figure is not None:
-            width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
-        grid, labels = _fitted(result, width * _SHARE, height - _TITLE)
-        figure = fresh(max(3.2, grid.inches + _TITLE)) if figure is None else figure
-        left, right = figure.subplots(1, 2)
-        _distributions(left, result)
-        image_grid(right, result.images[: grid.n], labels, grid, cmap="gray", limits=(0, 1))
-        right.set_anchor("N")
-        right.set_title("most memorised, with the label taught", loc="left")
-    return figure
+    resize(figure, _LARGEST + _TITLE)
+    width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    grid, labels = _fitted(result, width * _SHARE, height - _TITLE)
+    resize(figure, max(3.2, grid.inches + _TITLE))
+    left, right = figure.subplots(1, 2)
+    _distributions(left, result)
+    image_grid(right, result.images[: grid.n], labels, grid, cmap="gray", limits=(0, 1))
+    right.set_anchor("N")
+    right.set_title("most memorized, with the label taught", loc="left")
+
+
+PARTS = (scores,)
 
 
 def _distributions(axes: Axes, result: MemorizationScores) -> None:
@@ -62,10 +64,10 @@ def _distributions(axes: Axes, result: MemorizationScores) -> None:
     for name, values in counts.items():
         axes.stairs(values, edges, color=COLOURS[name], fill=True, alpha=0.25)
         axes.stairs(values, edges, color=COLOURS[name], linewidth=1.5)
-    # Few of many examples are memorised, which a linear scale would not show; the top is for the text.
+    # Few of many examples are memorized, which a linear scale would not show; the top is for the text.
     lowest, highest = 0.7, max(int(values.max()) for values in counts.values())
     log_axis(axes, "y", lowest, lowest * (max(highest, 3) / lowest) ** 1.3)
-    axes.set(xlim=(edges[0], edges[-1] + 0.01), xlabel="memorisation score")
+    axes.set(xlim=(edges[0], edges[-1] + 0.01), xlabel="memorization score")
     axes.set_title(f"number of examples, of {len(result.scores):,}", loc="left")
     for line, (name, words, members) in enumerate(groups):
         scores = result.scores[members]

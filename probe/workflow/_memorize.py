@@ -1,4 +1,4 @@
-"""Memorisation studies, capacities and scores: sweeps in a folder, and the page on what they found."""
+"""Memorization studies, capacities and scores: sweeps in a folder, and the page on what they found."""
 
 from __future__ import annotations
 
@@ -40,13 +40,14 @@ from probe.analyses.scores import (
     scores_of,
 )
 from probe.datasets import Split
-from probe.report.capacity import capacity_section, scores_section
-from probe.report.memorization import study_sections, verdict_claims
+from probe.figures import parts_of
+from probe.report import Report
+from probe.report.report import Section
 from probe.storage import OwnedFolder
 from probe.sweep import check_sweep
 from probe.workflow._folder import Folder, Written, data_stem, destination
 from probe.workflow._owner import Owner
-from probe.workflow._pages import Job
+from probe.workflow._pages import Job, Published
 from probe.workflow._sweeps import AGAIN, Backend, Source, swept
 
 __all__ = ["memorize", "memorize_capacity", "memorize_scores"]
@@ -107,7 +108,7 @@ def memorize(
     backend: Backend | None = None,
     progress: Progress = silent,
 ) -> Written:
-    """Run a memorisation study as a sweep that can be killed and goes on; write what it found.
+    """Run a memorization study as a sweep that can be killed and goes on; write what it found.
 
     The same design with more replicates goes on too, and runs only the new ones.
 
@@ -137,7 +138,7 @@ def memorize(
     check_fits(design, split)
     folder = _destination(out, f"memorize-{data_stem(data)}", "probe memorize", design.seed, split)
 
-    study = _settings("memorisation", source, design)
+    study = _settings("memorization", source, design)
     extent = {"replicates": design.replicates}
 
     def sweep(
@@ -177,20 +178,18 @@ def memorize(
     study["learning_rates"] = {
         f"a{a}-n{s}": [condition.learning_rate for condition in found] for (a, s), found in conditions.items()
     }
-    done, _ = sweep(folder.owned, design.keys, conditions, study, "memorising", extent)
+    done, _ = sweep(folder.owned, design.keys, conditions, study, "memorizing", extent)
     result = memorization_of(design, conditions, done, split)
-    first, *others = study_sections(result)
-    claims = verdict_claims(result.verdicts, first.key, "curves_1")
-    Job(folder, split, began).write(
-        "Does it learn, or memorise?",
-        _subtitle(split),
-        [(first, claims), *((section, ()) for section in others)],
-        results={"results": result},
-        heads=_HEADS,
-    )
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
+    section = Section(key="study", results={"memorization": result}, facts={"parts": parts_of(result)})
+    published = _published("Does it learn, or memorize?", section, Job(folder, split, began))
     trials = f"{len(done)} of {len(design.keys)} trials"
-    return Written(tuple(folder.files), "\n".join([trials, *shown]), result.interrupted)
+    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
+    return published.written(trials, *shown, interrupted=result.interrupted)
+
+
+def _published(title: str, section: Section, job: Job) -> Published:
+    subtitle = f"data: {job.split.name}, {len(job.split.train):,} training images"
+    return job.publish(Report(title=title, subtitle=subtitle, sections=(section,), heads=("Claim", "Found")))
 
 
 def memorize_capacity(
@@ -215,15 +214,9 @@ def memorize_capacity(
     if interrupted and not _done_for_all(design, searches):
         return Written((folder.path,), f"no search is done for all networks; {AGAIN}", interrupted=True)
     result = capacity_of(design, searches, split)
-    section, claim = capacity_section(result)
-    Job(folder, split, began).write(
-        "How much can it learn by heart?",
-        _subtitle(split),
-        [(section, (claim,))],
-        results={"results": result},
-        heads=_HEADS,
-    )
-    return Written(tuple(folder.files), claim.found, result.interrupted)
+    section = Section(key="capacity", results={"capacity": result})
+    published = _published("How much can it learn by heart?", section, Job(folder, split, began))
+    return published.written(published.claims[0].found, interrupted=result.interrupted)
 
 
 def _searches(
@@ -310,7 +303,7 @@ def memorize_scores(
     folder = _destination(out, f"scores-{data_stem(data)}", "probe memorize --scores", design.seed, split)
     done, interrupted = swept(
         folder.owned,
-        _settings("memorisation scores", source, design),
+        _settings("memorization scores", source, design),
         {key: _ScoresTask(source, design, key) for key in design.keys},
         _scores_trial,
         ScoresTrial,
@@ -324,23 +317,10 @@ def memorize_scores(
     except KeyboardInterrupt:
         few = f"too few networks are trained to score all images; {AGAIN}"
         return Written((folder.path,), few, interrupted=True)
-    section, claim = scores_section(result)
-    Job(folder, split, began).write(
-        "Which examples are learned by heart?",
-        _subtitle(split),
-        [(section, (claim,))],
-        results={"results": result},
-        heads=_HEADS,
-    )
-    return Written(tuple(folder.files), claim.found, interrupted)
+    section = Section(key="scores", results={"scores": result})
+    published = _published("Which examples are learned by heart?", section, Job(folder, split, began))
+    return published.written(published.claims[0].found, interrupted=interrupted)
 
 
 def _networks(trials: Sequence[ScoresTrial]) -> str:
     return f"{sum(len(trial.is_right) for trial in trials)} networks"
-
-
-_HEADS = ("Claim", "Found")
-
-
-def _subtitle(split: Split) -> str:
-    return f"data: {split.name}, {len(split.train):,} training images"

@@ -157,7 +157,6 @@ def _parts(
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
     from probe.report.drawing import drawing_section
     from probe.report.maximize import maximization_section
-    from probe.report.memorization import memorization_section
     from probe.report.noise import severity_section
     from probe.report.page import OldSection
     from probe.report.report import Section
@@ -195,7 +194,7 @@ def _parts(
         OldSection(*reduced("20 in `probe drawing`.", drawing_section(drawn))),
         Section(key="noise", results={"noise": noise}),
         OldSection(*reduced("30 in `probe noise --severity`.", severity_section(severity))),
-        OldSection(*memorization_section(memory, note)),
+        Section(key="memorization", results={"memorization": memory}, note=note),
     ]
     return parts, memory.interrupted
 

@@ -1,29 +1,33 @@
 """Does a network also learn random labels? Designed experiments after Zhang et al., with replicates.
 
-`design` says what is compared, `trial` trains the networks of one replicate, `results` joins replicates
-(and `examples` their images),
+`design` says what is compared, `trial` trains the networks of one replicate, `combine` joins replicates to `results`,
 `verdicts` judges the published claims by them, and `study` runs it all in memory. A sweep on disk calls
 `run_trial` and `memorization_of` itself.
 """
 
+from probe.analyses.memorization.combine import memorization_of
 from probe.analyses.memorization.design import (
     DEFAULT_CONFIG,
     DEFAULT_RATES,
     THRESHOLDS,
     Condition,
+    ConditionsOf,
     MemorizationDesign,
     TrialKey,
 )
-from probe.analyses.memorization.examples import Examples
-from probe.analyses.memorization.results import FORGETTING_BINS, Memorization, MemorizationCell
+from probe.analyses.memorization.results import (
+    FORGETTING_BINS,
+    ConditionSummary,
+    Examples,
+    Memorization,
+    MemorizationCell,
+)
 from probe.analyses.memorization.study import (
-    ConditionsOf,
     check_distinct,
     check_fits,
     chosen_conditions,
     conditions_at,
     memorization,
-    memorization_of,
     run_study,
     trial_medians,
 )
@@ -35,6 +39,7 @@ __all__ = [
     "FORGETTING_BINS",
     "THRESHOLDS",
     "Condition",
+    "ConditionSummary",
     "ConditionsOf",
     "Examples",
     "Memorization",

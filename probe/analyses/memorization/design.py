@@ -1,8 +1,8 @@
-"""What a memorisation study compares: its factors, and the networks that they make."""
+"""What a memorization study compares: its factors, and the networks that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
@@ -18,6 +18,7 @@ __all__ = [
     "FACTORS",
     "THRESHOLDS",
     "Condition",
+    "ConditionsOf",
     "MemorizationDesign",
     "TrialKey",
 ]
@@ -75,6 +76,9 @@ class Condition:
         return ", ".join(words)
 
 
+ConditionsOf = Mapping[tuple[int, int], tuple[Condition, ...]]
+"""The conditions of each cell (architecture, size)."""
+
 _IMAGES = {
     "none": "",
     "pixel-permutation": " on images with permuted pixels",
@@ -107,7 +111,7 @@ class TrialKey:
 @checked
 @dataclass(frozen=True, slots=True)
 class MemorizationDesign:
-    """A memorisation study: every combination of the factors, in every replicate.
+    """A memorization study: every combination of the factors, in every replicate.
 
     Within a replicate all networks of one architecture share their start, and all networks whatsoever the
     images (of which a smaller sample is a part) and the order in which they come.

@@ -1,21 +1,18 @@
-"""What a memorisation study found, over its replicates."""
+"""What a memorization study found, over its replicates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, readonly
-from probe.analyses.memorization.design import THRESHOLDS, Condition, MemorizationDesign
-from probe.analyses.memorization.examples import Examples
-from probe.analyses.memorization.trial import MemorizationTrial
-from probe.datasets import Split
-from probe.stats import UpdatesRatio, Verdict, gini, ratio_of_updates
+from probe._checks import InputError
+from probe.analyses.memorization.design import Condition, MemorizationDesign
+from probe.results import Columns, Record, Result
+from probe.stats import UpdatesRatio, Verdict, ratio_of_updates
 
-__all__ = ["FORGETTING_BINS", "Memorization", "MemorizationCell"]
+__all__ = ["FORGETTING_BINS", "ConditionSummary", "Examples", "Memorization", "MemorizationCell"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -24,8 +21,78 @@ FORGETTING_BINS = 11
 """Examples are counted by 0, 1, ... 9 forgetting events, and by 10 or more."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemorizationCell:
+class Examples(Record):
+    """The hardest and the easiest examples of one condition, over all of its networks.
+
+    Harder is what was never learned, then what was learned later, forgotten more often, and left with a
+    smaller margin. An image that came up in several replicates stands for its hardest (easiest) time.
+
+    Attributes
+    ----------
+    cell : int
+        Which networks: place in `Memorization.cells`, and
+    condition : str
+        their condition.
+    indices : ndarray of shape (n_examples,)
+        Places in the training data.
+    images : ndarray of shape (n_examples, height, width[, channels]), in [0, 1]
+        As in the training data.
+    taught, true_labels : ndarray of shape (n_examples,)
+        Classes.
+    first_learned : ndarray of shape (n_examples,)
+        Epoch, or 0 for never.
+    forgetting : ndarray of shape (n_examples,)
+        Forgetting events.
+    n_hardest : int
+        The first of them are the hardest, hardest first; the others the easiest, easiest first.
+    """
+
+    cell: int
+    condition: str
+    indices: Ints
+    images: npt.NDArray[np.float32]
+    taught: Ints
+    true_labels: Ints
+    first_learned: Ints
+    forgetting: Ints
+    n_hardest: int
+
+
+class ConditionSummary(Record):
+    """What the networks of one condition did, in the median over those that did not diverge.
+
+    Attributes
+    ----------
+    name : str
+        What tells the condition from the others of its cell.
+    n_diverged : int
+    wrong_labels : float, in [0, 1]
+        Share of the labels taught that are wrong, in the mean.
+    train_accuracy, true_accuracy, test_accuracy : float, in [0, 1], or NaN
+        After the last epoch, as in `MemorizationCell`.
+    peak_accuracy : float, in [0, 1], or NaN
+        Test accuracy at its peak.
+    peak_epoch : float
+        Epoch of that peak.
+    updates : tuple of float
+        Updates until each threshold was reached; NaN where a network did not reach it.
+    n_reached : tuple of int
+        Networks that reached each threshold.
+    """
+
+    name: str
+    n_diverged: int
+    wrong_labels: float
+    train_accuracy: float
+    true_accuracy: float
+    test_accuracy: float
+    peak_accuracy: float
+    peak_epoch: float
+    updates: tuple[float, ...]
+    n_reached: tuple[int, ...]
+
+
+class MemorizationCell(Record):
     """The networks of one architecture and one number of samples.
 
     The first two axes of every array are conditions and replicates; replicate r is the same start, images
@@ -114,71 +181,41 @@ class MemorizationCell:
     sensitivity_curve: Floats
     critical_ratio: Floats
 
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            value = getattr(self, name)
-            if isinstance(value, np.ndarray):
-                object.__setattr__(self, name, readonly(value))
-
-    @classmethod
-    def of(
-        cls,
-        design: MemorizationDesign,
-        conditions: Sequence[Condition],
-        trials: Sequence[MemorizationTrial],
-        split: Split,
-        *,
-        architecture: int,
-        size: int,
-    ) -> MemorizationCell:
-        """Return what `trials`, one for each replicate, found."""
-        mlp, n_samples = design.architectures[architecture], design.n_samples[size]
-        n_in, n_classes = split.train.images[0].size, split.train.n_classes
-        per_epoch = -(-n_samples // min(design.config.batch_size, n_samples))
-        n_epochs = max(trial.n_epochs for trial in trials)
-
-        def curves(name: str) -> Floats:
-            return np.stack([_lengthened(getattr(trial, name), n_epochs) for trial in trials], axis=1)
-
-        summaries = [_DynamicsSummary.of(trial, split.train.labels) for trial in trials]
-
-        def summed(name: str) -> npt.NDArray[np.generic]:
-            return np.stack([getattr(summary, name) for summary in summaries], axis=1)
-
-        return cls(
-            architecture=mlp.named(n_in, n_classes),
-            n_parameters=mlp.n_parameters(n_in, n_classes),
-            n_samples=n_samples,
-            updates_per_epoch=per_epoch,
-            limit=per_epoch * design.config.epochs,
-            conditions=tuple(conditions),
-            cost=curves("cost"),
-            train_accuracy=curves("train_accuracy"),
-            true_accuracy=curves("true_accuracy"),
-            test_accuracy=curves("test_accuracy"),
-            half_accuracy=curves("half_accuracy"),
-            updates=np.stack([trial.updates(THRESHOLDS, per_epoch) for trial in trials], axis=1),
-            label_agreement=np.stack(
-                [(t.labels == split.train.labels[t.sample_indices]).mean(axis=1) for t in trials], axis=1
-            ),
-            diverged=np.stack([trial.diverged_epoch > 0 for trial in trials], axis=1),
-            n_trained=np.stack([trial.n_trained for trial in trials], axis=1),
-            n_examples=np.asarray(summed("n_examples"), np.int64),
-            n_learned=np.asarray(summed("n_learned"), np.int64),
-            forgetting=np.asarray(summed("forgetting"), np.int64),
-            n_exposed=np.asarray(summed("n_exposed"), np.int64),
-            n_never_forgotten=np.asarray(summed("n_never_forgotten"), np.int64),
-            mean_forgetting=np.asarray(summed("mean_forgetting"), np.float64),
-            margin=np.asarray(summed("margin"), np.float64),
-            sensitivity_gini=np.stack([_sensitivity_gini(trial) for trial in trials], axis=1),
-            sensitivity_curve=np.stack([_sensitivity_curve(trial, n_epochs) for trial in trials], axis=1),
-            critical_ratio=np.stack([trial.critical_ratio for trial in trials], axis=1),
-        )
-
     @property
     def n_replicates(self) -> int:
         """Networks of each condition."""
         return int(self.cost.shape[1])
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What tells each condition from the others, in words."""
+        return tuple(condition.named(among=self.conditions) for condition in self.conditions)
+
+    @property
+    def final_accuracy(self) -> dict[str, Floats]:
+        """The accuracies after the last epoch: "train", "true" and "test", of shape (n_conditions, n_replicates)."""
+        kinds = {"train": self.train_accuracy, "true": self.true_accuracy, "test": self.test_accuracy}
+        return {kind: curves[:, :, -1] for kind, curves in kinds.items()}
+
+    @property
+    def summaries(self) -> tuple[ConditionSummary, ...]:
+        """The conditions in a few numbers each."""
+        final, peak, epochs = self.final_accuracy, self.peak_accuracy, self.peak_epoch
+        return tuple(
+            ConditionSummary(
+                name=name,
+                n_diverged=int(self.diverged[index].sum()),
+                wrong_labels=float(1 - self.label_agreement[index].mean()),
+                train_accuracy=_median(final["train"][index]),
+                true_accuracy=_median(final["true"][index]),
+                test_accuracy=_median(final["test"][index]),
+                peak_accuracy=_median(peak[index]),
+                peak_epoch=float(np.median(epochs[index])),
+                updates=tuple(np.median(self.updates[index], axis=0).tolist()),
+                n_reached=tuple(np.isfinite(self.updates[index]).sum(axis=0).tolist()),
+            )
+            for index, name in enumerate(self.names)
+        )
 
     @property
     def peak_epoch(self) -> Ints:
@@ -212,114 +249,62 @@ class MemorizationCell:
         """
         return np.asarray(self.peak_accuracy - self.half_accuracy[:, :, -1].mean(axis=2))
 
-    def common_epochs(self, index: int, reference: int) -> int:
-        """Return how many epochs all networks of two conditions were trained for, but those that diverged."""
-        arms = [index, reference]
-        return int(self.n_trained[arms][~self.diverged[arms]].min(initial=self.cost.shape[2]))
+    @property
+    def references(self) -> tuple[int | None, ...]:
+        """The condition with true labels and images that each condition is compared with; None without one."""
+        of_decay = {
+            condition.weight_decay: index
+            for index, condition in reversed(list(enumerate(self.conditions)))
+            if condition.is_reference
+        }
+        return tuple(of_decay.get(condition.weight_decay) for condition in self.conditions)
 
-    def common_gini(self, index: int, reference: int) -> Floats:
-        """Return the mean of `sensitivity_curve` over the epochs that all networks of two conditions saw.
+    @property
+    def common_epochs(self) -> Ints:
+        """Epochs that all networks of each condition and of its reference were trained for, but those that diverged."""
+        most = self.cost.shape[2]
+        return np.array(
+            [
+                self.n_trained[pair][~self.diverged[pair]].min(initial=most) if None not in pair else 0
+                for pair in self._pairs
+            ],
+            np.int64,
+        )
 
-        So labels are compared and not how long they were trained on: fitting random labels takes more
-        epochs, and the coefficient of one network changes as it learns.
+    @property
+    def common_gini(self) -> Floats:
+        """The mean of `sensitivity_curve` over the common epochs, of each condition [0] and of its reference [1].
 
-        Returns
-        -------
-        ndarray of shape (2, n_replicates), in [0, 1)
-            For conditions `index` and `reference`; NaN for networks that diverged, where it was not
-            measured, and where no gradient was left in one of these epochs.
+        Of shape (n_conditions, 2, n_replicates), so labels are compared and not how long they were trained on: random
+        labels take more epochs, and the coefficient of one network changes as it learns. NaN for networks that diverged,
+        where it was not measured, where no gradient was left in one of these epochs, and without a reference.
         """
-        arms = [index, reference]
-        means = self.sensitivity_curve[arms, :, : self.common_epochs(index, reference)].mean(axis=2)
-        return np.where(self.diverged[arms], np.nan, means)
+        means = np.full((len(self.conditions), 2, self.n_replicates), np.nan)
+        for index, (pair, n_epochs) in enumerate(zip(self._pairs, self.common_epochs, strict=True)):
+            if None not in pair:
+                mean = self.sensitivity_curve[pair, :, :n_epochs].mean(axis=2)
+                means[index] = np.where(self.diverged[pair], np.nan, mean)
+        return means
+
+    @property
+    def _pairs(self) -> list[list[Any]]:
+        return [[index, reference] for index, reference in enumerate(self.references)]
 
     @property
     def final_gini(self) -> Floats:
         """`sensitivity_curve` after the last epoch of each network, of shape (n_conditions, n_replicates)."""
         last = np.maximum(self.n_trained - 1, 0)[:, :, None]
-        found = np.take_along_axis(self.sensitivity_curve, last, axis=2)[:, :, 0]
-        return np.where(self.diverged, np.nan, found)
-
-    def named(self, index: int) -> str:
-        """Return what tells condition `index` from the others, in words."""
-        return self.conditions[index].named(among=self.conditions)
-
-    def reference(self, index: int) -> int | None:
-        """Return the condition with true labels and images that condition `index` is compared with."""
-        decay = self.conditions[index].weight_decay
-        found = [
-            place
-            for place, condition in enumerate(self.conditions)
-            if condition.is_reference and condition.weight_decay == decay
-        ]
-        return found[0] if found else None
+        final = np.take_along_axis(self.sensitivity_curve, last, axis=2)[:, :, 0]
+        return np.where(self.diverged, np.nan, final)
 
 
-def _lengthened(curve: Floats, n_epochs: int) -> Floats:
-    """Return curves (n_conditions, n, ...) held at their last values up to `n_epochs`."""
-    missing = n_epochs - curve.shape[1]
-    return np.concatenate([curve, np.repeat(curve[:, -1:], missing, axis=1)], axis=1)
+def _median(values: Floats) -> float:
+    """Return the median of the finite values; NaN if there is none."""
+    return float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
 
 
-def _sensitivity_gini(trial: MemorizationTrial) -> Floats:
-    if trial.sensitivity is None:
-        return np.full(len(trial.cost), np.nan)
-    known = np.asarray(np.isfinite(trial.sensitivity).all(axis=1))
-    found = gini(np.where(known[:, None], trial.sensitivity, 0).astype(np.float64))
-    return np.where(known, found, np.nan)
-
-
-def _sensitivity_curve(trial: MemorizationTrial, n_epochs: int) -> Floats:
-    curve = np.full((len(trial.cost), n_epochs), np.nan)
-    if trial.sensitivity_gini is not None:
-        curve[:, : trial.n_epochs] = trial.sensitivity_gini
-    return curve
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _DynamicsSummary:
-    """A trial's dynamics, by whether the label taught is right [0] or wrong [1]."""
-
-    n_examples: Ints
-    n_learned: Ints
-    forgetting: Ints
-    n_exposed: Ints
-    n_never_forgotten: Ints
-    mean_forgetting: Floats
-    margin: Floats
-
-    @classmethod
-    def of(cls, trial: MemorizationTrial, labels: Ints) -> _DynamicsSummary:
-        n_conditions = len(trial.labels)
-        true_labels = labels[trial.sample_indices]
-        counts = np.zeros((n_conditions, 2), np.int64)
-        learned_counts = np.zeros((n_conditions, 2), np.int64)
-        exposed, never = np.zeros((n_conditions, 2), np.int64), np.zeros((n_conditions, 2), np.int64)
-        bins = np.zeros((n_conditions, 2, FORGETTING_BINS), np.int64)
-        last_epoch = np.where(trial.fitted_epoch > 0, trial.fitted_epoch, trial.n_epochs)
-        mean, margin = np.full((n_conditions, 2), np.nan), np.full((n_conditions, 2), np.nan)
-        for condition in range(n_conditions):
-            wrong = trial.labels[condition] != true_labels
-            learned = trial.first_learned[condition] > 0
-            for side, there in enumerate((~wrong, wrong)):
-                counts[condition, side] = there.sum()
-                events = trial.forgetting[condition][there & learned]
-                learned_counts[condition, side] = len(events)
-                early = there & learned & (trial.first_learned[condition] < last_epoch[condition])
-                exposed[condition, side] = early.sum()
-                never[condition, side] = (trial.forgetting[condition][early] == 0).sum()
-                clipped = np.minimum(events, FORGETTING_BINS - 1)
-                bins[condition, side] = np.bincount(clipped, minlength=FORGETTING_BINS)
-                if len(events):
-                    mean[condition, side] = events.mean()
-                if there.any():
-                    margin[condition, side] = np.median(trial.margin[condition][there])
-        return cls(counts, learned_counts, bins, exposed, never, mean, margin)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Memorization:
-    """What a memorisation study found.
+class Memorization(Result):
+    """What a memorization study found.
 
     Attributes
     ----------
@@ -328,7 +313,7 @@ class Memorization:
     thresholds : tuple of float
         Training accuracies that `MemorizationCell.updates` refers to.
     verdicts : tuple of Verdict
-        What the study says of the claims about memorisation, cell by cell.
+        What the study says of the claims about memorization, cell by cell.
     examples : tuple of Examples
         Hardest and easiest images of each cell.
     design : MemorizationDesign
@@ -357,6 +342,32 @@ class Memorization:
         """Networks of each condition in the first cell."""
         return self.cells[0].n_replicates
 
+    @property
+    def wrong_labels(self) -> dict[float, float]:
+        """The mean share of labels that are wrong for each share above 0 that was corrupted, over all networks."""
+        wrong: dict[float, list[float]] = {}
+        for cell in self.cells:
+            for condition, agreement in zip(cell.conditions, cell.label_agreement, strict=True):
+                if condition.corruption > 0:
+                    wrong.setdefault(condition.corruption, []).extend((1 - agreement).tolist())
+        return {share: float(np.mean(shares)) for share, shares in sorted(wrong.items())}
+
+    def columns(self) -> Columns:
+        """Return a row for each condition of each cell, with medians over its networks."""
+        rows = [(cell, summary) for cell in self.cells for summary in cell.summaries]
+        medians = ("wrong_labels", "train_accuracy", "true_accuracy", "test_accuracy", "peak_accuracy")
+        return {
+            "architecture": [cell.architecture for cell, _ in rows],
+            "samples": [cell.n_samples for cell, _ in rows],
+            "trained on": [summary.name for _, summary in rows],
+            **{name.replace("_", " "): [getattr(summary, name) for _, summary in rows] for name in medians},
+            "peak epoch": [summary.peak_epoch for _, summary in rows],
+            **{
+                f"updates to {threshold:.0%}": [summary.updates[k] for _, summary in rows]
+                for k, threshold in enumerate(self.thresholds)
+            },
+        }
+
     def slowdown(self, threshold: float = 1.0, *, condition: int = -1, cell: int = 0) -> UpdatesRatio | None:
         """Return how many times as many updates a condition took as true labels did.
 
@@ -382,9 +393,9 @@ class Memorization:
         if threshold not in self.thresholds:
             names = ", ".join(f"{known:g}" for known in self.thresholds)
             raise InputError(f"threshold must be one of {names}; got {threshold!r}")
-        found = self.cells[cell]
-        reference = found.reference(condition)
+        networks = self.cells[cell]
+        reference = networks.references[condition]
         if reference is None:
             return None
-        updates = found.updates[:, :, self.thresholds.index(threshold)]
-        return ratio_of_updates(updates[condition], updates[reference], limit=found.limit)
+        updates = networks.updates[:, :, self.thresholds.index(threshold)]
+        return ratio_of_updates(updates[condition], updates[reference], limit=networks.limit)

@@ -9,44 +9,34 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DivergedError, check_integer, check_once, kept_seed
+from probe._checks import check_integer, check_once, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
+from probe.analyses.memorization.combine import memorization_of
 from probe.analyses.memorization.design import (
     DEFAULT_CONFIG,
     FACTORS,
-    THRESHOLDS,
     Condition,
+    ConditionsOf,
     MemorizationDesign,
     TrialKey,
 )
-from probe.analyses.memorization.examples import Examples, examples_of
-from probe.analyses.memorization.results import Memorization, MemorizationCell
-from probe.analyses.memorization.trial import MemorizationTrial, run_trial, sampled_test
-from probe.analyses.memorization.verdicts import verdicts_of
+from probe.analyses.memorization.results import Memorization
+from probe.analyses.memorization.trial import MemorizationTrial, run_trial
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
 from probe.training import DynamicsKind, TrainingConfig, useful_workers
 
 __all__ = [
-    "ConditionsOf",
-    "Finished",
     "check_distinct",
     "check_fits",
     "chosen_conditions",
     "conditions_at",
     "memorization",
-    "memorization_of",
     "run_study",
     "trial_medians",
 ]
-
-ConditionsOf = Mapping[tuple[int, int], tuple[Condition, ...]]
-"""The conditions of each cell (architecture, size)."""
-
-Finished = Mapping[TrialKey, MemorizationTrial]
-"""Trials that are done."""
 
 
 @checked
@@ -179,7 +169,7 @@ def run_study(
     if len(pilot) < len(design.pilot_keys):
         raise KeyboardInterrupt
     conditions = chosen_conditions(design, pilot)
-    done = run.trials(design.keys, conditions, "memorising")
+    done = run.trials(design.keys, conditions, "memorizing")
     if not done:
         raise KeyboardInterrupt
     return memorization_of(design, conditions, done, split)
@@ -230,7 +220,9 @@ def conditions_at(
     return conditions[key.architecture, key.size]
 
 
-def chosen_conditions(design: MemorizationDesign, pilot: Finished) -> ConditionsOf:
+def chosen_conditions(
+    design: MemorizationDesign, pilot: Mapping[TrialKey, MemorizationTrial]
+) -> ConditionsOf:
     """Return the conditions of each cell, with the learning rates that did best in the pilot.
 
     Best is the rate with the fewest updates to fit everything, on average over the pilot's networks, where
@@ -267,68 +259,3 @@ def trial_medians(trials: Sequence[MemorizationTrial]) -> str:
     first, last = 0, len(train) - 1
     shown = [f"{train[k]:.0%}/{test[k]:.0%}" for k in sorted({first, last})]
     return "train/test " + " … ".join(shown)
-
-
-def memorization_of(
-    design: MemorizationDesign, conditions: ConditionsOf, done: Finished, split: Split
-) -> Memorization:
-    """Return what the trials that are done come to.
-
-    A cell takes the replicates of which the trial is done; cells without any are left out.
-
-    Raises
-    ------
-    DivergedError
-        If all networks diverged.
-    """
-    test = sampled_test(design, split)
-    shares = np.bincount(test.labels) / len(test)
-    cells: list[MemorizationCell] = []
-    examples: list[Examples] = []
-    for (architecture, size), found in conditions.items():
-        trials = [
-            done[key]
-            for key in design.keys
-            if key in done and (key.architecture, key.size) == (architecture, size)
-        ]
-        if not trials:
-            continue
-        cell = MemorizationCell.of(design, found, trials, split, architecture=architecture, size=size)
-        examples += [
-            examples_of(trials, len(cells), index, cell.named(index), split.train) for index in _shown(found)
-        ]
-        cells.append(cell)
-    _check_trained(cells)
-    verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
-    return Memorization(
-        cells=tuple(cells),
-        thresholds=THRESHOLDS,
-        verdicts=tuple(verdicts),
-        examples=tuple(examples),
-        design=design,
-        class_names=split.train.class_names,
-        n_test=len(test),
-        chance=float(shares.max()),
-        interrupted=len(done) < len(design.keys),
-    )
-
-
-def _check_trained(cells: Sequence[MemorizationCell]) -> None:
-    """Raise if no network of the study is left to say anything of."""
-    if all(cell.diverged.all() for cell in cells):
-        rates = sorted({condition.learning_rate for cell in cells for condition in cell.conditions})
-        raise DivergedError(
-            f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
-        )
-
-
-def _shown(conditions: Sequence[Condition]) -> list[int]:
-    """Return the conditions whose examples are shown: true labels, and the least corrupted ones."""
-    shares = [
-        (condition.corruption, index)
-        for index, condition in enumerate(conditions)
-        if condition.inputs == "none"
-    ]
-    true = [index for share, index in shares if share == 0][:1]
-    corrupted = sorted((share, index) for share, index in shares if share > 0)[:1]
-    return true + [index for _, index in corrupted]

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import readonly
 from probe._parallel import single_threaded_blas
 from probe.analyses.memorization.design import Condition, MemorizationDesign, TrialKey
 from probe.datasets import Dataset, Split, corrupted_inputs, permuted_labels, redrawn_labels
 from probe.population import Population, initial_population
+from probe.results import Record
 from probe.sensitivity import critical_samples
 from probe.training import PreparedData, Shard, ShardOutcome, ShardRun
 
@@ -27,8 +27,7 @@ _CRITICAL_IMAGES = 500
 """Test images that the critical sample ratio is taken over: its own standard error is at most 2.2 points."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class MemorizationTrial:
+class MemorizationTrial(Record):
     """What the networks of one trial did; the first axis of all arrays but one are the conditions.
 
     Attributes
@@ -72,11 +71,6 @@ class MemorizationTrial:
     sensitivity: npt.NDArray[np.float32] | None
     sensitivity_gini: Floats | None
     critical_ratio: Floats
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, readonly(getattr(self, name)))
 
     @property
     def n_epochs(self) -> int:

@@ -1,4 +1,4 @@
-"""What a study says of the published claims about memorisation, one verdict a claim.
+"""What a study says of the published claims about memorization, one verdict a claim.
 
 The replicate is the network. Conditions are compared within replicates, where start, images and order are
 the same. The margins for "equal" are fixed here, before any data are seen. Intervals are 95% each; nothing
@@ -23,7 +23,7 @@ from probe.stats import (
     ratio_of_updates,
 )
 
-__all__ = ["EQUAL_TEST", "EQUAL_TRAIN", "MEMORISED", "SMALL_DROP", "UNFORGETTABLE", "verdicts_of"]
+__all__ = ["EQUAL_TEST", "EQUAL_TRAIN", "MEMORIZED", "SMALL_DROP", "UNFORGETTABLE", "verdicts_of"]
 
 Floats = npt.NDArray[np.float64]
 _MEASURED = {
@@ -50,7 +50,7 @@ SMALL_DROP = 0.005
 UNFORGETTABLE = 0.01
 """Up to 1% of the examples count as "no example"."""
 
-MEMORISED = 0.9
+MEMORIZED = 0.9
 """Training accuracy from which on a network has learned enough of its labels to show what that does."""
 
 
@@ -80,8 +80,7 @@ def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
         Expected test accuracy of naming classes at random, as often as they occur.
     """
     found: list[Verdict] = []
-    for index, condition in enumerate(cell.conditions):
-        reference = cell.reference(index)
+    for index, (condition, reference) in enumerate(zip(cell.conditions, cell.references, strict=True)):
         if reference is not None and reference != index:
             found += _against_reference(cell, index, reference)
         if condition.corruption == 1:
@@ -97,7 +96,7 @@ def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
 def _against_reference(cell: MemorizationCell, index: int, reference: int) -> Iterator[Verdict]:
     yield _as_well(cell, index, reference)
     yield _slower(cell, index, reference)
-    name = cell.named(index)
+    name = cell.names[index]
     if np.isfinite(cell.critical_ratio).any():
         yield _differs(
             cell,
@@ -117,8 +116,8 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
 
 def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     """Compare how unequally the loss-sensitivity is spread, over the epochs that both arms were trained for."""
-    name, n_common = cell.named(index), cell.common_epochs(index, reference)
-    with_corrupted, with_true = cell.common_gini(index, reference)
+    name, n_common = cell.names[index], cell.common_epochs[index]
+    with_corrupted, with_true = cell.common_gini[index]
     final, published = (values[[reference, index]] for values in (cell.final_gini, cell.sensitivity_gini))
     epochs = f"first {n_common} epochs" if n_common > 1 else "first epoch"
     sentence = (
@@ -149,10 +148,10 @@ def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict
 
 def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     final = cell.train_accuracy[:, :, -1]
-    name = cell.named(index)
+    name = cell.names[index]
     claim = _Claim.of(
         "fitted",
-        cell.named(index),
+        cell.names[index],
         f"Networks fit {name} as well as true labels",
         f"training accuracies differ by at least {EQUAL_TRAIN:.0%}",
     )
@@ -177,8 +176,8 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     updates = cell.updates[:, :, -1]
     claim = _Claim.of(
         "slower",
-        cell.named(index),
-        f"Networks take longer to fit {cell.named(index)} than true labels",
+        cell.names[index],
+        f"Networks take longer to fit {cell.names[index]} than true labels",
         "the same number of updates",
     )
     if cell.diverged[[index, reference]].any():
@@ -187,7 +186,7 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
         nothing = f"no network fitted either kind of labels within {cell.limit:,} updates"
         return _undecided(cell, claim, nothing)
     found = ratio_of_updates(updates[index], updates[reference], limit=cell.limit)
-    name = cell.named(index)
+    name = cell.names[index]
     sentence = f"{name} took {found.estimate:.1f;} times as many updates to fit everything as true labels"
     if found.method == "restricted-mean":
         late, early = found.n_censored
@@ -202,10 +201,10 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
 
 def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
     final = cell.test_accuracy[index, :, -1]
-    name = cell.named(index)
+    name = cell.names[index]
     claim = _Claim.of(
         "chance",
-        cell.named(index),
+        cell.names[index],
         f"Fitting {name} teaches nothing about the test images",
         f"test accuracy is at least {EQUAL_TEST:.0%} away from that of guessing, {guess:.1%}",
     )
@@ -221,11 +220,11 @@ def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
 
 def _peak(cell: MemorizationCell, index: int) -> Verdict:
     drop = cell.drop[index]
-    name, epoch = cell.named(index), int(np.median(cell.peak_epoch[index]))
+    name, epoch = cell.names[index], int(np.median(cell.peak_epoch[index]))
     claim = _Claim.of(
         "peak",
-        cell.named(index),
-        f"Test accuracy peaks early, and falls while {name} are memorised",
+        cell.names[index],
+        f"Test accuracy peaks early, and falls while {name} are memorized",
         f"no loss of test accuracy between its peak and the end; to refute: a loss of at least {SMALL_DROP:.1%}",
     )
     if not np.isfinite(drop).all():
@@ -247,8 +246,8 @@ def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
     exposed = cell.n_exposed[index, :, 1]
     claim = _Claim.of(
         "never-forgotten",
-        cell.named(index),
-        f"With {cell.named(index)}, no wrongly labelled example is learned and never forgotten",
+        cell.names[index],
+        f"With {cell.names[index]}, no wrongly labelled example is learned and never forgotten",
         f"{UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten",
     )
     share = np.where(exposed > 0, cell.n_never_forgotten[index, :, 1] / np.maximum(exposed, 1), np.nan)
@@ -279,12 +278,12 @@ _CONTRARY: dict[Decision, Decision] = {
 
 
 def _unlearned(cell: MemorizationCell, index: int) -> str | None:
-    """Return why nothing can be said of what memorising does: how many networks memorised too little. Or None."""
+    """Return why nothing can be said of what memorizing does: how many networks memorized too little. Or None."""
     final = cell.train_accuracy[index, :, -1]
-    few = int((final < MEMORISED).sum())
+    few = int((final < MEMORIZED).sum())
     if few == 0:
         return None
-    return f"{few} of {len(final)} networks learned less than {MEMORISED:.0%} of the labels that they were taught"
+    return f"{few} of {len(final)} networks learned less than {MEMORIZED:.0%} of the labels that they were taught"
 
 
 def _forgotten_more(cell: MemorizationCell, index: int) -> Verdict:
@@ -293,8 +292,8 @@ def _forgotten_more(cell: MemorizationCell, index: int) -> Verdict:
         cell,
         _Claim.of(
             "forgotten-more",
-            cell.named(index),
-            f"With {cell.named(index)}, wrongly labelled examples are forgotten more often than rightly labelled ones",
+            cell.names[index],
+            f"With {cell.names[index]}, wrongly labelled examples are forgotten more often than rightly labelled ones",
             "the same number of forgetting events",
         ),
         wrong - right,

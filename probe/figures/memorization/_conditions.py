@@ -1,19 +1,44 @@
-"""How conditions look and are called, the same in every part: which go together, colours and words."""
+"""How conditions look and are called, the same in every part: which go together, colours, words and heights."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from probe.analyses.memorization import Condition, MemorizationCell
+from probe._checks import check_integer
+from probe.analyses.memorization import Condition, Memorization, MemorizationCell
+from probe.figures._labels import LINE
 from probe.figures._style import COLOURS, INPUT_COLOURS, blend, spread
 
-__all__ = ["MARKERS", "Group", "Series", "groups_of"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure, SubFigure
 
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
+__all__ = [
+    "Group",
+    "Series",
+    "cell_of",
+    "diverged_words",
+    "groups_of",
+    "left_out_words",
+    "panel_inches",
+    "replicates_words",
+    "row_inches",
+]
+
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
 """Apart where colours are not, in order of the conditions of a group."""
 
 _MOST_GROUPS, _MOST_SERIES = 10, 16
 """What is shown of very many: the first, the last, and some in between, evenly apart."""
+
+_MOST_NAMED = 8
+"""Conditions of which a footnote says that networks diverged."""
+
+
+def cell_of(result: Memorization, cell: int) -> MemorizationCell:
+    """Return a cell of a result, or raise if there is none of that number."""
+    return result.cells[check_integer("cell", cell, minimum=0, maximum=len(result.cells) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +107,7 @@ def groups_of(cell: MemorizationCell) -> tuple[Group, ...]:
         label = ", ".join(_words(first, name) for name in varying[1:])
         colour = _shade(first, conditions, varying[1:])
         series = tuple(_series(index, rank, conditions, within) for rank, index in enumerate(ordered))
-        groups.append(Group(label, colour, MARKERS[place % len(MARKERS)], series))
+        groups.append(Group(label, colour, _MARKERS[place % len(_MARKERS)], series))
     return tuple(groups)
 
 
@@ -100,7 +125,7 @@ def _series(index: int, rank: int, conditions: tuple[Condition, ...], within: st
         index,
         _words(condition, within),
         colour,
-        MARKERS[rank % len(MARKERS)],
+        _MARKERS[rank % len(_MARKERS)],
         condition.corruption if within == "corruption" else None,
     )
 
@@ -121,3 +146,39 @@ def _shade(condition: Condition, conditions: tuple[Condition, ...], factors: lis
     if "weight_decay" in factors and len(decays) > 1:
         colour = blend(colour, "#ffffff", 0.45 * decays.index(condition.weight_decay) / (len(decays) - 1))
     return colour
+
+
+def row_inches(groups: Sequence[Group], usual: float, *, lines: int) -> float:
+    """Return the height of a row of axes that has room for a name of so many lines for each condition."""
+    return max(usual, LINE * lines * max(len(group.series) for group in groups) + 0.35)
+
+
+def panel_inches(figure: Figure | SubFigure, rows: int, taken: float = 0.85) -> float:
+    """Return about how high each of `rows` axes will be, `taken` inches being text above and below."""
+    return float((figure.bbox.height / figure.dpi - taken) / rows - 0.15)
+
+
+def replicates_words(n: int) -> str:
+    """Return what `probe.figures._style.replicates` draws of n networks."""
+    if n == 1:
+        return "One network each."
+    if n < 10:
+        return f"Thick: median of {n} networks; thin: each of them."
+    return f"Line: median of {n} networks; band: their middle 90%."
+
+
+def left_out_words(cell: MemorizationCell, groups: Sequence[Group]) -> str:
+    """Return how many of the conditions are shown, if not all."""
+    shown = sum(len(group.series) for group in groups)
+    n = len(cell.conditions)
+    return "" if shown == n else f"Shown: {shown} of {n} conditions, evenly apart."
+
+
+def diverged_words(cell: MemorizationCell) -> str:
+    """Return which networks diverged; empty if none did."""
+    counts = cell.diverged.sum(axis=1)
+    named = [f"{count} with {cell.names[index]}" for index, count in enumerate(counts) if count]
+    if not named:
+        return ""
+    more = f"; and some with {len(named) - _MOST_NAMED} more conditions" if len(named) > _MOST_NAMED else ""
+    return f"Diverged, of {cell.n_replicates} networks: {'; '.join(named[:_MOST_NAMED])}{more}."

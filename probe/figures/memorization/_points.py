@@ -1,4 +1,4 @@
-"""A quantity of each network against the corruption of what it was taught."""
+"""A quantity of each network against the corruption of what it was taught, such as the updates until it was learned."""
 
 from __future__ import annotations
 
@@ -8,16 +8,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from probe.analyses.memorization import MemorizationCell
-from probe.figures.memorization._conditions import Group, Series, groups_of
-from probe.figures.memorization._labels import End, end_labels, fit, legend, panel_inches
+from probe.analyses.memorization import Memorization, MemorizationCell
+from probe.figures._labels import End, name_ends
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, log_axis
+from probe.figures.memorization._conditions import (
+    Group,
+    Series,
+    cell_of,
+    groups_of,
+    left_out_words,
+    panel_inches,
+)
 from probe.stats import bootstrap_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["Factor", "name_groups", "points"]
+__all__ = ["NETWORKS_NOTE", "Factor", "points", "time"]
+
+NETWORKS_NOTE = "Points: networks. Large: their mean, with a 95% bootstrap interval."
+
+_THRESHOLDS = (0.9, 1.0)
+_ROW = 0.062
+"""Height of a row of counts above the limit, as a share of the axes."""
 
 _BESIDE = 0.012
 """How far points stand to the left, and means to the right, of the place of a condition."""
@@ -130,12 +145,77 @@ def _one(
     return x + _BESIDE, interval.estimate
 
 
-def name_groups(figure: Figure | SubFigure, axes: Axes, ends: list[End]) -> None:
-    """Name the groups at the right of the last axes, if there are several."""
-    inches = panel_inches(figure, 1)
-    if len(ends) < 2:
-        return
-    if fit(ends, inches):
-        end_labels(axes, ends, inches)
-    else:
-        legend(figure, ends)
+@panels(height=3.9)
+def time(result: Memorization, figure: Figure | SubFigure, cell: int = 0) -> list[str]:
+    """Draw the updates that the networks of one cell took, against the corruption of their labels."""
+    networks = cell_of(result, cell)
+    factor = Factor.of(networks)
+    shown = [index for index, threshold in enumerate(result.thresholds) if threshold in _THRESHOLDS]
+    row = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    ends: list[End] = []
+    for axes, index in zip(row, shown, strict=True):
+        updates = networks.updates[:, :, index]
+        ends = points(axes, factor, updates, limit=networks.limit)
+        axes.axhline(networks.limit, color=COLOURS["reference"], linestyle="--", linewidth=1)
+        _censored(axes, factor, networks.limit, ~np.isfinite(updates))
+        factor.show(axes)
+        axes.set_title(f"to {result.thresholds[index]:.0%} training accuracy", loc="left")
+    row[0].set_ylabel("updates (minibatches)")
+    _limits(row[0], factor, networks)
+    if len(ends) > 1:
+        name_ends(figure, row[-1:], [ends], panel_inches(figure, 1))
+    return [*_notes(networks, shown), left_out_words(networks, factor.groups)]
+
+
+def _censored(axes: Axes, factor: Factor, limit: int, missing: npt.NDArray[np.bool_]) -> None:
+    """Mark at the limit how many networks did not get there; each group has a row for its counts."""
+    for rank, group in enumerate(factor.groups):
+        for series in group.series:
+            count = int(missing[series.index].sum())
+            if not count:
+                continue
+            x = factor.place(rank, series) + 0.012
+            colour = factor.colour(rank, series)
+            axes.plot(
+                [x],
+                [limit],
+                "^",
+                color=colour,
+                markerfacecolor="white",
+                markersize=8,
+                zorder=5,
+                gid="censored",
+            )
+            axes.annotate(
+                str(count),
+                (x, limit),
+                xytext=(0, 6 + 11 * rank),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=8,
+                fontweight="bold",
+                color=colour,
+            )
+
+
+def _limits(axes: Axes, factor: Factor, cell: MemorizationCell) -> None:
+    """Leave room above the limit for a row of counts of each group."""
+    reached = cell.updates[np.isfinite(cell.updates)]
+    low = 0.6 * min([cell.limit / 2, *reached.tolist()])
+    head = min(0.6, 0.05 + _ROW * len(factor.groups))
+    log_axis(axes, "y", low, low * (cell.limit / low) ** (1 / (1 - head)))
+
+
+def _notes(cell: MemorizationCell, shown: list[int]) -> list[str]:
+    missing = ~np.isfinite(cell.updates[:, :, shown])
+    notes = [NETWORKS_NOTE]
+    if cell.n_replicates == 1:
+        notes = ["One network each."]
+    notes.append(f"Dashed: the limit of {cell.limit:,} updates.")
+    if missing.any():
+        which = f"that many of {cell.n_replicates} networks" if cell.n_replicates > 1 else "the network"
+        notes.append(f"Triangle: {which} did not get there.")
+    if (missing.any(axis=1) & ~missing.all(axis=1)).any():
+        notes.append("Hollow: a mean with these counted at the limit, so at least that.")
+    return notes

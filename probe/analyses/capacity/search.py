@@ -1,30 +1,28 @@
-"""How many random labels can a network learn by heart? Bisection over the number of images."""
+"""Bisection over the number of images, and what the searches come to."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import product
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_integer, check_number, check_once, kept_seed, readonly
+from probe._checks import InputError, check_integer, kept_seed
 from probe._parallel import gathered, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
+from probe.analyses.capacity.design import CAPACITY_CONFIG, CapacityDesign, CapacityKey
 from probe.datasets import Split, permuted_labels
 from probe.population import MLP, initial_population
+from probe.results import Columns, Record, Result
 from probe.stats import Interval, bootstrap_interval
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
 
 __all__ = [
-    "CAPACITY_CONFIG",
     "Capacity",
-    "CapacityDesign",
     "CapacityFit",
-    "CapacityKey",
     "CapacityTrial",
     "capacity",
     "capacity_of",
@@ -35,131 +33,10 @@ __all__ = [
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-CAPACITY_CONFIG = TrainingConfig(
-    epochs=300, batch_size=100, optimizer="adam", schedule="cosine", stop="fitted"
-)
-"""What networks may spend on one number of images. Their learning rates are those of the design."""
-
-_LARGEST = 10_000
-"""Most images tried where nothing is said, if there are as many."""
+Bools = npt.NDArray[np.bool_]
 
 
-@checked
-@dataclass(frozen=True, slots=True)
-class CapacityDesign:
-    """A search for the capacity of several architectures.
-
-    Parameters
-    ----------
-    architectures : tuple of MLP
-        Shapes of networks.
-    config : TrainingConfig
-        What a network may spend; its learning rate is not used.
-    rates : tuple of float, above 0
-        Learning rates that are all tried on every number of images.
-    starts : int
-        Networks for each learning rate, with starts and labels of their own, at least 1.
-    replicates : int
-        Searches for each architecture, each with an order of images of its own, at least 1. A search does
-        not depend on how many there are.
-    updates : int
-        Least number of updates that a network may spend, at least 1: on few images, of which an epoch is a
-        minibatch or two, it may take more epochs than the configuration says.
-    largest : int, optional
-        Most images tried, at least 2; `settled` refuses more than there are. Without, 10,000, or all where
-        there are fewer.
-    tolerance : float, above 0
-        The search ends when the next number that failed is at most this share above the largest that fitted.
-    seed : int
-        Everything random follows from it.
-
-    Raises
-    ------
-    InputError
-        If a value is outside its range.
-    """
-
-    architectures: tuple[MLP, ...]
-    config: TrainingConfig = CAPACITY_CONFIG
-    rates: tuple[float, ...] = (0.001, 0.003, 0.01)
-    starts: int = 3
-    replicates: int = 3
-    updates: int = 6000
-    largest: int | None = None
-    tolerance: float = 0.1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if not self.architectures or not self.rates:
-            raise InputError("architectures and rates must hold at least one value")
-        for rate in self.rates:
-            check_number("rates", rate, above=0)
-        for name, minimum in (
-            ("starts", 1),
-            ("replicates", 1),
-            ("updates", 1),
-            ("seed", 0),
-        ):
-            check_integer(name, getattr(self, name), minimum=minimum)
-        if self.largest is not None:
-            check_integer("largest", self.largest, minimum=2)
-        check_number("tolerance", self.tolerance, above=0)
-        if self.config.stop != "fitted":
-            raise InputError(f"config must have stop='fitted', got {self.config.stop!r}")
-
-    @property
-    def keys(self) -> tuple[CapacityKey, ...]:
-        """All trials, replicate after replicate."""
-        return tuple(
-            CapacityKey(architecture, replicate)
-            for replicate, architecture in product(range(self.replicates), range(len(self.architectures)))
-        )
-
-    def settled(self, split: Split) -> CapacityDesign:
-        """Return the design for these data, in which `largest` is a number.
-
-        Raises
-        ------
-        InputError
-            If there are fewer training images than `largest`.
-        """
-        there = len(split.train)
-        if self.largest is None:
-            return replace(self, largest=min(_LARGEST, there))
-        if self.largest > there:
-            raise InputError(
-                f"largest must be an integer from 2 to {there}, the number of training images, got {self.largest}"
-            )
-        return self
-
-    def check_distinct(self) -> None:
-        """Raise if an architecture or a learning rate is there twice."""
-        check_once("architectures", self.architectures)
-        check_once("rates", self.rates)
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the design as plain values, for a manifest or results.json."""
-        return asdict(self)
-
-
-@dataclass(frozen=True, slots=True)
-class CapacityKey:
-    """Where a search stands in the design; with a number of images, where one population of it stands."""
-
-    architecture: int
-    replicate: int
-    n_samples: int | None = None
-
-    @property
-    def name(self) -> str:
-        """A name for files."""
-        tried = "" if self.n_samples is None else f"-n{self.n_samples:06d}"
-        return f"capacity-a{self.architecture}-r{self.replicate:04d}{tried}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CapacityFit:
+class CapacityFit(Record):
     """What the population of one number of images did.
 
     Attributes
@@ -170,12 +47,8 @@ class CapacityFit:
 
     fitted_share: Floats
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "fitted_share", readonly(self.fitted_share))
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CapacityTrial:
+class CapacityTrial(Record):
     """One search.
 
     Attributes
@@ -189,23 +62,18 @@ class CapacityTrial:
     tried: Ints
     fitted_share: Floats
 
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            object.__setattr__(self, name, readonly(getattr(self, name)))
-
     @classmethod
     def begun(cls, design: CapacityDesign) -> CapacityTrial:
         """Return a search in which nothing has been tried yet."""
-        return cls(np.zeros(0, np.int64), np.zeros((0, len(design.rates))))
+        return cls(tried=np.zeros(0, np.int64), fitted_share=np.zeros((0, len(design.rates))))
 
     def after(self, n_samples: int, fit: CapacityFit) -> CapacityTrial:
         """Return the search with one more number tried."""
-        return CapacityTrial(
-            np.append(self.tried, n_samples), np.vstack([self.fitted_share, fit.fitted_share])
-        )
+        shares = np.vstack([self.fitted_share, fit.fitted_share])
+        return CapacityTrial(tried=np.append(self.tried, n_samples), fitted_share=shares)
 
     @property
-    def fits(self) -> npt.NDArray[np.bool_]:
+    def fits(self) -> Bools:
         """Whether each number counts as fitted: by at least half of the starts at one of the rates."""
         return np.asarray((self.fitted_share >= 0.5).any(axis=1))
 
@@ -220,8 +88,7 @@ class CapacityTrial:
         return bool(self.fits.all())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Capacity:
+class Capacity(Result):
     """The largest number of random labels that networks fitted.
 
     Attributes
@@ -245,28 +112,47 @@ class Capacity:
     architectures: tuple[str, ...]
     n_parameters: Ints
     capacities: Ints
-    censored: npt.NDArray[np.bool_]
+    censored: Bools
     trials: tuple[tuple[CapacityTrial, ...], ...]
     design: CapacityDesign
     interrupted: bool = False
 
-    def __post_init__(self) -> None:
-        for name in ("n_parameters", "capacities", "censored"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def is_lower_bound(self) -> Bools:
+        """Whether a search of each architecture never failed, so that its mean capacity is at least what is said."""
+        return np.asarray(self.censored.any(axis=1))
 
-    def is_lower_bound(self, architecture: int) -> bool:
-        """Whether a search of an architecture never failed, so that the mean capacity is at least what is said."""
-        return bool(self.censored[architecture].any())
-
-    def interval(self, architecture: int) -> Interval:
-        """Return the mean capacity of an architecture, with a bootstrap interval over its replicates.
+    @property
+    def intervals(self) -> tuple[Interval, ...]:
+        """The mean capacity of each architecture, with a bootstrap interval over its replicates.
 
         A search that fitted all images allowed is censored: its capacity is at least that number. With one of
         these, the estimate and the lower end, both with that number in its place, are lower bounds, and
         the upper end is infinite.
         """
-        found = bootstrap_interval(self.capacities[architecture].astype(np.float64))
-        return replace(found, high=np.inf) if self.is_lower_bound(architecture) else found
+        means = [bootstrap_interval(row.astype(np.float64)) for row in self.capacities]
+        return tuple(
+            replace(mean, high=np.inf) if is_bound else mean
+            for mean, is_bound in zip(means, self.is_lower_bound, strict=True)
+        )
+
+    @property
+    def labels_per_parameter(self) -> tuple[float, ...]:
+        """Mean capacity of each architecture for each of its parameters."""
+        counts = self.n_parameters.tolist()
+        return tuple(mean.estimate / count for mean, count in zip(self.intervals, counts, strict=True))
+
+    def columns(self) -> Columns:
+        """Return a row for each architecture."""
+        return {
+            "architecture": self.architectures,
+            "parameters": self.n_parameters,
+            "random labels fitted": [mean.estimate for mean in self.intervals],
+            "low": [mean.low for mean in self.intervals],
+            "high": [mean.high for mean in self.intervals],
+            "is lower bound": self.is_lower_bound,
+            "labels per parameter": self.labels_per_parameter,
+        }
 
 
 @checked
@@ -331,15 +217,15 @@ def capacity(
     ('64-4-10 relu',)
     """
     design = CapacityDesign(
-        (architectures,) if isinstance(architectures, MLP) else tuple(architectures),
-        CAPACITY_CONFIG if config is None else config,
-        tuple(rates),
-        starts,
-        replicates,
-        updates,
-        largest,
-        tolerance,
-        kept_seed(seed),
+        architectures=(architectures,) if isinstance(architectures, MLP) else tuple(architectures),
+        config=CAPACITY_CONFIG if config is None else config,
+        rates=tuple(rates),
+        starts=starts,
+        replicates=replicates,
+        updates=updates,
+        largest=largest,
+        tolerance=tolerance,
+        seed=kept_seed(seed),
     )
     design.check_distinct()
     design = design.settled(split)
@@ -400,7 +286,7 @@ def run_capacity_fit(
     stop = threading.Event() if stop is None else stop
     with single_threaded_blas():
         share = _fitted_share(design, key, split, key.n_samples, stop)
-    return None if share is None else CapacityFit(share)
+    return None if share is None else CapacityFit(fitted_share=share)
 
 
 def _fitted_share(
@@ -443,11 +329,11 @@ def _fitted_share(
     return None if stop.is_set() else _by_rate(run.is_fitted, n_rates)
 
 
-def _by_rate(fitted: npt.NDArray[np.bool_], n_rates: int) -> Floats:
+def _by_rate(fitted: Bools, n_rates: int) -> Floats:
     return np.asarray(fitted.reshape(n_rates, -1).mean(axis=1))
 
 
-def capacity_of(design: CapacityDesign, done: dict[CapacityKey, CapacityTrial], split: Split) -> Capacity:
+def capacity_of(design: CapacityDesign, done: Mapping[CapacityKey, CapacityTrial], split: Split) -> Capacity:
     """Return what the searches that are done come to.
 
     Raises
@@ -466,11 +352,11 @@ def capacity_of(design: CapacityDesign, done: dict[CapacityKey, CapacityTrial], 
     trials = tuple(tuple(done[CapacityKey(a, replicate)] for replicate in whole) for a in architectures)
     n_in, n_classes = split.train.images[0].size, split.train.n_classes
     return Capacity(
-        tuple(mlp.named(n_in, n_classes) for mlp in design.architectures),
-        np.array([mlp.n_parameters(n_in, n_classes) for mlp in design.architectures], np.int64),
-        np.array([[trial.capacity for trial in row] for row in trials], np.int64),
-        np.array([[trial.is_censored for trial in row] for row in trials]),
-        trials,
-        design,
+        architectures=tuple(mlp.named(n_in, n_classes) for mlp in design.architectures),
+        n_parameters=np.array([mlp.n_parameters(n_in, n_classes) for mlp in design.architectures], np.int64),
+        capacities=np.array([[trial.capacity for trial in row] for row in trials], np.int64),
+        censored=np.array([[trial.is_censored for trial in row] for row in trials]),
+        trials=trials,
+        design=design,
         interrupted=len(done) < len(design.keys),
     )

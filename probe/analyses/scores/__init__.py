@@ -1,0 +1,21 @@
+"""Which examples are learned by heart? Each is scored by how much its own presence in the training data helps.
+
+`design` says which networks are trained on what, `results` what they come to, `study` trains them.
+"""
+
+from probe.analyses.scores.design import SCORES_CONFIG, ScoresDesign, ScoresKey, balanced_masks
+from probe.analyses.scores.results import MemorizationScores, ScoredGroup, ScoresTrial
+from probe.analyses.scores.study import memorization_scores, run_scores_trial, scores_of
+
+__all__ = [
+    "SCORES_CONFIG",
+    "MemorizationScores",
+    "ScoredGroup",
+    "ScoresDesign",
+    "ScoresKey",
+    "ScoresTrial",
+    "balanced_masks",
+    "memorization_scores",
+    "run_scores_trial",
+    "scores_of",
+]

@@ -1,0 +1,187 @@
+"""Examples: the hardest and the easiest as images, and how often those learned were forgotten again."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from probe._checks import Array
+from probe.analyses.memorization import FORGETTING_BINS, Examples, Memorization, MemorizationCell
+from probe.figures._grid import Grid, check_drawable, image_grid
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, HEIGHT, WIDTH, literal, resize, spread, text_width
+from probe.figures.memorization._conditions import cell_of
+from probe.stats import bootstrap_interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+__all__ = ["examples", "forgetting"]
+
+_MOST_PANELS = 27
+"""Conditions shown: the first, the last, and some in between, evenly apart."""
+
+# Hatched, so that they are told apart in grey.
+_SIDES = (("right labels", COLOURS["true"], ""), ("wrong labels", COLOURS["random"], "////"))
+
+_FONT_SIZE = 9.0
+
+
+def _has_none(result: Memorization) -> str:
+    return "" if result.examples else "no condition has its own images, so no examples were kept"
+
+
+@panels(empty=_has_none)
+def examples(result: Memorization, figure: Figure | SubFigure, cell: int = 0) -> list[str]:
+    """Draw one row of hardest and one of easiest examples of each condition of a cell.
+
+    The result may hold more of them than a row.
+    """
+    cell_of(result, cell)
+    of_cell = [examples for examples in result.examples if examples.cell == cell]
+    check_drawable(of_cell[0].images)
+    names = tuple(literal(name) for name in result.class_names)
+    columns = _columns(names)
+    blocks = [_strips(examples, names, columns) for examples in of_cell]
+    most = max(1, int((HEIGHT - 1.0) / max(sum(map(_inches, block)) for block in blocks)))
+    shown = spread(len(blocks), most)
+    strips = [strip for index in shown for strip in blocks[index]]
+    heights = [_inches(strip) for strip in strips]
+    resize(figure, sum(heights) + 0.55)
+    column = figure.subplots(len(strips), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    for axes, (title, images, labels, grid) in zip(column, strips, strict=True):
+        image_grid(axes, images, labels, grid, cmap="gray", limits=(0, 1))
+        axes.set_anchor("W")
+        axes.set_title(title, loc="left", fontweight="bold")
+    return [
+        "Above each image: the label taught, and what it truly is where that differs; the epoch after which it was first "
+        "classified as taught; how often it was forgotten.",
+        f"Shown: {len(shown)} of {len(blocks)} conditions." if len(shown) < len(blocks) else "",
+        f"Of the pixels: {strips[0][3].words}." if strips[0][3].words else "",
+    ]
+
+
+_Strip = tuple[str, Array, list[str], Grid]
+"""A title, images with a label each, and where they stand."""
+
+
+def _strips(examples: Examples, names: tuple[str, ...], columns: int) -> list[_Strip]:
+    """Return a row of the hardest and a row of the easiest examples of one condition."""
+    n_hardest, n = examples.n_hardest, len(examples.indices)
+    strips = []
+    for name, first, end in (("hardest", 0, n_hardest), ("easiest", n_hardest, n)):
+        rows = range(first, min(first + columns, end))
+        if not rows:
+            continue
+        labels = [_label(examples, k, names, columns) for k in rows]
+        lines = max(label.count("\n") + 1 for label in labels)
+        size = examples.images.shape[1], examples.images.shape[2]
+        grid = Grid.of(len(labels), size, lines, abreast=columns, inches=(HEIGHT - 1.0) / 2 - 0.4)
+        strips.append((f"{examples.condition}: {name}", examples.images[list(rows)], labels, grid))
+    return strips
+
+
+def _inches(strip: _Strip) -> float:
+    """Return the height of a row of images with its title."""
+    return strip[3].inches + 0.4
+
+
+def _columns(names: tuple[str, ...]) -> int:
+    """Return how many images stand side by side, such that the longest name of a class fits above one."""
+    widest = max(text_width(f"is {name}", _FONT_SIZE) for name in names)
+    return next((n for n in (8, 6, 5, 4) if widest <= _room(n)), 3)
+
+
+def _room(columns: int) -> float:
+    """Return the inches that a label may be wide; the last tenth is the gap to the next."""
+    return 0.9 * (WIDTH - 0.3) / columns
+
+
+def _label(examples: Examples, k: int, class_names: tuple[str, ...], columns: int) -> str:
+    taught, true = (class_names[labels[k]] for labels in (examples.taught, examples.true_labels))
+    epoch, count = int(examples.first_learned[k]), int(examples.forgetting[k])
+    learned = f"epoch {epoch}" if epoch else "never"
+    both = f"{taught} (is {true})"
+    if taught == true:
+        names = [taught]
+    else:
+        names = [both] if text_width(both, _FONT_SIZE) <= _room(columns) else [taught, f"is {true}"]
+    lines = [line for name in names for line in _lines(name, columns)]
+    return "\n".join([*lines, learned, f"forgotten {count}"])
+
+
+def _lines(name: str, columns: int) -> list[str]:
+    if text_width(name, _FONT_SIZE) <= _room(columns):
+        return [name]
+    return wrap(name, max(6, int(_room(columns) / text_width("n", _FONT_SIZE))))
+
+
+def _has_no_wrong_labels(result: Memorization) -> str:
+    is_corrupted = any((cell.n_examples[:, :, 1] > 0).any() for cell in result.cells)
+    return "" if is_corrupted else "no label was corrupted"
+
+
+@panels(empty=_has_no_wrong_labels)
+def forgetting(result: Memorization, figure: Figure | SubFigure, cell: int = 0) -> list[str]:
+    """Draw how often learned examples were forgotten again, for those with right and with wrong labels."""
+    networks = cell_of(result, cell)
+    corrupted = np.flatnonzero((networks.n_examples[:, :, 1] > 0).any(axis=1))
+    shown = corrupted[spread(len(corrupted), _MOST_PANELS)].tolist()
+    columns = min(2 if len(shown) == 4 else 3, len(shown))
+    rows = -(-len(shown) // columns)
+    resize(figure, 1.0 + 2.2 * rows)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes, index in zip(grid.flat, shown, strict=False):
+        for side in range(2):
+            _bars(axes, networks, index, side)
+        axes.set_title(networks.names[index].replace(", ", ",\n"), loc="left")
+    for axes in grid.flat[len(shown) :]:
+        axes.set_axis_off()
+    _label_axes(grid, len(shown))
+    handles = [bars for bars in grid[0, 0].containers if bars.get_label() in (side[0] for side in _SIDES)]
+    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+    n = networks.n_replicates
+    return [
+        "Shares of the examples that were ever learned.",
+        "Bars: mean over networks, with a 95% bootstrap interval." if n > 1 else "One network each.",
+        f"Shown: {len(shown)} of {len(corrupted)} conditions, evenly apart."
+        if len(shown) < len(corrupted)
+        else "",
+    ]
+
+
+def _bars(axes: Axes, cell: MemorizationCell, index: int, side: int) -> None:
+    """Draw the shares of examples by how often they were forgotten, over the networks that learned any."""
+    name, colour, hatch = _SIDES[side]
+    learned = cell.n_learned[index, :, side]
+    shares = cell.forgetting[index, :, side][learned > 0] / learned[learned > 0, None]
+    places = np.arange(FORGETTING_BINS) + (side - 0.5) * 0.42
+    height = shares.mean(axis=0) if len(shares) else np.zeros(FORGETTING_BINS)
+    axes.bar(places, height, 0.4, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+    if len(shares) < 2:
+        return
+    for place, column in zip(places, shares.T, strict=True):
+        interval = bootstrap_interval(column)
+        axes.vlines(place, interval.low, interval.high, color="#222222", linewidth=1)
+
+
+def _label_axes(grid: np.ndarray, n_shown: int) -> None:
+    from matplotlib.ticker import PercentFormatter
+
+    ticks = range(0, FORGETTING_BINS, 2)
+    names = [*map(str, ticks[:-1]), f"{FORGETTING_BINS - 1}+"]
+    for axes in grid.flat:
+        axes.set_xticks(list(ticks), labels=names)
+        axes.grid(visible=False, axis="x")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.set_ylim(0, None)
+    for axes in grid[:, 0]:
+        axes.set_ylabel("learned examples")
+    # Where the last row is not full, the row above it has axes that nothing is below.
+    for place in range(max(0, n_shown - grid.shape[1]), n_shown):
+        axes = grid.flat[place]
+        axes.set_xlabel("forgetting events")
+        axes.tick_params(labelbottom=True)
