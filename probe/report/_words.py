@@ -38,8 +38,8 @@ def measured(verdict: Verdict) -> str:
 
 
 def formatted(value: object, spec: str) -> str:
-    """Return a number, or an interval, as `format` writes it: `{{ share | fmt(".1%") }}`."""
-    return format(value, spec)
+    """Return a number, or an interval, as `format` writes it: `{{ share | fmt(".1%") }}`; "–" for NaN."""
+    return "–" if value != value else format(value, spec)
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
@@ -68,8 +68,8 @@ def listed(items: Sequence[object], spec: str = "", last: str = "and") -> Markup
 
 
 def each(values: Iterable[object], template: str) -> list[str]:
-    """Return values in a pattern each, for the cells of a table: `{{ row("all", shares | each("{:.1%}")) }}`."""
-    return [template.format(value) for value in values]
+    """Return values in a pattern each, for cells of a table: `{{ row("all", shares | each("{:.1%}")) }}`; "–" for NaN."""
+    return ["–" if value != value else template.format(value) for value in values]
 
 
 def flat(cells: Iterable[object]) -> list[object]:

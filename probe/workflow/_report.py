@@ -163,10 +163,8 @@ def _parts(
     subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
 ) -> tuple[list[Any], bool]:
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
-    from probe.report.drawing import drawing_section
     from probe.report.maximize import maximization_section
     from probe.report.memorization import memorization_section
-    from probe.report.noise import severity_section
     from probe.report.page import OldSection
     from probe.report.report import Section
     from probe.report.sections import training_section, weights_section
@@ -185,10 +183,8 @@ def _parts(
         network, split, controls=others, n_images=_SEVERITY_IMAGES, seed=seed, progress=progress
     )
     memory, note = _memorization_for(network, split, seed, progress)
-    reduced = partial(
-        _reduced,
-        f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, ",
-    )
+    shorter = f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, "
+    reduced = partial(_reduced, shorter)
     # Where no layer says where the channels are, the data do: theirs are last.
     layout: DataFormat | None = None if input_layout(network) else "channels_last"
     weights, seen = weights_section(images_of_layers(network, layout=layout))
@@ -200,9 +196,11 @@ def _parts(
             for part in features_parts(structure, found, paths)
         ),
         OldSection(*maximization_section(network, plain, smooth, units)),
-        OldSection(*reduced("20 in `probe drawing`.", drawing_section(drawn))),
+        Section(key="drawing", results={"drawing": drawn}, note=f"{shorter}20 in `probe drawing`."),
         Section(key="noise", results={"noise": noise}),
-        OldSection(*reduced("30 in `probe noise --severity`.", severity_section(severity))),
+        Section(
+            key="severity", results={"severity": severity}, note=f"{shorter}30 in `probe noise --severity`."
+        ),
         OldSection(*memorization_section(memory, note)),
     ]
     return parts, memory.interrupted

@@ -385,7 +385,9 @@ def some_controls(network, split, n=6):
 
 
 def test_verdicts_are_over_networks_and_say_how_many(trained, digits):
-    found = concepts(trained, digits, controls=some_controls(trained, digits), n_permutations=19, n_rotations=19)
+    found = concepts(
+        trained, digits, controls=some_controls(trained, digits), n_permutations=19, n_rotations=19
+    )
     claims = [verdict.title for verdict in found.verdicts]
     assert any("edges" in claim for claim in claims)
     assert "Some hidden unit is a loop detector" in claims
