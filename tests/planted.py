@@ -89,6 +89,12 @@ def structure(n_units, shape=(28, 28), *, layer="hidden", units=None):
     )
 
 
+def bounds(lower, upper, layer=""):
+    """Return bounds that no image is known to reach."""
+    n = len(lower)
+    return Bounds(lower=lower, upper=upper, exact=np.zeros(n, bool), unbounded_layers=(layer,) * n)
+
+
 def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
     rng = np.random.default_rng(0)
     values = normal(n, 1)
@@ -99,8 +105,8 @@ def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
         steps=1,
     )
     top = TopImages(
-        rng.random((n, n_top, *shape), np.float32), normal(n, n_top), np.zeros((n, n_top), np.int64), 60_000,
-        np.zeros(n),
+        images=rng.random((n, n_top, *shape), np.float32), values=normal(n, n_top), n_images=60_000,
+        indices=np.zeros((n, n_top), np.int64), medians=np.zeros(n),
     ) if n_top else None  # fmt: skip
     return replace(
         base,
@@ -109,9 +115,11 @@ def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
         images=rng.random((n, 1, *shape), np.float32),
         values=values,
         traces=np.zeros((n, 1, 2)),
-        bounds=Bounds(values[:, 0] - 3.0, values[:, 0] + 1.0, np.zeros(n, bool), ("",) * n),
+        bounds=bounds(values[:, 0] - 3.0, values[:, 0] + 1.0),
         top=top,
-        frames=Frames(rng.random((n, frames, *shape), np.float32), np.arange(frames)) if frames else None,
+        frames=Frames(images=rng.random((n, frames, *shape), np.float32), steps=np.arange(frames))
+        if frames
+        else None,
     )
 
 

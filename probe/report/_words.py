@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cache
-from math import floor, isfinite
+from math import floor, isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
@@ -78,14 +78,14 @@ def flat(cells: Iterable[object]) -> list[object]:
 
 
 def floored(share: float) -> str:
-    """Return `share` in per cent, rounded down, so that "at least" is true.
+    """Return `share` in per cent, rounded down, so that "at least" is true; "–" for NaN.
 
     Examples
     --------
     >>> floored(0.99996)
     '99.9%'
     """
-    return f"{floor(share * 1000) / 10:.1f}%"
+    return "–" if isnan(share) else f"{floor(share * 1000) / 10:.1f}%"
 
 
 def named(text: object) -> Markup:

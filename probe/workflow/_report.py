@@ -163,7 +163,6 @@ def _parts(
     subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
 ) -> tuple[list[Any], bool]:
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
-    from probe.report.maximize import maximization_section
     from probe.report.memorization import memorization_section
     from probe.report.page import OldSection
     from probe.report.report import Section
@@ -176,7 +175,7 @@ def _parts(
     structure = structure_of(network, split, others, seed=seed, progress=progress)
     found = concepts(network, split, controls=others, n_images=_CONCEPT_IMAGES, seed=seed, progress=progress)
     paths = paths_of(network, split, others, n_images=_PATH_IMAGES, seed=seed)
-    plain, smooth, units = _maximizations(network, seed, progress)
+    maximized = _maximizations(network, seed, progress)
     drawn = drawing(network, split, controls=others, seed=seed, progress=progress)
     noise = noise_confidence(network, split, seed=seed)
     severity = noise_severity(
@@ -195,7 +194,7 @@ def _parts(
             OldSection(*reduced("20 in `probe features`.", part))
             for part in features_parts(structure, found, paths)
         ),
-        OldSection(*maximization_section(network, plain, smooth, units)),
+        Section(key="maximize", results=maximized),
         Section(key="drawing", results={"drawing": drawn}, note=f"{shorter}20 in `probe drawing`."),
         Section(key="noise", results={"noise": noise}),
         Section(
@@ -247,20 +246,15 @@ def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
     return _Subject(network, history, provenance, origin)
 
 
-def _maximizations(
-    network: Network, seed: int, progress: Progress
-) -> tuple[Maximization, Maximization, Maximization | None]:
-    """Return the maximising images of the classes, plain and smoothed, and of the hidden units."""
-    classes = class_objectives(network)
-    plain = maximize(network, classes, restarts=8, steps=300, seed=seed, progress=progress)
-    smooth = maximize(
-        network, classes, restarts=8, steps=300, l2=0.02, total_variation=0.05, seed=seed, progress=progress
-    )
-    objectives = _hidden_objectives(network)
-    if not objectives:
-        return plain, smooth, None
-    units = maximize(network, objectives, restarts=4, steps=200, seed=seed, progress=progress)
-    return plain, smooth, units
+def _maximizations(network: Network, seed: int, progress: Progress) -> dict[str, Maximization]:
+    """Return the maximizing images of the classes, plain and smoothed, and of the hidden units."""
+    run = partial(maximize, network, seed=seed, progress=progress)
+    classes, units = class_objectives(network), _hidden_objectives(network)
+    maximized = {
+        "maximize_classes": run(classes, restarts=8, steps=300),
+        "maximize_classes_smooth": run(classes, restarts=8, steps=300, l2=0.02, total_variation=0.05),
+    }
+    return maximized | ({"maximize_units": run(units, restarts=4, steps=200)} if units else {})
 
 
 def _hidden_objectives(network: Network) -> list[Objective]:
