@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields, is_dataclass
 from html import escape
 from importlib import import_module
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_VALUES", "Columns", "Record", "Result", "plain_of"]
 
-Columns = Mapping[str, Sequence[Any] | np.ndarray[Any, Any]]
+Columns = dict[str, Any]
 """Columns of a table by name."""
 
 MAX_VALUES = 250
@@ -177,14 +177,15 @@ class Result(Record):
 
     def _repr_html_(self) -> str:
         """Return the first picture and the verdicts, as a notebook shows them."""
-        png = base64.b64encode(_above("figures").picture(self)).decode("ascii")
-        name = escape(type(self).__name__)
+        figures, name = _above("figures"), escape(type(self).__name__)
+        png = base64.b64encode(figures.picture(self)).decode("ascii") if name in figures.CATALOGUE else ""
         verdicts = "".join(
             f"<li><b>{escape(verdict.decision)}</b>: {escape(verdict.title)}. {escape(verdict.sentence)}</li>"
             for verdict in getattr(self, "verdicts", ())
         )
         said = f"<ul>{verdicts}</ul>" if verdicts else f"<pre>{escape(repr(self))}</pre>"
-        return f'<img alt="{name}" style="max-width:100%" src="data:image/png;base64,{png}">{said}'
+        image = f'<img alt="{name}" style="max-width:100%" src="data:image/png;base64,{png}">'
+        return image * bool(png) + said
 
 
 def plain_of(value: object) -> Any:
@@ -204,7 +205,9 @@ def plain_of(value: object) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain_of(getattr(value, field.name)) for field in fields(value)}
+        names = [field.name for field in fields(value) if not field.name.startswith("_")]
+        names += ["name"] * ("name" not in names and hasattr(value, "name"))
+        return {name: plain_of(getattr(value, name)) for name in names}
     return repr(value)
 
 

@@ -6,8 +6,6 @@ caller's, and so is the Gini coefficient of the sensitivities (`probe.stats.gini
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -22,12 +20,12 @@ from probe._checks import (
     check_shape,
     chunks,
     generator,
-    readonly,
 )
 from probe._signatures import checked
 from probe.costs import CostName, OutputName, label_positions, logit_gradient
 from probe.fitting import warn_of_images
 from probe.network import Network
+from probe.results import Columns, Result
 
 __all__ = ["CriticalSamples", "critical_samples", "loss_sensitivity"]
 
@@ -99,8 +97,7 @@ def loss_sensitivity(
     return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CriticalSamples:
+class CriticalSamples(Result):
     """Which images have another predicted class close by.
 
     Attributes
@@ -127,14 +124,14 @@ class CriticalSamples:
     adversarial_classes: Ints
     radius: float
 
-    def __post_init__(self) -> None:
-        for name in ("is_critical", "predictions", "steps", "adversarial_images", "adversarial_classes"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
-
     @property
     def ratio(self) -> float:
         """Critical sample ratio: the share of the images that are critical, in [0, 1]."""
         return float(self.is_critical.mean())
+
+    def columns(self) -> Columns:
+        """Return one row for each image."""
+        return {name: getattr(self, name) for name in ("is_critical", "predictions", "steps")}
 
 
 @checked
@@ -267,7 +264,14 @@ def _search(
             distance += radius * noise * rng.standard_normal(distance.shape, network.dtype)
         x[rows] = images[rows] + np.clip(distance, -radius, radius)
     is_critical = steps > 0
-    return CriticalSamples(is_critical, predictions, steps, x[is_critical], classes[is_critical], radius)
+    return CriticalSamples(
+        is_critical=is_critical,
+        predictions=predictions,
+        steps=steps,
+        adversarial_images=x[is_critical],
+        adversarial_classes=classes[is_critical],
+        radius=radius,
+    )
 
 
 def _towards_runner_up(logits: Array, predictions: Ints) -> Array:

@@ -89,6 +89,12 @@ def structure(n_units, shape=(28, 28), *, layer="hidden", units=None):
     )
 
 
+def bounds(lower, upper, layer=""):
+    """Return bounds that no image is known to reach."""
+    n = len(lower)
+    return Bounds(lower=lower, upper=upper, exact=np.zeros(n, bool), unbounded_layers=(layer,) * n)
+
+
 def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
     rng = np.random.default_rng(0)
     values = normal(n, 1)
@@ -99,8 +105,8 @@ def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
         steps=1,
     )
     top = TopImages(
-        rng.random((n, n_top, *shape), np.float32), normal(n, n_top), np.zeros((n, n_top), np.int64), 60_000,
-        np.zeros(n),
+        images=rng.random((n, n_top, *shape), np.float32), values=normal(n, n_top), n_images=60_000,
+        indices=np.zeros((n, n_top), np.int64), medians=np.zeros(n),
     ) if n_top else None  # fmt: skip
     return replace(
         base,
@@ -109,9 +115,11 @@ def maximization(n, shape=(28, 28), n_top=0, *, names=None, frames=0):
         images=rng.random((n, 1, *shape), np.float32),
         values=values,
         traces=np.zeros((n, 1, 2)),
-        bounds=Bounds(values[:, 0] - 3.0, values[:, 0] + 1.0, np.zeros(n, bool), ("",) * n),
+        bounds=bounds(values[:, 0] - 3.0, values[:, 0] + 1.0),
         top=top,
-        frames=Frames(rng.random((n, frames, *shape), np.float32), np.arange(frames)) if frames else None,
+        frames=Frames(images=rng.random((n, frames, *shape), np.float32), steps=np.arange(frames))
+        if frames
+        else None,
     )
 
 
@@ -137,27 +145,49 @@ def drawings(class_names, shape=(28, 28)):
     images, classes = np.random.default_rng(0).random((n, *shape), np.float32), np.arange(n)
     percentiles, judged = np.full((n, len(MEASURES)), 0.5), np.tile(classes, (3, 1))
     kinds = tuple(
-        DrawnImages(name, images, classes, percentiles, judged)
-        for name in ("optimised", "real", "class means", "noise", "shuffled")
+        DrawnImages(name=name, images=images, intended=classes, percentiles=percentiles, judged=judged)
+        for name in ("optimized", "real", "class means", "noise", "shuffled")
     )
-    share = np.zeros(3)
-    values = normal(n, 1)
     return Drawing(
-        tuple(class_names), 1, values, np.zeros(n, np.int64), images, classes, kinds, share, share, ()
+        class_names=tuple(class_names),
+        n_restarts=1,
+        values=normal(n, 1),
+        best=np.zeros(n, np.int64),
+        nearest=images,
+        nearest_classes=classes,
+        kinds=kinds,
+        plausible_share=np.zeros(3),
+        recognized_share=np.zeros(3),
+        verdicts=(),
     )
 
 
 def noise(class_names, shape=(28, 28)):
     n = len(class_names)
-    shares = np.full(n, 1 / n)
     conditions = tuple(
         ConditionConfidence(
-            name, np.linspace(0, 1, 50), 0.5, shares, 3.0, 0.5, None, np.zeros(3), np.zeros(4)
+            name=name,
+            confidences=np.linspace(0, 1, 50),
+            share_above=0.5,
+            class_shares=np.full(n, 1 / n),
+            entropy=3.0,
+            auroc=0.5,
+            auroc_over_images=None,
+            shares_confident=np.zeros(3),
+            score_aurocs=np.zeros(3),
         )
         for name in ("real", "uniform", "gaussian", "shuffled", "norm-matched")
     )
-    examples = np.random.default_rng(0).random((5, 3, *shape), np.float32)
-    return NoiseConfidence(conditions, 0.9, 0.9, tuple(class_names), examples, 0.01, 1.0, 0.01)
+    return NoiseConfidence(
+        conditions=conditions,
+        threshold=0.9,
+        accuracy=0.9,
+        class_names=tuple(class_names),
+        examples=np.random.default_rng(0).random((5, 3, *shape), np.float32),
+        calibration_error=0.01,
+        temperature=1.0,
+        scaled_calibration_error=0.01,
+    )
 
 
 def scores(class_names, shape=(28, 28), n_most=16):

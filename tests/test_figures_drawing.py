@@ -6,7 +6,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import probe
 from probe.analyses.drawing import drawing
-from probe.figures.drawing import draw
 
 
 def shown(figure):
@@ -21,26 +20,26 @@ def result(trained, digits):
 
 
 def test_each_class_has_its_drawing_its_nearest_image_and_its_mean(result):
-    axes = shown(draw(result)).axes
+    axes = shown(probe.plot(result)).axes
     drawn, nearest, means = (
         np.stack([a.images[0].get_array() for a in axes[k : k + 10]]) for k in (0, 10, 20)
     )
-    np.testing.assert_array_equal(drawn, result.kind("optimised").images[result.best_places])
+    np.testing.assert_array_equal(drawn, result.kind("optimized").images[result.best_indices])
     np.testing.assert_array_equal(nearest, result.nearest)
     np.testing.assert_array_equal(means, result.kind("class means").images)
     for k in range(10):
-        seen = result.kind("optimised").judged[:, result.best_places[k]]
+        seen = result.kind("optimized").judged[:, result.best_indices[k]]
         assert axes[k].get_xlabel() == "/".join(str(judge) for judge in seen)
 
 
 def test_bars_are_the_shares_judged_as_intended(result):
-    bars = shown(draw(result)).axes[-1].patches
+    bars = shown(probe.plot(result)).axes[-1].patches
     expected = np.stack([kind.agreement for kind in result.kinds], axis=1).ravel()
     np.testing.assert_allclose([bar.get_height() for bar in bars], expected)
 
 
 def test_texts_do_not_lie_over_each_other(result):
-    figure = shown(draw(result))
+    figure = shown(probe.plot(result))
     renderer = figure.canvas.get_renderer()
     texts = []
     for axes in figure.axes:
@@ -66,6 +65,6 @@ def test_texts_do_not_lie_over_each_other(result):
 
 
 def test_a_judge_that_there_is_none_of_has_no_bar(trained, digits):
-    figure = shown(draw(drawing(trained, digits, restarts=1, steps=5)))
+    figure = shown(probe.plot(drawing(trained, digits, restarts=1, steps=5)))
     assert len(figure.axes[-1].patches) == 2 * 5
     assert figure.axes[0].get_xlabel().endswith("/–")

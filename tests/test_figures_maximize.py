@@ -4,13 +4,15 @@ import io
 from dataclasses import replace
 
 import numpy as np
+import planted
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image
+from result_checks import check_result
 
 import probe
 from probe.analyses.maximize import Frames, TopImages
-from probe.ascent import Ball, Bounds
+from probe.ascent import Ball
 from probe.figures.maximize import animation
 
 
@@ -61,8 +63,8 @@ def many(n, shape, n_top, name="hidden_1 unit {}"):
     dense = probe.layers.Dense("o", np.ones((4, 1), np.float32), np.zeros(1, np.float32))
     base = probe.maximize(probe.Network((dense,), (4,)), [probe.unit("o", 0)], restarts=1, steps=1)
     top = TopImages(
-        rng.random((n, n_top, *shape)).astype(np.float32), rng.normal(0, 100, (n, n_top)),
-        np.zeros((n, n_top), np.int64), 60_000, np.zeros(n),
+        images=rng.random((n, n_top, *shape)).astype(np.float32), values=rng.normal(0, 100, (n, n_top)),
+        indices=np.zeros((n, n_top), np.int64), n_images=60_000, medians=np.zeros(n),
     ) if n_top else None  # fmt: skip
     return replace(
         base,
@@ -71,7 +73,7 @@ def many(n, shape, n_top, name="hidden_1 unit {}"):
         images=images,
         values=values,
         traces=np.zeros((n, 1, 2)),
-        bounds=Bounds(values[:, 0] - 300.0, values[:, 0] + 100.0, np.zeros(n, bool), ("",) * n),
+        bounds=planted.bounds(values[:, 0] - 300.0, values[:, 0] + 100.0),
         top=top,
     )
 
@@ -148,7 +150,7 @@ def test_the_bar_is_as_long_as_the_share_of_the_way_between_the_bounds(found):
 
 def test_without_bounds_there_is_no_bar(found):
     n = len(found.names)
-    nothing = Bounds(np.full(n, -np.inf), np.full(n, np.inf), np.zeros(n, bool), ("cube",) * n)
+    nothing = planted.bounds(np.full(n, -np.inf), np.full(n, np.inf), "cube")
     figure = rendered(replace(found, bounds=nothing))
     assert not [patch for patch in figure.axes[0].patches if patch.get_gid() == "bar"]
     assert not any("bar" in text for text, _ in texts(figure))
@@ -190,7 +192,7 @@ def test_a_large_animation_is_made_smaller():
     rng = np.random.default_rng(0)
     result = many(60, (28, 28), 0)
     noise = rng.random((60, 40, 28, 28)).astype(np.float32)
-    content = animation(replace(result, frames=Frames(noise, np.arange(40))))
+    content = animation(replace(result, frames=Frames(images=noise, steps=np.arange(40))))
     assert len(content) < 2_000_000
     assert len(frames_of(content)) == 40
 
@@ -198,7 +200,7 @@ def test_a_large_animation_is_made_smaller():
 def test_colours_are_animated_as_colours():
     rng = np.random.default_rng(0)
     colours = rng.random((2, 3, 8, 8, 3)).astype(np.float32)
-    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(colours, np.arange(3))))
+    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(images=colours, steps=np.arange(3))))
     picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), float)
     assert np.ptp(picture, axis=2).max() > 50
 
@@ -206,3 +208,7 @@ def test_colours_are_animated_as_colours():
 def test_without_frames_nothing_can_be_animated(found):
     with pytest.raises(probe.InputError, match="result has no frames: pass frames=30"):
         animation(replace(found, frames=None))
+
+
+def test_a_result_shows_itself(found):
+    check_result(found)

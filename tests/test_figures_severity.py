@@ -7,7 +7,6 @@ from test_figures import overlaps
 
 import probe
 from probe.analyses.noise import noise_severity
-from probe.figures.severity import draw
 
 
 @pytest.fixture(scope="module", params=[3, 12])
@@ -18,7 +17,7 @@ def result(request, trained, small_digits):
 
 
 def test_curves_are_medians_and_labels_do_not_overlap(result):
-    figure = draw(result)
+    figure = probe.plot(result)
     FigureCanvasAgg(figure).draw()
     assert overlaps(figure) == []
     places = [
@@ -36,13 +35,13 @@ def test_curves_are_medians_and_labels_do_not_overlap(result):
 
 
 def test_the_limit_stands_at_infinity(result):
-    figure = draw(result)
+    figure = probe.plot(result)
     axes = figure.axes[2]
     assert [label.get_text() for label in axes.get_xticklabels()][-1] == "∞"
     assert axes.lines[-1].get_ydata()[0] == pytest.approx(np.median(result.limit))
 
 
 def test_without_controls_the_network_alone_is_drawn(trained, small_digits):
-    figure = draw(noise_severity(trained, small_digits, n_images=40))
+    figure = probe.plot(noise_severity(trained, small_digits, n_images=40))
     FigureCanvasAgg(figure).draw()
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["this network"]

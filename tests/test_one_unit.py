@@ -298,7 +298,7 @@ def test_analyses_find_in_one_unit_what_they_find_in_two(parity, pair):
         drawn = probe.drawing(pair[1], parity, restarts=2, steps=60)
         assert drawn.class_names == ("even", "odd")
         # Both classes have something to draw: far from the boundary, each on its side.
-        np.testing.assert_array_equal(pair[1].predict(drawn.kind("optimised").images), [0, 0, 1, 1])
+        np.testing.assert_array_equal(pair[1].predict(drawn.kind("optimized").images), [0, 0, 1, 1])
         assert (drawn.values > 3).all()
         structure = probe.weight_structure(pair[1], parity, n_null=19)
         np.testing.assert_allclose(structure.images, probe.weight_images(pair[1]).images)

@@ -2,13 +2,17 @@
 
 import json
 
-import numpy as np
 import pytest
+from result_checks import check_result, table_rows, words
 
 import probe
-from probe.analyses.noise import GROUPS, noise_severity
-from probe.report.noise import noise_section, severity_section
+from probe.analyses.noise import GROUPS, KINDS, noise_severity
+from probe.report.report import Section
 from probe.workflow._folder import plain
+
+
+def shown(severity):
+    return Section(key="severity", results={"severity": severity})
 
 
 @pytest.fixture(scope="module")
@@ -17,59 +21,84 @@ def result(trained, digits):
     return noise_severity(trained, digits, controls=controls, n_images=100)
 
 
-def test_the_networks_own_table_has_a_row_for_each_rung(result):
-    section, _ = severity_section(result)
-    rows = section.tables[0].rows
+@pytest.fixture(scope="module")
+def noise(trained, digits):
+    return probe.noise_confidence(trained, digits)
+
+
+def test_the_networks_own_table_has_a_row_for_each_condition(result):
+    rows = table_rows(shown(result))[0]
     assert len(rows) == len(result.conditions)
-    place = result.index("norm", 16.0)
-    assert rows[place][0] == "uniform noise × 16"
-    assert rows[place][1] == f"{result.own_confidence[place]:.3f}"
-    assert rows[place][-3:] == tuple(f"{auroc:.3f}" for auroc in result.own_auroc[:, place])
-    assert rows[0][-3:] == ("", "", "")
-    assert f"calibration error on test images is {result.own_ece:.3f}" in section.lead[1]
+    index = result.index("norm", 16.0)
+    assert rows[index][0] == "uniform noise × 16"
+    assert rows[index][1] == f"{result.own_confidence[index]:.3f}"
+    assert rows[index][-3:] == [f"{auroc:.3f}" for auroc in result.own_auroc[:, index]]
+    assert rows[0][-3:] == ["", "", ""]
+    assert f"calibration error on test images is {result.own_ece:.3f}" in words(shown(result))
 
 
-def test_the_arms_are_means_over_networks(result):
-    section, claims = severity_section(result)
-    rows = {row[0]: row[1:] for row in section.tables[1].rows}
+def test_the_groups_are_means_over_networks(result):
+    rows = {row[0]: row[1:] for row in table_rows(shown(result))[1]}
     assert set(rows) == set(GROUPS)
     mean = result.confidence[2][:, result.index("uniform")].mean()
     assert rows["untrained"][0].startswith(f"{mean:.3f} (")
+    assert rows["trained"][-1].startswith(f"{result.ece[0].mean():.3f} (")
+    claims = shown(result).rendered().claims
     assert [claim.verdict for claim in claims] == list(result.verdicts)
-    np.testing.assert_array_equal(section.numbers["ece"], result.ece)
+    assert result.to_dict()["ece"] == result.ece.tolist()
+    means = result.to_dict()["means"][2]
+    assert (means["group"], means["confidence"]["uniform noise"]["estimate"]) == (
+        "untrained",
+        pytest.approx(mean),
+    )
 
 
 def test_without_controls_there_is_one_table_and_no_claim(trained, digits):
-    section, claims = severity_section(noise_severity(trained, digits, n_images=50))
-    assert (len(section.tables), claims) == (1, ())
+    section = shown(noise_severity(trained, digits, n_images=50))
+    assert (len(table_rows(section)), section.rendered().claims) == (1, ())
 
 
-def test_the_plain_noise_section_describes_and_does_not_judge(trained, digits):
-    noise = probe.noise_confidence(trained, digits)
-    section, claims = noise_section(noise)
-    assert claims[0].verdict is None
-    assert claims[0].picture == section.pictures[0].name
-    assert f"{noise.condition('uniform').auroc:.2f}" in claims[0].found
-    assert f"off by {noise.calibration_error:.3f}" in section.lead[1]
+def test_every_kind_of_image_has_one_name_everywhere(result, noise):
+    labels = {condition.label for condition in noise.conditions}
+    assert labels == set(KINDS.values())
+    assert labels < {condition.label for condition in result.conditions}
+    assert set(result.means[0].confidence) == labels - {"real test images"}
+    confident = [verdict.title for verdict in result.verdicts if verdict.key.startswith("confident/")]
+    assert confident == [
+        f"Given {name}, the network confidently names a class" for name in result.means[0].confidence
+    ]
+    titles = [axes.get_title(loc="left") for axes in probe.plot(noise).axes[::3]]
+    assert titles == list(KINDS.values())
 
 
-def test_the_plain_tables_hold_the_numbers_of_the_result(trained, digits):
-    noise = probe.noise_confidence(trained, digits)
-    section, _ = noise_section(noise)
+def test_the_plain_noise_section_describes_and_does_not_judge(noise):
+    section = Section(key="noise", results={"noise": noise})
+    rendered = section.rendered()
+    (claim,) = rendered.claims
+    assert claim.verdict is None
+    assert claim.picture in rendered.pictures
+    assert f"{noise.condition('uniform').auroc:.2f}" in claim.found
+    assert f"off by {noise.calibration_error:.3f}" in words(section)
+
+
+def test_the_plain_tables_hold_the_numbers_of_the_result(noise):
+    first, second = table_rows(Section(key="noise", results={"noise": noise}))
     interval = noise.condition("shuffled").auroc_over_images
-    assert (
-        section.tables[0].rows[3][-1]
-        == f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-    )
-    assert section.tables[0].rows[0][-1] == ""
+    assert first[3][-1] == f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f})"
+    assert first[0][-1] == ""
     condition = noise.condition("gaussian")
     expected = [f"{share:.1%}" for share in condition.shares_confident]
     expected += [f"{auroc:.3f}" for auroc in condition.score_aurocs]
-    assert list(section.tables[1].rows[2][1:]) == expected
-    assert (
-        section.numbers["conditions"]["gaussian"]["shares_confident"] == condition.shares_confident.tolist()
-    )
-    assert section.numbers["temperature"] == noise.temperature
-    numbers = json.loads(json.dumps(plain(section.numbers), allow_nan=False))
-    assert numbers["conditions"]["shuffled"]["auroc_interval_over_images"] == [interval.low, interval.high]
-    assert numbers["conditions"]["real"]["auroc_interval_over_images"] is None
+    assert second[2][1:] == expected
+    numbers = json.loads(json.dumps(plain(noise.to_dict()), allow_nan=False))
+    conditions = {condition["name"]: condition for condition in numbers["conditions"]}
+    assert conditions["gaussian"]["shares_confident"] == condition.shares_confident.tolist()
+    assert numbers["temperature"] == noise.temperature
+    over_images = conditions["shuffled"]["auroc_over_images"]
+    assert [over_images["low"], over_images["high"]] == [interval.low, interval.high]
+    assert conditions["real"]["auroc_over_images"] is None
+
+
+def test_results_show_themselves(result, noise):
+    check_result(result)
+    check_result(noise)

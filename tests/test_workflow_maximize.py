@@ -1,4 +1,4 @@
-"""Maximising from file to files: what is written, that it is scored anew, and what is refused."""
+"""Maximizing from file to files: what is written, that it is scored anew, and what is refused."""
 
 import json
 import re
@@ -29,21 +29,27 @@ def test_objectives_are_named_on_the_command_line_and_scored_anew_on_what_was_sa
     assert names == {
         str(Path("figures") / "maximize_objectives.png"),
         str(Path("figures") / "maximize_objectives.gif"),
-        "maximize.h5",
+        "index.html",
+        "results.h5",
         "results.json",
     }
     numbers = json.loads((tmp_path / "out" / "results.json").read_text())
-    kept = probe.load_result(tmp_path / "out" / "maximize.h5", Maximization)
+    kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     images = kept.images.reshape(-1, 8, 8)
     logits = trained.logits(images)
     np.testing.assert_allclose(
         np.ravel(numbers["rescored"])[:4], (logits[:, 3] - logits[:, 8])[:4], rtol=1e-5
     )
-    assert numbers["rescored"] == numbers["values"]
-    assert numbers["objectives"] == ["class 3 - class 8", "hidden_1 unit 4"]
-    assert numbers["bounds"]["exact"] == [False, True]
-    assert np.shape(numbers["top"]["values"]) == (2, 3)
-    assert numbers["top"]["n_images"] == len(probe.load_dataset("digits").test)
+    ((name, found),) = numbers["results"].items()
+    assert name == "maximize_objectives"
+    assert numbers["rescored"] == found["values"]
+    assert found["names"] == ["class 3 - class 8", "hidden_1 unit 4"]
+    assert found["bounds"]["exact"] == [False, True]
+    assert np.shape(found["top"]["values"]) == (2, 3)
+    assert found["top"]["n_images"] == len(probe.load_dataset("digits").test)
+    assert "the 3 real images with the greatest value" in " ".join(
+        (tmp_path / "out" / "index.html").read_text().split()
+    )
     assert numbers["data"]["name"] == "digits"
     assert "scored anew on the saved images: the same" in written.summary
     with Image.open(tmp_path / "out" / "figures" / "maximize_objectives.gif") as picture:
@@ -55,20 +61,22 @@ def test_classes_are_the_default_and_settings_are_passed_on(model, tmp_path):
         model, steps=5, restarts=2, parameterization="blurred", shift=1, ball=3.0, diversity=0.5,
         image_shape=(8, 8), out=tmp_path / "out",
     )  # fmt: skip
-    kept = probe.load_result(tmp_path / "out" / "maximize.h5", Maximization)
+    kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     assert kept.names == tuple("0123456789")
     assert (kept.parameterization, kept.transform, kept.region) == (Blurred(), Shift(1), Ball(3.0))
     assert kept.diversity == 0.5
     assert kept.top is None
     assert (tmp_path / "out" / "figures" / "maximize_classes.png").exists()
     numbers = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert numbers["region"] == "the ball of radius 3 around 0 in the box [0, 1]"
-    assert numbers["transform"] == "shifts by up to 1 pixel"
+    found = numbers["results"]["maximize_classes"]
+    assert found["region"]["name"] == "the ball of radius 3 around 0 in the box [0, 1]"
+    assert found["transform"]["name"] == "shifts by up to 1 pixel"
+    assert "Data" not in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_a_layer_is_maximised_unit_by_unit(model, tmp_path):
     maximize_model(model, layer="hidden_2", steps=5, out=tmp_path / "out")
-    kept = probe.load_result(tmp_path / "out" / "maximize.h5", Maximization)
+    kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     assert len(kept.names) == 9
     assert (tmp_path / "out" / "figures" / "maximize_units.png").exists()
 
@@ -76,7 +84,7 @@ def test_a_layer_is_maximised_unit_by_unit(model, tmp_path):
 def test_a_network_without_classes_is_searched_for_real_images_all_the_same(trained, tmp_path):
     model = probe.save_network(trained.truncate("hidden_1"), tmp_path / "part.h5")
     maximize_model(model, objectives=["hidden_1:0"], data="digits", steps=5, out=tmp_path / "out")
-    kept = probe.load_result(tmp_path / "out" / "maximize.h5", Maximization)
+    kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     assert kept.top.images.shape == (1, 5, 8, 8)
 
 

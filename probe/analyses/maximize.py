@@ -1,14 +1,13 @@
-"""Inputs that maximise classes, units, channels or sums of them, beside how high they can get and what real images do."""
+"""Inputs that maximize classes, units, channels or sums of them, beside how high they can get and what real images do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, check_images, check_integer, generator, readonly
+from probe._checks import Array, check_images, check_integer, generator
 from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.ascent import (
@@ -28,18 +27,21 @@ from probe.datasets import Dataset
 from probe.fitting import warn_of_images
 from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective
+from probe.results import Columns, Record, Result
 
 __all__ = ["Maximization", "maximize"]
 
 _SAME = 0.1
 """Images are one optimum below this RMS difference of pixels: that of a binary image with 1% of its pixels flipped."""
 
+_PROVEN = 1e-4
+"""A value is at its upper bound if it is no farther from it than this share of the way between the bounds."""
+
 _LATE, _SETTLED = 0.1, 1e-3
 """An ascent has settled if the last tenth of its steps gave less than a thousandth of its whole rise."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class TopImages:
+class TopImages(Record):
     """The real images on which objectives are greatest.
 
     Attributes
@@ -62,13 +64,8 @@ class TopImages:
     n_images: int
     medians: Array
 
-    def __post_init__(self) -> None:
-        for name in ("images", "values", "indices", "medians"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frames:
+class Frames(Record):
     """Images on the way up.
 
     Attributes
@@ -82,43 +79,38 @@ class Frames:
     images: Array
     steps: npt.NDArray[np.int64]
 
-    def __post_init__(self) -> None:
-        for name in ("images", "steps"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Maximization:
+class Maximization(Result):
     """The images found, for every objective and restart.
 
     Attributes
     ----------
     objectives : tuple of Objective or Combination
-        What was maximised.
+        What was maximized.
     names : tuple of str
         A label for each objective.
     images : ndarray of shape (n_objectives, n_restarts, *input_shape), in the region
         Where each ascent ended.
     values : ndarray of shape (n_objectives, n_restarts)
-        The objective, without regularisers, scored anew on exactly `images`.
+        The objective, without regularizers, scored anew on exactly `images`.
     start_values : ndarray of shape (n_objectives, n_restarts)
         The same on the random images that the ascents started from.
     traces : ndarray of shape (n_objectives, n_restarts, n_steps + 1)
-        The regularised objective on the way. It never falls; with diversity its sum over the restarts does not.
+        The regularized objective on the way. It never falls; with diversity its sum over the restarts does not.
     confidences : ndarray of shape (n_objectives, n_restarts), in [0, 1]
         The network's largest output on `images`; NaN for a network without classes.
     predictions : ndarray of shape (n_objectives, n_restarts), int64
         The class that the network puts them in; -1 for a network without classes.
     l2, total_variation, diversity : float
-        Weights of the regularisers.
+        Weights of the regularizers.
     bounds : Bounds
         Between what each objective lies, wherever in the region its image is.
     settled : ndarray of shape (n_objectives, n_restarts), bool
         Whether the last tenth of the steps gave less than a thousandth of the whole rise.
     n_optima : ndarray of shape (n_objectives,), int64
-        Groups of end images: those are in one group that a chain of images joins, each less than 0.1 from the
-        next in the root of the mean squared difference of pixels (a binary image with 1% of its pixels
-        flipped is 0.1 away). Ascents that have not settled may count apart.
+        Groups of end images: a chain of images joins those of a group, each less than 0.1 from the next in the root of
+        the mean squared difference of pixels (a binary image with 1% of its pixels flipped is 0.1 away). Ascents that
+        have not settled may count apart.
     parameterization : Pixels, Fourier or Blurred
     transform : Shift or None
     region : Box or Ball
@@ -148,39 +140,81 @@ class Maximization:
     top: TopImages | None = None
     frames: Frames | None = None
 
-    def __post_init__(self) -> None:
-        arrays = (
-            "images",
-            "values",
-            "start_values",
-            "traces",
-            "confidences",
-            "predictions",
-            "settled",
-            "n_optima",
-        )
-        for name in arrays:
-            object.__setattr__(self, name, readonly(getattr(self, name)))
-
     @property
     def best_restarts(self) -> npt.NDArray[np.int64]:
-        """Restart that climbed highest, regularisers included, for each objective: (n_objectives,)."""
+        """Restart that climbed highest, regularizers included, for each objective: (n_objectives,)."""
         return np.asarray(self.traces[..., -1].argmax(axis=1), dtype=np.int64)
 
     @property
     def best_images(self) -> Array:
         """Image of the best restart for each objective, of shape (n_objectives, *input_shape)."""
-        return self.images[np.arange(len(self.images)), self.best_restarts]
+        return self._best(self.images)
 
     @property
     def best_values(self) -> Array:
         """Value on the image of the best restart for each objective, of shape (n_objectives,)."""
-        return self.values[np.arange(len(self.values)), self.best_restarts]
+        return self._best(self.values)
+
+    @property
+    def best_confidences(self) -> Array:
+        """The network's largest output on the best image of each objective; NaN for a network without classes."""
+        return self._best(self.confidences)
+
+    @property
+    def best_predictions(self) -> npt.NDArray[np.int64]:
+        """The class that the network puts the best image of each objective in; -1 for a network without classes."""
+        return self.predictions[np.arange(len(self.predictions)), self.best_restarts]
 
     @property
     def reached(self) -> npt.NDArray[np.float64]:
         """How far up the best values are, (n_objectives,): 0 at the lower bound, 1 at the upper; NaN without bounds."""
         return self.bounds.shares(self.best_values)
+
+    @property
+    def n_proven(self) -> int:
+        """Objectives whose best image is proven to be the highest there is: it is at the upper bound."""
+        return int((self.reached > 1 - _PROVEN).sum())
+
+    @property
+    def median_start_value(self) -> float:
+        """Median of `start_values`."""
+        return float(np.median(self.start_values))
+
+    @property
+    def moved(self) -> bool:
+        """Whether some best image has a greater value than all images that its ascents started from."""
+        return bool((self.best_values > self.start_values.max(axis=1)).any())
+
+    @property
+    def n_as_intended(self) -> int:
+        """Best images of a class that the network puts in that class."""
+        return int(self._as_intended.sum())
+
+    @property
+    def least_confidence_as_intended(self) -> float:
+        """Least of their `best_confidences`; NaN if there are none."""
+        return float(self.best_confidences[self._as_intended].min()) if self.n_as_intended else np.nan
+
+    @property
+    def n_above_real(self) -> int | None:
+        """Objectives that are higher on the best image than on every real one; None without real images."""
+        return None if self.top is None else int((self.best_values > self.top.values[:, 0]).sum())
+
+    @property
+    def _as_intended(self) -> npt.NDArray[np.bool_]:
+        classes = [isinstance(each, Objective) and each.layer is None for each in self.objectives]
+        indices = [getattr(each, "index", -1) for each in self.objectives]
+        return np.asarray(classes & (self.best_predictions == indices))
+
+    def _best(self, values: Array) -> Array:
+        return values[np.arange(len(values)), self.best_restarts]
+
+    def columns(self) -> Columns:
+        """Return one row for each objective: what its best image reaches."""
+        names = ("best_values", "reached", "n_optima", "best_confidences", "best_predictions")
+        columns: Columns = {"objective": self.names, "upper_bound": self.bounds.upper}
+        columns |= {name: getattr(self, name) for name in names}
+        return columns if self.top is None else columns | {"best_real_value": self.top.values[:, 0]}
 
 
 @checked
@@ -202,10 +236,10 @@ def maximize(
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Maximization:
-    """Find inputs in a region, [0, 1] by default, that maximise each objective.
+    """Find inputs in a region, [0, 1] by default, that maximize each objective.
 
     All objectives and restarts climb in one batch. A step goes along the gradient, as far as the region
-    allows; if it does not raise the regularised objective
+    allows; if it does not raise the regularized objective
 
         objective(x) - l2 * sum(x²) - total_variation * TV(x) - diversity * likeness(x)
 
@@ -219,15 +253,13 @@ def maximize(
         Its inputs are taken to range over [0, 1]; for another range pass `network.with_input_range(low, high)`. A network
         whose first layers were made for another range gets a `probe.ProbeWarning`.
     objectives : sequence of Objective or Combination
-        From `probe.class_logit`, `probe.unit` and `probe.direction`, their sums, differences and multiples; at
-        least one.
+        From `probe.class_logit`, `probe.unit` and `probe.direction`, their sums, differences and multiples; at least one.
     restarts : int
         Random starting images for each objective, at least 1: noise, each time of another brightness.
     steps : int
         Steps of each ascent, at least 1.
     l2, total_variation, diversity : float
-        Weights of the regularisers, at least 0. Total variation needs inputs of shape (height, width) or
-        (height, width, channels).
+        Weights of the regularizers, at least 0. Total variation needs inputs of shape (height, width[, channels]).
     parameterization : Pixels, Fourier or Blurred
         What is moved: pixels on their own, or images in which neighbours go together.
     transform : Shift, optional
@@ -235,7 +267,7 @@ def maximize(
     region : Box or Ball
         Where images may lie.
     images : Dataset or ndarray of shape (n_images, *input_shape), in [0, 1], optional
-        Real images to look for those on which each objective is greatest.
+        Real images, to be searched for those on which each objective is greatest.
     n_top : int
         How many of these to keep, at least 1; all if there are fewer.
     frames : int, optional
@@ -272,11 +304,11 @@ def maximize(
     if frames is not None:
         check_integer("frames", frames, minimum=2)
     check_integer("n_top", n_top, minimum=1)
-    real = _real_images(network, images)
+    real = None if images is None else np.asarray(getattr(images, "images", images))
+    if real is not None:
+        check_images("images", real, network.input_shape)
     # Without images: what the region holds, from all dark to all light.
-    ends = np.broadcast_to(
-        np.reshape([0.0, 1.0], (2, *[1] * len(network.input_shape))), (2, *network.input_shape)
-    )
+    ends = np.stack([np.zeros(network.input_shape), np.ones(network.input_shape)])
     warn_of_images(network, ends if images is None else images)
     climbed = ascend(
         network,
@@ -297,36 +329,28 @@ def maximize(
     confidences, predictions = _classified(network, climbed.images)
     kept = None
     if climbed.frames is not None and climbed.frame_steps is not None:
-        kept = Frames(climbed.frames, climbed.frame_steps)
+        kept = Frames(images=climbed.frames, steps=climbed.frame_steps)
     return Maximization(
-        chosen,
-        tuple(_label(objective, network) for objective in chosen),
-        climbed.images,
-        climbed.values,
-        climbed.start_values,
-        climbed.traces,
-        confidences,
-        predictions,
-        float(l2),
-        float(total_variation),
-        float(diversity),
-        certify(network, chosen, region),
-        _settled(climbed.traces),
-        np.array([_n_groups(found) for found in climbed.images]),
-        parameterization,
-        transform,
-        region,
-        None if real is None else _top(network, chosen, real, n_top),
-        kept,
+        objectives=chosen,
+        names=tuple(_label(objective, network) for objective in chosen),
+        images=climbed.images,
+        values=climbed.values,
+        start_values=climbed.start_values,
+        traces=climbed.traces,
+        confidences=confidences,
+        predictions=predictions,
+        l2=float(l2),
+        total_variation=float(total_variation),
+        diversity=float(diversity),
+        bounds=certify(network, chosen, region),
+        settled=_settled(climbed.traces),
+        n_optima=np.array([_n_groups(images_of_one) for images_of_one in climbed.images]),
+        parameterization=parameterization,
+        transform=transform,
+        region=region,
+        top=None if real is None else _top(network, chosen, real, n_top),
+        frames=kept,
     )
-
-
-def _real_images(network: Network, images: Dataset | Array | None) -> Array | None:
-    if images is None:
-        return None
-    found = images.images if isinstance(images, Dataset) else np.asarray(images)
-    check_images("images", found, network.input_shape)
-    return found
 
 
 def _top(network: Network, objectives: tuple[AnyObjective, ...], images: Array, n_top: int) -> TopImages:
@@ -334,11 +358,11 @@ def _top(network: Network, objectives: tuple[AnyObjective, ...], images: Array, 
     values = network.objective_values(images, objectives).T
     order = np.argsort(-values, axis=1, kind="stable")[:, :n_top]
     return TopImages(
-        images[order],
-        np.take_along_axis(values, order, axis=1),
-        order.astype(np.int64),
-        len(images),
-        np.median(values, axis=1),
+        images=images[order],
+        values=np.take_along_axis(values, order, axis=1),
+        indices=order.astype(np.int64),
+        n_images=len(images),
+        medians=np.median(values, axis=1),
     )
 
 
@@ -350,7 +374,7 @@ def _settled(traces: Array) -> npt.NDArray[np.bool_]:
 
 
 def _n_groups(images: Array) -> int:
-    """Return how many groups images (n, ...) form, those being together that a chain of near ones joins."""
+    """Return how many groups images (n, ...) form: those are in one that a chain of near ones joins."""
     from scipy.sparse.csgraph import connected_components
 
     flat = images.reshape(len(images), -1).astype(np.float64)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, readonly
+from probe._checks import Array
 from probe._signatures import checked
 from probe.ascent._climb import checked_objectives
 from probe.ascent.intervals import Range, activation_range, pre_activation_range
@@ -17,6 +16,7 @@ from probe.ascent.regions import UNIT_BOX, Region
 from probe.layers import Dense
 from probe.network import Network
 from probe.objectives import AnyObjective, LayerTerms, Stage, Term, unit
+from probe.results import Record
 
 __all__ = ["Bounds", "certify"]
 
@@ -27,8 +27,7 @@ _MOST_VALUES = 1 << 24
 """Most weights from the inputs to the units of a layer that are looked at one by one."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bounds:
+class Bounds(Record):
     """Between what each objective lies, wherever in the region its image is.
 
     Attributes
@@ -45,10 +44,6 @@ class Bounds:
     upper: npt.NDArray[np.float64]
     exact: npt.NDArray[np.bool_]
     unbounded_layers: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("lower", "upper", "exact"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
 
     def shares(self, values: Array) -> npt.NDArray[np.float64]:
         """Return how far up `values` (n_objectives, ...) are: 0 at the lower bound, 1 at the upper; NaN without bounds.
@@ -113,10 +108,12 @@ def certify(network: Network, objectives: Sequence[AnyObjective], region: Region
     lower, upper = (np.array([one[place] for one in found], dtype=np.float64) for place in (0, 1))
     finite = np.isfinite(lower) & np.isfinite(upper)
     return Bounds(
-        lower,
-        upper,
-        np.array([certifier.is_affine(objective) for objective in chosen]),
-        tuple("" if fine else certifier.obstacle(one) for fine, one in zip(finite, chosen, strict=True)),
+        lower=lower,
+        upper=upper,
+        exact=np.array([certifier.is_affine(objective) for objective in chosen]),
+        unbounded_layers=tuple(
+            "" if fine else certifier.obstacle(one) for fine, one in zip(finite, chosen, strict=True)
+        ),
     )
 
 

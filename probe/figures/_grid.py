@@ -1,7 +1,6 @@
 """Images as tiles of one picture of bounded size, whatever the number of units and the size of an image.
 
-Every figure of many images takes its `Page`: which of them are shown, and where they stand. The bounds are
-here and in `probe.figures._style`, so that no figure needs its own.
+Every figure of many images takes its `Page`: which of them are shown, and where they stand.
 """
 
 from __future__ import annotations
@@ -50,7 +49,6 @@ INCHES = HEIGHT - 3.0
 
 _LONGEST = 4
 """How many times as long as wide a tile is at most; the pixels of longer images are drawn wider."""
-
 
 _LONE = 400
 """Pixels of an image by itself, in each direction, at most about."""
@@ -106,38 +104,22 @@ class Grid:
 
         `abreast` units stand side by side, or more if they are too high otherwise; as many as usual without.
         """
-        long, short = max(size), min(size)
-        ratio = min(_LONGEST, long / short)
+        ratio = min(_LONGEST, max(size) / min(size))
         shape = (10 * ratio, 10) if size[0] > size[1] else (10, 10 * ratio)
-        usual = next(
-            columns
-            for limit, columns in ((10, 5), (32, 8), (70, 10), (200, 16), (MAX_TILES, MAX_COLUMNS))
-            if n_units * per_unit <= limit or limit == MAX_TILES
-        )
+        few = ((10, 5), (32, 8), (70, 10), (200, 16))
+        usual = next((columns for limit, columns in few if n_units * per_unit <= limit), MAX_COLUMNS)
         first = max(1, usual // per_unit) if abreast is None else abreast
         for units_abreast in range(first, max(first, MAX_COLUMNS // per_unit) + 1):
             columns = units_abreast * per_unit
-            rough = cls(
-                n_units * per_unit,
-                columns,
-                round(shape[0]),
-                round(shape[1]),
-                label_lines,
-                per_unit=per_unit,
-                across=across,
-            )
+            tile = round(shape[0]), round(shape[1])
+            rough = cls(n_units * per_unit, columns, *tile, label_lines, per_unit=per_unit, across=across)
             if rough.inches <= inches:
                 break
         dots = rough._tile_inches * DOTS / (rough.width + rough.gap)
         down, aside = (max(1, round(n / (dots * drawn))) for n, drawn in zip(size, shape, strict=True))
         height, width = ceil(size[0] / down), ceil(size[1] / aside)
-        tall, wide = (
-            max(1, round(other / one / _LONGEST)) if other > _LONGEST * one else 1
-            for one, other in ((height, width), (width, height))
-        )
-        grid = replace(
-            rough, height=height * tall, width=width * wide, step=(down, aside), stretch=(tall, wide)
-        )
+        tall, wide = stretch = _stretch(height, width)
+        grid = replace(rough, height=height * tall, width=width * wide, step=(down, aside), stretch=stretch)
         rows = max(1, int(inches / (grid.inches / grid.rows)))
         return replace(grid, n=min(n_units, rows * units_abreast) * per_unit)
 
@@ -189,17 +171,16 @@ class Grid:
     @property
     def words(self) -> str:
         """What the reader has to know of the pixels; empty where each is drawn once, as a square."""
-        found = [
-            f"one {what} in {times} of an image is drawn"
-            for times, what in zip(self.step, ("row", "column"), strict=True)
+        facts = (
+            (self.step, ("row", "column"), "one {1} in {0} of an image is drawn"),
+            (self.stretch, ("high", "wide"), "pixels are drawn {0} times as {1} as they are"),
+        )
+        return "; ".join(
+            text.format(times, name)
+            for both, names, text in facts
+            for times, name in zip(both, names, strict=True)
             if times > 1
-        ]
-        found += [
-            f"pixels are drawn {times} times as {what} as they are"
-            for times, what in zip(self.stretch, ("high", "wide"), strict=True)
-            if times > 1
-        ]
-        return "; ".join(found)
+        )
 
     @property
     def _pixels_across(self) -> int:
@@ -218,10 +199,7 @@ class Grid:
 
     def fitted(self, images: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return images (n, height, width, ...) with as many pixels as a tile has."""
-        thin = images[:, :: self.step[0], :: self.step[1]]
-        for axis, times in enumerate(self.stretch, start=1):
-            thin = thin if times == 1 else thin.repeat(times, axis=axis)
-        return thin
+        return _stretched(images[:, :: self.step[0], :: self.step[1]], self.stretch)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,52 +239,40 @@ class Page:
         per_unit = n_planes if n_planes <= MAX_COLUMNS else MAX_CHANNELS
         most = min(n_units, MAX_TILES // per_unit)
         grid = Grid.of(most, size, label_lines, per_unit=per_unit, inches=inches, across=across)
-        units = _strongest(
-            np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0], grid.n // per_unit
-        )
+        by_unit = np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0]
+        units = _strongest(by_unit, grid.n // per_unit)
         planes = np.stack([_strongest(table[unit], per_unit) for unit in units])
         return cls(units, planes, n_units, n_planes, grid)
 
     @property
     def images(self) -> IntArray:
         """Which images are shown, with those of unit 0 first, then those of unit 1, and so on."""
-        found: IntArray = (self.units[:, None] * self.n_planes + self.planes).ravel()
-        return found
+        return np.asarray((self.units[:, None] * self.n_planes + self.planes).ravel())
 
     def words(self, units: str, strongest: str, channels: str = "the largest weights") -> str:
         """Return what is left out, such as "the 64 of 2,000 units with the largest weights"; empty if nothing is."""
-        found = []
-        if len(self.units) < self.n_units:
-            found.append(
-                f"the {len(self.units)} of {self.n_units:,} {units} with {strongest}, the strongest first"
-            )
-        if self.grid.per_unit < self.n_planes:
-            found.append(f"of each the {self.grid.per_unit} of {self.n_planes:,} channels with {channels}")
-        if self.grid.words:
-            found.append(self.grid.words)
-        return "; ".join(found)
+        shown, per_unit = len(self.units), self.grid.per_unit
+        of_units = f"the {shown} of {self.n_units:,} {units} with {strongest}, the strongest first"
+        of_each = f"of each the {per_unit} of {self.n_planes:,} channels with {channels}"
+        facts = of_units * (shown < self.n_units), of_each * (per_unit < self.n_planes), self.grid.words
+        return "; ".join(fact for fact in facts if fact)
 
 
 def _strongest(strengths: Array, n: int) -> IntArray:
-    """Return the places of all strengths, or of the `n` greatest, the greatest first."""
-    if len(strengths) <= n:
-        return np.arange(len(strengths))
+    """Return the indices of all strengths, or of the `n` greatest, the greatest first."""
     # What is not a number comes last.
-    return np.argsort(-np.nan_to_num(strengths, nan=-np.inf), kind="stable")[:n]
+    order = np.argsort(-np.nan_to_num(strengths, nan=-np.inf), kind="stable")
+    return np.arange(len(strengths)) if len(strengths) <= n else order[:n]
 
 
 def lengths(images: npt.NDArray[Any]) -> Array:
     """Return the length of each image (n, ...): the root of its summed squares."""
     rows = images.reshape(len(images), -1)
-    found: Array = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-    return found
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)))
 
 
 def by_channel(images: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
-    """Return images (n, height, width[, channels]) ready for a grid, and how many there are of each.
-
-    Images of another number of channels than 1 or 3 become one grey image for each channel.
-    """
+    """Return images (n, height, width[, channels]), one grey one for each channel unless 1 or 3, and how many of each."""
     channels = images.shape[3] if images.ndim == 4 else 1
     if channels in (1, 3):
         return images, 1
@@ -332,18 +298,26 @@ def check_channels_last(images: npt.NDArray[Any]) -> None:
 
 
 def lone(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return images (n, height, width[, 1 or 3]) that stand by themselves with no more pixels than are seen.
+    """Return images (n, height, width[, 1 or 3]) with no more pixels than are seen; long ones get wider ones."""
+    down, aside = (max(1, round(n / _LONE)) for n in images.shape[1:3])
+    thin = _without_channel(images)[:, ::down, ::aside]
+    return _stretched(thin, _stretch(*thin.shape[1:3]))
 
-    Very long ones get wider pixels, as in a grid.
-    """
-    height, width = images.shape[1:3]
-    down, aside = (max(1, round(n / _LONE)) for n in (height, width))
-    found = (images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images)[:, ::down, ::aside]
-    height, width = found.shape[1:3]
-    for axis, one, other in ((1, height, width), (2, width, height)):
-        if other > _LONGEST * one:
-            found = found.repeat(max(1, round(other / one / _LONGEST)), axis=axis)
-    return found
+
+def _stretch(height: int, width: int) -> tuple[int, int]:
+    """Return how often rows and columns are repeated, so that no tile is more than `_LONGEST` times as long as wide."""
+    return max(1, round(width / height / _LONGEST)), max(1, round(height / width / _LONGEST))
+
+
+def _stretched(images: npt.NDArray[Any], stretch: tuple[int, int]) -> npt.NDArray[Any]:
+    for axis, times in enumerate(stretch, start=1):
+        images = images if times == 1 else images.repeat(times, axis=axis)
+    return images
+
+
+def _without_channel(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return images (n, height, width, 1) without the last axis, and others as they are."""
+    return images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
 
 
 def image_grid(
@@ -357,77 +331,62 @@ def image_grid(
     headings: Sequence[str] = (),
     **style: Any,
 ) -> ScalarMappable:
-    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, each with a label above it.
+    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, and return what a colour bar needs.
 
-    Returns what a colour bar needs.
-
-    Three channels are drawn as red, green and blue, `limits` being black and full colour. `headings` are
-    written above the first image of each unit, a line above its label. `style` are arguments of `Axes.imshow`.
+    A label stands above each image; `headings` stand a line higher, above the first image of each unit. Three channels
+    are drawn as red, green and blue, from black to full colour at the `limits`. `style` goes to `Axes.imshow`.
     """
     from matplotlib.cm import ScalarMappable
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import Normalize
     from matplotlib.patches import Rectangle
 
-    images = grid.fitted(images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images)
+    images = grid.fitted(_without_channel(images))
     scale = ScalarMappable(Normalize(*limits), cmap)
     in_colour = images.ndim == 4
     # As bytes and image by image: matplotlib takes ten times the memory to colour a large picture itself.
     canvas = np.full((*grid.shape, 3 if in_colour else 4), 255 if in_colour else 0, np.uint8)
     frames = []
     inches = grid.unit_inches / grid.per_unit
+    # Texts stand on the picture: measuring hundreds of them to make room takes longer than drawing.
+    look: dict[str, Any] = {
+        "fontsize": grid.font_size,
+        "color": "#222222",
+        "va": "bottom",
+        "in_layout": False,
+    }
     for k, (image, label) in enumerate(zip(images, labels, strict=True)):
         top, left = grid.corner(k)
         tile = _in_colour(image, limits) if in_colour else scale.to_rgba(image, bytes=True)
         canvas[top : top + grid.height, left : left + grid.width] = tile
         frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
-        axes.text(
-            left + grid.width / 2 - 0.5,
-            top - 1,
-            "\n".join(cut(line, grid.font_size, inches) for line in label.split("\n")),
-            ha="center",
-            va="bottom",
-            fontsize=grid.font_size,
-            color="#222222",
-            linespacing=1.15,
-            # It stands on the picture: measuring hundreds of them to make room takes longer than drawing.
-            in_layout=False,
-        )
+        lines = "\n".join(cut(line, grid.font_size, inches) for line in label.split("\n"))
+        axes.text(left + grid.width / 2 - 0.5, top - 1, lines, ha="center", linespacing=1.15, **look)
     # With an alpha, or matplotlib adds a channel of 64 bits to colours.
     axes.imshow(canvas, **{"interpolation": "nearest", "alpha": 1.0 if in_colour else None} | style)
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
     axes.set_axis_off()
-    lines = max((label.count("\n") + 1 for label in labels), default=1)
+    above = 1 + grid.line * max((label.count("\n") + 1 for label in labels), default=1)
     for unit, heading in enumerate(headings):
         top, left = grid.corner(unit * grid.per_unit)
-        axes.text(
-            left - 0.5,
-            top - 1 - lines * grid.line,
-            cut(heading, grid.font_size, grid.unit_inches, "bold"),
-            fontsize=grid.font_size,
-            fontweight="bold",
-            color="#222222",
-            ha="left",
-            va="bottom",
-            in_layout=False,
-        )
+        text = cut(heading, grid.font_size, grid.unit_inches, "bold")
+        axes.text(left - 0.5, top - above, text, ha="left", fontweight="bold", **look)
     return scale
 
 
 def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Return an image (height, width, 3) as bytes; white where it is not a number."""
     shares = np.clip((image.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1)
-    found: npt.NDArray[np.uint8] = np.round(255 * np.nan_to_num(shares, nan=1.0)).astype(np.uint8)
-    return found
+    return np.asarray(np.round(255 * np.nan_to_num(shares, nan=1.0)), np.uint8)
 
 
-def framed(axes: Axes, grid: Grid, places: Sequence[int], *, apart: float = 0.0) -> None:
+def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0) -> None:
     """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
     from matplotlib.patches import Rectangle
 
     pad = apart * grid.gap
-    for place in places:
-        top, left = grid.corner(place)
+    for tile in tiles:
+        top, left = grid.corner(tile)
         corner = left - 0.5 - pad, top - 0.5 - pad
         size = grid.width + 2 * pad, grid.height + 2 * pad
         axes.add_patch(Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.2, gid="framed"))

@@ -23,14 +23,14 @@ from probe.figures._grid import (
     framed,
     image_grid,
 )
-from probe.figures._style import COLOURS, WIDTH, cut, footnote, fresh, literal, styled
+from probe.figures._parts import one_panel
+from probe.figures._style import COLOURS, WIDTH, cut, literal, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
     from PIL.Image import Image
 
-__all__ = ["animation", "draw"]
+__all__ = ["PARTS", "animation"]
 
 _MOST_BYTES = 2_000_000
 """What an animation may take at most."""
@@ -42,8 +42,9 @@ _HEADING = 16
 """Pixels of a line of text in an animation."""
 
 
-def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it.
+@one_panel()
+def images(result: Maximization, ax: Axes, cmap: str = "gray", **style: Any) -> list[str]:
+    """Draw the best image for each objective, and beside it the real images on which the objective is greatest.
 
     Raises
     ------
@@ -51,36 +52,27 @@ def draw(result: Maximization, *, figure: Figure | SubFigure | None = None) -> F
         If the inputs are no images, or may have their channels first.
     """
     n_planes = _n_planes(result)
+    style |= {"cmap": cmap, "limits": _limits(result)}
     if result.top is not None and n_planes == 1:
-        return _beside_real(result, figure)
+        return _beside_real(result, ax, style)
     page, names = _page(result, n_planes), _short(result.names)
     grid, units = page.grid, page.units.tolist()
-    heads = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units]
-    labels, headings = heads, list[str]()
-    if n_planes > 1:
-        labels = [str(channel) for channel in page.planes.ravel().tolist()]
-        headings = [head.replace("\n", ": ") for head in heads]
+    labels, headings = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units], list[str]()
     note = "Above each image: its objective and the value reached."
-    with styled():
-        figure = fresh(grid.inches + 0.9) if figure is None else figure
-        axes = figure.subplots()
-        image_grid(
-            axes,
-            _tiles(_best(result, page.units), page),
-            labels,
-            grid,
-            cmap="gray",
-            limits=_limits(result),
-            headings=headings,
-        )
-        if n_planes > 1:
-            note = "Above the images of each objective: its value; above each image: its channel."
-        elif np.isfinite(result.reached).any():
-            for place, k in enumerate(units):
-                _bar(axes, grid, place, float(result.reached[k]))
-            note += " " + _BARS
-        footnote(figure, [note, _pixels(result), _left_out(page)])
-    return figure
+    if n_planes > 1:
+        headings = [label.replace("\n", ": ") for label in labels]
+        labels = [str(channel) for channel in page.planes.ravel().tolist()]
+        note = "Above the images of each objective: its value; above each image: its channel."
+    resize(ax, grid.inches + 0.9)
+    image_grid(ax, _tiles(_best(result, page.units), page), labels, grid, headings=headings, **style)
+    if n_planes == 1 and np.isfinite(result.reached).any():
+        for index, unit in enumerate(units):
+            _bar(ax, grid, index, float(result.reached[unit]))
+        note += " " + _BARS
+    return [note, _pixels(result), _left_out(page)]
+
+
+PARTS = (images,)
 
 
 def _n_planes(result: Maximization) -> int:
@@ -95,8 +87,7 @@ def _n_planes(result: Maximization) -> int:
 
 def _best(result: Maximization, units: IntArray) -> Array:
     """Return the best images of some objectives, without a copy of all."""
-    found: Array = result.images[units, result.best_restarts[units]]
-    return found
+    return np.asarray(result.images[units, result.best_restarts[units]])
 
 
 def _tiles(images: Array, page: Page) -> Array:
@@ -104,8 +95,7 @@ def _tiles(images: Array, page: Page) -> Array:
     if page.n_planes == 1:
         return images
     planes = np.moveaxis(images, 3, 1)
-    found: Array = planes[np.arange(len(planes))[:, None], page.planes]
-    return found.reshape(-1, *planes.shape[2:])
+    return planes[np.arange(len(planes))[:, None], page.planes].reshape(-1, *planes.shape[2:])
 
 
 def _page(
@@ -138,56 +128,40 @@ _BARS = (
 )
 
 
-def _beside_real(result: Maximization, figure: Figure | SubFigure | None) -> Figure | SubFigure:
+def _beside_real(result: Maximization, ax: Axes, style: dict[str, Any]) -> list[str]:
     """Draw for each objective the best image and, to its right, the real images on which it is greatest."""
     assert result.top is not None
-    n_top = result.top.images.shape[1]
-    per_row = min(1 + n_top, MAX_COLUMNS)
+    per_row = min(1 + result.top.images.shape[1], MAX_COLUMNS)
     height, width = result.images.shape[2:4]
     # Rows of images are told apart where as many single ones were not.
     most = min(len(result.names), 2 * MAX_TILES // per_row)
     usual = next((blocks for limit, blocks in ((5, 1), (20, 2), (60, 3)) if most <= limit), 4)
     abreast = max(1, min(usual, 24 // per_row))
     grid = _Rows.of(most, (height, width), 2, per_unit=per_row, abreast=abreast)
-    shown = grid.n // per_row
+    shown, n_objectives = grid.n // per_row, len(result.names)
     units = np.arange(shown)
-    if shown < len(result.names):
+    if shown < n_objectives:
         units = np.argsort(-result.best_values, kind="stable")[:shown]
     tops = result.top.images[units, : per_row - 1]
     tiles = np.concatenate([_best(result, units)[:, None], tops], axis=1).reshape(-1, *tops.shape[2:])
-    values = np.concatenate(
-        [result.best_values[units, None], result.top.values[units, : per_row - 1]], axis=1
-    )
+    real_values = result.top.values[units, : per_row - 1]
+    values = np.concatenate([result.best_values[units, None], real_values], axis=1)
     names = _short(result.names)
-    with styled():
-        figure = fresh(grid.inches + 0.95) if figure is None else figure
-        axes = figure.subplots()
-        labels = [f"{value:.3g}" for value in values.ravel()]
-        headings = [names[k] for k in units.tolist()]
-        image_grid(axes, tiles, labels, grid, cmap="gray", limits=_limits(result), headings=headings)
-        for row, k in enumerate(units.tolist()):
-            _bar(axes, grid, row * per_row, float(result.reached[k]))
-        framed(axes, grid, [row * per_row for row in range(shown)])
-        known = np.isfinite(result.reached).any()
-        few = (
-            ""
-            if shown == len(result.names)
-            else (
-                f"Shown: the {shown} of {len(result.names):,} objectives with the highest values, the highest first."
-            )
-        )
-        footnote(
-            figure,
-            [
-                f"Framed: the best image found. Right of it, of {result.top.n_images:,} real images the {per_row - 1} on "
-                "which the objective is greatest. Above each: the value of the objective.",
-                _BARS if known else "",
-                _pixels(result),
-                few,
-                f"Of the pixels: {grid.words}." if grid.words else "",
-            ],
-        )
-    return figure
+    headings = [names[k] for k in units.tolist()]
+    resize(ax, grid.inches + 0.95)
+    image_grid(ax, tiles, [f"{value:.3g}" for value in values.ravel()], grid, headings=headings, **style)
+    for row, unit in enumerate(units.tolist()):
+        _bar(ax, grid, row * per_row, float(result.reached[unit]))
+    framed(ax, grid, [row * per_row for row in range(shown)])
+    few = f"Shown: the {shown} of {n_objectives:,} objectives with the highest values, the highest first."
+    return [
+        f"Framed: the best image found. Right of it, of {result.top.n_images:,} real images the {per_row - 1} on which the "
+        "objective is greatest. Above each: the value of the objective.",
+        _BARS if np.isfinite(result.reached).any() else "",
+        _pixels(result),
+        few if shown < n_objectives else "",
+        f"Of the pixels: {grid.words}." if grid.words else "",
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,21 +210,15 @@ def _limits(result: Maximization) -> tuple[float, float]:
 
 def _pixels(result: Maximization) -> str:
     low, high = _limits(result)
-    colours = (
-        "Colours as they are: " if result.images.shape[-1:] == (3,) and result.images.ndim == 5 else "Black "
-    )
-    if colours.startswith("Colours"):
-        return f"{colours}{low:.3g} is none, {high:.3g} full."
-    return (
-        f"{colours}is {low:.3g} (background), white {high:.3g} (ink)."
-        if low == 0
-        else (f"{colours}is {low:.3g}, white {high:.3g}.")
-    )
+    if result.images.ndim == 5 and result.images.shape[-1] == 3:
+        return f"Colours as they are: {low:.3g} is none, {high:.3g} full."
+    background, ink = (" (background)", " (ink)") if low == 0 else ("", "")
+    return f"Black is {low:.3g}{background}, white {high:.3g}{ink}."
 
 
 def _short(names: tuple[str, ...]) -> list[str]:
     """Return names that fit above small images: without what they all begin with, "unit" and blanks."""
-    prefixes = {name.rsplit(" ", 1)[0] for name in names if " unit " in name}
+    prefixes = {name.rsplit(" ", 1)[0] for name in names}
     if len(prefixes) == 1 and all(" unit " in name for name in names):
         return [name.rsplit(" ", 1)[1] for name in names]
     return [literal(name.replace(" unit ", ":"), 200) for name in names]

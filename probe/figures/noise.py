@@ -18,13 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PARTS"]
 
-_TITLES = {
-    "real": "real test images",
-    "uniform": "uniform noise",
-    "gaussian": "Gaussian noise",
-    "shuffled": "shuffled pixels",
-    "norm-matched": "norm-matched noise",
-}
 _N_EXAMPLES = 3
 
 
@@ -63,7 +56,7 @@ def _drawn(images: np.ndarray) -> np.ndarray:
 def _examples(axes: Axes, images: np.ndarray, condition: ConditionConfidence) -> None:
     shown = lone(_drawn(images[:_N_EXAMPLES]))
     axes.set_axis_off()
-    axes.set_title(_TITLES[condition.name], loc="left", fontsize=10)
+    axes.set_title(condition.label, loc="left", fontsize=10)
     gap = np.ones((shown.shape[1], max(1, shown.shape[2] // 14), *shown.shape[3:]))
     strip = [part for image in shown for part in (image, gap)][:-1]
     axes.imshow(np.concatenate(strip, axis=1), cmap="gray", vmin=0, vmax=1, interpolation="nearest")

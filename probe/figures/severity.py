@@ -1,4 +1,4 @@
-"""Figure of `probe.analyses.noise.severity`: confidence and detectability on the way from images to noise and beyond."""
+"""Figure of `probe.noise_severity`: confidence and detectability on the way from images to noise and beyond."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 
 from probe._checks import Array
 from probe.analyses.noise import GROUPS, NoiseSeverity
-from probe.figures._style import COLOURS, footnote, fresh, replicates, styled
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, replicates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw"]
+__all__ = ["PARTS"]
 
 _COLOURS = {
     "trained": COLOURS["true"],
@@ -35,87 +36,79 @@ _INFINITY = 512.0
 """Where infinity stands on the axis of factors."""
 
 
-def draw(result: NoiseSeverity, *, figure: Figure | SubFigure | None = None) -> Figure | SubFigure:
-    """Draw `result` into `figure`, or a new one, and return it."""
+@panels(5.6)
+def severity(result: NoiseSeverity, figure: Figure | SubFigure) -> list[str]:
+    """Draw confidence above and AUROC below, for each of three ways from images to noise and beyond."""
     from matplotlib.lines import Line2D
 
-    with styled():
-        figure = fresh(5.6) if figure is None else figure
-        panels = figure.subplots(2, 3, sharey="row")
-        for column, way in enumerate(_WAYS):
-            x, places = _steps(result, way)
-            _confidence(panels[0, column], result, x, places)
-            _detected(panels[1, column], result, x, places)
-            for row in (0, 1):
-                _axis(panels[row, column], way, x)
-            panels[1, column].set_xlabel(_WAYS[way])
-        _infinity(panels[0, 2], result)
-        panels[0, 0].set_ylabel("mean maximum softmax")
-        panels[1, 0].set_ylabel("AUROC, real against these")
-        handles = [
-            Line2D(
-                [],
-                [],
-                color=_COLOURS[group],
-                marker=_MARKERS[group],
-                markersize=5,
-                label=group.replace("-", " "),
-            )
-            for group in result.groups
-        ]
-        handles.append(Line2D([], [], color=COLOURS["reference"], linestyle="--", label="this network"))
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9
+    axes = figure.subplots(2, 3, sharey="row")
+    for column, way in enumerate(_WAYS):
+        x, conditions = _steps(result, way)
+        _confidence(axes[0, column], result, x, conditions)
+        _detected(axes[1, column], result, x, conditions)
+        for row in (0, 1):
+            _axis(axes[row, column], way, x)
+        axes[1, column].set_xlabel(_WAYS[way])
+    _infinity(axes[0, 2], result)
+    axes[0, 0].set_ylabel("mean maximum softmax")
+    axes[1, 0].set_ylabel("AUROC, real against these")
+    handles = [
+        Line2D(
+            [], [], color=_COLOURS[group], marker=_MARKERS[group], markersize=5, label=group.replace("-", " ")
         )
-        n_networks = len(result.temperatures)
-        footnote(
-            figure,
-            [
-                f"{result.n_images:,} images at each step.",
-                f"Median over {n_networks} networks{_spread(n_networks)}." if result.groups else "",
-                "∞: the exact limit. AUROC by the maximum softmax, real test images positive; 0.5: no telling them apart.",
-            ],
-        )
-    return figure
+        for group in result.groups
+    ]
+    handles.append(Line2D([], [], color=COLOURS["reference"], linestyle="--", label="this network"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+    spread = ", with the middle 90%" if result.n_networks >= 10 else ", each a thin line"
+    return [
+        f"{result.n_images:,} images at each step.",
+        f"Median over {result.n_networks} networks{spread}." if result.groups else "",
+        "∞: the exact limit. AUROC by the maximum softmax, real test images positive; 0.5: no telling them apart.",
+    ]
 
 
-def _spread(n_networks: int) -> str:
-    return ", with the middle 90%" if n_networks >= 10 else ", each a thin line"
+PARTS = (severity,)
 
 
 def _steps(result: NoiseSeverity, way: str) -> tuple[Array, list[int]]:
-    """Return the severities of one way and the places of their conditions: from real images, or from uniform noise, on."""
-    first, last = {"blend": ("real", "uniform"), "shuffle": ("real", "shuffled"), "norm": ("uniform", "")}[
-        way
-    ]
+    """Return the severities of one way and the indices of their conditions; a way starts at images or at noise."""
+    ends = {"blend": ("real", "uniform"), "shuffle": ("real", "shuffled"), "norm": ("uniform",)}
     chosen = [
-        (condition.severity, place)
-        for place, condition in enumerate(result.conditions)
-        if condition.family in (first, way, last)
+        (condition.severity, index)
+        for index, condition in enumerate(result.conditions)
+        if condition.family in (way, *ends[way])
     ]
     chosen.sort()
-    return np.array([severity for severity, _ in chosen]), [place for _, place in chosen]
+    return np.array([severity for severity, _ in chosen]), [index for _, index in chosen]
 
 
-def _confidence(axes: Axes, result: NoiseSeverity, x: Array, places: list[int]) -> None:
+def _confidence(axes: Axes, result: NoiseSeverity, x: Array, conditions: list[int]) -> None:
     for group, name in enumerate(result.groups):
-        replicates(axes, x, result.confidence[group][:, places], _COLOURS[name], _MARKERS[name])
-    axes.plot(x, result.own_confidence[places], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
+        replicates(axes, x, result.confidence[group][:, conditions], _COLOURS[name], _MARKERS[name])
+    axes.plot(x, result.own_confidence[conditions], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
     axes.set_ylim(0, 1.02)
 
 
-def _detected(axes: Axes, result: NoiseSeverity, x: Array, places: list[int]) -> None:
+def _detected(axes: Axes, result: NoiseSeverity, x: Array, conditions: list[int]) -> None:
     for group, name in enumerate(result.groups):
         if name != GROUPS[1]:  # nearly the same order of images as without the temperature
-            replicates(axes, x, result.auroc[group][:, places], _COLOURS[name], _MARKERS[name])
-    axes.plot(x, result.own_auroc[0, places], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
+            replicates(axes, x, result.auroc[group][:, conditions], _COLOURS[name], _MARKERS[name])
+    axes.plot(x, result.own_auroc[0, conditions], color=COLOURS["reference"], linestyle="--", linewidth=1.5)
     axes.axhline(0.5, color="#888888", linewidth=0.8)
     axes.set_ylim(0, 1.02)
 
 
 def _infinity(axes: Axes, result: NoiseSeverity) -> None:
-    own = result.own_limit.mean() if result.own_limit.size else np.nan
-    axes.plot([_INFINITY], [own], marker="_", markersize=12, markeredgewidth=2, color=COLOURS["reference"])
+    own = result.own_mean_limit
+    axes.plot(
+        [_INFINITY],
+        [np.nan if own is None else own],
+        marker="_",
+        markersize=12,
+        markeredgewidth=2,
+        color=COLOURS["reference"],
+    )
     if result.limit.size and np.isfinite(result.limit).all():
         low, middle, high = np.quantile(result.limit, [0.05, 0.5, 0.95])
         axes.plot([_INFINITY, _INFINITY], [low, high], color=_COLOURS["trained"], linewidth=5, alpha=0.3)

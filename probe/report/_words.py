@@ -6,7 +6,7 @@ import base64
 import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cache
-from math import floor, isfinite
+from math import floor, isfinite, isnan
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
@@ -38,8 +38,8 @@ def measured(verdict: Verdict) -> str:
 
 
 def formatted(value: object, spec: str) -> str:
-    """Return a number, or an interval, as `format` writes it: `{{ share | fmt(".1%") }}`."""
-    return format(value, spec)
+    """Return a number, or an interval, as `format` writes it: `{{ share | fmt(".1%") }}`; "–" for NaN."""
+    return "–" if value != value else format(value, spec)
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
@@ -68,8 +68,8 @@ def listed(items: Sequence[object], spec: str = "", last: str = "and") -> Markup
 
 
 def each(values: Iterable[object], template: str) -> list[str]:
-    """Return values in a pattern each, for the cells of a table: `{{ row("all", shares | each("{:.1%}")) }}`."""
-    return [template.format(value) for value in values]
+    """Return values in a pattern each, for cells of a table: `{{ row("all", shares | each("{:.1%}")) }}`; "–" for NaN."""
+    return ["–" if value != value else template.format(value) for value in values]
 
 
 def flat(cells: Iterable[object]) -> list[object]:
@@ -78,14 +78,14 @@ def flat(cells: Iterable[object]) -> list[object]:
 
 
 def floored(share: float) -> str:
-    """Return `share` in per cent, rounded down, so that "at least" is true.
+    """Return `share` in per cent, rounded down, so that "at least" is true; "–" for NaN.
 
     Examples
     --------
     >>> floored(0.99996)
     '99.9%'
     """
-    return f"{floor(share * 1000) / 10:.1f}%"
+    return "–" if isnan(share) else f"{floor(share * 1000) / 10:.1f}%"
 
 
 def named(text: object) -> Markup:

@@ -178,16 +178,19 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def origin(facts: Mapping[str, object], split: Split) -> dict[str, str]:
+def origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
     """Return what the foot of a page says."""
     versions = facts["versions"]
     assert isinstance(versions, dict)
+    data = {}
+    if split is not None:
+        data["Data"] = f"{split.name}: {len(split.train):,} training and {len(split.test):,} test images"
+        data["Data fingerprint"] = f"SHA-256 {split.fingerprint}"
     return {
         "Made": f"{facts['created']} by probe {__version__} in {facts['seconds']} s",
         "Command": str(facts["command"]),
         "Seed": str(facts["seed"]),
-        "Data": f"{split.name}: {len(split.train):,} training and {len(split.test):,} test images",
-        "Data fingerprint": f"SHA-256 {split.fingerprint}",
+        **data,
         "Versions": ", ".join(f"{name} {found}" for name, found in versions.items()),
     }
 

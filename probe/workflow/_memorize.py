@@ -188,6 +188,7 @@ def memorize(
 
 
 def _published(title: str, section: Section, job: Job) -> Published:
+    assert job.split is not None
     subtitle = f"data: {job.split.name}, {len(job.split.train):,} training images"
     return job.publish(Report(title=title, subtitle=subtitle, sections=(section,), heads=("Claim", "Found")))
 

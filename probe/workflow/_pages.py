@@ -27,7 +27,7 @@ class Job:
     """
 
     folder: Folder
-    split: Split
+    split: Split | None
     began: float = field(default_factory=time.perf_counter)
     doubt: str = ""
 

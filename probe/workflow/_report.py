@@ -155,9 +155,6 @@ def _parts(
     subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
 ) -> tuple[list[Any], bool]:
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
-    from probe.report.drawing import drawing_section
-    from probe.report.maximize import maximization_section
-    from probe.report.noise import severity_section
     from probe.report.page import OldSection
     from probe.report.report import Section
     from probe.report.sections import training_section, weights_section
@@ -169,17 +166,15 @@ def _parts(
     structure = structure_of(network, split, others, seed=seed, progress=progress)
     found = concepts(network, split, controls=others, n_images=_CONCEPT_IMAGES, seed=seed, progress=progress)
     paths = paths_of(network, split, others, n_images=_PATH_IMAGES, seed=seed)
-    plain, smooth, units = _maximizations(network, seed, progress)
+    maximized = _maximizations(network, seed, progress)
     drawn = drawing(network, split, controls=others, seed=seed, progress=progress)
     noise = noise_confidence(network, split, seed=seed)
     severity = noise_severity(
         network, split, controls=others, n_images=_SEVERITY_IMAGES, seed=seed, progress=progress
     )
     memory, note = _memorization_for(network, split, seed, progress)
-    reduced = partial(
-        _reduced,
-        f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, ",
-    )
+    shorter = f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, "
+    reduced = partial(_reduced, shorter)
     # Where no layer says where the channels are, the data do: theirs are last.
     layout: DataFormat | None = None if input_layout(network) else "channels_last"
     weights, seen = weights_section(images_of_layers(network, layout=layout))
@@ -190,10 +185,12 @@ def _parts(
             OldSection(*reduced("20 in `probe features`.", part))
             for part in features_parts(structure, found, paths)
         ),
-        OldSection(*maximization_section(network, plain, smooth, units)),
-        OldSection(*reduced("20 in `probe drawing`.", drawing_section(drawn))),
+        Section(key="maximize", results=maximized),
+        Section(key="drawing", results={"drawing": drawn}, note=f"{shorter}20 in `probe drawing`."),
         Section(key="noise", results={"noise": noise}),
-        OldSection(*reduced("30 in `probe noise --severity`.", severity_section(severity))),
+        Section(
+            key="severity", results={"severity": severity}, note=f"{shorter}30 in `probe noise --severity`."
+        ),
         Section(key="memorization", results={"memorization": memory}, note=note),
     ]
     return parts, memory.interrupted
@@ -240,20 +237,15 @@ def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
     return _Subject(network, history, provenance, origin)
 
 
-def _maximizations(
-    network: Network, seed: int, progress: Progress
-) -> tuple[Maximization, Maximization, Maximization | None]:
-    """Return the maximising images of the classes, plain and smoothed, and of the hidden units."""
-    classes = class_objectives(network)
-    plain = maximize(network, classes, restarts=8, steps=300, seed=seed, progress=progress)
-    smooth = maximize(
-        network, classes, restarts=8, steps=300, l2=0.02, total_variation=0.05, seed=seed, progress=progress
-    )
-    objectives = _hidden_objectives(network)
-    if not objectives:
-        return plain, smooth, None
-    units = maximize(network, objectives, restarts=4, steps=200, seed=seed, progress=progress)
-    return plain, smooth, units
+def _maximizations(network: Network, seed: int, progress: Progress) -> dict[str, Maximization]:
+    """Return the maximizing images of the classes, plain and smoothed, and of the hidden units."""
+    run = partial(maximize, network, seed=seed, progress=progress)
+    classes, units = class_objectives(network), _hidden_objectives(network)
+    maximized = {
+        "maximize_classes": run(classes, restarts=8, steps=300),
+        "maximize_classes_smooth": run(classes, restarts=8, steps=300, l2=0.02, total_variation=0.05),
+    }
+    return maximized | ({"maximize_units": run(units, restarts=4, steps=200)} if units else {})
 
 
 def _hidden_objectives(network: Network) -> list[Objective]:

@@ -9,6 +9,7 @@ from probe._progress import Progress, silent
 from probe.analyses.drawing import drawing
 from probe.controls import control_networks
 from probe.fitting import doubt_about
+from probe.report.report import Report, Section
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
@@ -36,29 +37,22 @@ def drawing_model(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report.drawing import drawing_section
-
     check_integer("n_networks", n_networks, minimum=2)
     check_integer("restarts", restarts, minimum=1)
     check_integer("steps", steps, minimum=1)
     split = reading.split(data)
     network = reading.for_data(model, split)
     owner = Owner("probe drawing", seed, split, model)
-    files = ("index.html", "drawing.h5")
-    job = Job(
-        destination(out, f"drawing-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
-    )
+    folder = destination(out, f"drawing-{model_stem(model)}", owner, ("index.html", "results.h5"))
+    job = Job(folder, split, doubt=doubt_about(network))
     others = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
     result = drawing(
         network, split, controls=others, restarts=restarts, steps=steps, seed=seed, progress=progress
     )
-    job.write(
-        "Can it draw?",
-        f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
-        [drawing_section(result)],
-        results={"drawing": result},
-        numbers={"model": str(model), "n_networks": n_networks, "steps": steps},
-        progress=progress,
+    page = Report(
+        title="Can it draw?",
+        subtitle=f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
+        sections=(Section(key="drawing", results={"drawing": result}),),
     )
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in result.verdicts]
-    return Written(tuple(job.folder.files), "\n".join(shown))
+    facts = {"model": str(model), "n_networks": n_networks, "steps": steps}
+    return job.publish(page, facts=facts, progress=progress).written()

@@ -1,8 +1,7 @@
-"""Inputs that maximise what a network in a model file computes."""
+"""Inputs that maximize what a network in a model file computes."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -17,9 +16,11 @@ from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
 from probe.network import Network
 from probe.objectives import AnyObjective
-from probe.storage import load_result, result_bytes
-from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
+from probe.report.report import Report, Section
+from probe.storage import result_bytes, result_from_bytes
+from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
+from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow.models import class_objectives, for_shape, unit_objectives
 
@@ -60,7 +61,7 @@ def maximize_model(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Write the inputs that maximise every class, every unit or channel of a layer, or the objectives named.
+    """Write the inputs that maximize every class, every unit or channel of a layer, or the objectives named.
 
     Parameters
     ----------
@@ -88,9 +89,10 @@ def maximize_model(
     network = _network(model, reading, image_shape, split)
     if split is not None and network.n_classes == split.test.n_classes:
         network = for_data(network, split)
-    chosen, kind = _objectives(network, objectives, layer, position)
+    chosen, name = _objectives(network, objectives, layer, position)
     owner = Owner("probe maximize", seed, split, model)
-    folder = destination(out, f"maximize-{model_stem(model)}", owner, ("maximize.h5",))
+    folder = destination(out, f"maximize-{model_stem(model)}", owner, ("index.html", "results.h5"))
+    job = Job(folder, split, doubt=doubt_about(network))
     result = maximize(
         network,
         chosen,
@@ -108,25 +110,20 @@ def maximize_model(
         seed=seed,
         progress=progress,
     )
-    contents = {f"figures/maximize_{kind}.png": drawn(result)}
+    beside = {}
     if animation == "gif":
         from probe.figures.maximize import animation as animated
 
-        contents[f"figures/maximize_{kind}.gif"] = animated(result)
-    contents["maximize.h5"] = result_bytes(result)
-    rescored = _rescored(contents["maximize.h5"], _network(model, reading, image_shape, split))
-    folder.keep(
-        run_facts("probe maximize", seed, split)
-        | {"model": str(model), "steps": steps}
-        | _numbers(result)
-        | {
-            "rescored": rescored,
-            "warnings": [doubt] if (doubt := doubt_about(network)) else [],
-            "verdicts": [],
-        },
-        contents,
+        beside[f"figures/{name}.gif"] = animated(result)
+    rescored = _rescored(result, _network(model, reading, image_shape, split))
+    page = Report(
+        title="What does it want to see?",
+        subtitle=f"The network in {model.name}" + ("" if split is None else f"; data: {split.name}"),
+        sections=(Section(key="maximize", results={name: result}),),
     )
-    return Written(tuple(folder.files), _summary(result, rescored))
+    facts = {"model": str(model), "steps": steps, "rescored": rescored}
+    published = job.publish(page, facts=facts, beside=beside, progress=progress)
+    return published.written(_summary(result, rescored))
 
 
 def _network(
@@ -144,70 +141,30 @@ def _network(
 def _objectives(
     network: Network, texts: Sequence[str], layer: str | None, position: tuple[int, ...] | None
 ) -> tuple[Sequence[AnyObjective], str]:
-    """Return what to maximise, and what to call it."""
+    """Return what to maximize, and what to call the result."""
     if texts:
         if layer is not None or position is not None:
             raise InputError(
                 "objectives must not come with a layer or a position: write them as LAYER:UNIT and "
                 "LAYER:CHANNEL@ROW,COLUMN"
             )
-        return [parse_objective(text, network) for text in texts], "objectives"
+        return [parse_objective(text, network) for text in texts], "maximize_objectives"
     if layer is not None:
-        return unit_objectives(network, [layer], at=position), "units"
+        return unit_objectives(network, [layer], at=position), "maximize_units"
     if position is not None:
         raise InputError("position must come with a layer of feature maps: a class has no positions")
-    return class_objectives(network), "classes"
+    return class_objectives(network), "maximize_classes"
 
 
-def _rescored(kept: bytes, network: Network) -> Array:
+def _rescored(result: Maximization, network: Network) -> Array:
     """Return the objectives' values on the images that are kept, of shape (n_objectives, n_restarts).
 
     They are read anew, so that what is reported is what is in the file.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "maximize.h5"
-        path.write_bytes(kept)
-        result = load_result(path, Maximization)
-    n_restarts = result.images.shape[1]
-    batch = [objective for objective in result.objectives for _ in range(n_restarts)]
-    images = result.images.reshape(-1, *network.input_shape)
-    return network.objective_gradient(images, batch)[0].reshape(result.values.shape)
-
-
-def _numbers(result: Maximization) -> dict[str, object]:
-    """Return everything that was found but the images."""
-    bounds, top = result.bounds, result.top
-    found: dict[str, object] = {
-        "objectives": list(result.names),
-        "values": result.values,
-        "start_values": result.start_values,
-        "best_restarts": result.best_restarts,
-        "confidences": result.confidences,
-        "predictions": result.predictions,
-        "l2": result.l2,
-        "total_variation": result.total_variation,
-        "diversity": result.diversity,
-        "parameterization": result.parameterization.name,
-        "transform": None if result.transform is None else result.transform.name,
-        "region": result.region.name,
-        "bounds": {
-            "lower": bounds.lower,
-            "upper": bounds.upper,
-            "exact": bounds.exact,
-            "unbounded_layers": list(bounds.unbounded_layers),
-        },
-        "reached": result.reached,
-        "n_optima": result.n_optima,
-        "settled": result.settled,
-    }
-    if top is not None:
-        found["top"] = {
-            "indices": top.indices,
-            "values": top.values,
-            "medians": top.medians,
-            "n_images": top.n_images,
-        }
-    return found
+    kept = result_from_bytes(result_bytes(result), Maximization, "the result")
+    batch = [objective for objective in kept.objectives for _ in range(kept.images.shape[1])]
+    images = kept.images.reshape(-1, *network.input_shape)
+    return network.objective_gradient(images, batch)[0].reshape(kept.values.shape)
 
 
 def _summary(result: Maximization, rescored: Array) -> str:

@@ -9,12 +9,16 @@ from probe._progress import Progress, silent
 from probe.analyses.noise import noise_confidence, noise_severity
 from probe.controls import control_networks
 from probe.fitting import doubt_about
+from probe.report.report import Report, Section
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 
 __all__ = ["noise_model", "noise_severity_model"]
+
+_TITLE = "How sure is it of noise?"
+_FILES = ("index.html", "results.h5")
 
 
 def noise_model(
@@ -27,20 +31,14 @@ def noise_model(
     n_images: int | None = None,
 ) -> Written:
     """Write how confident a network is on noise."""
-    from probe.report.report import Report, Section
-
     split = reading.split(data)
     network = reading.for_data(model, split)
-    folder = destination(
-        out,
-        f"noise-{model_stem(model)}",
-        Owner("probe noise", seed, split, model),
-        ("index.html", "results.h5"),
-    )
+    owner = Owner("probe noise", seed, split, model)
+    folder = destination(out, f"noise-{model_stem(model)}", owner, _FILES)
     job = Job(folder, split, doubt=doubt_about(network))
     result = noise_confidence(network, split, seed=seed, n_images=n_images)
     page = Report(
-        title="How sure is it of noise?",
+        title=_TITLE,
         subtitle=f"The network in {model.name}; data: {split.name}",
         sections=(Section(key="noise", results={"noise": result}),),
     )
@@ -66,31 +64,27 @@ def noise_severity_model(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report.noise import severity_section
-
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
     network = reading.for_data(model, split)
     if n_images is not None:
         check_integer("n_images", n_images, minimum=10, maximum=len(split.test))
     owner = Owner("probe noise --severity", seed, split, model)
-    files = ("index.html", "noise.h5", "severity.h5")
-    job = Job(
-        destination(out, f"severity-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
-    )
+    folder = destination(out, f"severity-{model_stem(model)}", owner, _FILES)
+    job = Job(folder, split, doubt=doubt_about(network))
     others = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
-    plain = noise_confidence(network, split, seed=seed, n_images=n_images)
+    confidence = noise_confidence(network, split, seed=seed, n_images=n_images)
     n_on_each = 10_000 if n_images is None else n_images
     severity = noise_severity(
         network, split, controls=others, n_images=n_on_each, seed=seed, progress=progress
     )
-    job.write(
-        "How sure is it of noise?",
-        f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
-        [severity_section(severity)],
-        results={"noise": plain, "severity": severity},
-        numbers={"model": str(model), "n_networks": n_networks},
-        progress=progress,
+    page = Report(
+        title=_TITLE,
+        subtitle=f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
+        sections=(
+            Section(key="noise", results={"noise": confidence}),
+            Section(key="severity", results={"severity": severity}),
+        ),
     )
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in severity.verdicts]
-    return Written(tuple(job.folder.files), "\n".join(shown))
+    facts = {"model": str(model), "n_networks": n_networks}
+    return job.publish(page, facts=facts, progress=progress).written()

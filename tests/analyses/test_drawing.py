@@ -43,7 +43,7 @@ def test_digits_are_plausible_and_recognised_and_noise_is_neither(found):
 
 def test_a_network_that_draws_templates_is_recognised_by_the_judges(digits):
     found = drawing(templates(digits), digits, restarts=1, steps=60)
-    drawn = found.kind("optimised")
+    drawn = found.kind("optimized")
     assert set(np.unique(drawn.images)) <= {0.0, 1.0}
     assert drawn.agreement[:2].min() >= 0.8
     assert np.isnan(drawn.agreement[2])
@@ -55,7 +55,7 @@ def test_percentiles_are_shares_of_held_out_images(found, digits):
     """Few images, so all of them are references: distances by scikit-learn, counted by hand."""
     train, test = (d.images.reshape(len(d), -1) for d in (digits.train, digits.test))
     usual = pairwise_distances(test, train).min(axis=1)
-    drawn = found.kind("optimised")
+    drawn = found.kind("optimized")
     mine = pairwise_distances(drawn.images.reshape(len(drawn.images), -1), train).min(axis=1)
     by_hand = (usual[None] < mine[:, None]).mean(axis=1)
     np.testing.assert_allclose(drawn.percentiles[:, 0], by_hand, atol=0.01)
@@ -67,14 +67,14 @@ def test_percentiles_are_shares_of_held_out_images(found, digits):
 
 def test_the_nearest_image_is_the_nearest(found, digits):
     train = digits.train.images.reshape(len(digits.train), -1)
-    best = found.kind("optimised").images[found.best_places].reshape(10, -1)
+    best = found.kind("optimized").images[found.best_indices].reshape(10, -1)
     place = pairwise_distances(best, train).argmin(axis=1)
     np.testing.assert_array_equal(found.nearest.reshape(10, -1), train[place])
     np.testing.assert_array_equal(found.nearest_classes, digits.train.labels[place])
 
 
 def test_the_best_are_those_of_the_highest_logit(found, trained):
-    drawn = found.kind("optimised")
+    drawn = found.kind("optimized")
     logits = trained.logits(drawn.images)[np.arange(20), drawn.intended].reshape(10, 2)
     np.testing.assert_allclose(found.values, logits, rtol=1e-4)
     np.testing.assert_array_equal(found.best, logits.argmax(axis=1))
@@ -88,12 +88,12 @@ def test_other_networks_judge_by_most_votes(found, controls):
 
 
 def test_each_control_draws_for_itself_and_the_verdicts_are_over_controls(found, controls, digits):
-    assert found.plausible_share.shape == found.recognised_share.shape == (7,)
+    assert found.plausible_share.shape == found.recognized_share.shape == (7,)
     alone = drawing(controls.trained.network(3), digits, controls=controls, restarts=2, steps=40).kind(
-        "optimised"
+        "optimized"
     )
     assert found.plausible_share[3] == pytest.approx(alone.plausible.mean())
-    assert found.recognised_share[3] == pytest.approx(alone.agreement[:2].mean())
+    assert found.recognized_share[3] == pytest.approx(alone.agreement[:2].mean())
     draws, recognised = found.verdicts
     assert draws.statistic == pytest.approx(found.plausible_share.mean())
     assert recognised.interval.n == 7
@@ -107,7 +107,7 @@ def test_networks_that_draw_refute_the_claim(digits, controls, monkeypatch):
     class Handed:
         images, values = chosen, np.zeros((10, 2), np.float32)
 
-    monkeypatch.setattr("probe.analyses.drawing.ascend", lambda *args, **kwargs: Handed)
+    monkeypatch.setattr("probe.analyses.drawing.analysis.ascend", lambda *args, **kwargs: Handed)
     few = replace(controls, trained=controls.trained)
     draws, recognised = drawing(controls.trained.network(0), digits, controls=few, restarts=2).verdicts
     assert draws.decision == "refuted"
@@ -117,7 +117,7 @@ def test_networks_that_draw_refute_the_claim(digits, controls, monkeypatch):
 def test_without_controls_there_is_no_verdict_and_no_vote(trained, digits):
     found = drawing(trained, digits, restarts=1, steps=5)
     assert found.verdicts == ()
-    assert (found.kind("optimised").judged[2] == -1).all()
+    assert (found.kind("optimized").judged[2] == -1).all()
 
 
 def test_what_does_not_fit_is_refused(trained, small_digits):
@@ -128,5 +128,5 @@ def test_what_does_not_fit_is_refused(trained, small_digits):
         drawing(trained, probe.Split(wrong, wrong, "other"))
     with pytest.raises(probe.InputError, match="restarts must be"):
         drawing(trained, small_digits, restarts=0)
-    with pytest.raises(probe.InputError, match="name must be one of optimised"):
+    with pytest.raises(probe.InputError, match="name must be one of optimized"):
         drawing(trained, small_digits, restarts=1, steps=1).kind("imagined")

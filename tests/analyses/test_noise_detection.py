@@ -6,7 +6,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from probe.analyses.noise.detection import auroc_over_images, aurocs
+from probe.analyses.noise.readers import auroc_over_images, aurocs
 
 
 def scores(kind, seed=0):

@@ -9,26 +9,22 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, generator
 from probe._signatures import checked
-from probe.analyses.noise.detection import auroc_over_images
-from probe.analyses.noise.readers import CALIBRATION_BINS, Reader, temperatures_of
-from probe.analyses.noise.severity_results import SCORES, THRESHOLDS
+from probe.analyses.noise.readers import (
+    KINDS,
+    SCORES,
+    THRESHOLDS,
+    Read,
+    Reader,
+    auroc_over_images,
+    temperatures_of,
+)
 from probe.datasets import Dataset, Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
-from probe.results import Columns, Record, Result
+from probe.results import Columns, Record
 from probe.stats import Interval
 
 __all__ = ["ConditionConfidence", "NoiseConfidence", "noise_confidence"]
-
-
-KINDS = {
-    "real": "real test images",
-    "uniform": "uniform noise",
-    "gaussian": "Gaussian noise",
-    "shuffled": "shuffled pixels",
-    "norm-matched": "norm-matched uniform noise",
-}
-"""Kinds of images, in words."""
 
 
 class ConditionConfidence(Record):
@@ -86,7 +82,7 @@ class ConditionConfidence(Record):
         return float(np.median(self.confidences))
 
 
-class NoiseConfidence(Result):
+class NoiseConfidence(Read):
     """A network's confidence on real images and on four kinds of noise.
 
     Attributes
@@ -119,21 +115,6 @@ class NoiseConfidence(Result):
     calibration_error: float
     temperature: float
     scaled_calibration_error: float
-
-    @property
-    def thresholds(self) -> tuple[float, ...]:
-        """Confidences from which an image counts as put in a class with confidence."""
-        return THRESHOLDS
-
-    @property
-    def scores(self) -> tuple[str, ...]:
-        """What is held against a limit to tell noise from images."""
-        return SCORES
-
-    @property
-    def n_calibration_bins(self) -> int:
-        """Bins of confidence of the calibration error."""
-        return CALIBRATION_BINS
 
     @property
     def largest_entropy(self) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_shape, readonly
+from probe._checks import Array, InputError, check_finite, check_shape
 from probe._signatures import checked
 from probe.layers import ACTIVATIONS, Activation, GlobalMaxPooling2D, Layer, MaxPooling2D
 from probe.network import Network
+from probe.results import Columns, Result
 
 __all__ = ["ConfidenceLimit", "confidence_limit"]
 
@@ -18,8 +19,7 @@ _ROUNDING = 1e-11
 """Slopes of this size, relative to the largest of a layer, are zero but for rounding."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ConfidenceLimit:
+class ConfidenceLimit(Result):
     """Where a network's output goes along each direction.
 
     Far enough away each logit is a straight line, ``constants + slopes * t``; the outputs have the limits below.
@@ -45,9 +45,9 @@ class ConfidenceLimit:
     classes: npt.NDArray[np.int64]
     saturated: npt.NDArray[np.bool_]
 
-    def __post_init__(self) -> None:
-        for name in ("slopes", "constants", "outputs", "confidences", "classes", "saturated"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    def columns(self) -> Columns:
+        """Return one row for each direction."""
+        return {name: getattr(self, name) for name in ("confidences", "classes", "saturated")}
 
 
 @checked
@@ -102,12 +102,12 @@ def confidence_limit(network: Network, directions: Array) -> ConfidenceLimit:
     constants, slopes = (values.reshape(len(directions), -1) for values in lines[head.head_name])
     outputs = _outputs(network.output_name, constants, slopes)
     return ConfidenceLimit(
-        slopes,
-        constants,
-        outputs,
-        outputs.max(axis=1),
-        outputs.argmax(axis=1),
-        (slopes == 0).all(axis=1),
+        slopes=slopes,
+        constants=constants,
+        outputs=outputs,
+        confidences=outputs.max(axis=1),
+        classes=outputs.argmax(axis=1),
+        saturated=(slopes == 0).all(axis=1),
     )
 
 

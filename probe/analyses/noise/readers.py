@@ -1,4 +1,4 @@
-"""What stacked networks say of images: confidence, scores, calibration; and how well scores tell images apart."""
+"""What networks say of images: confidence, scores, calibration; and how well scores tell noise from images."""
 
 from __future__ import annotations
 
@@ -9,25 +9,69 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, chunks
-from probe.analyses.noise.detection import aurocs
-from probe.analyses.noise.severity_results import THRESHOLDS
 from probe.layers import ACTIVATIONS
+from probe.results import Result
+from probe.stats import Interval
 
 __all__ = [
     "CALIBRATION_BINS",
+    "KINDS",
+    "NOISE",
+    "SCORES",
+    "THRESHOLDS",
     "Found",
+    "Read",
     "Reader",
     "Scores",
+    "auroc_over_images",
+    "aurocs",
     "calibration_error",
     "found_in",
     "temperatures_of",
 ]
+
+KINDS = {
+    "real": "real test images",
+    "uniform": "uniform noise",
+    "gaussian": "Gaussian noise",
+    "shuffled": "shuffled pixels",
+    "norm-matched": "norm-matched noise",
+}
+"""Kinds of images, in words."""
+
+NOISE = ("uniform", "gaussian", "shuffled", "norm-matched")
+"""The four kinds that are no images."""
+
+SCORES = ("maximum softmax", "maximum logit", "energy")
+"""What is held against a limit to tell noise from images; energy is log sum exp of the logits."""
+
+THRESHOLDS = (0.5, 0.9, 0.99)
+"""Confidences from which an image counts as put in a class with confidence."""
 
 CALIBRATION_BINS = 15
 """Equally wide bins of confidence from 0 to 1, over which the calibration error is taken."""
 
 _PART = 500
 """Images at a time."""
+
+
+class Read(Result):
+    """What networks say of images, and the constants behind it."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Confidences from which an image counts as put in a class with confidence."""
+        return THRESHOLDS
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """What is held against a limit to tell noise from images."""
+        return SCORES
+
+    @property
+    def n_calibration_bins(self) -> int:
+        """Bins of confidence of the calibration error."""
+        return CALIBRATION_BINS
 
 
 class Reader:
@@ -167,3 +211,82 @@ def found_in(scores: Scores, real: Scores) -> Found:
         np.stack([(confidence >= limit).mean(axis=1) for limit in THRESHOLDS], axis=1),
         np.stack([aurocs(*pair) for pair in pairs]),
     )
+
+
+def aurocs(real: Array, noise: Array) -> Array:
+    """Return for each network the probability that a real image scores higher, ties counted half.
+
+    Parameters
+    ----------
+    real : ndarray of shape (n_networks, n_real)
+        Scores of real images, the positive class, in rising order for each network.
+    noise : ndarray of shape (n_networks, n_noise)
+        Scores of other images, in any order.
+
+    Returns
+    -------
+    ndarray of shape (n_networks,), in [0, 1]
+
+    Examples
+    --------
+    >>> aurocs(np.array([[1.0, 1.0, 2.0]]), np.array([[1.0, 0.0]]))
+    array([0.83333333])
+    """
+    return np.array([_wins(one, other).mean() for one, other in zip(real, noise, strict=True)])
+
+
+def auroc_over_images(real: Array, noise: Array, *, level: float = 0.95) -> Interval:
+    """Return the AUROC of one network with DeLong's interval, which speaks of other images and not of other networks.
+
+    The interval is taken on the scale of log-odds, so that its ends stay in [0, 1].
+
+    Parameters
+    ----------
+    real, noise : ndarray of shape (n_real,) and (n_noise,)
+        Scores; real images are the positive class.
+    level : float
+        Confidence level in (0, 1).
+
+    Returns
+    -------
+    Interval
+        Its `n` counts the images of both kinds. The ends are NaN where the variance is zero, as it is where every image
+        is told apart, or not known, as of a single image.
+
+    References
+    ----------
+    .. [1] E. DeLong, D. DeLong, D. Clarke-Pearson, "Comparing the Areas under Two or More Correlated Receiver Operating
+       Characteristic Curves: A Nonparametric Approach", Biometrics 44, 1988.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = auroc_over_images(rng.normal(1, 1, 400), rng.normal(0, 1, 400))
+    >>> round(found.estimate, 2), round(found.low, 2), round(found.high, 2)
+    (0.75, 0.72, 0.79)
+    """
+    from scipy.special import expit, logit
+    from scipy.stats import norm
+
+    of_noise = _wins(np.sort(real), noise)
+    of_real = 1 - _wins(np.sort(noise), real)
+    estimate, n = float(of_noise.mean()), len(real) + len(noise)
+    none = Interval(estimate, np.nan, np.nan, level, n)
+    if min(len(real), len(noise)) < 2:
+        return none
+    variance = of_real.var(ddof=1) / len(real) + of_noise.var(ddof=1) / len(noise)
+    if variance == 0:
+        return none
+    half = norm.ppf((1 + level) / 2) * np.sqrt(variance) / (estimate * (1 - estimate))
+    low, high = expit(logit(estimate) + np.array([-half, half]))
+    return Interval(estimate, float(low), float(high), level, n)
+
+
+def _wins(ordered: Array, others: Array) -> Array:
+    """Return for each of `others`, in rising order, the share of `ordered` that is higher, ties counted half."""
+    asked = np.sort(others)
+    below = np.searchsorted(ordered, asked)
+    not_above = below.copy()
+    tied = ordered[np.minimum(below, len(ordered) - 1)] == asked
+    not_above[tied] = np.searchsorted(ordered, asked[tied], side="right")
+    return np.asarray(1 - (below + not_above) / (2 * len(ordered)))

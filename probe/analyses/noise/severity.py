@@ -12,8 +12,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.noise.limit import confidence_limit
 from probe.analyses.noise.readers import Found, Reader, Scores, found_in, temperatures_of
-from probe.analyses.noise.severity_results import GROUPS, NoiseCondition, NoiseSeverity
-from probe.analyses.noise.severity_verdicts import with_verdicts
+from probe.analyses.noise.severity_results import GROUPS, NoiseCondition, NoiseSeverity, verdicts_of
 from probe.controls import Controls
 from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
@@ -96,13 +95,13 @@ def noise_severity(
     if controls is not None:
         sources += [(readers[1], (None, temperatures[1])), (readers[2], (None,)), (readers[3], (None,))]
     conditions, table, real = list[NoiseCondition](), list[list[Found]](), list[Scores]()
-    for index, (family, severity, images) in enumerate(_conditions(split, n_images, condition_rng)):
-        conditions.append(NoiseCondition(family, severity, images[:8].copy()))
+    for step, (family, severity, images) in enumerate(_conditions(split, n_images, condition_rng)):
+        conditions.append(NoiseCondition(family=family, severity=severity, examples=images[:8].copy()))
         scores = [each for reader, scales in sources for each in reader.scores(images, *scales)]
-        if index == 0:
+        if step == 0:
             real = [each.ordered() for each in scores]
         table.append([found_in(each, ordered) for each, ordered in zip(scores, real, strict=True)])
-        progress(ProgressEvent("climbing down to noise", index + 1, _N_CONDITIONS))
+        progress(ProgressEvent("from images to noise", step + 1, _N_CONDITIONS))
     errors = [
         reader.calibration_error(rest.images, rest.labels, scale)
         for reader, scales in sources
@@ -117,36 +116,34 @@ def noise_severity(
     directions = uniform_noise(_DIRECTIONS, split.test.image_shape, rng=direction_rng)
     own = slice(0, 1)
     result = NoiseSeverity(
-        tuple(conditions),
-        n_images,
-        stacked("confidence", own)[0, :, 0],
-        stacked("share_above", own)[0, :, 0],
-        np.moveaxis(stacked("auroc", own)[0, :, :, 0], 0, 1),
-        float(errors[0][0]),
-        float(own_scaled_error[0]),
-        float(temperatures[0][0]),
-        _limits(network, directions),
+        conditions=tuple(conditions),
+        n_images=n_images,
+        own_confidence=stacked("confidence", own)[0, :, 0],
+        own_share_above=stacked("share_above", own)[0, :, 0],
+        own_auroc=np.moveaxis(stacked("auroc", own)[0, :, :, 0], 0, 1),
+        own_ece=float(errors[0][0]),
+        own_scaled_ece=float(own_scaled_error[0]),
+        own_temperature=float(temperatures[0][0]),
+        own_limit=_limits(network, directions),
     )
     if controls is None:
         return result
     limit = [_limits(controls.trained.network(k), directions).mean() for k in range(len(controls))]
     groups = slice(1, 5)
     auroc = stacked("auroc", groups)
-    return with_verdicts(
-        replace(
-            result,
-            groups=GROUPS,
-            confidence=stacked("confidence", groups).transpose(0, 2, 1),
-            share_above=stacked("share_above", groups).transpose(0, 2, 1, 3),
-            auroc=auroc[:, :, 0].transpose(0, 2, 1),
-            score_auroc=auroc[0].transpose(1, 2, 0),
-            ece=np.stack(errors[1:]),
-            temperatures=temperatures[1],
-            limit=np.array(limit),
-        ),
-        controls,
-        float(np.bincount(split.train.labels).max() / len(split.train)),
+    result = replace(
+        result,
+        groups=GROUPS,
+        confidence=stacked("confidence", groups).transpose(0, 2, 1),
+        share_above=stacked("share_above", groups).transpose(0, 2, 1, 3),
+        auroc=auroc[:, :, 0].transpose(0, 2, 1),
+        score_auroc=auroc[0].transpose(1, 2, 0),
+        ece=np.stack(errors[1:]),
+        temperatures=temperatures[1],
+        limit=np.array(limit),
     )
+    chance = float(np.bincount(split.train.labels).max() / len(split.train))
+    return replace(result, verdicts=verdicts_of(result, controls, chance))
 
 
 def _conditions(split: Split, n_images: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:

@@ -1,0 +1,266 @@
+"""Whether a network can draw: the images it likes best, judged by others than itself."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, check_choice, check_integer, generator
+from probe._progress import Progress, ProgressEvent, silent
+from probe._signatures import checked
+from probe.analyses.drawing._jury import JUDGES, MEASURES, PLAUSIBLE, DrawnImages, Jury
+from probe.ascent import ascend
+from probe.controls import Controls
+from probe.datasets import Split, pixel_shuffled, uniform_noise
+from probe.fitting import fitted
+from probe.network import Network
+from probe.objectives import class_logit
+from probe.results import Columns, Result
+from probe.stats import Decision, Verdict, paired_difference
+
+__all__ = ["JUDGES", "MEASURES", "Drawing", "DrawnImages", "drawing"]
+
+_HALF = 0.5
+"""Share of plausible images from which a network is said to draw."""
+
+
+class Drawing(Result):
+    """What a network draws, beside images that are digits and images that are not.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        Names of the classes.
+    n_restarts : int
+        Optimized images of each class; they are in `kinds[0]`, class by class.
+    values : ndarray of shape (n_classes, n_restarts)
+        The logit that each reaches in the network.
+    best : ndarray of shape (n_classes,), int64
+        Index of each class's highest among its restarts.
+    nearest : ndarray of shape (n_classes, *image_shape)
+        The training image nearest to the best one of each class.
+    nearest_classes : ndarray of shape (n_classes,), int64
+        The classes of these.
+    kinds : tuple of DrawnImages
+        "optimized", and for comparison: "real" and "class means" are digits, "noise" and "shuffled" are not.
+    plausible_share : ndarray of shape (n_networks,), in [0, 1]
+        Of each trained control network's own optimized images; empty without control networks.
+    recognized_share : ndarray of shape (n_networks,), in [0, 1]
+        Share of each control network's images in which judges see what was intended: the mean of nearest neighbours and
+        logistic regression.
+    verdicts : tuple of Verdict
+        Over the control networks; empty without.
+    """
+
+    class_names: tuple[str, ...]
+    n_restarts: int
+    values: Array
+    best: npt.NDArray[np.int64]
+    nearest: Array
+    nearest_classes: npt.NDArray[np.int64]
+    kinds: tuple[DrawnImages, ...]
+    plausible_share: Array
+    recognized_share: Array
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """Who says which class an image shows, in the order of `DrawnImages.judged`."""
+        return JUDGES
+
+    @property
+    def best_indices(self) -> npt.NDArray[np.int64]:
+        """Index of each class's best image in `kinds[0]`: (n_classes,)."""
+        return np.asarray(np.arange(len(self.best)) * self.n_restarts + self.best)
+
+    def columns(self) -> Columns:
+        """Return one row for each kind of image."""
+        columns: Columns = {
+            "images": [kind.label for kind in self.kinds],
+            "plausible": [kind.plausible_share for kind in self.kinds],
+        }
+        columns |= {
+            name: [kind.median_percentiles[k] for kind in self.kinds] for k, name in enumerate(MEASURES)
+        }
+        return columns | {judge: [kind.agreement[k] for kind in self.kinds] for k, judge in enumerate(JUDGES)}
+
+    def kind(self, name: str) -> DrawnImages:
+        """Return the images of one kind.
+
+        Raises
+        ------
+        InputError
+            If there is no such kind.
+        """
+        kinds = {kind.name: kind for kind in self.kinds}
+        return kinds[check_choice("name", name, kinds)]
+
+
+@checked
+def drawing(
+    network: Network,
+    split: Split,
+    *,
+    controls: Controls | None = None,
+    restarts: int = 4,
+    steps: int = 200,
+    l2: float = 0.0,
+    total_variation: float = 0.0,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> Drawing:
+    """Let a network draw every class, and have others judge what comes out.
+
+    The images climb in [0, 1] towards the highest logit of each class, from random ones. They are held against
+    training images, with held-out test images as the measure of what is usual, and shown to judges that know the
+    data and not the network: nearest neighbours, logistic regression on principal components, and networks of other
+    seeds. That the network itself recognizes them says nothing: they were made for it.
+
+    Parameters
+    ----------
+    network : Network
+        That was trained on data such as these.
+    split : Split
+        The data.
+    controls : Controls, optional
+        From `probe.control_networks`: the networks among the judges, and those whose own drawings the verdicts are about.
+    restarts, steps : int
+        Random starts for each class, and steps of each ascent; at least 1.
+    l2, total_variation : float
+        Weights of the regularisers of the ascent, at least 0.
+    seed : int or numpy.random.Generator
+        Draws starts, references and the other kinds of images.
+    progress : callable
+        Called after each network.
+
+    Raises
+    ------
+    InputError
+        If shapes or classes do not fit, or an argument is outside its range.
+
+    References
+    ----------
+    .. [1] A. Nguyen, J. Yosinski, J. Clune, "Deep Neural Networks are Easily Fooled", CVPR 2015.
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> network = probe.train(probe.MLP(hidden=(16,)), split).network
+    >>> found = drawing(network, split, restarts=2, steps=20)
+    >>> found.kind("optimized").percentiles.shape
+    (20, 4)
+    """
+    check_integer("restarts", restarts, minimum=1)
+    network = fitted(network, split)
+    if controls is not None:
+        controls.check_of(network)
+    starts, references, kinds_rng = generator(seed).spawn(3)
+    n_classes, start = network.n_classes, int(starts.integers(2**31))
+
+    def drawn_by(artist: Network) -> tuple[Array, Array]:
+        climbed = ascend(
+            artist,
+            [class_logit(k) for k in range(n_classes)],
+            restarts=restarts,
+            steps=steps,
+            l2=l2,
+            total_variation=total_variation,
+            seed=start,
+        )
+        return climbed.images.reshape(-1, *artist.input_shape).astype(np.float32), climbed.values
+
+    jury = Jury(split, controls, references)
+    images, values = drawn_by(network)
+    intended = np.repeat(np.arange(n_classes), restarts)
+    kinds = (
+        jury.judge("optimized", images, intended),
+        *(jury.judge(name, *others) for name, others in _reference_images(split, kinds_rng).items()),
+    )
+    plausible, recognized = list[float](), list[float]()
+    for k in range(0 if controls is None else len(controls)):
+        assert controls is not None
+        theirs, _ = drawn_by(controls.trained.network(k))
+        judged = jury.judge("optimized", theirs, intended, networks=False)
+        plausible.append(judged.plausible_share)
+        recognized.append(judged.recognized_share)
+        progress(ProgressEvent("drawing digits", k + 1, len(controls)))
+    best = values.argmax(axis=1)
+    nearest, nearest_classes = jury.nearest(images[np.arange(n_classes) * restarts + best])
+    shares = np.array(plausible), np.array(recognized)
+    verdicts = () if controls is None else _verdicts(*shares, n_classes, kinds, controls)
+    return Drawing(
+        class_names=split.train.class_names,
+        n_restarts=restarts,
+        values=values,
+        best=best,
+        nearest=nearest,
+        nearest_classes=nearest_classes,
+        kinds=kinds,
+        plausible_share=shares[0],
+        recognized_share=shares[1],
+        verdicts=verdicts,
+    )
+
+
+def _reference_images(
+    split: Split, rng: np.random.Generator
+) -> dict[str, tuple[Array, npt.NDArray[np.int64]]]:
+    """Return images that are digits, and images that are not, with the classes that they should show."""
+    test = split.test.sample(min(200, len(split.test)), rng=rng)
+    classes = np.unique(split.train.labels)
+    means = np.stack([split.train.images[split.train.labels == k].mean(axis=0) for k in classes])
+    noise = uniform_noise(len(test), test.image_shape, rng=rng)
+    return {
+        "real": (test.images, test.labels),
+        "class means": (means.astype(np.float32), classes.astype(np.int64)),
+        "noise": (noise, rng.choice(classes, len(noise)).astype(np.int64)),
+        "shuffled": (pixel_shuffled(test.images, rng=rng), test.labels),
+    }
+
+
+def _verdicts(
+    plausible: Array,
+    recognized: Array,
+    n_classes: int,
+    kinds: tuple[DrawnImages, ...],
+    controls: Controls,
+) -> tuple[Verdict, ...]:
+    draws = paired_difference(np.asarray(plausible, np.float64))
+    seen = paired_difference(np.asarray(recognized, np.float64))
+    opposite: dict[Decision, Decision] = {
+        "supported": "refuted",
+        "refuted": "supported",
+        "inconclusive": "inconclusive",
+    }
+    real = next(kind for kind in kinds if kind.name == "real")
+    decision = draws.decision(_HALF)
+    return (
+        Verdict(
+            key="plausible",
+            title="The network has no idea how to draw a digit",
+            decision=opposite[decision],
+            statistic_name="share of drawn images",
+            unit="share",
+            interval=draws.interval,
+            null=f"half of what a network draws is as close to real images as {PLAUSIBLE:.0%} of held-out ones are",
+            sentence=(
+                f"Of what a network draws, {draws:.0%} is as close to training images, by distance and by what principal "
+                f"components leave over, as {PLAUSIBLE:.0%} of held-out images are; of held-out images themselves "
+                f"{real.plausible_share:.0%}.{controls.caveat}"
+            ),
+        ),
+        Verdict(
+            key="recognized",
+            title="Others recognize what the network draws",
+            decision=seen.decision(1 / n_classes),
+            statistic_name="share of drawn images",
+            unit="share",
+            interval=seen.interval,
+            null=f"judges see the class that was meant by chance, {1 / n_classes:.0%}",
+            sentence=(
+                f"Nearest neighbours and logistic regression see the class that was meant in {seen:.0%} of what a network "
+                f"draws; in held-out images in {real.recognized_share:.0%}.{controls.caveat}"
+            ),
+        ),
+    )
