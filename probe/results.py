@@ -204,7 +204,8 @@ def plain_of(value: object) -> Any:
     if hasattr(value, "to_dict"):
         return value.to_dict()
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain_of(getattr(value, field.name)) for field in fields(value)}
+        names = [field.name for field in fields(value) if not field.name.startswith("_")]
+        return {name: plain_of(getattr(value, name)) for name in names}
     return repr(value)
 
 
