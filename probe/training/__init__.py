@@ -9,7 +9,7 @@ from probe.training.config import TrainingConfig
 from probe.training.defaults import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, enough_epochs
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
 from probe.training.loop import train, train_population, train_shards, useful_workers
-from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
+from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_TRAINING",
     "DynamicsKind",
     "ExampleDynamics",
+    "NetworkSummary",
     "PopulationResult",
     "PreparedData",
     "Shard",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -10,9 +11,9 @@ import numpy.typing as npt
 
 from probe.network import Network
 from probe.population import Population
-from probe.results import Columns, Result
+from probe.results import Columns, Record, Result
 
-__all__ = ["PopulationResult", "TrainingHistory", "TrainingResult"]
+__all__ = ["NetworkSummary", "PopulationResult", "TrainingHistory", "TrainingResult"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -137,3 +138,44 @@ class TrainingResult(Result):
     def columns(self) -> Columns:
         """Return one row for each epoch."""
         return self.history.columns()
+
+
+class NetworkSummary(Record):
+    """What a network is, and how well it classifies the test images of some data.
+
+    Attributes
+    ----------
+    data : str
+        Name of the data.
+    test_accuracy : float, in [0, 1]
+        Share of its test images that the network puts in the right class.
+    n_parameters : int
+        Number of parameters.
+    layer_counts : mapping of str to int
+        How many layers with parameters there are of each type.
+    layer_widths : tuple of int
+        Values that the first dense layer reads, then units of each dense layer.
+    """
+
+    data: str
+    test_accuracy: float
+    n_parameters: int
+    layer_counts: Mapping[str, int]
+    layer_widths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, network: Network, data: str, test_accuracy: float) -> NetworkSummary:
+        """Return what `network` is."""
+        dense = network.dense_layers
+        return cls(
+            data=data,
+            test_accuracy=test_accuracy,
+            n_parameters=network.n_parameters,
+            layer_counts=dict(Counter(type(layer).__name__ for layer in network.layers if layer.variables)),
+            layer_widths=(*(int(layer.kernel.shape[0]) for layer in dense[:1]), *(d.n_units for d in dense)),
+        )
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether all layers with parameters are dense."""
+        return self.layer_counts.keys() <= {"Dense"}

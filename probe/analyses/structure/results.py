@@ -174,6 +174,11 @@ class WeightStructure(Result):
     verdicts: tuple[Verdict, ...]
 
     @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.values)
+
+    @property
     def n_active(self) -> int:
         """Pixels that are measured."""
         return int(self.active.sum())
