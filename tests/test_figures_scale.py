@@ -134,7 +134,5 @@ def test_colours_of_three_channels_have_the_scale_too():
 def test_what_is_no_scale_is_refused():
     with pytest.raises(probe.InputError, match="scale must be"):
         probe.plot(planted(4), scale="log")
-    with pytest.raises(
-        probe.InputError, match="scale must be left out for ExpandedWeights, which has one scale"
-    ):
+    with pytest.raises(probe.InputError, match="scale must be left out for 'paths', got 'unit'"):
         probe.plot(paths(3), scale="unit")

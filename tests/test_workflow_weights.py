@@ -91,7 +91,7 @@ def test_words_on_weights_say_how_many_layers_are_drawn_and_what_is_there_to_see
     assert "A filter of a convolution looks at a small window" in said
     assert "Layer 'conv_0': 2 units. Each image is the kernel of one filter" in said
     assert "Of each there is an image for each of 2 channels." in said
-    assert (claim.picture, claim.found[:20]) == ("weights_1", "A picture, not a test")
+    assert claim.picture == "weights_1" and claim.found.startswith("A picture, not a test")
 
 
 def test_a_network_without_weight_images_is_told_so():
