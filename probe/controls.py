@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,6 @@ from probe._checks import (
     check_rng,
     frozen_copy,
     generator,
-    readonly,
 )
 from probe._progress import Progress, silent
 from probe._signatures import checked
@@ -26,6 +25,7 @@ from probe.fitting import for_images_of
 from probe.layers import ACTIVATIONS, Dense, Layer
 from probe.network import Network
 from probe.population import MLP, Population, initial_population
+from probe.results import Columns, Result
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
@@ -40,8 +40,7 @@ __all__ = ["Controls", "architecture_of", "control_networks", "reinitialized"]
 
 
 @checked
-@dataclass(frozen=True, slots=True, eq=False)
-class Controls:
+class Controls(Result):
     """Networks in threes: member k of each population has the same start; both trained ones saw the same order.
 
     Attributes
@@ -71,9 +70,13 @@ class Controls:
     config: TrainingConfig
     copies: bool
 
-    def __post_init__(self) -> None:
-        for name in ("test_accuracy", "memorized"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    def columns(self) -> Columns:
+        """Return one row for each of the threes."""
+        return {
+            "network": np.arange(len(self)),
+            "test_accuracy": self.test_accuracy,
+            "memorized": self.memorized,
+        }
 
     def __len__(self) -> int:
         return len(self.trained)
@@ -196,13 +199,13 @@ def control_networks(
             f"networks of this shape diverge at learning_rate {attempt.learning_rate:g}, and at larger ones"
         )
     return Controls(
-        starts,
-        result.population.take(slice(0, None, 2)),
-        result.population.take(slice(1, None, 2)),
-        result.history.test_accuracy[::2, -1],
-        result.history.train_accuracy[1::2, -1],
-        attempt,
-        copied is not None,
+        untrained=starts,
+        trained=result.population.take(slice(0, None, 2)),
+        random_label=result.population.take(slice(1, None, 2)),
+        test_accuracy=result.history.test_accuracy[::2, -1],
+        memorized=result.history.train_accuracy[1::2, -1],
+        config=attempt,
+        copies=copied is not None,
     )
 
 

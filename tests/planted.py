@@ -72,20 +72,50 @@ def paths(n_units, shape=(28, 28), *, layer="output", units=None):
     images, share = normal(n_units, *shape), np.linspace(0, 1, n_units)
     names = numbered(n_units) if units is None else units
     active = np.ones(shape, bool)
-    return ExpandedWeights(layer, names, images, images[::-1], share, share, share, share, active, 300)
+    shares = dict.fromkeys(("similarity", "cancellation", "chance_cancellation", "variation"), share)
+    return ExpandedWeights(
+        layer=layer,
+        unit_names=names,
+        expanded=images,
+        jacobian=images[::-1],
+        active=active,
+        n_images=300,
+        **shares,
+    )
 
 
 def structure(n_units, shape=(28, 28), *, layer="hidden", units=None):
     names = ("moran", "total_variation", "spectral_slope", "gabor", "sparsity")
     values = np.random.default_rng(0).random((n_units, 5))
     shares = np.linspace(0, 1, n_units)
-    null = StructureNull("initialization", values, np.ones(5), np.ones((n_units, 5)), shares, 0.9, 0.9)
+    null = StructureNull(
+        name="initialization",
+        values=values,
+        p_values=np.ones(5),
+        each_p_values=np.ones((n_units, 5)),
+        q_values=shares,
+        power=0.9,
+        edge_power=0.9,
+    )
     active = np.ones(shape[:2], bool)
     active[0] = False
     kind, units = "weights", numbered(n_units) if units is None else units
     images = normal(n_units, *shape)
     return WeightStructure(
-        layer, kind, units, images, active, names, values, (null,), images[:3], values[:3], 0.05, (), None, ()
+        layer=layer,
+        kind=kind,
+        unit_names=units,
+        images=images,
+        active=active,
+        statistics=names,
+        values=values,
+        nulls=(null,),
+        control_images=images[:3],
+        control_values=values[:3],
+        alpha=0.05,
+        effects=(),
+        edge_share=None,
+        verdicts=(),
     )
 
 
@@ -137,7 +167,17 @@ def concepts(n_layers, n_units, *, layer="hidden_{}", units=None):
         return LayerConcepts(**(blank | per_unit | said | {"auroc": shares, "permuted_limit": np.array(0.4)}))
 
     layers = tuple(one(place) for place in range(n_layers))
-    return Concepts(names, ("ink",) * 24, each, (), each, layers, 100, 0.05, ())
+    return Concepts(
+        names=names,
+        kinds=("ink",) * 24,
+        shares=each,
+        left_out=(),
+        pixel_probe_auroc=each,
+        layers=layers,
+        n_images=100,
+        alpha=0.05,
+        verdicts=(),
+    )
 
 
 def drawings(class_names, shape=(28, 28)):

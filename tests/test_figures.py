@@ -20,7 +20,8 @@ from probe.layers import Dense, Flatten
 def weights(n_units, shape=(28, 28), kind="weights"):
     images = np.random.default_rng(0).normal(size=(n_units, *shape)).astype(np.float32)
     names = tuple(str(k) for k in range(n_units))
-    return WeightImages(images, "hidden_1", kind, names, float(np.abs(images).max()))
+    scale = float(np.abs(images).max())
+    return WeightImages(images=images, layer="hidden_1", kind=kind, unit_names=names, scale=scale)
 
 
 def rendered(result):

@@ -1,58 +1,116 @@
-"""Figures of concepts: colours and dots are those of the result, and labels do not overlap."""
+"""Figures of concepts: what is drawn is what the result holds, and labels do not overlap."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from test_figures import overlaps
+from test_figures import overlaps, visible_texts
 
 import probe
 from probe.analyses.concepts import concepts
-from probe.figures.concepts import PARTS, draw, parts_of
+from probe.figures import parts_of
+from probe.layers import Dense, Flatten
+from probe.network import Network
+
+PARTS = ("units", "probes", "importance")
+
+
+def rendered(result, part):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = probe.plot(result, part=part)
+    FigureCanvasAgg(figure).draw()
+    return figure
 
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    return concepts(trained, digits, n_images=200, n_permutations=19, n_rotations=39)
+    return concepts(trained, digits, n_permutations=19, n_rotations=99)
+
+
+def wide(n_units, split):
+    rng = np.random.default_rng(0)
+    layers = (
+        Flatten("flatten"),
+        Dense(
+            "hidden", rng.normal(size=(64, n_units)).astype(np.float32), np.zeros(n_units, np.float32), "relu"
+        ),
+        Dense(
+            "output", rng.normal(size=(n_units, 10)).astype(np.float32), np.zeros(10, np.float32), "softmax"
+        ),
+    )
+    return concepts(Network(layers, (8, 8)), split, n_permutations=19, n_rotations=19)
+
+
+@pytest.mark.parametrize("n_units", [1, 16, 100])
+@pytest.mark.parametrize("part", PARTS)
+def test_labels_of_any_number_of_units_do_not_overlap(n_units, part, small_digits):
+    assert overlaps(rendered(wide(n_units, small_digits), part)) == []
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_labels_do_not_overlap(result, part):
-    figure = draw(result, part=part)
-    FigureCanvasAgg(figure).draw()
-    assert overlaps(figure) == []
+def test_labels_of_several_layers_do_not_overlap(result, part):
+    assert overlaps(rendered(result, part)) == []
 
 
-def test_colours_are_aurocs_and_dots_those_beyond_permutations(result):
-    axes = draw(result, part="units").axes[0]
-    layer = result.layers[0]
-    np.testing.assert_array_equal(axes.images[0].get_array(), layer.auroc)
-    dots = axes.collections[0].get_offsets()
-    assert len(dots) == (layer.selectivity > layer.permuted_limit).sum()
+def test_the_colours_are_the_areas_on_one_scale_centred_at_a_half(result):
+    figure = rendered(result, "units")
+    limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
+    assert len(limits) == 1
+    low, high = limits.pop()
+    assert low + high == pytest.approx(1)
+    for axes, layer in zip(figure.axes, result.layers, strict=False):
+        np.testing.assert_array_equal(np.asarray(axes.images[0].get_array()), layer.auroc)
+        assert len(axes.collections[0].get_offsets()) == (layer.selectivity > layer.permuted_limit).sum()
 
 
-def test_wide_layers_show_their_most_selective_units(digits):
-    network = probe.train(probe.MLP((60,), "relu"), digits, probe.TrainingConfig(epochs=1)).network
-    found = concepts(network, digits, n_images=150, n_permutations=19, n_rotations=19)
-    figure = draw(found)
-    FigureCanvasAgg(figure).draw()
-    assert overlaps(figure) == []
+def test_dots_mark_what_is_beyond_permutations_and_rings_what_is_unit_aligned(result):
+    first = result.layers[0]
+    q = np.ones(len(result.names))
+    q[[0, 2]] = 0.01
+    limit = np.full(len(result.names), 0.05)
+    marked = replace(result, layers=(replace(first, aligned_q=q, permuted_limit=limit),))
+    axes = rendered(marked, "units").axes[0]
+    dots, rings = axes.collections
+    assert len(dots.get_offsets()) == (first.selectivity > 0.05).sum()
+    assert {tuple(map(int, at)) for at in rings.get_offsets()} == {(k, first.best_units[k]) for k in (0, 2)}
+    none = replace(first, aligned_q=q, permuted_limit=limit + 0.5)
+    assert len(rendered(replace(result, layers=(none,)), "units").axes[0].collections) == 1
+
+
+def test_probes_stand_at_their_areas_in_the_order_of_the_concepts(result):
+    axes = rendered(result, "probes").axes[0]
+    lines = {line.get_label(): line.get_ydata() for line in axes.lines}
+    np.testing.assert_allclose(lines["pixels"], result.pixel_probe_auroc)
+    for layer in result.layers:
+        np.testing.assert_allclose(lines[f"'{layer.layer}'"], layer.probe_auroc)
+        np.testing.assert_allclose(lines[f"'{layer.layer}' untrained"], layer.untrained_probe_auroc)
+    assert [label.get_text() for label in axes.get_xticklabels()] == list(result.names)
+
+
+def test_bars_are_the_cost_added_with_the_concept_and_without(result):
+    figure = rendered(result, "importance")
+    for place, layer in enumerate(result.layers):
+        bars, dots = figure.axes[2 * place], figure.axes[2 * place + 1]
+        heights = [patch.get_height() for patch in bars.patches]
+        np.testing.assert_allclose(heights, [*layer.cost_added_with, *layer.cost_added_without])
+        at = dots.collections[0].get_offsets()
+        np.testing.assert_allclose(at, np.stack([layer.selectivity.max(axis=1), layer.cost_added], axis=1))
+
+
+def test_larger_layers_say_that_the_most_selective_units_are_shown(small_digits):
+    result = wide(100, small_digits)
+    figure = rendered(result, "units")
     shown = figure.axes[0].images[0].get_array()
     assert shown.shape[0] == 32
-    most = np.sort(found.layers[0].selectivity.max(axis=1))[-32:]
+    most = np.sort(result.layers[0].selectivity.max(axis=1))[-32:]
     np.testing.assert_allclose(np.sort(np.abs(shown - 0.5).max(axis=1)), most)
-
-
-def test_bars_and_dots_are_what_units_are_worth(result):
-    figure = draw(result, part="importance")
-    left, right = figure.axes[:2]
-    layer = result.layers[0]
-    np.testing.assert_allclose(
-        [bar.get_height() for bar in left.patches[: len(layer.cost_added)]], layer.cost_added_with
-    )
-    np.testing.assert_allclose(right.collections[0].get_offsets()[:, 1], layer.cost_added)
+    assert "32 most selective" in figure.get_supxlabel()
+    labels = [text for text, _ in visible_texts(figure)]
+    assert str(result.layers[0].selectivity.max(axis=1).argmax()) in labels
 
 
 def test_there_is_no_other_part(result):
     assert parts_of(result) == PARTS
     with pytest.raises(probe.InputError, match="part must be"):
-        draw(result, part="nothing")
+        probe.plot(result, part="nothing")

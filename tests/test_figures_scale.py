@@ -15,7 +15,9 @@ def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):
     images = np.random.default_rng(0).normal(0, 0.05, (n_units, *shape)).astype(np.float32)
     images[:n_large] *= times
     names = tuple(str(k) for k in range(n_units))
-    return WeightImages(images, "hidden", "weights", names, float(np.abs(images).max()))
+    return WeightImages(
+        images=images, layer="hidden", kind="weights", unit_names=names, scale=float(np.abs(images).max())
+    )
 
 
 def note(figure):
@@ -84,7 +86,9 @@ def test_units_without_weights_do_not_count_and_are_drawn():
     blank = ColorScale.of(images * 0)
     assert (blank.kind, blank.limit) == ("shared", 1.0)
     for kind in ("shared", "robust", "unit"):
-        nothing = WeightImages(images * 0, "hidden", "weights", tuple("0" * 50), 0.0)
+        nothing = WeightImages(
+            images=images * 0, layer="hidden", kind="weights", unit_names=tuple("0" * 50), scale=0.0
+        )
         rendered(nothing)
         probe.plot(nothing, scale=kind)
 
@@ -115,7 +119,13 @@ def test_the_images_of_one_unit_share_its_scale():
 
 def test_colours_of_three_channels_have_the_scale_too():
     images = one_dominates(shape=(6, 6, 3)).images
-    result = WeightImages(images, "conv", "kernels", tuple(map(str, range(50))), float(np.abs(images).max()))
+    result = WeightImages(
+        images=images,
+        layer="conv",
+        kind="kernels",
+        unit_names=tuple(map(str, range(50))),
+        scale=float(np.abs(images).max()),
+    )
     figure = probe.plot(result)
     assert "46 of 50 filters are faint" in note(figure)
     assert "full colour ±0." in figure.axes[0].get_title("left")
@@ -124,7 +134,5 @@ def test_colours_of_three_channels_have_the_scale_too():
 def test_what_is_no_scale_is_refused():
     with pytest.raises(probe.InputError, match="scale must be"):
         probe.plot(planted(4), scale="log")
-    with pytest.raises(
-        probe.InputError, match="scale must be left out for ExpandedWeights, which has one scale"
-    ):
+    with pytest.raises(probe.InputError, match="scale must be left out for 'paths', got 'unit'"):
         probe.plot(paths(3), scale="unit")

@@ -6,7 +6,7 @@ from test_figures import overlaps, visible_texts
 
 import probe
 from probe.analyses.structure import weight_structure
-from probe.figures import structure as figures
+from probe.figures import parts_of
 from probe.layers import Dense, Flatten
 from probe.network import Network
 
@@ -14,7 +14,7 @@ from probe.network import Network
 def rendered(result, part):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    figure = figures.draw(result, part=part)
+    figure = probe.plot(result, part=part)
     FigureCanvasAgg(figure).draw()
     return figure
 
@@ -78,6 +78,6 @@ def test_the_statistics_show_every_unit_and_every_null(result):
 
 
 def test_there_is_no_other_part(result):
-    assert figures.parts_of(result) == ("units", "statistics")
+    assert parts_of(result) == ("units", "statistics")
     with pytest.raises(probe.InputError, match="part must be"):
-        figures.draw(result, part="nothing")
+        probe.plot(result, part="nothing")

@@ -1,20 +1,103 @@
-"""Concepts in words: the table and the claims say what the result holds."""
+"""Concepts in words: table, captions and claims say what the result holds."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from result_checks import check_result, table_rows, words
+from scipy import stats
 
 import probe
 from probe.analyses.concepts import concepts
-from probe.report.concepts import concepts_section
+from probe.report.report import Section
 
 
-def test_the_table_counts_and_the_claims_are_the_verdicts(trained, digits):
-    controls = probe.control_networks(trained, digits, n_networks=3, config=probe.TrainingConfig(epochs=3))
-    result = concepts(trained, digits, controls=controls, n_images=200, n_permutations=19, n_rotations=19)
-    section, claims = concepts_section(result)
-    for row, layer in zip(section.tables[0].rows, result.layers, strict=True):
+@pytest.fixture(scope="module")
+def result(trained, digits):
+    controls = probe.control_networks(
+        trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20)
+    )
+    return concepts(trained, digits, controls=controls, n_permutations=19, n_rotations=99)
+
+
+def concepts_section(result):
+    return Section(key="concepts", results={"concepts": result})
+
+
+def test_concepts_are_a_result(result):
+    check_result(result)
+    assert len(result.columns()["concept"]) == len(result.layers) * len(result.names)
+
+
+def test_the_table_counts_concepts_by_layer(result):
+    (rows,) = table_rows(concepts_section(result))
+    n_concepts = len(result.names)
+    for row, layer in zip(rows, result.layers, strict=True):
         assert row[0] == layer.layer
-        assert row[1] == f"{(layer.untrained_p <= 0.05).sum()} of {len(result.names)}"
-        assert row[2] == f"{layer.aligned(0.05).sum()} of {len(result.names)}"
+        assert row[1] == f"{int((layer.untrained_p <= 0.05).sum())} of {n_concepts}"
+        assert row[2] == f"{int(layer.aligned(0.05).sum())} of {n_concepts}"
         assert row[3] == f"{layer.probe_auroc.mean():.3f}"
-        assert row[5].startswith(f"{layer.cost_added.max():.3f}")
-    assert [claim.verdict for claim in claims] == list(result.verdicts)
-    assert {claim.picture for claim in claims} <= {picture.name for picture in section.pictures}
-    assert (section.numbers["layers"]["hidden_1"]["auroc"] == result.layer("hidden_1").auroc).all()
+        assert row[4] == f"{layer.untrained_probe_auroc.mean():.3f}"
+        worst = int(layer.cost_added.argmax())
+        assert row[5] == f"{layer.cost_added[worst]:.3f} (unit {worst})"
+
+
+def test_a_unit_that_stands_out_is_counted(result):
+    q = np.ones(len(result.names))
+    q[1] = 0.001
+    first = replace(result.layers[0], aligned_q=q, permuted_limit=np.zeros(len(result.names)))
+    (rows,) = table_rows(concepts_section(replace(result, layers=(first,))))
+    assert rows[0][2] == f"1 of {len(result.names)}"
+
+
+def test_every_number_of_the_words_is_kept(result):
+    said, kept = words(concepts_section(result)), result.to_dict()
+    deepest = result.layers[-1]
+    n_gained = int((deepest.probe_auroc > deepest.untrained_probe_auroc).sum())
+    assert f"In '{deepest.layer}' this is so for {n_gained} of {len(result.names)} concepts" in said
+    for layer, found in zip(result.layers, kept["layers"], strict=True):
+        assert found["best_units"] == layer.best_units.tolist()
+        agreement = stats.spearmanr(layer.selectivity.max(axis=1), layer.cost_added).statistic
+        assert found["importance_correlation"] == pytest.approx(agreement)
+        assert f"{agreement:+.2f} in '{layer.layer}'" in said
+
+
+def test_too_few_units_are_not_compared(result):
+    layer = result.layers[0]
+    two = {
+        name: getattr(layer, name)[:2]
+        for name in (
+            "unit_names",
+            "auroc",
+            "accuracy_lost",
+            "cost_added",
+            "cost_added_with",
+            "cost_added_without",
+        )
+    }
+    said = words(concepts_section(replace(result, layers=(replace(layer, **two),))))
+    assert "selectivity is not importance; there are too few units to compare them." in said
+
+
+def test_concepts_left_out_are_named(result):
+    assert "Too rare or too common to test: two loops." in words(
+        concepts_section(replace(result, left_out=("two loops",)))
+    )
+    assert "Too rare" not in words(concepts_section(replace(result, left_out=())))
+
+
+def test_every_verdict_is_a_claim_with_a_picture_of_the_section(result):
+    section = concepts_section(result).rendered()
+    assert [claim.verdict for claim in section.claims] == list(result.verdicts)
+    assert {claim.picture for claim in section.claims} <= section.pictures.keys()
+    assert {claim.section for claim in section.claims} == {section.key}
+    for claim, verdict in zip(section.claims, result.verdicts, strict=True):
+        assert claim.found == verdict.sentence
+        shown = f"{verdict.statistic:.3f}", f"{verdict.statistic:.0%}"
+        assert any(number in claim.found for number in shown)
+        about_probes = verdict.statistic_name == "difference of AUROCs"
+        assert claim.picture == ("concepts_probes" if about_probes else "concepts")
+
+
+def test_without_controls_there_are_no_claims(result):
+    assert concepts_section(replace(result, verdicts=())).rendered().claims == ()

@@ -1,10 +1,11 @@
 """Structure in words: tables and claims say what the result holds."""
 
 import pytest
+from result_checks import check_result, table_rows, words
 
 import probe
-from probe.analyses.structure import weight_structure
-from probe.report.structure import structure_section
+from probe.analyses.structure import NULLS, weight_structure
+from probe.report.report import Section
 
 
 @pytest.fixture(scope="module")
@@ -15,31 +16,56 @@ def result(trained, digits):
     return weight_structure(trained, digits, controls=controls, n_null=99)
 
 
+def structure_section(result):
+    return Section(key="structure", results={"structure": result})
+
+
+def test_structure_is_a_result(result):
+    check_result(result)
+    assert result.columns()["q_data-span"].shape == (len(result.values),)
+
+
 def test_the_table_counts_the_units_of_each_null(result):
-    section, _ = structure_section(result)
-    rows = {row[0]: row for row in section.tables[0].rows}
-    for null in result.nulls:
+    rows = {row[0]: row for row in table_rows(structure_section(result))[0]}
+    assert list(rows) == [null.name for null in result.nulls]
+    for null, kept in zip(result.nulls, result.to_dict()["nulls"], strict=True):
         n_found = int((null.p_values <= 0.05).sum())
-        assert rows[null.name][2] == f"{n_found} of {len(result.values)}"
-        assert rows[null.name][4] == f"{null.power:.0%}"
-        assert (section.numbers["nulls"][null.name]["p_values"] == null.p_values).all()
+        n_after = int((null.q_values <= 0.05).sum())
+        _, question, found, after, power = rows[null.name]
+        assert question == NULLS[null.name].question
+        assert found == f"{n_found} of {len(result.values)}"
+        assert after == f"{n_after} of {len(result.values)}"
+        assert power == f"{null.power:.0%}"
+        assert kept["p_values"] == null.p_values.tolist()
 
 
 def test_effects_have_their_interval_and_networks(result):
-    table = structure_section(result)[0].tables[1]
-    assert "4 trained twins" in table.caption
+    section = structure_section(result)
+    assert "over 4 trained twins" in words(section)
     effect = next(e for e in result.effects if (e.null, e.statistic) == ("data-span", "gabor"))
-    assert ("data-span", "best Gabor fit, R²", f"{effect.difference.estimate:+.3f} "
-            f"({effect.difference.low:+.3f} to {effect.difference.high:+.3f})") in table.rows  # fmt: skip
+    said = (
+        f"{effect.difference.estimate:+.3f} ({effect.difference.low:+.3f} to {effect.difference.high:+.3f})"
+    )
+    assert ["data-span", "best Gabor fit, R²", said] in table_rows(section)[1]
 
 
 def test_every_verdict_is_a_claim_with_a_picture_of_the_section(result):
-    section, claims = structure_section(result)
-    assert [claim.verdict for claim in claims] == list(result.verdicts)
-    assert {claim.picture for claim in claims} <= {picture.name for picture in section.pictures}
+    section = structure_section(result).rendered()
+    assert [claim.verdict for claim in section.claims] == list(result.verdicts)
+    assert set(section.pictures) == {"structure", "structure_statistics"}
+    pictures = {claim.verdict.key: claim.picture for claim in section.claims}
+    assert pictures.pop("random") == "structure"
+    assert set(pictures.values()) == {"structure_statistics"}
 
 
 def test_without_controls_there_are_no_claims_and_no_effects(trained, digits):
-    section, claims = structure_section(weight_structure(trained, digits, n_null=49))
-    assert claims == ()
-    assert len(section.tables) == 1
+    section = structure_section(weight_structure(trained, digits, n_null=49))
+    assert section.rendered().claims == ()
+    assert len(table_rows(section)) == 1
+
+
+def test_a_network_that_is_not_tested_is_told_why():
+    section = Section(key="structure", facts={"why": "it has no images"}, note="Reduced.")
+    assert "are not tested for structure: it has no images." in words(section)
+    assert "Reduced." in words(section)
+    assert section.rendered().pictures == {}

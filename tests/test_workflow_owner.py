@@ -125,6 +125,7 @@ def test_the_model_file_may_change_and_the_folder_may_move(here, capfd):
     assert found["model_file"] == "../a/model.h5" and found["files"] == [
         "figures/weights_1.png",
         "figures/weights_2.png",
+        "results.h5",
     ]
     Path("moved").mkdir()
     Path("a").rename("moved/a")
@@ -143,7 +144,13 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
     found["files"] += ["../victim.png", "figures/../../victim.png", "notes.txt", "/etc/passwd", 3, "a\0.png"]
     Path("w/results.json").write_text(json.dumps(found))
     assert run(["weights", "a/model.h5", "--layer", "output", "--out", "w"]) == 0
-    assert set(state("w")) == {"results.json", "figures/weights_1.png", "figures/mine.png", "notes.txt"}
+    assert set(state("w")) == {
+        "results.json",
+        "results.h5",
+        "figures/weights_1.png",
+        "figures/mine.png",
+        "notes.txt",
+    }
     assert Path("victim.png").read_text() == "mine"
 
 
@@ -158,7 +165,7 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["train", *DATA], "model.h5"),
         (["noise", "a/model.h5", *DATA], "noise.h5"),
         (["noise", "a/model.h5", *DATA, "--severity"], "severity.h5"),
-        (["features", "a/model.h5", *DATA], "concepts.h5"),
+        (["features", "a/model.h5", *DATA], "results.h5"),
         (["drawing", "a/model.h5", *DATA], "drawing.h5"),
         (["maximize", "a/model.h5"], "maximize.h5"),
         (["landscape", "a/model.h5", *DATA], "results.h5"),
@@ -298,16 +305,19 @@ def test_a_layer_name_leads_nowhere(here):
     result = probe.expanded_weights(network, split.test.images[:20], "hidden_2")
     from dataclasses import replace
 
-    from probe.report.paths import paths_section
+    from probe.report.report import Report, Section
     from probe.workflow._pages import Job
 
     odd = replace(result, layer="../../../elsewhere")
     owner = Owner("probe features", 0, split)
     job = Job(Folder(Path("deep/down/out"), owner), split)
-    job.write("t", "s", [paths_section((odd,))], results={f"paths_{odd.layer}": odd})
-    assert not Path("deep/elsewhere.h5").exists() and not list(Path("..").glob("elsewhere*"))
-    found = {path.parent.name for path in Path("deep").rglob("paths_*")}
-    assert found == {"out", "figures"}
+    results = {f"paths_{odd.layer}": odd}
+    section = Section(key="paths", results=results, facts={"paths": results, "n_drawn": 1})
+    job.publish(Report(title="t", subtitle="s", sections=(section,)))
+    assert not Path("deep/elsewhere.png").exists() and not list(Path("..").glob("elsewhere*"))
+    assert {path.parent.name for path in Path("deep").rglob("paths_*")} == {"figures"}
+    kept = probe.load_result("deep/down/out/results.h5", type(odd))
+    np.testing.assert_array_equal(kept.expanded, odd.expanded)
 
 
 # What is written when.

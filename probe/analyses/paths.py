@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator, readonly
+from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator
 from probe._signatures import checked
 from probe.controls import Controls
 from probe.fitting import warn_of_images
 from probe.layers import Dense, Layer
 from probe.network import Network
+from probe.results import Columns, Result
 from probe.stats import Verdict, paired_difference
 
 __all__ = ["ExpandedWeights", "expanded_weights"]
@@ -24,8 +24,7 @@ _SIGN_DRAWS = 200
 """Random signs for the kernels; the mean over them is known to a few thousandths."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExpandedWeights:
+class ExpandedWeights(Result):
     """Expanded weights of a dense layer beside its data-averaged Jacobian.
 
     Attributes
@@ -73,17 +72,34 @@ class ExpandedWeights:
     n_images: int
     verdicts: tuple[Verdict, ...] = ()
 
-    def __post_init__(self) -> None:
-        for name in (
-            "expanded",
-            "jacobian",
-            "similarity",
-            "cancellation",
-            "chance_cancellation",
-            "variation",
-            "active",
-        ):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def mean_cosine(self) -> float:
+        """Mean of `similarity` over the units that have one; NaN where none has."""
+        return _nanmean(self.similarity)
+
+    @property
+    def mean_cancellation(self) -> float:
+        """Mean of `cancellation`, likewise."""
+        return _nanmean(self.cancellation)
+
+    @property
+    def mean_chance_cancellation(self) -> float:
+        """Mean of `chance_cancellation`, likewise."""
+        return _nanmean(self.chance_cancellation)
+
+    @property
+    def mean_variation(self) -> float:
+        """Mean of `variation`, likewise."""
+        return _nanmean(self.variation)
+
+    def columns(self) -> Columns:
+        """Return one row for each unit."""
+        names = ("similarity", "cancellation", "chance_cancellation", "variation")
+        return {"unit": self.unit_names} | {name: getattr(self, name) for name in names}
+
+
+def _nanmean(values: Array) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
 
 @checked
@@ -148,19 +164,26 @@ def expanded_weights(
         raise InputError("images must differ from each other, but every input is the same in all of them")
     if len(images) > n_images:
         images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
-    found = _measured(network, name, layers, images, active, rng)
+    expanded, jacobian, similarity, cancellation, chance, variation = _measured(
+        network, name, layers, images, active, rng
+    )
     verdicts: tuple[Verdict, ...] = ()
     deeper = any(isinstance(layer, Dense) for layer in layers[1:])
     if controls is not None and deeper and (controls.copies or name == network.head_name):
         place = -1 if name == network.head_name else [each.name for each in network.dense_layers].index(name)
         verdicts = _verdicts(controls, place, images, active, rng)
     return ExpandedWeights(
-        name,
-        network.unit_names(name),
-        *found,
-        active,
-        len(images),
-        verdicts,
+        layer=name,
+        unit_names=network.unit_names(name),
+        expanded=expanded,
+        jacobian=jacobian,
+        similarity=similarity,
+        cancellation=cancellation,
+        chance_cancellation=chance,
+        variation=variation,
+        active=active,
+        n_images=len(images),
+        verdicts=verdicts,
     )
 
 

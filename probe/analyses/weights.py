@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_choice, readonly
+from probe._checks import Array, InputError, check_choice
 from probe._layout import input_layout, map_layout
 from probe._signatures import checked
 from probe.layers import DataFormat, Dense, Layer
 from probe.network import Network
+from probe.results import Columns, Record, Result
 
-__all__ = ["WeightImages", "WeightKind", "images_of_layers", "weight_images"]
+__all__ = [
+    "LayerWeights",
+    "NetworkWeights",
+    "WeightImages",
+    "WeightKind",
+    "WeightPicture",
+    "images_of_layers",
+    "weight_images",
+]
 
 WeightKind = Literal["weights", "expanded", "kernels", "maps"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightImages:
+class WeightImages(Result):
     """Weights of one layer as images.
 
     Attributes
@@ -50,9 +57,6 @@ class WeightImages:
     scale: float
     planes: int = 1
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "images", readonly(self.images))
-
     @property
     def names(self) -> tuple[str, ...]:
         """A label for each image: the unit's name, and the channel where there are several."""
@@ -74,6 +78,88 @@ class WeightImages:
         # Not the largest of the absolute weights, which would be a copy of them all.
         found: Array = np.maximum(rows.max(axis=1), -rows.min(axis=1))
         return found
+
+    def columns(self) -> Columns:
+        """Return one row for each unit."""
+        largest = self.largest.reshape(len(self.unit_names), -1).max(axis=1)
+        return {"unit": self.unit_names, "norm": self.norms, "largest": largest}
+
+
+class WeightPicture(Record):
+    """What a picture of a layer's weights shows.
+
+    Attributes
+    ----------
+    scale : {"shared", "robust", "unit"}
+        What full colour is; see `probe.plot`.
+    limit : float
+        Absolute weight of full colour; of "unit", 1.
+    n_images, n_faint, n_clipped : int
+        Images of the layer, those that would be blank on a shared scale, and those with weights beyond twice the limit.
+    units : tuple of str
+        Names of the units that are shown.
+    """
+
+    scale: str
+    limit: float
+    n_images: int
+    n_faint: int
+    n_clipped: int
+    units: tuple[str, ...]
+
+
+class LayerWeights(Record):
+    """The weights of one layer in numbers: those of all units, without their images.
+
+    Attributes
+    ----------
+    layer, kind, unit_names, scale, planes
+        As in `WeightImages`.
+    shape : tuple of int
+        Of the images.
+    norms, largest : tuple of float
+        Length of each unit's weights, and its largest absolute weight.
+    picture : WeightPicture
+        What the picture of the layer shows.
+    """
+
+    layer: str
+    kind: WeightKind
+    unit_names: tuple[str, ...]
+    scale: float
+    planes: int
+    shape: tuple[int, ...]
+    norms: tuple[float, ...]
+    largest: tuple[float, ...]
+    picture: WeightPicture
+
+    @classmethod
+    def of(cls, result: WeightImages, picture: WeightPicture) -> LayerWeights:
+        """Return the numbers of a layer's images."""
+        columns = result.columns()
+        return cls(
+            layer=result.layer,
+            kind=result.kind,
+            unit_names=result.unit_names,
+            scale=result.scale,
+            planes=result.planes,
+            shape=result.images.shape,
+            norms=tuple(map(float, columns["norm"])),
+            largest=tuple(map(float, columns["largest"])),
+            picture=picture,
+        )
+
+
+class NetworkWeights(Record):
+    """The weights of all layers in numbers, also where their images are too many to be kept.
+
+    Attributes
+    ----------
+    layers : tuple of LayerWeights
+        The layers that have images, in order.
+    """
+
+    layers: tuple[LayerWeights, ...]
 
 
 @checked
@@ -259,7 +345,14 @@ def _images_of(
     # A separable convolution has other filters than channels.
     names = network.unit_names(target.name)
     names = names if len(names) == n_units else tuple(str(j) for j in range(n_units))
-    return WeightImages(images, target.name, kind, names, _largest(images), len(images) // n_units)
+    return WeightImages(
+        images=images,
+        layer=target.name,
+        kind=kind,
+        unit_names=names,
+        scale=_largest(images),
+        planes=len(images) // n_units,
+    )
 
 
 def _largest(images: Array) -> float:

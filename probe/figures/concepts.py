@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probe._checks import check_choice
 from probe.analyses.concepts import Concepts, LayerConcepts
-from probe.figures._style import COLOURS, HEIGHT, footnote, fresh, literal, spread, styled
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, HEIGHT, literal, resize, spread
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["PARTS", "draw", "parts_of"]
-
-PARTS = ("units", "probes", "importance")
+__all__ = ["PARTS"]
 
 _MOST_UNITS = 32
 """Units shown of a layer, at most: those that are most selective."""
@@ -26,25 +24,6 @@ _ROW, _TITLE, _MARGINS = 0.17, 0.35, 2.4
 
 _MOST_LAYERS = 12
 """Layers shown, at most: the first, the last, and some in between, evenly apart."""
-
-
-def parts_of(result: Concepts) -> tuple[str, ...]:
-    """Return the figures that there are."""
-    return PARTS
-
-
-def draw(
-    result: Concepts, *, figure: Figure | SubFigure | None = None, part: str | None = None
-) -> Figure | SubFigure:
-    """Draw a part of `result` into `figure`, or a new one, and return it.
-
-    Raises
-    ------
-    InputError
-        If there is no such part.
-    """
-    part = PARTS[0] if part is None else check_choice("part", part, PARTS)
-    return {"units": _units, "probes": _probes, "importance": _importance}[part](result, figure)
 
 
 def _layers(result: Concepts) -> list[LayerConcepts]:
@@ -64,53 +43,46 @@ def _shown(layer: LayerConcepts, most: int = _MOST_UNITS) -> np.ndarray:
     return np.sort(np.argsort(-selectivity, kind="stable")[:most])
 
 
-def _units(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubFigure:
+@panels()
+def units(result: Concepts, figure: Figure | SubFigure) -> list[str]:
+    """Draw for every layer which unit tells which concept."""
     layers = _layers(result)
     most = _most_units(layers)
     shown = [_shown(layer, most) for layer in layers]
-    heights = [max(1.2, _ROW * len(units) + _TITLE) for units in shown]
-    with styled():
-        figure = fresh(sum(heights) + _MARGINS - 0.2) if figure is None else figure
-        panels = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
-        limit = max(0.05, *(float(layer.selectivity.max()) for layer in layers))
-        for axes, layer, units in zip(panels, layers, shown, strict=True):
-            drawn = axes.imshow(
-                layer.auroc[units],
-                cmap="RdBu_r",
-                vmin=0.5 - limit,
-                vmax=0.5 + limit,
-                aspect="auto",
-                interpolation="nearest",
-            )
-            _marks(axes, layer, units, result.alpha, limit)
-            axes.set_yticks(
-                range(len(units)),
-                [literal(layer.unit_names[k], 12) for k in units],
-                fontsize=6.5 if len(units) > 8 else 9,
-            )
-            axes.set_title(f"'{literal(layer.layer)}', unit", loc="left", fontsize=9)
-            axes.grid(visible=False)
-            for edge in _edges(result.kinds):
-                axes.axvline(edge, color="white", linewidth=2.5)
-        panels[-1].set_xticks(range(len(result.names)), result.names, rotation=90, fontsize=7)
-        bar = figure.colorbar(
-            drawn, ax=panels.tolist(), orientation="vertical", fraction=0.03, pad=0.01, aspect=30
+    heights = [max(1.2, _ROW * len(chosen) + _TITLE) for chosen in shown]
+    resize(figure, sum(heights) + _MARGINS - 0.2)
+    grid = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
+    limit = max(0.05, *(float(layer.selectivity.max()) for layer in layers))
+    for axes, layer, chosen in zip(grid, layers, shown, strict=True):
+        drawn = axes.imshow(
+            layer.auroc[chosen],
+            cmap="RdBu_r",
+            vmin=0.5 - limit,
+            vmax=0.5 + limit,
+            aspect="auto",
+            interpolation="nearest",
         )
-        bar.set_ticks(
-            [0.5 - limit, 0.5, 0.5 + limit], labels=[f"{0.5 - limit:.2f}", "0.5", f"{0.5 + limit:.2f}"]
+        _marks(axes, layer, chosen, result.alpha, limit)
+        axes.set_yticks(
+            range(len(chosen)),
+            [literal(layer.unit_names[k], 12) for k in chosen],
+            fontsize=6.5 if len(chosen) > 8 else 9,
         )
-        bar.set_label("AUROC")
-        footnote(
-            figure,
-            [
-                f"Dots: better than all units and concepts in {1 - result.alpha:.0%} of permutations of the images. Rings: "
-                "the unit is also "
-                f"better than the best axes of random rotations of its layer (false discovery rate {result.alpha:.0%}).",
-                _of_layers(result, layers),
-                _of_units(layers, most),
-            ],
-        )
-    return figure
+        axes.set_title(f"'{literal(layer.layer)}', unit", loc="left", fontsize=9)
+        axes.grid(visible=False)
+        for edge in _edges(result.kinds):
+            axes.axvline(edge, color="white", linewidth=2.5)
+    grid[-1].set_xticks(range(len(result.names)), result.names, rotation=90, fontsize=7)
+    bar = figure.colorbar(drawn, ax=grid.tolist(), orientation="vertical", fraction=0.03, pad=0.01, aspect=30)
+    bar.set_ticks([0.5 - limit, 0.5, 0.5 + limit], labels=[f"{0.5 - limit:.2f}", "0.5", f"{0.5 + limit:.2f}"])
+    bar.set_label("AUROC")
+    return [
+        f"Dots: better than all units and concepts in {1 - result.alpha:.0%} of permutations of the images. Rings: "
+        "the unit is also better than the best axes of random rotations of its layer (false discovery rate "
+        f"{result.alpha:.0%}).",
+        _of_layers(result, layers),
+        _of_units(layers, most),
+    ]
 
 
 def _of_layers(result: Concepts, layers: list[LayerConcepts]) -> str:
@@ -148,42 +120,41 @@ def _edges(kinds: tuple[str, ...]) -> list[float]:
     return [k + 0.5 for k in range(len(kinds) - 1) if kinds[k] != kinds[k + 1]]
 
 
-def _probes(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubFigure:
+@panels()
+def probes(result: Concepts, figure: Figure | SubFigure) -> list[str]:
+    """Draw how well linear probes on each layer, before and after training, and on the pixels tell each concept."""
     n_concepts = len(result.names)
-    with styled():
-        layers = _layers(result)
-        depth = len(layers)
-        # Long names and many layers take rows of the legend.
-        columns = _columns(layers)
-        rows = -(-(1 + 2 * depth) // columns)
-        figure = fresh(4.2 + 0.18 * rows) if figure is None else figure
-        axes = figure.subplots()
-        x = np.arange(n_concepts)
+    layers = _layers(result)
+    depth = len(layers)
+    # Long names and many layers take rows of the legend.
+    columns = _columns(layers)
+    rows = -(-(1 + 2 * depth) // columns)
+    resize(figure, 4.2 + 0.18 * rows)
+    axes = figure.subplots()
+    x = np.arange(n_concepts)
+    axes.plot(
+        x, result.pixel_probe_auroc, linestyle="none", marker="_", markersize=9, markeredgewidth=2,
+        color=COLOURS["reference"], label="pixels",
+    )  # fmt: skip
+    for place, layer in enumerate(layers):
+        shade = 0.35 + 0.65 * (place + 1) / depth
+        marker = "osD^v<>pP*"[place % 10]
         axes.plot(
-            x, result.pixel_probe_auroc, linestyle="none", marker="_", markersize=9, markeredgewidth=2,
-            color=COLOURS["reference"], label="pixels",
+            x, layer.probe_auroc, linestyle="none", marker=marker, markersize=5, alpha=shade,
+            color=COLOURS["true"], label=f"'{literal(layer.layer, 24)}'",
         )  # fmt: skip
-        for place, layer in enumerate(layers):
-            shade = 0.35 + 0.65 * (place + 1) / depth
-            marker = "osD^v<>pP*"[place % 10]
-            axes.plot(
-                x, layer.probe_auroc, linestyle="none", marker=marker, markersize=5, alpha=shade,
-                color=COLOURS["true"], label=f"'{literal(layer.layer, 24)}'",
-            )  # fmt: skip
-            axes.plot(
-                x, layer.untrained_probe_auroc, linestyle="none", marker=marker, markersize=5, alpha=shade,
-                markerfacecolor="none", color=COLOURS["untrained"], label=f"'{literal(layer.layer, 24)}' untrained",
-            )  # fmt: skip
-        axes.axhline(0.5, color="#888888", linewidth=0.8)
-        for edge in _edges(result.kinds):
-            axes.axvline(edge, color="#cccccc", linewidth=1)
-        axes.set_xticks(x, result.names, rotation=90, fontsize=7)
-        axes.set_xlim(-0.7, n_concepts - 0.3)
-        axes.set_ylabel("AUROC of a linear probe")
-        figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
-        if depth < len(result.layers):
-            footnote(figure, [_of_layers(result, layers)])
-    return figure
+        axes.plot(
+            x, layer.untrained_probe_auroc, linestyle="none", marker=marker, markersize=5, alpha=shade,
+            markerfacecolor="none", color=COLOURS["untrained"], label=f"'{literal(layer.layer, 24)}' untrained",
+        )  # fmt: skip
+    axes.axhline(0.5, color="#888888", linewidth=0.8)
+    for edge in _edges(result.kinds):
+        axes.axvline(edge, color="#cccccc", linewidth=1)
+    axes.set_xticks(x, result.names, rotation=90, fontsize=7)
+    axes.set_xlim(-0.7, n_concepts - 0.3)
+    axes.set_ylabel("AUROC of a linear probe")
+    figure.legend(loc="outside upper center", ncols=columns, frameon=False, fontsize=8)
+    return [_of_layers(result, layers)] if depth < len(result.layers) else []
 
 
 def _columns(layers: list[LayerConcepts]) -> int:
@@ -192,39 +163,35 @@ def _columns(layers: list[LayerConcepts]) -> int:
     return max(1, min(5, 1 + 2 * len(layers), 120 // (longest + 18)))
 
 
-def _importance(result: Concepts, figure: Figure | SubFigure | None) -> Figure | SubFigure:
-    with styled():
-        layers = _layers(result)
-        figure = fresh(min(2.6, (HEIGHT - 1) / len(layers)) * len(layers) + 0.8) if figure is None else figure
-        panels = figure.subplots(len(layers), 2, squeeze=False, width_ratios=[2, 1])
-        for (left, right), layer in zip(panels, layers, strict=True):
-            units = _shown(layer)
-            x = np.arange(len(units))
-            left.bar(
-                x - 0.2, layer.cost_added_with[units], 0.38, color=COLOURS["true"], label="images with it"
-            )
-            left.bar(
-                x + 0.2, layer.cost_added_without[units], 0.38, color=COLOURS["untrained"], label="without"
-            )
-            left.axhline(0, color="#444444", linewidth=0.8)
-            every = max(1, len(units) // 16)
-            names = [literal(layer.unit_names[k], 8) for k in units[::every]]
-            left.set_xticks(x[::every], names, rotation=90 if max(map(len, names)) > 4 else 0)
-            left.set_ylabel("cost added")
-            left.set_title(
-                f"'{literal(layer.layer, 24)}': without the unit, by its best concept", loc="left", fontsize=9
-            )
-            left.grid(visible=False, axis="x")
-            right.scatter(layer.selectivity.max(axis=1), layer.cost_added, s=18, color=COLOURS["true"])
-            right.set_xlabel("selectivity, |AUROC − ½|")
-            right.set_ylabel("cost added")
-        panels[0, 0].legend(loc="upper right", fontsize=8, frameon=False)
-        footnote(
-            figure,
-            [
-                "Without a unit: it is replaced by its mean. Right: a dot for each unit; selectivity is not importance.",
-                _of_layers(result, layers),
-                _of_units(layers, _MOST_UNITS),
-            ],
+@panels()
+def importance(result: Concepts, figure: Figure | SubFigure) -> list[str]:
+    """Draw what the network loses without each unit, and how that goes with selectivity."""
+    layers = _layers(result)
+    resize(figure, min(2.6, (HEIGHT - 1) / len(layers)) * len(layers) + 0.8)
+    grid = figure.subplots(len(layers), 2, squeeze=False, width_ratios=[2, 1])
+    for (left, right), layer in zip(grid, layers, strict=True):
+        chosen = _shown(layer)
+        x = np.arange(len(chosen))
+        left.bar(x - 0.2, layer.cost_added_with[chosen], 0.38, color=COLOURS["true"], label="images with it")
+        left.bar(x + 0.2, layer.cost_added_without[chosen], 0.38, color=COLOURS["untrained"], label="without")
+        left.axhline(0, color="#444444", linewidth=0.8)
+        every = max(1, len(chosen) // 16)
+        names = [literal(layer.unit_names[k], 8) for k in chosen[::every]]
+        left.set_xticks(x[::every], names, rotation=90 if max(map(len, names)) > 4 else 0)
+        left.set_ylabel("cost added")
+        left.set_title(
+            f"'{literal(layer.layer, 24)}': without the unit, by its best concept", loc="left", fontsize=9
         )
-    return figure
+        left.grid(visible=False, axis="x")
+        right.scatter(layer.selectivity.max(axis=1), layer.cost_added, s=18, color=COLOURS["true"])
+        right.set_xlabel("selectivity, |AUROC − ½|")
+        right.set_ylabel("cost added")
+    grid[0, 0].legend(loc="upper right", fontsize=8, frameon=False)
+    return [
+        "Without a unit: it is replaced by its mean. Right: a dot for each unit; selectivity is not importance.",
+        _of_layers(result, layers),
+        _of_units(layers, _MOST_UNITS),
+    ]
+
+
+PARTS = (units, probes, importance)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from probe._checks import check_choice
-from probe.analyses.structure import WeightStructure
+from probe.analyses.structure import LABELS, NULLS, WeightStructure
 from probe.figures._grid import (
     Page,
     by_channel,
@@ -16,38 +15,27 @@ from probe.figures._grid import (
     framed,
     image_grid,
     lengths,
+    signed_bar,
 )
+from probe.figures._parts import one_panel, panels
 from probe.figures._scale import ColorScale
-from probe.figures._style import COLOURS, footnote, fresh, literal, styled
+from probe.figures._style import COLOURS, literal, resize
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["PARTS", "draw", "parts_of"]
-
-PARTS = ("units", "statistics")
+__all__ = ["PARTS"]
 
 _MOST_IN_PAIRS = 200
 """Units, for both numbers to stand in one line."""
 
-_TITLES = {
-    "moran": "Moran's I (0: speckle, 1: smooth)",
-    "total_variation": "total variation (1: speckle)",
-    "spectral_slope": "spectral slope (0: speckle)",
-    "gabor": "best Gabor fit, R²",
-    "sparsity": "sparsity, Gini coefficient",
+_READING = {
+    "moran": " (0: speckle, 1: smooth)",
+    "total_variation": " (1: speckle)",
+    "spectral_slope": " (0: speckle)",
 }
-
-_ROWS = {
-    "initialization": "untrained weights",
-    "random-label": "random-label twins",
-    "gaussian": "Gaussian, data's covariance",
-    "data-span": "mixed training images",
-}
-
-_LETTERS = {"initialization": "U", "random-label": "R", "gaussian": "C", "data-span": "M"}
-"""Of the nulls, in the labels of units: untrained, random labels, covariance, mixed images."""
+"""What the values of a statistic mean, after its name."""
 
 _COLOURS = {
     "initialization": COLOURS["untrained"],
@@ -55,28 +43,12 @@ _COLOURS = {
     "gaussian": COLOURS["noise"],
     "data-span": COLOURS["test"],
 }
+"""Of the nulls, in the order of their bars."""
 
 
-def parts_of(result: WeightStructure) -> tuple[str, ...]:
-    """Return the figures that there are."""
-    return PARTS
-
-
-def draw(
-    result: WeightStructure, *, figure: Figure | SubFigure | None = None, part: str | None = None
-) -> Figure | SubFigure:
-    """Draw a part of `result` into `figure`, or a new one, and return it.
-
-    Raises
-    ------
-    InputError
-        If there is no such part.
-    """
-    part = PARTS[0] if part is None else check_choice("part", part, PARTS)
-    return _units(result, figure) if part == "units" else _statistics(result, figure)
-
-
-def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure | SubFigure:
+@one_panel()
+def units(result: WeightStructure, ax: Axes, cmap: str = "RdBu_r", **style: Any) -> list[str]:
+    """Draw the weight images, each with Moran's I, the best Gabor fit, and the nulls that it stands out from."""
     from matplotlib.patches import Rectangle
 
     moran, gabor = (result.values[:, result.statistics.index(name)] for name in ("moran", "gabor"))
@@ -100,75 +72,58 @@ def _units(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure
         labels = [str(channel) for channel in page.planes.ravel().tolist()]
         headings = [head.replace("\n", " ") for head in heads]
     active = result.active if tiles.ndim == 3 else result.active[..., None]
-    with styled():
-        figure = fresh(grid.inches + 1.35) if figure is None else figure
-        axes = figure.subplots()
-        drawn = image_grid(
-            axes,
-            np.where(active, tiles[shown], np.nan),
-            labels,
-            grid,
-            cmap="RdBu_r",
-            limits=(-colors.limit, colors.limit),
-            headings=headings,
-        )
-        framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
-        if not result.active.all():
-            for k in range(len(shown)):
-                top, left = grid.corner(k)
-                place, size = (left - 0.5, top - 0.5), (grid.width, grid.height)
-                axes.add_patch(
-                    Rectangle(
-                        place,
-                        *size,
-                        hatch="//////",
-                        facecolor="#f4f4f4",
-                        edgecolor="#bbbbbb",
-                        linewidth=0,
-                        zorder=-1,
-                    )
-                )
-        if not (tiles.ndim == 4 and tiles.shape[-1] == 3):
-            bar = figure.colorbar(
-                drawn, ax=axes, orientation="horizontal", fraction=0.05, pad=0.02, aspect=40
-            )
-            ends = f"{colors.limit:.3g}"
-            bar.set_ticks([-colors.limit, 0, colors.limit], labels=[f"−{ends}", "0", f"+{ends}"])
-        left_out = page.words("units", "the largest weights (root of the summed squares)")
-        footnote(
-            figure,
-            [
-                f"Layer '{literal(result.layer)}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a "
-                f"false discovery rate of {result.alpha:.0%}, than {_key(result)}.",
-                f"Shown: {left_out}." if left_out else "",
-                colors.words("images" if n_planes > 1 else "units"),
-                "" if result.active.all() else "Hatched: pixels that are the same in all training images.",
-            ],
-        )
-    return figure
+    resize(ax, grid.inches + 1.35)
+    drawn = image_grid(
+        ax,
+        np.where(active, tiles[shown], np.nan),
+        labels,
+        grid,
+        cmap=cmap,
+        limits=(-colors.limit, colors.limit),
+        headings=headings,
+        **style,
+    )
+    framed(ax, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
+    if not result.active.all():
+        for k in range(len(shown)):
+            top, left = grid.corner(k)
+            hatched = Rectangle((left - 0.5, top - 0.5), grid.width, grid.height, hatch="//////", zorder=-1)
+            hatched.set(facecolor="#f4f4f4", edgecolor="#bbbbbb", linewidth=0)
+            ax.add_patch(hatched)
+    if not (tiles.ndim == 4 and tiles.shape[-1] == 3):
+        signed_bar(ax, drawn, colors.limit)
+    left_out = page.words("units", "the largest weights (root of the summed squares)")
+    key = ", ".join(f"{NULLS[null.name].letter}: {NULLS[null.name].label}" for null in result.nulls)
+    return [
+        f"Layer '{literal(result.layer)}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a "
+        f"false discovery rate of {result.alpha:.0%}, than {key}.",
+        f"Shown: {left_out}." if left_out else "",
+        colors.words("images" if n_planes > 1 else "units"),
+        "" if result.active.all() else "Hatched: pixels that are the same in all training images.",
+    ]
 
 
-def _statistics(result: WeightStructure, figure: Figure | SubFigure | None) -> Figure | SubFigure:
-    with styled():
-        figure = fresh(6.4) if figure is None else figure
-        panels = figure.subplots(3, 2).ravel()
-        nulls = [name for name in _ROWS if name in {null.name for null in result.nulls}]
-        names = ["this network", *(_ROWS[name] for name in nulls), "planted Gabor units"]
-        for column, (axes, statistic) in enumerate(zip(panels, result.statistics, strict=False)):
-            rows = [(result.null(name).values[:, column], _COLOURS[name]) for name in nulls]
-            rows.append((result.control_values[:, column], COLOURS["optimum"]))
-            _panel(axes, result.values[:, column], rows)
-            axes.set_title(_TITLES[statistic], loc="left")
-            axes.set_yticks(range(len(names)), names if column % 2 == 0 else [""] * len(names))
-        panels[-1].set_axis_off()
-        footnote(
-            figure,
-            [
-                f"Dots: the {len(result.values)} units of layer '{literal(result.layer)}'. Bars: the middle 90% of each "
-                "null, with its median. Planted: Gabor functions with a fifth of noise, which the test has to find.",
-            ],
-        )
-    return figure
+@panels(height=6.4)
+def statistics(result: WeightStructure, figure: Figure | SubFigure) -> list[str]:
+    """Draw each statistic of every unit, above bars of the nulls and of the positive controls."""
+    grid = figure.subplots(3, 2).ravel()
+    known = {null.name for null in result.nulls}
+    nulls = [name for name in _COLOURS if name in known]
+    names = ["this network", *(NULLS[name].label for name in nulls), "planted Gabor units"]
+    for column, (axes, statistic) in enumerate(zip(grid, result.statistics, strict=False)):
+        rows = [(result.null(name).values[:, column], _COLOURS[name]) for name in nulls]
+        rows.append((result.control_values[:, column], COLOURS["optimum"]))
+        _panel(axes, result.values[:, column], rows)
+        axes.set_title(f"{LABELS[statistic]}{_READING.get(statistic, '')}", loc="left")
+        axes.set_yticks(range(len(names)), names if column % 2 == 0 else [""] * len(names))
+    grid[-1].set_axis_off()
+    return [
+        f"Dots: the {len(result.values)} units of layer '{literal(result.layer)}'. Bars: the middle 90% of each "
+        "null, with its median. Planted: Gabor functions with a fifth of noise, which the test has to find."
+    ]
+
+
+PARTS = (units, statistics)
 
 
 def _panel(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) -> None:
@@ -187,12 +142,8 @@ def _panel(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) ->
 
 def _beyond(result: WeightStructure, unit: int) -> str:
     """Return the letters of the nulls that a unit has more structure than."""
-    found = [_LETTERS[null.name] for null in result.nulls if null.q_values[unit] <= result.alpha]
+    found = [NULLS[null.name].letter for null in result.nulls if null.q_values[unit] <= result.alpha]
     return " ".join(found) if found else "–"
-
-
-def _key(result: WeightStructure) -> str:
-    return ", ".join(f"{_LETTERS[null.name]}: {_ROWS[null.name]}" for null in result.nulls)
 
 
 def _short(value: float) -> str:

@@ -6,48 +6,48 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from probe.figures._style import COLOURS, band, fresh, styled
+from probe.figures._parts import panels
+from probe.figures._style import COLOURS, band
 from probe.training import PopulationResult, TrainingHistory, TrainingResult
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure, SubFigure
 
-__all__ = ["draw"]
+__all__ = ["PARTS"]
 
 
-def draw(
-    result: TrainingHistory | TrainingResult | PopulationResult, *, figure: Figure | SubFigure | None = None
-) -> Figure | SubFigure:
-    """Draw the history of one network or of a population into `figure`, or a new one, and return it."""
+@panels(height=3.1)
+def training(result: TrainingHistory | TrainingResult | PopulationResult, figure: Figure | SubFigure) -> None:
+    """Draw the history of one network or of a population."""
     history = result if isinstance(result, TrainingHistory) else result.history
     epochs = np.arange(1, history.n_epochs + 1)
-    with styled():
-        figure = fresh(3.1) if figure is None else figure
-        cost, accuracy = figure.subplots(1, 2)
-        band(cost, epochs, np.atleast_2d(history.cost), COLOURS["train"])
-        cost.set(xlabel="epoch", ylabel="cost on the training data", ylim=(0, None))
-        lowest = 1.0
-        for name, label, align in (("train", "training", "bottom"), ("test", "test", "top")):
-            values = np.atleast_2d(getattr(history, f"{name}_accuracy"))
-            band(accuracy, epochs, values, COLOURS[name])
-            ends = values[~np.isnan(values).all(axis=1)]
-            if not len(ends):
-                continue
-            last = float(np.nanmedian(ends[:, -1]))
-            lowest = min(lowest, float(np.nanmin(values)))
-            offset = (-2, 4 if align == "bottom" else -5)
-            accuracy.annotate(
-                f"{label} {last:.1%}",
-                (epochs[-1], last),
-                xytext=offset,
-                textcoords="offset points",
-                ha="right",
-                va=align,
-                color=COLOURS[name],
-                fontweight="bold",
-            )
-        accuracy.set(xlabel="epoch", ylabel="accuracy", ylim=(max(0.0, lowest - 0.05), 1.02))
-        for axes in (cost, accuracy):
-            axes.xaxis.get_major_locator().set_params(integer=True)
-            axes.margins(x=0.02)
-    return figure
+    cost, accuracy = figure.subplots(1, 2)
+    band(cost, epochs, np.atleast_2d(history.cost), COLOURS["train"])
+    cost.set(xlabel="epoch", ylabel="cost on the training data", ylim=(0, None))
+    lowest = 1.0
+    for name, label, align in (("train", "training", "bottom"), ("test", "test", "top")):
+        values = np.atleast_2d(getattr(history, f"{name}_accuracy"))
+        band(accuracy, epochs, values, COLOURS[name])
+        ends = values[~np.isnan(values).all(axis=1)]
+        if not len(ends):
+            continue
+        last = float(np.nanmedian(ends[:, -1]))
+        lowest = min(lowest, float(np.nanmin(values)))
+        offset = (-2, 4 if align == "bottom" else -5)
+        accuracy.annotate(
+            f"{label} {last:.1%}",
+            (epochs[-1], last),
+            xytext=offset,
+            textcoords="offset points",
+            ha="right",
+            va=align,
+            color=COLOURS[name],
+            fontweight="bold",
+        )
+    accuracy.set(xlabel="epoch", ylabel="accuracy", ylim=(max(0.0, lowest - 0.05), 1.02))
+    for axes in (cost, accuracy):
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.margins(x=0.02)
+
+
+PARTS = (training,)

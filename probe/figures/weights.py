@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probe.analyses.weights import WeightImages
-from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths
+from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths, signed_bar
 from probe.figures._parts import one_panel
 from probe.figures._scale import SCALES, ColorScale
 from probe.figures._style import literal, note_inches, resize
@@ -68,14 +68,12 @@ def images(
     )
     framed(ax, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
     what = _WHAT[result.kind].format(literal(result.layer))
-    ends = ("its largest", "its largest") if colors.kind == "unit" else (f"{colors.limit:.3g}",) * 2
     if result.images.ndim == 4 and result.images.shape[-1] == 3:
         full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
         ax.set_title(f"{what} from red, green and blue;\ngrey is zero, full colour {full}", loc="left")
     else:
-        bar = ax.figure.colorbar(drawn, ax=ax, orientation="horizontal", fraction=0.04, pad=0.02, aspect=40)
-        bar.set_ticks([limits[0], 0, limits[1]], labels=[f"−{ends[0]}", "0", f"+{ends[1]}"])
-        bar.set_label(what)
+        end = "its largest" if colors.kind == "unit" else ""
+        signed_bar(ax, drawn, colors.limit, what, end, fraction=0.04)
     return notes
 
 

@@ -15,7 +15,7 @@ from probe.training.defaults import (
 )
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
 from probe.training.loop import train, train_population, train_shards, useful_workers
-from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
+from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "DEFAULT_TRAINING",
     "DynamicsKind",
     "ExampleDynamics",
+    "NetworkSummary",
     "PopulationResult",
     "PreparedData",
     "Shard",

@@ -68,10 +68,10 @@ def train(
     """
     result = train_population(architecture, split, config, n_networks=1, seed=seed, progress=progress)
     return TrainingResult(
-        result.population.network(0),
-        result.history.member(0),
-        int(result.diverged_epoch[0]),
-        result.interrupted,
+        network=result.population.network(0),
+        history=result.history.member(0),
+        diverged_epoch=int(result.diverged_epoch[0]),
+        interrupted=result.interrupted,
     )
 
 
@@ -240,11 +240,11 @@ def _trimmed(outcomes: Sequence[ShardOutcome]) -> list[PopulationResult]:
         raise KeyboardInterrupt
     return [
         PopulationResult(
-            outcome.population,
-            outcome.history.first(n_epochs),
-            outcome.diverged_epoch,
-            outcome.fitted_epoch,
-            outcome.interrupted,
+            population=outcome.population,
+            history=outcome.history.first(n_epochs),
+            diverged_epoch=outcome.diverged_epoch,
+            fitted_epoch=outcome.fitted_epoch,
+            interrupted=outcome.interrupted,
         )
         for outcome in outcomes
     ]
@@ -262,11 +262,11 @@ def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
         tuple(np.concatenate([r.population.biases[layer] for r in results]) for layer in layers),
     )
     return PopulationResult(
-        population,
-        TrainingHistory.joined([r.history for r in results]),
-        np.concatenate([r.diverged_epoch for r in results]),
-        np.concatenate([r.fitted_epoch for r in results]),
-        any(r.interrupted for r in results),
+        population=population,
+        history=TrainingHistory.joined([r.history for r in results]),
+        diverged_epoch=np.concatenate([r.diverged_epoch for r in results]),
+        fitted_epoch=np.concatenate([r.fitted_epoch for r in results]),
+        interrupted=any(r.interrupted for r in results),
     )
 
 

@@ -6,7 +6,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -152,7 +152,7 @@ class ShardRun:
         self._state = self._optimizer.init(self._parameters.flat)
         self._step = 0
         self._records = {
-            name: np.full((n_networks, config.epochs), np.nan) for name in TrainingHistory.__slots__
+            field.name: np.full((n_networks, config.epochs), np.nan) for field in fields(TrainingHistory)
         }
         self._diverged = np.zeros(n_networks, np.int64)
         self._fitted = np.zeros(n_networks, np.int64)

@@ -18,7 +18,6 @@ from probe.analyses.drawing import drawing
 from probe.analyses.maximize import Maximization, maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.noise import noise_confidence, noise_severity
-from probe.analyses.weights import images_of_layers
 from probe.controls import architecture_of, control_networks
 from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
@@ -28,10 +27,12 @@ from probe.network import Network
 from probe.objectives import Objective
 from probe.population import MLP
 from probe.report import Report
+from probe.results import Record
 from probe.storage import network_bytes
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
+    NetworkSummary,
     TrainingConfig,
     TrainingHistory,
     enough_epochs,
@@ -42,8 +43,8 @@ from probe.workflow._folder import Folder, Written, data_stem, destination, mode
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job, Part
 from probe.workflow._reading import Reading
-from probe.workflow.features import features_parts, paths_of, structure_of
-from probe.workflow.models import READ_AS_IT_IS, class_objectives, unit_objectives
+from probe.workflow.features import features_sections, paths_of, structure_of
+from probe.workflow.models import READ_AS_IT_IS, class_objectives, unit_objectives, weights_section
 from probe.workflow.train import recorded_history, training_provenance
 
 __all__ = ["report"]
@@ -155,9 +156,7 @@ def _parts(
     subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
 ) -> tuple[list[Any], bool]:
     """Return the sections of the page, and whether Ctrl-C cut an experiment short."""
-    from probe.report.page import OldSection
     from probe.report.report import Section
-    from probe.report.sections import training_section, weights_section
 
     network = subject.network
     others = control_networks(
@@ -174,17 +173,15 @@ def _parts(
     )
     memory, note = _memorization_for(network, split, seed, progress)
     shorter = f"Reduced, to keep the report short: the intervals are over {others.sentence} There are, trained for longer, "
-    reduced = partial(_reduced, shorter)
     # Where no layer says where the channels are, the data do: theirs are last.
     layout: DataFormat | None = None if input_layout(network) else "channels_last"
-    weights, seen = weights_section(images_of_layers(network, layout=layout))
+    summary: dict[str, Record] = {"network": NetworkSummary.of(network, split.name, accuracy)}
+    if subject.history is not None:
+        summary["training"] = subject.history
     parts = [
-        OldSection(*training_section(network, subject.history, accuracy, split.name)),
-        OldSection(weights, seen if isinstance(structure, str) else ()),
-        *(
-            OldSection(*reduced("20 in `probe features`.", part))
-            for part in features_parts(structure, found, paths)
-        ),
+        Section(key="training", results=summary),
+        weights_section(network, layout=layout, is_tested=not isinstance(structure, str)),
+        *features_sections(structure, found, paths, note=f"{shorter}20 in `probe features`."),
         Section(key="maximize", results=maximized),
         Section(key="drawing", results={"drawing": drawn}, note=f"{shorter}20 in `probe drawing`."),
         Section(key="noise", results={"noise": noise}),

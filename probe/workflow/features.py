@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from probe._checks import InputError, check_integer
 from probe._progress import Progress, silent
@@ -13,12 +17,19 @@ from probe.controls import Controls, control_networks
 from probe.datasets import Split
 from probe.fitting import doubt_about
 from probe.network import Network
+from probe.results import Record
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
-from probe.workflow._pages import Job, Part
+from probe.workflow._pages import Job
 from probe.workflow._reading import READ_AS_IT_IS, Reading
 
-__all__ = ["features_model", "features_parts", "paths_of", "structure_of"]
+if TYPE_CHECKING:
+    from probe.report.report import Section
+
+__all__ = ["by_layer", "features_model", "features_sections", "paths_of", "structure_of"]
+
+_MOST_PICTURES = 16
+"""Layers whose paths are drawn: the first ones."""
 
 
 def features_model(
@@ -38,53 +49,44 @@ def features_model(
     InputError
         If the model or the data cannot be read or do not fit each other, or `out` cannot be written to.
     """
-    from probe.report.paths import file_names
+    from probe.report.report import Report
 
     check_integer("n_networks", n_networks, minimum=2)
     split = reading.split(data)
     network = reading.for_data(model, split)
     owner = Owner("probe features", seed, split, model)
-    files = ("index.html", "controls.h5", "concepts.h5", "structure.h5")
-    job = Job(
-        destination(out, f"features-{model_stem(model)}", owner, files), split, doubt=doubt_about(network)
+    folder = destination(out, f"features-{model_stem(model)}", owner, ("index.html", "results.h5"))
+    job = Job(folder, split, doubt=doubt_about(network))
+    controls = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
+    structure = structure_of(network, split, controls, seed=seed, progress=progress)
+    found = concepts(network, split, controls=controls, seed=seed, progress=progress)
+    paths = paths_of(network, split, controls, seed=seed)
+    page = Report(
+        title="What did the hidden layers learn?",
+        subtitle=f"The network in {model.name}; data: {split.name}; beside it {controls.sentence}",
+        sections=features_sections(structure, found, paths, kept={"controls": controls}),
     )
-    others = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
-    structure = structure_of(network, split, others, seed=seed, progress=progress)
-    found = concepts(network, split, controls=others, seed=seed, progress=progress)
-    paths = paths_of(network, split, others, seed=seed)
-    parts = features_parts(structure, found, paths)
-    results: dict[str, object] = {"controls": others, "concepts": found}
-    if not isinstance(structure, str):
-        results["structure"] = structure
-    results |= dict(zip(file_names(paths), paths, strict=True))
-    seconds = job.write(
-        "What did the hidden layers learn?",
-        f"The network in {model.name}; data: {split.name}; beside it {others.sentence}",
-        parts,
-        results=results,
-        numbers={"model": str(model), "n_networks": n_networks},
-        progress=progress,
+    facts = {"model": str(model), "n_networks": n_networks}
+    return job.publish(page, facts=facts, progress=progress).written()
+
+
+def features_sections(
+    structure: WeightStructure | str,
+    found: Concepts,
+    paths: Mapping[str, ExpandedWeights],
+    *,
+    note: str = "",
+    kept: Mapping[str, Record] | None = None,
+) -> tuple[Section, ...]:
+    """Return the sections on the hidden layers, in the order of a page; `kept` is stored beside their results."""
+    from probe.report.report import Section
+
+    tested: dict[str, Record] = {} if isinstance(structure, str) else {"structure": structure}
+    return (
+        Section(key="structure", results=tested | dict(kept or {}), facts={"why": structure}, note=note),
+        Section(key="concepts", results={"concepts": found}, note=note),
+        Section(key="paths", results=paths, facts={"paths": paths, "n_drawn": _MOST_PICTURES}, note=note),
     )
-    verdicts = [claim.verdict for _, claims in parts for claim in claims if claim.verdict is not None]
-    shown = [f"{verdict.title}: {verdict.decision}" for verdict in verdicts]
-    return Written(tuple(job.folder.files), "\n".join([*shown, f"{seconds:.0f} s"]))
-
-
-def features_parts(
-    structure: WeightStructure | str, found: Concepts, paths: tuple[ExpandedWeights, ...]
-) -> list[Part]:
-    """Return the sections on the hidden layers, in the order of a page."""
-    from probe.report import Section
-    from probe.report.concepts import concepts_section
-    from probe.report.paths import paths_section
-    from probe.report.structure import structure_section
-
-    if isinstance(structure, str):
-        why = f"The weights of this network are not tested for structure: {structure}."
-        first: Part = Section("structure", "Is there structure in the weights?", (why,)), ()
-    else:
-        first = structure_section(structure)
-    return [first, concepts_section(found), paths_section(paths)]
 
 
 def structure_of(
@@ -105,16 +107,26 @@ def structure_of(
 
 def paths_of(
     network: Network, split: Split, others: Controls | None, *, n_images: int = 1000, seed: int
-) -> tuple[ExpandedWeights, ...]:
-    """Return the expanded weights of every dense layer that has another below, down to the pixels."""
-    found = []
+) -> dict[str, ExpandedWeights]:
+    """Return the expanded weights of every dense layer that has another below, down to the pixels, by name.
+
+    A name ends in that of the layer, if that is a plain one, else in a number.
+    """
+    results = list[ExpandedWeights]()
     for layer in network.dense_layers[1:]:
-        try:
-            found.append(
+        with suppress(InputError):
+            results.append(
                 expanded_weights(
                     network, split.test.images, layer.name, controls=others, n_images=n_images, seed=seed
                 )
             )
-        except InputError:
-            continue
-    return tuple(found)
+    return by_layer(results)
+
+
+def by_layer(results: Sequence[ExpandedWeights]) -> dict[str, ExpandedWeights]:
+    """Return the results of several layers by name."""
+    plain = re.compile(r"[A-Za-z0-9_-]{1,60}")
+    return {
+        f"paths_{result.layer if plain.fullmatch(result.layer) else number}": result
+        for number, result in enumerate(results, start=1)
+    }

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from probe._checks import InputError, check_choice
 from probe._layout import input_layout
-from probe.analyses.weights import WeightImages, images_of_layers, weight_images
-from probe.figures.weights import SCALES
+from probe.analyses.weights import (
+    LayerWeights,
+    NetworkWeights,
+    WeightImages,
+    WeightPicture,
+    images_of_layers,
+    weight_images,
+)
+from probe.figures.weights import SCALES, page_of, scale_of, words
 from probe.kerasfile import open_model, read_provenance
 from probe.layers import DataFormat
 from probe.network import Network
 from probe.objectives import Objective, class_logit, unit
-from probe.storage import save_network
+from probe.storage import results_bytes, save_network
 from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
 from probe.workflow._owner import Owner
 from probe.workflow._reading import READ_AS_IT_IS, Reading
+
+if TYPE_CHECKING:
+    from probe.report.report import Section
 
 __all__ = [
     "READ_AS_IT_IS",
@@ -26,11 +37,15 @@ __all__ = [
     "for_shape",
     "unit_objectives",
     "weights_model",
+    "weights_section",
 ]
 
 
 _MOST_PICTURES = 16
 """Layers whose weights are drawn when none is named: the first ones."""
+
+_MOST_BYTES = 64 << 20
+"""Weight images that are kept, all layers together: those of a large network would not fit in memory."""
 
 
 def weights_model(
@@ -51,8 +66,6 @@ def weights_model(
     scale : {"shared", "robust", "unit"}, optional
         As in `probe.plot`.
     """
-    from probe.report.sections import weights_numbers
-
     if scale is not None:
         check_choice("scale", scale, SCALES)
     results: Iterable[WeightImages]
@@ -66,20 +79,66 @@ def weights_model(
             if layer is None
             else [weight_images(network, layer, layout=layout)]
         )
-    # One layer at a time: the images of all together may not fit in memory.
-    pictures, layers = list[bytes](), dict[str, object]()
-    for result in results:
-        if len(pictures) < _MOST_PICTURES:
-            pictures.append(drawn(result, scale=scale))
-        layers[result.layer] = weights_numbers(result, scale)
-    if not layers:
+    pictures = dict[str, bytes]()
+
+    def drawn_first(results: Iterable[WeightImages]) -> Iterator[WeightImages]:
+        for result in results:
+            if len(pictures) < _MOST_PICTURES:
+                pictures[f"figures/weights_{len(pictures) + 1}.png"] = drawn(result, scale=scale)
+            yield result
+
+    weights, images = _kept(drawn_first(results), scale)
+    if not weights.layers:
         raise InputError("no layer of this network has weights that form images")
+    kept = {"weights": weights, **images}
     folder = destination(out, f"weights-{model_stem(model)}", Owner("probe weights", seed, None, model))
     folder.keep(
-        run_facts("probe weights", seed, None) | {"model": str(model), "layers": layers, "verdicts": []},
-        {f"figures/weights_{place + 1}.png": png for place, png in enumerate(pictures)},
+        run_facts("probe weights", seed, None)
+        | {"model": str(model), "results": {name: result.to_dict() for name, result in kept.items()}},
+        pictures | {"results.h5": results_bytes(kept)},
     )
-    return Written(tuple(folder.files), _weights_summary(list(layers), len(pictures)))
+    return Written(
+        tuple(folder.files), _weights_summary([layer.layer for layer in weights.layers], len(pictures))
+    )
+
+
+def weights_section(network: Network, *, layout: DataFormat | None, is_tested: bool) -> Section:
+    """Return the section on the weights of all layers; `is_tested` says whether another tests them for structure."""
+    from probe.report.report import Section
+
+    weights, images = _kept(images_of_layers(network, layout=layout))
+
+    def images_of(index: int) -> WeightImages:
+        known = images.get(f"weights_{index + 1}")
+        return weight_images(network, weights.layers[index].layer, layout=layout) if known is None else known
+
+    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words, "is_tested": is_tested}
+    return Section(key="weights", results={"weights": weights, **images}, facts=facts)
+
+
+def _kept(
+    results: Iterable[WeightImages], scale: str | None = None
+) -> tuple[NetworkWeights, dict[str, WeightImages]]:
+    """Return the numbers of all layers, and the images of as many as are kept, by name; one layer at a time."""
+    layers, images, room = list[LayerWeights](), dict[str, WeightImages](), _MOST_BYTES
+    for number, result in enumerate(results, start=1):
+        layers.append(LayerWeights.of(result, _picture(result, scale)))
+        if result.images.nbytes <= room:
+            images[f"weights_{number}"] = result
+            room -= result.images.nbytes
+    return NetworkWeights(layers=tuple(layers)), images
+
+
+def _picture(result: WeightImages, scale: str | None) -> WeightPicture:
+    colors, page = scale_of(result, scale), page_of(result)
+    return WeightPicture(
+        scale=colors.kind,
+        limit=colors.limit,
+        n_images=len(result.images),
+        n_faint=colors.n_faint,
+        n_clipped=int(colors.clipped.sum()),
+        units=tuple(result.unit_names[k] for k in page.units.tolist()),
+    )
 
 
 def _weights_summary(layers: list[str], n_drawn: int) -> str:

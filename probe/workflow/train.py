@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from probe._json import plain
 from probe._progress import Progress, silent
 from probe.datasets import Split, load_dataset
 from probe.population import MLP
-from probe.storage import network_bytes
+from probe.storage import network_bytes, results_bytes
 from probe.training import TrainingConfig, TrainingHistory, TrainingResult, train
 from probe.workflow._folder import Written, data_stem, destination, drawn, run_facts
 from probe.workflow._owner import Owner
@@ -39,7 +39,7 @@ def train_model(
     settings = plain({"architecture": asdict(architecture), "config": asdict(config)})
     assert isinstance(settings, dict)
     owner = Owner("probe train", seed, split, settings=settings)
-    folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5",))
+    folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5", "results.h5"))
     result = train(architecture, split, config, seed=seed, progress=progress)
     if result.diverged_epoch:
         raise InputError(
@@ -47,8 +47,15 @@ def train_model(
             f"pass a smaller one"
         )
     provenance = training_provenance("probe train", seed, split, architecture, config, result)
-    kept = network_bytes(result.network, provenance=provenance)
-    folder.keep({**provenance, "verdicts": []}, {"model.h5": kept, "figures/training.png": drawn(result)})
+    facts = {name: fact for name, fact in provenance.items() if name != "history"}
+    folder.keep(
+        facts | {"results": {"training": result.history.to_dict()}},
+        {
+            "model.h5": network_bytes(result.network, provenance=provenance),
+            "results.h5": results_bytes({"training": result.history}),
+            "figures/training.png": drawn(result),
+        },
+    )
     accuracy = float(result.history.test_accuracy[-1])
     return Written(
         tuple(folder.files),
@@ -61,7 +68,7 @@ def training_provenance(
     command: str, seed: int, split: Split, architecture: MLP, config: TrainingConfig, result: TrainingResult
 ) -> dict[str, object]:
     """Return what a model file says of its origin."""
-    history = {name: getattr(result.history, name).tolist() for name in TrainingHistory.__slots__}
+    history = {name: values.tolist() for name, values in result.history.arrays().items()}
     facts = run_facts(command, seed, split) | {
         "architecture": asdict(architecture),
         "config": asdict(config),
@@ -76,7 +83,7 @@ def training_provenance(
 def recorded_history(provenance: Mapping[str, object]) -> TrainingHistory | None:
     """Return the training history that a model file of ours holds, or None."""
     found = provenance.get("history")
-    if not isinstance(found, dict) or set(found) != set(TrainingHistory.__slots__):
+    if not isinstance(found, dict) or set(found) != {field.name for field in fields(TrainingHistory)}:
         return None
     columns = {
         name: np.array([np.nan if v is None else v for v in values], dtype=np.float64)

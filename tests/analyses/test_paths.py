@@ -131,7 +131,15 @@ def controls_of(make, n=8, shape=(6,)):
     start = initial_population(architecture, shape, names, rngs=rng.spawn(n))
     trained = Population(architecture, shape, names, tuple(make(w) for w in start.weights), start.biases)
     ones = np.ones(n)
-    return Controls(start, trained, start, ones, ones, probe.TrainingConfig(), True)
+    return Controls(
+        untrained=start,
+        trained=trained,
+        random_label=start,
+        test_accuracy=ones,
+        memorized=ones,
+        config=probe.TrainingConfig(),
+        copies=True,
+    )
 
 
 def test_networks_all_of_whose_paths_have_one_sign_cancel_less_than_chance():

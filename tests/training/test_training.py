@@ -372,7 +372,7 @@ def test_the_history_ends_with_the_figures_of_the_networks():
         assert history.train_accuracy[k, -1] == pytest.approx(accuracy[0])
         assert history.test_accuracy[k, -1] == pytest.approx(accuracy[1])
     assert history.n_epochs == 3
-    assert {getattr(history, name).shape for name in history.__slots__} == {(3, 3)}
+    assert {values.shape for values in history.arrays().values()} == {(3, 3)}
     assert history.member(1).cost.shape == (3,)
     assert (history.seconds > 0).all()
     assert (history.gradient_norm > 0).all()
@@ -393,7 +393,7 @@ def test_evaluation_at_the_end_changes_no_weight():
 
 def test_results_are_read_only():
     result = probe.train_population(probe.MLP((5,)), blobs(), TrainingConfig(epochs=1), n_networks=2)
-    arrays = [getattr(result.history, name) for name in result.history.__slots__]
+    arrays = list(result.history.arrays().values())
     arrays += [*result.population.weights, result.diverged_epoch, result.fitted_epoch]
     for values in arrays:
         with pytest.raises(ValueError, match="read-only"):

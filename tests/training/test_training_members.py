@@ -155,7 +155,7 @@ def test_a_member_that_diverges_is_frozen_and_named_and_the_others_go_on(split, 
     assert result.diverged == (1,)
     epoch = int(result.diverged_epoch[1])
     assert epoch >= 1
-    for name in result.history.__slots__:
+    for name in result.history.arrays():
         values = getattr(result.history, name)
         assert np.isnan(values[1, epoch - 1 :]).all(), name
         assert np.isfinite(values[1, : epoch - 1]).all(), name
@@ -233,7 +233,7 @@ def test_a_member_that_has_fitted_everything_is_frozen(split):
         assert 1 < epoch < 60
         assert (accuracy[k, : epoch - 1] < 1).all()
         assert (accuracy[k, epoch - 1 :] == 1).all()
-        for name in result.history.__slots__:
+        for name in result.history.arrays():
             values = getattr(result.history, name)[k]
             np.testing.assert_array_equal(values[epoch:], np.full(60 - epoch, values[epoch - 1]))
         until = train(split, configuration=config(epochs=epoch), learning_rates=rates)

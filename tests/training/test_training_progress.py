@@ -88,7 +88,7 @@ def test_ctrl_c_keeps_the_epochs_done(small_digits, ctrl_c, evaluation):
     history, done = result.history, result.history.n_epochs
     assert result.interrupted
     assert 20 <= done == len(events) < 100_000
-    assert {getattr(history, name).shape for name in history.__slots__} == {(2, done)}
+    assert {values.shape for values in history.arrays().values()} == {(2, done)}
     assert np.isfinite(history.gradient_norm).all()
     assert np.isfinite(history.cost).all() == (evaluation == "epoch")
     # The networks are those of the last epoch in the history, and what was done is as without Ctrl-C.

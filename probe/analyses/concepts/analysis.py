@@ -11,7 +11,6 @@ from probe._checks import Array, InputError, check_integer, check_number, chunks
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.concepts.over import verdicts_of
 from probe.analyses.concepts.pixels import image_concepts
 from probe.analyses.concepts.results import Concepts, LayerConcepts
 from probe.analyses.concepts.units import (
@@ -26,6 +25,7 @@ from probe.analyses.concepts.units import (
     p_values,
     probe_aurocs,
 )
+from probe.analyses.concepts.verdicts import verdicts_of
 from probe.controls import Controls, reinitialized
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
@@ -134,15 +134,17 @@ def concepts(
             progress(ProgressEvent("looking for concepts", place + 1, len(names)))
         pixels = test.images.reshape(len(test), -1).astype(np.float64)
         return Concepts(
-            found.names,
-            found.kinds,
-            found.values.mean(axis=1),
-            found.left_out,
-            probe_aurocs(pixels, found.values, fold_seed),
-            tuple(results),
-            len(test),
-            float(alpha),
-            () if controls is None else verdicts_of(controls, found, test.images, control_rng, fold_seed),
+            names=found.names,
+            kinds=found.kinds,
+            shares=found.values.mean(axis=1),
+            left_out=found.left_out,
+            pixel_probe_auroc=probe_aurocs(pixels, found.values, fold_seed),
+            layers=tuple(results),
+            n_images=len(test),
+            alpha=float(alpha),
+            verdicts=()
+            if controls is None
+            else verdicts_of(controls, found, test.images, control_rng, fold_seed),
         )
 
 
@@ -180,20 +182,26 @@ class _Measurement:
         basis_best = np.abs(aurocs(values.basis, present) - 0.5).max(axis=0)
         aligned = p_values(basis_best, rotated)
         probes = [probe_aurocs(each.features, present, self._fold_seed) for each in starts[:_PROBED]]
+        lost, added, with_it, without_it = self._importance(
+            name, values.units.mean(axis=0), present[np.abs(auroc - 0.5).argmax(axis=1)]
+        )
         return LayerConcepts(
-            name,
-            tuple(str(k) for k in range(values.units.shape[1])),
-            auroc,
-            limit * chance_deviations(present),
-            untrained,
-            rotated,
-            basis_best,
-            p_values(best, untrained),
-            aligned,
-            np.asarray(false_discovery_control(aligned)),
-            probe_aurocs(values.features, present, self._fold_seed),
-            np.mean(probes, axis=0),
-            *self._importance(name, values.units.mean(axis=0), present[np.abs(auroc - 0.5).argmax(axis=1)]),
+            layer=name,
+            unit_names=tuple(str(k) for k in range(values.units.shape[1])),
+            auroc=auroc,
+            permuted_limit=limit * chance_deviations(present),
+            untrained_best=untrained,
+            rotated_best=rotated,
+            basis_best=basis_best,
+            untrained_p=p_values(best, untrained),
+            aligned_p=aligned,
+            aligned_q=np.asarray(false_discovery_control(aligned)),
+            probe_auroc=probe_aurocs(values.features, present, self._fold_seed),
+            untrained_probe_auroc=np.mean(probes, axis=0),
+            accuracy_lost=lost,
+            cost_added=added,
+            cost_added_with=with_it,
+            cost_added_without=without_it,
         )
 
     def _importance(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_images, check_integer, readonly
+from probe._checks import Array, InputError, check_images, check_integer
 from probe._signatures import checked
+from probe.results import Record
 
 __all__ = ["KINDS", "ImageConcepts", "image_concepts"]
 
@@ -42,8 +42,7 @@ _ROWS = {1: ("",), 2: ("top", "bottom"), 3: ("top", "", "bottom")}
 _COLUMNS = {1: ("",), 2: ("left", "right"), 3: ("left", "", "right")}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageConcepts:
+class ImageConcepts(Record):
     """Which images have which concepts.
 
     Attributes
@@ -65,10 +64,6 @@ class ImageConcepts:
     values: npt.NDArray[np.bool_]
     n_holes: npt.NDArray[np.int64]
     left_out: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        for name in ("values", "n_holes"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
 @checked
@@ -135,11 +130,11 @@ def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
     shares = {name: float(values.mean()) for name, (_, values) in found.items()}
     kept = [name for name, share in shares.items() if _RARE <= share <= 1 - _RARE]
     return ImageConcepts(
-        tuple(kept),
-        tuple(found[name][0] for name in kept),
-        np.stack([found[name][1] for name in kept]) if kept else np.zeros((0, len(grey)), bool),
-        n_holes,
-        tuple(name for name in found if name not in kept),
+        names=tuple(kept),
+        kinds=tuple(found[name][0] for name in kept),
+        values=np.stack([found[name][1] for name in kept]) if kept else np.zeros((0, len(grey)), bool),
+        n_holes=n_holes,
+        left_out=tuple(name for name in found if name not in kept),
     )
 
 

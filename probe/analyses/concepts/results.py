@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, readonly
+from probe._checks import Array, InputError
+from probe.results import Columns, Record, Result
 from probe.stats import Verdict
 
 __all__ = ["Concepts", "LayerConcepts"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LayerConcepts:
+class LayerConcepts(Record):
     """Concepts in the units of one layer, and in the layer as a whole.
 
     Attributes
@@ -70,11 +68,6 @@ class LayerConcepts:
     cost_added_with: Array
     cost_added_without: Array
 
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if name not in ("layer", "unit_names"):
-                object.__setattr__(self, name, readonly(getattr(self, name)))
-
     @property
     def selectivity(self) -> Array:
         """How well each unit tells each concept, up or down: ``abs(auroc - 0.5)``, (n_units, n_concepts)."""
@@ -84,6 +77,41 @@ class LayerConcepts:
     def best_units(self) -> npt.NDArray[np.int64]:
         """The unit that is most selective for each concept: (n_concepts,)."""
         return np.asarray(self.selectivity.argmax(axis=0))
+
+    @property
+    def mean_probe_auroc(self) -> float:
+        """Mean of `probe_auroc` over the concepts."""
+        return float(self.probe_auroc.mean())
+
+    @property
+    def mean_untrained_probe_auroc(self) -> float:
+        """Mean of `untrained_probe_auroc` over the concepts."""
+        return float(self.untrained_probe_auroc.mean())
+
+    @property
+    def n_gained(self) -> int:
+        """Concepts that a linear probe reads off the layer better than before training."""
+        return int((self.probe_auroc > self.untrained_probe_auroc).sum())
+
+    @property
+    def largest_cost_added(self) -> float:
+        """Cost added without the most important unit."""
+        return float(self.cost_added.max())
+
+    @property
+    def most_important(self) -> str:
+        """Name of that unit."""
+        return self.unit_names[int(np.argmax(self.cost_added))]
+
+    @property
+    def importance_correlation(self) -> float:
+        """Spearman's correlation of the units' largest selectivity with the cost added; NaN if it has none."""
+        from scipy.stats import rankdata
+
+        pairs = np.stack([rankdata(self.selectivity.max(axis=1)), rankdata(self.cost_added)])
+        if pairs.shape[1] < 3 or (np.ptp(pairs, axis=1) == 0).any():
+            return np.nan
+        return float(np.corrcoef(pairs)[0, 1])
 
     def aligned(self, alpha: float) -> npt.NDArray[np.bool_]:
         """Return for which concepts, (n_concepts,), the best unit is unit-aligned.
@@ -95,8 +123,7 @@ class LayerConcepts:
         return np.asarray(beyond & (self.aligned_q <= alpha))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Concepts:
+class Concepts(Result):
     """Which concepts the hidden layers of a network hold, and in single units or not.
 
     Attributes
@@ -129,9 +156,30 @@ class Concepts:
     alpha: float
     verdicts: tuple[Verdict, ...]
 
-    def __post_init__(self) -> None:
-        for name in ("shares", "pixel_probe_auroc"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def mean_pixel_probe_auroc(self) -> float:
+        """Mean of `pixel_probe_auroc` over the concepts."""
+        return float(self.pixel_probe_auroc.mean())
+
+    @property
+    def n_beyond_untrained(self) -> tuple[int, ...]:
+        """For each layer: concepts that its best unit tells better than those of networks before training, at `alpha`."""
+        return tuple(int((layer.untrained_p <= self.alpha).sum()) for layer in self.layers)
+
+    @property
+    def n_aligned(self) -> tuple[int, ...]:
+        """For each layer: concepts whose best unit stands out from the directions of the layer, at `alpha`."""
+        return tuple(int(layer.aligned(self.alpha).sum()) for layer in self.layers)
+
+    def columns(self) -> Columns:
+        """Return one row for each concept of each layer: its best unit, and the linear probes."""
+        columns: Columns = {
+            "layer": [layer.layer for layer in self.layers for _ in self.names],
+            "concept": self.names * len(self.layers),
+        }
+        for name in ("best_units", "untrained_p", "aligned_q", "probe_auroc", "untrained_probe_auroc"):
+            columns[name] = np.concatenate([getattr(layer, name) for layer in self.layers])
+        return columns
 
     def layer(self, name: str) -> LayerConcepts:
         """Return what was found of one layer.

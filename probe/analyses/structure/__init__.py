@@ -1,11 +1,12 @@
 """Whether weight images have more structure than chance.
 
-`results` is what is known in the end, `meter` the statistics, `nulls` what they are held against, `over` what the control
-networks say.
+`results` is what is known in the end, `meter` the statistics, `nulls` what they are held against, `verdicts` what the
+control networks say.
 """
 
 from probe.analyses.structure.analysis import weight_structure
 from probe.analyses.structure.results import (
+    LABELS,
     NULLS,
     STATISTICS,
     StructureEffect,
@@ -13,4 +14,12 @@ from probe.analyses.structure.results import (
     WeightStructure,
 )
 
-__all__ = ["NULLS", "STATISTICS", "StructureEffect", "StructureNull", "WeightStructure", "weight_structure"]
+__all__ = [
+    "LABELS",
+    "NULLS",
+    "STATISTICS",
+    "StructureEffect",
+    "StructureNull",
+    "WeightStructure",
+    "weight_structure",
+]

@@ -17,8 +17,8 @@ from probe.analyses.structure.nulls import (
     mixed,
     planted_units,
 )
-from probe.analyses.structure.over import Over
 from probe.analyses.structure.results import STATISTICS, StructureEffect, WeightStructure
+from probe.analyses.structure.verdicts import Over
 from probe.controls import Controls
 from probe.datasets import Split
 from probe.fitting import for_images_of
@@ -141,20 +141,20 @@ def weight_structure(
         if over is not None:
             effects, edge_share, verdicts = over.effects(), over.edge_share(), over.verdicts()
     return WeightStructure(
-        view.name,
-        view.kind,
-        tuple(str(k) for k in range(len(images))),
-        images,
-        active,
-        STATISTICS,
-        values,
-        tuple(nulls),
-        planted[:10],
-        control_values,
-        float(alpha),
-        effects,
-        edge_share,
-        verdicts,
+        layer=view.name,
+        kind=view.kind,
+        unit_names=tuple(str(k) for k in range(len(images))),
+        images=images,
+        active=active,
+        statistics=STATISTICS,
+        values=values,
+        nulls=tuple(nulls),
+        control_images=planted[:10],
+        control_values=control_values,
+        alpha=float(alpha),
+        effects=effects,
+        edge_share=edge_share,
+        verdicts=verdicts,
     )
 
 

@@ -206,13 +206,13 @@ def against(name: str, null: Array, values: Array, planted: Array, alpha: float)
     each_control, combined_control = _p_values(planted, null)
     gabor = STATISTICS.index("gabor")
     return StructureNull(
-        name,
-        null,
-        combined,
-        each,
-        false_discovery_control(combined),
-        float((combined_control <= alpha).mean()),
-        float((each_control[:, gabor] <= alpha).mean()),
+        name=name,
+        values=null,
+        p_values=combined,
+        each_p_values=each,
+        q_values=false_discovery_control(combined),
+        power=float((combined_control <= alpha).mean()),
+        edge_power=float((each_control[:, gabor] <= alpha).mean()),
     )
 
 

@@ -2,24 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, readonly
+from probe._checks import Array, InputError
+from probe.results import Columns, Record, Result
 from probe.stats import Interval, Verdict
 
-__all__ = ["NULLS", "STATISTICS", "StructureEffect", "StructureNull", "WeightStructure"]
+__all__ = ["LABELS", "NULLS", "STATISTICS", "StructureEffect", "StructureNull", "WeightStructure"]
 
-STATISTICS = ("moran", "total_variation", "spectral_slope", "gabor", "sparsity")
+LABELS = {
+    "moran": "Moran's I",
+    "total_variation": "total variation",
+    "spectral_slope": "spectral slope",
+    "gabor": "best Gabor fit, R²",
+    "sparsity": "sparsity, Gini coefficient",
+}
+"""Statistics, in words."""
+
+STATISTICS = tuple(LABELS)
 """What is measured of each weight image; see `WeightStructure.values`."""
 
-NULLS = ("initialization", "data-span", "gaussian", "random-label")
+
+class _Null(NamedTuple):
+    """How a null is called: in words, by a letter in the labels of units, and by the question that it answers."""
+
+    label: str
+    letter: str
+    question: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class StructureNull:
+NULLS = {
+    "initialization": _Null("untrained weights", "U", "weights as before training: any structure at all?"),
+    "data-span": _Null(
+        "mixed training images",
+        "M",
+        "a start plus random combinations of training images: more than the data hand down?",
+    ),
+    "gaussian": _Null(
+        "Gaussian, data's covariance",
+        "C",
+        "a start plus Gaussian images of the data's covariance: more than pairs of pixels say?",
+    ),
+    "random-label": _Null(
+        "random-label twins",
+        "R",
+        "units of twins trained on random labels: more than training without a lesson, which may move less?",
+    ),
+}
+"""What weight images are held against."""
+
+
+class StructureNull(Record):
     """One null, and what the units look like against it.
 
     Attributes
@@ -48,13 +84,18 @@ class StructureNull:
     power: float
     edge_power: float
 
-    def __post_init__(self) -> None:
-        for name in ("values", "p_values", "each_p_values", "q_values"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def question(self) -> str:
+        """What it asks of the units."""
+        return NULLS[self.name].question
+
+    @property
+    def means(self) -> Array:
+        """Mean of each statistic under the null, of shape (5,)."""
+        return np.asarray(self.values.mean(axis=0))
 
 
-@dataclass(frozen=True, slots=True)
-class StructureEffect:
+class StructureEffect(Record):
     """How a layer's mean statistic differs from a null's, over networks.
 
     Attributes
@@ -71,9 +112,13 @@ class StructureEffect:
     statistic: str
     difference: Interval
 
+    @property
+    def label(self) -> str:
+        """The statistic, in words."""
+        return LABELS[self.statistic]
 
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightStructure:
+
+class WeightStructure(Result):
     """Structure of a layer's weight images, unit by unit, against every null.
 
     Attributes
@@ -128,9 +173,31 @@ class WeightStructure:
     edge_share: Interval | None
     verdicts: tuple[Verdict, ...]
 
-    def __post_init__(self) -> None:
-        for name in ("images", "active", "values", "control_images", "control_values"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
+    @property
+    def n_units(self) -> int:
+        """Number of units."""
+        return len(self.values)
+
+    @property
+    def n_active(self) -> int:
+        """Pixels that are measured."""
+        return int(self.active.sum())
+
+    @property
+    def n_rejected(self) -> tuple[int, ...]:
+        """Units with more structure than each null, by the combined test at `alpha`."""
+        return tuple(int((null.p_values <= self.alpha).sum()) for null in self.nulls)
+
+    @property
+    def n_discovered(self) -> tuple[int, ...]:
+        """The same at a false discovery rate of `alpha` over the layer."""
+        return tuple(int((null.q_values <= self.alpha).sum()) for null in self.nulls)
+
+    def columns(self) -> Columns:
+        """Return one row for each unit: its statistics, and its q-value against each null."""
+        columns: Columns = {"unit": self.unit_names}
+        columns |= dict(zip(self.statistics, self.values.T, strict=True))
+        return columns | {f"q_{null.name}": null.q_values for null in self.nulls}
 
     def null(self, name: str) -> StructureNull:
         """Return the null called `name`.

@@ -104,7 +104,9 @@ class Over:
     def effects(self) -> tuple[StructureEffect, ...]:
         """Return trained minus null for every null and statistic."""
         return tuple(
-            StructureEffect(name, statistic, self._difference(statistic, name).interval)
+            StructureEffect(
+                null=name, statistic=statistic, difference=self._difference(statistic, name).interval
+            )
             for name in NULLS
             for statistic in STATISTICS
         )
