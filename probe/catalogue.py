@@ -7,10 +7,11 @@ its rows in the documentation, and the contract tests. The entries hold names on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["ANALYSES", "Analysis", "Command", "Need", "analysis_of"]
+__all__ = ["ANALYSES", "Analysis", "Command", "Need", "analysis_of", "command_with"]
 
 Need = Literal["network", "split", "controls"]
 
@@ -62,6 +63,9 @@ class Analysis:
         results.h5.
     needs : tuple of {"network", "split", "controls"}
         What it is called with, in this order; controls by keyword.
+    sections : mapping of str to str
+        Templates of its sections, where these are several or not called `key`, each with the attribute of the result that it
+        needs; "" for none.
     options : tuple of str
         Parameters of the function that are options of its command.
     study : str
@@ -71,10 +75,11 @@ class Analysis:
         Fields of `TrainingConfig` that are options of the command of a study.
     command : Command, optional
         Its command; none where one of its own reads better.
-    title : str
-        What its section is called where the analysis cannot be done.
     optional : bool
-        Whether there are networks that it cannot be done for; the page says why then.
+        Whether there are networks that it cannot be done for; its template reads `why` then.
+    report : mapping, optional
+        Its place in the report is that of the entry; these are the arguments that keep it short there. Not in the report
+        without.
     """
 
     name: str
@@ -83,12 +88,13 @@ class Analysis:
     figures: str
     key: str
     needs: tuple[Need, ...] = ("network", "split")
+    sections: Mapping[str, str] = field(default_factory=dict)
     options: tuple[str, ...] = ()
     study: str = ""
     training: tuple[str, ...] = ()
     command: Command | None = None
-    title: str = ""
     optional: bool = False
+    report: Mapping[str, object] | None = None
 
 
 ANALYSES = (
@@ -98,6 +104,7 @@ ANALYSES = (
         result="WeightImages",
         figures="weights",
         key="weights",
+        report={},
         needs=("network",),
     ),
     Analysis(
@@ -106,8 +113,8 @@ ANALYSES = (
         result="WeightStructure",
         figures="structure",
         key="structure",
+        report={},
         needs=("network", "split", "controls"),
-        title="Is there structure in the weights?",
         optional=True,
         command=Command(
             name="features",
@@ -124,6 +131,7 @@ ANALYSES = (
         result="Concepts",
         figures="concepts",
         key="concepts",
+        report={"n_images": 1000},
         needs=("network", "split", "controls"),
     ),
     Analysis(
@@ -132,6 +140,7 @@ ANALYSES = (
         result="ExpandedWeights",
         figures="paths",
         key="paths",
+        report={"n_images": 300},
         needs=("network", "split", "controls"),
     ),
     Analysis(
@@ -140,6 +149,7 @@ ANALYSES = (
         result="Maximization",
         figures="maximize",
         key="maximize",
+        report={},
         needs=("network",),
     ),
     Analysis(
@@ -148,6 +158,7 @@ ANALYSES = (
         result="Drawing",
         figures="drawing",
         key="drawing",
+        report={},
         needs=("network", "split", "controls"),
         options=("restarts", "steps"),
         command=Command(
@@ -163,6 +174,7 @@ ANALYSES = (
         result="NoiseConfidence",
         figures="noise",
         key="noise",
+        report={},
         options=("n_images",),
         command=Command(
             name="noise",
@@ -177,6 +189,7 @@ ANALYSES = (
         result="NoiseSeverity",
         figures="severity",
         key="severity",
+        report={"n_images": 2000},
         needs=("network", "split", "controls"),
         options=("n_images",),
         command=Command(
@@ -194,6 +207,8 @@ ANALYSES = (
         result="Memorization",
         figures="memorization",
         key="memorization",
+        sections={"study": ""},
+        report={},
         needs=("split",),
     ),
     Analysis(
@@ -218,6 +233,7 @@ ANALYSES = (
         result="Landscape",
         figures="landscape",
         key="landscape",
+        sections={"descent": "", "activations": "activations", "path": "", "surface": ""},
         options=("cost", "n_networks", "n_directions", "updates", "resolution", "workers"),
         command=Command(
             name="landscape",
@@ -232,6 +248,7 @@ ANALYSES = (
         result="Minima",
         figures="minima",
         key="minima",
+        sections={"minima": "", "curvature": "is_measured", "connections": "is_connected"},
         needs=("split",),
     ),
     Analysis(
@@ -271,3 +288,12 @@ ANALYSES = (
 def analysis_of(name: str) -> Analysis:
     """Return the entry of a function."""
     return next(entry for entry in ANALYSES if entry.name == name)
+
+
+def command_with(name: str) -> Command:
+    """Return the command that runs the analysis of a function, alone or with others."""
+    return next(
+        entry.command
+        for entry in ANALYSES
+        if entry.command is not None and name in (entry.command.analyses or (entry.name,))
+    )

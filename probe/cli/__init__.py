@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from probe._errors import InputError
-from probe.cli import inside, landscapes
+from probe.cli import landscapes
+from probe.cli import maximize as maximizing
+from probe.cli._generated import command_of, generated, option_name
 from probe.cli._memory import is_lack_of_memory, is_of_a_killed_worker, remedy
 from probe.cli._screen import one_line, put, put_warnings
 from probe.cli._shared import (
@@ -43,27 +45,13 @@ from probe.cli._shared import (
     shape_of,
     units_of,
 )
-from probe.cli.inside import drawing, features, maximize, noise
-from probe.cli.landscapes import landscape, minima
+from probe.cli.landscapes import minima
+from probe.cli.maximize import maximize
 from probe.cli.memorize import EXAMPLES, memorize
-from probe.cli.search import EXAMPLES as SEARCH_EXAMPLES
-from probe.cli.search import search
 
 __all__ = ["app", "run"]
 
-app = typer.Typer(
-    name="probe",
-    help="Look inside the hidden layers of trained networks, and test what they learned.",
-    epilog="Examples:  probe report   |   probe report my_model.h5 --data mnist   |   probe train --hidden 64",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-
-@app.callback(invoke_without_command=True)
 def probe_command(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Say the version and exit.")] = False,  # noqa: FBT002
@@ -78,7 +66,6 @@ def probe_command(
         typer.echo(context.get_help())
 
 
-@app.command(epilog="Examples:  probe report   |   probe report my_model.h5 --data mnist --out reports/mine")
 def report(
     model: Annotated[
         Path | None,
@@ -114,9 +101,6 @@ def report(
     say(written)
 
 
-@app.command(
-    epilog="Examples:  probe train   |   probe train --hidden 128 --activation relu --learning-rate 0.1"
-)
 def train(
     data: Data = "mnist",
     hidden: Hidden = "16,16",
@@ -155,7 +139,6 @@ def train(
     say(written)
 
 
-@app.command(epilog="Example:  probe inspect reports/mnist/model.h5")
 def inspect(
     model: Model,
     architecture: Architecture = None,
@@ -179,9 +162,6 @@ def inspect(
         say(kept)
 
 
-@app.command(
-    epilog="Examples:  probe weights model.h5   |   probe weights big.h5 --layer hidden_1 --units 0:64"
-)
 def weights(
     model: Model,
     layer: Annotated[
@@ -226,7 +206,6 @@ def weights(
     say(written)
 
 
-@app.command(epilog="Example:  probe convert model.keras model.h5")
 def convert(
     model: Model,
     to: Annotated[
@@ -255,12 +234,44 @@ def convert(
     )
 
 
-for command in (features, maximize, drawing, noise):
-    app.command(epilog=inside.EXAMPLES[command.__name__])(command)
-app.command(epilog=EXAMPLES)(memorize)
-for looked_at in (landscape, minima):
-    app.command(epilog=landscapes.EXAMPLES[looked_at.__name__])(looked_at)
-app.command(epilog=SEARCH_EXAMPLES)(search)
+_COMMANDS: dict[Callable[..., None], str] = {
+    report: "Examples:  probe report   |   probe report my_model.h5 --data mnist --out reports/mine",
+    train: "Examples:  probe train   |   probe train --hidden 128 --activation relu --learning-rate 0.1",
+    inspect: "Example:  probe inspect reports/mnist/model.h5",
+    weights: "Examples:  probe weights model.h5   |   probe weights big.h5 --layer hidden_1 --units 0:64",
+    convert: "Example:  probe convert model.keras model.h5",
+    maximize: maximizing.EXAMPLES,
+    memorize: EXAMPLES,
+    minima: landscapes.EXAMPLES["minima"],
+}
+"""Commands of their own, with what their help ends with; those of most analyses are made from the catalogue."""
+
+
+def app(wanted: str | None = None) -> typer.Typer:
+    """Return the command line; of commands from the catalogue only the `wanted` one has its options, or all without.
+
+    An analysis is imported where its options are asked for.
+    """
+    made = typer.Typer(
+        name="probe",
+        help="Look inside the hidden layers of trained networks, and test what they learned.",
+        epilog="Examples:  probe report   |   probe report my_model.h5 --data mnist   |   probe train --hidden 64",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback(invoke_without_command=True)(probe_command)
+    for command, epilog in _COMMANDS.items():
+        made.command(epilog=epilog)(command)
+    for entry in generated():
+        assert entry.command is not None
+        whole = wanted in (None, entry.command.name)
+        examples = "   |   ".join(f"probe {example}" for example in entry.command.examples)
+        epilog = f"Example{'s' * (len(entry.command.examples) > 1)}:  {examples}"
+        made.command(name=entry.command.name, epilog=epilog)(command_of(entry, whole=whole))
+    return made
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -270,7 +281,7 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         with put_warnings():
-            status = app(list(arguments), standalone_mode=False)
+            status = app(arguments[0] if arguments else "")(list(arguments), standalone_mode=False)
     except typer.TyperException as error:
         return _fail(_usage_message(error))
     except InputError as error:
@@ -307,30 +318,21 @@ def _usage_message(error: typer.TyperException) -> str:
 
 _SPELLED = {
     "architectures": "hidden",
-    "n_samples": "samples",
-    "n_images": "images",
     "images": "",
-    "label_corruption": "labels",
-    "input_corruption": "inputs",
-    "largest": "samples",
     "pixel_range": "range",
-    "n_networks": "networks scores",
-    "n_connected": "connected",
-    "n_directions": "directions",
     "radius": "ball",
     "pixels": "shift",
 }
-"""Options whose name is not that of the argument: of several the one that the command has."""
+"""Options whose name is not that of the argument, as `option_name` makes it."""
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
     """Return `message` with the argument that it begins with spelled as an option of the command in use."""
     name, _, rest = message.partition(" ")
-    command = typer.main.get_command(app).commands.get(arguments[0])  # type: ignore[attr-defined]
+    command = typer.main.get_command(app(arguments[0])).commands.get(arguments[0])  # type: ignore[attr-defined]
     options = {option for parameter in command.params for option in parameter.opts} if command else set()
-    spelled = [f"--{option}".replace("_", "-") for option in _SPELLED.get(name, name).split()]
-    found = [option for option in spelled if option in options]
-    return f"{found[0]} {rest}" if found and rest.startswith("must") else message
+    option = f"--{option_name(_SPELLED.get(name, name))}"
+    return f"{option} {rest}" if option in options and rest.startswith("must") else message
 
 
 def _fail(message: str) -> int:

@@ -10,26 +10,18 @@ from probe._errors import InputError
 from probe.cli._shared import (
     MOST,
     Activation,
-    Architecture,
     Data,
-    FromLogits,
-    Mean,
-    Model,
     Out,
-    Output,
-    Range,
     Seed,
-    Std,
     architecture_of,
     drawn_progress,
-    reading_of,
     say,
 )
 
 if TYPE_CHECKING:
     from probe.training import TrainingConfig
 
-__all__ = ["EXAMPLES", "landscape", "minima"]
+__all__ = ["EXAMPLES", "minima"]
 
 EXAMPLES = {
     "landscape": "Example:  probe landscape model.h5 --data mnist",
@@ -41,58 +33,6 @@ Cost = Annotated[str, typer.Option(help="cross-entropy or quadratic.", metavar="
 Workers = Annotated[
     int, typer.Option(help="Threads or processes that work at the same time. Results do not depend on it.")
 ]
-
-
-def landscape(
-    model: Model,
-    data: Data = "mnist",
-    cost: Cost = "cross-entropy",
-    networks: Annotated[
-        int, typer.Option(help="Fresh starts of the network's layers, to judge over; at least 2.", max=MOST)
-    ] = 6,
-    directions: Annotated[
-        int | None,
-        typer.Option(
-            help="Random directions at each network; 1000 by default, fewer for networks that cost much.",
-            max=MOST,
-            show_default=False,
-        ),
-    ] = None,
-    updates: Annotated[
-        int, typer.Option(help="Updates of the path; fewer for networks that cost much.", max=MOST)
-    ] = 2000,
-    resolution: Annotated[int, typer.Option(help="Points along each side of a plane; odd.", max=1001)] = 31,
-    pixel_range: Range = (0.0, 1.0),
-    mean: Mean = None,
-    std: Std = None,
-    output: Output = None,
-    from_logits: FromLogits = False,  # noqa: FBT002
-    architecture: Architecture = None,
-    workers: Annotated[
-        int, typer.Option(help="Threads that work at the same time. Results do not depend on it.")
-    ] = 1,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Look at the cost around a network: the steepest way, steps without slopes, the path down, the surface."""
-    from probe import workflow
-
-    with drawn_progress() as progress:
-        written = workflow.landscape_model(
-            model,
-            data=data,
-            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
-            cost=cost,  # type: ignore[arg-type]
-            n_networks=networks,
-            n_directions=directions,
-            updates=updates,
-            resolution=resolution,
-            workers=workers,
-            out=out,
-            seed=seed,
-            progress=progress,
-        )
-    say(written)
 
 
 def minima(

@@ -114,23 +114,4 @@ def _parts(result: object) -> dict[str, Part]:
     if name not in CATALOGUE:
         raise InputError(f"result must be one of {', '.join(CATALOGUE)}, got {name}")
     module: ModuleType = import_module(f"probe.figures.{CATALOGUE[name]}")
-    if hasattr(module, "draw"):
-        return _old_parts(module, result)
     return {part.name: part for part in module.PARTS}
-
-
-def _old_parts(module: ModuleType, result: object) -> dict[str, Part]:
-    from probe.figures._parts import Part as P
-
-    names = list(module.PARTS) if hasattr(module, "PARTS") else [CATALOGUE[type(result).__name__]]
-    with_part = hasattr(module, "PARTS")
-    shown = module.parts_of(result) if hasattr(module, "parts_of") else names
-
-    def made(name: str) -> Part:
-        def draw(result: Any, figure: Any, **options: Any) -> Any:
-            return module.draw(result, figure=figure, **({"part": name} if with_part else {}), **options)
-
-        draw.__name__, draw.old = name, True  # type: ignore[attr-defined]
-        return P(draw, 4.0, is_one_panel=False, empty=lambda _: "" if name in shown else "nothing")
-
-    return {name: made(name) for name in names}

@@ -84,8 +84,6 @@ class Part:
                 self.draw(result, ax if self.is_one_panel else _in_place_of(ax), **options)
                 return ax
             figure = fresh(self.height)
-            if getattr(self.draw, "old", False):
-                return self.draw(result, None, **options)  # type: ignore[return-value]
             notes = self.draw(result, figure.subplots() if self.is_one_panel else figure, **options)
             if notes:
                 footnote(figure, notes)

@@ -1,10 +1,9 @@
-"""A report as values: a page of sections, which hold paragraphs, pictures and tables.
+"""A report as a value: sections, each a template that reads results.
 
-`probe.report.sections` turns results into sections, `render` turns a page into one HTML file. A new
-analysis adds a function there and its call in `probe.workflow._report`.
+`Report(...).rendered()` draws its pictures and puts everything in words; `.html(origin)` of that is the page. The words
+are in `templates`, one for each section; `_words` has what they are written with.
 """
 
-from probe.report.page import Page, Picture, Section, Table, render
-from probe.report.report import Claim, Rendered, Report
+from probe.report.report import Claim, Rendered, RenderedSection, Report, Section
 
-__all__ = ["Claim", "Page", "Picture", "Rendered", "Report", "Section", "Table", "render"]
+__all__ = ["Claim", "Rendered", "RenderedSection", "Report", "Section"]

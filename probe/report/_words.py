@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
+from probe.figures import parts_of
 from probe.report._text import isolated, own, visible
 from probe.stats import Verdict
 
@@ -131,7 +132,12 @@ def _environment() -> Environment:
         "name": named,
     }
     tables: Any = environment.get_template("_tables.html").module
-    environment.globals |= {"table": tables.table, "head": tables.head, "row": tables.row}
+    environment.globals |= {
+        "table": tables.table,
+        "head": tables.head,
+        "row": tables.row,
+        "parts_of": parts_of,
+    }
     return environment
 
 

@@ -17,7 +17,7 @@ from probe.report._words import template
 from probe.results import Record
 from probe.stats import Verdict
 
-__all__ = ["Claim", "Rendered", "Report", "Section"]
+__all__ = ["Claim", "Rendered", "RenderedSection", "Report", "Section"]
 
 
 @checked
@@ -145,7 +145,7 @@ class Report:
 
     title: str
     subtitle: str
-    sections: tuple[Any, ...]
+    sections: tuple[Section, ...]
     heads: tuple[str, str] = ("Said in the video", "Found")
     kept: str = ""
     warning: str = ""

@@ -17,17 +17,12 @@ _MODULES = {
     "convert_model": "models",
     "inspect_model": "inspect",
     "keep_inspection": "inspect",
-    "drawing_model": "drawing",
-    "features_model": "features",
-    "landscape_model": "landscape",
     "maximize_model": "maximize",
     "minima": "_minima",
     "search_data": "search",
     "memorize": "_memorize",
     "memorize_capacity": "_memorize",
     "memorize_scores": "_memorize",
-    "noise_severity_model": "noise",
-    "noise_model": "noise",
     "report": "_report",
     "run_study": "_studies",
     "train_model": "train",
@@ -40,18 +35,13 @@ __all__ = [
     "Written",
     "analyze",
     "convert_model",
-    "drawing_model",
-    "features_model",
     "inspect_model",
     "keep_inspection",
-    "landscape_model",
     "maximize_model",
     "memorize",
     "memorize_capacity",
     "memorize_scores",
     "minima",
-    "noise_model",
-    "noise_severity_model",
     "report",
     "run_study",
     "search_data",
@@ -68,13 +58,9 @@ if TYPE_CHECKING:
     from probe.workflow._report import report
     from probe.workflow._studies import run_study
     from probe.workflow._sweeps import Backend
-    from probe.workflow.drawing import drawing_model
-    from probe.workflow.features import features_model
     from probe.workflow.inspect import inspect_model, keep_inspection
-    from probe.workflow.landscape import landscape_model
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import convert_model, weights_model
-    from probe.workflow.noise import noise_model, noise_severity_model
     from probe.workflow.search import search_data
     from probe.workflow.train import train_model
 

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from probe._checks import InputError, check_integer
+from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe._signatures import check_arguments
-from probe.catalogue import Analysis, analysis_of
-from probe.controls import Controls, control_networks
-from probe.datasets import Split, load_dataset
+from probe.catalogue import analysis_of
+from probe.controls import control_networks
+from probe.datasets import load_dataset
 from probe.fitting import doubt_about
-from probe.network import Network
 from probe.report import Report
-from probe.report.report import Section
 from probe.workflow._folder import Written, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._reading import Reading
+from probe.workflow._sections import Subject, function_of, sections_of
 
-__all__ = ["analyze", "section_of"]
+__all__ = ["analyze"]
 
 
 def analyze(
@@ -73,12 +70,12 @@ def analyze(
     check_arguments(function_of(entry), options)
     analyses = [analysis_of(other) for other in command.analyses or (name,)]
     if model is None:
-        split, network, subject = load_dataset(data), None, ""
+        split, network, about = load_dataset(data), None, ""
     else:
         reading = Reading() if reading is None else reading
         split = reading.split(data)
         network = reading.for_data(model, split)
-        subject = f"The network in {model.name}; "
+        about = f"The network in {model.name}; "
     stem = data_stem(data) if model is None else model_stem(model)
     owner = Owner(f"probe {command.name}", seed, split, model)
     folder = destination(out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"))
@@ -92,61 +89,15 @@ def analyze(
         controls = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
         beside = f"; beside it {controls.sentence}"
         facts["n_networks"] = n_networks
+    subject = Subject(network, split, controls, seed, progress)
     page = Report(
         title=command.title,
-        subtitle=f"{subject}data: {split.name}{beside}",
+        subtitle=f"{about}data: {split.name}{beside}",
         sections=tuple(
-            section_of(
-                analysis,
-                network,
-                split,
-                controls,
-                seed=seed,
-                progress=progress,
-                options=options if analysis is entry else {},
-            )
+            section
             for analysis in analyses
+            for section in sections_of(analysis, subject, options if analysis is entry else {})
         ),
         heads=("Said in the video" if model else "Asked", "Found"),
     )
     return job.publish(page, facts=facts, progress=progress).written()
-
-
-def function_of(entry: Analysis) -> Callable[..., Any]:
-    """Return the function of an analysis."""
-    function: Callable[..., Any] = getattr(import_module(f"probe.analyses.{entry.module}"), entry.name)
-    return function
-
-
-def section_of(
-    entry: Analysis,
-    network: Network | None,
-    split: Split,
-    controls: Controls | None,
-    *,
-    seed: int,
-    progress: Progress = silent,
-    options: Mapping[str, Any] | None = None,
-    note: str = "",
-) -> Section:
-    """Run an analysis, and return the section about it; where it cannot be done, the section says why."""
-    function = function_of(entry)
-    values: dict[str, Any] = {"network": network, "split": split, "controls": controls}
-    arguments = [values[need] for need in entry.needs if need != "controls"]
-    extra: dict[str, Any] = {"controls": controls} if "controls" in entry.needs else {}
-    extra |= {
-        name: value
-        for name, value in (("seed", seed), ("progress", progress))
-        if name in _parameters(function)
-    }
-    try:
-        result = function(*arguments, **extra, **(options or {}))
-    except InputError as error:
-        if not entry.optional:
-            raise
-        return Section(key="left_out", facts={"heading": entry.title, "why": str(error)})
-    return Section(key=entry.key, results={entry.key: result}, note=note)
-
-
-def _parameters(function: Callable[..., Any]) -> set[str]:
-    return set(inspect.signature(function).parameters)

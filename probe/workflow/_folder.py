@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import platform
 import re
@@ -16,7 +15,6 @@ from typing import TYPE_CHECKING
 
 from probe._checks import InputError
 from probe._json import plain
-from probe._progress import Progress, ProgressEvent, silent
 from probe._version import __version__
 from probe.datasets import Split
 from probe.figures import picture as drawn
@@ -24,7 +22,7 @@ from probe.storage import OwnedFolder
 from probe.workflow._owner import MODEL_FILE, RESULTS, Owner, check_out, claimed, path_from
 
 if TYPE_CHECKING:
-    from probe.report import Section
+    pass
 
 __all__ = [
     "Folder",
@@ -32,12 +30,10 @@ __all__ = [
     "data_stem",
     "destination",
     "drawn",
-    "drawn_pictures",
     "file_name",
     "model_stem",
     "origin",
     "run_facts",
-    "thumbnail",
 ]
 
 
@@ -126,27 +122,6 @@ def file_name(name: str) -> str:
     if safe == name:
         return name
     return f"{safe}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
-
-
-def drawn_pictures(sections: Sequence[Section], progress: Progress = silent) -> dict[str, bytes]:
-    """Return the pictures of all sections as PNG, by name."""
-    pictures = [picture for section in sections for picture in section.pictures]
-    found = {}
-    for place, picture in enumerate(pictures):
-        found[picture.name] = drawn(picture.result, **picture.view)
-        progress(ProgressEvent("drawing", place + 1, len(pictures)))
-    return found
-
-
-def thumbnail(png: bytes) -> bytes:
-    """Return a picture as a small JPEG, for the table of claims."""
-    from PIL import Image
-
-    image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.thumbnail((264, 192), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=80, optimize=True)
-    return buffer.getvalue()
 
 
 def run_facts(command: str, seed: int, split: Split | None) -> dict[str, object]:

@@ -12,11 +12,11 @@ from probe._progress import Progress, silent
 from probe.catalogue import analysis_of
 from probe.population import MLP
 from probe.report import Report
-from probe.report.report import Section
 from probe.sweep import Backend, Source, run_study_in
 from probe.workflow._folder import Written, data_stem, destination
 from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
+from probe.workflow._sections import sections_about
 
 __all__ = ["run_study"]
 
@@ -84,7 +84,7 @@ def run_study(
     page = Report(
         title=command.title,
         subtitle=f"data: {split.name}, {len(split.train):,} training images{early}",
-        sections=(Section(key=entry.key, results={entry.key: result}),),
+        sections=sections_about(entry, result),
         heads=("Claim", "Found"),
         kept="every trial in trials",
     )

@@ -102,8 +102,8 @@ def weights_model(
     )
 
 
-def weights_section(network: Network, *, layout: DataFormat | None, is_tested: bool) -> Section:
-    """Return the section on the weights of all layers; `is_tested` says whether another tests them for structure."""
+def weights_section(network: Network, *, layout: DataFormat | None, note: str = "") -> Section:
+    """Return the section on the weights of all layers."""
     from probe.report.report import Section
 
     weights, images = _kept(images_of_layers(network, layout=layout))
@@ -112,7 +112,7 @@ def weights_section(network: Network, *, layout: DataFormat | None, is_tested: b
         known = images.get(f"weights_{index + 1}")
         return weight_images(network, weights.layers[index].layer, layout=layout) if known is None else known
 
-    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words, "is_tested": is_tested}
+    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words}
     return Section(key="weights", results={"weights": weights, **images}, facts=facts)
 
 

@@ -1,0 +1,203 @@
+"""Analyses of one network as sections of a page: how each is run, and what its template reads."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from probe._checks import DivergedError, InputError
+from probe._layout import input_layout
+from probe._progress import Progress, silent
+from probe.analyses.maximize import maximize
+from probe.analyses.memorization import Memorization, memorization
+from probe.analyses.paths import expanded_weights
+from probe.catalogue import Analysis
+from probe.controls import Controls, architecture_of
+from probe.datasets import Split
+from probe.layers import DataFormat
+from probe.network import Network
+from probe.objectives import Objective
+from probe.population import MLP
+from probe.report import Section
+from probe.results import Record
+from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, smaller_rates
+from probe.workflow.models import class_objectives, unit_objectives, weights_section
+
+__all__ = ["Subject", "function_of", "sections_about", "sections_of"]
+
+_MOST_PICTURES = 16
+"""Layers whose paths are drawn: the first ones."""
+
+_MEMORIZATION_EPOCHS = 600
+"""Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
+
+_UNITS_SHOWN = 160
+"""Hidden units that a report maximizes at most: the first of each layer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What analyses are run on, and with which controls and seed."""
+
+    network: Network | None
+    split: Split
+    controls: Controls | None = None
+    seed: int = 0
+    progress: Progress = silent
+
+
+def function_of(entry: Analysis) -> Callable[..., Any]:
+    """Return the function of an analysis."""
+    function: Callable[..., Any] = getattr(import_module(f"probe.analyses.{entry.module}"), entry.name)
+    return function
+
+
+def sections_of(
+    entry: Analysis, subject: Subject, options: Mapping[str, Any], note: str = ""
+) -> tuple[Section, ...]:
+    """Run an analysis with these arguments, and return the sections about it.
+
+    Where an optional analysis cannot be done, its section says why.
+    """
+    if entry.name in _OWN:
+        return (_OWN[entry.name](subject, options, note),)
+    function = function_of(entry)
+    arguments = [getattr(subject, need) for need in entry.needs if need != "controls"]
+    known = inspect.signature(function).parameters
+    shared = {name: getattr(subject, name) for name in ("controls", "seed", "progress") if name in known}
+    try:
+        result = function(*arguments, **shared, **options)
+    except InputError as error:
+        if not entry.optional:
+            raise
+        return (Section(key=entry.key, facts={"why": str(error)}, note=note),)
+    return sections_about(entry, result, note)
+
+
+def sections_about(entry: Analysis, result: Record, note: str = "") -> tuple[Section, ...]:
+    """Return the sections about the result of an analysis."""
+    needs = entry.sections or {entry.key: ""}
+    return tuple(
+        Section(key=key, results={entry.key: result}, note=note)
+        for key, attribute in needs.items()
+        if not attribute or getattr(result, attribute)
+    )
+
+
+def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
+    """Return what is on the paths to every dense layer that has another below, down to the pixels.
+
+    A result is called after its layer, if that has a plain name, else by its number.
+    """
+    network = _network(subject)
+    found = []
+    for layer in network.dense_layers[1:]:
+        with suppress(InputError):
+            found.append(
+                expanded_weights(
+                    network,
+                    subject.split.test.images,
+                    layer.name,
+                    controls=subject.controls,
+                    seed=subject.seed,
+                    **options,
+                )
+            )
+    plain = re.compile(r"[A-Za-z0-9_-]{1,60}")
+    results = {
+        f"paths_{result.layer if plain.fullmatch(result.layer) else number}": result
+        for number, result in enumerate(found, start=1)
+    }
+    return Section(
+        key="paths", results=results, facts={"paths": results, "n_drawn": _MOST_PICTURES}, note=note
+    )
+
+
+def _weights(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
+    # Where no layer says where the channels are, the data do: theirs are last.
+    network = _network(subject)
+    layout: DataFormat | None = None if input_layout(network) else "channels_last"
+    return weights_section(network, layout=layout, note=note)
+
+
+def _maximizations(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
+    """Return the maximizing images of the classes, plain and smoothed, and of the hidden units."""
+    network = _network(subject)
+    run = partial(maximize, network, seed=subject.seed, progress=subject.progress)
+    classes, units = class_objectives(network), _hidden_objectives(network)
+    results = {
+        "maximize_classes": run(classes, restarts=8, steps=300),
+        "maximize_classes_smooth": run(classes, restarts=8, steps=300, l2=0.02, total_variation=0.05),
+    } | ({"maximize_units": run(units, restarts=4, steps=200)} if units else {})
+    return Section(key="maximize", results=results, note=note)
+
+
+def _hidden_objectives(network: Network) -> list[Objective]:
+    """Return the hidden units and channels to maximize: as many of each layer, `_UNITS_SHOWN` at most."""
+    hidden = [layer.name for layer in network.layers if layer.has_kernels and layer.name != network.head_name]
+    share = _UNITS_SHOWN // max(1, len(hidden))
+    return [objective for name in hidden for objective in unit_objectives(network, [name], max(1, share))]
+
+
+def _memorization(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
+    """Return the experiment on networks of the same shape."""
+    architecture, shape = _shape_for_memorization(_network(subject))
+    result = _memorized(architecture, subject)
+    return Section(key="memorization", results={"memorization": result}, note=shape)
+
+
+def _memorized(architecture: MLP, subject: Subject) -> Memorization:
+    rate = 0.5 if architecture.activation == "sigmoid" else 0.1
+    for learning_rate in smaller_rates(rate):
+        config = TrainingConfig(
+            epochs=_MEMORIZATION_EPOCHS, batch_size=20, learning_rate=learning_rate, stop="fitted"
+        )
+        with suppress(DivergedError):
+            result = memorization(
+                architecture,
+                subject.split,
+                config,
+                n_samples=min(1000, len(subject.split.train)),
+                replicates=5,
+                n_test=1000,
+                seed=subject.seed,
+                progress=subject.progress,
+            )
+            if not result.cells[0].diverged.any():
+                return result
+    raise DivergedError(
+        f"networks of this shape diverge at learning_rate {config.learning_rate:g}, and at larger ones, when they are "
+        "taught labels anew"
+    )
+
+
+def _shape_for_memorization(network: Network) -> tuple[MLP, str]:
+    """Return the shape of the networks of the experiment, and a sentence on that."""
+    copied = architecture_of(network)
+    if copied is not None:
+        note = f"They have the widths of the network on this page, {copied.activation} units and softmax outputs."
+        return copied, note
+    widths = "-".join(map(str, DEFAULT_ARCHITECTURE.hidden))
+    why = "is no chain of dense layers with one kind of activation that gradient descent can train"
+    note = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
+    return DEFAULT_ARCHITECTURE, note
+
+
+def _network(subject: Subject) -> Network:
+    assert subject.network is not None
+    return subject.network
+
+
+_OWN: dict[str, Callable[[Subject, Mapping[str, Any], str], Section]] = {
+    "weight_images": _weights,
+    "expanded_weights": _paths,
+    "maximize": _maximizations,
+    "memorization": _memorization,
+}
+"""Analyses whose sections have several results, or choose their arguments by the network."""
