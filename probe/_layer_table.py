@@ -51,12 +51,18 @@ def html_table(title: str, layers: Sequence[Layer], shapes: Mapping[str, Shape])
     first, last = _shown(len(rows), _MOST_LINES - 2)
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+        sides = ("right" if name == "parameters" else "left" for name in _COLUMNS)
+        shown = (
+            f'<{tag} style="text-align: {side}">{escape(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+        return f"<tr>{''.join(shown)}</tr>"
 
     body = [line("td", row) for row in rows]
     left_out = [f'<tr><td colspan="{len(_COLUMNS)}">... {last - first} more layers</td></tr>']
     body[first:last] = left_out if first < last else []
-    return f"<table><caption>{escape(title)}</caption>{line('th', _COLUMNS)}{''.join(body)}</table>"
+    caption = f'<caption style="white-space: nowrap; text-align: left">{escape(title)}</caption>'
+    return f"<table>{caption}{line('th', _COLUMNS)}{''.join(body)}</table>"
 
 
 def _shown(n_rows: int, most: int) -> tuple[int, int]:

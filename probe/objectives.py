@@ -26,17 +26,7 @@ from probe._checks import (
 from probe._signatures import checked
 from probe.layers import Layer
 
-__all__ = [
-    "AnyObjective",
-    "Combination",
-    "LayerTerms",
-    "Objective",
-    "Stage",
-    "Term",
-    "class_logit",
-    "direction",
-    "unit",
-]
+__all__ = ["AnyObjective", "Combination", "Objective", "Stage", "class_logit", "direction", "unit"]
 
 Stage = Literal["pre_activation", "activation"]
 

@@ -374,7 +374,7 @@ VALID = {
     "Permute": lambda w: {"name": "p", "dims": (2, 1)},
     "Rescaling": lambda w: {"name": "r", "scale": 2.0, "offset": -1.0},
     "Reshape": lambda w: {"name": "r", "target_shape": (4, 4)},
-    "activation_from": lambda w: {"given": "relu"},
+    "activation_from": lambda w: {"activation": "relu"},
     "activation_named": lambda w: {"name": "relu"},
     # Optimisers.
     "SGD": lambda w: {},
