@@ -59,16 +59,22 @@ def reason_of(failure: Exception) -> str:
 class File:
     """An open HDF5 file and the checked ways to read it; `open_file` makes it.
 
-    `group` arguments are groups that these methods returned, or `root`. Every method raises the error that
-    the file was opened with if what it looks at is damaged.
+    Arguments called `group`, `parent` or `node` are groups that these methods returned, or `root`; names are those of
+    members, or paths below a group. Every method raises the error that the file was opened with if what it looks at
+    is missing, damaged, or beyond the limits.
 
     Attributes
     ----------
     shown_path : str
         What messages call the file.
     root : Group
+        The group in which everything else is.
     error : type of Exception
+        What is raised for everything that is wrong with the file.
     limits : Limits
+        How much is read.
+    size : int
+        Bytes of the file.
     """
 
     def __init__(
@@ -139,7 +145,7 @@ class File:
         return self._texts(attribute.type, attribute.content, 1, place, self.limits.text_bytes)[0]
 
     def json(self, node: Group, name: str) -> Any:
-        """Return the attribute `name` of `node`, which must be one JSON document."""
+        """Return what the attribute `name` of `node` holds, one JSON text: dicts, lists, strings, numbers and None."""
         text = self.text(node, name)
         try:
             check_json(text, "it", self.limits)
@@ -188,7 +194,16 @@ class File:
         columns : slice, optional
             Which entries of the last axis, from a first to an end; nothing else is read.
 
-        The file's error is raised too if `columns` are not there.
+        Returns
+        -------
+        ndarray
+            Of the type that is stored, in native byte order.
+
+        Raises
+        ------
+        RefusedError
+            Or the error of the file: if it is no such array, was not written to the end, takes more than the limits,
+            or has no such columns.
         """
         place = place or _joined(group, name)
         found = self._checked(group, name, kinds, place)

@@ -82,7 +82,28 @@ def listed(names: Iterable[str], limit: int = 8, *, letters: int = 24, none: str
 
 
 def check_json(text: str, what: str, limits: Limits) -> None:
-    """Raise a DamagedError if `text` is larger than the limits, nested too deep, or has half characters."""
+    """Raise unless JSON `text` can be parsed in little time and memory; whether it is JSON, the parser says.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    what : str
+        What messages call it.
+    limits : Limits
+        How much text, and how many tokens.
+
+    Raises
+    ------
+    DamagedError
+        If it is larger than the limits, nested too deep, or has halves of characters.
+
+    Examples
+    --------
+    >>> check_json("[" * 1000, "config.json", Limits())
+    Traceback (most recent call last):
+    probe.safeh5._source.DamagedError: config.json is nested deeper than 100 levels
+    """
     if len(text) > limits.text_bytes:
         raise DamagedError(
             f"{what} has {len(text)} characters, more than the {limits.text_bytes} that are read"
