@@ -358,7 +358,7 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
     """Return the shapes of the variables of every layer."""
     expected: dict[Path, dict[str, Shape]] = {}
     for node in spec.nodes:
-        found = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
-        if expected.setdefault(node.path, found) != found:
+        shapes_here = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
+        if expected.setdefault(node.path, shapes_here) != shapes_here:
             node.spec.refuse("is called with inputs that need weights of different shapes")
     return expected

@@ -62,7 +62,7 @@ def legacy_weights(
         If the lists of the file and the configuration contradict each other.
     """
     present = _listed_layers(file, group, model, replaced=replaced)
-    found: Found = {}
+    located: Found = {}
     for entry in model.entries:
         path = (entry.spec.name,)
         wanted = next(_in_files_order(entry, path, expected))
@@ -78,9 +78,9 @@ def legacy_weights(
         if len(set(paths)) != len(paths):
             entry.spec.refuse("lists one of its arrays twice; the file was not written to the end")
         for (leaf, name), stored in zip(_matched(file, entry, path, expected, paths), paths, strict=True):
-            found.setdefault(leaf, {})[name] = Stored(member, stored)
+            located.setdefault(leaf, {})[name] = Stored(member, stored)
         _warn_of_many(file, member, len(wanted))
-    return found
+    return located
 
 
 def _listed_layers(file: File, group: Group, model: Model, *, replaced: bool) -> set[str]:
@@ -221,8 +221,8 @@ def _objects(
         return
     container = file.group(group, name)
     _warn_of_many(file, container, 2 * len(model.entries))
-    keys = _ranked_keys if name == "_layer_checkpoint_dependencies" else _keys
-    for entry, key in keys(file, container, model, path, expected):
+    is_ranked = name == "_layer_checkpoint_dependencies"
+    for entry, key in _ranked_keys(file, container, model, path, expected) if is_ranked else _keys(model):
         here = (*path, entry.spec.name)
         if not _needs(entry, path, expected):
             continue
@@ -244,9 +244,7 @@ def _needs(entry: Entry, path: Path, expected: Expected) -> bool:
     return any(_needs(inner, here, expected) for inner in entry.model.entries)
 
 
-def _keys(
-    _file: File, _container: Group, model: Model, _path: Path, _expected: Expected
-) -> Iterator[tuple[Entry, str | None]]:
+def _keys(model: Model) -> Iterator[tuple[Entry, str | None]]:
     """Yield each layer of `model` with the name of its group: its class and a number."""
     counts: Counter[str] = Counter()
     for entry in model.entries:
@@ -313,7 +311,7 @@ def _numbered(file: File, member: Group, spec: LayerSpec, expected: Mapping[str,
     most = len(expected) + MAX_VARIABLES
     count = next((k for k in range(most) if not file.has(group, str(k))), most)
     _check_count(spec, count, expected)
-    return {name: Stored(group, str(place)) for place, name in enumerate(expected)}
+    return {name: Stored(group, str(index)) for index, name in enumerate(expected)}
 
 
 def _check_count(spec: LayerSpec, count: int, expected: Mapping[str, Shape] | Sequence[str]) -> None:

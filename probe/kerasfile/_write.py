@@ -1,4 +1,4 @@
-"""Networks written in Keras' older HDF5 layout, which every Keras reads."""
+"""Networks written in Keras' older HDF5 layout, which every Keras reads; `docs/kerasfile.md` shows it."""
 
 from __future__ import annotations
 
@@ -61,16 +61,16 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
     Raises
     ------
     InputError
-        If Keras' layout has no place for a layer, or the description of the model is too long to be read again.
+        If Keras' layout has no target for a layer, or the description of the model is too long to be read again.
     """
     written = _written(network)
     config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
     write_text_attribute(group, "model_config", json.dumps(config))
     weights = group.create_group("model_weights")
-    for place in (group, weights):
-        write_text_attribute(place, "keras_version", KERAS_VERSION)
+    for target in (group, weights):
+        write_text_attribute(target, "keras_version", KERAS_VERSION)
         # Any of Keras' backends does: none of them changes the layout of the weights.
-        write_text_attribute(place, "backend", "tensorflow")
+        write_text_attribute(target, "backend", "tensorflow")
     inputs = [] if config["class_name"] == "Sequential" else _input_names(network, written)
     _write_texts(weights, "layer_names", [*inputs, *(layer.name for layer in written)])
     for name in inputs:
@@ -212,12 +212,12 @@ def _legal(name: str, taken: set[str]) -> str:
     """Return `name` in letters that every Keras takes, different from all in `taken`, and add it there."""
     stem = re.sub(r"[/@]", "_", name)
     stem = f"{stem}_" if not stem or stem in _RESERVED else stem
-    found, number = stem, 1
-    while found in taken:
+    legal, number = stem, 1
+    while legal in taken:
         number += 1
-        found = f"{stem}_{number}"
-    taken.add(found)
-    return found
+        legal = f"{stem}_{number}"
+    taken.add(legal)
+    return legal
 
 
 def _is_chain(network: Network, written: list[_Written]) -> bool:
@@ -248,8 +248,8 @@ def _functional(network: Network, written: list[_Written]) -> dict[str, Any]:
     calls = {call.name: [layer.name, k, 0] for layer in written for k, call in enumerate(layer.calls)}
     reads = dict(zip(network.layer_names, network.wiring, strict=True))
     layers = [
-        _input(network, name, place) | {"name": name, "inbound_nodes": []}
-        for place, name in enumerate(inputs)
+        _input(network, name, index) | {"name": name, "inbound_nodes": []}
+        for index, name in enumerate(inputs)
     ]
     for layer in written:
         nodes = [
@@ -270,9 +270,9 @@ def _functional(network: Network, written: list[_Written]) -> dict[str, Any]:
     return {"class_name": "Functional", "config": config}
 
 
-def _input(network: Network, name: str, place: int) -> dict[str, Any]:
+def _input(network: Network, name: str, index: int) -> dict[str, Any]:
     # Keras 3 reads Keras 2's name for the shape, but not the other way round.
-    shape = [None, *network.input_shapes[place]]
+    shape = [None, *network.input_shapes[index]]
     config = {"name": name, "batch_input_shape": shape, "dtype": network.dtype.name}
     return {"class_name": "InputLayer", "config": config}
 

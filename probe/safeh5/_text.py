@@ -39,13 +39,13 @@ def shown(value: object, limit: int = 60) -> str:
     >>> shown([0.5] * 1_000_000, limit=20)
     '[0.5, 0.5, 0.5, 0...'
     """
-    found, length = [], 0
+    pieces, length = [], 0
     for piece in _pieces(value, limit):
-        found.append(piece)
+        pieces.append(piece)
         length += len(piece)
         if length > limit:
             break
-    return printable("".join(found), limit)
+    return printable("".join(pieces), limit)
 
 
 def _pieces(value: object, limit: int) -> Iterator[str]:
@@ -128,7 +128,7 @@ def _check_depth(text: str, what: str) -> None:
 
 
 def _check_characters(text: str, what: str) -> None:
-    half = next((found[1] for found in _ESCAPES.finditer(text) if found[1]), None)
+    half = next((escape[1] for escape in _ESCAPES.finditer(text) if escape[1]), None)
     try:
         text.encode()
     except UnicodeEncodeError as error:

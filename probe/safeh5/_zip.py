@@ -305,15 +305,15 @@ def _extra_fields(name: str, extra: bytes) -> dict[int, bytes]:
 def _sizes64(name: str, fields: dict[int, bytes], sizes: tuple[int, ...]) -> list[int]:
     """Return the sizes, those too large for 32 bits from the extra field that holds them."""
     content = fields.get(SIZES64, b"")
-    found, at = [], 0
+    values, at = [], 0
     for size in sizes:
         if size == SATURATED32 and SIZES64 in fields:
             if at + 8 > len(content):
                 raise ZipError(f"{_shown(name)} has damaged extra fields")
             size = struct.unpack_from("<Q", content, at)[0]
             at += 8
-        found.append(size)
-    return found
+        values.append(size)
+    return values
 
 
 def _located(file: BinaryIO, entry: Member, end: int) -> Member:

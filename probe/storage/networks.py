@@ -1,18 +1,6 @@
 """Networks in Keras' own files, so that Keras opens what is written here, and the other way round.
 
-What is written has the older HDF5 layout, which Keras 2 and Keras 3 read::
-
-    /                attributes model_config (JSON), keras_version, backend
-    /model_weights   attributes layer_names, keras_version, backend
-      /<layer>       attribute weight_names
-        /<layer>/kernel, /<layer>/bias
-    /probe           attributes encoding-type, encoding-version, probe-version, class_names, provenance,
-                     own_names (names of layers that Keras cannot call so), outputs ("regression" where
-                     they are quantities and no classes)
-
-Keras has no place for what is in `/probe`, and ignores it; files without the group are read as well.
-The activations `step` and `hard_sigmoid_v2` do not exist in Keras 3: a network that has one is written
-with that name, and is read here, but `keras.models.load_model` refuses the file.
+The layout of what is written, and what can be read: `docs/kerasfile.md`.
 """
 
 from __future__ import annotations
