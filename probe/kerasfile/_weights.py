@@ -18,7 +18,7 @@ from probe.kerasfile._kinds import NON_TRAINABLE
 from probe.kerasfile._models import Entry, Model
 from probe.safeh5 import File, Group, listed, printable
 
-__all__ = ["CONTAINERS", "Expected", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
+__all__ = ["CONTAINERS", "Expected", "Found", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
 
 MAX_VARIABLES = 16
 """Most variables of one layer that are looked at, before the number is compared with the expected one."""
@@ -47,6 +47,7 @@ class Stored(NamedTuple):
 
 
 Found = dict[Path, dict[str, Stored]]
+"""Where the variables of each layer are, by name."""
 
 
 def legacy_weights(
@@ -320,7 +321,7 @@ def _check_count(spec: LayerSpec, count: int, expected: Mapping[str, Shape] | Se
         spec.refuse(f"has {count} arrays in the file, expected {len(expected)} ({names})")
 
 
-def warn_of_crowds(file: File, variables: Mapping[Path, Mapping[str, Stored]]) -> None:
+def warn_of_crowds(file: File, variables: Found) -> None:
     """Warn of every group in which arrays of a layer lie among many other members."""
     for stored in variables.values():
         for group, scope in {(one.group, one.path.rpartition("/")[0]) for one in stored.values()}:

@@ -39,11 +39,11 @@ class _Written:
     name: str
     calls: tuple[Layer, ...]
 
-    def own_names(self) -> dict[str, str]:
-        """Return what the calls are called in the network, by what a reader of the file would call them."""
+    def names_in_file(self) -> dict[str, str]:
+        """Return what a reader of the file calls each call, by its name in the network."""
         if len(self.calls) == 1:
-            return {self.name: self.calls[0].name}
-        return {f"{self.name}@{k}": layer.name for k, layer in enumerate(self.calls)}
+            return {self.calls[0].name: self.name}
+        return {layer.name: f"{self.name}@{k}" for k, layer in enumerate(self.calls)}
 
 
 def write_network(group: h5py.Group, network: Network, provenance: str = "") -> None:
@@ -61,7 +61,7 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
     Raises
     ------
     InputError
-        If Keras' layout has no target for a layer, or the description of the model is too long to be read again.
+        If Keras' layout has no place for a layer, or the description of the model is too long to be read again.
     """
     written = _written(network)
     config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
@@ -88,12 +88,11 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
     write_text_attribute(own, "class_names", json.dumps(network.class_names))
     if network.is_regression:
         write_text_attribute(own, "outputs", "regression")
-    names = {theirs: ours for layer in written for ours, theirs in layer.own_names().items()}
-    if any(ours != theirs for theirs, ours in names.items()):
+    in_file = {name: other for layer in written for name, other in layer.names_in_file().items()}
+    if any(name != other for name, other in in_file.items()):
         # In the order of evaluation, which the list of layers does not give where one is called twice.
-        write_text_attribute(
-            own, "own_names", json.dumps({names[name]: name for name in network.layer_names})
-        )
+        own_names = {in_file[name]: name for name in network.layer_names}
+        write_text_attribute(own, "own_names", json.dumps(own_names))
     if provenance:
         write_text_attribute(own, "provenance", provenance)
 
