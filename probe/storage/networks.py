@@ -10,13 +10,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
-
 from probe._signatures import checked
 from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
-from probe.storage._atomic import write_atomically
+from probe.storage._atomic import new_hdf5, write_atomically
 
 __all__ = ["load_network", "network_bytes", "save_network"]
 
@@ -63,7 +61,7 @@ def save_network(
     ('cat', 'dog')
     """
     text = _checked(network, provenance)
-    with write_atomically(path) as part, h5py.File(part, "w") as file:
+    with write_atomically(path) as part, new_hdf5(part) as file:
         write_network(file, network, text)
     return Path(path)
 
@@ -79,7 +77,7 @@ def network_bytes(network: Network, *, provenance: Mapping[str, object] | None =
     """
     text = _checked(network, provenance)
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with new_hdf5(memory) as file:
         write_network(file, network, text)
     return memory.getbuffer()
 
