@@ -17,7 +17,7 @@ from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.kerasfile._layers import kind_of
 from probe.kerasfile._models import Model
 from probe.kerasfile._own import Meaning, with_meaning
-from probe.kerasfile._weights import Stored, warn_of_crowds
+from probe.kerasfile._weights import Expected, Found, warn_of_crowds
 from probe.layers import Layer
 from probe.network import Network
 from probe.safeh5 import File, listed, printable, shown
@@ -112,7 +112,7 @@ class ModelFile:
         self,
         file: File,
         model: Model,
-        places: Callable[[Mapping[Path, Mapping[str, Shape]]], Mapping[Path, Mapping[str, Stored]]],
+        find: Callable[[Expected], Found],
         *,
         class_names: tuple[str, ...] = (),
         backend: str = "",
@@ -131,7 +131,7 @@ class ModelFile:
                 kind_of(node.spec)
             self._shapes, self._settings = _shapes(self._spec, file.limits.activation_values)
             self._expected = _expected(self._spec, self._shapes)
-            self._stored = places(self._expected)
+            self._stored = find(self._expected)
         self._nodes = {node.spec.name: node for node in self._spec.nodes}
         self.class_names = class_names
         self.meaning = meaning
@@ -358,7 +358,7 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
     """Return the shapes of the variables of every layer."""
     expected: dict[Path, dict[str, Shape]] = {}
     for node in spec.nodes:
-        found = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
-        if expected.setdefault(node.path, found) != found:
+        shapes_here = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
+        if expected.setdefault(node.path, shapes_here) != shapes_here:
             node.spec.refuse("is called with inputs that need weights of different shapes")
     return expected

@@ -18,7 +18,7 @@ from probe.kerasfile._kinds import NON_TRAINABLE
 from probe.kerasfile._models import Entry, Model
 from probe.safeh5 import File, Group, listed, printable
 
-__all__ = ["CONTAINERS", "Expected", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
+__all__ = ["CONTAINERS", "Expected", "Found", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
 
 MAX_VARIABLES = 16
 """Most variables of one layer that are looked at, before the number is compared with the expected one."""
@@ -47,6 +47,7 @@ class Stored(NamedTuple):
 
 
 Found = dict[Path, dict[str, Stored]]
+"""Where the variables of each layer are, by name."""
 
 
 def legacy_weights(
@@ -62,7 +63,7 @@ def legacy_weights(
         If the lists of the file and the configuration contradict each other.
     """
     present = _listed_layers(file, group, model, replaced=replaced)
-    found: Found = {}
+    located: Found = {}
     for entry in model.entries:
         path = (entry.spec.name,)
         wanted = next(_in_files_order(entry, path, expected))
@@ -78,9 +79,9 @@ def legacy_weights(
         if len(set(paths)) != len(paths):
             entry.spec.refuse("lists one of its arrays twice; the file was not written to the end")
         for (leaf, name), stored in zip(_matched(file, entry, path, expected, paths), paths, strict=True):
-            found.setdefault(leaf, {})[name] = Stored(member, stored)
+            located.setdefault(leaf, {})[name] = Stored(member, stored)
         _warn_of_many(file, member, len(wanted))
-    return found
+    return located
 
 
 def _listed_layers(file: File, group: Group, model: Model, *, replaced: bool) -> set[str]:
@@ -221,8 +222,8 @@ def _objects(
         return
     container = file.group(group, name)
     _warn_of_many(file, container, 2 * len(model.entries))
-    keys = _ranked_keys if name == "_layer_checkpoint_dependencies" else _keys
-    for entry, key in keys(file, container, model, path, expected):
+    is_ranked = name == "_layer_checkpoint_dependencies"
+    for entry, key in _ranked_keys(file, container, model, path, expected) if is_ranked else _keys(model):
         here = (*path, entry.spec.name)
         if not _needs(entry, path, expected):
             continue
@@ -244,9 +245,7 @@ def _needs(entry: Entry, path: Path, expected: Expected) -> bool:
     return any(_needs(inner, here, expected) for inner in entry.model.entries)
 
 
-def _keys(
-    _file: File, _container: Group, model: Model, _path: Path, _expected: Expected
-) -> Iterator[tuple[Entry, str | None]]:
+def _keys(model: Model) -> Iterator[tuple[Entry, str | None]]:
     """Yield each layer of `model` with the name of its group: its class and a number."""
     counts: Counter[str] = Counter()
     for entry in model.entries:
@@ -313,7 +312,7 @@ def _numbered(file: File, member: Group, spec: LayerSpec, expected: Mapping[str,
     most = len(expected) + MAX_VARIABLES
     count = next((k for k in range(most) if not file.has(group, str(k))), most)
     _check_count(spec, count, expected)
-    return {name: Stored(group, str(place)) for place, name in enumerate(expected)}
+    return {name: Stored(group, str(index)) for index, name in enumerate(expected)}
 
 
 def _check_count(spec: LayerSpec, count: int, expected: Mapping[str, Shape] | Sequence[str]) -> None:
@@ -322,7 +321,7 @@ def _check_count(spec: LayerSpec, count: int, expected: Mapping[str, Shape] | Se
         spec.refuse(f"has {count} arrays in the file, expected {len(expected)} ({names})")
 
 
-def warn_of_crowds(file: File, variables: Mapping[Path, Mapping[str, Stored]]) -> None:
+def warn_of_crowds(file: File, variables: Found) -> None:
     """Warn of every group in which arrays of a layer lie among many other members."""
     for stored in variables.values():
         for group, scope in {(one.group, one.path.rpartition("/")[0]) for one in stored.values()}:

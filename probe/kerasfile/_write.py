@@ -1,4 +1,4 @@
-"""Networks written in Keras' older HDF5 layout, which every Keras reads."""
+"""Networks written in Keras' older HDF5 layout, which every Keras reads; `docs/kerasfile.md` shows it."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class _Written:
     name: str
     calls: tuple[Layer, ...]
 
-    def own_names(self) -> dict[str, str]:
-        """Return what the calls are called in the network, by what a reader of the file would call them."""
+    def names_in_file(self) -> dict[str, str]:
+        """Return what a reader of the file calls each call, by its name in the network."""
         if len(self.calls) == 1:
-            return {self.name: self.calls[0].name}
-        return {f"{self.name}@{k}": layer.name for k, layer in enumerate(self.calls)}
+            return {self.calls[0].name: self.name}
+        return {layer.name: f"{self.name}@{k}" for k, layer in enumerate(self.calls)}
 
 
 def write_network(group: h5py.Group, network: Network, provenance: str = "") -> None:
@@ -67,10 +67,10 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
     config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
     write_text_attribute(group, "model_config", json.dumps(config))
     weights = group.create_group("model_weights")
-    for place in (group, weights):
-        write_text_attribute(place, "keras_version", KERAS_VERSION)
+    for target in (group, weights):
+        write_text_attribute(target, "keras_version", KERAS_VERSION)
         # Any of Keras' backends does: none of them changes the layout of the weights.
-        write_text_attribute(place, "backend", "tensorflow")
+        write_text_attribute(target, "backend", "tensorflow")
     inputs = [] if config["class_name"] == "Sequential" else _input_names(network, written)
     _write_texts(weights, "layer_names", [*inputs, *(layer.name for layer in written)])
     for name in inputs:
@@ -88,12 +88,11 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
     write_text_attribute(own, "class_names", json.dumps(network.class_names))
     if network.is_regression:
         write_text_attribute(own, "outputs", "regression")
-    names = {theirs: ours for layer in written for ours, theirs in layer.own_names().items()}
-    if any(ours != theirs for theirs, ours in names.items()):
+    in_file = {name: other for layer in written for name, other in layer.names_in_file().items()}
+    if any(name != other for name, other in in_file.items()):
         # In the order of evaluation, which the list of layers does not give where one is called twice.
-        write_text_attribute(
-            own, "own_names", json.dumps({names[name]: name for name in network.layer_names})
-        )
+        own_names = {in_file[name]: name for name in network.layer_names}
+        write_text_attribute(own, "own_names", json.dumps(own_names))
     if provenance:
         write_text_attribute(own, "provenance", provenance)
 
@@ -212,12 +211,12 @@ def _legal(name: str, taken: set[str]) -> str:
     """Return `name` in letters that every Keras takes, different from all in `taken`, and add it there."""
     stem = re.sub(r"[/@]", "_", name)
     stem = f"{stem}_" if not stem or stem in _RESERVED else stem
-    found, number = stem, 1
-    while found in taken:
+    legal, number = stem, 1
+    while legal in taken:
         number += 1
-        found = f"{stem}_{number}"
-    taken.add(found)
-    return found
+        legal = f"{stem}_{number}"
+    taken.add(legal)
+    return legal
 
 
 def _is_chain(network: Network, written: list[_Written]) -> bool:
@@ -248,8 +247,8 @@ def _functional(network: Network, written: list[_Written]) -> dict[str, Any]:
     calls = {call.name: [layer.name, k, 0] for layer in written for k, call in enumerate(layer.calls)}
     reads = dict(zip(network.layer_names, network.wiring, strict=True))
     layers = [
-        _input(network, name, place) | {"name": name, "inbound_nodes": []}
-        for place, name in enumerate(inputs)
+        _input(network, name, index) | {"name": name, "inbound_nodes": []}
+        for index, name in enumerate(inputs)
     ]
     for layer in written:
         nodes = [
@@ -270,9 +269,9 @@ def _functional(network: Network, written: list[_Written]) -> dict[str, Any]:
     return {"class_name": "Functional", "config": config}
 
 
-def _input(network: Network, name: str, place: int) -> dict[str, Any]:
+def _input(network: Network, name: str, index: int) -> dict[str, Any]:
     # Keras 3 reads Keras 2's name for the shape, but not the other way round.
-    shape = [None, *network.input_shapes[place]]
+    shape = [None, *network.input_shapes[index]]
     config = {"name": name, "batch_input_shape": shape, "dtype": network.dtype.name}
     return {"class_name": "InputLayer", "config": config}
 

@@ -310,21 +310,21 @@ def _stored_chunks(
     stored, ranges = chunks_of(source, array.index), _ranges(array.index, columns)
     n_chunks = math.prod(map(len, ranges))
     # Before they are listed: a few bytes can declare millions.
-    found = (
+    chunks = (
         [stored[place] for place in itertools.product(*ranges) if place in stored]
         if n_chunks <= len(stored)
         else list(stored.values())
     )
-    if len(found) < n_chunks:
+    if len(chunks) < n_chunks:
         refuse(
-            f"of shape {array.shape} was not written to the end: {len(found)} of {n_chunks} chunks are there; "
+            f"of shape {array.shape} was not written to the end: {len(chunks)} of {n_chunks} chunks are there; "
             "the file is incomplete"
         )
-    source.extents.take([(chunk.address, chunk.n_bytes) for chunk in found], array.owner)
-    n_bytes, n_stored = len(found) * array.index.n_bytes, sum(chunk.n_bytes for chunk in found)
+    source.extents.take([(chunk.address, chunk.n_bytes) for chunk in chunks], array.owner)
+    n_bytes, n_stored = len(chunks) * array.index.n_bytes, sum(chunk.n_bytes for chunk in chunks)
     if n_bytes > 1 << 20 and n_bytes > limits.compression * n_stored:
         refuse(f"of shape {array.shape} takes {n_bytes} bytes but is stored in {n_stored}")
-    return found
+    return chunks
 
 
 def _ranges(index: Index, columns: range | None) -> list[range]:

@@ -76,18 +76,18 @@ class Index:
 def chunks_of(source: Source, index: Index) -> dict[Shape, Chunk]:
     """Return the chunks of an array by where they start; those that were never written are not among them."""
     counts = index.counts
-    found: dict[Shape, Chunk] = {}
+    by_place: dict[Shape, Chunk] = {}
     if index.address == UNDEFINED:
-        return found
+        return by_place
     for chunk in _WALKS[index.kind](source, index):
         source.count(1 + len(counts))
         # Chunks beyond the end are left from an array that was once larger.
         if chunk.address == UNDEFINED or not all(k < n for k, n in zip(chunk.start, counts, strict=True)):
             continue
-        if chunk.start in found:
+        if chunk.start in by_place:
             raise DamagedError("an array has one of its chunks twice")
-        found[chunk.start] = chunk
-    return found
+        by_place[chunk.start] = chunk
+    return by_place
 
 
 def _old_tree(source: Source, index: Index) -> Iterator[Chunk]:
@@ -121,11 +121,11 @@ def _implicit(source: Source, index: Index) -> Iterator[Chunk]:
 
 
 def _place(k: int, counts: Shape) -> Shape:
-    place: list[int] = []
+    position: list[int] = []
     for count in reversed(counts):
         k, at = divmod(k, count)
-        place.append(at)
-    return tuple(reversed(place))
+        position.append(at)
+    return tuple(reversed(position))
 
 
 def _tree(source: Source, index: Index) -> Iterator[Chunk]:

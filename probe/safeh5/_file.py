@@ -59,16 +59,22 @@ def reason_of(failure: Exception) -> str:
 class File:
     """An open HDF5 file and the checked ways to read it; `open_file` makes it.
 
-    `group` arguments are groups that these methods returned, or `root`. Every method raises the error that
-    the file was opened with if what it looks at is damaged.
+    Arguments called `group`, `parent` or `node` are groups that these methods returned, or `root`; names are those of
+    members, or paths below a group. Every method raises the error that the file was opened with if what it looks at
+    is missing, damaged, or beyond the limits.
 
     Attributes
     ----------
     shown_path : str
         What messages call the file.
     root : Group
+        The group in which everything else is.
     error : type of Exception
+        What is raised for everything that is wrong with the file.
     limits : Limits
+        How much is read.
+    size : int
+        Bytes of the file.
     """
 
     def __init__(
@@ -139,7 +145,7 @@ class File:
         return self._texts(attribute.type, attribute.content, 1, place, self.limits.text_bytes)[0]
 
     def json(self, node: Group, name: str) -> Any:
-        """Return the attribute `name` of `node`, which must be one JSON document."""
+        """Return what the attribute `name` of `node` holds, one JSON text: dicts, lists, strings, numbers and None."""
         text = self.text(node, name)
         try:
             check_json(text, "it", self.limits)
@@ -154,16 +160,16 @@ class File:
         """
         if self.has_attribute(node, name):
             return self._string_list(node, name, at_most)
-        found: tuple[str, ...] = ()
+        joined: tuple[str, ...] = ()
         for part in range(at_most + 1):
             if not self.has_attribute(node, f"{name}{part}"):
                 break
-            found += self._string_list(node, f"{name}{part}", at_most - len(found))
+            joined += self._string_list(node, f"{name}{part}", at_most - len(joined))
         else:
             self.refuse(_attribute(node, name), f"is split in more than {at_most} parts")
-        if not found and not self.has_attribute(node, f"{name}0"):
+        if not joined and not self.has_attribute(node, f"{name}0"):
             self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
-        return found
+        return joined
 
     def array(
         self,
@@ -188,17 +194,26 @@ class File:
         columns : slice, optional
             Which entries of the last axis, from a first to an end; nothing else is read.
 
-        The file's error is raised too if `columns` are not there.
+        Returns
+        -------
+        ndarray
+            Of the type that is stored, in native byte order.
+
+        Raises
+        ------
+        RefusedError
+            Or the error of the file: if it is no such array, was not written to the end, takes more than the limits,
+            or has no such columns.
         """
         place = place or _joined(group, name)
-        found = self._checked(group, name, kinds, place)
-        if shape is not None and found.shape != tuple(shape):
-            self.refuse(place, f"has shape {found.shape}, expected {tuple(shape)}")
-        wanted = self._column_range(columns, found.shape or (), place)
+        described = self._checked(group, name, kinds, place)
+        if shape is not None and described.shape != tuple(shape):
+            self.refuse(place, f"has shape {described.shape}, expected {tuple(shape)}")
+        wanted = self._column_range(columns, described.shape or (), place)
         refuse = partial(self.refuse, place)
         with self._readable(place):
-            self._bytes_left -= check_size(found, wanted, self._bytes_left, self.limits, refuse)
-            return read_array(self._source, found, wanted, self.limits, refuse)
+            self._bytes_left -= check_size(described, wanted, self._bytes_left, self.limits, refuse)
+            return read_array(self._source, described, wanted, self.limits, refuse)
 
     def string_array(self, group: Group, name: str, at_most: int) -> tuple[str, ...]:
         """Return the array at `name`, a path relative to `group`, a list of at most `at_most` strings."""
@@ -206,19 +221,19 @@ class File:
         address = self._address(group, name, "dataset", place)
         refuse = partial(self.refuse, place)
         with self._readable(place):
-            found = self._described(address)
-            check_storage(found, self.limits, refuse)
-            if not found.type.is_text:
-                refuse(f"holds {found.type.name}, expected strings")
-            if found.shape is None or len(found.shape) != 1 or found.shape[0] > at_most:
+            stored = self._described(address)
+            check_storage(stored, self.limits, refuse)
+            if not stored.type.is_text:
+                refuse(f"holds {stored.type.name}, expected strings")
+            if stored.shape is None or len(stored.shape) != 1 or stored.shape[0] > at_most:
                 refuse(
-                    f"has shape {printable(found.shape, 60)}, expected a list of at most {at_most} strings"
+                    f"has shape {printable(stored.shape, 60)}, expected a list of at most {at_most} strings"
                 )
-            if found.n_bytes > self.limits.strings_bytes:
+            if stored.n_bytes > self.limits.strings_bytes:
                 refuse("declares more text than is read")
-            check_size(found, None, self._bytes_left, self.limits, refuse)
-            content = read_bytes(self._source, found, self.limits, refuse)
-        return self._texts(found.type, content, found.shape[0], place, self.limits.strings_bytes)
+            check_size(stored, None, self._bytes_left, self.limits, refuse)
+            content = read_bytes(self._source, stored, self.limits, refuse)
+        return self._texts(stored.type, content, stored.shape[0], place, self.limits.strings_bytes)
 
     def describe(
         self, group: Group, name: str, *, kinds: str = "f", place: str | None = None
@@ -227,9 +242,9 @@ class File:
 
         The type is named as NumPy does, or "bfloat16".
         """
-        found = self._checked(group, name, kinds, place or _joined(group, name))
-        assert found.shape is not None
-        return found.shape, found.type.name
+        described = self._checked(group, name, kinds, place or _joined(group, name))
+        assert described.shape is not None
+        return described.shape, described.type.name
 
     def check_claims(self, arrays: Sequence[tuple[Group, str]]) -> None:
         """Refuse a file whose arrays, each a group and a path below it, share their bytes or claim far too many.
@@ -265,9 +280,9 @@ class File:
     def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
         address = self._address(group, name, "dataset", place)
         with self._readable(place):
-            found = self._described(address)
-            check_array(found, kinds, self.limits, partial(self.refuse, place))
-            return found
+            stored = self._described(address)
+            check_array(stored, kinds, self.limits, partial(self.refuse, place))
+            return stored
 
     def _address(self, parent: Group, name: str, kind: str, place: str) -> int:
         parts = name.split("/", self.limits.depth)
@@ -316,24 +331,24 @@ class File:
     def _attribute(self, node: Group, name: str) -> Attribute:
         if not self.has_attribute(node, name):
             self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
-        found = self._attributes[node.address][name]
+        value = self._attributes[node.address][name]
         place = _attribute(node, name)
-        if not found.type.is_text:
+        if not value.type.is_text:
             self.refuse(place, "is no text")
-        if found.shape is None:
+        if value.shape is None:
             self.refuse(place, "is empty")
-        return found
+        return value
 
     def _string_list(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
         place = _attribute(node, name)
         # Keras stores an empty list as an empty list of numbers.
         if self.has_attribute(node, name) and self._attributes[node.address][name].shape == (0,):
             return ()
-        found = self._attribute(node, name)
-        assert found.shape is not None
-        if len(found.shape) != 1 or found.shape[0] > at_most:
-            self.refuse(place, f"has shape {found.shape}, expected a list of at most {at_most} strings")
-        return self._texts(found.type, found.content, found.shape[0], place, self.limits.strings_bytes)
+        value = self._attribute(node, name)
+        assert value.shape is not None
+        if len(value.shape) != 1 or value.shape[0] > at_most:
+            self.refuse(place, f"has shape {value.shape}, expected a list of at most {at_most} strings")
+        return self._texts(value.type, value.content, value.shape[0], place, self.limits.strings_bytes)
 
     def _texts(self, kind: Type, content: bytes, count: int, place: str, most: int) -> tuple[str, ...]:
         """Return `count` strings from their bytes, or from the references to them."""

@@ -60,7 +60,7 @@ def parsed_filters(block: bytes) -> tuple[Filter, ...]:
     if version not in (1, 2) or n_filters > _MOST_FILTERS:
         raise DamagedError("a list of filters is of an unknown version or too long")
     at = 8 if version == 1 else 2
-    found = []
+    filters = []
     for _ in range(n_filters):
         which, at = number(block, at, 2), at + 2
         name_bytes = 0
@@ -68,9 +68,9 @@ def parsed_filters(block: bytes) -> tuple[Filter, ...]:
             name_bytes, at = number(block, at, 2), at + 2
         n_settings, at = number(block, at + 2, 2), at + 4
         at += -(-name_bytes // 8) * 8 if version == 1 else name_bytes
-        found.append(Filter(which, tuple(number(block, at + 4 * k, 4) for k in range(n_settings))))
+        filters.append(Filter(which, tuple(number(block, at + 4 * k, 4) for k in range(n_settings))))
         at += 4 * n_settings + (4 * (n_settings % 2) if version == 1 else 0)
-    return tuple(found)
+    return tuple(filters)
 
 
 def unfiltered(stored: bytes, filters: tuple[Filter, ...], skipped: int, n_bytes: int) -> bytes | memoryview:
@@ -79,10 +79,10 @@ def unfiltered(stored: bytes, filters: tuple[Filter, ...], skipped: int, n_bytes
     Whatever the chunk says, little more than `n_bytes` are ever made of it.
     """
     content: bytes | memoryview = stored
-    for place in reversed(range(len(filters))):
-        if skipped >> place & 1:
+    for index in reversed(range(len(filters))):
+        if skipped >> index & 1:
             continue
-        which = filters[place].number
+        which = filters[index].number
         if which == DEFLATE:
             # Checksums that were taken before add 4 bytes each.
             content = _inflated(content, n_bytes + 4 * len(filters))
@@ -91,7 +91,7 @@ def unfiltered(stored: bytes, filters: tuple[Filter, ...], skipped: int, n_bytes
                 raise DamagedError("the checksum of a chunk is wrong")
             content = content[:-4]
         elif which == SHUFFLE:
-            content = _unshuffled(content, filters[place].settings)
+            content = _unshuffled(content, filters[index].settings)
     if len(content) != n_bytes:
         raise DamagedError(f"a chunk of {n_bytes} bytes holds {len(content)}")
     return content
@@ -100,14 +100,14 @@ def unfiltered(stored: bytes, filters: tuple[Filter, ...], skipped: int, n_bytes
 def _inflated(content: bytes | memoryview, most: int) -> bytes:
     stream = zlib.decompressobj()
     try:
-        found = stream.decompress(content, most + 1)
+        unpacked = stream.decompress(content, most + 1)
     except zlib.error as error:
         raise DamagedError(f"a chunk cannot be inflated: {error}") from None
-    if len(found) > most:
+    if len(unpacked) > most:
         raise DamagedError("a chunk inflates to more than its size")
     if not stream.eof or stream.unused_data:
         raise DamagedError("a chunk is cut off, or has something behind it")
-    return found
+    return unpacked
 
 
 def _unshuffled(content: bytes | memoryview, settings: tuple[int, ...]) -> bytes | memoryview:

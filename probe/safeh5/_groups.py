@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal, NamedTuple, TypeVar
 
 from probe.safeh5._headers import (
     ATTRIBUTE,
@@ -23,6 +23,8 @@ from probe.safeh5._trees import old_tree_entries, tree_records
 from probe.safeh5._types import Shape, Type, parsed_shape, parsed_type
 
 __all__ = ["Attribute", "Link", "attributes_of", "kind_of", "members_of"]
+
+Item = TypeVar("Item")
 
 _SOFT_LINK_CACHED = 2
 _HARD, _SHARED = 0, 0x02
@@ -60,23 +62,31 @@ def kind_of(messages: list[Message]) -> Literal["group", "dataset", "datatype"]:
 
 def members_of(source: Source, messages: list[Message]) -> dict[str, int | None]:
     """Return the members of the group with these messages: addresses by name, None for a link to elsewhere."""
-    found: dict[str, int | None] = {}
+    members: dict[str, int | None] = {}
     kinds = {message.kind for message in messages}
     if SYMBOL_TABLE in kinds and kinds & {LINK, LINK_INFO}:
         raise DamagedError("a group keeps its members in two ways")
-    sources: set[int] = set()
+    for name, address in _in_one_way(source, messages, _links, "a group keeps its members"):
+        source.count()
+        if name in members:
+            raise DamagedError("a group has two members of one name")
+        if len(members) >= source.limits.members:
+            raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
+        members[name] = address
+    return members
+
+
+def _in_one_way(
+    source: Source, messages: list[Message], read: Callable[[Source, Message], Iterable[Item]], what: str
+) -> Iterator[Item]:
+    """Yield what `read` makes of the messages; those that have something must all be of one kind."""
+    kinds: set[int] = set()
     for message in messages:
-        for name, address in _links(source, message):
-            sources.add(message.kind)
-            if len(sources) > 1:
-                raise DamagedError("a group keeps its members in two ways")
-            source.count()
-            if name in found:
-                raise DamagedError("a group has two members of one name")
-            if len(found) >= source.limits.members:
-                raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
-            found[name] = address
-    return found
+        for item in read(source, message):
+            kinds.add(message.kind)
+            if len(kinds) > 1:
+                raise DamagedError(f"{what} in two ways")
+            yield item
 
 
 def _links(source: Source, message: Message) -> Iterable[Link]:
@@ -125,14 +135,14 @@ def _symbols(source: Source, body: bytes) -> list[Link]:
     """Return the links of an older group, whose names are in a heap of its own."""
     tree, heap = source.offset(body, 0), source.offset(body, source.offset_bytes)
     names = local_heap(source, heap)
-    found: list[Link] = []
+    links: list[Link] = []
     step = source.length_bytes + source.offset_bytes + 24
     for _, address in old_tree_entries(source, tree, 0, source.length_bytes):
         head = source.read(address, 8)
         n_symbols = number(head, 6, 2)
         if head[:4] != b"SNOD" or head[4] != 1:
             raise DamagedError(f"there are no members of a group at {address}")
-        if len(found) + n_symbols > source.limits.members:
+        if len(links) + n_symbols > source.limits.members:
             raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
         source.count(n_symbols)
         block = source.read(address + 8, n_symbols * step)
@@ -144,23 +154,18 @@ def _symbols(source: Source, body: bytes) -> list[Link]:
             source.count((end - begin) // 64)
             is_soft = number(block, at_address + source.offset_bytes, 4) == _SOFT_LINK_CACHED
             target = None if is_soft else source.offset(block, at_address)
-            found.append(Link(names[begin:end].decode("utf-8"), target))
-    return found
+            links.append(Link(names[begin:end].decode("utf-8"), target))
+    return links
 
 
 def attributes_of(source: Source, messages: list[Message]) -> dict[str, Attribute]:
     """Return the attributes of the object with these messages, by name."""
-    found: dict[str, Attribute] = {}
-    sources: set[int] = set()
-    for message in messages:
-        for attribute in _attributes(source, message):
-            sources.add(message.kind)
-            if len(sources) > 1:
-                raise DamagedError("an object keeps its attributes in two ways")
-            if len(found) >= source.limits.members or attribute.name in found:
-                raise DamagedError("an object has too many attributes, or two of one name")
-            found[attribute.name] = attribute
-    return found
+    attributes: dict[str, Attribute] = {}
+    for attribute in _in_one_way(source, messages, _attributes, "an object keeps its attributes"):
+        if len(attributes) >= source.limits.members or attribute.name in attributes:
+            raise DamagedError("an object has too many attributes, or two of one name")
+        attributes[attribute.name] = attribute
+    return attributes
 
 
 def _attributes(source: Source, message: Message) -> Iterable[Attribute]:

@@ -70,18 +70,18 @@ def _older(source: Source, address: int) -> list[Message]:
     prefix = source.read(address, _OLDER)
     n_messages, n_bytes = number(prefix, 2, 2), number(prefix, 8, 4)
     blocks = _Blocks(source, address + _OLDER, n_bytes)
-    found: list[Message] = []
-    while blocks.left and len(found) < n_messages:
+    messages: list[Message] = []
+    while blocks.left and len(messages) < n_messages:
         block = blocks.pop()
         at = 0
-        while at + 8 <= len(block) and len(found) < n_messages:
+        while at + 8 <= len(block) and len(messages) < n_messages:
             length = number(block, at + 2, 2)
             message = Message(number(block, at, 2), block[at + 4], block[at + 8 : at + 8 + length])
-            _add(source, message, length, found, blocks)
+            _add(source, message, length, messages, blocks)
             at += 8 + length
-    if len(found) < n_messages:
+    if len(messages) < n_messages:
         raise DamagedError(f"the object at {address} has fewer messages than it says")
-    return found
+    return messages
 
 
 def _newer(source: Source, address: int) -> list[Message]:
@@ -94,7 +94,7 @@ def _newer(source: Source, address: int) -> list[Message]:
     start = source.read(address, before + width)
     n_bytes = number(start, before, width)
     blocks = _Blocks(source, address, before + width + n_bytes + 4)
-    found: list[Message] = []
+    messages: list[Message] = []
     head = 6 if flags & 4 else 4
     n_read = 0
     while blocks.left:
@@ -106,9 +106,9 @@ def _newer(source: Source, address: int) -> list[Message]:
         while at + head <= len(block):
             length = number(block, at + 1, 2)
             message = Message(block[at], block[at + 3], block[at + head : at + head + length])
-            _add(source, message, length, found, blocks)
+            _add(source, message, length, messages, blocks)
             at += head + length
-    return found
+    return messages
 
 
 class _Blocks:
@@ -136,13 +136,13 @@ class _Blocks:
         return self._source.read(address, n_bytes)
 
 
-def _add(source: Source, message: Message, length: int, found: list[Message], blocks: _Blocks) -> None:
+def _add(source: Source, message: Message, length: int, messages: list[Message], blocks: _Blocks) -> None:
     source.count(1 + length // 64)
     if len(message.body) != length:
         raise DamagedError("a message is cut off")
-    if message.kind in _ONCE and any(message.kind == other.kind for other in found):
+    if message.kind in _ONCE and any(message.kind == other.kind for other in messages):
         raise DamagedError("an object has two messages of one kind")
     # The bodies of other messages are not kept; in older headers their number counts.
-    found.append(message if message.kind in _READ else Message(message.kind, message.flags, b""))
+    messages.append(message if message.kind in _READ else Message(message.kind, message.flags, b""))
     if message.kind == CONTINUATION:
         blocks.add(source.offset(message.body, 0), source.length(message.body, source.offset_bytes))

@@ -63,7 +63,7 @@ class GlobalHeap:
         end = source.length(head, 8)
         if end > source.limits.structure_bytes:
             raise DamagedError(f"a block of strings takes {end} bytes")
-        found: dict[int, tuple[int, int]] = {}
+        records: dict[int, tuple[int, int]] = {}
         # Everything in such a block begins at a multiple of 8.
         at = width = -(-len(head) // 8) * 8
         while at + width <= end:
@@ -76,11 +76,11 @@ class GlobalHeap:
                 break
             source.count(4)
             at += width
-            if at + n_bytes > end or index in found:
+            if at + n_bytes > end or index in records:
                 raise DamagedError(f"the strings at {address} have a broken record")
-            found[index] = (address + at, n_bytes)
+            records[index] = (address + at, n_bytes)
             at += -(-n_bytes // 8) * 8
-        return found
+        return records
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +168,9 @@ class FractalHeap:
             length = (
                 number(identifier, 1, 1) | (identifier[0] & 15) << 8 if long else identifier[0] & 15
             ) + 1
-            found = identifier[1 + long : 1 + long + length]
-            if len(found) == length:
-                return found
+            content = identifier[1 + long : 1 + long + length]
+            if len(content) == length:
+                return content
         raise DamagedError("a heap is asked for an object of an unknown kind")
 
     def _large(self, identifier: bytes) -> bytes:

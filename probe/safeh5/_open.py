@@ -54,7 +54,13 @@ def open_file(
     Yields
     ------
     File
-        Its methods are the ways in which the file can be read.
+        Open until the block ends. Its methods are the ways in which the file can be read.
+
+    Raises
+    ------
+    RefusedError
+        Or `error`: if the file is missing, empty, larger than the limits, no regular file, no HDF5 file, damaged, or
+        one part of several. What is wrong deeper inside is said by the methods, as the same error.
     """
     shown = printable(os.fspath(path), 200)
     try:
@@ -82,7 +88,19 @@ def open_file(
 def open_bytes(
     content: bytes, shown: str, error: type[Exception] = RefusedError, limits: Limits | None = DEFAULT_LIMITS
 ) -> Iterator[File]:
-    """Open the content of an HDF5 file that is in memory, as `open_file` opens a file; messages call it `shown`."""
+    """Open the content of an HDF5 file that is in memory, as `open_file` opens a file.
+
+    Parameters
+    ----------
+    content : bytes
+        All of the file.
+    shown : str
+        What messages call it, such as a path.
+    error : type of Exception
+        Raised for everything that is wrong with the file.
+    limits : Limits or None
+        How much is read; None for content of one's own.
+    """
     with io.BytesIO(content) as file:
         yield _opened(file, shown, error, limits_of(limits))
 

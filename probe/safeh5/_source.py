@@ -151,10 +151,10 @@ class Source:
         """Return `n_bytes` bytes of values from `address`; the caller has bounded them."""
         self._check(address, n_bytes)
         self._file.seek(self.base + address)
-        found = self._file.read(n_bytes)
-        if len(found) != n_bytes:
+        block = self._file.read(n_bytes)
+        if len(block) != n_bytes:
             raise DamagedError("it was cut off while it was read")
-        return found
+        return block
 
     def read_into(self, address: int, buffer: memoryview) -> None:
         """Fill `buffer` with the bytes from `address`."""

@@ -39,13 +39,13 @@ def shown(value: object, limit: int = 60) -> str:
     >>> shown([0.5] * 1_000_000, limit=20)
     '[0.5, 0.5, 0.5, 0...'
     """
-    found, length = [], 0
+    pieces, length = [], 0
     for piece in _pieces(value, limit):
-        found.append(piece)
+        pieces.append(piece)
         length += len(piece)
         if length > limit:
             break
-    return printable("".join(found), limit)
+    return printable("".join(pieces), limit)
 
 
 def _pieces(value: object, limit: int) -> Iterator[str]:
@@ -82,7 +82,28 @@ def listed(names: Iterable[str], limit: int = 8, *, letters: int = 24, none: str
 
 
 def check_json(text: str, what: str, limits: Limits) -> None:
-    """Raise a DamagedError if `text` is larger than the limits, nested too deep, or has half characters."""
+    """Raise unless JSON `text` can be parsed in little time and memory; whether it is JSON, the parser says.
+
+    Parameters
+    ----------
+    text : str
+        The text.
+    what : str
+        What messages call it.
+    limits : Limits
+        How much text, and how many tokens.
+
+    Raises
+    ------
+    DamagedError
+        If it is larger than the limits, nested too deep, or has halves of characters.
+
+    Examples
+    --------
+    >>> check_json("[" * 1000, "config.json", Limits())
+    Traceback (most recent call last):
+    probe.safeh5._source.DamagedError: config.json is nested deeper than 100 levels
+    """
     if len(text) > limits.text_bytes:
         raise DamagedError(
             f"{what} has {len(text)} characters, more than the {limits.text_bytes} that are read"
@@ -107,7 +128,7 @@ def _check_depth(text: str, what: str) -> None:
 
 
 def _check_characters(text: str, what: str) -> None:
-    half = next((found[1] for found in _ESCAPES.finditer(text) if found[1]), None)
+    half = next((escape[1] for escape in _ESCAPES.finditer(text) if escape[1]), None)
     try:
         text.encode()
     except UnicodeEncodeError as error:

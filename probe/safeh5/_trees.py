@@ -39,19 +39,19 @@ def _old_node(
         raise DamagedError(f"the node of a tree at {address} is below two others")
     known.add(address)
     head = source.read(address, 8 + 2 * source.offset_bytes)
-    found, n_entries = head[5], number(head, 6, 2)
+    own_level, n_entries = head[5], number(head, 6, 2)
     # Levels fall on the way down, so that no node can be below itself.
-    if head[:4] != b"TREE" or head[4] != kind or found != (found if level is None else level):
+    if head[:4] != b"TREE" or head[4] != kind or own_level != (own_level if level is None else level):
         raise DamagedError(f"there is no such node of a tree at {address}")
-    if found > _MOST_LEVELS:
-        raise DamagedError(f"a tree has {found} levels")
+    if own_level > _MOST_LEVELS:
+        raise DamagedError(f"a tree has {own_level} levels")
     step = key_bytes + source.offset_bytes
     source.count(n_entries)
     block = source.read(address + len(head), n_entries * step)
     for at in range(0, len(block), step):
         child = source.offset(block, at + key_bytes)
-        if found:
-            yield from _old_node(source, child, kind, key_bytes, found - 1, known)
+        if own_level:
+            yield from _old_node(source, child, kind, key_bytes, own_level - 1, known)
         else:
             yield block[at : at + key_bytes], child
 

@@ -78,7 +78,7 @@ class Member:
 
 
 class ZipArchive:
-    """An open zip archive.
+    """An open zip archive; `open_zip` makes it.
 
     Attributes
     ----------
@@ -130,6 +130,18 @@ class ZipArchive:
 def open_zip(path: str | os.PathLike[str], *, most_members: int = 1000) -> Iterator[ZipArchive]:
     """Open a zip archive for reading.
 
+    Parameters
+    ----------
+    path : path
+        The archive, a regular file.
+    most_members : int
+        How many members it may have.
+
+    Yields
+    ------
+    ZipArchive
+        Open until the block ends. Nothing of it has been unpacked.
+
     Raises
     ------
     ZipError
@@ -137,6 +149,16 @@ def open_zip(path: str | os.PathLike[str], *, most_members: int = 1000) -> Itera
         linked or oddly compressed members. The message does not name the archive.
     OSError
         If the file cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile, zipfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".zip") as file:
+    ...     with zipfile.ZipFile(file, "w") as written:
+    ...         written.writestr("a.txt", "some text")
+    ...     with open_zip(file.name) as archive:
+    ...         list(archive.members), archive.read("a.txt", most=1000).tobytes()
+    (['a.txt'], b'some text')
     """
     with open_regular(path) as file:
         yield ZipArchive(file, most_members=most_members)
@@ -283,15 +305,15 @@ def _extra_fields(name: str, extra: bytes) -> dict[int, bytes]:
 def _sizes64(name: str, fields: dict[int, bytes], sizes: tuple[int, ...]) -> list[int]:
     """Return the sizes, those too large for 32 bits from the extra field that holds them."""
     content = fields.get(SIZES64, b"")
-    found, at = [], 0
+    values, at = [], 0
     for size in sizes:
         if size == SATURATED32 and SIZES64 in fields:
             if at + 8 > len(content):
                 raise ZipError(f"{_shown(name)} has damaged extra fields")
             size = struct.unpack_from("<Q", content, at)[0]
             at += 8
-        found.append(size)
-    return found
+        values.append(size)
+    return values
 
 
 def _located(file: BinaryIO, entry: Member, end: int) -> Member:

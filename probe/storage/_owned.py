@@ -71,9 +71,9 @@ class OwnedFolder:
 
     def inside(self, name: str) -> OwnedFolder:
         """Return a folder inside this one, which need not exist."""
-        found = OwnedFolder(self.path / name)
-        found._root, found._inside = self._root, (*self._inside, *_parts(name))
-        return found
+        inner = OwnedFolder(self.path / name)
+        inner._root, inner._inside = self._root, (*self._inside, *_parts(name))
+        return inner
 
     def create(self) -> None:
         """Make the folder if need be, and keep to it from now on.
@@ -101,9 +101,9 @@ class OwnedFolder:
 
     def check(self, name: str, expected: Kind) -> None:
         """Raise unless there is nothing under `name`, or what is expected there."""
-        found = self.kind(name)
-        if found not in (None, expected):
-            raise InputError(f"{self._shown(name)} {_SAID[found]}. Remove it, or pass another --out")
+        actual = self.kind(name)
+        if actual not in (None, expected):
+            raise InputError(f"{self._shown(name)} {_SAID[actual]}. Remove it, or pass another --out")
 
     @contextmanager
     def open(self, name: str) -> Iterator[io.BufferedReader]:

@@ -1,18 +1,6 @@
 """Networks in Keras' own files, so that Keras opens what is written here, and the other way round.
 
-What is written has the older HDF5 layout, which Keras 2 and Keras 3 read::
-
-    /                attributes model_config (JSON), keras_version, backend
-    /model_weights   attributes layer_names, keras_version, backend
-      /<layer>       attribute weight_names
-        /<layer>/kernel, /<layer>/bias
-    /probe           attributes encoding-type, encoding-version, probe-version, class_names, provenance,
-                     own_names (names of layers that Keras cannot call so), outputs ("regression" where
-                     they are quantities and no classes)
-
-Keras has no place for what is in `/probe`, and ignores it; files without the group are read as well.
-The activations `step` and `hard_sigmoid_v2` do not exist in Keras 3: a network that has one is written
-with that name, and is read here, but `keras.models.load_model` refuses the file.
+The layout of what is written, and what can be read: `docs/kerasfile.md`.
 """
 
 from __future__ import annotations
@@ -22,13 +10,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
-
 from probe._signatures import checked
 from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
-from probe.storage._atomic import write_atomically
+from probe.storage._atomic import new_hdf5, write_atomically
 
 __all__ = ["load_network", "network_bytes", "save_network"]
 
@@ -75,7 +61,7 @@ def save_network(
     ('cat', 'dog')
     """
     text = _checked(network, provenance)
-    with write_atomically(path) as part, h5py.File(part, "w") as file:
+    with write_atomically(path) as part, new_hdf5(part) as file:
         write_network(file, network, text)
     return Path(path)
 
@@ -91,7 +77,7 @@ def network_bytes(network: Network, *, provenance: Mapping[str, object] | None =
     """
     text = _checked(network, provenance)
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with new_hdf5(memory) as file:
         write_network(file, network, text)
     return memory.getbuffer()
 

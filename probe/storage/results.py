@@ -20,9 +20,8 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
 
-import h5py
 import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
@@ -31,7 +30,10 @@ from probe._signatures import checked
 from probe.kerasfile import model_in, write_network, write_text_attribute
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, printable
-from probe.storage._atomic import write_atomically
+from probe.storage._atomic import new_hdf5, write_atomically
+
+if TYPE_CHECKING:
+    import h5py
 
 __all__ = ["load_result", "result_bytes", "result_from_bytes", "results_bytes", "save_result"]
 
@@ -81,7 +83,7 @@ def save_result(result: object, path: str | os.PathLike[str]) -> Path:
     Objective(layer='hidden_1', index=4, stage='pre_activation', position=None)
     """
     _check_result(result)
-    with write_atomically(path) as part, h5py.File(part, "w") as file:
+    with write_atomically(path) as part, new_hdf5(part) as file:
         _write_dataclass(file, result)
     return Path(path)
 
@@ -110,7 +112,7 @@ def result_bytes(result: object) -> bytes:
     """
     _check_result(result)
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with new_hdf5(memory) as file:
         _write_dataclass(file, result)
     return memory.getvalue()
 
