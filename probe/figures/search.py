@@ -13,7 +13,7 @@ import numpy.typing as npt
 from probe.analyses.search import ArchitectureSearch, SearchFront
 from probe.figures._labels import Room
 from probe.figures._parts import panels
-from probe.figures._style import COLOURS, blend, log_axis, resize
+from probe.figures._style import COLOURS, blend, log_axis, resize, text_width
 from probe.stats import Interval
 
 if TYPE_CHECKING:
@@ -251,17 +251,23 @@ def _rungs(frame: _Frame, result: ArchitectureSearch, height: float) -> None:
     axes = frame.axes(2, (left + 0.3, frame.foot, 2 * width, height))
     counts = [rung.n_candidates for rung in result.rungs]
     places = range(len(counts))
+    words = [
+        f"{count} candidate{'s' * (count > 1)}, the best wrong on {_percent(rung.best_validation):.3g}% of validation images"
+        for count, rung in zip(counts, result.rungs, strict=True)
+    ]
+    # The bars are short enough for the words beside the longest.
+    room = frame.size[0] - left - 0.4 - max(text_width(text, _FONT_SIZE) for text in words)
+    shrink = max(2.6, 2 * width / max(room, 0.2))
     axes.barh(places, counts, height=0.7, color="#d5d5d5")
-    axes.set(xlim=(0, 2.6 * max(counts)), ylim=(len(counts) - 0.4, -0.6), xticks=[])
+    axes.set(xlim=(0, shrink * max(counts)), ylim=(len(counts) - 0.4, -0.6), xticks=[])
     axes.set_yticks(places, [f"{rung.n_epochs} epoch" + "s" * (rung.n_epochs > 1) for rung in result.rungs])
     axes.tick_params(left=False)
     axes.grid(visible=False)
     axes.spines[["left", "bottom"]].set_visible(False)
-    for place, rung in enumerate(result.rungs):
-        some = f"{rung.n_candidates} candidate" + "s" * (rung.n_candidates > 1)
+    for place, (count, text) in enumerate(zip(counts, words, strict=True)):
         axes.annotate(
-            f"{some}, the best wrong on {_percent(rung.best_validation):.3g}% of validation images",
-            (rung.n_candidates, place),
+            text,
+            (count, place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",

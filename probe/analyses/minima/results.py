@@ -182,10 +182,10 @@ class Minima(Result):
     def columns(self) -> Columns:
         """Return one row for each network."""
         names = [width.name for width in self.widths for _ in range(width.n_networks)]
-        arrays = (*_MEASURED, "is_minimum", "is_diverged")
-        return {"architecture": names} | {
-            name: np.concatenate([getattr(width, name) for width in self.widths]) for name in arrays
-        }
+        columns: Columns = {"architecture": names}
+        for name in (*_MEASURED, "is_minimum", "is_diverged"):
+            columns[name] = np.concatenate([getattr(width, name) for width in self.widths])
+        return columns
 
 
 def _median(values: Floats) -> float:

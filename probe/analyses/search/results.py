@@ -240,9 +240,8 @@ class ArchitectureSearch(Result):
 
     def columns(self) -> Columns:
         """Return one row for each candidate."""
-        names = ["shape", "cost", "learning_rate", "role", "finalist", "n_parameters", "n_epochs"]
-        names += ["training_seconds", "validation", "test", "n_failed"]
-        return {name: [getattr(candidate, name) for candidate in self.candidates] for name in names}
+        names = "shape cost learning_rate role finalist n_parameters n_epochs training_seconds validation test n_failed"
+        return {name: [getattr(candidate, name) for candidate in self.candidates] for name in names.split()}
 
     def _went_further(self, k: int, other: int) -> bool:
         one, two = self.candidates[k], self.candidates[other]
