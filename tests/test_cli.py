@@ -225,7 +225,7 @@ def test_memorize_keeps_a_result_that_loads(elsewhere):
     assert cell["conditions"][1]["final_train_accuracy"] == final
     assert numbers["verdicts"] == plain([verdict.to_dict() for verdict in result.verdicts])
     assert len(list((elsewhere / "m" / "trials").glob("*.h5"))) == 2
-    assert "<title>Does it learn, or memorise?" in (elsewhere / "m" / "index.html").read_text()
+    assert "<title>Does it learn, or memorize?" in (elsewhere / "m" / "index.html").read_text()
 
 
 MEMORIZE = ["memorize", "--data", "digits", "--hidden", "8", "--samples", "40", "--epochs", "20"]

@@ -153,7 +153,7 @@ def test_a_study_without_tuning_is_not_gone_on_with_by_a_tuned_one():
     assert not Path("m/tuning").exists()
 
 
-KINDS = {"memorisation": study, "capacity": capacities, "memorisation scores": scores}
+KINDS = {"memorization": study, "capacity": capacities, "memorization scores": scores}
 
 
 @pytest.mark.parametrize("there", KINDS)
@@ -172,7 +172,7 @@ def test_a_folder_of_another_kind_of_study_is_refused_in_one_short_sentence(ther
 def test_the_folder_of_a_pilot_is_no_study():
     study(replace(STUDY, rates=(0.1, 0.5), pilot_replicates=1))
     with pytest.raises(
-        probe.InputError, match="another kind of study: choice of learning rates, not memorisation"
+        probe.InputError, match="another kind of study: choice of learning rates, not memorization"
     ):
         study(out="m/tuning")
 

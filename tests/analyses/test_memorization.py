@@ -1,4 +1,4 @@
-"""The design of a memorisation study, its trials, and what they come to in memory."""
+"""The design of a memorization study, its trials, and what they come to in memory."""
 
 import re
 import signal
@@ -201,7 +201,7 @@ def test_an_order_that_only_moves_the_pixels_makes_another_network_of_the_same_k
 
 
 @pytest.mark.parametrize("inputs", ["pixel-shuffle", "gaussian"])
-def test_images_without_structure_are_memorised_and_do_not_carry_over(digits, inputs):
+def test_images_without_structure_are_memorized_and_do_not_carry_over(digits, inputs):
     cell = run(digits, corruption=(0,), input_corruption=("none", inputs)).cells[0]
     assert (cell.train_accuracy[1, :, -1] > 0.95).all()
     assert (cell.test_accuracy[1, :, -1] < cell.test_accuracy[0, :, -1] - 0.2).all()
@@ -310,7 +310,7 @@ def test_progress_counts_trials_and_shows_medians(digits):
     events = []
     run(digits, progress=events.append)
     assert [(event.stage, event.done, event.total) for event in events] == [
-        ("memorising", k, 3) for k in (1, 2, 3)
+        ("memorizing", k, 3) for k in (1, 2, 3)
     ]
     assert all(re.fullmatch(r"train/test 100%/\d+% … 100%/\d+%", event.note) for event in events)
 

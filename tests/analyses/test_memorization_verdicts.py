@@ -156,13 +156,13 @@ def test_a_peak_by_luck_alone_is_no_fall():
 
 
 def never(shares, **more):
-    """Return a cell in which these shares of the wrongly labelled examples were never forgotten."""
+    """Return a cell in which these shares of the wrongly labeled examples were never forgotten."""
     counts = np.zeros_like(NULLS.n_exposed)
     counts[2, :, 1] = np.rint(100 * np.broadcast_to(shares, N))
     return made(n_never_forgotten=counts, **more)
 
 
-NEVER = "With random labels, no wrongly labelled example"
+NEVER = "With random labels, no wrongly labeled example"
 
 
 def test_examples_without_a_forgetting_event_decide_the_claim_that_there_are_none():
@@ -181,7 +181,7 @@ def test_what_was_never_learned_says_nothing_about_forgetting():
     assert "2 of 12 replicates have no value" in found.sentence
 
 
-def test_networks_that_learned_little_settle_nothing_about_what_memorising_does():
+def test_networks_that_learned_little_settle_nothing_about_what_memorizing_does():
     low = NULLS.train_accuracy.copy()
     low[1:, :2] = 0.56
     test = np.array(NULLS.test_accuracy)

@@ -62,7 +62,7 @@ def test_masks_are_drawn_at_random():
     assert pairs.mean() == pytest.approx(3 * 2 / (10 * 9), rel=1e-9)
 
 
-def test_wrongly_labelled_examples_are_memorised_and_others_hardly(found):
+def test_wrongly_labeled_examples_are_memorized_and_others_hardly(found):
     wrong = found.is_corrupted
     assert 20 <= wrong.sum() <= 30
     assert found.scores[wrong].mean() > 0.85
@@ -96,7 +96,7 @@ def test_labels_can_be_drawn_anew_instead(digits, monkeypatch):
     assert not np.array_equal(np.bincount(drawn.labels), np.bincount(drawn.true_labels))
 
 
-def test_the_most_memorised_are_kept_with_their_images(found, digits):
+def test_the_most_memorized_are_kept_with_their_images(found, digits):
     assert found.images.shape == (16, 8, 8)
     chosen = found.sample_indices[found.most_memorized]
     np.testing.assert_array_equal(found.images, digits.train.images[chosen])

@@ -111,8 +111,8 @@ def memorization(
     --------
     >>> import probe
     >>> split = probe.load_dataset("digits")
-    >>> found = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
-    >>> found.slowdown().estimate.estimate > 1
+    >>> result = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
+    >>> result.slowdown().estimate.estimate > 1
     True
     """
     config = DEFAULT_CONFIG if config is None else config
@@ -207,8 +207,8 @@ class _Run:
         def report(done: dict[int, MemorizationTrial]) -> None:
             self.progress(ProgressEvent(stage, len(done), len(keys), trial_medians(list(done.values()))))
 
-        found = gathered(one, keys, workers=self.workers, report=report)
-        return {keys[index]: trial for index, trial in found.items()}
+        trials = gathered(one, keys, workers=self.workers, report=report)
+        return {keys[index]: trial for index, trial in trials.items()}
 
 
 def conditions_at(
