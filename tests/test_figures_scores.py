@@ -251,7 +251,7 @@ def test_scores_say_what_they_hold_in_few_lines_as_plain_values_and_as_a_table()
 
 def test_the_page_says_how_many_scores_are_high_of_each_kind():
     section = Section(key="scores", results={"scores": (found := result())}).rendered()
-    right, wrong = (found.scores[side] for side in (~found.is_corrupted, found.is_corrupted))
+    right = found.scores[~found.is_corrupted]
     assert section.claims[0].found == (
         f"{(right >= 0.5).mean():.1%} of the images with right labels have a score of 0.5 or more, "
         "and 100.0% of those with wrong labels."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -156,7 +156,7 @@ class End:
 
 
 def name_ends(
-    figure: Figure | SubFigure, column: Sequence[Axes], rows: Sequence[Sequence[End]], inches: float
+    figure: Figure | SubFigure, column: Iterable[Axes], rows: Sequence[Sequence[End]], inches: float
 ) -> None:
     """Name curves beside axes `inches` high, a row of them each; in one legend if they do not fit beside all."""
     if all(fit(ends, inches) for ends in rows):

@@ -64,7 +64,7 @@ def _points(result: Capacity, room: Room, style: dict[str, Any]) -> None:
     for index, count in enumerate(result.n_parameters.tolist()):
         for value, censored in zip(result.capacities[index], result.censored[index], strict=True):
             marker = "^" if censored else "o" if value else "v"
-            look = {
+            look: dict[str, Any] = {
                 "color": COLOURS["random"],
                 "markerfacecolor": COLOURS["random"] if marker == "o" else "white",
                 "markersize": 5,

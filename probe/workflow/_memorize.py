@@ -176,7 +176,8 @@ def memorize(
             return Written((tuning.path,), f"tuning is not done; {AGAIN}", interrupted=True)
     conditions = chosen_conditions(design, pilot)
     study["learning_rates"] = {
-        f"a{a}-n{s}": [condition.learning_rate for condition in chosen] for (a, s), chosen in conditions.items()
+        f"a{a}-n{s}": [condition.learning_rate for condition in chosen]
+        for (a, s), chosen in conditions.items()
     }
     done, _ = sweep(folder.owned, design.keys, conditions, study, "memorizing", extent)
     result = memorization_of(design, conditions, done, split)

@@ -248,9 +248,9 @@ def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are
     found = verdict(
         cell, "Loss-sensitivity is concentrated on fewer examples with true labels than with random"
     )
-    assert cell.common_epochs(2, 0) == 2
+    assert cell.common_epochs[2] == 2
     np.testing.assert_allclose(
-        cell.common_gini(2, 0), [curve[2, :, :2].mean(axis=1), curve[0, :, :2].mean(axis=1)]
+        cell.common_gini[2], [curve[2, :, :2].mean(axis=1), curve[0, :, :2].mean(axis=1)]
     )
     assert found.decision == "inconclusive"
     assert abs(found.statistic) < 0.01
@@ -264,7 +264,7 @@ def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are
     assert "does not use Arpit et al.'s own coefficient" in found.sentence
     longer = np.array(trained)
     longer[0] = 4
-    assert made(n_trained=longer).common_epochs(2, 0) == 4
+    assert made(n_trained=longer).common_epochs[2] == 4
 
 
 def test_networks_that_diverged_leave_the_sensitivity_open():
@@ -273,7 +273,7 @@ def test_networks_that_diverged_leave_the_sensitivity_open():
     trained[2, 0], diverged[2, 0] = 0, True
     cell = made(sensitivity_curve=curve, n_trained=trained, diverged=diverged)
     found = verdict(cell, "than with random labels")
-    assert (found.decision, cell.common_epochs(2, 0)) == ("inconclusive", 4)
+    assert (found.decision, cell.common_epochs[2]) == ("inconclusive", 4)
     assert "1 of 12 replicates have no value" in found.sentence
 
 

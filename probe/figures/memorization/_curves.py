@@ -182,7 +182,7 @@ def sensitivity(result: Memorization, figure: Figure | SubFigure, cell: int = 0)
     ]
 
 
-def _gini_curves(column: Sequence[Axes], cell: MemorizationCell, groups: Sequence[Group]) -> None:
+def _gini_curves(column: np.ndarray, cell: MemorizationCell, groups: Sequence[Group]) -> None:
     """Draw the Gini coefficient after each epoch, a group in each axes of a column."""
     epochs = np.arange(1, cell.cost.shape[2] + 1)
     for axes, group in zip(column, groups, strict=True):
