@@ -115,13 +115,13 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
 
 
 def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict:
-    """Compare how unequally the loss-sensitivity is spread, over the epochs that both arms were trained for."""
+    """Compare how unequally the loss-sensitivity is spread, over the epochs that both conditions were trained for."""
     name, n_common = cell.names[index], cell.common_epochs[index]
     with_corrupted, with_true = cell.common_gini[index]
     final, published = (values[[reference, index]] for values in (cell.final_gini, cell.sensitivity_gini))
     epochs = f"first {n_common} epochs" if n_common > 1 else "first epoch"
     sentence = (
-        f"over the {epochs}, as many as all networks of both arms were trained for, the Gini coefficient of the "
+        f"over the {epochs}, as many as all networks of both conditions were trained for, the Gini coefficient of the "
         f"loss-sensitivity after an epoch was on average {with_true.mean():.3f} with true labels and "
         f"{with_corrupted.mean():.3f} with {name}, a difference of {{}}"
     )
