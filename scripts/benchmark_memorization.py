@@ -1,4 +1,4 @@
-"""Measure the memorisation laboratory against PyTorch and against this machine: python scripts/benchmark_memorization.py.
+"""Measure the memorization laboratory against PyTorch and against this machine: python scripts/benchmark_memorization.py.
 
 The standard study: 5 corruption fractions, 784-128-10 ReLU, batch 100, 5,000 digits, to 100% or 150 epochs.
 PyTorch trains the same networks one after another with the loop of `benchmark.py`, stopped and evaluated

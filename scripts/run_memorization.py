@@ -1,9 +1,9 @@
-"""The full memorisation study, into reports/memorization: python scripts/run_memorization.py.
+"""The full memorization study, into reports/memorization: python scripts/run_memorization.py.
 
 Four parts, each a sweep that goes on where it was if it is started again: the standard study (784-128-10 ReLU,
 5,000 digits, five shares of random labels, 20 replicates); Arpit et al.'s network of two layers of 16 units on
 1,000 digits with loss-sensitivity and critical samples; capacities of small networks; and Feldman and Zhang's
-memorisation scores.
+memorization scores.
 """
 
 from pathlib import Path

@@ -68,13 +68,13 @@ PACKAGES = [
 
 RESULTS = {
     "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial",
-    "Components", "Concepts", "ConditionConfidence", "ConfidenceLimit", "Connections", "CriticalSamples", "Descent",
+    "Components", "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples", "Descent",
     "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
     "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
-    "PopulationResult", "PreparedData", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
+    "PopulationResult", "PreparedData", "ScoredGroup", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
     "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect", "StructureNull", "SweepOutcome",
     "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio", "VariableDescription", "Verdict",
     "WeightImages", "WeightStructure", "WidthMinima",
@@ -84,7 +84,7 @@ RESULTS = {
 INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
-    "capacity_of", "check_distinct", "check_fits", "chosen_conditions", "conditions_at", "connections", "forward",
+    "capacity_of", "chosen_conditions", "conditions_at", "connections", "forward",
     "learning_rate_for", "smaller_rates",
     "memorization_of", "minima_of", "next_number", "run_capacity_fit", "run_capacity_trial", "run_minima_trial",
     "run_scores_trial", "run_trial", "Shard", "sampled_test", "scores_of", "trial_medians",

@@ -167,14 +167,14 @@ def test_a_population_of_ten_or_more_is_drawn_as_a_band(digits):
     assert not rendered(few).axes[0].collections
 
 
-def test_a_figure_can_be_drawn_into_a_part_of_another(results):
+def test_a_figure_can_be_drawn_into_axes_of_another(results):
     whole = Figure(figsize=(8, 8), layout="constrained")
-    upper, lower = whole.subfigures(2, 1)
-    assert probe.plot(results["Memorization"], figure=upper) is upper
-    probe.plot(results["WeightImages"], figure=lower)
+    upper, lower = whole.subplots(2, 1)
+    assert probe.plot(results["Memorization"], ax=upper) is upper
+    probe.plot(results["WeightImages"], ax=lower)
     whole.savefig(io.BytesIO())
-    assert upper.axes
-    assert lower.axes
+    assert whole.subfigs[0].axes
+    assert lower.images
 
 
 def test_drawing_touches_neither_pyplot_nor_the_settings(results):

@@ -13,7 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 from test_figures import overlaps, rendered, visible_texts
-from test_figures_memorization import conditions_of, synthetic
+from test_figures_memorization import PARTS, conditions_of, synthetic
 from test_figures_search import synthetic as synthetic_search
 
 import probe
@@ -21,7 +21,6 @@ from probe.figures._grid import MAX_TILES, Grid, Page
 from probe.figures._png import MAX_PIXELS, png_of
 from probe.figures._style import HEIGHT, WIDTH
 from probe.figures.maximize import animation
-from probe.figures.memorization import PARTS
 
 
 def size_of(png):

@@ -1,17 +1,19 @@
 """Figure of capacity: drawn is what the result holds, and no text lies over another."""
 
+import json
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from test_figures_memorization import cut_off, overlaps, rendered, visible_texts
 
 import probe
 from probe.analyses.capacity import Capacity, CapacityDesign
 from probe.figures import parts_of
-from probe.report.capacity import capacity_section
+from probe.report.report import Section
 from probe.workflow._folder import plain
 
 
@@ -29,7 +31,22 @@ def synthetic(sizes, replicates=3, *, censored=(), zero=(), scale=0.4):
     for index in zero:
         found[index] = 0
     names = tuple(mlp.named(64, 10) for mlp in mlps)
-    return Capacity(names, counts, found, flags, (), CapacityDesign(mlps))
+    return Capacity(
+        architectures=names,
+        n_parameters=counts,
+        capacities=found,
+        censored=flags,
+        trials=(),
+        design=CapacityDesign(mlps),
+    )
+
+
+def said(result):
+    """Return the rows of the table on a page, and what is claimed."""
+    section = Section(key="capacity", results={"capacity": result}).rendered()
+    rows = re.findall(r"<tr>(.*?)</tr>", section.html.split("<tbody>")[1], re.DOTALL)
+    cells = [re.sub(r"<[^>]*>", "|", row) for row in rows]
+    return [[cell for cell in row.split("|") if cell] for row in cells], section.claims[0].found
 
 
 EIGHT = [(k,) for k in (4, 8, 16, 32, 64, 128, 256, 512)]
@@ -60,7 +77,7 @@ def test_every_architecture_is_named_and_no_text_lies_over_another(odd, recwarn)
     assert overlaps(figure) == []
     assert cut_off(figure) == []
     names = {
-        f"{name}: ≥ {mean:,.0f}" if result.is_lower_bound(k) else name
+        f"{name}: ≥ {mean:,.0f}" if result.is_lower_bound[k] else name
         for k, (name, mean) in enumerate(
             zip(result.architectures, result.capacities.mean(axis=1), strict=True)
         )
@@ -77,7 +94,7 @@ def test_searches_and_means_are_drawn_as_the_result_holds_them():
     means = [(line.get_xdata()[0], line.get_ydata()[0]) for line in marked(figure, "mean")]
     np.testing.assert_allclose(means, np.stack([result.n_parameters, result.capacities.mean(axis=1)], axis=1))
     bars = [segments.get_segments()[0][:, 1] for segments in figure.axes[0].collections]
-    intervals = [result.interval(k) for k in range(8)]
+    intervals = result.intervals
     np.testing.assert_allclose(bars, [(interval.low, interval.high) for interval in intervals])
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
 
@@ -97,7 +114,7 @@ def test_a_lower_bound_is_an_open_triangle_and_a_capacity_of_none_stands_on_the_
 def test_the_interval_of_a_lower_bound_is_an_arrow_upwards():
     figure = rendered(result := synthetic([(16,), (64,)], censored=(1,)))
     ends = [segments.get_segments()[0][:, 1].max() for segments in figure.axes[0].collections]
-    np.testing.assert_allclose(ends, [result.interval(0).high, 10_000])
+    np.testing.assert_allclose(ends, [result.intervals[0].high, 10_000])
     arrows = [text for text in figure.axes[0].texts if not text.get_text()]
     assert [arrow.xy[1] for arrow in arrows] == [10_000]
     assert "64-64-10 relu: ≥ 10,000" in [text for text, _ in visible_texts(figure)]
@@ -107,17 +124,18 @@ def test_capacities_in_words_say_which_are_lower_bounds():
     result = synthetic([(16,), (64,)], censored=(1,))
     flags = result.censored.copy()
     flags[0, 0] = True
-    section, claim = capacity_section(replace(result, censored=flags, trials=((), ())))
-    mixed, everything = (row[2] for row in section.tables[0].rows)
+    result = replace(result, censored=flags)
+    rows, found = said(result)
+    mixed, everything = (row[2] for row in rows)
     assert re.fullmatch(r"≥ \d+ \(interval from \d+ up; 1 of 3 searches never failed\)", mixed)
     assert everything == "≥ 10,000 (interval from 10,000 up; 3 of 3 searches never failed)"
-    assert f"64-64-10 relu: {everything}" in claim.found
-    numbers = plain(section.numbers)["capacity"]
-    assert [entry["mean_is_lower_bound"] for entry in numbers] == [True, True]
-    assert numbers[1]["interval"] == [10_000, None]
-    known = capacity_section(replace(synthetic([(16,)]), trials=((),)))[0]
-    assert "≥" not in known.tables[0].rows[0][2]
-    assert plain(known.numbers)["capacity"][0]["interval"][1] is not None
+    assert f"64-64-10 relu: {everything}" in found
+    numbers = plain(result.to_dict())
+    assert numbers["is_lower_bound"] == [True, True]
+    assert [numbers["intervals"][1][end] for end in ("low", "high")] == [10_000, None]
+    known = synthetic([(16,)])
+    assert "≥" not in said(known)[0][0][2]
+    assert plain(known.to_dict())["intervals"][0]["high"] is not None
 
 
 def test_the_line_of_as_many_images_as_parameters_is_named_if_it_is_inside():
@@ -130,10 +148,24 @@ def test_the_line_of_as_many_images_as_parameters_is_named_if_it_is_inside():
     assert "parameters = images" not in [text for text, _ in visible_texts(outside)]
 
 
-def test_capacity_has_one_figure_which_can_be_a_part_of_another():
+def test_capacity_has_one_figure_which_can_stand_in_axes_of_another():
     result = synthetic(EIGHT)
     assert parts_of(result) == ()
     with pytest.raises(probe.InputError, match="part must be left out for Capacity"):
         probe.plot(result, part="curves")
-    upper, _ = Figure(figsize=(8, 9), layout="constrained").subfigures(2, 1)
-    assert probe.plot(result, figure=upper) is upper
+    whole = Figure(figsize=(16, 10), layout="constrained")
+    axes = whole.subplots(2, 2)
+    assert result.plot(ax=axes[0, 0], markersize=9) is axes[0, 0]
+    FigureCanvasAgg(whole).draw()
+    assert {line.get_markersize() for line in axes[0, 0].lines if line.get_gid() == "search"} == {9}
+    assert overlaps(whole) == []
+
+
+def test_a_capacity_says_what_it_holds_in_few_lines_as_plain_values_and_as_a_table():
+    result = synthetic(EIGHT, 20)
+    assert repr(result).count("\n") < 5
+    numbers = json.loads(json.dumps(result.to_dict()))
+    np.testing.assert_allclose(
+        numbers["labels_per_parameter"], result.capacities.mean(axis=1) / result.n_parameters
+    )
+    assert {len(column) for column in result.columns().values()} == {8}

@@ -1,6 +1,6 @@
-"""Figures of memorisation studies: drawn is what the result holds, and no text lies over another."""
+"""Figures of memorization studies: drawn is what the result holds, and no text lies over another."""
 
-import io
+import json
 from itertools import product
 
 import numpy as np
@@ -19,11 +19,11 @@ from probe.analyses.memorization import (
     MemorizationCell,
     MemorizationDesign,
 )
-from probe.figures import parts_of
-from probe.figures.memorization import PARTS
-from probe.figures.memorization._labels import apart
+from probe.figures import memorization, parts_of
+from probe.figures._labels import apart
 from probe.stats import bootstrap_interval
 
+PARTS = tuple(part.name for part in memorization.PARTS)
 TEN_CLASSES = tuple(str(k) for k in range(10))
 LONG_NAME = "supercalifragilisticexpia"
 
@@ -53,12 +53,21 @@ def synthetic(
     ]
     shown = [k for k, c in enumerate(conditions) if c.inputs == "none"][:2]
     examples = tuple(
-        synthetic_examples(cell, cells[0].named(k), conditions[k], names, channels, rng)
+        synthetic_examples(cell, cells[0].names[k], conditions[k], names, channels, rng)
         for cell in range(n_cells)
         for k in shown
     )
     design = MemorizationDesign((probe.MLP((32,), "relu"),))
-    return Memorization(tuple(cells), THRESHOLDS, (), examples, design, names, 2000, 0.114)
+    return Memorization(
+        cells=tuple(cells),
+        thresholds=THRESHOLDS,
+        verdicts=(),
+        examples=examples,
+        design=design,
+        class_names=names,
+        n_test=2000,
+        chance=0.114,
+    )
 
 
 def synthetic_cell(conditions, n, n_epochs, censored, diverged, sensitivity, rng):
@@ -140,7 +149,15 @@ def synthetic_examples(cell, name, condition, names, channels, rng):
     taught = np.where(rng.random(n) < condition.corruption, (true + 1) % len(names), true)
     first = np.where(rng.random(n) < 0.2, 0, rng.integers(1, 200, n))
     return Examples(
-        cell, name, np.arange(n), images.astype(np.float32), taught, true, first, rng.integers(0, 20, n), 16
+        cell=cell,
+        condition=name,
+        indices=np.arange(n),
+        images=images.astype(np.float32),
+        taught=taught,
+        true_labels=true,
+        first_learned=first,
+        forgetting=rng.integers(0, 20, n),
+        n_hardest=16,
     )
 
 
@@ -224,7 +241,7 @@ def test_no_text_lies_over_another_or_leaves_the_figure(kind, recwarn):
 
 
 def test_a_result_has_the_parts_that_have_something_to_show():
-    assert parts_of(synthetic()) == tuple(PARTS)
+    assert parts_of(synthetic()) == PARTS
     assert parts_of(synthetic(conditions_of((0.0,)), sensitivity=False)) == (
         "curves",
         "time",
@@ -248,20 +265,20 @@ def test_an_unknown_part_is_refused_with_those_there_are():
 def test_a_part_with_nothing_to_show_is_refused_with_the_reason():
     result = synthetic(conditions_of((0.0,)), sensitivity=False)
     with pytest.raises(
-        probe.InputError, match="no label was corrupted; draw one of curves, time, peak, examples"
+        probe.InputError, match="no label was corrupted; plot one of curves, time, peak, examples"
     ):
         probe.plot(result, part="forgetting")
     with pytest.raises(probe.InputError, match="was not measured"):
         probe.plot(result, part="sensitivity")
 
 
-def test_a_part_or_a_cell_of_a_result_with_one_figure_is_refused(digits):
-    trained = probe.train(probe.MLP((4,)), digits, probe.TrainingConfig(epochs=1))
-    assert parts_of(trained) == ()
-    with pytest.raises(probe.InputError, match="part must be left out for TrainingResult"):
-        probe.plot(trained, part="curves")
-    with pytest.raises(probe.InputError, match="cell must be left out for TrainingResult"):
-        probe.plot(trained, cell=0)
+def test_a_part_or_a_cell_of_a_result_with_one_figure_is_refused(trained, digits):
+    noise = probe.noise_confidence(trained, digits, n_images=10)
+    assert parts_of(noise) == ()
+    with pytest.raises(probe.InputError, match="part must be left out for NoiseConfidence"):
+        probe.plot(noise, part="curves")
+    with pytest.raises(probe.InputError, match="cell must be left out for 'confidence', got 0"):
+        probe.plot(noise, cell=0)
 
 
 def test_the_cell_asked_for_is_drawn_and_others_are_refused():
@@ -284,14 +301,31 @@ def test_the_examples_of_each_cell_show_its_own_examples(grey_canvas):
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_every_part_can_be_drawn_into_a_part_of_another_figure(part):
-    whole = Figure(figsize=(8, 9), layout="constrained")
-    upper, lower = whole.subfigures(2, 1)
-    assert probe.plot(synthetic(), part=part, figure=upper) is upper
-    probe.plot(synthetic(), part=part, figure=lower)
-    whole.savefig(io.BytesIO())
-    assert upper.axes
-    assert lower.axes
+def test_every_part_can_be_drawn_into_axes_of_another_figure(part, recwarn):
+    whole = Figure(figsize=(16, 12), layout="constrained")
+    axes = whole.subplots(2, 2)
+    axes[1, 1].plot([0, 1])
+    assert synthetic().plot(part=part, ax=axes[0, 0]) is axes[0, 0]
+    synthetic().plot(part=part, ax=axes[1, 0], cell=0)
+    FigureCanvasAgg(whole).draw()
+    assert all(panel.axes for panel in whole.subfigs)
+    assert tuple(whole.get_size_inches()) == (16, 12)
+    assert len(axes[1, 1].lines) == 1
+    assert not recwarn.list
+
+
+def test_a_study_says_what_it_holds_in_few_lines_as_plain_values_and_as_a_table():
+    result = synthetic(conditions_of(FIVE, ALL_INPUTS), n_replicates=20, n_cells=2)
+    for record in (result, result.cells[0], result.cells[0].summaries[0], result.examples[0]):
+        assert repr(record).count("\n") < 5
+    numbers = json.loads(json.dumps(result.to_dict()))
+    cell = result.cells[0]
+    assert numbers["cells"][0]["names"] == list(cell.names)
+    assert numbers["cells"][0]["summaries"][1]["test_accuracy"] == np.median(cell.test_accuracy[1, :, -1])
+    columns = result.columns()
+    assert {len(column) for column in columns.values()} == {2 * 20}
+    assert columns["trained on"][:20] == list(cell.names)
+    np.testing.assert_allclose(columns["peak accuracy"][:20], np.median(cell.peak_accuracy, axis=1))
 
 
 def medians(axes):
@@ -331,8 +365,9 @@ def test_conditions_are_named_beside_their_curves_and_run_from_the_colour_of_tru
 
 def test_curves_that_cannot_be_named_beside_the_axes_get_one_legend():
     whole = Figure(figsize=(8, 7), layout="constrained")
-    small, _ = whole.subfigures(2, 1, height_ratios=[2, 5])
-    probe.plot(synthetic(conditions_of(tuple(k / 10 for k in range(11)))), figure=small)
+    axes, _ = whole.subplots(2, 1, height_ratios=[2, 5])
+    probe.plot(synthetic(conditions_of(tuple(k / 10 for k in range(11)))), ax=axes)
+    (small,) = whole.subfigs
     assert len(small.legends) == 1
     assert len(small.legends[0].texts) == 11
 
@@ -447,7 +482,7 @@ def test_the_examples_says_what_was_taught_what_is_true_and_when_it_was_learned(
 def test_forgetting_is_in_shares_of_learned_examples_on_one_scale():
     cell = (result := synthetic(conditions_of(FIVE))).cells[0]
     figure = rendered(result, part="forgetting")
-    assert [axes.get_title("left") for axes in figure.axes] == [cell.named(k) for k in (1, 2, 3, 4)]
+    assert [axes.get_title("left") for axes in figure.axes] == list(cell.names[1:])
     assert len({axes.get_ylim() for axes in figure.axes}) == 1
     for axes, index in zip(figure.axes, (1, 2, 3, 4), strict=True):
         for side, bars in enumerate(axes.containers):

@@ -1,6 +1,8 @@
-"""The figure of memorisation scores: all examples are counted, the images are those kept, and labels have room."""
+"""The figure of memorization scores: all examples are counted, the images are those kept, and labels have room."""
 
 import io
+import json
+import re
 from itertools import combinations
 
 import numpy as np
@@ -11,8 +13,8 @@ from matplotlib.figure import Figure
 
 import probe
 from probe.analyses.scores import MemorizationScores
-from probe.figures import scores as figure_of_scores
 from probe.figures._style import COLOURS
+from probe.report.report import Section
 
 DIGITS = tuple("0123456789")
 CLOTHES = (
@@ -57,10 +59,9 @@ def result(shape=(28, 28), names=DIGITS, n=300, corrupted=60, lowest=0.0, n_most
     )
 
 
-def rendered(found, **arguments):
-    figure = figure_of_scores.draw(found, **arguments)
-    if isinstance(figure, Figure):
-        FigureCanvasAgg(figure).draw()
+def rendered(found):
+    figure = probe.plot(found)
+    FigureCanvasAgg(figure).draw()
     return figure
 
 
@@ -154,7 +155,7 @@ def test_every_example_is_counted_once_in_its_group(lowest):
     assert left.get_ylim()[1] > max(counts.max() for counts, *_ in drawn.values())
 
 
-def test_the_text_says_how_many_there_are_of_each_and_how_memorised():
+def test_the_text_says_how_many_there_are_of_each_and_how_memorized():
     found = result()
     wrong = found.scores[found.is_corrupted]
     text = rendered(found).axes[0].texts[1]
@@ -209,11 +210,11 @@ def test_few_images_are_drawn_too(n_most):
     assert len(figure.axes[1].texts) == n_most
 
 
-def test_it_can_be_drawn_into_a_part_of_another_figure():
+def test_it_can_be_drawn_into_axes_of_another_figure():
     whole = Figure(figsize=(8, 10), layout="constrained", dpi=160)
-    upper, lower = whole.subfigures(2, 1)
-    assert figure_of_scores.draw(result(names=CLOTHES), figure=upper) is upper
-    figure_of_scores.draw(result(), figure=lower)
+    upper, lower = whole.subplots(2, 1)
+    assert result(names=CLOTHES).plot(ax=upper) is upper
+    result().plot(ax=lower)
     whole.savefig(io.BytesIO())
     FigureCanvasAgg(whole).draw()
     assert overlaps(whole) == []
@@ -225,11 +226,35 @@ def test_the_same_result_is_drawn_alike_after_loading(tmp_path):
     pictures = []
     for one in (found, loaded):
         memory = io.BytesIO()
-        figure_of_scores.draw(one).savefig(memory, dpi=40, metadata={"Software": None})
+        probe.plot(one).savefig(memory, dpi=40, metadata={"Software": None})
         pictures.append(memory.getvalue())
     assert pictures[0] == pictures[1]
 
 
 def test_images_of_other_channels_are_refused():
     with pytest.raises(probe.InputError, match="1 or 3"):
-        figure_of_scores.draw(result((6, 6, 2)))
+        probe.plot(result((6, 6, 2)))
+
+
+def test_scores_say_what_they_hold_in_few_lines_as_plain_values_and_as_a_table():
+    found = result()
+    assert repr(found).count("\n") < 5
+    numbers = json.loads(json.dumps(found.to_dict()))
+    right, wrong = numbers["groups"]
+    assert (right["label"], wrong["label"], wrong["n"]) == ("right labels", "wrong labels", 60)
+    assert wrong["mean"] == found.scores[found.is_corrupted].mean()
+    assert right["shares"][1] == (found.scores[~found.is_corrupted] >= 0.9).mean()
+    columns = found.columns()
+    assert {len(column) for column in columns.values()} == {300}
+    assert columns["label"][0] == DIGITS[found.labels[0]]
+
+
+def test_the_page_says_how_many_scores_are_high_of_each_kind():
+    section = Section(key="scores", results={"scores": (found := result())}).rendered()
+    right = found.scores[~found.is_corrupted]
+    assert section.claims[0].found == (
+        f"{(right >= 0.5).mean():.1%} of the images with right labels have a score of 0.5 or more, "
+        "and 100.0% of those with wrong labels."
+    )
+    row = f"right labels 240 {right.mean():.3f} {np.median(right):.3f} {(right >= 0.5).mean():.1%}"
+    assert row in " ".join(re.sub(r"<[^>]*>", " ", section.html).split())

@@ -11,13 +11,13 @@ from importlib import import_module
 import h5py
 import numpy as np
 import pytest
-from probe.report.memorization import memorization_section
 
 import probe
 from probe import workflow
 from probe.kerasfile import read_provenance
 from probe.layers import Dense, Dropout
 from probe.report import Claim, Page, Picture, Section, Table, render
+from probe.report.report import Section as Worded
 from probe.training import DEFAULT_TRAINING
 from probe.workflow.train import recorded_history
 
@@ -123,15 +123,15 @@ def test_every_claim_leads_to_a_section(page):
 def test_the_numbers_on_the_page_are_those_of_results_json(page, numbers):
     text = " ".join("".join(page.text).split())
     sections = numbers["sections"]
-    noise, memory = sections["noise"]["conditions"], sections["memorization"]
+    noise, memory = sections["noise"]["conditions"], numbers["results"]["memorization"]
     assert f"{numbers['results']['network']['test_accuracy']:.2%} of the test images" in text
     assert f"puts {sections['maximize']['classified_as_intended']} of the 10 images" in text
     for condition in noise.values():
         assert f"{condition['median_confidence']:.3f}" in text
         assert f"{condition['entropy_bits']:.2f}" in text
-    for condition in memory["cells"][0]["conditions"]:
-        assert f"{np.median(condition['final_train_accuracy']):.1%}" in text
-        assert f"{np.median(condition['final_test_accuracy']):.1%}" in text
+    for kind in ("train", "test"):
+        for final in memory["cells"][0]["final_accuracy"][kind]:
+            assert f"{np.median(final):.1%}" in text
     assert f"Seed{numbers['seed']}" in text.replace(" ", "")
     assert numbers["data"]["fingerprint"] in text
     assert len(numbers["verdicts"]) >= 4
@@ -185,7 +185,7 @@ def test_a_model_that_takes_rows_of_values_is_reported_on_without_its_history(tm
     assert "It was trained elsewhere" in text
     assert "They have the widths of the network on this page" in text
     found = json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
-    assert found["sections"]["memorization"]["cells"][0]["architecture"] == "64-12-10 relu"
+    assert found["results"]["memorization"]["cells"][0]["architecture"] == "64-12-10 relu"
     assert found["results"]["network"]["test_accuracy"] == pytest.approx(trained.history.test_accuracy[-1])
 
 
@@ -232,7 +232,7 @@ def test_the_slowdown_is_said_with_its_interval_where_all_networks_got_there():
     architecture = probe.MLP(hidden=(64,), activation="relu")
     config = probe.TrainingConfig(epochs=1000, batch_size=20, learning_rate=0.2, stop="fitted")
     result = probe.memorization(architecture, split, config, n_samples=100, replicates=3)
-    _, (claim, *judged) = memorization_section(result, "")
+    claim, *judged = Worded(key="memorization", results={"memorization": result}).rendered().claims
     found = result.slowdown().estimate
     assert 1 < found.low < found.estimate < found.high
     said = (
@@ -246,7 +246,8 @@ def test_networks_that_did_not_get_there_are_counted():
     split = probe.load_dataset("digits")
     config = probe.TrainingConfig(epochs=1, batch_size=100, learning_rate=1e-6)
     result = probe.memorization(probe.MLP(hidden=(4,)), split, config, n_samples=100, replicates=2)
-    section, (claim, *judged) = memorization_section(result, "")
+    section = Worded(key="memorization", results={"memorization": result}).rendered()
+    claim, *judged = section.claims
     assert claim.found.startswith("0 of 2 networks fit all 100 random labels")
     assert any("no network fitted either kind of labels within 1 updates" in each.found for each in judged)
-    assert "0 of 2" in str(section.tables[0].rows)
+    assert "<td><bdi>0 of 2</bdi></td>" in section.html

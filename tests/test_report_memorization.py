@@ -1,12 +1,14 @@
-"""Memorisation in words: how many labels are really wrong, beside how many were permuted or drawn anew."""
+"""Memorization in words: how many labels are really wrong, beside how many were permuted or drawn anew."""
 
+import json
 import re
 
 import numpy as np
 import pytest
 
 import probe
-from probe.report.memorization import memorization_section, study_sections, wrong_shares
+from probe.figures import parts_of
+from probe.report.report import Section
 
 
 def data(n_classes, weights=None):
@@ -29,6 +31,19 @@ def study(split, how, shares=(0.0, 0.5, 1.0)):
     )
 
 
+def study_page(result):
+    facts = {"parts": parts_of(result)}
+    return Section(key="study", results={"memorization": result}, facts=facts).rendered()
+
+
+def report_section(result):
+    return Section(key="memorization", results={"memorization": result}).rendered()
+
+
+def words(section):
+    return section.html.striptags()
+
+
 @pytest.mark.parametrize("how", ["permute", "uniform"])
 @pytest.mark.parametrize(
     ("n_classes", "weights"), [(2, None), (2, (0.9, 0.1)), (3, None), (10, None), (10, (0.55, *[0.05] * 9))]
@@ -38,7 +53,7 @@ def test_the_share_of_wrong_labels_is_that_of_the_labels(how, n_classes, weights
     # Of labels in another order so many agree by chance; of labels drawn anew one in each class.
     agree = (shares**2).sum() if how == "permute" else 1 / n_classes
     result = study(data(n_classes, weights), how)
-    found = wrong_shares(result)
+    found = result.wrong_labels
     assert list(found) == [0.5, 1.0]
     for share, wrong in found.items():
         assert wrong == pytest.approx(share * (1 - agree), abs=0.05)
@@ -51,23 +66,18 @@ def test_the_share_of_wrong_labels_is_that_of_the_labels(how, n_classes, weights
 @pytest.mark.parametrize(("how", "word"), [("permute", "permuted"), ("uniform", "drawn anew")])
 def test_the_page_and_its_numbers_say_it(how, word):
     result = study(data(2), how)
-    half, whole = wrong_shares(result).values()
-    first = study_sections(result)[0]
-    section, _ = memorization_section(result, "")
-    for found in (first, section):
-        text = " ".join(found.lead)
+    half, whole = result.wrong_labels.values()
+    for section in (study_page(result), report_section(result)):
+        text = words(section)
         assert f"where 50% are {word}, {half:.1%} of the labels are really wrong" in text
         assert f"where 100% are {word}, {whole:.1%} of the labels are really wrong" in text
         assert re.search(r"(5\d|4\d)(\.\d+)?% of the labels are really wrong", text)
-        (table,) = found.tables
-        assert [row[table.header.index("labels wrong")] for row in table.rows] == [
-            "0.0%",
-            f"{half:.1%}",
-            f"{whole:.1%}",
-        ]
-        assert found.numbers["wrong_labels"] == {"0.5": half, "1": whole}
-        conditions = found.numbers["cells"][0]["conditions"]
-        np.testing.assert_allclose([np.mean(c["wrong_labels"]) for c in conditions], [0, half, whole])
+        rows = re.findall(r'<tr><th scope="row"><bdi>.*?</bdi></th><td><bdi>(.*?)</bdi></td>', section.html)
+        assert rows == ["0.0%", f"{half:.1%}", f"{whole:.1%}"]
+    numbers = json.loads(json.dumps(result.to_dict()))
+    assert numbers["wrong_labels"] == {"0.5": half, "1.0": whole}
+    summaries = numbers["cells"][0]["summaries"]
+    np.testing.assert_allclose([summary["wrong_labels"] for summary in summaries], [0, half, whole])
 
 
 def test_nothing_is_said_where_no_label_was_corrupted():
@@ -81,5 +91,17 @@ def test_nothing_is_said_where_no_label_was_corrupted():
         corruption=(0.0,),
         input_corruption=("none", "gaussian"),
     )
-    assert wrong_shares(result) == {}
-    assert "really wrong" not in " ".join(study_sections(result)[0].lead)
+    assert result.wrong_labels == {}
+    assert "really wrong" not in words(study_page(result))
+
+
+def test_the_page_of_a_study_has_a_picture_of_each_part_and_each_cell_and_all_verdicts():
+    config = probe.TrainingConfig(epochs=1, batch_size=50)
+    result = probe.memorization(probe.MLP((2,)), data(2), config, n_samples=(50, 60), replicates=2)
+    section = study_page(result)
+    assert list(section.pictures) == [f"{part}_{k}" for part in parts_of(result) for k in (1, 2)]
+    assert [claim.verdict for claim in section.claims] == list(result.verdicts)
+    assert {claim.picture for claim in section.claims} == {"curves_1"}
+    text = words(section)
+    assert f"{result.cells[1].architecture}, 60 images. Accuracy against updates" in text
+    assert f"The learning rate is {config.learning_rate:g} for all." in text

@@ -444,7 +444,7 @@ def test_nothing_of_dask_is_loaded_for_threads():
     assert json.loads(out) == []
 
 
-def test_a_memorisation_study_on_a_cluster_is_the_one_on_threads(tmp_path, monkeypatch, cluster):
+def test_a_memorization_study_on_a_cluster_is_the_one_on_threads(tmp_path, monkeypatch, cluster):
     from probe.cli import run
 
     monkeypatch.chdir(tmp_path)

@@ -17,11 +17,11 @@ import pytest
 
 import probe
 from probe import workflow
-from probe.analyses import capacity as capacity_module
-from probe.analyses import scores as scores_module
 from probe.analyses.capacity import Capacity, CapacityDesign
+from probe.analyses.capacity import search as capacity_module
 from probe.analyses.memorization import Memorization, MemorizationDesign
 from probe.analyses.scores import MemorizationScores, ScoresDesign
+from probe.analyses.scores import study as scores_module
 from probe.training import TrainingConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -153,7 +153,7 @@ def test_a_study_without_tuning_is_not_gone_on_with_by_a_tuned_one():
     assert not Path("m/tuning").exists()
 
 
-KINDS = {"memorisation": study, "capacity": capacities, "memorisation scores": scores}
+KINDS = {"memorization": study, "capacity": capacities, "memorization scores": scores}
 
 
 @pytest.mark.parametrize("there", KINDS)
@@ -172,7 +172,7 @@ def test_a_folder_of_another_kind_of_study_is_refused_in_one_short_sentence(ther
 def test_the_folder_of_a_pilot_is_no_study():
     study(replace(STUDY, rates=(0.1, 0.5), pilot_replicates=1))
     with pytest.raises(
-        probe.InputError, match="another kind of study: choice of learning rates, not memorisation"
+        probe.InputError, match="another kind of study: choice of learning rates, not memorization"
     ):
         study(out="m/tuning")
 
@@ -203,12 +203,10 @@ def test_without_a_largest_number_a_search_is_limited_by_the_data(monkeypatch):
     assert (found.capacities == 1442).all()
     assert found.design.largest == 1442
     assert "64-4-10 relu: ≥ 1,442 (interval from 1,442 up; 2 of 2 searches never failed)" in written.summary
-    numbers = json.loads(Path("c/results.json").read_text())["sections"]["capacity"]["capacity"][0]
-    assert (numbers["mean"], numbers["mean_is_lower_bound"], numbers["interval"]) == (
-        1442,
-        True,
-        [1442, None],
-    )
+    numbers = json.loads(Path("c/results.json").read_text())["results"]["capacity"]
+    assert numbers["is_lower_bound"][0] is True
+    mean = numbers["intervals"][0]
+    assert (mean["estimate"], mean["low"], mean["high"]) == (1442, 1442, None)
 
 
 # Going on.

@@ -134,7 +134,7 @@ def memorize(
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
-    """Train networks on true and corrupted labels, and judge the claims about memorization.
+    """Train networks on true and corrupted labels, and judge the claims about memorisation.
 
     It can be killed at any moment: the same command goes on from there, also with more --replicates.
     """

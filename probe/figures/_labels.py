@@ -145,7 +145,7 @@ class End:
     x: float
     y: float
     name: str
-    colour: str
+    color: str
     marker: str = "none"
     detail: str = ""
 
@@ -200,13 +200,13 @@ def end_labels(axes: Axes, ends: Sequence[End], inches: float) -> None:
 def _end_label(axes: Axes, end: End, position: float) -> None:
     from matplotlib.transforms import ScaledTranslation
 
-    def line(centre: float) -> Transform:
-        """Return where text stands that is `centre` lines above the middle of the label."""
-        return axes.transAxes + ScaledTranslation(0.2, centre * LINE, axes.figure.dpi_scale_trans)
+    def line(n_lines: float) -> Transform:
+        """Return where text stands that is `n_lines` lines above the middle of the label."""
+        return axes.transAxes + ScaledTranslation(0.2, n_lines * LINE, axes.figure.dpi_scale_trans)
 
     style: dict[str, Any] = {"fontsize": 9, "ha": "left", "va": "center", "annotation_clip": False}
     is_known = bool(np.isfinite(end.y))
-    arrow = {"arrowstyle": "-", "color": end.colour, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0}
+    arrow = {"arrowstyle": "-", "color": end.color, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0}
     axes.annotate(
         end.name,
         (end.x, end.y) if is_known else (1, position),
@@ -215,8 +215,8 @@ def _end_label(axes: Axes, end: End, position: float) -> None:
         textcoords=line((end.n_lines - 1) / 2),
         arrowprops=arrow | {"relpos": (0, 0.5)} if is_known else None,
         fontweight="bold",
-        # Darker than the curve: light colours are hard to read as letters.
-        color=blend(end.colour, "#000000", 0.2),
+        # Darker than the curve: light colors are hard to read as letters.
+        color=blend(end.color, "#000000", 0.2),
         **style,
     )
     if end.detail:
@@ -235,7 +235,7 @@ def _legend(figure: Figure | SubFigure, ends: Sequence[End]) -> None:
     """Name curves in one legend above the axes, where they are too many to be named beside it."""
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=e.colour, linewidth=2, marker=e.marker, markersize=5) for e in ends]
+    lines = [Line2D([], [], color=e.color, linewidth=2, marker=e.marker, markersize=5) for e in ends]
     names = [f"{e.name}: {e.detail}" if e.detail else e.name for e in ends]
     columns = max(1, int(WIDTH / (0.65 + max(text_width(name, 9) for name in names))))
     figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=9, frameon=False)

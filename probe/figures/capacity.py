@@ -44,8 +44,8 @@ PARTS = (capacity,)
 def _limits(result: Capacity) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return limits with about as much room at all sides; capacities of 0 stand on the lower edge."""
     counts = result.n_parameters
-    found = result.capacities[result.capacities > 0]
-    low, high = (int(found.min()), int(found.max())) if len(found) else (1, 10)
+    fitted = result.capacities[result.capacities > 0]
+    low, high = (int(fitted.min()), int(fitted.max())) if len(fitted) else (1, 10)
     return _around(counts.min(), counts.max(), 0.2), _around(low, high, 0.15)
 
 
@@ -77,27 +77,27 @@ def _points(result: Capacity, room: Room, style: dict[str, Any]) -> None:
 
 
 def _mean(room: Room, count: float, mean: Interval) -> None:
-    colour, floor, is_bound = COLOURS["reference"], room.axes.get_ylim()[0], np.isinf(mean.high)
+    color, floor, is_bound = COLOURS["reference"], room.axes.get_ylim()[0], np.isinf(mean.high)
     # A mean of few and of none at all may lie below everything that was found.
     point = (count, max(mean.estimate, floor))
     low, high = max(mean.low, floor), point[1] if is_bound else mean.high
-    room.axes.vlines(count, low, high, color=colour, linewidth=1.8)
+    room.axes.vlines(count, low, high, color=color, linewidth=1.8)
     room.take_line((count, low), (count, high), 0.1)
     if is_bound:
-        _arrow(point, colour, room)
-    face = "white" if is_bound else colour
-    room.axes.plot(*point, "D", color=colour, markerfacecolor=face, markersize=7, gid="mean")
+        _arrow(point, color, room)
+    face = "white" if is_bound else color
+    room.axes.plot(*point, "D", color=color, markerfacecolor=face, markersize=7, gid="mean")
     room.take(*point, 0.14, 0.14)
 
 
-def _arrow(point: tuple[float, float], colour: str, room: Room) -> None:
+def _arrow(point: tuple[float, float], color: str, room: Room) -> None:
     """Draw an arrow upwards: the interval has no upper end."""
     room.axes.annotate(
         "",
         point,
         xytext=(0, 72 * _ARROW),
         textcoords="offset points",
-        arrowprops={"arrowstyle": "<-", "color": colour, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0},
+        arrowprops={"arrowstyle": "<-", "color": color, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0},
         annotation_clip=False,
     )
     x, y = room.inches(*point)
@@ -116,8 +116,8 @@ def _reference(room: Room) -> None:
     _label(room, "parameters = images", high, high, "#555555")
 
 
-def _label(room: Room, text: str, x: float, y: float, colour: str) -> None:
-    room.label(text, x, y, line_from=0.3, color=colour)
+def _label(room: Room, text: str, x: float, y: float, color: str) -> None:
+    room.label(text, x, y, line_from=0.3, color=color)
 
 
 def _notes(result: Capacity) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.capacity import (
@@ -19,13 +21,10 @@ from probe.analyses.capacity import (
     run_capacity_fit,
 )
 from probe.analyses.memorization import (
-    Condition,
     ConditionsOf,
     MemorizationDesign,
     MemorizationTrial,
     TrialKey,
-    check_distinct,
-    check_fits,
     chosen_conditions,
     conditions_at,
     memorization_of,
@@ -34,7 +33,6 @@ from probe.analyses.memorization import (
 )
 from probe.analyses.scores import (
     ScoresDesign,
-    ScoresKey,
     ScoresTrial,
     run_scores_trial,
     scores_of,
@@ -53,38 +51,19 @@ from probe.workflow._sweeps import AGAIN, Backend, Source, swept
 __all__ = ["memorize", "memorize_capacity", "memorize_scores"]
 
 
-@dataclass(frozen=True, slots=True)
-class _StudyTask:
-    source: Source
-    design: MemorizationDesign
-    key: TrialKey
-    conditions: tuple[Condition, ...]
-
-
-def _study_trial(task: _StudyTask, stop: threading.Event) -> MemorizationTrial | None:
-    return run_trial(task.design, task.key, task.conditions, task.source.split(), stop)
+Trial = TypeVar("Trial")
 
 
 @dataclass(frozen=True, slots=True)
-class _CapacityTask:
+class _Task(Generic[Trial]):
+    """What runs a trial, and where it finds the data; another process may get it."""
+
     source: Source
-    design: CapacityDesign
-    key: CapacityKey
+    run: Callable[[Split, threading.Event], Trial | None]
 
 
-def _capacity_fit(task: _CapacityTask, stop: threading.Event) -> CapacityFit | None:
-    return run_capacity_fit(task.design, task.key, task.source.split(), stop)
-
-
-@dataclass(frozen=True, slots=True)
-class _ScoresTask:
-    source: Source
-    design: ScoresDesign
-    key: ScoresKey
-
-
-def _scores_trial(task: _ScoresTask, stop: threading.Event) -> ScoresTrial | None:
-    return run_scores_trial(task.design, task.key, task.source.split(), stop)
+def _done(task: _Task[Trial], stop: threading.Event) -> Trial | None:
+    return task.run(task.source.split(), stop)
 
 
 def _settings(
@@ -134,8 +113,8 @@ def memorize(
     began = time.perf_counter()
     source = Source.of(data)
     split = source.split()
-    check_distinct(design)
-    check_fits(design, split)
+    design.check_distinct()
+    design.check_fits(split)
     folder = _destination(out, f"memorize-{data_stem(data)}", "probe memorize", design.seed, split)
 
     study = _settings("memorization", source, design)
@@ -149,12 +128,12 @@ def memorize(
         stage: str,
         extent: Mapping[str, int] | None = None,
     ) -> tuple[dict[TrialKey, MemorizationTrial], bool]:
-        tasks = {key: _StudyTask(source, design, key, conditions_at(design, conditions, key)) for key in keys}
+        runs = {key: partial(run_trial, design, key, conditions_at(design, conditions, key)) for key in keys}
         return swept(
             path,
             configuration,
-            tasks,
-            _study_trial,
+            {key: _Task(source, run) for key, run in runs.items()},
+            _done,
             MemorizationTrial,
             backend,
             progress,
@@ -176,7 +155,8 @@ def memorize(
             return Written((tuning.path,), f"tuning is not done; {AGAIN}", interrupted=True)
     conditions = chosen_conditions(design, pilot)
     study["learning_rates"] = {
-        f"a{a}-n{s}": [condition.learning_rate for condition in found] for (a, s), found in conditions.items()
+        f"a{a}-n{s}": [condition.learning_rate for condition in chosen]
+        for (a, s), chosen in conditions.items()
     }
     done, _ = sweep(folder.owned, design.keys, conditions, study, "memorizing", extent)
     result = memorization_of(design, conditions, done, split)
@@ -211,10 +191,11 @@ def memorize_capacity(
     design.check_distinct()
     design = design.settled(split)
     folder = _destination(out, f"capacity-{data_stem(data)}", "probe memorize --capacity", design.seed, split)
-    searches, interrupted = _searches(design, source, split, folder.owned, backend, progress)
-    if interrupted and not _done_for_all(design, searches):
+    searches = _searches(design, source, split, folder.owned, backend, progress)
+    try:
+        result = capacity_of(design, searches, split)
+    except KeyboardInterrupt:
         return Written((folder.path,), f"no search is done for all networks; {AGAIN}", interrupted=True)
-    result = capacity_of(design, searches, split)
     section = Section(key="capacity", results={"capacity": result})
     published = _published("How much can it learn by heart?", section, Job(folder, split, began))
     return published.written(published.claims[0].found, interrupted=result.interrupted)
@@ -227,8 +208,8 @@ def _searches(
     folder: OwnedFolder,
     backend: Backend | None,
     progress: Progress,
-) -> tuple[dict[CapacityKey, CapacityTrial], bool]:
-    """Return the searches that are over, and whether it was interrupted.
+) -> dict[CapacityKey, CapacityTrial]:
+    """Return the searches that are over: all, unless it was interrupted.
 
     All searches try their next number at the same time, until each has ended: a number depends on those before.
     """
@@ -241,7 +222,7 @@ def _searches(
             for key, trial in searches.items()
             if key not in over
         }
-        tasks = {key: _CapacityTask(source, design, key) for key in tried.values()}
+        tasks = {key: _Task(source, partial(run_capacity_fit, design, key)) for key in tried.values()}
         n_before, n_over = sum(len(trial.tried) for trial in searches.values()), len(over)
 
         def count(event: ProgressEvent, n_before: int = n_before, n_over: int = n_over) -> None:
@@ -253,12 +234,12 @@ def _searches(
                 folder,
                 settings,
                 tasks,
-                _capacity_fit,
+                _done,
                 CapacityFit,
                 backend,
                 count,
                 "capacity",
-                _nothing,
+                lambda fits: "",
                 extent,
             )
         except KeyboardInterrupt:
@@ -271,18 +252,8 @@ def _searches(
                 if next_number(design, searches[key], split) is None:
                     over[key] = searches[key]
         if interrupted:
-            return over, True
-    return over, False
-
-
-def _nothing(trials: Sequence[CapacityFit]) -> str:
-    return ""
-
-
-def _done_for_all(design: CapacityDesign, over: Mapping[CapacityKey, CapacityTrial]) -> bool:
-    """Return whether one replicate is done for all architectures."""
-    counts = [sum(key.replicate == replicate for key in over) for replicate in range(design.replicates)]
-    return len(design.architectures) in counts
+            break
+    return over
 
 
 def memorize_scores(
@@ -305,13 +276,13 @@ def memorize_scores(
     done, interrupted = swept(
         folder.owned,
         _settings("memorization scores", source, design),
-        {key: _ScoresTask(source, design, key) for key in design.keys},
-        _scores_trial,
+        {key: _Task(source, partial(run_scores_trial, design, key)) for key in design.keys},
+        _done,
         ScoresTrial,
         backend,
         progress,
         "scores",
-        _networks,
+        lambda trials: f"{sum(len(trial.is_right) for trial in trials)} networks",
     )
     try:
         result = scores_of(design, done, split)
@@ -321,7 +292,3 @@ def memorize_scores(
     section = Section(key="scores", results={"scores": result})
     published = _published("Which examples are learned by heart?", section, Job(folder, split, began))
     return published.written(published.claims[0].found, interrupted=interrupted)
-
-
-def _networks(trials: Sequence[ScoresTrial]) -> str:
-    return f"{sum(len(trial.is_right) for trial in trials)} networks"

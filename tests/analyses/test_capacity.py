@@ -9,7 +9,6 @@ import pytest
 
 import probe
 from probe._checks import InputError
-from probe.analyses import capacity as module
 from probe.analyses.capacity import (
     CapacityDesign,
     CapacityKey,
@@ -18,6 +17,7 @@ from probe.analyses.capacity import (
     capacity_of,
     run_capacity_trial,
 )
+from probe.analyses.capacity import search as module
 from probe.training import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=100, batch_size=20, optimizer="adam", schedule="cosine", stop="fitted")
@@ -58,7 +58,10 @@ def test_a_search_never_goes_beyond_the_data_on_its_own(monkeypatch, digits):
 
 def test_a_search_that_never_failed_makes_the_mean_a_lower_bound():
     trials = tuple(
-        tuple(CapacityTrial(np.array([100, 200]), np.array([[1.0], [float(fits)]])) for fits in row)
+        tuple(
+            CapacityTrial(tried=np.array([100, 200]), fitted_share=np.array([[1.0], [float(fits)]]))
+            for fits in row
+        )
         for row in ([0, 0, 1], [1, 1, 1], [0, 0, 0])
     )
     found = capacity_of(
@@ -67,8 +70,8 @@ def test_a_search_that_never_failed_makes_the_mean_a_lower_bound():
         probe.load_dataset("digits"),
     )
     assert found.censored.tolist() == [[False, False, True], [True] * 3, [False] * 3]
-    assert [found.is_lower_bound(k) for k in range(3)] == [True, True, False]
-    mixed, all_censored, known = (found.interval(k) for k in range(3))
+    assert found.is_lower_bound.tolist() == [True, True, False]
+    mixed, all_censored, known = found.intervals
     assert (mixed.estimate, mixed.high) == (pytest.approx(400 / 3), np.inf)
     assert 100 <= mixed.low < mixed.estimate
     assert (all_censored.estimate, all_censored.low, all_censored.high) == (200, 200, np.inf)
@@ -93,7 +96,7 @@ def test_networks_fit_what_the_search_says_and_fail_beyond(digits):
         for n, shares in zip(trial.tried, trial.fitted_share, strict=True):
             assert set(shares) <= {0.0, 0.5, 1.0}
             assert (shares >= 0.5).any() == (n <= trial.capacity)
-    interval = found.interval(0)
+    interval = found.intervals[0]
     assert interval.low <= found.capacities.mean() == interval.estimate <= interval.high
 
 

@@ -1,4 +1,4 @@
-"""The design of a memorisation study, its trials, and what they come to in memory."""
+"""The design of a memorization study, its trials, and what they come to in memory."""
 
 import re
 import signal
@@ -69,7 +69,7 @@ def test_the_result_says_what_was_done(found, cell, digits):
     # The test images are drawn, so the commonest class of the sample is near that of all of them.
     assert found.chance == pytest.approx(0.1, abs=0.08)
     assert [condition.corruption for condition in cell.conditions] == [0, 0.5, 1]
-    assert [cell.named(k) for k in range(3)] == ["true labels", "50% random labels", "random labels"]
+    assert cell.names == ("true labels", "50% random labels", "random labels")
     assert cell.test_accuracy.shape == cell.cost.shape == (3, 3, cell.cost.shape[2])
     assert cell.updates.shape == (3, 3, 4)
     assert not any(values.flags.writeable for _, values in arrays(found))
@@ -201,11 +201,11 @@ def test_an_order_that_only_moves_the_pixels_makes_another_network_of_the_same_k
 
 
 @pytest.mark.parametrize("inputs", ["pixel-shuffle", "gaussian"])
-def test_images_without_structure_are_memorised_and_do_not_carry_over(digits, inputs):
+def test_images_without_structure_are_memorized_and_do_not_carry_over(digits, inputs):
     cell = run(digits, corruption=(0,), input_corruption=("none", inputs)).cells[0]
     assert (cell.train_accuracy[1, :, -1] > 0.95).all()
     assert (cell.test_accuracy[1, :, -1] < cell.test_accuracy[0, :, -1] - 0.2).all()
-    assert cell.named(1) in ("true labels on images with shuffled pixels", "true labels on Gaussian images")
+    assert cell.names[1] in ("true labels on images with shuffled pixels", "true labels on Gaussian images")
 
 
 def test_a_larger_sample_holds_the_smaller_one_and_a_larger_share_the_smaller_one(digits):
@@ -245,9 +245,9 @@ def test_loss_sensitivity_is_followed_epoch_by_epoch(digits):
     assert (cell.n_trained == cell.updates[:, :, -1] / cell.updates_per_epoch).all()  # all were fitted
     epochs = np.arange(1, cell.cost.shape[2] + 1)
     np.testing.assert_array_equal(np.isfinite(cell.sensitivity_curve), epochs <= cell.n_trained[..., None])
-    n = cell.common_epochs(1, 0)
+    n = cell.common_epochs[1]
     assert n == cell.n_trained.min()
-    np.testing.assert_allclose(cell.common_gini(1, 0), cell.sensitivity_curve[[1, 0], :, :n].mean(axis=2))
+    np.testing.assert_allclose(cell.common_gini[1], cell.sensitivity_curve[[1, 0], :, :n].mean(axis=2))
     assert np.isfinite(cell.sensitivity_gini).all()
     assert np.isnan(run(digits, corruption=(0, 1), replicates=1).cells[0].sensitivity_curve).all()
 
@@ -310,7 +310,7 @@ def test_progress_counts_trials_and_shows_medians(digits):
     events = []
     run(digits, progress=events.append)
     assert [(event.stage, event.done, event.total) for event in events] == [
-        ("memorising", k, 3) for k in (1, 2, 3)
+        ("memorizing", k, 3) for k in (1, 2, 3)
     ]
     assert all(re.fullmatch(r"train/test 100%/\d+% … 100%/\d+%", event.note) for event in events)
 
@@ -342,10 +342,22 @@ def made_trial(accuracy, diverged=None):
     zeros = np.zeros_like(accuracy)
     samples = np.zeros((n, 2), np.int32)
     return MemorizationTrial(
-        zeros, accuracy, zeros, zeros, np.zeros((*accuracy.shape, 2)), np.zeros(n, np.int64),
-        np.zeros(n, np.int64), np.arange(2), samples.astype(np.int16), samples, samples,
-        samples.astype(np.float32), None, None, np.full(n, np.nan),
-    )  # fmt: skip
+        cost=zeros,
+        train_accuracy=accuracy,
+        true_accuracy=zeros,
+        test_accuracy=zeros,
+        half_accuracy=np.zeros((*accuracy.shape, 2)),
+        fitted_epoch=np.zeros(n, np.int64),
+        diverged_epoch=np.zeros(n, np.int64),
+        sample_indices=np.arange(2),
+        labels=samples.astype(np.int16),
+        first_learned=samples,
+        forgetting=samples,
+        margin=samples.astype(np.float32),
+        sensitivity=None,
+        sensitivity_gini=None,
+        critical_ratio=np.full(n, np.nan),
+    )
 
 
 def test_rates_that_never_fit_are_told_apart_by_their_accuracy_then_the_smallest_wins():

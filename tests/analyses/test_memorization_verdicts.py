@@ -156,13 +156,13 @@ def test_a_peak_by_luck_alone_is_no_fall():
 
 
 def never(shares, **more):
-    """Return a cell in which these shares of the wrongly labelled examples were never forgotten."""
+    """Return a cell in which these shares of the wrongly labeled examples were never forgotten."""
     counts = np.zeros_like(NULLS.n_exposed)
     counts[2, :, 1] = np.rint(100 * np.broadcast_to(shares, N))
     return made(n_never_forgotten=counts, **more)
 
 
-NEVER = "With random labels, no wrongly labelled example"
+NEVER = "With random labels, no wrongly labeled example"
 
 
 def test_examples_without_a_forgetting_event_decide_the_claim_that_there_are_none():
@@ -181,7 +181,7 @@ def test_what_was_never_learned_says_nothing_about_forgetting():
     assert "2 of 12 replicates have no value" in found.sentence
 
 
-def test_networks_that_learned_little_settle_nothing_about_what_memorising_does():
+def test_networks_that_learned_little_settle_nothing_about_what_memorizing_does():
     low = NULLS.train_accuracy.copy()
     low[1:, :2] = 0.56
     test = np.array(NULLS.test_accuracy)
@@ -248,13 +248,16 @@ def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are
     found = verdict(
         cell, "Loss-sensitivity is concentrated on fewer examples with true labels than with random"
     )
-    assert cell.common_epochs(2, 0) == 2
+    assert cell.common_epochs[2] == 2
     np.testing.assert_allclose(
-        cell.common_gini(2, 0), [curve[2, :, :2].mean(axis=1), curve[0, :, :2].mean(axis=1)]
+        cell.common_gini[2], [curve[2, :, :2].mean(axis=1), curve[0, :, :2].mean(axis=1)]
     )
     assert found.decision == "inconclusive"
     assert abs(found.statistic) < 0.01
-    assert "over the first 2 epochs, as many as all networks of both arms were trained for" in found.sentence
+    assert (
+        "over the first 2 epochs, as many as all networks of both conditions were trained for"
+        in found.sentence
+    )
     final = [np.take_along_axis(curve[k], trained[k][:, None] - 1, axis=1)[:, 0] for k in range(3)]
     np.testing.assert_array_equal(cell.final_gini, final)
     assert (
@@ -264,7 +267,7 @@ def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are
     assert "does not use Arpit et al.'s own coefficient" in found.sentence
     longer = np.array(trained)
     longer[0] = 4
-    assert made(n_trained=longer).common_epochs(2, 0) == 4
+    assert made(n_trained=longer).common_epochs[2] == 4
 
 
 def test_networks_that_diverged_leave_the_sensitivity_open():
@@ -273,7 +276,7 @@ def test_networks_that_diverged_leave_the_sensitivity_open():
     trained[2, 0], diverged[2, 0] = 0, True
     cell = made(sensitivity_curve=curve, n_trained=trained, diverged=diverged)
     found = verdict(cell, "than with random labels")
-    assert (found.decision, cell.common_epochs(2, 0)) == ("inconclusive", 4)
+    assert (found.decision, cell.common_epochs[2]) == ("inconclusive", 4)
     assert "1 of 12 replicates have no value" in found.sentence
 
 

@@ -9,11 +9,15 @@ from hypothesis import strategies as st
 
 import probe
 from probe._checks import DivergedError, InputError
-from probe.analyses import scores
-from probe.analyses.scores import MemorizationScores, balanced_masks, memorization_scores
+from probe.analyses.scores import MemorizationScores, ScoresTrial, balanced_masks, memorization_scores
+from probe.analyses.scores import study as module
 from probe.training import TrainingConfig
 
 RELU = probe.MLP((32,), "relu")
+
+
+def answers_of(masks, is_right, is_diverged):
+    return ScoresTrial(masks=masks, is_right=is_right, is_diverged=is_diverged)
 
 
 def answers_by(rule):
@@ -23,7 +27,7 @@ def answers_by(rule):
         train = group.data.train
         predicted = [rule(train.images.reshape(len(train), -1), train.labels, mask) for mask in group.masks]
         is_right = np.array(predicted) == train.labels
-        return scores.ScoresTrial(group.masks, is_right, np.zeros(len(is_right), bool))
+        return answers_of(group.masks, is_right, np.zeros(len(is_right), bool))
 
     return answers
 
@@ -62,7 +66,7 @@ def test_masks_are_drawn_at_random():
     assert pairs.mean() == pytest.approx(3 * 2 / (10 * 9), rel=1e-9)
 
 
-def test_wrongly_labelled_examples_are_memorised_and_others_hardly(found):
+def test_wrongly_labeled_examples_are_memorized_and_others_hardly(found):
     wrong = found.is_corrupted
     assert 20 <= wrong.sum() <= 30
     assert found.scores[wrong].mean() > 0.85
@@ -89,14 +93,14 @@ def test_what_was_taught_is_the_truth_but_for_the_corrupted_share(found, digits)
 
 
 def test_labels_can_be_drawn_anew_instead(digits, monkeypatch):
-    monkeypatch.setattr(scores, "_trained_answers", answers_by(nearest))
+    monkeypatch.setattr(module, "_trained_answers", answers_by(nearest))
     settings = {"n_samples": 100, "n_networks": 10, "corruption": 1.0}
     drawn = memorization_scores(RELU, digits, **settings, label_corruption="uniform")
     assert drawn.is_corrupted.mean() > 0.8
     assert not np.array_equal(np.bincount(drawn.labels), np.bincount(drawn.true_labels))
 
 
-def test_the_most_memorised_are_kept_with_their_images(found, digits):
+def test_the_most_memorized_are_kept_with_their_images(found, digits):
     assert found.images.shape == (16, 8, 8)
     chosen = found.sample_indices[found.most_memorized]
     np.testing.assert_array_equal(found.images, digits.train.images[chosen])
@@ -106,13 +110,13 @@ def test_the_most_memorised_are_kept_with_their_images(found, digits):
 
 
 def test_fewer_samples_than_images_kept_is_all_of_them(digits, monkeypatch):
-    monkeypatch.setattr(scores, "_trained_answers", answers_by(nearest))
+    monkeypatch.setattr(module, "_trained_answers", answers_by(nearest))
     found = memorization_scores(RELU, digits, n_samples=9, n_networks=20, share=0.5)
     assert sorted(found.most_memorized) == list(range(9))
 
 
 def test_leaving_each_out_of_a_deterministic_learner_gives_the_exact_scores(digits, monkeypatch):
-    monkeypatch.setattr(scores, "_trained_answers", answers_by(nearest))
+    monkeypatch.setattr(module, "_trained_answers", answers_by(nearest))
     n = 30
     found = memorization_scores(
         RELU, digits, n_samples=n, n_networks=2 * n, share=1 - 1 / n, corruption=0.3, seed=2
@@ -132,12 +136,12 @@ def random_answers(n_networks=400, n_samples=12, seed=0):
     rng = np.random.default_rng(seed)
     masks = balanced_masks(n_networks, n_samples, share=0.7, rng=rng)
     chances = np.where(masks, rng.uniform(0.5, 0.95, n_samples), rng.uniform(0.1, 0.7, n_samples))
-    return scores.ScoresTrial(masks, rng.random(masks.shape) < chances, np.zeros(n_networks, bool))
+    return answers_of(masks, rng.random(masks.shape) < chances, np.zeros(n_networks, bool))
 
 
 def test_proportions_are_counted_over_the_right_networks():
     answers = random_answers(11, 5)
-    found = scores._proportions(answers, 11, interrupted=False)
+    found = module._proportions(answers, 11, interrupted=False)
     for i in range(5):
         seen = [answers.is_right[k, i] for k in range(11) if answers.masks[k, i]]
         unseen = [answers.is_right[k, i] for k in range(11) if not answers.masks[k, i]]
@@ -155,15 +159,15 @@ def test_standard_errors_are_those_of_a_bootstrap_over_networks():
     drawn = []
     for _ in range(1500):
         rows = rng.integers(400, size=400)
-        again = scores.ScoresTrial(answers.masks[rows], answers.is_right[rows], answers.is_diverged)
-        drawn.append(scores._proportions(again, 400, interrupted=False)["scores"])
-    found = scores._proportions(answers, 400, interrupted=False)["standard_errors"]
+        again = answers_of(answers.masks[rows], answers.is_right[rows], answers.is_diverged)
+        drawn.append(module._proportions(again, 400, interrupted=False)["scores"])
+    found = module._proportions(answers, 400, interrupted=False)["standard_errors"]
     np.testing.assert_allclose(found, np.std(drawn, axis=0), rtol=0.1)
 
 
 def test_a_unanimous_score_still_has_a_standard_error():
     masks = balanced_masks(10, 5, share=0.6, rng=np.random.default_rng(0))
-    found = scores._proportions(scores.ScoresTrial(masks, masks, np.zeros(10, bool)), 10, interrupted=False)
+    found = module._proportions(answers_of(masks, masks, np.zeros(10, bool)), 10, interrupted=False)
     np.testing.assert_array_equal(found["scores"], 1)
     # 6 of 6 and 0 of 4, with one success and one failure more: 7/8 of 8 and 1/6 of 6.
     np.testing.assert_allclose(found["standard_errors"], np.sqrt(7 / 8 * 1 / 8 / 8 + 1 / 6 * 5 / 6 / 6))
@@ -172,11 +176,9 @@ def test_a_unanimous_score_still_has_a_standard_error():
 def test_networks_that_diverged_do_not_count():
     answers = random_answers(40, 6)
     diverged = np.arange(40) % 4 == 0
-    found = scores._proportions(
-        scores.ScoresTrial(answers.masks, answers.is_right, diverged), 40, interrupted=False
-    )
-    kept = scores.ScoresTrial(answers.masks[~diverged], answers.is_right[~diverged], diverged[~diverged])
-    expected = scores._proportions(kept, 30, interrupted=False)
+    found = module._proportions(answers_of(answers.masks, answers.is_right, diverged), 40, interrupted=False)
+    kept = answers_of(answers.masks[~diverged], answers.is_right[~diverged], diverged[~diverged])
+    expected = module._proportions(kept, 30, interrupted=False)
     for name, values in expected.items():
         np.testing.assert_array_equal(found[name], values)
     assert (found["n_in"] + found["n_out"] == 30).all()
@@ -185,9 +187,9 @@ def test_networks_that_diverged_do_not_count():
 def test_a_result_says_how_many_networks_diverged(digits, monkeypatch):
     def some_diverge(group, stop, *, config):
         answers = answers_by(nearest)(group, stop, config=config)
-        return scores.ScoresTrial(answers.masks, answers.is_right, np.arange(len(answers.masks)) == 3)
+        return answers_of(answers.masks, answers.is_right, np.arange(len(answers.masks)) == 3)
 
-    monkeypatch.setattr(scores, "_trained_answers", some_diverge)
+    monkeypatch.setattr(module, "_trained_answers", some_diverge)
     found = memorization_scores(RELU, digits, n_samples=20, n_networks=40)
     assert found.n_diverged == 2
     assert found.n_networks == 38
@@ -212,13 +214,13 @@ def test_the_number_of_workers_does_not_matter_and_the_seed_does(digits):
 
 def test_networks_of_a_group_and_groups_differ(digits, monkeypatch):
     groups = []
-    original = scores._trained_answers
+    original = module._trained_answers
 
     def kept(group, stop, *, config):
         groups.append(group)
         return original(group, stop, config=config)
 
-    monkeypatch.setattr(scores, "_trained_answers", kept)
+    monkeypatch.setattr(module, "_trained_answers", kept)
     memorization_scores(RELU, digits, n_samples=40, n_networks=45, workers=1)
     assert [len(group.masks) for group in groups] == [20, 20, 5]
     masks = np.concatenate([group.masks for group in groups])
@@ -228,7 +230,7 @@ def test_networks_of_a_group_and_groups_differ(digits, monkeypatch):
 
 
 def test_progress_counts_networks(digits, monkeypatch):
-    monkeypatch.setattr(scores, "_trained_answers", answers_by(nearest))
+    monkeypatch.setattr(module, "_trained_answers", answers_by(nearest))
     events = []
     memorization_scores(RELU, digits, n_samples=20, n_networks=50, workers=1, progress=events.append)
     assert [(event.stage, event.done, event.total) for event in events] == [
@@ -239,7 +241,7 @@ def test_progress_counts_networks(digits, monkeypatch):
 
 
 def test_ctrl_c_leaves_the_scores_of_the_networks_done(digits, monkeypatch):
-    monkeypatch.setattr(scores, "_trained_answers", answers_by(nearest))
+    monkeypatch.setattr(module, "_trained_answers", answers_by(nearest))
 
     def interrupt(event):
         if event.done == 40:
@@ -259,7 +261,7 @@ def test_ctrl_c_before_anything_is_done_is_raised(digits, monkeypatch):
     def interrupt(group, stop, *, config):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scores, "_trained_answers", interrupt)
+    monkeypatch.setattr(module, "_trained_answers", interrupt)
     with pytest.raises(KeyboardInterrupt):
         memorization_scores(RELU, digits, n_samples=20, n_networks=40, workers=1)
 

@@ -212,8 +212,8 @@ def capacity(
     >>> few = TrainingConfig(epochs=20, batch_size=20, optimizer="adam", stop="fitted")
     >>> split = probe.load_dataset("digits")
     >>> quick = {"rates": (0.03,), "replicates": 1, "updates": 100, "largest": 64}
-    >>> found = capacity(probe.MLP((4,), "relu"), split, few, **quick)
-    >>> found.architectures
+    >>> result = capacity(probe.MLP((4,), "relu"), split, few, **quick)
+    >>> result.architectures
     ('64-4-10 relu',)
     """
     design = CapacityDesign(
@@ -240,8 +240,8 @@ def capacity(
     def search(key: CapacityKey, stop: threading.Event) -> CapacityTrial | None:
         return run_capacity_trial(design, key, split, stop)
 
-    found = gathered(search, keys, workers=workers, report=report)
-    done = {keys[index]: trial for index, trial in found.items()}
+    trials = gathered(search, keys, workers=workers, report=report)
+    done = {keys[index]: trial for index, trial in trials.items()}
     return capacity_of(design, done, split)
 
 

@@ -23,8 +23,6 @@ from probe.analyses.memorization.results import (
     MemorizationCell,
 )
 from probe.analyses.memorization.study import (
-    check_distinct,
-    check_fits,
     chosen_conditions,
     conditions_at,
     memorization,
@@ -47,8 +45,6 @@ __all__ = [
     "MemorizationDesign",
     "MemorizationTrial",
     "TrialKey",
-    "check_distinct",
-    "check_fits",
     "chosen_conditions",
     "conditions_at",
     "memorization",

@@ -148,8 +148,8 @@ def _sensitivity_gini(trial: MemorizationTrial) -> Floats:
     if trial.sensitivity is None:
         return np.full(len(trial.cost), np.nan)
     known = np.asarray(np.isfinite(trial.sensitivity).all(axis=1))
-    found = gini(np.where(known[:, None], trial.sensitivity, 0).astype(np.float64))
-    return np.where(known, found, np.nan)
+    coefficients = gini(np.where(known[:, None], trial.sensitivity, 0).astype(np.float64))
+    return np.where(known, coefficients, np.nan)
 
 
 def _sensitivity_curve(trial: MemorizationTrial, n_epochs: int) -> Floats:
@@ -190,10 +190,10 @@ def _examples(
 ) -> Examples:
     """Return the hardest and the easiest examples of one condition of a cell over its networks."""
     fields = ("first_learned", "forgetting", "margin", "labels")
-    found = {field: np.concatenate([getattr(t, field)[condition] for t in trials]) for field in fields}
+    values = {field: np.concatenate([getattr(t, field)[condition] for t in trials]) for field in fields}
     indices = np.concatenate([trial.sample_indices for trial in trials])
-    never = found["first_learned"] == 0
-    order = np.lexsort((-found["margin"], found["forgetting"], found["first_learned"], never))
+    never = values["first_learned"] == 0
+    order = np.lexsort((-values["margin"], values["forgetting"], values["first_learned"], never))
     ends = [_distinct(indices, side)[:_EXAMPLES] for side in (order[::-1], order)]
     hardest = ends[0]
     easiest = ends[1][~np.isin(indices[ends[1]], indices[hardest])]
@@ -203,10 +203,10 @@ def _examples(
         condition=name,
         indices=indices[rows],
         images=train.images[indices[rows]],
-        taught=found["labels"][rows].astype(np.int64),
+        taught=values["labels"][rows].astype(np.int64),
         true_labels=train.labels[indices[rows]],
-        first_learned=found["first_learned"][rows].astype(np.int64),
-        forgetting=found["forgetting"][rows].astype(np.int64),
+        first_learned=values["first_learned"][rows].astype(np.int64),
+        forgetting=values["forgetting"][rows].astype(np.int64),
         n_hardest=len(hardest),
     )
 

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
-from probe._checks import InputError, check_choice, check_integer, check_number
+from probe._checks import InputError, check_choice, check_integer, check_number, check_once
 from probe._signatures import checked
-from probe.datasets import INPUT_CORRUPTIONS, LABEL_CORRUPTIONS, InputCorruption, LabelCorruption
+from probe.datasets import INPUT_CORRUPTIONS, LABEL_CORRUPTIONS, InputCorruption, LabelCorruption, Split
 from probe.population import MLP
 from probe.training import DynamicsKind, TrainingConfig
 
 __all__ = [
     "DEFAULT_CONFIG",
     "DEFAULT_RATES",
-    "FACTORS",
     "THRESHOLDS",
     "Condition",
     "ConditionsOf",
@@ -32,7 +31,7 @@ DEFAULT_RATES = (0.03, 0.1, 0.3)
 """Learning rates that `--tune` chooses from."""
 
 
-FACTORS = ("architectures", "n_samples", "corruption", "input_corruption", "weight_decay", "rates")
+_FACTORS = ("architectures", "n_samples", "corruption", "input_corruption", "weight_decay", "rates")
 """Fields of a design that hold one value for each level."""
 
 
@@ -173,7 +172,7 @@ class MemorizationDesign:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("architectures", "n_samples", "corruption", "input_corruption", "weight_decay"):
+        for name in _FACTORS[:-1]:
             if not getattr(self, name):
                 raise InputError(f"{name} must hold at least one value")
         for value in self.n_samples:
@@ -225,6 +224,16 @@ class MemorizationDesign:
             return ()
         pilot = replace(self, replicates=self.pilot_replicates)
         return tuple(replace(key, stage="pilot") for key in pilot.keys)
+
+    def check_distinct(self) -> None:
+        """Raise if a factor holds a value twice, whose networks would be the same and be compared as if not."""
+        for name in _FACTORS:
+            check_once(name, getattr(self, name))
+
+    def check_fits(self, split: Split) -> None:
+        """Raise unless the data have as many images as the design asks for."""
+        for size in self.n_samples:
+            check_integer("n_samples", size, minimum=2, maximum=len(split.train))
 
     def to_dict(self) -> dict[str, object]:
         """Return the design as plain values, for a manifest or results.json."""

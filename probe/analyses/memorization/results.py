@@ -226,13 +226,9 @@ class MemorizationCell(Record):
     def peak_accuracy(self) -> Floats:
         """Test accuracy of each network at its peak, free of the luck of choosing the best epoch.
 
-        A peak chosen on the images that it is measured on is too high by luck. Here it is chosen on one
-        half of the test images and measured on the other, both ways round, and averaged.
-
-        Returns
-        -------
-        ndarray of shape (n_conditions, n_replicates), in [0, 1]
-            NaN for networks that diverged.
+        Of shape (n_conditions, n_replicates); NaN for networks that diverged. A peak chosen on the images that it is
+        measured on is too high by luck. Here it is chosen on one half of the test images and measured on the other, both
+        ways round, and averaged.
         """
         peaks = np.nan_to_num(self.half_accuracy, nan=-1.0).argmax(axis=2)
         other = np.take_along_axis(self.half_accuracy, peaks[:, :, None, ::-1], axis=2)[:, :, 0]
@@ -240,13 +236,7 @@ class MemorizationCell(Record):
 
     @property
     def drop(self) -> Floats:
-        """How much test accuracy each network lost between its peak and its end, as in `peak_accuracy`.
-
-        Returns
-        -------
-        ndarray of shape (n_conditions, n_replicates), in [-1, 1]
-            NaN for networks that diverged.
-        """
+        """How much test accuracy each network lost between its peak and its end, in [-1, 1], as `peak_accuracy`."""
         return np.asarray(self.peak_accuracy - self.half_accuracy[:, :, -1].mean(axis=2))
 
     @property

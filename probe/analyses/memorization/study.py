@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_integer, check_once, kept_seed
+from probe._checks import check_integer, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.memorization.combine import memorization_of
 from probe.analyses.memorization.design import (
     DEFAULT_CONFIG,
-    FACTORS,
     Condition,
     ConditionsOf,
     MemorizationDesign,
@@ -29,8 +28,6 @@ from probe.population import MLP
 from probe.training import DynamicsKind, TrainingConfig, useful_workers
 
 __all__ = [
-    "check_distinct",
-    "check_fits",
     "chosen_conditions",
     "conditions_at",
     "memorization",
@@ -111,8 +108,8 @@ def memorization(
     --------
     >>> import probe
     >>> split = probe.load_dataset("digits")
-    >>> found = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
-    >>> found.slowdown().estimate.estimate > 1
+    >>> result = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
+    >>> result.slowdown().estimate.estimate > 1
     True
     """
     config = DEFAULT_CONFIG if config is None else config
@@ -130,7 +127,7 @@ def memorization(
         n_test=n_test,
         seed=kept_seed(seed),
     )
-    check_distinct(design)
+    design.check_distinct()
     return run_study(design, split, workers=workers, progress=progress)
 
 
@@ -142,7 +139,7 @@ def run_study(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Memorization:
-    """Run a study by its design, whose factors may hold a value twice: arms in which nothing differs.
+    """Run a study by its design, whose factors may hold a value twice: conditions in which nothing differs.
 
     Parameters
     ----------
@@ -158,7 +155,7 @@ def run_study(
     DivergedError
         If all networks diverged.
     """
-    check_fits(design, split)
+    design.check_fits(split)
     if workers is None:
         n_in, n_classes = split.train.images[0].size, split.train.n_classes
         largest = max(mlp.n_parameters(n_in, n_classes) for mlp in design.architectures)
@@ -173,18 +170,6 @@ def run_study(
     if not done:
         raise KeyboardInterrupt
     return memorization_of(design, conditions, done, split)
-
-
-def check_distinct(design: MemorizationDesign) -> None:
-    """Raise if a factor holds a value twice, whose networks would be the same and be compared as if not."""
-    for name in FACTORS:
-        check_once(name, getattr(design, name))
-
-
-def check_fits(design: MemorizationDesign, split: Split) -> None:
-    """Raise unless the data have as many images as the design asks for."""
-    for size in design.n_samples:
-        check_integer("n_samples", size, minimum=2, maximum=len(split.train))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +192,8 @@ class _Run:
         def report(done: dict[int, MemorizationTrial]) -> None:
             self.progress(ProgressEvent(stage, len(done), len(keys), trial_medians(list(done.values()))))
 
-        found = gathered(one, keys, workers=self.workers, report=report)
-        return {keys[index]: trial for index, trial in found.items()}
+        trials = gathered(one, keys, workers=self.workers, report=report)
+        return {keys[index]: trial for index, trial in trials.items()}
 
 
 def conditions_at(

@@ -79,18 +79,18 @@ def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
     guess : float in [0, 1]
         Expected test accuracy of naming classes at random, as often as they occur.
     """
-    found: list[Verdict] = []
+    verdicts: list[Verdict] = []
     for index, (condition, reference) in enumerate(zip(cell.conditions, cell.references, strict=True)):
         if reference is not None and reference != index:
-            found += _against_reference(cell, index, reference)
+            verdicts += _against_reference(cell, index, reference)
         if condition.corruption == 1:
-            found.append(_chance(cell, index, guess))
+            verdicts.append(_chance(cell, index, guess))
         if condition.has_images and cell.n_examples[index, :, 1].any():
             partly = condition.corruption < 1
-            found += [_peak(cell, index)] if partly else []
-            found.append(_never_forgotten(cell, index))
-            found += [_forgotten_more(cell, index)] if partly else []
-    return tuple(found)
+            verdicts += [_peak(cell, index)] if partly else []
+            verdicts.append(_never_forgotten(cell, index))
+            verdicts += [_forgotten_more(cell, index)] if partly else []
+    return tuple(verdicts)
 
 
 def _against_reference(cell: MemorizationCell, index: int, reference: int) -> Iterator[Verdict]:
@@ -115,13 +115,13 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
 
 
 def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict:
-    """Compare how unequally the loss-sensitivity is spread, over the epochs that both arms were trained for."""
+    """Compare how unequally the loss-sensitivity is spread, over the epochs that both conditions were trained for."""
     name, n_common = cell.names[index], cell.common_epochs[index]
     with_corrupted, with_true = cell.common_gini[index]
     final, published = (values[[reference, index]] for values in (cell.final_gini, cell.sensitivity_gini))
     epochs = f"first {n_common} epochs" if n_common > 1 else "first epoch"
     sentence = (
-        f"over the {epochs}, as many as all networks of both arms were trained for, the Gini coefficient of the "
+        f"over the {epochs}, as many as all networks of both conditions were trained for, the Gini coefficient of the "
         f"loss-sensitivity after an epoch was on average {with_true.mean():.3f} with true labels and "
         f"{with_corrupted.mean():.3f} with {name}, a difference of {{}}"
     )
@@ -158,10 +158,10 @@ def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     differences = final[index] - final[reference]
     if not np.isfinite(differences).all():
         return _open(cell, claim, differences)
-    found = equivalence(differences, margin=EQUAL_TRAIN)
+    test = equivalence(differences, margin=EQUAL_TRAIN)
     sentence = (
         f"training accuracy was {_mean(final[index])} on {name} and {_mean(final[reference])} on true labels, a "
-        f"difference of {found.interval:.2p;} points"
+        f"difference of {test.interval:.2p;} points"
     )
     late = int(np.isnan(cell.updates[index, :, -1]).sum())
     if late:
@@ -169,7 +169,7 @@ def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
             f"; {late} of {cell.n_replicates} networks had not fitted {name} when training ended after "
             f"{cell.limit:,} updates, so this says nothing about longer training"
         )
-    return _verdict(cell, claim, found.decision, found.interval, sentence)
+    return _verdict(cell, claim, test.decision, test.interval, sentence)
 
 
 def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
@@ -185,18 +185,18 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
     if np.isnan(updates[[index, reference]]).all():
         nothing = f"no network fitted either kind of labels within {cell.limit:,} updates"
         return _undecided(cell, claim, nothing)
-    found = ratio_of_updates(updates[index], updates[reference], limit=cell.limit)
+    test = ratio_of_updates(updates[index], updates[reference], limit=cell.limit)
     name = cell.names[index]
-    sentence = f"{name} took {found.estimate:.1f;} times as many updates to fit everything as true labels"
-    if found.method == "restricted-mean":
-        late, early = found.n_censored
+    sentence = f"{name} took {test.estimate:.1f;} times as many updates to fit everything as true labels"
+    if test.method == "restricted-mean":
+        late, early = test.n_censored
         sentence += (
             f"; a ratio of mean updates up to the limit of {cell.limit:,}, within which {late} of {cell.n_replicates} "
             f"networks did not fit {name}, and {early} did not fit true labels"
         )
         if late and not early:
             sentence += ", so without a limit the ratio would be larger"
-    return _verdict(cell, claim, found.decision, found.estimate, sentence)
+    return _verdict(cell, claim, test.decision, test.estimate, sentence)
 
 
 def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
@@ -212,10 +212,10 @@ def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
         return _open(cell, claim, final)
     if (unlearned := _unlearned(cell, index)) is not None:
         return _undecided(cell, claim, unlearned)
-    found = equivalence(final - guess, margin=EQUAL_TEST)
-    above = f"{found.interval:.2p;} points more than by guessing ({guess:.1%})"
+    test = equivalence(final - guess, margin=EQUAL_TEST)
+    above = f"{test.interval:.2p;} points more than by guessing ({guess:.1%})"
     sentence = f"{_mean(final)} of the test images were right, {above}"
-    return _verdict(cell, claim, found.decision, found.interval, sentence)
+    return _verdict(cell, claim, test.decision, test.interval, sentence)
 
 
 def _peak(cell: MemorizationCell, index: int) -> Verdict:
@@ -231,15 +231,15 @@ def _peak(cell: MemorizationCell, index: int) -> Verdict:
         return _open(cell, claim, drop)
     if (unlearned := _unlearned(cell, index)) is not None:
         return _undecided(cell, claim, unlearned)
-    found = paired_difference(drop)
-    above, small = found.decision(), found.decision(SMALL_DROP)
+    test = paired_difference(drop)
+    above, small = test.decision(), test.decision(SMALL_DROP)
     decision: Decision = "refuted" if small == "refuted" else above
     sentence = (
         f"test accuracy was best after epoch {epoch} (median), at {_mean(cell.peak_accuracy[index])}, and changed by "
-        f"{_negative(found.interval):.2p;} points from there to the end; the peak is chosen on one half of the test images "
+        f"{_negative(test.interval):.2p;} points from there to the end; the peak is chosen on one half of the test images "
         "and measured on the other"
     )
-    return _verdict(cell, claim, decision, found.interval, sentence)
+    return _verdict(cell, claim, decision, test.interval, sentence)
 
 
 def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
@@ -247,8 +247,8 @@ def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
     claim = _Claim.of(
         "never-forgotten",
         cell.names[index],
-        f"With {cell.names[index]}, no wrongly labelled example is learned and never forgotten",
-        f"{UNFORGETTABLE:.0%} of the wrongly labelled examples are learned and never forgotten",
+        f"With {cell.names[index]}, no wrongly labeled example is learned and never forgotten",
+        f"{UNFORGETTABLE:.0%} of the wrongly labeled examples are learned and never forgotten",
     )
     share = np.where(exposed > 0, cell.n_never_forgotten[index, :, 1] / np.maximum(exposed, 1), np.nan)
     share[cell.diverged[index]] = np.nan
@@ -256,15 +256,15 @@ def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
         return _open(cell, claim, share)
     if (unlearned := _unlearned(cell, index)) is not None:
         return _undecided(cell, claim, unlearned)
-    found = paired_difference(share)
+    test = paired_difference(share)
     # The claim is that the share is small: that it lies above 1% speaks against it.
-    decision: Decision = _CONTRARY[found.decision(UNFORGETTABLE)]
+    decision: Decision = _CONTRARY[test.decision(UNFORGETTABLE)]
     return _verdict(
         cell,
         claim,
         decision,
-        found.interval,
-        f"{found.interval:.1%;} of the wrongly labelled examples that were learned before a network's last epoch "
+        test.interval,
+        f"{test.interval:.1%;} of the wrongly labeled examples that were learned before a network's last epoch "
         "had no forgetting event, judged after every epoch until training ended, at the latest when everything was "
         "fitted; what is learned late has little time to be forgotten",
     )
@@ -293,11 +293,11 @@ def _forgotten_more(cell: MemorizationCell, index: int) -> Verdict:
         _Claim.of(
             "forgotten-more",
             cell.names[index],
-            f"With {cell.names[index]}, wrongly labelled examples are forgotten more often than rightly labelled ones",
+            f"With {cell.names[index]}, wrongly labeled examples are forgotten more often than rightly labeled ones",
             "the same number of forgetting events",
         ),
         wrong - right,
-        "on average a wrongly labelled example had {} forgetting events more than a rightly labelled one",
+        "on average a wrongly labeled example had {} forgetting events more than a rightly labeled one",
         number=".2f;",
     )
 
@@ -308,8 +308,8 @@ def _differs(
     """Return the verdict that a difference is above zero; `sentence` has a gap for it, formatted as `number`."""
     if not np.isfinite(differences).all():
         return _open(cell, claim, differences)
-    found = paired_difference(differences)
-    return _verdict(cell, claim, found.decision(), found.interval, sentence.format(format(found, number)))
+    test = paired_difference(differences)
+    return _verdict(cell, claim, test.decision(), test.interval, sentence.format(format(test, number)))
 
 
 def _verdict(

@@ -98,11 +98,11 @@ def memorization_scores(
     --------
     >>> import probe
     >>> split = probe.load_dataset("digits")
-    >>> found = memorization_scores(
+    >>> result = memorization_scores(
     ...     probe.MLP((32,), "relu"), split, n_samples=100, n_networks=40, corruption=0.2
     ... )
-    >>> wrong = found.is_corrupted
-    >>> bool(found.scores[wrong].mean() > 2 * found.scores[~wrong].mean())
+    >>> wrong = result.is_corrupted
+    >>> bool(result.scores[wrong].mean() > 2 * result.scores[~wrong].mean())
     True
     """
     design = ScoresDesign(
@@ -128,8 +128,8 @@ def memorization_scores(
         return run_scores_trial(design, key, split, stop)
 
     keys = design.keys
-    found = gathered(trial, keys, workers=workers, report=report)
-    return scores_of(design, {keys[index]: done for index, done in found.items()}, split)
+    trials = gathered(trial, keys, workers=workers, report=report)
+    return scores_of(design, {keys[index]: done for index, done in trials.items()}, split)
 
 
 def run_scores_trial(

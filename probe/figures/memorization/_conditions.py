@@ -1,4 +1,4 @@
-"""How conditions look and are called, the same in every part: which go together, colours, words and heights."""
+"""How conditions look and are called, the same in every part: which go together, colors, words and heights."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
-"""Apart where colours are not, in order of the conditions of a group."""
+"""Apart where colors are not, in order of the conditions of a group."""
 
 _MOST_GROUPS, _MOST_SERIES = 10, 16
 """What is shown of very many: the first, the last, and some in between, evenly apart."""
@@ -51,14 +51,14 @@ class Series:
         Place in the cell's conditions.
     label : str
         What tells it from the others of its group.
-    colour, marker : str
+    color, marker : str
     corruption : float or None
         Share of corrupted labels, if that is what tells them apart.
     """
 
     index: int
     label: str
-    colour: str
+    color: str
     marker: str
     corruption: float | None
 
@@ -71,13 +71,13 @@ class Group:
     ----------
     label : str
         What they have in common and other groups have not; empty for the only group.
-    colour, marker : str
+    color, marker : str
         Where the whole group is one line.
     series : tuple of Series
     """
 
     label: str
-    colour: str
+    color: str
     marker: str
     series: tuple[Series, ...]
 
@@ -93,21 +93,21 @@ def groups_of(cell: MemorizationCell) -> tuple[Group, ...]:
         name for name in ("corruption", "inputs", "weight_decay") if len(_levels(conditions, name)) > 1
     ]
     within = varying[0] if varying else "corruption"
-    found: dict[tuple[object, ...], list[int]] = {}
+    members_of: dict[tuple[object, ...], list[int]] = {}
     for index, condition in enumerate(conditions):
         key = tuple(getattr(condition, name) for name in varying[1:])
-        found.setdefault(key, []).append(index)
+        members_of.setdefault(key, []).append(index)
     groups = []
-    members = list(found.values())
-    for place, indices in enumerate(members[k] for k in spread(len(members), _MOST_GROUPS)):
+    members = list(members_of.values())
+    for rank, indices in enumerate(members[k] for k in spread(len(members), _MOST_GROUPS)):
         # A study may list its shares in any order; a picture has one.
         ordered = sorted(indices, key=lambda index: conditions[index].corruption)
         ordered = [ordered[k] for k in spread(len(ordered), _MOST_SERIES)]
         first = conditions[indices[0]]
         label = ", ".join(_words(first, name) for name in varying[1:])
-        colour = _shade(first, conditions, varying[1:])
-        series = tuple(_series(index, rank, conditions, within) for rank, index in enumerate(ordered))
-        groups.append(Group(label, colour, _MARKERS[place % len(_MARKERS)], series))
+        color = _shade(first, conditions, varying[1:])
+        series = tuple(_series(index, order, conditions, within) for order, index in enumerate(ordered))
+        groups.append(Group(label, color, _MARKERS[rank % len(_MARKERS)], series))
     return tuple(groups)
 
 
@@ -118,13 +118,13 @@ def _levels(conditions: tuple[Condition, ...], name: str) -> list[object]:
 def _series(index: int, rank: int, conditions: tuple[Condition, ...], within: str) -> Series:
     condition = conditions[index]
     if within == "corruption":
-        colour = blend(COLOURS["true"], COLOURS["random"], condition.corruption)
+        color = blend(COLOURS["true"], COLOURS["random"], condition.corruption)
     else:
-        colour = _shade(condition, conditions, [within])
+        color = _shade(condition, conditions, [within])
     return Series(
         index,
         _words(condition, within),
-        colour,
+        color,
         _MARKERS[rank % len(_MARKERS)],
         condition.corruption if within == "corruption" else None,
     )
@@ -140,12 +140,12 @@ def _words(condition: Condition, factor: str) -> str:
 
 
 def _shade(condition: Condition, conditions: tuple[Condition, ...], factors: list[str]) -> str:
-    """Return a colour for the kind of images, the lighter the later its weight decay comes."""
-    colour = INPUT_COLOURS[condition.inputs] if "inputs" in factors else COLOURS["reference"]
+    """Return a color for the kind of images, the lighter the later its weight decay comes."""
+    color = INPUT_COLOURS[condition.inputs] if "inputs" in factors else COLOURS["reference"]
     decays = _levels(conditions, "weight_decay")
     if "weight_decay" in factors and len(decays) > 1:
-        colour = blend(colour, "#ffffff", 0.45 * decays.index(condition.weight_decay) / (len(decays) - 1))
-    return colour
+        color = blend(color, "#ffffff", 0.45 * decays.index(condition.weight_decay) / (len(decays) - 1))
+    return color
 
 
 def row_inches(groups: Sequence[Group], usual: float, *, lines: int) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +69,7 @@ def _row(row: np.ndarray, cell: MemorizationCell, group: Group, updates: np.ndar
     for axes, name in zip(row, _PANELS, strict=True):
         for series in group.series:
             values = getattr(cell, name)[series.index]
-            replicates(axes, updates, values, series.colour, series.marker)
+            replicates(axes, updates, values, series.color, series.marker)
         axes.set_ylim(0, 1.03)
     row[0].set_ylabel(_below(group, "accuracy"))
 
@@ -78,7 +78,7 @@ def _accuracy_end(cell: MemorizationCell, series: Series) -> End:
     last = cell.test_accuracy[series.index, :, -1]
     last = last[np.isfinite(last)]
     y = float(np.median(last)) if len(last) else np.nan
-    return End(cell.updates_per_epoch * cell.cost.shape[2], y, series.label, series.colour, series.marker)
+    return End(cell.updates_per_epoch * cell.cost.shape[2], y, series.label, series.color, series.marker)
 
 
 @panels()
@@ -110,12 +110,12 @@ def peak(result: Memorization, figure: Figure | SubFigure, cell: int = 0) -> lis
 
 def _peaks(axes: Axes, cell: MemorizationCell, group: Group, epochs: npt.NDArray[np.int64]) -> None:
     for series in group.series:
-        replicates(axes, epochs, cell.test_accuracy[series.index], series.colour)
+        replicates(axes, epochs, cell.test_accuracy[series.index], series.color)
     for series in group.series:
         epoch, accuracy = _peak(cell, series)
-        axes.plot([epoch, epochs[-1]], [accuracy] * 2, color=series.colour, linewidth=0.8, linestyle=":")
+        axes.plot([epoch, epochs[-1]], [accuracy] * 2, color=series.color, linewidth=0.8, linestyle=":")
         axes.plot(
-            [epoch], [accuracy], "o", color=series.colour, markersize=8, markeredgecolor="black", gid="peak"
+            [epoch], [accuracy], "o", color=series.color, markersize=8, markeredgecolor="black", gid="peak"
         )
 
 
@@ -150,7 +150,7 @@ def _peak_end(cell: MemorizationCell, series: Series) -> End:
         # Adding 0 makes a rounded -0 a 0.
         detail += f", drop {round(100 * float(np.median(drops)), 1) + 0:.1f} points"
     y = float(np.median(last)) if len(last) else np.nan
-    return End(cell.cost.shape[2], y, series.label, series.colour, detail=detail)
+    return End(cell.cost.shape[2], y, series.label, series.color, detail=detail)
 
 
 def _is_unmeasured(result: Memorization) -> str:
@@ -182,12 +182,12 @@ def sensitivity(result: Memorization, figure: Figure | SubFigure, cell: int = 0)
     ]
 
 
-def _gini_curves(column: npt.NDArray[Any], cell: MemorizationCell, groups: Sequence[Group]) -> None:
+def _gini_curves(column: np.ndarray, cell: MemorizationCell, groups: Sequence[Group]) -> None:
     """Draw the Gini coefficient after each epoch, a group in each axes of a column."""
     epochs = np.arange(1, cell.cost.shape[2] + 1)
     for axes, group in zip(column, groups, strict=True):
         for series in group.series:
-            replicates(axes, epochs, cell.sensitivity_curve[series.index], series.colour)
+            replicates(axes, epochs, cell.sensitivity_curve[series.index], series.color)
         axes.set_ylim(0, _top(cell.sensitivity_curve))
         log_axis(axes, "x", *_around(epochs))
         axes.set_ylabel(_below(group))
@@ -215,9 +215,9 @@ def _gini_end(cell: MemorizationCell, series: Series) -> End:
     curve = cell.sensitivity_curve[series.index]
     known = np.flatnonzero(np.isfinite(curve).any(axis=0))
     if not len(known):
-        return End(curve.shape[1], np.nan, series.label, series.colour)
+        return End(curve.shape[1], np.nan, series.label, series.color)
     last = known[-1]
-    return End(float(last + 1), float(np.nanmedian(curve[:, last])), series.label, series.colour)
+    return End(float(last + 1), float(np.nanmedian(curve[:, last])), series.label, series.color)
 
 
 def _below(group: Group, *words: str) -> str:

@@ -155,17 +155,17 @@ def forgetting(result: Memorization, figure: Figure | SubFigure, cell: int = 0) 
 
 def _bars(axes: Axes, cell: MemorizationCell, index: int, side: int) -> None:
     """Draw the shares of examples by how often they were forgotten, over the networks that learned any."""
-    name, colour, hatch = _SIDES[side]
+    name, color, hatch = _SIDES[side]
     learned = cell.n_learned[index, :, side]
     shares = cell.forgetting[index, :, side][learned > 0] / learned[learned > 0, None]
-    places = np.arange(FORGETTING_BINS) + (side - 0.5) * 0.42
+    positions = np.arange(FORGETTING_BINS) + (side - 0.5) * 0.42
     height = shares.mean(axis=0) if len(shares) else np.zeros(FORGETTING_BINS)
-    axes.bar(places, height, 0.4, color=colour, hatch=hatch, edgecolor="white", linewidth=0, label=name)
+    axes.bar(positions, height, 0.4, color=color, hatch=hatch, edgecolor="white", linewidth=0, label=name)
     if len(shares) < 2:
         return
-    for place, column in zip(places, shares.T, strict=True):
+    for x, column in zip(positions, shares.T, strict=True):
         interval = bootstrap_interval(column)
-        axes.vlines(place, interval.low, interval.high, color="#222222", linewidth=1)
+        axes.vlines(x, interval.low, interval.high, color="#222222", linewidth=1)
 
 
 def _label_axes(grid: np.ndarray, n_shown: int) -> None:
@@ -181,7 +181,7 @@ def _label_axes(grid: np.ndarray, n_shown: int) -> None:
     for axes in grid[:, 0]:
         axes.set_ylabel("learned examples")
     # Where the last row is not full, the row above it has axes that nothing is below.
-    for place in range(max(0, n_shown - grid.shape[1]), n_shown):
-        axes = grid.flat[place]
+    for index in range(max(0, n_shown - grid.shape[1]), n_shown):
+        axes = grid.flat[index]
         axes.set_xlabel("forgetting events")
         axes.tick_params(labelbottom=True)

@@ -80,9 +80,9 @@ class Factor:
         gap = min(np.diff(sorted(self.places.values())), default=1.0)
         return self.places[series.label] + (group - (n - 1) / 2) * min(0.05, 0.7 * gap / n)
 
-    def colour(self, group: int, series: Series) -> str:
-        """Return the colour of a condition: its own if there is one group, else the group's."""
-        return series.colour if len(self.groups) == 1 else self.groups[group].colour
+    def color(self, group: int, series: Series) -> str:
+        """Return the color of a condition: its own if there is one group, else the group's."""
+        return series.color if len(self.groups) == 1 else self.groups[group].color
 
     def show(self, axes: Axes) -> None:
         """Label the horizontal axis."""
@@ -107,12 +107,12 @@ def points(axes: Axes, factor: Factor, values: Floats, *, limit: float | None = 
         line = [_one(axes, factor, rank, series, values[series.index], limit) for series in group.series]
         # Kinds of images have no order that a line could follow.
         if factor.axis_label:
-            axes.plot(*zip(*line, strict=True), color=group.colour, linewidth=0.8, zorder=1, gid="joined")
+            axes.plot(*zip(*line, strict=True), color=group.color, linewidth=0.8, zorder=1, gid="joined")
         last = next((k for k in reversed(range(len(line))) if np.isfinite(line[k][1])), None)
         x, y = (line[-1][0], np.nan) if last is None else line[last]
         if limit is not None and last != len(line) - 1:
             x, y = line[-1][0], limit
-        ends.append(End(x, y, group.label, group.colour, group.marker))
+        ends.append(End(x, y, group.label, group.color, group.marker))
     return ends
 
 
@@ -121,22 +121,22 @@ def _one(
 ) -> tuple[float, float]:
     """Draw the networks of one condition; return where their mean is, NaN if there is none."""
     known = values[np.isfinite(values)]
-    x, colour = factor.place(rank, series), factor.colour(rank, series)
+    x, color = factor.place(rank, series), factor.color(rank, series)
     if not len(known):
         return x + _BESIDE, np.nan
     axes.plot(
-        np.full(len(known), x - _BESIDE), known, ".", color=colour, alpha=0.5, markersize=5, gid="networks"
+        np.full(len(known), x - _BESIDE), known, ".", color=color, alpha=0.5, markersize=5, gid="networks"
     )
     counted = known if limit is None else np.where(np.isfinite(values), values, limit)
     interval = bootstrap_interval(counted)
     if interval.n > 1:
-        axes.vlines(x + _BESIDE, interval.low, interval.high, color=colour, linewidth=1.8, zorder=3)
-    face = colour if limit is None or len(known) == len(values) else "white"
+        axes.vlines(x + _BESIDE, interval.low, interval.high, color=color, linewidth=1.8, zorder=3)
+    face = color if limit is None or len(known) == len(values) else "white"
     axes.plot(
         x + _BESIDE,
         interval.estimate,
         factor.groups[rank].marker,
-        color=colour,
+        color=color,
         markerfacecolor=face,
         markersize=7,
         zorder=4,
@@ -175,12 +175,12 @@ def _censored(axes: Axes, factor: Factor, limit: int, missing: npt.NDArray[np.bo
             if not count:
                 continue
             x = factor.place(rank, series) + 0.012
-            colour = factor.colour(rank, series)
+            color = factor.color(rank, series)
             axes.plot(
                 [x],
                 [limit],
                 "^",
-                color=colour,
+                color=color,
                 markerfacecolor="white",
                 markersize=8,
                 zorder=5,
@@ -195,7 +195,7 @@ def _censored(axes: Axes, factor: Factor, limit: int, missing: npt.NDArray[np.bo
                 va="bottom",
                 fontsize=8,
                 fontweight="bold",
-                color=colour,
+                color=color,
             )
 
 
