@@ -84,10 +84,10 @@ def test_commands_take_one_unit_for_two_classes(folder, command, capsys):
     assert found["warnings"] == []
     assert found["data"]["class_names"] == ["0", "1"]
     if command == "maximize":
-        assert found["objectives"] == ["0", "1"]
-        assert np.ravel(found["predictions"]).tolist() == [0, 1]
-    else:
-        assert "Read this first" not in Path("out/index.html").read_text()
+        classes = found["results"]["maximize_classes"]
+        assert classes["names"] == ["0", "1"]
+        assert np.ravel(classes["predictions"]).tolist() == [0, 1]
+    assert "Read this first" not in Path("out/index.html").read_text()
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -100,12 +100,9 @@ def test_commands_say_on_screen_and_page_that_the_range_is_another(folder, comma
     assert len(lines) == 1 and lines[0].startswith("probe: warning: the network is right on ")
     assert "; with --range 0 255 (network.with_input_range(0, 255)) it is right on " in lines[0]
     assert results("out")["warnings"] == [lines[0].removeprefix("probe: warning: ")]
-    if command != "maximize":
-        page = Path("out/index.html").read_text()
-        assert (
-            "Read this first:" in page
-            and "with --range 0 255 (network.with_input_range(0, 255)) it is right on" in page
-        )
+    page = Path("out/index.html").read_text()
+    assert "Read this first:" in page
+    assert "with --range 0 255 (network.with_input_range(0, 255)) it is right on" in page
     if command == "report":
         kept = probe.load_network("out/model.h5")
         assert kept.is_one_unit and kept.n_parameters == 64 * 8 + 8 + 8 + 1
@@ -123,17 +120,17 @@ def test_commands_say_on_screen_and_page_that_the_range_is_another(folder, comma
 )
 def test_what_was_said_of_the_inputs_makes_the_network_what_it_is(folder, model, options, capsys):
     assert run(arguments(folder, "noise", "unit")) == 0
-    expected = results("out")["noise"]
+    expected = results("out")["results"]["noise"]
     capsys.readouterr()
     assert run(arguments(folder, "noise", model, *options, "--out", "said")) == 0
     assert capsys.readouterr().err == ""
-    assert results("said")["noise"]["threshold"] == pytest.approx(expected["threshold"], rel=1e-3)
+    assert results("said")["results"]["noise"]["threshold"] == pytest.approx(expected["threshold"], rel=1e-3)
 
 
 def test_float_data_in_0_to_1_stay_what_they_are_in_any_range(folder, digits, capsys):
     # The range is that of the network; pixels in [0, 1] are images already.
     assert run(arguments(folder, "noise", "bytes", "--range", "0", "255")) == 0
-    assert probe.load_result("out/noise.h5", NoiseConfidence).examples[0].max() == 1
+    assert probe.load_result("out/results.h5", NoiseConfidence).examples[0].max() == 1
 
 
 @pytest.mark.parametrize(
@@ -188,7 +185,7 @@ def test_commands_say_why_there_are_no_classes(folder, command, capsys):
 
 def test_a_logit_is_taken_where_it_is_said_to_be_one(folder, capsys):
     assert run(arguments(folder, "noise", "unit")) == 0
-    expected = results("out")["noise"]
+    expected = results("out")["results"]["noise"]
     assert run(arguments(folder, "noise", "logit", "--from-logits", "--out", "said")) == 0
     assert results("said")["noise"] == expected
     model = str(folder / "logit.h5")
@@ -199,7 +196,7 @@ def test_a_logit_is_taken_where_it_is_said_to_be_one(folder, capsys):
     assert "classes: 2 (one logit)\n" in capsys.readouterr().out
 
 
-def test_units_can_be_maximised_of_what_has_no_classes(folder):
+def test_units_can_be_maximized_of_what_has_no_classes(folder):
     for model in ("unit", "values"):
         assert (
             run(
@@ -207,9 +204,9 @@ def test_units_can_be_maximised_of_what_has_no_classes(folder):
             )
             == 0
         )
-        assert results(model)["objectives"] == ["output unit 0"]
+        assert results(model)["results"]["maximize_units"]["names"] == ["output unit 0"]
     assert run(arguments(folder, "maximize", "unit", "--objective", "class:1 - class:0")) == 0
-    assert results("out")["objectives"] == ["class 1 - class 0"]
+    assert results("out")["results"]["maximize_objectives"]["names"] == ["class 1 - class 0"]
 
 
 def test_weights_are_drawn_of_the_one_unit(folder):

@@ -67,14 +67,14 @@ def test_weights_of_every_layer_or_of_some_units(capsys):
         assert message in said(capsys)
 
 
-def test_channels_positions_and_ranges_are_maximised(capsys):
+def test_channels_positions_and_ranges_are_maximized(capsys):
     model = str(FIXTURES / "digits_cnn.h5")
     for options, best in (
         (["--layer", "c1"], None),
         (["--layer", "c1", "--position", "2,3", "--range", "0", "16"], 16),
     ):
         assert run(["maximize", model, *options, "--restarts", "2", "--steps", "60", "--out", "found"]) == 0
-        found = numbers("found")
+        found = numbers("found")["results"]["maximize_units"]
         assert len(found["objectives"]) == 8
         if best is not None:
             # A first convolution at one place, behind a Rescaling by 1/16: the sum of its positive weights.
@@ -98,7 +98,7 @@ def test_the_range_decides_what_a_model_sees(capsys):
         shares[high] = float((network.predict(split.test.images) == split.test.labels).mean())
     # It was trained on digits from 0 to 16.
     assert shares[1] < 0.5 < 0.9 < shares[16]
-    assert numbers("n1")["noise"] != numbers("n16")["noise"]
+    assert numbers("n1")["results"]["noise"] != numbers("n16")["results"]["noise"]
     assert run(["noise", model, "--data", "digits", "--range", "16", "0"]) == 2
     assert "range" in said(capsys)
 
@@ -121,7 +121,10 @@ def test_one_of_several_outputs_is_chosen(capsys):
     assert run(["maximize", model, "--out", "none"]) == 2
     assert "has 66 outputs" in said(capsys)
     assert run(["maximize", model, "--output", "gap", "--steps", "5", "--out", "gap"]) == 0
-    assert len(numbers("gap")["objectives"]) == probe.load_network(model).layer_shapes["gap"][0]
+    assert (
+        len(numbers("gap")["results"]["maximize_classes"]["objectives"])
+        == probe.load_network(model).layer_shapes["gap"][0]
+    )
     assert run(["maximize", model, "--output", "conv_groups2", "--out", "none"]) == 2
     assert "not one value for each class; pass --layer" in said(capsys)
     assert run(["noise", model, "--data", "digits"]) == 2
