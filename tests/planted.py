@@ -189,15 +189,30 @@ def drawings(class_names, shape=(28, 28)):
 
 def noise(class_names, shape=(28, 28)):
     n = len(class_names)
-    shares = np.full(n, 1 / n)
     conditions = tuple(
         ConditionConfidence(
-            name, np.linspace(0, 1, 50), 0.5, shares, 3.0, 0.5, None, np.zeros(3), np.zeros(4)
+            name=name,
+            confidences=np.linspace(0, 1, 50),
+            share_above=0.5,
+            class_shares=np.full(n, 1 / n),
+            entropy=3.0,
+            auroc=0.5,
+            auroc_over_images=None,
+            shares_confident=np.zeros(3),
+            score_aurocs=np.zeros(3),
         )
         for name in ("real", "uniform", "gaussian", "shuffled", "norm-matched")
     )
-    examples = np.random.default_rng(0).random((5, 3, *shape), np.float32)
-    return NoiseConfidence(conditions, 0.9, 0.9, tuple(class_names), examples, 0.01, 1.0, 0.01)
+    return NoiseConfidence(
+        conditions=conditions,
+        threshold=0.9,
+        accuracy=0.9,
+        class_names=tuple(class_names),
+        examples=np.random.default_rng(0).random((5, 3, *shape), np.float32),
+        calibration_error=0.01,
+        temperature=1.0,
+        scaled_calibration_error=0.01,
+    )
 
 
 def scores(class_names, shape=(28, 28), n_most=16):

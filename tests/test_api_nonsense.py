@@ -72,6 +72,7 @@ RESULTS = {
     "Difference", "Drawing", "DrawnImages", "Equivalence", "Examples", "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "ExampleDynamics", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
+    "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
     "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect", "StructureNull", "SweepOutcome",

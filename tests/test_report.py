@@ -146,7 +146,7 @@ def test_the_numbers_are_those_of_the_network_kept(folder, numbers):
     assert numbers["results"]["network"]["test_accuracy"] == accuracy
     assert accuracy > 0.85
     again = probe.noise_confidence(network, split, seed=1)
-    found = numbers["sections"]["noise"]["conditions"]["uniform"]
+    found = next(each for each in numbers["results"]["noise"]["conditions"] if each["name"] == "uniform")
     assert found["auroc"] == again.condition("uniform").auroc
     images = probe.weight_images(network)
     assert numbers["results"]["weights"]["layers"][0]["scale"] == images.scale

@@ -1,8 +1,4 @@
-"""A report as values: a page of sections, which hold paragraphs, pictures and tables.
-
-`probe.report.sections` turns results into sections, `render` turns a page into one HTML file. A new
-analysis adds a function there and its call in `probe.workflow._report`.
-"""
+"""A report as values: a page of sections, each worded by a template, and the page as HTML."""
 
 from probe.report.page import Page, Picture, Section, Table, render
 from probe.report.report import Claim, Rendered, Report

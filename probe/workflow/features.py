@@ -64,7 +64,7 @@ def features_model(
     page = Report(
         title="What did the hidden layers learn?",
         subtitle=f"The network in {model.name}; data: {split.name}; beside it {controls.sentence}",
-        sections=features_sections(structure, found, paths, kept={"controls": controls}),
+        sections=features_sections(structure, found, paths, controls=controls),
     )
     facts = {"model": str(model), "n_networks": n_networks}
     return job.publish(page, facts=facts, progress=progress).written()
@@ -76,31 +76,27 @@ def features_sections(
     paths: Mapping[str, ExpandedWeights],
     *,
     note: str = "",
-    kept: Mapping[str, Record] | None = None,
+    controls: Controls | None = None,
 ) -> tuple[Section, ...]:
-    """Return the sections on the hidden layers, in the order of a page; `kept` is stored beside their results."""
+    """Return the sections on the hidden layers, in the order of a page; `controls` are kept beside their results."""
     from probe.report.report import Section
 
-    tested: dict[str, Record] = {} if isinstance(structure, str) else {"structure": structure}
+    results: dict[str, Record] = {} if isinstance(structure, str) else {"structure": structure}
+    if controls is not None:
+        results["controls"] = controls
     return (
-        Section(key="structure", results=tested | dict(kept or {}), facts={"why": structure}, note=note),
+        Section(key="structure", results=results, facts={"why": structure}, note=note),
         Section(key="concepts", results={"concepts": found}, note=note),
         Section(key="paths", results=paths, facts={"paths": paths, "n_drawn": _MOST_PICTURES}, note=note),
     )
 
 
 def structure_of(
-    network: Network,
-    split: Split,
-    others: Controls,
-    *,
-    n_null: int = 999,
-    seed: int,
-    progress: Progress = silent,
+    network: Network, split: Split, others: Controls, *, seed: int, progress: Progress = silent
 ) -> WeightStructure | str:
     """Return the structure of the first layer's weight images, or why there is none to test."""
     try:
-        return weight_structure(network, split, controls=others, n_null=n_null, seed=seed, progress=progress)
+        return weight_structure(network, split, controls=others, seed=seed, progress=progress)
     except InputError as error:
         return str(error)
 
