@@ -73,6 +73,7 @@ RESULTS = {
     "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
+    "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "ScoredGroup", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
     "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect", "StructureNull", "SweepOutcome",

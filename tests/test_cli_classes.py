@@ -106,7 +106,7 @@ def test_commands_say_on_screen_and_page_that_the_range_is_another(folder, comma
     if command == "report":
         kept = probe.load_network("out/model.h5")
         assert kept.is_one_unit and kept.n_parameters == 64 * 8 + 8 + 8 + 1
-        assert results("out")["sections"]["training"]["n_parameters"] == kept.n_parameters
+        assert results("out")["results"]["network"]["n_parameters"] == kept.n_parameters
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,8 @@ def test_a_convolutional_network_is_reported_on(monkeypatch):
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")
-    assert found["sections"]["training"]["test_accuracy"] > 0.9
-    assert set(found["sections"]["weights"]) == {"c1", "c2"}
+    assert found["results"]["network"]["test_accuracy"] > 0.9
+    assert [layer["layer"] for layer in found["results"]["weights"]["layers"]] == ["c1", "c2"]
     page = Path("page/index.html").read_text()
     assert "2 Conv2D, 1 BatchNormalization and 1 Dense layers" in page
     assert "A filter of a convolution looks at a small window" in page

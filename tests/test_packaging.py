@@ -58,7 +58,7 @@ def test_the_main_job_runs_from_an_empty_environment_in_another_folder(built, tm
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     found = json.loads((folder / "reports" / "mnist" / "results.json").read_text(encoding="utf-8"))
-    assert found["sections"]["training"]["test_accuracy"] >= 0.95
+    assert found["results"]["network"]["test_accuracy"] >= 0.95
     assert found["data"]["n_train"] == 60_000
     size = (folder / "reports" / "mnist" / "index.html").stat().st_size
     assert 100_000 < size < 5_000_000

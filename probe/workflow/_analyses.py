@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +91,18 @@ def analyze(
         beside = f"; beside it {controls.sentence}"
         facts["n_networks"] = n_networks
     subject = Subject(network, split, controls, seed, progress)
+    sections = [
+        section
+        for analysis in analyses
+        for section in sections_of(analysis, subject, options if analysis is entry else {})
+    ]
+    if controls is not None:
+        first = sections[0]
+        sections[0] = replace(first, results={**first.results, "controls": controls})
     page = Report(
         title=command.title,
         subtitle=f"{about}data: {split.name}{beside}",
-        sections=tuple(
-            section
-            for analysis in analyses
-            for section in sections_of(analysis, subject, options if analysis is entry else {})
-        ),
+        sections=tuple(sections),
         heads=("Said in the video" if model else "Asked", "Found"),
     )
     return job.publish(page, facts=facts, progress=progress).written()
