@@ -31,7 +31,10 @@ def escape_formulas(app, what, name, obj, options, lines):
     for index, line in enumerate(lines):
         if not line.lstrip().startswith((">>>", "...")):
             pieces = line.split("`")
-            pieces[::2] = [MARKUP.sub(lambda mark: "".join(f"\\{sign}" for sign in mark[0]), piece) for piece in pieces[::2]]
+            pieces[::2] = [
+                MARKUP.sub(lambda mark: "".join(f"\\{sign}" for sign in mark[0]), piece)
+                for piece in pieces[::2]
+            ]
             lines[index] = "`".join(pieces)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+import probe
 from probe.catalogue import ANALYSES
 from probe.cli import app
 
@@ -42,11 +43,13 @@ def analysis_table() -> str:
     runs = {entry.name: entry.command.name for entry in ANALYSES if entry.command is not None}
     for entry in ANALYSES:
         if entry.command is not None:
-            runs |= dict.fromkeys((name for name in entry.command.analyses if name not in runs), entry.command.name)
+            runs |= dict.fromkeys(
+                (name for name in entry.command.analyses if name not in runs), entry.command.name
+            )
     rows = [
         (
             f"{{py:obj}}`probe.{entry.name}`",
-            f"`probe.analyses.{entry.module}.{entry.result}`",
+            f"{{py:obj}}`~probe.analyses.{entry.module}.{entry.result}`",
             ", ".join(entry.needs),
             f"`probe {runs[entry.name]}`" if entry.name in runs else "",
         )
@@ -59,11 +62,17 @@ def analysis_reference() -> str:
     """Return the directives that document each module of analyses: its public functions, then all else in it."""
     parts = []
     for module in dict.fromkeys(entry.module for entry in ANALYSES):
-        names = [entry.name for entry in ANALYSES if entry.module == module]
+        names = public_names(f"probe.analyses.{module}")
         functions = "".join(f".. autofunction:: probe.{name}\n\n" for name in names)
         rest = f".. automodule:: probe.analyses.{module}\n   :members:\n   :exclude-members: {', '.join(names)}\n"
         parts.append(f"## {module}\n\n```{{eval-rst}}\n{functions}{rest}```\n")
     return "\n".join(["", *parts])
+
+
+def public_names(package: str) -> list[str]:
+    """Return the names of `probe` that are defined in `package`, in alphabetical order."""
+    defined = {name: getattr(getattr(probe, name), "__module__", "") for name in probe.__all__}
+    return [name for name, module in defined.items() if f"{module}.".startswith(f"{package}.")]
 
 
 def verdict_table(name: str) -> str:
@@ -124,7 +133,11 @@ def calibration_table() -> str:
     """Return the rates of false alarms that `scripts/calibration.py` measured."""
     results = json.loads((REPORTS / "calibration" / "results.json").read_text("utf-8"))
     rows = [
-        (kind, f"{one['rejected']:.1%} ({one['interval'][0]:.1%} to {one['interval'][1]:.1%})", f"{one['found']:.0%}")
+        (
+            kind,
+            f"{one['rejected']:.1%} ({one['interval'][0]:.1%} to {one['interval'][1]:.1%})",
+            f"{one['found']:.0%}",
+        )
         for kind, one in results.items()
         if isinstance(one, dict)
     ]
@@ -148,7 +161,14 @@ def nielsen_table() -> str:
 def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return a Markdown table between empty lines."""
     lines = [heads, ("---",) * len(heads), *rows]
-    return "\n".join(["", *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines), "", ""])
+    return "\n".join(
+        [
+            "",
+            *(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in lines),
+            "",
+            "",
+        ]
+    )
 
 
 PARTS: dict[str, Callable[[], str]] = {
@@ -162,7 +182,15 @@ PARTS: dict[str, Callable[[], str]] = {
     "nielsen": nielsen_table,
 } | {
     f"verdicts-{name.replace('/', '-')}": lambda name=name: verdict_table(name)
-    for name in ("mnist", "memorization", "memorization/sensitivity", "landscape", "valleys", "minima", "search")
+    for name in (
+        "mnist",
+        "memorization",
+        "memorization/sensitivity",
+        "landscape",
+        "valleys",
+        "minima",
+        "search",
+    )
 }
 
 
