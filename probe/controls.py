@@ -128,18 +128,18 @@ def control_networks(
     Parameters
     ----------
     network : Network
-        That was trained on data such as these. A chain of dense layers is copied in its widths and activation; for
-        another network the control networks have the shape of the video's, and `Controls.copies` is False.
+        A network that was trained on such data. Of a chain of dense layers the widths and activation are copied. For any
+        other network the control networks have the shape of the video's, and `Controls.copies` is False.
     split : Split
         What they are trained on.
     n_networks : int
-        How many of each kind, at least 1.
+        Control networks of each kind, at least 1: trained, random-label and untrained. More give narrower intervals.
     config : TrainingConfig, optional
-        How they are trained; without, 20 epochs at batches of 100 and a rate that falls from 1 (0.1 for units
-        other than sigmoid) to 0 along half a cosine, with more epochs for data smaller than MNIST. Where networks
-        diverge at that rate, a tenth of it is tried.
+        How they are trained. By default 20 epochs with batches of 100, and a learning rate that falls from 1 (0.1 for
+        units other than sigmoid) to 0 along half a cosine. Data smaller than MNIST get more epochs. If networks
+        diverge, a tenth of the rate is tried.
     effort : float
-        Share of the epochs to train for where no `config` says how many, in (0, 1]; for a quick look.
+        Share of the default epochs to train for, in (0, 1], for a quick look; not used with `config`.
     seed : int or numpy.random.Generator
         Starts, permutations and orders follow from it.
     progress : callable
@@ -262,7 +262,7 @@ def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
     """Return `network` with weights as before training: what the same graph computes when it learned nothing.
 
     Kernels are drawn as Keras draws them by default (uniform within sqrt(6 / (fan_in + fan_out))), or from
-    N(0, 2 / fan_in) where a rectifier follows; biases are zero, normalisations learn nothing. What is a setting of
+    N(0, 2 / fan_in) where a rectifier follows; biases are zero, normalizations learn nothing. What is a setting of
     the data and not learned (rescaling, `Normalization`) stays.
 
     Parameters

@@ -1,4 +1,4 @@
-"""What a gradient with respect to the input is taken of: the logit of a class, a unit, a channel, or sums of these.
+"""Objectives: the logit of a class, a unit, a channel, or sums of these, whose gradient with respect to the input is taken.
 
 Objectives are values: `class_logit(3) - class_logit(8)`, `2 * unit("hidden_1", 4)`, `-unit("hidden_1", 4)`
 and `direction("hidden_1", vector)` are objectives like any other.
@@ -58,7 +58,7 @@ class _Algebra:
     __rmul__ = __mul__
 
     def named(self, label: str) -> Combination:
-        """Return the same objective under a name of its own."""
+        """Return the same objective with another name."""
         return Combination(self._terms, label)
 
 
@@ -76,7 +76,7 @@ class Objective(_Algebra):
     stage : {"pre_activation", "activation"}
         Which value of the unit.
     position : tuple of int or None
-        In a layer of feature maps the (row, column) whose value counts; None for the mean over all.
+        In a layer of feature maps, the (row, column) to take; None for the mean over all.
     """
 
     layer: str | None
@@ -112,14 +112,14 @@ class Combination(_Algebra):
     Parameters
     ----------
     terms : tuple of (float, Objective)
-        Weights and what they weigh; those of one objective are added, and what adds up to 0 is left out.
+        Weights and objectives. Weights of the same objective are added; a sum of 0 is left out.
     label : str
-        A name of its own; "" to be named after its terms.
+        Its name; "" to name it after its terms.
 
     Raises
     ------
     InputError
-        If a weight is no finite number, or nothing is left.
+        If a weight is not a finite number, or all terms cancel.
 
     Examples
     --------
@@ -193,8 +193,8 @@ def unit(
 ) -> Objective:
     """Return the objective "unit `index` of `layer`"; in a layer of feature maps, channel `index`.
 
-    The pre-activation is the default: a monotone activation has the same maximiser, but its slope
-    vanishes where it saturates, and with it the way there.
+    The pre-activation is the default. A monotone activation has the same maximizer, but its slope vanishes where it
+    saturates, and gradient ascent would stop there.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def direction(
     layer : str
         Name of the layer.
     vector : array_like of shape (n_units,), or (n_channels,) for feature maps
-        Finite, and not zero everywhere; taken as it is, of whatever length.
+        Finite, and not zero everywhere. It is not normalized.
     stage, position
         As in `unit`.
 

@@ -1,4 +1,4 @@
-"""Optimisers: how a gradient becomes a change of the weights.
+"""Optimizers: how a gradient becomes a change of the weights.
 
 Each is a frozen value with `init(parameter) -> state` and
 `update(gradient, state, learning_rate, step) -> change`, which `apply` adds to the parameter.
@@ -26,7 +26,7 @@ State = tuple[Array, ...]
 
 
 class Optimizer(ABC):
-    """What every optimiser can do."""
+    """What every optimizer can do."""
 
     __slots__ = ()
 

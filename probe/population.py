@@ -60,12 +60,12 @@ _ROWS_SHOWN = 6
 @checked
 @dataclass(frozen=True, slots=True)
 class MLP:
-    """The architecture of a multilayer perceptron; the numbers of inputs and classes come from the data.
+    """The architecture of a multilayer perceptron. The data say how many inputs and classes it has.
 
     Parameters
     ----------
     hidden : sequence of int
-        Units of each hidden layer; empty for a network without one.
+        Units of each hidden layer; empty for a network without hidden layers.
     activation : str
         Of the hidden layers, a key of `probe.layers.ACTIVATIONS`: celu, elu, exponential, gelu, hard_shrink,
         hard_sigmoid, hard_sigmoid_v2, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu,
@@ -74,10 +74,10 @@ class MLP:
     output : {"softmax", "sigmoid"}
         Activation of the last layer.
     initialization : {"auto", "normal", "scaled-normal", "glorot", "he"}
-        Start of the weights. "normal" draws weights and biases from N(0, 1); "scaled-normal" weights from
-        N(0, 1/n_in); "glorot" uniformly within sqrt(6/(n_in + n_out)); "he" from N(0, 2/n_in); the last three
-        start with biases of zero. "auto" is "he" for elu, gelu, leaky_relu, relu and softplus, and "glorot" for all
-        other activations, as Keras' default is.
+        How the first weights are drawn. "normal": weights and biases from N(0, 1). "scaled-normal": weights from
+        N(0, 1/n_in). "glorot": weights uniformly within sqrt(6/(n_in + n_out)). "he": weights from N(0, 2/n_in).
+        The last three start with biases of zero. "auto" is "he" for elu, gelu, leaky_relu, relu and softplus, and
+        "glorot" for all others, as Keras' default is.
 
     Raises
     ------
@@ -143,7 +143,7 @@ class Population:
     Parameters
     ----------
     architecture : MLP
-        What they have in common.
+        Their common architecture.
     input_shape : tuple of int
         Shape of one input, such as (28, 28).
     class_names : tuple of str

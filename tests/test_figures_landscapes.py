@@ -6,12 +6,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from probe.workflow.landscape import landscape_sections
 from test_figures import overlaps
 
 import probe
 from probe.figures import parts_of
 from probe.layers import Dense, Flatten
-from probe.workflow.landscape import landscape_sections
 
 
 def rendered(result, **view):

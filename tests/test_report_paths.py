@@ -2,10 +2,10 @@
 
 import numpy as np
 import planted
+from probe.workflow.features import by_layer, features_sections
 from result_checks import check_result, words
 
 import probe
-from probe.workflow.features import by_layer, features_sections
 
 
 def paths_section(results):

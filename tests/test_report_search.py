@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import typer
+from probe.cli.search import EXAMPLES
+from probe.cli.search import search as command
 from result_checks import table_rows, words
 from typer.testing import CliRunner
 
 import probe
 from probe.analyses.search import ArchitectureSearch, search
-from probe.cli.search import EXAMPLES
-from probe.cli.search import search as command
 from probe.figures import picture
 from probe.report.report import Section
 from probe.workflow._folder import plain

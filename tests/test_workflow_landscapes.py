@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from probe.workflow.landscape import landscape_sections
 from result_checks import table_rows, words
 
 import probe
@@ -15,7 +16,6 @@ from probe.analyses.minima import Minima, MinimaDesign
 from probe.cli import run
 from probe.datasets import resized
 from probe.workflow._minima import minima_sections
-from probe.workflow.landscape import landscape_sections
 
 CNN = Path(__file__).parent / "kerasfile/fixtures/keras3/cnn.keras"
 

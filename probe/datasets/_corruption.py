@@ -1,4 +1,4 @@
-"""Labels and pixels made wrong on purpose, to see whether a network can learn them by heart."""
+"""Labels and pixels made wrong on purpose, to test whether a network can memorize them."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ INPUT_CORRUPTIONS = ("none", "pixel-permutation", "pixel-shuffle", "gaussian")
 
 @checked
 def permuted_labels(labels: IntArray, *, rng: np.random.Generator, fraction: float = 1.0) -> IntArray:
-    """Return labels of which a random part has been permuted among its samples.
+    """Return labels with a random part of them shuffled among their samples.
 
-    A permutation keeps the number of samples in each class, so that a network gains nothing from
-    the class frequencies that it would not gain from the true labels. By chance some samples keep
-    their label: about one in ten with ten equally frequent classes.
+    The number of samples in each class stays the same. So a network gains no more from the class frequencies than
+    it gains with the true labels. By chance some samples keep their label: about one in ten, for ten equally
+    frequent classes.
 
     Parameters
     ----------
@@ -87,9 +87,9 @@ def permuted_labels(labels: IntArray, *, rng: np.random.Generator, fraction: flo
 def redrawn_labels(
     labels: IntArray, n_classes: int, *, rng: np.random.Generator, fraction: float = 1.0
 ) -> IntArray:
-    """Return labels of which a random part has been drawn anew, each class being equally likely.
+    """Return labels with a random part of them replaced by random classes, all equally likely.
 
-    By chance one in `n_classes` of these keeps its label.
+    By chance one in `n_classes` of these keeps its true label.
 
     Parameters
     ----------
@@ -152,10 +152,10 @@ def corrupted_inputs(split: Split, kind: InputCorruption, *, rng: np.random.Gene
     split : Split
         What to corrupt.
     kind : {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
-        "pixel-permutation" moves the pixels of all images, the test images too, in one fixed way: to a
-        network without convolutions this is the same task. "pixel-shuffle" moves the pixels of every
-        training image in a way of its own, "gaussian" puts noise of the same mean and deviation in its
-        place (see `gaussian_noise`); after these two the test images are still the clean ones.
+        "pixel-permutation" permutes the pixels of all images in the same way, the test images too. To a network
+        without convolutions this is the same task. "pixel-shuffle" permutes the pixels of each training image in
+        its own way. "gaussian" replaces each training image by noise of the same mean and deviation (see
+        `gaussian_noise`). The last two leave the test images as they are.
     rng : numpy.random.Generator
         Source of randomness.
 

@@ -1,4 +1,4 @@
-"""Labelled images as values: what every training run and every analysis takes in."""
+"""Labeled images as values: the input of every training run and every analysis."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ CHANNELS = (1, 3, 4)  # grey, colour, and colour with opacity
 class Dataset:
     """Images with a class label each.
 
-    The arrays are kept as they are, not copied, and are seen through read-only views.
+    The arrays are not copied. They are seen through read-only views.
 
     Parameters
     ----------
     images : ndarray of shape (n_samples, height, width[, channels]), float32, in [0, 1]
         0 is background or black, 1 is full ink or full brightness.
     labels : ndarray of shape (n_samples,), integer, in [0, n_classes)
-        The class of each image, as an index into `class_names`; stored as int64.
+        Class of each image: its index in `class_names`. Stored as int64.
     class_names : tuple of str
         One distinct name for each class, of at most 256 characters that can be printed.
 
     Raises
     ------
     InputError
-        If an array has another type, shape or range, if the channels come first, or if class names
+        If an array has the wrong type, shape or range, if the channels come first, or if class names
         repeat or cannot be shown.
 
     Examples
@@ -132,7 +132,7 @@ class Dataset:
         Returns
         -------
         Dataset
-            With the same class names, also where a class no longer occurs.
+            With the same class names, even if a class no longer occurs.
 
         Raises
         ------
@@ -143,7 +143,7 @@ class Dataset:
         return Dataset(self.images[chosen], self.labels[chosen], self.class_names)
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Dataset:
-        """Return the data set of `n` samples drawn at random, each at most once, in the order that they have here.
+        """Return `n` samples drawn at random without replacement, in the order of this data set.
 
         Parameters
         ----------
@@ -155,7 +155,7 @@ class Dataset:
         Raises
         ------
         InputError
-            If there are not so many.
+            If there are fewer than `n`.
         """
         check_integer("n", n, minimum=1, maximum=self.n_samples)
         check_rng(rng)
@@ -192,7 +192,7 @@ class Split:
     train, test : Dataset
         With the same image shape and the same class names.
     name : str
-        What reports call the data.
+        Name of the data in reports.
 
     Raises
     ------
@@ -255,7 +255,7 @@ def _check_pixels(images: Images) -> None:
 
 
 def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
-    """Raise unless this is the shape of grey images or of images with their channels last."""
+    """Raise unless this is the shape of gray images or of images with their channels last."""
     if len(shape) not in (3, 4):
         raise InputError(
             f"{name} must have shape (n_samples, height, width) or (n_samples, height, width, channels), "

@@ -1,4 +1,4 @@
-"""Images that show nothing, to ask how sure a network is of them.
+"""Images of noise, to measure how sure a network is of them.
 
 All lie in [0, 1], the range of real images, so that a network cannot tell them by their range.
 """
@@ -102,9 +102,9 @@ def gaussian_noise(n_samples: int, images_like: Array, *, rng: np.random.Generat
 
 @checked
 def pixel_shuffled(images: Array, *, rng: np.random.Generator) -> Images:
-    """Return each image with its pixels in an order of its own.
+    """Return each image with its pixels in its own random order.
 
-    The values of an image stay the same and its shapes go. The channels of a pixel move together.
+    An image keeps its pixel values and loses its shapes. The channels of a pixel move together.
 
     Parameters
     ----------

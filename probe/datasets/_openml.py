@@ -32,7 +32,7 @@ def load_openml(dataset: str) -> Split:
     Raises
     ------
     DataFileError
-        If it cannot be had, or if its table is not one of square grey images with class labels.
+        If it cannot be had, or if its table is not one of square gray images with class labels.
     """
     source = f"openml:{dataset}"
     if not dataset:

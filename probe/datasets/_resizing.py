@@ -1,4 +1,4 @@
-"""Images in another size."""
+"""Images scaled to another size."""
 
 from __future__ import annotations
 

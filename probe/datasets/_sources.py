@@ -37,7 +37,7 @@ def load_dataset(
         - ``"mnist"``: 60,000 + 10,000 handwritten digits of 28 x 28, part of this package;
         - ``"digits"``: scikit-learn's 1,797 digits of 8 x 8; the last fifth of each class, in the
           file's order, is the test set;
-        - ``"openml:NAME"``: a table of square grey images from openml.org, with pixels in [0, 1]
+        - ``"openml:NAME"``: a table of square gray images from openml.org, with pixels in [0, 1]
           or from 0 to 255; needs the network the first time, scikit-learn's cache later. The last
           seventh of each class is the test set;
         - the path of an HDF5 or NPZ file (told apart by their content) with `images`, `labels`
@@ -48,12 +48,12 @@ def load_dataset(
         - the path of a folder with MNIST's four IDX files, gzip or not.
 
         In files, images have shape (n, height, width[, channels]), channels last, as uint8 (divided by 255
-        here) or float in `pixel_range`; labels have shape (n,), integer. Files may come from anybody: what
-        would expand more than 500 times, and is no small file then, is refused. A name goes before a file of that
-        name; write ``"./mnist"`` for the file.
+        here) or float in `pixel_range`; labels have shape (n,), integer. Files may come from anybody: a large
+        file that would expand more than 500 times is refused. A name comes before a file of the same name;
+        write ``"./mnist"`` for the file.
     pixel_range : tuple of float
         The (lowest, highest) value that a float pixel of a file can have, such as (-1, 1); it is scaled
-        to [0, 1]. Pixels outside it are refused. Named data and uint8 pixels have a range of their own.
+        to [0, 1]. Pixels outside this range are refused. Named data and uint8 pixels do not need it.
 
     Returns
     -------

@@ -14,7 +14,7 @@ def last_of_each_class(labels: IntArray, *, parts: int) -> tuple[IntArray, IntAr
 
     Of a class with n samples the last n // parts are test samples, and at least one if n > 1. The
     last ones and not random ones, because many files hold their test part at the end (the last
-    seventh of each class of OpenML's Fashion-MNIST is its official test set) and neighbours
+    seventh of each class of OpenML's Fashion-MNIST is its official test set) and neighbors
     in a file are often alike (one writer's digits), so that a random choice would leak.
 
     Parameters

@@ -1,4 +1,4 @@
-"""Classifiers that scikit-learn trained."""
+"""Networks from classifiers of scikit-learn."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ CLEAR = 1e-3
 def from_sklearn(model: Any, input_shape: tuple[int, ...] | None = None) -> Network:
     """Return the network of a fitted `sklearn.neural_network.MLPClassifier`.
 
-    Its layers are called `hidden_1`, `hidden_2`, ... and `output`; its classes as in `model.classes_`. Its
-    outputs are `model.predict_proba`: for two classes, where scikit-learn has one unit of the logit z of the
-    second class, the network has two units and a softmax, with the logits -z/2 and z/2.
+    Its layers are called `hidden_1`, `hidden_2`, ... and `output`. Its classes are those of `model.classes_`, its
+    outputs those of `model.predict_proba`. For two classes scikit-learn has one unit, with the logit z of the second
+    class. The network has two units with the logits -z/2 and z/2, and a softmax.
 
     Parameters
     ----------
     model : MLPClassifier
-        It must be fitted, with one class for each sample.
+        A fitted classifier, with one class for each sample.
     input_shape : tuple of int, optional
         Shape of one input, such as (28, 28) for images that were flattened row by row before the fit;
         (n_features,) by default.

@@ -1,4 +1,4 @@
-"""Sequential networks of PyTorch."""
+"""Networks from sequential modules of PyTorch."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def from_torch(module: Any, input_shape: tuple[int, ...], class_names: tuple[str
     (n, height, width, channels), and its layers put out the same. Values that are flattened keep the order
     that `module` has. An activation after a linear or convolution layer becomes part of that layer.
 
-    Layers are called as in `module`, where a name that is a number gets the kind of the layer in front:
-    `linear_0`; members of a Sequential inside are called `features/conv2d_0`.
+    Layers have the names of `module`. A name that is a number gets the kind of the layer in front, as in `linear_0`.
+    Members of a Sequential inside are called `features/conv2d_0`.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of linear, convolution, normalisation, pooling, dropout, flatten and activation modules, and of
+        Of linear, convolution, normalization, pooling, dropout, flatten and activation modules, and of
         Sequentials of such.
     input_shape : tuple of int
         Shape of one input of the network: (n_in,), (height, width) for images without an axis of

@@ -50,19 +50,19 @@ class Difference:
     def decision(self, null: float = 0.0) -> Decision:
         """Return whether the mean difference lies above `null`.
 
-        It does only if both say so: the two-sided t test rejects `null` at 1 - ``interval.level``, and the
-        bootstrap interval lies above it. With five replicates the bootstrap alone is wrong about three
-        times as often as it says, and the t test alone leans on normality.
+        Two methods must agree: the two-sided t test rejects `null` at 1 - ``interval.level``, and the bootstrap
+        interval lies above it. With five replicates the bootstrap alone errs about three times as often as it
+        should, and the t test alone needs normal data.
 
         Parameters
         ----------
         null : float
-            The difference to be above; any finite value.
+            The difference to exceed; any finite value.
 
         Returns
         -------
         {"supported", "refuted", "inconclusive"}
-            "supported" if it lies above, "refuted" if by the same rule it lies below, else "inconclusive".
+            "supported" if it lies above, "refuted" if it lies below by the same rule, else "inconclusive".
 
         Raises
         ------
@@ -78,9 +78,8 @@ class Difference:
 def paired_difference(differences: npt.NDArray[np.float64], *, level: float = 0.95) -> Difference:
     """Return the mean of paired differences with its bootstrap interval and the paired t test.
 
-    Where all differences are the same but zero, there is no spread to measure the mean by, and the t test
-    would be certain after two networks. The p-value is then that of the sign test, 2^(1 - n): what n
-    differences of one sign say without it. Six networks are the fewest that can decide at 95%.
+    If all differences are equal and not zero, they have no spread, and the t test would be certain after two
+    networks. Then the p-value is that of the sign test, 2^(1 - n). It needs six networks to decide at 95%.
 
     Parameters
     ----------
@@ -122,8 +121,8 @@ class Equivalence:
     difference : Difference
         Mean of the differences, with the two-sided test and the bootstrap interval over networks.
     t_interval : Interval
-        Student's t interval of level 1 - 2 alpha for tests at alpha = 1 - ``interval.level``: it lies inside
-        the margin exactly where the tests reject.
+        Student's t interval of level 1 - 2 alpha, for tests at alpha = 1 - ``interval.level``. It lies inside the
+        margin exactly if the tests reject.
     p_value : float in [0, 1]
         The larger of the two one-sided tests' p-values; NaN with one replicate.
     """
@@ -142,10 +141,10 @@ class Equivalence:
     def decision(self) -> Decision:
         """Whether the conditions are equivalent.
 
-        "supported" if ``p_value`` is below 1 - ``interval.level``; "refuted" if the difference lies beyond
-        the margin by the rule of `Difference.decision`, so that conditions which do not differ are called
-        different no more often than 1 - ``interval.level`` allows on both sides together; else, and with one
-        replicate, "inconclusive". Where all differences are the same, their value decides.
+        "supported" if ``p_value`` is below 1 - ``interval.level``. "refuted" if the difference lies beyond the
+        margin by the rule of `Difference.decision`: conditions that do not differ are called different with a
+        probability of at most 1 - ``interval.level``, both sides together. Otherwise "inconclusive", also with one
+        replicate. If all differences are equal, their value decides.
         """
         if self.p_value < 1 - self.interval.level:
             return "supported"
@@ -163,9 +162,9 @@ class Equivalence:
 def equivalence(differences: npt.NDArray[np.float64], *, margin: float, level: float = 0.95) -> Equivalence:
     """Return whether the mean of paired differences lies within a margin, by two one-sided t tests [1]_.
 
-    The null hypothesis is a mean of at least `margin` in size: that no difference was *found* supports
-    nothing. Where all differences are the same, as when all networks fit all labels, their value decides:
-    the p-value is 0 inside the margin and 1 elsewhere.
+    The null hypothesis is a mean difference of at least `margin` in size. Not finding a difference is no support.
+    If all differences are equal, as when all networks fit all labels, their value decides: the p-value is 0 inside
+    the margin and 1 elsewhere.
 
     Parameters
     ----------
@@ -174,7 +173,7 @@ def equivalence(differences: npt.NDArray[np.float64], *, margin: float, level: f
     margin : float
         Above 0; fixed before the data are seen.
     level : float
-        In (0.5, 1). Each test is at 1 - `level`, and so is the rate of false equivalence.
+        In (0.5, 1). Each test has the level 1 - `level`, which is also the rate of false equivalence.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How unequally a quantity is spread."""
+"""How unequally a quantity is distributed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["gini"]
 def gini(values: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.float64]:
     """Return the Gini coefficient: half the mean absolute difference of two values, relative to the mean.
 
-    It is 0 where all values are equal, and 1 - 1/n where one of n values holds everything.
+    It is 0 if all values are equal, and 1 - 1/n if one of n values holds everything.
 
     Parameters
     ----------

@@ -35,7 +35,7 @@ class Interval:
 
     Examples
     --------
-    An interval formats itself: a number format, and after a semicolon what the replicates are.
+    An interval formats itself. A semicolon separates the number format from the name of the replicates.
 
     >>> interval = Interval(0.41, 0.3, 0.523, 0.95, 20)
     >>> f"{interval:.0%}", f"{interval:.2f;images}", f"{interval:.3f;}", f"{interval:.1p;}"
@@ -56,8 +56,8 @@ class Interval:
         Parameters
         ----------
         spec : str
-            A format of floats, ".3g" if empty, or one that ends in p, for percentage points without a sign; then
-            optionally a semicolon and what the replicates are, or nothing to leave their number out.
+            A format of floats; ".3g" if empty. One that ends in p gives percentage points without a sign. A semicolon
+            may follow, and the name of the replicates; with no name their number is left out.
         """
         number, separator, replicate = (spec or ".3g").partition(";")
         if not np.isfinite(self.estimate):
@@ -76,7 +76,7 @@ def _formatted(value: float, number: str) -> str:
 
 
 def replicates(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return `values` as float64 of shape (n_replicates,), or raise if they are anything else.
+    """Return `values` as float64 of shape (n_replicates,).
 
     Raises
     ------

@@ -31,10 +31,10 @@ class UpdatesRatio:
     p_value : float in [0, 1]
         Of the two-sided paired t test of equal times; NaN with one replicate.
     method : {"log-ratio", "restricted-mean"}
-        The geometric mean of the paired ratios where every network got done; else the ratio of the mean
-        updates up to the limit.
+        "log-ratio": the geometric mean of the paired ratios, if every network finished. "restricted-mean": the ratio
+        of the mean updates up to the limit, if some did not.
     n_censored : tuple of (int, int)
-        Networks of each condition that did not get done within the limit.
+        Networks of each condition that did not finish within the limit.
     """
 
     estimate: Interval
@@ -48,7 +48,7 @@ class UpdatesRatio:
 
         "supported" if the t test rejects at 1 - ``estimate.level`` and the bootstrap interval lies above 1;
         "refuted" if the test rejects and the interval lies below 1; else "inconclusive", as it is with one
-        replicate and where no network of either condition got done.
+        replicate and where no network of either condition finished.
         """
         return decide(self.estimate, self.p_value, null=1.0)
 

@@ -1,4 +1,4 @@
-"""A claim, what the networks say of it, and why."""
+"""A claim, the decision over networks, and the reason."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from probe.stats.intervals import Interval
 __all__ = ["Decision", "Verdict", "decide"]
 
 Decision = Literal["supported", "refuted", "inconclusive"]
-"""What the data say of a claim; "inconclusive" where they could be either way."""
+"""What the data say of a claim; "inconclusive" means that they allow both answers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Verdict:
     Attributes
     ----------
     key : str
-        What it is called by programs: the same for the same claim, whatever its words; one of its kind in a result.
+        Name for programs. It stays the same when the wording changes, and is unique in a result.
     title : str
         The claim, in words.
     decision : {"supported", "refuted", "inconclusive"}
@@ -31,7 +31,7 @@ class Verdict:
     unit : str
         Its unit: "share" for shares of 1, "" for a pure number.
     interval : Interval
-        The estimate that decides, with its interval over networks; NaN where there is none.
+        The estimate that decides, with its interval over networks; NaN if there is none.
     null : str
         The null hypothesis, in words.
     sentence : str
@@ -40,7 +40,7 @@ class Verdict:
     Raises
     ------
     InputError
-        If `decision` is none of the three.
+        If `decision` is not one of the three.
 
     Examples
     --------
@@ -72,7 +72,7 @@ class Verdict:
 
     @property
     def statistic(self) -> float:
-        """The estimate that decides; NaN where there is none."""
+        """The estimate that decides; NaN if there is none."""
         return self.interval.estimate
 
     def to_dict(self) -> dict[str, object]:
@@ -99,9 +99,9 @@ def decide(interval: Interval, p_value: float, *, null: float) -> Decision:
     interval : Interval
         Of the estimate, by one method.
     p_value : float in [0, 1] or NaN
-        Of the two-sided test of `null` by another.
+        Of a two-sided test of `null` by another method.
     null : float
-        The value to be above.
+        The value to exceed.
 
     Returns
     -------

@@ -30,25 +30,25 @@ class TrainingConfig:
     cost : {"cross-entropy", "quadratic"}
         "quadratic" is the sum of squared differences, without a factor 1/2.
     optimizer : {"sgd", "momentum", "nesterov", "adam"}
-        How a gradient becomes a step.
+        Rule that turns gradients into steps.
     momentum : float
-        For "momentum" and "nesterov", in [0, 1].
+        Momentum of "momentum" and "nesterov", in [0, 1].
     weight_decay : float
-        Added to the gradient times the weights (not the biases), at least 0.
+        Weight decay, at least 0. Biases do not decay.
     schedule : {"constant", "step", "cosine"}
-        Learning rate over the epochs: as it is; times `step_factor` after every `step_epochs`; or
-        along half a cosine to zero.
+        How the learning rate changes: not at all; by `step_factor` after every `step_epochs` epochs; or along
+        half a cosine down to zero.
     step_epochs : int
-        See `schedule`.
+        Epochs between two steps of the schedule "step", at least 1.
     step_factor : float
-        See `schedule`, in (0, 1].
+        Factor of each step of the schedule "step", in (0, 1].
     stop : {"never", "fitted"}
-        "fitted" freezes a network at the end of the first epoch in which it classifies every training
-        sample right; its history stays at its last values from then on.
+        "fitted" freezes a network after the first epoch in which it gets every training sample right. From then
+        on its history repeats its last values.
     evaluation : {"epoch", "end"}
-        When cost and accuracies are taken: after each epoch, or only after the last (NaN before).
+        When cost and accuracies are measured: after each epoch, or only after the last. Before, they are NaN.
     dtype : {"float32", "float64"}
-        Type in which everything is computed.
+        Number type of all computations.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class TrainingConfig:
             raise InputError("stop='fitted' needs evaluation='epoch', got evaluation='end'")
 
     def rate_factor(self, epoch: int) -> float:
-        """Return what the schedule multiplies the learning rate with in `epoch` (from 0)."""
+        """Return the factor of the learning rate in `epoch` (from 0), by the schedule."""
         if self.schedule == "step":
             return float(self.step_factor ** (epoch // self.step_epochs))
         if self.schedule == "cosine":
@@ -96,6 +96,6 @@ class TrainingConfig:
         return 1.0
 
     def make_optimizer(self) -> Optimizer:
-        """Return the optimiser that the configuration names."""
+        """Return the optimizer that the configuration names."""
         kind = OPTIMIZERS[self.optimizer]
         return kind(self.momentum) if issubclass(kind, Momentum) else kind()

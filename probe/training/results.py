@@ -35,7 +35,7 @@ class TrainingHistory(Result):
         Euclidean norm of the minibatch gradient over all parameters; root mean square over the last
         (up to) 10 minibatches of the epoch.
     seconds : ndarray
-        Wall-clock seconds of the epoch's training, without evaluation, for the whole shard that the network was in.
+        Wall-clock seconds of the epoch's training, without evaluation. They are those of the whole shard of the network.
     """
 
     cost: Floats
