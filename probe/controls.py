@@ -133,7 +133,7 @@ def control_networks(
     split : Split
         What they are trained on.
     n_networks : int
-        Control networks of each kind, at least 1: trained, random-label and untrained. More give narrower intervals.
+        Control networks of each kind (trained, trained on random labels, untrained), at least 1; verdicts need 2.
     config : TrainingConfig, optional
         How they are trained. By default 20 epochs with batches of 100, and a learning rate that falls from 1 (0.1 for
         units other than sigmoid) to 0 along half a cosine. Data smaller than MNIST get more epochs. If networks

@@ -124,8 +124,10 @@ def drawing(
         The data.
     controls : Controls, optional
         From `probe.control_networks`: the networks among the judges, and those whose own drawings the verdicts are about.
-    restarts, steps : int
-        Random starts for each class, and steps of each ascent; at least 1.
+    restarts : int
+        Random starts for each class, at least 1.
+    steps : int
+        Steps of each ascent, at least 1.
     l2, total_variation : float
         Weights of the regularisers of the ascent, at least 0.
     seed : int or numpy.random.Generator

@@ -84,8 +84,10 @@ def search(
         Learning rates, above 0; constant, so that going on is the same as never having stopped.
     n_networks : int
         Networks of each candidate, at least 2.
-    first_epochs, epochs : int
-        Passes over the training images on the first rung, at least 1, and at most in all.
+    first_epochs : int
+        Passes over the training images that all candidates get, at least 1.
+    epochs : int
+        Passes that the last ones left get at most, at least `first_epochs`.
     reduction : int
         At least 2: each rung keeps so small a share, and has trained them so many times as long. Rungs have had
         ``first_epochs * reduction**k`` epochs, as far as `epochs` allows.
