@@ -24,7 +24,7 @@ def command_lines(page):
 def check_command(line):
     """Raise unless a command line parses."""
     name, *arguments = shlex.split(line)
-    command = typer.main.get_command(app).commands[name]
+    command = typer.main.get_command(app()).commands[name]
     command.make_context(name, list(arguments))
 
 
