@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_number
+from probe._checks import Array, InputError, check_number
 from probe._evaluation import Evaluation
 from probe._graph import Shape
 from probe._heads import split_output, with_second_unit
@@ -270,8 +270,9 @@ class Network(Evaluation):
         )
 
     def astype(self, dtype: npt.DTypeLike) -> Network:
-        """Return this network with all its arrays in another type."""
-        return replace(self, layers=tuple(layer.astype(dtype) for layer in self.layers))
+        """Return this network with all its arrays in another type; layers that share some share them still."""
+        made = dict[int, Array]()
+        return replace(self, layers=tuple(layer.astype(dtype, made) for layer in self.layers))
 
     def behind(self, first: Layer, input_shape: Shape | None = None) -> Network:
         """Return this network with `first` between its input, of `input_shape`, and all that reads it.

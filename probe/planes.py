@@ -101,15 +101,17 @@ def measure_plane(
     flat = points.reshape(-1, len(directions))
     chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(flat), _CHUNK)]
     found = np.zeros((len(flat), 2))
-    walk = _Walk(space, origin)
-    for taken in walk.parts(len(images)):
-        seen = walk.before(images[taken], labels[taken])
-        ends = walk.ends(seen, directions)
+    plane = _PlaneCosts(space, origin)
+    for taken in plane.parts(len(images)):
+        fixed = plane.before(images[taken], labels[taken])
+        ends = plane.ends(fixed, directions)
 
-        def measured(chunk: slice, stop: threading.Event, seen: _Seen = seen, ends: _Ends = ends) -> None:
-            found[chunk] += walk.along(flat[chunk], directions, seen, ends)
+        def measured(
+            chunk: slice, stop: threading.Event, fixed: _FixedValues = fixed, ends: _Ends = ends
+        ) -> None:
+            found[chunk] += plane.along(flat[chunk], directions, fixed, ends)
 
-        _run(measured, chunks, workers if walk.pays_threads(len(images)) else 1)
+        _run(measured, chunks, workers if plane.pays_threads(len(images)) else 1)
     costs, hits = (found / len(images)).T
     return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
@@ -147,15 +149,15 @@ def measure_lines(
     check_shape("lengths", points.shape, (None,))
     points = points[:, None]
     found = np.zeros((len(directions), len(points), 2))
-    walk = _Walk(space, None)
-    for taken in walk.parts(len(images)):
-        seen = walk.before(images[taken], labels[taken])
+    plane = _PlaneCosts(space, None)
+    for taken in plane.parts(len(images)):
+        fixed = plane.before(images[taken], labels[taken])
 
-        def measured(k: int, stop: threading.Event, seen: _Seen = seen) -> None:
+        def measured(k: int, stop: threading.Event, fixed: _FixedValues = fixed) -> None:
             line = directions[k : k + 1]
-            found[k] += walk.along(points, line, seen, walk.ends(seen, line))
+            found[k] += plane.along(points, line, fixed, plane.ends(fixed, line))
 
-        _run(measured, range(len(directions)), workers if walk.pays_threads(len(images)) else 1)
+        _run(measured, range(len(directions)), workers if plane.pays_threads(len(images)) else 1)
     found /= len(images)
     return Measured(found[..., 0].copy(), found[..., 1].copy())
 
@@ -183,11 +185,11 @@ def _run(function: Callable[[Task, threading.Event], None], tasks: Sequence[Task
 
 
 _Ends = dict[int, tuple[Array, ...]]
-"""For layers by place, what each direction gives as a pre-activation."""
+"""For layers by index, what each direction gives as a pre-activation."""
 
 
-class _Seen(NamedTuple):
-    """What a part of the images gives before any point is chosen, by places of layers.
+class _FixedValues(NamedTuple):
+    """What a part of the images gives before any point is chosen, by indices of layers.
 
     `live` are the activations that do not depend on the parameters, `origin` the pre-activations of the origin in
     layers that are linear in the parameters.
@@ -209,20 +211,20 @@ class _Roles:
     @classmethod
     def of(cls, graph: Graph, head: int) -> _Roles:
         found = cls([], [], [])
-        for place in graph.ancestors([head]):
-            layer, sources = graph.layers[place], graph.sources[place]
+        for index in graph.ancestors([head]):
+            layer, sources = graph.layers[index], graph.sources[index]
             depends = any(source in found.moving for source in sources)
             if not layer.trainable and not depends:
-                found.still.append(place)
+                found.still.append(index)
                 continue
             if layer.has_one_kernel and not depends:
-                found.combined.append(place)
-            found.moving.append(place)
+                found.combined.append(index)
+            found.moving.append(index)
         return found
 
 
-class _Walk:
-    """The way of images through the networks of a plane."""
+class _PlaneCosts:
+    """What images cost the networks of a plane."""
 
     def __init__(self, space: ParameterSpace, origin: Array | None) -> None:
         network = space.network
@@ -232,15 +234,15 @@ class _Walk:
         self._graph = joined(network.layers, network.wiring, network.input_shapes)
         self._head = network.layer_names.index(network.head_name)
         self._roles = _Roles.of(self._graph, self._head)
-        self._combined = [network.layers[place] for place in self._roles.combined]
+        self._combined = [network.layers[index] for index in self._roles.combined]
         self._rebuilt = [
-            network.layers[place]
-            for place in self._roles.moving
-            if place not in self._roles.combined and network.layers[place].trainable
+            network.layers[index]
+            for index in self._roles.moving
+            if index not in self._roles.combined and network.layers[index].trainable
         ]
         self._slots = space.places(self._rebuilt)
         shapes = list(self._graph.shapes.values())
-        self._widest = max(int(np.prod(shapes[place])) for place in self._roles.moving)
+        self._widest = max(int(np.prod(shapes[index])) for index in self._roles.moving)
         self._n_samples = max(_LEAST_SAMPLES, _VALUES // self._widest)
 
     def parts(self, n_images: int) -> list[slice]:
@@ -251,60 +253,60 @@ class _Walk:
         """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""
         return min(n_images, self._n_samples) * self._widest >= _VALUES_FOR_THREADS
 
-    def before(self, images: Array, labels: npt.NDArray[np.int64]) -> _Seen:
+    def before(self, images: Array, labels: npt.NDArray[np.int64]) -> _FixedValues:
         """Return what no point changes."""
         layers = self._graph.layers
         live = {-1: images}
-        for place in self._roles.still:
-            z = layers[place].pre_activation(*self._read(place, live))[0]
-            live[place] = activated(layers[place], z)[0]
-        return _Seen(live, self._combinable(self._origin, live), labels)
+        for index in self._roles.still:
+            z = layers[index].pre_activation(*self._read(index, live))[0]
+            live[index] = activated(layers[index], z)[0]
+        return _FixedValues(live, self._combinable(self._origin, live), labels)
 
-    def ends(self, seen: _Seen, directions: Array) -> _Ends:
+    def ends(self, fixed: _FixedValues, directions: Array) -> _Ends:
         """Return what each direction gives in the layers that are linear in it."""
-        each = [self._combinable(direction, seen.live) for direction in directions]
-        return {place: tuple(one[place] for one in each) for place in self._roles.combined}
+        each = [self._combinable(direction, fixed.live) for direction in directions]
+        return {index: tuple(one[index] for one in each) for index in self._roles.combined}
 
     def _combinable(self, vector: Array, live: dict[int, Array]) -> dict[int, Array]:
         layers = self._space.layers_at(vector, self._combined)
         return {
-            place: layers[layer.name].pre_activation(*self._read(place, live))[0]
-            for place, layer in zip(self._roles.combined, self._combined, strict=True)
+            index: layers[layer.name].pre_activation(*self._read(index, live))[0]
+            for index, layer in zip(self._roles.combined, self._combined, strict=True)
         }
 
-    def along(self, points: Floats, directions: Array, seen: _Seen, ends: _Ends) -> Floats:
+    def along(self, points: Floats, directions: Array, fixed: _FixedValues, ends: _Ends) -> Floats:
         """Return the sums of the costs and the numbers of hits at points (n_points, n_directions)."""
         found, others = np.empty((len(points), 2)), None
         for k, point in enumerate(points):
             # Along a row of the grid all coordinates but the first are the same, and so is what they add.
             if others is None or not np.array_equal(point[1:], others):
                 others = point[1:]
-                bases = {place: _base(seen.origin[place], ends[place][1:], others) for place in ends}
-            found[k] = self._at(point, directions, seen, ends, bases)
+                bases = {index: _base(fixed.origin[index], ends[index][1:], others) for index in ends}
+            found[k] = self._at(point, directions, fixed, ends, bases)
         return found
 
     def _at(
-        self, point: Floats, directions: Array, seen: _Seen, ends: _Ends, bases: dict[int, Array]
+        self, point: Floats, directions: Array, fixed: _FixedValues, ends: _Ends, bases: dict[int, Array]
     ) -> tuple[float, int]:
         layers = self._layers_at(point, directions)
-        live = dict(seen.live)
+        live = dict(fixed.live)
         # Far out values overflow, and the cost says so.
         with np.errstate(over="ignore", invalid="ignore"):
-            for place in self._roles.moving:
-                if place in ends:
-                    first = ends[place][0]
+            for index in self._roles.moving:
+                if index in ends:
+                    first = ends[index][0]
                     z: Array = first * first.dtype.type(point[0])
-                    z += bases[place]
+                    z += bases[index]
                 else:
-                    layer = layers.get(self._graph.layers[place].name, self._graph.layers[place])
-                    z = layer.pre_activation(*self._read(place, live))[0]
-                if place == self._head:
+                    layer = layers.get(self._graph.layers[index].name, self._graph.layers[index])
+                    z = layer.pre_activation(*self._read(index, live))[0]
+                if index == self._head:
                     break
-                live[place] = activated(self._graph.layers[place], z)[0]
+                live[index] = activated(self._graph.layers[index], z)[0]
             logits = np.ascontiguousarray(self._space.network.after_head(z)[0].T)[None]
-            positions = label_positions(seen.labels[None], (1, logits.shape[1], logits.shape[2]))
+            positions = label_positions(fixed.labels[None], (1, logits.shape[1], logits.shape[2]))
             costs = cost_values(self._space.cost, self._space.output, logits, positions)
-        return float(costs.sum(dtype=np.float64)), _hits(logits[0], seen.labels)
+        return float(costs.sum(dtype=np.float64)), _hits(logits[0], fixed.labels)
 
     def _layers_at(self, point: Floats, directions: Array) -> dict[str, Layer]:
         if not self._rebuilt:
@@ -316,8 +318,8 @@ class _Walk:
                     vector[slot] += direction[slot] * direction.dtype.type(factor)
         return self._space.layers_at(vector, self._rebuilt)
 
-    def _read(self, place: int, live: dict[int, Array]) -> Sequence[Array]:
-        return [live[source] for source in self._graph.sources[place]]
+    def _read(self, index: int, live: dict[int, Array]) -> Sequence[Array]:
+        return [live[source] for source in self._graph.sources[index]]
 
 
 def _hits(logits: Array, labels: npt.NDArray[np.int64]) -> int:

@@ -349,3 +349,14 @@ def test_one_input_may_come_as_a_list_or_by_name_too():
     for given in ([x], [*x], x.tolist(), {"input_1": x}, (x,)):
         np.testing.assert_array_equal(net.outputs(given), x)
     np.testing.assert_array_equal(net.outputs([x[0]]), x[:1])
+
+
+def test_layers_that_share_arrays_share_them_in_another_type():
+    kernel, bias = np.eye(3, dtype=np.float32), np.ones(3, np.float32)
+    first = Dense("first", kernel, bias, "tanh")
+    network = Network((first, Dense("again", first.kernel, first.bias)), (3,))
+    exact = network.astype(np.float64)
+    assert exact.layers[0].kernel is exact.layers[1].kernel
+    assert exact.dtype == np.float64
+    assert exact.n_parameters == network.n_parameters == 12
+    np.testing.assert_allclose(exact.logits(np.eye(3)), network.logits(np.eye(3)), rtol=1e-6)

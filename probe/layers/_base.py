@@ -150,14 +150,25 @@ class Layer(ABC):
         changed: Any = self
         return replace(changed, activation_name=activation)  # type: ignore[no-any-return]
 
-    def astype(self, dtype: npt.DTypeLike) -> Self:
-        """Return the layer with its arrays in another type; itself if it has none."""
+    def astype(self, dtype: npt.DTypeLike, made: dict[int, Array] | None = None) -> Self:
+        """Return the layer with its arrays in another type; itself if it has none.
+
+        Parameters
+        ----------
+        dtype : float32 or float64
+            The type.
+        made : dict of int to ndarray, optional
+            Arrays that were made before, by the identity of what they replace: layers that share some share these.
+        """
+        made = {} if made is None else made
         layer: Any = self
-        arrays = {
-            field.name: getattr(layer, field.name).astype(dtype)
-            for field in (fields(layer) if is_dataclass(layer) else ())
-            if field.init and isinstance(getattr(layer, field.name), np.ndarray)
-        }
+        arrays = {}
+        for field in fields(layer) if is_dataclass(layer) else ():
+            values = getattr(layer, field.name)
+            if field.init and isinstance(values, np.ndarray):
+                if id(values) not in made:
+                    made[id(values)] = frozen_copy(values.astype(dtype))
+                arrays[field.name] = made[id(values)]
         return replace(layer, **arrays) if arrays else self
 
     def channel_axis(self, shape: tuple[int, ...]) -> int:
