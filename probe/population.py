@@ -7,7 +7,7 @@ The notation of the textbook, z = W a + b: weights have shape (n_networks, n_out
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -246,7 +246,7 @@ class Population:
         ndarray of shape (n_networks, n_classes, n_samples)
         """
         rows = self._rows(x)
-        parts = [self._forward(rows[part])[0][-1] for part in chunks(len(rows), _SAMPLES)]
+        parts = [self._forward(rows[part], memory=lambda z: z)[0][-1] for part in chunks(len(rows), _SAMPLES)]
         return np.concatenate(parts, axis=2)
 
     def activations(self, x: Array) -> tuple[Array, ...]:
@@ -262,7 +262,7 @@ class Population:
         tuple of ndarray of shape (n_networks, n_units, n_samples)
             One for each hidden layer.
         """
-        return tuple(self._forward(self._rows(x))[1])
+        return tuple(self._forward(self._rows(x), memory=np.empty_like)[1])
 
     @checked
     def evaluate(self, data: Dataset, cost: CostName = "cross-entropy") -> Evaluation:
@@ -327,17 +327,19 @@ class Population:
         (inputs,) = checked_inputs(x, ("x",), (self.input_shape,), dtype)
         return inputs.reshape(len(inputs), -1)
 
-    def _forward(self, rows: Array) -> tuple[list[Array], list[Array]]:
+    def _forward(self, rows: Array, memory: Callable[[Array], Array]) -> tuple[list[Array], list[Array]]:
         """Return what `forward` does, with one product for the first layers of all networks."""
         first = self.weights[0]
-        product = first.reshape(-1, first.shape[2]) @ rows.T
-        return forward(
-            self.architecture, self.weights, self.biases, product.reshape(len(first), -1, len(rows))
-        )
+        product = (first.reshape(-1, first.shape[2]) @ rows.T).reshape(len(first), -1, len(rows))
+        return forward(self.architecture, self.weights, self.biases, product, memory)
 
 
 def forward(
-    architecture: MLP, weights: Sequence[Array], biases: Sequence[Array], first: Array
+    architecture: MLP,
+    weights: Sequence[Array],
+    biases: Sequence[Array],
+    first: Array,
+    memory: Callable[[Array], Array] = np.empty_like,
 ) -> tuple[list[Array], list[Array]]:
     """Return what goes through stacked networks: all pre-activations, and the activations of the hidden layers.
 
@@ -348,6 +350,8 @@ def forward(
     first : ndarray of shape (n_networks, n_out, n_samples)
         The products of the first layers' weights with the inputs; overwritten. They are the caller's, for how they
         are best computed depends on what is shared.
+    memory : callable
+        Returns where the activations of some pre-activations are written, which may be over them.
 
     Returns
     -------
@@ -365,7 +369,7 @@ def forward(
         if len(pre_activations) < len(weights):
             # A saturated unit is what exp overflows to.
             with np.errstate(over="ignore"):
-                activations.append(activation.value(z, np.empty_like(z)))
+                activations.append(activation.value(z, memory(z)))
     return pre_activations, activations
 
 
