@@ -12,10 +12,10 @@ import probe
 from probe._checks import DivergedError, InputError
 from probe.analyses.memorization import (
     THRESHOLDS,
-    MemorizationCell,
     MemorizationDesign,
     TrialKey,
     chosen_conditions,
+    memorization_of,
     run_trial,
     sampled_test,
 )
@@ -122,7 +122,8 @@ def test_the_dynamics_add_up(cell):
 
 def test_examples_learned_in_the_last_epoch_are_not_counted_as_never_forgotten(digits):
     found = trial(digits)
-    cell = MemorizationCell.of(DESIGN, DESIGN.conditions, [found], digits, architecture=0, size=0)
+    conditions = {(0, 0): DESIGN.conditions}
+    (cell,) = memorization_of(DESIGN, conditions, {TrialKey(0, 0, 0): found}, digits).cells
     true = digits.train.labels[found.sample_indices]
     for c in range(3):
         last = found.fitted_epoch[c]
@@ -377,8 +378,6 @@ def test_networks_that_diverge_are_counted_and_their_claims_stay_open(digits, mo
     design = replace(DESIGN, replicates=2)
     conditions = [replace(c, learning_rate=rate) for c, rate in zip(design.conditions, rates, strict=True)]
     conditions[2] = replace(conditions[2], learning_rate=1e30)
-    from probe.analyses.memorization import memorization_of
-
     with np.errstate(all="ignore"):
         trials = {key: trial(digits, design, key, conditions) for key in design.keys}
     assert all(found.diverged_epoch[2] > 0 for found in trials.values())
