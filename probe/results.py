@@ -176,15 +176,17 @@ class Result(Record):
         return drawn
 
     def _repr_html_(self) -> str:
-        """Return the first picture and the verdicts, as a notebook shows them."""
-        png = base64.b64encode(_above("figures").picture(self)).decode("ascii")
-        name = escape(type(self).__name__)
+        """Return the first picture, where there is one, and the verdicts, as a notebook shows them."""
+        figures, name, image = _above("figures"), escape(type(self).__name__), ""
+        if name in figures.CATALOGUE:
+            png = base64.b64encode(figures.picture(self)).decode("ascii")
+            image = f'<img alt="{name}" style="max-width:100%" src="data:image/png;base64,{png}">'
         verdicts = "".join(
             f"<li><b>{escape(verdict.decision)}</b>: {escape(verdict.title)}. {escape(verdict.sentence)}</li>"
             for verdict in getattr(self, "verdicts", ())
         )
         said = f"<ul>{verdicts}</ul>" if verdicts else f"<pre>{escape(repr(self))}</pre>"
-        return f'<img alt="{name}" style="max-width:100%" src="data:image/png;base64,{png}">{said}'
+        return image + said
 
 
 def plain_of(value: object) -> Any:
