@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import Field, dataclass, fields, is_dataclass
 from html import escape
 from importlib import import_module
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_VALUES", "Columns", "Record", "Result", "plain_of"]
 
-Columns = dict[str, Any]
+Columns = dict[str, Sequence[Any] | np.ndarray[Any, Any]]
 """Columns of a table by name."""
 
 MAX_VALUES = 250
@@ -176,16 +176,17 @@ class Result(Record):
         return drawn
 
     def _repr_html_(self) -> str:
-        """Return the first picture and the verdicts, as a notebook shows them."""
-        figures, name = _above("figures"), escape(type(self).__name__)
-        png = base64.b64encode(figures.picture(self)).decode("ascii") if name in figures.CATALOGUE else ""
+        """Return the first picture, where there is one, and the verdicts, as a notebook shows them."""
+        figures, name, image = _above("figures"), escape(type(self).__name__), ""
+        if name in figures.CATALOGUE:
+            png = base64.b64encode(figures.picture(self)).decode("ascii")
+            image = f'<img alt="{name}" style="max-width:100%" src="data:image/png;base64,{png}">'
         verdicts = "".join(
             f"<li><b>{escape(verdict.decision)}</b>: {escape(verdict.title)}. {escape(verdict.sentence)}</li>"
             for verdict in getattr(self, "verdicts", ())
         )
         said = f"<ul>{verdicts}</ul>" if verdicts else f"<pre>{escape(repr(self))}</pre>"
-        image = f'<img alt="{name}" style="max-width:100%" src="data:image/png;base64,{png}">'
-        return image * bool(png) + said
+        return image + said
 
 
 def plain_of(value: object) -> Any:

@@ -1,6 +1,8 @@
 """Networks to hold a trained one against: the same shape, the same start and order, other labels or no training."""
 
+import json
 from dataclasses import replace
+from html import escape
 
 import numpy as np
 import pytest
@@ -101,6 +103,15 @@ def test_controls_are_kept_in_a_file(three, tmp_path):
     np.testing.assert_array_equal(loaded.random_label.weights[1], three.random_label.weights[1])
     assert loaded.sentence == three.sentence
     assert loaded.trained.network(1).class_names == three.trained.network(1).class_names
+
+
+def test_controls_are_a_result_without_a_picture(three):
+    columns = three.columns()
+    np.testing.assert_array_equal(columns["test_accuracy"], three.test_accuracy)
+    assert {len(column) for column in columns.values()} == {len(three)}
+    assert len(repr(three).splitlines()) <= 5
+    assert json.loads(json.dumps(three.to_dict()))["memorized"] == three.memorized.tolist()
+    assert three._repr_html_() == f"<pre>{escape(repr(three))}</pre>"
 
 
 def test_a_network_that_cannot_be_copied_gets_controls_of_the_videos_shape(small_digits):

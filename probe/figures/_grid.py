@@ -33,7 +33,6 @@ __all__ = [
     "image_grid",
     "lengths",
     "lone",
-    "signed_bar",
 ]
 
 MAX_TILES = 512
@@ -373,19 +372,6 @@ def image_grid(
         text = cut(heading, grid.font_size, grid.unit_inches, "bold")
         axes.text(left - 0.5, top - above, text, ha="left", fontweight="bold", **look)
     return scale
-
-
-def signed_bar(
-    axes: Axes, drawn: ScalarMappable, limit: float, label: str = "", end: str = "", fraction: float = 0.05
-) -> None:
-    """Draw the colour bar of signed images below them, from -`limit` to `limit`; `end` names its ends."""
-    bar = axes.figure.colorbar(
-        drawn, ax=axes, orientation="horizontal", fraction=fraction, pad=0.02, aspect=40
-    )
-    end = end or f"{limit:.3g}"
-    bar.set_ticks([-limit, 0, limit], labels=[f"−{end}", "0", f"+{end}"])
-    if label:
-        bar.set_label(label)
 
 
 def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:

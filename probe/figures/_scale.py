@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, check_choice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
 
 __all__ = ["SCALES", "ColorScale", "ScaleKind"]
 
@@ -93,6 +97,16 @@ class ColorScale:
     def n_faint(self) -> int:
         """Images whose largest absolute weight is below 5% of that of all images."""
         return int((self.largest < _FAINT * self.shared).sum())
+
+    def bar(self, axes: Axes, drawn: ScalarMappable, label: str = "", fraction: float = 0.05) -> None:
+        """Draw the color bar of `drawn` below its images, with its ends and zero named."""
+        bar = axes.figure.colorbar(
+            drawn, ax=axes, orientation="horizontal", fraction=fraction, pad=0.02, aspect=40
+        )
+        end = "its largest" if self.kind == "unit" else f"{self.limit:.3g}"
+        bar.set_ticks([-self.limit, 0, self.limit], labels=[f"−{end}", "0", f"+{end}"])
+        if label:
+            bar.set_label(label)
 
     def words(self, what: str) -> str:
         """Return what the colours mean, and how many images are faint; `what` are the images, such as "units"."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from probe._checks import Array, IntArray
 from probe.analyses.paths import ExpandedWeights
-from probe.figures._grid import INCHES, Grid, Page, check_drawable, framed, image_grid, lengths, signed_bar
+from probe.figures._grid import INCHES, Grid, Page, check_drawable, framed, image_grid, lengths
 from probe.figures._parts import panels
 from probe.figures._scale import ColorScale
 from probe.figures._style import literal, resize
@@ -67,7 +67,7 @@ def _panel(axes: Axes, images: Array, units: IntArray, labels: list[str], grid: 
     if images.ndim == 4 and images.shape[-1] == 3:
         axes.set_title(f"{what}; grey is zero, full colour ±{colors.limit:.3g}", loc="left")
         return words
-    signed_bar(axes, drawn, colors.limit, f"{what}; one scale for all", fraction=0.06)
+    colors.bar(axes, drawn, f"{what}; one scale for all", fraction=0.06)
     return words
 
 

@@ -15,7 +15,6 @@ from probe.figures._grid import (
     framed,
     image_grid,
     lengths,
-    signed_bar,
 )
 from probe.figures._parts import one_panel, panels
 from probe.figures._scale import ColorScale
@@ -91,7 +90,7 @@ def units(result: WeightStructure, ax: Axes, cmap: str = "RdBu_r", **style: Any)
             hatched.set(facecolor="#f4f4f4", edgecolor="#bbbbbb", linewidth=0)
             ax.add_patch(hatched)
     if not (tiles.ndim == 4 and tiles.shape[-1] == 3):
-        signed_bar(ax, drawn, colors.limit)
+        colors.bar(ax, drawn)
     left_out = page.words("units", "the largest weights (root of the summed squares)")
     key = ", ".join(f"{NULLS[null.name].letter}: {NULLS[null.name].label}" for null in result.nulls)
     return [

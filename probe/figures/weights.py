@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from probe.analyses.weights import WeightImages
-from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths, signed_bar
+from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths
 from probe.figures._parts import one_panel
 from probe.figures._scale import SCALES, ColorScale
 from probe.figures._style import literal, note_inches, resize
@@ -72,8 +72,7 @@ def images(
         full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
         ax.set_title(f"{what} from red, green and blue;\ngrey is zero, full colour {full}", loc="left")
     else:
-        end = "its largest" if colors.kind == "unit" else ""
-        signed_bar(ax, drawn, colors.limit, what, end, fraction=0.04)
+        colors.bar(ax, drawn, what, fraction=0.04)
     return notes
 
 
