@@ -52,7 +52,7 @@ from probe.analyses.memorization import MemorizationDesign
 from probe.ascent import Ball, Box, Fourier, Pixels, Shift
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.report import Page, Section
+from probe.report import Section
 
 EXAMPLES = int(os.environ.get("PROBE_NONSENSE", "12"))
 
@@ -68,8 +68,8 @@ PACKAGES = [
 
 RESULTS = {
     "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial",
-    "Components", "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples", "Descent",
-    "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
+    "Components", "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections",
+    "CriticalSamples", "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
     "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
@@ -454,19 +454,11 @@ VALID = {
     },
     # Pages.
     "Claim": lambda w: {"statement": "s", "found": "f", "section": "weights", "verdict": None, "picture": None},
-    "Page": lambda w: {
-        "title": "t", "subtitle": "s", "claims": (), "sections": (Section("weights", "Weights", ("lead",)),),
-        "provenance": {"seed": "0"}, "heads": ("a", "b"), "kept": "k",
+    "Report": lambda w: {
+        "title": "t", "subtitle": "s", "sections": (Section(key="noise"),), "heads": ("a", "b"), "kept": "k", "warning": "",
     },
-    "Picture": lambda w: {"name": "weights", "result": w.shown, "caption": "c", "alt": "a", "view": {}},
-    "Section": lambda w: {
-        "key": "weights", "title": "t", "lead": ("l",), "pictures": (), "tables": (), "numbers": {},
-    },
-    "Table": lambda w: {"caption": "c", "header": ("a",), "rows": (("1",),)},
-    "render": lambda w: {
-        "page": Page("t", "s", (), (Section("weights", "Weights", ("lead",)),), {"seed": "0"}), "pictures": {},
-        "thumbnails": None,
-    },
+    "Section": lambda w: {"key": "noise", "results": {}, "facts": {}, "note": "n"},
+    "results_bytes": lambda w: {"results": {"weights": w.shown}},
 }  # fmt: skip
 
 
