@@ -63,7 +63,8 @@ PACKAGES = [
         ["probe.ascent", "probe.controls", "probe.curvature", "probe.figures", "probe.imports", "probe.network",
          "probe.parameters", "probe.planes", "probe.population", "probe.report", "probe.sensitivity"],
     ),
-    *(importlib.import_module(f"probe.analyses.{found.name}") for found in pkgutil.iter_modules(analyses.__path__)),
+    *(importlib.import_module(f"probe.analyses.{found.name}") for found in pkgutil.iter_modules(analyses.__path__)
+      if not found.name.startswith("_")),
 ]  # fmt: skip
 
 RESULTS = {
