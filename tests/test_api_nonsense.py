@@ -70,8 +70,8 @@ PACKAGES = [
 RESULTS = {
     "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial",
     "Components", "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections",
-    "CriticalSamples", "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
-    "ExpandedWeights", "ImageConcepts",
+    "CriticalSamples", "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics",
+    "Examples", "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
     "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
