@@ -45,7 +45,6 @@ __all__ = [
     "RECTIFIERS",
     "Evaluation",
     "Population",
-    "forward",
     "initial_population",
 ]
 
