@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_labels, check_number, check_shape, chunks
+from probe._stepper import forward
 from probe.costs import (
     CostName,
     apply_output,
@@ -28,7 +29,7 @@ from probe.costs import (
     logit_gradient_product,
 )
 from probe.layers import ACTIVATIONS
-from probe.population import MLP, Population, forward
+from probe.population import MLP, Population
 
 __all__ = ["Linearized", "PopulationCost", "population_of", "vectors_of"]
 

@@ -30,8 +30,9 @@ from probe._checks import (
     readonly,
 )
 from probe._inputs import checked_inputs
+from probe._pixels import Pixels
 from probe._signatures import checked
-from probe._stepper import Evaluation, Pixels
+from probe._stepper import Evaluation
 from probe._tables import html_table, text_table
 from probe.costs import CostName, OutputName
 from probe.datasets import Dataset
@@ -43,7 +44,6 @@ __all__ = [
     "MLP",
     "Evaluation",
     "Population",
-    "forward",
     "initial_population",
 ]
 
@@ -328,49 +328,10 @@ class Population:
         return inputs.reshape(len(inputs), -1)
 
     def _forward(self, rows: Array, memory: Callable[[Array], Array]) -> tuple[list[Array], list[Array]]:
-        """Return what `forward` does, with one product for the first layers of all networks."""
+        """Return what `_stepper.forward` does, with one product for the first layers of all networks."""
         first = self.weights[0]
         product = (first.reshape(-1, first.shape[2]) @ rows.T).reshape(len(first), -1, len(rows))
-        return forward(self.architecture, self.weights, self.biases, product, memory)
-
-
-def forward(
-    architecture: MLP,
-    weights: Sequence[Array],
-    biases: Sequence[Array],
-    first: Array,
-    memory: Callable[[Array], Array] = np.empty_like,
-) -> tuple[list[Array], list[Array]]:
-    """Return what goes through stacked networks: all pre-activations, and the activations of the hidden layers.
-
-    Parameters
-    ----------
-    architecture, weights, biases
-        As in `Population`.
-    first : ndarray of shape (n_networks, n_out, n_samples)
-        The products of the first layers' weights with the inputs; overwritten. They are the caller's, for how they
-        are best computed depends on what is shared.
-    memory : callable
-        Returns where the activations of some pre-activations are written, which may be over them.
-
-    Returns
-    -------
-    pre_activations : list of ndarray of shape (n_networks, n_out, n_samples)
-        One for each layer; the last are the logits.
-    activations : list of ndarray of shape (n_networks, n_out, n_samples)
-        One for each hidden layer.
-    """
-    activation = ACTIVATIONS[architecture.activation]
-    pre_activations, activations = list[Array](), list[Array]()
-    for w, b in zip(weights, biases, strict=True):
-        z = np.matmul(w, activations[-1]) if activations else first
-        z += b[:, :, None]
-        pre_activations.append(z)
-        if len(pre_activations) < len(weights):
-            # A saturated unit is what exp overflows to.
-            with np.errstate(over="ignore"):
-                activations.append(activation.value(z, memory(z)))
-    return pre_activations, activations
+        return _stepper.forward(self.architecture, self.weights, self.biases, product, memory)
 
 
 @checked

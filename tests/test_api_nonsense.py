@@ -86,7 +86,7 @@ RESULTS = {
 INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
-    "capacity_of", "chosen_conditions", "conditions_at", "connections", "forward",
+    "capacity_of", "chosen_conditions", "conditions_at", "connections",
     "learning_rate_for", "smaller_rates",
     "memorization_of", "minima_of", "next_number", "run_capacity_fit", "run_capacity_trial", "run_minima_trial",
     "run_scores_trial", "run_trial", "Shard", "sampled_test", "scores_of", "trial_medians",

@@ -9,7 +9,8 @@ from scipy import special
 
 import probe
 from probe._checks import InputError
-from probe._stepper import Parameters, Pixels, Stepper, evaluate
+from probe._pixels import Pixels
+from probe._stepper import Parameters, Stepper, evaluate
 from probe.costs import cost_values, label_positions
 from probe.layers import ACTIVATIONS
 from probe.population import INITIALIZATIONS, initial_population

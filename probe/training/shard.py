@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
-from probe._stepper import Parameters, Pixels, Stepper, evaluate, input_gradient_norms
+from probe._pixels import Pixels
+from probe._stepper import Parameters, Stepper, evaluate, input_gradient_norms
 from probe.datasets import Split
 from probe.population import Population
 from probe.training.config import TrainingConfig
