@@ -67,9 +67,9 @@ PACKAGES = [
 ]  # fmt: skip
 
 RESULTS = {
-    "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial",
-    "Components", "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples", "Descent",
-    "Difference", "Drawing", "DrawnImages", "Equivalence", "Examples", "ExpandedWeights", "ImageConcepts",
+    "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial", "Components",
+    "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
+    "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Examples", "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "ExampleDynamics", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",

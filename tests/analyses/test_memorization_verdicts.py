@@ -254,7 +254,10 @@ def test_how_long_networks_were_trained_does_not_pass_for_how_sensitive_they_are
     )
     assert found.decision == "inconclusive"
     assert abs(found.statistic) < 0.01
-    assert "over the first 2 epochs, as many as all networks of both conditions were trained for" in found.sentence
+    assert (
+        "over the first 2 epochs, as many as all networks of both conditions were trained for"
+        in found.sentence
+    )
     final = [np.take_along_axis(curve[k], trained[k][:, None] - 1, axis=1)[:, 0] for k in range(3)]
     np.testing.assert_array_equal(cell.final_gini, final)
     assert (
