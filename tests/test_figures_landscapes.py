@@ -6,12 +6,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from probe.workflow.landscape import landscape_sections
 from test_figures import overlaps
 
 import probe
+from probe.catalogue import analysis_of
 from probe.figures import parts_of
 from probe.layers import Dense, Flatten
+from probe.workflow._sections import sections_about
 
 
 def rendered(result, **view):
@@ -51,7 +52,8 @@ def test_a_network_without_hidden_activations_has_no_pictures_of_steps(landscape
     for part in ("slopes", "activations"):
         with pytest.raises(probe.InputError, match=f"part '{part}' has nothing to show: no hidden layer"):
             probe.plot(bare, part=part)
-    assert [section.key for section in landscape_sections(bare)] == ["descent", "path", "surface"]
+    sections = sections_about(analysis_of("landscape"), bare)
+    assert [section.key for section in sections] == ["descent", "path", "surface"]
 
 
 def test_the_gradient_of_steps_is_drawn_as_zero(landscape):

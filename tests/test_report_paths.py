@@ -2,14 +2,10 @@
 
 import numpy as np
 import planted
-from probe.workflow.features import by_layer, features_sections
 from result_checks import check_result, words
 
 import probe
-
-
-def paths_section(results):
-    return features_sections("not tested", planted.concepts(1, 3), by_layer(results))[2]
+from probe.workflow._sections import paths_section
 
 
 def test_a_picture_a_caption_and_the_numbers_for_each_layer(trained, digits):

@@ -5,14 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import typer
-from probe.cli.search import EXAMPLES
-from probe.cli.search import search as command
 from result_checks import table_rows, words
 from typer.testing import CliRunner
 
 import probe
 from probe.analyses.search import ArchitectureSearch, search
+from probe.cli import app
 from probe.figures import picture
 from probe.report.report import Section
 from probe.workflow._folder import plain
@@ -131,9 +129,7 @@ FEW = ["--costs", "quadratic", "--rates", "0.3", "--samples", "100", "--batch-si
 
 
 def ran(*options):
-    app = typer.Typer()
-    app.command(epilog=EXAMPLES)(command)
-    return CliRunner().invoke(app, [*SMALL, *FEW, *options])
+    return CliRunner().invoke(app, ["search", *SMALL, *FEW, *options])
 
 
 def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_data(tmp_path):

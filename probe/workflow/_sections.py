@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +16,7 @@ from probe._layout import input_layout
 from probe._progress import Progress, silent
 from probe.analyses.maximize import maximize
 from probe.analyses.memorization import Memorization, memorization
-from probe.analyses.paths import expanded_weights
+from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.catalogue import Analysis
 from probe.controls import Controls, architecture_of
 from probe.datasets import Split
@@ -29,7 +29,7 @@ from probe.results import Record
 from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, smaller_rates
 from probe.workflow.models import class_objectives, unit_objectives, weights_section
 
-__all__ = ["Subject", "function_of", "sections_about", "sections_of"]
+__all__ = ["Subject", "function_of", "paths_section", "sections_about", "sections_of"]
 
 _MOST_PICTURES = 16
 """Layers whose paths are drawn: the first ones."""
@@ -91,10 +91,7 @@ def sections_about(entry: Analysis, result: Record, note: str = "") -> tuple[Sec
 
 
 def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
-    """Return what is on the paths to every dense layer that has another below, down to the pixels.
-
-    A result is called after its layer, if that has a plain name, else by its number.
-    """
+    """Return what is on the paths to every dense layer that has another below, down to the pixels."""
     network = _network(subject)
     found = []
     for layer in network.dense_layers[1:]:
@@ -109,10 +106,18 @@ def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
                     **options,
                 )
             )
+    return paths_section(found, note)
+
+
+def paths_section(layers: Sequence[ExpandedWeights], note: str = "") -> Section:
+    """Return the section about the expanded weights of several layers.
+
+    A result is called after its layer, if that has a plain name, else by its number.
+    """
     plain = re.compile(r"[A-Za-z0-9_-]{1,60}")
     results = {
         f"paths_{result.layer if plain.fullmatch(result.layer) else number}": result
-        for number, result in enumerate(found, start=1)
+        for number, result in enumerate(layers, start=1)
     }
     return Section(
         key="paths", results=results, facts={"paths": results, "n_drawn": _MOST_PICTURES}, note=note
