@@ -4,27 +4,51 @@ import dataclasses
 import json
 import re
 
+import pytest
 from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from probe import InputError
 from probe.figures import parts_of
 from probe.results import Record
 
 
 def check_result(result):
     for record in records(result):
-        assert len(repr(record).splitlines()) <= 5
+        lines = repr(record).splitlines()
+        assert len(lines) <= 5 and max(map(len, lines)) <= 100
     assert json.loads(json.dumps(result.to_dict(), allow_nan=True)).keys() == result.to_dict().keys()
     columns = result.columns()
     assert len(columns) > 1
     assert len({len(column) for column in columns.values()}) == 1
+    frame = result.to_frame()
+    assert list(frame.columns) == list(columns) and len(frame) == len(next(iter(columns.values())))
+    assert result.summary().startswith(f"{type(result).__name__}: ")
+    assert '<img alt="' in result._repr_html_()
     for part in parts_of(result) or (None,):
-        figure = Figure((12, 10), layout="constrained")
-        axes = figure.subplots(2, 2)
-        assert result.plot(part=part, ax=axes[0, 1]) is axes[0, 1]
-        FigureCanvasAgg(figure).draw()
-        assert not axes[1, 0].lines and not axes[1, 0].images
+        check_part(result, part)
+
+
+def check_part(result, part):
+    """Check that a part is drawn into a new figure or into given axes, others left alone, and what options it has."""
+    new = result.plot(part=part)
+    assert isinstance(new, Figure) and new.axes
+    figure = Figure((12, 10), layout="constrained")
+    grid = figure.subplots(2, 2)
+    others = [axes for axes in grid.flat if axes is not grid[0, 1]]
+    before = [state(axes) for axes in others]
+    assert result.plot(part=part, ax=grid[0, 1]) is grid[0, 1]
+    FigureCanvasAgg(figure).draw()
+    assert [state(axes) for axes in others] == before
+    with pytest.raises(InputError, match="no_such_option"):
+        result.plot(part=part, no_such_option=1)
+
+
+def state(axes):
+    """Return what a picture that is drawn elsewhere must not change."""
+    kinds = [type(child).__name__ for child in axes.get_children()]
+    return kinds, axes.get_xlim(), axes.get_ylim(), axes.axison, axes.get_title(), axes.get_xlabel()
 
 
 def records(value):

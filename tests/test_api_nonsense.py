@@ -60,8 +60,8 @@ PACKAGES = [
     probe, layers, costs, optimizers, objectives, datasets, stats, training, storage, sweep,
     *map(
         importlib.import_module,
-        ["probe.ascent", "probe.controls", "probe.curvature", "probe.figures", "probe.imports", "probe.network",
-         "probe.parameters", "probe.planes", "probe.population", "probe.report", "probe.sensitivity"],
+        ["probe.ascent", "probe.controls", "probe.curvature", "probe.figures", "probe.imports", "probe.kerasfile",
+         "probe.network", "probe.parameters", "probe.planes", "probe.population", "probe.report", "probe.sensitivity"],
     ),
     *(importlib.import_module(f"probe.analyses.{found.name}") for found in pkgutil.iter_modules(analyses.__path__)
       if not found.name.startswith("_")),
@@ -76,7 +76,7 @@ RESULTS = {
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
     "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
-    "PopulationResult", "PreparedData", "ScoredGroup", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
+    "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "ScoredGroup", "ScoresKey", "ScoresTrial", "SearchCandidate", "SearchFront",
     "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect", "StructureNull", "SweepOutcome",
     "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio", "VariableDescription", "Verdict",
     "WeightImages", "WeightStructure", "WidthMinima",
@@ -90,11 +90,13 @@ INNER = {
     "learning_rate_for", "smaller_rates",
     "memorization_of", "minima_of", "next_number", "run_capacity_fit", "run_capacity_trial", "run_minima_trial",
     "run_scores_trial", "run_trial", "Shard", "sampled_test", "scores_of", "trial_medians",
+    "Backend", "Source", "run_study_in", "check_storable", "encode_provenance", "model_in", "write_network",
+    "write_text_attribute",
 }  # fmt: skip
-"""Parts of loops: they get what this package made, once for each batch or trial."""
+"""Parts of loops, of sweeps and of files: they get what this package made, once for each batch, trial or file."""
 
 ABSTRACT = {
-    "Activation", "ImageLayer", "Layer", "Merge", "Optimizer", "Parameterization", "Region", "Transform",
+    "Activation", "ImageLayer", "Layer", "Merge", "Optimizer", "Parameterization", "Region", "Result", "Transform",
     "DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "ProbeWarning",
 }  # fmt: skip
 """Classes to derive from and protocols, and exceptions."""
@@ -252,7 +254,6 @@ VALID = {
         "network": w.network, "images": w.images, "radius": 0.01, "step": 0.25, "noise": 0.2, "max_steps": 3, "seed": 0,
     },
     "direction": lambda w: {"layer": "hidden_1", "vector": [1.0, -1.0], "stage": "activation", "position": None},
-    "draw": lambda w: {"result": w.shown, "figure": None, "part": None, "cell": None},
     "drawing": lambda w: few(
         w, controls=w.controls, restarts=1, steps=2, l2=0.1, total_variation=0.1, seed=0, progress=ignore
     ),
@@ -435,7 +436,10 @@ VALID = {
         "diversity": 0.1, "seed": 0, "progress": ignore, "keep": 2,
     },
     "certify": lambda w: {"network": w.network, "objectives": [class_logit(0)], "region": Box()},
+    # Figures.
     "parts_of": lambda w: {"result": w.shown},
+    "picture": lambda w: {"result": w.shown, "scale": "unit"},
+    "plot": lambda w: {"result": w.shown, "part": None, "ax": None, "scale": "shared"},
     # Networks as points.
     "initial_population": lambda w: {
         "architecture": w.mlp, "input_shape": (8, 8), "class_names": w.train.class_names, "rngs": [rng(), rng()],
@@ -588,7 +592,8 @@ def called(function, arguments):
 def tried(name, argument, value, folder):
     """Call with one argument replaced, and raise AssertionError unless it ends as it may."""
     function, arguments = found(name), dict(VALID[name](world()))
-    annotation = str(inspect.signature(function).parameters[argument].annotation)
+    parameters = inspect.signature(function).parameters
+    annotation = str(parameters[argument].annotation) if argument in parameters else ""
     arguments[argument] = value
     before = sorted(folder.iterdir())
     with warnings.catch_warnings():

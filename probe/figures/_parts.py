@@ -81,13 +81,27 @@ class Part:
         """Return a new figure of `result`, or `ax` with it."""
         with styled():
             if ax is not None:
-                self.draw(result, ax if self.is_one_panel else _in_place_of(ax), **options)
+                self._into(result, ax if self.is_one_panel else _in_place_of(ax), options)
                 return ax
             figure = fresh(self.height)
-            notes = self.draw(result, figure.subplots() if self.is_one_panel else figure, **options)
+            notes = self._into(result, figure.subplots() if self.is_one_panel else figure, options)
             if notes:
                 footnote(figure, notes)
             return figure
+
+    def _into(self, result: Any, target: Any, options: dict[str, Any]) -> Sequence[str] | None:
+        """Draw `result`; what matplotlib says of an option that it does not know is an error of that option."""
+        try:
+            return self.draw(result, target, **options)
+        except InputError:
+            raise
+        except (AttributeError, TypeError, ValueError) as error:
+            for name, value in options.items():
+                if name in str(error):
+                    raise InputError(
+                        f"{name} must be an option of what '{self.name}' draws, got {brief(value)}: {error}"
+                    ) from error
+            raise
 
 
 def one_panel(height: float = 4.0, *, empty: Callable[[Any], str] = _never) -> Callable[[Draw], Part]:
