@@ -127,7 +127,7 @@ def results_bytes(results: Mapping[str, object]) -> bytes:
         If one is no dataclass, a field holds something else than `save_result` takes, or a name is empty or has a slash.
     """
     memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    with new_hdf5(memory) as file:
         for name, result in results.items():
             _check_result(result)
             if not name or "/" in name:

@@ -18,7 +18,7 @@ from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._sections import sections_about
 
-__all__ = ["run_study"]
+__all__ = ["Backend", "run_study"]
 
 _AGAIN = "run the same command again to go on"
 
@@ -88,4 +88,5 @@ def run_study(
         heads=("Claim", "Found"),
         kept="every trial in trials",
     )
-    return job.publish(page, progress=progress).written(interrupted=interrupted)
+    facts = study.settings() | study.extent()
+    return job.publish(page, facts=facts, progress=progress).written(interrupted=interrupted)
