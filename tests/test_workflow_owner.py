@@ -12,7 +12,6 @@ import probe
 from probe import workflow
 from probe.cli import run
 from probe.storage import OwnedFolder
-from probe.workflow import _memorize
 from probe.workflow._folder import Folder, file_name, model_stem
 from probe.workflow._owner import Owner, check_out, claimed
 
@@ -172,8 +171,8 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["minima", *DATA], "results.h5"),
         (["search", *DATA], "results.h5"),
         (["memorize", *DATA], "results.h5"),
-        (["memorize", *DATA, "--capacity"], "index.html"),
-        (["memorize", *DATA, "--scores", "20"], "results.h5"),
+        (["capacity", *DATA], "index.html"),
+        (["scores", *DATA], "results.h5"),
     ],
 )
 def test_a_file_of_the_users_own_is_refused_before_any_work(arguments, name, here, capfd):
@@ -324,13 +323,15 @@ def test_a_layer_name_leads_nowhere(here):
 
 
 def test_a_folder_that_is_removed_before_the_page_is_written_is_told(here, monkeypatch):
-    real = _memorize.memorization_of
+    from probe.analyses.memorization import study
+
+    real = study.memorization_of
 
     def removed(*arguments):
         shutil.rmtree("m")
         return real(*arguments)
 
-    monkeypatch.setattr(_memorize, "memorization_of", removed)
+    monkeypatch.setattr(study, "memorization_of", removed)
     assert run([*COMMANDS["memorize"], "--out", "m"]) == 2
     assert not Path("m").exists()
 

@@ -15,10 +15,11 @@ from probe.analyses.memorization import (
     MemorizationCell,
     MemorizationDesign,
     TrialKey,
-    chosen_conditions,
     run_trial,
     sampled_test,
 )
+from probe.analyses.memorization.combine import memorization_of
+from probe.analyses.memorization.study import chosen_conditions
 from probe.analyses.memorization.trial import MemorizationTrial
 from probe.training import TrainingConfig
 
@@ -377,8 +378,6 @@ def test_networks_that_diverge_are_counted_and_their_claims_stay_open(digits, mo
     design = replace(DESIGN, replicates=2)
     conditions = [replace(c, learning_rate=rate) for c, rate in zip(design.conditions, rates, strict=True)]
     conditions[2] = replace(conditions[2], learning_rate=1e30)
-    from probe.analyses.memorization import memorization_of
-
     with np.errstate(all="ignore"):
         trials = {key: trial(digits, design, key, conditions) for key in design.keys}
     assert all(found.diverged_epoch[2] > 0 for found in trials.values())
