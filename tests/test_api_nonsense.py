@@ -68,9 +68,8 @@ PACKAGES = [
 RESULTS = {
     "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial",
     "Components", "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections",
-    "CriticalSamples", "Descent",
-    "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
-    "ExpandedWeights", "ImageConcepts",
+    "CriticalSamples", "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics",
+    "Examples", "ExpandedWeights", "ImageConcepts",
     "Interval", "NoiseCondition", "Landscape", "LayerConcepts", "LayerDescription", "LossSurface",
     "Maximization", "Measured", "Memorization", "MemorizationCell", "MemorizationScores", "MemorizationTrial",
     "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
@@ -86,7 +85,8 @@ INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
     "connections", "forward", "learning_rate_for", "smaller_rates",
-    "CapacityStudy", "MemorizationStudy", "MinimaStudy", "ScoresStudy", "run_trial", "Shard", "sampled_test",
+    "Backend", "CapacityStudy", "MemorizationStudy", "MinimaStudy", "ScoresStudy", "Source", "run_study_in", "run_trial",
+    "Shard", "sampled_test",
 }  # fmt: skip
 """Parts of loops: they get what this package made, once for each batch or trial."""
 

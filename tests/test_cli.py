@@ -349,11 +349,10 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.training.defaults._MOST_EPOCHS", 2)
         arguments = [
-            "noise",
+            "severity",
             "m.h5",
             "--data",
             "digits",
-            "--severity",
             "--networks",
             "2",
             "--images",
@@ -363,7 +362,7 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
         ]
         assert run(arguments) == 0
     found = json.loads((elsewhere / "l" / "results.json").read_text())
-    assert set(found["results"]) == {"noise", "severity"}
+    assert set(found["results"]) == {"noise", "severity", "controls"}
     assert len(found["results"]["severity"]["verdicts"]) >= 8
     page = (elsewhere / "l" / "index.html").read_text()
     assert '<section id="noise">' in page and '<section id="severity">' in page
@@ -390,7 +389,7 @@ def test_ctrl_c_keeps_the_epochs_done(elsewhere):
     assert "what was done is kept" in err
     assert "Traceback" not in err
     found = json.loads((elsewhere / "kept" / "results.json").read_text())
-    n_epochs = len(found["history"]["cost"])
+    n_epochs = len(found["results"]["training"]["cost"])
     assert 0 < n_epochs < 100_000
     assert found["interrupted"] is True
     assert probe.load_network(elsewhere / "kept" / "model.h5").n_classes == 10

@@ -105,7 +105,7 @@ drawing MODEL --data digits --steps x
 drawing MODEL --data digits --networks 1
 noise MODEL --data digits --images -1
 noise MODEL --data digits --networks 3
-noise MODEL --data digits --severity --images 1
+severity MODEL --data digits --images 1
 noise MODEL --data FILE
 noise MODEL --data EMPTY
 noise MODEL --data FOLDER

@@ -302,7 +302,7 @@ def options(command):
 
 
 def test_what_would_help_is_there_for_every_command():
-    commands = typer.main.get_command(app).commands
+    commands = typer.main.get_command(app()).commands
     assert set(LESS) == set(commands)
     for name, ways in LESS.items():
         for way in ways:

@@ -84,7 +84,7 @@ def test_a_command_writes_its_own_folder_anew_and_no_other_command_does(first, h
         (["noise", "b/model.h5", *DATA], "the model was there/../a/model.h5, now b/model.h5"),
         (["noise", "a/model.h5", *DATA, "--seed", "1"], "--seed was 0, now 1"),
         (["noise", "a/model.h5", "--data", "other.npz"], "the data were 'digits', now 'other'"),
-        (["noise", "a/model.h5", *DATA, "--severity", "--networks", "2"], "those of probe noise"),
+        (["severity", "a/model.h5", *DATA, "--networks", "2"], "those of probe noise"),
     ],
 )
 def test_results_of_another_model_seed_or_data_are_kept(here, capfd, changes, difference):
@@ -251,10 +251,12 @@ def test_models_whose_folders_have_one_name_are_told_apart(here, capfd):
 
 def test_noise_and_its_severity_do_not_share_a_folder(here, monkeypatch):
     seen = []
-    monkeypatch.setattr("probe.workflow.noise.destination", lambda out, name, *_: seen.append(name) or 1 / 0)
-    for more in ([], ["--severity"]):
+    monkeypatch.setattr(
+        "probe.workflow._analyses.destination", lambda out, name, *_: seen.append(name) or 1 / 0
+    )
+    for command in ("noise", "severity"):
         with pytest.raises(ZeroDivisionError):
-            run(["noise", "a/model.h5", *DATA, *more])
+            run([command, "a/model.h5", *DATA])
     assert seen == ["noise-a-model", "severity-a-model"]
 
 

@@ -126,8 +126,10 @@ def results_bytes(results: Mapping[str, object]) -> bytes:
     InputError
         If one is no dataclass, a field holds something else than `save_result` takes, or a name is empty or has a slash.
     """
+    import h5py
+
     memory = io.BytesIO()
-    with new_hdf5(memory) as file:
+    with h5py.File(memory, "w") as file:
         for name, result in results.items():
             _check_result(result)
             if not name or "/" in name:

@@ -12,7 +12,6 @@ import probe
 from probe._checks import DivergedError, InputError
 from probe.analyses.memorization import (
     THRESHOLDS,
-    MemorizationCell,
     MemorizationDesign,
     TrialKey,
     run_trial,
@@ -123,7 +122,8 @@ def test_the_dynamics_add_up(cell):
 
 def test_examples_learned_in_the_last_epoch_are_not_counted_as_never_forgotten(digits):
     found = trial(digits)
-    cell = MemorizationCell.of(DESIGN, DESIGN.conditions, [found], digits, architecture=0, size=0)
+    conditions = {(0, 0): DESIGN.conditions}
+    (cell,) = memorization_of(DESIGN, conditions, {TrialKey(0, 0, 0): found}, digits).cells
     true = digits.train.labels[found.sample_indices]
     for c in range(3):
         last = found.fitted_epoch[c]
