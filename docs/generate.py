@@ -23,7 +23,7 @@ BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTA
 
 def commands() -> dict[str, Any]:
     """Return the commands by name."""
-    return typer.main.get_command(app).commands
+    return typer.main.get_command(app()).commands
 
 
 def command_table() -> str:

@@ -330,12 +330,15 @@ def test_a_study_whose_folder_is_removed_ends_with_an_error(tmp_path):
 
 
 def test_links_in_place_of_trials_of_a_pilot_are_not_followed(tmp_path, victim):
-    trials = tmp_path / "study" / "trials"
-    trials.mkdir(parents=True)
-    (trials / "pilot-a0-n0-r0000.h5").symlink_to(victim)
-    done = command(tmp_path, *STUDY, "--rates", "0.1,0.3")
+    tuned = (*STUDY, "--rates", "0.1,0.3")
+    assert command(tmp_path, *tuned).returncode == 0
+    pilot = tmp_path / "study" / "trials" / "pilot-a0-n0-r0000.h5"
+    before = pilot.read_bytes()
+    pilot.unlink()
+    pilot.symlink_to(victim)
+    assert command(tmp_path, *tuned).returncode == 0
     assert untouched(victim)
-    assert done.returncode == 0 and not (trials / "pilot-a0-n0-r0000.h5").is_symlink()
+    assert not pilot.is_symlink() and pilot.read_bytes() == before
 
 
 def test_contents_of_an_undisturbed_sweep_are_the_same_everywhere(tmp_path, undisturbed):  # noqa: F811
