@@ -210,6 +210,29 @@ ANALYSES = (
         sections={"study": ""},
         report={},
         needs=("split",),
+        study="MemorizationStudy",
+        options=(
+            "n_samples",
+            "corruption",
+            "label_corruption",
+            "input_corruption",
+            "replicates",
+            "weight_decay",
+            "rates",
+            "dynamics",
+        ),
+        training=("epochs", "batch_size", "learning_rate", "optimizer"),
+        command=Command(
+            name="memorize",
+            title="Does it learn, or memorize?",
+            help="Train networks on true and corrupted labels, and judge the claims about memorization. It can be killed "
+            "at any moment: the same command goes on from there, also with more --replicates.",
+            examples=(
+                "memorize",
+                "memorize --hidden 128 --samples 5000 --corruption 0,0.25,0.5,0.75,1 --replicates 20",
+                "memorize --rates 0.03,0.1,0.3 --dynamics sensitivity",
+            ),
+        ),
     ),
     Analysis(
         name="capacity",
@@ -218,6 +241,16 @@ ANALYSES = (
         figures="capacity",
         key="capacity",
         needs=("split",),
+        study="CapacityStudy",
+        options=("largest", "replicates"),
+        training=("epochs", "batch_size"),
+        command=Command(
+            name="capacity",
+            title="How much can it learn by heart?",
+            help="Find how many random labels each network fits. It can be killed at any moment: the same command goes on "
+            "from there, also with more --replicates.",
+            examples=("capacity", "capacity --hidden 4 --hidden 16,16"),
+        ),
     ),
     Analysis(
         name="memorization_scores",
@@ -226,6 +259,16 @@ ANALYSES = (
         figures="scores",
         key="scores",
         needs=("split",),
+        study="ScoresStudy",
+        options=("n_networks", "n_samples", "corruption"),
+        training=("epochs", "batch_size", "learning_rate", "optimizer", "weight_decay"),
+        command=Command(
+            name="scores",
+            title="Which examples are learned by heart?",
+            help="Score every training image by how much more often networks that were trained on it get it right. It can "
+            "be killed at any moment: the same command goes on from there.",
+            examples=("scores", "scores --hidden 128 --corruption 0.2"),
+        ),
     ),
     Analysis(
         name="landscape",
@@ -250,6 +293,17 @@ ANALYSES = (
         key="minima",
         sections={"minima": "", "curvature": "is_measured", "connections": "is_connected"},
         needs=("split",),
+        study="MinimaStudy",
+        options=("n_networks", "n_samples", "polish", "curvature", "margin", "n_connected"),
+        training=("epochs", "batch_size", "learning_rate", "cost", "weight_decay"),
+        command=Command(
+            name="minima",
+            title="What are its local minima worth?",
+            help="Train many networks from different starts, and compare where they end: costs, curvature, what lies "
+            "between. Units that are not sigmoid ones get a tenth of the learning rate by default. It can be killed at any "
+            "moment: the same command goes on from there, also with more --networks.",
+            examples=("minima", "minima --hidden 4 --hidden 16 --workers 2 --backend processes"),
+        ),
     ),
     Analysis(
         name="search",

@@ -35,6 +35,9 @@ Found = TypeVar("Found")
 class Study(ABC, Generic[AnyKey, Trial, Found]):
     """An experiment of many trials; a subclass is a frozen dataclass.
 
+    One of the catalogue also has `default_architectures`, `default_config(architectures)` and
+    `of(architectures, split, config, *, seed, **options)`, by which its function and its command make it.
+
     Attributes
     ----------
     name : str

@@ -16,7 +16,6 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import probe
 from probe import workflow
-from probe.analyses.minima import MinimaDesign
 from probe.curvature import PopulationCost, vectors_of
 from probe.datasets import resized
 from probe.parameters import ParameterSpace
@@ -41,12 +40,12 @@ def population(folder):
     split = resized(probe.load_dataset("mnist"), (10, 10))
     arrays = {"x_train": split.train.images, "y_train": split.train.labels}
     np.savez(folder / "mnist10.npz", **arrays, x_test=split.test.images, y_test=split.test.labels)
-    config = probe.TrainingConfig(epochs=20, batch_size=100, learning_rate=0.1, evaluation="end")
-    design = MinimaDesign((probe.MLP((50,), "relu"),), 500, None, config, 0, "none", n_connected=0)
-    two = workflow.Backend(2, "processes")
-    took = seconds(
-        lambda: workflow.minima(design, data=str(folder / "mnist10.npz"), out=folder, backend=two), 1
-    )
+    training = {"epochs": 20, "learning_rate": 0.1, "schedule": "constant", "weight_decay": 0.0}
+    options = {"n_networks": 500, "n_samples": 60_000, "polish": 0, "curvature": "none", "n_connected": 0}
+    settings = {"training": training, "options": options, "backend": workflow.Backend(2, "processes")}
+    data = str(folder / "mnist10.npz")
+    relu = (probe.MLP((50,), "relu"),)
+    took = seconds(lambda: workflow.run_study("minima", relu, **settings, data=data, out=folder), 1)
     matrix = np.random.default_rng(0).random((2000, 2000), np.float32)
     with threadpool_limits(2):
         peak = 2 * 2000**3 / seconds(lambda: matrix @ matrix, 15) / 1e9

@@ -71,7 +71,7 @@ def pytorch(split: probe.Split) -> Callable[[], float]:
 
     torch.set_num_threads(1)
     trial = run_trial(
-        replace(DESIGN, config=replace(CONFIG, epochs=1)), DESIGN.places[0], DESIGN.conditions, split
+        replace(DESIGN, config=replace(CONFIG, epochs=1)), DESIGN.keys[0], DESIGN.conditions, split
     )
     assert trial is not None
     x = torch.from_numpy(split.train.images[trial.sample_indices].reshape(5000, -1).copy())

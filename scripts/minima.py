@@ -18,30 +18,27 @@ import numpy as np
 
 import probe
 from probe import workflow
-from probe.analyses.minima import MinimaDesign
 from probe.datasets import resized
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "minima"
 DATA = OUT / "mnist-10x10.npz"
-DESIGN = MinimaDesign(
-    architectures=tuple(probe.MLP((width,), "relu") for width in (25, 50, 100, 250, 500)),
-    n_networks=200,
-    n_samples=None,
-    config=probe.TrainingConfig(
-        epochs=20, batch_size=100, learning_rate=1.0, schedule="cosine", evaluation="end"
-    ),
-    polish=0,
-    curvature="none",
-    n_connected=0,
-)
+ARCHITECTURES = tuple(probe.MLP((width,), "relu") for width in (25, 50, 100, 250, 500))
+TRAINING = {"epochs": 20, "learning_rate": 1.0, "weight_decay": 0.0}
+OPTIONS = {"polish": 0, "curvature": "none", "n_connected": 0}
 
 if __name__ == "__main__":
     split = resized(probe.load_dataset("mnist"), (10, 10))
     OUT.mkdir(parents=True, exist_ok=True)
     arrays = {"x_train": split.train.images, "y_train": split.train.labels}
     np.savez_compressed(DATA, **arrays, x_test=split.test.images, y_test=split.test.labels)
-    written = workflow.minima(
-        DESIGN, data=str(DATA), out=OUT, backend=workflow.Backend(workers=2, name="processes")
+    written = workflow.run_study(
+        "minima",
+        ARCHITECTURES,
+        training=TRAINING,
+        options=OPTIONS | {"n_samples": len(split.train)},
+        data=str(DATA),
+        out=OUT,
+        backend=workflow.Backend(workers=2, name="processes"),
     )
     print(written.summary)
     print(f"wrote {written.files[0]}")

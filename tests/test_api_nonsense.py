@@ -48,7 +48,6 @@ from probe import (
     training,
     unit,
 )
-from probe.analyses.memorization import MemorizationDesign
 from probe.ascent import Ball, Box, Fourier, Pixels, Shift
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
@@ -86,12 +85,9 @@ RESULTS = {
 INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
-    "capacity_of", "chosen_conditions", "conditions_at", "connections",
-    "learning_rate_for", "smaller_rates",
-    "memorization_of", "minima_of", "next_number", "run_capacity_fit", "run_capacity_trial", "run_minima_trial",
-    "run_scores_trial", "run_trial", "Shard", "sampled_test", "scores_of", "trial_medians",
-    "Backend", "Source", "run_study_in", "check_storable", "encode_provenance", "model_in", "write_network",
-    "write_text_attribute",
+    "connections", "learning_rate_for", "smaller_rates",
+    "Backend", "CapacityStudy", "MemorizationStudy", "MinimaStudy", "ScoresStudy", "Source", "run_study_in", "run_trial",
+    "Shard", "sampled_test", "check_storable", "encode_provenance", "model_in", "write_network", "write_text_attribute",
 }  # fmt: skip
 """Parts of loops, of sweeps and of files: they get what this package made, once for each batch, trial or file."""
 
@@ -322,10 +318,6 @@ VALID = {
         "input_corruption": ("none",), "weight_decay": (0.0,), "replicates": 2, "config": w.config, "rates": (),
         "pilot_replicates": 1, "dynamics": "examples", "critical_radius": 0.1, "n_test": 20, "seed": 0,
     },
-    "run_study": lambda w: {
-        "design": MemorizationDesign((w.mlp,), (20,), config=w.config, replicates=2), "split": w.split, "workers": 1,
-        "progress": ignore,
-    },
     "MinimaDesign": lambda w: {
         "architectures": (w.mlp,), "n_networks": 3, "n_samples": 40, "config": TrainingConfig(weight_decay=0.01),
         "polish": 2, "curvature": "extremes", "margin": 0.1, "n_connected": 2, "seed": 0,
@@ -416,8 +408,6 @@ VALID = {
     "write_atomically": lambda w: {"path": "saved"},
     "write_bytes": lambda w: {"path": "saved", "content": b"1"},
     "write_text": lambda w: {"path": "saved", "content": "1"},
-    "check_sweep": lambda w: {
-        "folder": storage.OwnedFolder(Path("new")), "configuration": {"seed": 0}, "extent": {"trials": 2}},
     "run_sweep": lambda w: {
         "folder": Path("new"), "configuration": {"seed": 0}, "trials": {"a": w.shown}, "function": run_trial,
         "kind": type(w.shown), "extent": {"trials": 2}, "workers": 1, "backend": "threads", "scheduler": None,

@@ -37,7 +37,7 @@ NONSENSE = [
     (["landscape"], "Missing"),
     (["minima", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once"),
     (["minima", "--networks", "1"], "--networks must be an integer of at least 2, got 1"),
-    (["minima", "--samples", "many"], "--samples must be a number of images or all, got 'many'"),
+    (["minima", "--samples", "many"], "got 'many'"),
     (["minima", "--samples", "60001"], "--samples must be an integer from 2 to 60000, got 60001"),
     (["minima", "--margin", "2"], "--margin must be a finite number above 0 and below 1, got 2"),
     (["minima", "--curvature", "all"], "--curvature must be one of extremes, none"),
@@ -72,33 +72,32 @@ NONSENSE = [
         "--corruption must be a finite number at least 0 and at most 1, got 2",
     ),
     (["memorize", "--corruption", "much"], "--corruption must be numbers separated by commas"),
-    (["memorize", "--labels", "swap"], "--labels must be one of permute, uniform; got 'swap'"),
-    (["memorize", "--inputs", "blur"], "--inputs must be one of none, pixel-permutation"),
-    (["memorize", "--rates", "1"], "--rates goes with --tune; pass both or neither"),
-    (["memorize", "--tune", "--learning-rate", "1"], "--learning-rate does not go with --tune"),
-    (["memorize", "--tune", "--rates", "0"], "--rates must be a finite number above 0, got 0"),
     (
-        ["memorize", "--capacity", "--scores", "50"],
-        "--capacity and --scores are two studies; pass one of them",
+        ["memorize", "--label-corruption", "swap"],
+        "--label-corruption must be one of permute, uniform; got 'swap'",
     ),
-    (["memorize", "--capacity", "--corruption", "0.5"], "--corruption does not go with --capacity"),
-    (["memorize", "--scores", "50", "--inputs", "gaussian"], "--inputs does not go with --scores"),
+    (["memorize", "--input-corruption", "blur"], "--input-corruption must be one of none, pixel-permutation"),
+    (["memorize", "--rates", "0"], "--rates must be a finite number above 0, got 0"),
+    (["memorize", "--dynamics", "none"], "--dynamics must be one of examples, sensitivity; got 'none'"),
+    (["memorize", "--capacity"], "No such option: --capacity"),
+    (["capacity", "--corruption", "0.5"], "No such option: --corruption"),
+    (["scores", "--input-corruption", "gaussian"], "No such option: --input-corruption"),
     (
-        ["memorize", "--data", "digits", "--capacity", "--samples", "2000"],
-        "--samples must be an integer from 2 to 1442, the number of training images, got 2000",
+        ["capacity", "--data", "digits", "--largest", "2000"],
+        "--largest must be an integer from 2 to 1442, the number of training images, got 2000",
     ),
-    (
-        ["memorize", "--data", "digits", "--scores", "50", "--samples", "2000"],
-        "--samples must be an integer from 2 to 1442",
-    ),
+    (["scores", "--data", "digits", "--samples", "2000"], "--samples must be an integer from 2 to 1442"),
     (["memorize", "--corruption", "0.5,0.5"], "--corruption must hold each value once, got 0.5 twice"),
     (["memorize", "--corruption", "0,1,0.0"], "--corruption must hold each value once, got 0 twice"),
     (["memorize", "--samples", "40,40"], "--samples must hold each value once, got 40 twice"),
-    (["memorize", "--inputs", "none,none"], "--inputs must hold each value once, got none twice"),
-    (["memorize", "--tune", "--rates", "0.1,0.1"], "--rates must hold each value once, got 0.1 twice"),
+    (
+        ["memorize", "--input-corruption", "none,none"],
+        "--input-corruption must hold each value once, got none twice",
+    ),
+    (["memorize", "--rates", "0.1,0.1"], "--rates must hold each value once, got 0.1 twice"),
     (["memorize", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once, got 8 relu twice"),
-    (["memorize", "--capacity", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once"),
-    (["memorize", "--scores", "50", "--samples", "10,20"], "--samples must be one value here, got 2"),
+    (["capacity", "--hidden", "8", "--hidden", "8"], "--hidden must hold each value once"),
+    (["scores", "--hidden", "8", "--hidden", "9"], "--hidden must be one, got 2"),
     (["memorize", "--scheduler", "tcp://127.0.0.1:1"], "scheduler is for backend 'dask'"),
     (["memorize", "--backend", "mpi"], "--backend must be one of threads, processes, dask; got 'mpi'"),
     (["memorize", "--backend", "dask"], "scheduler"),
@@ -202,8 +201,8 @@ def test_train_writes_what_inspect_weights_maximize_and_noise_read(elsewhere, ca
 
 
 def test_memorize_keeps_a_result_that_loads(elsewhere):
+    from probe._json import plain
     from probe.analyses.memorization import Memorization
-    from probe.workflow._folder import plain
 
     arguments = [
         "--data",
@@ -257,11 +256,10 @@ def test_memorize_takes_every_factor(elsewhere):
     factors = [
         "--corruption",
         "0,0.5",
-        "--labels",
+        "--label-corruption",
         "uniform",
-        "--inputs",
+        "--input-corruption",
         "none,gaussian",
-        "--tune",
         "--rates",
         "0.1,0.5",
     ]
@@ -272,7 +270,8 @@ def test_memorize_takes_every_factor(elsewhere):
         "4,4",
         "--replicates",
         "2",
-        "--sensitivity",
+        "--dynamics",
+        "sensitivity",
         "--workers",
         "2",
     ]
@@ -287,18 +286,19 @@ def test_memorize_takes_every_factor(elsewhere):
     ratios = found["cells"][0]["critical_ratio"]
     assert [len(of_condition) for of_condition in ratios] == [2] * 8
     assert all(0 <= ratio <= 1 for of_condition in ratios for ratio in of_condition)
-    assert (elsewhere / "m" / "tuning" / "trials").is_dir()
+    assert len(list((elsewhere / "m" / "trials").glob("pilot-*.h5"))) == 6
 
 
 def test_capacity_and_scores_are_studies_of_their_own(elsewhere):
-    common = ["memorize", "--data", "digits", "--hidden", "4", "--epochs", "20"]
-    assert run([*common, "--capacity", "--samples", "60", "--replicates", "2", "--out", "c"]) == 0
+    common = ["--data", "digits", "--hidden", "4", "--epochs", "20"]
+    assert run(["capacity", *common, "--largest", "60", "--replicates", "2", "--out", "c"]) == 0
     numbers = json.loads((elsewhere / "c" / "results.json").read_text())["results"]["capacity"]
     assert numbers["architectures"] == ["64-4-10 relu"]
     assert len(numbers["capacities"][0]) == 2
     result = probe.load_result(elsewhere / "c" / "results.h5", Capacity)
     assert result.capacities.tolist() == numbers["capacities"]
-    assert run([*common, "--scores", "20", "--samples", "50", "--corruption", "0.2", "--out", "s"]) == 0
+    few = ["--networks", "20", "--samples", "50", "--corruption", "0.2"]
+    assert run(["scores", *common, *few, "--out", "s"]) == 0
     scores = json.loads((elsewhere / "s" / "results.json").read_text())["results"]["scores"]
     assert len(scores["scores"]) == 50
     assert scores["corruption"] == 0.2
@@ -317,7 +317,7 @@ def test_every_command_has_help_with_an_example_and_a_seed(name, capfd):
 def test_the_number_of_networks_is_named_as_the_option_of_the_command(elsewhere, capsys):
     probe.save_network(probe.train(probe.MLP((4,)), probe.load_dataset("digits"), probe.TrainingConfig(epochs=1)).network,
                        "m.h5")  # fmt: skip
-    for command in (["drawing", "m.h5"], ["features", "m.h5"], ["noise", "m.h5", "--severity"]):
+    for command in (["drawing", "m.h5"], ["features", "m.h5"], ["severity", "m.h5"]):
         assert run([*command, "--data", "digits", "--networks", "1"]) == 2
         assert "--networks must be an integer of at least 2, got 1" in capsys.readouterr().err
 
@@ -349,11 +349,10 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.training.defaults._MOST_EPOCHS", 2)
         arguments = [
-            "noise",
+            "severity",
             "m.h5",
             "--data",
             "digits",
-            "--severity",
             "--networks",
             "2",
             "--images",
@@ -363,7 +362,7 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
         ]
         assert run(arguments) == 0
     found = json.loads((elsewhere / "l" / "results.json").read_text())
-    assert set(found["results"]) == {"noise", "severity"}
+    assert set(found["results"]) == {"noise", "severity", "controls"}
     assert len(found["results"]["severity"]["verdicts"]) >= 8
     page = (elsewhere / "l" / "index.html").read_text()
     assert '<section id="noise">' in page and '<section id="severity">' in page
@@ -390,7 +389,7 @@ def test_ctrl_c_keeps_the_epochs_done(elsewhere):
     assert "what was done is kept" in err
     assert "Traceback" not in err
     found = json.loads((elsewhere / "kept" / "results.json").read_text())
-    n_epochs = len(found["history"]["cost"])
+    n_epochs = len(found["results"]["training"]["cost"])
     assert 0 < n_epochs < 100_000
     assert found["interrupted"] is True
     assert probe.load_network(elsewhere / "kept" / "model.h5").n_classes == 10
@@ -454,6 +453,6 @@ def test_ctrl_c_before_there_is_anything_says_so(elsewhere, monkeypatch, capfd):
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.workflow.search.search_data", interrupted)
+    monkeypatch.setattr("probe.workflow.analyze", interrupted, raising=False)
     assert run(["search", "--data", "digits"]) == 130
     assert "interrupted before there was anything to keep" in capfd.readouterr().err

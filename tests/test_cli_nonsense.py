@@ -105,7 +105,7 @@ drawing MODEL --data digits --steps x
 drawing MODEL --data digits --networks 1
 noise MODEL --data digits --images -1
 noise MODEL --data digits --networks 3
-noise MODEL --data digits --severity --images 1
+severity MODEL --data digits --images 1
 noise MODEL --data FILE
 noise MODEL --data EMPTY
 noise MODEL --data FOLDER
@@ -120,19 +120,21 @@ memorize --data digits --samples 999999999999999999999
 memorize --data digits --corruption ''
 memorize --data digits --corruption nan
 memorize --data digits --workers -1
-memorize --data digits --scores 0
-memorize --data digits --scores -1
-memorize --data digits --scores 99999999999999999999
+scores --data digits --networks 0
+scores --data digits --networks -1
+scores --data digits --networks 99999999999999999999
+scores --data digits --hidden 4 --hidden 5
 memorize --data digits --replicates 999999999999999999999999
 memorize --data digits --backend dask --scheduler ''
 memorize --data digits --backend dask --scheduler NUL
 memorize --data digits --out m.h5
 memorize --data digits --hidden x
-memorize --data digits --inputs ''
-memorize --data digits --labels ''
+memorize --data digits --input-corruption ''
+memorize --data digits --label-corruption ''
 memorize --data digits --weight-decay x
 memorize --data digits --seed -1
-memorize --data digits --capacity --replicates 0
+capacity --data digits --replicates 0
+capacity --data digits --largest 1
 memorize --data digits --epochs 0
 memorize --data digits --batch-size -1
 landscape MODEL --data digits --resolution 2

@@ -310,7 +310,7 @@ def test_what_would_help_is_there_for_every_command():
             assert option in options(commands[name]), (name, option)
 
 
-MODEL_COMMANDS = ("weights", "features", "maximize", "drawing", "noise", "landscape")
+MODEL_COMMANDS = ("weights", "features", "maximize", "drawing", "noise", "severity", "landscape")
 
 
 @pytest.mark.parametrize("name", LESS)
@@ -331,15 +331,11 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
     def lacks(*arguments, **more):
         raise error
 
-    import probe.workflow.search
     from probe import workflow
 
-    places = {"report": "report", "train": "train_model", "inspect": "inspect_model", "convert": "convert_model",
-              "memorize": "memorize", "minima": "minima"}  # fmt: skip
-    if name == "search":
-        monkeypatch.setattr(probe.workflow.search, "search_data", lacks)
-    else:
-        monkeypatch.setattr(workflow, places.get(name, f"{name}_model"), lacks, raising=False)
+    for place in ("report", "train_model", "inspect_model", "convert_model", "weights_model", "maximize_model",
+                  "analyze", "run_study"):  # fmt: skip
+        monkeypatch.setattr(workflow, place, lacks, raising=False)
     arguments = {"convert": [trained_file, "out.h5"]}.get(
         name, [trained_file] * (name in (*MODEL_COMMANDS, "inspect"))
     )
@@ -354,7 +350,7 @@ def test_a_worker_that_was_killed_says_what_would_help(monkeypatch, capfd):
     def killed(*arguments, **more):
         raise InputError("a process of this sweep died") from BrokenProcessPool("x")
 
-    monkeypatch.setattr("probe.workflow.minima", killed, raising=False)
+    monkeypatch.setattr("probe.workflow.run_study", killed, raising=False)
     assert run(["minima"]) == 2
     err = capfd.readouterr().err
     assert err == (

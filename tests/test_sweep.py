@@ -21,8 +21,8 @@ import pytest
 import probe.sweep.folder
 from probe._checks import Array, InputError
 from probe._progress import ProgressEvent
-from probe.storage import OwnedFolder, load_result
-from probe.sweep import SweepOutcome, check_sweep, run_sweep
+from probe.storage import load_result
+from probe.sweep import SweepOutcome, run_sweep
 
 ROOT = Path(__file__).parents[1]
 N = 12
@@ -186,19 +186,6 @@ def test_a_damaged_extent_is_refused(tmp_path):
     path.write_text(path.read_text().replace('"replicates": 4', '"replicates": "four"'))
     with pytest.raises(InputError, match=r"sweep\.json is damaged"):
         sweep(tmp_path / "out", tasks(tmp_path / "log"), extent={"replicates": 4})
-
-
-def test_what_is_known_of_a_configuration_can_be_checked_beforehand(tmp_path):
-    check_sweep(OwnedFolder(tmp_path / "out"), CONFIGURATION, {"replicates": 1})
-    assert not (tmp_path / "out").exists()
-    sweep(tmp_path / "out", tasks(tmp_path / "log"), extent={"replicates": 4})
-    check_sweep(OwnedFolder(tmp_path / "out"), {"epochs": 150}, {"replicates": 4})
-    with pytest.raises(InputError, match=r"epochs was 150, now 100. Pass"):
-        check_sweep(OwnedFolder(tmp_path / "out"), {"epochs": 100})
-    with pytest.raises(InputError, match="seed was not set, now 3"):
-        check_sweep(OwnedFolder(tmp_path / "out"), {"seed": 3})
-    with pytest.raises(InputError, match="replicates must be at least 4"):
-        check_sweep(OwnedFolder(tmp_path / "out"), {}, {"replicates": 3})
 
 
 def test_another_kind_of_study_is_refused_in_one_short_sentence(tmp_path):

@@ -463,14 +463,14 @@ def test_a_memorization_study_on_a_cluster_is_the_one_on_threads(tmp_path, monke
 
 
 def test_scores_and_capacities_on_a_cluster_are_those_on_threads(tmp_path, cluster):
-    from test_workflow_memorize import CAPACITY, SCORES
+    from test_workflow_memorize import CAPACITY, SCORES, run_design
 
     from probe import workflow
 
     backend = workflow.Backend(name="dask", scheduler=cluster.address)
-    for run, design in ((workflow.memorize_capacity, CAPACITY), (workflow.memorize_scores, SCORES)):
-        threads, dask = (tmp_path / run.__name__ / name for name in ("threads", "dask"))
-        run(design, data="digits", out=threads)
-        run(design, data="digits", out=dask, backend=backend)
+    for name, design in (("capacity", CAPACITY), ("memorization_scores", SCORES)):
+        threads, dask = (tmp_path / name / where for where in ("threads", "dask"))
+        run_design(name, design, threads)
+        run_design(name, design, dask, backend=backend)
         assert contents(threads) == contents(dask)
         assert (threads / "results.h5").read_bytes() == (dask / "results.h5").read_bytes()

@@ -329,16 +329,16 @@ def test_a_study_whose_folder_is_removed_ends_with_an_error(tmp_path):
     assert not (tmp_path / "study").exists()
 
 
-def test_links_in_the_folder_of_a_pilot_are_refused(tmp_path, victim):
-    (tmp_path / "study").mkdir()
-    (tmp_path / "study" / "tuning").symlink_to(victim.parent)
-    done = command(tmp_path, *STUDY, "--tune", "--rates", "0.1,0.3")
-    assert done.returncode == 2 and "tuning is a symbolic link" in done.stderr
-    assert untouched(victim) and contents_of(tmp_path / "study") == ["tuning"]
-
-
-def contents_of(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+def test_links_in_place_of_trials_of_a_pilot_are_not_followed(tmp_path, victim):
+    tuned = (*STUDY, "--rates", "0.1,0.3")
+    assert command(tmp_path, *tuned).returncode == 0
+    pilot = tmp_path / "study" / "trials" / "pilot-a0-n0-r0000.h5"
+    before = pilot.read_bytes()
+    pilot.unlink()
+    pilot.symlink_to(victim)
+    assert command(tmp_path, *tuned).returncode == 0
+    assert untouched(victim)
+    assert not pilot.is_symlink() and pilot.read_bytes() == before
 
 
 def test_contents_of_an_undisturbed_sweep_are_the_same_everywhere(tmp_path, undisturbed):  # noqa: F811

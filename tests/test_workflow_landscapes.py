@@ -6,16 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from probe.workflow.landscape import landscape_sections
 from result_checks import table_rows, words
+from test_workflow_memorize import run_design
 
 import probe
-from probe import workflow
 from probe.analyses.landscape import Landscape
 from probe.analyses.minima import Minima, MinimaDesign
+from probe.catalogue import analysis_of
 from probe.cli import run
 from probe.datasets import resized
-from probe.workflow._minima import minima_sections
+from probe.workflow._sections import sections_about
 
 CNN = Path(__file__).parent / "kerasfile/fixtures/keras3/cnn.keras"
 
@@ -34,7 +34,7 @@ DESIGN = MinimaDesign(
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
     out = tmp_path_factory.mktemp("minima")
-    return out, workflow.minima(replace(DESIGN, n_networks=10), data="digits", out=out)
+    return out, run_design("minima", replace(DESIGN, n_networks=10), out)
 
 
 def numbers(out):
@@ -62,15 +62,15 @@ def test_a_page_a_result_and_numbers_are_written(written):
 def test_more_networks_are_added_and_fewer_are_refused(written):
     out, _ = written
     before = {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
-    workflow.minima(DESIGN, data="digits", out=out)
+    run_design("minima", DESIGN, out)
     after = {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
     assert before.items() <= after.items()
     assert len(after) == len(before) + 2
     assert len(probe.load_result(out / "results.h5", Minima).widths[0].test_cost) == 12
     with pytest.raises(probe.InputError, match="networks"):
-        workflow.minima(replace(DESIGN, n_networks=10), data="digits", out=out)
+        run_design("minima", replace(DESIGN, n_networks=10), out)
     with pytest.raises(probe.InputError):
-        workflow.minima(replace(DESIGN, n_networks=14, polish=31), data="digits", out=out)
+        run_design("minima", replace(DESIGN, n_networks=14, polish=31), out)
 
 
 def test_an_interrupted_study_goes_on(tmp_path):
@@ -79,13 +79,15 @@ def test_an_interrupted_study_goes_on(tmp_path):
             raise KeyboardInterrupt
 
     design = replace(DESIGN, architectures=(probe.MLP((3,)),), n_networks=15, n_connected=0)
-    found = workflow.minima(design, data="digits", out=tmp_path, progress=interrupt)
+    found = run_design("minima", design, tmp_path, progress=interrupt)
     assert found.interrupted
     assert len(list((tmp_path / "trials").iterdir())) == 1
-    assert "10 networks of each kind (interrupted" in (tmp_path / "index.html").read_text()
-    again = workflow.minima(design, data="digits", out=tmp_path)
+    page = (tmp_path / "index.html").read_text()
+    assert "(interrupted; run the same command again to go on)" in page and "10 networks were trained" in page
+    again = run_design("minima", design, tmp_path)
     assert not again.interrupted
-    assert "15 networks of each kind<" in (tmp_path / "index.html").read_text()
+    page = (tmp_path / "index.html").read_text()
+    assert "interrupted" not in page and "15 networks were trained" in page
     straight = probe.minima(
         design.architectures,
         probe.load_dataset("digits"),
@@ -103,7 +105,7 @@ def test_an_interrupted_study_goes_on(tmp_path):
 def test_words_of_minima_are_those_of_the_result(written):
     out, _ = written
     result = probe.load_result(out / "results.h5", Minima)
-    costs, curvature, between = minima_sections(result)
+    costs, curvature, between = sections_about(analysis_of("minima"), result)
     rendered = costs.rendered()
     assert [claim.verdict for claim in rendered.claims] == list(result.verdicts)
     assert {claim.picture for claim in rendered.claims} <= rendered.pictures.keys()
@@ -138,7 +140,7 @@ def test_a_landscape_of_a_keras_model(tmp_path):
     page = (out / "index.html").read_text()
     for heading in ("Is it the steepest way down?", "Could it learn with steps?", "What is around it?"):
         assert heading in page
-    sections = [section.rendered() for section in landscape_sections(result)]
+    sections = [section.rendered() for section in sections_about(analysis_of("landscape"), result)]
     assert [section.key for section in sections] == ["descent", "activations", "path", "surface"]
     for section in sections:
         assert {claim.picture for claim in section.claims} <= section.pictures.keys()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ import pytest
 import probe
 from probe import workflow
 from probe.analyses.capacity import Capacity, CapacityDesign
-from probe.analyses.capacity import search as capacity_module
+from probe.analyses.capacity import study as capacity_module
 from probe.analyses.memorization import Memorization, MemorizationDesign
 from probe.analyses.scores import MemorizationScores, ScoresDesign
 from probe.analyses.scores import study as scores_module
@@ -39,16 +39,26 @@ CAPACITY = CapacityDesign(
 SCORES = ScoresDesign(probe.MLP((8,), "relu"), CONFIG, n_samples=40, n_networks=45, corruption=0.2)
 
 
+def run_design(name, design, out, **more):
+    """Run a study of the catalogue by its design."""
+    options = {field.name: getattr(design, field.name) for field in fields(design)}
+    shapes = options.pop("architectures", None) or (options.pop("architecture"),)
+    training, seed = asdict(options.pop("config")), options.pop("seed")
+    return workflow.run_study(
+        name, shapes, training=training, options=options, data="digits", out=Path(out), seed=seed, **more
+    )
+
+
 def study(design=STUDY, out="m", **more):
-    return workflow.memorize(design, data="digits", out=Path(out), **more)
+    return run_design("memorization", design, out, **more)
 
 
 def capacities(design=CAPACITY, out="c", **more):
-    return workflow.memorize_capacity(design, data="digits", out=Path(out), **more)
+    return run_design("capacity", design, out, **more)
 
 
 def scores(design=SCORES, out="s", **more):
-    return workflow.memorize_scores(design, data="digits", out=Path(out), **more)
+    return run_design("memorization_scores", design, out, **more)
 
 
 def trials(folder):
@@ -118,10 +128,12 @@ def test_replicates_are_added_on_the_command_line_and_fewer_refused_by_name(capf
 def test_a_tuned_study_grows_without_another_pilot():
     tuned = replace(STUDY, rates=(0.1, 0.5), pilot_replicates=2)
     study(tuned)
-    before = trials("m/tuning")
+    before = trials("m")
+    assert sum(name.startswith("pilot-") for name in before) == 2
     study(replace(tuned, replicates=3))
-    assert trials("m/tuning") == before
-    assert len(trials("m")) == 3
+    after = trials("m")
+    assert before.items() <= after.items()
+    assert after.keys() - before.keys() == {"a0-n0-r0002.h5"}
 
 
 # What is refused, and when.
@@ -137,12 +149,10 @@ def test_a_changed_design_is_refused_before_the_pilot_runs():
         (replace(tuned, pilot_replicates=3), "design.pilot_replicates was 2, now 3"),
         (replace(tuned, replicates=1), "replicates must be at least 2 in m"),
     ):
-        # Without the folder of the pilot, which would refuse them too.
-        if Path("m/tuning").exists():
-            Path("m/tuning").rename("elsewhere")
+        before = trials("m")
         with pytest.raises(probe.InputError, match=re.escape(difference)):
             study(changed, progress=events.append)
-        assert not Path("m/tuning").exists()
+        assert trials("m") == before
     assert events == []
 
 
@@ -150,7 +160,7 @@ def test_a_study_without_tuning_is_not_gone_on_with_by_a_tuned_one():
     study()
     with pytest.raises(probe.InputError, match=r"design.rates was \[\], now \[0.1\]"):
         study(replace(STUDY, rates=(0.1,)))
-    assert not Path("m/tuning").exists()
+    assert not any(name.startswith("pilot-") for name in trials("m"))
 
 
 KINDS = {"memorization": study, "capacity": capacities, "memorization scores": scores}
@@ -167,14 +177,6 @@ def test_a_folder_of_another_kind_of_study_is_refused_in_one_short_sentence(ther
         KINDS[asked](out="m")
     assert str(caught.value) == f"out m holds another kind of study: {there}, not {asked}. Pass another --out"
     assert Path("m/results.json").read_bytes() == before
-
-
-def test_the_folder_of_a_pilot_is_no_study():
-    study(replace(STUDY, rates=(0.1, 0.5), pilot_replicates=1))
-    with pytest.raises(
-        probe.InputError, match="another kind of study: choice of learning rates, not memorization"
-    ):
-        study(out="m/tuning")
 
 
 @pytest.mark.parametrize(
@@ -290,14 +292,14 @@ def test_what_was_interrupted_too_early_for_a_result_is_kept(run, design):
 
 def test_scores_killed_at_random_moments_end_like_undisturbed_ones(elsewhere):
     command = [
-        "memorize",
+        "scores",
         "--data",
         "digits",
         "--hidden",
         "8",
         "--samples",
         "100",
-        "--scores",
+        "--networks",
         "160",
         "--out",
     ]

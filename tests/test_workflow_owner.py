@@ -12,7 +12,6 @@ import probe
 from probe import workflow
 from probe.cli import run
 from probe.storage import OwnedFolder
-from probe.workflow import _memorize
 from probe.workflow._folder import Folder, file_name, model_stem
 from probe.workflow._owner import Owner, check_out, claimed
 
@@ -85,7 +84,7 @@ def test_a_command_writes_its_own_folder_anew_and_no_other_command_does(first, h
         (["noise", "b/model.h5", *DATA], "the model was there/../a/model.h5, now b/model.h5"),
         (["noise", "a/model.h5", *DATA, "--seed", "1"], "--seed was 0, now 1"),
         (["noise", "a/model.h5", "--data", "other.npz"], "the data were 'digits', now 'other'"),
-        (["noise", "a/model.h5", *DATA, "--severity", "--networks", "2"], "those of probe noise"),
+        (["severity", "a/model.h5", *DATA, "--networks", "2"], "those of probe noise"),
     ],
 )
 def test_results_of_another_model_seed_or_data_are_kept(here, capfd, changes, difference):
@@ -172,8 +171,8 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
         (["minima", *DATA], "results.h5"),
         (["search", *DATA], "results.h5"),
         (["memorize", *DATA], "results.h5"),
-        (["memorize", *DATA, "--capacity"], "index.html"),
-        (["memorize", *DATA, "--scores", "20"], "results.h5"),
+        (["capacity", *DATA], "index.html"),
+        (["scores", *DATA], "results.h5"),
     ],
 )
 def test_a_file_of_the_users_own_is_refused_before_any_work(arguments, name, here, capfd):
@@ -252,10 +251,12 @@ def test_models_whose_folders_have_one_name_are_told_apart(here, capfd):
 
 def test_noise_and_its_severity_do_not_share_a_folder(here, monkeypatch):
     seen = []
-    monkeypatch.setattr("probe.workflow.noise.destination", lambda out, name, *_: seen.append(name) or 1 / 0)
-    for more in ([], ["--severity"]):
+    monkeypatch.setattr(
+        "probe.workflow._analyses.destination", lambda out, name, *_: seen.append(name) or 1 / 0
+    )
+    for command in ("noise", "severity"):
         with pytest.raises(ZeroDivisionError):
-            run(["noise", "a/model.h5", *DATA, *more])
+            run([command, "a/model.h5", *DATA])
     assert seen == ["noise-a-model", "severity-a-model"]
 
 
@@ -324,13 +325,15 @@ def test_a_layer_name_leads_nowhere(here):
 
 
 def test_a_folder_that_is_removed_before_the_page_is_written_is_told(here, monkeypatch):
-    real = _memorize.memorization_of
+    from probe.analyses.memorization import study
+
+    real = study.memorization_of
 
     def removed(*arguments):
         shutil.rmtree("m")
         return real(*arguments)
 
-    monkeypatch.setattr(_memorize, "memorization_of", removed)
+    monkeypatch.setattr(study, "memorization_of", removed)
     assert run([*COMMANDS["memorize"], "--out", "m"]) == 2
     assert not Path("m").exists()
 

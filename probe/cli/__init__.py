@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from probe._errors import InputError
-from probe.cli import landscapes
 from probe.cli import maximize as maximizing
 from probe.cli._generated import command_of, generated, option_name
 from probe.cli._memory import is_lack_of_memory, is_of_a_killed_worker, remedy
@@ -45,9 +44,7 @@ from probe.cli._shared import (
     shape_of,
     units_of,
 )
-from probe.cli.landscapes import minima
 from probe.cli.maximize import maximize
-from probe.cli.memorize import EXAMPLES, memorize
 
 __all__ = ["app", "run"]
 
@@ -241,8 +238,6 @@ _COMMANDS: dict[Callable[..., None], str] = {
     weights: "Examples:  probe weights model.h5   |   probe weights big.h5 --layer hidden_1 --units 0:64",
     convert: "Example:  probe convert model.keras model.h5",
     maximize: maximizing.EXAMPLES,
-    memorize: EXAMPLES,
-    minima: landscapes.EXAMPLES["minima"],
 }
 """Commands of their own, with what their help ends with; those of most analyses are made from the catalogue."""
 

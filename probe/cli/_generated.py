@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -139,9 +140,10 @@ def parsed(options: Sequence[Option], values: Mapping[str, Any]) -> dict[str, An
 
 
 def _option(name: str, hint: Any, default: Any, text: str) -> Option:
-    kinds = [kind for kind in typing.get_args(hint) if kind is not type(None)]
-    if type(None) in typing.get_args(hint) and len(kinds) == 1:
-        hint = kinds[0]
+    if isinstance(hint, types.UnionType):
+        # Without None; of a value or several, several.
+        hint = [kind for kind in typing.get_args(hint) if kind is not type(None)][-1]
+        default = (default,) if typing.get_origin(hint) and isinstance(default, int) else default
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         return Option(name, str, default, _with_choices(text, inner), "NAME", lambda _, value: value)
@@ -149,9 +151,7 @@ def _option(name: str, hint: Any, default: Any, text: str) -> Option:
         item = inner[0]
         parse = integers if item is int else numbers if item is float else names
         shown = (
-            None
-            if default is None
-            else ",".join(f"{value:g}" if item is float else str(value) for value in default)
+            ",".join(f"{value:g}" if item is float else str(value) for value in default) if default else None
         )
         if typing.get_origin(item) is Literal:
             text = _with_choices(text, typing.get_args(item))

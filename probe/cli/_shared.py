@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from probe.population import MLP
     from probe.training import TrainingConfig
     from probe.workflow import Reading, Written
-
-Value = TypeVar("Value")
 
 MOST = 1_000_000
 """Greatest count that an option takes: more is a slip of the finger, and would fill the memory."""
@@ -128,11 +126,6 @@ LearningRate = Annotated[float, typer.Option(help="Step size of gradient descent
 Optimizer = Annotated[str, typer.Option(help="sgd, momentum, nesterov or adam.", metavar="NAME")]
 WeightDecay = Annotated[float, typer.Option(help="Share of each weight added to its gradient.")]
 
-Networks = Annotated[
-    int, typer.Option(help="Networks of the same shape that are trained beside it, to judge over.", max=MOST)
-]
-
-
 SAID = 1130
 """Status of an interrupted command that has said what it kept. Typer gives 130 to one that has said nothing."""
 
@@ -240,12 +233,6 @@ def numbers(option: str, text: str) -> tuple[float, ...]:
         raise InputError(
             f"{option} must be numbers separated by commas, such as 0,0.5,1; got {text!r}"
         ) from None
-
-
-def one(option: str, values: Sequence[Value]) -> Value:
-    if len(values) != 1:
-        raise InputError(f"{option} must be one value here, got {len(values)}")
-    return values[0]
 
 
 def config_of(**values: Any) -> TrainingConfig:

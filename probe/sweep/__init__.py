@@ -4,8 +4,7 @@
 the machines of a Dask cluster; `study` runs a `probe.study.Study` so.
 """
 
-from probe.sweep.folder import check_sweep
 from probe.sweep.run import SweepOutcome, run_sweep
 from probe.sweep.study import Backend, Source, run_study_in
 
-__all__ = ["Backend", "Source", "SweepOutcome", "check_sweep", "run_study_in", "run_sweep"]
+__all__ = ["Backend", "Source", "SweepOutcome", "run_study_in", "run_sweep"]

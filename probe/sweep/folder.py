@@ -28,12 +28,11 @@ from typing import Any, Generic, Literal, TypeVar
 
 from probe._checks import InputError, check_folder, check_integer
 from probe._json import json_default
-from probe._signatures import checked
 from probe._version import __version__
 from probe.safeh5 import printable
 from probe.storage import OwnedFolder, result_bytes, result_from_bytes
 
-__all__ = ["SweepFolder", "check_counts", "check_name", "check_sweep", "locked"]
+__all__ = ["SweepFolder", "check_counts", "check_name", "locked"]
 
 Result = TypeVar("Result")
 
@@ -64,35 +63,6 @@ _DIFFERENCES = 8
 
 KIND = "experiment"
 """Entry of a configuration that says, in a few words, what kind of study it is of."""
-
-
-@checked
-def check_sweep(
-    folder: OwnedFolder, configuration: Mapping[str, object], extent: Mapping[str, int] | None = None
-) -> None:
-    """Raise if `folder` holds a sweep that these settings could not go on with. Writes nothing.
-
-    Parameters
-    ----------
-    folder : OwnedFolder
-        Where a sweep may be kept.
-    configuration : mapping
-        Settings that are known already, some of those that `run_sweep` will get; the others are not compared.
-    extent : mapping, optional
-        As for `run_sweep`.
-
-    Raises
-    ------
-    InputError
-        If it holds a sweep of another configuration or of a larger extent, or one that cannot be read.
-    """
-    check_counts(extent)
-    if folder.kind(MANIFEST) is not None:
-        manifest = _read_manifest(folder)
-        known = _plain(configuration)
-        was = {key: value for key, value in manifest.configuration.items() if key in known}
-        _check_same(folder.path, was, known)
-        _check_extent(folder.path, manifest.extent, extent or {})
 
 
 def check_counts(extent: Mapping[str, int] | None) -> None:

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 _MODULES = {
-    "Backend": "_sweeps",
+    "Backend": "_studies",
     "analyze": "_analyses",
     "Reading": "_reading",
     "Written": "_folder",
@@ -18,11 +18,6 @@ _MODULES = {
     "inspect_model": "inspect",
     "keep_inspection": "inspect",
     "maximize_model": "maximize",
-    "minima": "_minima",
-    "search_data": "search",
-    "memorize": "_memorize",
-    "memorize_capacity": "_memorize",
-    "memorize_scores": "_memorize",
     "report": "_report",
     "run_study": "_studies",
     "train_model": "train",
@@ -38,13 +33,8 @@ __all__ = [
     "inspect_model",
     "keep_inspection",
     "maximize_model",
-    "memorize",
-    "memorize_capacity",
-    "memorize_scores",
-    "minima",
     "report",
     "run_study",
-    "search_data",
     "train_model",
     "weights_model",
 ]
@@ -52,16 +42,12 @@ __all__ = [
 if TYPE_CHECKING:
     from probe.workflow._analyses import analyze
     from probe.workflow._folder import Written
-    from probe.workflow._memorize import memorize, memorize_capacity, memorize_scores
-    from probe.workflow._minima import minima
     from probe.workflow._reading import Reading
     from probe.workflow._report import report
-    from probe.workflow._studies import run_study
-    from probe.workflow._sweeps import Backend
+    from probe.workflow._studies import Backend, run_study
     from probe.workflow.inspect import inspect_model, keep_inspection
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import convert_model, weights_model
-    from probe.workflow.search import search_data
     from probe.workflow.train import train_model
 
 

@@ -8,6 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe.catalogue import analysis_of
 from probe.population import MLP
@@ -18,7 +19,7 @@ from probe.workflow._owner import Owner
 from probe.workflow._pages import Job
 from probe.workflow._sections import sections_about
 
-__all__ = ["run_study"]
+__all__ = ["Backend", "run_study"]
 
 _AGAIN = "run the same command again to go on"
 
@@ -66,6 +67,10 @@ def run_study(
     entry = analysis_of(name)
     command, kind = entry.command, getattr(import_module(f"probe.analyses.{entry.module}"), entry.study)
     assert command is not None
+    if "learning_rate" in (training or {}) and (options or {}).get("rates"):
+        raise InputError(
+            "learning_rate must be left out with rates, which it is chosen from; pass one of them"
+        )
     source = Source.of(data)
     split = source.split()
     shapes = kind.default_architectures if architectures is None else architectures
@@ -88,4 +93,5 @@ def run_study(
         heads=("Claim", "Found"),
         kept="every trial in trials",
     )
-    return job.publish(page, progress=progress).written(interrupted=interrupted)
+    facts = study.settings() | study.extent()
+    return job.publish(page, facts=facts, progress=progress).written(interrupted=interrupted)

@@ -9,15 +9,9 @@ import pytest
 
 import probe
 from probe._checks import InputError
-from probe.analyses.capacity import (
-    CapacityDesign,
-    CapacityKey,
-    CapacityTrial,
-    capacity,
-    capacity_of,
-    run_capacity_trial,
-)
-from probe.analyses.capacity import search as module
+from probe.analyses.capacity import CapacityDesign, CapacityKey, CapacityStudy, CapacityTrial, capacity
+from probe.analyses.capacity import study as module
+from probe.study import run_study
 from probe.training import TrainingConfig
 
 CONFIG = TrainingConfig(epochs=100, batch_size=20, optimizer="adam", schedule="cosine", stop="fitted")
@@ -32,7 +26,8 @@ def search(monkeypatch, digits, true_capacity, **changes):
         return np.array([0.0, 1.0 if n <= true_capacity else 0.49])
 
     monkeypatch.setattr(module, "_fitted_share", fits)
-    return run_capacity_trial(replace(DESIGN, **changes), CapacityKey(0, 0), digits)
+    design = replace(DESIGN, replicates=1, **changes).settled(digits)
+    return run_study(CapacityStudy(design), digits).trials[0][0]
 
 
 @pytest.mark.parametrize("true_capacity", [2, 3, 17, 20, 63, 100, 640, 1001])
@@ -64,7 +59,7 @@ def test_a_search_that_never_failed_makes_the_mean_a_lower_bound():
         )
         for row in ([0, 0, 1], [1, 1, 1], [0, 0, 0])
     )
-    found = capacity_of(
+    found = module.capacity_of(
         replace(DESIGN, architectures=(SMALL,) * 3, replicates=3),
         {CapacityKey(a, r): trial for a, row in enumerate(trials) for r, trial in enumerate(row)},
         probe.load_dataset("digits"),
@@ -152,7 +147,7 @@ def test_what_is_found_is_kept_and_read_back(digits, tmp_path):
 
 def test_ctrl_c_keeps_the_replicates_that_are_done(digits):
     def interrupt(event):
-        if event.done == 1:
+        if event.done == 180:
             signal.raise_signal(signal.SIGINT)
 
     found = capacity(
@@ -173,7 +168,7 @@ def test_ctrl_c_keeps_the_replicates_that_are_done(digits):
 def test_a_set_stop_gives_a_search_up(digits):
     stop = threading.Event()
     stop.set()
-    assert run_capacity_trial(DESIGN, CapacityKey(0, 0), digits, stop) is None
+    assert CapacityStudy(DESIGN).run(CapacityKey(0, 0, 16), None, digits, stop) is None
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,11 @@ from probe.analyses.memorization import (
     THRESHOLDS,
     MemorizationDesign,
     TrialKey,
-    chosen_conditions,
-    memorization_of,
     run_trial,
     sampled_test,
 )
+from probe.analyses.memorization.combine import memorization_of
+from probe.analyses.memorization.study import chosen_conditions
 from probe.analyses.memorization.trial import MemorizationTrial
 from probe.training import TrainingConfig
 

@@ -9,9 +9,10 @@ from probe.analyses.memorization import (
     Condition,
     MemorizationCell,
     MemorizationDesign,
-    run_study,
+    MemorizationStudy,
 )
 from probe.analyses.memorization.verdicts import verdicts_of
+from probe.study import run_study
 from probe.training import TrainingConfig
 
 CONDITIONS = tuple(Condition(share, "none", 0.0, 0.1) for share in (0.0, 0.2, 1.0))
@@ -319,7 +320,7 @@ def test_a_verdict_is_six_entries_of_plain_numbers():
 def test_a_study_of_the_same_labels_twice_finds_nothing(digits):
     config = TrainingConfig(epochs=60, batch_size=20, learning_rate=0.3, stop="fitted")
     design = MemorizationDesign((probe.MLP((16,), "relu"),), (40,), (0.0, 0.0), config=config, n_test=50)
-    found = run_study(design, digits)
+    found = run_study(MemorizationStudy(design), digits)
     assert {verdict.decision for verdict in found.verdicts if "as well" in verdict.title} == {"supported"}
     assert {verdict.decision for verdict in found.verdicts if "longer" in verdict.title} == {"inconclusive"}
 

@@ -9,17 +9,11 @@ import pytest
 from result_checks import check_result
 
 import probe
-from probe.analyses.minima import (
-    MinimaDesign,
-    MinimaKey,
-    aligned,
-    connections,
-    minima_of,
-    run_minima_trial,
-)
+from probe._progress import silent
+from probe.analyses.minima import MinimaDesign, MinimaKey, MinimaStudy, aligned, connections
 from probe.analyses.minima.connections import _likenesses
 from probe.analyses.minima.results import CLEARLY, WidthMinima
-from probe.analyses.minima.trial import extreme_eigenvalues, polished
+from probe.analyses.minima.trial import extreme_eigenvalues, polished, run_minima_trial
 from probe.analyses.minima.verdicts import correlation, intervals, middle_range, verdicts_of
 from probe.curvature import PopulationCost, vectors_of
 from probe.layers import ACTIVATIONS
@@ -406,7 +400,7 @@ def test_split_halves_tell_real_differences_from_the_sample():
 def test_the_whole_study(digits):
     plan = design(architectures=(probe.MLP((2,)), probe.MLP((9,))), n_networks=12, polish=30)
     trials = {key: run_minima_trial(plan, key, digits) for key in plan.keys}
-    found = minima_of(plan, trials, digits)
+    found = MinimaStudy(plan).combine(trials, digits, silent)
     assert found.cells == ("64-2-10 sigmoid", "64-9-10 sigmoid")
     assert [len(w.test_cost) for w in found.widths] == [12, 12]
     assert np.median(found.widths[1].test_cost) < np.median(found.widths[0].test_cost)
@@ -419,9 +413,9 @@ def test_the_whole_study(digits):
     np.testing.assert_array_equal(columns["test_cost"][12:], found.widths[1].test_cost)
     assert found.widths[1].medians["largest"] == np.median(found.widths[1].largest)
     one = {key: trial for key, trial in trials.items() if key.first == 0}
-    assert minima_of(plan, one, digits).interrupted
+    assert MinimaStudy(plan).combine(one, digits, silent).interrupted
     with pytest.raises(KeyboardInterrupt):
-        minima_of(plan, {}, digits)
+        MinimaStudy(plan).combine({}, digits, silent)
 
 
 def test_networks_that_diverge_are_counted(digits):

@@ -234,17 +234,18 @@ def test_progress_counts_networks(digits, monkeypatch):
     events = []
     memorization_scores(RELU, digits, n_samples=20, n_networks=50, workers=1, progress=events.append)
     assert [(event.stage, event.done, event.total) for event in events] == [
-        ("scores", 20, 50),
-        ("scores", 40, 50),
-        ("scores", 50, 50),
+        ("scores", 1, 3),
+        ("scores", 2, 3),
+        ("scores", 3, 3),
     ]
+    assert [event.note for event in events] == ["20 networks", "40 networks", "50 networks"]
 
 
 def test_ctrl_c_leaves_the_scores_of_the_networks_done(digits, monkeypatch):
     monkeypatch.setattr(module, "_trained_answers", answers_by(nearest))
 
     def interrupt(event):
-        if event.done == 40:
+        if event.done == 2:
             raise KeyboardInterrupt
 
     found = memorization_scores(

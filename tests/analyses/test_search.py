@@ -20,6 +20,8 @@ SMALL = {
     "costs": ("cross-entropy",),
     "rates": (0.3, 1.0),
     "n_networks": 2,
+    "first_epochs": 1,
+    "epochs": 9,
     "batch_size": 20,
     "n_samples": 400,
 }
@@ -78,6 +80,20 @@ def test_what_is_not_linear_is_left_to_networks_that_are_not():
     linear = [c for c in found.candidates if c.label in ("no hidden layer", "16 linear")]
     assert len(linear) == 2
     assert max(c.validation_accuracy.max() for c in linear) < 0.8
+
+
+def test_on_small_data_all_are_trained_longer_where_nobody_says_how_long(digits):
+    one = {
+        "widths": (4,),
+        "depths": (1,),
+        "activations": ("relu",),
+        "costs": ("cross-entropy",),
+        "rates": (0.3,),
+    }
+    default = search(digits, **one, n_networks=2, n_samples=400)
+    assert [rung.n_epochs for rung in default.rungs] == [25, 75, 225]  # 100 minibatches of 100 of 400 images
+    told = search(digits, **one, n_networks=2, n_samples=400, epochs=3)
+    assert [rung.n_epochs for rung in told.rungs] == [1, 3]
 
 
 def test_on_each_rung_the_best_third_go_on(found):

@@ -1,20 +1,11 @@
 """How many random labels can a network learn by heart? Bisection over the number of images.
 
-`design` says what is tried, `search` searches and joins the searches; a sweep on disk calls `next_number`,
-`run_capacity_fit` and `capacity_of` itself.
+`design` says what is tried, `results` what the searches come to, `study` searches, in memory or in a folder.
 """
 
 from probe.analyses.capacity.design import CAPACITY_CONFIG, CapacityDesign, CapacityKey
-from probe.analyses.capacity.search import (
-    Capacity,
-    CapacityFit,
-    CapacityTrial,
-    capacity,
-    capacity_of,
-    next_number,
-    run_capacity_fit,
-    run_capacity_trial,
-)
+from probe.analyses.capacity.results import Capacity, CapacityFit, CapacityTrial
+from probe.analyses.capacity.study import CapacityStudy, capacity
 
 __all__ = [
     "CAPACITY_CONFIG",
@@ -22,10 +13,7 @@ __all__ = [
     "CapacityDesign",
     "CapacityFit",
     "CapacityKey",
+    "CapacityStudy",
     "CapacityTrial",
     "capacity",
-    "capacity_of",
-    "next_number",
-    "run_capacity_fit",
-    "run_capacity_trial",
 ]

@@ -14,7 +14,6 @@ from probe.training import DynamicsKind, TrainingConfig
 
 __all__ = [
     "DEFAULT_CONFIG",
-    "DEFAULT_RATES",
     "THRESHOLDS",
     "Condition",
     "ConditionsOf",
@@ -26,10 +25,6 @@ THRESHOLDS = (0.5, 0.9, 0.99, 1.0)
 """Training accuracies whose first epoch is recorded."""
 
 DEFAULT_CONFIG = TrainingConfig(epochs=300, batch_size=50, learning_rate=0.1, stop="fitted")
-
-DEFAULT_RATES = (0.03, 0.1, 0.3)
-"""Learning rates that `--tune` chooses from."""
-
 
 _FACTORS = ("architectures", "n_samples", "corruption", "input_corruption", "weight_decay", "rates")
 """Fields of a design that hold one value for each level."""
@@ -104,7 +99,8 @@ class TrialKey:
     @property
     def name(self) -> str:
         """A name for files."""
-        return f"a{self.architecture}-n{self.size}-r{self.replicate:04d}"
+        stage = "" if self.stage == "study" else f"{self.stage}-"
+        return f"{stage}a{self.architecture}-n{self.size}-r{self.replicate:04d}"
 
 
 @checked
@@ -116,7 +112,7 @@ class MemorizationDesign:
     images (of which a smaller sample is a part) and the order in which they come.
 
     A factor may hold a value twice, for a counter-check in which nothing differs. `check_distinct` refuses
-    that for `memorization` and the commands.
+    that for `memorization` and the command.
 
     Parameters
     ----------

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_integer, kept_seed
-from probe._parallel import gathered
-from probe._progress import Progress, ProgressEvent, silent
+from probe._checks import kept_seed
+from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.memorization.combine import memorization_of
 from probe.analyses.memorization.design import (
@@ -25,15 +25,10 @@ from probe.analyses.memorization.results import Memorization
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
-from probe.training import DynamicsKind, TrainingConfig, useful_workers
+from probe.study import Study, run_study
+from probe.training import TrainingConfig, useful_workers
 
-__all__ = [
-    "chosen_conditions",
-    "conditions_at",
-    "memorization",
-    "run_study",
-    "trial_medians",
-]
+__all__ = ["MemorizationStudy", "chosen_conditions", "memorization"]
 
 
 @checked
@@ -49,7 +44,7 @@ def memorization(
     input_corruption: Sequence[InputCorruption] = ("none",),
     weight_decay: Sequence[float] | None = None,
     rates: Sequence[float] = (),
-    dynamics: DynamicsKind = "examples",
+    dynamics: Literal["examples", "sensitivity"] = "examples",
     n_test: int = 2000,
     seed: int | np.random.Generator = 0,
     workers: int | None = None,
@@ -70,13 +65,25 @@ def memorization(
         By default up to 300 epochs of plain gradient descent in batches of 50 at a rate of 0.1, until
         everything is fitted.
     n_samples : int or sequence of int
-        Training images, at least 2.
+        Training images, at least 2; or several numbers to compare.
     replicates : int
-        Networks for each combination of the factors, at least 1.
-    corruption, label_corruption, input_corruption, rates, dynamics
-        As in `MemorizationDesign`.
+        Networks for each combination of the factors, at least 1. More can be added later.
+    corruption : sequence of float
+        Shares of the labels to corrupt, from 0 to 1.
+    label_corruption : {"permute", "uniform"}
+        How labels are corrupted: permuted among themselves, which keeps the class counts, or drawn anew.
+    input_corruption : sequence of {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
+        What is done to the images: nothing, the same permutation of the pixels of all, another one for each, or noise of
+        the same mean and deviation in its place.
     weight_decay : sequence of float, optional
-        As in `MemorizationDesign`; the configuration's without.
+        Weight decays to compare: shares of each weight added to its gradient, at least 0. By default one, that of the
+        training configuration, which is 0 where it says nothing else.
+    rates : sequence of float
+        Learning rates to choose from, above 0: each condition gets the one that fits its labels soonest in a few further
+        replicates. By default nothing is chosen: all networks have the same learning rate.
+    dynamics : {"examples", "sensitivity"}
+        What is followed in training: when each example is learned and forgotten, or also how the cost depends on the
+        pixels (loss-sensitivity and the critical sample ratio), which takes about twice as long.
     n_test : int
         Test images, drawn at random, that are classified after every epoch; at most all.
     seed : int or numpy.random.Generator
@@ -112,97 +119,136 @@ def memorization(
     >>> result.slowdown().estimate.estimate > 1
     True
     """
-    config = DEFAULT_CONFIG if config is None else config
-    design = MemorizationDesign(
-        architectures=(architecture,) if isinstance(architecture, MLP) else tuple(architecture),
-        n_samples=tuple(n_samples) if isinstance(n_samples, Sequence) else (n_samples,),
-        corruption=tuple(corruption),
-        label_corruption=label_corruption,
-        input_corruption=tuple(input_corruption),
-        weight_decay=(config.weight_decay,) if weight_decay is None else tuple(weight_decay),
+    study = MemorizationStudy.of(
+        architecture,
+        split,
+        config,
+        n_samples=n_samples,
         replicates=replicates,
-        config=config,
-        rates=tuple(rates),
+        corruption=corruption,
+        label_corruption=label_corruption,
+        input_corruption=input_corruption,
+        weight_decay=weight_decay,
+        rates=rates,
         dynamics=dynamics,
         n_test=n_test,
-        seed=kept_seed(seed),
+        seed=seed,
     )
-    design.check_distinct()
-    return run_study(design, split, workers=workers, progress=progress)
+    workers = study.useful_workers(split) if workers is None else workers
+    return run_study(study, split, workers=workers, progress=progress)
 
 
-@checked
-def run_study(
-    design: MemorizationDesign,
-    split: Split,
-    *,
-    workers: int | None = None,
-    progress: Progress = silent,
-) -> Memorization:
-    """Run a study by its design, whose factors may hold a value twice: conditions in which nothing differs.
+@dataclass(frozen=True)
+class MemorizationStudy(Study[TrialKey, MemorizationTrial, Memorization]):
+    """The replicates of a design, after those that learning rates are chosen by.
 
-    Parameters
+    Attributes
     ----------
     design : MemorizationDesign
-        What is compared.
-    split, workers, progress
-        As for `memorization`.
-
-    Raises
-    ------
-    InputError
-        If the data have fewer images than the design asks for, or `workers` is less than 1.
-    DivergedError
-        If all networks diverged.
     """
-    design.check_fits(split)
-    if workers is None:
-        n_in, n_classes = split.train.images[0].size, split.train.n_classes
-        largest = max(mlp.n_parameters(n_in, n_classes) for mlp in design.architectures)
-        workers = useful_workers(largest * len(design.conditions))
-    check_integer("workers", workers, minimum=1)
-    run = _Run(design, split, workers, progress)
-    pilot = run.trials(design.pilot_keys, {}, "tuning")
-    if len(pilot) < len(design.pilot_keys):
-        raise KeyboardInterrupt
-    conditions = chosen_conditions(design, pilot)
-    done = run.trials(design.keys, conditions, "memorizing")
-    if not done:
-        raise KeyboardInterrupt
-    return memorization_of(design, conditions, done, split)
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """Trials in threads of this process, kept in memory."""
 
     design: MemorizationDesign
-    split: Split
-    workers: int
-    progress: Progress
 
-    def trials(
-        self, keys: Sequence[TrialKey], conditions: ConditionsOf, stage: str
-    ) -> dict[TrialKey, MemorizationTrial]:
-        """Return the trials that were done before an interruption, if there was one."""
+    name: ClassVar[str] = "memorization"
+    stage: ClassVar[str] = "memorizing"
+    trial: ClassVar[type[MemorizationTrial]] = MemorizationTrial
+    default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
 
-        def one(key: TrialKey, stop: threading.Event) -> MemorizationTrial | None:
-            return run_trial(self.design, key, conditions_at(self.design, conditions, key), self.split, stop)
+    @staticmethod
+    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
+        """Return how networks are trained where nothing is said."""
+        return DEFAULT_CONFIG
 
-        def report(done: dict[int, MemorizationTrial]) -> None:
-            self.progress(ProgressEvent(stage, len(done), len(keys), trial_medians(list(done.values()))))
+    @classmethod
+    def of(
+        cls,
+        architectures: MLP | Sequence[MLP],
+        split: Split,
+        config: TrainingConfig | None = None,
+        *,
+        weight_decay: Sequence[float] | None = None,
+        seed: int | np.random.Generator = 0,
+        **options: Any,
+    ) -> MemorizationStudy:
+        """Return the study with the arguments of `memorization`, or other fields of its design.
 
-        trials = gathered(one, keys, workers=self.workers, report=report)
-        return {keys[index]: trial for index, trial in trials.items()}
+        Raises
+        ------
+        InputError
+            If an argument is outside its range, or a factor holds a value twice.
+        """
+        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
+        config = cls.default_config(shapes) if config is None else config
+        names = options.keys() & {"n_samples", "corruption", "input_corruption", "rates"}
+        design = MemorizationDesign(
+            architectures=shapes,
+            weight_decay=_levels(config.weight_decay if weight_decay is None else weight_decay),
+            config=config,
+            seed=kept_seed(seed),
+            **(options | {name: _levels(options[name]) for name in names}),
+        )
+        design.check_distinct()
+        design.check_fits(split)
+        return cls(design)
+
+    def useful_workers(self, split: Split) -> int:
+        """Return how many threads pay."""
+        n_in, n_classes = split.train.images[0].size, split.train.n_classes
+        largest = max(mlp.n_parameters(n_in, n_classes) for mlp in self.design.architectures)
+        return useful_workers(largest * len(self.design.conditions))
+
+    def keys(self, done: Mapping[TrialKey, MemorizationTrial], split: Split) -> tuple[TrialKey, ...]:
+        """Return the trials of the pilot; with those of the study once it is done."""
+        pilot = self.design.pilot_keys
+        return pilot + self.design.keys if all(key in done for key in pilot) else pilot
+
+    def given(self, key: TrialKey, done: Mapping[TrialKey, MemorizationTrial]) -> tuple[Condition, ...]:
+        """Return the conditions of a trial: in the pilot all rates, later those that were chosen."""
+        if key.stage == "pilot":
+            return self.design.pilot_conditions
+        return self._conditions(done)[key.architecture, key.size]
+
+    def run(
+        self, key: TrialKey, given: tuple[Condition, ...], split: Split, stop: threading.Event
+    ) -> MemorizationTrial | None:
+        """Train the networks of one replicate."""
+        return run_trial(self.design, key, given, split, stop)
+
+    def combine(
+        self, done: Mapping[TrialKey, MemorizationTrial], split: Split, progress: Progress
+    ) -> Memorization:
+        """Return what the replicates that are done come to."""
+        trials = {key: trial for key, trial in done.items() if key.stage == "study"}
+        if not trials:
+            raise KeyboardInterrupt
+        return memorization_of(self.design, self._conditions(done), trials, split)
+
+    def settings(self) -> dict[str, object]:
+        """Return the design. A replicate does not depend on how many there are."""
+        facts = self.design.to_dict()
+        del facts["replicates"]
+        return {"design": facts}
+
+    def extent(self) -> dict[str, int]:
+        """Return the number of replicates."""
+        return {"replicates": self.design.replicates}
+
+    def note(self, trials: Sequence[MemorizationTrial]) -> str:
+        """Return the medians of the replicates, or of the pilot before; a network that diverged counts as 0."""
+        alike = [trial for trial in trials if len(trial.cost) == len(trials[-1].cost)]
+        train = np.median(np.nan_to_num([t.train_accuracy[:, -1] for t in alike]), axis=0)
+        test = np.median(np.nan_to_num([t.test_accuracy[:, -1] for t in alike]), axis=0)
+        shown = [f"{train[k]:.0%}/{test[k]:.0%}" for k in sorted({0, len(train) - 1})]
+        return "train/test " + " … ".join(shown)
+
+    def _conditions(self, done: Mapping[TrialKey, MemorizationTrial]) -> ConditionsOf:
+        pilot = {key: trial for key, trial in done.items() if key.stage == "pilot"}
+        return chosen_conditions(self.design, pilot)
 
 
-def conditions_at(
-    design: MemorizationDesign, conditions: ConditionsOf, key: TrialKey
-) -> tuple[Condition, ...]:
-    """Return the conditions of a trial: in the pilot all rates, later those that were chosen."""
-    if key.stage == "pilot":
-        return design.pilot_conditions
-    return conditions[key.architecture, key.size]
+def _levels(values: Any) -> tuple[Any, ...]:
+    """Return the levels of a factor, of which there may be one by itself."""
+    return tuple(values) if isinstance(values, Sequence | np.ndarray) else (values,)
 
 
 def chosen_conditions(
@@ -235,12 +281,3 @@ def chosen_conditions(
 def _epochs_to_fit(trial: MemorizationTrial, limit: int) -> npt.NDArray[np.float64]:
     epochs = trial.updates((1.0,), 1)[:, 0]
     return np.where(np.isnan(epochs), float(limit), epochs)
-
-
-def trial_medians(trials: Sequence[MemorizationTrial]) -> str:
-    """Return the current medians in a few words, for a progress bar; a network that diverged counts as 0."""
-    train = np.median(np.nan_to_num([t.train_accuracy[:, -1] for t in trials]), axis=0)
-    test = np.median(np.nan_to_num([t.test_accuracy[:, -1] for t in trials]), axis=0)
-    first, last = 0, len(train) - 1
-    shown = [f"{train[k]:.0%}/{test[k]:.0%}" for k in sorted({first, last})]
-    return "train/test " + " … ".join(shown)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from probe.datasets import Dataset, Split
 from probe.population import MLP
 from probe.training import TrainingConfig
 
-__all__ = ["MINIMA_CONFIG", "MOST_SAMPLES", "SHARD_SIZE", "MinimaDesign", "MinimaKey"]
+__all__ = ["MINIMA_CONFIG", "MOST_SAMPLES", "N_CONNECTED", "SHARD_SIZE", "MinimaDesign", "MinimaKey"]
 
 MINIMA_CONFIG = TrainingConfig(
     epochs=150, batch_size=100, learning_rate=1.0, schedule="cosine", weight_decay=1e-3, evaluation="end"
@@ -23,6 +24,9 @@ falls for ever as the weights grow."""
 
 MOST_SAMPLES = 2000
 """Training images where nobody says how many."""
+
+N_CONNECTED = 8
+"""Networks between which lines are drawn where nobody says how many."""
 
 _MOST_CONNECTED = 50
 
@@ -83,9 +87,9 @@ class MinimaDesign:
     n_samples: int | None = MOST_SAMPLES
     config: TrainingConfig = MINIMA_CONFIG
     polish: int = 2000
-    curvature: str = "extremes"
+    curvature: Literal["extremes", "none"] = "extremes"
     margin: float = 0.02
-    n_connected: int = 8
+    n_connected: int = N_CONNECTED
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from probe._checks import check_integer, kept_seed
-from probe._parallel import gathered
-from probe._progress import Progress, ProgressEvent, silent
+from probe._checks import kept_seed
+from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.minima.connections import Connections, connections
-from probe.analyses.minima.design import MINIMA_CONFIG, MOST_SAMPLES, MinimaDesign, MinimaKey
+from probe.analyses.minima.design import (
+    MINIMA_CONFIG,
+    MOST_SAMPLES,
+    N_CONNECTED,
+    MinimaDesign,
+    MinimaKey,
+)
 from probe.analyses.minima.results import Minima, WidthMinima
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
 from probe.analyses.minima.verdicts import intervals, verdicts_of
 from probe.costs import cost_values, label_positions
 from probe.datasets import Split
 from probe.population import MLP, Population
-from probe.training import TrainingConfig
+from probe.study import Study, run_study
+from probe.training import TrainingConfig, learning_rate_for
 
-__all__ = ["minima", "minima_of"]
+__all__ = ["MinimaStudy", "minima"]
 
 _KEPT = ("weights", "biases")
 
@@ -37,9 +43,9 @@ def minima(
     n_networks: int = 200,
     n_samples: int | None = None,
     polish: int = 2000,
-    curvature: str = "extremes",
+    curvature: Literal["extremes", "none"] = "extremes",
     margin: float = 0.02,
-    n_connected: int = 8,
+    n_connected: int | None = None,
     seed: int | np.random.Generator = 0,
     workers: int = 1,
     progress: Progress = silent,
@@ -58,13 +64,22 @@ def minima(
     split : Split
         Data.
     config : TrainingConfig, optional
-        `MINIMA_CONFIG` without: 150 epochs with weight decay.
+        `MINIMA_CONFIG` without: 150 epochs with weight decay; its learning rate, 1, is 0.1 where a network is not of
+        sigmoid units.
     n_networks : int
-        Networks of each architecture, at least 2; 40 are the fewest that can be called equal.
+        Networks of each architecture, at least 2; 40 are the fewest that can be called equal. More can be added later.
     n_samples : int, optional
-        Training images, drawn at random; 2,000 without, or all where there are fewer.
-    polish, curvature, margin, n_connected
-        As in `MinimaDesign`.
+        Training images, drawn at random, the same for all networks; 2,000 without, or all where there are fewer.
+    polish : int
+        Most iterations of L-BFGS after training, in float64 on all training images at once; 0 for none.
+    curvature : {"extremes", "none"}
+        Whether to find the extreme eigenvalues of each Hessian.
+    margin : float
+        Range of the test accuracies' middle 90% up to which minima count as equal, in (0, 1). Declare it before anything
+        is measured.
+    n_connected : int, optional
+        Networks of each architecture between which lines and curves are measured, each pair; 0 for none, otherwise from
+        2 to 50. 8 without, or all where there are fewer.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int
@@ -91,52 +106,111 @@ def minima(
     >>> found.widths[0].test_accuracy.shape, found.widths[0].connections.before.shape
     ((4,), (2, 2))
     """
-    check_integer("n_networks", n_networks, minimum=1)
-    check_integer("n_connected", n_connected, minimum=0)
-    chosen = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-    design = MinimaDesign(
-        chosen,
-        n_networks,
-        min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples,
-        MINIMA_CONFIG if config is None else config,
-        polish,
-        curvature,
-        margin,
-        min(n_connected, n_networks),
-        kept_seed(seed),
+    study = MinimaStudy.of(
+        architectures,
+        split,
+        config,
+        n_networks=n_networks,
+        n_samples=n_samples,
+        polish=polish,
+        curvature=curvature,
+        margin=margin,
+        n_connected=n_connected,
+        seed=seed,
     )
-    design.check_fits(split)
-    check_integer("workers", workers, minimum=1)
-    keys = design.keys
-
-    def report(done: dict[int, MinimaTrial]) -> None:
-        progress(ProgressEvent("networks", sum(len(t.test_cost) for t in done.values()), _total(design)))
-
-    def trial(key: MinimaKey, stop: threading.Event) -> MinimaTrial | None:
-        return run_minima_trial(design, key, split, stop)
-
-    trials = gathered(trial, keys, workers=workers, report=report)
-    return minima_of(design, {keys[index]: done for index, done in trials.items()}, split, progress=progress)
+    return run_study(study, split, workers=workers, progress=progress)
 
 
-def _total(design: MinimaDesign) -> int:
-    return design.n_networks * len(design.architectures)
+@dataclass(frozen=True)
+class MinimaStudy(Study[MinimaKey, MinimaTrial, Minima]):
+    """The networks of a design, a trial for every ten of them: a last one with fewer is run again where there are more.
 
-
-def minima_of(
-    design: MinimaDesign,
-    trials: Mapping[MinimaKey, MinimaTrial],
-    split: Split,
-    *,
-    progress: Progress = silent,
-) -> Minima:
-    """Put trials together, and measure what lies between networks.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If there are fewer than two networks of an architecture.
+    Attributes
+    ----------
+    design : MinimaDesign
     """
+
+    design: MinimaDesign
+
+    name: ClassVar[str] = "minima"
+    stage: ClassVar[str] = "minima"
+    trial: ClassVar[type[MinimaTrial]] = MinimaTrial
+    default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((16, 16)),)
+
+    @staticmethod
+    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
+        """Return `MINIMA_CONFIG`, with a learning rate that suits all these networks."""
+        rates = [learning_rate_for(shape.activation, MINIMA_CONFIG.learning_rate) for shape in architectures]
+        return replace(MINIMA_CONFIG, learning_rate=min(rates, default=MINIMA_CONFIG.learning_rate))
+
+    @classmethod
+    def of(
+        cls,
+        architectures: MLP | Sequence[MLP],
+        split: Split,
+        config: TrainingConfig | None = None,
+        *,
+        n_samples: int | None = None,
+        n_connected: int | None = None,
+        seed: int | np.random.Generator = 0,
+        **options: Any,
+    ) -> MinimaStudy:
+        """Return the study with the arguments of `minima`.
+
+        Raises
+        ------
+        InputError
+            If an argument is outside its range.
+        """
+        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
+        design = MinimaDesign(
+            shapes,
+            n_samples=min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples,
+            config=cls.default_config(shapes) if config is None else config,
+            n_connected=0,
+            seed=kept_seed(seed),
+            **options,
+        )
+        design.check_fits(split)
+        n_connected = min(N_CONNECTED, design.n_networks) if n_connected is None else n_connected
+        return cls(replace(design, n_connected=n_connected))
+
+    def keys(self, done: Mapping[MinimaKey, MinimaTrial], split: Split) -> tuple[MinimaKey, ...]:
+        """Return all trials."""
+        return self.design.keys
+
+    def run(self, key: MinimaKey, given: None, split: Split, stop: threading.Event) -> MinimaTrial | None:
+        """Train and measure the networks of one trial."""
+        return run_minima_trial(self.design, key, split, stop)
+
+    def combine(self, done: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress) -> Minima:
+        """Put trials together, and measure what lies between networks.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If there are fewer than two networks of an architecture.
+        """
+        return _minima_of(self.design, done, split, progress)
+
+    def settings(self) -> dict[str, object]:
+        """Return the design. A network does not depend on how many there are."""
+        facts = self.design.to_dict()
+        del facts["n_networks"]
+        return {"design": facts}
+
+    def extent(self) -> dict[str, int]:
+        """Return the number of networks of each architecture."""
+        return {"networks": self.design.n_networks}
+
+    def note(self, trials: Sequence[MinimaTrial]) -> str:
+        """Return the number of networks."""
+        return f"{sum(len(trial.test_cost) for trial in trials)} networks"
+
+
+def _minima_of(
+    design: MinimaDesign, trials: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress
+) -> Minima:
     data = design.samples(split)
     widths = []
     for k, architecture in enumerate(design.architectures):

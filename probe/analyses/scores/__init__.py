@@ -1,11 +1,12 @@
 """Which examples are learned by heart? Each is scored by how much its own presence in the training data helps.
 
-`design` says which networks are trained on what, `results` what they come to, `study` trains them.
+`design` says which networks are trained on what, `results` what they come to, `study` trains them, in memory or in
+a folder.
 """
 
 from probe.analyses.scores.design import SCORES_CONFIG, ScoresDesign, ScoresKey, balanced_masks
 from probe.analyses.scores.results import MemorizationScores, ScoredGroup, ScoresTrial
-from probe.analyses.scores.study import memorization_scores, run_scores_trial, scores_of
+from probe.analyses.scores.study import ScoresStudy, memorization_scores
 
 __all__ = [
     "SCORES_CONFIG",
@@ -13,9 +14,8 @@ __all__ = [
     "ScoredGroup",
     "ScoresDesign",
     "ScoresKey",
+    "ScoresStudy",
     "ScoresTrial",
     "balanced_masks",
     "memorization_scores",
-    "run_scores_trial",
-    "scores_of",
 ]

@@ -36,8 +36,16 @@ class ScoresDesign:
         Shape of the networks.
     config : TrainingConfig
         How they are trained.
-    n_samples, n_networks, share, corruption, label_corruption
-        As for `memorization_scores`.
+    n_samples : int
+        Training images to score, at least 2.
+    n_networks : int
+        Networks in all; at least so many that every image is seen and left out twice.
+    share : float, in (0, 1)
+        Share of the images that each network is trained on.
+    corruption : float, in [0, 1]
+        Share of the labels that are corrupted, the same for all networks.
+    label_corruption : {"permute", "uniform"}
+        How: permuted among themselves or drawn anew.
     seed : int
         Everything random follows from it.
 

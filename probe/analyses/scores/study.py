@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DivergedError, check_integer, kept_seed, readonly
-from probe._parallel import gathered, single_threaded_blas
-from probe._progress import Progress, ProgressEvent, silent
+from probe._checks import DivergedError, InputError, kept_seed, readonly
+from probe._parallel import single_threaded_blas
+from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.scores.design import SCORES_CONFIG, SHARD_SIZE, ScoresDesign, ScoresKey, balanced_masks
 from probe.analyses.scores.results import MemorizationScores, ScoresTrial
 from probe.datasets import Dataset, LabelCorruption, Split, permuted_labels, redrawn_labels
 from probe.population import MLP, initial_population
+from probe.study import Study, run_study
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, useful_workers
 
-__all__ = ["memorization_scores", "run_scores_trial", "scores_of"]
+__all__ = ["ScoresStudy", "memorization_scores"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -62,16 +63,17 @@ def memorization_scores(
     config : TrainingConfig, optional
         `SCORES_CONFIG` without: 60 epochs at most, and each network stops when it has fitted its samples.
     n_samples : int
-        Samples, drawn at random; at least 2 and at most all.
+        Training images to score, drawn at random; at least 2 and at most all.
     n_networks : int
-        At least so many that every example is seen and left out twice. The standard error of a score is
-        at most about ``0.5 / sqrt(n_networks * share * (1 - share))``: 0.077 for 200 and a share of 0.7.
+        Networks, each trained on a part of the images; at least so many that every image is seen and left out twice.
+        The standard error of a score is at most about ``0.5 / sqrt(n_networks * share * (1 - share))``: 0.077 for 200
+        and a share of 0.7.
     share : float, in (0, 1)
         Share of the samples that each network is trained on.
     corruption : float, in [0, 1]
-        Share of the labels that are corrupted, the same for all networks.
+        Share of the labels to corrupt, the same for all networks.
     label_corruption : {"permute", "uniform"}
-        How: permuted among themselves or drawn anew.
+        How labels are corrupted: permuted among themselves, which keeps the class counts, or drawn anew.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int, optional
@@ -105,87 +107,130 @@ def memorization_scores(
     >>> bool(result.scores[wrong].mean() > 2 * result.scores[~wrong].mean())
     True
     """
-    design = ScoresDesign(
-        architecture=architecture,
-        config=SCORES_CONFIG if config is None else config,
+    study = ScoresStudy.of(
+        (architecture,),
+        split,
+        config,
         n_samples=n_samples,
         n_networks=n_networks,
         share=share,
         corruption=corruption,
         label_corruption=label_corruption,
-        seed=kept_seed(seed),
+        seed=seed,
     )
-    design.check_fits(split)
     if workers is None:
         sizes = architecture.n_parameters(split.train.images[0].size, split.train.n_classes)
         workers = useful_workers(min(SHARD_SIZE, n_networks) * sizes)
-    check_integer("workers", workers, minimum=1)
-
-    def report(done: dict[int, ScoresTrial]) -> None:
-        progress(ProgressEvent("scores", sum(len(t.is_right) for t in done.values()), n_networks, "networks"))
-
-    def trial(key: ScoresKey, stop: threading.Event) -> ScoresTrial | None:
-        return run_scores_trial(design, key, split, stop)
-
-    keys = design.keys
-    trials = gathered(trial, keys, workers=workers, report=report)
-    return scores_of(design, {keys[index]: done for index, done in trials.items()}, split)
+    return run_study(study, split, workers=workers, progress=progress)
 
 
-def run_scores_trial(
-    design: ScoresDesign, key: ScoresKey, split: Split, stop: threading.Event | None = None
-) -> ScoresTrial | None:
-    """Train the networks of one trial and ask them for all samples; None if `stop` was set on the way."""
-    stop = threading.Event() if stop is None else stop
-    _, sample, labels = _taught_sample(design, split)
-    # Networks are judged by examples they were not trained on, so one test image is enough for the engine.
-    data = replace(split, train=sample.with_labels(labels), test=split.test.take(slice(0, 1)))
-    streams, index = _streams(design), design.keys.index(key)
-    members = slice(key.first, min(key.first + SHARD_SIZE, design.n_networks))
-    group = _Group(
-        design.architecture,
-        data,
-        _masks(design)[members],
-        streams["start"].spawn(design.n_networks)[members],
-        streams["order"].spawn(len(design.keys))[index],
-    )
-    return _trained_answers(group, stop, config=design.config)
+@dataclass(frozen=True)
+class ScoresStudy(Study[ScoresKey, ScoresTrial, MemorizationScores]):
+    """The networks of a design, a trial for every 20 of them.
 
-
-def scores_of(
-    design: ScoresDesign, done: Mapping[ScoresKey, ScoresTrial], split: Split
-) -> MemorizationScores:
-    """Return what the trials that are done come to.
-
-    Raises
-    ------
-    DivergedError
-        If so many networks diverged that an example is left without one of its probabilities.
-    KeyboardInterrupt
-        If so few trials are done that it is.
+    Attributes
+    ----------
+    design : ScoresDesign
     """
-    trials = [done[key] for key in design.keys if key in done]
-    interrupted = len(trials) < len(design.keys)
-    if not trials:
-        raise KeyboardInterrupt
-    answers = ScoresTrial.joined(trials)
-    chosen, sample, labels = _taught_sample(design, split)
-    proportions = _proportions(answers, design.n_networks, interrupted=interrupted)
-    most = np.lexsort((proportions["standard_errors"], -proportions["scores"]))[:_N_MOST].astype(np.int64)
-    return MemorizationScores(
-        **proportions,
-        labels=labels,
-        true_labels=sample.labels,
-        sample_indices=chosen,
-        most_memorized=most,
-        images=sample.images[most],
-        class_names=sample.class_names,
-        architecture=design.architecture.named(sample.images[0].size, sample.n_classes),
-        share=float(design.share),
-        corruption=float(design.corruption),
-        n_diverged=int(answers.is_diverged.sum()),
-        interrupted=interrupted,
-    )
+
+    design: ScoresDesign
+
+    name: ClassVar[str] = "memorization scores"
+    stage: ClassVar[str] = "scores"
+    trial: ClassVar[type[ScoresTrial]] = ScoresTrial
+    default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
+
+    @staticmethod
+    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
+        """Return how networks are trained where nothing is said."""
+        return SCORES_CONFIG
+
+    @classmethod
+    def of(
+        cls,
+        architectures: Sequence[MLP],
+        split: Split,
+        config: TrainingConfig | None = None,
+        *,
+        seed: int | np.random.Generator = 0,
+        **options: Any,
+    ) -> ScoresStudy:
+        """Return the study with the arguments of `memorization_scores`, but a sequence of one architecture.
+
+        Raises
+        ------
+        InputError
+            If an argument is outside its range.
+        """
+        if len(architectures) != 1:
+            raise InputError(f"architectures must be one, got {len(architectures)}")
+        config = cls.default_config(architectures) if config is None else config
+        design = ScoresDesign(architectures[0], config, seed=kept_seed(seed), **options)
+        design.check_fits(split)
+        return cls(design)
+
+    def keys(self, done: Mapping[ScoresKey, ScoresTrial], split: Split) -> tuple[ScoresKey, ...]:
+        """Return all trials."""
+        return self.design.keys
+
+    def run(self, key: ScoresKey, given: None, split: Split, stop: threading.Event) -> ScoresTrial | None:
+        """Train the networks of one trial and ask them for all samples."""
+        _, sample, labels = _taught_sample(self.design, split)
+        # Networks are judged by examples they were not trained on, so one test image is enough for the engine.
+        data = replace(split, train=sample.with_labels(labels), test=split.test.take(slice(0, 1)))
+        streams, index = _streams(self.design), self.design.keys.index(key)
+        members = slice(key.first, min(key.first + SHARD_SIZE, self.design.n_networks))
+        group = _Group(
+            self.design.architecture,
+            data,
+            _masks(self.design)[members],
+            streams["start"].spawn(self.design.n_networks)[members],
+            streams["order"].spawn(len(self.design.keys))[index],
+        )
+        return _trained_answers(group, stop, config=self.design.config)
+
+    def combine(
+        self, done: Mapping[ScoresKey, ScoresTrial], split: Split, progress: Progress
+    ) -> MemorizationScores:
+        """Return what the trials that are done come to.
+
+        Raises
+        ------
+        DivergedError
+            If so many networks diverged that an example is left without one of its probabilities.
+        KeyboardInterrupt
+            If so few trials are done that it is.
+        """
+        trials = [done[key] for key in self.design.keys if key in done]
+        interrupted = len(trials) < len(self.design.keys)
+        if not trials:
+            raise KeyboardInterrupt
+        answers = ScoresTrial.joined(trials)
+        chosen, sample, labels = _taught_sample(self.design, split)
+        proportions = _proportions(answers, self.design.n_networks, interrupted=interrupted)
+        most = np.lexsort((proportions["standard_errors"], -proportions["scores"]))[:_N_MOST].astype(np.int64)
+        return MemorizationScores(
+            **proportions,
+            labels=labels,
+            true_labels=sample.labels,
+            sample_indices=chosen,
+            most_memorized=most,
+            images=sample.images[most],
+            class_names=sample.class_names,
+            architecture=self.design.architecture.named(sample.images[0].size, sample.n_classes),
+            share=float(self.design.share),
+            corruption=float(self.design.corruption),
+            n_diverged=int(answers.is_diverged.sum()),
+            interrupted=interrupted,
+        )
+
+    def settings(self) -> dict[str, object]:
+        """Return the design."""
+        return {"design": self.design.to_dict()}
+
+    def note(self, trials: Sequence[ScoresTrial]) -> str:
+        """Return the number of networks."""
+        return f"{sum(len(trial.is_right) for trial in trials)} networks"
 
 
 def _streams(design: ScoresDesign) -> dict[str, np.random.Generator]:

@@ -34,6 +34,10 @@ Level = TypeVar("Level", bound=Hashable)
 
 _COSTS: tuple[CostName, ...] = ("cross-entropy", "quadratic")
 _REFERENCE_COST: CostName = "cross-entropy"
+_UPDATES, _TIMES = 100, 9
+"""Minibatches of the first rung, at least, and how many times as long the finalists are trained, where nobody says: after
+a dozen minibatches there is little to choose by."""
+
 _MOST_SAMPLES = 30_000
 """Training images where nobody says how many: on MNIST the search then takes some minutes."""
 
@@ -48,8 +52,8 @@ def search(
     costs: Sequence[CostName] = _COSTS,
     rates: Sequence[float] = (0.1, 0.3, 1.0),
     n_networks: int = 5,
-    first_epochs: int = 1,
-    epochs: int = 9,
+    first_epochs: int | None = None,
+    epochs: int | None = None,
     reduction: int = 3,
     batch_size: int = 100,
     n_samples: int | None = None,
@@ -84,10 +88,11 @@ def search(
         Learning rates, above 0; constant, so that going on is the same as never having stopped.
     n_networks : int
         Networks of each candidate, at least 2.
-    first_epochs : int
-        Passes over the training images that all candidates get, at least 1.
-    epochs : int
-        Passes that the last ones left get at most, at least `first_epochs`.
+    first_epochs : int, optional
+        Passes over the training images that all candidates get, at least 1. Without, 1, or on small data so many that they
+        make 100 minibatches, unless `epochs` is passed.
+    epochs : int, optional
+        Passes that the last ones left get at most, at least `first_epochs`; 9 times as many without.
     reduction : int
         At least 2: each rung keeps so small a share, and has trained them so many times as long. Rungs have had
         ``first_epochs * reduction**k`` epochs, as far as `epochs` allows.
@@ -125,7 +130,8 @@ def search(
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> found = search(
-    ...     split, widths=(4, 32), depths=(1,), activations=("relu",), costs=("cross-entropy",), batch_size=20
+    ...     split, widths=(4, 32), depths=(1,), activations=("relu",), costs=("cross-entropy",), batch_size=20,
+    ...     first_epochs=1
     ... )
     >>> [(rung.n_epochs, rung.n_candidates) for rung in found.rungs]
     [(1, 6), (3, 2), (9, 1)]
@@ -134,7 +140,10 @@ def search(
     """
     check_integer("n_networks", n_networks, minimum=2)
     check_integer("batch_size", batch_size, minimum=1)
-    budgets = _budgets(first_epochs, epochs, reduction)
+    if first_epochs is None:
+        first_epochs = _enough(split, n_samples, batch_size) if epochs is None else 1
+    check_integer("first_epochs", first_epochs, minimum=1)
+    budgets = _budgets(first_epochs, _TIMES * first_epochs if epochs is None else epochs, reduction)
     settings = _settings(widths, depths, activations, costs, rates)
     images, starts, orders = generator(seed).spawn(3)
     training, chosen_by = _parted(len(split.train), n_samples, validation, images)
@@ -180,9 +189,15 @@ def _halved(
     return tuple(rungs), ranked
 
 
+def _enough(split: Split, n_samples: int | None, batch_size: int) -> int:
+    """Return the epochs that make enough minibatches of the images that are used; one where there are many."""
+    used = len(split.train) if n_samples is None else check_integer("n_samples", n_samples, minimum=2)
+    return max(1, math.ceil(_UPDATES * batch_size / used))
+
+
 def _budgets(first_epochs: int, epochs: int, reduction: int) -> tuple[int, ...]:
     """Return the epochs that networks have had at the end of each rung."""
-    budget = check_integer("first_epochs", first_epochs, minimum=1)
+    budget = first_epochs
     check_integer("epochs", epochs, minimum=first_epochs)
     check_integer("reduction", reduction, minimum=2)
     budgets = list[int]()

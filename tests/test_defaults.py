@@ -1,0 +1,110 @@
+"""A command and the function of its analysis do the same where nobody says otherwise."""
+
+import inspect
+from dataclasses import fields
+from importlib import import_module
+
+import pytest
+import typer
+
+import probe
+from probe.analyses.capacity import CapacityDesign
+from probe.analyses.memorization import MemorizationDesign
+from probe.analyses.minima import MinimaDesign
+from probe.analyses.scores import ScoresDesign
+from probe.catalogue import ANALYSES, analysis_of
+from probe.cli import app
+from probe.cli._generated import function_of, options_of, parsed, training_options
+from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
+
+COMMANDS = [entry for entry in ANALYSES if entry.command is not None]
+STUDIES = [entry for entry in COMMANDS if entry.study]
+
+
+def defaults(command):
+    """Return the defaults of the parameters of a command."""
+    made = typer.main.get_command(app(command)).commands[command]
+    return {parameter.name: parameter.default for parameter in made.params}
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.command.name)
+def test_a_command_passes_what_its_function_takes_by_default(entry):
+    function, shown = function_of(entry), defaults(entry.command.name)
+    signature = inspect.signature(function).parameters
+    options = options_of(function, entry.options)
+    passed = parsed(options, {option.name: shown[option.name] for option in options})
+    for option in options:
+        default = signature[option.name].default
+        if option.name not in passed:
+            assert default in (None, ()), option.name
+        else:
+            several = isinstance(passed[option.name], tuple) and not isinstance(default, tuple)
+            assert passed[option.name] == ((default,) if several else default), option.name
+    assert shown["seed"] == signature["seed"].default
+
+
+@pytest.mark.parametrize("entry", STUDIES, ids=lambda entry: entry.command.name)
+def test_a_study_trains_as_its_function_does(entry):
+    study, shown = (
+        getattr(import_module(f"probe.analyses.{entry.module}"), entry.study),
+        defaults(entry.command.name),
+    )
+    config = study.default_config(study.default_architectures)
+    assert all(shown[name] is None for name in entry.training)
+    assert [option.shown for option in training_options(entry.training, config)] == [
+        f"{value:g}" if isinstance(value, float) else str(value)
+        for value in (getattr(config, name) for name in entry.training)
+    ]
+    split = probe.load_dataset("digits")
+    alone, whole = (
+        study.of(study.default_architectures, split),
+        study.of(study.default_architectures, split, config),
+    )
+    assert alone == whole
+    assert alone.design.config == config
+
+
+DESIGNS = {
+    "memorization": MemorizationDesign,
+    "capacity": CapacityDesign,
+    "memorization_scores": ScoresDesign,
+    "minima": MinimaDesign,
+}
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_a_function_has_the_defaults_of_its_design(name):
+    signature = inspect.signature(function_of(analysis_of(name))).parameters
+    for field in fields(DESIGNS[name]):
+        if field.name not in signature or field.name in ("architectures", "architecture", "config"):
+            continue
+        default = signature[field.name].default
+        if default is not None:  # else it follows from the data or from other arguments
+            several = isinstance(field.default, tuple) and not isinstance(default, tuple)
+            assert field.default == ((default,) if several else default), field.name
+
+
+@pytest.mark.parametrize(("activation", "rate"), [("sigmoid", 1.0), ("relu", 0.1)])
+def test_minima_of_a_function_and_of_a_command_have_one_learning_rate(activation, rate):
+    study = probe.analyses.minima.MinimaStudy
+    shapes = (probe.MLP((4,), activation),)
+    assert study.default_config(shapes).learning_rate == rate
+    assert study.of(shapes, probe.load_dataset("digits")).design.config.learning_rate == rate
+    assert study.default_config((*shapes, probe.MLP((4,), "relu"))).learning_rate == 0.1
+
+
+def test_training_is_that_of_its_command(digits):
+    shown = defaults("train")
+    config = {field.name: shown[field.name] for field in fields(DEFAULT_TRAINING) if field.name in shown}
+    assert config == {name: getattr(DEFAULT_TRAINING, name) for name in config}
+    assert len(config) == 7
+    assert shown["hidden"] == ",".join(map(str, DEFAULT_ARCHITECTURE.hidden))
+    for name in ("activation", "output", "initialization"):
+        assert shown[name] == getattr(DEFAULT_ARCHITECTURE, name)
+    assert probe.MLP() == DEFAULT_ARCHITECTURE
+    small = probe.Split(digits.train.take(range(50)), digits.test.take(range(20)), "few")
+    shape = probe.MLP((3,))
+    one, other = probe.train(shape, small), probe.train(shape, small, DEFAULT_TRAINING)
+    assert one.history.n_epochs == DEFAULT_TRAINING.epochs
+    images = small.test.images
+    assert (one.network.logits(images) == other.network.logits(images)).all()
