@@ -179,6 +179,16 @@ class Minima(Result):
         """Names of the architectures."""
         return tuple(width.name for width in self.widths)
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether the curvature of any network is known."""
+        return any(width.n_measured for width in self.widths)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it is known what lies between networks of any architecture."""
+        return any(width.connections is not None for width in self.widths)
+
     def columns(self) -> Columns:
         """Return one row for each network."""
         names = [width.name for width in self.widths for _ in range(width.n_networks)]
