@@ -31,7 +31,7 @@ NAMES = {
     "attribute": "\"><b onload=x>'",
     "from the right": "שלום עולם",
     "override": "\u202e\u2066\u200fturned",
-    "controls": "\x1b[31m\x00\x7f\x85\r\ud800",
+    "controls": "\x1b[31m\x00\x7f\x85\r",
     "long": "x" * 5000,
 }
 
@@ -170,7 +170,7 @@ def test_every_template_is_here(sections):
 
 @pytest.mark.parametrize("key", [*TEMPLATES, "why"])
 def test_no_name_becomes_an_element_or_an_attribute_or_turns_what_is_around_it(key, sections):
-    plain, expected = page_of(sections[key], "name")
+    plain, expected = page_of(sections[key], "two words")
     for kind, name in NAMES.items():
         html, found = page_of(sections[key], name)
         assert html != plain
