@@ -225,9 +225,7 @@ def test_the_slowdown_is_said_with_its_interval_where_all_networks_got_there():
     claim, *judged = Section(key="memorization", results={"memorization": result}).rendered().claims
     found = result.slowdown().estimate
     assert 1 < found.low < found.estimate < found.high
-    said = (
-        f"took {found.estimate:.1f} times (95% interval {found.low:.1f} to {found.high:.1f}) as many updates"
-    )
+    said = f"took {found.estimate:.1f} ({found.low:.1f} to {found.high:.1f}) times as many updates"
     assert any(said in each.found and each.verdict is not None for each in judged)
     assert claim.found.startswith("3 of 3 networks fit all 100 random labels")
 

@@ -1,4 +1,4 @@
-"""Names of layers, classes and data come from files: on no page do they become elements, attributes or marks of direction."""
+"""Names of layers, classes and data come from files: on no page they become elements, attributes or marks of direction."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -65,7 +65,9 @@ def sections(network, split):
         for entry in ANALYSES
         if entry.name not in ("weight_images", "maximize")
     }
-    about = {entry.key: sections_about(entry, results[entry.key]) for entry in ANALYSES if entry.key in results}
+    about = {
+        entry.key: sections_about(entry, results[entry.key]) for entry in ANALYSES if entry.key in results
+    }
     about["paths"] = ()
     classes, units, both = (
         probe.maximize(network, objectives, restarts=2, steps=2, images=split.test.images, n_top=2)
@@ -92,7 +94,10 @@ def sections(network, split):
         ),
     )
     made = {section.key: section for some in (*about.values(), own) for section in some}
-    return made | {"paths": results["paths"], "why": Section(key="structure", facts={"why": f"'{PLAIN}1' has none"})}
+    return made | {
+        "paths": results["paths"],
+        "why": Section(key="structure", facts={"why": f"'{PLAIN}1' has none"}),
+    }
 
 
 def renamed(value, name):
