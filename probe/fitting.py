@@ -42,7 +42,7 @@ _OURS = re.compile(r"(range|standardized)(_\d+)?")
 """Names of the layers that `Network.with_input_range` and `Network.with_standardized_input` put in front."""
 
 _MNIST, _IMAGENET = ("0.1307", "0.3081"), ("0.485,0.456,0.406", "0.229,0.224,0.225")
-"""Means and deviations that grey and colour images are often standardised with."""
+"""Means and deviations that gray and color images are often standardized with."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class Network(Evaluation):
     def with_input_range(self, low: float, high: float) -> Network:
         """Return this network for images in [0, 1], if it was trained on inputs in [low, high].
 
-        A layer in front scales the images, so that everything that draws, optimises or perturbs images
+        A layer in front scales the images, so that everything that draws, optimizes or perturbs images
         in [0, 1] does what it should. The network itself if the range is [0, 1].
 
         Raises
@@ -134,7 +134,7 @@ class Network(Evaluation):
         Parameters
         ----------
         mean, std : float or tuple of float
-            What the pixels were standardised with, for pixels in [0, 1]: one number, or one for each channel.
+            What the pixels were standardized with, for pixels in [0, 1]: one number, or one for each channel.
 
         Raises
         ------
@@ -216,7 +216,7 @@ class Network(Evaluation):
         """Return the network with an output for each class that decides as this one does, if this has one unit.
 
         From the logit z of the second class come the logits -z/2 and z/2, and softmax makes of them 1 - p and p
-        with p = sigmoid(z). This way both classes have something to maximise, and their difference is z. Layers
+        with p = sigmoid(z). This way both classes have something to maximize, and their difference is z. Layers
         keep their names; the last one with weights gets a second unit. Any other network is returned as it is.
 
         Examples

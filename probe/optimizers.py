@@ -178,4 +178,4 @@ OPTIMIZERS: dict[str, type[SGD] | type[Momentum] | type[Nesterov] | type[Adam]] 
     "nesterov": Nesterov,
     "adam": Adam,
 }
-"""The optimisers by name."""
+"""The optimizers by name."""

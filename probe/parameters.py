@@ -251,7 +251,7 @@ class ParameterSpace:
         """Return `direction` (n_parameters,) with each filter scaled to the length that it has in the network.
 
         A filter is all incoming weights of a unit, or the kernel of a channel. Biases, and the scales and shifts
-        of normalisations, do not move: their part of the direction is zero, as in [1]_.
+        of normalizations, do not move: their part of the direction is zero, as in [1]_.
 
         References
         ----------

@@ -31,6 +31,9 @@ __all__ = ["CriticalSamples", "critical_samples", "loss_sensitivity"]
 
 Ints = npt.NDArray[np.int64]
 
+_LARGEST = 1e9
+"""Radius, step and noise at most: their products are numbers of every type of weights."""
+
 _BATCH = 500
 """Images at a time: enough for fast products, and with 784 pixels 1.6 MB each array of them."""
 
@@ -166,11 +169,11 @@ def critical_samples(
     images : ndarray of shape (n_samples, *input_shape), float, in [0, 1]
         Where to search, finite.
     radius : float
-        Half the side of the box (the L-infinity ball), in units of pixels in [0, 1]; above 0. The paper says
+        Half the side of the box (the L-infinity ball), in units of pixels in [0, 1]; above 0, at most 1e9. The paper says
         0.3 for pixels from 0 to 255, which is 0.3/255 = 0.0012 here. It is to be chosen such that the ratio
         is near neither 0 nor 1, see the notes.
     step, noise : float
-        The paper's alpha and beta, but as shares of the radius; at least 0, and not both 0. The paper's
+        The paper's alpha and beta, but as shares of the radius; from 0 to 1e9, and not both 0. The paper's
         0.25 and 0.2 stand beside a radius of 0.3: as shares they are 0.83 and 0.67.
     max_steps : int
         Most steps for each image, at least 1.
@@ -214,9 +217,9 @@ def critical_samples(
     >>> found.is_critical, found.ratio
     (array([ True, False]), 0.5)
     """
-    check_number("radius", radius, above=0)
-    check_number("step", step, minimum=0)
-    check_number("noise", noise, minimum=0)
+    check_number("radius", radius, above=0, maximum=_LARGEST)
+    check_number("step", step, minimum=0, maximum=_LARGEST)
+    check_number("noise", noise, minimum=0, maximum=_LARGEST)
     if step == 0 and noise == 0:
         raise InputError("step and noise must not both be 0, for then nothing moves; got 0 and 0")
     check_integer("max_steps", max_steps, minimum=1)

@@ -52,10 +52,12 @@ def test_weights_alone_need_their_architecture(elsewhere, capsys):
 def test_weights_of_every_layer_or_of_some_units(capsys):
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["weights", model, "--out", "all"]) == 0
-    kinds = {name: layer["kind"] for name, layer in numbers("all")["layers"].items()}
+    layers = numbers("all")["results"]["weights"]["layers"]
+    kinds = {layer["layer"]: layer["kind"] for layer in layers}
     assert kinds == {"c1": "kernels", "c2": "kernels"}
     assert run(["weights", model, "--layer", "c2", "--units", "3:5", "--out", "some"]) == 0
-    assert numbers("some")["layers"]["c2"]["n_units"] == 2
+    (layer,) = numbers("some")["results"]["weights"]["layers"]
+    assert (layer["layer"], len(layer["unit_names"])) == ("c2", 2)
     for wrong, message in (
         (["--units", "0:4"], "--units must come with --layer"),
         (["--units", "4:2", "--layer", "c2"], "--units must be FIRST:END"),
@@ -147,7 +149,7 @@ def test_what_is_converted_computes_the_same(name):
 
 def test_a_convolutional_network_is_reported_on(monkeypatch):
     # The experiment on memorisation is another test's; here it takes most of the minute.
-    monkeypatch.setattr(import_module("probe.workflow._report"), "_MEMORIZATION_EPOCHS", 3)
+    monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 3)
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")

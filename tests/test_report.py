@@ -13,6 +13,7 @@ import pytest
 
 import probe
 from probe import workflow
+from probe.catalogue import analysis_of
 from probe.kerasfile import read_provenance
 from probe.layers import Dense, Dropout
 from probe.report import Section
@@ -62,11 +63,10 @@ def shorter_experiment():
     """The whole report, with fewer epochs than a person would wait for."""
 
     with pytest.MonkeyPatch.context() as patch:
-        report = import_module("probe.workflow._report")
-        patch.setattr(report, "_MEMORIZATION_EPOCHS", 60)
-        patch.setattr(report, "_CONTROLS", 3)
-        patch.setattr(report, "_SEVERITY_IMAGES", 300)
-        patch.setattr(report, "_CONCEPT_IMAGES", 200)
+        patch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 60)
+        patch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 3)
+        patch.setitem(analysis_of("noise_severity").report, "n_images", 300)
+        patch.setitem(analysis_of("concepts").report, "n_images", 200)
         patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 60)
         yield
 
@@ -132,10 +132,14 @@ def test_the_numbers_on_the_page_are_those_of_results_json(page, numbers):
             assert f"{np.median(final):.1%}" in text
     assert f"Seed{numbers['seed']}" in text.replace(" ", "")
     assert numbers["data"]["fingerprint"] in text
-    assert len(numbers["verdicts"]) >= 4
-    for verdict in numbers["verdicts"]:
-        assert set(verdict) == {"claim", "decision", "statistic", "interval", "null", "sentence"}
-        assert "".join(verdict["claim"].split()) in "".join(text.split())
+    judged = [claim for claim in numbers["claims"] if claim["verdict"]]
+    assert len(judged) >= 4
+    for claim in judged:
+        assert "".join(claim["statement"].split()) in "".join(text.split())
+    for name in ("structure", "concepts", "severity", "drawing", "memorization"):
+        for verdict in results[name]["verdicts"]:
+            assert {"key", "title", "decision", "interval", "null", "sentence"} <= set(verdict)
+            assert (verdict["key"], verdict["decision"]) in {(c["verdict"], c["decision"]) for c in judged}
 
 
 def test_the_numbers_are_those_of_the_network_kept(folder, numbers):

@@ -129,7 +129,7 @@ FEW = ["--costs", "quadratic", "--rates", "0.3", "--samples", "100", "--batch-si
 
 
 def ran(*options):
-    return CliRunner().invoke(app, ["search", *SMALL, *FEW, *options])
+    return CliRunner().invoke(app("search"), ["search", *SMALL, *FEW, *options])
 
 
 def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_data(tmp_path):
@@ -140,16 +140,16 @@ def test_the_command_writes_what_the_search_found_and_trains_longer_on_small_dat
         (f"{width} {name}, quadratic", 0.3) for width in (4, 8) for name in ("relu", "tanh")
     }
     assert [rung.n_epochs for rung in kept.rungs] == [20, 60, 180]
-    assert (
-        f"{kept.chosen.label} at learning rate 0.3: {kept.chosen.test:.2%} of the test images right"
-        in done.output
-    )
+    assert f"{kept.verdict.title}: {kept.verdict.decision}" in done.output
+    said = " ".join((tmp_path / "out" / "index.html").read_text().split())
+    assert f"with the {kept.chosen.cost} cost and learning rate 0.3" in said
+    assert f"{kept.chosen.test:.2%} of the test images in the right class" in said
     numbers = json.loads((tmp_path / "out" / "results.json").read_text())
     assert numbers["command"] == "probe search"
     assert numbers["results"]["search"]["verdict"] == plain(kept.verdict.to_dict())
     assert [claim["decision"] for claim in numbers["claims"]] == [kept.verdict.decision]
     assert numbers["results"]["search"]["best"] == kept.best
-    assert kept.verdict.title in (tmp_path / "out" / "index.html").read_text().replace("&#39;", "'")
+    assert kept.verdict.title in said.replace("&#39;", "'")
 
 
 def test_epochs_that_are_asked_for_are_taken(tmp_path):

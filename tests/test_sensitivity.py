@@ -243,9 +243,10 @@ def test_a_result_is_read_only_and_loaded_as_it_was_saved(trained, digits, tmp_p
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"radius": 0}, "radius must be a finite number above 0, got 0"),
-        ({"step": -1}, "step must be a finite number at least 0, got -1"),
-        ({"noise": np.nan}, "noise must be a finite number at least 0, got nan"),
+        ({"radius": 0}, r"radius must be a finite number above 0 and at most 1e\+09, got 0"),
+        ({"radius": 1e308}, r"radius must be a finite number above 0 and at most 1e\+09, got 1e\+308"),
+        ({"step": -1}, r"step must be a finite number at least 0 and at most 1e\+09, got -1"),
+        ({"noise": np.nan}, r"noise must be a finite number at least 0 and at most 1e\+09, got nan"),
         ({"step": 0, "noise": 0}, "step and noise must not both be 0"),
         ({"max_steps": 0}, "max_steps must be an integer of at least 1, got 0"),
         ({"seed": -1}, "seed must be an integer of at least 0, got -1"),

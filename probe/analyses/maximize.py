@@ -238,13 +238,13 @@ def maximize(
 ) -> Maximization:
     """Find inputs in a region, [0, 1] by default, that maximize each objective.
 
-    All objectives and restarts climb in one batch. A step goes along the gradient, as far as the region
-    allows; if it does not raise the regularized objective
+    All objectives and restarts climb in one batch. A step follows the gradient inside the region. If it does not raise
+    the regularized objective
 
         objective(x) - l2 * sum(x²) - total_variation * TV(x) - diversity * likeness(x)
 
-    the image stays and the next step is half as long; otherwise the next is longer. TV is the sum over
-    pixels of the length of the gradient between neighbours, rounded off below 0.01. The likeness is the mean
+    the image stays as it is, and the next step is half as long. Otherwise the next step is longer. TV is the sum over
+    pixels of the length of the gradient between neighbors, rounded off below 0.01. The likeness is the mean
     cosine between an image and the other restarts of its objective, each less the region's center.
 
     Parameters
@@ -255,23 +255,28 @@ def maximize(
     objectives : sequence of Objective or Combination
         From `probe.class_logit`, `probe.unit` and `probe.direction`, their sums, differences and multiples; at least one.
     restarts : int
-        Random starting images for each objective, at least 1: noise, each time of another brightness.
+        Random starts for each objective, at least 1. Each start is noise of another brightness.
     steps : int
         Steps of each ascent, at least 1.
-    l2, total_variation, diversity : float
-        Weights of the regularizers, at least 0. Total variation needs inputs of shape (height, width[, channels]).
+    l2 : float
+        Weight of the L2 penalty, at least 0. It keeps images dark.
+    total_variation : float
+        Weight of the total variation penalty, at least 0. It keeps images smooth, and needs inputs of shape
+        (height, width[, channels]).
+    diversity : float
+        Weight of the similarity penalty, at least 0. It keeps the restarts of an objective apart.
     parameterization : Pixels, Fourier or Blurred
-        What is moved: pixels on their own, or images in which neighbours go together.
+        Variables of the ascent: single pixels, Fourier coefficients, or an image that is blurred.
     transform : Shift, optional
-        What the objective is averaged over while it is climbed; `values` are those of the images as they are.
+        Shifts that the objective is averaged over during the ascent. `values` are measured without them.
     region : Box or Ball
-        Where images may lie.
+        Allowed images.
     images : Dataset or ndarray of shape (n_images, *input_shape), in [0, 1], optional
-        Real images, to be searched for those on which each objective is greatest.
+        Real images. Those with the largest value of each objective are kept.
     n_top : int
-        How many of these to keep, at least 1; all if there are fewer.
+        Real images to keep for each objective, at least 1.
     frames : int, optional
-        About how many images on the way to keep, at least 2.
+        Images of the ascent to keep, about, at least 2.
     seed : int or numpy.random.Generator
         Draws the starting images.
     progress : callable

@@ -114,23 +114,22 @@ def expanded_weights(
 ) -> ExpandedWeights:
     """Compare what a layer would read if the network were linear with what it reads on images.
 
-    Expanded weights leave the activations between the layers out. Whether that is a fair picture of a
-    unit is measured: by their likeness to the mean Jacobian, and by how much of the sum over paths
-    cancels, where small changes of the activations have large effects on what is left.
+    Expanded weights leave out the activations between the layers. Two measures say whether this is a fair picture of
+    a unit: their cosine with the mean Jacobian, and how much of the sum over paths cancels. Where much cancels, small
+    changes of the activations have large effects.
 
     Parameters
     ----------
     network : Network
-        Of one input, with only dense layers, and layers that rearrange or scale, from the input to `layer`.
+        A network of one input. From the input to `layer` it may have dense layers, and layers that rearrange or scale.
     images : ndarray of shape (n, *input_shape), float
-        Images such as the network was trained on, in its range.
+        Images like those that the network was trained on.
     layer : str
         Name of a dense layer, or "last" for the one that gives the logits.
     controls : Controls, optional
-        From `probe.control_networks`: networks to judge by. Used where they have the shape of this network, and for its last
-        layer also where they have another.
+        From `probe.control_networks`. They are used if they have the shape of this network, and for the last layer always.
     n_images : int
-        Images to average over, drawn at random where there are more; at least 1.
+        Images to average over, at least 1, drawn at random.
     seed : int or numpy.random.Generator
         Draws the images and the random signs.
 

@@ -45,7 +45,7 @@ class WeightImages(Result):
     unit_names : tuple of str
         One for each unit: the class names for the last layer, else "0", "1", ...
     scale : float
-        Largest absolute weight: one symmetric colour limit for all images.
+        Largest absolute weight: one symmetric color limit for all images.
     planes : int
         Images of each unit.
     """
@@ -93,7 +93,7 @@ class WeightPicture(Record):
     scale : {"shared", "robust", "unit"}
         What full colour is; see `probe.plot`.
     limit : float
-        Absolute weight of full colour; of "unit", 1.
+        Absolute weight of full color; of "unit", 1.
     n_images, n_faint, n_clipped : int
         Images of the layer, those that would be blank on a shared scale, and those with weights beyond twice the limit.
     units : tuple of str
@@ -169,20 +169,20 @@ def weight_images(
     """Return the weights into every unit of a layer as images.
 
     A dense layer is shown on the network's input; where convolutions lie below it, on the feature maps
-    that it reads. A convolution's kernels are shown for each filter: in colour where it reads three
-    channels, else one image for each channel.
+    that it reads. A convolution's kernels are shown for each filter: in color if it reads three channels, else one
+    image for each channel.
 
     Parameters
     ----------
     network : Network
-        With inputs of shape (height, width) or (height, width, channels).
+        A network with inputs of shape (height, width) or (height, width, channels).
     layer : str
         Name of a dense or convolutional layer, or "first" for the first one. For a deeper dense layer the
         images are expanded weights: the product of the kernels from the pixels to it, with the scales of
-        normalisations between them.
+        normalizations between them.
     layout : {"channels_last", "channels_first"}, optional
-        Where the channels are in the network's inputs, if no convolution or pooling layer says so. Without,
-        last; but if that makes colours of the last axis as little likely as of the first, you are asked.
+        Position of the channels in the network's inputs, if no convolution or pooling layer says it. The default is
+        last. If the input shape leaves both possible, an error asks for it.
 
     Returns
     -------
@@ -328,7 +328,7 @@ def _map_images(
 
 
 def _kernel_images(network: Network, target: Layer) -> WeightImages:
-    """Return the kernels of a convolution, one image for each filter and channel, or one in colour."""
+    """Return the kernels of a convolution, one image for each filter and channel, or one in color."""
     name, axes = next(iter(target.kernel_axes.items()))
     rows, columns, *_ = target.variables[name].shape
     by_filter = np.moveaxis(target.variables[name], axes, range(len(axes)))

@@ -1,6 +1,6 @@
 """Gradient ascent on images: what is moved, where to, what happens on the way, and how high it can get.
 
-Four small families of values, each with one interface: parameterisations (`Pixels`, `Fourier`, `Blurred`),
+Four small families of values, each with one interface: parameterizations (`Pixels`, `Fourier`, `Blurred`),
 transforms (`Shift`) and regions (`Box`, `Ball`); `ascend` climbs, `certify` says how high a climb can get.
 """
 

@@ -102,7 +102,7 @@ def ascend(
         mean over the transform of objective(x) - l2 * sum(x²) - total_variation * TV(x) - diversity * likeness(x)
 
     the image stays and the next step is half as long; otherwise the next is longer by a half. TV is the sum
-    over pixels of the length of the gradient between neighbours, rounded off below 0.01. The likeness is the
+    over pixels of the length of the gradient between neighbors, rounded off below 0.01. The likeness is the
     mean cosine between an image and the other restarts of its objective, each less the region's center; with
     diversity the restarts of an objective step together, where that raises their sum.
 

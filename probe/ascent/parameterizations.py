@@ -1,4 +1,4 @@
-"""What an ascent moves: pixels, Fourier coefficients that favour low frequencies, or an image that is blurred.
+"""What an ascent moves: pixels, Fourier coefficients that favor low frequencies, or an image that is blurred.
 
 An image is `A @ parameters`, brought into the region. A step of the parameters along their gradient moves the
 image by `A @ A.T @ gradient`; so all that an ascent needs to know is that product.

@@ -1,4 +1,4 @@
-"""What an image can cost beside its objective: differences of neighbours, and likeness to other restarts."""
+"""What an image can cost beside its objective: differences of neighbors, and likeness to other restarts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def total_variation(x: Array) -> tuple[Array, Array]:
     Returns
     -------
     variation : ndarray of shape (n,)
-        The sum over pixels of the length of the gradient between neighbours, rounded off below 0.01.
+        The sum over pixels of the length of the gradient between neighbors, rounded off below 0.01.
     gradient : ndarray of the shape of `x`
     """
     down, right = np.zeros_like(x), np.zeros_like(x)

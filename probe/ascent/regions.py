@@ -1,4 +1,4 @@
-"""Where images may lie: a box, or a ball around a grey image that a box may cut."""
+"""Where images may lie: a box, or a ball around a gray image that a box may cut."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def maximize(
     out: Out = None,
     seed: Seed = 0,
 ) -> None:
-    """Find the inputs that maximise every class, the units of a layer, or sums of these; with bounds on what is possible."""
+    """Find the inputs that maximize every class, the units of a layer, or sums of these; with bounds on what is possible."""
     from probe import workflow
 
     with drawn_progress() as progress:

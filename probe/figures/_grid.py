@@ -45,7 +45,7 @@ MAX_CHANNELS = 16
 """Channels shown of each unit where they are more than `MAX_COLUMNS`."""
 
 INCHES = HEIGHT - 3.0
-"""Height of a grid: what is left of a figure by its title, its colour bar and its notes."""
+"""Height of a grid: what is left of a figure by its title, its color bar and its notes."""
 
 _LONGEST = 4
 """How many times as long as wide a tile is at most; the pixels of longer images are drawn wider."""
@@ -272,7 +272,7 @@ def lengths(images: npt.NDArray[Any]) -> Array:
 
 
 def by_channel(images: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
-    """Return images (n, height, width[, channels]), one grey one for each channel unless 1 or 3, and how many of each."""
+    """Return images (n, height, width[, channels]), one gray one for each channel unless 1 or 3, and how many of each."""
     channels = images.shape[3] if images.ndim == 4 else 1
     if channels in (1, 3):
         return images, 1
@@ -331,7 +331,7 @@ def image_grid(
     headings: Sequence[str] = (),
     **style: Any,
 ) -> ScalarMappable:
-    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, and return what a colour bar needs.
+    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, and return what a color bar needs.
 
     A label stands above each image; `headings` stand a line higher, above the first image of each unit. Three channels
     are drawn as red, green and blue, from black to full colour at the `limits`. `style` goes to `Axes.imshow`.

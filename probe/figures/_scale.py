@@ -1,4 +1,4 @@
-"""One scale of colours for images of weights, such that one unit does not leave all others blank."""
+"""One scale of colors for images of weights, such that one unit does not leave all others blank."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _VALUES = 1 << 21
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColorScale:
-    """How weights become colours.
+    """How weights become colors.
 
     Attributes
     ----------
     kind : {"shared", "robust", "unit"}
     limit : float
-        Absolute weight of full colour; of "unit", 1.
+        Absolute weight of full color; of "unit", 1.
     largest : ndarray of shape (n_images,)
         Largest absolute weight of each image.
     divisors : ndarray of shape (n_images,)

@@ -1,6 +1,6 @@
-"""One look for every figure: sizes, fonts, and one meaning for each colour.
+"""One look for every figure: sizes, fonts, and one meaning for each color.
 
-The colours are Okabe and Ito's, which stay apart for colour-blind readers; every curve is also named in
+The colors are Okabe and Ito's, which stay apart for color-blind readers; every curve is also named in
 words beside it. Figures have a white ground of their own, so that they read the same on a dark page.
 """
 
@@ -71,7 +71,7 @@ INPUT_COLOURS = {
     "pixel-shuffle": "#882255",
     "gaussian": COLOURS["noise"],
 }
-"""Of what was done to the images; apart from each other in grey too."""
+"""Of what was done to the images; apart from each other in gray too."""
 
 _FRESH = "probe"
 """Name of figures that `fresh` made."""

@@ -76,7 +76,7 @@ PARTS = (images,)
 
 
 def _n_planes(result: Maximization) -> int:
-    """Return how many grey images make one image: 1, or its channels where they are not 1 or 3."""
+    """Return how many gray images make one image: 1, or its channels where they are not 1 or 3."""
     images = result.images[:, 0]
     check_channels_last(images)
     n_planes = images.shape[3] if images.ndim == 4 and images.shape[3] not in (1, 3) else 1
@@ -262,7 +262,7 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
 
 
 def _film(result: Maximization, page: Page, seconds: float) -> bytes:
-    """Return the way up as a GIF, in as few colours and as small as it takes to be small enough, if it can be."""
+    """Return the way up as a GIF, in as few colors and as small as it takes to be small enough, if it can be."""
     assert result.frames is not None
     names = _short(result.names)
     labels = [names[place // page.n_planes] for place in page.images.tolist()]

@@ -38,7 +38,7 @@ def images(
     ax : Axes
         Where to draw.
     scale : {"shared", "robust", "unit"}, optional
-        Full colour is the largest absolute weight of all units; a limit that 99% of the weights are within,
+        Full color is the largest absolute weight of all units; a limit that 99% of the weights are within,
         outlying units left out and framed; or the largest absolute weight of each unit. Without, "shared", but
         "robust" where that would leave more than half of the images blank.
 
@@ -92,7 +92,7 @@ def page_of(result: WeightImages) -> Page:
 
 
 def words(result: WeightImages, scale: str | None = None) -> str:
-    """Return what the colours mean and which units are shown, in sentences."""
+    """Return what the colors mean and which units are shown, in sentences."""
     units = "filters" if result.kind == "kernels" else "units"
     left_out = page_of(result).words(units, "the largest weights (root of the summed squares)")
     shown = f"Shown: {left_out}." if left_out else ""

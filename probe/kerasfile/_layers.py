@@ -104,7 +104,7 @@ def _noise(kind: str) -> LayerKind:
 
 
 def _scaled(spec: LayerSpec, shape: Shape) -> Variables:
-    """Return the gamma and the beta that a layer has, if it scales and centres."""
+    """Return the gamma and the beta that a layer has, if it scales and centers."""
     gamma = {"gamma": shape} if spec.boolean("scale", default=True) else {}
     return gamma | ({"beta": shape} if spec.boolean("center", default=True) else {})
 

@@ -75,7 +75,7 @@ class Layer(ABC):
 
     @property
     def scales(self) -> bool:
-        """Whether it scales and shifts every value by itself, such as a normalisation by constants."""
+        """Whether it scales and shifts every value by itself, such as a normalization by constants."""
         return self.is_affine and self.is_elementwise and not self.rearranges
 
     @property

@@ -314,7 +314,7 @@ class Conv2DTranspose(_Convolution):
     bias : ndarray of shape (filters,), of the type of `kernel`
         Biases; zeros for a layer without.
     strides : (int, int)
-        How far the windows of neighbouring pixels are apart, at least 1.
+        How far the windows of neighboring pixels are apart, at least 1.
     padding : {"valid", "same"}
         "valid" keeps all that the windows cover; "same" cuts it to n * stride.
     output_padding : (int, int), optional

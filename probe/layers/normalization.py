@@ -74,7 +74,7 @@ def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
 class BatchNormalization(Layer):
-    """Batch normalisation as it is at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
+    """Batch normalization as it is at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ class BatchNormalization(Layer):
         return _scale_gradients(self, plain, dz, indices)
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        """Return the normalised `x` (n_samples, ...), and its pullback."""
+        """Return the normalized `x` (n_samples, ...), and its pullback."""
         indices = [sample_axis(self, self.axis, x.ndim - 1)]
         with np.errstate(invalid="ignore", divide="ignore"):
             inverse = 1 / np.sqrt(self.moving_variance + self.moving_variance.dtype.type(self.epsilon))
@@ -224,7 +224,7 @@ class LayerNormalization(Layer):
         return _scale_gradients(self, plain, dz, _axis_indices(self, self.axis, x.shape[1:]))
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        """Return the normalised `x` (n_samples, ...), and its pullback."""
+        """Return the normalized `x` (n_samples, ...), and its pullback."""
         indices = _axis_indices(self, self.axis, x.shape[1:])
         axes = tuple(index + 1 for index in indices)
         centred = x - x.mean(axis=axes, keepdims=True)
@@ -263,7 +263,7 @@ class Normalization(Layer):
     name : str
         The layer's name in its network.
     mean, variance : ndarray of the sizes of the inputs along `axis`, float32 or float64
-        What the inputs are normalised by; the variance is at least 0.
+        What the inputs are normalized by; the variance is at least 0.
     axis : tuple of int
         The axes that keep their values apart, counted with that of the samples or from the last; () for one
         mean and one variance.
@@ -311,7 +311,7 @@ class Normalization(Layer):
         return ()
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        """Return the normalised `x` (n_samples, ...), and its pullback."""
+        """Return the normalized `x` (n_samples, ...), and its pullback."""
         indices = _axis_indices(self, self.axis, x.shape[1:])
         mean = _along(self.mean, indices, x.ndim - 1)
         deviation = np.maximum(np.sqrt(self.variance), self.variance.dtype.type(_LEAST_DEVIATION))

@@ -175,8 +175,6 @@ def load_result(path: str | os.PathLike[str], kind: type[Result], *, name: str |
 
 def _chosen(file: File, kind: type, name: str | None) -> Group:
     """Return the group of a file that holds the result: its root, or the one by a name or of a kind."""
-    if name is None and file.has_attribute(file.root, _TYPE):
-        return file.root
     groups = {
         known: file.group(file.root, known)
         for known in file.members(file.root)
@@ -186,6 +184,8 @@ def _chosen(file: File, kind: type, name: str | None) -> Group:
         known: file.text(group, _TYPE) if file.has_attribute(group, _TYPE) else ""
         for known, group in groups.items()
     }
+    if name is None and (file.has_attribute(file.root, _TYPE) or not any(kinds.values())):
+        return file.root
     suiting = [known for known in kinds if (name is None and kinds[known] == kind.__name__) or known == name]
     if len(suiting) == 1:
         return groups[suiting[0]]

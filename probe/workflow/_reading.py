@@ -27,7 +27,7 @@ class Reading:
     output : str or None
         The layer to take for the output; for networks with several outputs.
     mean, std : tuple of float
-        What the inputs, of that range, were standardised with: one number, or one for each channel; () for nothing.
+        What the inputs, of that range, were standardized with: one number, or one for each channel; () for nothing.
     from_logits : bool
         Whether the last layer, which is linear, puts out logits of classes.
     """

@@ -1,4 +1,4 @@
-"""Weight images of a model file, converting it, and what of a network is maximised."""
+"""Weight images of a model file, converting it, and what of a network is maximized."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many random labels can a network learn by heart? Bisection over the number of images.
+"""How many random labels can a network memorize? Bisection over the number of images.
 
 `design` says what is tried, `results` what the searches come to, `study` searches, in memory or in a folder.
 """

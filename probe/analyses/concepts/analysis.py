@@ -57,26 +57,28 @@ def concepts(
     """Look for loops, strokes, edges and ink in the hidden layers of a network.
 
     The hope was that one layer picks up on edges and the next on loops. Three questions are kept apart. Is the concept
-    in the layer at all? A linear probe says so, beside the same layer before training and the pixels. Is there a unit
-    that tells it? Its AUROC says so, against permuted concepts and against the best units of networks before training.
-    Is the unit special, or any direction of the layer? The best unit is held against the best axis of random rotations
-    of the layer. Telling a concept is selectivity, and not importance: that is what the network loses without the unit.
+    in the layer at all? A linear probe measures it, beside the same layer before training and the pixels. Is it in a
+    unit? The AUROC of the unit measures it, against permuted concepts and the best units of untrained networks. Is the
+    unit special, or is any direction as good? The best unit is compared with the best axis of random rotations of the
+    layer. A selective unit need not be important. Importance is what the network loses without the unit.
 
     Parameters
     ----------
     network : Network
-        That was trained on data such as these.
+        A network that was trained on such data.
     split : Split
-        Its test images are looked at.
+        Data. Its test images are used.
     layers : sequence of str, optional
-        Names of layers; all hidden layers with weights without. Of feature maps each channel's mean counts.
+        Names of layers; by default all hidden layers with weights. Of feature maps the mean of each channel is used.
     controls : Controls, optional
-        From `probe.control_networks`: networks before training, and those that the verdicts are about.
+        From `probe.control_networks`. The untrained ones are a baseline, the verdicts are about the trained ones.
     n_images : int
-        Test images, drawn at random where there are more; at least 100.
-    n_permutations, n_rotations : int
-        Draws of these nulls, at least 19. No p-value is below 1 / (1 + n_rotations), and with up to 45 concepts a single
-        one is told from the others' chances only with 999 rotations or more.
+        Test images to use, at least 100, drawn at random.
+    n_permutations : int
+        Random permutations of the concepts, at least 19.
+    n_rotations : int
+        Random rotations of a layer, at least 19. No p-value is below 1 / (1 + n_rotations). With 45 concepts, one
+        significant unit can be detected only with 999 rotations or more.
     alpha : float
         Level of the tests, in (0, 0.5].
     seed : int or numpy.random.Generator

@@ -1,4 +1,4 @@
-"""Concepts that images have or lack, computed from their pixels: loops, strokes, local edges, ink. Nobody labels."""
+"""Concepts that images have or lack, computed from their pixels: loops, strokes, local edges, ink."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _DEPTH = 0.2
 threshold, which close small loops and open thin ones."""
 
 _END = 0.4
-"""Share of the ink's height, from the top or the bottom, in which the centre of an upper or lower loop lies."""
+"""Share of the ink's height, from the top or the bottom, in which the center of an upper or lower loop lies."""
 
 _SMALLEST_HOLE = 1 / 400
 """Share of the image that a hole must have: two of MNIST's 784 pixels, one of 64. Smaller ones are gaps in a stroke."""
@@ -73,7 +73,7 @@ def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
     Background is 0, and brightness is relative to the brightest pixel of each image. A hole is a region that pixels of
     some level enclose, in tenths from 0.2 to 0.9, and that is darker than that level by 0.2. Pixels of the region touch
     along sides, those of the rim along sides or corners; holes smaller than 1/400 of the image do not count. "upper
-    loop" and "lower loop" have a hole whose centre lies in the upper or lower two fifths of the rows with ink, which is
+    loop" and "lower loop" have a hole whose center lies in the upper or lower two fifths of the rows with ink, which is
     what is at least 0.5 bright.
 
     Edges are gradients (Sobel), in four bins of 45 degrees by the direction along the edge. The stroke of an image is

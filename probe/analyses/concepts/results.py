@@ -31,7 +31,7 @@ class LayerConcepts(Record):
         Largest ``abs(auroc - 0.5)`` of a unit in networks before training.
     rotated_best : ndarray of shape (n_rotations, n_concepts), in [0, 0.5]
         The same over the axes of random rotations of this layer's own basis: what a layer with this content has in units
-        that mean nothing. The basis are the units' pre-activations, of channels their mean activations, each centred
+        that mean nothing. The basis are the units' pre-activations, of channels their mean activations, each centered
         and divided by its standard deviation.
     basis_best : ndarray of shape (n_concepts,), in [0, 0.5]
         The same over the axes of that basis as it stands: where activations grow with pre-activations and neither

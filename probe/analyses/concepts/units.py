@@ -220,7 +220,7 @@ def p_values(best: Array, null: Array) -> Array:
 def probe_aurocs(features: Array, concepts: npt.NDArray[np.bool_], seed: int) -> Array:
     """Return the AUROC (n_concepts,) of linear probes on features (n_images, n_features), out of fold in five folds.
 
-    A probe is a ridge regression of the concept on standardised features, for two classes a regularised linear
+    A probe is a ridge regression of the concept on standardized features, for two classes a regularized linear
     discriminant. The penalty is the number of features: 16 units are hardly held back, 784 pixels do not overfit.
     """
     from scipy.stats import rankdata

@@ -102,7 +102,7 @@ class DrawnImages(Record):
 
     @property
     def recognized_share(self) -> float:
-        """Share of the images in which nearest neighbours and logistic regression see what was intended, on average."""
+        """Share of the images in which nearest neighbors and logistic regression see what was intended, on average."""
         return float(self.agreement[:2].mean())
 
 
@@ -185,7 +185,7 @@ def _rows(images: Array) -> Array:
 
 
 def _variation(images: Array) -> Array:
-    """Return the sum of absolute differences of neighbouring pixels."""
+    """Return the sum of absolute differences of neighboring pixels."""
     down, right = (np.abs(np.diff(images, axis=axis)).reshape(len(images), -1) for axis in (1, 2))
     return np.asarray(down.sum(axis=1) + right.sum(axis=1))
 

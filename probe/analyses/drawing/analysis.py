@@ -46,7 +46,7 @@ class Drawing(Result):
     plausible_share : ndarray of shape (n_networks,), in [0, 1]
         Of each trained control network's own optimized images; empty without control networks.
     recognized_share : ndarray of shape (n_networks,), in [0, 1]
-        Share of each control network's images in which judges see what was intended: the mean of nearest neighbours and
+        Share of each control network's images in which judges see what was intended: the mean of nearest neighbors and
         logistic regression.
     verdicts : tuple of Verdict
         Over the control networks; empty without.
@@ -111,25 +111,25 @@ def drawing(
 ) -> Drawing:
     """Let a network draw every class, and have others judge what comes out.
 
-    The images climb in [0, 1] towards the highest logit of each class, from random ones. They are held against
-    training images, with held-out test images as the measure of what is usual, and shown to judges that know the
-    data and not the network: nearest neighbours, logistic regression on principal components, and networks of other
-    seeds. That the network itself recognizes them says nothing: they were made for it.
+    From random images, gradient ascent in [0, 1] raises the logit of each class. The results are compared with training
+    images; held-out test images show which distances are usual. Then judges that do not know the network say which
+    class they see: nearest neighbors, logistic regression on principal components, and networks of other seeds. That
+    the network itself recognizes them means nothing: they were made for it.
 
     Parameters
     ----------
     network : Network
-        That was trained on data such as these.
+        A network that was trained on such data.
     split : Split
-        The data.
+        Data.
     controls : Controls, optional
-        From `probe.control_networks`: the networks among the judges, and those whose own drawings the verdicts are about.
+        From `probe.control_networks`. They judge the images, and the verdicts are about their own drawings.
     restarts : int
         Random starts for each class, at least 1.
     steps : int
         Steps of each ascent, at least 1.
     l2, total_variation : float
-        Weights of the regularisers of the ascent, at least 0.
+        Weights of the penalties of the ascent, at least 0; see `probe.maximize`.
     seed : int or numpy.random.Generator
         Draws starts, references and the other kinds of images.
     progress : callable

@@ -90,28 +90,28 @@ def landscape(
     Parameters
     ----------
     network : Network
-        Of any layers, with one input and one value for each class.
+        A network with one input and one output value for each class.
     split : Split
-        Data whose images it takes.
+        Data.
     cost : {"cross-entropy", "quadratic"}
-        What to measure. Outputs other than sigmoid are read as the softmax of the logits.
+        Cost to measure. Outputs other than sigmoid are taken as the softmax of the logits.
     n_networks : int
-        Fresh starts, at least 2; six are the fewest that can decide.
+        Fresh starts to judge over, at least 2. At least six are needed for a decision.
     n_directions : int, optional
-        Random directions at each network, at least 1. 1,000 without, or fewer, no fewer than 100, for a network whose
-        images cost many multiplications.
+        Random directions at each network, at least 1; by default 1,000, or fewer (at least 100) for a slow network.
     updates : int
-        Updates of the path, at least 2, and a quarter of them for each start with step activations. Networks whose
-        images cost many multiplications get fewer.
+        Updates of the path, at least 2; a slow network gets fewer. Each start with step activations gets a quarter.
     resolution : int
-        Points along each side of a plane; odd, so that the network is one of them, at least 3.
-    n_planes, n_lines : int
-        Planes and lines through the network, at least 1.
+        Points along each side of a plane, at least 3; odd, so that the network is one of them.
+    n_planes : int
+        Random planes through the network, at least 1.
+    n_lines : int
+        Random lines through the network, at least 1.
     n_images : int, optional
-        Training images that costs are means over, drawn at random where there are more; at least 1. 500 without, or
-        fewer, no fewer than 100, for a costly network.
+        Training images to average the cost over, at least 1, drawn at random; by default 500, or fewer (at least 100)
+        for a slow network.
     workers : int
-        Threads. The result does not depend on it.
+        Threads that work at the same time. The result does not depend on it.
     seed : int or numpy.random.Generator
         Everything random follows from it.
     progress : callable

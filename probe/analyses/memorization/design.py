@@ -121,13 +121,13 @@ class MemorizationDesign:
     n_samples : tuple of int
         Numbers of training images.
     corruption : tuple of float in [0, 1]
-        Shares of the labels that are corrupted; the samples of a smaller share are among those of a larger.
+        Shares of the labels to corrupt. The samples of a smaller share are among those of a larger one.
     label_corruption : {"permute", "uniform"}
-        How: permuted among themselves (keeps the class counts) or drawn anew.
+        How labels are corrupted: shuffled, which keeps the class counts, or drawn at random.
     input_corruption : tuple of {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
-        What is done to the images, see `probe.datasets.corrupted_inputs`.
+        How images are corrupted; see `probe.datasets.corrupted_inputs`.
     weight_decay : tuple of float, at least 0
-        Shares of each weight added to its gradient; they stand in place of the configuration's.
+        Weight decays to compare; they replace that of `config`.
     replicates : int
         At least 1. A replicate does not depend on how many there are.
     config : TrainingConfig

@@ -50,7 +50,7 @@ def memorization(
     workers: int | None = None,
     progress: Progress = silent,
 ) -> Memorization:
-    """Train networks on true and on corrupted labels of the same images, and say what that shows.
+    """Train networks on true and on corrupted labels of the same images, and judge claims about memorization.
 
     Every replicate draws its own images, start and order, and trains one network for each combination of
     the factors on them. By default these are two: true labels, and a permutation of them.
@@ -62,8 +62,8 @@ def memorization(
     split : Split
         The images come from its training data; the test data measure what was learned.
     config : TrainingConfig, optional
-        By default up to 300 epochs of plain gradient descent in batches of 50 at a rate of 0.1, until
-        everything is fitted.
+        By default plain gradient descent with batches of 50 and a rate of 0.1, until everything is fitted, for at most
+        300 epochs.
     n_samples : int or sequence of int
         Training images, at least 2; or several numbers to compare.
     replicates : int
@@ -85,7 +85,7 @@ def memorization(
         What is followed in training: when each example is learned and forgotten, or also how the cost depends on the
         pixels (loss-sensitivity and the critical sample ratio), which takes about twice as long.
     n_test : int
-        Test images, drawn at random, that are classified after every epoch; at most all.
+        Test images to classify after every epoch, drawn at random.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
     workers : int, optional

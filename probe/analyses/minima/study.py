@@ -67,7 +67,7 @@ def minima(
         `MINIMA_CONFIG` without: 150 epochs with weight decay; its learning rate, 1, is 0.1 where a network is not of
         sigmoid units.
     n_networks : int
-        Networks of each architecture, at least 2; 40 are the fewest that can be called equal. More can be added later.
+        Networks of each architecture, at least 2. At least 40 are needed to call them equal. More can be added later.
     n_samples : int, optional
         Training images, drawn at random, the same for all networks; 2,000 without, or all where there are fewer.
     polish : int

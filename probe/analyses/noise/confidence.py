@@ -153,11 +153,11 @@ def noise_confidence(
     Parameters
     ----------
     network : Network
-        That was trained on data such as these.
+        A network that was trained on such data.
     split : Split
-        The test images are used, and their labels for the threshold.
+        Data. The test images are used; their labels define the threshold.
     n_images : int, optional
-        Test images to use, drawn at random; all without.
+        Test images to use, drawn at random; all by default.
     seed : int or numpy.random.Generator
         Draws the noise, and the test images if not all are used.
 

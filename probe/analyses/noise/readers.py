@@ -163,7 +163,7 @@ def calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
 
 
 def temperatures_of(reader: Reader, images: Array, labels: npt.NDArray[np.int64]) -> Array:
-    """Return the temperature of each network that minimises the cross-entropy on these images.
+    """Return the temperature of each network that minimizes the cross-entropy on these images.
 
     Sigmoid outputs have a cross-entropy each, which are added up.
     """

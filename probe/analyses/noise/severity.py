@@ -43,13 +43,13 @@ def noise_severity(
     Parameters
     ----------
     network : Network
-        That was trained on data such as these.
+        A network that was trained on such data.
     split : Split
-        The test images are used; half of them fit the temperature.
+        Data. The test images are used; the temperature is fitted on half of them.
     controls : Controls, optional
-        From `probe.control_networks`; 30 networks make the verdicts.
+        From `probe.control_networks`. The verdicts are about them.
     n_images : int
-        Images on each condition; test images are used again where there are fewer. At least 10.
+        Images of each condition, at least 10. If there are fewer test images, they are used several times.
     seed : int or numpy.random.Generator
         Draws the images.
     progress : callable

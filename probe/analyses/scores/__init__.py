@@ -1,4 +1,4 @@
-"""Which examples are learned by heart? Each is scored by how much its own presence in the training data helps.
+"""Which examples are memorized? Each is scored by how much training on it helps to get it right.
 
 `design` says which networks are trained on what, `results` what they come to, `study` trains them, in memory or in
 a folder.

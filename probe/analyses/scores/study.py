@@ -61,7 +61,7 @@ def memorization_scores(
     split : Split
         The samples come from its training data; its test data are not used.
     config : TrainingConfig, optional
-        `SCORES_CONFIG` without: 60 epochs at most, and each network stops when it has fitted its samples.
+        How networks are trained; by default for at most 60 epochs, until each has fitted its samples.
     n_samples : int
         Training images to score, drawn at random; at least 2 and at most all.
     n_networks : int
@@ -77,8 +77,7 @@ def memorization_scores(
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int, optional
-        Threads that train networks at the same time; by default as many as pay. The result does not depend
-        on it.
+        Threads that train networks at the same time; by default as many as are useful. The result does not depend on it.
     progress : callable
         Called with a `ProgressEvent` after each group of networks.
 

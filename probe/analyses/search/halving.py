@@ -61,7 +61,7 @@ def search(
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> ArchitectureSearch:
-    """Search for the network and the way to train it that do best, by successive halving [1]_ [2]_.
+    """Search for the best architecture and training, by successive halving [1]_ [2]_.
 
     Every combination of the levels is a candidate, trained by plain gradient descent as several networks, each from
     a start of its own and with the images in an order of its own. After each rung the best 1/`reduction` by mean
@@ -75,33 +75,33 @@ def search(
     Parameters
     ----------
     split : Split
-        The data.
+        Data.
     widths : sequence of int
-        Units of each hidden layer, at least 1.
+        Units of each hidden layer to compare, at least 1.
     depths : sequence of int
-        Hidden layers, all equally wide; 0 is a network without one.
+        Numbers of hidden layers to compare; 0 for none. All layers of a network are equally wide.
     activations : sequence of str
-        Of the hidden layers: keys of `probe.layers.ACTIVATIONS`.
+        Activations of the hidden layers to compare: keys of `probe.layers.ACTIVATIONS`.
     costs : sequence of {"cross-entropy", "quadratic"}
-        What to minimise.
+        Costs to compare.
     rates : sequence of float
-        Learning rates, above 0; constant, so that going on is the same as never having stopped.
+        Learning rates to compare, above 0. They stay constant during training.
     n_networks : int
-        Networks of each candidate, at least 2.
+        Networks to train of each candidate, at least 2.
     first_epochs : int, optional
-        Passes over the training images that all candidates get, at least 1. Without, 1, or on small data so many that they
+        Epochs that every candidate is trained for, at least 1. Without, 1, or on small data so many that they
         make 100 minibatches, unless `epochs` is passed.
     epochs : int, optional
         Passes that the last ones left get at most, at least `first_epochs`; 9 times as many without.
     reduction : int
-        At least 2: each rung keeps so small a share, and has trained them so many times as long. Rungs have had
-        ``first_epochs * reduction**k`` epochs, as far as `epochs` allows.
+        Factor of the halving, at least 2. Each round keeps the best 1/`reduction` of the candidates, and trains them
+        `reduction` times as long.
     batch_size : int
         Images in a minibatch, at least 1.
     n_samples : int, optional
-        Random training images to use, those for validation included; all, but at most 30,000, without.
+        Training images to use, with those for validation, drawn at random; by default all, but at most 30,000.
     validation : float
-        Share of these that is not trained on but chosen by, in (0, 1).
+        Share of the training images that is kept apart to choose by, in (0, 1).
     seed : int or numpy.random.Generator
         Images, starts and orders follow from it.
     progress : callable

@@ -35,7 +35,7 @@ class SearchCandidate(Record):
     activation : str
         Of the hidden layers.
     cost : {"cross-entropy", "quadratic"}
-        What was minimised.
+        What was minimized.
     learning_rate : float
         Constant step size.
     n_parameters : int

@@ -64,16 +64,16 @@ def weight_structure(
     Parameters
     ----------
     network : Network
-        That takes such images, and was trained on them.
+        A network that was trained on such images.
     split : Split
-        Its training images say which pixels are active, and make up two of the nulls.
+        Data. Its training images define the active pixels and two of the nulls.
     layer : str
         A dense layer, or "first" for the first layer with weights. A deeper dense layer is measured in its expanded
         weights; of convolutions only a first one, in its kernels.
     controls : Controls, optional
-        From `probe.control_networks`: for "random-label" and for all that is said over networks.
+        From `probe.control_networks`. They give the null "random-label" and the verdicts.
     n_null : int
-        Draws from each null but "random-label", at least 19.
+        Draws from each null except "random-label", at least 19.
     alpha : float
         Level of the tests, in (0, 0.5].
     seed : int or numpy.random.Generator

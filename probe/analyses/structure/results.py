@@ -136,8 +136,8 @@ class WeightStructure(Result):
     statistics : tuple of str
         `STATISTICS`.
     values : ndarray of shape (n_units, 5)
-        Moran's I of each pixel and its four neighbours, about 0 for speckle and towards 1 for smooth patterns.
-        Total variation, the mean absolute difference of neighbours over that of any two pixels, about 1 for speckle.
+        Moran's I of each pixel and its four neighbors, about 0 for speckle and towards 1 for smooth patterns.
+        Total variation, the mean absolute difference of neighbors over that of any two pixels, about 1 for speckle.
         Slope of the radially averaged power spectrum in log-log, about 0 for speckle, and 0 for 3 x 3 pixels, which
         have a single frequency. The largest share of the variance that one Gabor function explains, in [0, 1]. Gini
         coefficient of the absolute weights, 0 where all are equal. NaN for a unit whose weights are all equal.
