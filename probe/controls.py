@@ -223,7 +223,7 @@ def _attempts(architecture: MLP, n_samples: int, effort: float) -> list[Training
     epochs = max(1, round(effort * enough_epochs(n_samples)))
     return [
         replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate, evaluation="end")
-        for rate in smaller_rates(learning_rate_for(architecture.activation))
+        for rate in smaller_rates(learning_rate_for(architecture.activation, DEFAULT_TRAINING.learning_rate))
     ]
 
 

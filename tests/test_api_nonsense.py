@@ -76,7 +76,8 @@ RESULTS = {
     "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "ScoredGroup", "ScoresKey", "ScoresTrial",
-    "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect", "StructureNull", "SweepOutcome",
+    "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "StepActivations",
+    "StructureEffect", "StructureNull", "SweepOutcome",
     "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio", "VariableDescription", "Verdict",
     "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip

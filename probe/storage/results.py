@@ -175,20 +175,17 @@ def load_result(path: str | os.PathLike[str], kind: type[Result], *, name: str |
 
 def _chosen(file: File, kind: type, name: str | None) -> Group:
     """Return the group of a file that holds the result: its root, or the one by a name or of a kind."""
-    groups = {
-        known: file.group(file.root, known)
-        for known in file.members(file.root)
-        if file.is_group(file.root, known)
-    }
     kinds = {
-        known: file.text(group, _TYPE) if file.has_attribute(group, _TYPE) else ""
-        for known, group in groups.items()
+        known: file.text(file.group(file.root, known), _TYPE)
+        for known in file.members(file.root)
+        if file.is_group(file.root, known) and file.has_attribute(file.group(file.root, known), _TYPE)
     }
-    if name is None and (file.has_attribute(file.root, _TYPE) or not any(kinds.values())):
+    kinds = {known: found for known, found in kinds.items() if found not in ("tuple", "mapping")}
+    if name is None and (file.has_attribute(file.root, _TYPE) or not kinds):
         return file.root
     suiting = [known for known in kinds if (name is None and kinds[known] == kind.__name__) or known == name]
     if len(suiting) == 1:
-        return groups[suiting[0]]
+        return file.group(file.root, suiting[0])
     held = (
         ", ".join(f"{printable(known, 60)} ({printable(kinds[known], 60)})" for known in kinds)
         or "no results"

@@ -15,9 +15,9 @@ import probe
 from probe.analyses.noise.limit import confidence_limit
 from probe.ascent import certify
 from probe.controls import reinitialized
+from probe.kerasfile import _layers as reader
 from probe.layers import Dense, Flatten
 from probe.parameters import ParameterSpace
-from probe.storage import _keras_layers as reader
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-layer.md"
 
