@@ -221,9 +221,9 @@ def test_logits_and_activations_are_those_of_the_members(hidden, activation):
         # Exponentials of exponentials are infinite for some inputs.
         with np.errstate(over="ignore", invalid="ignore"):
             np.testing.assert_allclose(logits[k].T, network.logits(x), rtol=1e-10, atol=1e-12)
-        for layer, values in enumerate(activations):
-            expected = network.activations(x)[f"hidden_{layer + 1}"]
-            np.testing.assert_allclose(values[k].T, expected, rtol=1e-10, atol=1e-12)
+            for layer, values in enumerate(activations):
+                expected = network.activations(x)[f"hidden_{layer + 1}"]
+                np.testing.assert_allclose(values[k].T, expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(
