@@ -107,6 +107,6 @@ def test_it_is_in_the_documentation(copy):
 
 
 def test_its_tests_and_the_contract_hold(copy):
-    files = ("tests/analyses/test_activity.py", "tests/test_figures_activity.py")
+    files = ("tests/analyses/test_activity.py", "tests/figures/test_figures_activity.py")
     shown = python(copy, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", *files)
     assert "passed" in shown or "[100%]" in shown

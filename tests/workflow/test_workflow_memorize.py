@@ -24,7 +24,7 @@ from probe.analyses.scores import MemorizationScores, ScoresDesign
 from probe.analyses.scores import study as scores_module
 from probe.training import TrainingConfig
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 CONFIG = TrainingConfig(epochs=20, batch_size=20, learning_rate=0.3, stop="fitted")
 STUDY = MemorizationDesign((probe.MLP((8,), "relu"),), (40,), replicates=2, config=CONFIG, n_test=100)
 CAPACITY = CapacityDesign(

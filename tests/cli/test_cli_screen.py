@@ -22,7 +22,7 @@ from probe.cli._memory import LESS, is_lack_of_memory
 from probe.cli._shared import drawn_progress
 from probe.workflow.inspect import _brief
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 
 ODD = {
     "escape": "\x1b[31mred\x1b[0m \x1b]0;title\x07 \x9b2J",

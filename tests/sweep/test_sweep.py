@@ -24,7 +24,7 @@ from probe._progress import ProgressEvent
 from probe.storage import load_result
 from probe.sweep import SweepOutcome, run_sweep
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 N = 12
 """Trials of most sweeps here."""
 

@@ -17,7 +17,7 @@ from probe.cli import run
 from probe.datasets import resized
 from probe.workflow._sections import sections_about
 
-CNN = Path(__file__).parent / "kerasfile/fixtures/keras3/cnn.keras"
+CNN = Path(__file__).parents[1] / "kerasfile/fixtures/keras3/cnn.keras"
 
 DESIGN = MinimaDesign(
     architectures=(probe.MLP((2,)), probe.MLP((6,))),

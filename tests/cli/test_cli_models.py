@@ -10,7 +10,7 @@ import pytest
 import probe
 from probe.cli import run
 
-FIXTURES = Path(__file__).parent / "kerasfile" / "fixtures" / "keras3"
+FIXTURES = Path(__file__).parents[1] / "kerasfile" / "fixtures" / "keras3"
 
 
 @pytest.fixture(autouse=True)
