@@ -107,7 +107,7 @@ def python(script: str, *arguments: object, **options: object) -> subprocess.Pop
     )
     return subprocess.Popen(
         [sys.executable, "-c", head + script, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'sweep'}"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

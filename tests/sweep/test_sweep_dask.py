@@ -53,7 +53,7 @@ class Cluster:
         self.workers: list[subprocess.Popen[bytes]] = []
         self.environment = {
             **os.environ,
-            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'sweep'}",
             "DASK_DISTRIBUTED__WORKER__MEMORY__TERMINATE": "false",
             **environment,
         }
