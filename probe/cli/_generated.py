@@ -271,12 +271,15 @@ def _study_command(entry: Analysis) -> tuple[Callable[..., None], list[inspect.P
         shapes = values["hidden"] or [
             ",".join(map(str, shape.hidden)) for shape in study.default_architectures
         ]
+        chosen, trained = parsed(options, values), parsed(training, values)
+        if chosen.get("rates") and "learning_rate" in trained:
+            raise InputError("--learning-rate must be left out with --rates, which it is chosen from")
         with drawn_progress() as progress:
             written = workflow.run_study(
                 entry.name,
                 tuple(MLP(integers("--hidden", shape), values["activation"]) for shape in shapes),
-                training=parsed(training, values),
-                options=parsed(options, values),
+                training=trained,
+                options=chosen,
                 data=values["data"],
                 backend=workflow.Backend(values["workers"], values["backend"], values["scheduler"]),
                 out=values["out"],

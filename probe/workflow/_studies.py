@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe.catalogue import analysis_of
 from probe.population import MLP
@@ -67,10 +66,6 @@ def run_study(
     entry = analysis_of(name)
     command, kind = entry.command, getattr(import_module(f"probe.analyses.{entry.module}"), entry.study)
     assert command is not None
-    if "learning_rate" in (training or {}) and (options or {}).get("rates"):
-        raise InputError(
-            "learning_rate must be left out with rates, which it is chosen from; pass one of them"
-        )
     source = Source.of(data)
     split = source.split()
     shapes = kind.default_architectures if architectures is None else architectures

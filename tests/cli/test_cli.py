@@ -408,7 +408,7 @@ def test_help_loads_neither_matplotlib_nor_scikit_learn():
 
 def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch):
 
-    monkeypatch.setattr(import_module("probe.workflow._report"), "_MEMORIZATION_EPOCHS", 5)
+    monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 5)
     split = probe.load_dataset("digits")
     trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
     probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})

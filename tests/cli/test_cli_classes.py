@@ -68,11 +68,8 @@ def arguments(folder, command, model, *more):
 
 
 REDUCED = {
-    "_MEMORIZATION_EPOCHS": 3,
-    "_EFFORT": 0.05,
-    "_CONTROLS": 2,
-    "_SEVERITY_IMAGES": 50,
-    "_UNITS_SHOWN": 2,
+    "_sections": {"_MEMORIZATION_EPOCHS": 3, "_UNITS_SHOWN": 2},
+    "_report": {"_EFFORT": 0.05, "_CONTROLS": 2},
 }
 
 
@@ -93,8 +90,9 @@ def test_commands_take_one_unit_for_two_classes(folder, command, capsys):
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_say_on_screen_and_page_that_the_range_is_another(folder, command, monkeypatch, capsys):
     """The network is one of one unit here too."""
-    for name, value in REDUCED.items():
-        monkeypatch.setattr(import_module("probe.workflow._report"), name, value)
+    for module, values in REDUCED.items():
+        for name, value in values.items():
+            monkeypatch.setattr(import_module(f"probe.workflow.{module}"), name, value)
     assert run(arguments(folder, command, "bytes")) == 0
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1 and lines[0].startswith("probe: warning: the network is right on ")
@@ -187,7 +185,7 @@ def test_a_logit_is_taken_where_it_is_said_to_be_one(folder, capsys):
     assert run(arguments(folder, "noise", "unit")) == 0
     expected = results("out")["results"]["noise"]
     assert run(arguments(folder, "noise", "logit", "--from-logits", "--out", "said")) == 0
-    assert results("said")["noise"] == expected
+    assert results("said")["results"]["noise"] == expected
     model = str(folder / "logit.h5")
     assert run(["convert", model, "said.h5", "--from-logits"]) == 0
     assert probe.load_network("said.h5").class_names == ("0", "1")
@@ -211,4 +209,4 @@ def test_units_can_be_maximized_of_what_has_no_classes(folder):
 
 def test_weights_are_drawn_of_the_one_unit(folder):
     assert run(["weights", str(folder / "unit.h5"), "--layer", "output", "--out", "out"]) == 0
-    assert results("out")["layers"]["output"]["n_units"] == 1
+    assert len(results("out")["results"]["weights"]["layers"][0]["unit_names"]) == 1

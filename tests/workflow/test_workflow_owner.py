@@ -346,7 +346,7 @@ def test_an_interrupted_report_may_be_made_again(here, monkeypatch):
     def interrupted(*arguments, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_parts", interrupted)
+    monkeypatch.setattr(module, "_sections", interrupted)
     monkeypatch.setattr(module, "enough_epochs", lambda n: 1)
     for _ in range(2):
         assert run(["report", *DATA, "--out", "r"]) == 130
@@ -359,7 +359,7 @@ def test_claims_name_the_files_of_before(here):
     folder = OwnedFolder(Path("w"))
     assert claimed(folder, owner, ()) is None
     workflow.weights_model(Path("a/model.h5"), out=Path("w"))
-    assert claimed(folder, owner, ()) == ("figures/weights_1.png", "figures/weights_2.png")
+    assert claimed(folder, owner, ()) == ("figures/weights_1.png", "figures/weights_2.png", "results.h5")
 
 
 # Converting and inspecting.
