@@ -1,6 +1,8 @@
 """What many tests need: small data, one trained network, and derivatives by differences."""
 
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +11,9 @@ from hypothesis import settings
 import probe
 from probe.layers import Dense
 from probe.network import Network
+
+# Some tests use what those of another folder have.
+sys.path += [str(Path(__file__).parent / folder) for folder in ("figures", "sweep", "workflow")]
 
 # No test depends on how fast the machine is.
 settings.register_profile("probe", deadline=None)

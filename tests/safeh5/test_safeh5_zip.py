@@ -60,7 +60,8 @@ def edited(path, *changes):
         max_size=5,
     ),
     method=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]),
-    comment=st.binary(max_size=60),
+    # A comment with the four letters of an end makes two archives of one file, and is refused.
+    comment=st.binary(max_size=60).filter(lambda comment: b"PK\x05\x06" not in comment),
 )
 def test_what_zipfile_writes_is_read(tmp_path_factory, members, method, comment):
     path = tmp_path_factory.mktemp("zip") / "a.zip"
