@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -115,13 +116,21 @@ def python(script: str, *arguments: object, **options: object) -> subprocess.Pop
     )
 
 
+_RACE = re.compile(
+    r"[^\n]*tornado\.application - ERROR [^\n]*functools\.partial\(<function sync.*?"
+    r"NameError: cannot access free variable 'future'[^\n]*\n",
+    re.DOTALL,
+)
+
+
 def finished(process: subprocess.Popen[str]) -> str:
     """Return the output of a script that must end well and say nothing else."""
     try:
         out, err = process.communicate(timeout=100)
     finally:
         process.kill()
-    assert (process.returncode, err) == (0, "")
+    # Ctrl-C can meet distributed before it has the future that it would cancel; it logs that, and goes on.
+    assert (process.returncode, _RACE.sub("", err)) == (0, "")
     return out
 
 
