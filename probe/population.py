@@ -298,7 +298,7 @@ class Population:
     def _title(self) -> str:
         n_in, n_classes = math.prod(self.input_shape), len(self.class_names)
         return (
-            f"Population of {len(self)} networks {self.architecture.named(n_in, n_classes)}, "
+            f"Population of {len(self)} network{'s' * (len(self) != 1)} {self.architecture.named(n_in, n_classes)}, "
             f"{self.architecture.n_parameters(n_in, n_classes):,} parameters each, {self.weights[0].dtype}"
         )
 

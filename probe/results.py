@@ -225,12 +225,15 @@ def _described(values: np.ndarray[Any, Any]) -> dict[str, Any]:
 
 
 def _properties(kind: type) -> list[str]:
-    """Return the public properties of a class, those of its bases first."""
+    """Return the public properties of a class, those of its bases first.
+
+    Not `verdicts`: where that is a property, it gathers the verdicts of the parts, which say them already.
+    """
     found = [
         name
         for base in reversed(kind.__mro__)
         for name, value in vars(base).items()
-        if isinstance(value, property) and not name.startswith("_")
+        if isinstance(value, property) and not name.startswith("_") and name != "verdicts"
     ]
     return list(dict.fromkeys(found))
 

@@ -126,3 +126,19 @@ def test_documentation_and_signature_are_those_of_the_function():
     assert unit("a", 1) == unit(layer="a", index=1)
     with pytest.raises(InputError, match="train must be a Dataset, got str"):
         Split("mnist", "mnist", "mnist")
+
+
+def test_a_bound_of_an_annotation_is_said_and_checked_before_the_call():
+    from typing import Annotated
+
+    from probe._signatures import AtLeast, check_arguments
+
+    @checked
+    def repeated(times: Annotated[int, AtLeast(2)] = 2) -> int:
+        return times
+
+    assert repeated() == repeated(2) == 2 and repeated(np.int64(3)) == 3
+    for wrong in (1, True, 2.0, "3"):
+        for call in (repeated, lambda times: check_arguments(repeated, {"times": times})):
+            with pytest.raises(InputError, match="times must be an integer of at least 2, got "):
+                call(wrong)

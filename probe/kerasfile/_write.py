@@ -12,6 +12,7 @@ import numpy as np
 
 from probe._checks import check_once
 from probe._errors import InputError
+from probe._json import json_default
 from probe._version import __version__
 from probe.kerasfile._graph import MAX_NAMES
 from probe.kerasfile._layers import describe, stored_variables
@@ -136,7 +137,7 @@ def encode_provenance(provenance: Mapping[str, object]) -> str:
     '{"seed": 3, "cost": [0.5, 0.25]}'
     """
     try:
-        text = json.dumps(provenance, default=_plain, allow_nan=False)
+        text = json.dumps(provenance, default=json_default, allow_nan=False)
         # What could not be read again is not written.
         check_json(text, "provenance", DEFAULT_LIMITS)
         return text
@@ -147,14 +148,6 @@ def encode_provenance(provenance: Mapping[str, object]) -> str:
             "provenance must hold strings, finite numbers, None, lists and mappings of these: "
             f"{printable(error, 120)}"
         ) from None
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
 def check_storable(network: Network) -> None:

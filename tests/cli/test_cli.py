@@ -456,3 +456,15 @@ def test_ctrl_c_before_there_is_anything_says_so(elsewhere, monkeypatch, capfd):
     monkeypatch.setattr("probe.workflow.analyze", interrupted, raising=False)
     assert run(["search", "--data", "digits"]) == 130
     assert "interrupted before there was anything to keep" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [("drawing", "--restarts"), ("drawing", "--steps"), ("severity", "--images")]
+)
+def test_an_option_out_of_its_range_is_refused_before_control_networks_are_trained(
+    command, option, model, elsewhere, capfd, monkeypatch
+):
+    monkeypatch.setattr("probe.workflow._analyses.control_networks", None)
+    assert run([command, str(model), "--data", "digits", option, "0"]) == 2
+    assert f"{option} must be an integer of at least" in capfd.readouterr().err
+    assert list(elsewhere.iterdir()) == []

@@ -41,7 +41,7 @@ def test_the_table_counts_the_units_of_each_null(result):
 
 def test_effects_have_their_interval_and_networks(result):
     section = structure_section(result)
-    assert "over 4 trained twins" in words(section)
+    assert "over 4 trained control networks" in words(section)
     effect = next(e for e in result.effects if (e.null, e.statistic) == ("data-span", "gabor"))
     said = (
         f"{effect.difference.estimate:+.3f} ({effect.difference.low:+.3f} to {effect.difference.high:+.3f})"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, check_choice, check_integer, generator
+from probe._checks import Array, check_choice, generator
 from probe._progress import Progress, ProgressEvent, silent
-from probe._signatures import checked
+from probe._signatures import AtLeast, checked
 from probe.analyses.drawing._jury import JUDGES, MEASURES, PLAUSIBLE, DrawnImages, Jury
 from probe.ascent import ascend
 from probe.controls import Controls
@@ -102,8 +104,8 @@ def drawing(
     split: Split,
     *,
     controls: Controls | None = None,
-    restarts: int = 4,
-    steps: int = 200,
+    restarts: Annotated[int, AtLeast(1)] = 4,
+    steps: Annotated[int, AtLeast(1)] = 200,
     l2: float = 0.0,
     total_variation: float = 0.0,
     seed: int | np.random.Generator = 0,
@@ -153,7 +155,6 @@ def drawing(
     >>> found.kind("optimized").percentiles.shape
     (20, 4)
     """
-    check_integer("restarts", restarts, minimum=1)
     network = fitted(network, split)
     if controls is not None:
         controls.check_of(network)

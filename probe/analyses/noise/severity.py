@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, generator
 from probe._progress import Progress, ProgressEvent, silent
-from probe._signatures import checked
+from probe._signatures import AtLeast, checked
 from probe.analyses.noise.limit import confidence_limit
 from probe.analyses.noise.readers import Found, Reader, Scores, found_in, temperatures_of
 from probe.analyses.noise.severity_results import GROUPS, NoiseCondition, NoiseSeverity, verdicts_of
@@ -31,7 +32,7 @@ def noise_severity(
     split: Split,
     *,
     controls: Controls | None = None,
-    n_images: int = 10_000,
+    n_images: Annotated[int, AtLeast(10)] = 10_000,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> NoiseSeverity:

@@ -47,9 +47,9 @@ NULLS = {
         "a start plus Gaussian images of the data's covariance: more than pairs of pixels say?",
     ),
     "random-label": _Null(
-        "random-label twins",
+        "random-label controls",
         "R",
-        "units of twins trained on random labels: more than training without a lesson, which may move less?",
+        "units of networks trained on random labels: more than training without a lesson, which may move less?",
     ),
 }
 """What weight images are held against."""

@@ -168,11 +168,11 @@ class Over:
             statistic_name="difference of Moran's I",
             unit="",
             interval=found.interval,
-            null="the same Moran's I of the weights' changes as in twins trained on permuted labels",
+            null="the same Moran's I of the weights' changes as in control networks trained on permuted labels",
             sentence=(
-                f"Moran's I of the weights' changes, minus that of twins with the same starts, images and order, and "
-                f"permuted labels: {found:.3f}; of the best Gabor fit: {edges:.3f}. Of the weights as they stand the first "
-                f"is {whole:.3f}, but random labels also move weights less: {random:.0%} of their mean square was "
+                f"Moran's I of the weights' changes, minus that of control networks with the same starts, images and order, "
+                f"and permuted labels: {found:.3f}; of the best Gabor fit: {edges:.3f}. Of the weights as they stand the "
+                f"first is {whole:.3f}, but random labels also move weights less: {random:.0%} of their mean square was "
                 f"learned, and {true:.0%} from true labels.{self._controls.caveat}"
             ),
         )
