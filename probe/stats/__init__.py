@@ -6,20 +6,25 @@ normality, so a difference counts only where both find it (`Difference.decision`
 
 from probe.stats.comparisons import Difference, Equivalence, equivalence, paired_difference
 from probe.stats.concentration import gini
+from probe.stats.estimates import FEWEST, Estimate, count_estimate, mean_estimate
 from probe.stats.intervals import Interval, bootstrap_interval, mean_interval
 from probe.stats.updates import UpdatesRatio, ratio_of_updates
 from probe.stats.verdict import Decision, Verdict
 
 __all__ = [
+    "FEWEST",
     "Decision",
     "Difference",
     "Equivalence",
+    "Estimate",
     "Interval",
     "UpdatesRatio",
     "Verdict",
     "bootstrap_interval",
+    "count_estimate",
     "equivalence",
     "gini",
+    "mean_estimate",
     "mean_interval",
     "paired_difference",
     "ratio_of_updates",
