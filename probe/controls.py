@@ -1,115 +1,199 @@
-"""Networks to hold a trained network against: of its shape, trained like it, on random labels, and not at all."""
+"""Networks to hold a trained network against: of its kind and recipe, trained like it, on random labels, and not at all."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from probe._checks import (
     Array,
     DivergedError,
     InputError,
     check_integer,
-    check_number,
     check_rng,
     frozen_copy,
     generator,
 )
-from probe._progress import Progress, silent
+from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 from probe.fitting import for_images_of
-from probe.layers import ACTIVATIONS, Dense, Layer
+from probe.layers import ACTIVATIONS, Dense, Dropout, Layer
 from probe.network import Network
+from probe.parameters import ParameterSpace, output_of
 from probe.population import MLP, Population, initial_population
+from probe.recipes import RECIPES, Recipe, described
 from probe.results import Columns, Result
 from probe.training import (
     DEFAULT_ARCHITECTURE,
-    DEFAULT_TRAINING,
+    PopulationResult,
     TrainingConfig,
-    enough_epochs,
+    TrainingResult,
     learning_rate_for,
     smaller_rates,
+    train_network,
     train_population,
 )
 
-__all__ = ["Controls", "architecture_of", "control_networks", "reinitialized"]
+__all__ = ["Controls", "NetworkGroup", "architecture_of", "control_networks", "reinitialized"]
+
+_FITTING = TrainingConfig(epochs=600, batch_size=20, learning_rate=0.5, stop="fitted")
+"""Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
+
+_MOST_RANDOM, _FEWEST_RANDOM = 1_000, 50
+_PARAMETERS_PER_LABEL = 13
+"""Random labels that networks are taught: one for each 13 parameters, as 1,000 are of the video's network."""
+
+_MEMORIZED = 0.9
+"""Share of its random labels that a network must put out to show what memorizing does."""
+
+_MOST_VALUES = 2e11
+"""Values that all layers of all controls may make in training: what bounds the time of networks that are no dense chains."""
 
 
-@checked
-class Controls(Result):
-    """Networks in threes: member k of each population has the same start; both trained ones saw the same order.
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkGroup:
+    """Networks of one kind that are no population of dense layers."""
+
+    members: tuple[Network, ...]
+
+    @property
+    def n_networks(self) -> int:
+        """Number of networks."""
+        return len(self.members)
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def network(self, index: int) -> Network:
+        """Return one of them."""
+        return self.members[index]
+
+    def networks(self) -> Iterator[Network]:
+        """Return them one after the other."""
+        return iter(self.members)
+
+    def logits(self, x: Array) -> Array:
+        """Return the logits (n_networks, n_classes, n_samples) of `x` (n_samples, *input_shape)."""
+        return np.stack([member.logits(x).T for member in self.members])
+
+
+Group = Population | NetworkGroup
+
+
+class ControlsSummary(Result):
+    """What control networks came to.
 
     Attributes
     ----------
-    untrained : Population of n_networks
-        The starts.
-    trained : Population of n_networks
-        After training on the data's labels.
-    random_label : Population of n_networks
-        After the same training on labels that were permuted, for each network in another way.
-    test_accuracy : ndarray of shape (n_networks,), in [0, 1]
-        Of `trained`.
+    test_accuracy, train_accuracy : ndarray of shape (n_networks,), in [0, 1]
+        Of the networks trained on all labels.
     memorized : ndarray of shape (n_networks,), in [0, 1]
-        Share of its permuted labels that each of `random_label` puts out.
+        Share of its random labels that each network trained on these puts out.
+    n_random_labels : int
+        Images with random labels that each was trained on.
+    recipe : str
+        How they were made and trained, in words.
     config : TrainingConfig
-        How they were trained.
+        The training.
+    kind : str
+        What they are, such as "784-16-16-10 sigmoid".
     copies : bool
-        Whether they have the widths and activation of the network that they were made for; otherwise they have
-        those of the video's network.
+        Whether they have the layers of the network that they were made for; otherwise they have those of the video's.
+    target : float
+        Training accuracy of the network at hand at which training ended early; NaN if it was not asked for.
     """
 
-    untrained: Population
-    trained: Population
-    random_label: Population
     test_accuracy: Array
+    train_accuracy: Array
     memorized: Array
+    n_random_labels: int
+    recipe: str
     config: TrainingConfig
+    kind: str
     copies: bool
+    target: float
 
     def columns(self) -> Columns:
-        """Return one row for each of the threes."""
+        """Return one row for each network."""
         return {
-            "network": np.arange(len(self)),
+            "network": np.arange(len(self.test_accuracy)),
             "test_accuracy": self.test_accuracy,
+            "train_accuracy": self.train_accuracy,
             "memorized": self.memorized,
         }
 
-    def __len__(self) -> int:
-        return len(self.trained)
-
-    def check_of(self, network: Network) -> None:
-        """Raise unless these are control networks of `network`, or stand in for them on the same data."""
-        made, ours = self.trained, architecture_of(network)
-        same_data = made.input_shape == network.input_shape and len(made.class_names) == network.n_classes
-        shape = made.architecture.hidden, made.architecture.activation
-        if not same_data or (self.copies and (ours is None or shape != (ours.hidden, ours.activation))):
-            raise InputError(
-                "controls must be those of this network: make them with probe.control_networks(network, split)"
-            )
+    @property
+    def n_networks(self) -> int:
+        """Networks of each kind."""
+        return len(self.test_accuracy)
 
     @property
     def sentence(self) -> str:
         """What they are."""
-        shape = self.trained.architecture.named(
-            math.prod(self.trained.input_shape), len(self.trained.class_names)
-        )
-        what = f"{len(self)} networks {shape}, trained for {self.config.epochs} epochs"
-        return f"{what}, of the shape of this network." if self.copies else f"{what}.{self.caveat}"
+        shape = f"{self.n_networks} networks {self.kind}, by {self.recipe}"
+        if np.isfinite(self.target):
+            n_reached = int((self.train_accuracy >= self.target).sum())
+            shape += f", until {self.target:.1%} of the training images were right as in this network; {n_reached} got there"
+        return f"{shape}.{self.caveat}"
 
     @property
     def caveat(self) -> str:
-        """What a verdict over them must add, with a blank before it: nothing where they have the network's shape."""
+        """What a verdict over them must add, with a blank before it: nothing where they have the network's layers."""
         if self.copies:
             return ""
-        widths = "-".join(map(str, self.trained.architecture.hidden))
-        return (
-            f" These networks have hidden layers of {widths} units, not this network's shape, which is no chain of dense "
-            "layers with one kind of activation that gradient descent can train."
-        )
+        return f" These networks ({self.kind}) do not have this network's layers, which gradient descent cannot train here."
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Controls:
+    """Networks beside one at hand. Member k of all four groups has the same start.
+
+    Attributes
+    ----------
+    untrained : Population or NetworkGroup of n_networks
+        Starts.
+    trained : Population or NetworkGroup of n_networks
+        After training on the data.
+    few_labels, random_label : Population or NetworkGroup of n_networks
+        After training on a part of the data small enough to be learned by heart: with its own labels, and with these
+        permuted.
+    summary : ControlsSummary
+        What came of it.
+    """
+
+    untrained: Group
+    trained: Group
+    few_labels: Group
+    random_label: Group
+    summary: ControlsSummary
+
+    def __len__(self) -> int:
+        return len(self.trained)
+
+    @property
+    def copies(self) -> bool:
+        """Whether they have the layers of the network that they were made for."""
+        return self.summary.copies
+
+    @property
+    def caveat(self) -> str:
+        """What a verdict over them must add."""
+        return self.summary.caveat
+
+    def check_of(self, network: Network) -> None:
+        """Raise unless these are control networks of `network`, or stand in for them on the same data."""
+        ours = self.trained.network(0)
+        same_data = ours.input_shape == network.input_shape and ours.n_classes == network.n_classes
+        if not same_data or (self.copies and self.summary.kind != kind_of(network)):
+            raise InputError(
+                "controls must be those of this network: make them with probe.control_networks(network, split)"
+            )
 
 
 @checked
@@ -118,28 +202,25 @@ def control_networks(
     split: Split,
     *,
     n_networks: int = 20,
-    config: TrainingConfig | None = None,
-    effort: float = 1.0,
+    recipe: Recipe | None = None,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Controls:
-    """Train networks of the shape of `network` on the data, on random labels, and keep their starts.
+    """Train networks of the kind of `network`: on the data, on few images, on random labels; and keep their starts.
 
     Parameters
     ----------
     network : Network
-        A network that was trained on such data. Of a chain of dense layers the widths and activation are copied. For any
-        other network the control networks have the shape of the video's, and `Controls.copies` is False.
+        A network that was trained on such data. Its layers are copied, whatever they are. Where gradient descent cannot
+        train them, the control networks have the shape of the video's, and `Controls.copies` is False.
     split : Split
         What they are trained on.
     n_networks : int
-        Control networks of each kind (trained, trained on random labels, untrained), at least 1; verdicts need 2.
-    config : TrainingConfig, optional
-        How they are trained. By default 20 epochs with batches of 100, and a learning rate that falls from 1 (0.1 for
-        units other than sigmoid) to 0 along half a cosine. Data smaller than MNIST get more epochs. If networks
-        diverge, a tenth of the rate is tried.
-    effort : float
-        Share of the default epochs to train for, in (0, 1], for a quick look; not used with `config`.
+        Control networks of each kind, at least 1; verdicts need 6.
+    recipe : Recipe, optional
+        How `network` was made and trained: of `probe.recipes.RECIPES`, or from `probe.recipes.recorded_recipe`. If nothing
+        is known it is "modern", until the training accuracy of `network` is reached, if that is not near guessing.
+        If networks diverge, a tenth of the rate is tried.
     seed : int or numpy.random.Generator
         Starts, permutations and orders follow from it.
     progress : callable
@@ -156,36 +237,92 @@ def control_networks(
     --------
     >>> import probe
     >>> split = probe.load_dataset("digits")
-    >>> config = TrainingConfig(epochs=3)
-    >>> network = probe.train(MLP(hidden=(8,)), split, config).network
-    >>> controls = control_networks(network, split, n_networks=2, config=config)
+    >>> recipe = replace(RECIPES["modern"], config=TrainingConfig(epochs=3), adapts=False)
+    >>> network = probe.train(MLP(hidden=(8,)), split, recipe.config).network
+    >>> controls = control_networks(network, split, n_networks=2, recipe=recipe)
     >>> len(controls), controls.copies, controls.trained.weights[0].shape
     (2, True, (2, 8, 64))
     """
     check_integer("n_networks", n_networks, minimum=1)
-    check_number("effort", effort, above=0, maximum=1)
     network = for_images_of(network, split)
-    copied = architecture_of(network)
-    architecture = DEFAULT_ARCHITECTURE if copied is None else copied
-    start_rng, label_rng, order_rng = generator(seed).spawn(3)
-    data = split.train
-    dtype = "float32" if config is None else config.dtype
+    target = np.nan if recipe is not None else _target(network, split)
+    known = replace(RECIPES["modern"], output=output_of(network)) if recipe is None else recipe
+    architecture = architecture_of(network)
+    if architecture is None and _can_train(network, split):
+        return _graph_controls(network, split, known, n_networks, target, seed, progress)
+    shape = DEFAULT_ARCHITECTURE if architecture is None else architecture
+    found = _population_controls(shape, split, known, n_networks, target, seed, progress)
+    return found if architecture is not None else replace(found, summary=replace(found.summary, copies=False))
+
+
+def _target(network: Network, split: Split) -> float:
+    """Return the training accuracy of a network; NaN if it is near guessing, which no training ends at."""
+    seen = split.train.sample(min(10_000, len(split.train)), rng=np.random.default_rng(0))
+    if network.n_classes != split.train.n_classes:
+        return np.nan
+    accuracy = float((network.predict(seen.images) == seen.labels).mean())
+    commonest = float(np.bincount(seen.labels).max() / len(seen))
+    return accuracy if accuracy > commonest + 0.5 * (1 - commonest) else np.nan
+
+
+def _population_controls(
+    like: MLP,
+    split: Split,
+    recipe: Recipe,
+    n_networks: int,
+    target: float,
+    seed: int | np.random.Generator,
+    progress: Progress,
+) -> Controls:
+    """Return controls that are chains of dense layers."""
+    start_rng, order_rng, few_rng = generator(seed).spawn(3)
+    architecture, data = recipe.architecture(like), split.train
+    config = recipe.training(architecture.activation, len(data))
+    if np.isfinite(target):
+        config = replace(config, stop="fitted", until=target, evaluation="epoch")
     starts = initial_population(
-        architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=dtype
+        architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=config.dtype
     )
-    permuted = [permuted_labels(data.labels, rng=rng) for rng in label_rng.spawn(n_networks)]
-    # Pairs beside each other, so that both of a pair are in one shard and see the same order.
-    labels = np.stack([taught for labels in permuted for taught in (data.labels, labels)])
-    start = starts.take(np.repeat(np.arange(n_networks), 2))
-    order_seed = int(order_rng.integers(2**31))
-    for attempt in [config] if config is not None else _attempts(architecture, len(data), effort):
+    result = _trained(architecture, split, config, starts, order_rng, progress)
+    few, random, memorized, n_random = _memorizers(architecture, split, starts, few_rng, progress)
+    return Controls(
+        untrained=starts,
+        trained=result.population,
+        few_labels=few,
+        random_label=random,
+        summary=ControlsSummary(
+            test_accuracy=result.history.test_accuracy[:, -1],
+            train_accuracy=result.history.train_accuracy[:, -1],
+            memorized=memorized,
+            n_random_labels=n_random,
+            recipe=recipe.sentence,
+            config=config,
+            kind=architecture.named(math.prod(data.image_shape), data.n_classes),
+            copies=True,
+            target=target,
+        ),
+    )
+
+
+def _trained(
+    architecture: MLP,
+    split: Split,
+    config: TrainingConfig,
+    starts: Population,
+    order_rng: np.random.Generator,
+    progress: Progress,
+    labels: npt.NDArray[np.int64] | None = None,
+) -> PopulationResult:
+    """Train from `starts`, at a smaller rate where networks diverge."""
+    order_seed, n_networks = int(order_rng.integers(2**31)), len(starts)
+    for rate in smaller_rates(config.learning_rate):
         result = train_population(
             architecture,
             split,
-            attempt,
-            n_networks=2 * n_networks,
+            replace(config, learning_rate=rate),
+            n_networks=n_networks,
             labels=labels,
-            start=start,
+            start=starts,
             seed=order_seed,
             shard_size=_shard_size(n_networks),
             progress=progress,
@@ -193,20 +330,118 @@ def control_networks(
         if result.interrupted:
             raise KeyboardInterrupt
         if not result.diverged:
-            break
-    else:
-        raise DivergedError(
-            f"networks of this shape diverge at learning_rate {attempt.learning_rate:g}, and at larger ones"
-        )
-    return Controls(
-        untrained=starts,
-        trained=result.population.take(slice(0, None, 2)),
-        random_label=result.population.take(slice(1, None, 2)),
-        test_accuracy=result.history.test_accuracy[::2, -1],
-        memorized=result.history.train_accuracy[1::2, -1],
-        config=attempt,
-        copies=copied is not None,
+            return result
+    raise DivergedError(f"networks of this shape diverge at learning_rate {rate:g}, and at larger ones")
+
+
+def _memorizers(
+    architecture: MLP, split: Split, starts: Population, rng: np.random.Generator, progress: Progress
+) -> tuple[Population, Population, Array, int]:
+    """Return networks trained on few images, with their own labels and with permuted ones; what share the second put out.
+
+    Half as many images are taken where most networks do not learn their random labels.
+    """
+    data = split.train
+    n_parameters = architecture.n_parameters(math.prod(data.image_shape), data.n_classes)
+    n = _n_memorizable(n_parameters, len(data))
+    config = replace(
+        _FITTING, learning_rate=learning_rate_for(architecture.activation, _FITTING.learning_rate)
     )
+    pairs = starts.take(np.repeat(np.arange(len(starts)), 2))
+    while True:
+        few, labels = _few(split, n, len(starts), rng)
+        result = _trained(architecture, few, config, pairs, rng, progress, labels)
+        memorized = result.history.train_accuracy[1::2, -1]
+        if np.median(memorized) >= _MEMORIZED or n // 2 < _FEWEST_RANDOM:
+            break
+        n //= 2
+    population = result.population
+    return population.take(slice(0, None, 2)), population.take(slice(1, None, 2)), memorized, n
+
+
+def _n_memorizable(n_parameters: int, n_samples: int) -> int:
+    """Return how many random labels to try."""
+    return min(n_samples, max(_FEWEST_RANDOM, min(_MOST_RANDOM, n_parameters // _PARAMETERS_PER_LABEL)))
+
+
+def _few(
+    split: Split, n: int, n_networks: int, rng: np.random.Generator
+) -> tuple[Split, npt.NDArray[np.int64]]:
+    """Return some of the images, and for each network their own labels and these permuted: (2 * n_networks, n)."""
+    few = replace(split, train=split.train.sample(n, rng=rng))
+    own = few.train.labels
+    permuted = [permuted_labels(own, rng=one) for one in rng.spawn(n_networks)]
+    return few, np.stack([taught for labels in permuted for taught in (own, labels)])
+
+
+def _can_train(network: Network, split: Split) -> bool:
+    """Return whether gradient descent has a way to all that a network learned."""
+    try:
+        ParameterSpace(network).gradient(split.train.images[:2].astype(network.dtype), split.train.labels[:2])
+    except (InputError, NotImplementedError):
+        return False
+    return True
+
+
+def _graph_controls(
+    network: Network,
+    split: Split,
+    recipe: Recipe,
+    n_networks: int,
+    target: float,
+    seed: int | np.random.Generator,
+    progress: Progress,
+) -> Controls:
+    """Return controls with the layers of `network`, trained one by one with Adam: as many epochs as the budget holds."""
+    start_rng, train_rng, few_rng = generator(seed).spawn(3)
+    values = sum(math.prod(shape) for shape in network.layer_shapes.values())
+    n_images = len(split.train)
+    epochs = max(1, min(20, int(_MOST_VALUES / (values * n_images * n_networks))))
+    config = TrainingConfig(epochs=epochs, batch_size=32, learning_rate=1e-3, optimizer="adam")
+    starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
+    few, labels = _few(split, _n_memorizable(network.n_parameters, n_images), n_networks, few_rng)
+    fitting = replace(
+        config, epochs=max(10, min(100, int(_MOST_VALUES / (2 * values * len(few.train) * n_networks))))
+    )
+    trained, own, random = list[TrainingResult](), list[TrainingResult](), list[TrainingResult]()
+    until = target if np.isfinite(target) else 1.0
+    for k, (start, rng) in enumerate(zip(starts, train_rng.spawn(n_networks), strict=True)):
+        one, *two = rng.spawn(3)
+        trained.append(train_network(start, split, config, rng=one, until=until))
+        for kept, taught, order in zip((own, random), labels[2 * k : 2 * k + 2], two, strict=True):
+            kept.append(train_network(start, few, fitting, rng=order, labels=taught))
+        if any(result.interrupted for result in (trained[-1], own[-1], random[-1])):
+            raise KeyboardInterrupt
+        progress(ProgressEvent("training controls", k + 1, n_networks))
+
+    def last(results: list[TrainingResult], name: str) -> Array:
+        return np.array([getattr(result.history, name)[-1] for result in results])
+
+    return Controls(
+        untrained=NetworkGroup(tuple(starts)),
+        trained=NetworkGroup(tuple(result.network for result in trained)),
+        few_labels=NetworkGroup(tuple(result.network for result in own)),
+        random_label=NetworkGroup(tuple(result.network for result in random)),
+        summary=ControlsSummary(
+            test_accuracy=last(trained, "test_accuracy"),
+            train_accuracy=last(trained, "train_accuracy"),
+            memorized=last(random, "train_accuracy"),
+            n_random_labels=len(few.train),
+            recipe=f"the layers of this network, drawn anew, with {described(config)}",
+            config=config,
+            kind=kind_of(network),
+            copies=True,
+            target=target,
+        ),
+    )
+
+
+def kind_of(network: Network) -> str:
+    """Return the layers of a network in a few words, such as "784-16-16-10 sigmoid"."""
+    architecture = architecture_of(network)
+    if architecture is not None:
+        return architecture.named(math.prod(network.input_shape), network.n_classes)
+    return f"of {len(network.layers)} layers and {network.n_parameters:,} parameters"
 
 
 def _shard_size(n_pairs: int) -> int:
@@ -216,15 +451,6 @@ def _shard_size(n_pairs: int) -> int:
     """
     n_shards = 2 * math.ceil(2 * n_pairs / 64)
     return 2 * math.ceil(n_pairs / n_shards)
-
-
-def _attempts(architecture: MLP, n_samples: int, effort: float) -> list[TrainingConfig]:
-    """Return how to train them, and how else where they diverge."""
-    epochs = max(1, round(effort * enough_epochs(n_samples)))
-    return [
-        replace(DEFAULT_TRAINING, epochs=epochs, learning_rate=rate, evaluation="end")
-        for rate in smaller_rates(learning_rate_for(architecture.activation, DEFAULT_TRAINING.learning_rate))
-    ]
 
 
 @checked
@@ -240,6 +466,7 @@ def architecture_of(network: Network) -> MLP | None:
     """
     hidden = network.dense_layers[:-1]
     only_dense = all(isinstance(layer, Dense) for layer in network.layers if layer.variables)
+    only_dense &= not any(isinstance(layer, Dropout) and layer.rate for layer in network.layers)
     kinds = {_activation_after(network, layer) for layer in hidden}
     if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"} and only_dense and network.is_chain:
         return MLP(hidden=[layer.n_units for layer in hidden], activation=kinds.pop())

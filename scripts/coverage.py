@@ -28,7 +28,7 @@ def shares(mean: float, of: int, concentration: float) -> Draw:
 
 
 def real_shares() -> dict[str, np.ndarray]:
-    """What 60 trained networks of the video's shape do: noise they are sure of, and units of structure."""
+    """Return what 60 trained networks of the video's shape do."""
     split = probe.load_dataset("mnist")
     networks = probe.train_population(probe.MLP(), split, n_networks=N_NETWORKS, seed=0).population
     noise = np.random.default_rng(0).random((1000, 28, 28), np.float32)
@@ -43,6 +43,7 @@ def real_shares() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    """Draw, count, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
@@ -74,7 +75,9 @@ def main() -> None:
     for name, row in rows.items():
         print(f"| {name} | {row['covers']:.3f} | {row['decides']:.3f} |")
     OUT.parent.mkdir(parents=True, exist_ok=True)
-    OUT.write_text(json.dumps({"repeats": options.repeats, "seed": options.seed, "rows": rows}, indent=2) + "\n")
+    OUT.write_text(
+        json.dumps({"repeats": options.repeats, "seed": options.seed, "rows": rows}, indent=2) + "\n"
+    )
 
 
 def judged(found: list[probe.stats.Estimate], truth: float) -> dict[str, float]:

@@ -14,6 +14,7 @@ from probe.training.defaults import (
     smaller_rates,
 )
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
+from probe.training.graph import train_network
 from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
@@ -36,6 +37,7 @@ __all__ = [
     "learning_rate_for",
     "smaller_rates",
     "train",
+    "train_network",
     "train_population",
     "train_shards",
     "useful_workers",

@@ -43,8 +43,10 @@ class TrainingConfig:
     step_factor : float
         Factor of each step of the schedule "step", in (0, 1].
     stop : {"never", "fitted"}
-        "fitted" freezes a network after the first epoch in which it gets every training sample right. From then
-        on its history repeats its last values.
+        "fitted" freezes a network after the first epoch in which it gets the share `until` of the training samples
+        right. From then on its history repeats its last values.
+    until : float
+        See `stop`; in (0, 1], every sample by default.
     evaluation : {"epoch", "end"}
         When cost and accuracies are measured: after each epoch, or only after the last. Before, they are NaN.
     dtype : {"float32", "float64"}
@@ -67,6 +69,7 @@ class TrainingConfig:
     step_epochs: int = 10
     step_factor: float = 0.1
     stop: Literal["never", "fitted"] = "never"
+    until: float = 1.0
     evaluation: Literal["epoch", "end"] = "epoch"
     dtype: Literal["float32", "float64"] = "float32"
 
@@ -78,6 +81,7 @@ class TrainingConfig:
         check_number("momentum", self.momentum, minimum=0, maximum=1)
         check_number("weight_decay", self.weight_decay, minimum=0)
         check_number("step_factor", self.step_factor, above=0, maximum=1)
+        check_number("until", self.until, above=0, maximum=1)
         check_choice("cost", self.cost, ("cross-entropy", "quadratic"))
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("schedule", self.schedule, ("constant", "step", "cosine"))

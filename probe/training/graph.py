@@ -80,9 +80,8 @@ def train_network(
     """
     check_rng(rng)
     check_number("until", until, above=0, maximum=1)
-    taught = split.train.labels if labels is None else check_labels(
-        "labels", labels, len(split.train), start.n_classes
-    )
+    taught = split.train.labels if labels is None else labels
+    check_labels("labels", taught, len(split.train), start.n_classes)
     run = _Run(start, split, taught, config, rng)
     diverged, interrupted = 0, False
     try:
@@ -112,7 +111,9 @@ class _Run:
         self._order_rng, layers_rng, sample_rng = rng.spawn(3)
         self._moments: dict[str, tuple[Array, Array]] = {}
         self._still = ParameterSpace(start, config.cost)
-        learning = replace(start, layers=tuple(_in_training(layer, layers_rng, self._moments) for layer in start.layers))
+        learning = replace(
+            start, layers=tuple(_in_training(layer, layers_rng, self._moments) for layer in start.layers)
+        )
         self._learning = ParameterSpace(learning, config.cost)
         self._images = split.train.images.astype(start.dtype, copy=False)
         self._test = split.test.images.astype(start.dtype, copy=False)
@@ -136,7 +137,9 @@ class _Run:
 
     def history(self) -> TrainingHistory:
         """Return what was recorded of the epochs that are done."""
-        return TrainingHistory(**{name: np.array(values, np.float64) for name, values in self._records.items()})
+        return TrainingHistory(
+            **{name: np.array(values, np.float64) for name, values in self._records.items()}
+        )
 
     def train_epoch(self, epoch: int) -> bool:
         """Train one epoch and record it; False if the cost is no number any more, and nothing changed then."""
@@ -180,7 +183,9 @@ class _Run:
         self._learning.at(vector).logits(self._images[self._calibration])
         still = self._still.at(vector)
         layers = [
-            replace(layer, moving_mean=self._moments[layer.name][0], moving_variance=self._moments[layer.name][1])
+            replace(
+                layer, moving_mean=self._moments[layer.name][0], moving_variance=self._moments[layer.name][1]
+            )
             if isinstance(layer, BatchNormalization) and layer.name in self._moments
             else layer
             for layer in still.layers
@@ -195,7 +200,11 @@ def _in_training(layer: Layer, rng: np.random.Generator, moments: dict[str, tupl
         return _BatchMoments(**ours, moments=moments)
     if isinstance(layer, Dropout) and layer.rate:
         return _Multiplied(layer.name, layer.rate, "Dropout", rng)
-    if isinstance(layer, Noise) and layer.rate and layer.kind not in ("ActivityRegularization", "AlphaDropout"):
+    if (
+        isinstance(layer, Noise)
+        and layer.rate
+        and layer.kind not in ("ActivityRegularization", "AlphaDropout")
+    ):
         return _Multiplied(layer.name, layer.rate, layer.kind, rng)
     return layer
 
@@ -220,7 +229,9 @@ class _BatchMoments(BatchNormalization):
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
         normal, inverse, others = self._normal(x)
-        gamma, beta = (None if values is None else values.reshape(inverse.shape) for values in (self.gamma, self.beta))
+        gamma, beta = (
+            None if values is None else values.reshape(inverse.shape) for values in (self.gamma, self.beta)
+        )
 
         def pullback(dz: Array) -> Array:
             scaled = dz if gamma is None else dz * gamma
@@ -253,7 +264,9 @@ class _Multiplied(Layer):
         if self.kind == "GaussianDropout":
             factor = 1 + self._normal(x) * x.dtype.type(np.sqrt(self.rate / (1 - self.rate)))
         else:
-            shape = (len(x), *(1,) * (x.ndim - 2), x.shape[-1]) if self.kind.startswith("Spatial") else x.shape
+            shape = (
+                (len(x), *(1,) * (x.ndim - 2), x.shape[-1]) if self.kind.startswith("Spatial") else x.shape
+            )
             kept = self.rng.random(shape, np.float32) >= self.rate
             factor = kept.astype(x.dtype) / x.dtype.type(max(1 - self.rate, 1e-7))
         return x * factor, lambda dz: dz * factor

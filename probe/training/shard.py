@@ -272,7 +272,7 @@ class ShardRun:
         self._diverged[self._alive[~finite]] = epoch + 1
         fitted = np.zeros_like(finite)
         if config.stop == "fitted":
-            fitted = finite & (records["train_accuracy"] == 1.0)
+            fitted = finite & (records["train_accuracy"] >= config.until)
         self._fitted[self._alive[fitted]] = epoch + 1
         self._retire(~finite | fitted)
         self._after_epoch(float(np.median(records["cost"][finite])) if finite.any() else math.nan)

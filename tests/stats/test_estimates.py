@@ -25,7 +25,9 @@ def test_counts_have_the_interval_of_clopper_and_pearson(n_hits: int, n: int) ->
 @pytest.mark.parametrize("scale", ["difference", "ratio", "share"])
 def test_a_value_is_rejected_exactly_outside_the_interval(n: int, scale: str) -> None:
     rng = np.random.default_rng(n)
-    values = {"difference": rng.normal(size=n), "ratio": rng.lognormal(size=n), "share": rng.beta(2, 3, n)}[scale]
+    values = {"difference": rng.normal(size=n), "ratio": rng.lognormal(size=n), "share": rng.beta(2, 3, n)}[
+        scale
+    ]
     found = mean_estimate(values, scale=scale)  # type: ignore[arg-type]
     low, high = found.interval.low, found.interval.high
     assert low < found.interval.estimate < high

@@ -1,0 +1,244 @@
+"""Training a network of any layers: against the population engine, against finite differences, by what it learns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import probe
+from probe.controls import reinitialized
+from probe.layers import (
+    ActivationLayer,
+    BatchNormalization,
+    Conv2D,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    MaxPooling2D,
+    Noise,
+    Reshape,
+)
+from probe.parameters import ParameterSpace
+from probe.population import initial_population
+from probe.training import train_network
+from probe.training.graph import _BatchMoments, _in_training
+
+CLASSES = tuple("0123456789")
+
+
+def values(*shape, dtype=np.float32, seed=0):
+    return np.random.default_rng(seed).normal(0, 0.3, shape).astype(dtype)
+
+
+def convolutional(*, noise: Layer | None = None) -> probe.Network:
+    layers = [
+        Reshape("reshape", (8, 8, 1)),
+        Conv2D("conv", values(3, 3, 1, 6), values(6)),
+        BatchNormalization("bn", values(6) + 1, values(6), values(6), np.abs(values(6)) + 1),
+        ActivationLayer("relu", "relu"),
+        MaxPooling2D("pool"),
+        *([noise] if noise else []),
+        Flatten("flatten"),
+        Dense("output", values(54, 10), values(10), "softmax"),
+    ]
+    return probe.Network(tuple(layers), (8, 8), CLASSES)
+
+
+def fresh(network: probe.Network, seed: int = 0) -> probe.Network:
+    return reinitialized(network, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
+def test_a_dense_network_trains_as_a_population_of_one_does(small_digits, optimizer):
+    """With all images in one batch no order differs: the two engines must take the same steps."""
+    config = probe.TrainingConfig(
+        epochs=12,
+        batch_size=len(small_digits.train),
+        learning_rate=0.05 if optimizer == "adam" else 0.3,
+        optimizer=optimizer,
+        weight_decay=0.001,
+        schedule="cosine",
+        dtype="float64",
+    )
+    architecture = probe.MLP((9, 7), "tanh")
+    start = initial_population(
+        architecture, (8, 8), CLASSES, rngs=np.random.default_rng(1).spawn(1), dtype="float64"
+    )
+    expected = probe.train_population(architecture, small_digits, config, n_networks=1, start=start)
+    found = train_network(start.network(0), small_digits, config, rng=np.random.default_rng(2))
+    for ours, theirs in zip(found.network.dense_layers, expected.population.network(0).dense_layers, strict=True):
+        np.testing.assert_allclose(ours.kernel, theirs.kernel, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(ours.bias, theirs.bias, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.history.cost, expected.history.cost[0], rtol=1e-9)
+    np.testing.assert_allclose(found.history.test_accuracy, expected.history.test_accuracy[0])
+
+
+def test_the_way_back_through_batch_moments_is_right():
+    """Finite differences of a batch in which every image moves the moments of all others."""
+    rng = np.random.default_rng(0)
+    layer = _in_training(
+        BatchNormalization("bn", *(values(3, dtype=np.float64, seed=k) for k in (1, 2, 3)), np.ones(3)), rng, {}
+    )
+    x, dz = rng.normal(size=(5, 4, 2, 3)), rng.normal(size=(5, 4, 2, 3))
+    _, pullback = layer.pre_activation(x)
+    found, step = pullback(dz), 1e-6
+
+    def cost(at: np.ndarray, of: Layer = layer) -> float:
+        return float((of.pre_activation(at)[0] * dz).sum())
+
+    for _ in range(20):
+        index = tuple(rng.integers(size) for size in x.shape)
+        moved = np.zeros_like(x)
+        moved[index] = step
+        assert found[index] == pytest.approx((cost(x + moved) - cost(x - moved)) / (2 * step), rel=1e-5, abs=1e-8)
+    for name, gradient in layer.variable_gradients(x, dz).items():
+        for k in range(3):
+            ends = []
+            for sign in (1, -1):
+                shifted = getattr(layer, name).copy()
+                shifted[k] += sign * step
+                ends.append(cost(x, replace(layer, **{name: shifted})))
+            assert gradient[k] == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-8)
+
+
+def test_batch_moments_are_those_of_the_batch_and_are_left_behind():
+    moments = {}
+    layer = _BatchMoments("bn", None, None, np.zeros(2), np.ones(2), epsilon=0.0, moments=moments)
+    x = np.random.default_rng(0).normal(3, 5, (50, 2))
+    z, _ = layer.pre_activation(x)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-12)
+    np.testing.assert_allclose(z.std(axis=0), 1)
+    np.testing.assert_allclose(moments["bn"][0], x.mean(axis=0))
+    np.testing.assert_allclose(moments["bn"][1], x.var(axis=0))
+
+
+def test_a_convolutional_network_with_normalization_and_dropout_learns(digits):
+    start = fresh(convolutional(noise=Dropout("dropout", 0.2)))
+    config = probe.TrainingConfig(epochs=3, batch_size=32, learning_rate=0.01, optimizer="adam")
+    found = train_network(start, digits, config, rng=np.random.default_rng(0))
+    right = (found.network.predict(digits.test.images) == digits.test.labels).mean()
+    assert right == pytest.approx(found.history.test_accuracy[-1])
+    assert right > 0.8
+    moments = found.network.layer("bn").variables
+    assert not np.allclose(moments["moving_mean"], 0)
+    assert not np.allclose(moments["moving_variance"], 1)
+
+
+def test_the_moments_in_the_end_are_those_of_training_images(small_digits):
+    start = fresh(convolutional())
+    config = probe.TrainingConfig(epochs=1, batch_size=32, learning_rate=0.01)
+    network = train_network(start, small_digits, config, rng=np.random.default_rng(0)).network
+    before = network.activations(small_digits.train.images)["conv"]
+    found = network.layer("bn").variables
+    # All of fewer than 1,000 training images are taken.
+    np.testing.assert_allclose(found["moving_mean"], before.mean(axis=(0, 1, 2)), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found["moving_variance"], before.var(axis=(0, 1, 2)), rtol=1e-4)
+
+
+def test_training_ends_at_the_accuracy_asked_for(digits):
+    start, config = fresh(convolutional()), probe.TrainingConfig(epochs=30, batch_size=32, learning_rate=0.05)
+    found = train_network(start, digits, config, rng=np.random.default_rng(0), until=0.7)
+    accuracies = found.history.train_accuracy
+    assert len(accuracies) < 30
+    assert accuracies[-1] >= 0.7
+    assert (accuracies[:-1] < 0.7).all()
+
+
+def test_it_is_taught_the_labels_given(small_digits):
+    labels = (small_digits.train.labels + 3) % 10
+    start, config = fresh(convolutional()), probe.TrainingConfig(epochs=8, batch_size=20, learning_rate=0.1)
+    found = train_network(start, small_digits, config, rng=np.random.default_rng(0), labels=labels)
+    said = found.network.predict(small_digits.train.images)
+    assert (said == labels).mean() > 0.7
+    assert (said == labels).mean() == pytest.approx(found.history.train_accuracy[-1])
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [
+        Dropout("noise", 0.5),
+        Noise("noise", "SpatialDropout2D", 0.5),
+        Noise("noise", "GaussianDropout", 0.5),
+        Noise("noise", "GaussianNoise", 0.5),
+    ],
+    ids=lambda layer: layer.keras_name,
+)
+def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noise):
+    layer, x = _in_training(noise, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
+    z, pullback = layer.pre_activation(x)
+    assert z.dtype == np.float32
+    assert z.std() > 0.3
+    assert z.mean() == pytest.approx(1, abs=0.03)
+    factor = np.ones_like(x) if noise.keras_name == "GaussianNoise" else z
+    np.testing.assert_array_equal(pullback(np.full_like(x, 2)), 2 * factor)
+    if noise.keras_name.startswith("Spatial"):
+        assert (z == z[:, :1, :1]).all()
+    assert not np.array_equal(layer.pre_activation(x)[0], z)
+
+
+def test_nothing_acts_where_nothing_is_dropped():
+    for layer in (Dropout("d", 0.0), Noise("n", "ActivityRegularization", 0.1), Flatten("f")):
+        assert _in_training(layer, np.random.default_rng(0), {}) is layer
+
+
+def test_layers_that_share_what_they_learn_keep_sharing_it(small_digits):
+    kernel, bias = values(64, 64), values(64)
+    layers = (
+        Flatten("flatten"),
+        Dense("one", kernel, bias, "tanh"),
+        Dense("two", kernel, bias, "tanh"),
+        Dense("output", values(64, 10), values(10), "softmax"),
+    )
+    network = probe.Network(layers, (8, 8), CLASSES)
+    # The two layers hold one array, as a layer that Keras calls twice does.
+    network = replace(network, layers=(layers[0], layers[1], replace(layers[1], name="two"), layers[3]))
+    start = fresh(network)
+    config = probe.TrainingConfig(epochs=1, batch_size=30, learning_rate=0.1)
+    found = train_network(start, small_digits, config, rng=np.random.default_rng(0)).network
+    assert found.layer("one").kernel is found.layer("two").kernel
+    assert not np.array_equal(found.layer("one").kernel, start.layer("one").kernel)
+    assert ParameterSpace(found).n_parameters == 64 * 64 + 64 + 64 * 10 + 10
+
+
+def test_a_network_that_diverges_is_as_it_was_before(small_digits):
+    start = fresh(convolutional())
+    config = probe.TrainingConfig(epochs=3, batch_size=30, learning_rate=1e30)
+    found = train_network(start, small_digits, config, rng=np.random.default_rng(0))
+    assert found.diverged_epoch == 1
+    assert found.network is start
+    assert found.history.n_epochs == 0
+
+
+def test_ctrl_c_keeps_the_epochs_that_are_done(small_digits):
+    def stop(event):
+        if event.done == 2:
+            raise KeyboardInterrupt
+
+    start, config = fresh(convolutional()), probe.TrainingConfig(epochs=5, batch_size=30, learning_rate=0.05)
+    found = train_network(start, small_digits, config, rng=np.random.default_rng(0), progress=stop)
+    assert found.interrupted
+    assert found.history.n_epochs == 2
+    again = train_network(
+        start, small_digits, replace(config, epochs=2), rng=np.random.default_rng(0)
+    )
+    np.testing.assert_array_equal(found.network.layer("conv").kernel, again.network.layer("conv").kernel)
+
+
+@pytest.mark.parametrize("until", [0.0, 1.2])
+def test_an_impossible_accuracy_is_refused(small_digits, until):
+    with pytest.raises(probe.InputError, match="until must be"):
+        train_network(
+            convolutional(), small_digits, probe.TrainingConfig(), rng=np.random.default_rng(0), until=until
+        )
+
+
+def test_labels_that_do_not_fit_are_refused(small_digits):
+    with pytest.raises(probe.InputError, match="labels"):
+        train_network(
+            convolutional(),
+            small_digits,
+            probe.TrainingConfig(),
+            rng=np.random.default_rng(0),
+            labels=small_digits.train.labels[:-1],
+        )
