@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 
 from probe._checks import DataFileError, InputError, check_number
 from probe.datasets._dataset import Split
-from probe.datasets._embedded import load_digits, load_mnist
-from probe.datasets._hdf5 import is_hdf5, read_hdf5
-from probe.datasets._idx import read_idx_folder
-from probe.datasets._npz import ZIP_MAGIC, read_npz
-from probe.datasets._openml import load_openml
-from probe.datasets._stored import MAX_MESSAGE, UNIT_RANGE
-from probe.safeh5 import DamagedError, open_regular, printable
+from probe.datasets._formats import open_hdf5, open_idx, open_npz
+from probe.datasets._named import load_digits, load_mnist, load_openml
+from probe.datasets._stored import MAX_MESSAGE, UNIT_RANGE, ArrayFile, refused_as_data_error, split_in
+from probe.safeh5 import DamagedError, is_hdf5, open_regular, printable
 
 __all__ = ["is_named", "load_dataset"]
 
@@ -102,13 +100,21 @@ def _checked_range(pixel_range: object) -> tuple[float, float]:
 
 def _read_path(path: Path, pixel_range: tuple[float, float]) -> Split:
     _check_exists(path)
+    opened = _format_of(path)
+    name = path.resolve().name or "idx" if path.is_dir() else path.stem
+    with refused_as_data_error(str(path), DamagedError, OSError), opened(path) as file:
+        return split_in(file, printable(name), pixel_range)
+
+
+def _format_of(path: Path) -> Callable[[Path], AbstractContextManager[ArrayFile]]:
+    """Return what opens files of the format that a path has, or raise if it is of no known format."""
     if path.is_dir():
-        return read_idx_folder(path, printable(path.resolve().name or "idx"))
+        return open_idx
     start = _first_bytes(path)
-    if start.startswith(ZIP_MAGIC):
-        return read_npz(path, printable(path.stem), pixel_range)
+    if start.startswith(b"PK"):
+        return open_npz
     if is_hdf5(path):
-        return read_hdf5(path, printable(path.stem), pixel_range)
+        return open_hdf5
     raise DataFileError(_not_data(path, start))
 
 

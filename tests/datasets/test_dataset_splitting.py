@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from probe._checks import InputError
-from probe.datasets._splitting import last_of_each_class
+from probe.datasets._stored import last_of_each_class
 
 
 @settings(deadline=None)
