@@ -15,8 +15,15 @@ from typing import BinaryIO
 
 from probe.safeh5._file import DAMAGE, File, Group, RefusedError, reason_of
 from probe.safeh5._headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, messages_at
-from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
-from probe.safeh5._source import UNDEFINED, DamagedError, Source, open_regular
+from probe.safeh5._source import (
+    DEFAULT_LIMITS,
+    UNDEFINED,
+    DamagedError,
+    Limits,
+    Source,
+    limits_of,
+    open_regular,
+)
 from probe.safeh5._text import printable
 
 __all__ = ["is_hdf5", "open_bytes", "open_file"]

@@ -1,10 +1,12 @@
-"""Members and attributes of the objects of a file."""
+"""The objects of a file: groups with their members, arrays, and the attributes of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
 
+from probe.safeh5._arrays import Description, described
 from probe.safeh5._headers import (
     ATTRIBUTE,
     ATTRIBUTE_INFO,
@@ -15,14 +17,17 @@ from probe.safeh5._headers import (
     LINK_INFO,
     SYMBOL_TABLE,
     Message,
+    Shape,
+    Type,
+    messages_at,
+    parsed_shape,
+    parsed_type,
     shared_body,
 )
-from probe.safeh5._heaps import FractalHeap, local_heap
+from probe.safeh5._heaps import FractalHeap, local_heap, old_tree_entries, tree_records
 from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5._trees import old_tree_entries, tree_records
-from probe.safeh5._types import Shape, Type, parsed_shape, parsed_type
 
-__all__ = ["Attribute", "Link", "attributes_of", "kind_of", "members_of"]
+__all__ = ["Attribute", "Object"]
 
 Item = TypeVar("Item")
 
@@ -32,11 +37,8 @@ _MOST_NAME_BYTES = 1 << 16
 _LINKS_BY_NAME, _ATTRIBUTES_BY_NAME = 5, 8
 
 
-class Link(NamedTuple):
-    """A name in a group: the address of an object, or None if it leads to another name or file."""
-
-    name: str
-    address: int | None
+Link = tuple[str, int | None]
+"""A name in a group, and the address of an object; None if it leads to another name or file."""
 
 
 class Attribute(NamedTuple):
@@ -48,32 +50,59 @@ class Attribute(NamedTuple):
     content: bytes
 
 
-def kind_of(messages: list[Message]) -> Literal["group", "dataset", "datatype"]:
-    """Return what the object with these messages is."""
-    kinds = {message.kind for message in messages}
-    if kinds & {SYMBOL_TABLE, LINK_INFO}:
-        return "group"
-    if {DATASPACE, DATATYPE, LAYOUT} <= kinds:
-        return "dataset"
-    if DATATYPE in kinds:
-        return "datatype"
-    raise DamagedError("an object is neither group nor data set nor type")
+class Object:
+    """What the header at an address says; each thing is read when it is first asked for."""
 
+    def __init__(self, source: Source, address: int) -> None:
+        self._source = source
+        self._address = address
 
-def members_of(source: Source, messages: list[Message]) -> dict[str, int | None]:
-    """Return the members of the group with these messages: addresses by name, None for a link to elsewhere."""
-    members: dict[str, int | None] = {}
-    kinds = {message.kind for message in messages}
-    if SYMBOL_TABLE in kinds and kinds & {LINK, LINK_INFO}:
-        raise DamagedError("a group keeps its members in two ways")
-    for name, address in _in_one_way(source, messages, _links, "a group keeps its members"):
-        source.count()
-        if name in members:
-            raise DamagedError("a group has two members of one name")
-        if len(members) >= source.limits.members:
-            raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
-        members[name] = address
-    return members
+    @cached_property
+    def _messages(self) -> list[Message]:
+        return messages_at(self._source, self._address)
+
+    @property
+    def kind(self) -> Literal["group", "dataset", "datatype"]:
+        """What it is."""
+        kinds = {message.kind for message in self._messages}
+        if kinds & {SYMBOL_TABLE, LINK_INFO}:
+            return "group"
+        if {DATASPACE, DATATYPE, LAYOUT} <= kinds:
+            return "dataset"
+        if DATATYPE in kinds:
+            return "datatype"
+        raise DamagedError("an object is neither group nor data set nor type")
+
+    @cached_property
+    def members(self) -> dict[str, int | None]:
+        """Addresses of the members of a group by name, None for a link to elsewhere."""
+        source, members = self._source, dict[str, int | None]()
+        kinds = {message.kind for message in self._messages}
+        if SYMBOL_TABLE in kinds and kinds & {LINK, LINK_INFO}:
+            raise DamagedError("a group keeps its members in two ways")
+        for name, address in _in_one_way(source, self._messages, _links, "a group keeps its members"):
+            source.count()
+            if name in members:
+                raise DamagedError("a group has two members of one name")
+            if len(members) >= source.limits.members:
+                raise DamagedError(f"a group has more than the {source.limits.members} members that are read")
+            members[name] = address
+        return members
+
+    @cached_property
+    def attributes(self) -> dict[str, Attribute]:
+        """The attributes by name."""
+        source, attributes = self._source, dict[str, Attribute]()
+        for attribute in _in_one_way(source, self._messages, _attributes, "an object keeps its attributes"):
+            if len(attributes) >= source.limits.members or attribute.name in attributes:
+                raise DamagedError("an object has too many attributes, or two of one name")
+            attributes[attribute.name] = attribute
+        return attributes
+
+    @cached_property
+    def array(self) -> Description:
+        """What is said of the array that a data set holds."""
+        return described(self._source, self._messages, self._address)
 
 
 def _in_one_way(
@@ -128,7 +157,7 @@ def _link(source: Source, body: bytes) -> Link:
     if len(name) != length:
         raise DamagedError("a name is cut off")
     address = source.offset(body, at + length) if kind == _HARD else None
-    return Link(name.decode("utf-8"), address)
+    return name.decode("utf-8"), address
 
 
 def _symbols(source: Source, body: bytes) -> list[Link]:
@@ -154,18 +183,8 @@ def _symbols(source: Source, body: bytes) -> list[Link]:
             source.count((end - begin) // 64)
             is_soft = number(block, at_address + source.offset_bytes, 4) == _SOFT_LINK_CACHED
             target = None if is_soft else source.offset(block, at_address)
-            links.append(Link(names[begin:end].decode("utf-8"), target))
+            links.append((names[begin:end].decode("utf-8"), target))
     return links
-
-
-def attributes_of(source: Source, messages: list[Message]) -> dict[str, Attribute]:
-    """Return the attributes of the object with these messages, by name."""
-    attributes: dict[str, Attribute] = {}
-    for attribute in _in_one_way(source, messages, _attributes, "an object keeps its attributes"):
-        if len(attributes) >= source.limits.members or attribute.name in attributes:
-            raise DamagedError("an object has too many attributes, or two of one name")
-        attributes[attribute.name] = attribute
-    return attributes
 
 
 def _attributes(source: Source, message: Message) -> Iterable[Attribute]:
