@@ -1,16 +1,17 @@
-"""Labeled images as values: the input of every training run and every analysis."""
+"""Labeled images as values: the input of every training run and every analysis; and their size changed."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import (
+    Array,
     InputError,
     IntArray,
     check_class_names,
@@ -25,12 +26,14 @@ from probe._checks import (
 from probe._signatures import checked
 from probe.safeh5 import printable
 
-__all__ = ["Dataset", "Images", "Split", "check_image_shape"]
+__all__ = ["Dataset", "Images", "Split", "check_image_shape", "resized"]
 
 Images = npt.NDArray[np.float32]
 
 # 1024 MNIST images are 3 MB: a block stays in the cache while it is tested and hashed.
 FINGERPRINT_BLOCK = 1024
+
+RESIZING_BLOCK = 4096
 
 CHANNELS = (1, 3, 4)  # grey, colour, and colour with opacity
 
@@ -235,6 +238,64 @@ class Split:
         """SHA-256 of the two fingerprints, training first, as 64 hexadecimal digits."""
         both = f"probe split 1: {self.train.fingerprint} {self.test.fingerprint}\n"
         return hashlib.sha256(both.encode()).hexdigest()
+
+
+@checked
+def resized(split: Split, shape: tuple[int, int]) -> Split:
+    """Return `split` with images of `shape`: each new pixel is the mean over the area of the old ones that it covers.
+
+    Parameters
+    ----------
+    split : Split
+        Of images (height, width) or (height, width, channels).
+    shape : (int, int)
+        New height and width, each at least 1.
+
+    Returns
+    -------
+    Split
+        Its name says the size.
+
+    Raises
+    ------
+    InputError
+        If `shape` is no pair of positive integers.
+
+    Examples
+    --------
+    >>> import probe
+    >>> small = resized(probe.load_dataset("digits"), (4, 4))
+    >>> small.train.image_shape, small.name
+    ((4, 4), 'digits 4 x 4')
+    """
+    if len(shape) != 2:
+        raise InputError(f"shape must be a height and a width, got {shape}")
+    height, width = (check_integer("each of shape", size, minimum=1) for size in shape)
+    return Split(
+        _resized(split.train, height, width),
+        _resized(split.test, height, width),
+        f"{split.name} {height} x {width}",
+    )
+
+
+def _resized(data: Dataset, height: int, width: int) -> Dataset:
+    rows, columns = _shares(data.image_shape[0], height), _shares(data.image_shape[1], width)
+    images = np.empty((len(data), height, width, *data.image_shape[2:]), np.float32)
+    for part in chunks(len(data), RESIZING_BLOCK):
+        along = np.moveaxis(np.tensordot(data.images[part], rows, axes=(1, 1)), -1, 1)
+        images[part] = np.moveaxis(np.tensordot(along, columns, axes=(2, 1)), -1, 2)
+    # A mean of values in [0, 1] may leave it in the last digit.
+    return replace(data, images=np.clip(images, 0, 1, out=images))
+
+
+def _shares(before: int, after: int) -> Array:
+    """Return how much of each new pixel each old one is, of shape (after, before); rows sum to one."""
+    edges = np.linspace(0, before, after + 1)
+    places = np.arange(before)
+    low = np.maximum(edges[:-1, None], places)
+    high = np.minimum(edges[1:, None], places + 1)
+    covered = np.maximum(high - low, 0)
+    return np.asarray(covered / covered.sum(axis=1, keepdims=True), np.float32)
 
 
 def _check_is_array(name: str, values: object) -> None:

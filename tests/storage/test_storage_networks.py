@@ -423,6 +423,7 @@ from probe.network import Network
 from probe.storage import save_network
 kernel = np.random.default_rng(0).normal(size=(2000, 1000)).astype("f4")
 network = Network((Dense("output", kernel, kernel[0]),), (2000,))
+save_network(network, sys.argv[1] + ".first")
 print("ready", flush=True)
 while True:
     save_network(network, sys.argv[1])
@@ -438,7 +439,7 @@ def test_a_killed_writer_leaves_no_file_or_a_whole_one(tmp_path):
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
         try:
             assert writer.stdout.readline() == b"ready\n"
-            time.sleep(rng.uniform(0, 0.06))
+            time.sleep(rng.uniform(0, 0.2))
         finally:
             writer.kill()
             writer.wait()
