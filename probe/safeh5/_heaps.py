@@ -106,19 +106,15 @@ def local_heap(source: Source, address: int) -> bytes:
     if n_bytes > source.limits.structure_bytes:
         raise DamagedError(f"a heap of names takes {n_bytes} bytes")
     names = source.read(source.offset(head, 8 + 2 * source.length_bytes), n_bytes)
-    _check_free(source, names, source.length(head, 8 + source.length_bytes))
-    return names
-
-
-def _check_free(source: Source, names: bytes, free: int) -> None:
-    """Refuse a heap whose list of free blocks leads out of it or back: it was written by no library."""
-    known: set[int] = set()
+    # A list of free blocks that leads out of the heap, or back, was written by no library.
+    free, known = source.length(head, 8 + source.length_bytes), set[int]()
     while free not in (_NOTHING_FREE, (1 << 8 * source.length_bytes) - 1):
         source.count(2)
         if free in known or free + 2 * source.length_bytes > len(names):
             raise DamagedError("the free blocks of a heap of names form no list")
         known.add(free)
         free = source.length(names, free)
+    return names
 
 
 class GlobalHeap:
@@ -224,8 +220,7 @@ class FractalHeap:
         self._root = source.offset(head, at + 6 + 2 * length)
         self._n_rows = number(head, at + 6 + 2 * length + offset, 2)
         self._offset_bytes = -(-n_bits // 8)
-        most = max(1, number(head, 10, 4))
-        self._length_bytes = min((largest.bit_length() + 6) // 8, (most.bit_length() - 1) // 8 + 1)
+        self._length_bytes = min((largest.bit_length() + 6) // 8, _count_bytes(number(head, 10, 4)))
         self._large_objects: dict[int, tuple[int, int]] | None = None
         self._head = 5 + offset + self._offset_bytes
         self._blocks: dict[int, bytes] = {}

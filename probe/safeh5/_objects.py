@@ -118,15 +118,14 @@ def _in_one_way(
             yield item
 
 
-def _links(source: Source, message: Message) -> Iterable[Link]:
+def _links(source: Source, message: Message) -> Iterator[Link]:
     if message.kind == LINK:
-        return [_link(source, message.body)]
-    if message.kind == SYMBOL_TABLE:
-        return _symbols(source, message.body)
-    if message.kind == LINK_INFO:
-        dense = _dense(source, message.body, 2 + 8 * (message.body[1] & 1), _LINKS_BY_NAME)
-        return (_link(source, heap.item(record[4:])) for heap, record in dense)
-    return []
+        yield _link(source, message.body)
+    elif message.kind == SYMBOL_TABLE:
+        yield from _symbols(source, message.body)
+    elif message.kind == LINK_INFO:
+        for heap, record in _dense(source, message.body, 2 + 8 * (message.body[1] & 1), _LINKS_BY_NAME):
+            yield _link(source, heap.item(record[4:]))
 
 
 def _dense(source: Source, body: bytes, at: int, kind: int) -> Iterator[tuple[FractalHeap, bytes]]:
@@ -187,21 +186,20 @@ def _symbols(source: Source, body: bytes) -> list[Link]:
     return links
 
 
-def _attributes(source: Source, message: Message) -> Iterable[Attribute]:
+def _attributes(source: Source, message: Message) -> Iterator[Attribute]:
     if message.kind == ATTRIBUTE:
-        if message.flags & _SHARED:
-            raise DamagedError("it shares attributes in a table, which is not read")
-        return [_attribute(source, message.body)]
-    if message.kind == ATTRIBUTE_INFO:
-        dense = _dense(source, message.body, 2 + 2 * (message.body[1] & 1), _ATTRIBUTES_BY_NAME)
-        return (_dense_attribute(source, heap, record) for heap, record in dense)
-    return []
+        _check_own(message.flags)
+        yield _attribute(source, message.body)
+    elif message.kind == ATTRIBUTE_INFO:
+        at = 2 + 2 * (message.body[1] & 1)
+        for heap, record in _dense(source, message.body, at, _ATTRIBUTES_BY_NAME):
+            _check_own(record[8])
+            yield _attribute(source, heap.item(record[:8]))
 
 
-def _dense_attribute(source: Source, heap: FractalHeap, record: bytes) -> Attribute:
-    if record[8] & _SHARED:
+def _check_own(flags: int) -> None:
+    if flags & _SHARED:
         raise DamagedError("it shares attributes in a table, which is not read")
-    return _attribute(source, heap.item(record[:8]))
 
 
 def _attribute(source: Source, body: bytes) -> Attribute:

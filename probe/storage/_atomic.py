@@ -67,7 +67,9 @@ def write_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield part
         _flush(part)
         part.replace(destination)
-        _flush_folder(destination.parent)
+        # Makes the rename itself durable; systems where folders cannot be opened do without.
+        with suppress(OSError):
+            _flush(destination.parent)
     except OSError as error:
         raise InputError(
             f"{printable(os.fspath(path), 300)} cannot be written: {reason_of(error)}. "
@@ -126,21 +128,14 @@ def _prepare(destination: Path) -> None:
         raise NotADirectoryError(0, "its parent is not a folder") from None
 
 
-def _flush(part: Path) -> None:
-    descriptor = os.open(part, os.O_RDONLY)
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _flush_folder(folder: Path) -> None:
-    # Makes the rename itself durable; systems where folders cannot be opened do without.
-    with suppress(OSError):
-        _flush(folder)
-
-
 def reason_of(error: OSError) -> str:
     """Return what the system says of an error, in one line."""
-    text = error.strerror or str(error)
-    return " ".join(text.split())[:200]
+    return " ".join((error.strerror or str(error)).split())[:200]
