@@ -214,6 +214,9 @@ class Split:
     name: str
 
     def __post_init__(self) -> None:
+        for key, part in (("train", self.train), ("test", self.test)):
+            if not isinstance(part, Dataset):
+                raise InputError(f"{key} must be a Dataset, got {type(part).__name__}")
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
             raise InputError(
                 f"name must be a non-empty string that can be printed, got {printable(ascii(self.name))}"

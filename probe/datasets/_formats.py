@@ -22,14 +22,11 @@ import numpy.typing as npt
 from probe._checks import DataFileError, InputError
 from probe.datasets._stored import (
     MAX_BYTES,
-    MAX_CLASSES,
     MAX_MESSAGE,
     ArrayFile,
     Stored,
     check_declared,
-    check_declared_names,
     listed,
-    names_as_text,
     refused_as_data_error,
 )
 from probe.safeh5 import (
@@ -49,6 +46,10 @@ from probe.safeh5 import (
 __all__ = ["IDX_PARTS", "find_idx", "open_hdf5", "open_idx", "open_npz", "read_idx"]
 
 NAMES = "class_names"
+MAX_CLASSES = 2**16
+MAX_NAME_BYTES = 2**24
+LAST_CHARACTER = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)
 
 HDF5_LIMITS = replace(DEFAULT_LIMITS, tensor_bytes=MAX_BYTES, total_bytes=2 * MAX_BYTES)
 FREE_BYTES = 64 << 20
@@ -130,9 +131,39 @@ def open_npz(path: Path) -> Iterator[ArrayFile]:
         names = None
         if NAMES in keys:
             header = _header(archive, NAMES)
-            check_declared_names(header.shape, header.dtype)
-            names = names_as_text(_content(archive, NAMES, header))
+            _check_declared_names(header.shape, header.dtype)
+            names = _names_as_text(_content(archive, NAMES, header))
         yield ArrayFile(keys, read, names)
+
+
+def _check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise if class names are no row of strings or too many, before they are read."""
+    n_names = math.prod(shape)
+    if len(shape) != 1 or dtype.kind not in "US":
+        raise InputError(
+            "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
+            f"got {printable(dtype)} of shape {printable(shape)}"
+        )
+    if n_names > MAX_CLASSES:
+        raise InputError(f"class_names must name at most {MAX_CLASSES} classes, got {n_names}")
+    if n_names * dtype.itemsize > MAX_NAME_BYTES:
+        raise InputError(
+            f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
+        )
+
+
+def _names_as_text(stored: Stored) -> tuple[str, ...]:
+    """Return class names that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
+    if stored.dtype.kind == "S":
+        try:
+            return tuple(name.decode() for name in stored.tolist())
+        except UnicodeDecodeError as error:
+            raise InputError(f"class_names must be text in UTF-8: {error}") from None
+    # NumPy makes strings of any numbers; Python must not see those that are no characters.
+    codes = np.ascontiguousarray(stored).view(stored.dtype.byteorder.replace("|", "=") + "u4")
+    if ((codes > LAST_CHARACTER) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))).any():
+        raise InputError("class_names hold numbers that are no characters of Unicode")
+    return tuple(stored.tolist())
 
 
 def _content(archive: ZipArchive, key: str, header: _Header) -> Stored:

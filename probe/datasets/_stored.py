@@ -22,10 +22,8 @@ __all__ = [
     "UNIT_RANGE",
     "ArrayFile",
     "check_declared",
-    "check_declared_names",
     "last_of_each_class",
     "listed",
-    "names_as_text",
     "refused_as_data_error",
     "split_from_arrays",
     "split_in",
@@ -38,16 +36,12 @@ MAX_BYTES = 4 * 2**30  # of one array as float32: 23 times MNIST, and still in t
 UNIT_RANGE = (0.0, 1.0)
 MAX_AXES = 8
 MAX_NUMBER_BYTES = 8  # float64; the 16 bytes of a longdouble mean something else on every machine
-MAX_NAME_BYTES = 2**24
-MAX_CLASSES = 2**16
 MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
 MAX_MESSAGE = 300
 MAX_SHOWN = 10  # names in a message
 # Training and test labels must be numbered alike, also where a class occurs in one of them only.
 ALL_NUMBERED = "numpy.searchsorted(numpy.unique(all_labels), labels)"
 MAX_VALUES = 6  # labels in a message that says them twice
-LAST_CHARACTER = 0x10FFFF
-SURROGATES = (0xD800, 0xDFFF)
 
 LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("images", "labels", "test_images", "test_labels"),
@@ -115,35 +109,6 @@ def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
             f"{name} of shape {shape} would take {n_bytes / 2**30:.1f} GiB of memory, "
             f"more than the {MAX_BYTES / 2**30:g} GiB allowed; store a part of it"
         )
-
-
-def check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise if class names are no row of strings or too many, before they are read."""
-    if len(shape) != 1 or dtype.kind not in "US":
-        raise InputError(
-            "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
-            f"got {printable(dtype)} of shape {printable(shape)}"
-        )
-    if math.prod(shape) > MAX_CLASSES:
-        raise InputError(f"class_names must name at most {MAX_CLASSES} classes, got {math.prod(shape)}")
-    if math.prod(shape) * dtype.itemsize > MAX_NAME_BYTES:
-        raise InputError(
-            f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
-        )
-
-
-def names_as_text(stored: Stored) -> tuple[str, ...]:
-    """Return class names that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
-    if stored.dtype.kind == "S":
-        try:
-            return tuple(name.decode() for name in stored.tolist())
-        except UnicodeDecodeError as error:
-            raise InputError(f"class_names must be text in UTF-8: {error}") from None
-    # NumPy makes strings of any numbers; Python must not see those that are no characters.
-    codes = np.ascontiguousarray(stored).view(stored.dtype.byteorder.replace("|", "=") + "u4")
-    if ((codes > LAST_CHARACTER) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))).any():
-        raise InputError("class_names hold numbers that are no characters of Unicode")
-    return tuple(stored.tolist())
 
 
 def split_in(file: ArrayFile, name: str, pixel_range: tuple[float, float]) -> Split:

@@ -212,10 +212,8 @@ class File:
     def string_array(self, group: Group, name: str, at_most: int) -> tuple[str, ...]:
         """Return the array at `name`, a path relative to `group`, a list of at most `at_most` strings."""
         place = _joined(group, name)
-        address = self._address(group, name, "dataset", place)
-        refuse = partial(self.refuse, place)
+        stored, refuse = self._stored(group, name, place), partial(self.refuse, place)
         with self._readable(place):
-            stored = self._object(address).array
             check_storage(stored, self.limits, refuse)
             if not stored.type.is_text:
                 refuse(f"holds {stored.type.name}, expected strings")
@@ -248,14 +246,13 @@ class File:
         """
         for group, name in arrays:
             place = _joined(group, name)
-            address = self._address(group, name, "dataset", place)
-            if self._claims.get(address) == place:
+            stored = self._stored(group, name, place)
+            if self._claims.get(stored.owner) == place:
                 continue
-            if address in self._claims:
-                self.refuse(place, f"is the same array as {printable(self._claims[address])}")
-            self._claims[address] = place
-            with self._readable(place):
-                self._claimed += self._object(address).array.n_unpacked
+            if stored.owner in self._claims:
+                self.refuse(place, f"is the same array as {printable(self._claims[stored.owner])}")
+            self._claims[stored.owner] = place
+            self._claimed += stored.n_unpacked
         if self._claimed > max(self.limits.compression * self.size, 16 << 20):
             self.refuse(
                 "the file", f"has arrays that take {self._claimed} bytes, but itself only {self.size}"
@@ -266,12 +263,15 @@ class File:
         self._source.renew()
         self._bytes_left = self.limits.total_bytes
 
-    def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
+    def _stored(self, group: Group, name: str, place: str) -> Description:
         address = self._address(group, name, "dataset", place)
         with self._readable(place):
-            stored = self._object(address).array
-            check_array(stored, kinds, self.limits, partial(self.refuse, place))
-            return stored
+            return self._object(address).array
+
+    def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
+        stored = self._stored(group, name, place)
+        check_array(stored, kinds, self.limits, partial(self.refuse, place))
+        return stored
 
     def _address(self, parent: Group, name: str, kind: str, place: str) -> int:
         """Return the address of the object of some kind at `name`, a path below `parent`."""
