@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
 
@@ -221,7 +222,6 @@ class FractalHeap:
         self._n_rows = number(head, at + 6 + 2 * length + offset, 2)
         self._offset_bytes = -(-n_bits // 8)
         self._length_bytes = min((largest.bit_length() + 6) // 8, _count_bytes(number(head, 10, 4)))
-        self._large_objects: dict[int, tuple[int, int]] | None = None
         self._head = 5 + offset + self._offset_bytes
         self._blocks: dict[int, bytes] = {}
         self._rows: dict[tuple[int, int], list[int]] = {}
@@ -250,24 +250,26 @@ class FractalHeap:
                 return content
         raise DamagedError("a heap is asked for an object of an unknown kind")
 
+    @cached_property
+    def _large_objects(self) -> dict[int, tuple[int, int]]:
+        """Addresses and lengths of the objects that have no block, by their keys."""
+        source, length = self._source, self._source.length_bytes
+        at = source.offset_bytes
+        return {
+            number(record, at + length, length): (source.offset(record, 0), source.length(record, at))
+            for record in tree_records(source, self._huge, kind=1)
+        }
+
     def _large(self, identifier: bytes) -> bytes:
-        offset, length = self._source.offset_bytes, self._source.length_bytes
-        if self.id_bytes > offset + length:
-            place, n_bytes = self._source.offset(identifier, 0), self._source.length(identifier, offset)
+        source, length = self._source, self._source.length_bytes
+        if self.id_bytes > source.offset_bytes + length:
+            place, n_bytes = source.offset(identifier, 0), source.length(identifier, source.offset_bytes)
         else:
-            if self._large_objects is None:
-                self._large_objects = {
-                    number(record, offset + length, length): (
-                        self._source.offset(record, 0),
-                        self._source.length(record, offset),
-                    )
-                    for record in tree_records(self._source, self._huge, kind=1)
-                }
             key = number(identifier, 0, min(length, len(identifier)))
             place, n_bytes = self._large_objects.get(key, (UNDEFINED, 0))
-        if n_bytes > self._source.limits.structure_bytes:
+        if n_bytes > source.limits.structure_bytes:
             raise DamagedError(f"a heap holds an object of {n_bytes} bytes")
-        return self._source.read(place, n_bytes)
+        return source.read(place, n_bytes)
 
     def _managed(self, offset: int, length: int) -> bytes:
         address, start, n_bytes, n_rows = self._root, 0, self._table.first, self._n_rows
