@@ -114,11 +114,6 @@ class Module:
             self.refuse(f"has a value in its {name} that is not finite")
         return values
 
-    def bias(self, n_units: int, like: Array) -> tuple[Array, bool]:
-        """Return the bias, zeros if there is none, and whether there is one."""
-        bias = self.array("bias", 1)
-        return (np.zeros(n_units, like.dtype), False) if bias is None else (bias, True)
-
     def weight(self, n_axes: int) -> Array:
         """Return the weights of a module that always has some."""
         weight = self.array("weight", n_axes)
@@ -130,9 +125,7 @@ class Module:
 def _linear(module: Module, shape: Shape) -> Iterable[Layer]:
     if len(shape) == 3:
         module.refuse(f"gets images of shape {shape}; put a Flatten before it")
-    kernel = module.weight(2).T
-    bias, used = module.bias(kernel.shape[1], kernel)
-    yield Dense(module.name, kernel, bias, use_bias=used)
+    yield Dense(module.name, module.weight(2).T, module.array("bias", 1))
 
 
 def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
@@ -145,7 +138,7 @@ def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
             f"takes images of {n_taken} channels, but gets {channels}; input_shape has the channels last: "
             f"pass {(*shape[1:], height)}"
         )
-    bias, used = module.bias(kernel.shape[3], kernel)
+    bias = module.array("bias", 1)
     strides, dilation = module.pair("stride"), module.pair("dilation")
     padding: Literal["valid", "same"] = "valid"
     if isinstance(module.padding, str):
@@ -159,7 +152,7 @@ def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
             yield from _zeros_around(module, margins)
     yield Conv2D(
         module.name, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation,
-        groups=int(module.groups), use_bias=used
+        groups=int(module.groups)
     )  # fmt: skip
 
 

@@ -240,11 +240,13 @@ class LayerSpec:
             self.refuse(f"has {key} = {shown(value)}, expected a list of positive sizes, or -1")
         return sizes
 
-    def pair(self, key: str, default: int | None = None, minimum: int = 1) -> tuple[int, int]:
+    def pair(
+        self, key: str, default: int | tuple[int, int] | None = None, minimum: int = 1
+    ) -> tuple[int, int]:
         """Return the setting `key`, an integer for both axes of an image or a list of two."""
         value: Any = self.config.get(key)
         value = default if value is None else value
-        sizes = value[:3] if isinstance(value, list) else [value, value]
+        sizes = value[:3] if isinstance(value, (list, tuple)) else [value, value]
         if len(sizes) != 2 or not all(type(size) is int and minimum <= size <= MAX_SIZE for size in sizes):
             self.refuse(f"has {key} = {shown(value)}, expected one or two integers from {minimum}")
         return sizes[0], sizes[1]

@@ -1,8 +1,10 @@
 """Layers of a network: each forward returns the value and the way back.
 
-A new layer is a frozen dataclass that derives from `Layer`, says what it is, and has an entry in the table of the
-Keras reader: see docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean what they mean there.
+A new layer is a frozen dataclass that derives from `Layer` and says what it is, here and to the reader of files: see
+docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean what they mean there.
 """
+
+from inspect import isabstract
 
 from probe.layers._base import Layer, Merge
 from probe.layers._images import DataFormat, ImageLayer
@@ -40,6 +42,7 @@ from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSamplin
 
 __all__ = [
     "ACTIVATIONS",
+    "LAYERS",
     "LEAKY_RELU_SLOPE",
     "Activation",
     "ActivationLayer",
@@ -87,3 +90,10 @@ __all__ = [
     "activation_named",
     "softmax",
 ]
+
+LAYERS: dict[str, type[Layer]] = {
+    name: kind
+    for name, kind in globals().items()
+    if isinstance(kind, type) and issubclass(kind, Layer) and not isabstract(kind)
+}
+"""The classes of layers that there are, by name: what the reader of Keras' files knows."""

@@ -17,6 +17,7 @@ from probe.layers.activations import Activation, Pullback, activation_from, shor
 __all__ = ["Layer", "Merge", "Rearranging"]
 
 Pair = tuple[int, int]
+Shape = tuple[int, ...]
 
 
 class Layer(ABC):
@@ -101,6 +102,14 @@ class Layer(ABC):
     @property
     def variables(self) -> dict[str, Array]:
         """The layer's arrays by the names that Keras gives them, in Keras' order; {} for a layer of none."""
+        return {}
+
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the shapes of the variables of a layer with these settings, for inputs of `input_shape`.
+
+        The reader of files asks before it reads an array. Variables that a layer may lack are among them.
+        """
         return {}
 
     @property
@@ -307,14 +316,23 @@ def check_axes(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def check_bias(layer: Layer, bias: Array, n_units: int, kernel: tuple[int, ...], used: object) -> None:
-    """Raise unless there is one bias for each unit, of zero where the layer does not use them."""
-    if bias.shape != (n_units,):
+def check_variables(layer: Layer, input_shape: Shape) -> Shape:
+    """Return `input_shape`, or raise unless the variables have the shapes that inputs of this shape ask for."""
+    settings = {field.name: getattr(layer, field.name) for field in fields(layer)}  # type: ignore[arg-type]
+    expected = layer.variable_shapes(input_shape, settings)
+    for name, values in layer.variables.items():
+        if values.shape != expected[name]:
+            raise InputError(
+                f"layer '{layer.name}' has {name} of shape {values.shape}, which does not fit inputs of shape "
+                f"{input_shape}: it needs {expected[name]}"
+            )
+    return input_shape
+
+
+def check_bias(layer: Layer, bias: Array | None, n_units: int, kernel: Array) -> None:
+    """Raise unless there is one bias for each unit that `kernel` feeds, or none at all."""
+    if bias is not None and bias.shape != (n_units,):
         raise InputError(
-            f"layer '{layer.name}': bias must have shape ({n_units},) for a kernel of shape {kernel}, "
+            f"layer '{layer.name}': bias must have shape ({n_units},) for a kernel of shape {kernel.shape}, "
             f"got {bias.shape}"
         )
-    if not isinstance(used, (bool, np.bool_)):
-        raise InputError(f"layer '{layer.name}': use_bias must be True or False, got {used!r}")
-    if not used and bias.any():
-        raise InputError(f"layer '{layer.name}': bias must be zero where use_bias is False")

@@ -34,11 +34,11 @@ __all__ = ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]
 
 
 class _Biased(ImageLayer):
-    """An image layer with a bias."""
+    """An image layer that may have a bias."""
 
     __slots__ = ()
 
-    bias: Array
+    bias: Array | None
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -53,20 +53,19 @@ class _Convolution(_Biased):
     dilation_rate: Pair = (1, 1)
     activation_name: str | Activation = "linear"
     data_format: DataFormat = "channels_last"
-    use_bias: bool = True
 
     def __post_init__(self) -> None:
         for name, kernel in self._kernels.items():
             if kernel.ndim != 4 or 0 in kernel.shape:
                 raise InputError(f"layer '{self.name}': {name} must have four axes, got shape {kernel.shape}")
-        keep_arrays(self, self._kernels | {"bias": self.bias})
+        keep_arrays(self, self.variables)
         self._check_format()
         keep_pair(self, "strides", self.strides, minimum=1)
         keep_pair(self, "dilation_rate", self.dilation_rate, minimum=1)
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
         keep_activation(self)
         self._check_settings()
-        check_bias(self, self.bias, self.n_filters, list(self._kernels.values())[-1].shape, self.use_bias)
+        check_bias(self, self.bias, self.n_filters, list(self._kernels.values())[-1])
 
     def _check_settings(self) -> None:
         """Check what only this kind has."""
@@ -77,8 +76,8 @@ class _Convolution(_Biased):
 
     @property
     def variables(self) -> dict[str, Array]:
-        """The kernel or kernels, and the bias if it is used."""
-        return self._kernels | ({"bias": self.bias} if self.use_bias else {})
+        """The kernel or kernels, and the bias if there is one."""
+        return self._kernels | ({} if self.bias is None else {"bias": self.bias})
 
     @property
     def n_filters(self) -> int:
@@ -87,8 +86,8 @@ class _Convolution(_Biased):
         return math.prod(getattr(self, name).shape[axis] for axis in axes)
 
     def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
-        """Return the gradients of the kernels, and that of the bias if it is used."""
-        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if self.use_bias else {})
+        """Return the gradients of the kernels, and that of the bias if there is one."""
+        return gradients | ({} if self.bias is None else {"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)})
 
     @property
     def _n_channels(self) -> int:
@@ -124,8 +123,8 @@ class Conv2D(_Convolution):
         The layer's name in its network.
     kernel : ndarray of shape (rows, columns, channels / groups, filters), float32 or float64
         Weights.
-    bias : ndarray of shape (filters,), of the type of `kernel`
-        Biases; zeros for a layer without.
+    bias : ndarray of shape (filters,), of the type of `kernel`, or None
+        Biases; None for a layer without.
     strides : (int, int)
         Steps from window to window, at least 1.
     padding : {"valid", "same"}
@@ -139,8 +138,6 @@ class Conv2D(_Convolution):
         A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings.
     data_format : {"channels_last", "channels_first"}
         Which axis of an image is that of the channels.
-    use_bias : bool
-        Whether the bias is one of the layer's variables; it must be zero otherwise.
 
     Examples
     --------
@@ -156,7 +153,7 @@ class Conv2D(_Convolution):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
     groups: int = field(default=1, kw_only=True)
 
     def _check_settings(self) -> None:
@@ -197,9 +194,9 @@ class DepthwiseConv2D(_Convolution):
         The layer's name in its network.
     kernel : ndarray of shape (rows, columns, channels, multiplier), float32 or float64
         Weights; channel c of the image becomes the channels c * multiplier and following of the output.
-    bias : ndarray of shape (channels * multiplier,), of the type of `kernel`
-        Biases; zeros for a layer without.
-    strides, padding, dilation_rate, activation_name, data_format, use_bias
+    bias : ndarray of shape (channels * multiplier,), of the type of `kernel`, or None
+        Biases; None for a layer without.
+    strides, padding, dilation_rate, activation_name, data_format
         As in `Conv2D`.
     """
 
@@ -207,11 +204,12 @@ class DepthwiseConv2D(_Convolution):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         z, pullback = _each_channel(self, x, self.kernel)
-        z += self.bias
+        if self.bias is not None:
+            z += self.bias
         return z, pullback
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
@@ -252,11 +250,11 @@ class SeparableConv2D(_Convolution):
         Weights of the first step.
     pointwise_kernel : ndarray of shape (1, 1, channels * multiplier, filters), of the same type
         Weights of the second step.
-    bias : ndarray of shape (filters,), of the same type
-        Biases, added after both; zeros for a layer without.
+    bias : ndarray of shape (filters,), of the same type, or None
+        Biases, added after both; None for a layer without.
     strides, padding, dilation_rate
         As in `Conv2D`; of the first step.
-    activation_name, data_format, use_bias
+    activation_name, data_format
         As in `Conv2D`.
     """
 
@@ -268,7 +266,7 @@ class SeparableConv2D(_Convolution):
     name: str
     depthwise_kernel: Array
     pointwise_kernel: Array
-    bias: Array
+    bias: Array | None = None
 
     def _check_settings(self) -> None:
         _, _, channels, multiplier = self.depthwise_kernel.shape
@@ -311,15 +309,15 @@ class Conv2DTranspose(_Convolution):
         The layer's name in its network.
     kernel : ndarray of shape (rows, columns, filters, channels), float32 or float64
         Weights; note that the filters come before the channels.
-    bias : ndarray of shape (filters,), of the type of `kernel`
-        Biases; zeros for a layer without.
+    bias : ndarray of shape (filters,), of the type of `kernel`, or None
+        Biases; None for a layer without.
     strides : (int, int)
         How far the windows of neighboring pixels are apart, at least 1.
     padding : {"valid", "same"}
         "valid" keeps all that the windows cover; "same" cuts it to n * stride.
     output_padding : (int, int), optional
         Rows and columns more than the least that leads here, each below its stride; None as `padding` says.
-    dilation_rate, activation_name, data_format, use_bias
+    dilation_rate, activation_name, data_format
         As in `Conv2D`.
     """
 
@@ -327,7 +325,7 @@ class Conv2DTranspose(_Convolution):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
     output_padding: Pair | None = field(default=None, kw_only=True)
 
     def _check_settings(self) -> None:
@@ -384,7 +382,8 @@ class Conv2DTranspose(_Convolution):
         def pullback(dz: Array) -> Array:
             return correlate(self._around(dz, shape), self.kernel, *steps)[:, : shape[0], : shape[1]]
 
-        return spread(x, self.kernel, frame, *steps)[inside] + self.bias, pullback
+        z = spread(x, self.kernel, frame, *steps)[inside]
+        return (z.copy() if self.bias is None else z + self.bias), pullback
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         around, steps = self._around(dz, x.shape[1:]), (self.strides, self.dilation_rate)

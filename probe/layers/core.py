@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._base import Layer, Rearranging, check_axes, check_bias, keep_activation, keep_arrays
+from probe.layers._base import (
+    Layer,
+    Rearranging,
+    Shape,
+    check_axes,
+    check_bias,
+    check_variables,
+    keep_activation,
+    keep_arrays,
+)
 from probe.layers.activations import Activation, Pullback
 
 __all__ = ["ActivationLayer", "Dense", "Dropout", "Noise", "PReLU"]
@@ -27,13 +36,11 @@ class Dense(Layer):
         The layer's name in its network.
     kernel : ndarray of shape (n_in, n_units), float32 or float64
         Weights.
-    bias : ndarray of shape (n_units,), of the type of `kernel`
-        Biases; zeros for a layer without.
+    bias : ndarray of shape (n_units,), of the type of `kernel`, or None
+        Biases; None for a layer without.
     activation_name : str or Activation
         A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings, such as
         `Relu(max_value=6.0)`. Kept as a name where that says it all; `activation` is the activation itself.
-    use_bias : bool
-        Whether the bias is one of the layer's variables; it must be zero otherwise.
 
     Raises
     ------
@@ -47,23 +54,22 @@ class Dense(Layer):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
     activation_name: str | Activation = "linear"
-    use_bias: bool = True
 
     def __post_init__(self) -> None:
         if self.kernel.ndim != 2 or 0 in self.kernel.shape:
             raise InputError(
                 f"layer '{self.name}': kernel must have shape (n_in, n_units), got {self.kernel.shape}"
             )
-        keep_arrays(self, {"kernel": self.kernel, "bias": self.bias})
-        check_bias(self, self.bias, self.kernel.shape[1], self.kernel.shape, self.use_bias)
+        keep_arrays(self, self.variables)
+        check_bias(self, self.bias, self.n_units, self.kernel)
         keep_activation(self)
 
     @property
     def variables(self) -> dict[str, Array]:
-        """The kernel, and the bias if it is used."""
-        return {"kernel": self.kernel, "bias": self.bias} if self.use_bias else {"kernel": self.kernel}
+        """The kernel, and the bias if there is one."""
+        return {"kernel": self.kernel} | ({} if self.bias is None else {"bias": self.bias})
 
     @property
     def n_units(self) -> int:
@@ -73,11 +79,12 @@ class Dense(Layer):
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return x @ kernel + bias for `x` of shape (n_samples, ..., n_in), and its pullback."""
         z = x @ self.kernel
-        z += self.bias
+        if self.bias is not None:
+            z += self.bias
         return z, lambda dz: dz @ self.kernel.T
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of the kernel and, if it is used, of the bias."""
+        """Return the gradients of the kernel and, if there is one, of the bias."""
         rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
         gradients = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
         return {name: gradients[name] for name in self.trainable}
@@ -190,15 +197,17 @@ class PReLU(Layer):
         shared = (0, *self.shared_axes)
         return {"alpha": below.sum(axis=shared, keepdims=True)[0]}
 
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the shape of the slopes."""
+        shape = (
+            1 if axis in settings["shared_axes"] else size for axis, size in enumerate(input_shape, start=1)
+        )
+        return {"alpha": tuple(shape)}
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        expected = tuple(1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape, 1))
-        if self.alpha.shape != expected:
-            raise InputError(
-                f"layer '{self.name}' has slopes of shape {self.alpha.shape}, which do not fit inputs of shape "
-                f"{input_shape}: it needs {expected}"
-            )
-        return input_shape
+        return check_variables(self, input_shape)
 
 
 @checked

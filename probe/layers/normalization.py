@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._base import Layer, keep_arrays, sample_axis
+from probe.layers._base import Layer, Shape, check_variables, keep_arrays, sample_axis
 from probe.layers.activations import Pullback
 
 __all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "Rescaling"]
@@ -36,16 +36,11 @@ def _axis_indices(layer: Layer, axis: tuple[int, ...], shape: tuple[int, ...]) -
     return indices
 
 
-def _check_sizes(
-    layer: Layer, name: str, sizes: tuple[int, ...], indices: list[int], shape: tuple[int, ...]
-) -> None:
-    """Raise unless an array has the sizes of `shape` at `indices`."""
-    expected = tuple(shape[index] for index in indices)
-    if sizes != expected:
-        raise InputError(
-            f"layer '{layer.name}' has {name} of shape {sizes}, which does not fit inputs of shape {shape}: "
-            f"it needs {expected}"
-        )
+def _sizes(shape: Shape, axes: tuple[int, ...]) -> Shape:
+    """Return the sizes of one sample of `shape` along axes that are counted with that of the samples, in order."""
+    return tuple(
+        shape[index] for index in sorted(axis - 1 if axis > 0 else axis + len(shape) for axis in axes)
+    )
 
 
 def _along(values: Array, indices: list[int], n_axes: int) -> Array:
@@ -131,6 +126,11 @@ class BatchNormalization(Layer):
             "moving_variance": self.moving_variance,
         }
 
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return one value along the axis for each."""
+        return dict.fromkeys(cls.initial_values, _sizes(input_shape, (settings["axis"],)))
+
     @property
     def trainable(self) -> tuple[str, ...]:
         """Gamma and beta: the moving values are measured."""
@@ -157,9 +157,8 @@ class BatchNormalization(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        indices = _axis_indices(self, (self.axis,), input_shape)
-        _check_sizes(self, "arrays", self.moving_mean.shape, indices, input_shape)
-        return input_shape
+        sample_axis(self, self.axis, len(input_shape))
+        return check_variables(self, input_shape)
 
 
 @checked
@@ -213,6 +212,11 @@ class LayerNormalization(Layer):
         learned = {"gamma": self.gamma, "beta": self.beta}
         return {name: values for name, values in learned.items() if values is not None}
 
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the sizes of the inputs along the axes for both."""
+        return dict.fromkeys(cls.initial_values, _sizes(input_shape, settings["axis"]))
+
     @property
     def keeps_units(self) -> bool:
         """True: each value stays where it is, among others of its own input."""
@@ -247,10 +251,8 @@ class LayerNormalization(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        indices = _axis_indices(self, self.axis, input_shape)
-        for name, values in self.variables.items():
-            _check_sizes(self, name, values.shape, indices, input_shape)
-        return input_shape
+        _axis_indices(self, self.axis, input_shape)
+        return check_variables(self, input_shape)
 
 
 @checked
@@ -305,6 +307,11 @@ class Normalization(Layer):
         """The mean and the variance."""
         return {"mean": self.mean, "variance": self.variance}
 
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the sizes of the inputs along the axes for both."""
+        return dict.fromkeys(("mean", "variance"), _sizes(input_shape, settings["axis"]))
+
     @property
     def trainable(self) -> tuple[str, ...]:
         """(): mean and variance are measured."""
@@ -322,9 +329,8 @@ class Normalization(Layer):
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        indices = _axis_indices(self, self.axis, input_shape)
-        _check_sizes(self, "mean", self.mean.shape, indices, input_shape)
-        return input_shape
+        _axis_indices(self, self.axis, input_shape)
+        return check_variables(self, input_shape)
 
 
 @checked
