@@ -14,6 +14,7 @@ from probe._errors import InputError, ModelFileError
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, check_origin
 from probe.layers import (
     ACTIVATIONS,
+    LAYERS,
     LEAKY_RELU_SLOPE,
     Activation,
     Elu,
@@ -49,7 +50,7 @@ Reader = Callable[[LayerSpec, Shape], Any]
 UNREAD = frozenset({"count"})
 """Variables that are in files and that no layer needs: how many batches a Normalization has seen."""
 
-NON_TRAINABLE = frozenset({"moving_mean", "moving_variance", "mean", "variance", "count"})
+NON_TRAINABLE = UNREAD.union(*(layer.measured for layer in LAYERS.values()))
 """Variables that Keras lists behind all others of a model."""
 
 MAX_FLOAT32 = float(np.finfo(np.float32).max)

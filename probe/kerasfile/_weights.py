@@ -16,6 +16,7 @@ from probe.kerasfile._config import LayerSpec, Shape, warn
 from probe.kerasfile._graph import MAX_NAMES, Path
 from probe.kerasfile._kinds import NON_TRAINABLE
 from probe.kerasfile._models import Entry, Model
+from probe.layers import LAYERS
 from probe.safeh5 import File, Group, listed, printable
 
 __all__ = ["CONTAINERS", "Expected", "Found", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
@@ -35,7 +36,7 @@ Expected = Mapping[Path, Mapping[str, Shape]]
 _SCOPED = tuple[Path, str]
 
 _KNOWN_VARIABLES = NON_TRAINABLE.union(
-    ["kernel", "bias", "depthwise_kernel", "pointwise_kernel", "gamma", "beta", "alpha"]
+    *([*layer.kernel_axes, *layer.initial_values] for layer in LAYERS.values())
 )
 
 

@@ -24,7 +24,7 @@ from probe.layers.activations import (
     softmax,
 )
 from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
-from probe.layers.core import ActivationLayer, Dense, Dropout, Noise, PReLU
+from probe.layers.core import ActivationLayer, Dense, Dropout, Flatten, Noise, Permute, PReLU, Reshape
 from probe.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from probe.layers.normalization import (
     BatchNormalization,
@@ -32,13 +32,15 @@ from probe.layers.normalization import (
     Normalization,
     Rescaling,
 )
-from probe.layers.pooling import (
+from probe.layers.resizing import (
     AveragePooling2D,
+    Cropping2D,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
+    UpSampling2D,
+    ZeroPadding2D,
 )
-from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSampling2D, ZeroPadding2D
 
 __all__ = [
     "ACTIVATIONS",

@@ -46,6 +46,8 @@ class Layer(ABC):
         values of a single kernel with those of the input, plus a bias; with several kernels one map after the other.
     initial_values : mapping of str to float
         What the variables are before training, by name. Kernels are drawn; others that are not here are settings.
+    measured : frozenset of str
+        The variables that are measured on data, not moved by gradient descent.
     """
 
     __slots__ = ()
@@ -58,6 +60,7 @@ class Layer(ABC):
     rearranges: ClassVar[bool] = False
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     initial_values: ClassVar[Mapping[str, float]] = {}
+    measured: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def keras_name(self) -> str:
@@ -101,8 +104,11 @@ class Layer(ABC):
 
     @property
     def variables(self) -> dict[str, Array]:
-        """The layer's arrays by the names that Keras gives them, in Keras' order; {} for a layer of none."""
-        return {}
+        """The layer's arrays by the names that Keras gives them, in Keras' order, without those that are None."""
+        layer: Any = self
+        arguments = fields(layer) if is_dataclass(layer) else ()
+        values = {argument.name: getattr(layer, argument.name) for argument in arguments}
+        return {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
 
     @classmethod
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
@@ -119,8 +125,8 @@ class Layer(ABC):
 
     @property
     def trainable(self) -> tuple[str, ...]:
-        """The variables that gradient descent moves, by name; those measured on data are left out."""
-        return tuple(self.variables)
+        """The variables that gradient descent moves, by name: all that are not `measured`."""
+        return tuple(name for name in self.variables if name not in self.measured)
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradient with respect to each of `trainable`, summed over the samples.
@@ -172,12 +178,10 @@ class Layer(ABC):
         made = {} if made is None else made
         layer: Any = self
         arrays = {}
-        for field in fields(layer) if is_dataclass(layer) else ():
-            values = getattr(layer, field.name)
-            if field.init and isinstance(values, np.ndarray):
-                if id(values) not in made:
-                    made[id(values)] = frozen_copy(values.astype(dtype))
-                arrays[field.name] = made[id(values)]
+        for name, values in self.variables.items():
+            if id(values) not in made:
+                made[id(values)] = frozen_copy(values.astype(dtype))
+            arrays[name] = made[id(values)]
         return replace(layer, **arrays) if arrays else self
 
     def channel_axis(self, shape: tuple[int, ...]) -> int:
@@ -266,8 +270,9 @@ class Rearranging(Layer):
         return input_shape
 
 
-def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
+def keep_arrays(layer: Layer) -> None:
     """Keep read-only copies of a layer's arrays, or raise unless all are float32 or all float64."""
+    arrays = layer.variables
     kinds = {values.dtype for values in arrays.values()}
     if len(kinds) > 1 or not kinds <= {np.dtype(np.float32), np.dtype(np.float64)}:
         names = list(arrays)
@@ -276,7 +281,7 @@ def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
         types = " and ".join(str(values.dtype) for values in arrays.values())
         raise InputError(f"layer '{layer.name}': {listed} must {rule[min(len(names), 3) - 1]}, got {types}")
     for name, values in arrays.items():
-        object.__setattr__(layer, name, frozen_copy(np.asarray(values)))
+        object.__setattr__(layer, name, frozen_copy(values))
 
 
 def keep_activation(layer: Layer) -> None:

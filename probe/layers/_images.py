@@ -131,6 +131,12 @@ def padded(x: Array, margins: tuple[Pair, Pair], value: float = 0) -> Array:
     return around
 
 
+def inside(x: Array, margins: tuple[Pair, Pair]) -> Array:
+    """Return images without their margins."""
+    (top, bottom), (left, right) = margins
+    return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
 Pixels = tuple[slice, slice, slice]
 
 

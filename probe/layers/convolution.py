@@ -58,7 +58,7 @@ class _Convolution(_Biased):
         for name, kernel in self._kernels.items():
             if kernel.ndim != 4 or 0 in kernel.shape:
                 raise InputError(f"layer '{self.name}': {name} must have four axes, got shape {kernel.shape}")
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         self._check_format()
         keep_pair(self, "strides", self.strides, minimum=1)
         keep_pair(self, "dilation_rate", self.dilation_rate, minimum=1)
@@ -73,11 +73,6 @@ class _Convolution(_Biased):
     @property
     def _kernels(self) -> dict[str, Array]:
         return {name: getattr(self, name) for name in self.kernel_axes}
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The kernel or kernels, and the bias if there is one."""
-        return self._kernels | ({} if self.bias is None else {"bias": self.bias})
 
     @property
     def n_filters(self) -> int:

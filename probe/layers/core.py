@@ -1,7 +1,8 @@
-"""Dense layers, and the layers that only activate or, at inference, do nothing."""
+"""Dense layers, layers that only activate or rearrange, and those that, at inference, do nothing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,9 +21,10 @@ from probe.layers._base import (
     keep_activation,
     keep_arrays,
 )
+from probe.layers._images import DATA_FORMATS, DataFormat
 from probe.layers.activations import Activation, Pullback
 
-__all__ = ["ActivationLayer", "Dense", "Dropout", "Noise", "PReLU"]
+__all__ = ["ActivationLayer", "Dense", "Dropout", "Flatten", "Noise", "PReLU", "Permute", "Reshape"]
 
 
 @checked
@@ -62,14 +64,9 @@ class Dense(Layer):
             raise InputError(
                 f"layer '{self.name}': kernel must have shape (n_in, n_units), got {self.kernel.shape}"
             )
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         check_bias(self, self.bias, self.n_units, self.kernel)
         keep_activation(self)
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The kernel, and the bias if there is one."""
-        return {"kernel": self.kernel} | ({} if self.bias is None else {"bias": self.bias})
 
     @property
     def n_units(self) -> int:
@@ -167,7 +164,7 @@ class PReLU(Layer):
     shared_axes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         axes = tuple(
             check_integer(f"shared_axes of layer '{self.name}'", axis, minimum=1, maximum=self.alpha.ndim)
             for axis in self.shared_axes
@@ -178,11 +175,6 @@ class PReLU(Layer):
                 f"layer '{self.name}': alpha must have length 1 along the shared axes {axes}, "
                 f"got shape {self.alpha.shape}"
             )
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The slopes."""
-        return {"alpha": self.alpha}
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the rectified `x` (n_samples, ...), and its pullback."""
@@ -208,6 +200,119 @@ class PReLU(Layer):
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
         return check_variables(self, input_shape)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Flatten(Rearranging):
+    """All axes but the first in one, row by row: (n_samples, height, width) to (n_samples, height*width).
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    data_format : {"channels_last", "channels_first"}
+        "channels_first" moves the first axis of each input last before it flattens, as Keras does.
+    """
+
+    name: str
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return `x` as (n_samples, n), and its pullback."""
+        if self.data_format == "channels_last" or x.ndim == 1:
+            shape = x.shape
+            return x.reshape(len(x), math.prod(shape[1:])), lambda dz: dz.reshape(shape)
+        moved = np.moveaxis(x, 1, -1)
+        shape = moved.shape
+        return moved.reshape(len(x), math.prod(shape[1:])), lambda dz: np.moveaxis(dz.reshape(shape), -1, 1)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the number of values of one input, as a shape."""
+        return (math.prod(input_shape),)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Reshape(Rearranging):
+    """One input in another shape, row by row.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    target_shape : tuple of int
+        Shape of one output, without n_samples; one entry may be -1.
+    """
+
+    name: str
+    target_shape: tuple[int, ...]
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return `x` in the target shape, and its pullback."""
+        shape = x.shape
+        target = self.output_shape(shape[1:])
+        return x.reshape(len(x), *target), lambda dz: dz.reshape(shape)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the target shape, with -1 filled in."""
+        sizes = [size for size in self.target_shape if size != -1]
+        n_in, known, open_axes = math.prod(input_shape), math.prod(sizes), self.target_shape.count(-1)
+        fits = open_axes <= 1 and min(sizes, default=1) > 0
+        if not fits or (n_in % known if open_axes else n_in != known):
+            raise InputError(f"layer '{self.name}' cannot reshape {input_shape} to {self.target_shape}")
+        return tuple(n_in // known if size == -1 else size for size in self.target_shape)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Permute(Rearranging):
+    """The axes of each input in another order.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    dims : tuple of int
+        For each axis of the output the axis of the input, counted from 1 as in Keras (0 is the samples').
+
+    Raises
+    ------
+    InputError
+        If `dims` does not hold each of 1 to n once.
+
+    Examples
+    --------
+    >>> Permute("swap", (2, 1)).output_shape((28, 14))
+    (14, 28)
+    """
+
+    name: str
+    dims: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        dims = tuple(self.dims)
+        for axis in dims:
+            check_integer(f"dims of layer '{self.name}'", axis, minimum=1)
+        if sorted(dims) != list(range(1, len(dims) + 1)):
+            raise InputError(f"layer '{self.name}': dims must hold each of 1 to {len(dims)} once, got {dims}")
+        object.__setattr__(self, "dims", dims)
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return `x` with its axes in the new order, and its pullback."""
+        order = (0, *self.dims)
+        return x.transpose(order), lambda dz: dz.transpose(np.argsort(order))
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape` in the new order."""
+        if len(input_shape) != len(self.dims):
+            raise InputError(
+                f"layer '{self.name}' takes inputs of {len(self.dims)} axes, but gets shape {input_shape}"
+            )
+        return tuple(input_shape[axis - 1] for axis in self.dims)
 
 
 @checked

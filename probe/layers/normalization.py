@@ -102,6 +102,7 @@ class BatchNormalization(Layer):
         "moving_mean": 0.0,
         "moving_variance": 1.0,
     }
+    measured = frozenset({"moving_mean", "moving_variance"})
 
     name: str
     gamma: Array | None
@@ -113,28 +114,14 @@ class BatchNormalization(Layer):
 
     def __post_init__(self) -> None:
         _check_one_axis(self, self.variables)
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """Gamma and beta if there are, the moving mean and the moving variance."""
-        learned = {"gamma": self.gamma, "beta": self.beta}
-        return {name: values for name, values in learned.items() if values is not None} | {
-            "moving_mean": self.moving_mean,
-            "moving_variance": self.moving_variance,
-        }
 
     @classmethod
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
         """Return one value along the axis for each."""
         return dict.fromkeys(cls.initial_values, _sizes(input_shape, (settings["axis"],)))
-
-    @property
-    def trainable(self) -> tuple[str, ...]:
-        """Gamma and beta: the moving values are measured."""
-        return tuple(name for name in self.variables if name in ("gamma", "beta"))
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
@@ -197,7 +184,7 @@ class LayerNormalization(Layer):
 
     def __post_init__(self) -> None:
         _keep_axes(self, self.axis)
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         for name, values in self.variables.items():
             if values.ndim != len(self.axis):
                 raise InputError(
@@ -205,12 +192,6 @@ class LayerNormalization(Layer):
                     f"got shape {values.shape}"
                 )
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """Gamma and beta, if there are."""
-        learned = {"gamma": self.gamma, "beta": self.beta}
-        return {name: values for name, values in learned.items() if values is not None}
 
     @classmethod
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
@@ -279,6 +260,7 @@ class Normalization(Layer):
     """
 
     is_affine = is_elementwise = True
+    measured = frozenset({"mean", "variance"})
 
     name: str
     mean: Array
@@ -288,7 +270,7 @@ class Normalization(Layer):
 
     def __post_init__(self) -> None:
         _keep_axes(self, self.axis)
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         for name, values in self.variables.items():
             if values.ndim != len(self.axis) or values.shape != self.mean.shape:
                 raise InputError(
@@ -302,20 +284,10 @@ class Normalization(Layer):
         if not isinstance(self.invert, (bool, np.bool_)):
             raise InputError(f"layer '{self.name}': invert must be True or False, got {self.invert!r}")
 
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The mean and the variance."""
-        return {"mean": self.mean, "variance": self.variance}
-
     @classmethod
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
         """Return the sizes of the inputs along the axes for both."""
         return dict.fromkeys(("mean", "variance"), _sizes(input_shape, settings["axis"]))
-
-    @property
-    def trainable(self) -> tuple[str, ...]:
-        """(): mean and variance are measured."""
-        return ()
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""

@@ -159,10 +159,6 @@ def test_memory_is_bounded_by_the_batch_and_not_by_its_windows():
             "kernel and bias must both be float32 or both float64, got float32 and float64",
         ),
         (
-            lambda: Conv2D("c", np.ones((3, 3, 2, 4)), False),
-            "bias must be a NumPy array of numbers or None, got False",
-        ),
-        (
             lambda: Conv2D("c", np.ones((3, 3, 2, 4)), np.ones(4), strides=(0, 1)),
             "strides must be an integer of at least 1, got 0",
         ),
