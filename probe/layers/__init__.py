@@ -6,8 +6,7 @@ docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean 
 
 from inspect import isabstract
 
-from probe.layers._base import Layer, Merge
-from probe.layers._images import DataFormat, ImageLayer
+from probe.layers._base import DataFormat, ImageLayer, Layer
 from probe.layers.activations import (
     ACTIVATIONS,
     LEAKY_RELU_SLOPE,
@@ -25,7 +24,7 @@ from probe.layers.activations import (
 )
 from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
 from probe.layers.core import ActivationLayer, Dense, Dropout, Flatten, Noise, Permute, PReLU, Reshape
-from probe.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from probe.layers.merging import Add, Average, Concatenate, Maximum, Merge, Minimum, Multiply, Subtract
 from probe.layers.normalization import (
     BatchNormalization,
     LayerNormalization,

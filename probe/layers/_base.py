@@ -6,18 +6,24 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, frozen_copy
+from probe._checks import Array, InputError, check_choice, check_integer, frozen_copy
 from probe.layers.activations import Activation, Pullback, activation_from, shortest
 
-__all__ = ["Layer", "Merge", "Rearranging"]
+__all__ = ["DataFormat", "ImageLayer", "Layer", "Rearranging"]
 
 Pair = tuple[int, int]
 Shape = tuple[int, ...]
+
+DataFormat = Literal["channels_last", "channels_first"]
+DATA_FORMATS = ("channels_last", "channels_first")
+
+Padding = Literal["valid", "same"]
+PADDINGS = ("valid", "same")
 
 
 class Layer(ABC):
@@ -219,39 +225,57 @@ class Layer(ABC):
         return y, lambda dy: pre_activation_pullback(activation_pullback(dy))
 
 
-class Merge(Layer):
-    """A layer of several inputs, which it takes one by one; its pullback returns one gradient for each.
-
-    Attributes
-    ----------
-    n_inputs_min : int
-        The least number of inputs.
-    n_inputs_max : int or None
-        The greatest number of inputs; None for any.
-    """
+class ImageLayer(Layer):
+    """A layer of images, which computes with the channels last whatever its `data_format` is."""
 
     __slots__ = ()
 
-    n_inputs_min: ClassVar[int] = 2
-    n_inputs_max: ClassVar[int | None] = None
+    data_format: DataFormat
+
+    def _check_format(self) -> None:
+        check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
 
     @abstractmethod
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the value for inputs `xs` (n_samples, ...), and the map from dC/dz to a tuple of the dC/dx."""
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Do what `pre_activation` does for `x` of shape (n_samples, height, width, channels)."""
 
     @abstractmethod
-    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of one output for inputs of these shapes, all without n_samples.
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Do what `output_shape` does for (height, width, channels)."""
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the pre-activation of `x`, images with the channels where `data_format` says; its pullback."""
+        if self.data_format == "channels_last":
+            return self._pre_activation(x)
+        z, pullback = self._pre_activation(np.moveaxis(x, 1, -1))
+        return np.moveaxis(z, -1, 1), lambda dz: np.moveaxis(pullback(np.moveaxis(dz, 1, -1)), -1, 1)
+
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Do what `variable_gradients` does for arrays with the channels last."""
+        return {}
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradient with respect to each of `trainable`; see `Layer.variable_gradients`."""
+        if self.data_format == "channels_first":
+            x, dz = np.moveaxis(x, 1, -1), np.moveaxis(dz, 1, -1)
+        return self._variable_gradients(x, dz)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one output for images of `input_shape`, without n_samples.
 
         Raises
         ------
         InputError
-            If there are too few or too many inputs, or their shapes do not go together.
+            If these are not images, or nothing is left of them.
         """
-
-    def forward(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the output for inputs `xs` (n_samples, ...), and the map from dC/dy to a tuple of the dC/dx."""
-        return self.pre_activation(*xs)
+        last = self.data_format == "channels_last"
+        if len(input_shape) != 3:
+            axes = "(height, width, channels)" if last else "(channels, height, width)"
+            raise InputError(f"layer '{self.name}' takes images {axes}, but gets shape {input_shape}")
+        if last:
+            return check_axes(self, self._output_shape(input_shape))
+        shape = self._output_shape((*input_shape[1:], input_shape[0]))
+        return check_axes(self, (shape[-1], *shape[:-1]))
 
 
 class Rearranging(Layer):

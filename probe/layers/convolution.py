@@ -14,20 +14,31 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._base import Pair, check_bias, keep_activation, keep_arrays, keep_pair
-from probe.layers._correlation import (
+from probe.layers._base import (
+    PADDINGS,
+    DataFormat,
+    ImageLayer,
+    Padding,
+    Pair,
+    check_bias,
+    keep_activation,
+    keep_arrays,
+    keep_pair,
+)
+from probe.layers._windows import (
     correlate,
     correlate_each,
     correlate_pullback,
     correlate_rows,
     each_kernel_gradient,
     kernel_gradient,
+    padded,
     reach,
     spread,
     spread_each,
     takes_rows,
+    windows_of,
 )
-from probe.layers._images import PADDINGS, DataFormat, ImageLayer, Padding, padded, windows_of
 from probe.layers.activations import Activation, Pullback
 
 __all__ = ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]

@@ -12,6 +12,8 @@ import numpy as np
 from probe._checks import Array, InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
 from probe.layers._base import (
+    DATA_FORMATS,
+    DataFormat,
     Layer,
     Rearranging,
     Shape,
@@ -21,7 +23,6 @@ from probe.layers._base import (
     keep_activation,
     keep_arrays,
 )
-from probe.layers._images import DATA_FORMATS, DataFormat
 from probe.layers.activations import Activation, Pullback
 
 __all__ = ["ActivationLayer", "Dense", "Dropout", "Flatten", "Noise", "PReLU", "Permute", "Reshape"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
@@ -11,10 +12,45 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
-from probe.layers._base import Merge, sample_axis
+from probe.layers._base import Layer, sample_axis
 from probe.layers.activations import Pullback
 
-__all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
+__all__ = ["Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"]
+
+
+class Merge(Layer):
+    """A layer of several inputs, which it takes one by one; its pullback returns one gradient for each.
+
+    Attributes
+    ----------
+    n_inputs_min : int
+        The least number of inputs.
+    n_inputs_max : int or None
+        The greatest number of inputs; None for any.
+    """
+
+    __slots__ = ()
+
+    n_inputs_min: ClassVar[int] = 2
+    n_inputs_max: ClassVar[int | None] = None
+
+    @abstractmethod
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the value for inputs `xs` (n_samples, ...), and the map from dC/dz to a tuple of the dC/dx."""
+
+    @abstractmethod
+    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one output for inputs of these shapes, all without n_samples.
+
+        Raises
+        ------
+        InputError
+            If there are too few or too many inputs, or their shapes do not go together.
+        """
+
+    def forward(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the output for inputs `xs` (n_samples, ...), and the map from dC/dy to a tuple of the dC/dx."""
+        return self.pre_activation(*xs)
 
 
 def _check_count(layer: Merge, count: int) -> None:

@@ -9,17 +9,8 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._base import Pair, keep_pair
-from probe.layers._images import (
-    PADDINGS,
-    DataFormat,
-    ImageLayer,
-    Padding,
-    inside,
-    padded,
-    window_offsets,
-    windows_of,
-)
+from probe.layers._base import PADDINGS, DataFormat, ImageLayer, Padding, Pair, keep_pair
+from probe.layers._windows import inside, padded, window_offsets, windows_of
 from probe.layers.activations import Pullback
 
 __all__ = [
