@@ -358,8 +358,9 @@ def check_variables(layer: Layer, input_shape: Shape) -> Shape:
     return input_shape
 
 
-def check_bias(layer: Layer, bias: Array | None, n_units: int, kernel: Array) -> None:
+def check_bias(layer: Layer, n_units: int, kernel: Array) -> None:
     """Raise unless there is one bias for each unit that `kernel` feeds, or none at all."""
+    bias = layer.variables.get("bias")
     if bias is not None and bias.shape != (n_units,):
         raise InputError(
             f"layer '{layer.name}': bias must have shape ({n_units},) for a kernel of shape {kernel.shape}, "

@@ -44,16 +44,8 @@ from probe.layers.activations import Activation, Pullback
 __all__ = ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]
 
 
-class _Biased(ImageLayer):
-    """An image layer that may have a bias."""
-
-    __slots__ = ()
-
-    bias: Array | None
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Convolution(_Biased):
+class _Convolution(ImageLayer):
     """What the convolution layers have in common: all but the kernels, which `kernel_axes` names."""
 
     is_affine = True
@@ -76,7 +68,7 @@ class _Convolution(_Biased):
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
         keep_activation(self)
         self._check_settings()
-        check_bias(self, self.bias, self.n_filters, list(self._kernels.values())[-1])
+        check_bias(self, self.n_filters, list(self._kernels.values())[-1])
 
     def _check_settings(self) -> None:
         """Check what only this kind has."""
@@ -93,7 +85,8 @@ class _Convolution(_Biased):
 
     def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
         """Return the gradients of the kernels, and that of the bias if there is one."""
-        return gradients | ({} if self.bias is None else {"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)})
+        has_bias = "bias" in self.variables
+        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if has_bias else {})
 
     @property
     def _n_channels(self) -> int:

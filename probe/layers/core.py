@@ -66,7 +66,7 @@ class Dense(Layer):
                 f"layer '{self.name}': kernel must have shape (n_in, n_units), got {self.kernel.shape}"
             )
         keep_arrays(self)
-        check_bias(self, self.bias, self.n_units, self.kernel)
+        check_bias(self, self.n_units, self.kernel)
         keep_activation(self)
 
     @property

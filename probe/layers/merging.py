@@ -157,48 +157,48 @@ class Average(_Elementwise):
         )
 
 
-def _extreme(xs: tuple[Array, ...], pick: np.ufunc) -> tuple[Array, Pullback]:
-    """Return the extreme of `xs`, and a pullback that gives dC/dz to the first input that has it."""
-    z = reduce(pick, xs)
+class _Extreme(_Elementwise):
+    """The greatest or the least of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    def pullback(dz: Array) -> tuple[Array, ...]:
-        gradients = []
-        untaken = np.ones(z.shape, bool)
-        for x in xs:
-            taken = untaken & (x == z)
-            untaken &= ~taken
-            gradients.append(_summed_to(dz * taken, x.shape))
-        return tuple(gradients)
+    __slots__ = ()
 
-    return z, pullback
+    is_monotone = True
+    pick: ClassVar[np.ufunc]
+
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the extreme of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        z = reduce(self.pick, xs)
+
+        def pullback(dz: Array) -> tuple[Array, ...]:
+            gradients = []
+            untaken = np.ones(z.shape, bool)
+            for x in xs:
+                taken = untaken & (x == z)
+                untaken &= ~taken
+                gradients.append(_summed_to(dz * taken, x.shape))
+            return tuple(gradients)
+
+        return z, pullback
 
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Maximum(_Elementwise):
+class Maximum(_Extreme):
     """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    is_monotone = True
+    pick = np.maximum
 
     name: str
-
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the greatest of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        return _extreme(xs, np.maximum)
 
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Minimum(_Elementwise):
+class Minimum(_Extreme):
     """The least of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    is_monotone = True
+    pick = np.minimum
 
     name: str
-
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the least of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        return _extreme(xs, np.minimum)
 
 
 @checked
