@@ -54,13 +54,7 @@ Pair = tuple[int, int]
 
 
 def kind_of(spec: LayerSpec) -> LayerKind:
-    """Return how to read `spec`.
-
-    Raises
-    ------
-    ModelFileError
-        If the class is not among `KINDS`.
-    """
+    """Return how to read `spec`, or raise if its class is not among `KINDS`."""
     kind = KINDS.get(spec.class_name)
     if kind is None:
         spec.refuse(f"is of a class that cannot be read; supported are {', '.join(sorted(KINDS))}")
@@ -380,11 +374,6 @@ for _name in ("BatchNormalizationV1", "BatchNormalizationV2"):
 
 def describe(layer: Layer) -> tuple[str, Settings]:
     """Return Keras' class name for `layer`, and its settings without the name and the type.
-
-    Raises
-    ------
-    InputError
-        If Keras' layout has no place for such a layer.
 
     Examples
     --------

@@ -66,17 +66,7 @@ _MAGIC = b"PK"
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An open .keras archive.
-
-    Attributes
-    ----------
-    config : str
-        The architecture, JSON that nobody has looked at.
-    metadata : str or None
-        What was kept about the file, JSON as well; None if there is none.
-    weights : File
-        The weights, open for reading.
-    """
+    """An open .keras archive."""
 
     config: str
     metadata: str | None
@@ -322,11 +312,6 @@ def open_archive(path: str | os.PathLike[str], limits: Limits | None = DEFAULT_L
 
     Nothing is ever extracted: three members are read into memory, and no more of each than the limits allow, whatever
     the archive says.
-
-    Raises
-    ------
-    ModelFileError
-        If the archive is damaged, has members that no model has, or declares or holds more than the limits.
     """
     shown_path, most = printable(os.fspath(path), 200), limits_of(limits)
     try:

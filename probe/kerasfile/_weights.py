@@ -57,11 +57,6 @@ def legacy_weights(
     """Return where the variables are below `group`, which has the attribute `layer_names`.
 
     With `replaced`, the model comes from elsewhere: `layer_names` may list more layers, without weights.
-
-    Raises
-    ------
-    InputError
-        If the lists of the file and the configuration contradict each other.
     """
     present = _listed_layers(file, group, model, replaced=replaced)
     located: Found = {}
@@ -203,13 +198,7 @@ def _split(entry: Entry, path: Path, expected: Expected, keras: int) -> tuple[li
 
 
 def object_weights(file: File, group: Group, model: Model, expected: Expected) -> Found:
-    """Return where the variables are below `group`, which has a group called as one of `CONTAINERS`.
-
-    Raises
-    ------
-    InputError
-        If a group that the configuration calls for is missing, belongs to another layer or has other variables.
-    """
+    """Return where the variables are below `group`, which has a group called as one of `CONTAINERS`."""
     return dict(_objects(file, group, model, (), expected))
 
 

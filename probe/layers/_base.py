@@ -322,13 +322,7 @@ def keep_pair(layer: Layer, setting: str, value: object, *, minimum: int) -> Non
 
 
 def sample_axis(layer: Layer, axis: int, n_axes: int) -> int:
-    """Return `axis`, counted with the sample axis, as an index into the shape of one of the samples.
-
-    Raises
-    ------
-    InputError
-        If inputs of `n_axes` axes, without that of the samples, have no such axis.
-    """
+    """Return `axis`, counted with the sample axis, as an index into the shape of one sample; raise if there is none."""
     index = axis - 1 if axis >= 0 else axis + n_axes
     if not 0 <= index < n_axes or axis == 0:
         raise InputError(

@@ -72,13 +72,7 @@ class _Elementwise(Merge):
     __slots__ = ()
 
     def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the inputs, with the greater of 1 and n along each axis.
-
-        Raises
-        ------
-        InputError
-            If there are too few or too many inputs, or their shapes do not go together.
-        """
+        """Return the shape of the inputs, with the greater of 1 and n along each axis."""
         _check_count(self, len(input_shapes))
         fits = len({len(shape) for shape in input_shapes}) == 1 and all(
             len(set(sizes) - {1}) <= 1 for sizes in zip(*input_shapes, strict=True)
@@ -233,13 +227,7 @@ class Concatenate(Merge):
         return np.concatenate(xs, self.axis), lambda dz: tuple(np.split(dz, ends, self.axis))
 
     def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the inputs, with the sum of their lengths along the axis.
-
-        Raises
-        ------
-        InputError
-            If there are too few inputs, or they differ in another axis.
-        """
+        """Return the shape of the inputs, with the sum of their lengths along the axis."""
         _check_count(self, len(input_shapes))
         index = sample_axis(self, self.axis, len(input_shapes[0]))
         rests = {(*shape[:index], *shape[index + 1 :], len(shape)) for shape in input_shapes}

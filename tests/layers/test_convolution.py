@@ -6,7 +6,7 @@ import pytest
 from scipy.signal import correlate2d
 
 from probe._checks import InputError
-from probe.layers import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D, _correlation
+from probe.layers import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D, _windows
 
 RNG = np.random.default_rng(17)
 X = RNG.normal(size=(2, 7, 8, 4))
@@ -117,7 +117,7 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, layer):
     whole, pullback = layer.pre_activation(X)
     gradient = pullback(whole)
     for size in (1, 3000, 20000):
-        monkeypatch.setattr(_correlation, "_BLOCK_BYTES", size)
+        monkeypatch.setattr(_windows, "_BLOCK_BYTES", size)
         z, pullback = layer.pre_activation(X)
         np.testing.assert_allclose(z, whole, rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(pullback(whole), gradient, rtol=1e-12, atol=1e-10)
