@@ -42,7 +42,7 @@ from probe.layers import (
     SeparableConv2D,
 )
 
-__all__ = ["KINDS", "MAX_CONSTANTS", "describe", "kind_of", "stored_variables"]
+__all__ = ["KINDS", "MAX_CONSTANTS", "describe", "kind_of"]
 
 MAX_CONSTANTS = 1 << 22
 """Most values of all arrays that stand in the settings of layers."""
@@ -293,19 +293,14 @@ def _transpose_variables(spec: LayerSpec, shape: Shape) -> Variables:
     return {"kernel": (*spec.pair("kernel_size"), filters, _channels(spec, shape)), "bias": (filters,)}
 
 
+def _write_sizes(layer: Any, settings: Settings, *names: str) -> Settings:
+    kernel = next(iter(layer.variables.values()))
+    sizes = {"filters": layer.n_filters, "depth_multiplier": kernel.shape[3]}
+    return {"kernel_size": list(kernel.shape[:2]), **{name: sizes[name] for name in names}, **settings}
+
+
 def _write_filters(layer: Any, settings: Settings) -> Settings:
-    return {"filters": layer.n_filters, "kernel_size": list(layer.kernel.shape[:2]), **settings}
-
-
-def _write_depthwise(layer: Any, settings: Settings) -> Settings:
-    height, width, _, multiplier = layer.kernel.shape
-    return {"kernel_size": [height, width], "depth_multiplier": multiplier, **settings}
-
-
-def _write_separable(layer: Any, settings: Settings) -> Settings:
-    height, width, _, multiplier = layer.depthwise_kernel.shape
-    sizes = {"filters": layer.n_filters, "kernel_size": [height, width], "depth_multiplier": multiplier}
-    return {**sizes, **settings}
+    return _write_sizes(layer, settings, "filters")
 
 
 _SPECIAL: dict[str, LayerKind] = {
@@ -325,14 +320,14 @@ _SPECIAL: dict[str, LayerKind] = {
     ),
     "DepthwiseConv2D": kind_for(
         DepthwiseConv2D,
-        write=_write_depthwise,
+        write=lambda layer, settings: _write_sizes(layer, settings, "depth_multiplier"),
         variables=_depthwise_variables,
         output_shape=lambda spec, shape: _convolved(spec, shape, _channels(spec, shape) * _multiplier(spec)),
         buffer=_depthwise_buffer,
     ),
     "SeparableConv2D": kind_for(
         SeparableConv2D,
-        write=_write_separable,
+        write=lambda layer, settings: _write_sizes(layer, settings, "filters", "depth_multiplier"),
         variables=_separable_variables,
         output_shape=lambda spec, shape: _convolved(spec, shape, _filters(spec)),
         buffer=_depthwise_buffer,
@@ -387,15 +382,3 @@ def describe(layer: Layer) -> tuple[str, Settings]:
     if kind is None or kind.layer is not type(layer):
         raise InputError(f"layer '{layer.name}' is a {type(layer).__name__}, which cannot be stored")
     return layer.keras_name, kind.written(layer)
-
-
-def stored_variables(layer: Layer) -> dict[str, np.ndarray[Any, Any] | Array]:
-    """Return what Keras stores of `layer`: its variables, and for a Normalization the count of batches.
-
-    Examples
-    --------
-    >>> list(stored_variables(Dense("output", np.ones((2, 1)), np.zeros(1))))
-    ['kernel', 'bias']
-    """
-    count: dict[str, Any] = {"count": np.int64(0)} if isinstance(layer, Normalization) else {}
-    return dict(layer.variables) | count

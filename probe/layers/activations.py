@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal
 
@@ -220,7 +220,7 @@ class _OverAxes(Activation):
 class Softmax(_OverAxes):
     """Softmax over one axis, or over several together: positive outputs that sum to one."""
 
-    name: str = field(default="softmax", init=False, repr=False)
+    name = "softmax"
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return softmax(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -233,7 +233,7 @@ class Softmax(_OverAxes):
 class LogSoftmax(_OverAxes):
     """The logarithm of softmax over one axis, or over several together."""
 
-    name: str = field(default="log_softmax", init=False, repr=False)
+    name = "log_softmax"
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return log(softmax(z)), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -261,13 +261,13 @@ def softmax(z: Array, axis: int | tuple[int, ...], out: Array) -> Array:
 class _Rectifier(Activation):
     """A rectifier with settings, which are its arguments."""
 
-    turning_point: float | None = field(default=0.0, init=False, repr=False)
-    initialization: Literal["glorot", "he"] = field(default="he", init=False, repr=False)
+    turning_point = 0.0
+    initialization = "he"
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments."""
-        return {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.init}
+        return {setting.name: getattr(self, setting.name) for setting in fields(self)}
 
 
 @checked
@@ -290,8 +290,9 @@ class Relu(_Rectifier):
     array([-0.2,  3. ,  6. ])
     """
 
-    name: str = field(default="relu", init=False, repr=False)
-    turning_point: float | None = field(default=-math.inf, init=False, repr=False)
+    name = "relu"
+    turning_point = -math.inf
+
     max_value: float | None = None
     negative_slope: float = 0.0
     threshold: float = 0.0
@@ -327,7 +328,8 @@ class LeakyRelu(_Rectifier):
     array([-0.5,  3. ])
     """
 
-    name: str = field(default="leaky_relu", init=False, repr=False)
+    name = "leaky_relu"
+
     negative_slope: float = 0.3
 
     def __post_init__(self) -> None:
@@ -356,7 +358,8 @@ class Elu(_Rectifier):
     array([-0.5,  3. ])
     """
 
-    name: str = field(default="elu", init=False, repr=False)
+    name = "elu"
+
     alpha: float = 1.0
 
     def __post_init__(self) -> None:

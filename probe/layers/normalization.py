@@ -51,19 +51,14 @@ def _along(values: Array, indices: list[int], n_axes: int) -> Array:
     return values.reshape(shape)
 
 
-def _scale_gradients(layer: Layer, normal: Array, dz: Array, indices: list[int]) -> dict[str, Array]:
-    """Return the gradients of gamma and beta, of those that `layer` has, from what gamma multiplies."""
+def _scale_gradients(
+    layer: BatchNormalization | LayerNormalization, x: Array, dz: Array, indices: list[int]
+) -> dict[str, Array]:
+    """Return the gradients of gamma and beta, of those that `layer` has."""
+    normal = x if layer.gamma is None else replace(layer, gamma=None, beta=None).pre_activation(x)[0]
     others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in indices)
     gradients = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
     return {name: gradients[name] for name in layer.trainable}
-
-
-def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
-    """Raise unless all arrays have one axis, of the same length of at least 1."""
-    shapes = {values.shape for values in arrays.values()}
-    if len(shapes) != 1 or any(len(shape) != 1 or 0 in shape for shape in shapes):
-        listed = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
-        raise InputError(f"layer '{layer.name}': all arrays must have one shape (n,), got {listed}")
 
 
 @checked
@@ -113,7 +108,10 @@ class BatchNormalization(Layer):
     epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
-        _check_one_axis(self, self.variables)
+        shapes = {values.shape for values in self.variables.values()}
+        if len(shapes) != 1 or any(len(shape) != 1 or 0 in shape for shape in shapes):
+            listed = ", ".join(f"{name} {values.shape}" for name, values in self.variables.items())
+            raise InputError(f"layer '{self.name}': all arrays must have one shape (n,), got {listed}")
         keep_arrays(self)
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
@@ -125,9 +123,7 @@ class BatchNormalization(Layer):
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
-        plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
-        indices = [sample_axis(self, self.axis, x.ndim - 1)]
-        return _scale_gradients(self, plain, dz, indices)
+        return _scale_gradients(self, x, dz, [sample_axis(self, self.axis, x.ndim - 1)])
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
@@ -205,8 +201,7 @@ class LayerNormalization(Layer):
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradients of gamma and beta, where there are."""
-        plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
-        return _scale_gradients(self, plain, dz, _axis_indices(self, self.axis, x.shape[1:]))
+        return _scale_gradients(self, x, dz, _axis_indices(self, self.axis, x.shape[1:]))
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
