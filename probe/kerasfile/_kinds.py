@@ -38,7 +38,7 @@ __all__ = [
     "activation_layer",
     "activation_setting",
     "kind_for",
-    "rate",
+    "positive",
 ]
 
 Pair = tuple[int, int]
@@ -228,20 +228,13 @@ def _reader(name: str, kind: Any, default: Any) -> Reader | None:
     return readers.get(kind)
 
 
-def rate(spec: LayerSpec, key: str = "rate", maximum: float | None = 1) -> float:
-    """Return the setting `key`, a share or a factor."""
-    value = spec.number(key, 0.5 if key == "rate" else 0)
+def positive(spec: LayerSpec, key: str, default: float, maximum: float | None = None) -> float:
+    """Return the setting `key`, a number from 0 to `maximum`."""
+    value = spec.number(key, default)
     if value < 0 or (maximum is not None and value > maximum):
         limit = "from 0" if maximum is None else f"from 0 to {maximum:g}"
         spec.refuse(f"has {key} = {value:g}, expected a number {limit}")
     return value
-
-
-def _epsilon(spec: LayerSpec, _shape: Shape) -> float:
-    epsilon = spec.number("epsilon", 1e-3)
-    if epsilon < 0:
-        spec.refuse(f"has epsilon = {epsilon:g}, expected a number from 0")
-    return epsilon
 
 
 def _dims(spec: LayerSpec, shape: Shape) -> Shape:
@@ -274,12 +267,12 @@ def activation_setting(spec: LayerSpec, _shape: Shape = ()) -> str | Activation:
 _BY_NAME: dict[str, Reader] = {
     "activation_name": activation_setting,
     "dims": _dims,
-    "epsilon": _epsilon,
+    "epsilon": lambda spec, _shape: positive(spec, "epsilon", 1e-3),
     "offset": lambda spec, _shape: spec.numbers("offset", 0),
     "output_padding": lambda spec, _shape: (
         spec.pair("output_padding", minimum=0) if spec.has("output_padding") else None
     ),
-    "rate": lambda spec, _shape: rate(spec),
+    "rate": lambda spec, _shape: positive(spec, "rate", 0.5, 1),
     "scale": lambda spec, _shape: spec.numbers("scale", 1),
     "target_shape": lambda spec, _shape: spec.sizes("target_shape"),
 }

@@ -24,7 +24,7 @@ from probe.kerasfile._kinds import (
     activation_layer,
     activation_setting,
     kind_for,
-    rate,
+    positive,
 )
 from probe.layers import (
     LAYERS,
@@ -67,13 +67,13 @@ def _units(spec: LayerSpec) -> int:
 
 def _noise(kind: str) -> LayerKind:
     setting = Noise.KINDS[kind]
-    maximum = 1 if setting == "rate" else None
+    default, maximum = (0.5, 1) if setting == "rate" else (0, None)
     readers: dict[str, Reader] = {
         "kind": lambda _spec, _shape: kind,
-        "rate": lambda spec, _shape: rate(spec, setting, maximum),
+        "rate": lambda spec, _shape: positive(spec, setting, default, maximum),
     }
     if setting == "l1":
-        readers["l2"] = lambda spec, _shape: rate(spec, "l2", None)
+        readers["l2"] = lambda spec, _shape: positive(spec, "l2", 0)
     return LayerKind(Noise, readers, lambda layer, _settings: dict(layer.settings))
 
 

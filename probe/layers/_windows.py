@@ -16,7 +16,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from probe._checks import Array, InputError
-from probe.layers._base import Layer, Pair
+from probe.layers._base import Layer, Pair, Shape
 
 _BLOCK_BYTES = 5 << 19
 """Size of the buffer in which windows are unfolded, unless a single row of windows needs more."""
@@ -207,11 +207,26 @@ def spread(
     groups: int = 1,
 ) -> Array:
     """Return the adjoint of `correlate`: each value of `dz` times the kernel, added up where windows overlap."""
-    rows, columns, inputs, filters = kernel.shape
-    outputs = filters // groups
+    inputs = kernel.shape[2]
     dtype = np.result_type(dz, kernel)
     x = np.zeros((len(dz), *frame, inputs * groups), dtype)
     transposed = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2), dtype)
+    part = np.empty((0, inputs), dtype)
+    for offset, made, values, target in _by_offset(x, dz, kernel.shape, strides, dilation_rate, groups):
+        if len(part) != len(values):
+            part = np.empty((len(values), inputs), dtype)
+        np.matmul(values, transposed[offset][made], out=part)
+        target += part.reshape(target.shape)
+    return x
+
+
+def _by_offset(
+    x: Array, dz: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, groups: int
+) -> Iterator[tuple[Pair, slice, Array, Array]]:
+    """Yield an offset in a window, the filters of a group, their `dz` as rows, and the view of `x` there, in blocks."""
+    rows, columns, inputs, filters = kernel_shape
+    outputs = filters // groups
+    dtype = np.result_type(x, dz)
     # Half a block, for the buffer and the values that it is made of.
     row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
     for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
@@ -221,12 +236,8 @@ def spread(
             made = slice(group * outputs, (group + 1) * outputs)
             seen = slice(group * inputs, (group + 1) * inputs)
             values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
-            part = np.empty((len(values), inputs), dtype)
             for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-                np.matmul(values, transposed[offset][made], out=part)
-                target = block[pixels][..., seen]
-                target += part.reshape(target.shape)
-    return x
+                yield offset, made, values, block[pixels][..., seen]
 
 
 def correlate_pullback(
@@ -290,20 +301,9 @@ def kernel_gradient(
     groups: int = 1,
 ) -> Array:
     """Return the gradient of `correlate` with respect to its kernel, summed over samples and windows."""
-    rows, columns, inputs, filters = kernel_shape
-    outputs = filters // groups
-    dtype = np.result_type(x, dz)
-    gradient = np.zeros(kernel_shape, dtype)
-    row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
-    for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
-        block = x[samples, taken.start * strides[0] :]
-        n_windows = taken.stop - taken.start, dz.shape[2]
-        for group in range(groups):
-            made = slice(group * outputs, (group + 1) * outputs)
-            seen = slice(group * inputs, (group + 1) * inputs)
-            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
-            for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-                gradient[offset][:, made] += block[pixels][..., seen].reshape(-1, inputs).T @ values
+    gradient = np.zeros(kernel_shape, np.result_type(x, dz))
+    for offset, made, values, seen in _by_offset(x, dz, kernel_shape, strides, dilation_rate, groups):
+        gradient[offset][:, made] += seen.reshape(-1, kernel_shape[2]).T @ values
     return gradient
 
 
