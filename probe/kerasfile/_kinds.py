@@ -187,16 +187,7 @@ def kind_for(layer: type[Layer], settings: Mapping[str, Reader] | None = None, *
     """Return how to read and write a class of layers, from what it says of itself.
 
     Its arguments that are no arrays are settings: they have the names that Keras gives them, and are read as their
-    types say. The shapes of its arrays are those of `Layer.variable_shapes`.
-
-    Parameters
-    ----------
-    layer : type of Layer
-        The class.
-    settings : mapping, optional
-        How to read settings of which the type does not say enough, by name.
-    **parts
-        What else a `LayerKind` needs that the class does not say.
+    types say, unless `settings` says how. The shapes of its arrays are those of `Layer.variable_shapes`.
     """
     types = get_type_hints(layer)
     arguments = [argument for argument in fields(layer) if argument.name != "name"]  # type: ignore[arg-type]
@@ -212,6 +203,8 @@ def kind_for(layer: type[Layer], settings: Mapping[str, Reader] | None = None, *
 
 def _reader(name: str, kind: Any, default: Any) -> Reader | None:
     """Return how to read the argument `name` of a layer, by its name or its type; None for an array."""
+    if kind in (Array, Array | None):
+        return None
     if name in _BY_NAME:
         return _BY_NAME[name]
     if get_origin(kind) is Literal:
@@ -225,7 +218,7 @@ def _reader(name: str, kind: Any, default: Any) -> Reader | None:
         Pair | None: lambda spec, _shape: spec.pair(name) if spec.has(name) else None,
         tuple[Pair, Pair]: lambda spec, _shape: spec.margins(name),
     }
-    return readers.get(kind)
+    return readers[kind]
 
 
 def positive(spec: LayerSpec, key: str, default: float, maximum: float | None = None) -> float:

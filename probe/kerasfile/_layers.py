@@ -61,8 +61,8 @@ def kind_of(spec: LayerSpec) -> LayerKind:
     return kind
 
 
-def _units(spec: LayerSpec) -> int:
-    return spec.integer("units", minimum=1, maximum=MAX_SIZE)
+def _count(spec: LayerSpec, key: str, default: int | None = None) -> int:
+    return spec.integer(key, minimum=1, maximum=MAX_SIZE, default=default)
 
 
 def _noise(kind: str) -> LayerKind:
@@ -105,19 +105,15 @@ def _is_adapted(spec: LayerSpec) -> bool:
     return not has_mean
 
 
-def _normal_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
-    return spec.axes(len(shape), -1)
-
-
 def _normal_variables(spec: LayerSpec, shape: Shape) -> Variables:
     if not _is_adapted(spec):
         return {}
-    return {**Normalization.variable_shapes(shape, {"axis": _normal_axes(spec, shape)}), "count": ()}
+    return {**Normalization.variable_shapes(shape, {"axis": spec.axes(len(shape), -1)}), "count": ()}
 
 
 def _constant(spec: LayerSpec, key: str, shape: Shape) -> Array:
     """Return a mean or variance that stands in the settings, one number for each place on the axes."""
-    axes = _normal_axes(spec, shape)
+    axes = spec.axes(len(shape), -1)
     sizes = Normalization.variable_shapes(shape, {"axis": axes})[key]
     if math.prod(sizes) > MAX_CONSTANTS:
         spec.refuse(f"has a {key} for {math.prod(sizes)} values in its settings, more than {MAX_CONSTANTS}")
@@ -171,25 +167,9 @@ def _has_channels_first(spec: LayerSpec) -> bool:
     return spec.choice("data_format", ("channels_last", "channels_first")) == "channels_first"
 
 
-def _strides(spec: LayerSpec) -> Pair:
-    return spec.pair("strides", 1)
-
-
-def _padding(spec: LayerSpec) -> str:
-    return spec.choice("padding", ("valid", "same"))
-
-
-def _filters(spec: LayerSpec) -> int:
-    return spec.integer("filters", minimum=1, maximum=MAX_SIZE)
-
-
-def _multiplier(spec: LayerSpec) -> int:
-    return spec.integer("depth_multiplier", minimum=1, maximum=MAX_SIZE, default=1)
-
-
 def _groups(spec: LayerSpec, shape: Shape) -> int:
-    channels, filters = _channels(spec, shape), _filters(spec)
-    groups = spec.integer("groups", minimum=1, maximum=MAX_SIZE, default=1)
+    channels, filters = _channels(spec, shape), _count(spec, "filters")
+    groups = _count(spec, "groups", 1)
     if channels % groups or filters % groups:
         spec.refuse(
             f"has groups = {groups}, which divides not both {channels} channels and {filters} filters"
@@ -206,7 +186,7 @@ def _spans(spec: LayerSpec) -> Pair:
 def _windows(spec: LayerSpec, shape: Shape, spans: Pair, strides: Pair) -> tuple[Pair, Pair]:
     """Return how many windows there are along height and width, and how long the padded axes are."""
     *sizes, _ = _image(spec, shape)
-    padding = _padding(spec)
+    padding = spec.choice("padding", ("valid", "same"))
     for n, span in zip(sizes, spans, strict=True):
         if padding == "valid" and span > n:
             spec.refuse(f"has windows of {span} pixels, more than its input of shape {shape} has")
@@ -224,7 +204,7 @@ def _formatted(spec: LayerSpec, size: Pair, channels: int) -> Shape:
 
 def _convolved(spec: LayerSpec, shape: Shape, filters: int) -> Shape:
     """Return the shape of one output of a convolution."""
-    return _formatted(spec, _windows(spec, shape, _spans(spec), _strides(spec))[0], filters)
+    return _formatted(spec, _windows(spec, shape, _spans(spec), spec.pair("strides", 1))[0], filters)
 
 
 def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
@@ -237,29 +217,29 @@ def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
     }
     layer = Conv2DTranspose(spec.name, kernel, **settings)
     height, width, _ = layer.output_shape((*_image(spec, shape)[:2], 1))
-    return _formatted(spec, (height, width), _filters(spec))
+    return _formatted(spec, (height, width), _count(spec, "filters"))
 
 
 def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
     """Return the values of a padded image, or of the windows in one row of it."""
-    counts, padded = _windows(spec, shape, _spans(spec), _strides(spec))
+    counts, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
     in_one_row = counts[1] * math.prod(spec.pair("kernel_size"))
     return max(math.prod(padded), in_one_row) * _channels(spec, shape)
 
 
 def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
     """Return the values of a padded image, each channel as often as it has kernels."""
-    _, padded = _windows(spec, shape, _spans(spec), _strides(spec))
-    return math.prod(padded) * _channels(spec, shape) * _multiplier(spec)
+    _, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
+    return math.prod(padded) * _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
 
 
 def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
     """Return the values of all that the windows cover, before it is cut to the output."""
     covered = [
         (n - 1) * stride + max(span, stride)
-        for n, span, stride in zip(_image(spec, shape), _spans(spec), _strides(spec), strict=False)
+        for n, span, stride in zip(_image(spec, shape), _spans(spec), spec.pair("strides", 1), strict=False)
     ]
-    return math.prod(covered) * _filters(spec)
+    return math.prod(covered) * _count(spec, "filters")
 
 
 def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
@@ -270,17 +250,21 @@ def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
 
 
 def _conv_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, filters = _channels(spec, shape) // _groups(spec, shape), _filters(spec)
+    n_in, filters = _channels(spec, shape) // _groups(spec, shape), _count(spec, "filters")
     return {"kernel": (*spec.pair("kernel_size"), n_in, filters), "bias": (filters,)}
 
 
 def _depthwise_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier = _channels(spec, shape), _multiplier(spec)
+    n_in, multiplier = _channels(spec, shape), _count(spec, "depth_multiplier", 1)
     return {"kernel": (*spec.pair("kernel_size"), n_in, multiplier), "bias": (n_in * multiplier,)}
 
 
 def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier, filters = _channels(spec, shape), _multiplier(spec), _filters(spec)
+    n_in, multiplier, filters = (
+        _channels(spec, shape),
+        _count(spec, "depth_multiplier", 1),
+        _count(spec, "filters"),
+    )
     return {
         "depthwise_kernel": (*spec.pair("kernel_size"), n_in, multiplier),
         "pointwise_kernel": (1, 1, n_in * multiplier, filters),
@@ -289,7 +273,7 @@ def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
 
 
 def _transpose_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    filters = _filters(spec)
+    filters = _count(spec, "filters")
     return {"kernel": (*spec.pair("kernel_size"), filters, _channels(spec, shape)), "bias": (filters,)}
 
 
@@ -307,29 +291,34 @@ _SPECIAL: dict[str, LayerKind] = {
     "Dense": kind_for(
         Dense,
         write=lambda layer, settings: {"units": layer.n_units, **settings},
-        variables=lambda spec, shape: {"kernel": (shape[-1], _units(spec)), "bias": (_units(spec),)},
-        output_shape=lambda spec, shape: (*shape[:-1], _units(spec)),
+        variables=lambda spec, shape: {
+            "kernel": (shape[-1], _count(spec, "units")),
+            "bias": (_count(spec, "units"),),
+        },
+        output_shape=lambda spec, shape: (*shape[:-1], _count(spec, "units")),
     ),
     "Conv2D": kind_for(
         Conv2D,
         {"groups": _groups},
         write=_write_filters,
         variables=_conv_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _filters(spec)),
+        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
         buffer=_convolution_buffer,
     ),
     "DepthwiseConv2D": kind_for(
         DepthwiseConv2D,
         write=lambda layer, settings: _write_sizes(layer, settings, "depth_multiplier"),
         variables=_depthwise_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _channels(spec, shape) * _multiplier(spec)),
+        output_shape=lambda spec, shape: _convolved(
+            spec, shape, _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
+        ),
         buffer=_depthwise_buffer,
     ),
     "SeparableConv2D": kind_for(
         SeparableConv2D,
         write=lambda layer, settings: _write_sizes(layer, settings, "filters", "depth_multiplier"),
         variables=_separable_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _filters(spec)),
+        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
         buffer=_depthwise_buffer,
     ),
     "Conv2DTranspose": kind_for(

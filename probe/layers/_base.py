@@ -313,8 +313,9 @@ def keep_activation(layer: Layer) -> None:
     object.__setattr__(layer, "activation_name", shortest(layer.activation))
 
 
-def keep_pair(layer: Layer, setting: str, value: object, *, minimum: int) -> None:
+def keep_pair(layer: Layer, setting: str, *, minimum: int) -> None:
     """Keep a setting of one integer for the height and one for the width, or raise."""
+    value = getattr(layer, setting)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise InputError(f"layer '{layer.name}': {setting} must be two integers, got {value!r}")
     pair = tuple(check_integer(f"layer '{layer.name}': {setting}", size, minimum=minimum) for size in value)

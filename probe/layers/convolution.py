@@ -63,8 +63,8 @@ class _Convolution(ImageLayer):
                 raise InputError(f"layer '{self.name}': {name} must have four axes, got shape {kernel.shape}")
         keep_arrays(self)
         self._check_format()
-        keep_pair(self, "strides", self.strides, minimum=1)
-        keep_pair(self, "dilation_rate", self.dilation_rate, minimum=1)
+        keep_pair(self, "strides", minimum=1)
+        keep_pair(self, "dilation_rate", minimum=1)
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
         keep_activation(self)
         self._check_settings()
@@ -329,7 +329,7 @@ class Conv2DTranspose(_Convolution):
 
     def _check_settings(self) -> None:
         if self.output_padding is not None:
-            keep_pair(self, "output_padding", self.output_padding, minimum=0)
+            keep_pair(self, "output_padding", minimum=0)
             if any(extra >= step for extra, step in zip(self.output_padding, self.strides, strict=True)):
                 raise InputError(
                     f"layer '{self.name}': output_padding must be below strides {self.strides}, "

@@ -36,9 +36,9 @@ class _Pooling(ImageLayer):
 
     def __post_init__(self) -> None:
         self._check_format()
-        keep_pair(self, "pool_size", self.pool_size, minimum=1)
+        keep_pair(self, "pool_size", minimum=1)
         if self.strides is not None:
-            keep_pair(self, "strides", self.strides, minimum=1)
+            keep_pair(self, "strides", minimum=1)
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
 
     @property
@@ -224,18 +224,18 @@ class GlobalAveragePooling2D(_GlobalPooling):
         return x.mean(axis=(1, 2), keepdims=self.keepdims), pullback
 
 
-def _keep_margins(layer: ZeroPadding2D | Cropping2D, setting: str, value: object) -> None:
+def _keep_margins(layer: ZeroPadding2D | Cropping2D, setting: str) -> None:
     """Keep ((top, bottom), (left, right)), or raise."""
-    pairs = tuple(tuple(pair) if isinstance(pair, (tuple, list)) else () for pair in value) if isinstance(
-        value, (tuple, list)
-    ) else ()  # fmt: skip
-    if len(pairs) != 2 or any(len(pair) != 2 for pair in pairs):
+    value = getattr(layer, setting)
+    try:
+        (top, bottom), (left, right) = value
+    except (TypeError, ValueError):
         raise InputError(
             f"layer '{layer.name}': {setting} must be ((top, bottom), (left, right)), got {value!r}"
-        )
+        ) from None
     margins = tuple(
         tuple(check_integer(f"layer '{layer.name}': {setting}", size, minimum=0) for size in pair)
-        for pair in pairs
+        for pair in ((top, bottom), (left, right))
     )
     object.__setattr__(layer, setting, margins)
 
@@ -263,7 +263,7 @@ class ZeroPadding2D(ImageLayer):
 
     def __post_init__(self) -> None:
         self._check_format()
-        _keep_margins(self, "padding", self.padding)
+        _keep_margins(self, "padding")
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         return padded(x, self.padding), lambda dz: inside(dz, self.padding)
@@ -296,7 +296,7 @@ class Cropping2D(ImageLayer):
 
     def __post_init__(self) -> None:
         self._check_format()
-        _keep_margins(self, "cropping", self.cropping)
+        _keep_margins(self, "cropping")
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         return inside(x, self.cropping), lambda dz: padded(dz, self.cropping)
@@ -336,7 +336,7 @@ class UpSampling2D(ImageLayer):
 
     def __post_init__(self) -> None:
         self._check_format()
-        keep_pair(self, "size", self.size, minimum=1)
+        keep_pair(self, "size", minimum=1)
         check_choice(f"interpolation of layer '{self.name}'", self.interpolation, ["nearest"])
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
