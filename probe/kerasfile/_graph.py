@@ -42,17 +42,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A whole model as its file describes it, without models inside.
-
-    Attributes
-    ----------
-    input_shapes : tuple of tuple of int
-        Shape of one input, for each input.
-    nodes : tuple of Node
-        In the order of evaluation.
-    outputs : tuple of str
-        Names of the nodes whose values the model gives.
-    """
+    """A whole model without models inside: its nodes in the order of evaluation, and those whose values it gives."""
 
     input_shapes: tuple[Shape, ...]
     nodes: tuple[Node, ...]

@@ -74,14 +74,8 @@ class Entry:
 class Model:
     """A model, or a model inside another.
 
-    Attributes
-    ----------
-    spec : LayerSpec
-        Its class, name and settings.
-    entries : tuple of Entry
-        Its layers in the order of the file, which is not always that of evaluation.
-    inputs, outputs : Call
-        The tensors that it takes and gives; () for a Sequential model.
+    Its layers are in the order of the file, which is not always that of evaluation. The tensors that it takes and
+    gives are () for a Sequential model.
     """
 
     spec: LayerSpec
