@@ -26,23 +26,6 @@ def _keep_axes(layer: Layer, axis: object) -> None:
     object.__setattr__(layer, "axis", axes)
 
 
-def _axis_indices(layer: Layer, axis: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
-    """Return the axes as indices into `shape` without that of the samples, in order, or raise."""
-    indices = sorted(sample_axis(layer, one, len(shape)) for one in axis)
-    if len(set(indices)) != len(indices):
-        raise InputError(
-            f"layer '{layer.name}': axis {axis} names one axis twice for inputs of shape {shape}"
-        )
-    return indices
-
-
-def _sizes(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """Return the sizes of one sample of `shape` along axes that are counted with that of the samples, in order."""
-    return tuple(
-        shape[index] for index in sorted(axis - 1 if axis > 0 else axis + len(shape) for axis in axes)
-    )
-
-
 def _along(values: Array, indices: list[int], n_axes: int) -> Array:
     """Return `values`, one axis for each of `indices`, in a shape that broadcasts with samples of `n_axes`."""
     shape = [1] * (n_axes + 1)
@@ -51,19 +34,54 @@ def _along(values: Array, indices: list[int], n_axes: int) -> Array:
     return values.reshape(shape)
 
 
-def _scale_gradients(
-    layer: BatchNormalization | LayerNormalization, x: Array, dz: Array, indices: list[int]
-) -> dict[str, Array]:
-    """Return the gradients of gamma and beta, of those that `layer` has."""
-    normal = x if layer.gamma is None else replace(layer, gamma=None, beta=None).pre_activation(x)[0]
-    others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in indices)
-    gradients = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
-    return {name: gradients[name] for name in layer.trainable}
+class _AlongAxes(Layer):
+    """A layer with arrays that have one value for each index along its `axis`, one axis or several."""
+
+    __slots__ = ()
+
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the sizes of the inputs along the axes, for every array."""
+        indices = sorted(
+            axis - 1 if axis > 0 else axis + len(input_shape) for axis in _axes(settings["axis"])
+        )
+        sizes = tuple(input_shape[index] for index in indices)
+        return dict.fromkeys([*cls.initial_values, *sorted(cls.measured)], sizes)
+
+    def _indices(self, shape: Shape) -> list[int]:
+        """Return the axes as indices into `shape` without that of the samples, in order, or raise."""
+        layer: Any = self
+        indices = sorted(sample_axis(self, axis, len(shape)) for axis in _axes(layer.axis))
+        if len(set(indices)) != len(indices):
+            raise InputError(
+                f"layer '{self.name}': axis {layer.axis} names one axis twice for inputs of shape {shape}"
+            )
+        return indices
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradients of gamma and beta, where there are."""
+        if not self.trainable:
+            return {}
+        layer: Any = self
+        normal = x if layer.gamma is None else replace(layer, gamma=None, beta=None).pre_activation(x)[0]
+        indices = self._indices(x.shape[1:])
+        others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in indices)
+        gradients = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
+        return {name: gradients[name] for name in self.trainable}
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        self._indices(input_shape)
+        return check_variables(self, input_shape)
+
+
+def _axes(axis: int | tuple[int, ...]) -> tuple[int, ...]:
+    return axis if isinstance(axis, tuple) else (axis,)
 
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class BatchNormalization(Layer):
+class BatchNormalization(_AlongAxes):
     """Batch normalization as it is at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
     Parameters
@@ -116,18 +134,9 @@ class BatchNormalization(Layer):
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
 
-    @classmethod
-    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
-        """Return one value along the axis for each."""
-        return dict.fromkeys(cls.initial_values, _sizes(input_shape, (settings["axis"],)))
-
-    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of gamma and beta, where there are."""
-        return _scale_gradients(self, x, dz, [sample_axis(self, self.axis, x.ndim - 1)])
-
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
-        indices = [sample_axis(self, self.axis, x.ndim - 1)]
+        indices = self._indices(x.shape[1:])
         with np.errstate(invalid="ignore", divide="ignore"):
             inverse = 1 / np.sqrt(self.moving_variance + self.moving_variance.dtype.type(self.epsilon))
         scale: Array = inverse if self.gamma is None else inverse * self.gamma
@@ -138,15 +147,10 @@ class BatchNormalization(Layer):
             z += _along(self.beta, indices, x.ndim - 1)
         return z, lambda dz: dz * scale
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        sample_axis(self, self.axis, len(input_shape))
-        return check_variables(self, input_shape)
-
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerNormalization(Layer):
+class LayerNormalization(_AlongAxes):
     """Each input less its mean, divided by its standard deviation, times gamma, plus beta.
 
     Parameters
@@ -189,23 +193,14 @@ class LayerNormalization(Layer):
                 )
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
 
-    @classmethod
-    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
-        """Return the sizes of the inputs along the axes for both."""
-        return dict.fromkeys(cls.initial_values, _sizes(input_shape, settings["axis"]))
-
     @property
     def keeps_units(self) -> bool:
         """True: each value stays where it is, among others of its own input."""
         return True
 
-    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of gamma and beta, where there are."""
-        return _scale_gradients(self, x, dz, _axis_indices(self, self.axis, x.shape[1:]))
-
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
-        indices = _axis_indices(self, self.axis, x.shape[1:])
+        indices = self._indices(x.shape[1:])
         axes = tuple(index + 1 for index in indices)
         centred = x - x.mean(axis=axes, keepdims=True)
         inverse = 1 / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
@@ -225,15 +220,10 @@ class LayerNormalization(Layer):
 
         return z, pullback
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        _axis_indices(self, self.axis, input_shape)
-        return check_variables(self, input_shape)
-
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class Normalization(Layer):
+class Normalization(_AlongAxes):
     """Inputs less a mean, divided by a standard deviation: (x - mean) / max(sqrt(variance), 1e-7).
 
     Parameters
@@ -279,25 +269,15 @@ class Normalization(Layer):
         if not isinstance(self.invert, (bool, np.bool_)):
             raise InputError(f"layer '{self.name}': invert must be True or False, got {self.invert!r}")
 
-    @classmethod
-    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
-        """Return the sizes of the inputs along the axes for both."""
-        return dict.fromkeys(("mean", "variance"), _sizes(input_shape, settings["axis"]))
-
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
-        indices = _axis_indices(self, self.axis, x.shape[1:])
+        indices = self._indices(x.shape[1:])
         mean = _along(self.mean, indices, x.ndim - 1)
         deviation = np.maximum(np.sqrt(self.variance), self.variance.dtype.type(_LEAST_DEVIATION))
         deviation = _along(deviation, indices, x.ndim - 1)
         if self.invert:
             return mean + x * deviation, lambda dz: dz * deviation
         return (x - mean) / deviation, lambda dz: dz / deviation
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        _axis_indices(self, self.axis, input_shape)
-        return check_variables(self, input_shape)
 
 
 @checked
