@@ -190,21 +190,20 @@ def kind_for(layer: type[Layer], settings: Mapping[str, Reader] | None = None, *
     types say, unless `settings` says how. The shapes of its arrays are those of `Layer.variable_shapes`.
     """
     types = get_type_hints(layer)
-    arguments = [argument for argument in fields(layer) if argument.name != "name"]  # type: ignore[arg-type]
-    readers = {
-        argument.name: reader
-        for argument in arguments
-        if (reader := _reader(argument.name, types[argument.name], argument.default)) is not None
-    }
-    if len(readers) < len(arguments) and layer.is_elementwise:
-        parts.setdefault("output_shape", lambda _spec, shape: shape)
-    return LayerKind(layer, readers | dict(settings or {}), **parts)
+    readers = dict(settings or {})
+    for argument in fields(layer):  # type: ignore[arg-type]
+        kind = types[argument.name]
+        if kind in (Array, Array | None):
+            if not layer.is_elementwise and "output_shape" not in parts:
+                raise TypeError(f"{layer.__name__} has arrays: KINDS must say what shape it puts out")
+            parts.setdefault("output_shape", lambda _spec, shape: shape)
+        elif argument.name not in ("name", *readers):
+            readers[argument.name] = _reader(argument.name, kind, argument.default)
+    return LayerKind(layer, readers, **parts)
 
 
-def _reader(name: str, kind: Any, default: Any) -> Reader | None:
-    """Return how to read the argument `name` of a layer, by its name or its type; None for an array."""
-    if kind in (Array, Array | None):
-        return None
+def _reader(name: str, kind: Any, default: Any) -> Reader:
+    """Return how to read the argument `name` of a layer, by its name or its type."""
     if name in _BY_NAME:
         return _BY_NAME[name]
     if get_origin(kind) is Literal:
@@ -218,6 +217,8 @@ def _reader(name: str, kind: Any, default: Any) -> Reader | None:
         Pair | None: lambda spec, _shape: spec.pair(name) if spec.has(name) else None,
         tuple[Pair, Pair]: lambda spec, _shape: spec.margins(name),
     }
+    if kind not in readers:
+        raise TypeError(f"setting {name} of type {kind} cannot be read by its type: KINDS must say how")
     return readers[kind]
 
 

@@ -3,6 +3,7 @@
 import re
 import sys
 import types
+from dataclasses import dataclass
 from pathlib import Path
 
 import every_layer
@@ -16,7 +17,7 @@ from probe.analyses.noise.limit import confidence_limit
 from probe.ascent import certify
 from probe.controls import reinitialized
 from probe.kerasfile import _layers as reader
-from probe.layers import Dense, Flatten
+from probe.layers import Dense, Dropout, Flatten
 from probe.parameters import ParameterSpace
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-layer.md"
@@ -102,3 +103,16 @@ def test_files_keep_it(recipe, network, tmp_path, monkeypatch):
     np.testing.assert_array_equal(again.layer("gain").gain, network.layer("gain").gain)
     x = np.random.default_rng(1).random((4, 3, 4)).astype("f4")
     np.testing.assert_array_equal(again.logits(x), network.logits(x))
+
+
+def test_what_a_class_does_not_say_enough_of_needs_an_entry(recipe, monkeypatch):
+    @dataclass(frozen=True)
+    class Strange(Dropout):
+        seed: int | None = None
+
+    with pytest.raises(TypeError, match=r"setting seed of type int \| None cannot be read by its type"):
+        reader.kind_for(Strange)
+    monkeypatch.setattr(recipe[0], "is_elementwise", False)
+    with pytest.raises(TypeError, match="Gain has arrays: KINDS must say what shape it puts out"):
+        reader.kind_for(recipe[0])
+    assert "seed" in reader.kind_for(Strange, {"seed": lambda spec, shape: None}).settings
