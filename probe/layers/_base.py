@@ -120,7 +120,8 @@ class Layer(ABC):
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
         """Return the shapes of the variables of a layer with these settings, for inputs of `input_shape`.
 
-        The reader of files asks before it reads an array. Variables that a layer may lack are among them.
+        The reader of files asks before it reads an array. Variables that a layer may lack are among them. A layer
+        with kernels says nothing: their sizes are none of its settings.
         """
         return {}
 

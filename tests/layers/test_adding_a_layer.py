@@ -56,6 +56,7 @@ def test_it_keeps_the_contract_of_all_layers(recipe, monkeypatch, numeric_gradie
     contract.test_the_gradient_of_what_is_learned_is_the_derivative(name, numeric_gradient)
     contract.test_the_output_has_the_promised_shape(name)
     contract.test_each_sample_is_alone_and_no_input_is_touched(name)
+    contract.test_variables_have_the_shapes_that_the_class_promises(name)
     contract.test_variables_are_read_only(name)
     traits.test_affine_layers_are_those_whose_values_mix_as_their_inputs_do(name)
     traits.test_elementwise_layers_are_those_where_a_value_moves_only_its_own(name)
