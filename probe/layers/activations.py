@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -263,6 +263,13 @@ class _Rectifier(Activation):
 
     turning_point = 0.0
     initialization = "he"
+    minimum: ClassVar[float | None] = None
+
+    def __post_init__(self) -> None:
+        for setting, value in self.settings.items():
+            if value is not None or setting != "max_value":
+                number = check_number(f"{setting} of {self.name}", value, minimum=self.minimum)
+                object.__setattr__(self, setting, number)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -292,15 +299,11 @@ class Relu(_Rectifier):
 
     name = "relu"
     turning_point = -math.inf
+    minimum = 0
 
     max_value: float | None = None
     negative_slope: float = 0.0
     threshold: float = 0.0
-
-    def __post_init__(self) -> None:
-        for setting, value in self.settings.items():
-            if value is not None or setting != "max_value":
-                object.__setattr__(self, setting, check_number(f"{setting} of relu", value, minimum=0))
 
     @property
     def asymptotes(self) -> tuple[Line, Line]:
@@ -332,10 +335,6 @@ class LeakyRelu(_Rectifier):
 
     negative_slope: float = 0.3
 
-    def __post_init__(self) -> None:
-        slope = check_number("negative_slope of leaky_relu", self.negative_slope)
-        object.__setattr__(self, "negative_slope", slope)
-
     @property
     def asymptotes(self) -> tuple[Line, Line]:
         """A line of the slope, and z itself."""
@@ -361,9 +360,6 @@ class Elu(_Rectifier):
     name = "elu"
 
     alpha: float = 1.0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "alpha", check_number("alpha of elu", self.alpha))
 
     @property
     def asymptotes(self) -> tuple[Line, Line]:
