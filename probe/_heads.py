@@ -72,9 +72,9 @@ def with_second_unit(
     readers = [k for k, read in enumerate(sources) if set(read) & {index, *on_the_way}]
     if not isinstance(last, Dense | Conv2D) or bends or first or sorted(readers) != sorted(on_the_way):
         return None
-    kernel, bias = (np.concatenate([-values / 2, values / 2], axis=-1) for values in (last.kernel, last.bias))
+    halves = {name: np.concatenate([-v / 2, v / 2], axis=-1) for name, v in last.variables.items()}
     changed = [*layers]
-    changed[index] = replace(last, kernel=kernel, bias=bias)
+    changed[index] = replace(last, **halves)  # type: ignore[arg-type]
     changed[head] = changed[head].with_activation("softmax")
     return tuple(changed)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from probe.layers import ImageLayer, Layer, Permute
-from probe.layers._images import DataFormat
+from probe.layers import DataFormat, ImageLayer, Layer, Permute
 from probe.network import Network
 
 __all__ = ["input_layout", "map_layout"]

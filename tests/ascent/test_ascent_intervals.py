@@ -53,7 +53,7 @@ def values(*shape):
 IMAGE = (5, 6, 2)
 LAYERS = {
     "dense": (Dense("l", values(4, 3), values(3)), (4,)),
-    "dense, no bias": (Dense("l", values(4, 3), np.zeros(3), use_bias=False), (4,)),
+    "dense, no bias": (Dense("l", values(4, 3), None), (4,)),
     "conv": (Conv2D("l", values(3, 2, 2, 4), values(4), strides=(2, 1), padding="same"), IMAGE),
     "conv, groups": (Conv2D("l", values(2, 2, 1, 4), values(4), groups=2, dilation_rate=(2, 2)), IMAGE),
     "conv, channels first": (Conv2D("l", values(2, 2, 5, 3), values(3), data_format="channels_first"), IMAGE),

@@ -224,7 +224,7 @@ def test_types_of_numbers(nn):
     with torch.no_grad():
         module[0].weight.zero_()
     np.testing.assert_array_equal(narrow.layers[0].kernel, kept)
-    assert isinstance(narrow.layers[1], Dense) and not narrow.layers[1].use_bias
+    assert isinstance(narrow.layers[1], Dense) and narrow.layers[1].bias is None
 
 
 def test_a_module_in_training_is_taken_as_in_eval_and_left_as_it_was(nn):

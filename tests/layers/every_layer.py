@@ -88,7 +88,11 @@ ALONE = {
     "conv, far more filters than channels": (conv(channels=2, filters=9, padding="same"), IMAGE),
     "conv, one pixel": (conv(kernel=(1, 1), strides=(2, 2)), IMAGE),
     "conv, activation with settings": (conv(activation_name=LeakyRelu(0.1)), IMAGE),
-    "conv, no bias": (Conv2D("c", values(2, 2, 2, 3), np.zeros(3), use_bias=False), IMAGE),
+    "conv, no bias": (Conv2D("c", values(2, 2, 2, 3), None), IMAGE),
+    "depthwise, no bias": (DepthwiseConv2D("d", values(2, 2, 2, 3), None), IMAGE),
+    "separable, no bias": (SeparableConv2D("s", values(2, 2, 2, 3), values(1, 1, 6, 3), None), IMAGE),
+    "transpose, no bias": (Conv2DTranspose("t", values(2, 2, 3, 2), None, padding="same"), IMAGE),
+    "dense, no bias": (Dense("d", values(4, 3), None), (4,)),
     **{
         f"transpose, output padding, {padding}": (
             transpose(strides=(3, 2), padding=padding, output_padding=(2, 1)),

@@ -102,7 +102,7 @@ TWO = np.ones(2)
         ),
         (
             lambda: BatchNormalization("n", *[TWO] * 4).output_shape((2, 3)),
-            "has arrays of shape (2,), which does not fit inputs of shape (2, 3): it needs (3,)",
+            "has gamma of shape (2,), which does not fit inputs of shape (2, 3): it needs (3,)",
         ),
         (
             lambda: LayerNormalization("n", np.ones((2, 2)), None),
@@ -136,7 +136,7 @@ TWO = np.ones(2)
         (lambda: PReLU("n", TWO, shared_axes=(2,)), "must be an integer from 1 to 1, got 2"),
         (
             lambda: PReLU("n", TWO).output_shape((3,)),
-            "has slopes of shape (2,), which do not fit inputs of shape (3,): it needs (3,)",
+            "has alpha of shape (2,), which does not fit inputs of shape (3,): it needs (3,)",
         ),
     ],
 )

@@ -1,7 +1,12 @@
-"""Correlation of images with kernels, and its adjoint: the two operations of every convolution layer.
+"""Windows of images, their correlation with kernels and its adjoint: the operations of all layers of images.
 
 Images are unfolded into windows a few at a time, into one buffer that stays in the processor's cache, and
 multiplied by the kernel as a matrix: fast, and bounded in memory whatever the batch is.
+
+Images `x` have the shape (n_samples, height, width, channels), with their padding; kernels (rows, columns,
+channels / groups, filters); values `z` and gradients `dz` (n_samples, n_rows, n_columns, filters), one for each window
+and filter. Where each channel has kernels of its own, these are (rows, columns, channels, multiplier), and
+channels * multiplier is the number of filters. `frame` is the height and width of the padded images.
 """
 
 from __future__ import annotations
@@ -10,15 +15,91 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from probe._checks import Array
-from probe.layers._base import Pair
-from probe.layers._images import padded, window_offsets
+from probe._checks import Array, InputError
+from probe.layers._base import Layer, Pair, Shape
 
 _BLOCK_BYTES = 5 << 19
 """Size of the buffer in which windows are unfolded, unless a single row of windows needs more."""
 
 _ROWS_BYTES = 1 << 24
 """Largest image, its windows' columns unfolded, that is multiplied row by row of the kernel."""
+
+
+def window_padding(n: int, window: int, stride: int, padding: str) -> tuple[int, int, int]:
+    """Return how many windows fit along an axis of length `n`, and the padding before and after it.
+
+    "same" places ceil(n / stride) windows and pads the odd pixel after.
+
+    Examples
+    --------
+    >>> window_padding(10, 3, 2, "same")
+    (5, 0, 1)
+    """
+    if padding == "valid":
+        return (n - window) // stride + 1, 0, 0
+    n_windows = -(-n // stride)
+    total = max((n_windows - 1) * stride + window - n, 0)
+    return n_windows, total // 2, total - total // 2
+
+
+def windows_of(
+    layer: Layer, shape: tuple[int, ...], window: Pair, strides: Pair, padding: str
+) -> tuple[Pair, tuple[Pair, Pair]]:
+    """Return the numbers of windows along the height and the width and the padding of each, or raise for none."""
+    (rows, top, bottom), (columns, left, right) = (
+        window_padding(n, size, stride, padding)
+        for n, size, stride in zip(shape, window, strides, strict=False)
+    )
+    if min(rows, columns) <= 0:
+        raise InputError(
+            f"layer '{layer.name}' needs images of at least {window[0]} x {window[1]}, "
+            f"but gets {shape[0]} x {shape[1]}"
+        )
+    return (rows, columns), ((top, bottom), (left, right))
+
+
+def padded(x: Array, margins: tuple[Pair, Pair], value: float = 0) -> Array:
+    """Return images `x` (n_samples, height, width, channels) with margins of `value`; `x` itself for none."""
+    (top, bottom), (left, right) = margins
+    if top == bottom == left == right == 0:
+        return x
+    n_samples, height, width, channels = x.shape
+    around = np.full((n_samples, height + top + bottom, width + left + right, channels), value, x.dtype)
+    around[:, top : top + height, left : left + width] = x
+    return around
+
+
+def inside(x: Array, margins: tuple[Pair, Pair]) -> Array:
+    """Return images without their margins."""
+    (top, bottom), (left, right) = margins
+    return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
+Pixels = tuple[slice, slice, slice]
+
+
+def window_offsets(
+    window: Pair, strides: Pair, dilation_rate: Pair, n_windows: Pair
+) -> Iterator[tuple[Pair, Pixels]]:
+    """Yield each offset (i, j) in a window, row by row, and the pixels that all windows have there.
+
+    `x[pixels]` of padded images `x` has shape (n_samples, *n_windows, channels).
+    """
+    for i in range(window[0]):
+        for j in range(window[1]):
+            corner = i * dilation_rate[0], j * dilation_rate[1]
+            yield (i, j), (slice(None), *(
+                slice(start, start + (count - 1) * stride + 1, stride)
+                for start, count, stride in zip(corner, n_windows, strides, strict=True)
+            ))  # type: ignore[misc] # fmt: skip
+
+
+def reach(kernel_shape: tuple[int, ...], dilation_rate: Pair) -> Pair:
+    """Return height and width of a window from end to end, with its dilation."""
+    return (
+        (kernel_shape[0] - 1) * dilation_rate[0] + 1,
+        (kernel_shape[1] - 1) * dilation_rate[1] + 1,
+    )
 
 
 def correlate(
@@ -29,26 +110,7 @@ def correlate(
     groups: int = 1,
     bias: Array | None = None,
 ) -> Array:
-    """Return the sum of kernel times window for every window of padded images, plus a bias.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_samples, height, width, channels)
-        Images, with their padding.
-    kernel : ndarray of shape (rows, columns, channels / groups, filters)
-        The filters; those of one group see the channels of this group.
-    strides, dilation_rate : (int, int)
-        Steps from window to window, and within a window.
-    groups : int
-        Number of groups.
-    bias : ndarray of shape (filters,), optional
-        Added to the values of each filter.
-
-    Returns
-    -------
-    z : ndarray of shape (n_samples, n_rows, n_columns, filters)
-        One value for each window that fits and each filter.
-    """
+    """Return the sum of kernel times window for every window of padded images, plus a bias."""
     span = reach(kernel.shape, dilation_rate)
     n_windows = tuple(
         (n - size) // stride + 1 for n, size, stride in zip(x.shape[1:3], span, strides, strict=True)
@@ -78,23 +140,6 @@ def correlate_rows(
 
     Only the columns of a window are unfolded; its rows are added up by BLAS, for which the rows of an
     unfolded image lie right where they are: a third of the copies for kernels of three rows.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_samples, height, width, channels)
-        Images.
-    kernel : ndarray of shape (rows, columns, channels, filters)
-        The filters.
-    margins : ((int, int), (int, int))
-        Rows and columns of zeros around each image: above, below, left and right.
-    dilation_rate : (int, int)
-        Steps within a window.
-    bias : ndarray of shape (filters,), optional
-        Added to the values of each filter.
-
-    Returns
-    -------
-    z : ndarray of shape (n_samples, n_rows, n_columns, filters)
     """
     from scipy.linalg import get_blas_funcs
 
@@ -161,27 +206,27 @@ def spread(
     dilation_rate: Pair = (1, 1),
     groups: int = 1,
 ) -> Array:
-    """Return the adjoint of `correlate`: each value of `dz` times the kernel, added up where windows overlap.
-
-    Parameters
-    ----------
-    dz : ndarray of shape (n_samples, n_rows, n_columns, filters)
-        One value for each window and filter.
-    kernel, strides, dilation_rate, groups
-        As in `correlate`.
-    frame : (int, int)
-        Height and width of the padded images.
-
-    Returns
-    -------
-    x : ndarray of shape (n_samples, *frame, channels)
-        Zero where there is no window.
-    """
-    rows, columns, inputs, filters = kernel.shape
-    outputs = filters // groups
+    """Return the adjoint of `correlate`: each value of `dz` times the kernel, added up where windows overlap."""
+    inputs = kernel.shape[2]
     dtype = np.result_type(dz, kernel)
     x = np.zeros((len(dz), *frame, inputs * groups), dtype)
     transposed = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2), dtype)
+    part = np.empty((0, inputs), dtype)
+    for offset, made, values, target in _by_offset(x, dz, kernel.shape, strides, dilation_rate, groups):
+        if len(part) != len(values):
+            part = np.empty((len(values), inputs), dtype)
+        np.matmul(values, transposed[offset][made], out=part)
+        target += part.reshape(target.shape)
+    return x
+
+
+def _by_offset(
+    x: Array, dz: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, groups: int
+) -> Iterator[tuple[Pair, slice, Array, Array]]:
+    """Yield an offset in a window, the filters of a group, their `dz` as rows, and the view of `x` there, in blocks."""
+    rows, columns, inputs, filters = kernel_shape
+    outputs = filters // groups
+    dtype = np.result_type(x, dz)
     # Half a block, for the buffer and the values that it is made of.
     row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
     for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
@@ -191,12 +236,8 @@ def spread(
             made = slice(group * outputs, (group + 1) * outputs)
             seen = slice(group * inputs, (group + 1) * inputs)
             values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
-            part = np.empty((len(values), inputs), dtype)
             for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-                np.matmul(values, transposed[offset][made], out=part)
-                target = block[pixels][..., seen]
-                target += part.reshape(target.shape)
-    return x
+                yield offset, made, values, block[pixels][..., seen]
 
 
 def correlate_pullback(
@@ -226,21 +267,7 @@ def correlate_pullback(
 
 
 def correlate_each(x: Array, kernel: Array, strides: Pair, dilation_rate: Pair, n_windows: Pair) -> Array:
-    """Return the correlation of each channel with kernels of its own.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_samples, height, width, channels)
-        Images, with their padding.
-    kernel : ndarray of shape (rows, columns, channels, multiplier)
-        `multiplier` kernels for each channel.
-    strides, dilation_rate, n_windows : (int, int)
-        Steps from window to window and within one, and the number of windows.
-
-    Returns
-    -------
-    z : ndarray of shape (n_samples, *n_windows, channels * multiplier)
-    """
+    """Return the correlation of each channel with kernels of its own."""
     rows, columns, channels, multiplier = kernel.shape
     weights = kernel.reshape(rows, columns, -1)
     z = np.zeros((len(x), *n_windows, channels * multiplier), np.result_type(x, kernel))
@@ -273,37 +300,10 @@ def kernel_gradient(
     dilation_rate: Pair = (1, 1),
     groups: int = 1,
 ) -> Array:
-    """Return the gradient of `correlate` with respect to its kernel, summed over samples and windows.
-
-    Parameters
-    ----------
-    x : ndarray of shape (n_samples, height, width, channels)
-        Images, with their padding.
-    dz : ndarray of shape (n_samples, n_rows, n_columns, filters)
-        One value for each window and filter.
-    kernel_shape : tuple of int
-        (rows, columns, channels / groups, filters).
-    strides, dilation_rate, groups
-        As in `correlate`.
-
-    Returns
-    -------
-    ndarray of `kernel_shape`
-    """
-    rows, columns, inputs, filters = kernel_shape
-    outputs = filters // groups
-    dtype = np.result_type(x, dz)
-    gradient = np.zeros(kernel_shape, dtype)
-    row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
-    for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
-        block = x[samples, taken.start * strides[0] :]
-        n_windows = taken.stop - taken.start, dz.shape[2]
-        for group in range(groups):
-            made = slice(group * outputs, (group + 1) * outputs)
-            seen = slice(group * inputs, (group + 1) * inputs)
-            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
-            for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-                gradient[offset][:, made] += block[pixels][..., seen].reshape(-1, inputs).T @ values
+    """Return the gradient of `correlate` with respect to its kernel, summed over samples and windows."""
+    gradient = np.zeros(kernel_shape, np.result_type(x, dz))
+    for offset, made, values, seen in _by_offset(x, dz, kernel_shape, strides, dilation_rate, groups):
+        gradient[offset][:, made] += seen.reshape(-1, kernel_shape[2]).T @ values
     return gradient
 
 
@@ -317,14 +317,6 @@ def each_kernel_gradient(
     for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, dz.shape[1:3]):
         gradient[offset] = np.einsum("nrsc,nrscm->cm", x[pixels], deltas)
     return gradient
-
-
-def reach(kernel_shape: tuple[int, ...], dilation_rate: Pair) -> Pair:
-    """Return height and width of a window from end to end, with its dilation."""
-    return (
-        (kernel_shape[0] - 1) * dilation_rate[0] + 1,
-        (kernel_shape[1] - 1) * dilation_rate[1] + 1,
-    )
 
 
 def _blocks(n_samples: int, n_rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:

@@ -1,26 +1,27 @@
-"""Layers that take the greatest or the mean of windows of an image, or of the whole of it."""
+"""Layers that make images smaller or larger and learn nothing: pooling, padding, cropping and upsampling."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_choice
+from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._base import Pair, keep_pair
-from probe.layers._images import (
-    PADDINGS,
-    DataFormat,
-    ImageLayer,
-    Padding,
-    padded,
-    window_offsets,
-    windows_of,
-)
+from probe.layers._base import PADDINGS, DataFormat, ImageLayer, Padding, Pair, keep_pair
+from probe.layers._windows import inside, padded, window_offsets, windows_of
 from probe.layers.activations import Pullback
 
-__all__ = ["AveragePooling2D", "GlobalAveragePooling2D", "GlobalMaxPooling2D", "MaxPooling2D"]
+__all__ = [
+    "AveragePooling2D",
+    "Cropping2D",
+    "GlobalAveragePooling2D",
+    "GlobalMaxPooling2D",
+    "MaxPooling2D",
+    "UpSampling2D",
+    "ZeroPadding2D",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,9 @@ class _Pooling(ImageLayer):
 
     def __post_init__(self) -> None:
         self._check_format()
-        keep_pair(self, "pool_size", self.pool_size, minimum=1)
+        keep_pair(self, "pool_size", minimum=1)
         if self.strides is not None:
-            keep_pair(self, "strides", self.strides, minimum=1)
+            keep_pair(self, "strides", minimum=1)
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
 
     @property
@@ -100,7 +101,7 @@ class MaxPooling2D(_Pooling):
                 taken &= untaken
                 untaken &= ~taken
                 dx[pixels] += dz * taken
-            return _inside(dx, margins)
+            return inside(dx, margins)
 
         return z, pullback
 
@@ -134,7 +135,7 @@ class AveragePooling2D(_Pooling):
             dx = np.zeros(shape, share.dtype)
             for pixels in offsets:
                 dx[pixels] += share
-            return _inside(dx, margins)
+            return inside(dx, margins)
 
         return z, pullback
 
@@ -148,12 +149,6 @@ class AveragePooling2D(_Pooling):
             for starts in [np.arange(count) * stride - before]
         )
         return np.outer(rows, columns)[:, :, None].astype(np.float64)
-
-
-def _inside(around: Array, margins: tuple[Pair, Pair]) -> Array:
-    """Return padded images without their margins."""
-    (top, bottom), (left, right) = margins
-    return around[:, top : around.shape[1] - bottom, left : around.shape[2] - right]
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,3 +222,131 @@ class GlobalAveragePooling2D(_GlobalPooling):
             return np.ascontiguousarray(np.broadcast_to(share, shape))
 
         return x.mean(axis=(1, 2), keepdims=self.keepdims), pullback
+
+
+def _keep_margins(layer: ZeroPadding2D | Cropping2D, setting: str) -> None:
+    """Keep ((top, bottom), (left, right)), or raise."""
+    value = getattr(layer, setting)
+    try:
+        (top, bottom), (left, right) = value
+    except (TypeError, ValueError):
+        raise InputError(
+            f"layer '{layer.name}': {setting} must be ((top, bottom), (left, right)), got {value!r}"
+        ) from None
+    margins = tuple(
+        tuple(check_integer(f"layer '{layer.name}': {setting}", size, minimum=0) for size in pair)
+        for pair in ((top, bottom), (left, right))
+    )
+    object.__setattr__(layer, setting, margins)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class ZeroPadding2D(ImageLayer):
+    """Rows and columns of zeros around each image.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    padding : ((top, bottom), (left, right)), int
+        Number of rows and columns on each side; at least 0.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    """
+
+    is_affine = is_monotone = is_channelwise = True
+
+    name: str
+    padding: tuple[Pair, Pair] = ((1, 1), (1, 1))
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._check_format()
+        _keep_margins(self, "padding")
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        return padded(x, self.padding), lambda dz: inside(dz, self.padding)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        height, width, channels = shape
+        return height + sum(self.padding[0]), width + sum(self.padding[1]), channels
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Cropping2D(ImageLayer):
+    """Each image without its outer rows and columns.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    cropping : ((top, bottom), (left, right)), int
+        Number of rows and columns cut off on each side; at least 0.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    """
+
+    is_affine = is_monotone = is_channelwise = True
+
+    name: str
+    cropping: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._check_format()
+        _keep_margins(self, "cropping")
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        return inside(x, self.cropping), lambda dz: padded(dz, self.cropping)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        height, width = shape[0] - sum(self.cropping[0]), shape[1] - sum(self.cropping[1])
+        if min(height, width) <= 0:
+            raise InputError(
+                f"layer '{self.name}' crops {self.cropping} off images of {shape[0]} x {shape[1]}: nothing is left"
+            )
+        return height, width, shape[2]
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class UpSampling2D(ImageLayer):
+    """Each pixel repeated in both directions.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    size : (int, int)
+        How many rows and columns each pixel becomes; at least 1.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    interpolation : {"nearest"}
+        Kept for the file; there is no other.
+    """
+
+    is_affine = is_monotone = is_channelwise = True
+
+    name: str
+    size: Pair = (2, 2)
+    data_format: DataFormat = "channels_last"
+    interpolation: Literal["nearest"] = "nearest"
+
+    def __post_init__(self) -> None:
+        self._check_format()
+        keep_pair(self, "size", minimum=1)
+        check_choice(f"interpolation of layer '{self.name}'", self.interpolation, ["nearest"])
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        rows, columns = self.size
+        n_samples, height, width, channels = x.shape
+        tiles = (n_samples, height, rows, width, columns, channels)
+        z = np.broadcast_to(x[:, :, None, :, None], tiles).reshape(
+            n_samples, height * rows, width * columns, channels
+        )
+        return z, lambda dz: dz.reshape(tiles).sum(axis=(2, 4))
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[0] * self.size[0], shape[1] * self.size[1], shape[2]

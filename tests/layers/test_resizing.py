@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 
 from probe._checks import InputError
-from probe.layers import AveragePooling2D, GlobalAveragePooling2D, GlobalMaxPooling2D, MaxPooling2D
+from probe.layers import (
+    AveragePooling2D,
+    Cropping2D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
+    MaxPooling2D,
+    UpSampling2D,
+    ZeroPadding2D,
+)
 
 X = np.random.default_rng(23).normal(size=(2, 7, 8, 3))
 
@@ -92,3 +100,42 @@ def test_global_pooling_is_over_all_pixels_and_ties_share_the_gradient():
 def test_what_does_not_fit_is_refused_by_name(make, message):
     with pytest.raises(InputError, match=f"layer 'p'.*{re.escape(message)}"):
         make()
+
+
+Y = np.arange(2 * 3 * 4 * 2.0).reshape(2, 3, 4, 2)
+
+
+def test_padding_and_cropping_cancel():
+    padded = ZeroPadding2D("z", [[1, 2], [0, 3]]).forward(Y)[0]
+    np.testing.assert_array_equal(padded, np.pad(Y, [(0, 0), (1, 2), (0, 3), (0, 0)]))
+    np.testing.assert_array_equal(Cropping2D("c", ((1, 2), (0, 3))).forward(padded)[0], Y)
+
+
+def test_upsampling_repeats_rows_and_columns():
+    np.testing.assert_array_equal(
+        UpSampling2D("u", (2, 3)).forward(Y)[0], Y.repeat(2, axis=1).repeat(3, axis=2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: ZeroPadding2D("s", 1), "padding must be ((top, bottom), (left, right)), got 1"),
+        (lambda: ZeroPadding2D("s", ((1, -1), (0, 0))), "padding must be an integer of at least 0, got -1"),
+        (
+            lambda: Cropping2D("s", ((1, 1),)),
+            "cropping must be ((top, bottom), (left, right)), got ((1, 1),)",
+        ),
+        (lambda: Cropping2D("s", ((2, 1), (0, 0))).output_shape((3, 3, 1)), "nothing is left"),
+        (lambda: UpSampling2D("s", (2, 0)), "size must be an integer of at least 1, got 0"),
+        (lambda: UpSampling2D("s", interpolation="bilinear"), "one of nearest; got 'bilinear'"),
+    ],
+)
+def test_margins_and_sizes_that_do_not_fit_are_refused_by_name(make, message):
+    with pytest.raises(InputError, match=f"layer 's'.*{re.escape(message)}"):
+        make()
+
+
+def test_shapes_of_huge_images_cost_nothing():
+    assert ZeroPadding2D("z", ((10**9, 10**9), (0, 0))).output_shape((1, 1, 1)) == (2 * 10**9 + 1, 1, 1)
+    assert UpSampling2D("u", (10**9, 10**9)).output_shape((2, 2, 1)) == (2 * 10**9, 2 * 10**9, 1)
