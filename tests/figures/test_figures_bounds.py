@@ -18,8 +18,7 @@ from test_figures_search import synthetic as synthetic_search
 
 import probe
 from probe.figures._grid import MAX_TILES, Grid, Page
-from probe.figures._png import MAX_PIXELS, png_of
-from probe.figures._style import HEIGHT, WIDTH
+from probe.figures._style import HEIGHT, MAX_PIXELS, WIDTH, png_of
 from probe.figures.maximize import animation
 
 

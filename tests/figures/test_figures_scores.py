@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 import probe
 from probe.analyses.scores import MemorizationScores
-from probe.figures._style import COLOURS
+from probe.figures._style import COLORS
 from probe.report.report import Section
 
 DIGITS = tuple("0123456789")
@@ -144,9 +144,9 @@ def test_every_example_is_counted_once_in_its_group(lowest):
     found = result(lowest=lowest)
     left = rendered(found).axes[0]
     drawn = stairs_of(left)
-    assert set(drawn) == {to_rgb(COLOURS["true"]), to_rgb(COLOURS["random"])}
+    assert set(drawn) == {to_rgb(COLORS["true"]), to_rgb(COLORS["random"])}
     for name, members in (("true", ~found.is_corrupted), ("random", found.is_corrupted)):
-        counts, edges = drawn[to_rgb(COLOURS[name])][:2]
+        counts, edges = drawn[to_rgb(COLORS[name])][:2]
         assert counts.sum() == members.sum()
         centres = (edges[:-1] + edges[1:]) / 2
         assert counts[np.abs(centres - 1).argmin()] == (found.scores[members] == 1).sum()
@@ -160,12 +160,12 @@ def test_the_text_says_how_many_there_are_of_each_and_how_memorized():
     wrong = found.scores[found.is_corrupted]
     text = rendered(found).axes[0].texts[1]
     assert text.get_text() == f"wrong label: 60, mean {wrong.mean():.2f}, 100% at least 0.5"
-    assert text.get_color() == COLOURS["random"]
+    assert text.get_color() == COLORS["random"]
 
 
 def test_without_wrong_labels_none_are_mentioned():
     left, right = rendered(result(corrupted=0)).axes
-    assert list(stairs_of(left)) == [to_rgb(COLOURS["true"])]
+    assert list(stairs_of(left)) == [to_rgb(COLORS["true"])]
     assert [text.get_text()[:11] for text in left.texts] == ["right label"]
     assert not any("true" in text.get_text() for text in right.texts)
 

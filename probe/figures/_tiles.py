@@ -1,20 +1,23 @@
-"""One scale of colors for images of weights, such that one unit does not leave all others blank."""
+"""Images as tiles of one picture; those of weights on a scale of colors on which one unit does not blank all others."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, check_choice
+from probe._checks import Array, IntArray, check_choice
+from probe.figures._grid import Grid, without_channel
+from probe.figures._style import cut
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
 
-__all__ = ["SCALES", "ColorScale", "ScaleKind"]
+__all__ = ["SCALES", "ColorScale", "framed", "image_grid", "signed_grid"]
 
 ScaleKind = Literal["shared", "robust", "unit"]
 
@@ -98,16 +101,6 @@ class ColorScale:
         """Images whose largest absolute weight is below 5% of that of all images."""
         return int((self.largest < _FAINT * self.shared).sum())
 
-    def bar(self, axes: Axes, drawn: ScalarMappable, label: str = "", fraction: float = 0.05) -> None:
-        """Draw the color bar of `drawn` below its images, with its ends and zero named."""
-        bar = axes.figure.colorbar(
-            drawn, ax=axes, orientation="horizontal", fraction=fraction, pad=0.02, aspect=40
-        )
-        end = "its largest" if self.kind == "unit" else f"{self.limit:.3g}"
-        bar.set_ticks([-self.limit, 0, self.limit], labels=[f"−{end}", "0", f"+{end}"])
-        if label:
-            bar.set_label(label)
-
     def words(self, what: str) -> str:
         """Return what the colours mean, and how many images are faint; `what` are the images, such as "units"."""
         n, shared = len(self.largest), f"±{self.shared:.3g}"
@@ -134,6 +127,111 @@ class ColorScale:
             f"Larger ones have its colour; framed: images with weights beyond twice the limit "
             f"({int(self.clipped.sum()):,} of {n:,})."
         )
+
+
+def image_grid(
+    axes: Axes,
+    images: npt.NDArray[Any],
+    labels: Sequence[str],
+    grid: Grid,
+    *,
+    cmap: str,
+    limits: tuple[float, float],
+    headings: Sequence[str] = (),
+    **style: Any,
+) -> ScalarMappable:
+    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, and return what a color bar needs.
+
+    A label stands above each image; `headings` stand a line higher, above the first image of each unit. Three channels
+    are drawn as red, green and blue, from black to full colour at the `limits`. `style` goes to `Axes.imshow`.
+    """
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.collections import PatchCollection
+    from matplotlib.colors import Normalize
+    from matplotlib.patches import Rectangle
+
+    images = grid.fitted(without_channel(images))
+    scale = ScalarMappable(Normalize(*limits), cmap)
+    in_colour = images.ndim == 4
+    # As bytes and image by image: matplotlib takes ten times the memory to colour a large picture itself.
+    canvas = np.full((*grid.shape, 3 if in_colour else 4), 255 if in_colour else 0, np.uint8)
+    frames = []
+    inches = grid.unit_inches / grid.per_unit
+    # Texts stand on the picture: measuring hundreds of them to make room takes longer than drawing.
+    look: dict[str, Any] = {
+        "fontsize": grid.font_size,
+        "color": "#222222",
+        "va": "bottom",
+        "in_layout": False,
+    }
+    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
+        top, left = grid.corner(k)
+        tile = _in_colour(image, limits) if in_colour else scale.to_rgba(image, bytes=True)
+        canvas[top : top + grid.height, left : left + grid.width] = tile
+        frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
+        lines = "\n".join(cut(line, grid.font_size, inches) for line in label.split("\n"))
+        axes.text(left + grid.width / 2 - 0.5, top - 1, lines, ha="center", linespacing=1.15, **look)
+    # With an alpha, or matplotlib adds a channel of 64 bits to colours.
+    axes.imshow(canvas, **{"interpolation": "nearest", "alpha": 1.0 if in_colour else None} | style)
+    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
+    axes.set_axis_off()
+    above = 1 + grid.line * max((label.count("\n") + 1 for label in labels), default=1)
+    for unit, heading in enumerate(headings):
+        top, left = grid.corner(unit * grid.per_unit)
+        text = cut(heading, grid.font_size, grid.unit_inches, "bold")
+        axes.text(left - 0.5, top - above, text, ha="left", fontweight="bold", **look)
+    return scale
+
+
+def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+    """Return an image (height, width, 3) as bytes; white where it is not a number."""
+    shares = np.clip((image.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1)
+    return np.asarray(np.round(255 * np.nan_to_num(shares, nan=1.0)), np.uint8)
+
+
+def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0) -> None:
+    """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
+    from matplotlib.patches import Rectangle
+
+    pad = apart * grid.gap
+    for tile in tiles:
+        top, left = grid.corner(tile)
+        corner = left - 0.5 - pad, top - 0.5 - pad
+        size = grid.width + 2 * pad, grid.height + 2 * pad
+        axes.add_patch(Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.2, gid="framed"))
+
+
+def signed_grid(
+    axes: Axes,
+    images: npt.NDArray[Any],
+    labels: Sequence[str],
+    grid: Grid,
+    colors: ColorScale,
+    shown: IntArray,
+    *,
+    headings: Sequence[str] = (),
+    cmap: str = "RdBu_r",
+    what: str = "",
+    fraction: float = 0.05,
+    title: str = "",
+    **style: Any,
+) -> None:
+    """Draw the shown ones of images around zero, those beyond the scale framed, and a color bar below them.
+
+    Without a bar where they have three channels: `title` stands above then, and `what` below the bar otherwise. The bar
+    takes a `fraction` of the axes.
+    """
+    limits = -colors.limit, colors.limit
+    drawn = image_grid(axes, images, labels, grid, cmap=cmap, limits=limits, headings=headings, **style)
+    framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
+    if images.ndim == 4 and images.shape[-1] == 3:
+        axes.set_title(title)
+        return
+    bar = axes.figure.colorbar(
+        drawn, ax=axes, orientation="horizontal", fraction=fraction, pad=0.02, aspect=40, label=what
+    )
+    end = "its largest" if colors.kind == "unit" else f"{colors.limit:.3g}"
+    bar.set_ticks([-colors.limit, 0, colors.limit], labels=[f"−{end}", "0", f"+{end}"])
 
 
 def _inliers(largest: Array) -> npt.NDArray[np.int64]:
