@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil, floor, log10
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.colorbar import Colorbar
+from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 __all__ = [
     "Look",
@@ -118,8 +117,6 @@ def around(low: float, high: float, share: float, *, apart: float, times: float 
 
 def _log_ticks(low: float, high: float, fewest: int) -> list[float]:
     """Return ticks of a logarithmic axis: 1, 10, 100, ... or as many between as make `fewest`; evenly apart if none do."""
-    from matplotlib.ticker import MaxNLocator
-
     for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), range(1, 10)):
         ticks = _multiples(low, high, steps)
         if len(ticks) >= fewest:
@@ -136,8 +133,6 @@ def _multiples(low: float, high: float, steps: Sequence[int]) -> list[float]:
 
 def log_bar(bar: Colorbar, low: float, high: float) -> None:
     """Give a logarithmic color bar from `low` to `high` few ticks with plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     bar.ax.yaxis.set_major_locator(FixedLocator(_log_ticks(low, high, 3)))
     bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
@@ -145,8 +140,6 @@ def log_bar(bar: Colorbar, low: float, high: float) -> None:
 
 def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, fewest: int = 2) -> None:
     """Make an axis logarithmic from `low` to `high`, with ticks that have room: 1, 10, 100, 1k, 10k, ..."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
-
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator(_log_ticks(low, high, fewest)))

@@ -39,6 +39,7 @@ __all__ = [
     "png_of",
     "quietly",
     "resize",
+    "size_of",
     "styled",
     "text_width",
 ]
@@ -131,6 +132,11 @@ def resize(target: Axes | Figure | SubFigure, height: float) -> None:
     figure = target if hasattr(target, "subplots") else target.figure
     if isinstance(figure, Figure) and figure.get_gid() == _FRESH:
         figure.set_size_inches(WIDTH, min(height, HEIGHT))
+
+
+def size_of(figure: Figure | SubFigure) -> tuple[float, float]:
+    """Return the width and the height of a figure in inches."""
+    return figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
 
 
 def png_of(figure: Figure) -> bytes:
@@ -227,7 +233,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def footnote(figure: Figure | SubFigure, sentences: Sequence[str]) -> None:
     """Write below all axes what the marks mean, in as many lines as the width asks for."""
-    text = _filled(sentences, figure.bbox.width / figure.dpi)
+    text = _filled(sentences, size_of(figure)[0])
     figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
 
 

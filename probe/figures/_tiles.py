@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import Normalize
+from matplotlib.patches import Rectangle
 
 from probe._checks import Array, IntArray, check_choice
 from probe.figures._grid import Grid, without_channel
 from probe.figures._style import cut
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
 
 __all__ = ["SCALES", "ColorScale", "framed", "image_grid", "signed_grid"]
 
@@ -68,11 +69,6 @@ class ColorScale:
         """Return the scale of a kind for images (n_images, ...), `per_unit` of them for each unit.
 
         Without a kind it is "shared", or "robust" where that would leave more than half of the images blank.
-
-        Raises
-        ------
-        InputError
-            If there is no such kind.
         """
         rows = images.reshape(len(images), -1)
         largest = np.maximum(rows.max(axis=1), -rows.min(axis=1))
@@ -145,11 +141,6 @@ def image_grid(
     A label stands above each image; `headings` stand a line higher, above the first image of each unit. Three channels
     are drawn as red, green and blue, from black to full colour at the `limits`. `style` goes to `Axes.imshow`.
     """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Normalize
-    from matplotlib.patches import Rectangle
-
     images = grid.fitted(without_channel(images))
     scale = ScalarMappable(Normalize(*limits), cmap)
     in_colour = images.ndim == 4
@@ -191,8 +182,6 @@ def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDAr
 
 def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0) -> None:
     """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
-    from matplotlib.patches import Rectangle
-
     pad = apart * grid.gap
     for tile in tiles:
         top, left = grid.corner(tile)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from probe.analyses.concepts import Concepts, LayerConcepts
 from probe.figures._axes import Look, shown_of, spread
 from probe.figures._parts import panels
 from probe.figures._style import COLORS, HEIGHT, literal, resize
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 

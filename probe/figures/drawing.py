@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from probe.analyses.drawing import JUDGES, MEASURES, Drawing
 from probe.figures._axes import Look, half_ticks, middle_90
 from probe.figures._grid import check_drawable, lone
 from probe.figures._parts import panels
 from probe.figures._style import COLORS, literal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 
@@ -39,13 +35,7 @@ _TITLES = {
 
 @panels(7.6)
 def drawing(result: Drawing, figure: Figure | SubFigure) -> list[str]:
-    """Draw each class's best image, where all images stand among held-out ones, and what the judges see.
-
-    Raises
-    ------
-    InputError
-        If the images cannot be drawn.
-    """
+    """Draw each class's best image, where all images stand among held-out ones, and what the judges see."""
     check_drawable(result.nearest)
     n_classes = len(result.class_names)
     n_shown = min(_SHOWN, n_classes)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from probe.analyses.landscape import Components, Landscape, TrainingPath
 from probe.figures._axes import (
@@ -22,11 +27,7 @@ from probe.figures._axes import (
 )
 from probe.figures._labels import End, name_ends
 from probe.figures._parts import panels
-from probe.figures._style import COLORS, literal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+from probe.figures._style import COLORS, literal, size_of
 
 __all__ = ["PARTS"]
 
@@ -99,8 +100,6 @@ def _draw_directions(axes: Axes, steps: Floats, along: Floats, random: Floats, s
 
 def _label_symlog(axes: Axes) -> None:
     """Keep to three or four ticks with short numbers on an axis that is linear around zero."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     low, high = axes.get_ylim()
     threshold = float(getattr(axes.yaxis.get_transform(), "linthresh", 0.0))
     decades = [10.0**k for k in range(-9, 6) if threshold <= 10.0**k <= max(high, -low)]
@@ -134,8 +133,6 @@ def gradient(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
 
 
 def _draw_sizes(axes: Axes, components: Components) -> None:
-    from matplotlib import colormaps
-
     pairs = zip(components.parts, components.sizes, strict=True)
     shown = [(name, sizes[sizes > 0]) for name, sizes in pairs if (sizes > 0).any()]
     if not shown:
@@ -225,7 +222,7 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
         xlabel="updates", ylabel="cost on training images", ylim=(0, 1.3 * np.nanmax(result.cost[:, :, 0]))
     )
     right.set(xlabel="updates", ylabel="right test images, %", ylim=(0, 100))
-    name_ends(figure, [right], [ends], figure.bbox.height / figure.dpi - 1.4)
+    name_ends(figure, [right], [ends], size_of(figure)[1] - 1.4)
     kinds = (f"with {result.activation}", "with steps", "for the output only")
     rates = [f"{rate:g} {kind}" for rate, kind in zip(result.learning_rates, kinds, strict=True)]
     own_zero = result.zero_share[0].mean()
@@ -273,8 +270,6 @@ def _draw_plane(axes: Axes, result: TrainingPath) -> None:
 
 def _draw_costs(cells: list[Axes], x: Floats, y: Floats, costs: Floats, **bar: Any) -> None:
     """Draw costs (n_cells, n_y, n_x) over planes, on one logarithmic scale with a color bar."""
-    from matplotlib.colors import LogNorm
-
     low = max(float(np.nanmin(costs)), 1e-6)
     high = max(float(np.nanmax(costs)), low * 1.01)
     look: Look = {"cmap": "cividis", "norm": LogNorm(low, high), "rasterized": True}

@@ -6,9 +6,13 @@ import io
 import math
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.font_manager import findfont
+from matplotlib.patches import Rectangle
+from PIL import Image, ImageDraw, ImageFont
 
 from probe._checks import Array, InputError, IntArray
 from probe.analyses.maximize import Maximization
@@ -26,10 +30,6 @@ from probe.figures._grid import (
 from probe.figures._parts import one_panel
 from probe.figures._style import COLORS, WIDTH, cut, literal, resize
 from probe.figures._tiles import framed, image_grid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from PIL.Image import Image
 
 __all__ = ["PARTS", "animation"]
 
@@ -50,13 +50,7 @@ _BARS = (
 
 @one_panel()
 def images(result: Maximization, ax: Axes, cmap: str = "gray", **style: Any) -> list[str]:
-    """Draw the best image for each objective, and beside it the real images on which the objective is greatest.
-
-    Raises
-    ------
-    InputError
-        If the inputs are no images, or may have their channels first.
-    """
+    """Draw the best image for each objective, and beside it the real images on which the objective is greatest."""
     n_planes = _n_planes(result)
     style |= {"cmap": cmap, "limits": _limits(result)}
     if result.top is not None and n_planes == 1:
@@ -179,8 +173,6 @@ class _Rows(Grid):
 
 def _bar(axes: Axes, grid: Grid, k: int, share: float) -> None:
     """Draw below image `k` how far up its value is."""
-    from matplotlib.patches import Rectangle
-
     if not np.isfinite(share):
         return
     top, left = grid.corner(k)
@@ -302,11 +294,8 @@ class _Tiles:
         across = 8 + min(grid.n, grid.columns) * (grid.width + grid.gap) * self.scale
         return self._corner(grid.n - 1)[0] + grid.height * self.scale + 4, max(across, 120)
 
-    def picture(self, images: Array, heading: str, levels: int) -> Image:
+    def picture(self, images: Array, heading: str, levels: int) -> Image.Image:
         """Return one frame, in `levels` of gray (or of each color)."""
-        from matplotlib.font_manager import findfont
-        from PIL import Image, ImageDraw, ImageFont
-
         canvas = self._canvas(images, levels)
         picture = Image.fromarray(canvas)
         pen = ImageDraw.Draw(picture)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from probe._checks import InputError, check_integer
 from probe.analyses.minima import Connections, Minima, WidthMinima
@@ -13,10 +14,6 @@ from probe.analyses.minima.results import CLEARLY
 from probe.figures._axes import Look, half_ticks, log_axis, middle_90, spread
 from probe.figures._parts import panels
 from probe.figures._style import COLORS, literal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 
@@ -40,8 +37,6 @@ def _no_connections(result: Minima) -> str:
 
 def _looks(result: Minima) -> list[tuple[WidthMinima, npt.NDArray[np.float64], str]]:
     """Return each architecture with its color and its name, which is "" where there are too many names."""
-    from matplotlib import colormaps
-
     n = len(result.widths)
     colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.82, n) if n > 1 else [0.25]))
     named = spread(n, _MOST_LABELS)
@@ -140,22 +135,7 @@ def curvature(result: Minima, figure: Figure | SubFigure) -> list[str]:
 
 @panels(height=4.6, empty=_no_connections)
 def connections(result: Minima, figure: Figure | SubFigure, cell: int | None = None) -> list[str]:
-    """Draw barriers between networks before and after alignment, and the costs on the way.
-
-    Parameters
-    ----------
-    result : Minima
-        From `probe.minima`.
-    figure : Figure or SubFigure
-        Where to draw.
-    cell : int, optional
-        Which architecture; the first that was measured without.
-
-    Raises
-    ------
-    InputError
-        If there is no such architecture, or nothing was measured between its networks.
-    """
+    """Draw barriers before and after alignment, and the costs on the way; of the first architecture that was measured."""
     measured = [k for k, width in enumerate(result.widths) if width.connections is not None]
     if cell is None:
         cell = measured[0]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import ceil
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 
 from probe._checks import Array
 from probe.analyses.noise import GROUPS, ConditionConfidence, NoiseConfidence, NoiseSeverity
@@ -14,10 +16,6 @@ from probe.figures._axes import half_ticks, middle_90, replicates, write
 from probe.figures._grid import check_drawable, lone
 from probe.figures._parts import panels
 from probe.figures._style import COLORS, literal, resize
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 
@@ -101,8 +99,6 @@ def _classes(axes: Axes, condition: ConditionConfidence, names: tuple[str, ...],
 @panels(5.6)
 def severity(result: NoiseSeverity, figure: Figure | SubFigure) -> list[str]:
     """Draw confidence above and AUROC below, for each of three ways from images to noise and beyond."""
-    from matplotlib.lines import Line2D
-
     axes = figure.subplots(2, 3, sharey="row")
     for column, way in enumerate(_WAYS):
         x, conditions = _steps(result, way)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from probe.analyses.capacity import Capacity
 from probe.analyses.search import ArchitectureSearch, SearchFront
 from probe.figures._axes import Look, around, beside, log_axis
 from probe.figures._labels import Room, inches_of
 from probe.figures._parts import one_panel, panels
-from probe.figures._style import COLORS, blend, resize, text_width
+from probe.figures._style import COLORS, blend, resize, size_of, text_width
 from probe.stats import Interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 
@@ -65,9 +63,7 @@ def search(result: ArchitectureSearch, figure: Figure | SubFigure) -> list[str]:
 
 def _boxes(figure: Figure | SubFigure, below: float) -> tuple[_Box, _Box, _Box]:
     """Return where the two panels and the rungs stand: fixed, so that labels can be put exactly where there is room."""
-    from matplotlib.figure import Figure
-
-    width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    width, height = size_of(figure)
     # Only a figure of its own has notes.
     foot = _FOOT if isinstance(figure, Figure) else 0.08
     left, between, right, top, bottom = 0.62, 0.3, 0.12, 0.12, foot + below + 0.62
@@ -78,7 +74,7 @@ def _boxes(figure: Figure | SubFigure, below: float) -> tuple[_Box, _Box, _Box]:
 
 def _axes(figure: Figure | SubFigure, index: int, box: _Box) -> Axes:
     axes = figure.add_subplot(3, 1, index + 1)
-    width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    width, height = size_of(figure)
     axes.set_position((box[0] / width, box[1] / height, box[2] / width, box[3] / height))
     return axes
 
@@ -202,8 +198,7 @@ def _rungs(axes: Axes, result: ArchitectureSearch, box: _Box) -> None:
         for count, rung in zip(counts, result.rungs, strict=True)
     ]
     # The bars are short enough for the words beside the longest.
-    width = axes.figure.bbox.width / axes.figure.dpi
-    room = width - box[0] - 0.1 - max(text_width(text, _FONT_SIZE) for text in words)
+    room = size_of(axes.figure)[0] - box[0] - 0.1 - max(text_width(text, _FONT_SIZE) for text in words)
     axes.barh(range(len(counts)), counts, height=0.7, color="#d5d5d5")
     shrink = max(2.6, box[2] / max(room, 0.2))
     axes.set(xlim=(0, shrink * max(counts)), ylim=(len(counts) - 0.4, -0.6), xticks=[])

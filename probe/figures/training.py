@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure, SubFigure
 
 from probe.figures._axes import band, beside
 from probe.figures._parts import panels
 from probe.figures._style import COLORS
 from probe.training import PopulationResult, TrainingHistory, TrainingResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 
 from probe.analyses.paths import ExpandedWeights
 from probe.analyses.structure import LABELS, NULLS, WeightStructure
@@ -14,10 +17,6 @@ from probe.figures._grid import INCHES, Grid, Page, by_channel, check_channels_l
 from probe.figures._parts import one_panel, panels
 from probe.figures._style import COLORS, literal, note_inches, resize
 from probe.figures._tiles import SCALES, ColorScale, signed_grid
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS", "SCALES", "page_of", "scale_of", "words"]
 
@@ -51,24 +50,7 @@ _NULL_COLORS = {
 def images(
     result: WeightImages, ax: Axes, scale: str | None = None, cmap: str = "RdBu_r", **style: Any
 ) -> list[str]:
-    """Draw the images as tiles.
-
-    Parameters
-    ----------
-    result : WeightImages
-        From `probe.weight_images`.
-    ax : Axes
-        Where to draw.
-    scale : {"shared", "robust", "unit"}, optional
-        Full color is the largest absolute weight of all units; a limit that 99% of the weights are within,
-        outlying units left out and framed; or the largest absolute weight of each unit. Without, "shared", but
-        "robust" where that would leave more than half of the images blank.
-
-    Raises
-    ------
-    InputError
-        If the inputs are no images, or there is no such scale.
-    """
+    """Draw the images as tiles, on one of the `SCALES`; "robust" without where "shared" leaves most of them blank."""
     check_drawable(result.images)
     colors, page = scale_of(result, scale), page_of(result)
     names, planes = [literal(name) for name in result.unit_names], result.planes
@@ -212,8 +194,6 @@ def _head(result: WeightStructure, unit: int, between: str) -> str:
 
 def _hatch(axes: Axes, grid: Grid) -> None:
     """Draw hatches behind all tiles, seen where these have no color."""
-    from matplotlib.patches import Rectangle
-
     for k in range(grid.n):
         top, left = grid.corner(k)
         hatched = Rectangle((left - 0.5, top - 0.5), grid.width, grid.height, hatch="//////", zorder=-1)

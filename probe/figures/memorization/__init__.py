@@ -6,16 +6,17 @@ Those of a study draw one of its cells, `cell`, from 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from probe.analyses.memorization import Memorization, MemorizationCell
 from probe.figures._axes import Look, beside, log_axis, replicates
 from probe.figures._labels import End, end_labels, fit, name_ends
 from probe.figures._parts import panels
-from probe.figures._style import COLORS, resize
+from probe.figures._style import COLORS, resize, size_of
 from probe.figures.memorization._conditions import (
     BESIDE,
     NETWORKS_NOTE,
@@ -31,10 +32,6 @@ from probe.figures.memorization._conditions import (
     row_inches,
 )
 from probe.figures.memorization._examples import examples, forgetting, scores
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 
@@ -252,7 +249,7 @@ def _notes(cell: MemorizationCell, groups: Sequence[Group], *own: str) -> list[s
 
 def _panel_inches(figure: Figure | SubFigure, rows: int, taken: float = 0.85) -> float:
     """Return about how high each of `rows` axes will be, `taken` inches being text above and below."""
-    return float((figure.bbox.height / figure.dpi - taken) / rows - 0.15)
+    return (size_of(figure)[1] - taken) / rows - 0.15
 
 
 def _below(group: Group, *words: str) -> str:

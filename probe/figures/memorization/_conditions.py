@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 
 from probe._checks import check_integer
 from probe.analyses.memorization import Condition, Memorization, MemorizationCell
@@ -15,9 +15,6 @@ from probe.figures._axes import Look, shown_of, spread
 from probe.figures._labels import LINE, End
 from probe.figures._style import COLORS, INPUT_COLORS, blend
 from probe.stats import bootstrap_interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = [
     "BESIDE",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import PercentFormatter
 
 from probe._checks import Array
 from probe.analyses.memorization import FORGETTING_BINS, Examples, Memorization, MemorizationCell
@@ -13,14 +15,10 @@ from probe.analyses.scores import MemorizationScores
 from probe.figures._axes import beside, log_axis, shown_of, spread
 from probe.figures._grid import ACROSS, Grid, check_drawable
 from probe.figures._parts import panels
-from probe.figures._style import COLORS, HEIGHT, cut, literal, resize, text_width
+from probe.figures._style import COLORS, HEIGHT, cut, literal, resize, size_of, text_width
 from probe.figures._tiles import image_grid
 from probe.figures.memorization._conditions import cell_of
 from probe.stats import bootstrap_interval
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["examples", "forgetting", "scores"]
 
@@ -177,8 +175,6 @@ def _bars(axes: Axes, cell: MemorizationCell, index: int, side: int) -> None:
 
 
 def _label_axes(grid: np.ndarray, n_shown: int) -> None:
-    from matplotlib.ticker import PercentFormatter
-
     ticks = range(0, FORGETTING_BINS, 2)
     names = [*map(str, ticks[:-1]), f"{FORGETTING_BINS - 1}+"]
     for axes in grid.flat:
@@ -197,16 +193,10 @@ def _label_axes(grid: np.ndarray, n_shown: int) -> None:
 
 @panels()
 def scores(result: MemorizationScores, figure: Figure | SubFigure) -> None:
-    """Draw how the scores are distributed, and the most memorized images.
-
-    Raises
-    ------
-    InputError
-        If the inputs are no images.
-    """
+    """Draw how the scores are distributed, and the most memorized images."""
     check_drawable(result.images)
     resize(figure, _LARGEST + _TITLE)
-    width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    width, height = size_of(figure)
     grid, labels = _fitted(result, width * _SHARE, height - _TITLE)
     resize(figure, max(3.2, grid.inches + _TITLE))
     left, right = figure.subplots(1, 2)
