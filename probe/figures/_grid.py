@@ -5,7 +5,7 @@ Every figure of many images takes its `Page`: which of them are shown, and where
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from math import ceil
 from typing import Any, Self
 
@@ -53,37 +53,21 @@ _LONE = 400
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where images stand as tiles of one picture, in pixels of the images.
-
-    Attributes
-    ----------
-    n : int
-        Images.
-    columns : int
-        Images side by side.
-    height, width : int
-        Size of one tile.
-    label_lines : int
-        Lines of text above each image.
-    per_unit : int
-        Images that belong together and stand side by side, a little apart from others.
-    step : (int, int)
-        Of the rows and of the columns of an image every so many-th is drawn: those that there are dots for.
-    stretch : (int, int)
-        How often each row and each column is repeated, so that an image of one column is seen.
-    across : float
-        Width of the whole picture in inches.
-    """
+    """Where `n` images stand as tiles of one picture, in pixels of the images; `height` and `width` are those of a tile."""
 
     n: int
     columns: int
     height: int
     width: int
-    label_lines: int
-    per_unit: int = field(default=1, kw_only=True)
-    step: tuple[int, int] = field(default=(1, 1), kw_only=True)
-    stretch: tuple[int, int] = field(default=(1, 1), kw_only=True)
-    across: float = field(default=ACROSS, kw_only=True)
+    label_lines: int  # of text above each image
+    _: KW_ONLY
+    per_unit: int = 1  # images that belong together and stand side by side, a little apart from others
+    step: tuple[int, int] = (1, 1)  # every so many-th row and column is drawn: those that there are dots for
+    stretch: tuple[int, int] = (
+        1,
+        1,
+    )  # each row and column is repeated so often, so that a single one is seen
+    across: float = ACROSS  # inches of the whole picture
 
     @classmethod
     def of(
@@ -208,19 +192,11 @@ class Grid:
 class Page:
     """Which of many images a figure shows, and where they stand.
 
-    Attributes
-    ----------
-    units : ndarray of shape (n_shown,), integer
-        All units in their order where they fit; else those that are strongest, the strongest first.
-    planes : ndarray of shape (n_shown, n_planes_shown), integer
-        The same for the images of each of them.
-    n_units, n_planes : int
-        How many there are.
-    grid : Grid
+    All in their order where they fit; else those that are strongest, the strongest first.
     """
 
-    units: IntArray
-    planes: IntArray
+    units: IntArray  # (n_shown,)
+    planes: IntArray  # (n_shown, n_planes_shown): the images of each of them
     n_units: int
     n_planes: int
     grid: Grid

@@ -38,24 +38,14 @@ Draw = Callable[..., Sequence[str] | None]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One picture of a result.
+    """One picture of a result."""
 
-    Attributes
-    ----------
-    draw : callable
-        `draw(result, target, **options)`, where the target is an Axes if `is_one_panel`, else a Figure or SubFigure.
-    height : float
-        Height of a figure of its own in inches; `draw` may `resize` it.
-    is_one_panel : bool
-        Whether it draws into one Axes.
-    empty : callable
-        `empty(result)` says why there is nothing to show; "" where there is something.
-    """
-
-    draw: Draw
-    height: float
-    is_one_panel: bool
-    empty: Callable[[Any], str] = lambda result: ""
+    draw: Draw  # `draw(result, target, **options)`, where the target is an Axes or a Figure
+    height: float  # of a figure of its own in inches; `draw` may `resize` it
+    is_one_panel: bool  # whether it draws into one Axes
+    empty: Callable[[Any], str] = lambda result: (
+        ""
+    )  # says why there is nothing to show; "" where there is something
 
     @property
     def name(self) -> str:

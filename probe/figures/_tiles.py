@@ -40,29 +40,14 @@ _VALUES = 1 << 21
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ColorScale:
-    """How weights become colors.
-
-    Attributes
-    ----------
-    kind : {"shared", "robust", "unit"}
-    limit : float
-        Absolute weight of full color; of "unit", 1.
-    largest : ndarray of shape (n_images,)
-        Largest absolute weight of each image.
-    divisors : ndarray of shape (n_images,)
-        What each image is divided by: 1, or, of "unit", the largest absolute weight of its unit.
-    clipped : ndarray of shape (n_images,), bool
-        A weight is beyond twice the limit.
-    n_outliers : int
-        Images with weights so large that they make more than half of the others faint.
-    """
+    """How weights become colors."""
 
     kind: ScaleKind
-    limit: float
-    largest: Array
-    divisors: Array
-    clipped: npt.NDArray[np.bool_]
-    n_outliers: int
+    limit: float  # absolute weight of full color; of "unit", 1
+    largest: Array  # (n_images,): absolute weight
+    divisors: Array  # (n_images,): 1, or, of "unit", the largest absolute weight of its unit
+    clipped: npt.NDArray[np.bool_]  # (n_images,): a weight is beyond twice the limit
+    n_outliers: int  # images with weights so large that they make more than half of the others faint
 
     @classmethod
     def of(cls, images: Array, kind: str | None = None, *, per_unit: int = 1) -> ColorScale:

@@ -222,6 +222,8 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
         xlabel="updates", ylabel="cost on training images", ylim=(0, 1.3 * np.nanmax(result.cost[:, :, 0]))
     )
     right.set(xlabel="updates", ylabel="right test images, %", ylim=(0, 100))
+    for axes in (left, right):
+        axes.locator_params(axis="x", integer=True)
     name_ends(figure, [right], [ends], size_of(figure)[1] - 1.4)
     kinds = (f"with {result.activation}", "with steps", "for the output only")
     rates = [f"{rate:g} {kind}" for rate, kind in zip(result.learning_rates, kinds, strict=True)]

@@ -55,40 +55,20 @@ def cell_of(result: Memorization, cell: int) -> MemorizationCell:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One condition among those that are drawn over each other.
+    """One condition among those that are drawn over each other."""
 
-    Attributes
-    ----------
-    index : int
-        In the cell's conditions.
-    label : str
-        What tells it from the others of its group.
-    color, marker : str
-    corruption : float or None
-        Share of corrupted labels, if that is what tells them apart.
-    """
-
-    index: int
-    label: str
+    index: int  # in the cell's conditions
+    label: str  # what tells it from the others of its group
     color: str
     marker: str
-    corruption: float | None
+    corruption: float | None  # share of corrupted labels, if that is what tells them apart
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Conditions that differ in one factor only, in its order.
+    """Conditions that differ in one factor only, in its order; color and marker are those of the whole group as one line."""
 
-    Attributes
-    ----------
-    label : str
-        What they have in common and other groups have not; empty for the only group.
-    color, marker : str
-        Where the whole group is one line.
-    series : tuple of Series
-    """
-
-    label: str
+    label: str  # what they have in common and other groups have not; empty for the only group
     color: str
     marker: str
     series: tuple[Series, ...]
@@ -109,17 +89,16 @@ def groups_of(cell: MemorizationCell) -> tuple[Group, ...]:
     for index, condition in enumerate(conditions):
         key = tuple(getattr(condition, name) for name in varying[1:])
         members_of.setdefault(key, []).append(index)
-    groups = []
-    members = list(members_of.values())
+    groups, members = [], list(members_of.values())
     for rank, indices in enumerate(members[k] for k in spread(len(members), _MOST_GROUPS)):
         # A study may list its shares in any order; a picture has one.
         ordered = sorted(indices, key=lambda index: conditions[index].corruption)
-        ordered = [ordered[k] for k in spread(len(ordered), _MOST_SERIES)]
-        first = conditions[indices[0]]
-        label = ", ".join(_words(first, name) for name in varying[1:])
-        color = _shade(first, conditions, varying[1:])
-        series = tuple(_series(index, order, conditions, within) for order, index in enumerate(ordered))
-        groups.append(Group(label, color, _MARKERS[rank % len(_MARKERS)], series))
+        shown = [ordered[k] for k in spread(len(ordered), _MOST_SERIES)]
+        first, common = conditions[indices[0]], varying[1:]
+        label = ", ".join(_words(first, name) for name in common)
+        series = tuple(_series(index, order, conditions, within) for order, index in enumerate(shown))
+        marker = _MARKERS[rank % len(_MARKERS)]
+        groups.append(Group(label, _shade(first, conditions, common), marker, series))
     return tuple(groups)
 
 
@@ -128,18 +107,12 @@ def _levels(conditions: tuple[Condition, ...], name: str) -> list[object]:
 
 
 def _series(index: int, rank: int, conditions: tuple[Condition, ...], within: str) -> Series:
-    condition = conditions[index]
+    condition, share = conditions[index], None
+    color = _shade(condition, conditions, [within])
     if within == "corruption":
-        color = blend(COLORS["true"], COLORS["random"], condition.corruption)
-    else:
-        color = _shade(condition, conditions, [within])
-    return Series(
-        index,
-        _words(condition, within),
-        color,
-        _MARKERS[rank % len(_MARKERS)],
-        condition.corruption if within == "corruption" else None,
-    )
+        share = condition.corruption
+        color = blend(COLORS["true"], COLORS["random"], share)
+    return Series(index, _words(condition, within), color, _MARKERS[rank % len(_MARKERS)], share)
 
 
 def _words(condition: Condition, factor: str) -> str:
@@ -191,19 +164,10 @@ def diverged_note(cell: MemorizationCell) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Factor:
-    """The horizontal axis: where conditions stand, those of several groups slightly beside each other.
-
-    Attributes
-    ----------
-    groups : tuple of Group
-    places : dict of str to float
-        By what conditions are called in their group.
-    ticks : tuple of str
-    axis_label : str
-    """
+    """The horizontal axis: where conditions stand, those of several groups slightly beside each other."""
 
     groups: tuple[Group, ...]
-    places: dict[str, float]
+    places: dict[str, float]  # by what conditions are called in their group
     ticks: tuple[str, ...]
     axis_label: str
 
