@@ -26,6 +26,7 @@ __all__ = [
     "check_channels_last",
     "check_drawable",
     "lone",
+    "strongest",
     "without_channel",
 ]
 
@@ -219,16 +220,21 @@ class Page:
         *,
         inches: float,
         across: float = ACROSS,
+        values: Array | None = None,
     ) -> Page:
-        """Return the page for images of `size` (height, width) with `strengths` of shape (n_units[, n_planes])."""
+        """Return the page for images of `size` (height, width) with `strengths` of shape (n_units[, n_planes]).
+
+        Units are as strong as all their images together, or as their `values` say.
+        """
         table = strengths.reshape(len(strengths), -1)
         n_units, n_planes = table.shape
         per_unit = n_planes if n_planes <= MAX_COLUMNS else MAX_CHANNELS
         most = min(n_units, MAX_TILES // per_unit)
         grid = Grid.of(most, size, label_lines, per_unit=per_unit, inches=inches, across=across)
-        by_unit = np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0]
-        units = _strongest(by_unit, grid.n // per_unit)
-        planes = np.stack([_strongest(table[unit], per_unit) for unit in units])
+        if values is None:
+            values = np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0]
+        units = strongest(values, grid.n // per_unit)
+        planes = np.stack([strongest(table[unit], per_unit) for unit in units])
         return cls(units, planes, n_units, n_planes, grid)
 
     @property
@@ -236,17 +242,17 @@ class Page:
         """Which images are shown, with those of unit 0 first, then those of unit 1, and so on."""
         return np.asarray((self.units[:, None] * self.n_planes + self.planes).ravel())
 
-    def note(self, units: str, strongest: str, channels: str = "the largest weights") -> str:
+    def note(self, units: str, which: str, channels: str = "the largest weights") -> str:
         """Return what is shown, as "Shown: the 64 of 2,000 units with the largest weights."; empty if all is, as it is."""
         shown, per_unit = len(self.units), self.grid.per_unit
-        of_units = f"the {shown} of {self.n_units:,} {units} with {strongest}, the strongest first"
+        of_units = f"the {shown} of {self.n_units:,} {units} with {which}, the strongest first"
         of_each = f"of each the {per_unit} of {self.n_planes:,} channels with {channels}"
         facts = of_units * (shown < self.n_units), of_each * (per_unit < self.n_planes), self.grid.words
         words = "; ".join(fact for fact in facts if fact)
         return f"Shown: {words}." if words else ""
 
 
-def _strongest(strengths: Array, n: int) -> IntArray:
+def strongest(strengths: Array, n: int) -> IntArray:
     """Return the indices of all strengths, or of the `n` greatest, the greatest first."""
     # What is not a number comes last.
     order = np.argsort(-np.nan_to_num(strengths, nan=-np.inf), kind="stable")

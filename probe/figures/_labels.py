@@ -59,6 +59,16 @@ class Room:
         middle = (left + right) / 2, (low + high) / 2
         self.boxes.append((*middle, abs(right - left) + width, abs(high - low) + width))
 
+    def mark(self, x: float, y: float, marker: str, width: float, height: float, **look: Any) -> None:
+        """Draw a marker of so many inches at a point, and keep labels off it."""
+        self.axes.plot(x, y, marker, **look)
+        self.take(x, y, width, height)
+
+    def bar(self, x: float, low: float, high: float, width: float, **look: Any) -> None:
+        """Draw a line upwards, and keep labels off it."""
+        self.axes.vlines(x, low, high, **look)
+        self.take_line((x, low), (x, high), width)
+
     def label(
         self, text: str, x: float, y: float, *, line_from: float, most: float = inf, **style: Any
     ) -> None:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 
 from probe.analyses.concepts import Concepts, LayerConcepts
 from probe.figures._axes import Look, shown_of, spread
+from probe.figures._grid import strongest
 from probe.figures._parts import panels
 from probe.figures._style import COLORS, HEIGHT, literal, resize
 
@@ -30,8 +31,7 @@ def _layers(result: Concepts) -> list[LayerConcepts]:
 
 def _shown(layer: LayerConcepts, most: int = _MOST_UNITS) -> np.ndarray:
     """Return the units of a layer that are shown, in order: all, or the most selective."""
-    selectivity = layer.selectivity.max(axis=1)
-    return np.sort(np.argsort(-selectivity, kind="stable")[:most])
+    return np.sort(strongest(layer.selectivity.max(axis=1), most))
 
 
 @panels()

@@ -88,12 +88,8 @@ def _draw_directions(axes: Axes, steps: Floats, along: Floats, random: Floats, s
     best = int(along.argmax()) if along.any() else len(steps) // 2
     if along[best] > 0 or not along.any():
         text = "negative gradient" if along.any() else "negative gradient: zero"
-        style: Look = {
-            "ha": "right" if best > len(steps) // 2 else "center",
-            "color": COLORS["true"],
-            "fontsize": 9,
-        }
-        beside(axes, text, (steps[best], along[best]), (0, 9), **style)
+        align = "right" if best > len(steps) // 2 else "center"
+        beside(axes, text, (steps[best], along[best]), (0, 9), ha=align, color=COLORS["true"], fontsize=9)
     axes.margins(y=0.22)
     write(axes, 0.03, 0.05, "random directions", color="#9c4f7f", va="bottom")
 
@@ -118,12 +114,8 @@ def gradient(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     trained = landscape.descent.components[0]
     _draw_sizes(left, trained)
     _draw_largest(right, trained)
-    most = ", ".join(
-        f"{components.n_for_most:,} of {components.n_parameters:,} {where}"
-        for components, where in zip(
-            landscape.descent.components, ("in this network", "in a fresh start"), strict=False
-        )
-    )
+    both = zip(landscape.descent.components, ("in this network", "in a fresh start"), strict=False)
+    most = ", ".join(f"{each.n_for_most:,} of {each.n_parameters:,} {where}" for each, where in both)
     return [
         "Left: all components of this network's gradient, array by array. Right: the largest ones, with the sign in "
         "which descent changes the weight.",
@@ -149,15 +141,10 @@ def _draw_sizes(axes: Axes, components: Components) -> None:
     smallest = max(min(float(np.quantile(sizes, 0.02)) for _, sizes in shown), largest * 1e-7)
     log_axis(axes, "x", 0.8, 1.4 * max(sizes.size for _, sizes in shown))
     axes.set(yscale="log", ylim=(smallest / 2, largest * 2), xlabel="rank", ylabel="size of the component")
-    is_short = len(shown) <= 8
-    look: Look = {
-        "fontsize": 7.5 if is_short else 6,
-        "frameon": True,
-        "edgecolor": "none",
-        "framealpha": 0.75,
-    }
-    columns = 1 if is_short or max(len(name) for name, _ in shown) > 16 else 2
-    axes.legend(loc="lower left", ncols=columns, **look)
+    size = 7.5 if len(shown) <= 8 else 6
+    columns = 1 if len(shown) <= 8 or max(len(name) for name, _ in shown) > 16 else 2
+    box: Look = {"loc": "lower left", "frameon": True, "edgecolor": "none", "framealpha": 0.75}
+    axes.legend(fontsize=size, ncols=columns, **box)
 
 
 def _draw_largest(axes: Axes, components: Components) -> None:
@@ -209,20 +196,17 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     x = result.updates.astype(float)
     names = (result.activation, ""), ("step", ""), (result.activation, "output only")
     ends = []
-    for kind, cost, accuracy, (name, detail) in zip(
-        result.kinds, result.cost, 100 * result.accuracy, names, strict=True
-    ):
-        color = _KIND_COLORS[kind]
+    colors, accuracies = [_KIND_COLORS[kind] for kind in result.kinds], 100 * result.accuracy
+    for color, cost, accuracy, (name, detail) in zip(colors, result.cost, accuracies, names, strict=True):
         band(left, x, cost, color)
         band(right, x, accuracy, color)
         known = accuracy[:, ~np.isnan(accuracy).all(axis=0)]
         ends.append(End(x[-1], float(np.nanmedian(known[:, -1])), name, color, detail=detail))
     # What runs off the top has lost more than a start could.
-    left.set(
-        xlabel="updates", ylabel="cost on training images", ylim=(0, 1.3 * np.nanmax(result.cost[:, :, 0]))
-    )
-    right.set(xlabel="updates", ylabel="right test images, %", ylim=(0, 100))
+    left.set(ylabel="cost on training images", ylim=(0, 1.3 * np.nanmax(result.cost[:, :, 0])))
+    right.set(ylabel="right test images, %", ylim=(0, 100))
     for axes in (left, right):
+        axes.set_xlabel("updates")
         axes.locator_params(axis="x", integer=True)
     name_ends(figure, [right], [ends], size_of(figure)[1] - 1.4)
     kinds = (f"with {result.activation}", "with steps", "for the output only")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from probe.figures._grid import (
     Page,
     check_channels_last,
     check_drawable,
+    strongest,
     without_channel,
 )
 from probe.figures._parts import one_panel
@@ -55,7 +56,7 @@ def images(result: Maximization, ax: Axes, cmap: str = "gray", **style: Any) -> 
     style |= {"cmap": cmap, "limits": _limits(result)}
     if result.top is not None and n_planes == 1:
         return _beside_real(result, ax, style)
-    page, names = _page(result, n_planes, inches=INCHES, across=ACROSS), _short(result.names)
+    page, names = _page(result, n_planes, INCHES, ACROSS), _short(result.names)
     grid, units = page.grid, page.units.tolist()
     labels, headings = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units], list[str]()
     note = "Above each image: its objective and the value reached."
@@ -95,19 +96,14 @@ def _tiles(images: Array, page: Page) -> Array:
     return planes[np.arange(len(planes))[:, None], page.planes].reshape(-1, *planes.shape[2:])
 
 
-def _page(result: Maximization, n_planes: int, **room: float) -> Page:
+def _page(result: Maximization, n_planes: int, inches: float, across: float) -> Page:
     """Return the objectives shown: all, or those with the highest values, and of their images the brightest channels."""
     size = result.images.shape[2:4]
     if n_planes == 1:
-        return Page.of(result.best_values, size, 2, **room)
+        return Page.of(result.best_values, size, 2, inches=inches, across=across)
     images = _best(result, np.arange(len(result.names)))
     strengths = np.sqrt(np.einsum("nhwc,nhwc->nc", images, images))
-    # The order is that of the values, whatever the lengths of the images.
-    most = Page.of(strengths, size, 2, **room)
-    by_value = np.argsort(-result.best_values, kind="stable")[: len(most.units)]
-    units = most.units if len(most.units) == most.n_units else by_value
-    planes = np.stack([np.argsort(-strengths[k], kind="stable")[: most.grid.per_unit] for k in units])
-    return replace(most, units=units, planes=planes if most.grid.per_unit < n_planes else most.planes)
+    return Page.of(strengths, size, 2, values=result.best_values, inches=inches, across=across)
 
 
 def _left_out(page: Page) -> str:
@@ -124,9 +120,7 @@ def _beside_real(result: Maximization, ax: Axes, style: dict[str, Any]) -> list[
     abreast = max(1, min(usual, 24 // per_row))
     grid = _Rows.of(most, result.images.shape[2:4], 2, per_unit=per_row, abreast=abreast)
     shown, n_objectives = grid.n // per_row, len(result.names)
-    units = np.arange(shown)
-    if shown < n_objectives:
-        units = np.argsort(-result.best_values, kind="stable")[:shown]
+    units = strongest(result.best_values, shown)
     tops = result.top.images[units, : per_row - 1]
     tiles = np.concatenate([_best(result, units)[:, None], tops], axis=1).reshape(-1, *tops.shape[2:])
     real_values = result.top.values[units, : per_row - 1]
@@ -234,7 +228,7 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
         raise InputError("result has no frames: pass frames=30, or another number of at least 2, to maximize")
     n_planes, content = _n_planes(result), b""
     for across in (WIDTH, WIDTH / 2, WIDTH / 4):
-        content = _film(result, _page(result, n_planes, inches=across, across=across), seconds)
+        content = _film(result, _page(result, n_planes, across, across), seconds)
         if len(content) <= _MOST_BYTES:
             return content
     raise InputError(
@@ -260,12 +254,10 @@ def _film(result: Maximization, page: Page, seconds: float) -> bytes:
         scale -= 1
     n_steps = int(result.frames.steps[-1])
     times = [round(1000 * seconds / len(film))] * (len(film) - 1) + [round(500 * seconds)]
-    content, tried = b"", set[tuple[int, int]]()
-    for levels, smaller in ((64, 1), (16, 1), (16, 2), (8, 3), (4, 6)):
-        small = tiles_of(max(1, scale // smaller))
-        if (levels, small.scale) in tried:
-            continue
-        tried.add((levels, small.scale))
+    ways = ((64, 1), (16, 1), (16, 2), (8, 3), (4, 6))
+    content = b""
+    for levels, size in dict.fromkeys((levels, max(1, scale // smaller)) for levels, smaller in ways):
+        small = tiles_of(size)
         pictures = [
             small.picture(images, f"step {step} of {n_steps}. {left_out}".rstrip(". "), levels)
             for images, step in zip(film, result.frames.steps, strict=True)

@@ -101,12 +101,7 @@ def curvature(result: Minima, figure: Figure | SubFigure) -> list[str]:
             off = width.residual[chosen] / width.largest[chosen]
             slope = np.maximum(width.gradient_norm[chosen], 1e-12)
             left.vlines(slope, relative - off, relative + off, color=color, linewidth=0.6, alpha=0.35)
-            marks: Look = {
-                "markersize": 4,
-                "markerfacecolor": face,
-                "markeredgecolor": color,
-                "markeredgewidth": 0.8,
-            }
+            marks: Look = {"color": color, "markersize": 4, "markerfacecolor": face, "markeredgewidth": 0.8}
             left.plot(slope, relative, "o", **marks)
             right.plot(width.largest[chosen], width.train_cost[chosen], "o", **marks)
         if name:

@@ -103,12 +103,9 @@ class _Panel:
         self._steps(front.all_rungs, _PALE, "--")
         self._steps(front.last_rung, blend(_KEPT, "#ffffff", 0.45), "-")
         for k in dict.fromkeys((*result.best_rates, result.reference, *front.last_rung, *front.all_rungs)):
-            if math.isnan(self.prices[k]):
-                continue
-            if k in self.intervals:
-                self._kept(int(k))
-            else:
-                self._dropped(int(k))
+            draw = self._kept if k in self.intervals else self._dropped
+            if not math.isnan(self.prices[k]):
+                draw(int(k))
         for k in front.last_rung:
             self._test(int(k))
         for k in dict.fromkeys((result.best, result.reference, *front.last_rung, *front.all_rungs)):
@@ -133,8 +130,7 @@ class _Panel:
         point = self._place(k)
         marker = "^" if _percent(self.result.candidates[k].validation) > self.axes.get_ylim()[1] else "o"
         look: Look = {"color": _PALE, "markerfacecolor": "white", "markersize": 4, "zorder": 3}
-        self.axes.plot(*point, marker, clip_on=False, gid="dropped", **look)
-        self.room.take(*point, 0.09, 0.09)
+        self.room.mark(*point, marker, 0.09, 0.09, clip_on=False, gid="dropped", **look)
 
     def _kept(self, k: int) -> None:
         """Draw a candidate trained to the end."""
@@ -145,18 +141,16 @@ class _Panel:
         if k == result.best:
             marker, size, color, on_top = "*", 14.0, COLORS["random"], 6
         (x, low), (_, high) = (self._place(k, end) for end in (interval.high, interval.low))
-        self.axes.vlines(x, low, high, color=color, linewidth=1.2, zorder=on_top - 1)
+        self.room.bar(x, low, high, 0.04, color=color, linewidth=1.2, zorder=on_top - 1)
         look: Look = {"color": color, "markersize": size, "markeredgecolor": "white", "markeredgewidth": 0.6}
-        self.axes.plot(*point, marker, zorder=on_top, clip_on=False, gid="kept", **look)
-        self.room.take_line((x, low), (x, high))
-        self.room.take(*point, size / 72 + 0.02, size / 72 + 0.02)
+        inches = size / 72 + 0.02
+        self.room.mark(*point, marker, inches, inches, zorder=on_top, clip_on=False, gid="kept", **look)
 
     def _test(self, k: int) -> None:
         """Draw the error on test images."""
         point = self._place(k, self.result.candidates[k].test)
         look: Look = {"color": COLORS["test"], "markersize": 11, "markeredgewidth": 2, "zorder": 3.5}
-        self.axes.plot(*point, "_", gid="test", **look)
-        self.room.take(*point, 0.17, 0.06)
+        self.room.mark(*point, "_", 0.17, 0.06, gid="test", **look)
 
     def _name(self, k: int) -> None:
         """Write the name of a candidate as near to it as there is room, with a line to it from further away."""
@@ -248,16 +242,14 @@ def _points(result: Capacity, room: Room, style: dict[str, Any]) -> None:
     n, floor = result.capacities.shape[1], room.axes.get_ylim()[0]
     low, high = room.axes.get_xlim()
     left = (high / low) ** (-0.09 / room.size[0]) if n > 1 else 1.0
-    means = result.intervals
-    color = COLORS["random"]
+    means, color = result.intervals, COLORS["random"]
     for index, count in enumerate(result.n_parameters.tolist()):
         for value, censored in zip(result.capacities[index], result.censored[index], strict=True):
             marker = "^" if censored else "o" if value else "v"
             face = color if marker == "o" else "white"
             look: Look = {"color": color, "markerfacecolor": face, "markersize": 5}
             point = count * left, value or floor
-            room.axes.plot(*point, marker, clip_on=False, gid="search", **look | style)
-            room.take(*point, 0.1, 0.1)
+            room.mark(*point, marker, 0.1, 0.1, clip_on=False, gid="search", **look | style)
         if n > 1 and result.capacities[index].any():
             _mean(room, count, means[index])
 
@@ -267,8 +259,7 @@ def _mean(room: Room, count: float, mean: Interval) -> None:
     # A mean of few and of none at all may lie below everything that was found.
     point = (count, max(mean.estimate, floor))
     low, high = max(mean.low, floor), point[1] if is_bound else mean.high
-    room.axes.vlines(count, low, high, color=color, linewidth=1.8)
-    room.take_line((count, low), (count, high), 0.1)
+    room.bar(count, low, high, 0.1, color=color, linewidth=1.8)
     if is_bound:
         # The interval has no upper end.
         arrow = {"arrowstyle": "<-", "color": color, "linewidth": 1.8, "shrinkA": 0, "shrinkB": 0}
@@ -276,8 +267,7 @@ def _mean(room: Room, count: float, mean: Interval) -> None:
         x, y = room.inches(*point)
         room.boxes.append((x, y + _ARROW / 2, 0.14, _ARROW))
     face = "white" if is_bound else color
-    room.axes.plot(*point, "D", color=color, markerfacecolor=face, markersize=7, gid="mean")
-    room.take(*point, 0.14, 0.14)
+    room.mark(*point, "D", 0.14, 0.14, color=color, markerfacecolor=face, markersize=7, gid="mean")
 
 
 def _reference(room: Room) -> None:
@@ -293,13 +283,13 @@ def _reference(room: Room) -> None:
 
 
 def _capacity_notes(result: Capacity) -> list[str]:
-    n = result.capacities.shape[1]
+    is_one = result.capacities.shape[1] == 1
     several = "Circles: searches. Diamonds: their mean, with a 95% bootstrap interval."
-    more = "" if n == 1 else ", and so is a hollow mean with an arrow"
+    more = "" if is_one else ", and so is a hollow mean with an arrow"
     bound = f"Triangle upwards: all images allowed were fitted, so a lower bound{more}."
     none = "Triangle downwards, on the edge: no number of images was fitted."
     return [
-        "One search each." if n == 1 else several,
+        "One search each." if is_one else several,
         bound if result.censored.any() else "",
         none if (result.capacities == 0).any() else "",
     ]

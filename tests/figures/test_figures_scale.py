@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 from planted import paths
-from probe.figures._scale import ColorScale
 from test_figures import colours, drawn_colours, overlaps, rendered
 from test_figures import weights as planted
 
 import probe
 from probe.analyses.weights import WeightImages
+from probe.figures._tiles import ColorScale
 
 
 def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):

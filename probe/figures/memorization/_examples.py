@@ -51,15 +51,14 @@ def _has_none(result: Memorization) -> str:
 
 @panels(empty=_has_none)
 def examples(result: Memorization, figure: Figure | SubFigure, cell: int = 0) -> list[str]:
-    """Draw one row of hardest and one of easiest examples of each condition of a cell.
-
-    The result may hold more of them than a row.
-    """
+    """Draw one row of hardest and one of easiest examples of each condition of a cell; the result may hold more."""
     cell_of(result, cell)
     of_cell = [examples for examples in result.examples if examples.cell == cell]
     check_drawable(of_cell[0].images)
     names = tuple(literal(name) for name in result.class_names)
-    columns = _columns(names)
+    # As many as the longest name of a class fits above.
+    widest = max(text_width(f"is {name}", _FONT_SIZE) for name in names)
+    columns = next((n for n in (8, 6, 5, 4) if widest <= _room(n)), 3)
     blocks = [_strips(examples, names, columns) for examples in of_cell]
     most = max(1, int((HEIGHT - 1.0) / max(sum(map(_inches, block)) for block in blocks)))
     shown = spread(len(blocks), most)
@@ -102,12 +101,6 @@ def _strips(examples: Examples, names: tuple[str, ...], columns: int) -> list[_S
 def _inches(strip: _Strip) -> float:
     """Return the height of a row of images with its title."""
     return strip[3].inches + 0.4
-
-
-def _columns(names: tuple[str, ...]) -> int:
-    """Return how many images stand side by side, such that the longest name of a class fits above one."""
-    widest = max(text_width(f"is {name}", _FONT_SIZE) for name in names)
-    return next((n for n in (8, 6, 5, 4) if widest <= _room(n)), 3)
 
 
 def _room(columns: int) -> float:
@@ -225,9 +218,8 @@ def _distributions(axes: Axes, result: MemorizationScores) -> None:
     axes.set_title(f"number of examples, of {len(result.scores):,}")
     for line, (name, words, members) in enumerate(groups):
         scores = result.scores[members]
-        text = (
-            f"{words}: {len(scores):,}, mean {scores.mean():.2f}, {np.mean(scores >= 0.5):.0%} at least 0.5"
-        )
+        high = f"{np.mean(scores >= 0.5):.0%} at least 0.5"
+        text = f"{words}: {len(scores):,}, mean {scores.mean():.2f}, {high}"
         look = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": 9, "color": COLORS[name]}
         beside(axes, text, (1, 1), (-3, -3 - 14 * line), **look)
 
@@ -242,10 +234,9 @@ def _fitted(result: MemorizationScores, panel: float, height: float) -> tuple[Gr
         [names[taught]] if taught == true else [names[taught], f"true {names[true]}"]
         for taught, true in zip(result.labels[most], result.true_labels[most], strict=True)
     ]
+    size = result.images.shape[1:3]
     for n_lines in sorted({1, max(map(len, lines))}):
-        grid = Grid.of(
-            len(lines), result.images.shape[1:3], n_lines, abreast=_COLUMNS, inches=height, across=panel
-        )
+        grid = Grid.of(len(lines), size, n_lines, abreast=_COLUMNS, inches=height, across=panel)
         room = grid.unit_inches * grid.width / (grid.width + grid.gap)
         labels = [", ".join(parts) for parts in lines[: grid.n]]
         if all(text_width(label, grid.font_size) <= room for label in labels):
