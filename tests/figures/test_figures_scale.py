@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from pictures import note, overlaps, rendered
 from planted import paths
-from test_figures import colours, drawn_colours, overlaps, rendered
+from test_figures import colours, drawn_colours
 from test_figures import weights as planted
 
 import probe
@@ -18,10 +19,6 @@ def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):
     return WeightImages(
         images=images, layer="hidden", kind="weights", unit_names=names, scale=float(np.abs(images).max())
     )
-
-
-def note(figure):
-    return figure._supxlabel.get_text().replace("\n", " ")
 
 
 def framed(figure):
