@@ -169,7 +169,7 @@ def quietly() -> Iterator[None]:
 
 
 def blend(first: str, second: str, share: float) -> str:
-    """Return the colour that is `share` of the way from `first` to `second`."""
+    """Return the color that is `share` of the way from `first` to `second`."""
     from matplotlib.colors import to_hex, to_rgb
 
     mixed = (1 - share) * np.array(to_rgb(first)) + share * np.array(to_rgb(second))

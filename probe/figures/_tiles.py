@@ -83,7 +83,7 @@ class ColorScale:
         return int((self.largest < _FAINT * self.shared).sum())
 
     def words(self, what: str) -> str:
-        """Return what the colours mean, and how many images are faint; `what` are the images, such as "units"."""
+        """Return what the colors mean, and how many images are faint; `what` are the images, such as "units"."""
         n, shared = len(self.largest), f"±{self.shared:.3g}"
         faint = f"{self.n_faint:,} of {n:,} {what} {'is' if self.n_faint == 1 else 'are'} faint on"
         below = f"of {shared}: no weight above 5% of it"
@@ -124,13 +124,13 @@ def image_grid(
     """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, and return what a color bar needs.
 
     A label stands above each image; `headings` stand a line higher, above the first image of each unit. Three channels
-    are drawn as red, green and blue, from black to full colour at the `limits`. `style` goes to `Axes.imshow`.
+    are drawn as red, green and blue, from black to full color at the `limits`. `style` goes to `Axes.imshow`.
     """
     images = grid.fitted(without_channel(images))
     scale = ScalarMappable(Normalize(*limits), cmap)
-    in_colour = images.ndim == 4
-    # As bytes and image by image: matplotlib takes ten times the memory to colour a large picture itself.
-    canvas = np.full((*grid.shape, 3 if in_colour else 4), 255 if in_colour else 0, np.uint8)
+    in_color = images.ndim == 4
+    # As bytes and image by image: matplotlib takes ten times the memory to color a large picture itself.
+    canvas = np.full((*grid.shape, 3 if in_color else 4), 255 if in_color else 0, np.uint8)
     frames = []
     inches = grid.unit_inches / grid.per_unit
     # Texts stand on the picture: measuring hundreds of them to make room takes longer than drawing.
@@ -142,13 +142,13 @@ def image_grid(
     }
     for k, (image, label) in enumerate(zip(images, labels, strict=True)):
         top, left = grid.corner(k)
-        tile = _in_colour(image, limits) if in_colour else scale.to_rgba(image, bytes=True)
+        tile = _in_color(image, limits) if in_color else scale.to_rgba(image, bytes=True)
         canvas[top : top + grid.height, left : left + grid.width] = tile
         frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
         lines = "\n".join(cut(line, grid.font_size, inches) for line in label.split("\n"))
         axes.text(left + grid.width / 2 - 0.5, top - 1, lines, ha="center", linespacing=1.15, **look)
-    # With an alpha, or matplotlib adds a channel of 64 bits to colours.
-    axes.imshow(canvas, **{"interpolation": "nearest", "alpha": 1.0 if in_colour else None} | style)
+    # With an alpha, or matplotlib adds a channel of 64 bits to colors.
+    axes.imshow(canvas, **{"interpolation": "nearest", "alpha": 1.0 if in_color else None} | style)
     axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
     axes.set_axis_off()
     above = 1 + grid.line * max((label.count("\n") + 1 for label in labels), default=1)
@@ -159,7 +159,7 @@ def image_grid(
     return scale
 
 
-def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
+def _in_color(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
     """Return an image (height, width, 3) as bytes; white where it is not a number."""
     shares = np.clip((image.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1)
     return np.asarray(np.round(255 * np.nan_to_num(shares, nan=1.0)), np.uint8)

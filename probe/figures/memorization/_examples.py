@@ -25,7 +25,7 @@ __all__ = ["examples", "forgetting", "scores"]
 _MOST_PANELS = 27
 """Conditions shown: the first, the last, and some in between, evenly apart."""
 
-# Hatched, so that they are told apart in grey.
+# Hatched, so that they are told apart in gray.
 _SIDES = (("right labels", COLORS["true"], ""), ("wrong labels", COLORS["random"], "////"))
 
 _FONT_SIZE = 9.0
