@@ -105,7 +105,7 @@ class ColorScale:
         return (
             (f"{faint} a shared scale {below}. " if self.n_faint else "")
             + f"The scale is robust, ±{self.limit:.3g}: {_QUANTILE:.0%} of the weights are within, {apart}. "
-            f"Larger ones have its colour; framed: images with weights beyond twice the limit "
+            f"Larger ones have its color; framed: images with weights beyond twice the limit "
             f"({int(self.clipped.sum()):,} of {n:,})."
         )
 

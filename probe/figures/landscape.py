@@ -236,7 +236,7 @@ def path(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     rise = "never climbs above its ends" if result.rise == 0 else f"climbs {result.rise:.3g} above its ends"
     return [
         f"Left: the cost on the straight line from start to end {rise}. Right: {result.updates[-1]:,} updates at rate "
-        f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in colour.",
+        f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in color.",
         f"They have {shares} of the path's variance; of a random walk with such steps {chance}.",
     ]
 

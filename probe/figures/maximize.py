@@ -187,7 +187,7 @@ def _limits(result: Maximization) -> tuple[float, float]:
 def _pixels(result: Maximization) -> str:
     low, high = _limits(result)
     if result.images.ndim == 5 and result.images.shape[-1] == 3:
-        return f"Colours as they are: {low:.3g} is none, {high:.3g} full."
+        return f"Colors as they are: {low:.3g} is none, {high:.3g} full."
     background, ink = (" (background)", " (ink)") if low == 0 else ("", "")
     return f"Black is {low:.3g}{background}, white {high:.3g}{ink}."
 

@@ -71,7 +71,7 @@ def images(
         cmap=cmap,
         what=what,
         fraction=0.04,
-        title=f"{what} from red, green and blue;\ngrey is zero, full colour {full}",
+        title=f"{what} from red, green and blue;\ngray is zero, full color {full}",
         **style,
     )
     return notes
@@ -128,7 +128,7 @@ def paths(result: ExpandedWeights, figure: Figure | SubFigure) -> list[str]:
             page.units,
             what=f"{what}; one scale for all",
             fraction=0.06,
-            title=f"{what}; grey is zero, full colour ±{colors.limit:.3g}",
+            title=f"{what}; gray is zero, full color ±{colors.limit:.3g}",
         )
         scales.append(f"{where}: {colors.words('units')}" if colors.n_faint else "")
     chance, varied = result.mean_chance_cancellation, result.mean_variation

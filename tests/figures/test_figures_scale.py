@@ -125,7 +125,7 @@ def test_colours_of_three_channels_have_the_scale_too():
     )
     figure = probe.plot(result)
     assert "46 of 50 filters are faint" in note(figure)
-    assert "full colour ±0." in figure.axes[0].get_title("left")
+    assert "full color ±0." in figure.axes[0].get_title("left")
 
 
 def test_what_is_no_scale_is_refused():
