@@ -115,14 +115,14 @@ class Room:
         return np.asarray(free)
 
 
-def inches_of(axes: Axes, beside: float, below: float) -> tuple[float, float]:
+def inches_of(axes: Axes, aside: float, below: float) -> tuple[float, float]:
     """Return about how large axes will be, with so many inches of text beside and below them."""
     place, (width, height) = axes.get_subplotspec(), size_of(axes.figure)
     if place is None:
         box = axes.get_position()
         return width * box.width, height * box.height
     rows, columns = place.get_gridspec().get_geometry()
-    return width * len(place.colspan) / columns - beside, height * len(place.rowspan) / rows - below
+    return width * len(place.colspan) / columns - aside, height * len(place.rowspan) / rows - below
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ class Part:
         return self.draw.__name__
 
     def shows(self, kind: str) -> bool:
-        """Return whether it is a picture of results of the class of this name."""
+        """Return whether it is a picture of results of the class of this name, as its first annotation says."""
         return kind in next(iter(self.draw.__annotations__.values())).split(" | ")
 
     def check_options(self, options: dict[str, Any]) -> None:

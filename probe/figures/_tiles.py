@@ -14,8 +14,9 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
-from probe._checks import Array, IntArray, check_choice
-from probe.figures._grid import Grid, without_channel
+from probe._checks import Array, check_choice
+from probe.figures._axes import Look
+from probe.figures._grid import Grid, Page, without_channel
 from probe.figures._style import cut
 
 __all__ = ["SCALES", "ColorScale", "framed", "image_grid", "signed_grid"]
@@ -85,29 +86,24 @@ class ColorScale:
     def words(self, what: str) -> str:
         """Return what the colors mean, and how many images are faint; `what` are the images, such as "units"."""
         n, shared = len(self.largest), f"±{self.shared:.3g}"
-        faint = f"{self.n_faint:,} of {n:,} {what} {'is' if self.n_faint == 1 else 'are'} faint on"
-        below = f"of {shared}: no weight above 5% of it"
+        on, limit = ("it", "the limit") if self.kind == "shared" else (f"a shared scale of {shared}", "it")
+        count = f"{self.n_faint:,} of {n:,} {what} {'is' if self.n_faint == 1 else 'are'}"
+        faint = f"{count} faint on {on}: no weight above 5% of {limit}." if self.n_faint else ""
         if self.kind == "shared":
-            return f"One scale for all, {shared}." + (
-                f" {faint} it: no weight above 5% of the limit." if self.n_faint else ""
-            )
-        if self.kind == "unit":
+            words = [f"One scale for all, {shared}.", faint]
+        elif self.kind == "unit":
             own = self.divisors[self.largest > 0]
             between = f", {own.min():.3g} to {own.max():.3g}" if len(own) else ""
-            return f"Each unit on a scale of its own, to its largest absolute weight{between}." + (
-                f" {faint} a shared scale {below}." if self.n_faint else ""
-            )
-        apart = (
-            f"zeros and outliers ({self.n_outliers:,}) not counted"
-            if self.n_outliers
-            else "zeros not counted"
-        )
-        return (
-            (f"{faint} a shared scale {below}. " if self.n_faint else "")
-            + f"The scale is robust, ±{self.limit:.3g}: {_QUANTILE:.0%} of the weights are within, {apart}. "
-            f"Larger ones have its color; framed: images with weights beyond twice the limit "
-            f"({int(self.clipped.sum()):,} of {n:,})."
-        )
+            words = [f"Each unit on a scale of its own, to its largest absolute weight{between}.", faint]
+        else:
+            apart = f"zeros and outliers ({self.n_outliers:,})" if self.n_outliers else "zeros"
+            words = [
+                faint,
+                f"The scale is robust, ±{self.limit:.3g}: {_QUANTILE:.0%} of the weights are within, {apart} not counted.",
+                f"Larger ones have its color; framed: images with weights beyond twice the limit "
+                f"({int(self.clipped.sum()):,} of {n:,}).",
+            ]
+        return " ".join(sentence for sentence in words if sentence)
 
 
 def image_grid(
@@ -134,12 +130,7 @@ def image_grid(
     frames = []
     inches = grid.unit_inches / grid.per_unit
     # Texts stand on the picture: measuring hundreds of them to make room takes longer than drawing.
-    look: dict[str, Any] = {
-        "fontsize": grid.font_size,
-        "color": "#222222",
-        "va": "bottom",
-        "in_layout": False,
-    }
+    look: Look = {"fontsize": grid.font_size, "color": "#222222", "va": "bottom", "in_layout": False}
     for k, (image, label) in enumerate(zip(images, labels, strict=True)):
         top, left = grid.corner(k)
         tile = _in_color(image, limits) if in_color else scale.to_rgba(image, bytes=True)
@@ -179,9 +170,8 @@ def signed_grid(
     axes: Axes,
     images: npt.NDArray[Any],
     labels: Sequence[str],
-    grid: Grid,
+    page: Page,
     colors: ColorScale,
-    shown: IntArray,
     *,
     headings: Sequence[str] = (),
     cmap: str = "RdBu_r",
@@ -190,14 +180,14 @@ def signed_grid(
     title: str = "",
     **style: Any,
 ) -> None:
-    """Draw the shown ones of images around zero, those beyond the scale framed, and a color bar below them.
+    """Draw the images of a page around zero, those beyond the scale framed, and a color bar below them.
 
     Without a bar where they have three channels: `title` stands above then, and `what` below the bar otherwise. The bar
     takes a `fraction` of the axes.
     """
     limits = -colors.limit, colors.limit
-    drawn = image_grid(axes, images, labels, grid, cmap=cmap, limits=limits, headings=headings, **style)
-    framed(axes, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
+    drawn = image_grid(axes, images, labels, page.grid, cmap=cmap, limits=limits, headings=headings, **style)
+    framed(axes, page.grid, np.flatnonzero(colors.clipped[page.images]).tolist(), apart=0.4)
     if images.ndim == 4 and images.shape[-1] == 3:
         axes.set_title(title)
         return

@@ -46,10 +46,8 @@ def units(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     grid = figure.subplots(len(shown), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
     limit = max(0.05, *(float(layer.selectivity.max()) for layer in layers))
     for axes, layer, chosen in zip(grid, layers, shown, strict=True):
-        limits: Look = {"vmin": 0.5 - limit, "vmax": 0.5 + limit}
-        drawn = axes.imshow(
-            layer.auroc[chosen], cmap="RdBu_r", aspect="auto", interpolation="nearest", **limits
-        )
+        look: Look = {"cmap": "RdBu_r", "vmin": 0.5 - limit, "vmax": 0.5 + limit, "aspect": "auto"}
+        drawn = axes.imshow(layer.auroc[chosen], interpolation="nearest", **look)
         _marks(axes, layer, chosen, result.alpha, limit)
         names = [literal(layer.unit_names[k], 12) for k in chosen]
         axes.set_yticks(range(len(chosen)), names, fontsize=6.5 if len(chosen) > 8 else 9)

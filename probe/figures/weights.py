@@ -64,9 +64,8 @@ def images(
         ax,
         result.images[page.images] / divisors,
         labels,
-        page.grid,
+        page,
         colors,
-        page.images,
         headings=[names[unit] for unit in page.units.tolist()] if planes > 1 else (),
         cmap=cmap,
         what=what,
@@ -123,9 +122,8 @@ def paths(result: ExpandedWeights, figure: Figure | SubFigure) -> list[str]:
             axes,
             images[page.units],
             labels,
-            page.grid,
+            page,
             colors,
-            page.units,
             what=f"{what}; one scale for all",
             fraction=0.06,
             title=f"{what}; gray is zero, full color ±{colors.limit:.3g}",
@@ -158,17 +156,17 @@ def units(result: WeightStructure, ax: Axes, cmap: str = "RdBu_r", **style: Any)
     between = "\n" if len(tiles) > _MOST_IN_PAIRS else " "
     lines = 4 if between == "\n" else 3
     page = Page.of_weights(tiles, lines if n_planes == 1 else 2, n_planes=n_planes)
-    colors, grid, shown = ColorScale.of(tiles), page.grid, page.images
+    colors = ColorScale.of(tiles)
     labels, headings = [_head(result, unit, between) for unit in page.units.tolist()], list[str]()
     if n_planes > 1:
         headings = [label.replace("\n", " ") for label in labels]
         labels = [str(channel) for channel in page.planes.ravel().tolist()]
     active = result.active if tiles.ndim == 3 else result.active[..., None]
-    resize(ax, grid.inches + 1.35)
-    drawn = np.where(active, tiles[shown], np.nan)
-    signed_grid(ax, drawn, labels, grid, colors, shown, headings=headings, cmap=cmap, **style)
+    resize(ax, page.grid.inches + 1.35)
+    drawn = np.where(active, tiles[page.images], np.nan)
+    signed_grid(ax, drawn, labels, page, colors, headings=headings, cmap=cmap, **style)
     if not result.active.all():
-        _hatch(ax, grid)
+        _hatch(ax, page.grid)
     key = ", ".join(f"{NULLS[null.name].letter}: {NULLS[null.name].label}" for null in result.nulls)
     return [
         f"Layer '{literal(result.layer)}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a "
