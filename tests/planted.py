@@ -22,7 +22,7 @@ from probe.analyses.scores import MemorizationScores
 from probe.analyses.structure import WeightStructure
 from probe.analyses.structure.results import StructureNull
 from probe.ascent import Bounds
-from probe.figures._png import png_of
+from probe.figures._style import png_of
 from probe.layers import Conv2D, Dense, Flatten
 from probe.stats import Interval, Verdict
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from pictures import all_overlaps, cut_off, rendered
 
 import probe
 from probe.analyses.memorization import (
@@ -161,53 +161,6 @@ def synthetic_examples(cell, name, condition, names, channels, rng):
     )
 
 
-def rendered(result, **view):
-    figure = probe.plot(result, **view)
-    FigureCanvasAgg(figure).draw()
-    return figure
-
-
-def visible_texts(figure):
-    """All texts that are drawn, with the boxes that they fill; ticks only within the axes."""
-    renderer = figure.canvas.get_renderer()
-    hidden = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-            low, high = sorted(axis.get_view_interval())
-            slack = 1e-6 * (high - low)
-            for tick in ticks:
-                if not axes.axison or not low - slack <= tick.get_loc() <= high + slack:
-                    hidden |= {tick.label1, tick.label2}
-            if not axes.axison:
-                hidden |= {axis.label, axis.offsetText}
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-    # The box of the words, without the line that an annotation draws to its point.
-    return [(t.get_text(), Text.get_window_extent(t, renderer)) for t in texts]
-
-
-def overlaps(figure):
-    texts = visible_texts(figure)
-    found = []
-    for i, (first, a) in enumerate(texts):
-        for second, b in texts[i + 1 :]:
-            width = min(a.x1, b.x1) - max(a.x0, b.x0)
-            height = min(a.y1, b.y1) - max(a.y0, b.y0)
-            if width > 1.5 and height > 2.5:
-                found.append((first, second))
-    return found
-
-
-def cut_off(figure):
-    """Texts that leave the figure."""
-    box = figure.bbox
-    return [
-        text
-        for text, a in visible_texts(figure)
-        if a.x0 < box.x0 - 1 or a.x1 > box.x1 + 1 or a.y0 < box.y0 - 1 or a.y1 > box.y1 + 1
-    ]
-
-
 FIVE = (0.0, 0.25, 0.5, 0.75, 1.0)
 ALL_INPUTS = ("none", "pixel-permutation", "pixel-shuffle", "gaussian")
 ODD = {
@@ -235,7 +188,7 @@ def test_no_text_lies_over_another_or_leaves_the_figure(kind, recwarn):
     result = synthetic(**ODD[kind])
     for part in parts_of(result):
         figure = rendered(result, part=part)
-        assert overlaps(figure) == [], part
+        assert all_overlaps(figure) == [], part
         assert cut_off(figure) == [], part
     assert not recwarn.list
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+from pictures import note, overlaps, rendered
 from planted import paths
-from test_figures import colours, drawn_colours, overlaps, rendered
+from test_figures import colours, drawn_colours
 from test_figures import weights as planted
 
 import probe
 from probe.analyses.weights import WeightImages
-from probe.figures._scale import ColorScale
+from probe.figures._tiles import ColorScale
 
 
 def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):
@@ -18,10 +19,6 @@ def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):
     return WeightImages(
         images=images, layer="hidden", kind="weights", unit_names=names, scale=float(np.abs(images).max())
     )
-
-
-def note(figure):
-    return figure._supxlabel.get_text().replace("\n", " ")
 
 
 def framed(figure):
@@ -128,7 +125,7 @@ def test_colours_of_three_channels_have_the_scale_too():
     )
     figure = probe.plot(result)
     assert "46 of 50 filters are faint" in note(figure)
-    assert "full colour ±0." in figure.axes[0].get_title("left")
+    assert "full color ±0." in figure.axes[0].get_title("left")
 
 
 def test_what_is_no_scale_is_refused():
