@@ -20,6 +20,7 @@ from probe._checks import (
     check_images,
     check_labels,
     check_shape,
+    chunks,
     frozen_copy,
     readonly,
 )
@@ -238,7 +239,7 @@ class ParameterSpace:
         """Split images so that what all layers make of them fits in memory."""
         values = sum(math.prod(shape) for shape in self.network.layer_shapes.values())
         size = max(1, min(_MOST_SAMPLES, _VALUES // max(1, values)))
-        return (slice(begin, begin + size) for begin in range(0, n_images, size))
+        return chunks(n_images, size)
 
     def checked(self, images: Array, labels: Labels) -> tuple[Array, Labels]:
         """Return images and labels in the types that everything here takes, or raise if they do not fit."""

@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape
+from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape, chunks
 from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
@@ -99,7 +99,7 @@ def measure_plane(
             f"coordinates must have shape (..., {len(directions)}), one for each direction, got {points.shape}"
         )
     flat = points.reshape(-1, len(directions))
-    chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(flat), _CHUNK)]
+    parts = list(chunks(len(flat), _CHUNK))
     found = np.zeros((len(flat), 2))
     plane = _PlaneCosts(space, origin)
     for taken in plane.parts(len(images)):
@@ -111,7 +111,7 @@ def measure_plane(
         ) -> None:
             found[chunk] += plane.along(flat[chunk], directions, fixed, ends)
 
-        _run(measured, chunks, workers if plane.pays_threads(len(images)) else 1)
+        _run(measured, parts, workers if plane.pays_threads(len(images)) else 1)
     costs, hits = (found / len(images)).T
     return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
@@ -247,7 +247,7 @@ class _PlaneCosts:
 
     def parts(self, n_images: int) -> list[slice]:
         """Split the images so that what moves stays in the cache."""
-        return [slice(begin, begin + self._n_samples) for begin in range(0, n_images, self._n_samples)]
+        return list(chunks(n_images, self._n_samples))
 
     def pays_threads(self, n_images: int) -> bool:
         """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""
