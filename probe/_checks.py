@@ -104,17 +104,9 @@ def check_number(
     maximum: float | None = None,
 ) -> float:
     """Return `value` as a finite float within the bounds (`above` and `below` are exclusive), or raise."""
-    bounds = [
-        text
-        for text, bound in (
-            (f"above {above:g}" if above is not None else "", above),
-            (f"below {below:g}" if below is not None else "", below),
-            (f"at least {minimum:g}" if minimum is not None else "", minimum),
-            (f"at most {maximum:g}" if maximum is not None else "", maximum),
-        )
-        if bound is not None
-    ]
-    rule = " ".join(["a finite number", " and ".join(bounds)]).strip()
+    bounds = (("above", above), ("below", below), ("at least", minimum), ("at most", maximum))
+    limits = " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+    rule = f"a finite number {limits}".strip()
     try:
         # An array of one value would do with a warning, and a complex number lose its imaginary part with one.
         if isinstance(value, (bool, np.bool_, str, bytes, np.ndarray, np.complexfloating)):

@@ -13,7 +13,7 @@ from probe._errors import printable
 from probe._graph import Graph, Shape, Wiring, chain_of, joined
 from probe._inputs import listed
 from probe._signatures import checked
-from probe._tables import html_table, shortened, text_table
+from probe._text import html_table, shortened, text_table
 from probe.layers import Dense, Layer
 
 __all__ = ["Structure"]

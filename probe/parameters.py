@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -29,7 +29,7 @@ from probe.costs import CostName, OutputName, cost_values, label_positions, logi
 from probe.layers import Layer
 from probe.network import Network
 
-__all__ = ["Measured", "ParameterSpace", "Part", "output_of"]
+__all__ = ["ParameterSpace", "Part", "output_of"]
 
 Labels = npt.NDArray[np.int64]
 
@@ -59,26 +59,6 @@ class Part:
     place: slice
     shape: tuple[int, ...]
     filter_axes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """Mean cost and accuracy at some points, each of the shape of the points' coordinates.
-
-    Attributes
-    ----------
-    cost : ndarray, float64
-        Mean cost over the samples, in [0, inf) or NaN.
-    accuracy : ndarray, float64
-        Share of samples whose largest logit is that of the label, in [0, 1].
-    """
-
-    cost: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, readonly(getattr(self, field.name)))
 
 
 @checked

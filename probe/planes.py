@@ -19,9 +19,9 @@ from probe._checks import Array, InputError, check_finite, check_floats, check_i
 from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
-from probe.costs import cost_values, label_positions
+from probe.costs import Evaluation, cost_values, label_positions
 from probe.layers import Layer
-from probe.parameters import Measured, ParameterSpace
+from probe.parameters import ParameterSpace
 
 __all__ = ["measure_lines", "measure_plane"]
 
@@ -50,7 +50,7 @@ def measure_plane(
     *,
     origin: Array | None = None,
     workers: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Measure the networks at ``origin + coordinates @ directions``.
 
     Parameters
@@ -72,7 +72,7 @@ def measure_plane(
 
     Returns
     -------
-    Measured
+    Evaluation
         Of the shape of `coordinates` without its last axis.
 
     Raises
@@ -113,7 +113,7 @@ def measure_plane(
 
         _run(measured, parts, workers if plane.pays_threads(len(images)) else 1)
     costs, hits = (found / len(images)).T
-    return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
+    return Evaluation(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
 
 @checked
@@ -125,7 +125,7 @@ def measure_lines(
     lengths: npt.ArrayLike,
     *,
     workers: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Measure the networks at these distances along each of many directions.
 
     Parameters
@@ -139,7 +139,7 @@ def measure_lines(
 
     Returns
     -------
-    Measured
+    Evaluation
         Of shape (n_directions, n_points).
     """
     check_integer("workers", workers, minimum=1)
@@ -159,7 +159,7 @@ def measure_lines(
 
         _run(measured, range(len(directions)), workers if plane.pays_threads(len(images)) else 1)
     found /= len(images)
-    return Measured(found[..., 0].copy(), found[..., 1].copy())
+    return Evaluation(found[..., 0].copy(), found[..., 1].copy())
 
 
 def _in_type(name: str, values: Array, space: ParameterSpace) -> Array:

@@ -32,9 +32,8 @@ from probe._checks import (
 from probe._inputs import checked_inputs
 from probe._pixels import Pixels
 from probe._signatures import checked
-from probe._stepper import Evaluation
-from probe._tables import html_table, shortened, text_table
-from probe.costs import CostName, OutputName
+from probe._text import html_table, shortened, text_table
+from probe.costs import CostName, Evaluation, OutputName
 from probe.datasets import Dataset
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,39 +25,9 @@ _STUDY = "sweep.json"
 _MOST = 1 << 28
 """Most bytes of a results.json that is read."""
 
-_ENDINGS = {
-    *(
-        ".h5",
-        ".hdf5",
-        ".hdf",
-        ".he5",
-        ".keras",
-        ".json",
-        ".jsonl",
-        ".html",
-        ".htm",
-        ".png",
-        ".gif",
-        ".jpg",
-        ".jpeg",
-    ),
-    *(
-        ".svg",
-        ".pdf",
-        ".npz",
-        ".npy",
-        ".txt",
-        ".csv",
-        ".md",
-        ".zip",
-        ".gz",
-        ".tar",
-        ".pt",
-        ".pth",
-        ".pkl",
-        ".onnx",
-    ),
-}
+_ENDING = re.compile(
+    r"\.(h5|hdf5|hdf|he5|keras|jsonl?|html?|png|gif|jpe?g|svg|pdf|np[yz]|txt|csv|md|zip|gz|tar|pth?|pkl|onnx)"
+)
 """How files are called and folders are not."""
 
 _ADVICE = "Pass another --out, or remove what is there"
@@ -98,7 +69,7 @@ def check_out(out: Path) -> Path:
                 f"--out must name a folder, got the file {printable(out, 300)}. Pass another name"
             )
     check_folder("--out", out)
-    if not out.is_dir() and out.suffix.lower() in _ENDINGS:
+    if not out.is_dir() and _ENDING.fullmatch(out.suffix.lower()):
         raise InputError(
             f"--out must name a folder, which holds the files that are written, got {printable(out, 300)}, the name of "
             f"a file. Pass a name without {out.suffix}, such as --out {printable(out.with_suffix(''), 300)}"
@@ -124,28 +95,27 @@ def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[st
         If it holds the results of something else, or one of `files` that nobody knows the origin of.
     """
     folder.check("figures", "folder")
+    shown = printable(folder.path, 300)
     if folder.kind(_STUDY) is not None:
         if owner.is_study:
             # The sweep says what differs.
             return _files(_found(folder) or {})
-        raise InputError(
-            f"{_shown(folder)} holds a study, which {owner.command} would write over. Pass another --out"
-        )
+        raise InputError(f"{shown} holds a study, which {owner.command} would write over. Pass another --out")
     if folder.kind(RESULTS) is None:
         there = [name for name in files if folder.kind(name) is not None]
         if there:
             raise InputError(
-                f"{_shown(folder)} holds {' and '.join(there)}, and no {RESULTS} that says what of. {_ADVICE}"
+                f"{shown} holds {' and '.join(there)}, and no {RESULTS} that says what of. {_ADVICE}"
             )
         return None
     folder.check(RESULTS, "file")
     found = _found(folder)
     if found is None:
-        raise InputError(f"{_shown(folder)} holds a {RESULTS} that cannot be read. {_ADVICE}")
+        raise InputError(f"{shown} holds a {RESULTS} that cannot be read. {_ADVICE}")
     differences = list(_differences(folder, found, owner))
     if differences:
         raise InputError(
-            f"{_shown(folder)} holds other results, which {owner.command} would write over: "
+            f"{shown} holds other results, which {owner.command} would write over: "
             f"{'; '.join(differences)}. {_ADVICE}"
         )
     return _files(found)
@@ -202,7 +172,3 @@ def _changed(name: str, was: object, now: object) -> Iterator[str]:
 
 def _joined(folder: OwnedFolder, name: object) -> str:
     return os.path.normpath(folder.path / str(name))
-
-
-def _shown(folder: OwnedFolder) -> str:
-    return printable(folder.path, 300)

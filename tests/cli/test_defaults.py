@@ -12,9 +12,10 @@ from probe.analyses.capacity import CapacityDesign
 from probe.analyses.memorization import MemorizationDesign
 from probe.analyses.minima import MinimaDesign
 from probe.analyses.scores import ScoresDesign
-from probe.catalogue import ANALYSES, analysis_of
+from probe.catalogue import ANALYSES, analysis_of, function_of
 from probe.cli import app
-from probe.cli._generated import function_of, options_of, parsed, training_options
+from probe.cli._commands import training_options
+from probe.cli._options import options_of, parsed
 from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
 
 COMMANDS = [entry for entry in ANALYSES if entry.command is not None]

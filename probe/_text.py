@@ -1,13 +1,47 @@
-"""Small tables in text and in HTML, their first row the head; a row of one cell goes through all columns."""
+"""Values as text: as JSON holds them, and small tables.
+
+The first row of a table is its head; a row of one cell goes through all columns.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from html import escape
 
-__all__ = ["html_table", "shortened", "text_table"]
+import numpy as np
+
+__all__ = ["html_table", "json_default", "plain", "shortened", "text_table"]
 
 Row = tuple[str, ...]
+
+
+def json_default(value: object) -> object:
+    """Return arrays, numbers of NumPy and mappings as JSON holds them: what `json.dumps` takes as `default`."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def plain(value: object) -> object:
+    """Return `value` as JSON can hold it: no arrays, and null for what is not finite.
+
+    Examples
+    --------
+    >>> plain({"costs": np.array([0.5, np.nan])})
+    {'costs': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def shortened(rows: Sequence[Row], most: int) -> list[Row]:
