@@ -209,16 +209,7 @@ def chain_of(layers: Sequence[Layer]) -> Wiring:
 
 
 def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape]) -> Graph:
-    """Return the graph of `layers`.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        In the order of evaluation, with distinct names.
-    wiring : tuple of tuple of str or int
-        What each layer reads.
-    input_shapes : sequence of tuple of int
-        Shape of one input, for each input of the network.
+    """Return the graph of `layers`, which are in the order of evaluation.
 
     Raises
     ------
@@ -254,19 +245,8 @@ def with_second_unit(
 ) -> tuple[Layer, ...] | None:
     """Return `layers` with units of -z/2 and z/2 in place of the last one, of z, and softmax behind them.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Of the network, in the order of evaluation.
-    sources : sequence of sequence of int
-        For each layer the indices that it reads.
-    head, output : int
-        Indices of the layer whose pre-activation is z, and of the output.
-
-    Returns
-    -------
-    tuple of Layer or None
-        None where layers between the last weights and the output mix channels or bend them.
+    The pre-activation of the layer `head` is z. None is returned where layers between the last weights and the output
+    mix channels or bend them.
     """
     index, on_the_way = output, list[int]()
     while _takes_two_channels(layers[index]) and sources[index][0] >= 0:

@@ -20,17 +20,6 @@ def checked_inputs(
 ) -> tuple[Array, ...]:
     """Return one array of type `dtype` for each input.
 
-    Parameters
-    ----------
-    x : ndarray, or sequence or mapping of ndarray
-        What the caller passed.
-    names : sequence of str
-        What the inputs are called.
-    shapes : sequence of tuple of int
-        Shape of one input, for each input.
-    dtype : numpy.dtype
-        The type of the network.
-
     Raises
     ------
     InputError

@@ -57,21 +57,13 @@ class Written:
 class Folder:
     """A destination: all that a command found goes in at its end, each file whole or not at all.
 
-    `seconds` is what passed from its making to the end of `publish`.
-
-    Parameters
-    ----------
-    path : Path
-        As the user typed it.
-    owner : Owner
-        What the results are of. A folder that holds those of something else is refused.
-    files : sequence of str
-        Files that will be written, as far as they are known.
+    `seconds` is what passed from its making to the end of `publish`. `files` are those that will be written, as far as
+    they are known.
 
     Raises
     ------
     InputError
-        If it is no folder that can be written to, or holds something else. Nothing was written then.
+        If `path` is no folder that can be written to, or holds the results of something else. Nothing was written then.
     """
 
     def __init__(self, path: Path, owner: Owner, files: Sequence[str] = ()) -> None:
@@ -226,13 +218,7 @@ def _origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
 
 
 def destination(out: Path | None, name: str, owner: Owner, files: Sequence[str] = ()) -> Folder:
-    """Return the folder `out`, or reports/`name` without, for the results of `owner`.
-
-    Raises
-    ------
-    InputError
-        If it is no folder that can be written to, or holds something else.
-    """
+    """Return the folder `out`, or by default reports/`name`, for the results of `owner`."""
     return Folder(Path("reports") / name if out is None else out, owner, files)
 
 

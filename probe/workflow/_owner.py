@@ -80,19 +80,10 @@ def check_out(out: Path) -> Path:
 def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[str, ...] | None:
     """Return the files that `owner` wrote to `folder` before, or None if it was not there yet.
 
-    Parameters
-    ----------
-    folder : OwnedFolder
-        Where the results are to go.
-    owner : Owner
-        What they will be of.
-    files : sequence of str
-        Files that will be written.
-
     Raises
     ------
     InputError
-        If it holds the results of something else, or one of `files` that nobody knows the origin of.
+        If it holds the results of something else, or one of `files`, which will be written, from an unknown origin.
     """
     folder.check("figures", "folder")
     shown = printable(folder.path, 300)
