@@ -271,18 +271,18 @@ def check_labels(name: str, labels: IntArray, n_samples: int, n_classes: int) ->
 
 def check_indices(name: str, indices: npt.ArrayLike, length: int) -> IntArray:
     """Return `indices` as int64, or raise unless it is a list of at least one index in [0, length)."""
-    found = np.asarray(indices)
-    if found.dtype == np.bool_:
+    array = np.asarray(indices)
+    if array.dtype == np.bool_:
         raise InputError(f"{name} must be integer indices, got a mask; pass np.flatnonzero(mask)")
-    if found.ndim != 1 or found.size == 0 or not np.issubdtype(found.dtype, np.integer):
+    if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
         raise InputError(
             f"{name} must be a slice or a list of at least one integer index, "
-            f"got {found.dtype} of shape {found.shape}"
+            f"got {array.dtype} of shape {array.shape}"
         )
-    low, high = int(found.min()), int(found.max())
+    low, high = int(array.min()), int(array.max())
     if low < 0 or high >= length:
         raise InputError(f"{name} must lie in [0, {length}), got {low if low < 0 else high}")
-    return found.astype(np.int64, copy=False)
+    return array.astype(np.int64, copy=False)
 
 
 def check_rng(rng: object) -> None:

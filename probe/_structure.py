@@ -241,8 +241,8 @@ class Structure:
         InputError
             If there is no such layer.
         """
-        found, shape = self.layer(layer), self.layer_shapes[layer]
-        return shape[found.channel_axis(shape)]
+        with_units, shape = self.layer(layer), self.layer_shapes[layer]
+        return shape[with_units.channel_axis(shape)]
 
     def unit_names(self, layer: str) -> tuple[str, ...]:
         """Return what the units or channels of `layer` are called: after the classes where they are these, or numbers.

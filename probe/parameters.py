@@ -145,8 +145,8 @@ class ParameterSpace:
 
     def places(self, layers: Sequence[Layer]) -> list[slice]:
         """Return where what some of the network's layers learned lies in the vector, each array once."""
-        found = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
-        return [self._places[key] for key in found]
+        keys = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
+        return [self._places[key] for key in keys]
 
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
         """Return the network at `vector`, and where each of its arrays lies in it."""
@@ -238,7 +238,7 @@ class ParameterSpace:
         ----------
         .. [1] H. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
         """
-        found = np.zeros_like(direction)
+        normalized = np.zeros_like(direction)
         for part in self.parts:
             if not part.filter_axes:
                 continue
@@ -249,8 +249,8 @@ class ParameterSpace:
             drawn = np.linalg.norm(_as_rows(theirs, within), axis=-1)
             factor = np.divide(lengths, drawn, out=np.zeros_like(lengths), where=drawn > 0)
             factor = np.expand_dims(factor, within)
-            found[part.place] = (theirs * factor).reshape(-1)
-        return found
+            normalized[part.place] = (theirs * factor).reshape(-1)
+        return normalized
 
     def named(self, index: int) -> str:
         """Return which parameter the value at `index` of the vector is, such as "hidden_1 kernel[350, 3]"."""

@@ -100,7 +100,7 @@ def measure_plane(
         )
     flat = points.reshape(-1, len(directions))
     parts = list(chunks(len(flat), _CHUNK))
-    found = np.zeros((len(flat), 2))
+    totals = np.zeros((len(flat), 2))
     plane = _PlaneCosts(space, origin)
     for taken in plane.parts(len(images)):
         fixed = plane.before(images[taken], labels[taken])
@@ -109,10 +109,10 @@ def measure_plane(
         def measured(
             chunk: slice, stop: threading.Event, fixed: _FixedValues = fixed, ends: _Ends = ends
         ) -> None:
-            found[chunk] += plane.along(flat[chunk], directions, fixed, ends)
+            totals[chunk] += plane.along(flat[chunk], directions, fixed, ends)
 
         _run(measured, parts, workers if plane.pays_threads(len(images)) else 1)
-    costs, hits = (found / len(images)).T
+    costs, hits = (totals / len(images)).T
     return Evaluation(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
 
@@ -148,31 +148,31 @@ def measure_lines(
     points = check_floats("lengths", lengths, largest=1e30)
     check_shape("lengths", points.shape, (None,))
     points = points[:, None]
-    found = np.zeros((len(directions), len(points), 2))
+    totals = np.zeros((len(directions), len(points), 2))
     plane = _PlaneCosts(space, None)
     for taken in plane.parts(len(images)):
         fixed = plane.before(images[taken], labels[taken])
 
         def measured(k: int, stop: threading.Event, fixed: _FixedValues = fixed) -> None:
             line = directions[k : k + 1]
-            found[k] += plane.along(points, line, fixed, plane.ends(fixed, line))
+            totals[k] += plane.along(points, line, fixed, plane.ends(fixed, line))
 
         _run(measured, range(len(directions)), workers if plane.pays_threads(len(images)) else 1)
-    found /= len(images)
-    return Evaluation(found[..., 0].copy(), found[..., 1].copy())
+    totals /= len(images)
+    return Evaluation(totals[..., 0].copy(), totals[..., 1].copy())
 
 
 def _in_type(name: str, values: Array, space: ParameterSpace) -> Array:
     with np.errstate(over="ignore"):
-        found: Array = np.asarray(values, dtype=space.vector.dtype)
-    check_finite(name, found)
-    return found
+        typed: Array = np.asarray(values, dtype=space.vector.dtype)
+    check_finite(name, typed)
+    return typed
 
 
 def _directions(space: ParameterSpace, directions: Array) -> Array:
-    found = _in_type("directions", directions, space)
-    check_shape("directions", found.shape, (None, space.n_parameters))
-    return found
+    typed = _in_type("directions", directions, space)
+    check_shape("directions", typed.shape, (None, space.n_parameters))
+    return typed
 
 
 def _run(function: Callable[[Task, threading.Event], None], tasks: Sequence[Task], workers: int) -> None:
@@ -210,17 +210,17 @@ class _Roles:
 
     @classmethod
     def of(cls, graph: Graph, head: int) -> _Roles:
-        found = cls([], [], [])
+        roles = cls([], [], [])
         for index in graph.ancestors([head]):
             layer, sources = graph.layers[index], graph.sources[index]
-            depends = any(source in found.moving for source in sources)
+            depends = any(source in roles.moving for source in sources)
             if not layer.trainable and not depends:
-                found.still.append(index)
+                roles.still.append(index)
                 continue
             if layer.has_one_kernel and not depends:
-                found.combined.append(index)
-            found.moving.append(index)
-        return found
+                roles.combined.append(index)
+            roles.moving.append(index)
+        return roles
 
 
 class _PlaneCosts:
@@ -276,14 +276,14 @@ class _PlaneCosts:
 
     def along(self, points: Floats, directions: Array, fixed: _FixedValues, ends: _Ends) -> Floats:
         """Return the sums of the costs and the numbers of hits at points (n_points, n_directions)."""
-        found, others = np.empty((len(points), 2)), None
+        totals, others = np.empty((len(points), 2)), None
         for k, point in enumerate(points):
             # Along a row of the grid all coordinates but the first are the same, and so is what they add.
             if others is None or not np.array_equal(point[1:], others):
                 others = point[1:]
                 bases = {index: _base(fixed.origin[index], ends[index][1:], others) for index in ends}
-            found[k] = self._at(point, directions, fixed, ends, bases)
-        return found
+            totals[k] = self._at(point, directions, fixed, ends, bases)
+        return totals
 
     def _at(
         self, point: Floats, directions: Array, fixed: _FixedValues, ends: _Ends, bases: dict[int, Array]

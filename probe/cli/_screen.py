@@ -80,9 +80,9 @@ def put_warnings() -> Iterator[None]:
         from probe import _errors
 
         for name in _errors.__all__:
-            found = getattr(_errors, name)
-            if issubclass(found, Warning):
-                warnings.simplefilter("always", found)
+            kind = getattr(_errors, name)
+            if issubclass(kind, Warning):
+                warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 

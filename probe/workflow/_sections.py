@@ -87,10 +87,10 @@ def sections_about(entry: Analysis, result: Record, note: str = "") -> tuple[Sec
 def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
     """Return what is on the paths to every dense layer that has another below, down to the pixels."""
     network = _network(subject)
-    found = []
+    results = []
     for layer in network.dense_layers[1:]:
         with suppress(InputError):
-            found.append(
+            results.append(
                 expanded_weights(
                     network,
                     subject.split.test.images,
@@ -100,7 +100,7 @@ def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
                     **options,
                 )
             )
-    return paths_section(found, note)
+    return paths_section(results, note)
 
 
 def paths_section(layers: Sequence[ExpandedWeights], note: str = "") -> Section:
