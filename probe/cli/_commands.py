@@ -120,7 +120,7 @@ def command_of(name: str, *, whole: bool) -> Callable[..., None]:
 
     parameters = [parameter for part in parts.values() for parameter in part.parameters]
     if "seed" not in parts:
-        parameters += _SEED.parameters
+        parameters += _shared("seed", 0).parameters
     called.__name__, called.__doc__ = name, line.help
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -153,10 +153,10 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
             continue
         if entry is not None and name in _OF_ENTRY:
             parts[name] = _OF_ENTRY[name](entry)
-        elif name == "model" and (entry is not None or parameter.default is inspect.Parameter.empty):
-            parts[name] = _MODEL
+        elif name == "model" and entry is not None:
+            parts[name] = _shared(name, inspect.Parameter.empty)
         elif name in _SHARED and not (name == "data" and parameter.default is None):
-            parts[name] = _SHARED[name]
+            parts[name] = _shared(name, parameter.default)
         elif is_dataclass(hints[name]):
             parts[name] = _fields(name, hints[name], parameter.default)
         else:
@@ -229,7 +229,9 @@ _OF_ENTRY: dict[str, Callable[[Analysis], _Part]] = {
 """Arguments that follow from the entry of the catalogue."""
 
 
-def _shared(name: str, kind: Any, settings: Any, default: Any = inspect.Parameter.empty) -> _Part:
+def _shared(name: str, default: Any) -> _Part:
+    """Return an argument that means the same in all commands."""
+    kind, settings = _SHARED["optional model" if (name, default) == ("model", None) else name]
     parameter = inspect.Parameter(
         name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, settings]
     )
@@ -240,30 +242,23 @@ def _file(text: str, metavar: str) -> Any:
     return typer.Argument(help=text, parser=path, metavar=metavar, show_default=False)
 
 
-_MODEL = _shared("model", Path, _file("Trained network in an HDF5 file (Keras or probe).", "model"))
-
-_SEED = _shared("seed", int, typer.Option(help="Seed of everything random.", metavar="N"), 0)
-
-_SHARED = {
-    "model": _shared(
-        "model",
+_SHARED: dict[str, tuple[Any, Any]] = {
+    "model": (Path, _file("Trained network in an HDF5 file (Keras or probe).", "model")),
+    "optional model": (
         Path | None,
-        _file("Trained network in an HDF5 file. By default one is trained first.", "model"),
-        None,
+        _file("Trained network in an HDF5 file (Keras or probe). By default one is trained first.", "model"),
     ),
-    "to": _shared("to", Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
-    "data": _shared(
-        "data",
+    "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
+    "data": (
         str,
         typer.Option(
             help="Data: mnist, digits, openml:NAME, or the path of an HDF5 file, an NPZ file or a folder of IDX files.",
             metavar="NAME|PATH",
         ),
-        "mnist",
     ),
-    "seed": _SEED,
+    "seed": (int, typer.Option(help="Seed of everything random.", metavar="N")),
 }
-"""Arguments that mean the same in all commands."""
+"""Type and settings of the arguments that mean the same in all commands."""
 
 _FIELDS = {
     "config": (

@@ -45,7 +45,7 @@ class Reading:
     mean : tuple of float
         Mean that was subtracted from the inputs, in that range, in training: one number, or one for each channel.
     std : tuple of float
-        Standard deviation that they were divided by after that: one number, or one for each channel. Needs the mean.
+        Standard deviation that the inputs were divided by in training: one number, or one for each channel. Needs the mean.
     output : str, optional
         Layer to take as the output, for a network with several outputs.
     from_logits : bool

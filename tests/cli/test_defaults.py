@@ -28,6 +28,20 @@ def defaults(command):
     return {parameter.name: parameter.default for parameter in made.params}
 
 
+READING = ("pixel_range", "mean", "std", "output", "from_logits", "architecture")
+BACKEND = ("workers", "backend", "scheduler")
+
+
+@pytest.mark.parametrize(("names", "needs"), [(READING, "from_logits"), (BACKEND, "backend")])
+def test_a_model_is_read_and_a_study_is_run_with_the_same_options_by_all_commands(names, needs):
+    commands = typer.main.get_command(app()).commands.values()
+    options = [{parameter.name: parameter for parameter in command.params} for command in commands]
+    shared = [[one.get(name) for name in names] for one in options if needs in one]
+    assert len(shared) >= 4 and all(all(each) for each in shared)
+    alike = {tuple((each.opts[0], each.default, each.help) for each in one) for one in shared}
+    assert len(alike) == 1
+
+
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.command.name)
 def test_a_command_passes_what_its_function_takes_by_default(entry):
     function, shown = function_of(entry), defaults(entry.command.name)
