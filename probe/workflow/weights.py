@@ -107,15 +107,17 @@ def weights_model(
     return Written(tuple(folder.files), summary)
 
 
-def weights_section(network: Network, *, layout: DataFormat | None, note: str = "") -> Section:
-    """Return the section on the weights of all layers."""
+def weights_section(
+    network: Network, *, layout: DataFormat | None, is_tested: bool = False, note: str = ""
+) -> Section:
+    """Return the section on the weights of all layers; `is_tested` if another tests them for structure."""
     weights, images = _kept(images_of_layers(network, layout=layout))
 
     def images_of(index: int) -> WeightImages:
         known = images.get(f"weights_{index + 1}")
         return weight_images(network, weights.layers[index].layer, layout=layout) if known is None else known
 
-    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words, "is_tested": False}
+    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words, "is_tested": is_tested}
     return Section(key="weights", results={"weights": weights, **images}, facts=facts, note=note)
 
 
