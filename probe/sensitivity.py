@@ -90,14 +90,14 @@ def loss_sensitivity(
     warn_of_images(network, images)
     check_labels("labels", labels, len(images), network.n_classes)
     output: OutputName = "sigmoid" if network.output_name == "sigmoid" else "softmax"
-    found = np.empty(len(images), network.dtype)
+    sensitivity = np.empty(len(images), network.dtype)
     for part in chunks(len(images), _BATCH):
         logits, pullback = network.logits_vjp(images[part])
         stacked = np.ascontiguousarray(logits.T)[None]
         positions = label_positions(labels[None, part], (1, *logits.T.shape))
         gradient = pullback(logit_gradient(cost, output, stacked, positions)[0].T)
-        found[part] = np.abs(gradient).reshape(len(gradient), -1).sum(axis=1)
-    return found
+        sensitivity[part] = np.abs(gradient).reshape(len(gradient), -1).sum(axis=1)
+    return sensitivity
 
 
 class CriticalSamples(Result):

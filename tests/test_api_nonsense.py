@@ -71,7 +71,7 @@ RESULTS = {
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
     "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
     "ExpandedWeights", "ImageConcepts", "Interval", "NoiseCondition", "Landscape", "LayerConcepts",
-    "LayerDescription", "LossSurface", "Maximization", "Measured", "Memorization", "MemorizationCell",
+    "LayerDescription", "LossSurface", "Maximization", "Memorization", "MemorizationCell",
     "MemorizationScores", "MemorizationTrial", "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "ScoredGroup", "ScoresKey", "ScoresTrial",

@@ -125,7 +125,7 @@ def test_a_network_that_cannot_be_copied_gets_controls_of_the_videos_shape(small
 
 
 def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch):
-    monkeypatch.setattr("probe.training.defaults._MOST_EPOCHS", 3)
+    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 3)
     monkeypatch.setattr("probe.controls.DEFAULT_TRAINING", replace(CONFIG, learning_rate=1e35))
     network = probe.train(probe.MLP((8,), "relu"), small_digits, replace(CONFIG, epochs=1)).network
     with pytest.raises(probe.InputError, match=r"diverge at learning_rate 1e\+32, and at larger ones"):
@@ -133,7 +133,7 @@ def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch)
 
 
 def test_a_quick_look_trains_for_fewer_epochs(trained, small_digits, monkeypatch):
-    monkeypatch.setattr("probe.training.defaults._MOST_EPOCHS", 8)
+    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 8)
     found = probe.control_networks(trained, small_digits, n_networks=1, effort=0.25)
     assert found.config.epochs == 2
     with pytest.raises(probe.InputError, match="effort must be"):

@@ -12,7 +12,7 @@ import numpy as np
 
 from probe._checks import check_once
 from probe._errors import InputError
-from probe._json import json_default
+from probe._text import json_default
 from probe._version import __version__
 from probe.kerasfile._graph import MAX_NAMES
 from probe.kerasfile._layers import describe

@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
-from probe._json import json_default
 from probe._signatures import checked
+from probe._text import json_default
 from probe.kerasfile import model_in, write_network, write_text_attribute
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, printable

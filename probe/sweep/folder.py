@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from probe._checks import InputError, check_folder, check_integer
-from probe._json import json_default
+from probe._text import json_default
 from probe._version import __version__
 from probe.safeh5 import printable
 from probe.storage import OwnedFolder, result_bytes, result_from_bytes

@@ -67,7 +67,7 @@ def shorter_experiment():
         patch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 3)
         patch.setitem(analysis_of("noise_severity").report, "n_images", 300)
         patch.setitem(analysis_of("concepts").report, "n_images", 200)
-        patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 60)
+        patch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 60)
         yield
 
 

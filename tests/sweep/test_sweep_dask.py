@@ -467,7 +467,7 @@ def test_scores_and_capacities_on_a_cluster_are_those_on_threads(tmp_path, clust
 
     from probe import workflow
 
-    backend = workflow.Backend(name="dask", scheduler=cluster.address)
+    backend = workflow.Backend(backend="dask", scheduler=cluster.address)
     for name, design in (("capacity", CAPACITY), ("memorization_scores", SCORES)):
         threads, dask = (tmp_path / name / where for where in ("threads", "dask"))
         run_design(name, design, threads)

@@ -69,7 +69,7 @@ def capacity(
         Least number of updates that a network may spend, at least 1: on few images, of which an epoch is a
         minibatch or two, it may take more epochs than the configuration says.
     largest : int, optional
-        Most images tried, at least 2 and at most all. Without, 10,000, or all where there are fewer.
+        Most images to try, at least 2 and at most all. By default 10,000, or all if there are fewer.
     tolerance : float
         The search ends when the next number that failed is at most this share above the largest that fitted; above 0.
     seed : int or numpy.random.Generator

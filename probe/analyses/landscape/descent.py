@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import Progress, ProgressEvent
-from probe.costs import CostName
+from probe.costs import CostName, Evaluation
 from probe.network import Network
-from probe.parameters import Measured, ParameterSpace
+from probe.parameters import ParameterSpace
 from probe.planes import measure_lines
 from probe.results import Record
 from probe.stats import Interval, Verdict, paired_difference
@@ -248,14 +248,14 @@ def measure_many_lines(
     lengths: npt.ArrayLike,
     *,
     workers: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Return what `measure_lines` does for the directions that `draw(n)` gives, without holding them all."""
     most = max(1, _VALUES // space.n_parameters)
     measured = [
         measure_lines(space, images, labels, draw(min(most, n_directions - done)), lengths, workers=workers)
         for done in range(0, n_directions, most)
     ]
-    return Measured(
+    return Evaluation(
         np.concatenate([part.cost for part in measured]),
         np.concatenate([part.accuracy for part in measured]),
     )

@@ -73,11 +73,10 @@ def memorization(
     label_corruption : {"permute", "uniform"}
         How labels are corrupted: permuted among themselves, which keeps the class counts, or drawn anew.
     input_corruption : sequence of {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
-        What is done to the images: nothing, the same permutation of the pixels of all, another one for each, or noise of
-        the same mean and deviation in its place.
+        How images are corrupted: not at all; by one permutation of the pixels, the same for all images, or another one
+        for each image; or by noise of the same mean and deviation in their place.
     weight_decay : sequence of float, optional
-        Weight decays to compare: shares of each weight added to its gradient, at least 0. By default one, that of the
-        training configuration, which is 0 where it says nothing else.
+        Weight decays to compare, at least 0. By default only that of the training configuration, 0 if it has none.
     rates : sequence of float
         Learning rates to choose from, above 0: each condition gets the one that fits its labels soonest in a few further
         replicates. By default nothing is chosen: all networks have the same learning rate.

@@ -69,7 +69,7 @@ def minima(
     n_networks : int
         Networks of each architecture, at least 2. At least 40 are needed to call them equal. More can be added later.
     n_samples : int, optional
-        Training images, drawn at random, the same for all networks; 2,000 without, or all where there are fewer.
+        Training images, drawn at random, the same for all networks. By default 2,000, or all if there are fewer.
     polish : int
         Most iterations of L-BFGS after training, in float64 on all training images at once; 0 for none.
     curvature : {"extremes", "none"}
@@ -79,7 +79,7 @@ def minima(
         is measured.
     n_connected : int, optional
         Networks of each architecture between which lines and curves are measured, each pair; 0 for none, otherwise from
-        2 to 50. 8 without, or all where there are fewer.
+        2 to 50. By default 8, or all if there are fewer.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int
