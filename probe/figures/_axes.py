@@ -71,7 +71,7 @@ def replicates(
     """
     known = ~np.isnan(values).all(axis=0)
     x, values = x[known], values[:, known]
-    low, middle, high = middle_90(values, axis=0)
+    low, middle, high = middle_90(values, axis=0) if len(x) else (x, x, x)
     if 1 < len(values) < 10:
         axes.plot(x, values.T, color=color, linewidth=0.6, alpha=0.45)
     elif len(values) > 1:

@@ -23,7 +23,7 @@ from probe.figures import memorization, parts_of
 from probe.figures._labels import apart
 from probe.stats import bootstrap_interval
 
-PARTS = tuple(part.name for part in memorization.PARTS)
+PARTS = tuple(part.name for part in memorization.PARTS if part.shows("Memorization"))
 TEN_CLASSES = tuple(str(k) for k in range(10))
 LONG_NAME = "supercalifragilisticexpia"
 
