@@ -220,8 +220,7 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     """Return what the trained control networks say of the dense layer at `place` among theirs."""
     cosines, cancelled = [], []
-    for k in range(len(controls)):
-        member = controls.trained.network(k)
+    for member in controls.trained.networks():
         name = member.dense_layers[place].name
         _, _, cosine, cancellation, chance, _ = _measured(
             member, name, _layers_down_from(member, name), images.astype(member.dtype), active, rng
@@ -230,26 +229,22 @@ def _verdicts(
         cancelled.append(_mean(cancellation - chance))
     shown, excess = paired_difference(np.array(cosines)), paired_difference(np.array(cancelled))
     return (
-        Verdict(
+        shown.verdict(
             key="faithful",
             title="The product of all weights on the way shows what a deeper unit reads",
-            decision=shown.decision(_FAITHFUL),
+            above=_FAITHFUL,
             statistic_name="cosine",
-            unit="",
-            interval=shown.interval,
             null=f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
             sentence=(
                 f"Between expanded weights and the mean Jacobian the cosine is {shown:.3f}, averaged over the units; "
                 f"above {_FAITHFUL:g} would count as showing it.{controls.caveat}"
             ),
         ),
-        Verdict(
+        excess.verdict(
             key="cancels",
             title="Paths through the hidden layers cancel each other more than by chance",
-            decision=excess.decision(),
             statistic_name="difference of shares that cancel",
             unit="share",
-            interval=excess.interval,
             null="as much cancels as when each weight keeps its size and gets a random sign",
             sentence=f"The share that cancels exceeds that with random signs by {excess:.3f}.{controls.caveat}",
         ),

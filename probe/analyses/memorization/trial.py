@@ -216,12 +216,12 @@ def _critical_ratios(
     images = test.images[:_CRITICAL_IMAGES]
     ratios = [
         critical_samples(
-            outcome.population.network(member),
+            network,
             images,
             radius=design.critical_radius,
             seed=streams.of("critical"),
         ).ratio
-        for member in range(len(outcome.population))
+        for network in outcome.population.networks()
     ]
     return np.where(outcome.diverged_epoch > 0, np.nan, ratios)
 

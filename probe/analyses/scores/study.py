@@ -308,7 +308,7 @@ def _trained_answers(group: _Group, stop: threading.Event, *, config: TrainingCo
         outcome = ShardRun(shard, PreparedData.of(group.data, config), config, stop, lambda cost: None).run()
         if outcome.interrupted:
             return None
-        networks = (outcome.population.network(k) for k in range(len(start)))
+        networks = outcome.population.networks()
         is_right = np.stack([network.predict(train.images) == train.labels for network in networks])
     return ScoresTrial(masks=group.masks, is_right=is_right, is_diverged=outcome.diverged_epoch > 0)
 
