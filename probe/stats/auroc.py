@@ -8,14 +8,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from probe._checks import Array
 from probe.stats.intervals import Interval
 
 __all__ = ["auroc_interval", "auroc_of_rank_sums", "aurocs", "paired_aurocs"]
 
-Floats = npt.NDArray[np.float64]
 
-
-def aurocs(ranks: Floats, groups: npt.NDArray[np.bool_]) -> Floats:
+def aurocs(ranks: Array, groups: npt.NDArray[np.bool_]) -> Array:
     """Return the AUROC of each score for each group of samples: whether members of the group score higher.
 
     Parameters
@@ -38,13 +37,13 @@ def aurocs(ranks: Floats, groups: npt.NDArray[np.bool_]) -> Floats:
     return auroc_of_rank_sums(sums, groups.sum(axis=1), groups.shape[1])
 
 
-def auroc_of_rank_sums(sums: Floats, n_members: npt.NDArray[np.int64], n_samples: int) -> Floats:
+def auroc_of_rank_sums(sums: Array, n_members: npt.NDArray[np.int64], n_samples: int) -> Array:
     """Return AUROCs from the sums (..., n_groups) of the ranks of the members of each group."""
     n_others = n_samples - n_members
     return np.asarray((sums - n_members * (n_members + 1) / 2) / (n_members * n_others))
 
 
-def paired_aurocs(positive: Floats, negative: Floats) -> Floats:
+def paired_aurocs(positive: Array, negative: Array) -> Array:
     """Return for each network the AUROC of its scores.
 
     Parameters
@@ -66,7 +65,7 @@ def paired_aurocs(positive: Floats, negative: Floats) -> Floats:
     return np.array([_wins(one, other).mean() for one, other in zip(positive, negative, strict=True)])
 
 
-def auroc_interval(positive: Floats, negative: Floats, *, level: float = 0.95) -> Interval:
+def auroc_interval(positive: Array, negative: Array, *, level: float = 0.95) -> Interval:
     """Return the AUROC with DeLong's interval [1]_ over samples, on the scale of log-odds, so that it stays in [0, 1].
 
     Parameters
@@ -111,7 +110,7 @@ def auroc_interval(positive: Floats, negative: Floats, *, level: float = 0.95) -
     return Interval(estimate, float(low), float(high), level, n)
 
 
-def _wins(ordered: Floats, others: Floats) -> Floats:
+def _wins(ordered: Array, others: Array) -> Array:
     """Return for each of `others`, in rising order, the share of `ordered` that is higher, ties counted half."""
     asked = np.sort(others)
     below = np.searchsorted(ordered, asked)
