@@ -17,21 +17,19 @@ from probe.analyses.minima.design import (
     MINIMA_CONFIG,
     MOST_SAMPLES,
     N_CONNECTED,
+    Measured,
     MinimaDesign,
     MinimaKey,
 )
-from probe.analyses.minima.results import Minima, WidthMinima
+from probe.analyses.minima.results import Minima, WidthMinima, intervals, verdicts_of
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
-from probe.analyses.minima.verdicts import intervals, verdicts_of
 from probe.costs import cost_values, label_positions
 from probe.datasets import Split
 from probe.population import MLP, Population
-from probe.study import Study, run_study
+from probe.study import DesignedStudy, run_study
 from probe.training import TrainingConfig, learning_rate_for
 
 __all__ = ["MinimaStudy", "minima"]
-
-_KEPT = ("weights", "biases")
 
 
 @checked
@@ -122,23 +120,20 @@ def minima(
 
 
 @dataclass(frozen=True)
-class MinimaStudy(Study[MinimaKey, MinimaTrial, Minima]):
-    """The networks of a design, a trial for every ten of them: a last one with fewer is run again where there are more.
-
-    Attributes
-    ----------
-    design : MinimaDesign
-    """
+class MinimaStudy(DesignedStudy[MinimaKey, MinimaTrial, Minima]):
+    """The networks of a design, a trial for every ten of them: a last one with fewer is run again where there are more."""
 
     design: MinimaDesign
 
     name: ClassVar[str] = "minima"
     stage: ClassVar[str] = "minima"
     trial: ClassVar[type[MinimaTrial]] = MinimaTrial
+    counted: ClassVar[str] = "n_networks"
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((16, 16)),)
+    default_training: ClassVar[TrainingConfig] = MINIMA_CONFIG
 
-    @staticmethod
-    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
+    @classmethod
+    def default_config(cls, architectures: Sequence[MLP]) -> TrainingConfig:
         """Return `MINIMA_CONFIG`, with a learning rate that suits all these networks."""
         rates = [learning_rate_for(shape.activation, MINIMA_CONFIG.learning_rate) for shape in architectures]
         return replace(MINIMA_CONFIG, learning_rate=min(rates, default=MINIMA_CONFIG.learning_rate))
@@ -155,13 +150,7 @@ class MinimaStudy(Study[MinimaKey, MinimaTrial, Minima]):
         seed: int | np.random.Generator = 0,
         **options: Any,
     ) -> MinimaStudy:
-        """Return the study with the arguments of `minima`.
-
-        Raises
-        ------
-        InputError
-            If an argument is outside its range.
-        """
+        """Return the study with the arguments of `minima`."""
         shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
         design = MinimaDesign(
             shapes,
@@ -175,33 +164,13 @@ class MinimaStudy(Study[MinimaKey, MinimaTrial, Minima]):
         n_connected = min(N_CONNECTED, design.n_networks) if n_connected is None else n_connected
         return cls(replace(design, n_connected=n_connected))
 
-    def keys(self, done: Mapping[MinimaKey, MinimaTrial], split: Split) -> tuple[MinimaKey, ...]:
-        """Return all trials."""
-        return self.design.keys
-
     def run(self, key: MinimaKey, given: None, split: Split, stop: threading.Event) -> MinimaTrial | None:
         """Train and measure the networks of one trial."""
         return run_minima_trial(self.design, key, split, stop)
 
     def combine(self, done: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress) -> Minima:
-        """Put trials together, and measure what lies between networks.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            If there are fewer than two networks of an architecture.
-        """
+        """Put trials together, and measure what lies between networks, of which there must be two of each architecture."""
         return _minima_of(self.design, done, split, progress)
-
-    def settings(self) -> dict[str, object]:
-        """Return the design. A network does not depend on how many there are."""
-        facts = self.design.to_dict()
-        del facts["n_networks"]
-        return {"design": facts}
-
-    def extent(self) -> dict[str, int]:
-        """Return the number of networks of each architecture."""
-        return {"networks": self.design.n_networks}
 
     def note(self, trials: Sequence[MinimaTrial]) -> str:
         """Return the number of networks."""
@@ -219,8 +188,7 @@ def _minima_of(
             raise KeyboardInterrupt
         values: dict[str, Any] = {
             field.name: np.concatenate([getattr(trial, field.name) for trial in mine])
-            for field in fields(MinimaTrial)
-            if field.name not in _KEPT
+            for field in fields(Measured)
         }
         n_in = data.images[0].size
         guessing = _guessing(design, architecture, data.n_classes)
