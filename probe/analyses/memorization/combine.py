@@ -63,7 +63,11 @@ def memorization_of(
             _examples(trials, len(cells), index, cell.names[index], split.train) for index in _shown(compared)
         ]
         cells.append(cell)
-    _check_trained(cells)
+    if all(cell.diverged.all() for cell in cells):
+        rates = sorted({condition.learning_rate for cell in cells for condition in cell.conditions})
+        raise DivergedError(
+            f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
+        )
     verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
     return Memorization(
         cells=tuple(cells),
@@ -76,15 +80,6 @@ def memorization_of(
         chance=float(shares.max()),
         interrupted=len(done) < len(design.keys),
     )
-
-
-def _check_trained(cells: Sequence[MemorizationCell]) -> None:
-    """Raise if no network of the study is left to say anything of."""
-    if all(cell.diverged.all() for cell in cells):
-        rates = sorted({condition.learning_rate for cell in cells for condition in cell.conditions})
-        raise DivergedError(
-            f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
-        )
 
 
 def _shown(conditions: Sequence[Condition]) -> list[int]:

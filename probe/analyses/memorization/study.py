@@ -25,7 +25,7 @@ from probe.analyses.memorization.results import Memorization
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
-from probe.study import Study, run_study
+from probe.study import DesignedStudy, run_study
 from probe.training import TrainingConfig, useful_workers
 
 __all__ = ["MemorizationStudy", "chosen_conditions", "memorization"]
@@ -139,25 +139,17 @@ def memorization(
 
 
 @dataclass(frozen=True)
-class MemorizationStudy(Study[TrialKey, MemorizationTrial, Memorization]):
-    """The replicates of a design, after those that learning rates are chosen by.
-
-    Attributes
-    ----------
-    design : MemorizationDesign
-    """
+class MemorizationStudy(DesignedStudy[TrialKey, MemorizationTrial, Memorization]):
+    """The replicates of a design, after those that learning rates are chosen by."""
 
     design: MemorizationDesign
 
     name: ClassVar[str] = "memorization"
     stage: ClassVar[str] = "memorizing"
     trial: ClassVar[type[MemorizationTrial]] = MemorizationTrial
+    counted: ClassVar[str] = "replicates"
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
-
-    @staticmethod
-    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
-        """Return how networks are trained where nothing is said."""
-        return DEFAULT_CONFIG
+    default_training: ClassVar[TrainingConfig] = DEFAULT_CONFIG
 
     @classmethod
     def of(
@@ -170,13 +162,7 @@ class MemorizationStudy(Study[TrialKey, MemorizationTrial, Memorization]):
         seed: int | np.random.Generator = 0,
         **options: Any,
     ) -> MemorizationStudy:
-        """Return the study with the arguments of `memorization`, or other fields of its design.
-
-        Raises
-        ------
-        InputError
-            If an argument is outside its range, or a factor holds a value twice.
-        """
+        """Return the study with the arguments of `memorization`, or other fields of its design."""
         shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
         config = cls.default_config(shapes) if config is None else config
         names = options.keys() & {"n_samples", "corruption", "input_corruption", "rates"}
@@ -222,16 +208,6 @@ class MemorizationStudy(Study[TrialKey, MemorizationTrial, Memorization]):
         if not trials:
             raise KeyboardInterrupt
         return memorization_of(self.design, self._conditions(done), trials, split)
-
-    def settings(self) -> dict[str, object]:
-        """Return the design. A replicate does not depend on how many there are."""
-        facts = self.design.to_dict()
-        del facts["replicates"]
-        return {"design": facts}
-
-    def extent(self) -> dict[str, int]:
-        """Return the number of replicates."""
-        return {"replicates": self.design.replicates}
 
     def note(self, trials: Sequence[MemorizationTrial]) -> str:
         """Return the medians of the replicates, or of the pilot before; a network that diverged counts as 0."""
