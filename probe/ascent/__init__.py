@@ -4,12 +4,12 @@ Four small families of values, each with one interface: parameterizations (`Pixe
 transforms (`Shift`) and regions (`Box`, `Ball`); `ascend` climbs, `certify` says how high a climb can get.
 """
 
-from probe.ascent._climb import Ascent, ascend
+from probe.ascent._climb import Ascent, Frames, ascend
 from probe.ascent.certificates import Bounds, certify
 from probe.ascent.expressions import parse_objective
 from probe.ascent.parameterizations import PIXELS, Blurred, Fourier, Parameterization, Pixels
 from probe.ascent.regions import UNIT_BOX, Ball, Box, Region
-from probe.ascent.transforms import Shift, Transform
+from probe.ascent.regularizers import Shift, Transform
 
 __all__ = [
     "PIXELS",
@@ -20,6 +20,7 @@ __all__ = [
     "Bounds",
     "Box",
     "Fourier",
+    "Frames",
     "Parameterization",
     "Pixels",
     "Region",

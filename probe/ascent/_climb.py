@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_number, generator, readonly
+from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.ascent.parameterizations import PIXELS, Parameterization
-from probe.ascent.penalties import likeness, total_variation
 from probe.ascent.regions import UNIT_BOX, Region
-from probe.ascent.transforms import Transform, Variant
+from probe.ascent.regularizers import Transform, Variant, likeness, total_variation
 from probe.network import Network
 from probe.objectives import AnyObjective
+from probe.results import Record
 
-__all__ = ["Ascent", "ascend"]
+__all__ = ["Ascent", "Frames", "ascend", "checked_objectives"]
 
 _FIRST_STEP = 0.1
 _GROWTH, _SHRINKAGE, _LARGEST_STEP = 1.5, 0.5, 1e4
@@ -35,8 +35,22 @@ _LARGEST_WEIGHT = 1e30
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ascent:
+class Frames(Record):
+    """Images on the way up.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n_objectives, n_frames, *input_shape)
+        Of the restart that climbed highest; the first is where it started, the last where it ended.
+    steps : ndarray of shape (n_frames,), int64
+        After how many steps; closer at the beginning, where images change most.
+    """
+
+    images: Array
+    steps: npt.NDArray[np.int64]
+
+
+class Ascent(Record):
     """Where the ascents ended, for every objective and restart.
 
     Attributes
@@ -44,29 +58,19 @@ class Ascent:
     images : ndarray of shape (n_objectives, n_restarts, *input_shape), in the region
         Where each ascent ended.
     values, start_values : ndarray of shape (n_objectives, n_restarts)
-        The objective alone, scored on exactly `images`, and on the images that the ascents started from.
+        The objective alone, scored anew on exactly `images`, and on the random images that the ascents started from.
     traces : ndarray of shape (n_objectives, n_restarts, n_steps + 1)
         The objective on average over the transform, less what the image costs, on the way. With diversity the
         sum over restarts never falls; without, none of them does.
-    frames : ndarray of shape (n_objectives, n_frames, *input_shape) or None
-        Images on the way of the restart that climbed highest, the first and the last among them.
-    frame_steps : ndarray of shape (n_frames,), int64, or None
-        After how many steps.
+    frames : Frames or None
+        Images on the way, where they were asked for.
     """
 
     images: Array
     values: Array
     start_values: Array
     traces: Array
-    frames: Array | None = None
-    frame_steps: npt.NDArray[np.int64] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("images", "values", "start_values", "traces"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
-        if self.frames is not None and self.frame_steps is not None:
-            object.__setattr__(self, "frames", readonly(self.frames))
-            object.__setattr__(self, "frame_steps", readonly(self.frame_steps))
+    frames: Frames | None = None
 
     @property
     def best_restarts(self) -> npt.NDArray[np.int64]:
@@ -189,16 +193,16 @@ def ascend(
         return values.reshape(len(chosen), restarts, *values.shape[1:])
 
     found = Ascent(
-        by_objective(climb.images),
-        by_objective(hill.function(climb.images)[0]),
-        by_objective(start_values),
-        by_objective(np.stack(traces, axis=1)),
+        images=by_objective(climb.images),
+        values=by_objective(hill.function(climb.images)[0]),
+        start_values=by_objective(start_values),
+        traces=by_objective(np.stack(traces, axis=1)),
     )
     if wanted is None:
         return found
     best = np.arange(len(chosen)) * restarts + found.best_restarts
-    kept = np.stack([frame[best] for frame in frames], axis=1)
-    return Ascent(found.images, found.values, found.start_values, found.traces, kept, np.array([0, *wanted]))
+    images = np.stack([frame[best] for frame in frames], axis=1)
+    return replace(found, frames=Frames(images=images, steps=np.array([0, *wanted])))
 
 
 def checked_objectives(objectives: Sequence[AnyObjective]) -> tuple[AnyObjective, ...]:
@@ -238,11 +242,6 @@ class _Hill:
     total_variation: float
     diversity: float
 
-    @property
-    def alone(self) -> bool:
-        """Whether the height of an image depends on no other."""
-        return self.diversity == 0
-
     def of_rows(self, rows: npt.NDArray[np.intp]) -> _Hill:
         """Return the hill of some of the images."""
         return replace(self, function=self.network.objective_function([self.objectives[row] for row in rows]))
@@ -266,8 +265,8 @@ class _Hill:
     def _expected(self, x: Array) -> tuple[Array, Array]:
         """Return the objective of each image and its gradient, on average over the transform."""
         if not self.variants:
-            values, gradient = self.function(x)
-            return values, gradient
+            expected: tuple[Array, Array] = self.function(x)
+            return expected
         share = x.dtype.type(1 / len(self.variants))
         total, slope = np.zeros(len(x), x.dtype), np.zeros_like(x)
         for variant in self.variants:
@@ -365,7 +364,7 @@ class _Climb:
 
     def _leave(self) -> None:
         """Take those out of the batch that no gradient moves, if they are many."""
-        if not self._hill.alone:
+        if self._hill.diversity > 0:  # the height of an image depends on others
             return
         inward = self._hill.region.inward(self._x, self._direction) if self._any_image else self._direction
         moving = np.flatnonzero(inward.reshape(len(inward), -1).any(axis=1))
