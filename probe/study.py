@@ -9,10 +9,12 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from probe._checks import check_integer
+import numpy as np
+
+from probe._checks import check_integer, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import Split
@@ -88,10 +90,9 @@ class Study(ABC, Generic[AnyKey, Trial, Found]):
         return ""
 
 
+@dataclass(frozen=True)
 class DesignedStudy(Study[AnyKey, Trial, Found]):
-    """A study of the catalogue: its trials follow from a design, the fields of which its function and its command have.
-
-    It also has `of(architectures, split, config, *, seed, **options)`, by which these two make it.
+    """A study of the catalogue: its trials follow from a design.
 
     Attributes
     ----------
@@ -114,6 +115,32 @@ class DesignedStudy(Study[AnyKey, Trial, Found]):
     def default_config(cls, architectures: Sequence[Any]) -> Any:
         """Return how networks of these architectures are trained where nobody says."""
         return cls.default_training
+
+    @classmethod
+    def of(
+        cls,
+        architectures: Any,
+        split: Split,
+        config: Any = None,
+        *,
+        seed: int | np.random.Generator = 0,
+        **options: Any,
+    ) -> Self:
+        """Return the study with the arguments of its function; of one architecture or a sequence of them.
+
+        Raises
+        ------
+        InputError
+            If an argument is outside its range or does not fit the data.
+        """
+        shapes = tuple(architectures) if isinstance(architectures, Sequence) else (architectures,)
+        config = cls.default_config(shapes) if config is None else config
+        return cls(cls._designed(split, architectures=shapes, config=config, seed=kept_seed(seed), **options))
+
+    @staticmethod
+    @abstractmethod
+    def _designed(split: Split, **options: Any) -> Any:
+        """Return the design of the arguments that `of` got, which fits the data."""
 
     def keys(self, done: Mapping[AnyKey, Trial], split: Split) -> Sequence[AnyKey]:
         """Return the keys of the design."""

@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import kept_seed
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, silent
 from probe._signatures import checked
@@ -134,22 +133,11 @@ class CapacityStudy(DesignedStudy[CapacityKey, CapacityFit, Capacity]):
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
     default_training: ClassVar[TrainingConfig] = CAPACITY_CONFIG
 
-    @classmethod
-    def of(
-        cls,
-        architectures: MLP | Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> CapacityStudy:
-        """Return the study with the arguments of `capacity`, whose errors it raises."""
-        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-        config = cls.default_config(shapes) if config is None else config
-        design = CapacityDesign(shapes, config, seed=kept_seed(seed), **options)
+    @staticmethod
+    def _designed(split: Split, **options: Any) -> CapacityDesign:
+        design = CapacityDesign(**options)
         design.check_distinct()
-        return cls(design.settled(split))
+        return design.settled(split)
 
     def keys(self, done: Mapping[CapacityKey, CapacityFit], split: Split) -> tuple[CapacityKey, ...]:
         """Return the numbers of images that were tried, and of each search that is not over the next one."""

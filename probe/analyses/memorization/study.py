@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import kept_seed
 from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.memorization.combine import memorization_of
@@ -151,31 +150,15 @@ class MemorizationStudy(DesignedStudy[TrialKey, MemorizationTrial, Memorization]
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
     default_training: ClassVar[TrainingConfig] = DEFAULT_CONFIG
 
-    @classmethod
-    def of(
-        cls,
-        architectures: MLP | Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        weight_decay: Sequence[float] | None = None,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> MemorizationStudy:
-        """Return the study with the arguments of `memorization`, or other fields of its design."""
-        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-        config = cls.default_config(shapes) if config is None else config
-        names = options.keys() & {"n_samples", "corruption", "input_corruption", "rates"}
-        design = MemorizationDesign(
-            architectures=shapes,
-            weight_decay=_levels(config.weight_decay if weight_decay is None else weight_decay),
-            config=config,
-            seed=kept_seed(seed),
-            **(options | {name: _levels(options[name]) for name in names}),
-        )
+    @staticmethod
+    def _designed(split: Split, **options: Any) -> MemorizationDesign:
+        if options.get("weight_decay") is None:
+            options["weight_decay"] = options["config"].weight_decay
+        names = options.keys() & {"n_samples", "corruption", "input_corruption", "weight_decay", "rates"}
+        design = MemorizationDesign(**(options | {name: _levels(options[name]) for name in names}))
         design.check_distinct()
         design.check_fits(split)
-        return cls(design)
+        return design
 
     def useful_workers(self, split: Split) -> int:
         """Return how many threads pay."""

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from probe._checks import kept_seed
 from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.minima.connections import Connections, connections
@@ -138,31 +137,15 @@ class MinimaStudy(DesignedStudy[MinimaKey, MinimaTrial, Minima]):
         rates = [learning_rate_for(shape.activation, MINIMA_CONFIG.learning_rate) for shape in architectures]
         return replace(MINIMA_CONFIG, learning_rate=min(rates, default=MINIMA_CONFIG.learning_rate))
 
-    @classmethod
-    def of(
-        cls,
-        architectures: MLP | Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        n_samples: int | None = None,
-        n_connected: int | None = None,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> MinimaStudy:
-        """Return the study with the arguments of `minima`."""
-        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-        design = MinimaDesign(
-            shapes,
-            n_samples=min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples,
-            config=cls.default_config(shapes) if config is None else config,
-            n_connected=0,
-            seed=kept_seed(seed),
-            **options,
-        )
+    @staticmethod
+    def _designed(
+        split: Split, *, n_samples: int | None = None, n_connected: int | None = None, **options: Any
+    ) -> MinimaDesign:
+        n_samples = min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples
+        design = MinimaDesign(n_samples=n_samples, n_connected=0, **options)
         design.check_fits(split)
         n_connected = min(N_CONNECTED, design.n_networks) if n_connected is None else n_connected
-        return cls(replace(design, n_connected=n_connected))
+        return replace(design, n_connected=n_connected)
 
     def run(self, key: MinimaKey, given: None, split: Split, stop: threading.Event) -> MinimaTrial | None:
         """Train and measure the networks of one trial."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DivergedError, InputError, kept_seed, readonly
+from probe._checks import DivergedError, InputError, readonly
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, silent
 from probe._signatures import checked
@@ -114,7 +114,7 @@ def memorization_scores(
     True
     """
     study = ScoresStudy.of(
-        (architecture,),
+        architecture,
         split,
         config,
         n_samples=n_samples,
@@ -142,23 +142,14 @@ class ScoresStudy(DesignedStudy[ScoresKey, ScoresTrial, MemorizationScores]):
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
     default_training: ClassVar[TrainingConfig] = SCORES_CONFIG
 
-    @classmethod
-    def of(
-        cls,
-        architectures: Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> ScoresStudy:
-        """Return the study with the arguments of `memorization_scores`, but a sequence of one architecture."""
+    @staticmethod
+    def _designed(split: Split, **options: Any) -> ScoresDesign:
+        architectures = options.pop("architectures")
         if len(architectures) != 1:
             raise InputError(f"architectures must be one, got {len(architectures)}")
-        config = cls.default_config(architectures) if config is None else config
-        design = ScoresDesign(architectures[0], config, seed=kept_seed(seed), **options)
+        design = ScoresDesign(architectures[0], **options)
         design.check_fits(split)
-        return cls(design)
+        return design
 
     def run(self, key: ScoresKey, given: None, split: Split, stop: threading.Event) -> ScoresTrial | None:
         """Train the networks of one trial and ask them for all samples."""
