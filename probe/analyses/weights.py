@@ -350,11 +350,6 @@ def _images_of(
         layer=target.name,
         kind=kind,
         unit_names=names,
-        scale=_largest(images),
+        scale=float(max(images.max(), -images.min())),
         planes=len(images) // n_units,
     )
-
-
-def _largest(images: Array) -> float:
-    """Return the largest absolute weight, without a copy of all."""
-    return float(max(images.max(), -images.min()))

@@ -100,36 +100,13 @@ def ascend(
     The ascents start from noise in [0, 1], each times a brightness of its own, which is spread evenly over
     [0, 1) from restart to restart, and brought into the region.
 
-    All objectives and restarts climb in one batch. A step goes along the gradient, as far as the region
-    allows; if it does not raise
-
-        mean over the transform of objective(x) - l2 * sum(x²) - total_variation * TV(x) - diversity * likeness(x)
-
-    the image stays and the next step is half as long; otherwise the next is longer by a half. TV is the sum
-    over pixels of the length of the gradient between neighbors, rounded off below 0.01. The likeness is the
-    mean cosine between an image and the other restarts of its objective, each less the region's center; with
-    diversity the restarts of an objective step together, where that raises their sum.
+    What is climbed, in which steps, and all arguments are those of `probe.maximize`. With diversity the restarts of an
+    objective step together, where that raises their sum.
 
     Parameters
     ----------
-    network : Network
-        Of one input; for another range of inputs than the region's pass `network.with_input_range(low, high)`.
-    objectives : sequence of Objective or Combination
-        At least one.
-    restarts, steps : int
-        Random starting images for each objective, and steps of each ascent; at least 1.
-    parameterization : Pixels, Fourier or Blurred
-        What is moved.
-    transform : Shift, optional
-        What an objective is averaged over.
-    region : Box or Ball
-        Where images may lie.
-    l2, total_variation, diversity : float
-        Weights of what images cost, at least 0.
     seed : int or numpy.random.Generator
         Draws the starting images, then what the transform draws.
-    progress : callable
-        Called with a `ProgressEvent` after each step.
     keep : int, optional
         About how many frames to keep of the way, at least 2: closer at the beginning, where images change most.
 

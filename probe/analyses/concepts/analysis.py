@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -164,23 +165,17 @@ def concepts(
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Measurement:
     """Everything about one layer at a time, on the same images."""
 
-    def __init__(
-        self,
-        network: Network,
-        test: Dataset,
-        present: npt.NDArray[np.bool_],
-        n_permutations: int,
-        n_rotations: int,
-        alpha: float,
-        fold_seed: int,
-    ) -> None:
-        self._network, self._test, self._present = network, test, present
-        self._n_permutations, self._n_rotations, self._alpha = n_permutations, n_rotations, alpha
-        self._fold_seed = fold_seed
-        self._right, self._cost = _marks(network, test)
+    network: Network
+    test: Dataset
+    present: npt.NDArray[np.bool_]
+    n_permutations: int
+    n_rotations: int
+    alpha: float
+    fold_seed: int
 
     def layer(
         self, name: str, values: LayerValues, starts: Sequence[LayerValues], rng: np.random.Generator
@@ -188,16 +183,16 @@ class _Measurement:
         """Return what a layer tells, beside the same layer of untrained networks."""
         from scipy.stats import false_discovery_control
 
-        present = self._present
+        present = self.present
         auroc = aurocs(values.units, present)
         best = np.abs(auroc - 0.5).max(axis=0)
-        permuted = largest_of_permuted(values.units, present, self._n_permutations, rng)
-        limit = float(np.quantile(permuted, 1 - self._alpha, method="higher"))
+        permuted = largest_of_permuted(values.units, present, self.n_permutations, rng)
+        limit = float(np.quantile(permuted, 1 - self.alpha, method="higher"))
         untrained = np.stack([selectivities(each.units, present) for each in starts])
-        rotated = largest_of_rotated(values.basis, present, self._n_rotations, rng)
+        rotated = largest_of_rotated(values.basis, present, self.n_rotations, rng)
         basis_best = selectivities(values.basis, present)
         aligned = p_values(basis_best, rotated)
-        probes = [probe_aurocs(each.features, present, self._fold_seed) for each in starts[:_PROBED]]
+        probes = [probe_aurocs(each.features, present, self.fold_seed) for each in starts[:_PROBED]]
         lost, added, with_it, without_it = self._importance(
             name, values.units.mean(axis=0), present[np.abs(auroc - 0.5).argmax(axis=1)]
         )
@@ -212,7 +207,7 @@ class _Measurement:
             untrained_p=p_values(best, untrained),
             aligned_p=aligned,
             aligned_q=np.asarray(false_discovery_control(aligned)),
-            probe_auroc=probe_aurocs(values.features, present, self._fold_seed),
+            probe_auroc=probe_aurocs(values.features, present, self.fold_seed),
             untrained_probe_auroc=np.mean(probes, axis=0),
             accuracy_lost=lost,
             cost_added=added,
@@ -224,11 +219,11 @@ class _Measurement:
         self, layer: str, means: Array, chosen: npt.NDArray[np.bool_]
     ) -> tuple[Array, Array, Array, Array]:
         """Return the accuracy lost without each unit, and the cost added: overall, with its concept and without."""
-        rows = []
+        rows, (whole_right, whole_cost) = [], _marks(self.network, self.test)
         for unit, mean in enumerate(means):
-            right, cost = _marks(ablated(self._network, layer, unit, float(mean)), self._test)
-            added, has = cost - self._cost, chosen[unit]
-            lost = self._right.mean() - right.mean()
+            right, cost = _marks(ablated(self.network, layer, unit, float(mean)), self.test)
+            added, has = cost - whole_cost, chosen[unit]
+            lost = whole_right.mean() - right.mean()
             rows.append((lost, added.mean(), added[has].mean(), added[~has].mean()))
         lost, added, with_it, without_it = np.array(rows).T
         return lost, added, with_it, without_it

@@ -32,12 +32,8 @@ class MemorizationTrial(Record):
 
     Attributes
     ----------
-    cost : ndarray of shape (n_conditions, n_epochs)
-        Mean cost on the labels trained on. NaN from the epoch on in which a network diverged.
-    train_accuracy, true_accuracy, test_accuracy : ndarray of shape (n_conditions, n_epochs), in [0, 1]
-        On the labels trained on, on the true labels of the same images, and on the test images.
-    half_accuracy : ndarray of shape (n_conditions, n_epochs, 2), in [0, 1]
-        On each half of the test images.
+    cost, train_accuracy, true_accuracy, test_accuracy, half_accuracy, critical_ratio : ndarray
+        As in `MemorizationCell`, of one replicate.
     fitted_epoch, diverged_epoch : ndarray of shape (n_conditions,)
         Epoch (from 1) after which a network was frozen because it had fitted everything, or in which it
         diverged; 0 for neither.
@@ -52,8 +48,6 @@ class MemorizationTrial(Record):
         Loss-sensitivity, where it was measured.
     sensitivity_gini : ndarray of shape (n_conditions, n_epochs), in [0, 1), or None
         Its Gini coefficient after each epoch by itself, see `probe.training.ExampleDynamics`.
-    critical_ratio : ndarray of shape (n_conditions,), in [0, 1]
-        Share of test images near which another class is predicted; NaN where not measured.
     """
 
     cost: Floats
@@ -144,12 +138,13 @@ def run_trial(
             inputs = conditions[members[0]].inputs
             data = corrupted_inputs(sample, inputs, rng=_stream(design, key, "inputs"))
             config = replace(design.config, weight_decay=decay)
+            rates = np.array([conditions[member].learning_rate for member in members])
             shard = Shard(
                 start.take(np.zeros(len(members), np.int64)),
                 data,
                 _stream(design, key, "order"),
                 labels=labels[members],
-                learning_rates=_rates(design, [conditions[member] for member in members]),
+                learning_rates=None if (rates == config.learning_rate).all() else rates,
                 dynamics=design.dynamics,
             )
             prepared = PreparedData.of(data, config)
@@ -168,12 +163,6 @@ def _taught(
     if design.label_corruption == "permute":
         return permuted_labels(train.labels, rng=rng, fraction=condition.corruption)
     return redrawn_labels(train.labels, train.n_classes, rng=rng, fraction=condition.corruption)
-
-
-def _rates(design: MemorizationDesign, conditions: Sequence[Condition]) -> Floats | None:
-    """Return the learning rates of some conditions, or None if they are the configuration's."""
-    rates = np.array([condition.learning_rate for condition in conditions])
-    return None if (rates == design.config.learning_rate).all() else rates
 
 
 def _critical_ratios(
