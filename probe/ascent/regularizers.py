@@ -29,15 +29,12 @@ class Transform(Protocol):
     @property
     def name(self) -> str:
         """What happens, in words."""
-        ...
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise unless images of `shape` can be transformed."""
-        ...
 
     def variants(self, rng: np.random.Generator) -> list[Variant]:
         """Return the maps that an objective is averaged over in one ascent."""
-        ...
 
 
 @checked

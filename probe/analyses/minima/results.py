@@ -15,6 +15,7 @@ from probe.analyses.minima.connections import Connections
 from probe.analyses.minima.design import Measured
 from probe.results import Columns, Result
 from probe.stats import Decision, Interval, Verdict, bootstrap_interval
+from probe.stats.concentration import finite_median
 from probe.stats.verdict import decide
 
 __all__ = [
@@ -150,7 +151,7 @@ class WidthMinima(Measured):
     @property
     def medians(self) -> dict[str, float]:
         """Median of each array over the networks for which it is known; NaN where it is not known of any."""
-        return {name: _median(getattr(self, name)) for name in _MEASURED}
+        return {name: finite_median(getattr(self, name)) for name in _MEASURED}
 
 
 class Minima(Result):
@@ -206,11 +207,6 @@ class Minima(Result):
         for name in (*_MEASURED, "is_minimum", "is_diverged"):
             columns[name] = np.concatenate([getattr(width, name) for width in self.widths])
         return columns
-
-
-def _median(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else np.nan
 
 
 def verdicts_of(widths: Sequence[WidthMinima], margin: float, guessing: float) -> tuple[Verdict, ...]:

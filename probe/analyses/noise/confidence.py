@@ -205,15 +205,16 @@ class Reader:
     def calibration_error(
         self, images: Array, labels: npt.NDArray[np.int64], temperatures: Array | None = None
     ) -> Array:
-        """Return the expected calibration error of every network, (n_networks,)."""
+        """Return the expected calibration error of every network, (n_networks,), over `CALIBRATION_BINS` bins."""
         logits = self.logits(images)
         right = logits.argmax(axis=1) == labels
         if temperatures is not None:
             logits /= temperatures[:, None, None]
-        confidence = Scores.of(logits, self.output).confidence
-        return np.array(
-            [calibration_error(found, hits) for found, hits in zip(confidence, right, strict=True)]
-        )
+        errors = []
+        for confidence, hits in zip(Scores.of(logits, self.output).confidence, right, strict=True):
+            bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+            errors.append(np.abs(np.bincount(bins, confidence - hits)).sum() / len(hits))
+        return np.array(errors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,12 +258,6 @@ class Scores:
         return Scores(
             self.confidence, *(np.sort(each, axis=1) for each in (self.log_odds, self.largest, self.energy))
         )
-
-
-def calibration_error(confidence: Array, right: npt.NDArray[np.bool_]) -> float:
-    """Return the expected calibration error of one network over `CALIBRATION_BINS` equally wide bins."""
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
-    return float(np.abs(np.bincount(bins, confidence - right)).sum() / len(right))
 
 
 def temperatures_of(reader: Reader, images: Array, labels: npt.NDArray[np.int64]) -> Array:

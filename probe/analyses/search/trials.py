@@ -14,6 +14,7 @@ from probe.analyses.search.results import SearchCandidate
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.population import MLP, Population, initial_population
+from probe.stats.concentration import finite_median
 from probe.training import PopulationResult, Shard, TrainingConfig, train_shards
 
 __all__ = ["Training", "Trial"]
@@ -79,7 +80,7 @@ class Trial:
             finalist=finalist,
             n_epochs=self._n_epochs,
             training_flops=(4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
-            training_seconds=_median(self._seconds),
+            training_seconds=finite_median(self._seconds),
             validation_accuracy=np.stack(self.validation),
             test_accuracy=np.where(self._failed, self._chance, self.networks.evaluate(test).accuracy),
             failed=self._failed,
@@ -174,11 +175,6 @@ def _seconds_of(result: PopulationResult, place: int) -> float:
     if not mine.any():
         return math.nan
     return float((seconds[place] / recorded.sum(axis=0).clip(1))[mine].mean() * seconds.shape[1])
-
-
-def _median(seconds: Floats) -> float:
-    known = seconds[np.isfinite(seconds)]
-    return float(np.median(known)) if known.size else math.nan
 
 
 def _after(done: int, total: int, progress: Progress, stage: str) -> Progress:
