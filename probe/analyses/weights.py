@@ -272,8 +272,8 @@ def _dense_images(network: Network, target: Dense, layout: DataFormat | None) ->
         raise InputError(f"layer '{target.name}' reads {shape}, not a vector; its weights are no images")
     rows: Array = target.kernel.T
     below = _chain_below(network, target)
-    for place, layer in enumerate(below):
-        deeper = below[place + 1 :]
+    for index, layer in enumerate(below):
+        deeper = below[index + 1 :]
         if isinstance(layer, Dense) and len(network.input_shapes_of(layer.name)[0]) == 1:
             rows, kind = rows @ layer.kernel.T, "expanded"
         elif layer.rearranges or (layer.scales and any(isinstance(other, Dense) for other in deeper)):

@@ -105,7 +105,7 @@ def certify(network: Network, objectives: Sequence[AnyObjective], region: Region
         network.astype(np.float64), region, float(np.finfo(network.dtype).eps) * _ROUNDINGS
     )
     found = [certifier.bounds(objective) for objective in chosen]
-    lower, upper = (np.array([one[place] for one in found], dtype=np.float64) for place in (0, 1))
+    lower, upper = (np.array([one[end] for one in found], dtype=np.float64) for end in (0, 1))
     finite = np.isfinite(lower) & np.isfinite(upper)
     return Bounds(
         lower=lower,

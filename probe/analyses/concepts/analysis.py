@@ -146,9 +146,9 @@ def concepts(
         start_values = [layer_values(start, names, test.images) for start in starts]
         measure = _Measurement(network, test, found.values, n_permutations, n_rotations, alpha, fold_seed)
         results = []
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             results.append(measure.layer(name, values[name], [each[name] for each in start_values], null_rng))
-            progress(ProgressEvent("looking for concepts", place + 1, len(names)))
+            progress(ProgressEvent("looking for concepts", index + 1, len(names)))
         pixels = test.images.reshape(len(test), -1).astype(np.float64)
         return Concepts(
             names=found.names,
@@ -247,14 +247,14 @@ def _verdicts(
     images, present = images[chosen], found.values[:, chosen]
     varied = present.any(axis=1) & ~present.all(axis=1)
     verdicts = list[Verdict]()
-    for kind, words, place, which in (("edge", "edges", 0, "first"), ("loop", "loops", -1, "last")):
+    for kind, words, index, which in (("edge", "edges", 0, "first"), ("loop", "loops", -1, "last")):
         concepts = present[varied & (np.array(found.kinds) == kind)]
         if not len(concepts):
             continue
         held, stands = list[float](), list[float]()
         for k, rotations in enumerate(rng.spawn(len(controls))):
             trained, start = (
-                _values(population.network(k), place, images)
+                _values(population.network(k), index, images)
                 for population in (controls.trained, controls.untrained)
             )
             after, before = (probe_aurocs(each.features, concepts, fold_seed) for each in (trained, start))
@@ -288,8 +288,8 @@ def _detector(controls: Controls, images: Array, loops: npt.NDArray[np.bool_]) -
     )
 
 
-def _values(network: Network, place: int, images: Array) -> LayerValues:
-    name = hidden_layers(network)[place]
+def _values(network: Network, index: int, images: Array) -> LayerValues:
+    name = hidden_layers(network)[index]
     return layer_values(network, (name,), images)[name]
 
 

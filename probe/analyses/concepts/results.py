@@ -193,5 +193,5 @@ class Concepts(Result):
         return layers[check_choice("layer", name, layers)]
 
     def places(self, kind: str) -> npt.NDArray[np.int64]:
-        """Return the places of all concepts of a kind."""
+        """Return the indices of all concepts of a kind."""
         return np.flatnonzero([each == kind for each in self.kinds])

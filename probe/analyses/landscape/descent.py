@@ -203,10 +203,10 @@ def decreases(
     All have the same lengths, `STEPS`, and lie in the parts `moved` of the parameters. Along a gradient of zero nothing
     falls.
     """
-    steps = STEPS * np.linalg.norm(np.concatenate([space.vector[place] for place in moved]))
+    steps = STEPS * np.linalg.norm(np.concatenate([space.vector[part] for part in moved]))
     downhill = np.zeros_like(gradient)
-    for place in moved:
-        downhill[place] = -gradient[place]
+    for part in moved:
+        downhill[part] = -gradient[part]
     norm = np.linalg.norm(downhill)
     if norm > 0:
         downhill /= norm
@@ -241,7 +241,7 @@ def unit_directions(
 ) -> Array:
     """Return `n` random directions of length 1, (n, n_parameters), in the parts `moved` of the parameters."""
     directions: Array = np.zeros((n, space.n_parameters), space.vector.dtype)
-    for place in moved:
-        directions[:, place] = rng.standard_normal(directions[:, place].shape, dtype=np.float32)
+    for part in moved:
+        directions[:, part] = rng.standard_normal(directions[:, part].shape, dtype=np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return directions

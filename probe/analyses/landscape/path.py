@@ -236,7 +236,7 @@ def affordable_looks(network: Network, n_steps: int, n_images: int, n_directions
 
 def hidden_activation(network: Network) -> str:
     """Return the activations of the layers before the output, named once each, such as "sigmoid"."""
-    names = (network.layers[place].activation.name for place in _hidden(network))
+    names = (network.layers[index].activation.name for index in _hidden(network))
     return ", ".join(dict.fromkeys(names))
 
 
@@ -249,17 +249,17 @@ def last_hidden(network: Network) -> tuple[str, ...]:
 def _hidden(network: Network) -> list[int]:
     head = network.layer_names.index(network.head_name)
     return [
-        place
-        for place in range(head)
-        if network.layers[place].activation.name in ACTIVATIONS.keys() - {"linear"}
+        index
+        for index in range(head)
+        if network.layers[index].activation.name in ACTIVATIONS.keys() - {"linear"}
     ]
 
 
 def with_activation(network: Network, name: str) -> Network:
     """Return `network` with the activation `name` in place of every other in front of its output layer."""
     layers = list(network.layers)
-    for place in _hidden(network):
-        layers[place] = layers[place].with_activation(name)
+    for index in _hidden(network):
+        layers[index] = layers[index].with_activation(name)
     return replace(network, layers=tuple(layers))
 
 

@@ -29,11 +29,11 @@ class Examples(Record):
     Attributes
     ----------
     cell : int
-        Which networks: place in `Memorization.cells`, and
+        Which networks: index in `Memorization.cells`, and
     condition : str
         their condition.
     indices : ndarray of shape (n_examples,)
-        Places in the training data.
+        Indices into the training data.
     images : ndarray of shape (n_examples, height, width[, channels]), in [0, 1]
         As in the training data.
     taught, true_labels : ndarray of shape (n_examples,)
@@ -352,9 +352,9 @@ class Memorization(Result):
         threshold : float
             Training accuracy to reach, one of `thresholds`.
         condition : int
-            Place in the cell's conditions; by default the last.
+            Index in the cell's conditions; by default the last.
         cell : int
-            Place in `cells`.
+            Index in `cells`.
 
         Returns
         -------

@@ -224,8 +224,8 @@ def _connections(
         architecture,
         data.image_shape,
         data.class_names,
-        tuple(np.concatenate([trial.weights[place] for trial in kept])[alive] for place in layers),
-        tuple(np.concatenate([trial.biases[place] for trial in kept])[alive] for place in layers),
+        tuple(np.concatenate([trial.weights[layer] for trial in kept])[alive] for layer in layers),
+        tuple(np.concatenate([trial.biases[layer] for trial in kept])[alive] for layer in layers),
     )
     return connections(
         population,

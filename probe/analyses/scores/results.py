@@ -224,7 +224,7 @@ class MemorizationScores(Result):
     sample_indices : ndarray of shape (n_samples,), int64
         The examples, as indices into the training data, ascending.
     most_memorized : ndarray of shape (n_most,), int64
-        Places, in the arrays above, of the (up to 16) examples of the highest scores, the highest first.
+        Indices, into the arrays above, of the (up to 16) examples of the highest scores, the highest first.
     images : ndarray of shape (n_most, height, width[, channels]), float32, in [0, 1]
         Their images.
     class_names : tuple of str

@@ -154,27 +154,27 @@ def _groups(trials: Sequence[Trial]) -> dict[tuple[CostName, MLP], list[Trial]]:
 
 def _hand_back(group: Sequence[Trial], found: Sequence[PopulationResult], n_epochs: int) -> None:
     """Give each trial of a group its networks, one out of each shard."""
-    for place, trial in enumerate(group):
+    for index, trial in enumerate(group):
         trial.advance(
-            _members([(result.population, place) for result in found]),
-            np.array([result.history.test_accuracy[place, -1] for result in found]),
-            np.array([result.diverged_epoch[place] > 0 for result in found]),
-            np.array([_seconds_of(result, place) for result in found]),
+            _members([(result.population, index) for result in found]),
+            np.array([result.history.test_accuracy[index, -1] for result in found]),
+            np.array([result.diverged_epoch[index] > 0 for result in found]),
+            np.array([_seconds_of(result, index) for result in found]),
             n_epochs,
         )
 
 
-def _seconds_of(result: PopulationResult, place: int) -> float:
+def _seconds_of(result: PopulationResult, index: int) -> float:
     """Return the seconds of one network: each epoch's, divided by the networks that were trained in it.
 
     Epochs from that of a divergence on are not recorded, and count as those before; NaN where there are none.
     """
     seconds = result.history.seconds
     recorded = np.isfinite(seconds)
-    mine = recorded[place]
+    mine = recorded[index]
     if not mine.any():
         return math.nan
-    return float((seconds[place] / recorded.sum(axis=0).clip(1))[mine].mean() * seconds.shape[1])
+    return float((seconds[index] / recorded.sum(axis=0).clip(1))[mine].mean() * seconds.shape[1])
 
 
 def _after(done: int, total: int, progress: Progress, stage: str) -> Progress:

@@ -147,9 +147,9 @@ def weight_structure(
     if controls is not None and controls.copies:
         drawn["random-label"] = view.of_population(controls.random_label)
     nulls = []
-    for place, (name, null_images) in enumerate(drawn.items()):
+    for index, (name, null_images) in enumerate(drawn.items()):
         nulls.append(against(name, measure(null_images), values, control_values, alpha))
-        progress(ProgressEvent("measuring structure", place + 1, len(drawn)))
+        progress(ProgressEvent("measuring structure", index + 1, len(drawn)))
     effects: tuple[StructureEffect, ...] = ()
     edge_share, verdicts = None, tuple[Verdict, ...]()
     if controls is not None and _have_layer(controls, view, measure):
@@ -181,7 +181,7 @@ def _active(images: Array) -> npt.NDArray[np.bool_]:
 def _have_layer(controls: Controls, view: View, measure: Meter) -> bool:
     """Return whether the control networks have a layer at the same place, on images of the same shape."""
     same_images = controls.trained.input_shape[:2] == measure.shape
-    return view.kind != "kernels" and same_images and (controls.copies or view.place == 0)
+    return view.kind != "kernels" and same_images and (controls.copies or view.n_below == 0)
 
 
 class _Over:

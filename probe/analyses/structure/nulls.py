@@ -36,7 +36,7 @@ class View:
 
     name: str
     kind: str
-    place: int
+    n_below: int
     window: tuple[int, ...] = ()
 
     @classmethod
@@ -83,7 +83,7 @@ class View:
     def of_population(self, population: Population) -> Array:
         """Return the images of all networks' layer at this place: (n_networks * n_units, height, width[, channels])."""
         product = population.weights[0]
-        for weights in population.weights[1 : self.place + 1]:
+        for weights in population.weights[1 : self.n_below + 1]:
             product = weights @ product
         return product.reshape(-1, *population.input_shape).astype(np.float32)
 
