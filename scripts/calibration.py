@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import probe
-from probe.analyses.structure.meter import Meter
-from probe.analyses.structure.nulls import View, against, planted_units
+from probe.analyses.structure.nulls import Meter, View, against, planted_units
 from probe.population import initial_population
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "calibration" / "results.json"

@@ -12,9 +12,15 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.ascent.parameterizations import PIXELS, Parameterization
 from probe.ascent.regions import UNIT_BOX, Region
-from probe.ascent.regularizers import Transform, Variant, likeness, total_variation
+from probe.ascent.regularization import (
+    PIXELS,
+    Parameterization,
+    Transform,
+    Variant,
+    likeness,
+    total_variation,
+)
 from probe.network import Network
 from probe.objectives import AnyObjective
 from probe.results import Record

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import probe
 from probe._checks import InputError
 from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, _climb, ascend
-from probe.ascent.regularizers import likeness
+from probe.ascent.regularization import likeness
 from probe.layers import Dense, Flatten
 
 REGIONS = [Box(-1.0, 2.0), Ball(1.2), Ball(0.9, box=None), Ball(1.0, center=0.5), Ball(20.0)]

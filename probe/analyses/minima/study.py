@@ -153,48 +153,43 @@ class MinimaStudy(DesignedStudy[MinimaKey, MinimaTrial, Minima]):
 
     def combine(self, done: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress) -> Minima:
         """Put trials together, and measure what lies between networks, of which there must be two of each architecture."""
-        return _minima_of(self.design, done, split, progress)
+        design = self.design
+        data = design.samples(split)
+        widths = []
+        for k, architecture in enumerate(design.architectures):
+            mine = [done[key] for key in design.keys if key.architecture == k and key in done]
+            if sum(len(trial.test_cost) for trial in mine) < 2:
+                raise KeyboardInterrupt
+            values: dict[str, Any] = {
+                field.name: np.concatenate([getattr(trial, field.name) for trial in mine])
+                for field in fields(Measured)
+            }
+            n_in = data.images[0].size
+            guessing = _guessing(design, architecture, data.n_classes)
+            widths.append(
+                WidthMinima(
+                    name=architecture.named(n_in, data.n_classes),
+                    hidden=tuple(architecture.hidden),
+                    n_parameters=architecture.n_parameters(n_in, data.n_classes),
+                    **values,
+                    **dict[str, Any](intervals(values, data.n_classes, guessing)),
+                    connections=_connections(design, architecture, mine, split, progress),
+                )
+            )
+        return Minima(
+            widths=tuple(widths),
+            margin=design.margin,
+            n_train=len(data),
+            n_test=len(split.test),
+            weight_decay=design.config.weight_decay,
+            polish=design.polish,
+            verdicts=verdicts_of(widths, design.margin, guessing),
+            interrupted=len(done) < len(design.keys),
+        )
 
     def note(self, trials: Sequence[MinimaTrial]) -> str:
         """Return the number of networks."""
         return f"{sum(len(trial.test_cost) for trial in trials)} networks"
-
-
-def _minima_of(
-    design: MinimaDesign, trials: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress
-) -> Minima:
-    data = design.samples(split)
-    widths = []
-    for k, architecture in enumerate(design.architectures):
-        mine = [trials[key] for key in design.keys if key.architecture == k and key in trials]
-        if sum(len(trial.test_cost) for trial in mine) < 2:
-            raise KeyboardInterrupt
-        values: dict[str, Any] = {
-            field.name: np.concatenate([getattr(trial, field.name) for trial in mine])
-            for field in fields(Measured)
-        }
-        n_in = data.images[0].size
-        guessing = _guessing(design, architecture, data.n_classes)
-        widths.append(
-            WidthMinima(
-                name=architecture.named(n_in, data.n_classes),
-                hidden=tuple(architecture.hidden),
-                n_parameters=architecture.n_parameters(n_in, data.n_classes),
-                **values,
-                **dict[str, Any](intervals(values, data.n_classes, guessing)),
-                connections=_connections(design, architecture, mine, split, progress),
-            )
-        )
-    return Minima(
-        widths=tuple(widths),
-        margin=design.margin,
-        n_train=len(data),
-        n_test=len(split.test),
-        weight_decay=design.config.weight_decay,
-        polish=design.polish,
-        verdicts=verdicts_of(widths, design.margin, guessing),
-        interrupted=len(trials) < len(design.keys),
-    )
 
 
 def _guessing(design: MinimaDesign, architecture: MLP, n_classes: int) -> float:

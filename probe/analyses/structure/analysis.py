@@ -13,8 +13,8 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.structure.meter import Meter
 from probe.analyses.structure.nulls import (
+    Meter,
     View,
     against,
     combinations,
