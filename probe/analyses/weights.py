@@ -184,10 +184,6 @@ def weight_images(
         Position of the channels in the network's inputs, if no convolution or pooling layer says it. The default is
         last. If the input shape leaves both possible, an error asks for it.
 
-    Returns
-    -------
-    WeightImages
-
     Raises
     ------
     InputError

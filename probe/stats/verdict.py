@@ -16,7 +16,7 @@ Decision = Literal["supported", "refuted", "inconclusive"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What was found about one claim.
+    """What was found about one claim. On a claim about a difference, `Difference.verdict` makes it.
 
     Attributes
     ----------

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 from scipy.special import expit, logit
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 from sklearn.metrics import roc_auc_score
 
-from probe.stats.auroc import auroc_interval, paired_aurocs
+from probe.stats.auroc import auroc_interval, aurocs, paired_aurocs
 
 
 def scores(kind, seed=0):
@@ -21,6 +21,15 @@ def test_the_auroc_is_that_of_scikit_learn_for_every_network(kind):
     truth = np.repeat([1, 0], [60, 90])
     expected = [roc_auc_score(truth, np.concatenate(pair)) for pair in zip(real, noise, strict=True)]
     np.testing.assert_allclose(paired_aurocs(np.sort(real, axis=1), noise), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["distinct", "tied"])
+def test_aurocs_of_ranks_are_those_of_scikit_learn_for_every_score_and_group(kind):
+    values, _ = scores(kind)
+    groups = np.random.default_rng(3).random((2, 60)) < 0.4
+    found = aurocs(rankdata(values.T, axis=0), groups)
+    expected = [[roc_auc_score(group, score) for group in groups] for score in values]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_infinite_scores_are_ordered_too():

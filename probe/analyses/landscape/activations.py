@@ -231,8 +231,7 @@ def _verdict(
         sentence=(
             f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}: "
             f"on average {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where "
-            f"only what is behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} "
-            f"to {found.interval.high:.1%}, {found.n} networks)."
+            f"only what is behind the hidden layers is trained. Difference {found:.1%}."
             + (f" {diverged} runs diverged and count as guessing." if diverged else "")
             + (
                 ""
