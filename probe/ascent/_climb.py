@@ -295,7 +295,8 @@ class _Climb:
 
     def step(self) -> None:
         """Try one step for each image and keep those that raise its score."""
-        made = np.multiply(self._direction, self._column(self._strides()), out=self._spare)
+        strides = self._strides().reshape(-1, *[1] * (self._x.ndim - 1))
+        made = np.multiply(self._direction, strides, out=self._spare)
         made += self._made
         candidate = self._hill.region.project(made if self._any_image else made.copy())
         if self._any_image:
@@ -330,9 +331,6 @@ class _Climb:
         largest = np.maximum(flat.max(axis=1), -flat.min(axis=1))
         found: Array = np.divide(self._lengths, largest, out=np.zeros_like(largest), where=largest > 0)
         return found
-
-    def _column(self, values: Array) -> Array:
-        return values.reshape(-1, *[1] * (self._x.ndim - 1))
 
     def _uphill(self, x: Array, gradient: Array) -> Array:
         """Return the way of the parameters' gradient.

@@ -189,9 +189,12 @@ def _examples(
     indices = np.concatenate([trial.sample_indices for trial in trials])
     never = values["first_learned"] == 0
     order = np.lexsort((-values["margin"], values["forgetting"], values["first_learned"], never))
-    ends = [_distinct(indices, side)[:_EXAMPLES] for side in (order[::-1], order)]
-    hardest = ends[0]
-    easiest = ends[1][~np.isin(indices[ends[1]], indices[hardest])]
+    # Of every image the first row in this order, and in the opposite one.
+    hardest, easiest = (
+        side[np.sort(np.unique(indices[side], return_index=True)[1])][:_EXAMPLES]
+        for side in (order[::-1], order)
+    )
+    easiest = easiest[~np.isin(indices[easiest], indices[hardest])]
     rows = np.concatenate([hardest, easiest])
     return Examples(
         cell=cell,
@@ -204,8 +207,3 @@ def _examples(
         forgetting=values["forgetting"][rows].astype(np.int64),
         n_hardest=len(hardest),
     )
-
-
-def _distinct(indices: Ints, order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return `order` with only the first row of every image."""
-    return order[np.sort(np.unique(indices[order], return_index=True)[1])]

@@ -230,9 +230,11 @@ def _equal(width: WidthMinima, margin: float) -> Verdict:
         elif spread.high < margin:
             decision = "supported"
     few = f" Fewer than {_FEWEST_FOR_RANGE} networks decide nothing." if spread.n < _FEWEST_FOR_RANGE else ""
+    called = "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
+    failed = f"{n_failed} runs failed and count as guessing." if n_failed else "No run failed."
     return Verdict(
         key=f"equal/{width.name}",
-        title=f"The {_called(width)} that networks {width.name} reach are of about equal quality",
+        title=f"The {called} that networks {width.name} reach are of about equal quality",
         decision=decision,
         statistic_name="middle 90% of test accuracies",
         unit="share",
@@ -241,13 +243,9 @@ def _equal(width: WidthMinima, margin: float) -> Verdict:
         sentence=(
             f"The middle 90% of {spread.n} networks lie within {spread.estimate:.2%} of test accuracy "
             f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}.{few} "
-            f"{_failed(width)} {_minima(width)} {_real(width)}"
+            f"{failed} {_minima(width)} {_real(width)}"
         ),
     )
-
-
-def _called(width: WidthMinima) -> str:
-    return "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
 
 
 def _minima(width: WidthMinima) -> str:
@@ -278,10 +276,6 @@ def _real(width: WidthMinima) -> str:
         else "how many of the differences are of the test images is open"
     )
     return f"Accuracies on two halves of the test images correlate by {halves.estimate:.2f}: {meaning}."
-
-
-def _failed(width: WidthMinima) -> str:
-    return f"{width.n_failed} runs failed and count as guessing." if width.n_failed else "No run failed."
 
 
 def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:

@@ -135,7 +135,10 @@ def _polished(
     every = np.ones_like(lit)
     if design.config.weight_decay == 0 or not design.polish or not lit.any():
         lit = every
-    narrow = _narrowed(population_of(vectors, population), lit)
+    wide = population_of(vectors, population)
+    narrow = replace(
+        wide, input_shape=(int(lit.sum()),), weights=(wide.weights[0][:, :, lit], *wide.weights[1:])
+    )
     function = PopulationCost(
         population.architecture,
         x[:, lit].astype(_dtype(design)),
@@ -158,9 +161,9 @@ def _polished(
         extremes = Extremes(smallest=nothing, largest=nothing, residual=nothing)
     gradient = function.gradient(points)[1]
     ended = population_of(points, narrow)
-    wide = np.zeros((len(points), ended.weights[0].shape[1], lit.size), points.dtype)
-    wide[:, :, lit] = ended.weights[0]
-    whole = replace(ended, input_shape=population.input_shape, weights=(wide, *ended.weights[1:]))
+    first = np.zeros((len(points), ended.weights[0].shape[1], lit.size), points.dtype)
+    first[:, :, lit] = ended.weights[0]
+    whole = replace(ended, input_shape=population.input_shape, weights=(first, *ended.weights[1:]))
     lengths = np.asarray(np.linalg.norm(gradient, axis=1))
     return vectors_of(whole), np.asarray(before), lengths, extremes
 
@@ -168,12 +171,6 @@ def _polished(
 def _dtype(design: MinimaDesign) -> str:
     """Return the type to measure in: float64 for slopes and curvature at the bottom."""
     return "float64" if design.polish or design.curvature == "extremes" else design.config.dtype
-
-
-def _narrowed(population: Population, lit: npt.NDArray[np.bool_]) -> Population:
-    """Return the networks with the inputs `lit` only."""
-    first = population.weights[0][:, :, lit]
-    return replace(population, input_shape=(int(lit.sum()),), weights=(first, *population.weights[1:]))
 
 
 def polished(
