@@ -7,7 +7,7 @@ The notation of the textbook, z = W a + b: weights have shape (n_networks, n_out
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -211,6 +211,10 @@ class Population:
             for (name, activation), w, b in zip(self._layers, self.weights, self.biases, strict=True)
         ]
         return Network(tuple(layers), self.input_shape, self.class_names)
+
+    def networks(self) -> Iterator[Network]:
+        """Return the members as networks, made one at a time."""
+        return map(self.network, range(len(self)))
 
     def take(self, members: slice | npt.ArrayLike) -> Population:
         """Return the population of some members, in the order asked for.

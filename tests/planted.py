@@ -15,13 +15,13 @@ import probe
 from probe.analyses.concepts import Concepts, LayerConcepts
 from probe.analyses.drawing import MEASURES, Drawing, DrawnImages
 from probe.analyses.landscape import Components, Descent, Landscape
-from probe.analyses.maximize import Frames, TopImages
+from probe.analyses.maximize import TopImages
 from probe.analyses.noise import ConditionConfidence, NoiseConfidence
 from probe.analyses.paths import ExpandedWeights
 from probe.analyses.scores import MemorizationScores
 from probe.analyses.structure import WeightStructure
 from probe.analyses.structure.results import StructureNull
-from probe.ascent import Bounds
+from probe.ascent import Bounds, Frames
 from probe.figures._style import png_of
 from probe.layers import Conv2D, Dense, Flatten
 from probe.stats import Interval, Verdict

@@ -19,34 +19,27 @@ class Region(Protocol):
     @property
     def name(self) -> str:
         """What it is, in words."""
-        ...
 
     @property
     def center(self) -> float:
         """The value of every pixel of the image in the middle."""
-        ...
 
     @property
     def low(self) -> float:
         """The least value that a pixel can have."""
-        ...
 
     @property
     def high(self) -> float:
         """The greatest value that a pixel can have."""
-        ...
 
     def project(self, x: Array) -> Array:
         """Return the nearest images of the region to `x` (n, ...); may overwrite `x`."""
-        ...
 
     def inward(self, x: Array, gradient: Array, /) -> Array:
         """Return `gradient` (n, ...) at images `x` of the region, without entries that no pixel can follow."""
-        ...
 
     def farthest(self, weights: Array) -> Array:
         """Return the image x of the region with the greatest sum(w * x), for each w of `weights` (n, ...)."""
-        ...
 
 
 @checked

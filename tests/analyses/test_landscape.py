@@ -7,17 +7,20 @@ import pytest
 from result_checks import check_result
 
 import probe
+from probe._progress import silent
 from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape.descent import _verdict as descent_verdict
 from probe.analyses.landscape.descent import measure_many_lines, unit_directions
-from probe.analyses.landscape.learning import (
+from probe.analyses.landscape.path import (
+    Look,
+    _principal,
+    _walk_shares,
     affordable_looks,
     affordable_updates,
     hidden_activation,
     records,
     with_activation,
 )
-from probe.analyses.landscape.surface import _principal, _walk_shares
 from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
 from probe.parameters import ParameterSpace
@@ -142,7 +145,7 @@ def test_directions_are_drawn_a_few_at_a_time_with_the_same_result(trained, digi
             sizes.append(n)
             return unit_directions(space, n, rng)
 
-        return measure_many_lines(space, data.images, data.labels, draw, 7, [0.1, 1.0])
+        return measure_many_lines(space, Look(data, "cross-entropy", 1, silent), draw, 7, [0.1, 1.0])
 
     whole = measured()
     monkeypatch.setattr(

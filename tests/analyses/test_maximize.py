@@ -9,7 +9,7 @@ import probe
 from probe._checks import InputError
 from probe.analyses.maximize import Maximization
 from probe.ascent import Ball, Fourier, Shift
-from probe.ascent.penalties import total_variation as _total_variation
+from probe.ascent.regularization import total_variation as _total_variation
 from probe.layers import Dense, Flatten
 
 SHAPE = (2, 3)

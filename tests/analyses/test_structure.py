@@ -6,9 +6,17 @@ import pytest
 
 import probe
 from probe.analyses.structure import NULLS, STATISTICS, weight_structure
-from probe.analyses.structure.meter import Meter, gabors
-from probe.analyses.structure.nulls import View, against, combinations, learned_shares, mixed, planted_units
-from probe.analyses.structure.verdicts import share_of
+from probe.analyses.structure.analysis import share_of
+from probe.analyses.structure.nulls import (
+    Meter,
+    View,
+    against,
+    combinations,
+    gabors,
+    learned_shares,
+    mixed,
+    planted_units,
+)
 from probe.layers import Conv2D, Dense, Flatten
 from probe.network import Network
 from probe.population import initial_population

@@ -11,8 +11,8 @@ from PIL import Image
 from result_checks import check_result
 
 import probe
-from probe.analyses.maximize import Frames, TopImages
-from probe.ascent import Ball
+from probe.analyses.maximize import TopImages
+from probe.ascent import Ball, Frames
 from probe.figures.maximize import animation
 
 

@@ -23,6 +23,7 @@ from probe.stats import (
     paired_difference,
     ratio_of_updates,
 )
+from probe.stats.verdict import opposite
 from probe.storage import load_result, save_result
 
 
@@ -205,6 +206,24 @@ def test_a_verdict_is_plain_numbers():
         "sentence": "c",
     }
     assert json.loads(json.dumps(verdict.to_dict())) == verdict.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("how", "decision"),
+    [
+        ({}, "supported"),
+        ({"above": 0.5}, "refuted"),
+        ({"above": 0.2}, "inconclusive"),
+        ({"decision": "inconclusive"}, "inconclusive"),
+    ],
+)
+def test_a_difference_makes_its_verdict(how, decision):
+    found = paired_difference(np.array([0.1, 0.2, 0.3, 0.2, 0.2]))
+    words = {"key": "k", "title": "a", "statistic_name": "s", "null": "b", "sentence": "c"}
+    verdict = found.verdict(**words, **how)
+    assert verdict == Verdict(**words, unit="", decision=decision, interval=found.interval)
+    assert opposite(opposite(decision)) == decision
+    assert (opposite(decision) == decision) == (decision == "inconclusive")
 
 
 def test_a_verdict_decides_in_one_of_three_words():

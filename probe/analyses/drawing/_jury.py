@@ -166,7 +166,7 @@ class Jury:
     def _voted(self, images: Array) -> npt.NDArray[np.int64]:
         """Return the class that most of the trained control networks see."""
         assert self._controls is not None
-        votes = [self._controls.trained.network(k).predict(images) for k in range(len(self._controls))]
+        votes = [member.predict(images) for member in self._controls.trained.networks()]
         return _most(np.stack(votes, axis=1), len(self._controls.trained.class_names))
 
 

@@ -107,10 +107,6 @@ def search(
     progress : callable
         Called after each epoch of networks in training.
 
-    Returns
-    -------
-    ArchitectureSearch
-
     Raises
     ------
     InputError

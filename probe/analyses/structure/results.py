@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError
+from probe._checks import Array, check_choice
 from probe.results import Columns, Record, Result
 from probe.stats import Interval, Verdict
 
@@ -207,9 +207,5 @@ class WeightStructure(Result):
         InputError
             If there is none.
         """
-        found = [null for null in self.nulls if null.name == name]
-        if not found:
-            raise InputError(
-                f"null must be one of {', '.join(null.name for null in self.nulls)}, got {name!r}"
-            )
-        return found[0]
+        nulls = {null.name: null for null in self.nulls}
+        return nulls[check_choice("null", name, nulls)]

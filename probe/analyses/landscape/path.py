@@ -1,27 +1,51 @@
-"""The cost on lines and planes: on the way of gradient descent, and around a network."""
+"""The way of gradient descent on minibatches, for networks of any layers: its cost, and where it leads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, DivergedError
 from probe._progress import Progress, ProgressEvent
-from probe.analyses.landscape.descent import measure_many_lines
-from probe.analyses.landscape.learning import affordable_updates, descended, hidden_activation, records
 from probe.costs import CostName
 from probe.datasets import Dataset
+from probe.layers import ACTIVATIONS
 from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.planes import measure_plane
 from probe.results import Record
 from probe.training import learning_rate_for, smaller_rates
 
-__all__ = ["LossSurface", "TrainingPath", "loss_surface", "training_path"]
+__all__ = [
+    "BATCH_SIZE",
+    "Look",
+    "TrainingPath",
+    "affordable_looks",
+    "affordable_updates",
+    "descended",
+    "hidden_activation",
+    "last_hidden",
+    "records",
+    "training_path",
+    "with_activation",
+]
 
 Floats = npt.NDArray[np.float64]
 
-_PATH_LINE = np.linspace(-0.25, 1.25, 61)
+BATCH_SIZE = 100
+
+_DESCENT = 30_000_000
+"""Multiplications for one image times updates: the video's network gets all updates, a convolutional one fewer."""
+
+_LOOKING = 400_000_000_000
+"""Multiplications of looking along all directions at one network: some twenty seconds."""
+
+_FEWEST_UPDATES, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 60, 100, 100
+
+_LINE = np.linspace(-0.25, 1.25, 61)
 
 _N_RECORDS = 41
 _RESOLUTION = 31
@@ -31,7 +55,27 @@ _WALK_DIMENSIONS = 2000
 _BLOCK = 100_000
 """Parameters at a time in products of points."""
 
-_SURFACE_LINE = np.linspace(-1.0, 1.0, 41)
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """How all parts of a landscape are looked at.
+
+    Attributes
+    ----------
+    data : Dataset
+        Images that costs are means over.
+    cost : {"cross-entropy", "quadratic"}
+        Cost to measure.
+    workers : int
+        Threads that work at the same time.
+    progress : callable
+        Called on the way.
+    """
+
+    data: Dataset
+    cost: CostName
+    workers: int
+    progress: Progress
 
 
 class TrainingPath(Record):
@@ -83,81 +127,28 @@ class TrainingPath(Record):
         return float(climb) if climb > 1e-5 * higher else 0.0
 
 
-class LossSurface(Record):
-    """The cost around a network, in random directions in which each filter is as long as the network's.
-
-    Attributes
-    ----------
-    coordinates : ndarray of shape (n,)
-        Places along each direction; 0 is the network.
-    planes : ndarray of shape (n_planes, n, n)
-        Costs on planes of two directions each.
-    line_coordinates : ndarray of shape (m,)
-        Places along the lines.
-    lines, line_accuracy : ndarray of shape (n_lines, m)
-        Costs and accuracies along single directions.
-    cost, accuracy : float
-        At the network itself.
-    n_images : int
-        Training images that all this is measured on.
-    """
-
-    coordinates: Floats
-    planes: Floats
-    line_coordinates: Floats
-    lines: Floats
-    line_accuracy: Floats
-    cost: float
-    accuracy: float
-    n_images: int
-
-    @property
-    def lowest_share(self) -> float:
-        """Share of the lines on which no point is lower than the network by more than rounding."""
-        return float((~(self.lines < self.cost * (1 - 1e-5))).all(axis=1).mean())
-
-    @property
-    def line_median(self) -> Floats:
-        """Median cost over the lines at each of `line_coordinates`."""
-        return np.asarray(np.median(self.lines, axis=0))
-
-    @property
-    def line_band(self) -> Floats:
-        """The middle 90% of the costs there, (2, m)."""
-        return np.asarray(np.quantile(self.lines, [0.05, 0.95], axis=0))
-
-
 def training_path(
-    start: Network,
-    train: Dataset,
-    images: Array,
-    labels: npt.NDArray[np.int64],
-    *,
-    cost: CostName,
-    updates: int,
-    workers: int,
-    rng: np.random.Generator,
-    progress: Progress,
+    start: Network, train: Dataset, look: Look, *, updates: int, rng: np.random.Generator
 ) -> TrainingPath:
-    """Train from `start` on `train`; measure on `images` and `labels`."""
-    space = ParameterSpace(start, cost)
+    """Train from `start` on `train`."""
+    space, images, labels = ParameterSpace(start, look.cost), look.data.images, look.data.labels
     stops = records(affordable_updates(start, updates), _N_RECORDS)
-    path, rate = _path(space, train, stops, learning_rate_for(hidden_activation(start)), rng, progress)
+    path, rate = _path(space, train, stops, rng, look.progress)
     end = path[-1]
     costs, accuracies = np.array([space.measure(images, labels, point) for point in path]).T
     line = measure_plane(
-        space, images, labels, (end - path[0])[None], _PATH_LINE[:, None], origin=path[0], workers=workers
+        space, images, labels, (end - path[0])[None], _LINE[:, None], origin=path[0], workers=look.workers
     )
     components, projected, explained = _principal(path)
     axes = _axis(projected[:, 0]), _axis(projected[:, 1])
     grid = np.stack(np.meshgrid(*axes), axis=-1)
-    plane = measure_plane(space, images, labels, components, grid, origin=end, workers=workers)
+    plane = measure_plane(space, images, labels, components, grid, origin=end, workers=look.workers)
     lengths = np.linalg.norm(np.diff(path, axis=0), axis=1).astype(np.float64)
     return TrainingPath(
         updates=stops,
         cost=costs,
         accuracy=accuracies,
-        line=_PATH_LINE,
+        line=_LINE,
         line_cost=line.cost,
         line_accuracy=line.accuracy,
         projected=projected,
@@ -173,19 +164,14 @@ def _path(
     space: ParameterSpace,
     train: Dataset,
     stops: npt.NDArray[np.int64],
-    largest_rate: float,
     rng: np.random.Generator,
     progress: Progress,
 ) -> tuple[Array, float]:
-    """Return the parameters on the way, with a smaller rate where gradient descent diverges."""
-    seed = int(rng.integers(2**31))
-    for rate in smaller_rates(largest_rate):
+    """Return the parameters on the way, and the rate: a smaller one where gradient descent diverges."""
+    seed, everything = int(rng.integers(2**31)), [slice(None)]
+    for rate in smaller_rates(learning_rate_for(hidden_activation(space.network))):
         points = []
-        everything = [slice(0, space.n_parameters)]
-        way = descended(
-            space, train, moved=everything, learning_rate=rate, stops=stops, rng=np.random.default_rng(seed)
-        )
-        for point in way:
+        for point in descended(space, train, everything, rate, stops, np.random.default_rng(seed)):
             points.append(point)
             progress(ProgressEvent("path", len(points), len(stops)))
         if np.isfinite(points[-1]).all():
@@ -234,46 +220,77 @@ def _walk_shares(lengths: Floats, dimensions: int, rng: np.random.Generator) -> 
     return np.asarray(shares.mean(axis=0))
 
 
-def loss_surface(
-    network: Network,
-    images: Array,
-    labels: npt.NDArray[np.int64],
-    *,
-    cost: CostName = "cross-entropy",
-    resolution: int = 31,
-    n_planes: int = 8,
-    n_lines: int = 100,
-    workers: int = 1,
+def affordable_updates(network: Network, most: int) -> int:
+    """Return `most`, or fewer updates for a network whose images cost many multiplications."""
+    return max(min(most, _FEWEST_UPDATES), min(most, _DESCENT // network.n_multiplications))
+
+
+def affordable_looks(network: Network, n_steps: int, n_images: int, n_directions: int) -> tuple[int, int]:
+    """Return how many images and directions to look along: fewer images, then fewer directions, for a costly network."""
+    each = network.n_multiplications * n_steps
+    n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, _LOOKING // (each * n_directions)))
+    return n_images, max(
+        min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, _LOOKING // (each * n_images))
+    )
+
+
+def hidden_activation(network: Network) -> str:
+    """Return the activations of the layers before the output, named once each, such as "sigmoid"."""
+    names = (network.layers[index].activation.name for index in _hidden(network))
+    return ", ".join(dict.fromkeys(names))
+
+
+def last_hidden(network: Network) -> tuple[str, ...]:
+    """Return the names of the layers up to the last activation in front of the output; none where there is no such."""
+    places = _hidden(network)
+    return network.layer_names[: places[-1] + 1] if places else ()
+
+
+def _hidden(network: Network) -> list[int]:
+    head = network.layer_names.index(network.head_name)
+    return [
+        index
+        for index in range(head)
+        if network.layers[index].activation.name in ACTIVATIONS.keys() - {"linear"}
+    ]
+
+
+def with_activation(network: Network, name: str) -> Network:
+    """Return `network` with the activation `name` in place of every other in front of its output layer."""
+    layers = list(network.layers)
+    for index in _hidden(network):
+        layers[index] = layers[index].with_activation(name)
+    return replace(network, layers=tuple(layers))
+
+
+def records(n_updates: int, n_records: int) -> npt.NDArray[np.int64]:
+    """Return after how many updates to look: 0, the last, and between them ever less often."""
+    return np.unique(np.rint(n_updates * np.linspace(0, 1, n_records) ** 2).astype(np.int64))
+
+
+def descended(
+    space: ParameterSpace,
+    data: Dataset,
+    moved: Sequence[slice],
+    learning_rate: float,
+    stops: npt.NDArray[np.int64],
     rng: np.random.Generator,
-    progress: Progress,
-) -> LossSurface:
-    """Measure `n_planes` planes of `resolution` squared points and `n_lines` lines through the network."""
-    space = ParameterSpace(network, cost)
-    # An odd number has the network itself in the middle.
-    coordinates = np.linspace(-1.0, 1.0, resolution)
-    grid = np.stack(np.meshgrid(coordinates, coordinates), axis=-1)
-    planes = np.empty((n_planes, resolution, resolution))
-    for k in range(n_planes):
-        planes[k] = measure_plane(
-            space, images, labels, _directions(space, 2, rng), grid, workers=workers
-        ).cost
-        progress(ProgressEvent("surface", k + 1, n_planes))
-    lines = measure_many_lines(
-        space, images, labels, lambda n: _directions(space, n, rng), n_lines, _SURFACE_LINE, workers=workers
-    )
-    cost_here, accuracy = space.measure(images, labels)
-    return LossSurface(
-        coordinates=coordinates,
-        planes=planes,
-        line_coordinates=_SURFACE_LINE,
-        lines=lines.cost,
-        line_accuracy=lines.accuracy,
-        cost=cost_here,
-        accuracy=accuracy,
-        n_images=len(images),
-    )
+) -> Iterator[Array]:
+    """Go down from the space's network on `data`, and give the parameters after each number of updates in `stops`.
 
-
-def _directions(space: ParameterSpace, n: int, rng: np.random.Generator) -> Array:
-    drawn = rng.standard_normal((n, space.n_parameters)).astype(space.vector.dtype)
-    return np.stack([space.filter_normalized(direction) for direction in drawn])
+    Only the parts `moved` of the vector change. It is infinite or NaN where gradient descent diverged.
+    """
+    vector, done = space.vector.copy(), 0
+    size = min(BATCH_SIZE, len(data))
+    order, at = rng.permutation(len(data)), 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for stop in stops:
+            while done < stop:
+                if at + size > len(data):
+                    order, at = rng.permutation(len(data)), 0
+                chosen = order[at : at + size]
+                _, gradient = space.gradient(data.images[chosen], data.labels[chosen], vector)
+                for part in moved:
+                    vector[part] -= learning_rate * gradient[part]
+                at, done = at + size, done + 1
+            yield vector.copy()

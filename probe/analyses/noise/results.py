@@ -1,20 +1,50 @@
-"""What is known of networks on the way from images to noise, and what the control networks say of the claims."""
+"""What is known of confidence: of one network on kinds of noise, and of networks on the way from images to noise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import field
-from typing import Any
 
 import numpy as np
 
 from probe._checks import Array, InputError
-from probe.analyses.noise.readers import KINDS, NOISE, SCORES, THRESHOLDS, Read
-from probe.controls import Controls
-from probe.results import Columns, Record
-from probe.stats import Difference, Interval, Verdict, mean_interval, paired_difference
+from probe.results import Columns, Record, Result
+from probe.stats import Interval, Verdict, mean_interval
 
-__all__ = ["GROUPS", "GroupMeans", "NoiseCondition", "NoiseSeverity", "verdicts_of"]
+__all__ = [
+    "CALIBRATION_BINS",
+    "GROUPS",
+    "KINDS",
+    "NOISE",
+    "SCORES",
+    "THRESHOLDS",
+    "ConditionConfidence",
+    "GroupMeans",
+    "NoiseCondition",
+    "NoiseConfidence",
+    "NoiseSeverity",
+]
+
+KINDS = {
+    "real": "real test images",
+    "uniform": "uniform noise",
+    "gaussian": "Gaussian noise",
+    "shuffled": "shuffled pixels",
+    "norm-matched": "norm-matched noise",
+}
+"""Kinds of images, in words."""
+
+NOISE = ("uniform", "gaussian", "shuffled", "norm-matched")
+"""The four kinds that are no images."""
+
+SCORES = ("maximum softmax", "maximum logit", "energy")
+"""What is held against a limit to tell noise from images; energy is log sum exp of the logits."""
+
+THRESHOLDS = (0.5, 0.9, 0.99)
+"""Confidences from which an image counts as put in a class with confidence."""
+
+CALIBRATION_BINS = 15
+"""Equally wide bins of confidence from 0 to 1, over which the calibration error is taken."""
 
 GROUPS = ("trained", "temperature-scaled", "untrained", "random-label")
 
@@ -25,12 +55,135 @@ _STEPS = {
 }
 """Steps on the way, in words."""
 
-_CONFIDENT = THRESHOLDS.index(0.9)
-_CERTAIN = 0.99
-"""Mean limit from which confidence counts as going to 1."""
 
-_MEMORIZED = 0.5
-"""Mean share of random labels from which networks count as having learned them, so that they are a control."""
+class Read(Result):
+    """What networks say of images, and the constants behind it."""
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Confidences from which an image counts as put in a class with confidence."""
+        return THRESHOLDS
+
+    @property
+    def scores(self) -> tuple[str, ...]:
+        """What is held against a limit to tell noise from images."""
+        return SCORES
+
+    @property
+    def n_calibration_bins(self) -> int:
+        """Bins of confidence of the calibration error."""
+        return CALIBRATION_BINS
+
+
+class ConditionConfidence(Record):
+    """A network's confidence on one kind of image.
+
+    Attributes
+    ----------
+    name : str
+        Kind of image.
+    confidences : ndarray of shape (n_images,), in [0, 1]
+        Largest output for each image.
+    share_above : float, in [0, 1]
+        Share of images with a confidence above `NoiseConfidence.threshold`. Compared, as for `auroc`, before
+        rounding: by the log-odds of the predicted class, since confidences near 1 are all the same float.
+    class_shares : ndarray of shape (n_classes,), in [0, 1]
+        Share of images that is put in each class.
+    entropy : float, in [0, log2(n_classes)]
+        Entropy of `class_shares` in bits: 0 if every image is put in one class.
+    auroc : float, in [0, 1], or NaN
+        Probability that a real image gets a higher confidence than one of these, with ties counted
+        half: 0.5 if confidence tells nothing, 1 if it tells them apart. NaN for the real images.
+    auroc_over_images : Interval or None
+        `auroc` with DeLong's 95% interval: other images would give another number within it. It says nothing of other
+        networks, which `noise_severity` does. None for the real images.
+    shares_confident : ndarray of shape (3,), in [0, 1]
+        Share of images with a largest output of at least each of `THRESHOLDS`: 0.5, 0.9 and 0.99.
+    score_aurocs : ndarray of shape (3,), in [0, 1], or NaN
+        As `auroc`, real images positive, by each of `SCORES`: maximum softmax, maximum logit, and energy. NaN for the
+        real images.
+    """
+
+    name: str
+    confidences: Array
+    share_above: float
+    class_shares: Array
+    entropy: float
+    auroc: float
+    auroc_over_images: Interval | None
+    shares_confident: Array
+    score_aurocs: Array
+
+    @property
+    def label(self) -> str:
+        """Kind of image, in words."""
+        return KINDS[self.name]
+
+    @property
+    def n_images(self) -> int:
+        """Number of images."""
+        return len(self.confidences)
+
+    @property
+    def median(self) -> float:
+        """Median confidence."""
+        return float(np.median(self.confidences))
+
+
+class NoiseConfidence(Read):
+    """A network's confidence on real images and on four kinds of noise.
+
+    Attributes
+    ----------
+    conditions : tuple of ConditionConfidence
+        "real", "uniform", "gaussian", "shuffled" and "norm-matched", in this order.
+    threshold : float, in [0, 1]
+        Median confidence of the correctly classified real images.
+    accuracy : float, in [0, 1]
+        Share of the real images that is classified right.
+    class_names : tuple of str
+        Names of the classes.
+    examples : ndarray of shape (n_conditions, n_examples, *image_shape), in [0, 1]
+        A few images of each kind.
+    calibration_error : float, in [0, 1]
+        Expected calibration error on real images: the distance between mean confidence and accuracy in each of 15 equally
+        wide bins of confidence, averaged with the images in each as weights. Over half of the real images.
+    temperature : float
+        By which the logits are divided so that the cross-entropy on the other half of the real images is least: above 1
+        if the network is too sure.
+    scaled_calibration_error : float, in [0, 1]
+        The calibration error with the logits divided by `temperature`. All three are NaN of a single image.
+    """
+
+    conditions: tuple[ConditionConfidence, ...]
+    threshold: float
+    accuracy: float
+    class_names: tuple[str, ...]
+    examples: Array
+    calibration_error: float
+    temperature: float
+    scaled_calibration_error: float
+
+    @property
+    def largest_entropy(self) -> float:
+        """Entropy of predicted classes that are all alike, in bits."""
+        return float(np.log2(len(self.class_names)))
+
+    def columns(self) -> Columns:
+        """Return one row for each kind of image."""
+        conditions = self.conditions
+        columns: Columns = {"images": [condition.label for condition in conditions]}
+        for name in ("median", "share_above", "entropy", "auroc"):
+            columns[name] = [getattr(condition, name) for condition in conditions]
+        for index, threshold in enumerate(THRESHOLDS):
+            columns[f"share_of_{threshold:g}"] = [
+                condition.shares_confident[index] for condition in conditions
+            ]
+        return columns
+
+    def condition(self, name: str) -> ConditionConfidence:
+        """Return the condition called `name`."""
+        return next(condition for condition in self.conditions if condition.name == name)
 
 
 def _none() -> Array:
@@ -195,145 +348,6 @@ class NoiseSeverity(Read):
                 return index
         known = ", ".join(f"{condition.family} {condition.severity:g}" for condition in self.conditions)
         raise InputError(f"family and severity must be one of {known}; got {family} {severity:g}")
-
-
-def verdicts_of(result: NoiseSeverity, controls: Controls, chance: float) -> tuple[Verdict, ...]:
-    """Return the verdicts over the networks of `result`; `chance` is the share of the commonest training label."""
-    verdicts = [
-        *(_confident(result, kind, controls.caveat) for kind in NOISE),
-        _learned(result, controls.caveat),
-        _meant(result, controls, chance),
-        _tells(result, controls.caveat),
-        _scaled(result, controls.caveat),
-    ]
-    if np.isfinite(result.limit).all():
-        verdicts.append(_far(result, controls.caveat))
-    return tuple(verdicts)
-
-
-_HALF_CONFIDENT: dict[str, Any] = {
-    "null": f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
-    "statistic_name": "share of images",
-    "unit": "share",
-}
-
-
-def _confident(result: NoiseSeverity, kind: str, caveat: str) -> Verdict:
-    index, name = result.index(kind), KINDS[kind]
-    share = _over_networks(result.share_above[0, :, index, _CONFIDENT])
-    return Verdict(
-        key=f"confident/{kind}",
-        title=f"Given {name}, the network confidently names a class",
-        decision=share.decision(0.5),
-        interval=share.interval,
-        sentence=(
-            f"{share:.0%} of {result.n_images:,} images of {name} get a confidence of at least "
-            f"{THRESHOLDS[_CONFIDENT]:g}, in this network {result.own_share_above[index, _CONFIDENT]:.0%}; the mean maximum "
-            f"softmax is {result.confidence[0, :, index].mean():.2f}.{caveat}"
-        ),
-        **_HALF_CONFIDENT,
-    )
-
-
-def _learned(result: NoiseSeverity, caveat: str) -> Verdict:
-    confidence = result.confidence[:, :, result.index("uniform")]
-    difference = _over_networks(confidence[0] - confidence[GROUPS.index("untrained")])
-    return Verdict(
-        key="trained",
-        title="It is training that makes the network sure of noise",
-        decision=difference.decision(),
-        statistic_name="difference of mean confidences",
-        unit="",
-        interval=difference.interval,
-        null="as much confidence on uniform noise as before training",
-        sentence=f"On uniform noise the mean maximum softmax is {difference:.3f} above that of the same networks' starts."
-        + caveat,
-    )
-
-
-def _meant(result: NoiseSeverity, controls: Controls, chance: float) -> Verdict:
-    confidence = result.confidence[:, :, result.index("uniform")]
-    shuffled = confidence[GROUPS.index("random-label")]
-    difference = _over_networks(confidence[0] - shuffled)
-    learned, decision = float(controls.memorized.mean()), difference.decision()
-    weak = decision == "supported" and learned < _MEMORIZED
-    hardly = (
-        " So they hardly learned them, and cannot say what fitting random labels would do." if weak else ""
-    )
-    return Verdict(
-        key="labels",
-        title="It is the meaning of the labels that makes the network sure of noise, and not training as such",
-        decision="inconclusive" if weak else decision,
-        statistic_name="difference of mean confidences",
-        unit="",
-        interval=difference.interval,
-        null="as much confidence on uniform noise as after training on random labels",
-        sentence=(
-            f"On uniform noise the mean maximum softmax is {difference:.3f} above that of the same networks trained on "
-            f"random labels, {shuffled.mean():.2f}. They put out {learned:.1%} of these labels; always naming the commonest "
-            f"gives {chance:.1%}.{hardly}{controls.caveat}"
-        ),
-    )
-
-
-def _tells(result: NoiseSeverity, caveat: str) -> Verdict:
-    noise = [result.index(kind) for kind in NOISE]
-    auroc = _over_networks(result.auroc[0][:, noise].mean(axis=1))
-    logit, energy = result.score_auroc[1:][:, :, noise].mean(axis=(1, 2))
-    return Verdict(
-        key="detects",
-        title="Its confidence tells noise from digits all the same",
-        decision=auroc.decision(0.5),
-        statistic_name="AUROC",
-        unit="",
-        interval=auroc.interval,
-        null="an AUROC of 0.5, real images being positive",
-        sentence=(
-            f"Over four kinds of noise the AUROC of the maximum softmax is {auroc:.3f}; of the maximum logit {logit:.2f}, "
-            f"of the energy {energy:.2f}.{caveat}"
-        ),
-    )
-
-
-def _scaled(result: NoiseSeverity, caveat: str) -> Verdict:
-    scaled = GROUPS.index("temperature-scaled")
-    shares = result.share_above[:, :, result.index("uniform"), _CONFIDENT]
-    share, errors = _over_networks(shares[scaled]), result.ece.mean(axis=1)
-    return Verdict(
-        key="calibrated",
-        title="Given uniform noise, it is confident even after its temperature was fitted",
-        decision=share.decision(0.5),
-        interval=share.interval,
-        sentence=(
-            f"With the temperature that fits confidence to accuracy on test images (median "
-            f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} "
-            f"after), {share:.0%} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {shares[0].mean():.0%} "
-            f"before.{caveat}"
-        ),
-        **_HALF_CONFIDENT,
-    )
-
-
-def _far(result: NoiseSeverity, caveat: str) -> Verdict:
-    limit, own = _over_networks(result.limit), result.own_mean_limit
-    of_this = "" if own is None else f", of this network {own:.3f}"
-    return Verdict(
-        key="limit",
-        title="Far away from the data, confidence goes to 1",
-        decision=limit.decision(_CERTAIN),
-        statistic_name="limit of the mean confidence",
-        unit="",
-        interval=limit.interval,
-        null=f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
-        sentence=(
-            f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {limit:.3f} on "
-            f"average{of_this}. Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{caveat}"
-        ),
-    )
-
-
-def _over_networks(values: Array) -> Difference:
-    return paired_difference(np.asarray(values, np.float64))
 
 
 def _mean(values: Array) -> Interval:
