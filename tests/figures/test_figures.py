@@ -26,7 +26,7 @@ def weights(n_units, shape=(28, 28), kind="weights"):
 
 def rendered(result):
     figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 

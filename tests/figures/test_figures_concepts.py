@@ -19,7 +19,7 @@ def rendered(result, part):
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     figure = probe.plot(result, part=part)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 

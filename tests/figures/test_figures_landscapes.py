@@ -17,7 +17,7 @@ from probe.workflow._sections import sections_about
 
 def rendered(result, **view):
     figure = probe.plot(result, **view)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 

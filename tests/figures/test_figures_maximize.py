@@ -18,7 +18,7 @@ from probe.figures.maximize import animation
 
 def rendered(result):
     figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 

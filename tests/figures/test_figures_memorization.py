@@ -163,7 +163,7 @@ def synthetic_examples(cell, name, condition, names, channels, rng):
 
 def rendered(result, **view):
     figure = probe.plot(result, **view)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 

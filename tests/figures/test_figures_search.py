@@ -99,7 +99,7 @@ def front(candidates, places, name):
 
 def rendered(result):
     figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 
