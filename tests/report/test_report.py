@@ -169,7 +169,7 @@ def test_the_same_seed_gives_the_same_report(folder, numbers, tmp_path):
         assert (tmp_path / "figures" / picture.name).read_bytes() == picture.read_bytes()
 
 
-def test_a_model_that_takes_rows_of_values_is_reported_on_without_its_history(tmp_path):
+def test_a_model_that_takes_rows_of_values_is_reported_on_without_its_history(tmp_path, undrawn):
     split = probe.load_dataset("digits")
     trained = probe.train(
         probe.MLP(hidden=(12,), activation="relu"), split, probe.TrainingConfig(epochs=40, learning_rate=0.1)
