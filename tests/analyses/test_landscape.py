@@ -24,6 +24,9 @@ from probe.parameters import ParameterSpace
 
 TINY = {"n_networks": 6, "n_directions": 60, "updates": 80, "resolution": 5, "n_planes": 2, "n_lines": 20}
 
+FEWER = TINY | {"n_networks": 3, "n_directions": 10, "n_lines": 5}
+"""For convolutions, of which each evaluation takes longer."""
+
 
 @pytest.fixture(scope="module")
 def found(trained, digits):
@@ -238,7 +241,7 @@ def test_workers_and_repetition_change_nothing(found, trained, digits):
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_convolutional_network_has_all_parts(digits, activation):
-    found = probe.landscape(convolutional(activation), digits, **TINY, n_images=60)
+    found = probe.landscape(convolutional(activation), digits, **FEWER, n_images=60)
     assert found.activations.activation == activation
     assert (found.activations.moved[1] == 0).all()
     assert found.path.cost[-1] < found.path.cost[0]
@@ -247,7 +250,7 @@ def test_a_convolutional_network_has_all_parts(digits, activation):
 
 
 def test_a_network_that_has_steps_is_held_against_sigmoids(digits):
-    found = probe.landscape(convolutional("step"), digits, **TINY, n_images=60)
+    found = probe.landscape(convolutional("step"), digits, **FEWER, n_images=60)
     assert found.activations.activation == "sigmoid"
     # All that moves is the output layer.
     assert found.descent.along_gradient[1:, 0].min() > 0
