@@ -148,7 +148,8 @@ def png_of(figure: Figure) -> bytes:
     dots = min(DOTS, MAX_PIXELS / max(figure.get_size_inches()))
     with quietly():
         figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
-    figure.clear()
+    for axes in figure.axes:  # `figure.clear()` would make each of them anew first
+        axes.remove()
     # Figures and their axes refer to each other: without this they stay until there is no memory left.
     gc.collect()
     return buffer.getvalue()

@@ -30,7 +30,7 @@ def trained_files(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch, trained_files):
+def here(tmp_path, monkeypatch, trained_files, undrawn):
     shutil.copytree(trained_files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -85,7 +85,7 @@ def test_images_are_kept_up_to_a_total_size_and_all_are_drawn(written, monkeypat
     assert list(rendered.pictures.values()) == [picture.read_bytes() for picture in pictures]
 
 
-def test_words_on_weights_say_how_many_layers_are_drawn_and_what_is_there_to_see():
+def test_words_on_weights_say_how_many_layers_are_drawn_and_what_is_there_to_see(undrawn):
     section = weights_section(deep(17), layout="channels_last", is_tested=False)
     said, (claim,) = words(section), section.rendered().claims
     assert "The first 16 of 18 layers are drawn. probe weights MODEL --layer NAME draws another." in said
