@@ -144,10 +144,10 @@ def logit_gradient_product(
         return moved
     # The derivative of p (e - sum(e p)) with e = 2 (p - t).
     error *= 2
-    centred = error - (error * outputs).sum(axis=1, keepdims=True)
+    centered = error - (error * outputs).sum(axis=1, keepdims=True)
     change = 2 * moved
     change -= (change * outputs + error * moved).sum(axis=1, keepdims=True)
-    moved *= centred
+    moved *= centered
     moved += outputs * change
     return moved
 

@@ -306,11 +306,11 @@ def _sample(network: Network, test: Dataset) -> Dataset:
 
 def _scalings(train: Dataset, contradiction: _Contradiction | None) -> list[_Scaling]:
     """Return the scalings to try, the one that the network's first layers ask for among them."""
-    is_colour = len(train.image_shape) == 3 and train.image_shape[2] == 3
+    is_color = len(train.image_shape) == 3 and train.image_shape[2] == 3
     scalings = [
         _Scaling.to_range(0, 255),
         _Scaling.to_range(-1, 1),
-        _Scaling.standardizing(*(_IMAGENET if is_colour else _MNIST)),
+        _Scaling.standardizing(*(_IMAGENET if is_color else _MNIST)),
     ]
     some = train.images[:: max(1, len(train) // 10_000)]
     mean, deviation = (float(value(some, dtype=np.float64)) for value in (np.mean, np.std))
@@ -389,7 +389,7 @@ def _scaled(layers: Iterable[Layer], images: Array) -> Array:
 
 def _spread(last: Layer, values: Array, images: Array) -> tuple[float, float]:
     """Return how wide values are beside what is usual after the scaling layer `last`: all, and the middle 98%."""
-    # Rescaled inputs are as wide as before, or twice as wide; normalised ones have a deviation of 1.
+    # Rescaled inputs are as wide as before, or twice as wide; normalized ones have a deviation of 1.
     usual = float(np.ptp(images)) / (1.0 if isinstance(last, Rescaling) else float(np.std(images)))
     return float(np.ptp(values)) / usual, float(np.ptp(np.quantile(values, [0.01, 0.99]))) / usual
 

@@ -260,7 +260,7 @@ def _search(
         steps[rows[changed]] = n_steps
         if changed.all() or n_steps == max_steps:
             break
-        direction = np.sign(pullback(_towards_runner_up(logits, predictions[rows])))[~changed]
+        direction = np.sign(pullback(_toward_runner_up(logits, predictions[rows])))[~changed]
         rows = rows[~changed]
         distance = x[rows] - images[rows] + radius * step * direction
         if noise > 0:
@@ -277,7 +277,7 @@ def _search(
     )
 
 
-def _towards_runner_up(logits: Array, predictions: Ints) -> Array:
+def _toward_runner_up(logits: Array, predictions: Ints) -> Array:
     """Return the gradient, with respect to the logits, of the largest other one less that of the class predicted."""
     rows, others = np.arange(len(logits)), logits.copy()
     others[rows, predictions] = -np.inf

@@ -107,8 +107,8 @@ def numeric_gradient() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def grey_canvas() -> Callable[..., np.ndarray]:
-    """What a grid of grey images shows, from 0 to 1 in 256 steps, NaN between the images; colours as they are."""
+def gray_canvas() -> Callable[..., np.ndarray]:
+    """What a grid of gray images shows, from 0 to 1 in 256 steps, NaN between the images; colors as they are."""
 
     def canvas(image):
         pixels = np.asarray(image.get_array())

@@ -370,7 +370,7 @@ VALID = {
     "Reshape": lambda w: {"name": "r", "target_shape": (4, 4)},
     "activation_from": lambda w: {"activation": "relu"},
     "activation_named": lambda w: {"name": "relu"},
-    # Optimisers.
+    # Optimizers.
     "SGD": lambda w: {},
     "Adam": lambda w: {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7},
     "Momentum": lambda w: {"momentum": 0.5},

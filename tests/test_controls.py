@@ -58,7 +58,7 @@ def test_controls_have_the_shape_of_the_network(three, trained):
     assert "64-12-9-10 sigmoid" in three.sentence
 
 
-def test_trained_controls_learn_and_random_label_controls_do_not_generalise(three, digits):
+def test_trained_controls_learn_and_random_label_controls_do_not_generalize(three, digits):
     for k in range(3):
         accuracy = (three.trained.network(k).predict(digits.test.images) == digits.test.labels).mean()
         assert accuracy == pytest.approx(three.test_accuracy[k])
@@ -169,7 +169,7 @@ def test_kinds_of_activation_mixed_and_convolutions_have_no_architecture_to_copy
     assert architecture_of(convolutional()) is None
 
 
-def test_a_reinitialised_network_has_kernels_of_the_usual_size_and_no_biases():
+def test_a_reinitialized_network_has_kernels_of_the_usual_size_and_no_biases():
     network = convolutional()
     fresh = reinitialized(network, rng=np.random.default_rng(1))
     assert fresh.layer_names == network.layer_names
@@ -187,7 +187,7 @@ def test_a_reinitialised_network_has_kernels_of_the_usual_size_and_no_biases():
     np.testing.assert_array_equal(fresh.layer("norm").mean, network.layer("norm").mean)
 
 
-def test_reinitialising_keeps_the_type_and_draws_anew_each_time():
+def test_reinitializing_keeps_the_type_and_draws_anew_each_time():
     network = convolutional(np.float64)
     one, other = (reinitialized(network, rng=np.random.default_rng(seed)) for seed in (1, 2))
     assert one.dtype == np.float64

@@ -91,7 +91,7 @@ class WeightPicture(Record):
     Attributes
     ----------
     scale : {"shared", "robust", "unit"}
-        What full colour is; see `probe.plot`.
+        What full color is; see `probe.plot`.
     limit : float
         Absolute weight of full color; of "unit", 1.
     n_images, n_faint, n_clipped : int

@@ -101,7 +101,7 @@ def ascend(
     progress: Progress = silent,
     keep: int | None = None,
 ) -> Ascent:
-    """Climb from random images towards the maximum of each objective in a region.
+    """Climb from random images toward the maximum of each objective in a region.
 
     The ascents start from noise in [0, 1], each times a brightness of its own, which is spread evenly over
     [0, 1) from restart to restart, and brought into the region.
@@ -170,7 +170,7 @@ def ascend(
         traces.append(climb.scores)
         if wanted is not None and step in wanted:
             frames.append(climb.images.copy())
-        progress(ProgressEvent("maximising", step, steps))
+        progress(ProgressEvent("maximizing", step, steps))
 
     def by_objective(values: npt.NDArray[np.generic]) -> Any:
         return values.reshape(len(chosen), restarts, *values.shape[1:])

@@ -153,7 +153,7 @@ class Ball:
         return most if self.box is None else min(most, self.box.high)
 
     def project(self, x: Array) -> Array:
-        """Return the nearest images of the region: towards the center by one factor, and clipped to the box."""
+        """Return the nearest images of the region: toward the center by one factor, and clipped to the box."""
         away = x - self.center
         found = self._along(away, np.ones(len(x)))
         outside = self._excess(found) > 0
@@ -163,7 +163,7 @@ class Ball:
         return found
 
     def inward(self, _x: Array, gradient: Array) -> Array:
-        """Return `gradient`: towards the center the projection moves pixels at the ends of the box as well."""
+        """Return `gradient`: toward the center the projection moves pixels at the ends of the box as well."""
         return gradient
 
     def farthest(self, weights: Array) -> Array:

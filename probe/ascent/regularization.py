@@ -68,7 +68,7 @@ class Parameterization(ABC):
 
     def start(self, rng: np.random.Generator, n: int, shape: tuple[int, ...]) -> Array:
         """Return `n` random images, about 1/2 and with the contrast of uniform noise, not yet clipped."""
-        return _around_grey(self._applied(rng.standard_normal((n, *shape)), 1))
+        return _around_gray(self._applied(rng.standard_normal((n, *shape)), 1))
 
     def spread(self, gradient: Array) -> Array:
         """Return how the images move when the parameters follow `gradient` (n, ...) of the pixels."""
@@ -211,7 +211,7 @@ class Blurred(Parameterization):
         return np.asarray(weights[lags + size - 1])
 
 
-def _around_grey(images: Array) -> Array:
+def _around_gray(images: Array) -> Array:
     """Return images moved to a mean of 1/2 and scaled to the contrast of uniform noise."""
     axes = tuple(range(1, images.ndim))
     images = images - images.mean(axis=axes, keepdims=True)

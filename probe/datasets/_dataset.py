@@ -34,7 +34,7 @@ FINGERPRINT_BLOCK = 1024
 
 RESIZING_BLOCK = 4096
 
-CHANNELS = (1, 3, 4)  # grey, colour, and colour with opacity
+CHANNELS = (1, 3, 4)  # gray, color, and color with opacity
 
 
 @checked

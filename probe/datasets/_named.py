@@ -140,7 +140,7 @@ def _square_images(table: Stored) -> Images:
     side = math.isqrt(n_features)
     if side * side != n_features:
         raise InputError(
-            f"{n_features} features are no square grey image, and whether the channels of a colour image come "
+            f"{n_features} features are no square gray image, and whether the channels of a color image come "
             "first or last is not written there; store it as HDF5 or NPZ with images (n, height, width, channels)"
         )
     low, high = float(table.min()), float(table.max())

@@ -238,7 +238,7 @@ def _adaptive_pooling(module: Module, shape: Shape) -> Iterable[Layer]:
 def _batch_normalization(module: Module, shape: Shape) -> Iterable[Layer]:
     mean, variance = module.array("running_mean"), module.array("running_var")
     if mean is None or variance is None:
-        module.refuse("has no running statistics, and normalises each batch by itself")
+        module.refuse("has no running statistics, and normalizes each batch by itself")
     wanted = (3,) if module.kind == "BatchNorm2d" else (1, 2)
     if len(shape) not in wanted:
         module.refuse(f"gets shape {shape}")

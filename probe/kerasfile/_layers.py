@@ -80,7 +80,7 @@ def _noise(kind: str) -> LayerKind:
 def _layer_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
     axes = spec.axes(len(shape), -1)
     if not axes:
-        spec.refuse("has no axis to normalise over")
+        spec.refuse("has no axis to normalize over")
     return axes
 
 

@@ -202,9 +202,11 @@ class LayerNormalization(_AlongAxes):
         """Return the normalized `x` (n_samples, ...), and its pullback."""
         indices = self._indices(x.shape[1:])
         axes = tuple(index + 1 for index in indices)
-        centred = x - x.mean(axis=axes, keepdims=True)
-        inverse = 1 / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
-        normal = centred * inverse
+        centered = x - x.mean(axis=axes, keepdims=True)
+        inverse = 1 / np.sqrt(
+            (centered * centered).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon)
+        )
+        normal = centered * inverse
         z = normal
         gamma = None if self.gamma is None else _along(self.gamma, indices, x.ndim - 1)
         if gamma is not None:

@@ -8,7 +8,7 @@
 
 A trial is finished when its file has the checksum of its last line. The line is on disk before the file
 gets its name, so a writer that is killed leaves a line without a file, which says nothing, or both. A
-file that does not fit its line was damaged afterwards, and its trial runs again; so does one that is a link or a pipe.
+file that does not fit its line was damaged afterward, and its trial runs again; so does one that is a link or a pipe.
 
 The folder may come from somebody else. No link in it is followed (see `OwnedFolder`), and no line or manifest is believed
 beyond its size and form.

@@ -52,11 +52,11 @@ def found(trained, digits, controls):
     return weight_structure(trained, digits, controls=controls, n_null=199)
 
 
-def test_a_chessboard_has_neighbours_that_are_all_opposite():
+def test_a_chessboard_has_neighbors_that_are_all_opposite():
     board = np.indices((12, 12)).sum(axis=0) % 2 * 2.0 - 1
     found = measured(board)
     assert found["moran"] == pytest.approx(-1)
-    # Neighbours always differ by 2, two pixels at random by 2 in 72 of 143 pairs.
+    # Neighbors always differ by 2, two pixels at random by 2 in 72 of 143 pairs.
     assert found["total_variation"] == pytest.approx(143 / 72)
     assert found["sparsity"] == pytest.approx(0)
 

@@ -1,4 +1,4 @@
-"""The ascent: exact maximisers of linear units in every region, diversity, frames, and what is refused."""
+"""The ascent: exact maximizers of linear units in every region, diversity, frames, and what is refused."""
 
 import re
 
@@ -24,7 +24,7 @@ def linear(kernel, shape=(2, 3)):
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 @given(seed=st.integers(0, 9999))
 @settings(max_examples=10)
-def test_a_linear_unit_is_maximised_exactly_in_every_region(region, seed):
+def test_a_linear_unit_is_maximized_exactly_in_every_region(region, seed):
     kernel = np.random.default_rng(seed).normal(size=(6, 2))
     objectives = [probe.class_logit(0), probe.class_logit(1)]
     found = ascend(linear(kernel), objectives, restarts=2, steps=150, region=region)

@@ -60,7 +60,7 @@ def test_starts_have_the_mean_and_the_contrast_of_uniform_noise(name):
     assert start.std() == pytest.approx(12**-0.5, abs=0.01)
 
 
-def test_low_frequencies_make_neighbours_alike(trained):
+def test_low_frequencies_make_neighbors_alike(trained):
     def roughness(parameterization):
         objectives = [probe.class_logit(k) for k in range(10)]
         images = ascend(trained, objectives, steps=40, parameterization=parameterization).images
@@ -82,7 +82,7 @@ def test_every_parameterisation_climbs(trained, name):
 
 
 @pytest.mark.parametrize("parameterization", [Fourier(), Blurred()])
-def test_neighbours_need_images(parameterization):
+def test_neighbors_need_images(parameterization):
     network = probe.Network((probe.layers.Dense("o", np.ones((4, 2)), np.zeros(2)),), (4,))
     with pytest.raises(InputError, match=r"images, but the network takes inputs of \(4,\)"):
         ascend(network, [probe.class_logit(0)], parameterization=parameterization)

@@ -148,7 +148,7 @@ def test_what_is_converted_computes_the_same(name):
 
 
 def test_a_convolutional_network_is_reported_on(monkeypatch):
-    # The experiment on memorisation and the controls are other tests'; here they take most of the minute.
+    # The experiment on memorization and the controls are other tests'; here they take most of the minute.
     monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 3)
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.workflow._report"), "_EFFORT", 0.05)

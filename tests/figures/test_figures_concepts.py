@@ -45,7 +45,7 @@ def test_labels_of_several_layers_do_not_overlap(result, part):
     assert overlaps(rendered(result, part=part)) == []
 
 
-def test_the_colours_are_the_areas_on_one_scale_centred_at_a_half(result):
+def test_the_colors_are_the_areas_on_one_scale_centered_at_a_half(result):
     figure = rendered(result, part="units")
     limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
     assert len(limits) == 1

@@ -1,4 +1,4 @@
-"""Figures of maximising inputs: what is drawn is what the result holds, and no label lies over another."""
+"""Figures of maximizing inputs: what is drawn is what the result holds, and no label lies over another."""
 
 import io
 from dataclasses import replace
@@ -87,8 +87,8 @@ def test_the_best_image_stands_before_the_real_images_that_have_the_greatest_val
     figure = rendered(found)
     (image,) = figure.axes[0].images
     canvas = np.asarray(image.get_array())
-    grey = np.where(canvas[..., 3] > 0, canvas[..., 0] / 255, np.nan)
-    shown = grey[~np.isnan(grey)]
+    gray = np.where(canvas[..., 3] > 0, canvas[..., 0] / 255, np.nan)
+    shown = gray[~np.isnan(gray)]
     tiles = np.concatenate([found.best_images[:, None], found.top.images], axis=1)
     assert shown.size == tiles.size
     np.testing.assert_allclose(np.sort(shown), np.sort(tiles.ravel()), atol=0.01)
@@ -168,10 +168,10 @@ def test_a_large_animation_is_made_smaller():
     assert len(frames_of(content)) == 40
 
 
-def test_colours_are_animated_as_colours():
+def test_colors_are_animated_as_colors():
     rng = np.random.default_rng(0)
-    colours = rng.random((2, 3, 8, 8, 3)).astype(np.float32)
-    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(images=colours, steps=np.arange(3))))
+    colors = rng.random((2, 3, 8, 8, 3)).astype(np.float32)
+    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(images=colors, steps=np.arange(3))))
     picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), float)
     assert np.ptp(picture, axis=2).max() > 50
 

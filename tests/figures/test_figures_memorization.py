@@ -179,7 +179,7 @@ ODD = {
     "one epoch": {"n_epochs": 1},
     "one diverged": {"diverged": [(1, 0)]},
     "all diverged": {"diverged": [(k, r) for k in range(2) for r in range(5)], "sensitivity": False},
-    "long name, colour": {"names": ("ox", LONG_NAME), "channels": (3,)},
+    "long name, color": {"names": ("ox", LONG_NAME), "channels": (3,)},
 }
 
 
@@ -243,12 +243,12 @@ def test_the_cell_asked_for_is_drawn_and_others_are_refused():
         probe.plot(result, cell=2)
 
 
-def test_the_examples_of_each_cell_show_its_own_examples(grey_canvas):
+def test_the_examples_of_each_cell_show_its_own_examples(gray_canvas):
     result = synthetic(n_cells=2)
     for cell in (0, 1):
         mine = next(examples for examples in result.examples if examples.cell == cell)
         drawn = rendered(result, part="examples", cell=cell).axes[0].images[0]
-        values = np.ma.masked_invalid(grey_canvas(drawn)).compressed()
+        values = np.ma.masked_invalid(gray_canvas(drawn)).compressed()
         shown = np.sort(mine.images[:8].reshape(-1))
         np.testing.assert_allclose(np.sort(values)[: shown.size], shown, atol=2 / 255)
 
@@ -305,14 +305,14 @@ def test_curves_are_the_medians_of_the_three_accuracies(n_replicates):
     assert ("middle 90%" in notes) == (n_replicates >= 10)
 
 
-def test_conditions_are_named_beside_their_curves_and_run_from_the_colour_of_true_to_that_of_random_labels():
+def test_conditions_are_named_beside_their_curves_and_run_from_the_color_of_true_to_that_of_random_labels():
     figure = rendered(synthetic(conditions_of(FIVE)))
     names = [text.get_text() for text in figure.axes[2].texts]
     between = [f"{share}% random labels" for share in (25, 50, 75)]
     assert names == ["true labels", *between, "random labels"]
-    colours = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() == 2]
-    assert [colours[0].upper(), colours[-1].upper()] == ["#0072B2", "#D55E00"]
-    assert len(set(colours)) == 5
+    colors = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() == 2]
+    assert [colors[0].upper(), colors[-1].upper()] == ["#0072B2", "#D55E00"]
+    assert len(set(colors)) == 5
     assert not figure.legends
 
 
@@ -403,7 +403,7 @@ def test_peaks_leave_out_networks_that_diverged():
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
-def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(channels, grey_canvas):
+def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(channels, gray_canvas):
     result = synthetic(channels=channels)
     figure = rendered(result, part="examples")
     titles = [axes.get_title("left") for axes in figure.axes]
@@ -413,8 +413,8 @@ def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(c
         for offset, start in enumerate((0, examples.n_hardest)):
             drawn = figure.axes[2 * place + offset].images[0]
             shown = examples.images[start : start + 8]
-            values = np.ma.masked_invalid(grey_canvas(drawn)).compressed()
-            # Gaps between colour images are white.
+            values = np.ma.masked_invalid(gray_canvas(drawn)).compressed()
+            # Gaps between color images are white.
             np.testing.assert_allclose(
                 np.sort(values)[: shown.size], np.sort(shown.reshape(-1)), atol=2 / 255
             )

@@ -100,7 +100,7 @@ def test_no_label_lies_over_an_image(names):
 
 
 def stairs_of(axes):
-    """Return the counts that are drawn, by colour."""
+    """Return the counts that are drawn, by color."""
     outlines = [patch for patch in axes.patches if not patch.get_fill()]
     return {tuple(patch.get_edgecolor()[:3]): patch.get_data() for patch in outlines}
 
@@ -114,8 +114,8 @@ def test_every_example_is_counted_once_in_its_group(lowest):
     for name, members in (("true", ~found.is_corrupted), ("random", found.is_corrupted)):
         counts, edges = drawn[to_rgb(COLORS[name])][:2]
         assert counts.sum() == members.sum()
-        centres = (edges[:-1] + edges[1:]) / 2
-        assert counts[np.abs(centres - 1).argmin()] == (found.scores[members] == 1).sum()
+        centers = (edges[:-1] + edges[1:]) / 2
+        assert counts[np.abs(centers - 1).argmin()] == (found.scores[members] == 1).sum()
         assert left.get_xlim()[0] <= edges[0]
         assert left.get_xlim()[1] >= edges[-1]
     assert left.get_ylim()[1] > max(counts.max() for counts, *_ in drawn.values())
@@ -160,9 +160,9 @@ def test_long_names_are_broken_and_cut_with_an_ellipsis():
         assert len(true) > 6
 
 
-def test_the_pixels_drawn_are_those_of_the_images_in_order(grey_canvas):
+def test_the_pixels_drawn_are_those_of_the_images_in_order(gray_canvas):
     found = result()
-    canvas = grey_canvas(rendered(found).axes[1].images[0])
+    canvas = gray_canvas(rendered(found).axes[1].images[0])
     drawn = np.ma.masked_invalid(canvas).compressed()
     np.testing.assert_allclose(np.sort(drawn), np.sort(found.images.reshape(-1)), atol=2 / 255)
     top = int(np.flatnonzero((canvas >= 0).any(axis=1))[0])

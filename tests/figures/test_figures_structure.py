@@ -48,7 +48,7 @@ def test_each_unit_names_the_nulls_that_it_has_more_structure_than(result):
     assert any(label != "–" for label in labels.values())
 
 
-def test_inactive_pixels_are_hatched_and_have_no_colour(result):
+def test_inactive_pixels_are_hatched_and_have_no_color(result):
     figure = rendered(result, part="units")
     pixels = figure.axes[0].images[0].get_array()
     n_shown = (np.asarray(pixels)[..., 3] > 0).sum()

@@ -379,7 +379,7 @@ def test_equivalence_is_two_one_sided_t_tests(shift, level):
 
 
 @pytest.mark.parametrize(
-    ("centre", "decision"),
+    ("center", "decision"),
     [
         (0.0, "supported"),
         (0.6, "supported"),
@@ -390,11 +390,11 @@ def test_equivalence_is_two_one_sided_t_tests(shift, level):
         (-1.4, "refuted"),
     ],
 )
-def test_equivalence_is_decided_by_where_the_t_interval_lies(centre, decision):
+def test_equivalence_is_decided_by_where_the_t_interval_lies(center, decision):
     # Mean 0, standard error 0.1 and 2.132 of them to either side at the 95% quantile.
-    values = centre + np.array([-2, -1, 0, 1, 2]) * np.sqrt(0.02)
+    values = center + np.array([-2, -1, 0, 1, 2]) * np.sqrt(0.02)
     found = equivalence(values, margin=1)
-    assert ends(found.t_interval) == pytest.approx((centre - 0.2132, centre + 0.2132), abs=1e-4)
+    assert ends(found.t_interval) == pytest.approx((center - 0.2132, center + 0.2132), abs=1e-4)
     assert found.decision == decision
 
 

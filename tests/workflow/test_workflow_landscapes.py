@@ -197,9 +197,9 @@ def test_half_the_size_is_the_mean_of_four_pixels():
     split = probe.load_dataset("digits")
     images = split.train.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(resized(split, (4, 4)).train.images, images, atol=1e-6)
-    colour = probe.Dataset(np.repeat(split.train.images[:5, ..., None], 3, axis=-1), split.train.labels[:5],
+    color = probe.Dataset(np.repeat(split.train.images[:5, ..., None], 3, axis=-1), split.train.labels[:5],
                            split.train.class_names)  # fmt: skip
-    both = probe.Split(colour, colour, "colour")
+    both = probe.Split(color, color, "color")
     np.testing.assert_allclose(resized(both, (4, 4)).test.images[..., 1], images[:5], atol=1e-6)
     with pytest.raises(probe.InputError, match="integer of at least 1"):
         resized(split, (0, 4))

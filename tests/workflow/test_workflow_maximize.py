@@ -75,7 +75,7 @@ def test_classes_are_the_default_and_settings_are_passed_on(model, tmp_path):
     assert "Data" not in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_a_layer_is_maximised_unit_by_unit(model, tmp_path):
+def test_a_layer_is_maximized_unit_by_unit(model, tmp_path):
     maximize_model(model, layer="hidden_2", options={"steps": 5}, out=tmp_path / "out")
     kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     assert len(kept.names) == 9

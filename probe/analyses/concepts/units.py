@@ -96,7 +96,7 @@ def layer_values(network: Network, layers: tuple[str, ...], x: Array) -> dict[st
         units, basis, features = (
             np.concatenate(piece).astype(np.float64) for piece in zip(*pieces, strict=True)
         )
-        found[name] = LayerValues(units, _standardised(basis), features)
+        found[name] = LayerValues(units, _standardized(basis), features)
     return found
 
 
@@ -119,12 +119,12 @@ def _cells(maps: Array) -> Array:
     return maps
 
 
-def _standardised(values: Array) -> Array:
+def _standardized(values: Array) -> Array:
     """Return columns with mean 0 and variance 1; 0 where a unit is the same on all images but for rounding."""
-    centred = values - values.mean(axis=0)
-    deviation = centred.std(axis=0)
+    centered = values - values.mean(axis=0)
+    deviation = centered.std(axis=0)
     dead = deviation <= 1e-6 * np.abs(values).max(axis=0)
-    return np.asarray(np.where(dead, 0, centred / np.where(dead, 1, deviation)))
+    return np.asarray(np.where(dead, 0, centered / np.where(dead, 1, deviation)))
 
 
 def _channel_axis(network: Network, name: str) -> int:

@@ -253,7 +253,7 @@ def _verdicts(
             unit="share",
             null=f"judges see the class that was meant by chance, {1 / n_classes:.0%}",
             sentence=(
-                f"Nearest neighbours and logistic regression see the class that was meant in {seen:.0%} of what a network "
+                f"Nearest neighbors and logistic regression see the class that was meant in {seen:.0%} of what a network "
                 f"draws; in held-out images in {real.recognized_share:.0%}.{controls.caveat}"
             ),
         ),

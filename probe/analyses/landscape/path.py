@@ -184,10 +184,10 @@ def _principal(path: Array) -> tuple[Array, Floats, Floats]:
 
     From the products of the points with each other: a path has few points of many parameters.
     """
-    centred = path - path.mean(axis=0, dtype=np.float64).astype(path.dtype)
+    centered = path - path.mean(axis=0, dtype=np.float64).astype(path.dtype)
     products = np.zeros((len(path), len(path)))
     for begin in range(0, path.shape[1], _BLOCK):
-        block = centred[:, begin : begin + _BLOCK].astype(np.float64)
+        block = centered[:, begin : begin + _BLOCK].astype(np.float64)
         products += block @ block.T
     variances, scores = np.linalg.eigh(products)
     variances, scores = variances[::-1].clip(0), scores[:, ::-1]
@@ -198,7 +198,7 @@ def _principal(path: Array) -> tuple[Array, Floats, Floats]:
         along = scores[:, k] * length
         # Both signs are components; with these the path comes from the left and from above.
         sign = -1.0 if (along[0] - along[-1] > 0) == (k == 0) else 1.0
-        components[k] = (sign / length * scores[:, k]).astype(path.dtype) @ centred
+        components[k] = (sign / length * scores[:, k]).astype(path.dtype) @ centered
         seen[:, k] = sign * (along - along[-1])
         shares[k] = variances[k] / variances.sum()
     return components, seen, shares

@@ -265,7 +265,7 @@ class _Over:
             statistic_name="difference of Moran's I",
             null=f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
             sentence=(
-                f"Moran's I, how alike neighbouring weights are, minus that of the same networks' starts: {found:.3f}; "
+                f"Moran's I, how alike neighboring weights are, minus that of the same networks' starts: {found:.3f}; "
                 f"within {_EQUAL_MORAN:g} would count as random.{self._controls.caveat}"
             ),
         )

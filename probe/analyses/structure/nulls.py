@@ -79,14 +79,14 @@ class Meter:
 
     def _part(self, planes: Array) -> Array:
         mean = planes[:, self.active].mean(axis=1)[:, None, None]
-        centred = np.where(self.active[None, :, :, None], planes - mean, 0)
-        variance = np.square(centred).sum(axis=(1, 2, 3), dtype=np.float64)
+        centered = np.where(self.active[None, :, :, None], planes - mean, 0)
+        variance = np.square(centered).sum(axis=(1, 2, 3), dtype=np.float64)
         known = variance > 1e-12 * np.maximum(1e-30, np.square(planes).sum(axis=(1, 2, 3), dtype=np.float64))
         variance = np.where(known, variance, np.nan)
         n_values = self.active.sum() * planes.shape[3]
         n_pairs = (self._down.sum() + self._right.sum()) * planes.shape[3]
-        above, below = centred[:, 1:][:, self._down], centred[:, :-1][:, self._down]
-        right, left = centred[:, :, 1:][:, self._right], centred[:, :, :-1][:, self._right]
+        above, below = centered[:, 1:][:, self._down], centered[:, :-1][:, self._down]
+        right, left = centered[:, :, 1:][:, self._right], centered[:, :, :-1][:, self._right]
         products = (above * below).sum(axis=(1, 2)) + (right * left).sum(axis=(1, 2))
         steps = np.abs(above - below).sum(axis=(1, 2)) + np.abs(right - left).sum(axis=(1, 2))
         inside = planes[:, self.active]
@@ -95,19 +95,19 @@ class Meter:
             [
                 products / n_pairs * n_values / variance,
                 steps / n_pairs / apart,
-                np.where(known, self._slopes(centred), np.nan),
-                self._fits(centred) / variance,
+                np.where(known, self._slopes(centered), np.nan),
+                self._fits(centered) / variance,
                 np.where(known, gini(np.abs(inside).reshape(len(inside), -1)), np.nan),
             ],
             axis=1,
         )
 
-    def _slopes(self, centred: Array) -> Array:
+    def _slopes(self, centered: Array) -> Array:
         """Return the slopes of the power spectra, averaged over rings of one frequency and over channels."""
-        power = np.square(np.abs(np.fft.fft2(centred, axes=(1, 2)))).sum(axis=3).reshape(len(centred), -1)
+        power = np.square(np.abs(np.fft.fft2(centered, axes=(1, 2)))).sum(axis=3).reshape(len(centered), -1)
         n_rings = int(self._rings.max())
         if n_rings < 2:  # 3 x 3 pixels have one frequency, and no slope
-            return np.zeros(len(centred))
+            return np.zeros(len(centered))
         radial = np.stack(
             [power[:, self._rings == ring].mean(axis=1) for ring in range(1, n_rings + 1)], axis=1
         )
@@ -116,9 +116,9 @@ class Meter:
         logs = np.log(np.maximum(radial, np.finfo(np.float64).tiny))
         return np.asarray(logs @ frequency / np.square(frequency).sum())
 
-    def _fits(self, centred: Array) -> Array:
+    def _fits(self, centered: Array) -> Array:
         """Return the largest squared length of a projection on a pair of Gabor functions."""
-        values = np.moveaxis(centred[:, self.active], 2, 1)
+        values = np.moveaxis(centered[:, self.active], 2, 1)
         found = np.empty(len(values))
         # Few rows at a time, so that the projections on all pairs stay in the cache.
         for rows in chunks(len(values), 100):
@@ -294,9 +294,9 @@ def combinations(train: Array, n: int, rng: np.random.Generator) -> dict[str, Ar
     weights = rng.standard_normal((n, len(flat)), dtype=np.float32)
     sums = weights @ flat
     # The same draws serve both: of images less their mean, random sums are Gaussian with the images' covariance.
-    centred = sums - weights.sum(axis=1, keepdims=True) * flat.mean(axis=0)
+    centered = sums - weights.sum(axis=1, keepdims=True) * flat.mean(axis=0)
     shape = n, *train.shape[1:]
-    return {"data-span": sums.reshape(shape), "gaussian": centred.reshape(shape)}
+    return {"data-span": sums.reshape(shape), "gaussian": centered.reshape(shape)}
 
 
 def mixed(start: Array, learned: Array, shares: Array, active: npt.NDArray[np.bool_]) -> Array:

@@ -136,7 +136,7 @@ class WeightStructure(Result):
     statistics : tuple of str
         `STATISTICS`.
     values : ndarray of shape (n_units, 5)
-        Moran's I of each pixel and its four neighbors, about 0 for speckle and towards 1 for smooth patterns.
+        Moran's I of each pixel and its four neighbors, about 0 for speckle and toward 1 for smooth patterns.
         Total variation, the mean absolute difference of neighbors over that of any two pixels, about 1 for speckle.
         Slope of the radially averaged power spectrum in log-log, about 0 for speckle, and 0 for 3 x 3 pixels, which
         have a single frequency. The largest share of the variance that one Gabor function explains, in [0, 1]. Gini
