@@ -104,17 +104,9 @@ def check_number(
     maximum: float | None = None,
 ) -> float:
     """Return `value` as a finite float within the bounds (`above` and `below` are exclusive), or raise."""
-    bounds = [
-        text
-        for text, bound in (
-            (f"above {above:g}" if above is not None else "", above),
-            (f"below {below:g}" if below is not None else "", below),
-            (f"at least {minimum:g}" if minimum is not None else "", minimum),
-            (f"at most {maximum:g}" if maximum is not None else "", maximum),
-        )
-        if bound is not None
-    ]
-    rule = " ".join(["a finite number", " and ".join(bounds)]).strip()
+    bounds = (("above", above), ("below", below), ("at least", minimum), ("at most", maximum))
+    limits = " and ".join(f"{words} {bound:g}" for words, bound in bounds if bound is not None)
+    rule = f"a finite number {limits}".strip()
     try:
         # An array of one value would do with a warning, and a complex number lose its imaginary part with one.
         if isinstance(value, (bool, np.bool_, str, bytes, np.ndarray, np.complexfloating)):
@@ -279,18 +271,18 @@ def check_labels(name: str, labels: IntArray, n_samples: int, n_classes: int) ->
 
 def check_indices(name: str, indices: npt.ArrayLike, length: int) -> IntArray:
     """Return `indices` as int64, or raise unless it is a list of at least one index in [0, length)."""
-    found = np.asarray(indices)
-    if found.dtype == np.bool_:
+    array = np.asarray(indices)
+    if array.dtype == np.bool_:
         raise InputError(f"{name} must be integer indices, got a mask; pass np.flatnonzero(mask)")
-    if found.ndim != 1 or found.size == 0 or not np.issubdtype(found.dtype, np.integer):
+    if array.ndim != 1 or array.size == 0 or not np.issubdtype(array.dtype, np.integer):
         raise InputError(
             f"{name} must be a slice or a list of at least one integer index, "
-            f"got {found.dtype} of shape {found.shape}"
+            f"got {array.dtype} of shape {array.shape}"
         )
-    low, high = int(found.min()), int(found.max())
+    low, high = int(array.min()), int(array.max())
     if low < 0 or high >= length:
         raise InputError(f"{name} must lie in [0, {length}), got {low if low < 0 else high}")
-    return found.astype(np.int64, copy=False)
+    return array.astype(np.int64, copy=False)
 
 
 def check_rng(rng: object) -> None:

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
 
-from probe._checks import Array, InputError
-from probe.layers import Layer, Merge, Pullback
+from probe._checks import Array, InputError, chunks
+from probe.layers import (
+    ActivationLayer,
+    Concatenate,
+    Conv2D,
+    Dense,
+    Flatten,
+    Layer,
+    Merge,
+    Pullback,
+    Rescaling,
+)
 from probe.objectives import Stage
 
-__all__ = ["Graph", "Node", "Pass", "Shape", "Wiring", "activated", "chain_of", "joined"]
+__all__ = [
+    "Graph",
+    "Node",
+    "Pass",
+    "Shape",
+    "Wiring",
+    "activated",
+    "chain_of",
+    "joined",
+    "split_output",
+    "with_second_unit",
+]
 
 Shape = tuple[int, ...]
 Node = tuple[int, Stage]
-"""A index in the order of evaluation, and which of a layer's two values."""
+"""An index in the order of evaluation, and which of a layer's two values."""
 
 Wiring = tuple[tuple[str | int, ...], ...]
 """For each layer what it reads: names of layers before it, or k for the k-th input of the network."""
@@ -82,7 +103,7 @@ class Graph:
         """Split a batch so that the widest layer's output is not too large."""
         largest = max(map(math.prod, self.shapes.values()))
         size = max(1, _BATCH_VALUES // largest)
-        return (slice(begin, begin + size) for begin in range(0, n_samples, size))
+        return chunks(n_samples, size)
 
     def values(self, inputs: Sequence[Array], nodes: Sequence[Node]) -> dict[Node, Array]:
         """Return what the layers at some indices compute; other values are given up on the way."""
@@ -188,16 +209,7 @@ def chain_of(layers: Sequence[Layer]) -> Wiring:
 
 
 def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape]) -> Graph:
-    """Return the graph of `layers`.
-
-    Parameters
-    ----------
-    layers : sequence of Layer
-        In the order of evaluation, with distinct names.
-    wiring : tuple of tuple of str or int
-        What each layer reads.
-    input_shapes : sequence of tuple of int
-        Shape of one input, for each input of the network.
+    """Return the graph of `layers`, which are in the order of evaluation.
 
     Raises
     ------
@@ -226,3 +238,49 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         shapes[layer.name] = layer.output_shape(*(shape for _, shape in inputs))
         indices[layer.name] = index
     return Graph(tuple(layers), tuple(sources), shapes)
+
+
+def with_second_unit(
+    layers: Sequence[Layer], sources: Sequence[Sequence[int]], head: int, output: int
+) -> tuple[Layer, ...] | None:
+    """Return `layers` with units of -z/2 and z/2 in place of the last one, of z, and softmax behind them.
+
+    The pre-activation of the layer `head` is z. None is returned where layers between the last weights and the output
+    mix channels or bend them.
+    """
+    index, on_the_way = output, list[int]()
+    while _takes_two_channels(layers[index]) and sources[index][0] >= 0:
+        on_the_way.append(index)
+        index = sources[index][0]
+    last = layers[index]
+    bends = any(layers[k].activation.name != "linear" for k in (index, *on_the_way) if k != head)
+    first = any(layers[k].channels_first for k in (index, *on_the_way))
+    readers = [k for k, read in enumerate(sources) if set(read) & {index, *on_the_way}]
+    if not isinstance(last, Dense | Conv2D) or bends or first or sorted(readers) != sorted(on_the_way):
+        return None
+    halves = {name: np.concatenate([-v / 2, v / 2], axis=-1) for name, v in last.variables.items()}
+    changed = [*layers]
+    changed[index] = replace(last, **halves)  # type: ignore[arg-type]
+    changed[head] = changed[head].with_activation("softmax")
+    return tuple(changed)
+
+
+def split_output(
+    layers: Sequence[Layer], head: int, output: str, names: Sequence[str]
+) -> tuple[tuple[Layer, ...], tuple[tuple[str, ...], ...]]:
+    """Return `layers` with four more that make -z/2 and z/2 of their output z, and what these four read."""
+    first, second, both, classes = names
+    changed = [*layers]
+    changed[head] = changed[head].with_activation("linear")
+    more = (
+        Rescaling(first, -0.5),
+        Rescaling(second, 0.5),
+        Concatenate(both),
+        ActivationLayer(classes, "softmax"),
+    )
+    return (*changed, *more), ((output,), (output,), (first, second), (both,))
+
+
+def _takes_two_channels(layer: Layer) -> bool:
+    """Return whether a layer does with two channels what it does with one, if its activation is linear."""
+    return (layer.is_channelwise and layer.is_affine) or isinstance(layer, Flatten)

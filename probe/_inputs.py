@@ -20,27 +20,18 @@ def checked_inputs(
 ) -> tuple[Array, ...]:
     """Return one array of type `dtype` for each input.
 
-    Parameters
-    ----------
-    x : ndarray, or sequence or mapping of ndarray
-        What the caller passed.
-    names : sequence of str
-        What the inputs are called.
-    shapes : sequence of tuple of int
-        Shape of one input, for each input.
-    dtype : numpy.dtype
-        The type of the network.
-
     Raises
     ------
     InputError
         If there are more or fewer, or one is of another shape, not float, masked or not finite.
     """
-    given = _in_order(x, names, shapes)
-    found = tuple(_checked(values, shape, dtype) for values, shape in zip(given, shapes, strict=True))
-    if len({len(values) for values in found}) > 1:
-        raise InputError(f"all inputs must hold as many samples, got {[len(values) for values in found]}")
-    return found
+    values_in_order = _in_order(x, names, shapes)
+    arrays = tuple(
+        _checked(values, shape, dtype) for values, shape in zip(values_in_order, shapes, strict=True)
+    )
+    if len({len(values) for values in arrays}) > 1:
+        raise InputError(f"all inputs must hold as many samples, got {[len(values) for values in arrays]}")
+    return arrays
 
 
 def _in_order(x: Inputs, names: Sequence[str], shapes: Sequence[Shape]) -> Sequence[object]:
@@ -53,10 +44,10 @@ def _in_order(x: Inputs, names: Sequence[str], shapes: Sequence[Shape]) -> Seque
         # Keras takes a list of one array here; any other list holds the samples.
         is_array = len(x) == 1 and getattr(x[0], "ndim", 0) == 1 + len(shapes[0])
         return x if is_array else [x]
-    given = x if isinstance(x, tuple | list) else (x,)
-    if len(given) != len(names):
-        raise InputError(f"x must be {len(names)} arrays, one for each input, got {len(given)}")
-    return given
+    arrays = x if isinstance(x, tuple | list) else (x,)
+    if len(arrays) != len(names):
+        raise InputError(f"x must be {len(names)} arrays, one for each input, got {len(arrays)}")
+    return arrays
 
 
 def _checked(x: object, shape: Shape, dtype: np.dtype[np.floating]) -> Array:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from probe.layers import ImageLayer, Layer, Permute
-from probe.layers._images import DataFormat
+from probe.layers import DataFormat, ImageLayer, Layer, Permute
 from probe.network import Network
 
 __all__ = ["input_layout", "map_layout"]
@@ -56,8 +55,8 @@ def input_layout(network: Network) -> DataFormat | None:
     """
     if len(network.input_shape) != 3:
         return None
-    found = (_said_below(network, layer) for layer in network.layers if isinstance(layer, ImageLayer))
-    return next((layout for layout in found if layout is not None), None)
+    layouts = (_said_below(network, layer) for layer in network.layers if isinstance(layer, ImageLayer))
+    return next((layout for layout in layouts if layout is not None), None)
 
 
 def _said_below(network: Network, layer: ImageLayer) -> DataFormat | None:

@@ -105,23 +105,9 @@ def in_threads(
     sets `stop`, and waits until the tasks under way have returned. So wrap it in `contextlib.closing`
     where the loop over it can fail. A second Ctrl-C while waiting does not wait any longer.
 
-    Parameters
-    ----------
-    function : callable
-        Called as ``function(task, stop)``. It should return soon once `stop` is set.
-    tasks : sequence
-        What to call it on.
-    workers : int
-        Threads, at least 1. With one worker or one task, the calling thread does the work.
-    stop : threading.Event
-        Once it is set, by anyone, no further task is started, and nothing is given for these.
-
-    Yields
-    ------
-    index : int
-        Which task it was.
-    result
-        What `function` returned. Tasks may end in any order.
+    `function(task, stop)` should return soon once `stop` is set. Then, whoever sets it, no further task is started, and
+    nothing is given for these. With one worker or one task, the calling thread does the work. Results come as pairs of
+    the index of a task and what was returned, in any order.
 
     Raises
     ------
@@ -164,14 +150,9 @@ def gathered(
     workers: int,
     report: Callable[[dict[int, Returned]], None],
 ) -> dict[int, Returned]:
-    """Return what `in_threads` gives, by the place of the task; after Ctrl-C, what was done until then.
+    """Return what `in_threads` gives, by the index of the task; after Ctrl-C, what was done until then.
 
-    Parameters
-    ----------
-    function, tasks, workers
-        As for `in_threads`; a task that returns None has given up and is left out.
-    report : callable
-        Called with all that is done after each task.
+    A task that returns None has given up and is left out. `report` is called with all that is done after each task.
     """
     done: dict[int, Returned] = {}
     try:

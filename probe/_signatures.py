@@ -78,21 +78,21 @@ def checked(target: Target) -> Target:
     probe._errors.InputError: text must be a string, got 3
     """
     if isinstance(target, type):
-        made = target.__init__  # type: ignore[misc]
+        original = target.__init__  # type: ignore[misc]
 
-        @wraps(made)
+        @wraps(original)
         def make(*args: Any, **kwargs: Any) -> None:
-            problem = _problem(made, args, kwargs)
+            problem = _problem(original, args, kwargs)
             if problem:
                 # What the class itself says about it says more.
                 try:
-                    made(*args, **kwargs)
+                    original(*args, **kwargs)
                 except InputError:
                     raise
                 except Exception:  # a foreign one, from what is no such argument
                     pass
                 raise InputError(problem)
-            made(*args, **kwargs)
+            original(*args, **kwargs)
 
         target.__init__ = make  # type: ignore[misc]
         return target
@@ -110,8 +110,8 @@ def checked(target: Target) -> Target:
 def _problem(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """Return what is wrong with the arguments, "" for nothing."""
     names, rules = _rules(function)
-    for given in (zip(names, args, strict=False), kwargs.items()):
-        for name, value in given:
+    for arguments in (zip(names, args, strict=False), kwargs.items()):
+        for name, value in arguments:
             if name in rules and not rules[name].fits(value):
                 return f"{name} must be {rules[name].words}, got {brief(value)}"
     return ""
@@ -122,8 +122,8 @@ def _rules(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, _Ru
     """Return the names of the arguments in order, and what they must be."""
     # At the first call: an annotation may name what comes later in the module.
     hints = typing.get_type_hints(function, include_extras=True)
-    found = {name: _rule(hint) for name, hint in hints.items() if name != "return"}
-    rules = {name: rule for name, rule in found.items() if rule is not None}
+    known = {name: _rule(hint) for name, hint in hints.items() if name != "return"}
+    rules = {name: rule for name, rule in known.items() if rule is not None}
     return tuple(inspect.signature(function).parameters), rules
 
 

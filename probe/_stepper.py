@@ -8,7 +8,6 @@ gradients one network at a time and independently; tests hold the two together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -16,10 +15,17 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._pixels import Pixels
-from probe.costs import CostName, OutputName, cost_values, label_positions, logit_gradient
+from probe.costs import (
+    CostName,
+    Evaluation,
+    OutputName,
+    cost_values,
+    label_positions,
+    logit_gradient,
+)
 from probe.layers import ACTIVATIONS
 
-__all__ = ["Evaluation", "Parameters", "Stepper", "evaluate", "forward", "input_gradient_norms"]
+__all__ = ["Parameters", "Stepper", "evaluate", "forward", "input_gradient_norms"]
 
 _EVALUATION_VALUES = 130_000
 """Values in the widest layer's buffer during an evaluation: half a megabyte in float32, which stays in the cache."""
@@ -270,11 +276,9 @@ def input_gradient_norms(
         Indices into `x`.
     norms : ndarray of shape (n_networks, n), in [0, inf)
     """
-    steppers: dict[int, Stepper] = {}
-    for rows, batch in x.parts(_evaluation_size(weights[0].shape[0] * weights[0].shape[1])):
-        if len(rows) not in steppers:
-            steppers[len(rows)] = Stepper(architecture, weights, biases, len(rows))
-        yield rows, steppers[len(rows)].input_gradient_norms(batch, labels[:, rows], cost)
+    n_units = weights[0].shape[0] * weights[0].shape[1]
+    for rows, batch, stepper in _batches(architecture, weights, biases, x, n_units):
+        yield rows, stepper.input_gradient_norms(batch, labels[:, rows], cost)
 
 
 def _shared_product(weights: Array, x: Array, out: Array) -> None:
@@ -291,25 +295,16 @@ def _shared_product(weights: Array, x: Array, out: Array) -> None:
         np.matmul(stacked, x.T, out=flat)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """Mean cost and accuracy of each network on a data set.
-
-    Attributes
-    ----------
-    cost : ndarray of shape (n_networks,), float64
-        Mean cost, in [0, inf), or NaN.
-    accuracy : ndarray of shape (n_networks,), float64
-        Share of samples whose largest logit is that of the label, in [0, 1].
-    """
-
-    cost: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-
-
-def _evaluation_size(n_units: int) -> int:
-    """Return how many samples to evaluate at a time in networks with so many units side by side."""
-    return int(np.clip(_EVALUATION_VALUES // n_units, *_EVALUATION_SAMPLES))
+def _batches(
+    architecture: Architecture, weights: Sequence[Array], biases: Sequence[Array], x: Pixels, n_units: int
+) -> Iterator[tuple[npt.NDArray[np.intp], Array, Stepper]]:
+    """Go through all samples in batches that suit networks with so many units side by side, each with its stepper."""
+    size = int(np.clip(_EVALUATION_VALUES // n_units, *_EVALUATION_SAMPLES))
+    steppers: dict[int, Stepper] = {}
+    for rows, batch in x.parts(size):
+        if len(rows) not in steppers:
+            steppers[len(rows)] = Stepper(architecture, weights, biases, len(rows))
+        yield rows, batch, steppers[len(rows)]
 
 
 def evaluate(
@@ -342,13 +337,8 @@ def evaluate(
         evaluation shares its products.
     """
     n_networks, widest = len(weights[0]), max(w.shape[1] for w in weights)
-    size = _evaluation_size(n_networks * widest)
     costs, right = np.zeros(n_networks), np.zeros(n_networks)
-    steppers: dict[int, Stepper] = {}
-    for rows, batch in x.parts(size):
-        if len(rows) not in steppers:
-            steppers[len(rows)] = Stepper(architecture, weights, biases, len(rows))
-        stepper = steppers[len(rows)]
+    for rows, batch, stepper in _batches(architecture, weights, biases, x, n_networks * widest):
         logits, classes = stepper.logits(batch), labels[:, rows]
         values = cost_values(cost, architecture.output, logits, stepper.positions(classes))
         predicted = logits.argmax(axis=1)

@@ -9,14 +9,17 @@ from itertools import chain, count
 import numpy as np
 
 from probe._checks import Array, InputError, check_class_names, check_once, check_sizes
+from probe._errors import printable
 from probe._graph import Graph, Shape, Wiring, chain_of, joined
-from probe._heads import why_no_classes
 from probe._inputs import listed
-from probe._layer_table import html_table, text_table
 from probe._signatures import checked
+from probe._text import html_table, shortened, text_table
 from probe.layers import Dense, Layer
 
 __all__ = ["Structure"]
+
+_ROWS_SHOWN, _LONGEST_NAME = 18, 40
+"""Rows of layers and letters of a name that `repr` shows at most."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False, weakref_slot=True)
@@ -83,10 +86,26 @@ class Structure:
         return 2 if known else 0
 
     def __repr__(self) -> str:
-        return text_table(self._title(), self.layers, self._graph.shapes)
+        lines = text_table(self._table, to_right=[3])
+        return "\n".join([self._title(), *(f"  {line}" for line in lines)])
 
     def _repr_html_(self) -> str:
-        return html_table(self._title(), self.layers, self._graph.shapes)
+        return html_table(self._title(), self._table, to_right=[3])
+
+    @property
+    def _table(self) -> list[tuple[str, ...]]:
+        """The layers in rows below a head; the middle of many is left out."""
+        rows: list[tuple[str, ...]] = [
+            (
+                printable(layer.name, _LONGEST_NAME),
+                layer.keras_name,
+                str(self._graph.shapes[layer.name]),
+                f"{layer.n_parameters:,}" if layer.variables else "",
+                "" if layer.activation.name == "linear" else layer.activation.name,
+            )
+            for layer in self.layers
+        ]
+        return [("layer", "kind", "output shape", "parameters", "activation"), *shortened(rows, _ROWS_SHOWN)]
 
     def _title(self) -> str:
         inputs, outputs = (
@@ -222,8 +241,8 @@ class Structure:
         InputError
             If there is no such layer.
         """
-        found, shape = self.layer(layer), self.layer_shapes[layer]
-        return shape[found.channel_axis(shape)]
+        with_units, shape = self.layer(layer), self.layer_shapes[layer]
+        return shape[with_units.channel_axis(shape)]
 
     def unit_names(self, layer: str) -> tuple[str, ...]:
         """Return what the units or channels of `layer` are called: after the classes where they are these, or numbers.
@@ -261,7 +280,7 @@ class Structure:
         shape = self.layer_shapes[self.layer_names[self._output_index()]]
         if not self.n_classes:
             raise InputError(
-                why_no_classes(shape, self.output_name, advice, is_regression=self.is_regression)
+                _why_no_classes(shape, self.output_name, advice, is_regression=self.is_regression)
             )
 
     def _free_name(self, name: str) -> str:
@@ -273,3 +292,25 @@ class Structure:
             raise InputError(
                 f"this network takes {len(self.input_shapes)} inputs; gradients and analyses need a network of one"
             )
+
+
+def _why_no_classes(shape: Shape, activation: str, advice: str, *, is_regression: bool) -> str:
+    """Return why outputs of `shape` behind `activation` stand for no classes, and what to do."""
+    if is_regression:
+        return (
+            f"the network is a regression: its outputs, {shape}, are quantities and not classes. If they are logits of "
+            "classes, call network.for_logits(), or pass --from-logits on the command line"
+        )
+    if shape == (1,) and activation == "linear":
+        return (
+            "the network has one linear output, which can be the logit of the second of two classes or a regression. If "
+            "it is a logit, call network.for_logits(), or pass --from-logits on the command line; a regression has no "
+            "classes"
+        )
+    if shape == (1,):
+        always = ", which makes of it 1 whatever the input" * (activation == "softmax")
+        return (
+            f"the network has one output behind {activation}{always}; two classes need one sigmoid unit, one logit or two "
+            "outputs"
+        )
+    return f"the network puts out {shape}, not one value for each class{advice}"

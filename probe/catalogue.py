@@ -7,11 +7,21 @@ its rows in the documentation, and the contract tests. The entries hold names on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from importlib import import_module
+from typing import Any, Literal
 
-__all__ = ["ANALYSES", "Analysis", "Command", "Need", "analysis_of", "command_with"]
+__all__ = [
+    "ANALYSES",
+    "Analysis",
+    "Command",
+    "Need",
+    "analysis_of",
+    "command_with",
+    "function_of",
+    "study_of",
+]
 
 Need = Literal["network", "split", "controls"]
 
@@ -111,7 +121,7 @@ ANALYSES = (
         name="weight_structure",
         module="structure",
         result="WeightStructure",
-        figures="structure",
+        figures="weights",
         key="structure",
         report={},
         needs=("network", "split", "controls"),
@@ -138,7 +148,7 @@ ANALYSES = (
         name="expanded_weights",
         module="paths",
         result="ExpandedWeights",
-        figures="paths",
+        figures="weights",
         key="paths",
         report={"n_images": 300},
         needs=("network", "split", "controls"),
@@ -151,6 +161,7 @@ ANALYSES = (
         key="maximize",
         report={},
         needs=("network",),
+        options=("restarts", "steps", "l2", "total_variation", "diversity"),
     ),
     Analysis(
         name="drawing",
@@ -187,7 +198,7 @@ ANALYSES = (
         name="noise_severity",
         module="noise",
         result="NoiseSeverity",
-        figures="severity",
+        figures="noise",
         key="severity",
         report={"n_images": 2000},
         needs=("network", "split", "controls"),
@@ -238,7 +249,7 @@ ANALYSES = (
         name="capacity",
         module="capacity",
         result="Capacity",
-        figures="capacity",
+        figures="search",
         key="capacity",
         needs=("split",),
         study="CapacityStudy",
@@ -256,7 +267,7 @@ ANALYSES = (
         name="memorization_scores",
         module="scores",
         result="MemorizationScores",
-        figures="scores",
+        figures="memorization",
         key="scores",
         needs=("split",),
         study="ScoresStudy",
@@ -300,8 +311,8 @@ ANALYSES = (
             name="minima",
             title="What are its local minima worth?",
             help="Train many networks from different starts, and compare where they end: costs, curvature, what lies "
-            "between. Units that are not sigmoid ones get a tenth of the learning rate by default. It can be killed at any "
-            "moment: the same command goes on from there, also with more --networks.",
+            "between. For units other than sigmoid the default learning rate is a tenth. It can be killed at any moment: "
+            "the same command goes on from there, also with more --networks.",
             examples=("minima", "minima --hidden 4 --hidden 16 --workers 2 --backend processes"),
         ),
     ),
@@ -342,6 +353,17 @@ ANALYSES = (
 def analysis_of(name: str) -> Analysis:
     """Return the entry of a function."""
     return next(entry for entry in ANALYSES if entry.name == name)
+
+
+def function_of(entry: Analysis) -> Callable[..., Any]:
+    """Return the function of an analysis, which is imported for it."""
+    function: Callable[..., Any] = getattr(import_module(f"probe.analyses.{entry.module}"), entry.name)
+    return function
+
+
+def study_of(entry: Analysis) -> Any:
+    """Return the class of studies of an analysis, which is imported for it."""
+    return getattr(import_module(f"probe.analyses.{entry.module}"), entry.study)
 
 
 def command_with(name: str) -> Command:

@@ -6,16 +6,18 @@ as `positions`, the flat indices of each sample's true class in such an array (s
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, readonly
 from probe.layers import ACTIVATIONS, softmax
 
 __all__ = [
     "CostName",
+    "Evaluation",
     "OutputName",
     "apply_output",
     "cost_values",
@@ -27,6 +29,26 @@ __all__ = [
 CostName = Literal["cross-entropy", "quadratic"]
 OutputName = Literal["softmax", "sigmoid"]
 Positions = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Mean cost and accuracy of networks on a data set; the arrays have one entry for each network or point.
+
+    Attributes
+    ----------
+    cost : ndarray, float64
+        Mean cost over the samples, in [0, inf) or NaN.
+    accuracy : ndarray, float64
+        Share of samples whose largest logit is that of the label, in [0, 1].
+    """
+
+    cost: npt.NDArray[np.float64]
+    accuracy: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "cost", readonly(self.cost))
+        object.__setattr__(self, "accuracy", readonly(self.accuracy))
 
 
 def label_positions(labels: npt.NDArray[np.int64], shape: tuple[int, int, int]) -> Positions:
@@ -122,10 +144,10 @@ def logit_gradient_product(
         return moved
     # The derivative of p (e - sum(e p)) with e = 2 (p - t).
     error *= 2
-    centred = error - (error * outputs).sum(axis=1, keepdims=True)
+    centered = error - (error * outputs).sum(axis=1, keepdims=True)
     change = 2 * moved
     change -= (change * outputs + error * moved).sum(axis=1, keepdims=True)
-    moved *= centred
+    moved *= centered
     moved += outputs * change
     return moved
 

@@ -94,10 +94,10 @@ def fitted(network: Network, split: Split) -> Network:
     >>> fitted(network, split).input_shape
     (8, 8)
     """
-    found = for_data(network, split)
-    two = found.with_two_logits()
-    if two is not found:
-        _KNOWN[two] = _KNOWN[found]
+    prepared = for_data(network, split)
+    two = prepared.with_two_logits()
+    if two is not prepared:
+        _KNOWN[two] = _KNOWN[prepared]
     return two
 
 
@@ -111,13 +111,13 @@ def for_data(network: Network, split: Split) -> Network:
         raise InputError(
             f"the network takes {len(network.input_shapes)} inputs, but the data has one image for each"
         )
-    found = network.with_input_shape(split.train.image_shape)
-    found = replace(found, class_names=_class_names(found, split))
-    doubt = _doubt(found, split.train, split.test)
-    _KNOWN[found] = _Known(weakref.ref(split.test.images), doubt)
+    prepared = network.with_input_shape(split.train.image_shape)
+    prepared = replace(prepared, class_names=_class_names(prepared, split))
+    doubt = _doubt(prepared, split.train, split.test)
+    _KNOWN[prepared] = _Known(weakref.ref(split.test.images), doubt)
     if doubt:
         _warn(doubt)
-    return found
+    return prepared
 
 
 def for_images_of(network: Network, split: Split) -> Network:
@@ -130,9 +130,9 @@ def for_images_of(network: Network, split: Split) -> Network:
     """
     if network.n_classes == split.train.n_classes:
         return for_data(network, split)
-    found = network.with_input_shape(split.train.image_shape)
-    warn_of_images(found, split.test)
-    return found
+    prepared = network.with_input_shape(split.train.image_shape)
+    warn_of_images(prepared, split.test)
+    return prepared
 
 
 def doubt_about(network: Network) -> str:
@@ -306,19 +306,19 @@ def _sample(network: Network, test: Dataset) -> Dataset:
 
 def _scalings(train: Dataset, contradiction: _Contradiction | None) -> list[_Scaling]:
     """Return the scalings to try, the one that the network's first layers ask for among them."""
-    is_colour = len(train.image_shape) == 3 and train.image_shape[2] == 3
-    found = [
+    is_color = len(train.image_shape) == 3 and train.image_shape[2] == 3
+    scalings = [
         _Scaling.to_range(0, 255),
         _Scaling.to_range(-1, 1),
-        _Scaling.standardizing(*(_IMAGENET if is_colour else _MNIST)),
+        _Scaling.standardizing(*(_IMAGENET if is_color else _MNIST)),
     ]
     some = train.images[:: max(1, len(train) // 10_000)]
     mean, deviation = (float(value(some, dtype=np.float64)) for value in (np.mean, np.std))
     if deviation > 0:
-        found.append(_Scaling.standardizing(f"{mean:.4g}", f"{deviation:.4g}"))
-    if contradiction is not None and contradiction.remedy not in found:
-        found.append(contradiction.remedy)
-    return found
+        scalings.append(_Scaling.standardizing(f"{mean:.4g}", f"{deviation:.4g}"))
+    if contradiction is not None and contradiction.remedy not in scalings:
+        scalings.append(contradiction.remedy)
+    return scalings
 
 
 def _behind(scaling: _Scaling, network: Network) -> Network:
@@ -332,16 +332,16 @@ def _behind(scaling: _Scaling, network: Network) -> Network:
 
 def _leading(network: Network) -> list[Layer]:
     """Return the layers in front that scale or rearrange the images, in order."""
-    found = list[Layer]()
+    leading = list[Layer]()
     for layer in network.layers:
-        source = found[-1].name if found else 0
+        source = leading[-1].name if leading else 0
         readers = sum(source in read for read in network.wiring)
-        if network.wiring[len(found)] != (source,) or readers != 1:
+        if network.wiring[len(leading)] != (source,) or readers != 1:
             break
         if not (layer.scales or layer.passes_on):
             break
-        found.append(layer)
-    return found
+        leading.append(layer)
+    return leading
 
 
 def _is_ours(layer: Layer) -> bool:
@@ -389,7 +389,7 @@ def _scaled(layers: Iterable[Layer], images: Array) -> Array:
 
 def _spread(last: Layer, values: Array, images: Array) -> tuple[float, float]:
     """Return how wide values are beside what is usual after the scaling layer `last`: all, and the middle 98%."""
-    # Rescaled inputs are as wide as before, or twice as wide; normalised ones have a deviation of 1.
+    # Rescaled inputs are as wide as before, or twice as wide; normalized ones have a deviation of 1.
     usual = float(np.ptp(images)) / (1.0 if isinstance(last, Rescaling) else float(np.std(images)))
     return float(np.ptp(values)) / usual, float(np.ptp(np.quantile(values, [0.01, 0.99]))) / usual
 

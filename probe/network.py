@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_number
 from probe._evaluation import Evaluation
-from probe._graph import Shape
-from probe._heads import split_output, with_second_unit
+from probe._graph import Shape, split_output, with_second_unit
 from probe._inputs import Inputs
 from probe._signatures import checked
 from probe.layers import Flatten, Layer, Normalization, Permute, Rescaling, Reshape

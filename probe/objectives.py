@@ -88,16 +88,16 @@ class Objective(_Algebra):
         check_integer("index", self.index, minimum=0)
         check_choice("stage", self.stage, ("pre_activation", "activation"))
         if self.position is not None:
-            at = tuple(check_integer("position", place, minimum=0) for place in self.position)
+            at = tuple(check_integer("position", index, minimum=0) for index in self.position)
             object.__setattr__(self, "position", at)
 
     @property
     def name(self) -> str:
         """A short label, such as "class 3" or "hidden_1 unit 4"."""
-        found = f"class {self.index}" if self.layer is None else f"{self.layer} unit {self.index}"
+        label = f"class {self.index}" if self.layer is None else f"{self.layer} unit {self.index}"
         if self.position is not None:
-            found += f" at {', '.join(str(place) for place in self.position)}"
-        return found if self.stage == "pre_activation" else f"{found} after activation"
+            label += f" at {', '.join(str(index) for index in self.position)}"
+        return label if self.stage == "pre_activation" else f"{label} after activation"
 
     @property
     def _terms(self) -> tuple[tuple[float, Objective], ...]:
@@ -137,8 +137,8 @@ class Combination(_Algebra):
         for weight, objective in self.terms:
             if not isinstance(objective, Objective):
                 raise InputError(f"terms must hold pairs of a weight and an Objective, got {objective!r}")
-            found = check_number(f"the weight of '{objective.name}'", weight)
-            weights[objective] = weights.get(objective, 0.0) + found
+            checked_weight = check_number(f"the weight of '{objective.name}'", weight)
+            weights[objective] = weights.get(objective, 0.0) + checked_weight
         terms = tuple((weight, objective) for objective, weight in weights.items() if weight != 0)
         if not terms:
             raise InputError("an objective must not be 0 everywhere: all its terms cancel")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
@@ -20,6 +20,7 @@ from probe._checks import (
     check_images,
     check_labels,
     check_shape,
+    chunks,
     frozen_copy,
     readonly,
 )
@@ -28,7 +29,7 @@ from probe.costs import CostName, OutputName, cost_values, label_positions, logi
 from probe.layers import Layer
 from probe.network import Network
 
-__all__ = ["Measured", "ParameterSpace", "Part", "output_of"]
+__all__ = ["ParameterSpace", "Part", "output_of"]
 
 Labels = npt.NDArray[np.int64]
 
@@ -58,26 +59,6 @@ class Part:
     place: slice
     shape: tuple[int, ...]
     filter_axes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """Mean cost and accuracy at some points, each of the shape of the points' coordinates.
-
-    Attributes
-    ----------
-    cost : ndarray, float64
-        Mean cost over the samples, in [0, inf) or NaN.
-    accuracy : ndarray, float64
-        Share of samples whose largest logit is that of the label, in [0, 1].
-    """
-
-    cost: npt.NDArray[np.float64]
-    accuracy: npt.NDArray[np.float64]
-
-    def __post_init__(self) -> None:
-        for field in fields(self):
-            object.__setattr__(self, field.name, readonly(getattr(self, field.name)))
 
 
 @checked
@@ -164,8 +145,8 @@ class ParameterSpace:
 
     def places(self, layers: Sequence[Layer]) -> list[slice]:
         """Return where what some of the network's layers learned lies in the vector, each array once."""
-        found = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
-        return [self._places[key] for key in found]
+        keys = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
+        return [self._places[key] for key in keys]
 
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
         """Return the network at `vector`, and where each of its arrays lies in it."""
@@ -238,7 +219,7 @@ class ParameterSpace:
         """Split images so that what all layers make of them fits in memory."""
         values = sum(math.prod(shape) for shape in self.network.layer_shapes.values())
         size = max(1, min(_MOST_SAMPLES, _VALUES // max(1, values)))
-        return (slice(begin, begin + size) for begin in range(0, n_images, size))
+        return chunks(n_images, size)
 
     def checked(self, images: Array, labels: Labels) -> tuple[Array, Labels]:
         """Return images and labels in the types that everything here takes, or raise if they do not fit."""
@@ -257,7 +238,7 @@ class ParameterSpace:
         ----------
         .. [1] H. Li et al., "Visualizing the Loss Landscape of Neural Nets", NeurIPS 2018.
         """
-        found = np.zeros_like(direction)
+        normalized = np.zeros_like(direction)
         for part in self.parts:
             if not part.filter_axes:
                 continue
@@ -268,8 +249,8 @@ class ParameterSpace:
             drawn = np.linalg.norm(_as_rows(theirs, within), axis=-1)
             factor = np.divide(lengths, drawn, out=np.zeros_like(lengths), where=drawn > 0)
             factor = np.expand_dims(factor, within)
-            found[part.place] = (theirs * factor).reshape(-1)
-        return found
+            normalized[part.place] = (theirs * factor).reshape(-1)
+        return normalized
 
     def named(self, index: int) -> str:
         """Return which parameter the value at `index` of the vector is, such as "hidden_1 kernel[350, 3]"."""

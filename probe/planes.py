@@ -15,13 +15,13 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape
+from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape, chunks
 from probe._graph import Graph, activated, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
-from probe.costs import cost_values, label_positions
+from probe.costs import Evaluation, cost_values, label_positions
 from probe.layers import Layer
-from probe.parameters import Measured, ParameterSpace
+from probe.parameters import ParameterSpace
 
 __all__ = ["measure_lines", "measure_plane"]
 
@@ -50,7 +50,7 @@ def measure_plane(
     *,
     origin: Array | None = None,
     workers: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Measure the networks at ``origin + coordinates @ directions``.
 
     Parameters
@@ -72,7 +72,7 @@ def measure_plane(
 
     Returns
     -------
-    Measured
+    Evaluation
         Of the shape of `coordinates` without its last axis.
 
     Raises
@@ -99,8 +99,8 @@ def measure_plane(
             f"coordinates must have shape (..., {len(directions)}), one for each direction, got {points.shape}"
         )
     flat = points.reshape(-1, len(directions))
-    chunks = [slice(begin, begin + _CHUNK) for begin in range(0, len(flat), _CHUNK)]
-    found = np.zeros((len(flat), 2))
+    parts = list(chunks(len(flat), _CHUNK))
+    totals = np.zeros((len(flat), 2))
     plane = _PlaneCosts(space, origin)
     for taken in plane.parts(len(images)):
         fixed = plane.before(images[taken], labels[taken])
@@ -109,11 +109,11 @@ def measure_plane(
         def measured(
             chunk: slice, stop: threading.Event, fixed: _FixedValues = fixed, ends: _Ends = ends
         ) -> None:
-            found[chunk] += plane.along(flat[chunk], directions, fixed, ends)
+            totals[chunk] += plane.along(flat[chunk], directions, fixed, ends)
 
-        _run(measured, chunks, workers if plane.pays_threads(len(images)) else 1)
-    costs, hits = (found / len(images)).T
-    return Measured(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
+        _run(measured, parts, workers if plane.pays_threads(len(images)) else 1)
+    costs, hits = (totals / len(images)).T
+    return Evaluation(costs.reshape(points.shape[:-1]), hits.reshape(points.shape[:-1]))
 
 
 @checked
@@ -125,7 +125,7 @@ def measure_lines(
     lengths: npt.ArrayLike,
     *,
     workers: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Measure the networks at these distances along each of many directions.
 
     Parameters
@@ -139,7 +139,7 @@ def measure_lines(
 
     Returns
     -------
-    Measured
+    Evaluation
         Of shape (n_directions, n_points).
     """
     check_integer("workers", workers, minimum=1)
@@ -148,31 +148,31 @@ def measure_lines(
     points = check_floats("lengths", lengths, largest=1e30)
     check_shape("lengths", points.shape, (None,))
     points = points[:, None]
-    found = np.zeros((len(directions), len(points), 2))
+    totals = np.zeros((len(directions), len(points), 2))
     plane = _PlaneCosts(space, None)
     for taken in plane.parts(len(images)):
         fixed = plane.before(images[taken], labels[taken])
 
         def measured(k: int, stop: threading.Event, fixed: _FixedValues = fixed) -> None:
             line = directions[k : k + 1]
-            found[k] += plane.along(points, line, fixed, plane.ends(fixed, line))
+            totals[k] += plane.along(points, line, fixed, plane.ends(fixed, line))
 
         _run(measured, range(len(directions)), workers if plane.pays_threads(len(images)) else 1)
-    found /= len(images)
-    return Measured(found[..., 0].copy(), found[..., 1].copy())
+    totals /= len(images)
+    return Evaluation(totals[..., 0].copy(), totals[..., 1].copy())
 
 
 def _in_type(name: str, values: Array, space: ParameterSpace) -> Array:
     with np.errstate(over="ignore"):
-        found: Array = np.asarray(values, dtype=space.vector.dtype)
-    check_finite(name, found)
-    return found
+        typed: Array = np.asarray(values, dtype=space.vector.dtype)
+    check_finite(name, typed)
+    return typed
 
 
 def _directions(space: ParameterSpace, directions: Array) -> Array:
-    found = _in_type("directions", directions, space)
-    check_shape("directions", found.shape, (None, space.n_parameters))
-    return found
+    typed = _in_type("directions", directions, space)
+    check_shape("directions", typed.shape, (None, space.n_parameters))
+    return typed
 
 
 def _run(function: Callable[[Task, threading.Event], None], tasks: Sequence[Task], workers: int) -> None:
@@ -210,17 +210,17 @@ class _Roles:
 
     @classmethod
     def of(cls, graph: Graph, head: int) -> _Roles:
-        found = cls([], [], [])
+        roles = cls([], [], [])
         for index in graph.ancestors([head]):
             layer, sources = graph.layers[index], graph.sources[index]
-            depends = any(source in found.moving for source in sources)
+            depends = any(source in roles.moving for source in sources)
             if not layer.trainable and not depends:
-                found.still.append(index)
+                roles.still.append(index)
                 continue
             if layer.has_one_kernel and not depends:
-                found.combined.append(index)
-            found.moving.append(index)
-        return found
+                roles.combined.append(index)
+            roles.moving.append(index)
+        return roles
 
 
 class _PlaneCosts:
@@ -247,7 +247,7 @@ class _PlaneCosts:
 
     def parts(self, n_images: int) -> list[slice]:
         """Split the images so that what moves stays in the cache."""
-        return [slice(begin, begin + self._n_samples) for begin in range(0, n_images, self._n_samples)]
+        return list(chunks(n_images, self._n_samples))
 
     def pays_threads(self, n_images: int) -> bool:
         """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""
@@ -276,14 +276,14 @@ class _PlaneCosts:
 
     def along(self, points: Floats, directions: Array, fixed: _FixedValues, ends: _Ends) -> Floats:
         """Return the sums of the costs and the numbers of hits at points (n_points, n_directions)."""
-        found, others = np.empty((len(points), 2)), None
+        totals, others = np.empty((len(points), 2)), None
         for k, point in enumerate(points):
             # Along a row of the grid all coordinates but the first are the same, and so is what they add.
             if others is None or not np.array_equal(point[1:], others):
                 others = point[1:]
                 bases = {index: _base(fixed.origin[index], ends[index][1:], others) for index in ends}
-            found[k] = self._at(point, directions, fixed, ends, bases)
-        return found
+            totals[k] = self._at(point, directions, fixed, ends, bases)
+        return totals
 
     def _at(
         self, point: Floats, directions: Array, fixed: _FixedValues, ends: _Ends, bases: dict[int, Array]

@@ -7,7 +7,7 @@ The notation of the textbook, z = W a + b: weights have shape (n_networks, n_out
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -32,9 +32,8 @@ from probe._checks import (
 from probe._inputs import checked_inputs
 from probe._pixels import Pixels
 from probe._signatures import checked
-from probe._stepper import Evaluation
-from probe._tables import html_table, text_table
-from probe.costs import CostName, OutputName
+from probe._text import html_table, shortened, text_table
+from probe.costs import CostName, Evaluation, OutputName
 from probe.datasets import Dataset
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network
@@ -67,7 +66,7 @@ class MLP:
     hidden : sequence of int
         Units of each hidden layer; empty for a network without hidden layers.
     activation : str
-        Of the hidden layers, a key of `probe.layers.ACTIVATIONS`: celu, elu, exponential, gelu, hard_shrink,
+        Activation of the hidden layers, a key of `probe.layers.ACTIVATIONS`: celu, elu, exponential, gelu, hard_shrink,
         hard_sigmoid, hard_sigmoid_v2, hard_silu, hard_tanh, leaky_relu, linear, log_sigmoid, mish, relu, relu6, selu,
         sigmoid, silu, soft_shrink, softplus, softsign, sparse_plus, sparse_sigmoid, squareplus, step, tanh or
         tanh_shrink. Below a step nothing is learned: its slope is zero.
@@ -213,6 +212,10 @@ class Population:
         ]
         return Network(tuple(layers), self.input_shape, self.class_names)
 
+    def networks(self) -> Iterator[Network]:
+        """Return the members as networks, made one at a time."""
+        return map(self.network, range(len(self)))
+
     def take(self, members: slice | npt.ArrayLike) -> Population:
         """Return the population of some members, in the order asked for.
 
@@ -292,7 +295,7 @@ class Population:
         return "\n".join((self._title, *text_table(self._table, to_right=(1, 3))))
 
     def _repr_html_(self) -> str:
-        return html_table(self._title, self._table)
+        return html_table(self._title, self._table, to_right=(1, 3))
 
     @property
     def _title(self) -> str:
@@ -303,15 +306,13 @@ class Population:
         )
 
     @property
-    def _table(self) -> list[tuple[str, str, str, str]]:
+    def _table(self) -> list[tuple[str, ...]]:
         """The layers in rows below a head; the middle of many is left out."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (name, f"{w.shape[1]}", activation, f"{w[0].size + b[0].size:,}")
             for (name, activation), w, b in zip(self._layers, self.weights, self.biases, strict=True)
         ]
-        if len(rows) > _ROWS_SHOWN:
-            rows[3:-2] = [(f"({len(rows) - 5} more)", "", "", "")]
-        return [("layer", "units", "activation", "parameters"), *rows]
+        return [("layer", "units", "activation", "parameters"), *shortened(rows, _ROWS_SHOWN)]
 
     @property
     def _layers(self) -> list[tuple[str, str]]:

@@ -229,13 +229,13 @@ def _properties(kind: type) -> list[str]:
 
     Not `verdicts`: where that is a property, it gathers the verdicts of the parts, which say them already.
     """
-    found = [
+    names = [
         name
         for base in reversed(kind.__mro__)
         for name, value in vars(base).items()
         if isinstance(value, property) and not name.startswith("_") and name != "verdicts"
     ]
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(names))
 
 
 def _frozen(value: Any) -> Any:

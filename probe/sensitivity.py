@@ -90,14 +90,14 @@ def loss_sensitivity(
     warn_of_images(network, images)
     check_labels("labels", labels, len(images), network.n_classes)
     output: OutputName = "sigmoid" if network.output_name == "sigmoid" else "softmax"
-    found = np.empty(len(images), network.dtype)
+    sensitivity = np.empty(len(images), network.dtype)
     for part in chunks(len(images), _BATCH):
         logits, pullback = network.logits_vjp(images[part])
         stacked = np.ascontiguousarray(logits.T)[None]
         positions = label_positions(labels[None, part], (1, *logits.T.shape))
         gradient = pullback(logit_gradient(cost, output, stacked, positions)[0].T)
-        found[part] = np.abs(gradient).reshape(len(gradient), -1).sum(axis=1)
-    return found
+        sensitivity[part] = np.abs(gradient).reshape(len(gradient), -1).sum(axis=1)
+    return sensitivity
 
 
 class CriticalSamples(Result):
@@ -260,7 +260,7 @@ def _search(
         steps[rows[changed]] = n_steps
         if changed.all() or n_steps == max_steps:
             break
-        direction = np.sign(pullback(_towards_runner_up(logits, predictions[rows])))[~changed]
+        direction = np.sign(pullback(_toward_runner_up(logits, predictions[rows])))[~changed]
         rows = rows[~changed]
         distance = x[rows] - images[rows] + radius * step * direction
         if noise > 0:
@@ -277,7 +277,7 @@ def _search(
     )
 
 
-def _towards_runner_up(logits: Array, predictions: Ints) -> Array:
+def _toward_runner_up(logits: Array, predictions: Ints) -> Array:
     """Return the gradient, with respect to the logits, of the largest other one less that of the class predicted."""
     rows, others = np.arange(len(logits)), logits.copy()
     others[rows, predictions] = -np.inf

@@ -9,14 +9,17 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
-from probe._checks import check_integer
+import numpy as np
+
+from probe._checks import check_integer, kept_seed
 from probe._parallel import gathered
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import Split
 
-__all__ = ["Key", "Study", "run_study"]
+__all__ = ["DesignedStudy", "Key", "Study", "run_study"]
 
 
 class Key(Protocol):
@@ -34,9 +37,6 @@ Found = TypeVar("Found")
 
 class Study(ABC, Generic[AnyKey, Trial, Found]):
     """An experiment of many trials; a subclass is a frozen dataclass.
-
-    One of the catalogue also has `default_architectures`, `default_config(architectures)` and
-    `of(architectures, split, config, *, seed, **options)`, by which its function and its command make it.
 
     Attributes
     ----------
@@ -88,6 +88,73 @@ class Study(ABC, Generic[AnyKey, Trial, Found]):
     def note(self, trials: Sequence[Trial]) -> str:
         """Return the state of the study in a few words, for a progress bar."""
         return ""
+
+
+@dataclass(frozen=True)
+class DesignedStudy(Study[AnyKey, Trial, Found]):
+    """A study of the catalogue: its trials follow from a design.
+
+    Attributes
+    ----------
+    design : dataclass
+        What is tried. Its field `keys` names all trials.
+    counted : str
+        Field of the design that only says how many trials there are, which may grow; "" for none.
+    default_architectures : tuple of MLP
+        What is trained where nobody says.
+    default_training : TrainingConfig
+        How.
+    """
+
+    design: Any
+    counted: ClassVar[str] = ""
+    default_architectures: ClassVar[tuple[Any, ...]]
+    default_training: ClassVar[Any]
+
+    @classmethod
+    def default_config(cls, architectures: Sequence[Any]) -> Any:
+        """Return how networks of these architectures are trained where nobody says."""
+        return cls.default_training
+
+    @classmethod
+    def of(
+        cls,
+        architectures: Any,
+        split: Split,
+        config: Any = None,
+        *,
+        seed: int | np.random.Generator = 0,
+        **options: Any,
+    ) -> Self:
+        """Return the study with the arguments of its function; of one architecture or a sequence of them.
+
+        Raises
+        ------
+        InputError
+            If an argument is outside its range or does not fit the data.
+        """
+        shapes = tuple(architectures) if isinstance(architectures, Sequence) else (architectures,)
+        config = cls.default_config(shapes) if config is None else config
+        return cls(cls._designed(split, architectures=shapes, config=config, seed=kept_seed(seed), **options))
+
+    @staticmethod
+    @abstractmethod
+    def _designed(split: Split, **options: Any) -> Any:
+        """Return the design of the arguments that `of` got, which fits the data."""
+
+    def keys(self, done: Mapping[AnyKey, Trial], split: Split) -> Sequence[AnyKey]:
+        """Return the keys of the design."""
+        return tuple(self.design.keys)
+
+    def settings(self) -> dict[str, object]:
+        """Return the design without the number of trials: no trial depends on how many there are."""
+        fields = asdict(self.design)
+        fields.pop(self.counted, None)
+        return {"design": fields}
+
+    def extent(self) -> dict[str, int]:
+        """Return the number of trials, as the design counts them."""
+        return {self.counted.removeprefix("n_"): getattr(self.design, self.counted)} if self.counted else {}
 
 
 def run_study(

@@ -116,7 +116,7 @@ def ours(case: Case, split: probe.Split) -> Callable[[], float]:
 
 
 def pytorch(case: Case, split: probe.Split) -> Callable[[], float]:
-    """Train one network with tensors in memory and the fused optimiser."""
+    """Train one network with tensors in memory and the fused optimizer."""
     import torch
     from torch import nn
 
@@ -354,7 +354,7 @@ def convolution() -> list[Row]:
     return rows
 
 
-# Maximising: 42 units x 16 restarts x 200 steps, every contestant by the same rule.
+# Maximizing: 42 units x 16 restarts x 200 steps, every contestant by the same rule.
 
 RESTARTS, STEPS = 16, 200
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import numpy as np
 
 import probe
-from probe.analyses.structure.meter import Meter
-from probe.analyses.structure.nulls import View, against, controls
+from probe.analyses.structure.nulls import Meter, View, against, planted_units
 from probe.population import initial_population
 
 OUT = Path(__file__).resolve().parents[1] / "reports" / "calibration" / "results.json"
@@ -26,7 +25,7 @@ for kind in ("glorot", "he", "normal"):
     networks = initial_population(architecture, (28, 28), split.train.class_names, rngs=rng.spawn(N_NETWORKS))
     view = View.of(networks.network(0), "first")
     units = measure(view.of_population(networks)).reshape(N_NETWORKS, -1, 5)
-    planted = measure(controls(active, (28, 28), 400, rng))
+    planted = measure(planted_units(active, (28, 28), 400, rng))
     found = []
     for block in np.split(units, N_NETWORKS // BLOCK):  # each block of networks has a null of its own
         null = measure(view.untrained(networks.network(0), N_NULL, rng))

@@ -38,7 +38,7 @@ if __name__ == "__main__":
         options=OPTIONS | {"n_samples": len(split.train)},
         data=str(DATA),
         out=OUT,
-        backend=workflow.Backend(workers=2, name="processes"),
+        backend=workflow.Backend(workers=2, backend="processes"),
     )
     print(written.summary)
     print(f"wrote {written.files[0]}")

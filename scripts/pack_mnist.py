@@ -7,11 +7,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from probe.datasets._embedded import MNIST_SHA256
-from probe.datasets._idx import PARTS, find_idx, read_idx
+from probe.datasets import MNIST_SHA256
+from probe.datasets._formats import IDX_PARTS, find_idx, read_idx
 
 ROOT = Path(__file__).resolve().parents[1]
-KEYS = ("images", "labels", "test_images", "test_labels")
 SOURCE = "http://yann.lecun.com/exdb/mnist/"
 LICENCE = "CC BY-SA 3.0, (c) Yann LeCun and Corinna Cortes"
 CHUNK = 2500  # images in one compressed piece
@@ -21,7 +20,7 @@ def main(folder: Path, target: Path) -> None:
     """Write `target` from the IDX files in `folder`; the same input gives the same bytes."""
     with h5py.File(target, "w") as file:
         file.attrs.update(source=SOURCE, licence=LICENCE, class_names=np.array(list("0123456789"), dtype="S"))
-        for key, part in zip(KEYS, PARTS, strict=True):
+        for key, part in IDX_PARTS.items():
             array = read_idx(find_idx(folder, *part))
             chunks = (CHUNK, *array.shape[1:])
             stored = file.create_dataset(

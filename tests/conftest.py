@@ -1,5 +1,7 @@
 """What many tests need: small data, one trained network, and derivatives by differences."""
 
+import gc
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import settings
+from PIL import Image
 
 import probe
 from probe.layers import Dense
@@ -18,6 +21,40 @@ sys.path += [str(Path(__file__).parent / folder) for folder in ("figures", "swee
 # No test depends on how fast the machine is.
 settings.register_profile("probe", deadline=None)
 settings.load_profile("probe")
+
+
+LONGEST = (
+    "report/test_report.py",
+    "test_packaging.py",
+    "sweep/test_sweep_dask.py",
+    "workflow/",
+    "test_public.py",
+    "analyses/",
+    "figures/",
+    "cli/",
+    "report/",
+    "sweep/",
+    "test_curvature.py",
+    "kerasfile/test_kerasfile_fuzz.py",
+    "safeh5/",
+)
+"""The files that take longest are begun first, so that no worker is left alone with one of them."""
+
+
+def pytest_collection_modifyitems(items):
+    folder = Path(__file__).parent
+
+    def turn(item):
+        name = item.path.relative_to(folder).as_posix() if item.path.is_relative_to(folder) else ""
+        return next((k for k, start in enumerate(LONGEST) if name.startswith(start)), len(LONGEST))
+
+    items.sort(key=turn)
+
+
+def pytest_collection_finish():
+    # Each picture ends with a garbage collection: it need not look at thousands of tests and what they imported.
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +81,14 @@ def small_network() -> Network:
     return Network((hidden, output), (4,), ("a", "b", "c"))
 
 
+@pytest.fixture
+def undrawn(monkeypatch) -> None:
+    """Pages have a black dot for each picture: for tests of all the rest, as drawing takes most of the time."""
+    dot = io.BytesIO()
+    Image.new("RGB", (1, 1)).save(dot, "png")
+    monkeypatch.setattr("probe.report.report.picture", lambda result, **view: dot.getvalue())
+
+
 @pytest.fixture(scope="session")
 def numeric_gradient() -> Callable[..., np.ndarray]:
     """Central differences of a function of one float64 array that returns a number."""
@@ -62,8 +107,8 @@ def numeric_gradient() -> Callable[..., np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def grey_canvas() -> Callable[..., np.ndarray]:
-    """What a grid of grey images shows, from 0 to 1 in 256 steps, NaN between the images; colours as they are."""
+def gray_canvas() -> Callable[..., np.ndarray]:
+    """What a grid of gray images shows, from 0 to 1 in 256 steps, NaN between the images; colors as they are."""
 
     def canvas(image):
         pixels = np.asarray(image.get_array())

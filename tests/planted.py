@@ -15,14 +15,14 @@ import probe
 from probe.analyses.concepts import Concepts, LayerConcepts
 from probe.analyses.drawing import MEASURES, Drawing, DrawnImages
 from probe.analyses.landscape import Components, Descent, Landscape
-from probe.analyses.maximize import Frames, TopImages
+from probe.analyses.maximize import TopImages
 from probe.analyses.noise import ConditionConfidence, NoiseConfidence
 from probe.analyses.paths import ExpandedWeights
 from probe.analyses.scores import MemorizationScores
 from probe.analyses.structure import WeightStructure
 from probe.analyses.structure.results import StructureNull
-from probe.ascent import Bounds
-from probe.figures._png import png_of
+from probe.ascent import Bounds, Frames
+from probe.figures._style import png_of
 from probe.layers import Conv2D, Dense, Flatten
 from probe.stats import Interval, Verdict
 
@@ -279,7 +279,7 @@ def pictures(case):
         for part in ("units", "probes", "importance"):
             yield f"concepts, {part}", concepts(3, 2000), {"part": part}
     if case == "CNN of 512 channels":
-        yield "kernels, colours", kernels(3, 512), {}
+        yield "kernels, colors", kernels(3, 512), {}
         yield "kernels", kernels(512, 512), {}
         yield "dense on maps", on_maps(500, 512, 7), {}
         yield "dense on few maps", on_maps(256, 2, 26), {}
@@ -293,7 +293,7 @@ def pictures(case):
         classes, shape = numbered(10), (200, 1)
         yield "weights", dense(64, shape), {}
         yield "weights, wide", dense(64, (2, 3000)), {}
-        yield "weights, colours", dense(64, (1500, 6, 3)), {"scale": "robust"}
+        yield "weights, colors", dense(64, (1500, 6, 3)), {"scale": "robust"}
         yield "paths", paths(64, shape), {}
         yield "structure", structure(64, shape), {"part": "units"}
         yield "maximize", maximization(64, shape), {}

@@ -71,7 +71,7 @@ RESULTS = {
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
     "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
     "ExpandedWeights", "ImageConcepts", "Interval", "NoiseCondition", "Landscape", "LayerConcepts",
-    "LayerDescription", "LossSurface", "Maximization", "Measured", "Memorization", "MemorizationCell",
+    "LayerDescription", "LossSurface", "Maximization", "Memorization", "MemorizationCell",
     "MemorizationScores", "MemorizationTrial", "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "ScoredGroup", "ScoresKey", "ScoresTrial",
@@ -179,7 +179,7 @@ FITTED = TrainingConfig(epochs=2, batch_size=20, stop="fitted")
 
 STEPS = {"strides": (1, 1), "padding": "valid", "data_format": "channels_last"}
 POOLING = {"name": "pool", "pool_size": (2, 2), **STEPS}
-CONVOLUTION = {"name": "c", **STEPS, "dilation_rate": (1, 1), "activation_name": "relu", "use_bias": True}
+CONVOLUTION = {"name": "c", **STEPS, "dilation_rate": (1, 1), "activation_name": "relu"}
 IMAGES = {"name": "i", "data_format": "channels_last"}
 
 VALID = {
@@ -351,7 +351,7 @@ VALID = {
     "ZeroPadding2D": lambda w: {**IMAGES, "padding": ((1, 1), (0, 0))},
     "UpSampling2D": lambda w: {**IMAGES, "size": (2, 2), "interpolation": "nearest"},
     "Dense": lambda w: {
-        "name": "d", "kernel": array(4, 3), "bias": array(3), "activation_name": "relu", "use_bias": True,
+        "name": "d", "kernel": array(4, 3), "bias": array(3), "activation_name": "relu",
     },
     "Dropout": lambda w: {"name": "d", "rate": 0.5},
     "Noise": lambda w: {"name": "n", "kind": "GaussianNoise", "rate": 0.1, "l2": 0.0},
@@ -370,7 +370,7 @@ VALID = {
     "Reshape": lambda w: {"name": "r", "target_shape": (4, 4)},
     "activation_from": lambda w: {"activation": "relu"},
     "activation_named": lambda w: {"name": "relu"},
-    # Optimisers.
+    # Optimizers.
     "SGD": lambda w: {},
     "Adam": lambda w: {"beta_1": 0.9, "beta_2": 0.99, "epsilon": 1e-7},
     "Momentum": lambda w: {"momentum": 0.5},

@@ -58,7 +58,7 @@ def test_controls_have_the_shape_of_the_network(three, trained):
     assert "64-12-9-10 sigmoid" in three.sentence
 
 
-def test_trained_controls_learn_and_random_label_controls_do_not_generalise(three, digits):
+def test_trained_controls_learn_and_random_label_controls_do_not_generalize(three, digits):
     for k in range(3):
         accuracy = (three.trained.network(k).predict(digits.test.images) == digits.test.labels).mean()
         assert accuracy == pytest.approx(three.test_accuracy[k])
@@ -125,7 +125,7 @@ def test_a_network_that_cannot_be_copied_gets_controls_of_the_videos_shape(small
 
 
 def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch):
-    monkeypatch.setattr("probe.training.defaults._MOST_EPOCHS", 3)
+    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 3)
     monkeypatch.setattr("probe.controls.DEFAULT_TRAINING", replace(CONFIG, learning_rate=1e35))
     network = probe.train(probe.MLP((8,), "relu"), small_digits, replace(CONFIG, epochs=1)).network
     with pytest.raises(probe.InputError, match=r"diverge at learning_rate 1e\+32, and at larger ones"):
@@ -133,7 +133,7 @@ def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch)
 
 
 def test_a_quick_look_trains_for_fewer_epochs(trained, small_digits, monkeypatch):
-    monkeypatch.setattr("probe.training.defaults._MOST_EPOCHS", 8)
+    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 8)
     found = probe.control_networks(trained, small_digits, n_networks=1, effort=0.25)
     assert found.config.epochs == 2
     with pytest.raises(probe.InputError, match="effort must be"):
@@ -169,7 +169,7 @@ def test_kinds_of_activation_mixed_and_convolutions_have_no_architecture_to_copy
     assert architecture_of(convolutional()) is None
 
 
-def test_a_reinitialised_network_has_kernels_of_the_usual_size_and_no_biases():
+def test_a_reinitialized_network_has_kernels_of_the_usual_size_and_no_biases():
     network = convolutional()
     fresh = reinitialized(network, rng=np.random.default_rng(1))
     assert fresh.layer_names == network.layer_names
@@ -187,7 +187,7 @@ def test_a_reinitialised_network_has_kernels_of_the_usual_size_and_no_biases():
     np.testing.assert_array_equal(fresh.layer("norm").mean, network.layer("norm").mean)
 
 
-def test_reinitialising_keeps_the_type_and_draws_anew_each_time():
+def test_reinitializing_keeps_the_type_and_draws_anew_each_time():
     network = convolutional(np.float64)
     one, other = (reinitialized(network, rng=np.random.default_rng(seed)) for seed in (1, 2))
     assert one.dtype == np.float64

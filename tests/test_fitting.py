@@ -86,7 +86,7 @@ def test_the_sentence_says_what_came_and_what_to_do(trained, digits):
     )
 
 
-def test_colour_images_are_tried_with_the_usual_numbers_for_each_channel():
+def test_color_images_are_tried_with_the_usual_numbers_for_each_channel():
     rng = RNG(0)
     labels = np.arange(400) % 4
     images = rng.uniform(0, 0.2, (400, 3, 2, 3)).astype(np.float32)
@@ -103,7 +103,7 @@ def test_colour_images_are_tried_with_the_usual_numbers_for_each_channel():
     made_for = network.with_input_range(-9, 9).behind(
         Rescaling("undone", tuple(std / 18), tuple((mean + 9) / 18))
     )
-    # Standardised with these it is the network itself; as it is, the scaling leaves the answers what they are.
+    # Standardized with these it is the network itself; as it is, the scaling leaves the answers what they are.
     again = (
         made_for.without("range")
         .behind(Rescaling("r", 18.0, -9.0))
@@ -350,7 +350,7 @@ def test_the_check_costs_little(trained, digits):
     assert (time.perf_counter() - began) / 5 < 0.1
 
 
-def test_standardised_inputs_are_what_was_said():
+def test_standardized_inputs_are_what_was_said():
     network = probe.Network((Flatten("f"), Dense("output", np.eye(12), np.zeros(12))), (2, 2, 3))
     x = RNG(0).random((5, 2, 2, 3))
     mean, std = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
@@ -371,7 +371,7 @@ def test_standardised_inputs_are_what_was_said():
     )
 
 
-def test_channels_that_come_first_are_standardised_each():
+def test_channels_that_come_first_are_standardized_each():
     network = probe.Network((Flatten("f"), Dense("output", np.eye(12), np.zeros(12))), (3, 2, 2))
     x = RNG(0).random((5, 3, 2, 2))
     mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])

@@ -62,7 +62,7 @@ HEADS = {
         ),
         (5, 4, 1),
     ),
-    "normalised": (
+    "normalized": (
         (
             dense("output", 4, 1),
             BatchNormalization("bn", np.array([2.0]), np.array([0.5]), np.array([0.3]), np.array([4.0])),
@@ -106,7 +106,7 @@ def test_two_logits_say_the_same_as_one_unit(network, x):
 
 @pytest.mark.parametrize(
     ("name", "n_added"),
-    [(name, 4 * (name in ("reshaped convolution", "normalised", "bent before"))) for name in HEADS],
+    [(name, 4 * (name in ("reshaped convolution", "normalized", "bent before"))) for name in HEADS],
 )
 def test_the_last_weights_get_a_second_unit_where_nothing_behind_them_mixes(name, n_added):
     network = probe.Network(*HEADS[name])
@@ -141,7 +141,7 @@ def test_classes_of_one_unit_are_objectives(network, x):
         network.input_gradient(x, probe.Objective(None, 1, "activation"))
 
 
-def test_what_one_unit_maximises_is_known_exactly():
+def test_what_one_unit_maximizes_is_known_exactly():
     kernel = np.array([[2.0], [-1.0], [0.5]])
     network = probe.Network((Dense("output", kernel, np.array([-0.25]), "sigmoid"),), (3,), ("no", "yes"))
     objectives = [

@@ -22,7 +22,7 @@ def random_gradients(seed, n=6, size=4):
     return list(np.random.default_rng(seed).normal(size=(n, size)))
 
 
-# The contract: what every optimiser does.
+# The contract: what every optimizer does.
 
 
 @EVERY
@@ -109,7 +109,7 @@ def test_momentum_is_polyaks_heavy_ball(seed, rate, decay):
 @given(seed=st.integers(0, 999), decay=st.floats(0.1, 0.95))
 @settings(max_examples=40)
 def test_nesterov_is_sutskevers_lookahead(seed, decay):
-    # v[t+1] = decay * v[t] - rate * grad(x[t] + decay * v[t]); x[t+1] = x[t] + v[t+1]. What the optimiser
+    # v[t+1] = decay * v[t] - rate * grad(x[t] + decay * v[t]); x[t+1] = x[t] + v[t+1]. What the optimizer
     # moves is the point that looks ahead, x + decay * v.
     rate, curvature = 0.1, np.array([1.0, 0.5, 2.0, 0.1])
     solution = np.random.default_rng(seed).normal(size=4)

@@ -35,6 +35,15 @@ def data(seed=2, n=N_SAMPLES):
     return rng.random((n, *SHAPE)), rng.integers(0, 3, (N_NETWORKS, n))
 
 
+def test_networks_are_the_members_in_order():
+    members = population()
+    found = list(members.networks())
+    assert len(found) == N_NETWORKS
+    x = data()[0].reshape(N_SAMPLES, *SHAPE)
+    for k, network in enumerate(found):
+        np.testing.assert_array_equal(network.logits(x), members.network(k).logits(x))
+
+
 def engine_gradients(members, x, labels, cost, sample_weights=None):
     stepper = Stepper(members.architecture, members.weights, members.biases, len(x))
     into = Parameters(members.weights, members.biases)

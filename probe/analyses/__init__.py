@@ -1,7 +1,4 @@
-"""The analyses: pure functions from a network or data to a frozen result.
+"""The analyses: pure functions from a network or data to a frozen result; `probe.catalogue` lists them.
 
-Each is one module here and one of the same name in `probe.figures`. Adding one takes these two files,
-their tests, a line in the catalogue of `probe.figures`, and a function in `probe.report.sections` with
-its call in `probe.workflow`. None imports another, a
-file format or matplotlib.
+None imports another, a file format or matplotlib. docs/guides/adding-an-analysis.md says how to add one.
 """

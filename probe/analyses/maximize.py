@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,7 @@ from probe._signatures import checked
 from probe.ascent import (
     PIXELS,
     UNIT_BOX,
+    Ascent,
     Ball,
     Blurred,
     Bounds,
@@ -29,7 +32,9 @@ from probe.network import Network
 from probe.objectives import AnyObjective, Combination, Objective
 from probe.results import Columns, Record, Result
 
-__all__ = ["Maximization", "maximize"]
+__all__ = ["Maximization", "TopImages", "maximize"]
+
+Number = TypeVar("Number", bound=np.generic)
 
 _SAME = 0.1
 """Images are one optimum below this RMS difference of pixels: that of a binary image with 1% of its pixels flipped."""
@@ -65,23 +70,8 @@ class TopImages(Record):
     medians: Array
 
 
-class Frames(Record):
-    """Images on the way up.
-
-    Attributes
-    ----------
-    images : ndarray of shape (n_objectives, n_frames, *input_shape)
-        Of the restart that climbed highest; the first is where it started, the last where it ended.
-    steps : ndarray of shape (n_frames,), int64
-        After how many steps; closer at the beginning, where images change most.
-    """
-
-    images: Array
-    steps: npt.NDArray[np.int64]
-
-
-class Maximization(Result):
-    """The images found, for every objective and restart.
+class Maximization(Ascent, Result):
+    """The images found, for every objective and restart: an `Ascent`, and what is known of where it ended.
 
     Attributes
     ----------
@@ -89,14 +79,6 @@ class Maximization(Result):
         What was maximized.
     names : tuple of str
         A label for each objective.
-    images : ndarray of shape (n_objectives, n_restarts, *input_shape), in the region
-        Where each ascent ended.
-    values : ndarray of shape (n_objectives, n_restarts)
-        The objective, without regularizers, scored anew on exactly `images`.
-    start_values : ndarray of shape (n_objectives, n_restarts)
-        The same on the random images that the ascents started from.
-    traces : ndarray of shape (n_objectives, n_restarts, n_steps + 1)
-        The regularized objective on the way. It never falls; with diversity its sum over the restarts does not.
     confidences : ndarray of shape (n_objectives, n_restarts), in [0, 1]
         The network's largest output on `images`; NaN for a network without classes.
     predictions : ndarray of shape (n_objectives, n_restarts), int64
@@ -116,16 +98,10 @@ class Maximization(Result):
     region : Box or Ball
     top : TopImages or None
         The real images on which each objective is greatest, where images were passed.
-    frames : Frames or None
-        Images on the way, where they were asked for.
     """
 
     objectives: tuple[Objective | Combination, ...]
     names: tuple[str, ...]
-    images: Array
-    values: Array
-    start_values: Array
-    traces: Array
     confidences: Array
     predictions: npt.NDArray[np.int64]
     l2: float
@@ -138,12 +114,6 @@ class Maximization(Result):
     transform: Shift | None
     region: Box | Ball
     top: TopImages | None = None
-    frames: Frames | None = None
-
-    @property
-    def best_restarts(self) -> npt.NDArray[np.int64]:
-        """Restart that climbed highest, regularizers included, for each objective: (n_objectives,)."""
-        return np.asarray(self.traces[..., -1].argmax(axis=1), dtype=np.int64)
 
     @property
     def best_images(self) -> Array:
@@ -163,7 +133,7 @@ class Maximization(Result):
     @property
     def best_predictions(self) -> npt.NDArray[np.int64]:
         """The class that the network puts the best image of each objective in; -1 for a network without classes."""
-        return self.predictions[np.arange(len(self.predictions)), self.best_restarts]
+        return self._best(self.predictions)
 
     @property
     def reached(self) -> npt.NDArray[np.float64]:
@@ -206,7 +176,7 @@ class Maximization(Result):
         indices = [getattr(each, "index", -1) for each in self.objectives]
         return np.asarray(classes & (self.best_predictions == indices))
 
-    def _best(self, values: Array) -> Array:
+    def _best(self, values: npt.NDArray[Number]) -> npt.NDArray[Number]:
         return values[np.arange(len(values)), self.best_restarts]
 
     def columns(self) -> Columns:
@@ -332,16 +302,10 @@ def maximize(
     )
     chosen = tuple(objectives)
     confidences, predictions = _classified(network, climbed.images)
-    kept = None
-    if climbed.frames is not None and climbed.frame_steps is not None:
-        kept = Frames(images=climbed.frames, steps=climbed.frame_steps)
     return Maximization(
+        **{field.name: getattr(climbed, field.name) for field in fields(Ascent)},
         objectives=chosen,
         names=tuple(_label(objective, network) for objective in chosen),
-        images=climbed.images,
-        values=climbed.values,
-        start_values=climbed.start_values,
-        traces=climbed.traces,
         confidences=confidences,
         predictions=predictions,
         l2=float(l2),
@@ -354,7 +318,6 @@ def maximize(
         transform=transform,
         region=region,
         top=None if real is None else _top(network, chosen, real, n_top),
-        frames=kept,
     )
 
 

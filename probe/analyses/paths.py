@@ -163,9 +163,7 @@ def expanded_weights(
         raise InputError("images must differ from each other, but every input is the same in all of them")
     if len(images) > n_images:
         images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
-    expanded, jacobian, similarity, cancellation, chance, variation = _measured(
-        network, name, layers, images, active, rng
-    )
+    measured = _measured(network, name, layers, images, active, rng)
     verdicts: tuple[Verdict, ...] = ()
     deeper = any(isinstance(layer, Dense) for layer in layers[1:])
     if controls is not None and deeper and (controls.copies or name == network.head_name):
@@ -174,12 +172,7 @@ def expanded_weights(
     return ExpandedWeights(
         layer=name,
         unit_names=network.unit_names(name),
-        expanded=expanded,
-        jacobian=jacobian,
-        similarity=similarity,
-        cancellation=cancellation,
-        chance_cancellation=chance,
-        variation=variation,
+        **measured,
         active=active,
         n_images=len(images),
         verdicts=verdicts,
@@ -193,9 +186,9 @@ def _measured(
     images: Array,
     active: Array,
     rng: np.random.Generator,
-) -> tuple[Array, Array, Array, Array, Array, Array]:
+) -> dict[str, Array]:
     """Return a layer's fields of `ExpandedWeights`, from `expanded` to `variation`."""
-    expanded = _paths(network, layers, _as_it_is)
+    expanded = _paths(network, layers, lambda kernel: kernel)
     sizes = _paths(network, layers, np.abs, scaled=np.abs)
     jacobian, mean_size = _jacobian(network, name, images)
     chance = np.mean(
@@ -205,14 +198,14 @@ def _measured(
         ],
         axis=0,
     )
-    return (
-        expanded,
-        jacobian,
-        _cosine(expanded[:, active], jacobian[:, active]),
-        1 - _share(expanded, sizes, active),
-        chance,
-        1 - _share(jacobian, mean_size, active),
-    )
+    return {
+        "expanded": expanded,
+        "jacobian": jacobian,
+        "similarity": _cosine(expanded[:, active], jacobian[:, active]),
+        "cancellation": 1 - _share(expanded, sizes, active),
+        "chance_cancellation": chance,
+        "variation": 1 - _share(jacobian, mean_size, active),
+    }
 
 
 def _verdicts(
@@ -220,36 +213,30 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     """Return what the trained control networks say of the dense layer at `place` among theirs."""
     cosines, cancelled = [], []
-    for k in range(len(controls)):
-        member = controls.trained.network(k)
+    for member in controls.trained.networks():
         name = member.dense_layers[place].name
-        _, _, cosine, cancellation, chance, _ = _measured(
-            member, name, _layers_down_from(member, name), images.astype(member.dtype), active, rng
-        )
-        cosines.append(_mean(cosine))
-        cancelled.append(_mean(cancellation - chance))
+        layers = _layers_down_from(member, name)
+        measured = _measured(member, name, layers, images.astype(member.dtype), active, rng)
+        cosines.append(_mean(measured["similarity"]))
+        cancelled.append(_mean(measured["cancellation"] - measured["chance_cancellation"]))
     shown, excess = paired_difference(np.array(cosines)), paired_difference(np.array(cancelled))
     return (
-        Verdict(
+        shown.verdict(
             key="faithful",
             title="The product of all weights on the way shows what a deeper unit reads",
-            decision=shown.decision(_FAITHFUL),
+            above=_FAITHFUL,
             statistic_name="cosine",
-            unit="",
-            interval=shown.interval,
             null=f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
             sentence=(
                 f"Between expanded weights and the mean Jacobian the cosine is {shown:.3f}, averaged over the units; "
                 f"above {_FAITHFUL:g} would count as showing it.{controls.caveat}"
             ),
         ),
-        Verdict(
+        excess.verdict(
             key="cancels",
             title="Paths through the hidden layers cancel each other more than by chance",
-            decision=excess.decision(),
             statistic_name="difference of shares that cancel",
             unit="share",
-            interval=excess.interval,
             null="as much cancels as when each weight keeps its size and gets a random sign",
             sentence=f"The share that cancels exceeds that with random signs by {excess:.3f}.{controls.caveat}",
         ),
@@ -260,10 +247,6 @@ def _mean(values: Array) -> float:
     """Return the mean over units that have a value; 0 where none has."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if known.size else 0.0
-
-
-def _as_it_is(values: Array) -> Array:
-    return values
 
 
 def _checked(network: Network, images: Array) -> Array:
@@ -301,7 +284,7 @@ def _paths(
     layers: Sequence[Layer],
     kernel_of: Callable[[Array], Array],
     *,
-    scaled: Callable[[Array], Array] = _as_it_is,
+    scaled: Callable[[Array], Array] = lambda rows: rows,
 ) -> Array:
     """Return the sums over all paths from the input to each unit of `layers[0]`: (n_units, *input_shape).
 

@@ -91,7 +91,7 @@ class WeightPicture(Record):
     Attributes
     ----------
     scale : {"shared", "robust", "unit"}
-        What full colour is; see `probe.plot`.
+        What full color is; see `probe.plot`.
     limit : float
         Absolute weight of full color; of "unit", 1.
     n_images, n_faint, n_clipped : int
@@ -184,10 +184,6 @@ def weight_images(
         Position of the channels in the network's inputs, if no convolution or pooling layer says it. The default is
         last. If the input shape leaves both possible, an error asks for it.
 
-    Returns
-    -------
-    WeightImages
-
     Raises
     ------
     InputError
@@ -272,8 +268,8 @@ def _dense_images(network: Network, target: Dense, layout: DataFormat | None) ->
         raise InputError(f"layer '{target.name}' reads {shape}, not a vector; its weights are no images")
     rows: Array = target.kernel.T
     below = _chain_below(network, target)
-    for place, layer in enumerate(below):
-        deeper = below[place + 1 :]
+    for index, layer in enumerate(below):
+        deeper = below[index + 1 :]
         if isinstance(layer, Dense) and len(network.input_shapes_of(layer.name)[0]) == 1:
             rows, kind = rows @ layer.kernel.T, "expanded"
         elif layer.rearranges or (layer.scales and any(isinstance(other, Dense) for other in deeper)):
@@ -350,11 +346,6 @@ def _images_of(
         layer=target.name,
         kind=kind,
         unit_names=names,
-        scale=_largest(images),
+        scale=float(max(images.max(), -images.min())),
         planes=len(images) // n_units,
     )
-
-
-def _largest(images: Array) -> float:
-    """Return the largest absolute weight, without a copy of all."""
-    return float(max(images.max(), -images.min()))

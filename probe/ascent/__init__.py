@@ -1,15 +1,22 @@
 """Gradient ascent on images: what is moved, where to, what happens on the way, and how high it can get.
 
-Four small families of values, each with one interface: parameterizations (`Pixels`, `Fourier`, `Blurred`),
+Small families of values, each with one interface: parameterizations (`Pixels`, `Fourier`, `Blurred`),
 transforms (`Shift`) and regions (`Box`, `Ball`); `ascend` climbs, `certify` says how high a climb can get.
 """
 
-from probe.ascent._climb import Ascent, ascend
+from probe.ascent._climb import Ascent, Frames, ascend
 from probe.ascent.certificates import Bounds, certify
 from probe.ascent.expressions import parse_objective
-from probe.ascent.parameterizations import PIXELS, Blurred, Fourier, Parameterization, Pixels
 from probe.ascent.regions import UNIT_BOX, Ball, Box, Region
-from probe.ascent.transforms import Shift, Transform
+from probe.ascent.regularization import (
+    PIXELS,
+    Blurred,
+    Fourier,
+    Parameterization,
+    Pixels,
+    Shift,
+    Transform,
+)
 
 __all__ = [
     "PIXELS",
@@ -20,6 +27,7 @@ __all__ = [
     "Bounds",
     "Box",
     "Fourier",
+    "Frames",
     "Parameterization",
     "Pixels",
     "Region",

@@ -9,17 +9,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_number, generator, readonly
+from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.ascent.parameterizations import PIXELS, Parameterization
-from probe.ascent.penalties import likeness, total_variation
 from probe.ascent.regions import UNIT_BOX, Region
-from probe.ascent.transforms import Transform, Variant
+from probe.ascent.regularization import (
+    PIXELS,
+    Parameterization,
+    Transform,
+    Variant,
+    likeness,
+    total_variation,
+)
 from probe.network import Network
 from probe.objectives import AnyObjective
+from probe.results import Record
 
-__all__ = ["Ascent", "ascend"]
+__all__ = ["Ascent", "Frames", "ascend", "checked_objectives"]
 
 _FIRST_STEP = 0.1
 _GROWTH, _SHRINKAGE, _LARGEST_STEP = 1.5, 0.5, 1e4
@@ -35,8 +41,22 @@ _LARGEST_WEIGHT = 1e30
 _GOLDEN = (5**0.5 - 1) / 2
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Ascent:
+class Frames(Record):
+    """Images on the way up.
+
+    Attributes
+    ----------
+    images : ndarray of shape (n_objectives, n_frames, *input_shape)
+        Of the restart that climbed highest; the first is where it started, the last where it ended.
+    steps : ndarray of shape (n_frames,), int64
+        After how many steps; closer at the beginning, where images change most.
+    """
+
+    images: Array
+    steps: npt.NDArray[np.int64]
+
+
+class Ascent(Record):
     """Where the ascents ended, for every objective and restart.
 
     Attributes
@@ -44,29 +64,19 @@ class Ascent:
     images : ndarray of shape (n_objectives, n_restarts, *input_shape), in the region
         Where each ascent ended.
     values, start_values : ndarray of shape (n_objectives, n_restarts)
-        The objective alone, scored on exactly `images`, and on the images that the ascents started from.
+        The objective alone, scored anew on exactly `images`, and on the random images that the ascents started from.
     traces : ndarray of shape (n_objectives, n_restarts, n_steps + 1)
         The objective on average over the transform, less what the image costs, on the way. With diversity the
         sum over restarts never falls; without, none of them does.
-    frames : ndarray of shape (n_objectives, n_frames, *input_shape) or None
-        Images on the way of the restart that climbed highest, the first and the last among them.
-    frame_steps : ndarray of shape (n_frames,), int64, or None
-        After how many steps.
+    frames : Frames or None
+        Images on the way, where they were asked for.
     """
 
     images: Array
     values: Array
     start_values: Array
     traces: Array
-    frames: Array | None = None
-    frame_steps: npt.NDArray[np.int64] | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("images", "values", "start_values", "traces"):
-            object.__setattr__(self, name, readonly(getattr(self, name)))
-        if self.frames is not None and self.frame_steps is not None:
-            object.__setattr__(self, "frames", readonly(self.frames))
-            object.__setattr__(self, "frame_steps", readonly(self.frame_steps))
+    frames: Frames | None = None
 
     @property
     def best_restarts(self) -> npt.NDArray[np.int64]:
@@ -91,41 +101,18 @@ def ascend(
     progress: Progress = silent,
     keep: int | None = None,
 ) -> Ascent:
-    """Climb from random images towards the maximum of each objective in a region.
+    """Climb from random images toward the maximum of each objective in a region.
 
     The ascents start from noise in [0, 1], each times a brightness of its own, which is spread evenly over
     [0, 1) from restart to restart, and brought into the region.
 
-    All objectives and restarts climb in one batch. A step goes along the gradient, as far as the region
-    allows; if it does not raise
-
-        mean over the transform of objective(x) - l2 * sum(x²) - total_variation * TV(x) - diversity * likeness(x)
-
-    the image stays and the next step is half as long; otherwise the next is longer by a half. TV is the sum
-    over pixels of the length of the gradient between neighbors, rounded off below 0.01. The likeness is the
-    mean cosine between an image and the other restarts of its objective, each less the region's center; with
-    diversity the restarts of an objective step together, where that raises their sum.
+    What is climbed, in which steps, and all arguments are those of `probe.maximize`. With diversity the restarts of an
+    objective step together, where that raises their sum.
 
     Parameters
     ----------
-    network : Network
-        Of one input; for another range of inputs than the region's pass `network.with_input_range(low, high)`.
-    objectives : sequence of Objective or Combination
-        At least one.
-    restarts, steps : int
-        Random starting images for each objective, and steps of each ascent; at least 1.
-    parameterization : Pixels, Fourier or Blurred
-        What is moved.
-    transform : Shift, optional
-        What an objective is averaged over.
-    region : Box or Ball
-        Where images may lie.
-    l2, total_variation, diversity : float
-        Weights of what images cost, at least 0.
     seed : int or numpy.random.Generator
         Draws the starting images, then what the transform draws.
-    progress : callable
-        Called with a `ProgressEvent` after each step.
     keep : int, optional
         About how many frames to keep of the way, at least 2: closer at the beginning, where images change most.
 
@@ -183,22 +170,22 @@ def ascend(
         traces.append(climb.scores)
         if wanted is not None and step in wanted:
             frames.append(climb.images.copy())
-        progress(ProgressEvent("maximising", step, steps))
+        progress(ProgressEvent("maximizing", step, steps))
 
     def by_objective(values: npt.NDArray[np.generic]) -> Any:
         return values.reshape(len(chosen), restarts, *values.shape[1:])
 
     found = Ascent(
-        by_objective(climb.images),
-        by_objective(hill.function(climb.images)[0]),
-        by_objective(start_values),
-        by_objective(np.stack(traces, axis=1)),
+        images=by_objective(climb.images),
+        values=by_objective(hill.function(climb.images)[0]),
+        start_values=by_objective(start_values),
+        traces=by_objective(np.stack(traces, axis=1)),
     )
     if wanted is None:
         return found
     best = np.arange(len(chosen)) * restarts + found.best_restarts
-    kept = np.stack([frame[best] for frame in frames], axis=1)
-    return Ascent(found.images, found.values, found.start_values, found.traces, kept, np.array([0, *wanted]))
+    images = np.stack([frame[best] for frame in frames], axis=1)
+    return replace(found, frames=Frames(images=images, steps=np.array([0, *wanted])))
 
 
 def checked_objectives(objectives: Sequence[AnyObjective]) -> tuple[AnyObjective, ...]:
@@ -238,11 +225,6 @@ class _Hill:
     total_variation: float
     diversity: float
 
-    @property
-    def alone(self) -> bool:
-        """Whether the height of an image depends on no other."""
-        return self.diversity == 0
-
     def of_rows(self, rows: npt.NDArray[np.intp]) -> _Hill:
         """Return the hill of some of the images."""
         return replace(self, function=self.network.objective_function([self.objectives[row] for row in rows]))
@@ -266,8 +248,8 @@ class _Hill:
     def _expected(self, x: Array) -> tuple[Array, Array]:
         """Return the objective of each image and its gradient, on average over the transform."""
         if not self.variants:
-            values, gradient = self.function(x)
-            return values, gradient
+            expected: tuple[Array, Array] = self.function(x)
+            return expected
         share = x.dtype.type(1 / len(self.variants))
         total, slope = np.zeros(len(x), x.dtype), np.zeros_like(x)
         for variant in self.variants:
@@ -313,7 +295,8 @@ class _Climb:
 
     def step(self) -> None:
         """Try one step for each image and keep those that raise its score."""
-        made = np.multiply(self._direction, self._column(self._strides()), out=self._spare)
+        strides = self._strides().reshape(-1, *[1] * (self._x.ndim - 1))
+        made = np.multiply(self._direction, strides, out=self._spare)
         made += self._made
         candidate = self._hill.region.project(made if self._any_image else made.copy())
         if self._any_image:
@@ -349,9 +332,6 @@ class _Climb:
         found: Array = np.divide(self._lengths, largest, out=np.zeros_like(largest), where=largest > 0)
         return found
 
-    def _column(self, values: Array) -> Array:
-        return values.reshape(-1, *[1] * (self._x.ndim - 1))
-
     def _uphill(self, x: Array, gradient: Array) -> Array:
         """Return the way of the parameters' gradient.
 
@@ -365,7 +345,7 @@ class _Climb:
 
     def _leave(self) -> None:
         """Take those out of the batch that no gradient moves, if they are many."""
-        if not self._hill.alone:
+        if self._hill.diversity > 0:  # the height of an image depends on others
             return
         inward = self._hill.region.inward(self._x, self._direction) if self._any_image else self._direction
         moving = np.flatnonzero(inward.reshape(len(inward), -1).any(axis=1))

@@ -105,7 +105,7 @@ def certify(network: Network, objectives: Sequence[AnyObjective], region: Region
         network.astype(np.float64), region, float(np.finfo(network.dtype).eps) * _ROUNDINGS
     )
     found = [certifier.bounds(objective) for objective in chosen]
-    lower, upper = (np.array([one[place] for one in found], dtype=np.float64) for place in (0, 1))
+    lower, upper = (np.array([one[end] for one in found], dtype=np.float64) for end in (0, 1))
     finite = np.isfinite(lower) & np.isfinite(upper)
     return Bounds(
         lower=lower,
@@ -129,7 +129,7 @@ class _Certifier:
         """Return the least and the greatest value of `objective`, rounding allowed for."""
         low = high = size = 0.0
         if self.is_affine(objective):
-            low, high, size = self._exact(objective)
+            low, high, size = (float(ends[0]) for ends in self._extremes([objective]))
         else:
             for name, stage, terms in self._grouped(objective):
                 found = self._part(name, stage, terms)
@@ -173,11 +173,6 @@ class _Certifier:
             self._affine[name, "pre_activation"] = here
             self._affine[name, "activation"] = here and layer.activation.name == "linear"
         return self._affine[name, stage]
-
-    def _exact(self, objective: AnyObjective) -> tuple[float, float, float]:
-        """Return the extremes of an affine objective, and the sum of its absolute terms."""
-        (low,), (high,), (size,) = self._extremes([objective])
-        return float(low), float(high), float(size)
 
     def _extremes(self, objectives: Sequence[AnyObjective]) -> tuple[Array, Array, Array]:
         """Return the extremes (n,) of affine objectives, and the sums of their absolute terms."""

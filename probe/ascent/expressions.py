@@ -94,16 +94,14 @@ class _Reader:
     def _term(self, sign: float) -> tuple[float, Objective]:
         factor = _FACTOR.match(self._text, self._at, self._end)
         weight = sign
-        if factor is not None and not self._begins_name(self._at):
+        # A layer's name may begin with a digit.
+        layers = (f"{name}:" for name in self._network.layer_names)
+        if factor is not None and self._longest(layers, self._at) is None:
             weight *= float(factor[1])
             self._at = factor.end()
         atom = self._class() if self._text.startswith("class:", self._at) else self._unit()
         self._at += len(self._text[self._at : self._end]) - len(self._text[self._at : self._end].lstrip())
         return weight, atom
-
-    def _begins_name(self, at: int) -> bool:
-        """Return whether a layer's name, which may begin with a digit, stands here."""
-        return self._longest((f"{name}:" for name in self._network.layer_names), at) is not None
 
     def _class(self) -> Objective:
         names = self._network.class_names

@@ -87,8 +87,7 @@ def _weighted(layer: Any, read: Range) -> Range:
     (name,) = layer.kernel_axes
     kernel = layer.variables[name]
     rising = replace(layer, **{name: np.maximum(kernel, 0)})
-    bias = getattr(layer, "bias", None)
-    without = {} if bias is None else {"bias": np.zeros_like(bias)}
+    without = {"bias": None} if "bias" in layer.variables else {}
     falling = replace(layer, **{name: np.minimum(kernel, 0)}, **without)
     with np.errstate(invalid="ignore"):
         return Range(
@@ -99,11 +98,9 @@ def _weighted(layer: Any, read: Range) -> Range:
 
 @_through.register
 def _(layer: SeparableConv2D, read: Range) -> Range:
-    n_between = layer.depthwise_kernel.shape[2] * layer.depthwise_kernel.shape[3]
     first = DepthwiseConv2D(
         layer.name,
         layer.depthwise_kernel,
-        np.zeros(n_between, layer.bias.dtype),
         strides=layer.strides,
         padding=layer.padding,
         dilation_rate=layer.dilation_rate,

@@ -19,34 +19,27 @@ class Region(Protocol):
     @property
     def name(self) -> str:
         """What it is, in words."""
-        ...
 
     @property
     def center(self) -> float:
         """The value of every pixel of the image in the middle."""
-        ...
 
     @property
     def low(self) -> float:
         """The least value that a pixel can have."""
-        ...
 
     @property
     def high(self) -> float:
         """The greatest value that a pixel can have."""
-        ...
 
     def project(self, x: Array) -> Array:
         """Return the nearest images of the region to `x` (n, ...); may overwrite `x`."""
-        ...
 
     def inward(self, x: Array, gradient: Array, /) -> Array:
         """Return `gradient` (n, ...) at images `x` of the region, without entries that no pixel can follow."""
-        ...
 
     def farthest(self, weights: Array) -> Array:
         """Return the image x of the region with the greatest sum(w * x), for each w of `weights` (n, ...)."""
-        ...
 
 
 @checked
@@ -160,7 +153,7 @@ class Ball:
         return most if self.box is None else min(most, self.box.high)
 
     def project(self, x: Array) -> Array:
-        """Return the nearest images of the region: towards the center by one factor, and clipped to the box."""
+        """Return the nearest images of the region: toward the center by one factor, and clipped to the box."""
         away = x - self.center
         found = self._along(away, np.ones(len(x)))
         outside = self._excess(found) > 0
@@ -170,7 +163,7 @@ class Ball:
         return found
 
     def inward(self, _x: Array, gradient: Array) -> Array:
-        """Return `gradient`: towards the center the projection moves pixels at the ends of the box as well."""
+        """Return `gradient`: toward the center the projection moves pixels at the ends of the box as well."""
         return gradient
 
     def farthest(self, weights: Array) -> Array:

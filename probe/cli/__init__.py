@@ -4,47 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from probe._errors import InputError
-from probe.cli import maximize as maximizing
-from probe.cli._generated import command_of, generated, option_name
-from probe.cli._memory import is_lack_of_memory, is_of_a_killed_worker, remedy
-from probe.cli._screen import one_line, put, put_warnings
-from probe.cli._shared import (
+from probe.cli._commands import COMMANDS, command_of
+from probe.cli._options import option_name
+from probe.cli._screen import (
     SAID,
-    Activation,
-    Architecture,
-    BatchSize,
-    Data,
-    Epochs,
-    FromLogits,
-    Hidden,
-    ImageShape,
-    LearningRate,
-    Mean,
-    Model,
-    Optimizer,
-    Out,
-    Output,
-    Range,
-    Seed,
-    Std,
-    WeightDecay,
-    architecture_of,
-    config_of,
-    drawn_progress,
-    path,
-    reading_of,
-    say,
-    shape_of,
-    units_of,
+    is_lack_of_memory,
+    is_of_a_killed_worker,
+    one_line,
+    put,
+    put_warnings,
+    remedy,
 )
-from probe.cli.maximize import maximize
 
 __all__ = ["app", "run"]
 
@@ -63,189 +39,10 @@ def probe_command(
         typer.echo(context.get_help())
 
 
-def report(
-    model: Annotated[
-        Path | None,
-        typer.Argument(
-            help="Trained network in an HDF5 file; without, one is trained first.",
-            parser=path,
-            metavar="model",
-            show_default=False,
-        ),
-    ] = None,
-    data: Data = "mnist",
-    pixel_range: Range = (0.0, 1.0),
-    mean: Mean = None,
-    std: Std = None,
-    output: Output = None,
-    from_logits: FromLogits = False,  # noqa: FBT002
-    architecture: Architecture = None,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Write the whole report: index.html, results.json, model.h5 and figures."""
-    from probe import workflow
-
-    with drawn_progress() as progress:
-        written = workflow.report(
-            model,
-            data=data,
-            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
-            out=out,
-            seed=seed,
-            progress=progress,
-        )
-    say(written)
-
-
-def train(
-    data: Data = "mnist",
-    hidden: Hidden = "16,16",
-    activation: Activation = "sigmoid",
-    output: Annotated[str, typer.Option(help="softmax or sigmoid.", metavar="NAME")] = "softmax",
-    initialization: Annotated[
-        str, typer.Option(help="auto, normal, scaled-normal, glorot or he.", metavar="NAME")
-    ] = "auto",
-    epochs: Epochs = 20,
-    batch_size: BatchSize = 100,
-    learning_rate: LearningRate = 1.0,
-    cost: Annotated[str, typer.Option(help="cross-entropy or quadratic.", metavar="NAME")] = "cross-entropy",
-    optimizer: Optimizer = "sgd",
-    schedule: Annotated[
-        str, typer.Option(help="Learning rate over the epochs: constant, step or cosine.", metavar="NAME")
-    ] = "cosine",
-    weight_decay: WeightDecay = 0.0,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Train a network by gradient descent and keep it as model.h5, which Keras opens too."""
-    from probe import workflow
-
-    architecture = architecture_of(hidden, activation, output=output, initialization=initialization)
-    config = config_of(
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        cost=cost,
-        optimizer=optimizer,
-        schedule=schedule,
-        weight_decay=weight_decay,
-    )
-    with drawn_progress() as progress:
-        written = workflow.train_model(architecture, config, data=data, out=out, seed=seed, progress=progress)
-    say(written)
-
-
-def inspect(
-    model: Model,
-    architecture: Architecture = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder to write inspect.txt to; none by default.",
-            parser=path,
-            metavar="FOLDER",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Seed = 0,
-) -> None:
-    """Say what is in a model file: layers, shapes, parameters, origin. Nothing is random: --seed has no effect."""
-    from probe import workflow
-
-    kept = None if out is None else workflow.keep_inspection(model, out, architecture=architecture)
-    put(workflow.inspect_model(model, architecture=architecture))
-    if kept is not None:
-        say(kept)
-
-
-def weights(
-    model: Model,
-    layer: Annotated[
-        str | None,
-        typer.Option(help="Name of a dense or convolutional layer; all by default.", show_default=False),
-    ] = None,
-    units: Annotated[
-        str | None,
-        typer.Option(
-            help="Only these units of the layer; only their weights are read.",
-            metavar="FIRST:END",
-            show_default=False,
-        ),
-    ] = None,
-    image_shape: ImageShape = None,
-    scale: Annotated[
-        str | None,
-        typer.Option(
-            help="Full colour: shared, the largest weight of all units; robust, without outliers; unit, of each unit its "
-            "own. By default shared, or robust where that leaves most units blank.",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
-    architecture: Architecture = None,
-    out: Out = None,
-    seed: Seed = 0,
-) -> None:
-    """Draw the weights into every unit as images. Nothing here is random: --seed is only recorded."""
-    from probe import workflow
-
-    written = workflow.weights_model(
-        model,
-        layer=layer,
-        units=units_of(units),
-        image_shape=shape_of(image_shape),
-        reading=reading_of(architecture),
-        scale=scale,
-        out=out,
-        seed=seed,
-    )
-    say(written)
-
-
-def convert(
-    model: Model,
-    to: Annotated[
-        Path,
-        typer.Argument(
-            help="HDF5 file to write, .h5 or .hdf5.", parser=path, metavar="OUT", show_default=False
-        ),
-    ],
-    pixel_range: Range = (0.0, 1.0),
-    mean: Mean = None,
-    std: Std = None,
-    output: Output = None,
-    from_logits: FromLogits = False,  # noqa: FBT002
-    architecture: Architecture = None,
-    seed: Seed = 0,
-) -> None:
-    """Write a network of any format that is read as an HDF5 file that Keras opens too. --seed has no effect."""
-    from probe import workflow
-
-    say(
-        workflow.convert_model(
-            model,
-            to,
-            reading=reading_of(architecture, pixel_range, output, mean, std, from_logits=from_logits),
-        )
-    )
-
-
-_COMMANDS: dict[Callable[..., None], str] = {
-    report: "Examples:  probe report   |   probe report my_model.h5 --data mnist --out reports/mine",
-    train: "Examples:  probe train   |   probe train --hidden 128 --activation relu --learning-rate 0.1",
-    inspect: "Example:  probe inspect reports/mnist/model.h5",
-    weights: "Examples:  probe weights model.h5   |   probe weights big.h5 --layer hidden_1 --units 0:64",
-    convert: "Example:  probe convert model.keras model.h5",
-    maximize: maximizing.EXAMPLES,
-}
-"""Commands of their own, with what their help ends with; those of most analyses are made from the catalogue."""
-
-
 def app(wanted: str | None = None) -> typer.Typer:
-    """Return the command line; of commands from the catalogue only the `wanted` one has its options, or all without.
+    """Return the command line; only the `wanted` command has its options, or all if none is named.
 
-    An analysis is imported where its options are asked for.
+    What a command runs is imported where its options are asked for.
     """
     made = typer.Typer(
         name="probe",
@@ -258,14 +55,10 @@ def app(wanted: str | None = None) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     made.callback(invoke_without_command=True)(probe_command)
-    for command, epilog in _COMMANDS.items():
-        made.command(epilog=epilog)(command)
-    for entry in generated():
-        assert entry.command is not None
-        whole = wanted in (None, entry.command.name)
-        examples = "   |   ".join(f"probe {example}" for example in entry.command.examples)
-        epilog = f"Example{'s' * (len(entry.command.examples) > 1)}:  {examples}"
-        made.command(name=entry.command.name, epilog=epilog)(command_of(entry, whole=whole))
+    for name, line in COMMANDS.items():
+        examples = "   |   ".join(f"probe {example}" for example in line.examples)
+        epilog = f"Example{'s' * (len(line.examples) > 1)}:  {examples}"
+        made.command(name=name, epilog=epilog)(command_of(name, whole=wanted in (None, name)))
     return made
 
 
@@ -311,14 +104,8 @@ def _usage_message(error: typer.TyperException) -> str:
     return f"{message.rstrip('.')}. See {command} --help"
 
 
-_SPELLED = {
-    "architectures": "hidden",
-    "images": "",
-    "pixel_range": "range",
-    "radius": "ball",
-    "pixels": "shift",
-}
-"""Options whose name is not that of the argument, as `option_name` makes it."""
+_OTHERWISE = {"architectures": "hidden", "images": "", "radius": "ball", "pixels": "shift"}
+"""Arguments of functions below that are options of another name."""
 
 
 def _as_option(message: str, arguments: Sequence[str]) -> str:
@@ -326,7 +113,7 @@ def _as_option(message: str, arguments: Sequence[str]) -> str:
     name, _, rest = message.partition(" ")
     command = typer.main.get_command(app(arguments[0])).commands.get(arguments[0])  # type: ignore[attr-defined]
     options = {option for parameter in command.params for option in parameter.opts} if command else set()
-    option = f"--{option_name(_SPELLED.get(name, name))}"
+    option = f"--{option_name(_OTHERWISE.get(name, name))}"
     return f"{option} {rest}" if option in options and rest.startswith("must") else message
 
 

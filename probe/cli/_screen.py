@@ -1,4 +1,4 @@
-"""What reaches the terminal: text that it can show, and warnings of this project only."""
+"""What reaches the terminal: text that it can show, progress, warnings of this project, and what would need less memory."""
 
 from __future__ import annotations
 
@@ -6,15 +6,47 @@ import logging
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-__all__ = ["one_line", "others_silenced", "put", "put_warnings", "shown_anywhere"]
+if TYPE_CHECKING:
+    from probe._progress import Progress
+    from probe.workflow._folder import Written
+
+__all__ = [
+    "LESS",
+    "SAID",
+    "drawn_progress",
+    "is_lack_of_memory",
+    "is_of_a_killed_worker",
+    "one_line",
+    "others_silenced",
+    "put",
+    "put_warnings",
+    "remedy",
+    "say",
+    "shown_anywhere",
+]
 
 _MOST = 600
 """Characters of a message that are shown, of a longer one the first and the last."""
+
+
+SAID = 1130
+"""Status of an interrupted command that has said what it kept. Typer gives 130 to one that has said nothing."""
+
+
+def say(written: Written) -> None:
+    """Say what a command found and which files it wrote."""
+    put(written.summary)
+    for path in written.files:
+        put(f"wrote {path}")
+    if written.interrupted:
+        typer.echo("probe: interrupted; what was done is kept", err=True)
+        raise typer.Exit(SAID)
 
 
 def put(text: str, *, err: bool = False) -> None:
@@ -48,9 +80,9 @@ def put_warnings() -> Iterator[None]:
         from probe import _errors
 
         for name in _errors.__all__:
-            found = getattr(_errors, name)
-            if issubclass(found, Warning):
-                warnings.simplefilter("always", found)
+            kind = getattr(_errors, name)
+            if issubclass(kind, Warning):
+                warnings.simplefilter("always", kind)
         warnings.showwarning = show  # type: ignore[assignment]
         yield
 
@@ -83,3 +115,76 @@ def shown_anywhere() -> None:
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+
+
+@contextmanager
+def drawn_progress() -> Iterator[Progress]:
+    """Draw progress on standard error while the block runs; nothing if that is no terminal."""
+    if not sys.stderr.isatty():
+        yield lambda event: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<12}", markup=False),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}", markup=False),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", markup=False),
+    )
+    tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+
+        def draw(event: Any) -> None:
+            if event.stage not in tasks:
+                tasks[event.stage] = bars.add_task(event.stage, total=event.total, note="")
+            bars.update(tasks[event.stage], completed=event.done, total=event.total, note=event.note)
+
+        yield draw
+
+
+LESS = {
+    "report": ("smaller --data",),
+    "train": ("narrower layers in --hidden", "a smaller --batch-size"),
+    "inspect": (),
+    "weights": ("one layer at a time by --layer", "some of its units by --units"),
+    "convert": (),
+    "features": ("fewer --networks", "smaller --data"),
+    "maximize": ("fewer --restarts", "one --objective at a time"),
+    "drawing": ("fewer --networks", "fewer --restarts"),
+    "noise": ("fewer --images",),
+    "severity": ("fewer --networks", "fewer --images"),
+    "memorize": ("--workers 1", "fewer --samples", "fewer --replicates", "narrower layers in --hidden"),
+    "capacity": ("--workers 1", "a smaller --largest", "narrower layers in --hidden"),
+    "scores": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
+    "landscape": ("--workers 1", "a smaller --resolution", "fewer --directions"),
+    "minima": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
+    "search": ("smaller --widths", "fewer --networks", "fewer --samples"),
+}
+"""By command: what to ask for instead. Each names an option that the command has."""
+
+_SAID = (
+    *("unable to allocate", "cannot allocate memory", "can't start new thread", "not enough memory"),
+    *("maximum allowed dimension", "maximum allowed size", "array is too big", "too large to convert"),
+)
+"""What an error says that comes from a lack of memory, or of numbers for what is larger than any, and is no MemoryError."""
+
+
+def is_lack_of_memory(error: BaseException) -> bool:
+    """Return whether memory was lacking. NumPy's own error is a MemoryError; those of libraries only say so."""
+    said = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in said for words in _SAID)
+
+
+def is_of_a_killed_worker(error: BaseException) -> bool:
+    """Return whether a worker of a pool or a cluster was killed, for which a lack of memory is the usual reason."""
+    cause = error.__cause__
+    return isinstance(cause, BrokenExecutor) or type(cause).__name__ == "KilledWorker"
+
+
+def remedy(command: str) -> str:
+    """Return what would help `command`, as a sentence without its full stop."""
+    *first, last = LESS.get(command) or ("a machine with more",)
+    ways = f"{', '.join(first)} or {last}" if first else last
+    return f"What would help: {ways}"

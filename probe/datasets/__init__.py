@@ -11,13 +11,15 @@ from probe.datasets._corruption import (
     InputCorruption,
     LabelCorruption,
     corrupted_inputs,
+    gaussian_noise,
+    norm_matched_noise,
     permuted_labels,
+    pixel_shuffled,
     redrawn_labels,
+    uniform_noise,
 )
-from probe.datasets._dataset import Dataset, Split
-from probe.datasets._embedded import MNIST_SHA256
-from probe.datasets._noise import gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
-from probe.datasets._resizing import resized
+from probe.datasets._dataset import Dataset, Split, resized
+from probe.datasets._named import MNIST_SHA256
 from probe.datasets._sources import is_named, load_dataset
 
 __all__ = [

@@ -1,16 +1,16 @@
-"""Labeled images as values: the input of every training run and every analysis."""
+"""Labeled images as values: the input of every training run and every analysis; and their size changed."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import (
+    Array,
     InputError,
     IntArray,
     check_class_names,
@@ -25,14 +25,16 @@ from probe._checks import (
 from probe._signatures import checked
 from probe.safeh5 import printable
 
-__all__ = ["Dataset", "Images", "Split", "check_image_shape"]
+__all__ = ["Dataset", "Images", "Split", "check_image_shape", "resized"]
 
 Images = npt.NDArray[np.float32]
 
 # 1024 MNIST images are 3 MB: a block stays in the cache while it is tested and hashed.
 FINGERPRINT_BLOCK = 1024
 
-CHANNELS = (1, 3, 4)  # grey, colour, and colour with opacity
+RESIZING_BLOCK = 4096
+
+CHANNELS = (1, 3, 4)  # gray, color, and color with opacity
 
 
 @checked
@@ -237,6 +239,62 @@ class Split:
         return hashlib.sha256(both.encode()).hexdigest()
 
 
+@checked
+def resized(split: Split, shape: tuple[int, int]) -> Split:
+    """Return `split` with images of `shape`: each new pixel is the mean over the area of the old ones that it covers.
+
+    Parameters
+    ----------
+    split : Split
+        Of images (height, width) or (height, width, channels).
+    shape : (int, int)
+        New height and width, each at least 1.
+
+    Returns
+    -------
+    Split
+        Its name says the size.
+
+    Raises
+    ------
+    InputError
+        If `shape` is no pair of positive integers.
+
+    Examples
+    --------
+    >>> import probe
+    >>> small = resized(probe.load_dataset("digits"), (4, 4))
+    >>> small.train.image_shape, small.name
+    ((4, 4), 'digits 4 x 4')
+    """
+    height, width = (check_integer("each of shape", size, minimum=1) for size in shape)
+    return Split(
+        _resized(split.train, height, width),
+        _resized(split.test, height, width),
+        f"{split.name} {height} x {width}",
+    )
+
+
+def _resized(data: Dataset, height: int, width: int) -> Dataset:
+    rows, columns = _shares(data.image_shape[0], height), _shares(data.image_shape[1], width)
+    images = np.empty((len(data), height, width, *data.image_shape[2:]), np.float32)
+    for part in chunks(len(data), RESIZING_BLOCK):
+        along = np.moveaxis(np.tensordot(data.images[part], rows, axes=(1, 1)), -1, 1)
+        images[part] = np.moveaxis(np.tensordot(along, columns, axes=(2, 1)), -1, 2)
+    # A mean of values in [0, 1] may leave it in the last digit.
+    return replace(data, images=np.clip(images, 0, 1, out=images))
+
+
+def _shares(before: int, after: int) -> Array:
+    """Return how much of each new pixel each old one is, of shape (after, before); rows sum to one."""
+    edges = np.linspace(0, before, after + 1)
+    places = np.arange(before)
+    low = np.maximum(edges[:-1, None], places)
+    high = np.minimum(edges[1:, None], places + 1)
+    covered = np.maximum(high - low, 0)
+    return np.asarray(covered / covered.sum(axis=1, keepdims=True), np.float32)
+
+
 def _check_is_array(name: str, values: object) -> None:
     if not isinstance(values, np.ndarray):
         raise InputError(f"{name} must be a NumPy array, got {type(values).__name__}")
@@ -270,21 +328,17 @@ def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
         )
 
 
-def _blocks(images: Images) -> Iterator[Images]:
-    return (images[part] for part in chunks(len(images), FINGERPRINT_BLOCK))
-
-
 def _pixel_digest(images: Images) -> tuple[str, bytes]:
     # Bytes are a quarter of the floats: it is the hashing, not the test for k/255, that takes time.
-    digest = hashlib.sha256()
-    for block in _blocks(images):
+    levels_digest, digest = hashlib.sha256(), hashlib.sha256()
+    blocks = [images[part] for part in chunks(len(images), FINGERPRINT_BLOCK)]
+    for block in blocks:
         levels = (block * np.float32(255) + np.float32(0.5)).astype(np.uint8)
         if not np.array_equal(np.divide(levels, np.float32(255), dtype=np.float32), block):
             break
-        digest.update(np.ascontiguousarray(levels).data)
+        levels_digest.update(np.ascontiguousarray(levels).data)
     else:
-        return "k/255", digest.digest()
-    digest = hashlib.sha256()
-    for block in _blocks(images):
+        return "k/255", levels_digest.digest()
+    for block in blocks:
         digest.update(np.ascontiguousarray(block, dtype="<f4").data)
     return "<f4", digest.digest()

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from difflib import get_close_matches
 from pathlib import Path
 
 from probe._checks import DataFileError, InputError, check_number
 from probe.datasets._dataset import Split
-from probe.datasets._embedded import load_digits, load_mnist
-from probe.datasets._hdf5 import is_hdf5, read_hdf5
-from probe.datasets._idx import read_idx_folder
-from probe.datasets._npz import ZIP_MAGIC, read_npz
-from probe.datasets._openml import load_openml
-from probe.datasets._stored import MAX_MESSAGE, UNIT_RANGE
-from probe.safeh5 import DamagedError, open_regular, printable
+from probe.datasets._formats import open_hdf5, open_idx, open_npz
+from probe.datasets._named import load_digits, load_mnist, load_openml
+from probe.datasets._stored import MAX_MESSAGE, UNIT_RANGE, ArrayFile, refused_as_data_error, split_in
+from probe.safeh5 import DamagedError, is_hdf5, open_regular, printable
 
 __all__ = ["is_named", "load_dataset"]
 
@@ -102,17 +100,14 @@ def _checked_range(pixel_range: object) -> tuple[float, float]:
 
 def _read_path(path: Path, pixel_range: tuple[float, float]) -> Split:
     _check_exists(path)
-    if path.is_dir():
-        return read_idx_folder(path, printable(path.resolve().name or "idx"))
-    start = _first_bytes(path)
-    if start.startswith(ZIP_MAGIC):
-        return read_npz(path, printable(path.stem), pixel_range)
-    if is_hdf5(path):
-        return read_hdf5(path, printable(path.stem), pixel_range)
-    raise DataFileError(_not_data(path, start))
+    opened = _format_of(path, printable(path, MAX_MESSAGE))
+    name = path.resolve().name or "idx" if path.is_dir() else path.stem
+    with refused_as_data_error(str(path), DamagedError, OSError), opened(path) as file:
+        return split_in(file, printable(name), pixel_range)
 
 
 def _check_exists(path: Path) -> None:
+    shown = printable(repr(str(path)), MAX_MESSAGE)
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -120,39 +115,36 @@ def _check_exists(path: Path) -> None:
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise InputError(
             f"data must be one of {', '.join(NAMED)}, openml:NAME, or the path of an HDF5 file, an NPZ file or a "
-            f"folder of IDX files; got {_quoted(path)}, and no such file exists{hint}"
+            f"folder of IDX files; got {shown}, and no such file exists{hint}"
         ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"data path {_quoted(path)} cannot be looked up: {reason}") from None
+        raise InputError(f"data path {shown} cannot be looked up: {reason}") from None
 
 
-def _first_bytes(path: Path) -> bytes:
+def _format_of(path: Path, shown: str) -> Callable[[Path], AbstractContextManager[ArrayFile]]:
+    """Return what opens files of the format that `path` has, or raise if it has none of them."""
+    if path.is_dir():
+        return open_idx
     try:
         with open_regular(path) as file:
-            return file.read(8)
+            start = file.read(8)
     except OSError as error:
-        raise DataFileError(f"{_shown(path)} cannot be opened: {error.strerror}") from None
+        raise DataFileError(f"{shown} cannot be opened: {error.strerror}") from None
     except DamagedError:
         raise DataFileError(
-            f"{_shown(path)} is neither a file nor a folder. Pass a regular HDF5 or NPZ file"
+            f"{shown} is neither a file nor a folder. Pass a regular HDF5 or NPZ file"
         ) from None
-
-
-def _shown(path: Path) -> str:
-    return printable(path, MAX_MESSAGE)
-
-
-def _quoted(path: Path) -> str:
-    return printable(repr(str(path)), MAX_MESSAGE)
-
-
-def _not_data(file: Path, start: bytes) -> str:
-    path = _shown(file)
+    if start.startswith(b"PK"):
+        return open_npz
+    if is_hdf5(path):
+        return open_hdf5
     if not start:
-        return f"{path} is empty (0 bytes); expected an HDF5 or NPZ file with images and labels"
-    if start.startswith(b"\x93NUMPY"):
-        return f"{path} is a single NPY array; store images and labels together with numpy.savez"
-    if start.startswith((b"\x1f\x8b", b"\0\0\x08")):
-        return f"{path} is one gzip or IDX file; pass the folder that holds the four IDX files"
-    return f"{path} is neither HDF5 nor NPZ: it begins with {start!r}"
+        problem = "is empty (0 bytes); expected an HDF5 or NPZ file with images and labels"
+    elif start.startswith(b"\x93NUMPY"):
+        problem = "is a single NPY array; store images and labels together with numpy.savez"
+    elif start.startswith((b"\x1f\x8b", b"\0\0\x08")):
+        problem = "is one gzip or IDX file; pass the folder that holds the four IDX files"
+    else:
+        problem = f"is neither HDF5 nor NPZ: it begins with {start!r}"
+    raise DataFileError(f"{shown} {problem}")

@@ -1,6 +1,6 @@
-"""From arrays as files hold them to a `Split`: key names, pixel types, size limits, class names.
+"""From arrays as files hold them to a `Split`: keys, pixel types, size limits, class names, a test set.
 
-Shared by the readers of HDF5, NPZ, IDX and OpenML, so that all refuse the same things in the same words.
+Shared by all formats and by OpenML, so that all refuse the same things in the same words.
 """
 
 from __future__ import annotations
@@ -8,27 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DataFileError, InputError
+from probe._checks import DataFileError, InputError, IntArray
 from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
-from probe.datasets._splitting import last_of_each_class
 from probe.safeh5 import printable
 
 __all__ = [
-    "FILE_PARTS",
     "UNIT_RANGE",
+    "ArrayFile",
     "check_declared",
-    "check_declared_names",
+    "last_of_each_class",
     "listed",
-    "names_as_text",
     "refused_as_data_error",
     "split_from_arrays",
-    "split_from_keys",
-    "unit_pixels",
+    "split_in",
 ]
 
 Stored = npt.NDArray[Any]
@@ -38,16 +36,12 @@ MAX_BYTES = 4 * 2**30  # of one array as float32: 23 times MNIST, and still in t
 UNIT_RANGE = (0.0, 1.0)
 MAX_AXES = 8
 MAX_NUMBER_BYTES = 8  # float64; the 16 bytes of a longdouble mean something else on every machine
-MAX_NAME_BYTES = 2**24
-MAX_CLASSES = 2**16
 MAX_UNNAMED_CLASSES = 1000  # more are hardly classes: identifiers, or floats that were rounded
 MAX_MESSAGE = 300
 MAX_SHOWN = 10  # names in a message
 # Training and test labels must be numbered alike, also where a class occurs in one of them only.
 ALL_NUMBERED = "numpy.searchsorted(numpy.unique(all_labels), labels)"
 MAX_VALUES = 6  # labels in a message that says them twice
-LAST_CHARACTER = 0x10FFFF
-SURROGATES = (0xD800, 0xDFFF)
 
 LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("images", "labels", "test_images", "test_labels"),
@@ -57,6 +51,18 @@ LAYOUTS: tuple[tuple[str, ...], ...] = (
 EXPECTED = (
     "images and labels (test_images and test_labels may follow), or x_train, y_train, x_test and y_test"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFile:
+    """An open file of named arrays.
+
+    `read` returns the array of one of the `keys`, after `check_declared`. Class names may be missing.
+    """
+
+    keys: Collection[str]
+    read: Callable[[str], Stored]
+    class_names: tuple[str, ...] | None = None
 
 
 @contextmanager
@@ -105,62 +111,48 @@ def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
         )
 
 
-def check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise if class names are no row of strings or too many, before they are read."""
-    if len(shape) != 1 or dtype.kind not in "US":
+def split_in(file: ArrayFile, name: str, pixel_range: tuple[float, float]) -> Split:
+    """Return the split that a file holds, under one of the accepted sets of keys."""
+    keys = set(file.keys)
+    layout = next((names for names in LAYOUTS if keys.issuperset(names)), None)
+    if layout is None:
+        raise InputError(f"expected {EXPECTED}; found {listed(sorted(keys))}")
+    alone = {"test_images", "test_labels"} & keys
+    if layout == ("images", "labels") and alone:
+        raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
+    if {"images", "labels", "x_train", "y_train"} <= keys:
         raise InputError(
-            "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
-            f"got {printable(dtype)} of shape {printable(shape)}"
+            "both images and x_train are there, and which is meant is not guessed; keep one of them"
         )
-    if math.prod(shape) > MAX_CLASSES:
-        raise InputError(f"class_names must name at most {MAX_CLASSES} classes, got {math.prod(shape)}")
-    if math.prod(shape) * dtype.itemsize > MAX_NAME_BYTES:
-        raise InputError(
-            f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
-        )
+    arrays = {key: file.read(key) for key in layout}
+    for key in layout[1::2]:
+        _check_label_row(key, arrays[key])  # before the images take four times the memory
+    parts = [
+        (_unit_pixels(images, arrays.pop(images), pixel_range), arrays[labels])
+        for images, labels in zip(layout[::2], layout[1::2], strict=True)
+    ]
+    return split_from_arrays(parts[0], parts[1] if len(parts) == 2 else None, file.class_names, name)
 
 
-def names_as_text(stored: Stored) -> tuple[str, ...]:
-    """Return class names that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
-    if stored.dtype.kind == "S":
-        try:
-            return tuple(name.decode() for name in stored.tolist())
-        except UnicodeDecodeError as error:
-            raise InputError(f"class_names must be text in UTF-8: {error}") from None
-    # NumPy makes strings of any numbers; Python must not see those that are no characters.
-    codes = np.ascontiguousarray(stored).view(stored.dtype.byteorder.replace("|", "=") + "u4")
-    if ((codes > LAST_CHARACTER) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))).any():
-        raise InputError("class_names hold numbers that are no characters of Unicode")
-    return tuple(stored.tolist())
-
-
-def unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float] = UNIT_RANGE) -> Images:
-    """Return uint8 pixels divided by 255, or float pixels scaled from `pixel_range` to [0, 1], as float32.
-
-    Raises
-    ------
-    InputError
-        If the pixels are of another type or shape, or some lie outside the range.
-    """
+def _unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float]) -> Images:
+    """Return uint8 pixels divided by 255, or float pixels scaled from `pixel_range` to [0, 1], as float32."""
     check_image_shape(name, pixels.shape)
     if pixels.dtype == np.uint8:
         return np.divide(pixels, np.float32(255), dtype=np.float32)
-    found = f"{pixels.dtype}"
-    if pixels.size:
-        low, high = float(pixels.min()), float(pixels.max())
-        found = f"{pixels.dtype} from {low:g} to {high:g}"
-        if pixels.dtype.kind == "f" and low >= pixel_range[0] and high <= pixel_range[1]:
-            return _scaled(pixels, pixel_range)
-        if not (math.isfinite(low) and math.isfinite(high)):
-            advice = "replace the pixels that are NaN or infinite"
-        elif pixel_range != UNIT_RANGE:
-            stated = f"[{pixel_range[0]:g}, {pixel_range[1]:g}]"
-            raise InputError(f"{name} must be uint8, or float in the stated range {stated}, got {found}")
-        else:
-            advice = "divide them by 255" if low >= 0.0 and 1.0 < high <= 255.0 else "scale them to [0, 1]"
+    rule = f"{name} must be uint8, or float in"
+    if not pixels.size:
+        raise InputError(f"{rule} [0, 1], got {pixels.dtype}; store at least one image first")
+    low, high = float(pixels.min()), float(pixels.max())
+    if pixels.dtype.kind == "f" and low >= pixel_range[0] and high <= pixel_range[1]:
+        return _scaled(pixels, pixel_range)
+    actual = f"{pixels.dtype} from {low:g} to {high:g}"
+    if not (math.isfinite(low) and math.isfinite(high)):
+        advice = "replace the pixels that are NaN or infinite"
+    elif pixel_range != UNIT_RANGE:
+        raise InputError(f"{rule} the stated range [{pixel_range[0]:g}, {pixel_range[1]:g}], got {actual}")
     else:
-        advice = "store at least one image"
-    raise InputError(f"{name} must be uint8, or float in [0, 1], got {found}; {advice} first")
+        advice = "divide them by 255" if low >= 0.0 and 1.0 < high <= 255.0 else "scale them to [0, 1]"
+    raise InputError(f"{rule} [0, 1], got {actual}; {advice} first")
 
 
 def _scaled(pixels: Stored, pixel_range: tuple[float, float]) -> Images:
@@ -172,34 +164,6 @@ def _scaled(pixels: Stored, pixel_range: tuple[float, float]) -> Images:
     return scaled.astype(np.float32)
 
 
-def split_from_keys(
-    keys: Collection[str],
-    read: Callable[[str], Stored],
-    class_names: tuple[str, ...] | None,
-    name: str,
-    pixel_range: tuple[float, float] = UNIT_RANGE,
-) -> Split:
-    """Return the split that a file of named arrays holds, under one of the accepted sets of names."""
-    layout = next((names for names in LAYOUTS if set(names) <= set(keys)), None)
-    if layout is None:
-        raise InputError(f"expected {EXPECTED}; found {listed(sorted(keys))}")
-    alone = {"test_images", "test_labels"} & set(keys)
-    if layout == ("images", "labels") and alone:
-        raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
-    if {"images", "labels", "x_train", "y_train"} <= set(keys):
-        raise InputError(
-            "both images and x_train are there, and which is meant is not guessed; keep one of them"
-        )
-    arrays = {key: read(key) for key in layout}
-    for key in layout[1::2]:
-        _label_row(key, arrays[key])  # before the images take four times the memory
-    parts = [
-        (unit_pixels(images, arrays.pop(images), pixel_range), arrays[labels])
-        for images, labels in zip(layout[::2], layout[1::2], strict=True)
-    ]
-    return split_from_arrays(parts[0], parts[1] if len(parts) == 2 else None, class_names, name)
-
-
 def split_from_arrays(
     train: tuple[Images, Stored],
     test: tuple[Images, Stored] | None,
@@ -209,31 +173,45 @@ def split_from_arrays(
     parts: int = FILE_PARTS,
 ) -> Split:
     """Return the split of these arrays; without `test`, every class's last 1/parts is split off."""
-    given = {"labels": train} if test is None else {"labels": train, "test labels": test}
-    for key, (images, labels) in given.items():
-        if _label_row(key, labels).shape != (len(images),) and len(images):
+    sets = {"labels": train} if test is None else {"labels": train, "test labels": test}
+    for key, (images, labels) in sets.items():
+        _check_label_row(key, labels)
+        if labels.shape != (len(images),) and len(images):
             raise InputError(
                 f"{key} must have shape ({len(images)},), one for each image, got {labels.shape}"
             )
-    names = (
-        _numbered_classes([labels for _, labels in given.values()]) if class_names is None else class_names
-    )
-    data = Dataset(train[0], train[1], names)
-    if test is not None:
-        return Split(data, _test_dataset(test[0], test[1], names), name)
-    for_training, for_test = last_of_each_class(data.labels, parts=parts)
-    return Split(data.take(for_training), data.take(for_test), name)
-
-
-def _test_dataset(images: Images, labels: Stored, class_names: tuple[str, ...]) -> Dataset:
+    if class_names is None:
+        class_names = _numbered_classes([labels for _, labels in sets.values()])
+    data = Dataset(*train, class_names)
+    if test is None:
+        for_training, for_test = last_of_each_class(data.labels, parts=parts)
+        return Split(data.take(for_training), data.take(for_test), name)
     try:
-        return Dataset(images, labels, class_names)
+        test_data = Dataset(*test, class_names)
     except InputError as error:
         raise InputError(f"test {error}") from None
+    return Split(data, test_data, name)
 
 
-def _label_row(name: str, labels: Stored) -> Stored:
-    """Return the labels, or raise if they are no row of integers."""
+def last_of_each_class(labels: IntArray, *, parts: int) -> tuple[IntArray, IntArray]:
+    """Return the indices of samples to train on, and of the last 1/parts of every class to test on.
+
+    Of a class with n samples the last n // parts are test samples, and at least one if n > 1. The
+    last ones and not random ones, because many files hold their test part at the end (the last
+    seventh of each class of OpenML's Fashion-MNIST is its official test set) and neighbors
+    in a file are often alike (one writer's digits), so that a random choice would leak.
+    """
+    is_test = np.zeros(len(labels), dtype=np.bool_)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        n_test = max(len(members) // parts, 1) if len(members) > 1 else 0
+        is_test[members[len(members) - n_test :]] = True
+    if not is_test.any():
+        raise InputError("no test set can be split off, because no class has two images; pass a test set too")
+    return np.flatnonzero(~is_test), np.flatnonzero(is_test)
+
+
+def _check_label_row(name: str, labels: Stored) -> None:
     if labels.ndim > 1:
         advice = "labels[:, 0]" if labels.shape[1:] == (1,) else "labels.argmax(axis=1) if they are one-hot"
         raise InputError(f"{name} must have shape (n_samples,), got {labels.shape}; store {advice}")
@@ -241,7 +219,6 @@ def _label_row(name: str, labels: Stored) -> Stored:
         raise InputError(f"{name} must be integers, got {labels.dtype}")
     if labels.size == 0:
         raise InputError(f"{name} must hold at least one label, got shape {labels.shape}")
-    return labels
 
 
 def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:

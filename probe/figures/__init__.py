@@ -1,4 +1,4 @@
-"""Figures: one module for each analysis, whose `PARTS` are its pictures; see `probe.figures._parts`.
+"""Figures: modules whose `PARTS` are pictures of the results of one or more analyses; see `probe.figures._parts`.
 
 A figure draws what the result holds and computes nothing. It is a `matplotlib.figure.Figure` that pyplot does
 not know of, so drawing needs no display and many can be drawn side by side; or it is drawn into axes of the caller.
@@ -7,7 +7,6 @@ not know of, so drawing needs no display and many can be drawn side by side; or 
 from __future__ import annotations
 
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from probe._checks import InputError, brief, check_choice
@@ -102,7 +101,7 @@ def parts_of(result: object) -> tuple[str, ...]:
 
 def picture(result: object, **view: Any) -> bytes:
     """Return `plot(result, **view)` as PNG, of bounded size."""
-    from probe.figures._png import png_of, quietly
+    from probe.figures._style import png_of, quietly
 
     with quietly():
         figure = plot(result, **view)
@@ -113,5 +112,5 @@ def _parts(result: object) -> dict[str, Part]:
     name = type(result).__name__
     if name not in CATALOGUE:
         raise InputError(f"result must be one of {', '.join(CATALOGUE)}, got {name}")
-    module: ModuleType = import_module(f"probe.figures.{CATALOGUE[name]}")
-    return {part.name: part for part in module.PARTS}
+    module = import_module(f"probe.figures.{CATALOGUE[name]}")
+    return {part.name: part for part in module.PARTS if part.shows(name)}

@@ -5,22 +5,18 @@ Every figure of many images takes its `Page`: which of them are shown, and where
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from math import ceil
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, IntArray
-from probe.figures._style import DOTS, HEIGHT, WIDTH, cut
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
+from probe.figures._style import DOTS, HEIGHT, WIDTH
 
 __all__ = [
+    "ACROSS",
     "INCHES",
     "MAX_COLUMNS",
     "MAX_TILES",
@@ -29,10 +25,9 @@ __all__ = [
     "by_channel",
     "check_channels_last",
     "check_drawable",
-    "framed",
-    "image_grid",
-    "lengths",
     "lone",
+    "strongest",
+    "without_channel",
 ]
 
 MAX_TILES = 512
@@ -47,6 +42,9 @@ MAX_CHANNELS = 16
 INCHES = HEIGHT - 3.0
 """Height of a grid: what is left of a figure by its title, its color bar and its notes."""
 
+ACROSS = WIDTH - 0.3
+"""Width of a grid in inches: what is left of a figure by its margins."""
+
 _LONGEST = 4
 """How many times as long as wide a tile is at most; the pixels of longer images are drawn wider."""
 
@@ -56,49 +54,33 @@ _LONE = 400
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Where images stand as tiles of one picture, in pixels of the images.
-
-    Attributes
-    ----------
-    n : int
-        Images.
-    columns : int
-        Images side by side.
-    height, width : int
-        Size of one tile.
-    label_lines : int
-        Lines of text above each image.
-    per_unit : int
-        Images that belong together and stand side by side, a little apart from others.
-    step : (int, int)
-        Of the rows and of the columns of an image every so many-th is drawn: those that there are dots for.
-    stretch : (int, int)
-        How often each row and each column is repeated, so that an image of one column is seen.
-    across : float
-        Width of the whole picture in inches.
-    """
+    """Where `n` images stand as tiles of one picture, in pixels of the images; `height` and `width` are those of a tile."""
 
     n: int
     columns: int
     height: int
     width: int
-    label_lines: int
-    per_unit: int = field(default=1, kw_only=True)
-    step: tuple[int, int] = field(default=(1, 1), kw_only=True)
-    stretch: tuple[int, int] = field(default=(1, 1), kw_only=True)
-    across: float = field(default=WIDTH - 0.3, kw_only=True)
+    label_lines: int  # of text above each image
+    _: KW_ONLY
+    per_unit: int = 1  # images that belong together and stand side by side, a little apart from others
+    step: tuple[int, int] = (1, 1)  # every so many-th row and column is drawn: those that there are dots for
+    stretch: tuple[int, int] = (
+        1,
+        1,
+    )  # each row and column is repeated so often, so that a single one is seen
+    across: float = ACROSS  # inches of the whole picture
 
     @classmethod
     def of(
         cls,
         n_units: int,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         label_lines: int,
         *,
         per_unit: int = 1,
         abreast: int | None = None,
         inches: float = INCHES,
-        across: float = WIDTH - 0.3,
+        across: float = ACROSS,
     ) -> Self:
         """Return the grid for the units that fit, at most `n_units`, with images of `size` (height, width).
 
@@ -169,8 +151,13 @@ class Grid:
         return self.per_unit * self._tile_inches
 
     @property
+    def note(self) -> str:
+        """What the reader has to know of the pixels, in a sentence; empty where each is drawn once, as a square."""
+        return f"Of the pixels: {self.words}." if self.words else ""
+
+    @property
     def words(self) -> str:
-        """What the reader has to know of the pixels; empty where each is drawn once, as a square."""
+        """The same as a part of a sentence."""
         facts = (
             (self.step, ("row", "column"), "one {1} in {0} of an image is drawn"),
             (self.stretch, ("high", "wide"), "pixels are drawn {0} times as {1} as they are"),
@@ -206,42 +193,48 @@ class Grid:
 class Page:
     """Which of many images a figure shows, and where they stand.
 
-    Attributes
-    ----------
-    units : ndarray of shape (n_shown,), integer
-        All units in their order where they fit; else those that are strongest, the strongest first.
-    planes : ndarray of shape (n_shown, n_planes_shown), integer
-        The same for the images of each of them.
-    n_units, n_planes : int
-        How many there are.
-    grid : Grid
+    All in their order where they fit; else those that are strongest, the strongest first.
     """
 
-    units: IntArray
-    planes: IntArray
+    units: IntArray  # (n_shown,)
+    planes: IntArray  # (n_shown, n_planes_shown): the images of each of them
     n_units: int
     n_planes: int
     grid: Grid
 
     @classmethod
+    def of_weights(
+        cls, images: npt.NDArray[Any], label_lines: int, *, n_planes: int = 1, inches: float = INCHES
+    ) -> Page:
+        """Return the page for images (n_units x n_planes, height, width[, channels]); their lengths are the strengths."""
+        rows = images.reshape(len(images), -1)
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows)).reshape(-1, n_planes)
+        return cls.of(lengths, images.shape[1:3], label_lines, inches=inches)
+
+    @classmethod
     def of(
         cls,
         strengths: Array,
-        size: tuple[int, int],
+        size: tuple[int, ...],
         label_lines: int,
         *,
-        inches: float = INCHES,
-        across: float = WIDTH - 0.3,
+        inches: float,
+        across: float = ACROSS,
+        values: Array | None = None,
     ) -> Page:
-        """Return the page for images of `size` (height, width) with `strengths` of shape (n_units[, n_planes])."""
+        """Return the page for images of `size` (height, width) with `strengths` of shape (n_units[, n_planes]).
+
+        Units are as strong as all their images together, or as their `values` say.
+        """
         table = strengths.reshape(len(strengths), -1)
         n_units, n_planes = table.shape
         per_unit = n_planes if n_planes <= MAX_COLUMNS else MAX_CHANNELS
         most = min(n_units, MAX_TILES // per_unit)
         grid = Grid.of(most, size, label_lines, per_unit=per_unit, inches=inches, across=across)
-        by_unit = np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0]
-        units = _strongest(by_unit, grid.n // per_unit)
-        planes = np.stack([_strongest(table[unit], per_unit) for unit in units])
+        if values is None:
+            values = np.sqrt(np.square(table).sum(axis=1)) if n_planes > 1 else table[:, 0]
+        units = strongest(values, grid.n // per_unit)
+        planes = np.stack([strongest(table[unit], per_unit) for unit in units])
         return cls(units, planes, n_units, n_planes, grid)
 
     @property
@@ -249,26 +242,21 @@ class Page:
         """Which images are shown, with those of unit 0 first, then those of unit 1, and so on."""
         return np.asarray((self.units[:, None] * self.n_planes + self.planes).ravel())
 
-    def words(self, units: str, strongest: str, channels: str = "the largest weights") -> str:
-        """Return what is left out, such as "the 64 of 2,000 units with the largest weights"; empty if nothing is."""
+    def note(self, units: str, which: str, channels: str = "the largest weights") -> str:
+        """Return what is shown, as "Shown: the 64 of 2,000 units with the largest weights."; empty if all is, as it is."""
         shown, per_unit = len(self.units), self.grid.per_unit
-        of_units = f"the {shown} of {self.n_units:,} {units} with {strongest}, the strongest first"
+        of_units = f"the {shown} of {self.n_units:,} {units} with {which}, the strongest first"
         of_each = f"of each the {per_unit} of {self.n_planes:,} channels with {channels}"
         facts = of_units * (shown < self.n_units), of_each * (per_unit < self.n_planes), self.grid.words
-        return "; ".join(fact for fact in facts if fact)
+        words = "; ".join(fact for fact in facts if fact)
+        return f"Shown: {words}." if words else ""
 
 
-def _strongest(strengths: Array, n: int) -> IntArray:
+def strongest(strengths: Array, n: int) -> IntArray:
     """Return the indices of all strengths, or of the `n` greatest, the greatest first."""
     # What is not a number comes last.
     order = np.argsort(-np.nan_to_num(strengths, nan=-np.inf), kind="stable")
     return np.arange(len(strengths)) if len(strengths) <= n else order[:n]
-
-
-def lengths(images: npt.NDArray[Any]) -> Array:
-    """Return the length of each image (n, ...): the root of its summed squares."""
-    rows = images.reshape(len(images), -1)
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", rows, rows)))
 
 
 def by_channel(images: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], int]:
@@ -300,7 +288,7 @@ def check_channels_last(images: npt.NDArray[Any]) -> None:
 def lone(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return images (n, height, width[, 1 or 3]) with no more pixels than are seen; long ones get wider ones."""
     down, aside = (max(1, round(n / _LONE)) for n in images.shape[1:3])
-    thin = _without_channel(images)[:, ::down, ::aside]
+    thin = without_channel(images)[:, ::down, ::aside]
     return _stretched(thin, _stretch(*thin.shape[1:3]))
 
 
@@ -315,78 +303,6 @@ def _stretched(images: npt.NDArray[Any], stretch: tuple[int, int]) -> npt.NDArra
     return images
 
 
-def _without_channel(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
+def without_channel(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return images (n, height, width, 1) without the last axis, and others as they are."""
     return images[..., 0] if images.ndim == 4 and images.shape[-1] == 1 else images
-
-
-def image_grid(
-    axes: Axes,
-    images: npt.NDArray[Any],
-    labels: Sequence[str],
-    grid: Grid,
-    *,
-    cmap: str,
-    limits: tuple[float, float],
-    headings: Sequence[str] = (),
-    **style: Any,
-) -> ScalarMappable:
-    """Draw images (n, height, width[, 1 or 3]) as tiles of one picture, and return what a color bar needs.
-
-    A label stands above each image; `headings` stand a line higher, above the first image of each unit. Three channels
-    are drawn as red, green and blue, from black to full colour at the `limits`. `style` goes to `Axes.imshow`.
-    """
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.collections import PatchCollection
-    from matplotlib.colors import Normalize
-    from matplotlib.patches import Rectangle
-
-    images = grid.fitted(_without_channel(images))
-    scale = ScalarMappable(Normalize(*limits), cmap)
-    in_colour = images.ndim == 4
-    # As bytes and image by image: matplotlib takes ten times the memory to colour a large picture itself.
-    canvas = np.full((*grid.shape, 3 if in_colour else 4), 255 if in_colour else 0, np.uint8)
-    frames = []
-    inches = grid.unit_inches / grid.per_unit
-    # Texts stand on the picture: measuring hundreds of them to make room takes longer than drawing.
-    look: dict[str, Any] = {
-        "fontsize": grid.font_size,
-        "color": "#222222",
-        "va": "bottom",
-        "in_layout": False,
-    }
-    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
-        top, left = grid.corner(k)
-        tile = _in_colour(image, limits) if in_colour else scale.to_rgba(image, bytes=True)
-        canvas[top : top + grid.height, left : left + grid.width] = tile
-        frames.append(Rectangle((left - 0.5, top - 0.5), grid.width, grid.height))
-        lines = "\n".join(cut(line, grid.font_size, inches) for line in label.split("\n"))
-        axes.text(left + grid.width / 2 - 0.5, top - 1, lines, ha="center", linespacing=1.15, **look)
-    # With an alpha, or matplotlib adds a channel of 64 bits to colours.
-    axes.imshow(canvas, **{"interpolation": "nearest", "alpha": 1.0 if in_colour else None} | style)
-    axes.add_collection(PatchCollection(frames, facecolor="none", edgecolor="#999999", linewidth=0.5))
-    axes.set_axis_off()
-    above = 1 + grid.line * max((label.count("\n") + 1 for label in labels), default=1)
-    for unit, heading in enumerate(headings):
-        top, left = grid.corner(unit * grid.per_unit)
-        text = cut(heading, grid.font_size, grid.unit_inches, "bold")
-        axes.text(left - 0.5, top - above, text, ha="left", fontweight="bold", **look)
-    return scale
-
-
-def _in_colour(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArray[np.uint8]:
-    """Return an image (height, width, 3) as bytes; white where it is not a number."""
-    shares = np.clip((image.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1)
-    return np.asarray(np.round(255 * np.nan_to_num(shares, nan=1.0)), np.uint8)
-
-
-def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0) -> None:
-    """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
-    from matplotlib.patches import Rectangle
-
-    pad = apart * grid.gap
-    for tile in tiles:
-        top, left = grid.corner(tile)
-        corner = left - 0.5 - pad, top - 0.5 - pad
-        size = grid.width + 2 * pad, grid.height + 2 * pad
-        axes.add_patch(Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.2, gid="framed"))

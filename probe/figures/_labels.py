@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
+from scipy.optimize import isotonic_regression
 
-from probe.figures._style import WIDTH, blend, text_width
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.transforms import Transform
+from probe.figures._axes import Look, beside
+from probe.figures._style import WIDTH, blend, size_of, text_width
 
 __all__ = ["LINE", "End", "Room", "apart", "end_labels", "fit", "inches_of", "name_ends"]
 
@@ -32,16 +33,8 @@ _REACH = 2.4
 class Room:
     """What is taken of logarithmic axes: boxes (x, y, width, height) about their middles, in inches.
 
-    Attributes
-    ----------
-    axes : Axes
-        With the limits that they will have.
-    size : (float, float)
-        Their width and height in inches, or an estimate; distances of labels from their points are exact.
-    font_size : float
-        Of labels.
-    weight : str
-        Of the heaviest letters of a label.
+    The axes have the limits that they will have. `size` is their width and height in inches, or an estimate; distances of
+    labels from their points are exact. `weight` is that of the heaviest letters of a label.
     """
 
     axes: Axes
@@ -52,11 +45,8 @@ class Room:
 
     def inches(self, x: float, y: float) -> tuple[float, float]:
         """Return where a point stands, from the lower left corner."""
-        limits = self.axes.get_xlim(), self.axes.get_ylim()
-        across, up = (
-            np.log(value / low) / np.log(high / low)
-            for value, (low, high) in zip((x, y), limits, strict=True)
-        )
+        (left, right), (low, high) = self.axes.get_xlim(), self.axes.get_ylim()
+        across, up = np.log(x / left) / np.log(right / left), np.log(y / low) / np.log(high / low)
         return float(across) * self.size[0], float(up) * self.size[1]
 
     def take(self, x: float, y: float, width: float, height: float) -> None:
@@ -68,6 +58,16 @@ class Room:
         (left, low), (right, high) = self.inches(*start), self.inches(*end)
         middle = (left + right) / 2, (low + high) / 2
         self.boxes.append((*middle, abs(right - left) + width, abs(high - low) + width))
+
+    def mark(self, x: float, y: float, marker: str, width: float, height: float, **look: Any) -> None:
+        """Draw a marker of so many inches at a point, and keep labels off it."""
+        self.axes.plot(x, y, marker, **look)
+        self.take(x, y, width, height)
+
+    def bar(self, x: float, low: float, high: float, width: float, **look: Any) -> None:
+        """Draw a line upwards, and keep labels off it."""
+        self.axes.vlines(x, low, high, **look)
+        self.take_line((x, low), (x, high), width)
 
     def label(
         self, text: str, x: float, y: float, *, line_from: float, most: float = inf, **style: Any
@@ -82,29 +82,18 @@ class Room:
             if most < inf:
                 return
             offset = 0.0, 0.2
-        beside = max(0.0, abs(offset[0]) - text_width(text, self.font_size) / 2)
+        distance = np.hypot(max(0.0, abs(offset[0]) - text_width(text, self.font_size) / 2), offset[1])
         line = {"arrowstyle": "-", "color": "#999999", "linewidth": 0.6, "shrinkA": 0, "shrinkB": 4}
-        self.axes.annotate(
-            text,
-            (x, y),
-            xytext=(72 * offset[0], 72 * offset[1]),
-            textcoords="offset points",
-            ha="center",
-            va="center",
-            fontsize=self.font_size,
-            annotation_clip=False,
-            arrowprops=line if np.hypot(beside, offset[1]) > line_from else None,
-            **style,
-        )
+        style |= {"ha": "center", "va": "center", "fontsize": self.font_size, "annotation_clip": False}
+        points = 72 * offset[0], 72 * offset[1]
+        beside(self.axes, text, (x, y), points, arrowprops=line if distance > line_from else None, **style)
 
     def _offset(self, text: str, x: float, y: float, most: float) -> tuple[float, float] | None:
         """Return the nearest free place for a label, in inches from its point, and take it; None if there is none."""
         width = text_width(text, self.font_size, self.weight) + 0.08
         height = round(0.0189 * self.font_size, 2)
-        across, up = (
-            grid.ravel()
-            for grid in np.meshgrid(np.linspace(-_REACH, _REACH, 97), np.linspace(-_REACH, _REACH, 121))
-        )
+        steps = np.linspace(-_REACH, _REACH, 97), np.linspace(-_REACH, _REACH, 121)
+        across, up = (grid.ravel() for grid in np.meshgrid(*steps))
         # By the distance of the point from the box, not from its middle: a label is wide. Right before left.
         distance = np.hypot(np.maximum(0, np.abs(across) - width / 2), up)
         order = np.lexsort((-across, np.abs(across).round(9), distance.round(3)))
@@ -121,21 +110,19 @@ class Room:
         right, top = self.size[0] - width / 2, self.size[1] - height / 2
         free = (width / 2 <= x) & (x <= right) & (height / 2 <= y) & (y <= top)
         for box_x, box_y, box_width, box_height in self.boxes:
-            free &= (np.abs(x - box_x) >= (width + box_width) / 2) | (
-                np.abs(y - box_y) >= (height + box_height) / 2
-            )
+            is_aside = np.abs(x - box_x) >= (width + box_width) / 2
+            free &= is_aside | (np.abs(y - box_y) >= (height + box_height) / 2)
         return np.asarray(free)
 
 
-def inches_of(axes: Axes, beside: float, below: float) -> tuple[float, float]:
+def inches_of(axes: Axes, aside: float, below: float) -> tuple[float, float]:
     """Return about how large axes will be, with so many inches of text beside and below them."""
-    figure, place = axes.figure, axes.get_subplotspec()
-    width, height = figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
+    place, (width, height) = axes.get_subplotspec(), size_of(axes.figure)
     if place is None:
         box = axes.get_position()
         return width * box.width, height * box.height
     rows, columns = place.get_gridspec().get_geometry()
-    return width * len(place.colspan) / columns - beside, height * len(place.rowspan) / rows - below
+    return width * len(place.colspan) / columns - aside, height * len(place.rowspan) / rows - below
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +163,6 @@ def apart(wanted: Floats, sizes: Floats) -> Floats:
 
     Labels keep their order. With the sizes taken out, positions must only not fall: an isotonic regression.
     """
-    from scipy.optimize import isotonic_regression
-
     order = np.argsort(wanted, kind="stable")
     below = np.cumsum(sizes[order]) - sizes[order] / 2
     free = isotonic_regression(wanted[order] - below).x
@@ -194,48 +179,28 @@ def end_labels(axes: Axes, ends: Sequence[End], inches: float) -> None:
     wanted = np.nan_to_num((scaled - low) / (high - low), nan=-1.0)
     positions = apart(wanted, np.array([end.n_lines * LINE / inches for end in ends]))
     for end, position in zip(ends, positions.tolist(), strict=True):
-        _end_label(axes, end, position)
-
-
-def _end_label(axes: Axes, end: End, position: float) -> None:
-    from matplotlib.transforms import ScaledTranslation
-
-    def line(n_lines: float) -> Transform:
-        """Return where text stands that is `n_lines` lines above the middle of the label."""
-        return axes.transAxes + ScaledTranslation(0.2, n_lines * LINE, axes.figure.dpi_scale_trans)
-
-    style: dict[str, Any] = {"fontsize": 9, "ha": "left", "va": "center", "annotation_clip": False}
-    is_known = bool(np.isfinite(end.y))
-    arrow = {"arrowstyle": "-", "color": end.color, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0}
-    axes.annotate(
-        end.name,
-        (end.x, end.y) if is_known else (1, position),
-        xycoords="data" if is_known else "axes fraction",
-        xytext=(1, position),
-        textcoords=line((end.n_lines - 1) / 2),
-        arrowprops=arrow | {"relpos": (0, 0.5)} if is_known else None,
-        fontweight="bold",
         # Darker than the curve: light colors are hard to read as letters.
-        color=blend(end.color, "#000000", 0.2),
-        **style,
-    )
-    if end.detail:
-        axes.annotate(
-            end.detail,
-            (1, position),
-            xycoords="axes fraction",
-            xytext=(1, position),
-            textcoords=line(-0.5),
-            color="#333333",
-            **style,
-        )
+        style: Look = {"fontweight": "bold", "color": blend(end.color, "#000000", 0.2)}
+        if np.isfinite(end.y):
+            line = {"arrowstyle": "-", "color": end.color, "linewidth": 0.8, "shrinkA": 1, "shrinkB": 0}
+            style |= {"xy": (end.x, end.y), "arrowprops": line | {"relpos": (0, 0.5)}}
+        _beside_axes(axes, end.name, position, (end.n_lines - 1) / 2, **style)
+        if end.detail:
+            _beside_axes(axes, end.detail, position, -0.5, color="#333333")
+
+
+def _beside_axes(axes: Axes, text: str, position: float, n_lines: float, **style: Any) -> None:
+    """Write text at the right of axes, so many lines above a height; with a line to the point `xy` if there is one."""
+    above = axes.transAxes + ScaledTranslation(0.2, n_lines * LINE, axes.figure.dpi_scale_trans)
+    look: Look = {"fontsize": 9, "ha": "left", "va": "center", "annotation_clip": False}
+    if "xy" not in style:
+        look |= {"xy": (1, position), "xycoords": "axes fraction"}
+    axes.annotate(text, xytext=(1, position), textcoords=above, **look | style)
 
 
 def _legend(figure: Figure | SubFigure, ends: Sequence[End]) -> None:
     """Name curves in one legend above the axes, where they are too many to be named beside it."""
-    from matplotlib.lines import Line2D
-
     lines = [Line2D([], [], color=e.color, linewidth=2, marker=e.marker, markersize=5) for e in ends]
     names = [f"{e.name}: {e.detail}" if e.detail else e.name for e in ends]
     columns = max(1, int(WIDTH / (0.65 + max(text_width(name, 9) for name in names))))
-    figure.legend(lines, names, loc="outside upper left", ncols=columns, fontsize=9, frameon=False)
+    figure.legend(lines, names, loc="outside upper left", ncols=columns)

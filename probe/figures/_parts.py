@@ -1,6 +1,6 @@
 """The pictures that a figure module offers, and what makes one of a result.
 
-A module draws one kind of result. Each of its pictures is a function with a decorator, and `PARTS` lists them:
+Each picture of a module is a function with a decorator, and `PARTS` lists them:
 
     @one_panel(height=3.2)
     def curve(result: Curve, ax: Axes, **style: Any) -> None: ...
@@ -12,9 +12,9 @@ A module draws one kind of result. Each of its pictures is a function with a dec
 
     PARTS = (curve, rows)
 
-A picture of one panel draws into axes and hands `**style` on to what it draws; one of several panels gets a
-figure. Further keyword arguments are its options. What it returns are sentences for the foot of a figure. A figure
-of the caller keeps its size.
+The class of the result, in the annotation of the first argument, says what it is a picture of. A picture of one panel
+draws into axes and hands `**style` on to what it draws; one of several panels gets a figure. Further keyword arguments
+are its options. What it returns are sentences for the foot of a figure. A figure of the caller keeps its size.
 """
 
 from __future__ import annotations
@@ -36,35 +36,25 @@ __all__ = ["Part", "one_panel", "panels"]
 Draw = Callable[..., Sequence[str] | None]
 
 
-def _never(result: Any) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One picture of a result.
+    """One picture of a result."""
 
-    Attributes
-    ----------
-    draw : callable
-        `draw(result, target, **options)`, where the target is an Axes if `is_one_panel`, else a Figure or SubFigure.
-    height : float
-        Height of a figure of its own in inches; `draw` may `resize` it.
-    is_one_panel : bool
-        Whether it draws into one Axes.
-    empty : callable
-        `empty(result)` says why there is nothing to show; "" where there is something.
-    """
-
-    draw: Draw
-    height: float
-    is_one_panel: bool
-    empty: Callable[[Any], str] = _never
+    draw: Draw  # `draw(result, target, **options)`, where the target is an Axes or a Figure
+    height: float  # of a figure of its own in inches; `draw` may `resize` it
+    is_one_panel: bool  # whether it draws into one Axes
+    empty: Callable[[Any], str] = lambda result: (
+        ""
+    )  # says why there is nothing to show; "" where there is something
 
     @property
     def name(self) -> str:
         """Name of the function that draws it."""
         return self.draw.__name__
+
+    def shows(self, kind: str) -> bool:
+        """Return whether it is a picture of results of the class of this name, as its first annotation says."""
+        return kind in next(iter(self.draw.__annotations__.values())).split(" | ")
 
     def check_options(self, options: dict[str, Any]) -> None:
         """Raise unless the picture has such options."""
@@ -85,7 +75,7 @@ class Part:
                 return ax
             figure = fresh(self.height)
             notes = self._into(result, figure.subplots() if self.is_one_panel else figure, options)
-            if notes:
+            if any(notes := notes or ()):
                 footnote(figure, notes)
             return figure
 
@@ -104,12 +94,14 @@ class Part:
             raise
 
 
-def one_panel(height: float = 4.0, *, empty: Callable[[Any], str] = _never) -> Callable[[Draw], Part]:
+def one_panel(
+    height: float = 4.0, *, empty: Callable[[Any], str] = lambda result: ""
+) -> Callable[[Draw], Part]:
     """Make a picture of a function `draw(result, ax, **options)`."""
     return lambda draw: Part(draw, height, is_one_panel=True, empty=empty)
 
 
-def panels(height: float = 4.0, *, empty: Callable[[Any], str] = _never) -> Callable[[Draw], Part]:
+def panels(height: float = 4.0, *, empty: Callable[[Any], str] = lambda result: "") -> Callable[[Draw], Part]:
     """Make a picture of a function `draw(result, figure, **options)`, which lays out panels of its own."""
     return lambda draw: Part(draw, height, is_one_panel=False, empty=empty)
 

@@ -6,40 +6,40 @@ words beside it. Figures have a white ground of their own, so that they read the
 
 from __future__ import annotations
 
+import gc
+import io
+import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
-from math import ceil, floor, log10
-from typing import TYPE_CHECKING, Any, Literal
+from textwrap import fill
+from typing import TYPE_CHECKING, Any
 from unicodedata import bidirectional, category
 
 import numpy as np
-import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.colorbar import Colorbar
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
-    "COLOURS",
+    "COLORS",
     "DOTS",
     "HEIGHT",
-    "INPUT_COLOURS",
+    "INPUT_COLORS",
+    "MAX_PIXELS",
     "WIDTH",
-    "band",
     "blend",
     "cut",
     "footnote",
     "fresh",
     "literal",
-    "log_axis",
-    "log_bar",
-    "log_ticks",
     "note_inches",
-    "replicates",
+    "png_of",
+    "quietly",
     "resize",
-    "spread",
+    "size_of",
     "styled",
     "text_width",
 ]
@@ -53,7 +53,10 @@ HEIGHT = 20.0
 DOTS = 160
 """Dots an inch: no figure is larger than 1280 x 3200 pixels."""
 
-COLOURS = {
+MAX_PIXELS = 4000
+"""Height and width of a picture, at most."""
+
+COLORS = {
     "true": "#0072B2",
     "real": "#0072B2",
     "train": "#0072B2",
@@ -65,11 +68,11 @@ COLOURS = {
     "reference": "#444444",
 }
 
-INPUT_COLOURS = {
-    "none": COLOURS["true"],
+INPUT_COLORS = {
+    "none": COLORS["true"],
     "pixel-permutation": "#56B4E9",
     "pixel-shuffle": "#882255",
-    "gaussian": COLOURS["noise"],
+    "gaussian": COLORS["noise"],
 }
 """Of what was done to the images; apart from each other in gray too."""
 
@@ -98,6 +101,9 @@ _STYLE: dict[Any, Any] = {
     "figure.dpi": 110,
     # Names of classes and layers are text, whatever signs they hold.
     "text.parse_math": False,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 9,
 }
 
 
@@ -128,69 +134,43 @@ def resize(target: Axes | Figure | SubFigure, height: float) -> None:
         figure.set_size_inches(WIDTH, min(height, HEIGHT))
 
 
-def band(axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str) -> None:
-    """Draw replicates (n_replicates, n_points): the median, and the range or members around it.
+def size_of(figure: Figure | SubFigure) -> tuple[float, float]:
+    """Return the width and the height of a figure in inches."""
+    return figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
 
-    With fewer than ten replicates each is a thin line; with ten or more a band spans the middle 90%, and a
-    note in the axes says so. Points at which all replicates are NaN are left out.
+
+def png_of(figure: Figure) -> bytes:
+    """Return a figure as PNG, at most `MAX_PIXELS` high and wide, and free what it holds.
+
+    A figure that is larger at the usual number of dots an inch gets fewer: it is whole, and smaller.
     """
-    replicates(axes, x, values, colour)
-    if len(values) >= 10 and not any(text.get_gid() == "band" for text in axes.texts):
-        note = "band: middle 90%"
-        axes.text(0.98, 0.5, note, transform=axes.transAxes, ha="right", va="top", fontsize=9, gid="band")
+    buffer = io.BytesIO()
+    dots = min(DOTS, MAX_PIXELS / max(figure.get_size_inches()))
+    with quietly():
+        figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
+    for axes in figure.axes:  # `figure.clear()` would make each of them anew first
+        axes.remove()
+    # Figures and their axes refer to each other: without this they stay until there is no memory left.
+    gc.collect()
+    return buffer.getvalue()
 
 
-def replicates(
-    axes: Axes, x: npt.NDArray[Any], values: npt.NDArray[Any], colour: str, marker: str = "none"
-) -> None:
-    """Draw replicates as `band` does, without the note; `marker` stands at a few places of the median."""
-    known = ~np.isnan(values).all(axis=0)
-    x, values = x[known], values[:, known]
-    if 1 < len(values) < 10:
-        axes.plot(x, values.T, color=colour, linewidth=0.6, alpha=0.45)
-    elif len(values) > 1:
-        low, high = np.nanquantile(values, [0.05, 0.95], axis=0)
-        axes.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
-    # A curve of one point is seen only by its marker.
-    shape = "o" if len(x) == 1 and marker == "none" else marker
-    axes.plot(
-        x,
-        np.nanmedian(values, axis=0),
-        color=colour,
-        linewidth=2,
-        marker=shape,
-        markersize=5,
-        markeredgecolor="white",
-        markeredgewidth=0.6,
-        markevery=_on_log_scale(x),
-    )
-
-
-def _on_log_scale(x: npt.NDArray[Any]) -> list[int]:
-    """Return the places of about seven of the points `x`, evenly apart on a logarithmic scale."""
-    if not len(x):
-        return []
-    if x[0] <= 0:
-        return list(range(len(x)))
-    wanted = np.geomspace(x[0], x[-1], 7)
-    return sorted({int(np.abs(x - place).argmin()) for place in wanted})
-
-
-def spread(n: int, most: int) -> list[int]:
-    """Return all of `n` places, or `most` of them, evenly apart, with the first and the last.
-
-    Examples
-    --------
-    >>> spread(3, 5), spread(9, 5)
-    ([0, 1, 2], [0, 2, 4, 6, 8])
-    """
-    if n <= most:
-        return list(range(n))
-    return [round(k * (n - 1) / (most - 1)) for k in range(most)] if most > 1 else [n - 1]
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Keep the warnings of NumPy and matplotlib about what is drawn off the user's screen."""
+    logger = logging.getLogger("matplotlib")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def blend(first: str, second: str, share: float) -> str:
-    """Return the colour that is `share` of the way from `first` to `second`."""
+    """Return the color that is `share` of the way from `first` to `second`."""
     from matplotlib.colors import to_hex, to_rgb
 
     mixed = (1 - share) * np.array(to_rgb(first)) + share * np.array(to_rgb(second))
@@ -254,7 +234,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 def footnote(figure: Figure | SubFigure, sentences: Sequence[str]) -> None:
     """Write below all axes what the marks mean, in as many lines as the width asks for."""
-    text = _filled(sentences, figure.bbox.width / figure.dpi)
+    text = _filled(sentences, size_of(figure)[0])
     figure.supxlabel(text, x=0.01, ha="left", fontsize=8.5, color="#333333", linespacing=1.25)
 
 
@@ -264,58 +244,4 @@ def note_inches(sentences: Sequence[str]) -> float:
 
 
 def _filled(sentences: Sequence[str], inches: float) -> str:
-    from textwrap import fill
-
     return fill(" ".join(sentence for sentence in sentences if sentence), max(30, int(inches * 15.5)))
-
-
-def log_ticks(low: float, high: float, fewest: int = 2) -> list[float]:
-    """Return ticks of a logarithmic axis: 1, 10, 100, ... or as many between as make `fewest`; evenly apart if none do."""
-    from matplotlib.ticker import MaxNLocator
-
-    decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5, 7), range(1, 10)):
-        ticks = [step * 10.0**decade for decade in decades for step in steps]
-        ticks = [tick for tick in ticks if low <= tick <= high]
-        if len(ticks) >= fewest:
-            return ticks
-    ticks = [float(tick) for tick in MaxNLocator(5).tick_values(low, high) if low <= tick <= high]
-    return ticks or [low, high]
-
-
-def log_bar(bar: Colorbar, low: float, high: float) -> None:
-    """Give a logarithmic colour bar from `low` to `high` few ticks with plain numbers."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    bar.ax.yaxis.set_major_locator(FixedLocator(log_ticks(low, high, 3)))
-    bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
-    bar.ax.yaxis.set_minor_locator(NullLocator())
-
-
-def log_axis(axes: Axes, which: Literal["x", "y"], low: float, high: float, fewest: int = 2) -> None:
-    """Make an axis logarithmic from `low` to `high`, with ticks that have room: 1, 10, 100, 1k, 10k, ..."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter
-
-    decades = range(floor(log10(low)) - 1, ceil(log10(high)) + 1)
-    ticks = log_ticks(low, high, fewest)
-    minor = [step * 10.0**decade for decade in decades for step in range(2, 10)]
-    axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(FixedLocator(ticks))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _compact(value)))
-    axis.set_minor_locator(FixedLocator([tick for tick in minor if low <= tick <= high]))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _compact(value: float) -> str:
-    """Return a number in few letters.
-
-    Examples
-    --------
-    >>> _compact(200), _compact(1500), _compact(1e6)
-    ('200', '1.5k', '1M')
-    """
-    for unit, letter in ((1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:g}{letter}"
-    return f"{value:g}"

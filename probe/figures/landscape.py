@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from probe.analyses.landscape import Components, Landscape, TrainingPath
+from probe.figures._axes import (
+    Look,
+    band,
+    beside,
+    log_axis,
+    log_bar,
+    middle_90,
+    replicates,
+    shown_of,
+    spread,
+    write,
+)
+from probe.figures._labels import End, name_ends
 from probe.figures._parts import panels
-from probe.figures._style import COLOURS, band, literal, log_axis, log_bar, replicates, spread
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+from probe.figures._style import COLORS, literal, size_of
 
 __all__ = ["PARTS"]
 
-_KIND_COLOURS = {"own": COLOURS["true"], "step": COLOURS["random"], "output only": COLOURS["untrained"]}
-
-_CMAP = "cividis"
+_KIND_COLORS = {"own": COLORS["true"], "step": COLORS["random"], "output only": COLORS["untrained"]}
 
 _MOST_PARTS = 16
 """Arrays of parameters whose components are drawn: the first, the last, and some in between, evenly apart."""
@@ -41,7 +53,7 @@ def descent(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
         band_of = np.stack([random.min(axis=1), np.median(random, axis=1), random.max(axis=1)], axis=1)
         along = result.along_gradient[k]
         _draw_directions(axes, result.steps, along, band_of, _straight(along, band_of))
-        axes.set_title(title, loc="left")
+        axes.set_title(title)
     left.set_ylabel("decrease of the cost")
     ahead = result.wins_up_to[1:]
     return [
@@ -65,55 +77,34 @@ def _straight(along: Floats, random: Floats) -> float:
 def _draw_directions(axes: Axes, steps: Floats, along: Floats, random: Floats, scale: float) -> None:
     """Draw decreases along the gradient (n_steps,), and the least, median and greatest of others (n_steps, 3)."""
     low, middle, high = random.T
-    axes.fill_between(steps, low, high, color=COLOURS["noise"], alpha=0.35, linewidth=0)
-    axes.plot(steps, middle, color=COLOURS["noise"], linewidth=1.5)
-    axes.plot(steps, along, color=COLOURS["true"], marker="o", markersize=4)
-    axes.axhline(0, color=COLOURS["reference"], linewidth=0.8)
+    axes.fill_between(steps, low, high, color=COLORS["noise"], alpha=0.35, linewidth=0)
+    axes.plot(steps, middle, color=COLORS["noise"], linewidth=1.5)
+    axes.plot(steps, along, color=COLORS["true"], marker="o", markersize=4)
+    axes.axhline(0, color=COLORS["reference"], linewidth=0.8)
     axes.set_yscale("symlog", linthresh=scale)
     log_axis(axes, "x", float(steps[0]) * 0.85, float(steps[-1]) * 1.2)
     axes.set_xlabel("length of the step")
     _label_symlog(axes)
-    best = int(along.argmax())
-    if not along.any():
-        best = len(steps) // 2
+    best = int(along.argmax()) if along.any() else len(steps) // 2
     if along[best] > 0 or not along.any():
-        axes.annotate(
-            "negative gradient" if along.any() else "negative gradient: zero",
-            (steps[best], along[best]),
-            xytext=(0, 9),
-            textcoords="offset points",
-            ha="right" if best > len(steps) // 2 else "center",
-            color=COLOURS["true"],
-            fontsize=9,
-        )
+        text = "negative gradient" if along.any() else "negative gradient: zero"
+        align = "right" if best > len(steps) // 2 else "center"
+        beside(axes, text, (steps[best], along[best]), (0, 9), ha=align, color=COLORS["true"], fontsize=9)
     axes.margins(y=0.22)
-    axes.text(
-        0.03,
-        0.05,
-        "random directions",
-        transform=axes.transAxes,
-        color="#9c4f7f",
-        fontsize=9,
-        va="bottom",
-    )
+    write(axes, 0.03, 0.05, "random directions", color="#9c4f7f", va="bottom")
 
 
 def _label_symlog(axes: Axes) -> None:
     """Keep to three or four ticks with short numbers on an axis that is linear around zero."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
     low, high = axes.get_ylim()
-    decades = [10.0**k for k in range(-9, 6) if _threshold(axes) <= 10.0**k <= max(high, -low)]
+    threshold = float(getattr(axes.yaxis.get_transform(), "linthresh", 0.0))
+    decades = [10.0**k for k in range(-9, 6) if threshold <= 10.0**k <= max(high, -low)]
     # The same sizes on both sides of zero, the greatest among them.
     sizes = decades[::-2] if len(decades) > 2 else decades
     ticks = [sign * size for sign in (-1, 1) for size in sizes if low <= sign * size <= high]
     axes.yaxis.set_major_locator(FixedLocator(sorted([0.0, *ticks])))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}".replace("-", "−")))
     axes.yaxis.set_minor_locator(NullLocator())
-
-
-def _threshold(axes: Axes) -> float:
-    return float(getattr(axes.yaxis.get_transform(), "linthresh", 0.0))
 
 
 @panels(height=4.4)
@@ -123,58 +114,44 @@ def gradient(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     trained = landscape.descent.components[0]
     _draw_sizes(left, trained)
     _draw_largest(right, trained)
-    n_parts = len(trained.parts)
-    few = f" Shown: {_MOST_PARTS} of {n_parts} arrays, evenly apart." if n_parts > _MOST_PARTS else ""
-    most = ", ".join(
-        f"{components.n_for_most:,} of {components.n_parameters:,} {where}"
-        for components, where in zip(
-            landscape.descent.components, ("in this network", "in a fresh start"), strict=False
-        )
-    )
+    both = zip(landscape.descent.components, ("in this network", "in a fresh start"), strict=False)
+    most = ", ".join(f"{each.n_for_most:,} of {each.n_parameters:,} {where}" for each, where in both)
     return [
         "Left: all components of this network's gradient, array by array. Right: the largest ones, with the sign in "
-        f"which descent changes the weight.{few}",
+        "which descent changes the weight.",
+        shown_of(min(len(trained.parts), _MOST_PARTS), len(trained.parts), "arrays"),
         f"The fewest components that make 90% of the gradient's squared length: {most}.",
     ]
 
 
 def _draw_sizes(axes: Axes, components: Components) -> None:
-    from matplotlib import colormaps
-
-    shown = [(name, sizes[sizes > 0]) for name, sizes in zip(components.parts, components.sizes, strict=True)]
-    shown = [(name, sizes) for name, sizes in shown if sizes.size]
+    pairs = zip(components.parts, components.sizes, strict=True)
+    shown = [(name, sizes[sizes > 0]) for name, sizes in pairs if (sizes > 0).any()]
     if not shown:
-        axes.text(0.5, 0.5, "all components are zero", transform=axes.transAxes, ha="center")
+        write(axes, 0.5, 0.5, "all components are zero", ha="center", fontsize=10)
         return
-    shown = [shown[place] for place in spread(len(shown), _MOST_PARTS)]
-    colours = colormaps["viridis"](np.linspace(0.0, 0.85, len(shown)))
-    for (name, sizes), colour in zip(shown, colours, strict=True):
-        places = np.unique(np.geomspace(1, sizes.size, 200).astype(int)) - 1
-        dashed = "--" if not name.endswith("kernel") else "-"
-        marker = "o" if places.size == 1 else ""
-        axes.plot(
-            places + 1, sizes[places], color=colour, label=literal(name, 22), linestyle=dashed, marker=marker
-        )
+    shown = [shown[k] for k in spread(len(shown), _MOST_PARTS)]
+    colors = colormaps["viridis"](np.linspace(0.0, 0.85, len(shown)))
+    for (name, sizes), color in zip(shown, colors, strict=True):
+        ranks = np.unique(np.geomspace(1, sizes.size, 200).astype(int))
+        dashed, marker = "-" if name.endswith("kernel") else "--", "o" if ranks.size == 1 else ""
+        label = literal(name, 22)
+        axes.plot(ranks, sizes[ranks - 1], label=label, color=color, linestyle=dashed, marker=marker)
     largest = max(float(sizes[0]) for _, sizes in shown)
     smallest = max(min(float(np.quantile(sizes, 0.02)) for _, sizes in shown), largest * 1e-7)
     log_axis(axes, "x", 0.8, 1.4 * max(sizes.size for _, sizes in shown))
-    axes.set_yscale("log")
-    axes.set_ylim(smallest / 2, largest * 2)
-    axes.set(xlabel="rank", ylabel="size of the component")
-    axes.legend(
-        fontsize=7.5 if len(shown) <= 8 else 6,
-        edgecolor="none",
-        framealpha=0.75,
-        loc="lower left",
-        ncols=1 if len(shown) <= 8 or max(len(name) for name, _ in shown) > 16 else 2,
-    )
+    axes.set(yscale="log", ylim=(smallest / 2, largest * 2), xlabel="rank", ylabel="size of the component")
+    size = 7.5 if len(shown) <= 8 else 6
+    columns = 1 if len(shown) <= 8 or max(len(name) for name, _ in shown) > 16 else 2
+    box: Look = {"loc": "lower left", "frameon": True, "edgecolor": "none", "framealpha": 0.75}
+    axes.legend(fontsize=size, ncols=columns, **box)
 
 
 def _draw_largest(axes: Axes, components: Components) -> None:
     places = np.arange(len(components.names))[::-1]
-    colours = [COLOURS["true"] if value > 0 else COLOURS["random"] for value in components.values]
-    axes.barh(places, components.values, color=colours, height=0.7)
-    axes.axvline(0, color=COLOURS["reference"], linewidth=0.8)
+    colors = [COLORS["true"] if value > 0 else COLORS["random"] for value in components.values]
+    axes.barh(places, components.values, color=colors, height=0.7)
+    axes.axvline(0, color=COLORS["reference"], linewidth=0.8)
     axes.set_yticks(places, [literal(name, 28) for name in components.names], fontsize=8)
     axes.set_xlabel("negative gradient")
     axes.locator_params(axis="x", nbins=4)
@@ -189,27 +166,24 @@ def slopes(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     left, right = figure.subplots(1, 2, sharey=True)
     scale = _straight(result.along_gradient[:, 0], result.along_random[:, 0])
     for axes, kind, name in zip((left, right), (0, 1), (result.activation, "step"), strict=True):
-        _draw_directions(
-            axes, result.steps, result.along_gradient[kind, 0], result.along_random[kind, 0], scale
-        )
-        axes.set_title(f"{name}, hidden layers only", loc="left")
+        along, random = result.along_gradient[kind, 0], result.along_random[kind, 0]
+        _draw_directions(axes, result.steps, along, random, scale)
+        axes.set_title(f"{name}, hidden layers only")
     left.set_ylabel("decrease of the cost")
     nowhere = result.zero_share[1] == 1
     best = result.along_random[1, :, :, 2].max(axis=1)
-    zero = (
-        f"With steps the gradient is exactly zero in {int(nowhere.sum())} of {nowhere.size} fresh starts."
-        if not nowhere.all()
-        else f"With steps the gradient is exactly zero in all {nowhere.size} fresh starts: it points nowhere."
+    where = f"{int(nowhere.sum())} of {nowhere.size} fresh starts."
+    if nowhere.all():
+        where = f"all {nowhere.size} fresh starts: it points nowhere."
+    down = (
+        "Yet there is a way down: at both starts where it was sought, some random direction lowers the cost by "
+        f"{_range(best)}."
     )
-    if nowhere.all() and (best > 0).all():
-        zero += (
-            " Yet there is a way down: at both starts where it was sought, some random direction lowers the cost by "
-            f"{_range(best)}."
-        )
     return [
         "Decrease of the mean cost when only the hidden layers of a fresh start move; below zero the cost rises. "
         f"Lengths are shares of the length of their parameters. Band: all of {result.n_directions:,} random directions.",
-        zero,
+        f"With steps the gradient is exactly zero in {where}",
+        down if nowhere.all() and (best > 0).all() else "",
     ]
 
 
@@ -219,26 +193,22 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     result = landscape.activations
     assert result is not None
     left, right = figure.subplots(1, 2)
-    names = {
-        "own": result.activation,
-        "step": "step",
-        "output only": f"{result.activation},\noutput only",
-    }
     x = result.updates.astype(float)
-    left.set_ylabel("cost on training images")
-    right.set_ylabel("right test images, %")
-    for axes, values, top in ((left, result.cost, None), (right, 100 * result.accuracy, 100)):
-        ends = []
-        for kind, rows in zip(result.kinds, values, strict=True):
-            band(axes, x, rows, _KIND_COLOURS[kind])
-            known = rows[:, ~np.isnan(rows).all(axis=0)]
-            ends.append((float(np.nanmedian(known[:, -1])), names[kind], _KIND_COLOURS[kind]))
+    names = (result.activation, ""), ("step", ""), (result.activation, "output only")
+    ends = []
+    colors, accuracies = [_KIND_COLORS[kind] for kind in result.kinds], 100 * result.accuracy
+    for color, cost, accuracy, (name, detail) in zip(colors, result.cost, accuracies, names, strict=True):
+        band(left, x, cost, color)
+        band(right, x, accuracy, color)
+        known = accuracy[:, ~np.isnan(accuracy).all(axis=0)]
+        ends.append(End(x[-1], float(np.nanmedian(known[:, -1])), name, color, detail=detail))
+    # What runs off the top has lost more than a start could.
+    left.set(ylabel="cost on training images", ylim=(0, 1.3 * np.nanmax(result.cost[:, :, 0])))
+    right.set(ylabel="right test images, %", ylim=(0, 100))
+    for axes in (left, right):
         axes.set_xlabel("updates")
-        axes.set_xlim(0, x[-1] * 1.42)
-        axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= x[-1]])
-        # What runs off the top has lost more than a start could.
-        axes.set_ylim(0, 1.3 * float(np.nanmax(values[:, :, 0])) if top is None else top)
-        _label_ends(axes, x[-1], ends)
+        axes.locator_params(axis="x", integer=True)
+    name_ends(figure, [right], [ends], size_of(figure)[1] - 1.4)
     kinds = (f"with {result.activation}", "with steps", "for the output only")
     rates = [f"{rate:g} {kind}" for rate, kind in zip(result.learning_rates, kinds, strict=True)]
     own_zero = result.zero_share[0].mean()
@@ -250,29 +220,14 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     ]
 
 
-def _label_ends(axes: Axes, x: float, ends: list[tuple[float, str, str]]) -> None:
-    """Write names beside the ends of curves, moved apart where they would lie over each other."""
-    low, high = axes.get_ylim()
-    ordered = sorted(ends)
-    halves = [0.035 * (name.count("\n") + 1) * (high - low) for _, name, _ in ordered]
-    places: list[float] = []
-    for (value, _, _), half, below in zip(ordered, halves, [0.0, *halves], strict=False):
-        places.append(max(value, places[-1] + below + half) if places else max(value, low + half))
-    excess = max(0.0, places[-1] + halves[-1] - high)
-    for (_, name, colour), place in zip(ordered, places, strict=True):
-        # All together move down where the highest would leave the axes.
-        axes.text(x * 1.03, place - excess, name, color=colour, fontsize=9, va="center", linespacing=1.0)
-
-
 @panels(height=4.1)
 def path(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     """Draw the cost on the straight line from start to end, and the path on its plane."""
     result = landscape.path
     left, right = figure.subplots(1, 2)
-    left.plot(result.line, result.line_cost, color=COLOURS["true"])
-    left.axvline(0, color=COLOURS["untrained"], linewidth=0.8)
-    left.axvline(1, color=COLOURS["untrained"], linewidth=0.8)
+    left.plot(result.line, result.line_cost, color=COLORS["true"])
     for at, name in ((0, "start"), (1, "end")):
+        left.axvline(at, color=COLORS["untrained"], linewidth=0.8)
         left.text(at, 0.97, f" {name}", transform=left.get_xaxis_transform(), fontsize=9, va="top")
     left.set(xlabel="place on the straight line", ylabel="cost", ylim=(0, None))
     _draw_plane(right, result)
@@ -281,81 +236,59 @@ def path(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     rise = "never climbs above its ends" if result.rise == 0 else f"climbs {result.rise:.3g} above its ends"
     return [
         f"Left: the cost on the straight line from start to end {rise}. Right: {result.updates[-1]:,} updates at rate "
-        f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in colour.",
+        f"{result.learning_rate:g}, on the first two principal components of the path; the cost of the plane in color.",
         f"They have {shares} of the path's variance; of a random walk with such steps {chance}.",
     ]
 
 
 def _draw_plane(axes: Axes, result: TrainingPath) -> None:
-    from matplotlib.colors import LogNorm
-
     costs = np.where(np.isfinite(result.plane_cost), result.plane_cost, np.nan)
-    low = max(float(np.nanmin(costs)), 1e-6)
-    high = max(float(np.nanmax(costs)), low * 1.01)
-    norm = LogNorm(low, high)
-    drawn = axes.pcolormesh(*result.axes, costs, cmap=_CMAP, norm=norm, shading="nearest", rasterized=True)
+    _draw_costs([axes], *result.axes, costs[None])
     axes.plot(*result.projected.T, color="white", linewidth=2.6)
     axes.plot(*result.projected.T, color="#D55E00", linewidth=1.4)
-    for place, name in ((0, "start"), (-1, "end")):
-        x, y = result.projected[place]
+    for index, name in ((0, "start"), (-1, "end")):
+        x, y = result.projected[index]
         axes.plot(x, y, marker="o", color="#D55E00", markeredgecolor="white", markersize=6)
-        axes.annotate(
-            name,
-            (x, y),
-            xytext=(0, -7),
-            textcoords="offset points",
-            ha="center",
-            va="top",
-            fontsize=9,
-            color="white",
-            fontweight="bold",
-        )
-    axes.grid(visible=False)
+        style: Look = {"ha": "center", "va": "top", "fontsize": 9, "color": "white", "fontweight": "bold"}
+        beside(axes, name, (x, y), (0, -7), **style)
     axes.set(xlabel="first component", ylabel="second component")
-    log_bar(axes.figure.colorbar(drawn, ax=axes, label="cost"), low, high)
+
+
+def _draw_costs(cells: list[Axes], x: Floats, y: Floats, costs: Floats, **bar: Any) -> None:
+    """Draw costs (n_cells, n_y, n_x) over planes, on one logarithmic scale with a color bar."""
+    low = max(float(np.nanmin(costs)), 1e-6)
+    high = max(float(np.nanmax(costs)), low * 1.01)
+    look: Look = {"cmap": "cividis", "norm": LogNorm(low, high), "rasterized": True}
+    for axes, values in zip(cells, costs, strict=True):
+        drawn = axes.pcolormesh(x, y, values, shading="nearest", **look)
+        axes.grid(visible=False)
+    beside_all = cells if len(cells) > 1 else cells[0]
+    log_bar(cells[0].figure.colorbar(drawn, ax=beside_all, label="cost", **bar), low, high)
 
 
 @panels(height=6.4)
 def surface(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     """Draw quantiles of the cost over planes around the network, and the cost along lines."""
-    from matplotlib.colors import LogNorm
-
     result = landscape.surface
     grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 1.0))
     with np.errstate(invalid="ignore"):
-        levels = np.nanquantile(result.planes, [0.05, 0.5, 0.95], axis=0)
-    low, high = max(float(np.nanmin(levels)), 1e-6), float(np.nanmax(levels))
-    norm = LogNorm(low, max(high, low * 1.01))
+        levels = middle_90(result.planes, axis=0)
     cells = [figure.add_subplot(grid[0, k]) for k in range(3)]
-    names = ("5% quantile", "median", "95% quantile")
-    if len(result.planes) == 1:
-        names = ("this plane",) * 3
-    for axes, values, name in zip(cells, levels, names, strict=True):
-        drawn = axes.pcolormesh(
-            result.coordinates,
-            result.coordinates,
-            values,
-            cmap=_CMAP,
-            norm=norm,
-            shading="nearest",
-            rasterized=True,
-        )
+    n_planes = len(result.planes)
+    for axes, name in zip(cells, ("5% quantile", "median", "95% quantile"), strict=True):
         axes.set_title(
-            f"{name} of {len(result.planes)} planes" if len(result.planes) > 1 else name, fontsize=9
+            f"{name} of {n_planes} planes" if n_planes > 1 else "this plane", loc="center", fontsize=9
         )
         axes.set_aspect("equal")
-        axes.grid(visible=False)
-        axes.set_xticks([-1, 0, 1])
-        axes.set_yticks([-1, 0, 1] if axes is cells[0] else [])
-        axes.plot(0, 0, marker="+", color="white", markersize=9, markeredgewidth=1.5)
-    log_bar(figure.colorbar(drawn, ax=cells, label="cost", shrink=0.9), low, high)
+        axes.set(xticks=[-1, 0, 1], yticks=[-1, 0, 1] if axes is cells[0] else [])
+        axes.plot(0, 0, marker="+", color="white", markersize=9, markeredgewidth=1.5, zorder=3)
+    _draw_costs(cells, result.coordinates, result.coordinates, levels, shrink=0.9)
     axes = figure.add_subplot(grid[1, :])
     finite = np.where(np.isfinite(result.lines), result.lines, np.nan)
-    replicates(axes, result.line_coordinates, finite, COLOURS["true"])
-    axes.axhline(result.cost, color=COLOURS["reference"], linewidth=0.8)
+    replicates(axes, result.line_coordinates, finite, COLORS["true"])
+    axes.axhline(result.cost, color=COLORS["reference"], linewidth=0.8)
     axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    log_axis(axes, "y", low, high, fewest=3)
+    log_axis(axes, "y", *axes.get_ylim(), fewest=3)
     axes.set(xlabel="place along a random direction (1: each filter moved by its own length)", ylabel="cost")
     axes.set_xlim(-1, 1)
     return [

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.font_manager import findfont
+from matplotlib.patches import Rectangle
+from PIL import Image, ImageDraw, ImageFont
 
 from probe._checks import Array, InputError, IntArray
 from probe.analyses.maximize import Maximization
 from probe.figures._grid import (
+    ACROSS,
     INCHES,
     MAX_COLUMNS,
     MAX_TILES,
@@ -20,15 +25,12 @@ from probe.figures._grid import (
     Page,
     check_channels_last,
     check_drawable,
-    framed,
-    image_grid,
+    strongest,
+    without_channel,
 )
 from probe.figures._parts import one_panel
-from probe.figures._style import COLOURS, WIDTH, cut, literal, resize
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from PIL.Image import Image
+from probe.figures._style import COLORS, WIDTH, cut, literal, resize
+from probe.figures._tiles import framed, image_grid
 
 __all__ = ["PARTS", "animation"]
 
@@ -41,21 +43,20 @@ _MOST_PIXELS = 100_000_000
 _HEADING = 16
 """Pixels of a line of text in an animation."""
 
+_BARS = (
+    "The bar below: how far the value lies between the bounds that no image can leave; a full bar is proof that none "
+    "is higher."
+)
+
 
 @one_panel()
 def images(result: Maximization, ax: Axes, cmap: str = "gray", **style: Any) -> list[str]:
-    """Draw the best image for each objective, and beside it the real images on which the objective is greatest.
-
-    Raises
-    ------
-    InputError
-        If the inputs are no images, or may have their channels first.
-    """
+    """Draw the best image for each objective, and beside it the real images on which the objective is greatest."""
     n_planes = _n_planes(result)
     style |= {"cmap": cmap, "limits": _limits(result)}
     if result.top is not None and n_planes == 1:
         return _beside_real(result, ax, style)
-    page, names = _page(result, n_planes), _short(result.names)
+    page, names = _page(result, n_planes, INCHES, ACROSS), _short(result.names)
     grid, units = page.grid, page.units.tolist()
     labels, headings = [f"{names[k]}\n{result.best_values[k]:.3g}" for k in units], list[str]()
     note = "Above each image: its objective and the value reached."
@@ -70,9 +71,6 @@ def images(result: Maximization, ax: Axes, cmap: str = "gray", **style: Any) -> 
             _bar(ax, grid, index, float(result.reached[unit]))
         note += " " + _BARS
     return [note, _pixels(result), _left_out(page)]
-
-
-PARTS = (images,)
 
 
 def _n_planes(result: Maximization) -> int:
@@ -98,58 +96,38 @@ def _tiles(images: Array, page: Page) -> Array:
     return planes[np.arange(len(planes))[:, None], page.planes].reshape(-1, *planes.shape[2:])
 
 
-def _page(
-    result: Maximization, n_planes: int, *, inches: float = INCHES, across: float = WIDTH - 0.3
-) -> Page:
+def _page(result: Maximization, n_planes: int, inches: float, across: float) -> Page:
     """Return the objectives shown: all, or those with the highest values, and of their images the brightest channels."""
-    height, width = result.images.shape[2:4]
+    size = result.images.shape[2:4]
     if n_planes == 1:
-        return Page.of(result.best_values, (height, width), 2, inches=inches, across=across)
+        return Page.of(result.best_values, size, 2, inches=inches, across=across)
     images = _best(result, np.arange(len(result.names)))
     strengths = np.sqrt(np.einsum("nhwc,nhwc->nc", images, images))
-    # The order is that of the values, whatever the lengths of the images.
-    most = Page.of(strengths, (height, width), 2, inches=inches, across=across)
-    by_value = np.argsort(-result.best_values, kind="stable")[: len(most.units)]
-    units = most.units if len(most.units) == most.n_units else by_value
-    planes = np.stack([np.argsort(-strengths[k], kind="stable")[: most.grid.per_unit] for k in units])
-    return replace(most, units=units, planes=planes if most.grid.per_unit < n_planes else most.planes)
+    return Page.of(strengths, size, 2, values=result.best_values, inches=inches, across=across)
 
 
 def _left_out(page: Page) -> str:
-    words = page.words(
-        "objectives", "the highest values", "the brightest pixels (root of the summed squares)"
-    )
-    return f"Shown: {words}." if words else ""
-
-
-_BARS = (
-    "The bar below: how far the value lies between the bounds that no image can leave; a full bar is proof that none "
-    "is higher."
-)
+    return page.note("objectives", "the highest values", "the brightest pixels (root of the summed squares)")
 
 
 def _beside_real(result: Maximization, ax: Axes, style: dict[str, Any]) -> list[str]:
     """Draw for each objective the best image and, to its right, the real images on which it is greatest."""
     assert result.top is not None
     per_row = min(1 + result.top.images.shape[1], MAX_COLUMNS)
-    height, width = result.images.shape[2:4]
     # Rows of images are told apart where as many single ones were not.
     most = min(len(result.names), 2 * MAX_TILES // per_row)
     usual = next((blocks for limit, blocks in ((5, 1), (20, 2), (60, 3)) if most <= limit), 4)
     abreast = max(1, min(usual, 24 // per_row))
-    grid = _Rows.of(most, (height, width), 2, per_unit=per_row, abreast=abreast)
+    grid = _Rows.of(most, result.images.shape[2:4], 2, per_unit=per_row, abreast=abreast)
     shown, n_objectives = grid.n // per_row, len(result.names)
-    units = np.arange(shown)
-    if shown < n_objectives:
-        units = np.argsort(-result.best_values, kind="stable")[:shown]
+    units = strongest(result.best_values, shown)
     tops = result.top.images[units, : per_row - 1]
     tiles = np.concatenate([_best(result, units)[:, None], tops], axis=1).reshape(-1, *tops.shape[2:])
     real_values = result.top.values[units, : per_row - 1]
     values = np.concatenate([result.best_values[units, None], real_values], axis=1)
-    names = _short(result.names)
-    headings = [names[k] for k in units.tolist()]
+    names, labels = _short(result.names), [f"{value:.3g}" for value in values.ravel()]
     resize(ax, grid.inches + 0.95)
-    image_grid(ax, tiles, [f"{value:.3g}" for value in values.ravel()], grid, headings=headings, **style)
+    image_grid(ax, tiles, labels, grid, headings=[names[k] for k in units.tolist()], **style)
     for row, unit in enumerate(units.tolist()):
         _bar(ax, grid, row * per_row, float(result.reached[unit]))
     framed(ax, grid, [row * per_row for row in range(shown)])
@@ -160,7 +138,7 @@ def _beside_real(result: Maximization, ax: Axes, style: dict[str, Any]) -> list[
         _BARS if np.isfinite(result.reached).any() else "",
         _pixels(result),
         few if shown < n_objectives else "",
-        f"Of the pixels: {grid.words}." if grid.words else "",
+        grid.note,
     ]
 
 
@@ -189,15 +167,13 @@ class _Rows(Grid):
 
 def _bar(axes: Axes, grid: Grid, k: int, share: float) -> None:
     """Draw below image `k` how far up its value is."""
-    from matplotlib.patches import Rectangle
-
     if not np.isfinite(share):
         return
     top, left = grid.corner(k)
     height = 0.5 * grid.gap
-    for width, colour in ((1.0, "#d9d9d9"), (share, COLOURS["optimum"])):
-        at = left - 0.5, top + grid.height - 0.5 + 0.4 * grid.gap
-        axes.add_patch(Rectangle(at, width * grid.width, height, color=colour, linewidth=0, gid="bar"))
+    at = left - 0.5, top + grid.height - 0.5 + 0.4 * grid.gap
+    for width, color in ((1.0, "#d9d9d9"), (share, COLORS["optimum"])):
+        axes.add_patch(Rectangle(at, width * grid.width, height, color=color, linewidth=0, gid="bar"))
 
 
 def _limits(result: Maximization) -> tuple[float, float]:
@@ -211,7 +187,7 @@ def _limits(result: Maximization) -> tuple[float, float]:
 def _pixels(result: Maximization) -> str:
     low, high = _limits(result)
     if result.images.ndim == 5 and result.images.shape[-1] == 3:
-        return f"Colours as they are: {low:.3g} is none, {high:.3g} full."
+        return f"Colors as they are: {low:.3g} is none, {high:.3g} full."
     background, ink = (" (background)", " (ink)") if low == 0 else ("", "")
     return f"Black is {low:.3g}{background}, white {high:.3g}{ink}."
 
@@ -252,7 +228,7 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
         raise InputError("result has no frames: pass frames=30, or another number of at least 2, to maximize")
     n_planes, content = _n_planes(result), b""
     for across in (WIDTH, WIDTH / 2, WIDTH / 4):
-        content = _film(result, _page(result, n_planes, inches=across, across=across), seconds)
+        content = _film(result, _page(result, n_planes, across, across), seconds)
         if len(content) <= _MOST_BYTES:
             return content
     raise InputError(
@@ -264,27 +240,24 @@ def animation(result: Maximization, *, seconds: float = 4.0) -> bytes:
 def _film(result: Maximization, page: Page, seconds: float) -> bytes:
     """Return the way up as a GIF, in as few colors and as small as it takes to be small enough, if it can be."""
     assert result.frames is not None
-    names = _short(result.names)
-    labels = [names[place // page.n_planes] for place in page.images.tolist()]
-    if page.n_planes > 1:
-        channels = page.planes.ravel().tolist()
-        labels = [f"{label}:{channel}" for label, channel in zip(labels, channels, strict=True)]
-    film = [
-        page.grid.fitted(_tiles(images[page.units], page)) for images in result.frames.images.swapaxes(0, 1)
+    names, left_out = _short(result.names), _left_out(page)
+    labels = [
+        names[unit] + (f":{channel}" if page.n_planes > 1 else "")
+        for unit, channels in zip(page.units.tolist(), page.planes.tolist(), strict=True)
+        for channel in channels
     ]
-    left_out = _left_out(page)
+    frames = result.frames.images.swapaxes(0, 1)
+    film = [page.grid.fitted(_tiles(images[page.units], page)) for images in frames]
     scale = max(1, min(6, 84 // page.grid.width))
     tiles_of = partial(_Tiles, page.grid, labels=labels, limits=_limits(result))
     while scale > 1 and len(film) * math.prod(tiles_of(scale).size) > _MOST_PIXELS:
         scale -= 1
     n_steps = int(result.frames.steps[-1])
     times = [round(1000 * seconds / len(film))] * (len(film) - 1) + [round(500 * seconds)]
-    content, tried = b"", set[tuple[int, int]]()
-    for levels, smaller in ((64, 1), (16, 1), (16, 2), (8, 3), (4, 6)):
-        small = tiles_of(max(1, scale // smaller))
-        if (levels, small.scale) in tried:
-            continue
-        tried.add((levels, small.scale))
+    ways = ((64, 1), (16, 1), (16, 2), (8, 3), (4, 6))
+    content = b""
+    for levels, size in dict.fromkeys((levels, max(1, scale // smaller)) for levels, smaller in ways):
+        small = tiles_of(size)
         pictures = [
             small.picture(images, f"step {step} of {n_steps}. {left_out}".rstrip(". "), levels)
             for images, step in zip(film, result.frames.steps, strict=True)
@@ -313,14 +286,12 @@ class _Tiles:
         across = 8 + min(grid.n, grid.columns) * (grid.width + grid.gap) * self.scale
         return self._corner(grid.n - 1)[0] + grid.height * self.scale + 4, max(across, 120)
 
-    def picture(self, images: Array, heading: str, levels: int) -> Image:
-        """Return one frame, in `levels` of grey (or of each colour)."""
-        from PIL import Image, ImageDraw, ImageFont
-
+    def picture(self, images: Array, heading: str, levels: int) -> Image.Image:
+        """Return one frame, in `levels` of gray (or of each color)."""
         canvas = self._canvas(images, levels)
         picture = Image.fromarray(canvas)
         pen = ImageDraw.Draw(picture)
-        font: Any = ImageFont.truetype(_font_file(), 11)
+        font: Any = ImageFont.truetype(findfont("DejaVu Sans"), 11)
         ink = (60,) * 3 if canvas.ndim == 3 else 60
         pen.text((4, 2), cut(heading, 11, self.size[1] / 72), fill=ink, font=font)
         width = (self.grid.width + self.grid.gap) * self.scale
@@ -336,9 +307,7 @@ class _Tiles:
         return row * down + 2 * _HEADING + 4, 4 + column * (grid.width + grid.gap) * self.scale
 
     def _canvas(self, images: Array, levels: int) -> Any:
-        if images.ndim == 4 and images.shape[-1] == 1:
-            images = images[..., 0]
-        low, high = self.limits
+        images, (low, high) = without_channel(images), self.limits
         canvas = np.full((*self.size, *images.shape[3:]), 255, np.uint8)
         for k, image in enumerate(images):
             shares = np.clip((image - low) / (high - low), 0, 1)
@@ -349,7 +318,4 @@ class _Tiles:
         return canvas
 
 
-def _font_file() -> str:
-    from matplotlib.font_manager import findfont
-
-    return findfont("DejaVu Sans")
+PARTS = (images,)

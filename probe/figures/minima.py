@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import numpy.typing as npt
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from probe._checks import InputError, check_integer
 from probe.analyses.minima import Connections, Minima, WidthMinima
 from probe.analyses.minima.results import CLEARLY
+from probe.figures._axes import Look, half_ticks, log_axis, middle_90, spread
 from probe.figures._parts import panels
-from probe.figures._style import COLOURS, literal, log_axis, spread
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
+from probe.figures._style import COLORS, literal
 
 __all__ = ["PARTS"]
 
 _MOST_LABELS = 12
 
 _WAYS = (
-    ("lines_before", "straight", COLOURS["random"]),
-    ("lines_after", "straight, aligned", COLOURS["true"]),
-    ("curves", "curve", COLOURS["test"]),
+    ("lines_before", "straight", COLORS["random"]),
+    ("lines_after", "straight, aligned", COLORS["true"]),
+    ("curves", "curve", COLORS["test"]),
 )
 
 
@@ -37,52 +35,39 @@ def _no_connections(result: Minima) -> str:
     return "" if measured else "what lies between networks was not measured"
 
 
-def _colours(n: int) -> npt.NDArray[np.float64]:
-    from matplotlib import colormaps
-
-    return np.asarray(colormaps["viridis"](np.linspace(0.0, 0.82, n) if n > 1 else [0.25]))
-
-
-def _short(width: WidthMinima) -> str:
-    return literal(width.shape, 18)
-
-
-def _correlation(width: WidthMinima) -> str:
-    correlation = width.train_test.estimate
-    return "–" if np.isnan(correlation) else f"{correlation:+.2f}"
+def _looks(result: Minima) -> list[tuple[WidthMinima, npt.NDArray[np.float64], str]]:
+    """Return each architecture with its color and its name, which is "" where there are too many names."""
+    n = len(result.widths)
+    colors = np.asarray(colormaps["viridis"](np.linspace(0.0, 0.82, n) if n > 1 else [0.25]))
+    named = spread(n, _MOST_LABELS)
+    names = [literal(width.shape, 18) if k in named else "" for k, width in enumerate(result.widths)]
+    return list(zip(result.widths, colors, names, strict=True))
 
 
 @panels(height=4.3)
 def costs(result: Minima, figure: Figure | SubFigure) -> list[str]:
     """Draw the costs of all networks, by hidden layers and by training cost."""
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
-    colours = _colours(len(result.widths))
-    named = spread(len(result.widths), _MOST_LABELS)
-    for place, (width, colour) in enumerate(zip(result.widths, colours, strict=True)):
-        _draw_strip(left, place, width, colour)
-        right.plot(
-            width.train_cost,
-            width.test_cost,
-            "o",
-            color=colour,
-            markersize=3,
-            alpha=0.6,
-            markeredgewidth=0,
-            label=f"{_short(width)}: {_correlation(width)}" if place in named else None,
-        )
-    crowded = len(result.widths) > 6
-    left.set_xticks(named, [_short(result.widths[k]) for k in named], rotation=30 if crowded else 0)
-    left.set_xlim(-0.6, len(result.widths) - 0.4)
-    left.set(xlabel="hidden units", ylabel="test cost")
+    looks = _looks(result)
+    for place, (width, color, name) in enumerate(looks):
+        _draw_strip(left, place, width, color)
+        estimate = width.train_test.estimate
+        correlation = "–" if np.isnan(estimate) else f"{estimate:+.2f}"
+        style: Look = {"color": color, "markersize": 3, "alpha": 0.6, "markeredgewidth": 0}
+        label = f"{name}: {correlation}" if name else None
+        right.plot(width.train_cost, width.test_cost, "o", label=label, **style)
+    named = {place: name for place, (_, _, name) in enumerate(looks) if name}
+    left.set_xticks([*named], [*named.values()], rotation=30 if len(looks) > 6 else 0)
+    left.set(xlim=(-0.6, len(looks) - 0.4), xlabel="hidden units", ylabel="test cost")
     left.grid(visible=False, axis="x")
     right.set(xlabel="training cost", ylabel="test cost")
-    if len(result.widths) > 1:
+    if len(looks) > 1:
         left.set_yscale("log")
         right.set(xscale="log", yscale="log")
         for axes, which in ((left, "y"), (right, "y"), (right, "x")):
             low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
             log_axis(axes, which, low, high, fewest=3)  # type: ignore[arg-type]
-    right.legend(title="correlation", fontsize=8, title_fontsize=8, frameon=False, markerscale=2, loc="best")
+    right.legend(title="correlation", fontsize=8, title_fontsize=8, markerscale=2, loc="best")
     failed = sum(width.n_failed for width in result.widths)
     return [
         "Each point is one network. Left: the bar spans the middle 90%, the line is the median. Right: the same networks "
@@ -91,46 +76,37 @@ def costs(result: Minima, figure: Figure | SubFigure) -> list[str]:
     ]
 
 
-def _draw_strip(axes: Axes, place: int, width: WidthMinima, colour: npt.NDArray[np.float64]) -> None:
+def _draw_strip(axes: Axes, place: int, width: WidthMinima, color: npt.NDArray[np.float64]) -> None:
     known = width.test_cost[~width.is_diverged]
     if not known.size:
         return
     # Points beside each other in a fixed pattern, so that equal results are equal pictures.
     shift = 0.3 * ((np.arange(known.size) * 0.618034) % 1 - 0.5)
-    axes.plot(place - 0.08 + shift, known, "o", color=colour, markersize=2.6, alpha=0.55, markeredgewidth=0)
-    low, middle, high = np.quantile(known, [0.05, 0.5, 0.95])
-    axes.plot([place + 0.25] * 2, [low, high], color=colour, linewidth=4, solid_capstyle="butt")
-    axes.plot([place + 0.19, place + 0.31], [middle] * 2, color=COLOURS["reference"], linewidth=1.6)
+    axes.plot(place - 0.08 + shift, known, "o", color=color, markersize=2.6, alpha=0.55, markeredgewidth=0)
+    low, middle, high = middle_90(known)
+    axes.plot([place + 0.25] * 2, [low, high], color=color, linewidth=4, solid_capstyle="butt")
+    axes.plot([place + 0.19, place + 0.31], [middle] * 2, color=COLORS["reference"], linewidth=1.6)
 
 
 @panels(height=4.1, empty=_no_curvature)
 def curvature(result: Minima, figure: Figure | SubFigure) -> list[str]:
     """Draw the extreme eigenvalues of all networks against their gradients and their costs."""
     left, right = figure.subplots(1, 2)
-    colours = _colours(len(result.widths))
-    named = spread(len(result.widths), _MOST_LABELS)
-    for place, (width, colour) in enumerate(zip(result.widths, colours, strict=True)):
+    for width, color, name in _looks(result):
         minimum = width.is_minimum
-        for chosen, face in ((minimum, colour), (~minimum & np.isfinite(width.smallest), "none")):
+        for chosen, face in ((minimum, color), (~minimum & np.isfinite(width.smallest), "none")):
             if not chosen.any():
                 continue
             relative = width.smallest[chosen] / width.largest[chosen]
             off = width.residual[chosen] / width.largest[chosen]
             slope = np.maximum(width.gradient_norm[chosen], 1e-12)
-            left.vlines(slope, relative - off, relative + off, color=colour, linewidth=0.6, alpha=0.35)
-            marks = {
-                "marker": "o",
-                "linestyle": "none",
-                "markersize": 4,
-                "markerfacecolor": face,
-                "markeredgecolor": colour,
-                "markeredgewidth": 0.8,
-            }
-            left.plot(slope, relative, **marks)
-            right.plot(width.largest[chosen], width.train_cost[chosen], **marks)
-        if place in named:
-            right.plot([], [], "o", color=colour, label=_short(width), markersize=4)
-    left.axhline(0, color=COLOURS["reference"], linewidth=0.8)
+            left.vlines(slope, relative - off, relative + off, color=color, linewidth=0.6, alpha=0.35)
+            marks: Look = {"color": color, "markersize": 4, "markerfacecolor": face, "markeredgewidth": 0.8}
+            left.plot(slope, relative, "o", **marks)
+            right.plot(width.largest[chosen], width.train_cost[chosen], "o", **marks)
+        if name:
+            right.plot([], [], "o", color=color, label=name, markersize=4)
+    left.axhline(0, color=COLORS["reference"], linewidth=0.8)
     left.set_xscale("log")
     log_axis(left, "x", *left.get_xlim())
     left.set(xlabel="length of the gradient", ylabel="smallest / largest eigenvalue")
@@ -139,7 +115,7 @@ def curvature(result: Minima, figure: Figure | SubFigure) -> list[str]:
     left.set_ylim(-1.1 * reach, 1.1 * reach)
     left.locator_params(axis="y", nbins=5)
     right.set(xlabel="largest eigenvalue", ylabel="training cost")
-    right.legend(title="hidden units", fontsize=8, title_fontsize=8, frameon=False)
+    right.legend(title="hidden units", fontsize=8, title_fontsize=8)
     n_minima, n_measured, n_negative = (
         sum(getattr(width, name) for width in result.widths)
         for name in ("n_minima", "n_measured", "n_negative")
@@ -154,22 +130,7 @@ def curvature(result: Minima, figure: Figure | SubFigure) -> list[str]:
 
 @panels(height=4.6, empty=_no_connections)
 def connections(result: Minima, figure: Figure | SubFigure, cell: int | None = None) -> list[str]:
-    """Draw barriers between networks before and after alignment, and the costs on the way.
-
-    Parameters
-    ----------
-    result : Minima
-        From `probe.minima`.
-    figure : Figure or SubFigure
-        Where to draw.
-    cell : int, optional
-        Which architecture; the first that was measured without.
-
-    Raises
-    ------
-    InputError
-        If there is no such architecture, or nothing was measured between its networks.
-    """
+    """Draw barriers before and after alignment, and the costs on the way; of the first architecture that was measured."""
     measured = [k for k, width in enumerate(result.widths) if width.connections is not None]
     if cell is None:
         cell = measured[0]
@@ -181,14 +142,14 @@ def connections(result: Minima, figure: Figure | SubFigure, cell: int | None = N
     grid = figure.add_gridspec(1, 3, width_ratios=(1.0, 1.0, 1.35))
     _draw_matrices(figure, [figure.add_subplot(grid[0, k]) for k in range(2)], between)
     axes = figure.add_subplot(grid[0, 2])
-    for name, label, colour in _WAYS:
+    for name, label, color in _WAYS:
         lines = getattr(between, name)
         low, middle, high = np.quantile(lines, [0.0, 0.5, 1.0], axis=0)
-        axes.fill_between(between.position, low, high, color=colour, alpha=0.15, linewidth=0)
-        axes.plot(between.position, middle, color=colour, linewidth=2, label=label)
+        axes.fill_between(between.position, low, high, color=color, alpha=0.15, linewidth=0)
+        axes.plot(between.position, middle, color=color, linewidth=2, label=label)
     axes.set(xlabel="place between two networks", ylabel="training cost", xlim=(0, 1), ylim=(0, None))
-    axes.set_xticks([0, 0.5, 1], ["0", "½", "1"])
-    axes.legend(fontsize=8, frameon=False, loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=1)
+    half_ticks(axes)
+    axes.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, 1.22))
     return [
         f"{len(between.members)} networks {width.name}. Left: how far the cost climbs on the straight line between two "
         "networks, above the line between their costs, before and after the second's units are put in the order, and "
@@ -205,13 +166,12 @@ def _draw_matrices(figure: Figure | SubFigure, cells: list[Axes], between: Conne
     n = len(between.members)
     for axes, values, name in zip(cells, (between.before, between.after), ("before", "aligned"), strict=True):
         drawn = axes.imshow(values, cmap="cividis", vmin=0, vmax=largest)
-        axes.set_title(f"{name}: mean {values[np.triu_indices(n, 1)].mean():.2g}", fontsize=9)
+        axes.set_title(f"{name}: mean {values[np.triu_indices(n, 1)].mean():.2g}", loc="center", fontsize=9)
         axes.grid(visible=False)
         step = max(1, n // _MOST_LABELS + (n > _MOST_LABELS))
-        axes.set_xticks(range(0, n, step), between.members[::step].tolist(), fontsize=8)
-        axes.set_yticks(
-            range(0, n, step), between.members[::step].tolist() if axes is cells[0] else [], fontsize=8
-        )
+        ticks, names = range(0, n, step), between.members[::step].tolist()
+        axes.set_xticks(ticks, names, fontsize=8)
+        axes.set_yticks(ticks, names if axes is cells[0] else [], fontsize=8)
     cells[0].set_ylabel("network")
     bar = figure.colorbar(drawn, ax=cells, location="bottom", label="barrier", shrink=0.8)
     bar.ax.locator_params(nbins=5)

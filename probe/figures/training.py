@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure, SubFigure
 
+from probe.figures._axes import band, beside
 from probe.figures._parts import panels
-from probe.figures._style import COLOURS, band
+from probe.figures._style import COLORS
 from probe.training import PopulationResult, TrainingHistory, TrainingResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure, SubFigure
 
 __all__ = ["PARTS"]
 
@@ -22,28 +19,19 @@ def training(result: TrainingHistory | TrainingResult | PopulationResult, figure
     history = result if isinstance(result, TrainingHistory) else result.history
     epochs = np.arange(1, history.n_epochs + 1)
     cost, accuracy = figure.subplots(1, 2)
-    band(cost, epochs, np.atleast_2d(history.cost), COLOURS["train"])
+    band(cost, epochs, np.atleast_2d(history.cost), COLORS["train"])
     cost.set(xlabel="epoch", ylabel="cost on the training data", ylim=(0, None))
     lowest = 1.0
-    for name, label, align in (("train", "training", "bottom"), ("test", "test", "top")):
+    for name, label, align, up in (("train", "training", "bottom", 4), ("test", "test", "top", -5)):
         values = np.atleast_2d(getattr(history, f"{name}_accuracy"))
-        band(accuracy, epochs, values, COLOURS[name])
+        band(accuracy, epochs, values, COLORS[name])
         ends = values[~np.isnan(values).all(axis=1)]
         if not len(ends):
             continue
         last = float(np.nanmedian(ends[:, -1]))
         lowest = min(lowest, float(np.nanmin(values)))
-        offset = (-2, 4 if align == "bottom" else -5)
-        accuracy.annotate(
-            f"{label} {last:.1%}",
-            (epochs[-1], last),
-            xytext=offset,
-            textcoords="offset points",
-            ha="right",
-            va=align,
-            color=COLOURS[name],
-            fontweight="bold",
-        )
+        look = {"ha": "right", "va": align, "color": COLORS[name], "fontweight": "bold"}
+        beside(accuracy, f"{label} {last:.1%}", (epochs[-1], last), (-2, up), **look)
     accuracy.set(xlabel="epoch", ylabel="accuracy", ylim=(max(0.0, lowest - 0.05), 1.02))
     for axes in (cost, accuracy):
         axes.xaxis.get_major_locator().set_params(integer=True)

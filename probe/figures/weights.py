@@ -1,19 +1,22 @@
-"""Figure of `probe.analyses.weights`: one image for each unit, in diverging colours centred at zero."""
+"""Figures of weights as images: of `probe.analyses.weights`, `.paths` and `.structure`, in diverging colors around zero."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 
+from probe.analyses.paths import ExpandedWeights
+from probe.analyses.structure import LABELS, NULLS, WeightStructure
 from probe.analyses.weights import WeightImages
-from probe.figures._grid import Page, check_drawable, framed, image_grid, lengths
-from probe.figures._parts import one_panel
-from probe.figures._scale import SCALES, ColorScale
-from probe.figures._style import literal, note_inches, resize
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+from probe.figures._axes import middle_90
+from probe.figures._grid import INCHES, Grid, Page, by_channel, check_channels_last, check_drawable
+from probe.figures._parts import one_panel, panels
+from probe.figures._style import COLORS, literal, note_inches, resize
+from probe.figures._tiles import SCALES, ColorScale, signed_grid
 
 __all__ = ["PARTS", "SCALES", "page_of", "scale_of", "words"]
 
@@ -24,59 +27,53 @@ _WHAT = {
     "maps": "weight into each unit of '{}', on the feature maps that it reads",
 }
 
+_MOST_IN_PAIRS = 200
+"""Units, for both numbers to stand in one line."""
+
+_READING = {
+    "moran": " (0: speckle, 1: smooth)",
+    "total_variation": " (1: speckle)",
+    "spectral_slope": " (0: speckle)",
+}
+"""What the values of a statistic mean, after its name."""
+
+_NULL_COLORS = {
+    "initialization": COLORS["untrained"],
+    "random-label": COLORS["random"],
+    "gaussian": COLORS["noise"],
+    "data-span": COLORS["test"],
+}
+"""In the order of their bars."""
+
 
 @one_panel()
 def images(
     result: WeightImages, ax: Axes, scale: str | None = None, cmap: str = "RdBu_r", **style: Any
 ) -> list[str]:
-    """Draw the images as tiles.
-
-    Parameters
-    ----------
-    result : WeightImages
-        From `probe.weight_images`.
-    ax : Axes
-        Where to draw.
-    scale : {"shared", "robust", "unit"}, optional
-        Full color is the largest absolute weight of all units; a limit that 99% of the weights are within,
-        outlying units left out and framed; or the largest absolute weight of each unit. Without, "shared", but
-        "robust" where that would leave more than half of the images blank.
-
-    Raises
-    ------
-    InputError
-        If the inputs are no images, or there is no such scale.
-    """
+    """Draw the images as tiles, on one of the `SCALES`; "robust" without where "shared" leaves most of them blank."""
     check_drawable(result.images)
     colors, page = scale_of(result, scale), page_of(result)
-    shown, grid = page.images, page.grid
     names, planes = [literal(name) for name in result.unit_names], result.planes
-    labels = [str(place % planes) if planes > 1 else names[place] for place in shown.tolist()]
-    divisors = colors.divisors[shown].reshape(-1, *[1] * (result.images.ndim - 1))
-    limits = -colors.limit, colors.limit
+    labels = [str(index % planes) if planes > 1 else names[index] for index in page.images.tolist()]
+    divisors = colors.divisors[page.images].reshape(-1, *[1] * (result.images.ndim - 1))
     notes = [words(result, scale)]
-    resize(ax, grid.inches + 0.75 + note_inches(notes))
-    drawn = image_grid(
+    resize(ax, page.grid.inches + 0.75 + note_inches(notes))
+    what = _WHAT[result.kind].format(literal(result.layer))
+    full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
+    signed_grid(
         ax,
-        result.images[shown] / divisors,
+        result.images[page.images] / divisors,
         labels,
-        grid,
-        cmap=cmap,
-        limits=limits,
+        page,
+        colors,
         headings=[names[unit] for unit in page.units.tolist()] if planes > 1 else (),
+        cmap=cmap,
+        what=what,
+        fraction=0.04,
+        title=f"{what} from red, green and blue;\ngray is zero, full color {full}",
         **style,
     )
-    framed(ax, grid, np.flatnonzero(colors.clipped[shown]).tolist(), apart=0.4)
-    what = _WHAT[result.kind].format(literal(result.layer))
-    if result.images.ndim == 4 and result.images.shape[-1] == 3:
-        full = "its largest absolute weight" if colors.kind == "unit" else f"±{colors.limit:.3g}"
-        ax.set_title(f"{what} from red, green and blue;\ngrey is zero, full colour {full}", loc="left")
-    else:
-        colors.bar(ax, drawn, what, fraction=0.04)
     return notes
-
-
-PARTS = (images,)
 
 
 def scale_of(result: WeightImages, scale: str | None = None) -> ColorScale:
@@ -86,17 +83,154 @@ def scale_of(result: WeightImages, scale: str | None = None) -> ColorScale:
 
 def page_of(result: WeightImages) -> Page:
     """Return which images the picture shows, and where."""
-    strengths = lengths(result.images).reshape(len(result.unit_names), -1)
-    height, width = result.images.shape[1:3]
-    return Page.of(strengths, (height, width), 2 if result.planes > 1 else 1)
+    return Page.of_weights(result.images, 2 if result.planes > 1 else 1, n_planes=result.planes)
 
 
 def words(result: WeightImages, scale: str | None = None) -> str:
     """Return what the colors mean and which units are shown, in sentences."""
     units = "filters" if result.kind == "kernels" else "units"
-    left_out = page_of(result).words(units, "the largest weights (root of the summed squares)")
-    shown = f"Shown: {left_out}." if left_out else ""
+    shown = page_of(result).note(units, "the largest weights (root of the summed squares)")
     above = f"Above the images: the {units[:-1]}, and the channel that it reads." if result.planes > 1 else ""
     images = f"images, one for each {units[:-1]} and channel," if result.planes > 1 else units
     colors = scale_of(result, scale).words(images)
     return " ".join(part for part in (shown, above, colors) if part)
+
+
+@panels()
+def paths(result: ExpandedWeights, figure: Figure | SubFigure) -> list[str]:
+    """Draw expanded weights above, and the mean Jacobian of the same units below."""
+    check_drawable(result.expanded)
+    page = Page.of_weights(result.expanded, 2, inches=(INCHES - 1.5) / 2)
+    names = {unit: literal(result.unit_names[unit]) for unit in page.units.tolist()}
+    above = [f"{name}\n{_number(result.cancellation[k], '.0%', 'no path')}" for k, name in names.items()]
+    below = [f"{name}\n{_number(result.similarity[k], '.2f', 'all zero')}" for k, name in names.items()]
+    resize(figure, 2 * (page.grid.inches + 0.8) + 0.8)
+    scales = []
+    for where, axes, images, labels, what in zip(
+        ("Above", "Below"),
+        figure.subplots(2, 1),
+        (result.expanded, result.jacobian),
+        (above, below),
+        (
+            f"expanded weights of '{literal(result.layer)}'",
+            f"mean Jacobian over {result.n_images:,} images",
+        ),
+        strict=True,
+    ):
+        colors = ColorScale.of(images)
+        signed_grid(
+            axes,
+            images[page.units],
+            labels,
+            page,
+            colors,
+            what=f"{what}; one scale for all",
+            fraction=0.06,
+            title=f"{what}; gray is zero, full color ±{colors.limit:.3g}",
+        )
+        scales.append(f"{where}: {colors.words('units')}" if colors.n_faint else "")
+    chance, varied = result.mean_chance_cancellation, result.mean_variation
+    random = "" if np.isnan(chance) else f" (with the signs of all weights drawn at random: {chance:.0%})"
+    return [
+        f"Above: under each unit's name, how much of its sum over paths cancels{random}.",
+        "Below: the cosine between the two pictures.",
+        "" if np.isnan(varied) else f"Averaging takes away {varied:.0%} of the single images' Jacobians.",
+        page.note("units", "the largest expanded weights (root of the summed squares)"),
+        *scales,
+    ]
+
+
+def _number(value: float, spec: str, none: str) -> str:
+    return none if np.isnan(value) else format(value, spec)
+
+
+@one_panel()
+def units(result: WeightStructure, ax: Axes, cmap: str = "RdBu_r", **style: Any) -> list[str]:
+    """Draw the weight images, each with Moran's I, the best Gabor fit, and the nulls that it stands out from."""
+    if result.kind != "kernels":
+        check_channels_last(result.images)
+    mask = result.active if result.images.ndim == 3 else result.active[..., None]
+    tiles, n_planes = by_channel(np.where(mask, result.images, 0))
+    check_drawable(tiles)
+    # Small images have room for one number in a line.
+    between = "\n" if len(tiles) > _MOST_IN_PAIRS else " "
+    lines = 4 if between == "\n" else 3
+    page = Page.of_weights(tiles, lines if n_planes == 1 else 2, n_planes=n_planes)
+    colors = ColorScale.of(tiles)
+    labels, headings = [_head(result, unit, between) for unit in page.units.tolist()], list[str]()
+    if n_planes > 1:
+        headings = [label.replace("\n", " ") for label in labels]
+        labels = [str(channel) for channel in page.planes.ravel().tolist()]
+    active = result.active if tiles.ndim == 3 else result.active[..., None]
+    resize(ax, page.grid.inches + 1.35)
+    drawn = np.where(active, tiles[page.images], np.nan)
+    signed_grid(ax, drawn, labels, page, colors, headings=headings, cmap=cmap, **style)
+    if not result.active.all():
+        _hatch(ax, page.grid)
+    key = ", ".join(f"{NULLS[null.name].letter}: {NULLS[null.name].label}" for null in result.nulls)
+    return [
+        f"Layer '{literal(result.layer)}'. I: Moran's I. G: best Gabor fit, R². Letters: more structure, at a "
+        f"false discovery rate of {result.alpha:.0%}, than {key}.",
+        page.note("units", "the largest weights (root of the summed squares)"),
+        colors.words("images" if n_planes > 1 else "units"),
+        "" if result.active.all() else "Hatched: pixels that are the same in all training images.",
+    ]
+
+
+def _head(result: WeightStructure, unit: int, between: str) -> str:
+    """Return the name of a unit, its numbers, and the letters of the nulls that it has more structure than."""
+    numbers = between.join(
+        f"{letter} {_number(value, '.2f', '–').replace('0.', '.', 1)}"
+        for letter, value in (
+            ("I", result.values[unit, result.statistics.index("moran")]),
+            ("G", result.values[unit, result.statistics.index("gabor")]),
+        )
+    )
+    beyond = [NULLS[null.name].letter for null in result.nulls if null.q_values[unit] <= result.alpha]
+    return f"{literal(result.unit_names[unit])}\n{numbers}\n{' '.join(beyond) or '–'}"
+
+
+def _hatch(axes: Axes, grid: Grid) -> None:
+    """Draw hatches behind all tiles, seen where these have no color."""
+    for k in range(grid.n):
+        top, left = grid.corner(k)
+        hatched = Rectangle((left - 0.5, top - 0.5), grid.width, grid.height, hatch="//////", zorder=-1)
+        hatched.set(facecolor="#f4f4f4", edgecolor="#bbbbbb", linewidth=0)
+        axes.add_patch(hatched)
+
+
+@panels(height=6.4)
+def statistics(result: WeightStructure, figure: Figure | SubFigure) -> list[str]:
+    """Draw each statistic of every unit, above bars of the nulls and of the positive controls."""
+    grid = figure.subplots(3, 2).ravel()
+    known = {null.name for null in result.nulls}
+    nulls = [name for name in _NULL_COLORS if name in known]
+    names = ["this network", *(NULLS[name].label for name in nulls), "planted Gabor units"]
+    for column, (axes, statistic) in enumerate(zip(grid, result.statistics, strict=False)):
+        rows = [(result.null(name).values[:, column], _NULL_COLORS[name]) for name in nulls]
+        rows.append((result.control_values[:, column], COLORS["optimum"]))
+        _statistic(axes, result.values[:, column], rows)
+        axes.set_title(f"{LABELS[statistic]}{_READING.get(statistic, '')}")
+        axes.set_yticks(range(len(names)), names if column % 2 == 0 else [""] * len(names))
+    grid[-1].set_axis_off()
+    return [
+        f"Dots: the {len(result.values)} units of layer '{literal(result.layer)}'. Bars: the middle 90% of each "
+        "null, with its median. Planted: Gabor functions with a fifth of noise, which the test has to find."
+    ]
+
+
+def _statistic(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) -> None:
+    known = units[np.isfinite(units)]
+    axes.use_sticky_edges = False
+    # A little apart, always in the same way, so that dots on one another can be told.
+    heights = (np.arange(len(known)) % 5 - 2) * 0.11
+    axes.scatter(known, heights, s=16, color=COLORS["real"], edgecolor="white", linewidth=0.4, zorder=3)
+    for row, (values, color) in enumerate(rows, start=1):
+        low, middle, high = middle_90(values)
+        axes.barh(row, high - low, left=low, height=0.5, color=color, alpha=0.55)
+        axes.plot([middle, middle], [row - 0.25, row + 0.25], color=color, linewidth=2)
+    axes.set_ylim(len(rows) + 0.6, -0.6)
+    axes.grid(visible=False, axis="y")
+
+
+PARTS = (images, paths, units, statistics)

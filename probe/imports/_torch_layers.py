@@ -76,10 +76,15 @@ class Module:
             if found != wanted:
                 self.refuse(f"has {name}={found!r}, which cannot be taken over; {wanted!r} can")
 
-    def pair(self, setting: str) -> tuple[int, int]:
-        """Return a setting for the height and the width."""
+    def both(self, setting: str) -> tuple[Any, Any]:
+        """Return a setting for the height and the width, as it is."""
         value = getattr(self.module, setting)
         first, second = value if isinstance(value, (tuple, list)) else (value, value)
+        return first, second
+
+    def pair(self, setting: str) -> tuple[int, int]:
+        """Return a setting for the height and the width, as integers."""
+        first, second = self.both(setting)
         return int(first), int(second)
 
     def images(self, shape: Shape) -> Shape:
@@ -114,11 +119,6 @@ class Module:
             self.refuse(f"has a value in its {name} that is not finite")
         return values
 
-    def bias(self, n_units: int, like: Array) -> tuple[Array, bool]:
-        """Return the bias, zeros if there is none, and whether there is one."""
-        bias = self.array("bias", 1)
-        return (np.zeros(n_units, like.dtype), False) if bias is None else (bias, True)
-
     def weight(self, n_axes: int) -> Array:
         """Return the weights of a module that always has some."""
         weight = self.array("weight", n_axes)
@@ -130,9 +130,7 @@ class Module:
 def _linear(module: Module, shape: Shape) -> Iterable[Layer]:
     if len(shape) == 3:
         module.refuse(f"gets images of shape {shape}; put a Flatten before it")
-    kernel = module.weight(2).T
-    bias, used = module.bias(kernel.shape[1], kernel)
-    yield Dense(module.name, kernel, bias, use_bias=used)
+    yield Dense(module.name, module.weight(2).T, module.array("bias", 1))
 
 
 def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
@@ -145,7 +143,7 @@ def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
             f"takes images of {n_taken} channels, but gets {channels}; input_shape has the channels last: "
             f"pass {(*shape[1:], height)}"
         )
-    bias, used = module.bias(kernel.shape[3], kernel)
+    bias = module.array("bias", 1)
     strides, dilation = module.pair("stride"), module.pair("dilation")
     padding: Literal["valid", "same"] = "valid"
     if isinstance(module.padding, str):
@@ -159,7 +157,7 @@ def _conv2d(module: Module, shape: Shape) -> Iterable[Layer]:
             yield from _zeros_around(module, margins)
     yield Conv2D(
         module.name, kernel, bias, strides=strides, padding=padding, dilation_rate=dilation,
-        groups=int(module.groups), use_bias=used
+        groups=int(module.groups)
     )  # fmt: skip
 
 
@@ -220,36 +218,27 @@ def _check_whole(module: Module, shape: Shape, window: Shape, strides: Shape, ma
         module.refuse(f"has ceil_mode=True, which adds windows to images of {shape[0]} x {shape[1]}")
 
 
-def _adaptive_average(module: Module, shape: Shape) -> Iterable[Layer]:
-    if _adaptive_window(module, shape) == shape[:2]:
-        yield GlobalAveragePooling2D(module.name, keepdims=True)
-    else:
-        yield AveragePooling2D(module.name, _adaptive_window(module, shape))
-
-
-def _adaptive_max(module: Module, shape: Shape) -> Iterable[Layer]:
-    module.require(return_indices=False)
-    if _adaptive_window(module, shape) == shape[:2]:
-        yield GlobalMaxPooling2D(module.name, keepdims=True)
-    else:
-        yield MaxPooling2D(module.name, _adaptive_window(module, shape))
-
-
-def _adaptive_window(module: Module, shape: Shape) -> tuple[int, int]:
-    """Return the windows of an adaptive pooling, which are equal where the sizes divide."""
+def _adaptive_pooling(module: Module, shape: Shape) -> Iterable[Layer]:
+    """Yield a pooling of windows that are equal, as they are where the sizes divide."""
+    is_max = module.kind == "AdaptiveMaxPool2d"
+    if is_max:
+        module.require(return_indices=False)
     sizes = module.images(shape)[:2]
-    given = module.output_size
-    wanted = given if isinstance(given, (tuple, list)) else (given, given)
-    rows, columns = (n if out is None else int(out) for n, out in zip(sizes, wanted, strict=True))
+    wanted = zip(sizes, module.both("output_size"), strict=True)
+    rows, columns = (n if out is None else int(out) for n, out in wanted)
     if sizes[0] % rows or sizes[1] % columns:
         module.refuse(f"makes {rows} x {columns} of {sizes[0]} x {sizes[1]}, with windows of several sizes")
-    return sizes[0] // rows, sizes[1] // columns
+    if (rows, columns) == (1, 1):
+        yield (GlobalMaxPooling2D if is_max else GlobalAveragePooling2D)(module.name, keepdims=True)
+    else:
+        window = sizes[0] // rows, sizes[1] // columns
+        yield (MaxPooling2D if is_max else AveragePooling2D)(module.name, window)
 
 
 def _batch_normalization(module: Module, shape: Shape) -> Iterable[Layer]:
     mean, variance = module.array("running_mean"), module.array("running_var")
     if mean is None or variance is None:
-        module.refuse("has no running statistics, and normalises each batch by itself")
+        module.refuse("has no running statistics, and normalizes each batch by itself")
     wanted = (3,) if module.kind == "BatchNorm2d" else (1, 2)
     if len(shape) not in wanted:
         module.refuse(f"gets shape {shape}")
@@ -300,11 +289,9 @@ def _zero_padding(module: Module, shape: Shape) -> Iterable[Layer]:
 def _upsampling(module: Module, shape: Shape) -> Iterable[Layer]:
     module.images(shape)
     module.require(mode="nearest", size=None)
-    factors = module.scale_factor
-    rows, columns = factors if isinstance(factors, (tuple, list)) else (factors, factors)
-    if rows != int(rows) or columns != int(columns):
-        module.refuse(f"has scale_factor={factors!r}; only integers are taken over")
-    yield UpSampling2D(module.name, (int(rows), int(columns)))
+    if module.both("scale_factor") != module.pair("scale_factor"):
+        module.refuse(f"has scale_factor={module.scale_factor!r}; only integers are taken over")
+    yield UpSampling2D(module.name, module.pair("scale_factor"))
 
 
 def _dropout(module: Module, _shape: Shape) -> Iterable[Layer]:
@@ -324,18 +311,12 @@ def _prelu(module: Module, shape: Shape) -> Iterable[Layer]:
 
 
 BUILDERS: Mapping[str, Callable[[Module, Shape], Iterable[Layer]]] = {
-    "AdaptiveAvgPool2d": _adaptive_average,
-    "AdaptiveMaxPool2d": _adaptive_max,
-    "AlphaDropout": _dropout,
+    "AdaptiveAvgPool2d": _adaptive_pooling,
+    "AdaptiveMaxPool2d": _adaptive_pooling,
     "AvgPool2d": _average_pooling,
     "BatchNorm1d": _batch_normalization,
     "BatchNorm2d": _batch_normalization,
     "Conv2d": _conv2d,
-    "Dropout": _dropout,
-    "Dropout1d": _dropout,
-    "Dropout2d": _dropout,
-    "Dropout3d": _dropout,
-    "FeatureAlphaDropout": _dropout,
     "Flatten": _flatten,
     "LayerNorm": _layer_normalization,
     "Linear": _linear,
@@ -344,6 +325,9 @@ BUILDERS: Mapping[str, Callable[[Module, Shape], Iterable[Layer]]] = {
     "Unflatten": _unflatten,
     "Upsample": _upsampling,
     "ZeroPad2d": _zero_padding,
+    **dict.fromkeys(
+        ("AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"), _dropout
+    ),
 }
 """What makes the layers of a module that gets inputs of a shape."""
 
@@ -376,14 +360,15 @@ def activation_of(module: Module, shape: Shape) -> Activation | None:
         name, settings = _NAMED[module.kind]
         module.require(**settings)
         return activation_named(name)
-    if module.kind == "LeakyReLU":
-        return LeakyRelu(float(module.negative_slope))
-    if module.kind == "ELU":
-        return Elu(float(module.alpha))
-    if module.kind == "Softmax":
-        return Softmax(_axis(module, shape))
-    if module.kind == "LogSoftmax":
-        return LogSoftmax(_axis(module, shape))
+    match module.kind:
+        case "LeakyReLU":
+            return LeakyRelu(float(module.negative_slope))
+        case "ELU":
+            return Elu(float(module.alpha))
+        case "Softmax":
+            return Softmax(_axis(module, shape))
+        case "LogSoftmax":
+            return LogSoftmax(_axis(module, shape))
     return None
 
 

@@ -27,16 +27,7 @@ _MOST_VALUES = 1 << 14
 
 
 def changed_method(value: Any, methods: tuple[str, ...]) -> str | None:
-    """Return the name of a method that is not the one that the library defines for `value`, or None.
-
-    Parameters
-    ----------
-    value : object
-        Of a class of the library.
-    methods : tuple of str
-        Names of the methods that run when outputs are computed. They are looked up in the class; those of
-        the object itself are all refused.
-    """
+    """Return the first of `methods` that is not the library's own for `value`, or one that `value` itself has; or None."""
     kind = type(value)
     for name in vars(value):
         if callable(getattr(kind, name, None)):
@@ -66,18 +57,9 @@ def comparison_type(network: Network) -> np.dtype[np.floating]:
 def check_same_outputs(
     network: Network, original: Callable[[Array], npt.NDArray[Any]], name: str, dtype: np.dtype[np.floating]
 ) -> None:
-    """Run a network and what it was made from on the same random inputs, or raise if they do not agree.
+    """Run a network and what it was made from on the same random inputs of a type, or raise if they do not agree.
 
-    Parameters
-    ----------
-    network : Network
-        In `dtype`.
-    original : callable
-        Maps inputs of shape (n_samples, *input_shape) to outputs, both in the order of the axes of `network`.
-    name : str
-        What the original is called in an error.
-    dtype : numpy.dtype
-        Of the inputs.
+    `original` takes and gives arrays with their axes in the order of `network`; errors call it `name`.
     """
     tolerance = _TOLERANCES[dtype]
     for words, x in _batches(network.input_shape, dtype):

@@ -117,12 +117,6 @@ def warn(shown_path: str, problem: str) -> None:
 def parse_json(text: str, what: str = "model_config", limits: Limits = DEFAULT_LIMITS) -> Any:
     """Return what the JSON `text` holds.
 
-    Raises
-    ------
-    ModelFileError
-        If it is too large, nested too deep or no JSON, or holds a setting twice, numbers that are none, or
-        text that cannot be written. The message calls it `what`.
-
     Examples
     --------
     >>> parse_json('{"units": 3}')
@@ -171,19 +165,7 @@ def parse_json(text: str, what: str = "model_config", limits: Limits = DEFAULT_L
 
 @dataclass(frozen=True, slots=True)
 class LayerSpec:
-    """One layer as its file describes it, with readers that refuse what does not fit.
-
-    Attributes
-    ----------
-    class_name : str
-        Such as "Dense".
-    name : str
-        The layer's name.
-    config : mapping
-        Its settings, by Keras' names.
-    keras : int
-        Major version of the Keras that wrote the file.
-    """
+    """One layer as its file describes it, with readers that refuse what does not fit."""
 
     class_name: str
     name: str
@@ -240,11 +222,13 @@ class LayerSpec:
             self.refuse(f"has {key} = {shown(value)}, expected a list of positive sizes, or -1")
         return sizes
 
-    def pair(self, key: str, default: int | None = None, minimum: int = 1) -> tuple[int, int]:
+    def pair(
+        self, key: str, default: int | tuple[int, int] | None = None, minimum: int = 1
+    ) -> tuple[int, int]:
         """Return the setting `key`, an integer for both axes of an image or a list of two."""
         value: Any = self.config.get(key)
         value = default if value is None else value
-        sizes = value[:3] if isinstance(value, list) else [value, value]
+        sizes = value[:3] if isinstance(value, (list, tuple)) else [value, value]
         if len(sizes) != 2 or not all(type(size) is int and minimum <= size <= MAX_SIZE for size in sizes):
             self.refuse(f"has {key} = {shown(value)}, expected one or two integers from {minimum}")
         return sizes[0], sizes[1]

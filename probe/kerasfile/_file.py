@@ -14,7 +14,7 @@ from probe._errors import InputError
 from probe.kerasfile._config import LayerSpec, Shape, last_net, naming_file, warn
 from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
 from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
-from probe.kerasfile._layers import kind_of
+from probe.kerasfile._layers import MAX_CONSTANTS, kind_of
 from probe.kerasfile._models import Model
 from probe.kerasfile._own import Meaning, with_meaning
 from probe.kerasfile._weights import Expected, Found, warn_of_crowds
@@ -29,9 +29,6 @@ HUGE = 1e30
 
 FLIPPED = ("Conv2D", "Conv2DTranspose")
 """Layers whose kernels the Theano backend of Keras 2 stored upside down and left to right."""
-
-MAX_CONSTANTS = 1 << 22
-"""Most values of all arrays that stand in the settings of layers."""
 
 MAX_LISTED = 50_000
 """Most entries of all lists in the settings of layers, those of a shared layer once for each call."""
@@ -358,7 +355,7 @@ def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[s
     """Return the shapes of the variables of every layer."""
     expected: dict[Path, dict[str, Shape]] = {}
     for node in spec.nodes:
-        shapes_here = kind_of(node.spec).variables(node.spec, _inputs(spec, shapes, node)[0])
+        shapes_here = kind_of(node.spec).variable_shapes(node.spec, _inputs(spec, shapes, node)[0])
         if expected.setdefault(node.path, shapes_here) != shapes_here:
             node.spec.refuse("is called with inputs that need weights of different shapes")
     return expected

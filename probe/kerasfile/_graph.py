@@ -30,16 +30,9 @@ _Value = int
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One call of one layer.
+    """One call of a layer, under its name in the network; `sources` are nodes by name, and inputs by number.
 
-    Attributes
-    ----------
-    spec : LayerSpec
-        The layer, under the name that it has in the network: its path, and "@k" where it is called often.
-    path : tuple of str
-        Which layer of the file it is; the calls of a shared layer have the same.
-    sources : tuple of str or int
-        Names of the nodes that it reads, or k for the k-th input of the network.
+    The calls of a shared layer have the same `path`.
     """
 
     spec: LayerSpec
@@ -49,17 +42,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """A whole model as its file describes it, without models inside.
-
-    Attributes
-    ----------
-    input_shapes : tuple of tuple of int
-        Shape of one input, for each input.
-    nodes : tuple of Node
-        In the order of evaluation.
-    outputs : tuple of str
-        Names of the nodes whose values the model gives.
-    """
+    """A whole model without models inside: its nodes in the order of evaluation, and those whose values it gives."""
 
     input_shapes: tuple[Shape, ...]
     nodes: tuple[Node, ...]
@@ -70,11 +53,6 @@ def flatten(model: Model, limits: Limits = DEFAULT_LIMITS) -> ModelSpec:
     """Return the graph of all calls in `model`.
 
     All is counted before it is built: a few models inside each other can call a layer 10**12 times.
-
-    Raises
-    ------
-    ModelFileError
-        If calls form a loop, read what does not exist, or are too many.
     """
     shapes = input_shapes(model)
     for shape in shapes:

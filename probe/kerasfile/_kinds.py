@@ -1,11 +1,11 @@
-"""What reading and writing one class of Keras layer takes, and what many classes have in common: activations, a bias."""
+"""How one class of Keras layer is read and written: from what the class says of itself, and how activations are."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from probe._errors import InputError, ModelFileError
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, check_origin
 from probe.layers import (
     ACTIVATIONS,
+    LAYERS,
     LEAKY_RELU_SLOPE,
     Activation,
     Elu,
@@ -26,7 +27,6 @@ from probe.layers import (
 from probe.safeh5 import printable, shown
 
 __all__ = [
-    "ACTIVATED",
     "ACTIVATION_CLASSES",
     "NON_TRAINABLE",
     "UNREAD",
@@ -37,11 +37,11 @@ __all__ = [
     "activation_class",
     "activation_layer",
     "activation_setting",
-    "bias_variable",
-    "biased",
-    "data_format",
+    "kind_for",
+    "positive",
 ]
 
+Pair = tuple[int, int]
 Settings = dict[str, Any]
 Variables = dict[str, Shape]
 Reader = Callable[[LayerSpec, Shape], Any]
@@ -50,10 +50,16 @@ Reader = Callable[[LayerSpec, Shape], Any]
 UNREAD = frozenset({"count"})
 """Variables that are in files and that no layer needs: how many batches a Normalization has seen."""
 
-NON_TRAINABLE = frozenset({"moving_mean", "moving_variance", "mean", "variance", "count"})
+NON_TRAINABLE = UNREAD.union(*(layer.measured for layer in LAYERS.values()))
 """Variables that Keras lists behind all others of a model."""
 
 MAX_FLOAT32 = float(np.finfo(np.float32).max)
+
+_SWITCHES = {"bias": "use_bias", "gamma": "scale", "beta": "center"}
+"""The settings of Keras that say whether a layer has one of the variables that it can be without."""
+
+_UNREADABLE = ("renorm", "rms_scaling")
+"""Settings that change what a layer computes, and that no layer here has."""
 
 _OTHER_NAMES = {
     "swish": "silu",
@@ -68,7 +74,7 @@ _NAMED = (*ACTIVATIONS, "softmax", "log_softmax")
 
 @dataclass(frozen=True, slots=True)
 class LayerKind:
-    """How layers of one class are read and written.
+    """How layers of one class are read and written; `kind_for` makes it.
 
     Attributes
     ----------
@@ -79,11 +85,9 @@ class LayerKind:
         `activation_name`.
     write : callable
         Maps a layer, and its `settings` as Keras writes them, to all settings that Keras writes.
-    variables : callable
-        Maps the specification and the shape of one input to the shapes of the variables, by name, in the
-        order in which Keras stores them.
-    arrays : callable
-        Maps the variables to the arrays that `layer` takes.
+    variables : callable, optional
+        Maps the specification and the shape of one input to the shapes of all variables that the layer can have,
+        by name, in the order in which Keras stores them; for most layers the class knows.
     output_shape : callable, optional
         Maps the specification and the shape of one input to that of one output, without any array; for
         layers without variables the layer itself knows.
@@ -95,14 +99,31 @@ class LayerKind:
     layer: type[Layer]
     settings: Mapping[str, Reader] = field(default_factory=dict)
     write: Callable[[Any, Settings], Settings] = lambda _layer, settings: settings
-    variables: Callable[[LayerSpec, Shape], Variables] = lambda _spec, _shape: {}
-    arrays: Callable[[dict[str, Array]], Mapping[str, Array | None]] = lambda arrays: arrays
+    variables: Callable[[LayerSpec, Shape], Variables] | None = None
     output_shape: Callable[[LayerSpec, Shape], Shape] | None = None
     buffer: Callable[[LayerSpec, Shape], int] | None = None
 
+    @property
+    def switches(self) -> dict[str, str]:
+        """The settings that say whether there is a variable, by its name."""
+        names = {argument.name for argument in fields(self.layer)}  # type: ignore[arg-type]
+        return {name: switch for name, switch in _SWITCHES.items() if name in names}
+
     def read(self, spec: LayerSpec, shape: Shape) -> Settings:
         """Return the arguments of `layer` that are no arrays, for inputs of `shape`."""
+        for setting in _UNREADABLE:
+            if spec.config.get(setting):
+                spec.refuse(f"has {setting} = True, which cannot be read")
         return {name: reader(spec, shape) for name, reader in self.settings.items()}
+
+    def variable_shapes(self, spec: LayerSpec, shape: Shape) -> Variables:
+        """Return the shapes of the variables, for inputs of `shape`, in Keras' order."""
+        if self.variables is not None:
+            shapes = self.variables(spec, shape)
+        else:
+            shapes = self.layer.variable_shapes(shape, self.read(spec, shape))
+        absent = {name for name, switch in self.switches.items() if not spec.boolean(switch, default=True)}
+        return {name: sizes for name, sizes in shapes.items() if name not in absent}
 
     def written(self, layer: Layer) -> Settings:
         """Return the settings that Keras writes for `layer`, without its name and its type."""
@@ -111,19 +132,20 @@ class LayerKind:
             if name == "activation_name":
                 settings["activation"] = _activation_config(layer.activation)
             else:
-                settings[name] = _plain(getattr(layer, name))
+                # No axes are null in Keras.
+                settings[name] = _plain(getattr(layer, name) if getattr(layer, name) != () else None)
+        for name, switch in self.switches.items():
+            settings[switch] = getattr(layer, name) is not None
         return self.write(layer, settings)
 
     def prepared(self, variables: Mapping[str, Array]) -> dict[str, Array | None]:
         """Return the arrays that the layer takes, read-only, which calls of one layer can share."""
         # All are widened to the widest, which loses nothing.
         dtype = np.result_type(*variables.values()) if variables else np.dtype(np.float32)
-        arrays = dict(
-            self.arrays({name: values.astype(dtype, copy=False) for name, values in variables.items()})
-        )
-        for values in arrays.values():
-            if values is not None:
-                values.flags.writeable = False
+        arrays: dict[str, Array | None] = dict.fromkeys(self.switches)
+        for name, values in variables.items():
+            arrays[name] = array = values.astype(dtype, copy=False)
+            array.flags.writeable = False
         return arrays
 
     def build(self, spec: LayerSpec, settings: Settings, prepared: Mapping[str, Array | None]) -> Layer:
@@ -161,28 +183,59 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def data_format(spec: LayerSpec, _shape: Shape = ()) -> Literal["channels_last", "channels_first"]:
-    """Return the setting "data_format"; null stands for channels_last."""
-    return spec.choice("data_format", ("channels_last", "channels_first"))  # type: ignore[return-value]
+def kind_for(layer: type[Layer], settings: Mapping[str, Reader] | None = None, **parts: Any) -> LayerKind:
+    """Return how to read and write a class of layers, from what it says of itself.
+
+    Its arguments that are no arrays are settings: they have the names that Keras gives them, and are read as their
+    types say, unless `settings` says how. The shapes of its arrays are those of `Layer.variable_shapes`.
+    """
+    types = get_type_hints(layer)
+    readers = dict(settings or {})
+    for argument in fields(layer):  # type: ignore[arg-type]
+        kind = types[argument.name]
+        if kind in (Array, Array | None):
+            if not layer.is_elementwise and "output_shape" not in parts:
+                raise TypeError(f"{layer.__name__} has arrays: KINDS must say what shape it puts out")
+            parts.setdefault("output_shape", lambda _spec, shape: shape)
+        elif argument.name not in ("name", *readers):
+            readers[argument.name] = _reader(argument.name, kind, argument.default)
+    return LayerKind(layer, readers, **parts)
 
 
-def bias_variable(spec: LayerSpec, n_units: int) -> Variables:
-    """Return the shape of the bias of a layer that has one."""
-    return {"bias": (n_units,)} if spec.boolean("use_bias", default=True) else {}
+def _reader(name: str, kind: Any, default: Any) -> Reader:
+    """Return how to read the argument `name` of a layer, by its name or its type."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if get_origin(kind) is Literal:
+        return lambda spec, _shape: spec.choice(name, get_args(kind))
+    readers: dict[Any, Reader] = {
+        bool: lambda spec, _shape: spec.boolean(name, default),
+        int: lambda spec, shape: spec.axis(len(shape), default, name),
+        float: lambda spec, _shape: spec.number(name, default),
+        tuple[int, ...]: lambda spec, shape: spec.axes(len(shape), list(default), name),
+        Pair: lambda spec, _shape: spec.pair(name, default),
+        Pair | None: lambda spec, _shape: spec.pair(name) if spec.has(name) else None,
+        tuple[Pair, Pair]: lambda spec, _shape: spec.margins(name),
+    }
+    if kind not in readers:
+        raise TypeError(f"setting {name} of type {kind} cannot be read by its type: KINDS must say how")
+    return readers[kind]
 
 
-def biased(n_units: Callable[[Array], int]) -> Callable[[dict[str, Array]], dict[str, Array]]:
-    """Return how to give a layer a bias of zeros where the file has none; `n_units` looks at the last kernel."""
+def positive(spec: LayerSpec, key: str, default: float, maximum: float | None = None) -> float:
+    """Return the setting `key`, a number from 0 to `maximum`."""
+    value = spec.number(key, default)
+    if value < 0 or (maximum is not None and value > maximum):
+        limit = "from 0" if maximum is None else f"from 0 to {maximum:g}"
+        spec.refuse(f"has {key} = {value:g}, expected a number {limit}")
+    return value
 
-    def arrays(variables: dict[str, Array]) -> dict[str, Array]:
-        kernel = list(variables.values())[-1]
-        return (
-            variables
-            if "bias" in variables
-            else {**variables, "bias": np.zeros(n_units(kernel), kernel.dtype)}
-        )
 
-    return arrays
+def _dims(spec: LayerSpec, shape: Shape) -> Shape:
+    dims = spec.sizes("dims")
+    if sorted(dims) != list(range(1, len(shape) + 1)):
+        spec.refuse(f"has dims = {list(dims)}, expected each of 1 to {len(shape)} once")
+    return dims
 
 
 def activation_setting(spec: LayerSpec, _shape: Shape = ()) -> str | Activation:
@@ -205,11 +258,19 @@ def activation_setting(spec: LayerSpec, _shape: Shape = ()) -> str | Activation:
     return activation_class(LayerSpec(class_name, spec.name, config, spec.keras))
 
 
-ACTIVATED: dict[str, Reader] = {
+_BY_NAME: dict[str, Reader] = {
     "activation_name": activation_setting,
-    "use_bias": lambda spec, _shape: spec.boolean("use_bias", default=True),
+    "dims": _dims,
+    "epsilon": lambda spec, _shape: positive(spec, "epsilon", 1e-3),
+    "offset": lambda spec, _shape: spec.numbers("offset", 0),
+    "output_padding": lambda spec, _shape: (
+        spec.pair("output_padding", minimum=0) if spec.has("output_padding") else None
+    ),
+    "rate": lambda spec, _shape: positive(spec, "rate", 0.5, 1),
+    "scale": lambda spec, _shape: spec.numbers("scale", 1),
+    "target_shape": lambda spec, _shape: spec.sizes("target_shape"),
 }
-"""The settings of every layer with weights and an activation."""
+"""How to read the settings that must be more than their types say."""
 
 
 def _known(spec: LayerSpec, value: object) -> str:

@@ -1,12 +1,12 @@
-"""The layers of Keras that can be read and written: one entry of `KINDS` for each class.
+"""The layers of Keras that can be read and written: `KINDS`, by Keras' name for the class.
 
-A new layer needs an entry there, and nothing else in this package.
+What a class of layer says of itself is enough for most. Here are those of which Keras writes more: the sizes of kernels,
+arrays among the settings, several classes that are one here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,7 @@ import numpy as np
 from probe._checks import Array
 from probe._errors import InputError
 from probe.kerasfile._config import MAX_AXES, MAX_SIZE, LayerSpec, Shape
-from probe.kerasfile._images import IMAGE_KINDS
 from probe.kerasfile._kinds import (
-    ACTIVATED,
     ACTIVATION_CLASSES,
     LayerKind,
     Reader,
@@ -25,132 +23,64 @@ from probe.kerasfile._kinds import (
     activation_class,
     activation_layer,
     activation_setting,
-    bias_variable,
-    biased,
-    data_format,
+    kind_for,
+    positive,
 )
 from probe.layers import (
+    LAYERS,
     ActivationLayer,
-    Add,
-    Average,
-    BatchNormalization,
-    Concatenate,
+    AveragePooling2D,
+    Conv2D,
+    Conv2DTranspose,
     Dense,
-    Dropout,
-    Flatten,
+    DepthwiseConv2D,
     Layer,
     LayerNormalization,
-    Maximum,
-    Minimum,
-    Multiply,
+    MaxPooling2D,
     Noise,
     Normalization,
-    Permute,
-    PReLU,
-    Rescaling,
-    Reshape,
-    Subtract,
+    SeparableConv2D,
 )
 
-__all__ = ["KINDS", "describe", "kind_of", "stored_variables"]
+__all__ = ["KINDS", "MAX_CONSTANTS", "describe", "kind_of"]
 
 MAX_CONSTANTS = 1 << 22
-"""Most values of a mean or a variance that stands in the settings."""
+"""Most values of all arrays that stand in the settings of layers."""
+
+PLACE_VALUES = 64
+"""Values of float32 that take as much memory as one place in a window: three slices."""
+
+Pair = tuple[int, int]
 
 
 def kind_of(spec: LayerSpec) -> LayerKind:
-    """Return how to read `spec`.
-
-    Raises
-    ------
-    ModelFileError
-        If the class is not among `KINDS`.
-    """
+    """Return how to read `spec`, or raise if its class is not among `KINDS`."""
     kind = KINDS.get(spec.class_name)
     if kind is None:
         spec.refuse(f"is of a class that cannot be read; supported are {', '.join(sorted(KINDS))}")
     return kind
 
 
-def _units(spec: LayerSpec) -> int:
-    return spec.integer("units", minimum=1, maximum=MAX_SIZE)
-
-
-def _rate(spec: LayerSpec, key: str = "rate", maximum: float | None = 1) -> float:
-    rate = spec.number(key, 0.5 if key == "rate" else 0)
-    if rate < 0 or (maximum is not None and rate > maximum):
-        limit = "from 0" if maximum is None else f"from 0 to {maximum:g}"
-        spec.refuse(f"has {key} = {rate:g}, expected a number {limit}")
-    return rate
-
-
-def _dims(spec: LayerSpec, shape: Shape) -> Shape:
-    dims = spec.sizes("dims")
-    if sorted(dims) != list(range(1, len(shape) + 1)):
-        spec.refuse(f"has dims = {list(dims)}, expected each of 1 to {len(shape)} once")
-    return dims
+def _count(spec: LayerSpec, key: str, default: int | None = None) -> int:
+    return spec.integer(key, minimum=1, maximum=MAX_SIZE, default=default)
 
 
 def _noise(kind: str) -> LayerKind:
     setting = Noise.KINDS[kind]
-    maximum = 1 if setting == "rate" else None
+    default, maximum = (0.5, 1) if setting == "rate" else (0, None)
     readers: dict[str, Reader] = {
         "kind": lambda _spec, _shape: kind,
-        "rate": lambda spec, _shape: _rate(spec, setting, maximum),
+        "rate": lambda spec, _shape: positive(spec, setting, default, maximum),
     }
     if setting == "l1":
-        readers["l2"] = lambda spec, _shape: _rate(spec, "l2", None)
+        readers["l2"] = lambda spec, _shape: positive(spec, "l2", 0)
     return LayerKind(Noise, readers, lambda layer, _settings: dict(layer.settings))
-
-
-def _scaled(spec: LayerSpec, shape: Shape) -> Variables:
-    """Return the gamma and the beta that a layer has, if it scales and centers."""
-    gamma = {"gamma": shape} if spec.boolean("scale", default=True) else {}
-    return gamma | ({"beta": shape} if spec.boolean("center", default=True) else {})
-
-
-def _epsilon(spec: LayerSpec, _shape: Shape) -> float:
-    epsilon = spec.number("epsilon", 1e-3)
-    if epsilon < 0:
-        spec.refuse(f"has epsilon = {epsilon:g}, expected a number from 0")
-    return epsilon
-
-
-def _with_scale(variables: dict[str, Array]) -> Mapping[str, Array | None]:
-    return {"gamma": None, "beta": None, **variables}
-
-
-def _write_scale(layer: Any, settings: Settings) -> Settings:
-    scale = {
-        "epsilon": float(layer.epsilon),
-        "center": layer.beta is not None,
-        "scale": layer.gamma is not None,
-    }
-    return settings | scale
-
-
-def _sizes(shape: Shape, axes: tuple[int, ...]) -> Shape:
-    """Return the sizes of axes that are counted with that of the samples, or from the end."""
-    return tuple(shape[axis] if axis < 0 else shape[axis - 1] for axis in axes)
-
-
-def _batch_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    if spec.config.get("renorm"):
-        spec.refuse("has renorm = True, which cannot be read")
-    n = _sizes(shape, (spec.axis(len(shape)),))
-    return {**_scaled(spec, n), "moving_mean": n, "moving_variance": n}
-
-
-def _layer_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    if spec.config.get("rms_scaling"):
-        spec.refuse("has rms_scaling = True, which cannot be read")
-    return _scaled(spec, _sizes(shape, _layer_axes(spec, shape)))
 
 
 def _layer_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
     axes = spec.axes(len(shape), -1)
     if not axes:
-        spec.refuse("has no axis to normalise over")
+        spec.refuse("has no axis to normalize over")
     return axes
 
 
@@ -175,21 +105,16 @@ def _is_adapted(spec: LayerSpec) -> bool:
     return not has_mean
 
 
-def _normal_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
-    return spec.axes(len(shape), -1)
-
-
 def _normal_variables(spec: LayerSpec, shape: Shape) -> Variables:
     if not _is_adapted(spec):
         return {}
-    sizes = _sizes(shape, _normal_axes(spec, shape))
-    return {"mean": sizes, "variance": sizes, "count": ()}
+    return {**Normalization.variable_shapes(shape, {"axis": spec.axes(len(shape), -1)}), "count": ()}
 
 
 def _constant(spec: LayerSpec, key: str, shape: Shape) -> Array:
     """Return a mean or variance that stands in the settings, one number for each place on the axes."""
-    axes = _normal_axes(spec, shape)
-    sizes = _sizes(shape, axes)
+    axes = spec.axes(len(shape), -1)
+    sizes = Normalization.variable_shapes(shape, {"axis": axes})[key]
     if math.prod(sizes) > MAX_CONSTANTS:
         spec.refuse(f"has a {key} for {math.prod(sizes)} values in its settings, more than {MAX_CONSTANTS}")
     places = {axis % (len(shape) + 1) for axis in axes}
@@ -227,129 +152,222 @@ def _flat(spec: LayerSpec, key: str, value: object, at_most: int) -> tuple[list[
     return list(checked), tuple(shape)
 
 
-def _shared_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
-    return spec.axes(len(shape), None, "shared_axes")
+def _image(spec: LayerSpec, shape: Shape) -> tuple[int, int, int]:
+    """Return (height, width, channels) of an input, wherever its channels are."""
+    if len(shape) != 3:
+        spec.refuse(f"takes images of three axes, but gets shape {shape}")
+    return (*shape[1:], shape[0]) if _has_channels_first(spec) else shape
 
 
-def _prelu_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    shared = {axis % (len(shape) + 1) for axis in _shared_axes(spec, shape)}
-    return {"alpha": tuple(1 if axis in shared else size for axis, size in enumerate(shape, start=1))}
+def _channels(spec: LayerSpec, shape: Shape) -> int:
+    return _image(spec, shape)[2]
 
 
-def _floats(value: float | tuple[float, ...]) -> float | list[float]:
-    return list(value) if isinstance(value, tuple) else float(value)
+def _has_channels_first(spec: LayerSpec) -> bool:
+    return spec.choice("data_format", ("channels_last", "channels_first")) == "channels_first"
 
 
-def _same(_spec: LayerSpec, shape: Shape) -> Shape:
-    return shape
+def _groups(spec: LayerSpec, shape: Shape) -> int:
+    channels, filters = _channels(spec, shape), _count(spec, "filters")
+    groups = _count(spec, "groups", 1)
+    if channels % groups or filters % groups:
+        spec.refuse(
+            f"has groups = {groups}, which divides not both {channels} channels and {filters} filters"
+        )
+    return groups
 
 
-_BATCH_NORMALIZATION = LayerKind(
-    BatchNormalization,
-    {"axis": lambda spec, shape: spec.axis(len(shape)), "epsilon": _epsilon},
-    _write_scale,
-    _batch_variables,
-    _with_scale,
-    _same,
-)
+def _spans(spec: LayerSpec) -> Pair:
+    """Return height and width of a window from end to end, with its dilation."""
+    (rows, columns), (down, along) = spec.pair("kernel_size"), spec.pair("dilation_rate", 1)
+    return (rows - 1) * down + 1, (columns - 1) * along + 1
 
-KINDS: dict[str, LayerKind] = {
-    "Dense": LayerKind(
+
+def _windows(spec: LayerSpec, shape: Shape, spans: Pair, strides: Pair) -> tuple[Pair, Pair]:
+    """Return how many windows there are along height and width, and how long the padded axes are."""
+    *sizes, _ = _image(spec, shape)
+    padding = spec.choice("padding", ("valid", "same"))
+    for n, span in zip(sizes, spans, strict=True):
+        if padding == "valid" and span > n:
+            spec.refuse(f"has windows of {span} pixels, more than its input of shape {shape} has")
+    rows, columns, _ = MaxPooling2D(spec.name, spans, strides, padding).output_shape((*sizes, 1))  # type: ignore[arg-type]
+    padded = [
+        n if padding == "valid" else max(n, (count - 1) * stride + span)
+        for n, count, span, stride in zip(sizes, (rows, columns), spans, strides, strict=True)
+    ]
+    return (rows, columns), (padded[0], padded[1])
+
+
+def _formatted(spec: LayerSpec, size: Pair, channels: int) -> Shape:
+    return (channels, *size) if _has_channels_first(spec) else (*size, channels)
+
+
+def _convolved(spec: LayerSpec, shape: Shape, filters: int) -> Shape:
+    """Return the shape of one output of a convolution."""
+    return _formatted(spec, _windows(spec, shape, _spans(spec), spec.pair("strides", 1))[0], filters)
+
+
+def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
+    # The layer knows, and a kernel of few weights, far apart, reaches as far as one of many.
+    spans = _spans(spec)
+    kernel = np.zeros((*(min(span, 2) for span in spans), 1, 1), np.float32)
+    settings = KINDS["Conv2DTranspose"].read(spec, shape) | {
+        "dilation_rate": tuple(max(span - 1, 1) for span in spans),
+        "data_format": "channels_last",
+    }
+    layer = Conv2DTranspose(spec.name, kernel, **settings)
+    height, width, _ = layer.output_shape((*_image(spec, shape)[:2], 1))
+    return _formatted(spec, (height, width), _count(spec, "filters"))
+
+
+def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, or of the windows in one row of it."""
+    counts, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
+    in_one_row = counts[1] * math.prod(spec.pair("kernel_size"))
+    return max(math.prod(padded), in_one_row) * _channels(spec, shape)
+
+
+def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, each channel as often as it has kernels."""
+    _, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
+    return math.prod(padded) * _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
+
+
+def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of all that the windows cover, before it is cut to the output."""
+    covered = [
+        (n - 1) * stride + max(span, stride)
+        for n, span, stride in zip(_image(spec, shape), _spans(spec), spec.pair("strides", 1), strict=False)
+    ]
+    return math.prod(covered) * _count(spec, "filters")
+
+
+def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a padded image, or what takes as much memory as the list of places in a window."""
+    window = spec.pair("pool_size", 2)
+    _, padded = _windows(spec, shape, window, spec.pair("strides", window))
+    return max(math.prod(padded) * _channels(spec, shape), math.prod(window) * PLACE_VALUES)
+
+
+def _conv_variables(spec: LayerSpec, shape: Shape) -> Variables:
+    n_in, filters = _channels(spec, shape) // _groups(spec, shape), _count(spec, "filters")
+    return {"kernel": (*spec.pair("kernel_size"), n_in, filters), "bias": (filters,)}
+
+
+def _depthwise_variables(spec: LayerSpec, shape: Shape) -> Variables:
+    n_in, multiplier = _channels(spec, shape), _count(spec, "depth_multiplier", 1)
+    return {"kernel": (*spec.pair("kernel_size"), n_in, multiplier), "bias": (n_in * multiplier,)}
+
+
+def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
+    n_in, multiplier, filters = (
+        _channels(spec, shape),
+        _count(spec, "depth_multiplier", 1),
+        _count(spec, "filters"),
+    )
+    return {
+        "depthwise_kernel": (*spec.pair("kernel_size"), n_in, multiplier),
+        "pointwise_kernel": (1, 1, n_in * multiplier, filters),
+        "bias": (filters,),
+    }
+
+
+def _transpose_variables(spec: LayerSpec, shape: Shape) -> Variables:
+    filters = _count(spec, "filters")
+    return {"kernel": (*spec.pair("kernel_size"), filters, _channels(spec, shape)), "bias": (filters,)}
+
+
+def _write_sizes(layer: Any, settings: Settings, *names: str) -> Settings:
+    kernel = next(iter(layer.variables.values()))
+    sizes = {"filters": layer.n_filters, "depth_multiplier": kernel.shape[3]}
+    return {"kernel_size": list(kernel.shape[:2]), **{name: sizes[name] for name in names}, **settings}
+
+
+def _write_filters(layer: Any, settings: Settings) -> Settings:
+    return _write_sizes(layer, settings, "filters")
+
+
+_SPECIAL: dict[str, LayerKind] = {
+    "Dense": kind_for(
         Dense,
-        ACTIVATED,
-        lambda layer, settings: {"units": layer.n_units, **settings},
-        lambda spec, shape: {"kernel": (shape[-1], _units(spec)), **bias_variable(spec, _units(spec))},
-        biased(lambda kernel: kernel.shape[1]),
-        lambda spec, shape: (*shape[:-1], _units(spec)),
+        write=lambda layer, settings: {"units": layer.n_units, **settings},
+        variables=lambda spec, shape: {
+            "kernel": (shape[-1], _count(spec, "units")),
+            "bias": (_count(spec, "units"),),
+        },
+        output_shape=lambda spec, shape: (*shape[:-1], _count(spec, "units")),
     ),
-    **IMAGE_KINDS,
-    "Flatten": LayerKind(Flatten, {"data_format": data_format}),
-    "Reshape": LayerKind(Reshape, {"target_shape": lambda spec, _shape: spec.sizes("target_shape")}),
-    "Permute": LayerKind(Permute, {"dims": _dims}),
-    "BatchNormalization": _BATCH_NORMALIZATION,
-    # TensorFlow 1.13 to 1.15 wrote these names.
-    "BatchNormalizationV1": _BATCH_NORMALIZATION,
-    "BatchNormalizationV2": _BATCH_NORMALIZATION,
-    "LayerNormalization": LayerKind(
-        LayerNormalization,
-        {"axis": _layer_axes, "epsilon": _epsilon},
-        _write_scale,
-        _layer_variables,
-        _with_scale,
-        _same,
+    "Conv2D": kind_for(
+        Conv2D,
+        {"groups": _groups},
+        write=_write_filters,
+        variables=_conv_variables,
+        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
+        buffer=_convolution_buffer,
+    ),
+    "DepthwiseConv2D": kind_for(
+        DepthwiseConv2D,
+        write=lambda layer, settings: _write_sizes(layer, settings, "depth_multiplier"),
+        variables=_depthwise_variables,
+        output_shape=lambda spec, shape: _convolved(
+            spec, shape, _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
+        ),
+        buffer=_depthwise_buffer,
+    ),
+    "SeparableConv2D": kind_for(
+        SeparableConv2D,
+        write=lambda layer, settings: _write_sizes(layer, settings, "filters", "depth_multiplier"),
+        variables=_separable_variables,
+        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
+        buffer=_depthwise_buffer,
+    ),
+    "Conv2DTranspose": kind_for(
+        Conv2DTranspose,
+        write=_write_filters,
+        variables=_transpose_variables,
+        output_shape=_transpose_shape,
+        buffer=_transpose_buffer,
+    ),
+    "MaxPooling2D": kind_for(MaxPooling2D, buffer=_pooling_buffer),
+    "AveragePooling2D": kind_for(AveragePooling2D, buffer=_pooling_buffer),
+    "LayerNormalization": kind_for(
+        LayerNormalization, {"axis": _layer_axes}, output_shape=lambda _spec, shape: shape
     ),
     "Normalization": _NormalizationKind(
         Normalization,
-        {"axis": _normal_axes, "invert": lambda spec, _shape: spec.boolean("invert", default=False)},
-        lambda _layer, settings: (
-            settings | {"axis": settings["axis"] or None, "mean": None, "variance": None}
-        ),
+        kind_for(Normalization).settings,
+        lambda _layer, settings: {**settings, "mean": None, "variance": None},
         _normal_variables,
-        lambda variables: {name: values for name, values in variables.items() if name != "count"},
-        _same,
-    ),
-    "Rescaling": LayerKind(
-        Rescaling,
-        {
-            "scale": lambda spec, _shape: spec.numbers("scale", 1),
-            "offset": lambda spec, _shape: spec.numbers("offset", 0),
-        },
-        lambda layer, _settings: {"scale": _floats(layer.scale), "offset": _floats(layer.offset)},
-    ),
-    "PReLU": LayerKind(
-        PReLU,
-        {"shared_axes": _shared_axes},
-        lambda _layer, settings: {"shared_axes": settings["shared_axes"] or None},
-        _prelu_variables,
-        output_shape=_same,
-    ),
-    "Dropout": LayerKind(
-        Dropout,
-        {"rate": lambda spec, _shape: _rate(spec)},
-        lambda layer, _settings: {"rate": float(layer.rate)},
+        lambda _spec, shape: shape,
     ),
     **{kind: _noise(kind) for kind in Noise.KINDS},
     "Activation": LayerKind(ActivationLayer, {"activation_name": activation_setting}),
     "Identity": LayerKind(ActivationLayer, {"activation_name": lambda _spec, _shape: "linear"}),
     **dict.fromkeys(ACTIVATION_CLASSES, LayerKind(ActivationLayer, {"activation_name": activation_class})),
-    **{layer.__name__: LayerKind(layer) for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)},
-    "Concatenate": LayerKind(Concatenate, {"axis": lambda spec, shape: spec.axis(len(shape))}),
 }
+
+_TOLD = {kind.layer for kind in _SPECIAL.values()}
+
+KINDS = _SPECIAL | {name: kind_for(layer) for name, layer in LAYERS.items() if layer not in _TOLD}
 """How to read and write each class of layer, by Keras' name for it."""
 
-_CLASS_NAMES: dict[type[Layer], str] = {}
-for _name, _kind in KINDS.items():
-    _CLASS_NAMES.setdefault(_kind.layer, _name)
+# TensorFlow 1.13 to 1.15 wrote these names.
+for _name in ("BatchNormalizationV1", "BatchNormalizationV2"):
+    KINDS[_name] = KINDS["BatchNormalization"]
 
 
 def describe(layer: Layer) -> tuple[str, Settings]:
     """Return Keras' class name for `layer`, and its settings without the name and the type.
 
-    Raises
-    ------
-    InputError
-        If Keras' layout has no place for such a layer.
-
     Examples
     --------
+    >>> from probe.layers import Reshape
     >>> describe(Reshape("rows", (4, -1)))
     ('Reshape', {'target_shape': [4, -1]})
     """
     if isinstance(layer, ActivationLayer):
         return activation_layer(layer.activation)
-    class_name = layer.kind if isinstance(layer, Noise) else _CLASS_NAMES.get(type(layer))
-    if class_name is None:
+    kind = KINDS.get(layer.keras_name)
+    if kind is None or kind.layer is not type(layer):
         raise InputError(f"layer '{layer.name}' is a {type(layer).__name__}, which cannot be stored")
-    return class_name, KINDS[class_name].written(layer)
-
-
-def stored_variables(layer: Layer) -> dict[str, np.ndarray[Any, Any] | Array]:
-    """Return what Keras stores of `layer`: its variables, and for a Normalization the count of batches.
-
-    Examples
-    --------
-    >>> list(stored_variables(Dense("output", np.ones((2, 1)), np.zeros(1))))
-    ['kernel', 'bias']
-    """
-    count: dict[str, Any] = {"count": np.int64(0)} if isinstance(layer, Normalization) else {}
-    return dict(layer.variables) | count
+    return layer.keras_name, kind.written(layer)

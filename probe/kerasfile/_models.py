@@ -58,17 +58,7 @@ Call = tuple[Reference, ...]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One layer of a model.
-
-    Attributes
-    ----------
-    spec : LayerSpec
-        The layer.
-    model : Model or None
-        What it holds, if it is a model itself.
-    calls : tuple of Call
-        Where a functional model calls it; () in a Sequential one.
-    """
+    """One layer of a model; `model` is what it holds if it is one itself, `calls` where a functional model calls it."""
 
     spec: LayerSpec
     model: Model | None
@@ -84,14 +74,8 @@ class Entry:
 class Model:
     """A model, or a model inside another.
 
-    Attributes
-    ----------
-    spec : LayerSpec
-        Its class, name and settings.
-    entries : tuple of Entry
-        Its layers in the order of the file, which is not always that of evaluation.
-    inputs, outputs : Call
-        The tensors that it takes and gives; () for a Sequential model.
+    Its layers are in the order of the file, which is not always that of evaluation. The tensors that it takes and
+    gives are () for a Sequential model.
     """
 
     spec: LayerSpec
@@ -125,21 +109,7 @@ class Model:
 
 
 def parse_model(text: str, keras: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:
-    """Read the text of a model's configuration.
-
-    Parameters
-    ----------
-    text : str
-        A file's `model_config`, or the `config.json` of an archive.
-    keras : int, optional
-        Major version of the Keras that wrote it; without, the configuration tells 2 from 3.
-    limits : Limits
-        How much text is read.
-
-    Raises
-    ------
-    ModelFileError
-        If it is no JSON, describes no model, or one that makes no sense. The message does not name the file.
+    """Read the text of a model's configuration; `keras` is the major version that wrote it, if that is known.
 
     Examples
     --------
@@ -292,13 +262,7 @@ def _check_arguments(spec: LayerSpec, arguments: object) -> None:
 
 
 def input_shapes(model: Model) -> tuple[Shape, ...]:
-    """Return the shape of one input, without the axis of the samples, for each input of `model`.
-
-    Raises
-    ------
-    ModelFileError
-        If the file does not say it, or leaves an axis open.
-    """
+    """Return the shape of one input, without the axis of the samples, for each input of `model`, or raise."""
     if model.is_sequential:
         return (_checked(_sequential_shape(model)),)
     return tuple(_checked(_given(model.by_name[reference.name].spec)) for reference in model.inputs)

@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from probe._errors import InputError, ModelFileError
+from probe._errors import ModelFileError
 from probe._signatures import checked
 from probe.kerasfile._config import last_net, naming, naming_file, parse_json, warn
 from probe.kerasfile._file import ModelFile
@@ -66,17 +66,7 @@ _MAGIC = b"PK"
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """An open .keras archive.
-
-    Attributes
-    ----------
-    config : str
-        The architecture, JSON that nobody has looked at.
-    metadata : str or None
-        What was kept about the file, JSON as well; None if there is none.
-    weights : File
-        The weights, open for reading.
-    """
+    """An open .keras archive."""
 
     config: str
     metadata: str | None
@@ -114,20 +104,13 @@ def open_model(
     ModelFileError
         If the file is missing, damaged, unsafe to read or no such model.
     """
-    path = _path("path", path)
-    where = None if architecture is None else _path("architecture", architecture)
+    path = Path(path)
+    where = None if architecture is None else Path(architecture)
     with ExitStack() as opened:
         # Not around what the caller does with the model.
         with last_net(printable(path, 200)):
             model = _opened(opened, path, where, limits_of(limits))
         yield model
-
-
-def _path(name: str, value: object) -> Path:
-    try:
-        return Path(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise InputError(f"{name} must be a path, got {type(value).__name__}") from None
 
 
 def _opened(opened: ExitStack, path: Path, architecture: Path | None, limits: Limits) -> ModelFile:
@@ -322,11 +305,6 @@ def open_archive(path: str | os.PathLike[str], limits: Limits | None = DEFAULT_L
 
     Nothing is ever extracted: three members are read into memory, and no more of each than the limits allow, whatever
     the archive says.
-
-    Raises
-    ------
-    ModelFileError
-        If the archive is damaged, has members that no model has, or declares or holds more than the limits.
     """
     shown_path, most = printable(os.fspath(path), 200), limits_of(limits)
     try:

@@ -16,6 +16,7 @@ from probe.kerasfile._config import LayerSpec, Shape, warn
 from probe.kerasfile._graph import MAX_NAMES, Path
 from probe.kerasfile._kinds import NON_TRAINABLE
 from probe.kerasfile._models import Entry, Model
+from probe.layers import LAYERS
 from probe.safeh5 import File, Group, listed, printable
 
 __all__ = ["CONTAINERS", "Expected", "Found", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
@@ -35,7 +36,7 @@ Expected = Mapping[Path, Mapping[str, Shape]]
 _SCOPED = tuple[Path, str]
 
 _KNOWN_VARIABLES = NON_TRAINABLE.union(
-    ["kernel", "bias", "depthwise_kernel", "pointwise_kernel", "gamma", "beta", "alpha"]
+    *([*layer.kernel_axes, *layer.initial_values] for layer in LAYERS.values())
 )
 
 
@@ -56,11 +57,6 @@ def legacy_weights(
     """Return where the variables are below `group`, which has the attribute `layer_names`.
 
     With `replaced`, the model comes from elsewhere: `layer_names` may list more layers, without weights.
-
-    Raises
-    ------
-    InputError
-        If the lists of the file and the configuration contradict each other.
     """
     present = _listed_layers(file, group, model, replaced=replaced)
     located: Found = {}
@@ -202,13 +198,7 @@ def _split(entry: Entry, path: Path, expected: Expected, keras: int) -> tuple[li
 
 
 def object_weights(file: File, group: Group, model: Model, expected: Expected) -> Found:
-    """Return where the variables are below `group`, which has a group called as one of `CONTAINERS`.
-
-    Raises
-    ------
-    InputError
-        If a group that the configuration calls for is missing, belongs to another layer or has other variables.
-    """
+    """Return where the variables are below `group`, which has a group called as one of `CONTAINERS`."""
     return dict(_objects(file, group, model, (), expected))
 
 

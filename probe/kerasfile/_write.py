@@ -12,13 +12,13 @@ import numpy as np
 
 from probe._checks import check_once
 from probe._errors import InputError
-from probe._json import json_default
+from probe._text import json_default
 from probe._version import __version__
 from probe.kerasfile._graph import MAX_NAMES
-from probe.kerasfile._layers import describe, stored_variables
+from probe.kerasfile._layers import describe
 from probe.kerasfile._models import MAX_LAYERS
 from probe.kerasfile._own import ENCODING_VERSION
-from probe.layers import Layer
+from probe.layers import Layer, Normalization
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, DamagedError, check_json, printable, shown
 
@@ -77,7 +77,9 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
     for name in inputs:
         _write_texts(weights.create_group(name), "weight_names", [])
     for layer in written:
-        variables = stored_variables(layer.calls[0])
+        variables: dict[str, Any] = dict(layer.calls[0].variables)
+        if isinstance(layer.calls[0], Normalization):
+            variables["count"] = np.int64(0)
         member = weights.create_group(layer.name)
         _write_texts(member, "weight_names", [f"{layer.name}/{name}" for name in variables])
         for name, values in variables.items():

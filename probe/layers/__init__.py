@@ -1,11 +1,12 @@
 """Layers of a network: each forward returns the value and the way back.
 
-A new layer is a frozen dataclass that derives from `Layer`, says what it is, and has an entry in the table of the
-Keras reader: see docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean what they mean there.
+A new layer is a frozen dataclass that derives from `Layer` and says what it is, here and to the reader of files: see
+docs/adding-a-layer.md. Settings have the names that Keras gives them, and mean what they mean there.
 """
 
-from probe.layers._base import Layer, Merge
-from probe.layers._images import DataFormat, ImageLayer
+from inspect import isabstract
+
+from probe.layers._base import DataFormat, ImageLayer, Layer
 from probe.layers.activations import (
     ACTIVATIONS,
     LEAKY_RELU_SLOPE,
@@ -22,24 +23,27 @@ from probe.layers.activations import (
     softmax,
 )
 from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
-from probe.layers.core import ActivationLayer, Dense, Dropout, Noise, PReLU
-from probe.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from probe.layers.core import ActivationLayer, Dense, Dropout, Flatten, Noise, Permute, PReLU, Reshape
+from probe.layers.merging import Add, Average, Concatenate, Maximum, Merge, Minimum, Multiply, Subtract
 from probe.layers.normalization import (
     BatchNormalization,
     LayerNormalization,
     Normalization,
     Rescaling,
 )
-from probe.layers.pooling import (
+from probe.layers.resizing import (
     AveragePooling2D,
+    Cropping2D,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
+    UpSampling2D,
+    ZeroPadding2D,
 )
-from probe.layers.shapes import Cropping2D, Flatten, Permute, Reshape, UpSampling2D, ZeroPadding2D
 
 __all__ = [
     "ACTIVATIONS",
+    "LAYERS",
     "LEAKY_RELU_SLOPE",
     "Activation",
     "ActivationLayer",
@@ -87,3 +91,10 @@ __all__ = [
     "activation_named",
     "softmax",
 ]
+
+LAYERS: dict[str, type[Layer]] = {
+    name: kind
+    for name, kind in globals().items()
+    if isinstance(kind, type) and issubclass(kind, Layer) and not isabstract(kind)
+}
+"""The classes of layers that there are, by name: what the reader of Keras' files knows."""

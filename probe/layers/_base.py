@@ -6,17 +6,24 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, frozen_copy
+from probe._checks import Array, InputError, check_choice, check_integer, frozen_copy
 from probe.layers.activations import Activation, Pullback, activation_from, shortest
 
-__all__ = ["Layer", "Merge", "Rearranging"]
+__all__ = ["DataFormat", "ImageLayer", "Layer", "Rearranging"]
 
 Pair = tuple[int, int]
+Shape = tuple[int, ...]
+
+DataFormat = Literal["channels_last", "channels_first"]
+DATA_FORMATS = ("channels_last", "channels_first")
+
+Padding = Literal["valid", "same"]
+PADDINGS = ("valid", "same")
 
 
 class Layer(ABC):
@@ -45,6 +52,8 @@ class Layer(ABC):
         values of a single kernel with those of the input, plus a bias; with several kernels one map after the other.
     initial_values : mapping of str to float
         What the variables are before training, by name. Kernels are drawn; others that are not here are settings.
+    measured : frozenset of str
+        The variables that are measured on data, not moved by gradient descent.
     """
 
     __slots__ = ()
@@ -57,6 +66,7 @@ class Layer(ABC):
     rearranges: ClassVar[bool] = False
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     initial_values: ClassVar[Mapping[str, float]] = {}
+    measured: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def keras_name(self) -> str:
@@ -100,7 +110,19 @@ class Layer(ABC):
 
     @property
     def variables(self) -> dict[str, Array]:
-        """The layer's arrays by the names that Keras gives them, in Keras' order; {} for a layer of none."""
+        """The layer's arrays by the names that Keras gives them, in Keras' order, without those that are None."""
+        layer: Any = self
+        arguments = fields(layer) if is_dataclass(layer) else ()
+        values = {argument.name: getattr(layer, argument.name) for argument in arguments}
+        return {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
+
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the shapes of the variables of a layer with these settings, for inputs of `input_shape`.
+
+        The reader of files asks before it reads an array. Variables that a layer may lack are among them. A layer
+        with kernels says nothing: their sizes are none of its settings.
+        """
         return {}
 
     @property
@@ -110,8 +132,8 @@ class Layer(ABC):
 
     @property
     def trainable(self) -> tuple[str, ...]:
-        """The variables that gradient descent moves, by name; those measured on data are left out."""
-        return tuple(self.variables)
+        """The variables that gradient descent moves, by name: all that are not `measured`."""
+        return tuple(name for name in self.variables if name not in self.measured)
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         """Return the gradient with respect to each of `trainable`, summed over the samples.
@@ -163,12 +185,10 @@ class Layer(ABC):
         made = {} if made is None else made
         layer: Any = self
         arrays = {}
-        for field in fields(layer) if is_dataclass(layer) else ():
-            values = getattr(layer, field.name)
-            if field.init and isinstance(values, np.ndarray):
-                if id(values) not in made:
-                    made[id(values)] = frozen_copy(values.astype(dtype))
-                arrays[field.name] = made[id(values)]
+        for name, values in self.variables.items():
+            if id(values) not in made:
+                made[id(values)] = frozen_copy(values.astype(dtype))
+            arrays[name] = made[id(values)]
         return replace(layer, **arrays) if arrays else self
 
     def channel_axis(self, shape: tuple[int, ...]) -> int:
@@ -206,39 +226,57 @@ class Layer(ABC):
         return y, lambda dy: pre_activation_pullback(activation_pullback(dy))
 
 
-class Merge(Layer):
-    """A layer of several inputs, which it takes one by one; its pullback returns one gradient for each.
-
-    Attributes
-    ----------
-    n_inputs_min : int
-        The least number of inputs.
-    n_inputs_max : int or None
-        The greatest number of inputs; None for any.
-    """
+class ImageLayer(Layer):
+    """A layer of images, which computes with the channels last whatever its `data_format` is."""
 
     __slots__ = ()
 
-    n_inputs_min: ClassVar[int] = 2
-    n_inputs_max: ClassVar[int | None] = None
+    data_format: DataFormat
+
+    def _check_format(self) -> None:
+        check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
 
     @abstractmethod
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the value for inputs `xs` (n_samples, ...), and the map from dC/dz to a tuple of the dC/dx."""
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Do what `pre_activation` does for `x` of shape (n_samples, height, width, channels)."""
 
     @abstractmethod
-    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of one output for inputs of these shapes, all without n_samples.
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Do what `output_shape` does for (height, width, channels)."""
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the pre-activation of `x`, images with the channels where `data_format` says; its pullback."""
+        if self.data_format == "channels_last":
+            return self._pre_activation(x)
+        z, pullback = self._pre_activation(np.moveaxis(x, 1, -1))
+        return np.moveaxis(z, -1, 1), lambda dz: np.moveaxis(pullback(np.moveaxis(dz, 1, -1)), -1, 1)
+
+    def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Do what `variable_gradients` does for arrays with the channels last."""
+        return {}
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradient with respect to each of `trainable`; see `Layer.variable_gradients`."""
+        if self.data_format == "channels_first":
+            x, dz = np.moveaxis(x, 1, -1), np.moveaxis(dz, 1, -1)
+        return self._variable_gradients(x, dz)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one output for images of `input_shape`, without n_samples.
 
         Raises
         ------
         InputError
-            If there are too few or too many inputs, or their shapes do not go together.
+            If these are not images, or nothing is left of them.
         """
-
-    def forward(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the output for inputs `xs` (n_samples, ...), and the map from dC/dy to a tuple of the dC/dx."""
-        return self.pre_activation(*xs)
+        last = self.data_format == "channels_last"
+        if len(input_shape) != 3:
+            axes = "(height, width, channels)" if last else "(channels, height, width)"
+            raise InputError(f"layer '{self.name}' takes images {axes}, but gets shape {input_shape}")
+        if last:
+            return check_axes(self, self._output_shape(input_shape))
+        shape = self._output_shape((*input_shape[1:], input_shape[0]))
+        return check_axes(self, (shape[-1], *shape[:-1]))
 
 
 class Rearranging(Layer):
@@ -257,8 +295,9 @@ class Rearranging(Layer):
         return input_shape
 
 
-def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
+def keep_arrays(layer: Layer) -> None:
     """Keep read-only copies of a layer's arrays, or raise unless all are float32 or all float64."""
+    arrays = layer.variables
     kinds = {values.dtype for values in arrays.values()}
     if len(kinds) > 1 or not kinds <= {np.dtype(np.float32), np.dtype(np.float64)}:
         names = list(arrays)
@@ -267,7 +306,7 @@ def keep_arrays(layer: Layer, arrays: Mapping[str, Array]) -> None:
         types = " and ".join(str(values.dtype) for values in arrays.values())
         raise InputError(f"layer '{layer.name}': {listed} must {rule[min(len(names), 3) - 1]}, got {types}")
     for name, values in arrays.items():
-        object.__setattr__(layer, name, frozen_copy(np.asarray(values)))
+        object.__setattr__(layer, name, frozen_copy(values))
 
 
 def keep_activation(layer: Layer) -> None:
@@ -275,8 +314,9 @@ def keep_activation(layer: Layer) -> None:
     object.__setattr__(layer, "activation_name", shortest(layer.activation))
 
 
-def keep_pair(layer: Layer, setting: str, value: object, *, minimum: int) -> None:
+def keep_pair(layer: Layer, setting: str, *, minimum: int) -> None:
     """Keep a setting of one integer for the height and one for the width, or raise."""
+    value = getattr(layer, setting)
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         raise InputError(f"layer '{layer.name}': {setting} must be two integers, got {value!r}")
     pair = tuple(check_integer(f"layer '{layer.name}': {setting}", size, minimum=minimum) for size in value)
@@ -284,13 +324,7 @@ def keep_pair(layer: Layer, setting: str, value: object, *, minimum: int) -> Non
 
 
 def sample_axis(layer: Layer, axis: int, n_axes: int) -> int:
-    """Return `axis`, counted with the sample axis, as an index into the shape of one of the samples.
-
-    Raises
-    ------
-    InputError
-        If inputs of `n_axes` axes, without that of the samples, have no such axis.
-    """
+    """Return `axis`, counted with the sample axis, as an index into the shape of one sample; raise if there is none."""
     index = axis - 1 if axis >= 0 else axis + n_axes
     if not 0 <= index < n_axes or axis == 0:
         raise InputError(
@@ -307,14 +341,24 @@ def check_axes(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape
 
 
-def check_bias(layer: Layer, bias: Array, n_units: int, kernel: tuple[int, ...], used: object) -> None:
-    """Raise unless there is one bias for each unit, of zero where the layer does not use them."""
-    if bias.shape != (n_units,):
+def check_variables(layer: Layer, input_shape: Shape) -> Shape:
+    """Return `input_shape`, or raise unless the variables have the shapes that inputs of this shape ask for."""
+    settings = {field.name: getattr(layer, field.name) for field in fields(layer)}  # type: ignore[arg-type]
+    expected = layer.variable_shapes(input_shape, settings)
+    for name, values in layer.variables.items():
+        if values.shape != expected[name]:
+            raise InputError(
+                f"layer '{layer.name}' has {name} of shape {values.shape}, which does not fit inputs of shape "
+                f"{input_shape}: it needs {expected[name]}"
+            )
+    return input_shape
+
+
+def check_bias(layer: Layer, n_units: int, kernel: Array) -> None:
+    """Raise unless there is one bias for each unit that `kernel` feeds, or none at all."""
+    bias = layer.variables.get("bias")
+    if bias is not None and bias.shape != (n_units,):
         raise InputError(
-            f"layer '{layer.name}': bias must have shape ({n_units},) for a kernel of shape {kernel}, "
+            f"layer '{layer.name}': bias must have shape ({n_units},) for a kernel of shape {kernel.shape}, "
             f"got {bias.shape}"
         )
-    if not isinstance(used, (bool, np.bool_)):
-        raise InputError(f"layer '{layer.name}': use_bias must be True or False, got {used!r}")
-    if not used and bias.any():
-        raise InputError(f"layer '{layer.name}': bias must be zero where use_bias is False")

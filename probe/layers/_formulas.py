@@ -1,7 +1,7 @@
 """The formulas of the elementwise activations: values, slopes and second derivatives.
 
 `value(z, out)` writes f(z) to `out`, which may be `z`. `slope(z, y, out)` and `curvature(z, y, out)` write f'(z) and
-f''(z), given y = f(z). At a kink the slope is that of the side towards zero slope or the left, and the curvature 0.
+f''(z), given y = f(z). At a kink the slope is that of the side toward zero slope or the left, and the curvature 0.
 Where the slope needs only y, z may have been overwritten by it, and the curvature too looks at y alone.
 """
 

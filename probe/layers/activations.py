@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -220,7 +220,7 @@ class _OverAxes(Activation):
 class Softmax(_OverAxes):
     """Softmax over one axis, or over several together: positive outputs that sum to one."""
 
-    name: str = field(default="softmax", init=False, repr=False)
+    name = "softmax"
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return softmax(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -233,7 +233,7 @@ class Softmax(_OverAxes):
 class LogSoftmax(_OverAxes):
     """The logarithm of softmax over one axis, or over several together."""
 
-    name: str = field(default="log_softmax", init=False, repr=False)
+    name = "log_softmax"
 
     def forward(self, z: Array) -> tuple[Array, Pullback]:
         """Return log(softmax(z)), of the shape of `z`, and the map from dC/dy to dC/dz."""
@@ -261,13 +261,20 @@ def softmax(z: Array, axis: int | tuple[int, ...], out: Array) -> Array:
 class _Rectifier(Activation):
     """A rectifier with settings, which are its arguments."""
 
-    turning_point: float | None = field(default=0.0, init=False, repr=False)
-    initialization: Literal["glorot", "he"] = field(default="he", init=False, repr=False)
+    turning_point = 0.0
+    initialization = "he"
+    minimum: ClassVar[float | None] = None
+
+    def __post_init__(self) -> None:
+        for setting, value in self.settings.items():
+            if value is not None or setting != "max_value":
+                number = check_number(f"{setting} of {self.name}", value, minimum=self.minimum)
+                object.__setattr__(self, setting, number)
 
     @property
     def settings(self) -> dict[str, Any]:
         """The arguments."""
-        return {setting.name: getattr(self, setting.name) for setting in fields(self) if setting.init}
+        return {setting.name: getattr(self, setting.name) for setting in fields(self)}
 
 
 @checked
@@ -290,16 +297,13 @@ class Relu(_Rectifier):
     array([-0.2,  3. ,  6. ])
     """
 
-    name: str = field(default="relu", init=False, repr=False)
-    turning_point: float | None = field(default=-math.inf, init=False, repr=False)
+    name = "relu"
+    turning_point = -math.inf
+    minimum = 0
+
     max_value: float | None = None
     negative_slope: float = 0.0
     threshold: float = 0.0
-
-    def __post_init__(self) -> None:
-        for setting, value in self.settings.items():
-            if value is not None or setting != "max_value":
-                object.__setattr__(self, setting, check_number(f"{setting} of relu", value, minimum=0))
 
     @property
     def asymptotes(self) -> tuple[Line, Line]:
@@ -327,12 +331,9 @@ class LeakyRelu(_Rectifier):
     array([-0.5,  3. ])
     """
 
-    name: str = field(default="leaky_relu", init=False, repr=False)
-    negative_slope: float = 0.3
+    name = "leaky_relu"
 
-    def __post_init__(self) -> None:
-        slope = check_number("negative_slope of leaky_relu", self.negative_slope)
-        object.__setattr__(self, "negative_slope", slope)
+    negative_slope: float = 0.3
 
     @property
     def asymptotes(self) -> tuple[Line, Line]:
@@ -356,11 +357,9 @@ class Elu(_Rectifier):
     array([-0.5,  3. ])
     """
 
-    name: str = field(default="elu", init=False, repr=False)
-    alpha: float = 1.0
+    name = "elu"
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "alpha", check_number("alpha of elu", self.alpha))
+    alpha: float = 1.0
 
     @property
     def asymptotes(self) -> tuple[Line, Line]:

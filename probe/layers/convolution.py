@@ -14,35 +14,38 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
-from probe.layers._base import Pair, check_bias, keep_activation, keep_arrays, keep_pair
-from probe.layers._correlation import (
+from probe.layers._base import (
+    PADDINGS,
+    DataFormat,
+    ImageLayer,
+    Padding,
+    Pair,
+    check_bias,
+    keep_activation,
+    keep_arrays,
+    keep_pair,
+)
+from probe.layers._windows import (
     correlate,
     correlate_each,
     correlate_pullback,
     correlate_rows,
     each_kernel_gradient,
     kernel_gradient,
+    padded,
     reach,
     spread,
     spread_each,
     takes_rows,
+    windows_of,
 )
-from probe.layers._images import PADDINGS, DataFormat, ImageLayer, Padding, padded, windows_of
 from probe.layers.activations import Activation, Pullback
 
 __all__ = ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D", "SeparableConv2D"]
 
 
-class _Biased(ImageLayer):
-    """An image layer with a bias."""
-
-    __slots__ = ()
-
-    bias: Array
-
-
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class _Convolution(_Biased):
+class _Convolution(ImageLayer):
     """What the convolution layers have in common: all but the kernels, which `kernel_axes` names."""
 
     is_affine = True
@@ -53,20 +56,19 @@ class _Convolution(_Biased):
     dilation_rate: Pair = (1, 1)
     activation_name: str | Activation = "linear"
     data_format: DataFormat = "channels_last"
-    use_bias: bool = True
 
     def __post_init__(self) -> None:
         for name, kernel in self._kernels.items():
             if kernel.ndim != 4 or 0 in kernel.shape:
                 raise InputError(f"layer '{self.name}': {name} must have four axes, got shape {kernel.shape}")
-        keep_arrays(self, self._kernels | {"bias": self.bias})
+        keep_arrays(self)
         self._check_format()
-        keep_pair(self, "strides", self.strides, minimum=1)
-        keep_pair(self, "dilation_rate", self.dilation_rate, minimum=1)
+        keep_pair(self, "strides", minimum=1)
+        keep_pair(self, "dilation_rate", minimum=1)
         check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
         keep_activation(self)
         self._check_settings()
-        check_bias(self, self.bias, self.n_filters, list(self._kernels.values())[-1].shape, self.use_bias)
+        check_bias(self, self.n_filters, list(self._kernels.values())[-1])
 
     def _check_settings(self) -> None:
         """Check what only this kind has."""
@@ -76,19 +78,15 @@ class _Convolution(_Biased):
         return {name: getattr(self, name) for name in self.kernel_axes}
 
     @property
-    def variables(self) -> dict[str, Array]:
-        """The kernel or kernels, and the bias if it is used."""
-        return self._kernels | ({"bias": self.bias} if self.use_bias else {})
-
-    @property
     def n_filters(self) -> int:
         """Number of filters, which is that of the channels of the output."""
         name, axes = list(self.kernel_axes.items())[-1]
         return math.prod(getattr(self, name).shape[axis] for axis in axes)
 
     def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
-        """Return the gradients of the kernels, and that of the bias if it is used."""
-        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if self.use_bias else {})
+        """Return the gradients of the kernels, and that of the bias if there is one."""
+        has_bias = "bias" in self.variables
+        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if has_bias else {})
 
     @property
     def _n_channels(self) -> int:
@@ -124,8 +122,8 @@ class Conv2D(_Convolution):
         The layer's name in its network.
     kernel : ndarray of shape (rows, columns, channels / groups, filters), float32 or float64
         Weights.
-    bias : ndarray of shape (filters,), of the type of `kernel`
-        Biases; zeros for a layer without.
+    bias : ndarray of shape (filters,), of the type of `kernel`, or None
+        Biases; None for a layer without.
     strides : (int, int)
         Steps from window to window, at least 1.
     padding : {"valid", "same"}
@@ -139,8 +137,6 @@ class Conv2D(_Convolution):
         A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings.
     data_format : {"channels_last", "channels_first"}
         Which axis of an image is that of the channels.
-    use_bias : bool
-        Whether the bias is one of the layer's variables; it must be zero otherwise.
 
     Examples
     --------
@@ -156,7 +152,7 @@ class Conv2D(_Convolution):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
     groups: int = field(default=1, kw_only=True)
 
     def _check_settings(self) -> None:
@@ -197,9 +193,9 @@ class DepthwiseConv2D(_Convolution):
         The layer's name in its network.
     kernel : ndarray of shape (rows, columns, channels, multiplier), float32 or float64
         Weights; channel c of the image becomes the channels c * multiplier and following of the output.
-    bias : ndarray of shape (channels * multiplier,), of the type of `kernel`
-        Biases; zeros for a layer without.
-    strides, padding, dilation_rate, activation_name, data_format, use_bias
+    bias : ndarray of shape (channels * multiplier,), of the type of `kernel`, or None
+        Biases; None for a layer without.
+    strides, padding, dilation_rate, activation_name, data_format
         As in `Conv2D`.
     """
 
@@ -207,11 +203,12 @@ class DepthwiseConv2D(_Convolution):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         z, pullback = _each_channel(self, x, self.kernel)
-        z += self.bias
+        if self.bias is not None:
+            z += self.bias
         return z, pullback
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
@@ -252,11 +249,11 @@ class SeparableConv2D(_Convolution):
         Weights of the first step.
     pointwise_kernel : ndarray of shape (1, 1, channels * multiplier, filters), of the same type
         Weights of the second step.
-    bias : ndarray of shape (filters,), of the same type
-        Biases, added after both; zeros for a layer without.
+    bias : ndarray of shape (filters,), of the same type, or None
+        Biases, added after both; None for a layer without.
     strides, padding, dilation_rate
         As in `Conv2D`; of the first step.
-    activation_name, data_format, use_bias
+    activation_name, data_format
         As in `Conv2D`.
     """
 
@@ -268,7 +265,7 @@ class SeparableConv2D(_Convolution):
     name: str
     depthwise_kernel: Array
     pointwise_kernel: Array
-    bias: Array
+    bias: Array | None = None
 
     def _check_settings(self) -> None:
         _, _, channels, multiplier = self.depthwise_kernel.shape
@@ -311,15 +308,15 @@ class Conv2DTranspose(_Convolution):
         The layer's name in its network.
     kernel : ndarray of shape (rows, columns, filters, channels), float32 or float64
         Weights; note that the filters come before the channels.
-    bias : ndarray of shape (filters,), of the type of `kernel`
-        Biases; zeros for a layer without.
+    bias : ndarray of shape (filters,), of the type of `kernel`, or None
+        Biases; None for a layer without.
     strides : (int, int)
         How far the windows of neighboring pixels are apart, at least 1.
     padding : {"valid", "same"}
         "valid" keeps all that the windows cover; "same" cuts it to n * stride.
     output_padding : (int, int), optional
         Rows and columns more than the least that leads here, each below its stride; None as `padding` says.
-    dilation_rate, activation_name, data_format, use_bias
+    dilation_rate, activation_name, data_format
         As in `Conv2D`.
     """
 
@@ -327,12 +324,12 @@ class Conv2DTranspose(_Convolution):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
     output_padding: Pair | None = field(default=None, kw_only=True)
 
     def _check_settings(self) -> None:
         if self.output_padding is not None:
-            keep_pair(self, "output_padding", self.output_padding, minimum=0)
+            keep_pair(self, "output_padding", minimum=0)
             if any(extra >= step for extra, step in zip(self.output_padding, self.strides, strict=True)):
                 raise InputError(
                     f"layer '{self.name}': output_padding must be below strides {self.strides}, "
@@ -384,7 +381,8 @@ class Conv2DTranspose(_Convolution):
         def pullback(dz: Array) -> Array:
             return correlate(self._around(dz, shape), self.kernel, *steps)[:, : shape[0], : shape[1]]
 
-        return spread(x, self.kernel, frame, *steps)[inside] + self.bias, pullback
+        z = spread(x, self.kernel, frame, *steps)[inside]
+        return (z.copy() if self.bias is None else z + self.bias), pullback
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
         around, steps = self._around(dz, x.shape[1:]), (self.strides, self.dilation_rate)

@@ -1,19 +1,31 @@
-"""Dense layers, and the layers that only activate or, at inference, do nothing."""
+"""Dense layers, layers that only activate or rearrange, and those that, at inference, do nothing."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._base import Layer, Rearranging, check_axes, check_bias, keep_activation, keep_arrays
+from probe.layers._base import (
+    DATA_FORMATS,
+    DataFormat,
+    Layer,
+    Rearranging,
+    Shape,
+    check_axes,
+    check_bias,
+    check_variables,
+    keep_activation,
+    keep_arrays,
+)
 from probe.layers.activations import Activation, Pullback
 
-__all__ = ["ActivationLayer", "Dense", "Dropout", "Noise", "PReLU"]
+__all__ = ["ActivationLayer", "Dense", "Dropout", "Flatten", "Noise", "PReLU", "Permute", "Reshape"]
 
 
 @checked
@@ -27,13 +39,11 @@ class Dense(Layer):
         The layer's name in its network.
     kernel : ndarray of shape (n_in, n_units), float32 or float64
         Weights.
-    bias : ndarray of shape (n_units,), of the type of `kernel`
-        Biases; zeros for a layer without.
+    bias : ndarray of shape (n_units,), of the type of `kernel`, or None
+        Biases; None for a layer without.
     activation_name : str or Activation
         A key of `probe.layers.ACTIVATIONS`, "softmax" or "log_softmax", or an activation with settings, such as
         `Relu(max_value=6.0)`. Kept as a name where that says it all; `activation` is the activation itself.
-    use_bias : bool
-        Whether the bias is one of the layer's variables; it must be zero otherwise.
 
     Raises
     ------
@@ -47,23 +57,17 @@ class Dense(Layer):
 
     name: str
     kernel: Array
-    bias: Array
+    bias: Array | None = None
     activation_name: str | Activation = "linear"
-    use_bias: bool = True
 
     def __post_init__(self) -> None:
         if self.kernel.ndim != 2 or 0 in self.kernel.shape:
             raise InputError(
                 f"layer '{self.name}': kernel must have shape (n_in, n_units), got {self.kernel.shape}"
             )
-        keep_arrays(self, {"kernel": self.kernel, "bias": self.bias})
-        check_bias(self, self.bias, self.kernel.shape[1], self.kernel.shape, self.use_bias)
+        keep_arrays(self)
+        check_bias(self, self.n_units, self.kernel)
         keep_activation(self)
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The kernel, and the bias if it is used."""
-        return {"kernel": self.kernel, "bias": self.bias} if self.use_bias else {"kernel": self.kernel}
 
     @property
     def n_units(self) -> int:
@@ -73,11 +77,12 @@ class Dense(Layer):
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return x @ kernel + bias for `x` of shape (n_samples, ..., n_in), and its pullback."""
         z = x @ self.kernel
-        z += self.bias
+        if self.bias is not None:
+            z += self.bias
         return z, lambda dz: dz @ self.kernel.T
 
     def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of the kernel and, if it is used, of the bias."""
+        """Return the gradients of the kernel and, if there is one, of the bias."""
         rows, deltas = x.reshape(-1, x.shape[-1]), dz.reshape(-1, dz.shape[-1])
         gradients = {"kernel": rows.T @ deltas, "bias": deltas.sum(axis=0)}
         return {name: gradients[name] for name in self.trainable}
@@ -160,7 +165,7 @@ class PReLU(Layer):
     shared_axes: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         axes = tuple(
             check_integer(f"shared_axes of layer '{self.name}'", axis, minimum=1, maximum=self.alpha.ndim)
             for axis in self.shared_axes
@@ -171,11 +176,6 @@ class PReLU(Layer):
                 f"layer '{self.name}': alpha must have length 1 along the shared axes {axes}, "
                 f"got shape {self.alpha.shape}"
             )
-
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The slopes."""
-        return {"alpha": self.alpha}
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the rectified `x` (n_samples, ...), and its pullback."""
@@ -190,15 +190,130 @@ class PReLU(Layer):
         shared = (0, *self.shared_axes)
         return {"alpha": below.sum(axis=shared, keepdims=True)[0]}
 
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the shape of the slopes."""
+        shape = (
+            1 if axis in settings["shared_axes"] else size for axis, size in enumerate(input_shape, start=1)
+        )
+        return {"alpha": tuple(shape)}
+
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return `input_shape`."""
-        expected = tuple(1 if axis in self.shared_axes else size for axis, size in enumerate(input_shape, 1))
-        if self.alpha.shape != expected:
+        return check_variables(self, input_shape)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Flatten(Rearranging):
+    """All axes but the first in one, row by row: (n_samples, height, width) to (n_samples, height*width).
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    data_format : {"channels_last", "channels_first"}
+        "channels_first" moves the first axis of each input last before it flattens, as Keras does.
+    """
+
+    name: str
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return `x` as (n_samples, n), and its pullback."""
+        if self.data_format == "channels_last" or x.ndim == 1:
+            shape = x.shape
+            return x.reshape(len(x), math.prod(shape[1:])), lambda dz: dz.reshape(shape)
+        moved = np.moveaxis(x, 1, -1)
+        shape = moved.shape
+        return moved.reshape(len(x), math.prod(shape[1:])), lambda dz: np.moveaxis(dz.reshape(shape), -1, 1)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the number of values of one input, as a shape."""
+        return (math.prod(input_shape),)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Reshape(Rearranging):
+    """One input in another shape, row by row.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    target_shape : tuple of int
+        Shape of one output, without n_samples; one entry may be -1.
+    """
+
+    name: str
+    target_shape: tuple[int, ...]
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return `x` in the target shape, and its pullback."""
+        shape = x.shape
+        target = self.output_shape(shape[1:])
+        return x.reshape(len(x), *target), lambda dz: dz.reshape(shape)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the target shape, with -1 filled in."""
+        sizes = [size for size in self.target_shape if size != -1]
+        n_in, known, open_axes = math.prod(input_shape), math.prod(sizes), self.target_shape.count(-1)
+        fits = open_axes <= 1 and min(sizes, default=1) > 0
+        if not fits or (n_in % known if open_axes else n_in != known):
+            raise InputError(f"layer '{self.name}' cannot reshape {input_shape} to {self.target_shape}")
+        return tuple(n_in // known if size == -1 else size for size in self.target_shape)
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Permute(Rearranging):
+    """The axes of each input in another order.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    dims : tuple of int
+        For each axis of the output the axis of the input, counted from 1 as in Keras (0 is the samples').
+
+    Raises
+    ------
+    InputError
+        If `dims` does not hold each of 1 to n once.
+
+    Examples
+    --------
+    >>> Permute("swap", (2, 1)).output_shape((28, 14))
+    (14, 28)
+    """
+
+    name: str
+    dims: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        dims = tuple(self.dims)
+        for axis in dims:
+            check_integer(f"dims of layer '{self.name}'", axis, minimum=1)
+        if sorted(dims) != list(range(1, len(dims) + 1)):
+            raise InputError(f"layer '{self.name}': dims must hold each of 1 to {len(dims)} once, got {dims}")
+        object.__setattr__(self, "dims", dims)
+
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return `x` with its axes in the new order, and its pullback."""
+        order = (0, *self.dims)
+        return x.transpose(order), lambda dz: dz.transpose(np.argsort(order))
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape` in the new order."""
+        if len(input_shape) != len(self.dims):
             raise InputError(
-                f"layer '{self.name}' has slopes of shape {self.alpha.shape}, which do not fit inputs of shape "
-                f"{input_shape}: it needs {expected}"
+                f"layer '{self.name}' takes inputs of {len(self.dims)} axes, but gets shape {input_shape}"
             )
-        return input_shape
+        return tuple(input_shape[axis - 1] for axis in self.dims)
 
 
 @checked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from functools import reduce
 from itertools import accumulate
@@ -11,10 +12,45 @@ import numpy as np
 
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
-from probe.layers._base import Merge, sample_axis
+from probe.layers._base import Layer, sample_axis
 from probe.layers.activations import Pullback
 
-__all__ = ["Add", "Average", "Concatenate", "Maximum", "Minimum", "Multiply", "Subtract"]
+__all__ = ["Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"]
+
+
+class Merge(Layer):
+    """A layer of several inputs, which it takes one by one; its pullback returns one gradient for each.
+
+    Attributes
+    ----------
+    n_inputs_min : int
+        The least number of inputs.
+    n_inputs_max : int or None
+        The greatest number of inputs; None for any.
+    """
+
+    __slots__ = ()
+
+    n_inputs_min: ClassVar[int] = 2
+    n_inputs_max: ClassVar[int | None] = None
+
+    @abstractmethod
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the value for inputs `xs` (n_samples, ...), and the map from dC/dz to a tuple of the dC/dx."""
+
+    @abstractmethod
+    def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one output for inputs of these shapes, all without n_samples.
+
+        Raises
+        ------
+        InputError
+            If there are too few or too many inputs, or their shapes do not go together.
+        """
+
+    def forward(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the output for inputs `xs` (n_samples, ...), and the map from dC/dy to a tuple of the dC/dx."""
+        return self.pre_activation(*xs)
 
 
 def _check_count(layer: Merge, count: int) -> None:
@@ -36,13 +72,7 @@ class _Elementwise(Merge):
     __slots__ = ()
 
     def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the inputs, with the greater of 1 and n along each axis.
-
-        Raises
-        ------
-        InputError
-            If there are too few or too many inputs, or their shapes do not go together.
-        """
+        """Return the shape of the inputs, with the greater of 1 and n along each axis."""
         _check_count(self, len(input_shapes))
         fits = len({len(shape) for shape in input_shapes}) == 1 and all(
             len(set(sizes) - {1}) <= 1 for sizes in zip(*input_shapes, strict=True)
@@ -121,48 +151,48 @@ class Average(_Elementwise):
         )
 
 
-def _extreme(xs: tuple[Array, ...], pick: np.ufunc) -> tuple[Array, Pullback]:
-    """Return the extreme of `xs`, and a pullback that gives dC/dz to the first input that has it."""
-    z = reduce(pick, xs)
+class _Extreme(_Elementwise):
+    """The greatest or the least of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    def pullback(dz: Array) -> tuple[Array, ...]:
-        gradients = []
-        untaken = np.ones(z.shape, bool)
-        for x in xs:
-            taken = untaken & (x == z)
-            untaken &= ~taken
-            gradients.append(_summed_to(dz * taken, x.shape))
-        return tuple(gradients)
+    __slots__ = ()
 
-    return z, pullback
+    is_monotone = True
+    pick: ClassVar[np.ufunc]
+
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return the extreme of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        z = reduce(self.pick, xs)
+
+        def pullback(dz: Array) -> tuple[Array, ...]:
+            gradients = []
+            untaken = np.ones(z.shape, bool)
+            for x in xs:
+                taken = untaken & (x == z)
+                untaken &= ~taken
+                gradients.append(_summed_to(dz * taken, x.shape))
+            return tuple(gradients)
+
+        return z, pullback
 
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Maximum(_Elementwise):
+class Maximum(_Extreme):
     """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    is_monotone = True
+    pick = np.maximum
 
     name: str
-
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the greatest of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        return _extreme(xs, np.maximum)
 
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Minimum(_Elementwise):
+class Minimum(_Extreme):
     """The least of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    is_monotone = True
+    pick = np.minimum
 
     name: str
-
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the least of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        return _extreme(xs, np.minimum)
 
 
 @checked
@@ -197,13 +227,7 @@ class Concatenate(Merge):
         return np.concatenate(xs, self.axis), lambda dz: tuple(np.split(dz, ends, self.axis))
 
     def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
-        """Return the shape of the inputs, with the sum of their lengths along the axis.
-
-        Raises
-        ------
-        InputError
-            If there are too few inputs, or they differ in another axis.
-        """
+        """Return the shape of the inputs, with the sum of their lengths along the axis."""
         _check_count(self, len(input_shapes))
         index = sample_axis(self, self.axis, len(input_shapes[0]))
         rests = {(*shape[:index], *shape[index + 1 :], len(shape)) for shape in input_shapes}

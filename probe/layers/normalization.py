@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._base import Layer, keep_arrays, sample_axis
+from probe.layers._base import Layer, Shape, check_variables, keep_arrays, sample_axis
 from probe.layers.activations import Pullback
 
 __all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "Rescaling"]
@@ -26,28 +26,6 @@ def _keep_axes(layer: Layer, axis: object) -> None:
     object.__setattr__(layer, "axis", axes)
 
 
-def _axis_indices(layer: Layer, axis: tuple[int, ...], shape: tuple[int, ...]) -> list[int]:
-    """Return the axes as indices into `shape` without that of the samples, in order, or raise."""
-    indices = sorted(sample_axis(layer, one, len(shape)) for one in axis)
-    if len(set(indices)) != len(indices):
-        raise InputError(
-            f"layer '{layer.name}': axis {axis} names one axis twice for inputs of shape {shape}"
-        )
-    return indices
-
-
-def _check_sizes(
-    layer: Layer, name: str, sizes: tuple[int, ...], indices: list[int], shape: tuple[int, ...]
-) -> None:
-    """Raise unless an array has the sizes of `shape` at `indices`."""
-    expected = tuple(shape[index] for index in indices)
-    if sizes != expected:
-        raise InputError(
-            f"layer '{layer.name}' has {name} of shape {sizes}, which does not fit inputs of shape {shape}: "
-            f"it needs {expected}"
-        )
-
-
 def _along(values: Array, indices: list[int], n_axes: int) -> Array:
     """Return `values`, one axis for each of `indices`, in a shape that broadcasts with samples of `n_axes`."""
     shape = [1] * (n_axes + 1)
@@ -56,24 +34,54 @@ def _along(values: Array, indices: list[int], n_axes: int) -> Array:
     return values.reshape(shape)
 
 
-def _scale_gradients(layer: Layer, normal: Array, dz: Array, indices: list[int]) -> dict[str, Array]:
-    """Return the gradients of gamma and beta, of those that `layer` has, from what gamma multiplies."""
-    others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in indices)
-    gradients = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
-    return {name: gradients[name] for name in layer.trainable}
+class _AlongAxes(Layer):
+    """A layer with arrays that have one value for each index along its `axis`, one axis or several."""
+
+    __slots__ = ()
+
+    @classmethod
+    def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
+        """Return the sizes of the inputs along the axes, for every array."""
+        indices = sorted(
+            axis - 1 if axis > 0 else axis + len(input_shape) for axis in _axes(settings["axis"])
+        )
+        sizes = tuple(input_shape[index] for index in indices)
+        return dict.fromkeys([*cls.initial_values, *sorted(cls.measured)], sizes)
+
+    def _indices(self, shape: Shape) -> list[int]:
+        """Return the axes as indices into `shape` without that of the samples, in order, or raise."""
+        layer: Any = self
+        indices = sorted(sample_axis(self, axis, len(shape)) for axis in _axes(layer.axis))
+        if len(set(indices)) != len(indices):
+            raise InputError(
+                f"layer '{self.name}': axis {layer.axis} names one axis twice for inputs of shape {shape}"
+            )
+        return indices
+
+    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
+        """Return the gradients of gamma and beta, where there are."""
+        if not self.trainable:
+            return {}
+        layer: Any = self
+        normal = x if layer.gamma is None else replace(layer, gamma=None, beta=None).pre_activation(x)[0]
+        indices = self._indices(x.shape[1:])
+        others = tuple(axis for axis in range(dz.ndim) if axis - 1 not in indices)
+        gradients = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
+        return {name: gradients[name] for name in self.trainable}
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape`."""
+        self._indices(input_shape)
+        return check_variables(self, input_shape)
 
 
-def _check_one_axis(layer: Layer, arrays: dict[str, Array]) -> None:
-    """Raise unless all arrays have one axis, of the same length of at least 1."""
-    shapes = {values.shape for values in arrays.values()}
-    if len(shapes) != 1 or any(len(shape) != 1 or 0 in shape for shape in shapes):
-        listed = ", ".join(f"{name} {values.shape}" for name, values in arrays.items())
-        raise InputError(f"layer '{layer.name}': all arrays must have one shape (n,), got {listed}")
+def _axes(axis: int | tuple[int, ...]) -> tuple[int, ...]:
+    return axis if isinstance(axis, tuple) else (axis,)
 
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class BatchNormalization(Layer):
+class BatchNormalization(_AlongAxes):
     """Batch normalization as it is at inference: (x - mean) / sqrt(variance + epsilon) * gamma + beta.
 
     Parameters
@@ -107,6 +115,7 @@ class BatchNormalization(Layer):
         "moving_mean": 0.0,
         "moving_variance": 1.0,
     }
+    measured = frozenset({"moving_mean", "moving_variance"})
 
     name: str
     gamma: Array | None
@@ -117,34 +126,17 @@ class BatchNormalization(Layer):
     epsilon: float = 1e-3
 
     def __post_init__(self) -> None:
-        _check_one_axis(self, self.variables)
-        keep_arrays(self, self.variables)
+        shapes = {values.shape for values in self.variables.values()}
+        if len(shapes) != 1 or any(len(shape) != 1 or 0 in shape for shape in shapes):
+            listed = ", ".join(f"{name} {values.shape}" for name, values in self.variables.items())
+            raise InputError(f"layer '{self.name}': all arrays must have one shape (n,), got {listed}")
+        keep_arrays(self)
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
 
-    @property
-    def variables(self) -> dict[str, Array]:
-        """Gamma and beta if there are, the moving mean and the moving variance."""
-        learned = {"gamma": self.gamma, "beta": self.beta}
-        return {name: values for name, values in learned.items() if values is not None} | {
-            "moving_mean": self.moving_mean,
-            "moving_variance": self.moving_variance,
-        }
-
-    @property
-    def trainable(self) -> tuple[str, ...]:
-        """Gamma and beta: the moving values are measured."""
-        return tuple(name for name in self.variables if name in ("gamma", "beta"))
-
-    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of gamma and beta, where there are."""
-        plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
-        indices = [sample_axis(self, self.axis, x.ndim - 1)]
-        return _scale_gradients(self, plain, dz, indices)
-
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
-        indices = [sample_axis(self, self.axis, x.ndim - 1)]
+        indices = self._indices(x.shape[1:])
         with np.errstate(invalid="ignore", divide="ignore"):
             inverse = 1 / np.sqrt(self.moving_variance + self.moving_variance.dtype.type(self.epsilon))
         scale: Array = inverse if self.gamma is None else inverse * self.gamma
@@ -155,16 +147,10 @@ class BatchNormalization(Layer):
             z += _along(self.beta, indices, x.ndim - 1)
         return z, lambda dz: dz * scale
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        indices = _axis_indices(self, (self.axis,), input_shape)
-        _check_sizes(self, "arrays", self.moving_mean.shape, indices, input_shape)
-        return input_shape
-
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class LayerNormalization(Layer):
+class LayerNormalization(_AlongAxes):
     """Each input less its mean, divided by its standard deviation, times gamma, plus beta.
 
     Parameters
@@ -198,7 +184,7 @@ class LayerNormalization(Layer):
 
     def __post_init__(self) -> None:
         _keep_axes(self, self.axis)
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         for name, values in self.variables.items():
             if values.ndim != len(self.axis):
                 raise InputError(
@@ -208,28 +194,19 @@ class LayerNormalization(Layer):
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
 
     @property
-    def variables(self) -> dict[str, Array]:
-        """Gamma and beta, if there are."""
-        learned = {"gamma": self.gamma, "beta": self.beta}
-        return {name: values for name, values in learned.items() if values is not None}
-
-    @property
     def keeps_units(self) -> bool:
         """True: each value stays where it is, among others of its own input."""
         return True
 
-    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of gamma and beta, where there are."""
-        plain = replace(self, gamma=None, beta=None).pre_activation(x)[0] if self.gamma is not None else x
-        return _scale_gradients(self, plain, dz, _axis_indices(self, self.axis, x.shape[1:]))
-
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
-        indices = _axis_indices(self, self.axis, x.shape[1:])
+        indices = self._indices(x.shape[1:])
         axes = tuple(index + 1 for index in indices)
-        centred = x - x.mean(axis=axes, keepdims=True)
-        inverse = 1 / np.sqrt((centred * centred).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon))
-        normal = centred * inverse
+        centered = x - x.mean(axis=axes, keepdims=True)
+        inverse = 1 / np.sqrt(
+            (centered * centered).mean(axis=axes, keepdims=True) + x.dtype.type(self.epsilon)
+        )
+        normal = centered * inverse
         z = normal
         gamma = None if self.gamma is None else _along(self.gamma, indices, x.ndim - 1)
         if gamma is not None:
@@ -245,17 +222,10 @@ class LayerNormalization(Layer):
 
         return z, pullback
 
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        indices = _axis_indices(self, self.axis, input_shape)
-        for name, values in self.variables.items():
-            _check_sizes(self, name, values.shape, indices, input_shape)
-        return input_shape
-
 
 @checked
 @dataclass(frozen=True, slots=True, eq=False)
-class Normalization(Layer):
+class Normalization(_AlongAxes):
     """Inputs less a mean, divided by a standard deviation: (x - mean) / max(sqrt(variance), 1e-7).
 
     Parameters
@@ -277,6 +247,7 @@ class Normalization(Layer):
     """
 
     is_affine = is_elementwise = True
+    measured = frozenset({"mean", "variance"})
 
     name: str
     mean: Array
@@ -286,7 +257,7 @@ class Normalization(Layer):
 
     def __post_init__(self) -> None:
         _keep_axes(self, self.axis)
-        keep_arrays(self, self.variables)
+        keep_arrays(self)
         for name, values in self.variables.items():
             if values.ndim != len(self.axis) or values.shape != self.mean.shape:
                 raise InputError(
@@ -300,31 +271,15 @@ class Normalization(Layer):
         if not isinstance(self.invert, (bool, np.bool_)):
             raise InputError(f"layer '{self.name}': invert must be True or False, got {self.invert!r}")
 
-    @property
-    def variables(self) -> dict[str, Array]:
-        """The mean and the variance."""
-        return {"mean": self.mean, "variance": self.variance}
-
-    @property
-    def trainable(self) -> tuple[str, ...]:
-        """(): mean and variance are measured."""
-        return ()
-
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
-        indices = _axis_indices(self, self.axis, x.shape[1:])
+        indices = self._indices(x.shape[1:])
         mean = _along(self.mean, indices, x.ndim - 1)
         deviation = np.maximum(np.sqrt(self.variance), self.variance.dtype.type(_LEAST_DEVIATION))
         deviation = _along(deviation, indices, x.ndim - 1)
         if self.invert:
             return mean + x * deviation, lambda dz: dz * deviation
         return (x - mean) / deviation, lambda dz: dz / deviation
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        indices = _axis_indices(self, self.axis, input_shape)
-        _check_sizes(self, "mean", self.mean.shape, indices, input_shape)
-        return input_shape
 
 
 @checked

@@ -1,24 +1,37 @@
-"""What templates say numbers, names and counts with, and how their text becomes HTML."""
+"""What templates say numbers, names and counts with, and how their text becomes HTML.
+
+What files say can neither turn the order of the words around it nor break the page.
+"""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from math import floor, isfinite, isnan
 from typing import TYPE_CHECKING, Any
+from unicodedata import bidirectional, category
 
 from markupsafe import Markup, escape
 
 from probe.figures import parts_of
-from probe.report._text import isolated, own, visible
 from probe.stats import Verdict
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
 
-__all__ = ["measured", "template"]
+__all__ = ["isolated", "template"]
+
+_QUOTED = re.compile(r"(?<![\w'])'([^'\n]+)'(?!\w)")
+"""A name in a sentence, and no apostrophe."""
+
+_KINDS = {"R": "R", "AL": "R", "AN": "R", "NSM": "N", "L": "L"}
+"""Of bidirectional classes: R, read from the right; N, marks on another letter; L, read from the left; others are "-"."""
+
+_RUN = re.compile("R(?:[^L]*[RN])?")
+"""Words that are read from the right, in the kinds of their letters."""
 
 
 def measured(verdict: Verdict) -> str:
@@ -38,9 +51,25 @@ def measured(verdict: Verdict) -> str:
     return f"{number} {ends.replace(' ', chr(0xA0))}".strip()
 
 
-def formatted(value: object, spec: str) -> str:
+def fmt(value: object, spec: str) -> str:
     """Return a number, or an interval, as `format` writes it: `{{ share | fmt(".1%") }}`; "–" for NaN."""
     return "–" if value != value else format(value, spec)
+
+
+def each(values: Iterable[object], template: str) -> list[str]:
+    """Return values in a pattern each, for cells of a table: `{{ row("all", shares | each("{:.1%}")) }}`; "–" for NaN."""
+    return ["–" if value != value else template.format(value) for value in values]
+
+
+def floored(share: float) -> str:
+    """Return `share` in per cent, rounded down, so that "at least" is true; "–" for NaN.
+
+    Examples
+    --------
+    >>> floored(0.99996)
+    '99.9%'
+    """
+    return "–" if isnan(share) else f"{floor(share * 1000) / 10:.1f}%"
 
 
 def counted(n: int, noun: str, plural: str = "") -> str:
@@ -63,14 +92,9 @@ def listed(items: Sequence[object], spec: str = "", last: str = "and") -> Markup
     a, b and c | 50%, 100%
     """
     shown = [item if isinstance(item, Markup) else isolated(format(item, spec)) for item in items]
-    if not last or len(shown) < 2:
-        return Markup(", ").join(shown)
-    return Markup(", ").join(shown[:-1]) + Markup(f" {escape(last)} ") + shown[-1]
-
-
-def each(values: Iterable[object], template: str) -> list[str]:
-    """Return values in a pattern each, for cells of a table: `{{ row("all", shares | each("{:.1%}")) }}`; "–" for NaN."""
-    return ["–" if value != value else template.format(value) for value in values]
+    if last and len(shown) > 1:
+        shown[-2:] = [Markup(f" {escape(last)} ").join(shown[-2:])]
+    return Markup(", ").join(shown)
 
 
 def flat(cells: Iterable[object]) -> list[object]:
@@ -78,20 +102,9 @@ def flat(cells: Iterable[object]) -> list[object]:
     return [item for cell in cells for item in (cell if isinstance(cell, list | tuple) else [cell])]
 
 
-def floored(share: float) -> str:
-    """Return `share` in per cent, rounded down, so that "at least" is true; "–" for NaN.
-
-    Examples
-    --------
-    >>> floored(0.99996)
-    '99.9%'
-    """
-    return "–" if isnan(share) else f"{floor(share * 1000) / 10:.1f}%"
-
-
-def named(text: object) -> Markup:
+def name(text: object) -> Markup:
     """Return a name, such as a layer's, in quotation marks; it cannot turn the order of the words around it."""
-    return Markup("'") + own(visible(str(text))) + Markup("'")
+    return Markup("'{}'").format(_own(visible(str(text))))
 
 
 def attribute(text: object) -> Markup:
@@ -109,6 +122,59 @@ def fingerprint(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode("ascii")
 
 
+def visible(text: str) -> str:
+    r"""Return `text` with what cannot be seen written out: controls, marks of direction, halves of characters.
+
+    Examples
+    --------
+    >>> visible("a\u202eb\x1b[31m"), visible("two\nlines")
+    ('a\\u202eb\\x1b[31m', 'two\nlines')
+    """
+    # Most text has none of this.
+    if text.isprintable():
+        return text
+    return "".join(
+        letter
+        if letter in "\n\t" or category(letter) not in ("Cc", "Cf", "Cs")
+        else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def isolated(text: object) -> Markup:
+    """Return text as HTML, with names in quotation marks and words read from the right in elements of their own.
+
+    Examples
+    --------
+    >>> print(isolated("layer 'conv_1' & the network's 2 units"))
+    layer &#39;<bdi>conv_1</bdi>&#39; &amp; the network&#39;s 2 units
+    """
+    shown = visible(str(text))
+    return _with_own(shown, (quoted.span(1) for quoted in _QUOTED.finditer(shown)), _turned)
+
+
+def _turned(text: str) -> Markup:
+    """Return text with each run of words that are read from the right in an element of its own."""
+    if text.isascii():
+        return escape(text)
+    kinds = "".join(_KINDS.get(bidirectional(letter), "-") for letter in text)
+    return _with_own(text, (run.span() for run in _RUN.finditer(kinds)), escape)
+
+
+def _with_own(text: str, spans: Iterable[tuple[int, int]], outside: Callable[[str], Markup]) -> Markup:
+    """Return text with the parts at these spans in elements of their own."""
+    parts, done = list[Markup](), 0
+    for start, end in spans:
+        parts += [outside(text[done:start]), _own(text[start:end])]
+        done = end
+    return Markup("").join([*parts, outside(text[done:])])
+
+
+def _own(text: str) -> Markup:
+    """Return text as an element of its own: it cannot turn the order of the words around it."""
+    return Markup("<bdi>{}</bdi>").format(text)
+
+
 @cache
 def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined, Undefined
@@ -124,26 +190,11 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "attribute": attribute,
-        "cell": cell,
-        "counted": counted,
-        "each": each,
-        "fingerprint": fingerprint,
-        "flat": flat,
-        "floored": floored,
-        "fmt": formatted,
-        "listed": listed,
-        "measured": measured,
-        "name": named,
-    }
+    filters = (attribute, cell, counted, each, fingerprint, flat, floored, fmt, listed, measured, name)
+    environment.filters |= {filter_.__name__: filter_ for filter_ in filters}
     tables: Any = environment.get_template("_tables.html").module
-    environment.globals |= {
-        "table": tables.table,
-        "head": tables.head,
-        "row": tables.row,
-        "parts_of": parts_of,
-    }
+    environment.globals |= {word: getattr(tables, word) for word in ("table", "head", "row")}
+    environment.globals["parts_of"] = parts_of
     return environment
 
 

@@ -49,14 +49,12 @@ class Section:
         def draw(
             name: str, result: Record, *, alt: object, caller: Callable[[], Markup], **view: Any
         ) -> Markup:
-            pictures[name] = picture(result, **view)
-            html = template("_figure").render(
-                name=name, png=_encoded(pictures[name]), alt=alt, caption=caller()
-            )
+            png = pictures[name] = picture(result, **view)
+            html = template("_figure").render(name=name, png=_encoded(png), alt=alt, caption=caller())
             return Markup(html)
 
         def claim(statement: str, *, caller: Callable[[], Markup], picture: str | None = None) -> Markup:
-            claims.append(Claim(statement, _text(caller()), self.key, None, picture))
+            claims.append(Claim(statement, caller().striptags(), self.key, None, picture))
             return Markup("")
 
         def verdict(verdict: Verdict, *, title: str | None = None, picture: str | None = None) -> Markup:
@@ -64,17 +62,11 @@ class Section:
             claims.append(Claim(statement, verdict.sentence, self.key, verdict, picture))
             return Markup("")
 
-        words: Any = template(self.key).make_module(
-            {
-                **self.results,
-                **self.facts,
-                "note": self.note,
-                "picture": draw,
-                "claim": claim,
-                "verdict": verdict,
-            }
+        own = {"note": self.note, "picture": draw, "claim": claim, "verdict": verdict}
+        words: Any = template(self.key).make_module({**self.results, **self.facts, **own})
+        return RenderedSection(
+            self.key, Markup(words.title).striptags(), Markup(words), tuple(claims), pictures
         )
-        return RenderedSection(self.key, _text(Markup(words.title)), Markup(words), tuple(claims), pictures)
 
 
 @checked
@@ -201,11 +193,6 @@ class Rendered:
             judged=any(claim.verdict is not None for claim in self.claims),
             origin=origin,
         )
-
-
-def _text(html: Markup) -> str:
-    """Return HTML as plain text, in one line."""
-    return html.striptags()
 
 
 def _encoded(content: bytes) -> str:

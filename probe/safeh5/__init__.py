@@ -23,9 +23,8 @@ probe.safeh5._file.RefusedError: network.h5: /layer/bias is missing: /layer has 
 
 from probe.safeh5._file import File, Group, RefusedError
 from probe.safeh5._filters import MAX_EXPANSION, read_stored, unpack, unpack_start
-from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
 from probe.safeh5._open import is_hdf5, open_bytes, open_file
-from probe.safeh5._source import DamagedError, open_regular
+from probe.safeh5._source import DEFAULT_LIMITS, DamagedError, Limits, limits_of, open_regular
 from probe.safeh5._text import check_json, listed, printable, shown
 from probe.safeh5._zip import Member, ZipArchive, ZipError, open_zip
 

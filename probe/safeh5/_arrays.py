@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, Protocol
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
 
 from probe.safeh5._chunks import OLD_TREE, SINGLE, TREE, Chunk, Index, chunks_of
 from probe.safeh5._filters import KNOWN_FILTERS, Filter, parsed_filters, unfiltered
-from probe.safeh5._headers import DATASPACE, DATATYPE, EXTERNAL, FILTERS, LAYOUT, Message, body_of
-from probe.safeh5._limits import Limits
-from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
+from probe.safeh5._headers import (
+    DATASPACE,
+    DATATYPE,
+    EXTERNAL,
+    FILTERS,
+    LAYOUT,
+    Message,
+    Shape,
+    Type,
+    body_of,
+    parsed_shape,
+    parsed_type,
+)
+from probe.safeh5._source import UNDEFINED, DamagedError, Limits, Source, number, numbers
 from probe.safeh5._text import printable
-from probe.safeh5._types import Shape, Type, parsed_shape, parsed_type
 
 __all__ = [
     "Description",
@@ -46,46 +57,24 @@ _SUPERBLOCK = 48
 """Bytes at the beginning of a file that are never those of an array."""
 
 
-class Refuse(Protocol):
-    """Raises the file's error about one array."""
-
-    def __call__(self, problem: str) -> NoReturn:
-        """Raise it."""
+Refuse = Callable[[str], NoReturn]
+"""Raises the file's error about one array."""
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a file says of an array.
-
-    Attributes
-    ----------
-    type : Type
-    shape : tuple of int or None
-        None for a data set without values.
-    filters : tuple of Filter
-    storage : {"inside", "contiguous", "chunked", "virtual", "external"}
-    content : bytes
-        The values of an array that is inside its header.
-    address, n_stored : int
-        Where the values of a contiguous array are, and how many bytes.
-    index : Index or None
-        Where the chunks are.
-    plain_edges : bool
-        Whether chunks that reach over the end of the array are stored without filters.
-    owner : int
-        Address of the object.
-    """
+    """What a file says of an array."""
 
     type: Type
-    shape: Shape | None
+    shape: Shape | None  # None for a data set without values
+    owner: int  # address of the object
     filters: tuple[Filter, ...] = ()
-    storage: str = "contiguous"
-    content: bytes = b""
-    address: int = UNDEFINED
-    n_stored: int = 0
-    index: Index | None = None
-    plain_edges: bool = False
-    owner: int = UNDEFINED
+    storage: Literal["inside", "contiguous", "chunked", "virtual", "external"] = "contiguous"
+    content: bytes = b""  # the values of an array that is inside its header
+    address: int = UNDEFINED  # of the values of a contiguous array
+    n_stored: int = 0  # bytes of the values that are in one piece
+    index: Index | None = None  # where the chunks are
+    plain_edges: bool = False  # whether chunks that reach over the end of the array have no filters
 
     @property
     def n_bytes(self) -> int:
@@ -104,7 +93,7 @@ def described(source: Source, messages: list[Message], owner: int) -> Descriptio
     typed = parsed_type(body_of(source, by_kind[DATATYPE], DATATYPE))
     shape, largest = parsed_shape(source, body_of(source, by_kind[DATASPACE], DATASPACE))
     filters = parsed_filters(body_of(source, by_kind[FILTERS], FILTERS)) if FILTERS in by_kind else ()
-    array = Description(typed, shape, filters, owner=owner)
+    array = Description(typed, shape, owner, filters)
     if EXTERNAL in by_kind:
         return replace(array, storage="external")
     body = by_kind[LAYOUT].body
@@ -127,7 +116,7 @@ def described(source: Source, messages: list[Message], owner: int) -> Descriptio
         raise DamagedError("an array is laid out in an unknown way")
     if version > 3:
         return _newer_chunks(source, body, array, largest)
-    sizes = _sizes(body, 3 + source.offset_bytes, number(body, 2, 1), 4)
+    sizes = numbers(body, 3 + source.offset_bytes, number(body, 2, 1), 4)
     return _chunked(array, largest, sizes, OLD_TREE, source.offset(body, 3))
 
 
@@ -136,7 +125,7 @@ def _oldest_layout(source: Source, body: bytes, array: Description, largest: Sha
     address = UNDEFINED
     if kind != _COMPACT:
         address, at = source.offset(body, at), at + source.offset_bytes
-    sizes = _sizes(body, at, rank, 4)
+    sizes = numbers(body, at, rank, 4)
     if kind == _CONTIGUOUS:
         return replace(array, address=address, n_stored=array.n_bytes)
     if kind == _CHUNKED:
@@ -152,15 +141,11 @@ def _inside(array: Description, body: bytes, at: int, n_bytes: int) -> Descripti
     return replace(array, storage="inside", content=body[at + 2 : at + 2 + n_bytes], n_stored=n_bytes)
 
 
-def _sizes(body: bytes, at: int, count: int, width: int) -> Shape:
-    return tuple(number(body, at + k * width, width) for k in range(count))
-
-
 def _newer_chunks(source: Source, body: bytes, array: Description, largest: Shape | None) -> Description:
     flags, rank, width = number(body, 2, 1), number(body, 3, 1), number(body, 4, 1)
     if not 1 <= width <= 8:
         raise DamagedError(f"the sizes of chunks take {width} bytes")
-    sizes = _sizes(body, 5, rank, width)
+    sizes = numbers(body, 5, rank, width)
     at = 5 + rank * width
     kind, at = number(body, at, 1), at + 1
     single = (0, 0)
@@ -210,7 +195,8 @@ def check_array(array: Description, kinds: str, limits: Limits, refuse: Refuse) 
     check_storage(array, limits, refuse)
     is_half = array.type.name == "bfloat16" and "f" in kinds
     if not is_half and (array.type.dtype is None or array.type.dtype.kind not in kinds):
-        refuse(f"holds {array.type.name}, expected {_in_words(kinds)} numbers")
+        words = {"f": "float", "i": "integer", "u": "unsigned integer", "b": "bool"}
+        refuse(f"holds {array.type.name}, expected {' or '.join(words[kind] for kind in kinds)} numbers")
 
 
 def check_size(
@@ -218,111 +204,108 @@ def check_size(
 ) -> int:
     """Refuse an array that takes too much to read; return the bytes that it takes."""
     assert array.shape is not None
-    shape, whole = array.shape, array.n_bytes
+    shape, whole, index = array.shape, array.n_bytes, array.index
     size = whole if columns is None else math.prod(shape[:-1]) * len(columns) * array.type.n_bytes
     if size > min(limits.tensor_bytes, bytes_left):
         refuse(f"of shape {shape} takes {size} bytes, more than is read from one file")
-    if array.storage != "chunked":
-        if whole and (
-            array.n_stored < whole or (array.storage == "contiguous" and array.address == UNDEFINED)
-        ):
-            refuse(f"of shape {shape} was never written; the file is incomplete")
-        return size
-    assert array.index is not None
-    if whole and array.index.address == UNDEFINED:
+    if index is None:
+        is_written = array.n_stored >= whole and (array.storage == "inside" or array.address != UNDEFINED)
+    else:
+        is_written = index.address != UNDEFINED
+    if whole and not is_written:
         refuse(f"of shape {shape} was never written; the file is incomplete")
+    if index is None:
+        return size
     # Chunks are unpacked whole, however little of them is in the array.
-    if array.index.n_bytes > min(limits.chunk_bytes, max(_LARGE_CHUNK, 8 * whole)):
-        refuse(f"has chunks of shape {array.index.chunk}, too large to read")
-    n_chunks = math.prod(map(len, _ranges(array.index, columns)))
+    if index.n_bytes > min(limits.chunk_bytes, max(_LARGE_CHUNK, 8 * whole)):
+        refuse(f"has chunks of shape {index.chunk}, too large to read")
+    n_chunks = math.prod(map(len, _ranges(index, columns)))
     if n_chunks > limits.chunks + whole // 256:
-        refuse(f"has chunks of shape {array.index.chunk}, too many to read")
-    if n_chunks * array.index.n_bytes > bytes_left:
+        refuse(f"has chunks of shape {index.chunk}, too many to read")
+    if n_chunks * index.n_bytes > bytes_left:
         refuse(f"of shape {shape} unpacks to more bytes than are read from one file")
-    return max(size, n_chunks * array.index.n_bytes)
+    return max(size, n_chunks * index.n_bytes)
 
 
-def read_array(
-    source: Source, array: Description, columns: range | None, limits: Limits, refuse: Refuse
-) -> npt.NDArray[Any]:
+def read_array(source: Source, array: Description, columns: range | None, refuse: Refuse) -> npt.NDArray[Any]:
     """Return the array or its columns, in native byte order; bfloat16 as float32."""
     dtype = array.type.dtype
     assert dtype is not None and array.shape is not None
     shape = array.shape if columns is None else (*array.shape[:-1], len(columns))
     # Before memory is taken for the values.
-    stored = _stored_chunks(source, array, columns, limits, refuse)
+    chunks = [] if array.index is None else _stored_chunks(source, array, array.index, columns, refuse)
     values = np.empty(shape, dtype)
-    if values.size and array.index is not None:
-        _read_chunks(source, array, array.index, stored, values, 0 if columns is None else columns.start)
-    elif values.size and array.storage == "inside":
+    if not values.size:
+        pass
+    elif array.index is not None:
+        _read_chunks(source, array, array.index, chunks, values, 0 if columns is None else columns.start)
+    elif array.storage == "inside":
         whole = np.frombuffer(array.content, dtype, math.prod(array.shape)).reshape(array.shape)
         values[...] = whole if columns is None else whole[..., columns.start : columns.stop]
-    elif values.size and columns is None:
+    else:
         source.extents.take([(array.address, array.n_bytes)], array.owner)
-        source.read_into(array.address, _as_bytes(values))
-    elif values.size:
-        assert columns is not None
-        source.extents.take([(array.address, array.n_bytes)], array.owner)
-        _read_columns(source, array, columns, values)
+        if columns is None:
+            source.read_into(array.address, _as_bytes(values))
+        else:
+            _read_columns(source, array.address, array.shape[-1], columns, values)
     if array.type.name == "bfloat16":
         # bfloat16 is the upper half of a float32.
         return (values.view("<u2").astype(np.uint32) << 16).view(np.float32)
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def read_bytes(source: Source, array: Description, limits: Limits, refuse: Refuse) -> bytes:
+def read_bytes(source: Source, array: Description, refuse: Refuse) -> bytes:
     """Return the bytes of all values, whatever their type."""
     raw = Type("bytes", array.type.n_bytes, np.dtype(f"V{array.type.n_bytes}"))
-    return read_array(source, replace(array, type=raw), None, limits, refuse).tobytes()
+    return read_array(source, replace(array, type=raw), None, refuse).tobytes()
 
 
 def _as_bytes(values: npt.NDArray[Any]) -> memoryview:
     return memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
 
 
-def _read_columns(source: Source, array: Description, columns: range, values: npt.NDArray[Any]) -> None:
+def _read_columns(
+    source: Source, address: int, row_length: int, columns: range, values: npt.NDArray[Any]
+) -> None:
     """Fill `values` with some columns of a contiguous array."""
-    assert array.shape is not None
-    item = array.type.n_bytes
-    row_bytes, n_rows = array.shape[-1] * item, math.prod(array.shape[:-1])
-    rows = values.reshape(n_rows, len(columns))
+    rows = values.reshape(-1, len(columns))
+    n_rows, item = len(rows), values.itemsize
+    row_bytes = row_length * item
     if row_bytes > _SHORT_ROW:
         view = _as_bytes(rows)
         width = len(columns) * item
         for k in range(n_rows):
-            at = array.address + k * row_bytes + columns.start * item
+            at = address + k * row_bytes + columns.start * item
             source.read_into(at, view[k * width : (k + 1) * width])
         return
     step = max(1, _BLOCK // row_bytes)
-    block = np.empty((min(step, n_rows), array.shape[-1]), values.dtype)
+    block = np.empty((min(step, n_rows), row_length), values.dtype)
     for start in range(0, n_rows, step):
         part = block[: min(step, n_rows - start)]
-        source.read_into(array.address + start * row_bytes, _as_bytes(part))
+        source.read_into(address + start * row_bytes, _as_bytes(part))
         rows[start : start + len(part)] = part[:, columns.start : columns.stop]
 
 
 def _stored_chunks(
-    source: Source, array: Description, columns: range | None, limits: Limits, refuse: Refuse
+    source: Source, array: Description, index: Index, columns: range | None, refuse: Refuse
 ) -> list[Chunk]:
     """Return the chunks that are wanted; refuse an array that lacks some, or claims too much."""
-    if array.index is None or not array.n_bytes:
+    if not array.n_bytes:
         return []
-    stored, ranges = chunks_of(source, array.index), _ranges(array.index, columns)
-    n_chunks = math.prod(map(len, ranges))
+    stored, ranges = chunks_of(source, index), _ranges(index, columns)
+    n_wanted = math.prod(map(len, ranges))
     # Before they are listed: a few bytes can declare millions.
-    chunks = (
-        [stored[place] for place in itertools.product(*ranges) if place in stored]
-        if n_chunks <= len(stored)
-        else list(stored.values())
-    )
-    if len(chunks) < n_chunks:
+    chunks = list(stored.values())
+    if n_wanted <= len(stored):
+        chunks = [stored[start] for start in itertools.product(*ranges) if start in stored]
+    if len(chunks) < n_wanted:
         refuse(
-            f"of shape {array.shape} was not written to the end: {len(chunks)} of {n_chunks} chunks are there; "
+            f"of shape {array.shape} was not written to the end: {len(chunks)} of {n_wanted} chunks are there; "
             "the file is incomplete"
         )
     source.extents.take([(chunk.address, chunk.n_bytes) for chunk in chunks], array.owner)
-    n_bytes, n_stored = len(chunks) * array.index.n_bytes, sum(chunk.n_bytes for chunk in chunks)
-    if n_bytes > 1 << 20 and n_bytes > limits.compression * n_stored:
+    n_bytes, n_stored = len(chunks) * index.n_bytes, sum(chunk.n_bytes for chunk in chunks)
+    if n_bytes > 1 << 20 and n_bytes > source.limits.compression * n_stored:
         refuse(f"of shape {array.shape} takes {n_bytes} bytes but is stored in {n_stored}")
     return chunks
 
@@ -344,15 +327,19 @@ def _read_chunks(
     values: npt.NDArray[Any],
     first_column: int,
 ) -> None:
-    shape = array.shape
-    assert shape is not None
     for chunk in chunks:
         corner = tuple(k * step for k, step in zip(chunk.start, index.chunk, strict=True))
-        ends = tuple(min(at + step, n) for at, step, n in zip(corner, index.chunk, shape, strict=True))
-        is_whole = all(end - at == step for at, end, step in zip(corner, ends, index.chunk, strict=True))
-        filters = array.filters if is_whole or not array.plain_edges else ()
+        ends = tuple(min(at + step, n) for at, step, n in zip(corner, index.chunk, index.shape, strict=True))
+        sizes = tuple(end - at for at, end in zip(corner, ends, strict=True))
+        filters = () if array.plain_edges and sizes != index.chunk else array.filters
         tile = np.frombuffer(_content(source, chunk, index.n_bytes, filters), values.dtype)
-        _place_tile(values, tile.reshape(index.chunk), corner, ends, first_column)
+        into = [slice(at, end) for at, end in zip(corner, ends, strict=True)]
+        part = [slice(0, size) for size in sizes]
+        # `values` begin at a column of the array.
+        first, last = max(corner[-1], first_column), min(ends[-1], first_column + values.shape[-1])
+        into[-1] = slice(first - first_column, last - first_column)
+        part[-1] = slice(first - corner[-1], last - corner[-1])
+        values[tuple(into)] = tile.reshape(index.chunk)[tuple(part)]
 
 
 def _content(source: Source, chunk: Chunk, n_bytes: int, filters: tuple[Filter, ...]) -> bytes | memoryview:
@@ -364,20 +351,3 @@ def _content(source: Source, chunk: Chunk, n_bytes: int, filters: tuple[Filter, 
         raise DamagedError("a chunk lies over the beginning of the file")
     source.count(2)
     return unfiltered(source.content(chunk.address, chunk.n_bytes), filters, chunk.skipped, n_bytes)
-
-
-def _place_tile(
-    values: npt.NDArray[Any], tile: npt.NDArray[Any], corner: Shape, ends: Shape, first_column: int
-) -> None:
-    """Copy a chunk to its place, where `values` begin at a column of the array."""
-    into = [slice(at, end) for at, end in zip(corner, ends, strict=True)]
-    part = [slice(0, end - at) for at, end in zip(corner, ends, strict=True)]
-    first, last = max(corner[-1], first_column), min(ends[-1], first_column + values.shape[-1])
-    into[-1] = slice(first - first_column, last - first_column)
-    part[-1] = slice(first - corner[-1], last - corner[-1])
-    values[tuple(into)] = tile[tuple(part)]
-
-
-def _in_words(kinds: str) -> str:
-    words = {"f": "float", "i": "integer", "u": "unsigned integer", "b": "bool"}
-    return " or ".join(words[kind] for kind in kinds)

@@ -6,11 +6,12 @@ import math
 import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple
 
-from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5._trees import old_tree_entries, tree_records
-from probe.safeh5._types import Shape
+from probe.safeh5._headers import Shape
+from probe.safeh5._heaps import old_tree_entries, tree_records
+from probe.safeh5._source import UNDEFINED, DamagedError, Source, number, numbers
 
 __all__ = ["Chunk", "Index", "chunks_of"]
 
@@ -18,59 +19,36 @@ OLD_TREE, SINGLE, IMPLICIT, FIXED, EXTENSIBLE, TREE = 0, 1, 2, 3, 4, 5
 
 
 class Chunk(NamedTuple):
-    """One stored chunk.
+    """One stored chunk."""
 
-    Attributes
-    ----------
-    start : tuple of int
-        Which chunk it is along each axis.
-    address : int
-    n_bytes : int
-        Bytes that it takes in the file.
-    skipped : int
-        A bit for each filter that was not applied to it.
-    """
-
-    start: Shape
+    start: Shape  # which chunk it is along each axis
     address: int
-    n_bytes: int
-    skipped: int
+    n_bytes: int  # that it takes in the file
+    skipped: int  # a bit for each filter that was not applied to it
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """What the layout message says of a chunked array.
-
-    Attributes
-    ----------
-    kind : int
-        One of the six kinds.
-    address : int
-    chunk : tuple of int
-        Shape of a chunk.
-    shape, largest : tuple of int
-        Shape of the array, and the largest that it can get; -1 where nothing bounds it.
-    n_bytes : int
-        Bytes of a chunk before all filters.
-    is_filtered : bool
-        Whether there are filters.
-    single : tuple of int
-        Bytes in the file and skipped filters of the only chunk, if it is filtered.
-    """
+    """What the layout message says of a chunked array."""
 
     kind: int
     address: int
     chunk: Shape
-    shape: Shape
-    largest: Shape
-    n_bytes: int
+    shape: Shape  # of the array
+    largest: Shape  # that the array can get; -1 where nothing bounds it
+    n_bytes: int  # of a chunk before all filters
     is_filtered: bool
-    single: tuple[int, int] = (0, 0)
+    single: tuple[int, int] = (0, 0)  # bytes in the file and skipped filters of an only chunk with filters
 
     @property
     def counts(self) -> Shape:
         """Number of chunks along each axis."""
         return tuple(-(-n // step) for n, step in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def largest_counts(self) -> Shape:
+        """Number of chunks along each axis of the largest array that it can get."""
+        return tuple(-(-n // step) for n, step in zip(self.largest, self.chunk, strict=True))
 
 
 def chunks_of(source: Source, index: Index) -> dict[Shape, Chunk]:
@@ -93,14 +71,11 @@ def chunks_of(source: Source, index: Index) -> dict[Shape, Chunk]:
 def _old_tree(source: Source, index: Index) -> Iterator[Chunk]:
     rank = len(index.chunk)
     for key, address in old_tree_entries(source, index.address, 1, 16 + 8 * rank):
-        corner = [number(key, 8 + 8 * axis, 8) for axis in range(rank)]
-        yield Chunk(_places(corner, index), address, number(key, 0, 4), number(key, 4, 4))
-
-
-def _places(corner: list[int], index: Index) -> Shape:
-    if any(at % step for at, step in zip(corner, index.chunk, strict=True)):
-        raise DamagedError("a chunk lies between others")
-    return tuple(at // step for at, step in zip(corner, index.chunk, strict=True))
+        corner = numbers(key, 8, rank, 8)
+        if any(at % step for at, step in zip(corner, index.chunk, strict=True)):
+            raise DamagedError("a chunk lies between others")
+        start = tuple(at // step for at, step in zip(corner, index.chunk, strict=True))
+        yield Chunk(start, address, number(key, 0, 4), number(key, 4, 4))
 
 
 def _single(_source: Source, index: Index) -> Iterator[Chunk]:
@@ -110,10 +85,10 @@ def _single(_source: Source, index: Index) -> Iterator[Chunk]:
 
 def _implicit(source: Source, index: Index) -> Iterator[Chunk]:
     # They lie in a row, also those of the largest array that it can get.
-    n_bytes = math.prod(_largest_counts(index)) * index.n_bytes
+    n_bytes = math.prod(index.largest_counts) * index.n_bytes
     if -1 in index.largest or index.address + n_bytes > source.size:
         raise DamagedError("the chunks of an array reach beyond the end of the file")
-    steps = [math.prod(_largest_counts(index)[axis + 1 :]) for axis in range(len(index.chunk))]
+    steps = [math.prod(index.largest_counts[axis + 1 :]) for axis in range(len(index.chunk))]
     for k in range(math.prod(index.counts)):
         start = _place(k, index.counts)
         row = sum(map(operator.mul, start, steps))
@@ -129,13 +104,10 @@ def _place(k: int, counts: Shape) -> Shape:
 
 
 def _tree(source: Source, index: Index) -> Iterator[Chunk]:
-    offset, rank = source.offset_bytes, len(index.chunk)
+    rank = len(index.chunk)
     for record in tree_records(source, index.address, 11 if index.is_filtered else 10):
         at = len(record) - 8 * rank
-        n_bytes = number(record, offset, at - offset - 4) if index.is_filtered else index.n_bytes
-        skipped = number(record, at - 4, 4) if index.is_filtered else 0
-        start = tuple(number(record, at + 8 * axis, 8) for axis in range(rank))
-        yield Chunk(start, source.offset(record, 0), n_bytes, skipped)
+        yield _element(source, index, record[:at], numbers(record, at, rank, 8))
 
 
 def _element(source: Source, index: Index, block: bytes, start: Shape) -> Chunk:
@@ -154,7 +126,7 @@ def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
         raise DamagedError(f"there is no array of chunks at {index.address}")
     width, page = head[6], 1 << min(head[7], 40)
     n_elements, address = source.length(head, 8), source.offset(head, 8 + length)
-    counts = _largest_counts(index)
+    counts = index.largest_counts
     if address == UNDEFINED:
         return
     _check_width(source, index, width)
@@ -180,12 +152,8 @@ def _fixed(source: Source, index: Index) -> Iterator[Chunk]:
             elements = source.read_checked(here, count * width + 4)
         else:
             elements = block[prefix:]
-        for k in range(count):
-            yield _element(source, index, elements[k * width : (k + 1) * width], _place(first + k, counts))
-
-
-def _largest_counts(index: Index) -> Shape:
-    return tuple(-(-n // step) for n, step in zip(index.largest, index.chunk, strict=True))
+        for k, element in enumerate(_pieces(elements, 0, width, count), first):
+            yield _element(source, index, element, _place(k, counts))
 
 
 def _check_width(source: Source, index: Index, width: int) -> None:
@@ -202,12 +170,16 @@ def _extensible(source: Source, index: Index) -> Iterator[Chunk]:
 def _extended_place(k: int, index: Index) -> Shape:
     """Return which chunk is number `k`, where the axis without bound counts slowest."""
     free = index.largest.index(-1)
-    others = [axis for axis in range(len(index.chunk)) if axis != free]
-    counts = tuple(-(-index.largest[axis] // index.chunk[axis]) for axis in others)
+    counts = index.largest_counts[:free] + index.largest_counts[free + 1 :]
     k, rest = divmod(k, math.prod(counts))
     place = list(_place(rest, counts))
     place.insert(free, k)
     return tuple(place)
+
+
+def _pieces(block: bytes, start: int, width: int, count: int) -> Iterator[bytes]:
+    """Yield `count` pieces of `width` bytes from `start` on."""
+    return (block[at : at + width] for at in range(start, start + count * width, width))
 
 
 def _bits(block: bytes, first: int, count: int) -> bytes:
@@ -252,8 +224,7 @@ class _Extensible:
         block = source.read_checked(self._index_block, n_bytes)
         if block[:4] != b"EAIB":
             raise DamagedError(f"there are no chunks at {self._index_block}")
-        for k in range(min(left, self._n_first)):
-            yield block[start + k * width : start + (k + 1) * width]
+        yield from _pieces(block, start, width, min(left, self._n_first))
         left -= self._n_first
         at = start + self._n_first * width
         for level in range(self._n_blocks_of_blocks):
@@ -300,23 +271,23 @@ class _Extensible:
         nothing = b"\xff" * width
         source.count(2 * n_wanted)
         if address == UNDEFINED:
-            yield from (nothing for _ in range(n_wanted))
+            yield from repeat(nothing, n_wanted)
             return
         start = 6 + source.offset_bytes + self._offset_bytes
         if n_elements <= self._page:
             block = source.read_checked(address, start + n_elements * width + 4)
             if block[:4] != b"EADB":
                 raise DamagedError(f"there are no chunks at {address}")
-            yield from (block[start + k * width : start + (k + 1) * width] for k in range(n_wanted))
+            yield from _pieces(block, start, width, n_wanted)
             return
         at = address + start + 4
         for page in range(-(-n_wanted // self._page)):
             count = min(self._page, n_wanted - page * self._page)
             if written[page]:
                 block = source.read_checked(at, self._page * width + 4)
-                yield from (block[k * width : (k + 1) * width] for k in range(count))
+                yield from _pieces(block, 0, width, count)
             else:
-                yield from (nothing for _ in range(count))
+                yield from repeat(nothing, count)
             at += self._page * width + 4
 
 

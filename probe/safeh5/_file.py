@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, NoReturn
 
 import numpy.typing as npt
@@ -21,17 +21,14 @@ from probe.safeh5._arrays import (
     check_array,
     check_size,
     check_storage,
-    described,
     read_array,
     read_bytes,
 )
-from probe.safeh5._groups import Attribute, attributes_of, kind_of, members_of
-from probe.safeh5._headers import Message, messages_at
+from probe.safeh5._headers import Shape, Type
 from probe.safeh5._heaps import GlobalHeap
-from probe.safeh5._limits import Limits
-from probe.safeh5._source import DamagedError, Source, number
+from probe.safeh5._objects import Attribute, Object
+from probe.safeh5._source import DamagedError, Limits, Source, number
 from probe.safeh5._text import check_json, listed, printable
-from probe.safeh5._types import Shape, Type
 
 __all__ = ["DAMAGE", "File", "Group", "RefusedError", "reason_of"]
 
@@ -88,14 +85,11 @@ class File:
         self._bytes_left = limits.total_bytes
         self._source = source
         self._strings = GlobalHeap(source)
-        self._messages: dict[int, list[Message]] = {}
-        self._members: dict[int, dict[str, int | None]] = {}
-        self._attributes: dict[int, dict[str, Attribute]] = {}
-        self._descriptions: dict[int, Description] = {}
+        self._object = cache(partial(Object, source))
         self._claims: dict[int, str] = {}
         self._claimed = 0
         with self._readable("/"):
-            if self._kind(root.address) != "group":
+            if self._object(root.address).kind != "group":
                 raise DamagedError("its root is no group")
 
     def refusal(self, place: str, problem: str) -> Exception:
@@ -113,18 +107,18 @@ class File:
     def members(self, group: Group) -> tuple[str, ...]:
         """Return the names of all members of `group`."""
         with self._readable(group.name):
-            return tuple(self._members_of(group))
+            return tuple(self._object(group.address).members)
 
     def has(self, group: Group, name: str) -> bool:
         """Return whether `group` has a member called `name`; does not open it."""
         with self._readable(_joined(group, name)):
-            return name in self._members_of(group)
+            return name in self._object(group.address).members
 
     def is_group(self, parent: Group, name: str) -> bool:
         """Return whether `parent` has a group called `name`, by a hard link."""
         place = _joined(parent, name)
         with self._readable(place):
-            return self.has(parent, name) and self._kind(self._child(parent, name, place)) == "group"
+            return self.has(parent, name) and self._object(self._child(parent, name, place)).kind == "group"
 
     def group(self, parent: Group, name: str) -> Group:
         """Return the group at `name`, a path relative to `parent`, opened by hard links only."""
@@ -134,7 +128,7 @@ class File:
     def has_attribute(self, node: Group, name: str) -> bool:
         """Return whether `node` has an attribute called `name`; does not read it."""
         with self._readable(node.name):
-            return name in self._attributes_of(node)
+            return name in self._object(node.address).attributes
 
     def text(self, node: Group, name: str) -> str:
         """Return the attribute `name` of `node`, which must be one string."""
@@ -213,15 +207,13 @@ class File:
         refuse = partial(self.refuse, place)
         with self._readable(place):
             self._bytes_left -= check_size(described, wanted, self._bytes_left, self.limits, refuse)
-            return read_array(self._source, described, wanted, self.limits, refuse)
+            return read_array(self._source, described, wanted, refuse)
 
     def string_array(self, group: Group, name: str, at_most: int) -> tuple[str, ...]:
         """Return the array at `name`, a path relative to `group`, a list of at most `at_most` strings."""
         place = _joined(group, name)
-        address = self._address(group, name, "dataset", place)
-        refuse = partial(self.refuse, place)
+        stored, refuse = self._stored(group, name, place), partial(self.refuse, place)
         with self._readable(place):
-            stored = self._described(address)
             check_storage(stored, self.limits, refuse)
             if not stored.type.is_text:
                 refuse(f"holds {stored.type.name}, expected strings")
@@ -232,7 +224,7 @@ class File:
             if stored.n_bytes > self.limits.strings_bytes:
                 refuse("declares more text than is read")
             check_size(stored, None, self._bytes_left, self.limits, refuse)
-            content = read_bytes(self._source, stored, self.limits, refuse)
+            content = read_bytes(self._source, stored, refuse)
         return self._texts(stored.type, content, stored.shape[0], place, self.limits.strings_bytes)
 
     def describe(
@@ -254,14 +246,13 @@ class File:
         """
         for group, name in arrays:
             place = _joined(group, name)
-            address = self._address(group, name, "dataset", place)
-            if self._claims.get(address) == place:
+            stored = self._stored(group, name, place)
+            if self._claims.get(stored.owner) == place:
                 continue
-            if address in self._claims:
-                self.refuse(place, f"is the same array as {printable(self._claims[address])}")
-            self._claims[address] = place
-            with self._readable(place):
-                self._claimed += self._described(address).n_unpacked
+            if stored.owner in self._claims:
+                self.refuse(place, f"is the same array as {printable(self._claims[stored.owner])}")
+            self._claims[stored.owner] = place
+            self._claimed += stored.n_unpacked
         if self._claimed > max(self.limits.compression * self.size, 16 << 20):
             self.refuse(
                 "the file", f"has arrays that take {self._claimed} bytes, but itself only {self.size}"
@@ -272,66 +263,45 @@ class File:
         self._source.renew()
         self._bytes_left = self.limits.total_bytes
 
-    def _described(self, address: int) -> Description:
-        if address not in self._descriptions:
-            self._descriptions[address] = described(self._source, self._object(address), address)
-        return self._descriptions[address]
-
-    def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
+    def _stored(self, group: Group, name: str, place: str) -> Description:
         address = self._address(group, name, "dataset", place)
         with self._readable(place):
-            stored = self._described(address)
-            check_array(stored, kinds, self.limits, partial(self.refuse, place))
-            return stored
+            return self._object(address).array
+
+    def _checked(self, group: Group, name: str, kinds: str, place: str) -> Description:
+        stored = self._stored(group, name, place)
+        check_array(stored, kinds, self.limits, partial(self.refuse, place))
+        return stored
 
     def _address(self, parent: Group, name: str, kind: str, place: str) -> int:
+        """Return the address of the object of some kind at `name`, a path below `parent`."""
         parts = name.split("/", self.limits.depth)
         if len(parts) > self.limits.depth or any(part in ("", ".", "..") or "\0" in part for part in parts):
             self.refuse(place, f"has the path '{printable(name)}', which no writer of models uses")
         node = parent
-        for part in parts:
-            with self._readable(place):
-                if self._kind(node.address) != "group":
-                    self.refuse(place, "lies inside something that is no group")
-            node = Group(_joined(node, part), self._child(node, part, place))
         with self._readable(place):
-            actual = self._kind(node.address)
+            for part in parts:
+                if self._object(node.address).kind != "group":
+                    self.refuse(place, "lies inside something that is no group")
+                node = Group(_joined(node, part), self._child(node, part, place))
+            actual = self._object(node.address).kind
         if actual != kind:
             self.refuse(place, f"is a {actual}, expected a {kind}")
         return node.address
 
     def _child(self, node: Group, part: str, place: str) -> int:
-        with self._readable(place):
-            members = self._members_of(node)
-            if part not in members:
-                self.refuse(place, f"is missing: {printable(node.name)} has {self.names(node)}")
-            address = members[part]
-            if address is None:
-                self.refuse(place, "is a link to another place or file, which is not followed")
-            return address
-
-    def _kind(self, address: int) -> str:
-        return kind_of(self._object(address))
-
-    def _object(self, address: int) -> list[Message]:
-        if address not in self._messages:
-            self._messages[address] = messages_at(self._source, address)
-        return self._messages[address]
-
-    def _members_of(self, group: Group) -> dict[str, int | None]:
-        if group.address not in self._members:
-            self._members[group.address] = members_of(self._source, self._object(group.address))
-        return self._members[group.address]
-
-    def _attributes_of(self, node: Group) -> dict[str, Attribute]:
-        if node.address not in self._attributes:
-            self._attributes[node.address] = attributes_of(self._source, self._object(node.address))
-        return self._attributes[node.address]
+        members = self._object(node.address).members
+        if part not in members:
+            self.refuse(place, f"is missing: {printable(node.name)} has {self.names(node)}")
+        address = members[part]
+        if address is None:
+            self.refuse(place, "is a link to another place or file, which is not followed")
+        return address
 
     def _attribute(self, node: Group, name: str) -> Attribute:
         if not self.has_attribute(node, name):
             self.refuse(node.name, f"has no attribute '{name}'; the file is incomplete")
-        value = self._attributes[node.address][name]
+        value = self._object(node.address).attributes[name]
         place = _attribute(node, name)
         if not value.type.is_text:
             self.refuse(place, "is no text")
@@ -342,7 +312,7 @@ class File:
     def _string_list(self, node: Group, name: str, at_most: int) -> tuple[str, ...]:
         place = _attribute(node, name)
         # Keras stores an empty list as an empty list of numbers.
-        if self.has_attribute(node, name) and self._attributes[node.address][name].shape == (0,):
+        if self._object(node.address).attributes[name].shape == (0,):
             return ()
         value = self._attribute(node, name)
         assert value.shape is not None

@@ -11,7 +11,7 @@ from typing import BinaryIO, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from probe.safeh5._source import DamagedError, number
+from probe.safeh5._source import DamagedError, number, numbers
 
 __all__ = [
     "KNOWN_FILTERS",
@@ -68,7 +68,7 @@ def parsed_filters(block: bytes) -> tuple[Filter, ...]:
             name_bytes, at = number(block, at, 2), at + 2
         n_settings, at = number(block, at + 2, 2), at + 4
         at += -(-name_bytes // 8) * 8 if version == 1 else name_bytes
-        filters.append(Filter(which, tuple(number(block, at + 4 * k, 4) for k in range(n_settings))))
+        filters.append(Filter(which, numbers(block, at, n_settings, 4)))
         at += 4 * n_settings + (4 * (n_settings % 2) if version == 1 else 0)
     return tuple(filters)
 
@@ -118,13 +118,9 @@ def _unshuffled(content: bytes | memoryview, settings: tuple[int, ...]) -> bytes
     if width == 1 or n_values < 2:
         return content
     values = np.frombuffer(content, np.uint8)
-    whole = values[: n_values * width].reshape(width, n_values).T
-    rest = values[n_values * width :]
-    return (
-        np.concatenate([whole.reshape(-1), rest]).data
-        if len(rest)
-        else np.ascontiguousarray(whole).reshape(-1).data
-    )
+    unshuffled, end = values.copy(), n_values * width
+    unshuffled[:end].reshape(n_values, width)[...] = values[:end].reshape(width, n_values).T
+    return unshuffled.data
 
 
 def has_fletcher32(content: bytes | memoryview, stored: int) -> bool:

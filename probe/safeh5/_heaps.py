@@ -1,18 +1,101 @@
-"""Heaps, where a file keeps names, strings, and the messages of groups and attributes that are many."""
+"""Where a file keeps what is many: B-trees of members and chunks, heaps of names, strings and messages."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from probe.safeh5._source import UNDEFINED, DamagedError, Source, number
-from probe.safeh5._trees import tree_records
 
-__all__ = ["FractalHeap", "GlobalHeap", "local_heap"]
+__all__ = ["FractalHeap", "GlobalHeap", "local_heap", "old_tree_entries", "tree_records"]
+
+_MOST_LEVELS = 32
+_MOST_NODE_BYTES = 1 << 20
+
+_STEPS = {5: 4, 8: 16}
+"""Steps that each link and each attribute takes at least."""
 
 _MANAGED, _HUGE, _TINY = 0, 1, 2
 _MOST_ROWS = 64
 _NOTHING_FREE = 1
 _LONGEST_TINY = 16
+
+
+def old_tree_entries(source: Source, address: int, kind: int, key_bytes: int) -> Iterator[tuple[bytes, int]]:
+    """Yield key and address of each leaf of a B-tree of version 1: kind 0 for members of a group, 1 for chunks."""
+    yield from _old_node(source, address, kind, key_bytes, None, set())
+
+
+def _old_node(
+    source: Source, address: int, kind: int, key_bytes: int, level: int | None, known: set[int]
+) -> Iterator[tuple[bytes, int]]:
+    if address in known:
+        raise DamagedError(f"the node of a tree at {address} is below two others")
+    known.add(address)
+    head = source.read(address, 8 + 2 * source.offset_bytes)
+    own_level, n_entries = head[5], number(head, 6, 2)
+    # Levels fall on the way down, so that no node can be below itself.
+    if head[:4] != b"TREE" or head[4] != kind or own_level != (own_level if level is None else level):
+        raise DamagedError(f"there is no such node of a tree at {address}")
+    if own_level > _MOST_LEVELS:
+        raise DamagedError(f"a tree has {own_level} levels")
+    step = key_bytes + source.offset_bytes
+    source.count(n_entries)
+    block = source.read(address + len(head), n_entries * step)
+    for at in range(0, len(block), step):
+        child = source.offset(block, at + key_bytes)
+        if own_level:
+            yield from _old_node(source, child, kind, key_bytes, own_level - 1, known)
+        else:
+            yield block[at : at + key_bytes], child
+
+
+def tree_records(source: Source, address: int, kind: int) -> Iterator[bytes]:
+    """Yield the records of a B-tree of version 2, in order; kinds are as in the specification, section III.A.2."""
+    offset, length = source.offset_bytes, source.length_bytes
+    head = source.read_checked(address, 22 + offset + length)
+    if head[:4] != b"BTHD" or head[4] != 0 or head[5] != kind:
+        raise DamagedError(f"there is no such tree at {address}")
+    node_bytes, record_bytes, depth = number(head, 6, 4), number(head, 10, 2), number(head, 12, 2)
+    root, n_records = source.offset(head, 16), number(head, 16 + offset, 2)
+    if not (record_bytes and record_bytes + 10 <= node_bytes <= _MOST_NODE_BYTES and depth <= _MOST_LEVELS):
+        raise DamagedError(f"a tree has {depth} levels of nodes of {node_bytes} bytes for {record_bytes}")
+    if root == UNDEFINED:
+        return
+    # Each takes some steps: what is too much is refused before the first of them.
+    source.count(0, reserved=_STEPS.get(kind, 1) * source.length(head, 18 + offset))
+    # Most records in a node of each level, and in all of it and below it; and the bytes that count them.
+    most = [(node_bytes - 10) // record_bytes]
+    below, widths = most[0], [0]
+    width = _count_bytes(most[0])
+    for _ in range(depth):
+        widths.append(offset + width + (_count_bytes(below) if len(widths) > 1 else 0))
+        most.append((node_bytes - 10 - widths[-1]) // (record_bytes + widths[-1]))
+        below = (most[-1] + 1) * below + most[-1]
+
+    def records(address: int, n_records: int, level: int) -> Iterator[bytes]:
+        """Yield the records of a node and of those below it."""
+        if not 0 <= n_records <= most[level]:
+            raise DamagedError(f"a node of a tree has {n_records} records")
+        source.count(n_records)
+        end = 6 + n_records * record_bytes
+        pointers = (n_records + 1) * widths[level] if level else 0
+        block = source.read_checked(address, end + pointers + 4)
+        if block[:4] != (b"BTIN" if level else b"BTLF") or block[4] != 0 or block[5] != kind:
+            raise DamagedError(f"there is no such node of a tree at {address}")
+        for k in range(n_records + 1):
+            if level:
+                at = end + k * widths[level]
+                yield from records(source.offset(block, at), number(block, at + offset, width), level - 1)
+            if k < n_records:
+                yield block[6 + k * record_bytes : 6 + (k + 1) * record_bytes]
+
+    yield from records(root, n_records, depth)
+
+
+def _count_bytes(most: int) -> int:
+    return (max(1, most).bit_length() - 1) // 8 + 1
 
 
 def local_heap(source: Source, address: int) -> bytes:
@@ -24,19 +107,15 @@ def local_heap(source: Source, address: int) -> bytes:
     if n_bytes > source.limits.structure_bytes:
         raise DamagedError(f"a heap of names takes {n_bytes} bytes")
     names = source.read(source.offset(head, 8 + 2 * source.length_bytes), n_bytes)
-    _check_free(source, names, source.length(head, 8 + source.length_bytes))
-    return names
-
-
-def _check_free(source: Source, names: bytes, free: int) -> None:
-    """Refuse a heap whose list of free blocks leads out of it or back: it was written by no library."""
-    known: set[int] = set()
+    # A list of free blocks that leads out of the heap, or back, was written by no library.
+    free, known = source.length(head, 8 + source.length_bytes), set[int]()
     while free not in (_NOTHING_FREE, (1 << 8 * source.length_bytes) - 1):
         source.count(2)
         if free in known or free + 2 * source.length_bytes > len(names):
             raise DamagedError("the free blocks of a heap of names form no list")
         known.add(free)
         free = source.length(names, free)
+    return names
 
 
 class GlobalHeap:
@@ -142,9 +221,7 @@ class FractalHeap:
         self._root = source.offset(head, at + 6 + 2 * length)
         self._n_rows = number(head, at + 6 + 2 * length + offset, 2)
         self._offset_bytes = -(-n_bits // 8)
-        most = max(1, number(head, 10, 4))
-        self._length_bytes = min((largest.bit_length() + 6) // 8, (most.bit_length() - 1) // 8 + 1)
-        self._large_objects: dict[int, tuple[int, int]] | None = None
+        self._length_bytes = min((largest.bit_length() + 6) // 8, _count_bytes(number(head, 10, 4)))
         self._head = 5 + offset + self._offset_bytes
         self._blocks: dict[int, bytes] = {}
         self._rows: dict[tuple[int, int], list[int]] = {}
@@ -173,24 +250,26 @@ class FractalHeap:
                 return content
         raise DamagedError("a heap is asked for an object of an unknown kind")
 
+    @cached_property
+    def _large_objects(self) -> dict[int, tuple[int, int]]:
+        """Addresses and lengths of the objects that have no block, by their keys."""
+        source, length = self._source, self._source.length_bytes
+        at = source.offset_bytes
+        return {
+            number(record, at + length, length): (source.offset(record, 0), source.length(record, at))
+            for record in tree_records(source, self._huge, kind=1)
+        }
+
     def _large(self, identifier: bytes) -> bytes:
-        offset, length = self._source.offset_bytes, self._source.length_bytes
-        if self.id_bytes > offset + length:
-            place, n_bytes = self._source.offset(identifier, 0), self._source.length(identifier, offset)
+        source, length = self._source, self._source.length_bytes
+        if self.id_bytes > source.offset_bytes + length:
+            place, n_bytes = source.offset(identifier, 0), source.length(identifier, source.offset_bytes)
         else:
-            if self._large_objects is None:
-                self._large_objects = {
-                    number(record, offset + length, length): (
-                        self._source.offset(record, 0),
-                        self._source.length(record, offset),
-                    )
-                    for record in tree_records(self._source, self._huge, kind=1)
-                }
             key = number(identifier, 0, min(length, len(identifier)))
             place, n_bytes = self._large_objects.get(key, (UNDEFINED, 0))
-        if n_bytes > self._source.limits.structure_bytes:
+        if n_bytes > source.limits.structure_bytes:
             raise DamagedError(f"a heap holds an object of {n_bytes} bytes")
-        return self._source.read(place, n_bytes)
+        return source.read(place, n_bytes)
 
     def _managed(self, offset: int, length: int) -> bytes:
         address, start, n_bytes, n_rows = self._root, 0, self._table.first, self._n_rows

@@ -15,8 +15,15 @@ from typing import BinaryIO
 
 from probe.safeh5._file import DAMAGE, File, Group, RefusedError, reason_of
 from probe.safeh5._headers import CACHE_IMAGE, DRIVER, SHARED_TABLE, messages_at
-from probe.safeh5._limits import DEFAULT_LIMITS, Limits, limits_of
-from probe.safeh5._source import UNDEFINED, DamagedError, Source, open_regular
+from probe.safeh5._source import (
+    DEFAULT_LIMITS,
+    UNDEFINED,
+    DamagedError,
+    Limits,
+    Source,
+    limits_of,
+    open_regular,
+)
 from probe.safeh5._text import printable
 
 __all__ = ["is_hdf5", "open_bytes", "open_file"]
@@ -62,7 +69,7 @@ def open_file(
         Or `error`: if the file is missing, empty, larger than the limits, no regular file, no HDF5 file, damaged, or
         one part of several. What is wrong deeper inside is said by the methods, as the same error.
     """
-    shown = printable(os.fspath(path), 200)
+    shown, most = printable(os.fspath(path), 200), limits_of(limits)
     try:
         file = open_regular(path, buffering=0)
     except FileNotFoundError:
@@ -77,11 +84,9 @@ def open_file(
         n_bytes = file.seek(0, io.SEEK_END)
         if n_bytes == 0:
             raise error(f"{shown} is empty (0 bytes). Save it again")
-        if n_bytes > limits_of(limits).file_bytes:
-            raise error(
-                f"{shown} has {n_bytes} bytes, more than the {limits_of(limits).file_bytes} that are read"
-            )
-        yield _opened(file, shown, error, limits_of(limits))
+        if n_bytes > most.file_bytes:
+            raise error(f"{shown} has {n_bytes} bytes, more than the {most.file_bytes} that are read")
+        yield _opened(file, shown, error, most)
 
 
 @contextmanager
@@ -110,7 +115,10 @@ def _opened(file: BinaryIO, shown: str, error: type[Exception], limits: Limits) 
     if base is None:
         file.seek(0)
         start = file.read(8)
-        raise error(f"{shown} is not an HDF5 file: it starts with {start!r}.{_hint(start)}")
+        hint = "Pass a model that was saved as HDF5 (.h5)"
+        if start.startswith(b"PK\x03\x04"):
+            hint = "It is a zip archive, perhaps a .keras file; save the model as .h5 instead"
+        raise error(f"{shown} is not an HDF5 file: it starts with {start!r}. {hint}")
     try:
         source = Source(file, base, limits)
         root = Group("/", _root(source))
@@ -118,12 +126,6 @@ def _opened(file: BinaryIO, shown: str, error: type[Exception], limits: Limits) 
         problem = reason_of(failure)
         raise error(f"{shown} is a damaged HDF5 file: {problem}. Save or copy it again") from None
     return File(shown, root, error, limits, source)
-
-
-def _hint(start: bytes) -> str:
-    if start.startswith(b"PK\x03\x04"):
-        return " It is a zip archive, perhaps a .keras file; save the model as .h5 instead"
-    return " Pass a model that was saved as HDF5 (.h5)"
 
 
 def _root(source: Source) -> int:
@@ -147,22 +149,17 @@ def _root(source: Source) -> int:
         if version == 3 and block[11] & 1:
             raise DamagedError("it was not closed by the program that wrote it")
         extension, end, root = (source.offset(block, 12 + k * offset) for k in (1, 2, 3))
-        driver = _checked_extension(source, extension)
+        kinds = set()
+        if extension != UNDEFINED:
+            kinds = {message.kind for message in messages_at(source, extension)}
+        if kinds & {CACHE_IMAGE, SHARED_TABLE}:
+            raise DamagedError("it keeps structure in a table or cache, which is not read")
+        driver = extension if DRIVER in kinds else UNDEFINED
     if driver != UNDEFINED:
         raise DamagedError("it is one of several files that belong together")
     if end > source.size:
         raise DamagedError(f"it says that it has {end} bytes, but has {source.size}: it was cut off")
     return root
-
-
-def _checked_extension(source: Source, address: int) -> int:
-    """Refuse what the extension of the superblock may ask for; return `UNDEFINED` if it asks for no driver."""
-    if address == UNDEFINED:
-        return UNDEFINED
-    kinds = {message.kind for message in messages_at(source, address)}
-    if kinds & {CACHE_IMAGE, SHARED_TABLE}:
-        raise DamagedError("it keeps structure in a table or cache, which is not read")
-    return address if DRIVER in kinds else UNDEFINED
 
 
 def _start(file: BinaryIO) -> int | None:

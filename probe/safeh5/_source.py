@@ -1,4 +1,4 @@
-"""The bytes of a file, read at addresses that the file itself gives, and never more than is there."""
+"""The bytes of a file, read at addresses that the file itself gives: never more than is there, nor than the limits say."""
 
 from __future__ import annotations
 
@@ -8,16 +8,118 @@ import stat
 import struct
 from bisect import bisect
 from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import BinaryIO
 
-from probe.safeh5._limits import Limits
+from probe._errors import InputError
 
-__all__ = ["UNDEFINED", "DamagedError", "Source", "number", "open_regular"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "UNDEFINED",
+    "DamagedError",
+    "Limits",
+    "Source",
+    "limits_of",
+    "number",
+    "numbers",
+    "open_regular",
+]
 
 UNDEFINED = 0xFFFFFFFFFFFFFFFF
 """The address of nothing."""
 
 _MASK = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What is read of one file at most; more of anything is refused.
+
+    The defaults admit every model that this machine could compute with, and keep the time and the memory
+    that a hostile file can claim small. For a bigger model: `replace(DEFAULT_LIMITS, tensor_bytes=8 << 30)`.
+    Functions that take limits also take None, for files of one's own: then nothing is limited.
+
+    Attributes
+    ----------
+    file_bytes : int
+        Largest file that is opened. Opening one reads little of it, whatever its size.
+    steps : int
+        Work on the structure of the file (its messages, names, nodes, 4 bytes under a checksum), besides one
+        step for every 32 bytes of the file. A step takes about a microsecond.
+    structure_bytes : int
+        Longest piece of structure, such as a header or a heap of names.
+    members : int
+        Most members of a group, and most attributes of an object.
+    tensor_bytes : int
+        Largest single array, or part of one, that is read.
+    total_bytes : int
+        Largest sum of all that is read from one file.
+    chunk_bytes : int
+        Largest chunk of a chunked array.
+    chunks : int
+        Most chunks of one array, besides one for every 256 bytes of it.
+    compression : int
+        Largest ratio of an array's bytes to its bytes on disk, beyond the first MiB. Weights reach about
+        1.1, sparse images about 20; bombs reach 1,000 with one deflate and 1,000,000 with two.
+    rank : int
+        Most axes of an array.
+    text_bytes : int
+        Longest text, such as a model's configuration; those of Keras have about 1 KB for each layer.
+    strings_bytes : int
+        Longest list of strings, all of them together.
+    json_tokens : int
+        Most brackets, commas, colons and escapes in one JSON text; those of Keras have about 120 for each
+        layer. Each can take some 80 bytes of memory.
+    activation_values : int
+        Most values that one layer of a model puts out for one input, or needs in one array on the way.
+    depth : int
+        Most components in the name of an object.
+    archive_bytes : int
+        Largest weights of a .keras archive, which are read into memory whole.
+    archive_members : int
+        Most members of a zip archive.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> replace(DEFAULT_LIMITS, tensor_bytes=1 << 20).tensor_bytes
+    1048576
+    """
+
+    file_bytes: int = 64 << 30
+    steps: int = 300_000
+    structure_bytes: int = 16 << 20
+    members: int = 1 << 16
+    tensor_bytes: int = 512 << 20
+    total_bytes: int = 2 << 30
+    chunk_bytes: int = 64 << 20
+    chunks: int = 1 << 12
+    compression: int = 200
+    rank: int = 8
+    text_bytes: int = 4 << 20
+    strings_bytes: int = 16 << 20
+    json_tokens: int = 300_000
+    activation_values: int = 1 << 26
+    depth: int = 32
+    archive_bytes: int = 1 << 30
+    archive_members: int = 1000
+
+    def __post_init__(self) -> None:
+        for limit in fields(self):
+            value = getattr(self, limit.name)
+            if type(value) is not int or value < 1:
+                raise InputError(f"limit {limit.name} must be an integer of at least 1, got {value!r}")
+
+
+DEFAULT_LIMITS = Limits()
+"""What is read unless the caller says otherwise."""
+
+_NO_LIMITS = Limits(**{limit.name: 1 << 62 for limit in fields(Limits)})
+
+
+def limits_of(limits: Limits | None) -> Limits:
+    """Return `limits`, or for None limits that nothing reaches."""
+    return _NO_LIMITS if limits is None else limits
 
 
 class DamagedError(Exception):
@@ -90,26 +192,7 @@ class Extents:
 
 
 class Source:
-    """A file that is read by address, and an account of the work that it asks for.
-
-    Parameters
-    ----------
-    file : binary file
-        Where the bytes are; it can seek.
-    base : int
-        The address that the file's own addresses count from.
-    limits : Limits
-        How many steps are taken.
-
-    Attributes
-    ----------
-    offset_bytes, length_bytes : int
-        How long addresses and lengths are; the superblock says it.
-    extents : Extents
-        Where the values are that were read.
-    shared : dict
-        What messages that other objects refer to say, by address and kind.
-    """
+    """A file that is read by address, counted from `base`, and an account of the work that it asks for."""
 
     def __init__(self, file: BinaryIO, base: int, limits: Limits) -> None:
         self._file = file
@@ -118,7 +201,9 @@ class Source:
         self.limits = limits
         self.renew()
         self.extents = Extents()
+        # Messages that other objects refer to, by address and kind.
         self.shared: dict[tuple[int, int], bytes] = {}
+        # How long addresses and lengths are; the superblock says it.
         self.offset_bytes = self.length_bytes = 8
 
     def renew(self) -> None:
@@ -191,6 +276,11 @@ def number(block: bytes, at: int, n_bytes: int) -> int:
     if len(stored) != n_bytes:
         raise DamagedError("a number is cut off")
     return int.from_bytes(stored, "little")
+
+
+def numbers(block: bytes, at: int, count: int, n_bytes: int) -> tuple[int, ...]:
+    """Return `count` unsigned numbers of `n_bytes` bytes each that are stored in `block` from `at` on."""
+    return tuple(number(block, at + k * n_bytes, n_bytes) for k in range(count))
 
 
 def open_regular(path: str | os.PathLike[str], *, buffering: int = -1) -> BinaryIO:

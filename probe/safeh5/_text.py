@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate, islice
 
 from probe._errors import printable
-from probe.safeh5._limits import Limits
-from probe.safeh5._source import DamagedError
+from probe.safeh5._source import DamagedError, Limits
 
 __all__ = ["check_json", "listed", "printable", "shown"]
 
@@ -116,18 +115,10 @@ def check_json(text: str, what: str, limits: Limits) -> None:
     blanks = sum(map(text.count, _BLANKS))
     if blanks > MAX_BLANKS + 100 * tokens:
         raise DamagedError(f"{what} has {blanks} spaces and line breaks, more than any writer puts there")
-    _check_depth(text, what)
-    _check_characters(text, what)
-
-
-def _check_depth(text: str, what: str) -> None:
     # Brackets inside strings count too; no model of Keras comes near the limit either way.
     steps = map(_STEPS.__getitem__, _BRACKETS.findall(text))
     if max(accumulate(steps), default=0) > MAX_JSON_DEPTH:
         raise DamagedError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
-
-
-def _check_characters(text: str, what: str) -> None:
     half = next((escape[1] for escape in _ESCAPES.finditer(text) if escape[1]), None)
     try:
         text.encode()

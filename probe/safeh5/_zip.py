@@ -10,9 +10,10 @@ import os
 import stat
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import BinaryIO
 
 from probe.safeh5._filters import Bytes, read_stored, unpack, unpack_start
@@ -93,7 +94,7 @@ class ZipArchive:
         n_members, offset, end = _directory(file, most_members)
         entries = _entries(_read_at(file, offset, end - offset), n_members)
         self.members = {entry.name: _located(file, entry, offset) for entry in entries}
-        _check_apart(list(self.members.values()))
+        _check_apart(self.members.values())
 
     def start(self, name: str, n_bytes: int) -> bytes:
         """Return at most the first `n_bytes` of a member, without a check of the rest."""
@@ -340,11 +341,11 @@ def _located(file: BinaryIO, entry: Member, end: int) -> Member:
     start = entry.offset + LOCAL.size + n_name + n_extra
     if start + entry.n_packed > end:
         raise ZipError(f"{name} would end behind the end of the archive")
-    return Member(entry.name, entry.n_bytes, entry.n_packed, method, entry.crc, entry.offset, start)
+    return replace(entry, start=start)
 
 
-def _check_apart(members: list[Member]) -> None:
+def _check_apart(members: Iterable[Member]) -> None:
     in_order = sorted(members, key=lambda member: member.offset)
-    for i in range(1, len(in_order)):
-        if in_order[i].offset < in_order[i - 1].start + in_order[i - 1].n_packed:
-            raise ZipError(f"{_shown(in_order[i].name)} overlaps {_shown(in_order[i - 1].name)}")
+    for before, after in pairwise(in_order):
+        if after.offset < before.start + before.n_packed:
+            raise ZipError(f"{_shown(after.name)} overlaps {_shown(before.name)}")

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from probe._checks import check_number
 from probe._signatures import checked
 from probe.stats.intervals import Interval, bootstrap_interval, replicates
-from probe.stats.verdict import Decision, decide
+from probe.stats.verdict import Decision, Verdict, decide
 
 __all__ = ["Difference", "Equivalence", "equivalence", "paired_difference"]
 
@@ -72,6 +72,48 @@ class Difference:
         check_number("null", null)
         p_value = _two_sided(self.estimate, null, self.standard_error, self.n)
         return decide(self.interval, p_value, null=null)
+
+    def verdict(
+        self,
+        *,
+        key: str,
+        title: str,
+        statistic_name: str,
+        null: str,
+        sentence: str,
+        unit: str = "",
+        above: float = 0.0,
+        decision: Decision | None = None,
+    ) -> Verdict:
+        """Return the verdict on a claim that the mean difference lies above a value.
+
+        Parameters
+        ----------
+        key, title, statistic_name, null, sentence, unit : str
+            As in `Verdict`.
+        above : float
+            The value.
+        decision : {"supported", "refuted", "inconclusive"}, optional
+            What the data say, where the claim is another one, or more than this difference decides; by default
+            ``self.decision(above)``.
+
+        Examples
+        --------
+        >>> ahead = paired_difference(np.array([0.1, 0.2, 0.1, 0.2, 0.2]))
+        >>> words = {"key": "ahead", "title": "The first is ahead", "statistic_name": "difference", "null": "a draw"}
+        >>> ahead.verdict(sentence=f"It is ahead by {ahead:.2f}.", **words).decision
+        'supported'
+        """
+        return Verdict(
+            key=key,
+            title=title,
+            decision=self.decision(above) if decision is None else decision,
+            statistic_name=statistic_name,
+            unit=unit,
+            interval=self.interval,
+            null=null,
+            sentence=sentence,
+        )
 
 
 @checked

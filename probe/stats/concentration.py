@@ -1,4 +1,4 @@
-"""How unequally a quantity is distributed."""
+"""How a quantity is distributed: how unequally, and around what."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy.typing as npt
 from probe._checks import InputError, check_finite, check_integer
 from probe._signatures import checked
 
-__all__ = ["gini"]
+__all__ = ["finite_median", "gini"]
 
 
 @checked
@@ -60,3 +60,15 @@ def gini(values: npt.NDArray[np.float64], axis: int = -1) -> npt.NDArray[np.floa
     apart = (ranks * (shares - shares[..., ::-1])).sum(axis=-1) / 2
     found: npt.NDArray[np.float64] = apart / (n * shares.sum(axis=-1))
     return found
+
+
+def finite_median(values: npt.NDArray[np.float64]) -> float:
+    """Return the median of the values that are finite; NaN where none is.
+
+    Examples
+    --------
+    >>> finite_median(np.array([1.0, np.nan, 3.0])), finite_median(np.array([np.nan]))
+    (2.0, nan)
+    """
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if known.size else float("nan")

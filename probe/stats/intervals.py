@@ -89,9 +89,9 @@ def replicates(name: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     array([1., 2.])
     """
     with suppress(InputError):
-        found = check_floats(name, values)
-        if found.ndim == 1 and found.size:
-            return found
+        floats = check_floats(name, values)
+        if floats.ndim == 1 and floats.size:
+            return floats
     raise InputError(f"{name} must be one finite number for each replicate, got {brief(values)}")
 
 
@@ -221,8 +221,8 @@ def _resampled_ends(
     # Where resamples hardly vary, BCa divides by zero; the answer is checked instead.
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        found = resampled("BCa", _N_RESAMPLES, None)
-        if not np.isfinite(found.confidence_interval).all():
-            found = resampled("percentile", 0, found)
-    low, high = found.confidence_interval
+        bootstrap = resampled("BCa", _N_RESAMPLES, None)
+        if not np.isfinite(bootstrap.confidence_interval).all():
+            bootstrap = resampled("percentile", 0, bootstrap)
+    low, high = bootstrap.confidence_interval
     return float(low), float(high)

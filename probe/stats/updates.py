@@ -121,16 +121,16 @@ def ratio_of_updates(
 
 
 def _times(name: str, updates: Floats, limit: float) -> Floats:
-    found = np.asarray(updates, dtype=np.float64)
-    if found.ndim != 1 or found.size == 0:
-        raise InputError(f"{name} must have shape (n_replicates,), got {found.shape}")
-    wrong = found[~(np.isnan(found) | ((found > 0) & (found <= limit)))]
+    times = np.asarray(updates, dtype=np.float64)
+    if times.ndim != 1 or times.size == 0:
+        raise InputError(f"{name} must have shape (n_replicates,), got {times.shape}")
+    wrong = times[~(np.isnan(times) | ((times > 0) & (times <= limit)))]
     if wrong.size:
         raise InputError(
             f"{name} must be updates above 0 and at most the limit of {limit:g}, or NaN where that was not "
             f"enough; got {wrong[0]:g}"
         )
-    return found
+    return times
 
 
 def _ratio_of_means(slower: Floats, faster: Floats, axis: int) -> Floats:

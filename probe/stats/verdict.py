@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from probe._checks import check_choice
 from probe.stats.intervals import Interval
 
-__all__ = ["Decision", "Verdict", "decide"]
+__all__ = ["Decision", "Verdict", "decide", "opposite"]
 
 Decision = Literal["supported", "refuted", "inconclusive"]
 """What the data say of a claim; "inconclusive" means that they allow both answers."""
@@ -16,7 +16,7 @@ Decision = Literal["supported", "refuted", "inconclusive"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What was found about one claim.
+    """What was found about one claim. On a claim about a difference, `Difference.verdict` makes it.
 
     Attributes
     ----------
@@ -120,3 +120,16 @@ def decide(interval: Interval, p_value: float, *, null: float) -> Decision:
         if interval.high < null:
             return "refuted"
     return "inconclusive"
+
+
+def opposite(decision: Decision) -> Decision:
+    """Return what the same data say of the contrary claim.
+
+    Examples
+    --------
+    >>> opposite("supported"), opposite("inconclusive")
+    ('refuted', 'inconclusive')
+    """
+    if decision == "inconclusive":
+        return decision
+    return "refuted" if decision == "supported" else "supported"

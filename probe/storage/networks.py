@@ -5,7 +5,6 @@ The layout of what is written, and what can be read: `docs/kerasfile.md`.
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from probe._signatures import checked
 from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
-from probe.storage._atomic import new_hdf5, write_atomically
+from probe.storage._atomic import hdf5_bytes, write_bytes
 
 __all__ = ["load_network", "network_bytes", "save_network"]
 
@@ -60,14 +59,11 @@ def save_network(
     >>> load_network(path).class_names
     ('cat', 'dog')
     """
-    text = _checked(network, provenance)
-    with write_atomically(path) as part, new_hdf5(part) as file:
-        write_network(file, network, text)
-    return Path(path)
+    return write_bytes(path, network_bytes(network, provenance=provenance))
 
 
 @checked
-def network_bytes(network: Network, *, provenance: Mapping[str, object] | None = None) -> memoryview:
+def network_bytes(network: Network, *, provenance: Mapping[str, object] | None = None) -> bytes:
     """Return the content of the file that `save_network` writes, for writing it elsewhere.
 
     Raises
@@ -75,18 +71,9 @@ def network_bytes(network: Network, *, provenance: Mapping[str, object] | None =
     InputError
         As `save_network` does.
     """
-    text = _checked(network, provenance)
-    memory = io.BytesIO()
-    with new_hdf5(memory) as file:
-        write_network(file, network, text)
-    return memory.getbuffer()
-
-
-def _checked(network: Network, provenance: Mapping[str, object] | None) -> str:
-    """Return the provenance as text, or raise if it or the network cannot be stored."""
     text = encode_provenance(provenance or {})
     check_storable(network)
-    return text
+    return hdf5_bytes(lambda file: write_network(file, network, text))
 
 
 @checked

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import io
 import json
 import os
 import types
@@ -25,12 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
-from probe._json import json_default
 from probe._signatures import checked
+from probe._text import json_default
 from probe.kerasfile import model_in, write_network, write_text_attribute
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, File, Group, open_bytes, open_file, printable
-from probe.storage._atomic import new_hdf5, write_atomically
+from probe.storage._atomic import hdf5_bytes, write_bytes
 
 if TYPE_CHECKING:
     import h5py
@@ -82,10 +81,7 @@ def save_result(result: object, path: str | os.PathLike[str]) -> Path:
     >>> load_result(path, Objective)
     Objective(layer='hidden_1', index=4, stage='pre_activation', position=None)
     """
-    _check_result(result)
-    with write_atomically(path) as part, new_hdf5(part) as file:
-        _write_dataclass(file, result)
-    return Path(path)
+    return write_bytes(path, result_bytes(result))
 
 
 @checked
@@ -111,10 +107,7 @@ def result_bytes(result: object) -> bytes:
     True
     """
     _check_result(result)
-    memory = io.BytesIO()
-    with new_hdf5(memory) as file:
-        _write_dataclass(file, result)
-    return memory.getvalue()
+    return hdf5_bytes(lambda file: _write_dataclass(file, result))
 
 
 @checked
@@ -126,16 +119,16 @@ def results_bytes(results: Mapping[str, object]) -> bytes:
     InputError
         If one is no dataclass, a field holds something else than `save_result` takes, or a name is empty or has a slash.
     """
-    import h5py
+    for name, result in results.items():
+        _check_result(result)
+        if not name or "/" in name:
+            raise InputError(f"names of results must not be empty or have a slash, got {printable(name)}")
 
-    memory = io.BytesIO()
-    with h5py.File(memory, "w") as file:
+    def write(file: h5py.File) -> None:
         for name, result in results.items():
-            _check_result(result)
-            if not name or "/" in name:
-                raise InputError(f"names of results must not be empty or have a slash, got {printable(name)}")
             _write_dataclass(file.create_group(name), result)
-    return memory.getvalue()
+
+    return hdf5_bytes(write)
 
 
 def _check_result(result: object) -> None:
@@ -175,25 +168,24 @@ def load_result(path: str | os.PathLike[str], kind: type[Result], *, name: str |
 
 def _chosen(file: File, kind: type, name: str | None) -> Group:
     """Return the group of a file that holds the result: its root, or the one by a name or of a kind."""
-    kinds = {
-        known: file.text(file.group(file.root, known), _TYPE)
-        for known in file.members(file.root)
-        if file.is_group(file.root, known) and file.has_attribute(file.group(file.root, known), _TYPE)
-    }
-    kinds = {known: found for known, found in kinds.items() if found not in ("tuple", "mapping")}
-    if name is None and (file.has_attribute(file.root, _TYPE) or not kinds):
-        return file.root
-    suiting = [known for known in kinds if (name is None and kinds[known] == kind.__name__) or known == name]
-    if len(suiting) == 1:
-        return file.group(file.root, suiting[0])
-    held = (
-        ", ".join(f"{printable(known, 60)} ({printable(kinds[known], 60)})" for known in kinds)
-        or "no results"
-    )
-    if suiting:
-        file.refuse("/", f"holds several: {held}; pass name=")
+    root, groups, kinds = file.root, dict[str, Group](), dict[str, str]()
+    for member in file.members(root):
+        group = file.group(root, member) if file.is_group(root, member) else root
+        if group is not root and file.has_attribute(group, _TYPE):
+            groups[member], kinds[member] = group, file.text(group, _TYPE)
+    kinds = {member: held for member, held in kinds.items() if held not in ("tuple", "mapping")}
+    if name is None and (file.has_attribute(root, _TYPE) or not kinds):
+        return root
+    suitable = [
+        known for known, held in kinds.items() if known == name or (name is None and held == kind.__name__)
+    ]
+    if len(suitable) == 1:
+        return groups[suitable[0]]
+    results = ", ".join(f"{printable(known, 60)} ({printable(held, 60)})" for known, held in kinds.items())
+    if suitable:
+        file.refuse("/", f"holds several: {results}; pass name=")
     wanted = f"a {kind.__name__}" if name is None else f"a result {printable(name)}"
-    raise file.refusal("/", f"holds {held}, expected {wanted}")
+    raise file.refusal("/", f"holds {results or 'no results'}, expected {wanted}")
 
 
 @checked
@@ -232,7 +224,10 @@ def _write(group: h5py.Group, name: str, value: Any, place: str) -> None:
     if _is_plain(value):
         write_text_attribute(group, name, json.dumps(value, default=json_default))
     elif isinstance(value, np.ndarray):
-        _check_array(value, place)
+        if value.dtype.kind not in "fiub" or value.dtype.itemsize > 8:
+            raise InputError(
+                f"{place} is an array of {value.dtype}; a result can hold arrays of numbers and bools"
+            )
         group.create_dataset(name, data=value)
     elif isinstance(value, Network):
         write_network(group.create_group(name), value)
@@ -267,25 +262,26 @@ def _is_plain(value: object) -> bool:
     return isinstance(value, (*_SCALARS, np.bool_, np.integer, np.floating))
 
 
-def _check_array(values: np.ndarray[Any, Any], place: str) -> None:
-    if values.dtype.kind not in "fiub" or values.dtype.itemsize > 8:
-        raise InputError(
-            f"{place} is an array of {values.dtype}; a result can hold arrays of numbers and bools"
-        )
-
-
 def _read_dataclass(file: File, group: Group, kind: type) -> Any:
-    _check_encoding(file, group, kind)
+    if not file.has_attribute(group, _TYPE):
+        file.refuse(group.name, f"holds no result: it has no attribute '{_TYPE}', expected a {kind.__name__}")
+    actual = file.text(group, _TYPE)
+    if actual != kind.__name__:
+        file.refuse(group.name, f"holds a {printable(actual)}, expected a {kind.__name__}")
+    version = file.text(group, _VERSION)
+    if version != ENCODING_VERSION:
+        file.refuse(
+            group.name,
+            f"has {_VERSION} {printable(version, 20)}, expected {ENCODING_VERSION}; "
+            "read it with the version of probe that wrote it",
+        )
     hints = _hints(kind)
-    values = {
-        field.name: _read(file, group, field.name, hints[field.name])
-        for field in dataclasses.fields(kind)
-        if field.init
-    }
+    fields = [field.name for field in dataclasses.fields(kind) if field.init]
+    values = {name: _read(file, group, name, hints[name]) for name in fields}
     try:
         return kind(**values)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
-        file.refuse(str(group.name), f"does not hold a {kind.__name__}: {printable(error, 300)}")
+        file.refuse(group.name, f"does not hold a {kind.__name__}: {printable(error, 300)}")
 
 
 @functools.cache
@@ -293,25 +289,9 @@ def _hints(kind: type) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
-def _check_encoding(file: File, group: Group, kind: type) -> None:
-    place = str(group.name)
-    if not file.has_attribute(group, _TYPE):
-        file.refuse(place, f"holds no result: it has no attribute '{_TYPE}', expected a {kind.__name__}")
-    found = file.text(group, _TYPE)
-    if found != kind.__name__:
-        file.refuse(place, f"holds a {printable(found)}, expected a {kind.__name__}")
-    version = file.text(group, _VERSION)
-    if version != ENCODING_VERSION:
-        file.refuse(
-            place,
-            f"has {_VERSION} {printable(version, 20)}, expected {ENCODING_VERSION}; "
-            "read it with the version of probe that wrote it",
-        )
-
-
 def _read(file: File, group: Group, name: str, hint: Any) -> Any:
     """Read the member or attribute `name` of `group`, which must fit the type `hint`."""
-    place = f"{str(group.name).rstrip('/')}/{name}"
+    place = f"{group.name.rstrip('/')}/{name}"
     if file.has_attribute(group, name):
         return _fitted(file, file.json(group, name), hint, place)
     for option in _options(hint):
@@ -334,12 +314,11 @@ def _matches(file: File, member: Group, option: Any) -> bool:
         return file.has_attribute(member, "model_config")
     if not file.has_attribute(member, _TYPE):
         return False
-    found = file.text(member, _TYPE)
     if origin is tuple:
-        return found == "tuple"
+        return file.text(member, _TYPE) == "tuple"
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return found == "mapping"
-    return dataclasses.is_dataclass(origin) and found == origin.__name__  # type: ignore[union-attr]
+        return file.text(member, _TYPE) == "mapping"
+    return dataclasses.is_dataclass(origin) and file.text(member, _TYPE) == getattr(origin, "__name__", None)
 
 
 def _read_group(file: File, member: Group, option: Any) -> Any:
@@ -350,19 +329,19 @@ def _read_group(file: File, member: Group, option: Any) -> Any:
         return _read_dataclass(file, member, typing.cast(type, origin))
     length = _length(file, member)
     if origin is tuple:
-        hints = _item_hints(file, option, length, str(member.name))
+        hints = _item_hints(file, option, length, member.name)
         return tuple(_read(file, member, str(index), hint) for index, hint in enumerate(hints))
     keys = file.json(member, _KEYS)
     if not isinstance(keys, list) or len(keys) != length or not all(isinstance(key, str) for key in keys):
-        file.refuse(str(member.name), f"has {_KEYS} that do not fit its {length} members")
-    hint = (*get_args(option), Any, Any)[1]
+        file.refuse(member.name, f"has {_KEYS} that do not fit its {length} members")
+    hint = _value_hint(option)
     return {key: _read(file, member, str(index), hint) for index, key in enumerate(keys)}
 
 
 def _length(file: File, member: Group) -> int:
     text = file.text(member, _LENGTH)
     if not text.isascii() or not text.isdigit() or len(text) > 7 or int(text) > MAX_MEMBERS:
-        file.refuse(str(member.name), f"has {_LENGTH} {printable(text, 20)}, expected a count of members")
+        file.refuse(member.name, f"has {_LENGTH} {printable(text, 20)}, expected a count of members")
     return int(text)
 
 
@@ -378,8 +357,7 @@ def _fitted(file: File, value: Any, hint: Any, place: str) -> Any:
             hints = _item_hints(file, option, len(value), place)
             return tuple(_fitted(file, item, hint, place) for item, hint in zip(value, hints, strict=True))
         if isinstance(origin, type) and issubclass(origin, Mapping) and isinstance(value, dict):
-            item = (*get_args(option), Any, Any)[1]
-            return {key: _fitted(file, entry, item, place) for key, entry in value.items()}
+            return {key: _fitted(file, item, _value_hint(option), place) for key, item in value.items()}
         # An int is a float to Python's typing, a bool is no int to this project.
         if type(value) is origin or (origin is float and type(value) is int):
             return value
@@ -396,6 +374,11 @@ def _item_hints(file: File, option: Any, length: int, place: str) -> tuple[Any, 
     if len(arguments) != length:
         file.refuse(place, f"holds {length} items, expected {len(arguments)}")
     return arguments
+
+
+def _value_hint(option: Any) -> Any:
+    """Return the type of the values of a mapping of type `option`."""
+    return (*get_args(option), Any, Any)[1]
 
 
 def _options(hint: Any) -> tuple[Any, ...]:

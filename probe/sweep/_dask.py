@@ -53,34 +53,13 @@ def on_dask(
     scheduler: str,
     stop: threading.Event,
 ) -> Generator[bool, None, None]:
-    """Call `function` on each task on the workers of a cluster, and keep the results as they come.
+    """Call `function` on each task on the workers of a cluster, and keep the results as they come, one at a time.
 
-    A trial whose worker dies runs again on another one. On an error, on Ctrl-C, on `close()` and once
-    `stop` is set, the trials under way are told to give up, and those that end all the same are kept.
-
-    Parameters
-    ----------
-    function : callable
-        Called on a worker as ``function(task, stop)``, with a `stop` of that worker.
-    tasks : sequence
-        At least one.
-    keep : callable
-        Called here as ``keep(index, result)``, never twice at the same time.
-    scheduler : str
-        The address of the scheduler.
-    stop : threading.Event
-        Once it is set, no further task is started.
-
-    Yields
-    ------
-    bool
-        For each trial that ends, whether it gave a result, or gave up.
-
-    Raises
-    ------
-    InputError
-        If `distributed` is not installed, the scheduler or its workers do not answer, a worker has
-        another version of probe, workers keep dying, all are gone and none comes back, or `function` or `keep` raised one.
+    It yields for each trial that ends whether it gave a result, or gave up. A trial whose worker dies runs again on
+    another one. On an error, on Ctrl-C, on `close()` and once `stop` is set, the trials under way are told to give up,
+    and those that end all the same are kept. An InputError is raised if `distributed` is not installed, the scheduler
+    or its workers do not answer, a worker has another version of probe, workers keep dying, or all are gone and none
+    comes back.
     """
     # A thread keeps the results: Ctrl-C, which hits the main thread, cannot tear a result that is here.
     with _client(scheduler) as client, ThreadPoolExecutor(1) as keeper:

@@ -8,7 +8,7 @@
 
 A trial is finished when its file has the checksum of its last line. The line is on disk before the file
 gets its name, so a writer that is killed leaves a line without a file, which says nothing, or both. A
-file that does not fit its line was damaged afterwards, and its trial runs again; so does one that is a link or a pipe.
+file that does not fit its line was damaged afterward, and its trial runs again; so does one that is a link or a pipe.
 
 The folder may come from somebody else. No link in it is followed (see `OwnedFolder`), and no line or manifest is believed
 beyond its size and form.
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 from probe._checks import InputError, check_folder, check_integer
-from probe._json import json_default
+from probe._text import json_default
 from probe._version import __version__
 from probe.safeh5 import printable
 from probe.storage import OwnedFolder, result_bytes, result_from_bytes

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, is_dataclass
 from functools import partial
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -17,14 +22,19 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.storage import OwnedFolder
 from probe.sweep._dask import on_dask
-from probe.sweep._processes import in_processes
-from probe.sweep.folder import SweepFolder, check_counts, check_name, locked
+from probe.sweep.folder import GO_ON, SweepFolder, check_counts, check_name, locked
 
 __all__ = ["SweepOutcome", "run_sweep"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
+
+Computed = Callable[..., Generator[bool, None, None]]
+"""Computes tasks somewhere: `computed(function, tasks, keep, stop=stop)`, as `on_dask` does."""
+
+_STOP: Any = None
+"""In a worker: what tells its trial to give up. It has the methods of `threading.Event` that trials use."""
 
 _ADDRESS = re.compile(r"([a-z]+://)?[^\s\x00]+:\d{1,5}/?")
 
@@ -155,10 +165,10 @@ def run_sweep(
         try:
             run.reuse()
             if scheduler is not None:
-                reports = run.on_dask(scheduler)
+                computed: Computed = partial(on_dask, scheduler=scheduler)
             else:
-                reports = run.on_threads(workers) if backend == "threads" else run.in_processes(workers)
-            with closing(reports):
+                computed = partial(_in_processes if backend == "processes" else _on_threads, workers=workers)
+            with closing(run.finish(computed)) as reports:
                 for n_done in reports:
                     progress(ProgressEvent(stage, n_done, len(trials), note(run.finished()[1])))
         except KeyboardInterrupt:
@@ -174,7 +184,7 @@ def run_sweep(
 
 
 class _Run(Generic[Task, Result]):
-    """One call of `run_sweep`: what is finished, and the two ways to compute the rest."""
+    """One call of `run_sweep`: what is finished, and what is missing."""
 
     def __init__(
         self,
@@ -203,71 +213,120 @@ class _Run(Generic[Task, Result]):
         names = tuple(name for name in self._trials if name in self._results)
         return names, tuple(self._results[name] for name in names)
 
-    def on_threads(self, workers: int) -> Generator[int, None, None]:
-        """Compute what is missing on threads; give the number of finished trials as it grows."""
-        missing = self._missing()
-        yield from self._reused()
-        # Each thread keeps its own results: Ctrl-C in the main thread then loses none that is computed.
-        with (
-            single_threaded_blas(),
-            closing(in_threads(self._compute, missing, workers=workers, stop=self._stop)) as outcomes,
-        ):
-            yield from self._counted(kept for _, kept in outcomes)
-
-    def on_dask(self, scheduler: str) -> Generator[int, None, None]:
-        """Compute what is missing on a cluster; give the number of finished trials as it grows."""
-        return self._elsewhere(partial(on_dask, scheduler=scheduler))
-
-    def in_processes(self, workers: int) -> Generator[int, None, None]:
-        """Compute what is missing in processes; give the number of finished trials as it grows."""
-        return self._elsewhere(partial(in_processes, workers=workers))
-
-    def _elsewhere(self, computed: Callable[..., Generator[bool, None, None]]) -> Generator[int, None, None]:
-        """Compute what is missing where results come back from, and are kept by this process."""
-        missing = self._missing()
-        yield from self._reused()
+    def finish(self, computed: Computed) -> Generator[int, None, None]:
+        """Compute what is missing by `computed`; give the number of finished trials as it grows."""
+        missing = [name for name in self._trials if name not in self._results]
+        if self.n_reused:
+            yield self.n_reused
         if not missing:
             return
 
         def keep(index: int, result: Result) -> None:
-            self._keep(missing[index], result)
+            self._results[missing[index]] = self._store.keep(missing[index], result)
 
-        tasks = [self._trials[name] for name in missing]
+        tasks, n_done = [self._trials[name] for name in missing], self.n_reused
         with closing(computed(self._function, tasks, keep, stop=self._stop)) as outcomes:
-            yield from self._counted(outcomes)
+            for is_kept in outcomes:
+                if is_kept:
+                    n_done += 1
+                    yield n_done
+                else:
+                    # A trial that gave up ends the others.
+                    self.gave_up = True
+                    self._stop.set()
 
-    def _missing(self) -> list[str]:
-        return [name for name in self._trials if name not in self._results]
 
-    def _reused(self) -> Generator[int, None, None]:
-        if self.n_reused:
-            yield self.n_reused
+def _on_threads(
+    function: Callable[[Task, threading.Event], Result | None],
+    tasks: Sequence[Task],
+    keep: Callable[[int, Result], None],
+    *,
+    workers: int,
+    stop: threading.Event,
+) -> Generator[bool, None, None]:
+    """Call `function` on each task on threads, as `_in_processes` does in processes."""
 
-    def _counted(self, kept: Iterable[bool]) -> Generator[int, None, None]:
-        """Count the trials that were kept; one that gave up ends the others."""
-        n_done = self.n_reused
-        for one in kept:
-            if one:
-                n_done += 1
-                yield n_done
-            else:
-                self._give_up()
-
-    def _compute(self, name: str, stop: threading.Event) -> bool:
+    def compute(index: int, stop: threading.Event) -> bool:
         with single_threaded_blas():
-            result = self._function(self._trials[name], stop)
+            result = function(tasks[index], stop)
         if result is None:
-            self._give_up()
+            stop.set()
             return False
-        self._keep(name, result)
+        # Each thread keeps its own results: Ctrl-C in the main thread then loses none that is computed.
+        keep(index, result)
         return True
 
-    def _give_up(self) -> None:
-        self.gave_up = True
-        self._stop.set()
+    with (
+        single_threaded_blas(),
+        closing(in_threads(compute, range(len(tasks)), workers=workers, stop=stop)) as outcomes,
+    ):
+        for _, is_kept in outcomes:
+            yield is_kept
 
-    def _keep(self, name: str, result: Result) -> None:
-        self._results[name] = self._store.keep(name, result)
+
+def _in_processes(
+    function: Callable[[Task, threading.Event], Result | None],
+    tasks: Sequence[Task],
+    keep: Callable[[int, Result], None],
+    *,
+    workers: int,
+    stop: threading.Event,
+) -> Generator[bool, None, None]:
+    """Call `function` on each task, each worker in a process of its own, as `on_dask` does on a cluster.
+
+    However this ends, no process is left: trials under way are told to give up, and waited for. Where this process is
+    killed, its workers end at once. An InputError is raised if a worker died.
+    """
+    # Fresh processes: a copy of this one would hold its locks, and BLAS' threads would be gone.
+    context = get_context("spawn")
+    told = context.Event()
+    pool = ProcessPoolExecutor(
+        min(workers, len(tasks)), mp_context=context, initializer=_begin, initargs=(told,)
+    )
+    running: dict[Future[Result | None], int] = {}
+    following = iter(enumerate(tasks))
+    with pool:
+        try:
+            while True:
+                while len(running) < workers and not stop.is_set():
+                    index, task = next(following, (-1, None))
+                    if task is None:
+                        break
+                    running[pool.submit(_computed, function, task)] = index
+                if not running:
+                    return
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    index, result = running.pop(future), future.result()
+                    if result is not None:
+                        keep(index, result)
+                    yield result is not None
+        except BrokenProcessPool as error:
+            raise InputError(
+                f"a process of this sweep died, perhaps for lack of memory; pass fewer --workers. {GO_ON}"
+            ) from error
+        finally:
+            told.set()
+
+
+def _begin(told: Any) -> None:
+    """Begin a worker: Ctrl-C goes to all processes of a terminal, but the first one decides."""
+    global _STOP
+    _STOP = told
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process once its parent is gone: there is nobody left to keep what it finds."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _computed(function: Callable[[Task, threading.Event], Result | None], task: Task) -> Result | None:
+    with single_threaded_blas():
+        return function(task, _STOP)
 
 
 def _check_arguments(

@@ -16,7 +16,7 @@ from probe.storage import OwnedFolder
 from probe.study import Key, Study
 from probe.sweep.run import run_sweep
 
-__all__ = ["Backend", "Source", "run_study_in"]
+__all__ = ["ONE_THREAD", "Backend", "Source", "run_study_in"]
 
 AnyKey = TypeVar("AnyKey", bound=Key)
 Trial = TypeVar("Trial")
@@ -27,18 +27,22 @@ Found = TypeVar("Found")
 class Backend:
     """Where the trials of a study are run.
 
-    Attributes
+    Parameters
     ----------
     workers : int
-        Threads or processes, at least 1; on a cluster its own workers count.
-    name : {"threads", "processes", "dask"}
+        Threads or processes that run trials at the same time, at least 1. The result does not depend on it.
+    backend : {"threads", "processes", "dask"}
+        Where trials run: in threads, in processes, or on a Dask cluster (extra dask), whose own workers count.
     scheduler : str, optional
-        Address of the Dask scheduler, such as "tcp://127.0.0.1:8786".
+        Address of the Dask scheduler, such as tcp://127.0.0.1:8786.
     """
 
     workers: int = 1
-    name: Literal["threads", "processes", "dask"] = "threads"
+    backend: Literal["threads", "processes", "dask"] = "threads"
     scheduler: str | None = None
+
+
+ONE_THREAD = Backend()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def run_study_in(
     study: Study[AnyKey, Trial, Found],
     source: Source,
     *,
-    backend: Backend | None = None,
+    backend: Backend = ONE_THREAD,
     progress: Progress = silent,
 ) -> tuple[dict[AnyKey, Trial], bool]:
     """Run the trials of a study that its folder does not hold yet.
@@ -102,8 +106,8 @@ def run_study_in(
         What to run.
     source : Source
         The data.
-    backend : Backend, optional
-        One thread by default.
+    backend : Backend
+        Where to run it.
     progress : callable
         Called with a `ProgressEvent` after each trial.
 
@@ -121,7 +125,6 @@ def run_study_in(
     KeyboardInterrupt
         If Ctrl-C came before any trial was done.
     """
-    backend = Backend() if backend is None else backend
     split = source.split()
     done: dict[AnyKey, Trial] = {}
     while missing := [key for key in study.keys(done, split) if key not in done]:
@@ -163,7 +166,7 @@ def _finished(
         study.trial,
         extent=study.extent(),
         workers=backend.workers,
-        backend=backend.name,
+        backend=backend.backend,
         scheduler=backend.scheduler,
         progress=shifted,
         stage=study.stage,

@@ -5,10 +5,10 @@ their start, labels, learning rate or sample mask. Shards are independent and ru
 what a shard computes does not depend on how many run beside it.
 """
 
-from probe.training.config import TrainingConfig
-from probe.training.defaults import (
+from probe.training.config import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
+    TrainingConfig,
     enough_epochs,
     learning_rate_for,
     smaller_rates,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, readonly
+from probe._checks import Array
+from probe.results import Record
 from probe.stats import gini
 
 __all__ = ["DynamicsKind", "DynamicsRecorder", "ExampleDynamics"]
@@ -20,8 +20,7 @@ Rows = npt.NDArray[np.intp]
 DynamicsKind = Literal["none", "examples", "sensitivity"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ExampleDynamics:
+class ExampleDynamics(Record):
     """What happened to every example, judged after every epoch.
 
     Attributes
@@ -57,11 +56,6 @@ class ExampleDynamics:
     margin: npt.NDArray[np.float32]
     sensitivity: npt.NDArray[np.float32] | None
     sensitivity_gini: Floats | None
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) is not None:
-                object.__setattr__(self, name, readonly(getattr(self, name)))
 
 
 class DynamicsRecorder:
@@ -159,13 +153,12 @@ class DynamicsRecorder:
             sensitivity = (self._sensitivity / n_measured[:, None]).astype(np.float32)
             sensitivity_gini = self._sensitivity_gini
         return ExampleDynamics(
-            self.curves["true_accuracy"],
-            self.curves["half_accuracy"],
-            self._first_learned,
-            self._forgetting,
-            self._margin,
-            sensitivity,
-            sensitivity_gini,
+            **self.curves,
+            first_learned=self._first_learned,
+            forgetting=self._forgetting,
+            margin=self._margin,
+            sensitivity=sensitivity,
+            sensitivity_gini=sensitivity_gini,
         )
 
 

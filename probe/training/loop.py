@@ -16,8 +16,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
 from probe.population import MLP, Population, initial_population
-from probe.training.config import TrainingConfig
-from probe.training.defaults import DEFAULT_TRAINING
+from probe.training.config import DEFAULT_TRAINING, TrainingConfig
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 

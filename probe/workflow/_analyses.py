@@ -1,4 +1,4 @@
-"""Any analysis of the catalogue, from a model file to a folder with a page."""
+"""Any analysis and any study of the catalogue, from data and a model file to a folder with a page."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from typing import Any
 from probe._checks import check_integer
 from probe._progress import Progress, silent
 from probe._signatures import check_arguments
-from probe.catalogue import analysis_of
+from probe.catalogue import analysis_of, function_of, study_of
 from probe.controls import control_networks
 from probe.datasets import load_dataset
 from probe.fitting import doubt_about
+from probe.population import MLP
 from probe.report import Report
+from probe.sweep import ONE_THREAD, Backend, Source, run_study_in
 from probe.workflow._folder import Written, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
-from probe.workflow._pages import Job
-from probe.workflow._reading import Reading
-from probe.workflow._sections import Subject, function_of, sections_of
+from probe.workflow._sections import Subject, sections_about, sections_of
+from probe.workflow.models import READ_AS_IT_IS, Reading
 
-__all__ = ["analyze"]
+__all__ = ["Backend", "analyze", "run_study"]
+
+_AGAIN = "run the same command again to go on"
 
 
 def analyze(
@@ -29,9 +32,9 @@ def analyze(
     model: Path | None = None,
     *,
     data: str = "mnist",
-    reading: Reading | None = None,
-    n_controls: int | None = None,
+    n_networks: int | None = None,
     options: Mapping[str, Any] | None = None,
+    reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -41,23 +44,15 @@ def analyze(
     Parameters
     ----------
     name : str
-        Of an entry of the catalogue with a command, such as "noise_confidence".
-    model : Path, optional
-        The model file, for an analysis of a network.
-    data : str
-        What `probe.load_dataset` takes.
-    reading : Reading, optional
-        What the model file does not say itself.
-    n_controls : int, optional
-        Control networks to train, at least 2, where the analysis needs some; as its command does without.
+        Name of an entry of the catalogue with a command, such as "noise_confidence".
+    model, data, reading, seed, progress
+        As for all commands; the model for an analysis of a network only.
+    n_networks : int, optional
+        Control networks of each kind (trained, trained on random labels, untrained), at least 2.
     options : mapping, optional
         Further arguments of the analysis.
     out : Path, optional
-        Folder for index.html, results.json, results.h5 and figures; reports/<name> without.
-    seed : int
-        Everything random follows from it.
-    progress : callable
-        Called with progress events of every stage.
+        Folder for index.html, results.json, results.h5 and figures; reports/<name> by default.
 
     Raises
     ------
@@ -73,18 +68,16 @@ def analyze(
     if model is None:
         split, network, about = load_dataset(data), None, ""
     else:
-        reading = Reading() if reading is None else reading
         split = reading.split(data)
         network = reading.for_data(model, split)
         about = f"The network in {model.name}; "
     stem = data_stem(data) if model is None else model_stem(model)
     owner = Owner(f"probe {command.name}", seed, split, model)
     folder = destination(out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"))
-    job = Job(folder, split, doubt="" if network is None else doubt_about(network))
     facts: dict[str, object] = {} if model is None else {"model": str(model)}
     controls, beside = None, ""
     if any("controls" in analysis.needs for analysis in analyses):
-        n_networks = command.n_controls if n_controls is None else n_controls
+        n_networks = command.n_controls if n_networks is None else n_networks
         check_integer("n_networks", n_networks, minimum=2)
         assert network is not None
         controls = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
@@ -104,5 +97,70 @@ def analyze(
         subtitle=f"{about}data: {split.name}{beside}",
         sections=tuple(sections),
         heads=("Said in the video" if model else "Asked", "Found"),
+        warning="" if network is None else doubt_about(network),
     )
-    return job.publish(page, facts=facts, progress=progress).written()
+    return folder.publish(page, facts=facts, progress=progress)
+
+
+def run_study(
+    name: str,
+    architectures: tuple[MLP, ...] | None = None,
+    *,
+    data: str = "mnist",
+    options: Mapping[str, Any] | None = None,
+    training: Mapping[str, Any] | None = None,
+    backend: Backend = ONE_THREAD,
+    out: Path | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Written:
+    """Run the trials of a study that its folder does not hold yet, and write what all come to.
+
+    Parameters
+    ----------
+    name : str
+        Name of an entry of the catalogue with a study, such as "minima".
+    data, seed, progress
+        As for all commands.
+    architectures : tuple of MLP, optional
+        Shapes of networks; those of the study by default.
+    options : mapping, optional
+        Further arguments of the study.
+    training : mapping, optional
+        Fields of `TrainingConfig` that are not as the study has them by default.
+    backend : Backend
+        Where to run it.
+    out : Path, optional
+        Folder for trials/*.h5, index.html, results.json, results.h5 and figures; reports/<name> by default.
+
+    Raises
+    ------
+    InputError
+        If the data do not suit the study, the folder holds another one or a larger one, or it cannot be written to.
+    """
+    entry = analysis_of(name)
+    command, kind = entry.command, study_of(entry)
+    assert command is not None
+    source = Source.of(data)
+    split = source.split()
+    shapes = kind.default_architectures if architectures is None else architectures
+    config = replace(kind.default_config(shapes), **(training or {}))
+    study = kind.of(shapes, split, config, seed=seed, **(options or {}))
+    owner = Owner(f"probe {command.name}", seed, split, is_study=True)
+    folder = destination(out, f"{command.name}-{data_stem(data)}", owner, ("index.html", "results.h5"))
+    done, interrupted = run_study_in(folder.owned, study, source, backend=backend, progress=progress)
+    try:
+        result = study.combine(done, split, progress)
+    except KeyboardInterrupt:
+        few = f"too few trials are done to say what they come to; {_AGAIN}"
+        return Written((folder.path,), few, interrupted=True)
+    early = f" (interrupted; {_AGAIN})" if interrupted else ""
+    page = Report(
+        title=command.title,
+        subtitle=f"data: {split.name}, {len(split.train):,} training images{early}",
+        sections=sections_about(entry, result),
+        heads=("Claim", "Found"),
+        kept="every trial in trials",
+    )
+    facts = study.settings() | study.extent()
+    return replace(folder.publish(page, facts=facts, progress=progress), interrupted=interrupted)

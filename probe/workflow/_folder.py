@@ -1,4 +1,4 @@
-"""What the commands share: a destination, drawing, plain numbers, and the facts of a run."""
+"""What the commands write: a page, pictures and numbers in a folder, with the facts of the run."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import hashlib
 import json
 import platform
 import re
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from probe._checks import InputError
-from probe._json import plain
+from probe._progress import Progress, silent
+from probe._text import plain
 from probe._version import __version__
 from probe.datasets import Split
 from probe.figures import picture as drawn
-from probe.storage import OwnedFolder
+from probe.report import Report
+from probe.storage import OwnedFolder, results_bytes
 from probe.workflow._owner import MODEL_FILE, RESULTS, Owner, check_out, claimed, path_from
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = [
     "Folder",
@@ -32,7 +31,6 @@ __all__ = [
     "drawn",
     "file_name",
     "model_stem",
-    "origin",
     "run_facts",
 ]
 
@@ -59,25 +57,20 @@ class Written:
 class Folder:
     """A destination: all that a command found goes in at its end, each file whole or not at all.
 
-    Parameters
-    ----------
-    path : Path
-        As the user typed it.
-    owner : Owner
-        What the results are of. A folder that holds those of something else is refused.
-    files : sequence of str
-        Files that will be written, as far as they are known.
+    `seconds` is what passed from its making to the end of `publish`. `files` are those that will be written, as far as
+    they are known.
 
     Raises
     ------
     InputError
-        If it is no folder that can be written to, or holds something else. Nothing was written then.
+        If `path` is no folder that can be written to, or holds the results of something else. Nothing was written then.
     """
 
     def __init__(self, path: Path, owner: Owner, files: Sequence[str] = ()) -> None:
         self.path, self.owner = check_out(path), owner
         self.owned = OwnedFolder(self.path)
         self.files: list[Path] = []
+        self._began, self.seconds = time.perf_counter(), 0.0
         self._before = claimed(self.owned, owner, files)
 
     def keep(self, numbers: Mapping[str, object], contents: Mapping[str, bytes | memoryview]) -> None:
@@ -105,6 +98,59 @@ class Folder:
         self.files += [self.owned.write(name, content) for name, content in contents.items()]
         self.files.append(results)
 
+    def publish(
+        self,
+        report: Report,
+        *,
+        facts: Mapping[str, object] | None = None,
+        beside: Mapping[str, bytes | memoryview] | None = None,
+        progress: Progress = silent,
+    ) -> Written:
+        """Write index.html, results.json, results.h5 and figures.
+
+        Parameters
+        ----------
+        report : Report
+            What the page says. Its results are what results.json and results.h5 hold.
+        facts : mapping, optional
+            What results.json says beside the run's facts, the results and the claims.
+        beside : mapping, optional
+            Further files, by name.
+        progress : callable
+            Called after each section.
+
+        Returns
+        -------
+        Written
+            It says the verdicts, or what the page claims where there are none.
+        """
+        kept = "the results in results.h5, for probe.load_result"
+        report = replace(report, kept=f"{report.kept} and {kept}" if report.kept else kept)
+        rendered = report.rendered(progress)
+        self.seconds = time.perf_counter() - self._began
+        run = run_facts(self.owner) | {"seconds": round(self.seconds, 1)}
+        self.keep(
+            run
+            | dict(facts or {})
+            | {
+                "warnings": [report.warning] if report.warning else [],
+                "claims": [claim.to_dict() for claim in rendered.claims],
+                "results": {name: result.to_dict() for name, result in report.results.items()},
+            },
+            {
+                "index.html": rendered.html(_origin(run, self.owner.split)).encode(),
+                **{f"figures/{file_name(name)}.png": png for name, png in rendered.pictures.items()},
+                "results.h5": results_bytes({file_name(name): kept for name, kept in report.results.items()}),
+                **(beside or {}),
+            },
+        )
+        verdicts = [
+            f"{claim.statement}: {claim.verdict.decision}"
+            for claim in rendered.claims
+            if claim.verdict is not None
+        ]
+        return Written(tuple(self.files), "\n".join(verdicts or [claim.found for claim in rendered.claims]))
+
 
 _WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|gif|h5|html)")
 """Names of files that are written, and may be removed when they are out of date."""
@@ -124,12 +170,13 @@ def file_name(name: str) -> str:
     return f"{safe}-{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
-def run_facts(command: str, seed: int, split: Split | None) -> dict[str, object]:
+def run_facts(owner: Owner) -> dict[str, object]:
     """Return what every results.json begins with."""
+    split = owner.split
     packages = ("numpy", "scipy", "scikit-learn", "h5py", "matplotlib")
     facts: dict[str, object] = {
-        "command": command,
-        "seed": seed,
+        "command": owner.command,
+        "seed": owner.seed,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "versions": {"probe": __version__, "python": platform.python_version()}
         | {name: _version(name) for name in packages},
@@ -153,7 +200,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
+def _origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
     """Return what the foot of a page says."""
     versions = facts["versions"]
     assert isinstance(versions, dict)
@@ -171,13 +218,7 @@ def origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
 
 
 def destination(out: Path | None, name: str, owner: Owner, files: Sequence[str] = ()) -> Folder:
-    """Return the folder `out`, or reports/`name` without, for the results of `owner`.
-
-    Raises
-    ------
-    InputError
-        If it is no folder that can be written to, or holds something else.
-    """
+    """Return the folder `out`, or by default reports/`name`, for the results of `owner`."""
     return Folder(Path("reports") / name if out is None else out, owner, files)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,39 +25,9 @@ _STUDY = "sweep.json"
 _MOST = 1 << 28
 """Most bytes of a results.json that is read."""
 
-_ENDINGS = {
-    *(
-        ".h5",
-        ".hdf5",
-        ".hdf",
-        ".he5",
-        ".keras",
-        ".json",
-        ".jsonl",
-        ".html",
-        ".htm",
-        ".png",
-        ".gif",
-        ".jpg",
-        ".jpeg",
-    ),
-    *(
-        ".svg",
-        ".pdf",
-        ".npz",
-        ".npy",
-        ".txt",
-        ".csv",
-        ".md",
-        ".zip",
-        ".gz",
-        ".tar",
-        ".pt",
-        ".pth",
-        ".pkl",
-        ".onnx",
-    ),
-}
+_ENDING = re.compile(
+    r"\.(h5|hdf5|hdf|he5|keras|jsonl?|html?|png|gif|jpe?g|svg|pdf|np[yz]|txt|csv|md|zip|gz|tar|pth?|pkl|onnx)"
+)
 """How files are called and folders are not."""
 
 _ADVICE = "Pass another --out, or remove what is there"
@@ -98,7 +69,7 @@ def check_out(out: Path) -> Path:
                 f"--out must name a folder, got the file {printable(out, 300)}. Pass another name"
             )
     check_folder("--out", out)
-    if not out.is_dir() and out.suffix.lower() in _ENDINGS:
+    if not out.is_dir() and _ENDING.fullmatch(out.suffix.lower()):
         raise InputError(
             f"--out must name a folder, which holds the files that are written, got {printable(out, 300)}, the name of "
             f"a file. Pass a name without {out.suffix}, such as --out {printable(out.with_suffix(''), 300)}"
@@ -109,46 +80,36 @@ def check_out(out: Path) -> Path:
 def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[str, ...] | None:
     """Return the files that `owner` wrote to `folder` before, or None if it was not there yet.
 
-    Parameters
-    ----------
-    folder : OwnedFolder
-        Where the results are to go.
-    owner : Owner
-        What they will be of.
-    files : sequence of str
-        Files that will be written.
-
     Raises
     ------
     InputError
-        If it holds the results of something else, or one of `files` that nobody knows the origin of.
+        If it holds the results of something else, or one of `files`, which will be written, from an unknown origin.
     """
     folder.check("figures", "folder")
+    shown = printable(folder.path, 300)
     if folder.kind(_STUDY) is not None:
         if owner.is_study:
             # The sweep says what differs.
-            return _files(_found(folder) or {})
-        raise InputError(
-            f"{_shown(folder)} holds a study, which {owner.command} would write over. Pass another --out"
-        )
+            return _files(_results(folder) or {})
+        raise InputError(f"{shown} holds a study, which {owner.command} would write over. Pass another --out")
     if folder.kind(RESULTS) is None:
         there = [name for name in files if folder.kind(name) is not None]
         if there:
             raise InputError(
-                f"{_shown(folder)} holds {' and '.join(there)}, and no {RESULTS} that says what of. {_ADVICE}"
+                f"{shown} holds {' and '.join(there)}, and no {RESULTS} that says what of. {_ADVICE}"
             )
         return None
     folder.check(RESULTS, "file")
-    found = _found(folder)
-    if found is None:
-        raise InputError(f"{_shown(folder)} holds a {RESULTS} that cannot be read. {_ADVICE}")
-    differences = list(_differences(folder, found, owner))
+    results = _results(folder)
+    if results is None:
+        raise InputError(f"{shown} holds a {RESULTS} that cannot be read. {_ADVICE}")
+    differences = list(_differences(folder, results, owner))
     if differences:
         raise InputError(
-            f"{_shown(folder)} holds other results, which {owner.command} would write over: "
+            f"{shown} holds other results, which {owner.command} would write over: "
             f"{'; '.join(differences)}. {_ADVICE}"
         )
-    return _files(found)
+    return _files(results)
 
 
 def path_from(folder: OwnedFolder, file: Path) -> str:
@@ -156,29 +117,29 @@ def path_from(folder: OwnedFolder, file: Path) -> str:
     return Path(os.path.relpath(file.resolve(), folder.path.resolve())).as_posix()
 
 
-def _found(folder: OwnedFolder) -> dict[str, Any] | None:
+def _results(folder: OwnedFolder) -> dict[str, Any] | None:
     try:
-        found = json.loads(folder.read(RESULTS, _MOST))
+        results = json.loads(folder.read(RESULTS, _MOST))
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return results if isinstance(results, dict) else None
 
 
-def _files(found: Mapping[str, Any]) -> tuple[str, ...]:
-    names = found.get("files")
+def _files(results: Mapping[str, Any]) -> tuple[str, ...]:
+    names = results.get("files")
     return tuple(name for name in names if isinstance(name, str)) if isinstance(names, list) else ()
 
 
-def _differences(folder: OwnedFolder, found: Mapping[str, Any], owner: Owner) -> Iterator[str]:
-    """Say how what was found differs from `owner`."""
-    if found.get("command") != owner.command:
-        yield f"those of {printable(found.get('command', 'something else'))}"
+def _differences(folder: OwnedFolder, results: Mapping[str, Any], owner: Owner) -> Iterator[str]:
+    """Say how the results that are there differ from those of `owner`."""
+    if results.get("command") != owner.command:
+        yield f"those of {printable(results.get('command', 'something else'))}"
         return
-    was, now = found.get(MODEL_FILE), None if owner.model is None else path_from(folder, owner.model)
+    was, now = results.get(MODEL_FILE), None if owner.model is None else path_from(folder, owner.model)
     if was != now:
         before = "a network trained for it" if was is None else printable(_joined(folder, was), 300)
         yield f"the model was {before}, now {'none' if owner.model is None else printable(owner.model, 300)}"
-    data = found.get("data")
+    data = results.get("data")
     known = data if isinstance(data, dict) else {}
     if owner.split is not None and known.get("fingerprint") != owner.split.fingerprint:
         name = printable(known.get("name", "unknown"))
@@ -186,10 +147,10 @@ def _differences(folder: OwnedFolder, found: Mapping[str, Any], owner: Owner) ->
         yield f"the data were {'others of the name ' * same}'{name}'" + f", now '{owner.split.name}'" * (
             not same
         )
-    if found.get("seed") != owner.seed:
-        yield f"--seed was {printable(found.get('seed'), 30)}, now {owner.seed}"
+    if results.get("seed") != owner.seed:
+        yield f"--seed was {printable(results.get('seed'), 30)}, now {owner.seed}"
     for name, settings in (owner.settings or {}).items():
-        yield from _changed(name, found.get(name), settings)
+        yield from _changed(name, results.get(name), settings)
 
 
 def _changed(name: str, was: object, now: object) -> Iterator[str]:
@@ -202,7 +163,3 @@ def _changed(name: str, was: object, now: object) -> Iterator[str]:
 
 def _joined(folder: OwnedFolder, name: object) -> str:
     return os.path.normpath(folder.path / str(name))
-
-
-def _shown(folder: OwnedFolder) -> str:
-    return printable(folder.path, 300)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,9 +27,8 @@ from probe.training import (
 )
 from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
-from probe.workflow._pages import Job
-from probe.workflow._reading import READ_AS_IT_IS, Reading
 from probe.workflow._sections import Subject, sections_of
+from probe.workflow.models import READ_AS_IT_IS, Reading
 from probe.workflow.train import recorded_history, training_provenance
 
 __all__ = ["report"]
@@ -53,17 +51,11 @@ def report(
     Parameters
     ----------
     model : Path, optional
-        A model file that `probe.load_network` reads; a network is trained without.
-    data : str
-        What `probe.load_dataset` takes: the data that the network was or will be trained on.
-    reading : Reading
-        What the model file does not say itself.
+        A model file; a network is trained without.
+    data, reading, seed, progress
+        As for all commands.
     out : Path, optional
-        Folder for index.html, results.json, model.h5 and figures; reports/<name> by default.
-    seed : int
-        Everything random follows from it.
-    progress : callable
-        Called with progress events of every stage.
+        Folder for index.html, results.json, results.h5, model.h5 and figures; reports/<name> by default.
 
     Raises
     ------
@@ -74,17 +66,15 @@ def report(
     split = reading.split(data)
     name = data_stem(data) if model is None else model_stem(model)
     owner = Owner("probe report", seed, split, model)
-    began = time.perf_counter()
+    # The report may go beside the model, which is kept as it is then.
+    beside = model is not None and out is not None and _is_same(out / _KEPT, model)
+    folder = destination(out, name, owner, ("index.html",) if beside else ("index.html", _KEPT))
     if model is None:
-        folder = destination(out, name, owner, ("index.html", _KEPT))
-        subject, interrupted = _trained(split, seed, progress)
+        subject, interrupted = _trained(owner, split, progress)
         if interrupted:
             return _kept_only(folder, subject, "the network as it was; no report was made of it")
     else:
         subject = _loaded(model, split, reading)
-        # The report may go beside the model, which is kept as it is then.
-        beside = out is not None and _is_same(out / _KEPT, model)
-        folder = destination(out, name, owner, ("index.html",) if beside else ("index.html", _KEPT))
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
     try:
@@ -99,16 +89,17 @@ def report(
         subtitle=f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
         sections=sections,
         kept="the network in model.h5",
+        warning=doubt_about(network),
     )
-    published = Job(folder, split, began, doubt_about(network)).publish(
+    written = folder.publish(
         page,
         facts={"model": subject.origin},
         beside={} if is_kept else {_KEPT: network_bytes(network, provenance=subject.provenance)},
         progress=progress,
     )
     interrupted = any(getattr(result, "interrupted", False) for result in page.results.values())
-    right = f"{accuracy:.2%} of the test images right; {published.seconds:.0f} s"
-    return published.written(right, interrupted=interrupted)
+    summary = f"{accuracy:.2%} of the test images right; {folder.seconds:.0f} s"
+    return replace(written, summary=summary, interrupted=interrupted)
 
 
 _KEPT = "model.h5"
@@ -173,13 +164,13 @@ class _Subject:
     origin: str
 
 
-def _trained(split: Split, seed: int, progress: Progress) -> tuple[_Subject, bool]:
+def _trained(owner: Owner, split: Split, progress: Progress) -> tuple[_Subject, bool]:
     """Return a network of the video's shape, and whether Ctrl-C cut its training short."""
     config = replace(DEFAULT_TRAINING, epochs=enough_epochs(len(split.train)))
-    result = train(DEFAULT_ARCHITECTURE, split, config, seed=seed, progress=progress)
-    provenance = training_provenance("probe report", seed, split, DEFAULT_ARCHITECTURE, config, result)
+    result = train(DEFAULT_ARCHITECTURE, split, config, seed=owner.seed, progress=progress)
+    provenance = training_provenance(owner, DEFAULT_ARCHITECTURE, config, result)
     sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
-    origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {seed}"
+    origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {owner.seed}"
     # What Ctrl-C cut short is kept, and not looked at.
     network = result.network if result.interrupted else for_data(result.network, split)
     return _Subject(network, result.history, provenance, origin), result.interrupted

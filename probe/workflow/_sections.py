@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from probe._checks import DivergedError, InputError
@@ -17,7 +16,7 @@ from probe._progress import Progress, silent
 from probe.analyses.maximize import maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.paths import ExpandedWeights, expanded_weights
-from probe.catalogue import Analysis
+from probe.catalogue import Analysis, function_of
 from probe.controls import Controls, architecture_of
 from probe.datasets import Split
 from probe.layers import DataFormat
@@ -27,7 +26,8 @@ from probe.population import MLP
 from probe.report import Section
 from probe.results import Record
 from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, smaller_rates
-from probe.workflow.models import class_objectives, unit_objectives, weights_section
+from probe.workflow.maximize import class_objectives, unit_objectives
+from probe.workflow.weights import weights_section
 
 __all__ = ["Subject", "function_of", "paths_section", "sections_about", "sections_of"]
 
@@ -50,12 +50,6 @@ class Subject:
     controls: Controls | None = None
     seed: int = 0
     progress: Progress = silent
-
-
-def function_of(entry: Analysis) -> Callable[..., Any]:
-    """Return the function of an analysis."""
-    function: Callable[..., Any] = getattr(import_module(f"probe.analyses.{entry.module}"), entry.name)
-    return function
 
 
 def sections_of(
@@ -93,10 +87,10 @@ def sections_about(entry: Analysis, result: Record, note: str = "") -> tuple[Sec
 def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
     """Return what is on the paths to every dense layer that has another below, down to the pixels."""
     network = _network(subject)
-    found = []
+    results = []
     for layer in network.dense_layers[1:]:
         with suppress(InputError):
-            found.append(
+            results.append(
                 expanded_weights(
                     network,
                     subject.split.test.images,
@@ -106,7 +100,7 @@ def _paths(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
                     **options,
                 )
             )
-    return paths_section(found, note)
+    return paths_section(results, note)
 
 
 def paths_section(layers: Sequence[ExpandedWeights], note: str = "") -> Section:

@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice
 from probe._progress import Progress, silent
+from probe._signatures import check_arguments
 from probe.analyses.maximize import Maximization, maximize
 from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, Shift, parse_objective
 from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
 from probe.network import Network
-from probe.objectives import AnyObjective
-from probe.report.report import Report, Section
+from probe.objectives import AnyObjective, Objective, class_logit, unit
+from probe.report import Report, Section
 from probe.storage import result_bytes, result_from_bytes
 from probe.workflow._folder import Written, destination, model_stem
 from probe.workflow._owner import Owner
-from probe.workflow._pages import Job
-from probe.workflow._reading import READ_AS_IT_IS, Reading
-from probe.workflow.models import class_objectives, for_shape, unit_objectives
+from probe.workflow.models import READ_AS_IT_IS, Reading, for_shape
 
-__all__ = ["maximize_model"]
+__all__ = ["class_objectives", "maximize_model", "unit_objectives"]
 
-Moved = Literal["pixels", "fourier", "blurred"]
-"""What an ascent moves."""
-
-_PARAMETERIZATIONS: dict[Moved, Pixels | Fourier | Blurred] = {
+_PARAMETERIZATIONS: dict[str, Pixels | Fourier | Blurred] = {
     "pixels": Pixels(),
     "fourier": Fourier(),
     "blurred": Blurred(),
@@ -41,21 +38,16 @@ _FRAMES = 30
 def maximize_model(
     model: Path,
     *,
-    objectives: Sequence[str] = (),
+    objectives: list[str] | None = None,
     layer: str | None = None,
     position: tuple[int, ...] | None = None,
+    data: str | None = None,
     image_shape: tuple[int, ...] | None = None,
     reading: Reading = READ_AS_IT_IS,
-    restarts: int = 4,
-    steps: int = 200,
-    l2: float = 0.0,
-    total_variation: float = 0.0,
-    diversity: float = 0.0,
-    parameterization: Moved = "pixels",
+    options: Mapping[str, Any] | None = None,
+    parameterization: Literal["pixels", "fourier", "blurred"] = "pixels",
     shift: int = 0,
     ball: float | None = None,
-    data: str | None = None,
-    n_top: int = 5,
     animation: Literal["none", "gif"] = "none",
     out: Path | None = None,
     seed: int = 0,
@@ -65,24 +57,39 @@ def maximize_model(
 
     Parameters
     ----------
-    objectives : sequence of str
-        Such as "class:3 - class:8" and "hidden_1:4"; see `probe.parse_objective`.
-    layer, position
-        Every unit or channel of a layer instead; of a channel, its value at a position.
-    shift : int
-        The objective counts on average over all shifts by up to so many pixels.
-    ball : float, optional
-        Greatest L2 norm of an image, within [0, 1].
+    model, reading, seed, progress
+        As for all commands.
+    objectives : list of str, optional
+        What to maximize instead of every class, such as "class:3 - class:8", "hidden_1:4", "-hidden_1:4" or
+        "conv2d:4@3,3"; see `probe.parse_objective`.
+    layer : str, optional
+        Layer whose units or channels to maximize instead of the classes.
+    position : tuple of int, optional
+        Row and column of the value of a channel to maximize. By default its mean over all positions.
     data : str, optional
-        Data whose test images are searched for those with the greatest values.
+        Data with the real images to compare with: those with the largest values are shown. None by default.
+    image_shape : tuple of int, optional
+        Shape of the images, for a network that takes each as a row of values.
+    options : mapping, optional
+        Further arguments of `probe.maximize`.
+    parameterization : {"pixels", "fourier", "blurred"}
+        Variables of the ascent: single pixels, Fourier coefficients, or an image that is blurred.
+    shift : int
+        Shifts, in pixels, that the objective is averaged over during the ascent; 0 for none.
+    ball : float, optional
+        Largest L2 norm of an image. By default only the pixels are limited, to [0, 1].
     animation : {"none", "gif"}
-        Whether to write the way up as well.
+        Whether to write an animation of the ascent.
+    out : Path, optional
+        Folder for index.html, results.json, results.h5 and figures; reports/maximize-<name> by default.
 
     Raises
     ------
     InputError
         If an argument is outside its range or does not fit the network, or `out` cannot be written to.
     """
+    options = dict(options or {})
+    check_arguments(maximize, options)
     check_choice("animation", animation, ("none", "gif"))
     check_choice("parameterization", parameterization, _PARAMETERIZATIONS)
     split = None if data is None else reading.split(data)
@@ -92,23 +99,17 @@ def maximize_model(
     chosen, name = _objectives(network, objectives, layer, position)
     owner = Owner("probe maximize", seed, split, model)
     folder = destination(out, f"maximize-{model_stem(model)}", owner, ("index.html", "results.h5"))
-    job = Job(folder, split, doubt=doubt_about(network))
     result = maximize(
         network,
         chosen,
-        restarts=restarts,
-        steps=steps,
-        l2=l2,
-        total_variation=total_variation,
-        diversity=diversity,
         parameterization=_PARAMETERIZATIONS[parameterization],
         transform=Shift(shift) if shift else None,
         region=Box() if ball is None else Ball(ball),
         images=None if split is None else split.test,
-        n_top=n_top,
         frames=_FRAMES if animation == "gif" else None,
         seed=seed,
         progress=progress,
+        **options,
     )
     beside = {}
     if animation == "gif":
@@ -120,10 +121,11 @@ def maximize_model(
         title="What does it want to see?",
         subtitle=f"The network in {model.name}" + ("" if split is None else f"; data: {split.name}"),
         sections=(Section(key="maximize", results={name: result}),),
+        warning=doubt_about(network),
     )
-    facts = {"model": str(model), "steps": steps, "rescored": rescored}
-    published = job.publish(page, facts=facts, beside=beside, progress=progress)
-    return published.written(_summary(result, rescored))
+    facts = {"model": str(model), "steps": result.traces.shape[-1] - 1, "rescored": rescored}
+    written = folder.publish(page, facts=facts, beside=beside, progress=progress)
+    return replace(written, summary=_summary(result, rescored))
 
 
 def _network(
@@ -139,7 +141,7 @@ def _network(
 
 
 def _objectives(
-    network: Network, texts: Sequence[str], layer: str | None, position: tuple[int, ...] | None
+    network: Network, texts: Sequence[str] | None, layer: str | None, position: tuple[int, ...] | None
 ) -> tuple[Sequence[AnyObjective], str]:
     """Return what to maximize, and what to call the result."""
     if texts:
@@ -176,3 +178,17 @@ def _summary(result: Maximization, rescored: Array) -> str:
     return f"{words}; scored anew on the saved images: " + (
         "the same" if off == 0 else f"{off:.2g} off at most"
     )
+
+
+def class_objectives(network: Network) -> list[Objective]:
+    """Return the logit of every class."""
+    network.check_classes("; pass --layer with one of its layers")
+    return [class_logit(k) for k in range(network.n_classes)]
+
+
+def unit_objectives(
+    network: Network, layers: Sequence[str], most: int | None = None, at: tuple[int, ...] | None = None
+) -> list[Objective]:
+    """Return every unit or channel of `layers`, or the first `most`; a channel's mean, or its value at a position."""
+    objectives = [unit(layer, k, position=at) for layer in layers for k in range(network.n_units(layer))]
+    return objectives[:most]

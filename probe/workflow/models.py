@@ -1,173 +1,124 @@
-"""Weight images of a model file, converting it, and what of a network is maximized."""
+"""Model files: how they are read, what is in them, and how they are converted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from probe._checks import InputError, check_choice
+from probe._checks import DataFileError, InputError
 from probe._layout import input_layout
-from probe.analyses.weights import (
-    LayerWeights,
-    NetworkWeights,
-    WeightImages,
-    WeightPicture,
-    images_of_layers,
-    weight_images,
-)
-from probe.figures.weights import SCALES, page_of, scale_of, words
-from probe.kerasfile import open_model, read_provenance
-from probe.layers import DataFormat
+from probe.datasets import Split, load_dataset
+from probe.fitting import for_data
+from probe.kerasfile import ModelFile, open_model, read_provenance
 from probe.network import Network
-from probe.objectives import Objective, class_logit, unit
-from probe.storage import results_bytes, save_network
-from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
-from probe.workflow._owner import Owner
-from probe.workflow._reading import READ_AS_IT_IS, Reading
+from probe.safeh5 import printable
+from probe.storage import OwnedFolder, load_network, save_network
+from probe.workflow._folder import Written
+from probe.workflow._owner import check_out, path_from
 
-if TYPE_CHECKING:
-    from probe.report.report import Section
+__all__ = ["READ_AS_IT_IS", "Reading", "convert_model", "for_shape", "inspect_model"]
 
-__all__ = [
-    "READ_AS_IT_IS",
-    "class_objectives",
-    "convert_model",
-    "for_shape",
-    "unit_objectives",
-    "weights_model",
-    "weights_section",
-]
+_CHECKED = 1 << 24
+"""Most parameters that are read only to see that they are sound: 64 MiB in float32."""
 
+_FACTS_SHOWN, _DEPTH, _CELL, _LINE = 40, 4, 60, 1000
+"""Facts of a file's origin that are shown, and levels of them; most characters of a cell and of a line."""
 
-_MOST_PICTURES = 16
-"""Layers whose weights are drawn when none is named: the first ones."""
+_KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
+"""Where an inspection is kept, and most bytes of it that are read."""
 
-_MOST_BYTES = 64 << 20
-"""Weight images that are kept, all layers together: those of a large network would not fit in memory."""
+_NAMES_SHOWN = 40
+"""Names of classes that are listed; of a model with more, the first."""
 
 
-def weights_model(
-    model: Path,
-    *,
-    layer: str | None = None,
-    units: slice | None = None,
-    image_shape: tuple[int, ...] | None = None,
-    reading: Reading = READ_AS_IT_IS,
-    scale: str | None = None,
-    out: Path | None = None,
-    seed: int = 0,
-) -> Written:
-    """Write the weight images of one layer, or of the first 16 that have some; the numbers of all.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a user says of a model file that the file does not say itself.
 
     Parameters
     ----------
-    scale : {"shared", "robust", "unit"}, optional
-        As in `probe.plot`.
+    pixel_range : tuple of float
+        Lowest and highest value of the inputs that the network was trained on. Data with float pixels outside [0, 1] have
+        this range too.
+    mean : tuple of float
+        Mean that was subtracted from the inputs, in that range, in training: one number, or one for each channel.
+    std : tuple of float
+        Standard deviation that the inputs were divided by in training: one number, or one for each channel. Needs the mean.
+    output : str, optional
+        Layer to take as the output, for a network with several outputs.
+    from_logits : bool
+        The last layer is linear, and its outputs are logits. A single one is the logit of the second of two classes.
+    architecture : Path, optional
+        File with the layers, for a model file that holds weights only, or in place of its own layers: config.json, a
+        .keras file or a whole model.
     """
-    if scale is not None:
-        check_choice("scale", scale, SCALES)
-    results: Iterable[WeightImages]
-    if units is not None:
-        results = [_some_units(model, layer, units, image_shape, reading)]
-    else:
-        network = for_shape(reading.network(model), image_shape)
-        layout = _said(network, image_shape)
-        results = (
-            images_of_layers(network, layout=layout)
-            if layer is None
-            else [weight_images(network, layer, layout=layout)]
+
+    pixel_range: tuple[float, float] = (0.0, 1.0)
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    output: str | None = None
+    from_logits: bool = False
+    architecture: Path | None = None
+
+    def network(self, model: Path, image_shape: tuple[int, ...] | None = None) -> Network:
+        """Return the network of the file, for images in [0, 1].
+
+        Means of several channels need the `image_shape` where the network takes a row of values.
+        """
+        if bool(self.mean) != bool(self.std):
+            raise InputError("--mean and --std must come together: inputs are (pixel - mean) / std")
+        network = load_network(model, architecture=self.architecture)
+        if self.output is not None:
+            network = network.truncate(self.output)
+        if self.from_logits:
+            network = network.for_logits()
+        if image_shape is not None and max(len(self.mean), len(self.std)) > 1:
+            network = network.with_input_shape(image_shape)
+        if self.mean:
+            network = network.with_standardized_input(self.mean, self.std)
+        return network.with_input_range(*self.pixel_range)
+
+    def for_data(self, model: Path, split: Split) -> Network:
+        """Return the network of the file for data, with the units that it has; see `probe.fitting`."""
+        return for_data(self.network(model, split.train.image_shape), split)
+
+    def split(self, data: str) -> Split:
+        """Return the data; float pixels of a file that are not in [0, 1] are scaled from the range to it."""
+        try:
+            return load_dataset(data)
+        except DataFileError:
+            if self.pixel_range == (0, 1):
+                raise
+            return load_dataset(data, pixel_range=self.pixel_range)
+
+
+READ_AS_IT_IS = Reading()
+"""A whole model, of one output and inputs in [0, 1]."""
+
+
+def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
+    """Return `network` for images of the shape that the caller named, if any."""
+    if image_shape is not None:
+        return network.with_input_shape(image_shape)
+    if len(network.input_shape) == 1:
+        raise InputError(
+            f"the network takes {network.input_shape[0]} values; pass --image-shape HEIGHT,WIDTH to say what image "
+            f"they are, row by row"
         )
-    pictures = dict[str, bytes]()
-
-    def drawn_first(results: Iterable[WeightImages]) -> Iterator[WeightImages]:
-        for result in results:
-            if len(pictures) < _MOST_PICTURES:
-                pictures[f"figures/weights_{len(pictures) + 1}.png"] = drawn(result, scale=scale)
-            yield result
-
-    weights, images = _kept(drawn_first(results), scale)
-    if not weights.layers:
-        raise InputError("no layer of this network has weights that form images")
-    kept = {"weights": weights, **images}
-    folder = destination(out, f"weights-{model_stem(model)}", Owner("probe weights", seed, None, model))
-    folder.keep(
-        run_facts("probe weights", seed, None)
-        | {"model": str(model), "results": {name: result.to_dict() for name, result in kept.items()}},
-        pictures | {"results.h5": results_bytes(kept)},
-    )
-    return Written(
-        tuple(folder.files), _weights_summary([layer.layer for layer in weights.layers], len(pictures))
-    )
-
-
-def weights_section(
-    network: Network, *, layout: DataFormat | None, is_tested: bool = False, note: str = ""
-) -> Section:
-    """Return the section on the weights of all layers; `is_tested` if another tests them for structure."""
-    from probe.report.report import Section
-
-    weights, images = _kept(images_of_layers(network, layout=layout))
-
-    def images_of(index: int) -> WeightImages:
-        known = images.get(f"weights_{index + 1}")
-        return weight_images(network, weights.layers[index].layer, layout=layout) if known is None else known
-
-    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words, "is_tested": is_tested}
-    return Section(key="weights", results={"weights": weights, **images}, facts=facts, note=note)
-
-
-def _kept(
-    results: Iterable[WeightImages], scale: str | None = None
-) -> tuple[NetworkWeights, dict[str, WeightImages]]:
-    """Return the numbers of all layers, and the images of as many as are kept, by name; one layer at a time."""
-    layers, images, room = list[LayerWeights](), dict[str, WeightImages](), _MOST_BYTES
-    for number, result in enumerate(results, start=1):
-        layers.append(LayerWeights.of(result, _picture(result, scale)))
-        if result.images.nbytes <= room:
-            images[f"weights_{number}"] = result
-            room -= result.images.nbytes
-    return NetworkWeights(layers=tuple(layers)), images
-
-
-def _picture(result: WeightImages, scale: str | None) -> WeightPicture:
-    colors, page = scale_of(result, scale), page_of(result)
-    return WeightPicture(
-        scale=colors.kind,
-        limit=colors.limit,
-        n_images=len(result.images),
-        n_faint=colors.n_faint,
-        n_clipped=int(colors.clipped.sum()),
-        units=tuple(result.unit_names[k] for k in page.units.tolist()),
-    )
-
-
-def _weights_summary(layers: list[str], n_drawn: int) -> str:
-    names = ", ".join(map(repr, layers[:n_drawn]))
-    if n_drawn == len(layers):
-        return f"weights of {names}"
-    return (
-        f"weights of {names}: the first {n_drawn} of {len(layers)} layers; --layer NAME draws another, results.json has "
-        "the numbers of all"
-    )
-
-
-def _said(network: Network, image_shape: tuple[int, ...] | None) -> DataFormat | None:
-    """Return where the channels of the inputs are if the caller named their shape, which is that of images."""
-    return "channels_last" if image_shape is not None and input_layout(network) is None else None
-
-
-def _some_units(
-    model: Path, layer: str | None, units: slice, image_shape: tuple[int, ...] | None, reading: Reading
-) -> WeightImages:
-    """Return the weight images of some units of a layer, having read no others."""
-    if layer is None:
-        raise InputError("--units must come with --layer, the layer whose units they are")
-    with open_model(model, architecture=reading.architecture) as file:
-        network = for_shape(file.network(ending_at=layer, units=units), image_shape)
-    found = weight_images(network, layer, layout=_said(network, image_shape))
-    return replace(found, unit_names=tuple(str(k) for k in range(units.start, units.stop)))
+    layout, shape = input_layout(network), network.input_shape
+    if len(shape) != 3 or layout == "channels_last":
+        return network
+    channels, height, width = shape
+    if layout == "channels_first":
+        return network.with_input_shape((height, width) if channels == 1 else (height, width, channels))
+    if channels in (1, 3) and width not in (1, 3):
+        raise InputError(
+            f"the network takes inputs of shape {shape}, and no layer says where their channels are; pass --image-shape "
+            f"{height},{width},{channels} if first, --image-shape {channels},{height},{width} if last"
+        )
+    return network
 
 
 def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) -> Written:
@@ -204,40 +155,129 @@ def _check_converted(model: Path, to: Path) -> None:
             )
 
 
-def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
-    """Return `network` for images of the shape that the caller named, if any."""
-    if image_shape is not None:
-        return network.with_input_shape(image_shape)
-    if len(network.input_shape) == 1:
-        raise InputError(
-            f"the network takes {network.input_shape[0]} values; pass --image-shape HEIGHT,WIDTH to say what image "
-            f"they are, row by row"
+def inspect_model(model: Path, *, architecture: Path | None = None, out: Path | None = None) -> Written:
+    """Say what is in a model file, and write it to inspect.txt where there is a folder for it.
+
+    Parameters
+    ----------
+    model : Path
+        The file. Its weights are read, to check them, only if they are few.
+    architecture : Path, optional
+        File with the layers, for a model file that holds weights only, or in place of its own layers.
+    out : Path, optional
+        Folder for inspect.txt; not written by default.
+
+    Raises
+    ------
+    InputError
+        If the model cannot be read, `out` is no folder that can be written to, or its inspect.txt is of another model.
+    """
+    if out is None:
+        return Written((), _inspected(model, architecture))
+    folder = OwnedFolder(check_out(out))
+    head = f"file: {printable(path_from(folder, model), 1000)}\n"
+    if folder.kind(_KEPT) is not None:
+        try:
+            known = folder.read(_KEPT, _MOST_KEPT).decode(errors="replace")
+        except OSError:
+            known = ""
+        if not known.startswith(head):
+            raise InputError(f"{folder.path / _KEPT} is of another model. Pass another --out, or remove it")
+    text = _inspected(model, architecture)
+    return Written((folder.write_text(_KEPT, f"{head}\n{text}\n"),), f"{text}\nkept as text")
+
+
+def _inspected(model: Path, architecture: Path | None) -> str:
+    with open_model(model, architecture=architecture) as file:
+        network = file.network() if file.n_parameters <= _CHECKED else None
+        lines = [*_table(file), "", f"{_size(file)}, {_outputs(file, network)}"]
+        if network is None:
+            lines.append("the weights were not read: there are too many to check them here")
+        provenance = file.provenance
+    if provenance:
+        lines += ["", "written by probe:"]
+        facts = {key: value for key, value in islice(provenance.items(), _FACTS_SHOWN) if key != "history"}
+        lines += [f"  {key}: {_brief(value)}" for key, value in facts.items()]
+        # Training is loaded only where there was some.
+        from probe.workflow.train import recorded_history
+
+        history = recorded_history(provenance)
+        if history is not None:
+            final = f"cost {history.cost[-1]:.4f}, test accuracy {history.test_accuracy[-1]:.2%}"
+            lines.append(f"  after {history.n_epochs} epochs: {final}")
+    return "\n".join(printable(line, _LINE) for line in lines)
+
+
+def _table(file: ModelFile) -> list[str]:
+    """Return the layers, one line each, in aligned columns."""
+    rows = [("layer", "kind", "output", "parameters", "activation")]
+    rows += [("(input)", "", _shape(shape), "", "") for shape in file.input_shapes]
+    for layer in file.layers:
+        parameters = f"{layer.n_parameters:,}" if layer.n_parameters else ""
+        activation = "" if layer.activation == "linear" and not layer.n_parameters else layer.activation
+        name, kind, shape = layer.name, layer.class_name, _shape(layer.output_shape)
+        rows.append((_cell(name), _cell(kind), _cell(shape), parameters, _cell(activation)))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _size(file: ModelFile) -> str:
+    types = sorted({variable.dtype for layer in file.layers for variable in layer.variables})
+    return f"{file.n_parameters:,} parameters" + (f", {' and '.join(types)}" if types else "")
+
+
+def _outputs(file: ModelFile, network: Network | None) -> str:
+    """Return what the outputs stand for: by the network, or where that was not read by their shape."""
+    if len(file.output_names) > 1:
+        return f"outputs: {', '.join(file.output_names)}"
+    shape = next(layer.output_shape for layer in file.layers if layer.name == file.output_names[0])
+    said = f"output of shape {_shape(shape)}"
+    if network is None:
+        names = file.class_names or (
+            tuple(map(str, range(shape[0]))) if len(shape) == 1 and shape[0] > 1 else ()
         )
-    layout, shape = input_layout(network), network.input_shape
-    if len(shape) != 3 or layout == "channels_last":
-        return network
-    channels, height, width = shape
-    if layout == "channels_first":
-        return network.with_input_shape((height, width) if channels == 1 else (height, width, channels))
-    if channels in (1, 3) and width not in (1, 3):
-        raise InputError(
-            f"the network takes inputs of shape {shape}, and no layer says where their channels are; pass --image-shape "
-            f"{height},{width},{channels} if first, --image-shape {channels},{height},{width} if last"
+        return f"classes: {_names(names)}" if names else said
+    if network.is_regression:
+        return (
+            f"regression: {shape[0]} output{'s' * (shape[0] > 1)}"
+            if len(shape) == 1
+            else f"regression, {said}"
         )
-    return network
+    if network.is_one_unit:
+        unit = "sigmoid unit" if network.output_name == "sigmoid" else "logit"
+        names = network.class_names
+        return f"classes: 2 (one {unit})" + f": {_names(names)}" * (names != ("0", "1"))
+    if network.n_classes:
+        return f"classes: {_names(network.class_names)}"
+    if shape == (1,) and network.output_name == "linear":
+        return "one linear output: a regression, or the logit of the second of two classes (then pass --from-logits)"
+    return said
 
 
-def class_objectives(network: Network) -> list[Objective]:
-    """Return the logit of every class."""
-    network.check_classes("; pass --layer with one of its layers")
-    return [class_logit(k) for k in range(network.n_classes)]
+def _names(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
 
 
-def unit_objectives(
-    network: Network, layers: Sequence[str], most: int | None = None, at: tuple[int, ...] | None = None
-) -> list[Objective]:
-    """Return every unit or channel of `layers`, or the first `most`; a channel's mean, or its value at a position."""
-    found = []
-    for layer in layers:
-        found += [unit(layer, k, position=at) for k in range(network.n_units(layer))]
-    return found if most is None else found[:most]
+def _shape(shape: Sequence[int]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _cell(text: str) -> str:
+    return printable(text, _CELL)
+
+
+def _brief(value: object, depth: int = _DEPTH) -> str:
+    """Return what can be said of a value in one line; only the first of many entries, and few levels of them."""
+    if isinstance(value, Mapping | list | tuple) and not depth:
+        return "..."
+    if isinstance(value, Mapping):
+        items = islice(value.items(), _FACTS_SHOWN)
+        return ", ".join(f"{printable(key)} {_brief(item, depth - 1)}" for key, item in items)
+    if isinstance(value, list | tuple):
+        first = list(islice(value, _FACTS_SHOWN))
+        if all(isinstance(item, int) for item in first):
+            return _shape(first)
+        return " ".join(_brief(item, depth - 1) for item in first)
+    return printable(value, _LINE)

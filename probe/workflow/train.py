@@ -9,32 +9,52 @@ from pathlib import Path
 import numpy as np
 
 from probe._checks import InputError
-from probe._json import plain
 from probe._progress import Progress, silent
-from probe.datasets import Split, load_dataset
+from probe._text import plain
+from probe.datasets import load_dataset
 from probe.population import MLP
 from probe.storage import network_bytes, results_bytes
-from probe.training import TrainingConfig, TrainingHistory, TrainingResult, train
+from probe.training import (
+    DEFAULT_ARCHITECTURE,
+    DEFAULT_TRAINING,
+    TrainingConfig,
+    TrainingHistory,
+    TrainingResult,
+    train,
+)
 from probe.workflow._folder import Written, data_stem, destination, drawn, run_facts
 from probe.workflow._owner import Owner
 
-__all__ = [
-    "recorded_history",
-    "train_model",
-    "training_provenance",
-]
+__all__ = ["recorded_history", "train_model", "training_provenance"]
 
 
 def train_model(
-    architecture: MLP,
-    config: TrainingConfig,
+    architecture: MLP = DEFAULT_ARCHITECTURE,
+    config: TrainingConfig = DEFAULT_TRAINING,
     *,
     data: str = "mnist",
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Train one network and write model.h5, results.json and a picture of the training."""
+    """Train one network, and write it with a picture of the training.
+
+    Parameters
+    ----------
+    architecture : MLP
+        Its shape.
+    config : TrainingConfig
+        How it is trained.
+    data, seed, progress
+        As for all commands.
+    out : Path, optional
+        Folder for model.h5, results.json, results.h5 and figures; reports/train-<data> by default.
+
+    Raises
+    ------
+    InputError
+        If the data cannot be read, training diverges, or `out` cannot be written to.
+    """
     split = load_dataset(data)
     settings = plain({"architecture": asdict(architecture), "config": asdict(config)})
     assert isinstance(settings, dict)
@@ -46,7 +66,7 @@ def train_model(
             f"training diverged in epoch {result.diverged_epoch} at --learning-rate {config.learning_rate:g}; "
             f"pass a smaller one"
         )
-    provenance = training_provenance("probe train", seed, split, architecture, config, result)
+    provenance = training_provenance(owner, architecture, config, result)
     facts = {name: fact for name, fact in provenance.items() if name != "history"}
     folder.keep(
         facts | {"results": {"training": result.history.to_dict()}},
@@ -65,11 +85,11 @@ def train_model(
 
 
 def training_provenance(
-    command: str, seed: int, split: Split, architecture: MLP, config: TrainingConfig, result: TrainingResult
+    owner: Owner, architecture: MLP, config: TrainingConfig, result: TrainingResult
 ) -> dict[str, object]:
     """Return what a model file says of its origin."""
     history = {name: values.tolist() for name, values in result.history.arrays().items()}
-    facts = run_facts(command, seed, split) | {
+    facts = run_facts(owner) | {
         "architecture": asdict(architecture),
         "config": asdict(config),
         "history": history,

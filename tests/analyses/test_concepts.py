@@ -212,7 +212,7 @@ def test_the_controls_decide_over_networks(trained, digits):
     assert all(verdict.decision == "inconclusive" for verdict in held)
 
 
-def test_convolutional_networks_with_normalisation_are_looked_into(digits):
+def test_convolutional_networks_with_normalization_are_looked_into(digits):
     rng = RNG(0)
     layers = (
         Conv2D(

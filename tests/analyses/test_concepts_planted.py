@@ -100,7 +100,7 @@ def test_strokes_and_edges_have_the_orientation_that_was_drawn(angle, sign):
     images = np.stack([bar(a) for a in (0, 45, 90, 135)] * 4).astype(np.float32)
     found = image_concepts(images, regions=1)
     place = [0, 45, 90, 135].index(angle)
-    for name in (f"mostly {sign}", f"{sign} centre"):
+    for name in (f"mostly {sign}", f"{sign} center"):
         assert np.flatnonzero(found.values[found.names.index(name)][:4]).tolist() == [place], name
 
 
@@ -115,13 +115,13 @@ def test_an_edge_is_in_the_region_where_it_was_drawn():
     assert all("right" in name for name in edges)
 
 
-def test_much_ink_is_half_of_the_images_and_colours_are_averaged(digits):
-    grey = digits.test.images
-    found = image_concepts(grey)
+def test_much_ink_is_half_of_the_images_and_colors_are_averaged(digits):
+    gray = digits.test.images
+    found = image_concepts(gray)
     ink = found.values[found.names.index("much ink")]
-    np.testing.assert_array_equal(ink, grey.mean(axis=(1, 2)) > np.median(grey.mean(axis=(1, 2))))
-    colour = image_concepts(np.stack([grey, grey, grey], axis=-1))
-    np.testing.assert_array_equal(colour.values, found.values)
+    np.testing.assert_array_equal(ink, gray.mean(axis=(1, 2)) > np.median(gray.mean(axis=(1, 2))))
+    color = image_concepts(np.stack([gray, gray, gray], axis=-1))
+    np.testing.assert_array_equal(color.values, found.values)
 
 
 def test_concepts_that_hardly_vary_are_left_out_and_named(digits):
@@ -196,10 +196,10 @@ def planted(split, activation="sigmoid", scale=1.0, rotated=False):
     pixels = images.reshape(len(images), -1).astype(np.float64)
     found = image_concepts(images)
     loops = found.values[found.names.index("loop")] - 0.5
-    centred = pixels - pixels.mean(axis=0)
-    reader = np.linalg.solve(centred.T @ centred + 50 * np.eye(pixels.shape[1]), centred.T @ loops)
+    centered = pixels - pixels.mean(axis=0)
+    reader = np.linalg.solve(centered.T @ centered + 50 * np.eye(pixels.shape[1]), centered.T @ loops)
     kernel = rng.normal(size=(pixels.shape[1], 12)) / 8
-    kernel[:, 3] = reader * scale * (centred @ kernel).std() / (centred @ reader).std()
+    kernel[:, 3] = reader * scale * (centered @ kernel).std() / (centered @ reader).std()
     if rotated:
         kernel = kernel @ stats.ortho_group.rvs(12, random_state=0)
     layers = (

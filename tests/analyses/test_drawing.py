@@ -23,14 +23,14 @@ def found(trained, digits, controls):
 
 
 def templates(split, sharpness=1.0):
-    """Return a network whose classes' maximisers in the box are the lit pixels of the class means."""
+    """Return a network whose classes' maximizers in the box are the lit pixels of the class means."""
     means = np.stack([split.train.images[split.train.labels == k].mean(axis=0) for k in range(10)])
     kernel = sharpness * (np.where(means > 0.35, 1.0, -1.0)).reshape(10, -1).T.astype(np.float32)
     layers = Flatten("flatten"), Dense("output", kernel, np.zeros(10, np.float32), "softmax")
     return Network(layers, split.train.image_shape)
 
 
-def test_digits_are_plausible_and_recognised_and_noise_is_neither(found):
+def test_digits_are_plausible_and_recognized_and_noise_is_neither(found):
     real, means, noise, shuffled = (found.kind(name) for name in ("real", "class means", "noise", "shuffled"))
     assert real.plausible.mean() > 0.8
     assert real.agreement.min() > 0.85
@@ -41,13 +41,13 @@ def test_digits_are_plausible_and_recognised_and_noise_is_neither(found):
     np.testing.assert_allclose(np.median(real.percentiles, axis=0), 0.5, atol=0.12)
 
 
-def test_a_network_that_draws_templates_is_recognised_by_the_judges(digits):
+def test_a_network_that_draws_templates_is_recognized_by_the_judges(digits):
     found = drawing(templates(digits), digits, restarts=1, steps=60)
     drawn = found.kind("optimized")
     assert set(np.unique(drawn.images)) <= {0.0, 1.0}
     assert drawn.agreement[:2].min() >= 0.8
     assert np.isnan(drawn.agreement[2])
-    # Solid strokes vary less between neighbours than noise does.
+    # Solid strokes vary less between neighbors than noise does.
     assert drawn.percentiles[:, 3].mean() < found.kind("noise").percentiles[:, 3].mean() - 0.2
 
 
@@ -94,9 +94,9 @@ def test_each_control_draws_for_itself_and_the_verdicts_are_over_controls(found,
     )
     assert found.plausible_share[3] == pytest.approx(alone.plausible.mean())
     assert found.recognized_share[3] == pytest.approx(alone.agreement[:2].mean())
-    draws, recognised = found.verdicts
+    draws, recognized = found.verdicts
     assert draws.statistic == pytest.approx(found.plausible_share.mean())
-    assert recognised.interval.n == 7
+    assert recognized.interval.n == 7
     assert draws.decision == "supported"  # small sigmoid networks draw speckle
 
 
@@ -109,9 +109,9 @@ def test_networks_that_draw_refute_the_claim(digits, controls, monkeypatch):
 
     monkeypatch.setattr("probe.analyses.drawing.analysis.ascend", lambda *args, **kwargs: Handed)
     few = replace(controls, trained=controls.trained)
-    draws, recognised = drawing(controls.trained.network(0), digits, controls=few, restarts=2).verdicts
+    draws, recognized = drawing(controls.trained.network(0), digits, controls=few, restarts=2).verdicts
     assert draws.decision == "refuted"
-    assert recognised.decision == "supported"
+    assert recognized.decision == "supported"
 
 
 def test_without_controls_there_is_no_verdict_and_no_vote(trained, digits):

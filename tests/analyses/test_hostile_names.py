@@ -18,7 +18,7 @@ from probe.figures import picture
 from probe.report import Report, Section
 from probe.training import NetworkSummary
 from probe.workflow._sections import paths_section, sections_about
-from probe.workflow.models import weights_section
+from probe.workflow.weights import weights_section
 
 TEMPLATES = sorted(
     path.stem

@@ -7,22 +7,28 @@ import pytest
 from result_checks import check_result
 
 import probe
+from probe._progress import silent
 from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape.descent import _verdict as descent_verdict
 from probe.analyses.landscape.descent import measure_many_lines, unit_directions
-from probe.analyses.landscape.learning import (
+from probe.analyses.landscape.path import (
+    Look,
+    _principal,
+    _walk_shares,
     affordable_looks,
     affordable_updates,
     hidden_activation,
     records,
     with_activation,
 )
-from probe.analyses.landscape.surface import _principal, _walk_shares
 from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
 from probe.parameters import ParameterSpace
 
 TINY = {"n_networks": 6, "n_directions": 60, "updates": 80, "resolution": 5, "n_planes": 2, "n_lines": 20}
+
+FEWER = TINY | {"n_networks": 3, "n_directions": 10, "n_lines": 5}
+"""For convolutions, of which each evaluation takes longer."""
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +148,7 @@ def test_directions_are_drawn_a_few_at_a_time_with_the_same_result(trained, digi
             sizes.append(n)
             return unit_directions(space, n, rng)
 
-        return measure_many_lines(space, data.images, data.labels, draw, 7, [0.1, 1.0])
+        return measure_many_lines(space, Look(data, "cross-entropy", 1, silent), draw, 7, [0.1, 1.0])
 
     whole = measured()
     monkeypatch.setattr(
@@ -238,7 +244,7 @@ def test_workers_and_repetition_change_nothing(found, trained, digits):
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_a_convolutional_network_has_all_parts(digits, activation):
-    found = probe.landscape(convolutional(activation), digits, **TINY, n_images=60)
+    found = probe.landscape(convolutional(activation), digits, **FEWER, n_images=60)
     assert found.activations.activation == activation
     assert (found.activations.moved[1] == 0).all()
     assert found.path.cost[-1] < found.path.cost[0]
@@ -247,7 +253,7 @@ def test_a_convolutional_network_has_all_parts(digits, activation):
 
 
 def test_a_network_that_has_steps_is_held_against_sigmoids(digits):
-    found = probe.landscape(convolutional("step"), digits, **TINY, n_images=60)
+    found = probe.landscape(convolutional("step"), digits, **FEWER, n_images=60)
     assert found.activations.activation == "sigmoid"
     # All that moves is the output layer.
     assert found.descent.along_gradient[1:, 0].min() > 0
@@ -293,8 +299,8 @@ def test_costly_networks_are_looked_at_with_fewer_images_and_then_fewer_directio
     images, directions_left = affordable_looks(dense(4000), 7, 500, 1000)
     assert images == 100
     assert 100 < directions_left < 1000
-    assert affordable_looks(dense(10**6), 7, 500, 1000) == (100, 100)
-    assert affordable_looks(dense(10**6), 7, 20, 30) == (20, 30)
+    assert affordable_looks(dense(10**4), 7, 500, 1000) == (100, 100)
+    assert affordable_looks(dense(10**4), 7, 20, 30) == (20, 30)
 
 
 def test_a_rate_that_is_too_large_does_not_speak_against_slopes(digits):

@@ -9,7 +9,7 @@ import probe
 from probe._checks import InputError
 from probe.analyses.maximize import Maximization
 from probe.ascent import Ball, Fourier, Shift
-from probe.ascent.penalties import total_variation as _total_variation
+from probe.ascent.regularization import total_variation as _total_variation
 from probe.layers import Dense, Flatten
 
 SHAPE = (2, 3)
@@ -33,7 +33,7 @@ def classes(n):
 
 @given(seed=st.integers(0, 9999))
 @settings(max_examples=15)
-def test_the_maximiser_of_a_linear_unit_is_a_corner_of_the_box(seed):
+def test_the_maximizer_of_a_linear_unit_is_a_corner_of_the_box(seed):
     kernel = kernel_of(seed)
     found = probe.maximize(linear_network(kernel), classes(2), restarts=2, steps=60, seed=seed)
     for k in range(2):
@@ -44,7 +44,7 @@ def test_the_maximiser_of_a_linear_unit_is_a_corner_of_the_box(seed):
 
 @given(seed=st.integers(0, 9999), l2=st.floats(0.2, 3))
 @settings(max_examples=15)
-def test_with_l2_the_maximiser_is_the_scaled_and_clipped_weight(seed, l2):
+def test_with_l2_the_maximizer_is_the_scaled_and_clipped_weight(seed, l2):
     kernel = kernel_of(seed)
     found = probe.maximize(linear_network(kernel), classes(2), restarts=2, steps=200, l2=l2, seed=seed)
     for k in range(2):
@@ -63,11 +63,11 @@ def test_with_a_large_total_variation_the_image_is_even():
 
 
 @pytest.mark.parametrize(
-    "regularisers", [{}, {"l2": 0.1}, {"total_variation": 0.05}, {"l2": 1, "total_variation": 1}]
+    "regularizers", [{}, {"l2": 0.1}, {"total_variation": 0.05}, {"l2": 1, "total_variation": 1}]
 )
-def test_the_objective_never_falls(trained, regularisers):
+def test_the_objective_never_falls(trained, regularizers):
     objectives = [*classes(10), probe.unit("hidden_1", 3), probe.unit("hidden_2", 8, stage="activation")]
-    found = probe.maximize(trained, objectives, restarts=3, steps=50, **regularisers)
+    found = probe.maximize(trained, objectives, restarts=3, steps=50, **regularizers)
     assert found.traces.shape == (12, 3, 51)
     assert (np.diff(found.traces, axis=2) >= 0).all()
     assert (found.traces[..., -1] > found.traces[..., 0]).all()
@@ -90,7 +90,7 @@ def test_values_are_scored_on_exactly_the_images_returned(trained):
     np.testing.assert_array_equal(found.predictions, trained.predict(batch).reshape(12, 3))
 
 
-def test_without_regularisers_the_trace_runs_from_the_start_value_to_the_value(trained):
+def test_without_regularizers_the_trace_runs_from_the_start_value_to_the_value(trained):
     found = probe.maximize(trained, classes(3), restarts=2, steps=5)
     np.testing.assert_allclose(found.traces[..., 0], found.start_values, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found.traces[..., -1], found.values, rtol=1e-5, atol=1e-6)
@@ -139,7 +139,7 @@ def test_every_step_is_reported(trained):
     events = []
     probe.maximize(trained, classes(1), restarts=1, steps=7, progress=events.append)
     assert [(event.stage, event.done, event.total) for event in events] == [
-        ("maximising", step, 7) for step in range(1, 8)
+        ("maximizing", step, 7) for step in range(1, 8)
     ]
 
 
@@ -183,7 +183,7 @@ def test_total_variation_needs_images():
         probe.maximize(network, classes(1), total_variation=0.1)
 
 
-def test_a_first_layer_is_proven_to_be_maximised_and_has_one_optimum(trained):
+def test_a_first_layer_is_proven_to_be_maximized_and_has_one_optimum(trained):
     found = probe.maximize(trained, [probe.unit("hidden_1", k) for k in range(12)], restarts=4)
     assert found.bounds.exact.all()
     np.testing.assert_allclose(found.reached, 1, atol=1e-4)

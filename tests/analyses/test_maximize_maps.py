@@ -1,4 +1,4 @@
-"""Maximisation in convolutional networks: channels, positions, other ranges, networks without classes."""
+"""Maximization in convolutional networks: channels, positions, other ranges, networks without classes."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def convolutional():
     return probe.Network(layers, (8, 8, 1))
 
 
-def test_a_position_of_a_first_convolution_is_maximised_by_its_kernels_sign():
+def test_a_position_of_a_first_convolution_is_maximized_by_its_kernels_sign():
     network = convolutional()
     kernel = network.layer("conv").kernel
     objectives = [probe.unit("conv", k, position=(2, 5)) for k in range(4)]
@@ -36,14 +36,14 @@ def test_a_position_of_a_first_convolution_is_maximised_by_its_kernels_sign():
 
 
 def test_the_mean_of_a_channel_ends_at_least_where_a_full_search_of_corners_does():
-    # A mean over a linear map is linear in the pixels: its maximiser has every pixel at 0 or 1, by sign.
+    # A mean over a linear map is linear in the pixels: its maximizer has every pixel at 0 or 1, by sign.
     network = convolutional()
     gradient = network.input_gradient(np.zeros((1, 8, 8, 1), np.float32), probe.unit("conv", 1))[0]
     found = probe.maximize(network, [probe.unit("conv", 1)], restarts=1, steps=60)
     np.testing.assert_array_equal(found.best_images[0], (gradient > 0).astype(np.float32))
 
 
-def test_a_network_without_classes_is_maximised_all_the_same():
+def test_a_network_without_classes_is_maximized_all_the_same():
     network = convolutional().truncate("pool")
     found = probe.maximize(network, [probe.unit("conv", 0)], restarts=2, steps=5)
     assert np.isnan(found.confidences).all()

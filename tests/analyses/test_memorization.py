@@ -75,7 +75,7 @@ def test_the_result_says_what_was_done(found, cell, digits):
     assert not any(values.flags.writeable for _, values in arrays(found))
 
 
-def test_all_labels_are_fitted_and_only_true_ones_generalise(cell):
+def test_all_labels_are_fitted_and_only_true_ones_generalize(cell):
     assert (cell.train_accuracy[:, :, -1] == 1).all()
     assert (cell.test_accuracy[0, :, -1] > 0.5).all()
     assert (cell.test_accuracy[2, :, -1] < 0.35).all()

@@ -12,9 +12,15 @@ import probe
 from probe._progress import silent
 from probe.analyses.minima import MinimaDesign, MinimaKey, MinimaStudy, aligned, connections
 from probe.analyses.minima.connections import _likenesses
-from probe.analyses.minima.results import CLEARLY, WidthMinima
+from probe.analyses.minima.results import (
+    CLEARLY,
+    WidthMinima,
+    correlation,
+    intervals,
+    middle_range,
+    verdicts_of,
+)
 from probe.analyses.minima.trial import extreme_eigenvalues, polished, run_minima_trial
-from probe.analyses.minima.verdicts import correlation, intervals, middle_range, verdicts_of
 from probe.curvature import PopulationCost, vectors_of
 from probe.layers import ACTIVATIONS
 from probe.population import Population, initial_population

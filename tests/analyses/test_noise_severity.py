@@ -9,7 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 import probe
 from probe.analyses.noise import GROUPS, SCORES, THRESHOLDS, confidence_limit, noise_severity
-from probe.analyses.noise.readers import Reader, Scores, temperatures_of
+from probe.analyses.noise.confidence import Reader, Scores, temperatures_of
 from probe.analyses.noise.severity import _partly_shuffled
 
 

@@ -1,4 +1,4 @@
-"""Memorisation scores: against counting by hand, an exactly solvable learner, and a bootstrap over networks."""
+"""Memorization scores: against counting by hand, an exactly solvable learner, and a bootstrap over networks."""
 
 import re
 

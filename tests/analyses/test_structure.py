@@ -6,9 +6,17 @@ import pytest
 
 import probe
 from probe.analyses.structure import NULLS, STATISTICS, weight_structure
-from probe.analyses.structure.meter import Meter, gabors
-from probe.analyses.structure.nulls import View, against, combinations, learned_shares, mixed, planted_units
-from probe.analyses.structure.verdicts import share_of
+from probe.analyses.structure.analysis import share_of
+from probe.analyses.structure.nulls import (
+    Meter,
+    View,
+    against,
+    combinations,
+    gabors,
+    learned_shares,
+    mixed,
+    planted_units,
+)
 from probe.layers import Conv2D, Dense, Flatten
 from probe.network import Network
 from probe.population import initial_population
@@ -44,11 +52,11 @@ def found(trained, digits, controls):
     return weight_structure(trained, digits, controls=controls, n_null=199)
 
 
-def test_a_chessboard_has_neighbours_that_are_all_opposite():
+def test_a_chessboard_has_neighbors_that_are_all_opposite():
     board = np.indices((12, 12)).sum(axis=0) % 2 * 2.0 - 1
     found = measured(board)
     assert found["moran"] == pytest.approx(-1)
-    # Neighbours always differ by 2, two pixels at random by 2 in 72 of 143 pairs.
+    # Neighbors always differ by 2, two pixels at random by 2 in 72 of 143 pairs.
     assert found["total_variation"] == pytest.approx(143 / 72)
     assert found["sparsity"] == pytest.approx(0)
 

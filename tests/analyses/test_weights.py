@@ -162,7 +162,7 @@ def convolutional(channels=1):
 @pytest.mark.parametrize(
     ("channels", "shape", "planes"), [(1, (6, 3, 3), 1), (3, (6, 3, 3, 3), 1), (2, (12, 3, 3), 2)]
 )
-def test_kernels_are_images_for_each_filter_and_channel_or_in_colour(channels, shape, planes):
+def test_kernels_are_images_for_each_filter_and_channel_or_in_color(channels, shape, planes):
     network = convolutional(channels)
     found = probe.weight_images(network)
     assert (found.layer, found.kind, found.planes, found.images.shape) == ("conv_1", "kernels", planes, shape)
@@ -203,11 +203,11 @@ def test_a_dense_layer_on_channel_means_has_no_images():
         probe.weight_images(probe.Network(layers, (5, 5, 1)), "output")
 
 
-def test_expanded_weights_take_the_scales_of_normalisations_along():
+def test_expanded_weights_take_the_scales_of_normalizations_along():
     scales = (normal(5), normal(5), normal(5), normal(5) ** 2)
     layers = (
         Rescaling("rescaling", 1 / 255, 0.0),
-        Normalization("standardised", normal(8), normal(8) ** 2, (1,)),
+        Normalization("standardized", normal(8), normal(8) ** 2, (1,)),
         Permute("turned", (2, 1)),
         Flatten("flatten"),
         dense("first_hidden", 48, 5),

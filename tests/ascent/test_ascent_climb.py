@@ -1,4 +1,4 @@
-"""The ascent: exact maximisers of linear units in every region, diversity, frames, and what is refused."""
+"""The ascent: exact maximizers of linear units in every region, diversity, frames, and what is refused."""
 
 import re
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import probe
 from probe._checks import InputError
 from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, _climb, ascend
-from probe.ascent.penalties import likeness
+from probe.ascent.regularization import likeness
 from probe.layers import Dense, Flatten
 
 REGIONS = [Box(-1.0, 2.0), Ball(1.2), Ball(0.9, box=None), Ball(1.0, center=0.5), Ball(20.0)]
@@ -24,7 +24,7 @@ def linear(kernel, shape=(2, 3)):
 @pytest.mark.parametrize("region", REGIONS, ids=lambda region: region.name)
 @given(seed=st.integers(0, 9999))
 @settings(max_examples=10)
-def test_a_linear_unit_is_maximised_exactly_in_every_region(region, seed):
+def test_a_linear_unit_is_maximized_exactly_in_every_region(region, seed):
     kernel = np.random.default_rng(seed).normal(size=(6, 2))
     objectives = [probe.class_logit(0), probe.class_logit(1)]
     found = ascend(linear(kernel), objectives, restarts=2, steps=150, region=region)
@@ -87,29 +87,32 @@ def test_one_restart_is_like_no_other(trained):
 def test_frames_run_from_the_start_to_the_end_of_the_best_restart(trained):
     objectives = [probe.class_logit(0), probe.class_logit(1)]
     found = ascend(trained, objectives, restarts=3, steps=50, keep=8)
-    assert found.frame_steps[0] == 0
-    assert found.frame_steps[-1] == 50
-    assert (np.diff(found.frame_steps) > 0).all()
-    assert (np.diff(found.frame_steps, 2) >= -1).all()
+    assert found.frames.steps[0] == 0
+    assert found.frames.steps[-1] == 50
+    assert (np.diff(found.frames.steps) > 0).all()
+    assert (np.diff(found.frames.steps, 2) >= -1).all()
     for k, best in enumerate(found.best_restarts):
-        np.testing.assert_array_equal(found.frames[k, -1], found.images[k, best])
-        start = trained.objective_gradient(found.frames[k, :1], [objectives[k]])[0]
+        np.testing.assert_array_equal(found.frames.images[k, -1], found.images[k, best])
+        start = trained.objective_gradient(found.frames.images[k, :1], [objectives[k]])[0]
         np.testing.assert_allclose(start, found.start_values[k, best], rtol=1e-5)
-        values = trained.objective_gradient(found.frames[k], [objectives[k]] * len(found.frame_steps))[0]
-        np.testing.assert_allclose(values, found.traces[k, best, found.frame_steps], rtol=1e-4, atol=1e-5)
+        values = trained.objective_gradient(
+            found.frames.images[k], [objectives[k]] * len(found.frames.steps)
+        )[0]
+        np.testing.assert_allclose(values, found.traces[k, best, found.frames.steps], rtol=1e-4, atol=1e-5)
 
 
 def test_without_keeping_there_are_no_frames(trained):
     found = ascend(trained, [probe.class_logit(0)], steps=2)
     assert found.frames is None
-    assert found.frame_steps is None
 
 
 def test_starts_are_of_every_brightness(trained):
     found = ascend(trained, [probe.class_logit(0)], restarts=8, steps=1, keep=2)
-    assert found.frames.shape[1] == 2
+    assert found.frames.images.shape[1] == 2
     means = [
-        ascend(trained, [probe.class_logit(0)], restarts=1, steps=1, seed=seed, keep=2).frames[0, 0].mean()
+        ascend(trained, [probe.class_logit(0)], restarts=1, steps=1, seed=seed, keep=2)
+        .frames.images[0, 0]
+        .mean()
         for seed in range(12)
     ]
     assert min(means) < 0.15

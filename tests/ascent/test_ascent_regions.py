@@ -15,10 +15,10 @@ REGIONS = {
     "box": Box(),
     "wide box": Box(-2.0, 3.0),
     "ball": Ball(1.5, box=None),
-    "ball around grey": Ball(0.8, center=0.5, box=None),
+    "ball around gray": Ball(0.8, center=0.5, box=None),
     "ball in box": Ball(1.5),
     "small ball in box": Ball(0.4),
-    "ball in box around grey": Ball(1.1, center=0.5),
+    "ball in box around gray": Ball(1.1, center=0.5),
     "ball around the box": Ball(10.0),
 }
 
@@ -55,8 +55,8 @@ def test_no_image_of_the_region_is_farther_along_the_weights(name, seed):
         assert (others @ w).max() <= end @ w + 1e-9
 
 
-@pytest.mark.parametrize("name", ["ball in box", "small ball in box", "ball in box around grey"])
-def test_the_farthest_image_is_that_of_a_numeric_optimiser(name):
+@pytest.mark.parametrize("name", ["ball in box", "small ball in box", "ball in box around gray"])
+def test_the_farthest_image_is_that_of_a_numeric_optimizer(name):
     region = REGIONS[name]
     for seed in range(5):
         w = np.random.default_rng(seed).normal(size=5)

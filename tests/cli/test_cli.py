@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import wraps
 from importlib import import_module
 
 import h5py
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 
 import probe
+from probe import workflow
 from probe.analyses.capacity import Capacity
 from probe.cli import run
 
@@ -201,7 +203,7 @@ def test_train_writes_what_inspect_weights_maximize_and_noise_read(elsewhere, ca
 
 
 def test_memorize_keeps_a_result_that_loads(elsewhere):
-    from probe._json import plain
+    from probe._text import plain
     from probe.analyses.memorization import Memorization
 
     arguments = [
@@ -347,7 +349,7 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
     split = probe.load_dataset("digits")
     probe.save_network(probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=2)).network, "m.h5")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.training.defaults._MOST_EPOCHS", 2)
+        patch.setattr("probe.training.config._MOST_EPOCHS", 2)
         arguments = [
             "severity",
             "m.h5",
@@ -406,9 +408,10 @@ def test_help_loads_neither_matplotlib_nor_scikit_learn():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch):
-
+def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch, undrawn):
     monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 5)
+    monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
+    monkeypatch.setattr(import_module("probe.workflow._report"), "_EFFORT", 0.05)
     split = probe.load_dataset("digits")
     trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
     probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})
@@ -450,10 +453,11 @@ def test_more_than_fits_into_memory_is_one_line(capfd):
 
 
 def test_ctrl_c_before_there_is_anything_says_so(elsewhere, monkeypatch, capfd):
+    @wraps(workflow.analyze)
     def interrupted(*arguments, **settings):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("probe.workflow.analyze", interrupted, raising=False)
+    monkeypatch.setattr("probe.workflow.analyze", interrupted)
     assert run(["search", "--data", "digits"]) == 130
     assert "interrupted before there was anything to keep" in capfd.readouterr().err
 

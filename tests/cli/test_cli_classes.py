@@ -116,7 +116,7 @@ def test_commands_say_on_screen_and_page_that_the_range_is_another(folder, comma
         ("standard", ["--range", "0", "255", "--mean", "33.3285", "--std", "4.91034375"]),
     ],
 )
-def test_what_was_said_of_the_inputs_makes_the_network_what_it_is(folder, model, options, capsys):
+def test_what_was_said_of_the_inputs_makes_the_network_what_it_is(folder, model, options, capsys, undrawn):
     assert run(arguments(folder, "noise", "unit")) == 0
     expected = results("out")["results"]["noise"]
     capsys.readouterr()

@@ -148,8 +148,10 @@ def test_what_is_converted_computes_the_same(name):
 
 
 def test_a_convolutional_network_is_reported_on(monkeypatch):
-    # The experiment on memorisation is another test's; here it takes most of the minute.
+    # The experiment on memorization and the controls are other tests'; here they take most of the minute.
     monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 3)
+    monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
+    monkeypatch.setattr(import_module("probe.workflow._report"), "_EFFORT", 0.05)
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")

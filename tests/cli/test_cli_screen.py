@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial, wraps
 from pathlib import Path
 
 import h5py
@@ -15,12 +16,13 @@ import pytest
 import typer
 
 import probe
+from probe import workflow
 from probe._checks import InputError, ModelFileWarning, ProbeWarning
 from probe._progress import ProgressEvent
 from probe.cli import app, run
-from probe.cli._memory import LESS, is_lack_of_memory
-from probe.cli._shared import drawn_progress
-from probe.workflow.inspect import _brief
+from probe.cli._screen import LESS, drawn_progress, is_lack_of_memory
+from probe.workflow._folder import Written
+from probe.workflow.models import _brief
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -213,10 +215,12 @@ def test_an_output_that_is_full_is_one_line(trained_file):
 
 WARNS = """
 import sys, warnings, logging
-import probe.workflow.inspect as module
+from functools import wraps
+import probe.workflow.models as module
 from probe._errors import ModelFileWarning, ProbeWarning
 from probe.__main__ import main
 
+@wraps(module.inspect_model)
 def inspect_model(*arguments, **more):
     import numpy as np
     np.log(np.zeros(2))
@@ -226,7 +230,7 @@ def inspect_model(*arguments, **more):
     for _ in range(2):
         warnings.warn("the model is odd \\x1b[31m\\n in two lines", ModelFileWarning)
     warnings.warn("accuracy is near chance", ProbeWarning)
-    return "text"
+    return module.Written((), "text")
 
 module.inspect_model = inspect_model
 sys.argv[1:] = ["inspect", "m.h5"]
@@ -279,13 +283,13 @@ def test_processes_of_a_command_are_silent_too(here):
 
 
 def test_in_the_library_warnings_are_as_ever(monkeypatch, capfd):
+    @wraps(workflow.inspect_model)
     def warned(*arguments, **more):
         warnings.warn("ours", ProbeWarning, stacklevel=2)
         warnings.warn("theirs", RuntimeWarning, stacklevel=2)
-        return "text"
+        return Written((), "text")
 
-    monkeypatch.setattr("probe.workflow.inspect.inspect_model", warned)
-    monkeypatch.setattr("probe.workflow.inspect_model", warned, raising=False)
+    monkeypatch.setattr("probe.workflow.inspect_model", warned)
     before = warnings.showwarning
     with pytest.warns(RuntimeWarning, match="theirs"):
         assert run(["inspect", "m.h5"]) == 0
@@ -331,11 +335,9 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
     def lacks(*arguments, **more):
         raise error
 
-    from probe import workflow
-
     for place in ("report", "train_model", "inspect_model", "convert_model", "weights_model", "maximize_model",
                   "analyze", "run_study"):  # fmt: skip
-        monkeypatch.setattr(workflow, place, lacks, raising=False)
+        monkeypatch.setattr(workflow, place, wraps(getattr(workflow, place))(partial(lacks)))
     arguments = {"convert": [trained_file, "out.h5"]}.get(
         name, [trained_file] * (name in (*MODEL_COMMANDS, "inspect"))
     )
@@ -347,10 +349,11 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
 
 
 def test_a_worker_that_was_killed_says_what_would_help(monkeypatch, capfd):
+    @wraps(workflow.run_study)
     def killed(*arguments, **more):
         raise InputError("a process of this sweep died") from BrokenProcessPool("x")
 
-    monkeypatch.setattr("probe.workflow.run_study", killed, raising=False)
+    monkeypatch.setattr("probe.workflow.run_study", killed)
     assert run(["minima"]) == 2
     err = capfd.readouterr().err
     assert err == (
@@ -365,9 +368,10 @@ def test_other_errors_are_no_lack_of_memory(monkeypatch):
     )
     assert is_lack_of_memory(OSError(12, os.strerror(12)))
 
+    @wraps(workflow.inspect_model)
     def fails(*arguments, **more):
         raise ValueError("a mistake of ours")
 
-    monkeypatch.setattr("probe.workflow.inspect_model", fails, raising=False)
+    monkeypatch.setattr("probe.workflow.inspect_model", fails)
     with pytest.raises(ValueError, match="a mistake of ours"):
         run(["inspect", "m.h5"])

@@ -12,9 +12,10 @@ from probe.analyses.capacity import CapacityDesign
 from probe.analyses.memorization import MemorizationDesign
 from probe.analyses.minima import MinimaDesign
 from probe.analyses.scores import ScoresDesign
-from probe.catalogue import ANALYSES, analysis_of
+from probe.catalogue import ANALYSES, analysis_of, function_of
 from probe.cli import app
-from probe.cli._generated import function_of, options_of, parsed, training_options
+from probe.cli._commands import training_options
+from probe.cli._options import options_of, parsed
 from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
 
 COMMANDS = [entry for entry in ANALYSES if entry.command is not None]
@@ -25,6 +26,20 @@ def defaults(command):
     """Return the defaults of the parameters of a command."""
     made = typer.main.get_command(app(command)).commands[command]
     return {parameter.name: parameter.default for parameter in made.params}
+
+
+READING = ("pixel_range", "mean", "std", "output", "from_logits", "architecture")
+BACKEND = ("workers", "backend", "scheduler")
+
+
+@pytest.mark.parametrize(("names", "needs"), [(READING, "from_logits"), (BACKEND, "backend")])
+def test_a_model_is_read_and_a_study_is_run_with_the_same_options_by_all_commands(names, needs):
+    commands = typer.main.get_command(app()).commands.values()
+    options = [{parameter.name: parameter for parameter in command.params} for command in commands]
+    shared = [[one.get(name) for name in names] for one in options if needs in one]
+    assert len(shared) >= 4 and all(all(each) for each in shared)
+    alike = {tuple((each.opts[0], each.default, each.help) for each in one) for one in shared}
+    assert len(alike) == 1
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.command.name)

@@ -72,8 +72,8 @@ def test_classes_may_be_words_or_whole_numbers(openml):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (table(n_features=15), "15 features are no square grey image"),
-        (table(n_features=3072), "whether the channels of a colour image come first or last"),
+        (table(n_features=15), "15 features are no square gray image"),
+        (table(n_features=3072), "whether the channels of a color image come first or last"),
         (table(high=16.0), "pixels must lie in [0, 1] or reach from 0 to 255, got 0 to 16"),
         (SimpleNamespace(data=table().data - 1, target=table().target), "got -1 to 254"),
         (SimpleNamespace(data=np.full((N, 4), np.nan), target=table().target), "got nan to nan"),

@@ -6,9 +6,8 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from pictures import note, overlaps, rendered, visible_texts
 
 import probe
 from probe.analyses.weights import WeightImages
@@ -24,53 +23,16 @@ def weights(n_units, shape=(28, 28), kind="weights"):
     return WeightImages(images=images, layer="hidden_1", kind=kind, unit_names=names, scale=scale)
 
 
-def rendered(result):
-    figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
-    return figure
-
-
-def drawn_colours(figure):
-    """Return the colours of all pixels that are not between the images, sorted."""
+def drawn_colors(figure):
+    """Return the colors of all pixels that are not between the images, sorted."""
     pixels = figure.axes[0].images[0].get_array().reshape(-1, 4)
     return np.sort(pixels[pixels[:, 3] > 0], axis=0)
 
 
-def colours(values, cmap, low, high):
-    """Return what the colour map makes of values, as bytes, sorted."""
+def colors(values, cmap, low, high):
+    """Return what the color map makes of values, as bytes, sorted."""
     scaled = (values.reshape(-1).astype(np.float32) - low) / (high - low)
     return np.sort(colormaps[cmap](scaled, bytes=True), axis=0)
-
-
-def visible_texts(figure):
-    renderer = figure.canvas.get_renderer()
-    found = []
-    for axes in figure.axes:
-        found += [*axes.texts, axes.title, axes._left_title, axes._right_title]
-        if axes.axison:
-            found += [axes.xaxis.label, axes.yaxis.label, *_ticks(axes.xaxis), *_ticks(axes.yaxis)]
-    shown = [text for text in found if text.get_visible() and text.get_text().strip()]
-    # The box of the words, without the line that an annotation draws to its point.
-    return [(text.get_text(), Text.get_window_extent(text, renderer)) for text in shown]
-
-
-def _ticks(axis):
-    low, high = sorted(axis.get_view_interval())
-    slack = 1e-6 * (high - low)
-    ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-    return [tick.label1 for tick in ticks if low - slack <= tick.get_loc() <= high + slack]
-
-
-def overlaps(figure):
-    texts = visible_texts(figure)
-    found = []
-    for i, (first, a) in enumerate(texts):
-        for second, b in texts[i + 1 :]:
-            width = min(a.x1, b.x1) - max(a.x0, b.x0)
-            height = min(a.y1, b.y1) - max(a.y0, b.y0)
-            if width > 1.5 and height > 1.5:
-                found.append((first, second))
-    return found
 
 
 @pytest.mark.parametrize("n_units", [1, 2, 10, 16, 33, 64, 160, 512])
@@ -84,20 +46,20 @@ def test_weight_images_of_any_number_have_labels_that_do_not_overlap(n_units, sh
     assert height < 3 * width
 
 
-def test_weight_images_share_one_scale_centred_at_zero_with_its_limits_printed():
+def test_weight_images_share_one_scale_centered_at_zero_with_its_limits_printed():
     result = weights(16)
     figure = rendered(result)
     assert figure.axes[1].get_xlim() == pytest.approx((-result.scale, result.scale))
     labels = [text for text, _ in visible_texts(figure)]
     assert f"+{result.scale:.3g}" in labels
     np.testing.assert_array_equal(
-        drawn_colours(figure), colours(result.images, "RdBu_r", -result.scale, result.scale)
+        drawn_colors(figure), colors(result.images, "RdBu_r", -result.scale, result.scale)
     )
 
 
 def test_a_layer_with_too_many_units_says_that_it_shows_the_strongest():
-    note = rendered(weights(MAX_TILES + 5, (4, 4)))._supxlabel.get_text().replace("\n", " ")
-    assert f"Shown: the {MAX_TILES} of {MAX_TILES + 5} units with the largest weights" in note
+    words = note(rendered(weights(MAX_TILES + 5, (4, 4))))
+    assert f"Shown: the {MAX_TILES} of {MAX_TILES + 5} units with the largest weights" in words
 
 
 def test_expanded_weights_are_marked_as_such():
@@ -135,11 +97,11 @@ def test_a_network_without_paths_is_drawn_as_one():
     assert {"0\nno path", "1\nno path", "0\nall zero", "1\nall zero"} <= set(labels)
 
 
-def test_colour_weights_are_drawn_in_colour_and_other_channels_are_refused():
+def test_color_weights_are_drawn_in_color_and_other_channels_are_refused():
     assert rendered(weights(4, (6, 6, 3))).axes[0].images[0].get_array().shape[-1] == 3
     result = weights(4, (6, 6, 1))
-    grey = colours(result.images, "RdBu_r", -result.scale, result.scale)
-    np.testing.assert_array_equal(drawn_colours(rendered(result)), grey)
+    gray = colors(result.images, "RdBu_r", -result.scale, result.scale)
+    np.testing.assert_array_equal(drawn_colors(rendered(result)), gray)
     with pytest.raises(probe.InputError, match="1 or 3"):
         probe.plot(weights(4, (6, 6, 2)))
 
@@ -149,14 +111,14 @@ def test_the_other_figures_have_no_labels_over_each_other(results):
         assert overlaps(rendered(result)) == [], type(result).__name__
 
 
-def test_maximisers_show_the_best_restart_and_its_value(results):
+def test_maximizers_show_the_best_restart_and_its_value(results):
     result = results["Maximization"]
     figure = rendered(result)
     labels = [text for text, _ in visible_texts(figure)]
     for name, value in zip(result.names, result.values.max(axis=1), strict=True):
         assert f"{name}\n{value:.3g}" in labels
     best = [images[k] for images, k in zip(result.images, result.values.argmax(axis=1), strict=True)]
-    np.testing.assert_array_equal(drawn_colours(figure), colours(np.stack(best), "gray", 0, 1))
+    np.testing.assert_array_equal(drawn_colors(figure), colors(np.stack(best), "gray", 0, 1))
 
 
 def test_a_population_of_ten_or_more_is_drawn_as_a_band(digits):

@@ -11,15 +11,14 @@ import numpy as np
 import planted
 import pytest
 from matplotlib.figure import Figure
+from pictures import note, overlaps, rendered, visible_texts
 from PIL import Image
-from test_figures import overlaps, rendered, visible_texts
 from test_figures_memorization import PARTS, conditions_of, synthetic
 from test_figures_search import synthetic as synthetic_search
 
 import probe
 from probe.figures._grid import MAX_TILES, Grid, Page
-from probe.figures._png import MAX_PIXELS, png_of
-from probe.figures._style import HEIGHT, WIDTH
+from probe.figures._style import HEIGHT, MAX_PIXELS, WIDTH, png_of
 from probe.figures.maximize import animation
 
 
@@ -46,9 +45,9 @@ def test_pictures_of_studies_of_many_conditions_stay_within_the_bound(part):
     classes = tuple(f"class number {k}" for k in range(1000))
     result = synthetic(conditions, 3, n_epochs=30, names=classes)
     figure = probe.plot(result, part=part)
-    note = figure._supxlabel.get_text().replace("\n", " ")
+    words = note(figure)
     n_shown = {"examples": None, "forgetting": 420}.get(part, 434)
-    assert n_shown is None or f"of {n_shown} conditions, evenly apart" in note
+    assert n_shown is None or f"of {n_shown} conditions, evenly apart" in words
     assert max(size_of(png_of(figure))) <= MAX_PIXELS
 
 
@@ -71,9 +70,7 @@ def test_strongest_units_come_first_and_the_figure_says_so():
     labels = [text.get_text() for text in figure.axes[0].texts]
     order = np.argsort(-np.linalg.norm(result.images.reshape(2000, -1), axis=1), kind="stable")
     assert labels == [str(k) for k in order[:MAX_TILES]]
-    assert "the 512 of 2,000 units with the largest weights" in figure._supxlabel.get_text().replace(
-        "\n", " "
-    )
+    assert "the 512 of 2,000 units with the largest weights" in note(figure)
     assert overlaps(figure) == []
 
 
@@ -83,13 +80,13 @@ def test_the_highest_values_come_first_among_many_objectives():
     best = result.best_values
     shown = [float(text.get_text().split("\n")[1]) for text in figure.axes[0].texts]
     np.testing.assert_allclose(shown, np.sort(best)[::-1][: len(shown)], rtol=0.01)
-    assert "of 2,000 objectives with the highest values" in figure._supxlabel.get_text().replace("\n", " ")
+    assert "of 2,000 objectives with the highest values" in note(figure)
 
 
 def test_a_dense_layer_on_feature_maps_shows_units_side_by_side():
     result = planted.on_maps(40, 2, 6)
     figure = rendered(result)
-    texts = [text.get_text() for text, _ in [(t, 0) for t in figure.axes[0].texts]]
+    texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts[:80] == ["0", "1"] * 40
     assert texts[80:] == [str(k) for k in range(40)]
     assert overlaps(figure) == []
@@ -109,8 +106,8 @@ def test_of_many_channels_the_strongest_are_shown_for_each_unit():
     for unit in range(3):
         order = np.argsort(-lengths[unit], kind="stable")[:16]
         assert texts[16 * unit : 16 * unit + 16] == [str(k) for k in order]
-    note = figure._supxlabel.get_text().replace("\n", " ")
-    assert "of each the 16 of 100 channels with the largest weights" in note
+    words = note(figure)
+    assert "of each the 16 of 100 channels with the largest weights" in words
 
 
 @pytest.mark.parametrize("shape", [(200, 1), (1, 200), (28, 28), (5000, 4), (3, 900), (1000, 1000)])
@@ -130,9 +127,9 @@ def test_any_grid_fits_in_a_figure_and_its_tiles_can_be_seen(shape, n_units):
 
 
 def test_pixels_that_are_left_out_or_stretched_are_said_to_be():
-    note = rendered(planted.dense(64, (3000, 1)))._supxlabel.get_text().replace("\n", " ")
-    assert "times as wide as they are" in note
-    assert "one row in" in note
+    words = note(rendered(planted.dense(64, (3000, 1))))
+    assert "times as wide as they are" in words
+    assert "one row in" in words
 
 
 @pytest.mark.parametrize(
@@ -151,6 +148,6 @@ def test_concepts_of_many_layers_show_some_of_them():
     titles = [axes.get_title("left") for axes in figure.axes[:-1]]
     assert len(titles) == 12
     assert (titles[0], titles[-1]) == ("'hidden_0', unit", "'hidden_52', unit")
-    assert "Shown: 12 of 53 layers" in figure._supxlabel.get_text().replace("\n", " ")
+    assert "Shown: 12 of 53 layers" in note(figure)
     assert overlaps(figure) == []
     assert visible_texts(figure)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from test_figures_memorization import cut_off, overlaps, rendered, visible_texts
+from pictures import all_overlaps, all_texts, cut_off, rendered
 
 import probe
 from probe.analyses.capacity import Capacity, CapacityDesign
@@ -74,7 +74,7 @@ def marked(figure, gid):
 def test_every_architecture_is_named_and_no_text_lies_over_another(odd, recwarn):
     result = synthetic(**odd)
     figure = rendered(result)
-    assert overlaps(figure) == []
+    assert all_overlaps(figure) == []
     assert cut_off(figure) == []
     names = {
         f"{name}: ≥ {mean:,.0f}" if result.is_lower_bound[k] else name
@@ -82,7 +82,7 @@ def test_every_architecture_is_named_and_no_text_lies_over_another(odd, recwarn)
             zip(result.architectures, result.capacities.mean(axis=1), strict=True)
         )
     }
-    assert names <= {text for text, _ in visible_texts(figure)}
+    assert names <= {text for text, _ in all_texts(figure)}
     assert not recwarn.list
 
 
@@ -117,7 +117,7 @@ def test_the_interval_of_a_lower_bound_is_an_arrow_upwards():
     np.testing.assert_allclose(ends, [result.intervals[0].high, 10_000])
     arrows = [text for text in figure.axes[0].texts if not text.get_text()]
     assert [arrow.xy[1] for arrow in arrows] == [10_000]
-    assert "64-64-10 relu: ≥ 10,000" in [text for text, _ in visible_texts(figure)]
+    assert "64-64-10 relu: ≥ 10,000" in [text for text, _ in all_texts(figure)]
 
 
 def test_capacities_in_words_say_which_are_lower_bounds():
@@ -142,10 +142,10 @@ def test_the_line_of_as_many_images_as_parameters_is_named_if_it_is_inside():
     inside = rendered(synthetic(EIGHT))
     (line,) = marked(inside, "reference")
     np.testing.assert_allclose(line.get_xdata(), line.get_ydata())
-    assert "parameters = images" in [text for text, _ in visible_texts(inside)]
+    assert "parameters = images" in [text for text, _ in all_texts(inside)]
     outside = rendered(synthetic([(64,)], scale=0.01))
     assert not marked(outside, "reference")
-    assert "parameters = images" not in [text for text, _ in visible_texts(outside)]
+    assert "parameters = images" not in [text for text, _ in all_texts(outside)]
 
 
 def test_capacity_has_one_figure_which_can_stand_in_axes_of_another():
@@ -158,7 +158,7 @@ def test_capacity_has_one_figure_which_can_stand_in_axes_of_another():
     assert result.plot(ax=axes[0, 0], markersize=9) is axes[0, 0]
     FigureCanvasAgg(whole).draw()
     assert {line.get_markersize() for line in axes[0, 0].lines if line.get_gid() == "search"} == {9}
-    assert overlaps(whole) == []
+    assert all_overlaps(whole) == []
 
 
 def test_a_capacity_says_what_it_holds_in_few_lines_as_plain_values_and_as_a_table():

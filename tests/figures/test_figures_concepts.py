@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from test_figures import overlaps, visible_texts
+from pictures import overlaps, rendered, visible_texts
 
 import probe
 from probe.analyses.concepts import concepts
@@ -13,14 +13,6 @@ from probe.layers import Dense, Flatten
 from probe.network import Network
 
 PARTS = ("units", "probes", "importance")
-
-
-def rendered(result, part):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = probe.plot(result, part=part)
-    FigureCanvasAgg(figure).draw()
-    return figure
 
 
 @pytest.fixture(scope="module")
@@ -45,16 +37,16 @@ def wide(n_units, split):
 @pytest.mark.parametrize("n_units", [1, 16, 100])
 @pytest.mark.parametrize("part", PARTS)
 def test_labels_of_any_number_of_units_do_not_overlap(n_units, part, small_digits):
-    assert overlaps(rendered(wide(n_units, small_digits), part)) == []
+    assert overlaps(rendered(wide(n_units, small_digits), part=part)) == []
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_labels_of_several_layers_do_not_overlap(result, part):
-    assert overlaps(rendered(result, part)) == []
+    assert overlaps(rendered(result, part=part)) == []
 
 
-def test_the_colours_are_the_areas_on_one_scale_centred_at_a_half(result):
-    figure = rendered(result, "units")
+def test_the_colors_are_the_areas_on_one_scale_centered_at_a_half(result):
+    figure = rendered(result, part="units")
     limits = {axes.images[0].get_clim() for axes in figure.axes if axes.images}
     assert len(limits) == 1
     low, high = limits.pop()
@@ -70,16 +62,16 @@ def test_dots_mark_what_is_beyond_permutations_and_rings_what_is_unit_aligned(re
     q[[0, 2]] = 0.01
     limit = np.full(len(result.names), 0.05)
     marked = replace(result, layers=(replace(first, aligned_q=q, permuted_limit=limit),))
-    axes = rendered(marked, "units").axes[0]
+    axes = rendered(marked, part="units").axes[0]
     dots, rings = axes.collections
     assert len(dots.get_offsets()) == (first.selectivity > 0.05).sum()
     assert {tuple(map(int, at)) for at in rings.get_offsets()} == {(k, first.best_units[k]) for k in (0, 2)}
     none = replace(first, aligned_q=q, permuted_limit=limit + 0.5)
-    assert len(rendered(replace(result, layers=(none,)), "units").axes[0].collections) == 1
+    assert len(rendered(replace(result, layers=(none,)), part="units").axes[0].collections) == 1
 
 
 def test_probes_stand_at_their_areas_in_the_order_of_the_concepts(result):
-    axes = rendered(result, "probes").axes[0]
+    axes = rendered(result, part="probes").axes[0]
     lines = {line.get_label(): line.get_ydata() for line in axes.lines}
     np.testing.assert_allclose(lines["pixels"], result.pixel_probe_auroc)
     for layer in result.layers:
@@ -89,7 +81,7 @@ def test_probes_stand_at_their_areas_in_the_order_of_the_concepts(result):
 
 
 def test_bars_are_the_cost_added_with_the_concept_and_without(result):
-    figure = rendered(result, "importance")
+    figure = rendered(result, part="importance")
     for place, layer in enumerate(result.layers):
         bars, dots = figure.axes[2 * place], figure.axes[2 * place + 1]
         heights = [patch.get_height() for patch in bars.patches]
@@ -100,7 +92,7 @@ def test_bars_are_the_cost_added_with_the_concept_and_without(result):
 
 def test_larger_layers_say_that_the_most_selective_units_are_shown(small_digits):
     result = wide(100, small_digits)
-    figure = rendered(result, "units")
+    figure = rendered(result, part="units")
     shown = figure.axes[0].images[0].get_array()
     assert shown.shape[0] == 32
     most = np.sort(result.layers[0].selectivity.max(axis=1))[-32:]

@@ -9,7 +9,7 @@ from probe.analyses.drawing import drawing
 
 
 def shown(figure):
-    FigureCanvasAgg(figure).draw()
+    FigureCanvasAgg(figure).figure.draw_without_rendering()
     return figure
 
 

@@ -5,20 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from test_figures import overlaps
+from pictures import overlaps, rendered
 
 import probe
 from probe.catalogue import analysis_of
 from probe.figures import parts_of
 from probe.layers import Dense, Flatten
 from probe.workflow._sections import sections_about
-
-
-def rendered(result, **view):
-    figure = probe.plot(result, **view)
-    FigureCanvasAgg(figure).draw()
-    return figure
 
 
 def texts(figure):

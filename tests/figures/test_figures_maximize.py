@@ -1,4 +1,4 @@
-"""Figures of maximising inputs: what is drawn is what the result holds, and no label lies over another."""
+"""Figures of maximizing inputs: what is drawn is what the result holds, and no label lies over another."""
 
 import io
 from dataclasses import replace
@@ -6,38 +6,14 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from pictures import all_texts, clashes, note, rendered
 from PIL import Image
 from result_checks import check_result
 
 import probe
-from probe.analyses.maximize import Frames, TopImages
-from probe.ascent import Ball
+from probe.analyses.maximize import TopImages
+from probe.ascent import Ball, Frames
 from probe.figures.maximize import animation
-
-
-def rendered(result):
-    figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
-    return figure
-
-
-def texts(figure):
-    renderer = figure.canvas.get_renderer()
-    found = [text for axes in figure.axes for text in axes.texts]
-    if figure._supxlabel is not None:
-        found.append(figure._supxlabel)
-    return [(text.get_text(), text.get_window_extent(renderer)) for text in found if text.get_text().strip()]
-
-
-def overlaps(figure):
-    found, shown = [], texts(figure)
-    for i, (first, a) in enumerate(shown):
-        for second, b in shown[i + 1 :]:
-            width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-            if width > 1.5 and height > 1.5:
-                found.append((first, second))
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +65,7 @@ def many(n, shape, n_top, name="hidden_1 unit {}"):
 )
 def test_labels_of_any_number_of_objectives_do_not_overlap(n, shape, n_top):
     figure = rendered(many(n, shape, n_top))
-    assert overlaps(figure) == []
+    assert clashes(all_texts(figure)) == []
     width, height = figure.get_size_inches()
     assert height < 5 * width
 
@@ -103,28 +79,26 @@ def test_long_names_are_cut_to_their_place(n_top):
         "class {} - class 8 + 0.5 a_layer_of_a_long_name unit 4 after activation - 2 another_layer unit 33",
     )
     figure = rendered(result)
-    assert overlaps(figure) == []
-    assert any("…" in text for text, _ in texts(figure))
+    assert clashes(all_texts(figure)) == []
+    assert any("…" in text for text, _ in all_texts(figure))
 
 
 def test_the_best_image_stands_before_the_real_images_that_have_the_greatest_values(found):
     figure = rendered(found)
     (image,) = figure.axes[0].images
     canvas = np.asarray(image.get_array())
-    grey = np.where(canvas[..., 3] > 0, canvas[..., 0] / 255, np.nan)
-    shown = grey[~np.isnan(grey)]
+    gray = np.where(canvas[..., 3] > 0, canvas[..., 0] / 255, np.nan)
+    shown = gray[~np.isnan(gray)]
     tiles = np.concatenate([found.best_images[:, None], found.top.images], axis=1)
     assert shown.size == tiles.size
     np.testing.assert_allclose(np.sort(shown), np.sort(tiles.ravel()), atol=0.01)
-    labels = [text for text, _ in texts(figure)]
+    labels = [text for text, _ in all_texts(figure)]
     for k in range(23):
         assert f"{found.best_values[k]:.3g}" in labels
         for value in found.top.values[k]:
             assert f"{value:.3g}" in labels
     assert {"0", "9", "hidden_1:0", "hidden_1:11"} <= set(labels)
-    assert any("of 360 real images the 5" in text for text in labels) or any(
-        "real images the 5" in t for t in labels
-    )
+    assert "of 360 real images the 5" in note(figure)
 
 
 def test_a_tile_stands_where_its_label_says(found):
@@ -153,7 +127,7 @@ def test_without_bounds_there_is_no_bar(found):
     nothing = planted.bounds(np.full(n, -np.inf), np.full(n, np.inf), "cube")
     figure = rendered(replace(found, bounds=nothing))
     assert not [patch for patch in figure.axes[0].patches if patch.get_gid() == "bar"]
-    assert not any("bar" in text for text, _ in texts(figure))
+    assert not any("bar" in text for text, _ in all_texts(figure))
 
 
 def test_a_region_beyond_black_and_white_is_drawn_from_its_darkest_to_its_brightest(network):
@@ -161,10 +135,7 @@ def test_a_region_beyond_black_and_white_is_drawn_from_its_darkest_to_its_bright
     figure = rendered(result)
     low, high = result.best_images.min(), result.best_images.max()
     assert low < 0
-    assert any(
-        f"Black is {min(0, low):.3g}, white {max(1, high):.3g}" in text.replace("\n", " ")
-        for text, _ in texts(figure)
-    )
+    assert f"Black is {min(0, low):.3g}, white {max(1, high):.3g}" in note(figure)
 
 
 def frames_of(content):
@@ -197,10 +168,10 @@ def test_a_large_animation_is_made_smaller():
     assert len(frames_of(content)) == 40
 
 
-def test_colours_are_animated_as_colours():
+def test_colors_are_animated_as_colors():
     rng = np.random.default_rng(0)
-    colours = rng.random((2, 3, 8, 8, 3)).astype(np.float32)
-    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(images=colours, steps=np.arange(3))))
+    colors = rng.random((2, 3, 8, 8, 3)).astype(np.float32)
+    content = animation(replace(many(2, (8, 8, 3), 0), frames=Frames(images=colors, steps=np.arange(3))))
     picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"), float)
     assert np.ptp(picture, axis=2).max() > 50
 

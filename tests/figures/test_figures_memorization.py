@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Text
+from pictures import all_overlaps, cut_off, rendered
 
 import probe
 from probe.analyses.memorization import (
@@ -23,7 +23,7 @@ from probe.figures import memorization, parts_of
 from probe.figures._labels import apart
 from probe.stats import bootstrap_interval
 
-PARTS = tuple(part.name for part in memorization.PARTS)
+PARTS = tuple(part.name for part in memorization.PARTS if part.shows("Memorization"))
 TEN_CLASSES = tuple(str(k) for k in range(10))
 LONG_NAME = "supercalifragilisticexpia"
 
@@ -161,53 +161,6 @@ def synthetic_examples(cell, name, condition, names, channels, rng):
     )
 
 
-def rendered(result, **view):
-    figure = probe.plot(result, **view)
-    FigureCanvasAgg(figure).draw()
-    return figure
-
-
-def visible_texts(figure):
-    """All texts that are drawn, with the boxes that they fill; ticks only within the axes."""
-    renderer = figure.canvas.get_renderer()
-    hidden = set()
-    for axes in figure.axes:
-        for axis in (axes.xaxis, axes.yaxis):
-            ticks = [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-            low, high = sorted(axis.get_view_interval())
-            slack = 1e-6 * (high - low)
-            for tick in ticks:
-                if not axes.axison or not low - slack <= tick.get_loc() <= high + slack:
-                    hidden |= {tick.label1, tick.label2}
-            if not axes.axison:
-                hidden |= {axis.label, axis.offsetText}
-    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-    # The box of the words, without the line that an annotation draws to its point.
-    return [(t.get_text(), Text.get_window_extent(t, renderer)) for t in texts]
-
-
-def overlaps(figure):
-    texts = visible_texts(figure)
-    found = []
-    for i, (first, a) in enumerate(texts):
-        for second, b in texts[i + 1 :]:
-            width = min(a.x1, b.x1) - max(a.x0, b.x0)
-            height = min(a.y1, b.y1) - max(a.y0, b.y0)
-            if width > 1.5 and height > 2.5:
-                found.append((first, second))
-    return found
-
-
-def cut_off(figure):
-    """Texts that leave the figure."""
-    box = figure.bbox
-    return [
-        text
-        for text, a in visible_texts(figure)
-        if a.x0 < box.x0 - 1 or a.x1 > box.x1 + 1 or a.y0 < box.y0 - 1 or a.y1 > box.y1 + 1
-    ]
-
-
 FIVE = (0.0, 0.25, 0.5, 0.75, 1.0)
 ALL_INPUTS = ("none", "pixel-permutation", "pixel-shuffle", "gaussian")
 ODD = {
@@ -226,7 +179,7 @@ ODD = {
     "one epoch": {"n_epochs": 1},
     "one diverged": {"diverged": [(1, 0)]},
     "all diverged": {"diverged": [(k, r) for k in range(2) for r in range(5)], "sensitivity": False},
-    "long name, colour": {"names": ("ox", LONG_NAME), "channels": (3,)},
+    "long name, color": {"names": ("ox", LONG_NAME), "channels": (3,)},
 }
 
 
@@ -235,7 +188,7 @@ def test_no_text_lies_over_another_or_leaves_the_figure(kind, recwarn):
     result = synthetic(**ODD[kind])
     for part in parts_of(result):
         figure = rendered(result, part=part)
-        assert overlaps(figure) == [], part
+        assert all_overlaps(figure) == [], part
         assert cut_off(figure) == [], part
     assert not recwarn.list
 
@@ -290,12 +243,12 @@ def test_the_cell_asked_for_is_drawn_and_others_are_refused():
         probe.plot(result, cell=2)
 
 
-def test_the_examples_of_each_cell_show_its_own_examples(grey_canvas):
+def test_the_examples_of_each_cell_show_its_own_examples(gray_canvas):
     result = synthetic(n_cells=2)
     for cell in (0, 1):
         mine = next(examples for examples in result.examples if examples.cell == cell)
         drawn = rendered(result, part="examples", cell=cell).axes[0].images[0]
-        values = np.ma.masked_invalid(grey_canvas(drawn)).compressed()
+        values = np.ma.masked_invalid(gray_canvas(drawn)).compressed()
         shown = np.sort(mine.images[:8].reshape(-1))
         np.testing.assert_allclose(np.sort(values)[: shown.size], shown, atol=2 / 255)
 
@@ -352,14 +305,14 @@ def test_curves_are_the_medians_of_the_three_accuracies(n_replicates):
     assert ("middle 90%" in notes) == (n_replicates >= 10)
 
 
-def test_conditions_are_named_beside_their_curves_and_run_from_the_colour_of_true_to_that_of_random_labels():
+def test_conditions_are_named_beside_their_curves_and_run_from_the_color_of_true_to_that_of_random_labels():
     figure = rendered(synthetic(conditions_of(FIVE)))
     names = [text.get_text() for text in figure.axes[2].texts]
     between = [f"{share}% random labels" for share in (25, 50, 75)]
     assert names == ["true labels", *between, "random labels"]
-    colours = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() == 2]
-    assert [colours[0].upper(), colours[-1].upper()] == ["#0072B2", "#D55E00"]
-    assert len(set(colours)) == 5
+    colors = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() == 2]
+    assert [colors[0].upper(), colors[-1].upper()] == ["#0072B2", "#D55E00"]
+    assert len(set(colors)) == 5
     assert not figure.legends
 
 
@@ -450,7 +403,7 @@ def test_peaks_leave_out_networks_that_diverged():
 
 
 @pytest.mark.parametrize("channels", [(), (1,), (3,)])
-def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(channels, grey_canvas):
+def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(channels, gray_canvas):
     result = synthetic(channels=channels)
     figure = rendered(result, part="examples")
     titles = [axes.get_title("left") for axes in figure.axes]
@@ -460,8 +413,8 @@ def test_the_examples_shows_the_first_of_the_hardest_and_of_the_easiest_images(c
         for offset, start in enumerate((0, examples.n_hardest)):
             drawn = figure.axes[2 * place + offset].images[0]
             shown = examples.images[start : start + 8]
-            values = np.ma.masked_invalid(grey_canvas(drawn)).compressed()
-            # Gaps between colour images are white.
+            values = np.ma.masked_invalid(gray_canvas(drawn)).compressed()
+            # Gaps between color images are white.
             np.testing.assert_allclose(
                 np.sort(values)[: shown.size], np.sort(shown.reshape(-1)), atol=2 / 255
             )

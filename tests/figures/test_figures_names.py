@@ -11,8 +11,7 @@ from matplotlib.text import Text
 from test_figures_memorization import conditions_of, synthetic
 
 import probe
-from probe.figures._png import png_of, quietly
-from probe.figures._style import cut, literal, text_width
+from probe.figures._style import cut, literal, png_of, quietly, text_width
 from probe.figures.maximize import animation
 
 NAMES = (

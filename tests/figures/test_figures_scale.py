@@ -1,14 +1,15 @@
-"""Colours of weight images: one scale for all by default, and none that leaves most of them blank without a word."""
+"""Colors of weight images: one scale for all by default, and none that leaves most of them blank without a word."""
 
 import numpy as np
 import pytest
+from pictures import note, overlaps, rendered
 from planted import paths
-from test_figures import colours, drawn_colours, overlaps, rendered
+from test_figures import colors, drawn_colors
 from test_figures import weights as planted
 
 import probe
 from probe.analyses.weights import WeightImages
-from probe.figures._scale import ColorScale
+from probe.figures._tiles import ColorScale
 
 
 def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):
@@ -18,10 +19,6 @@ def one_dominates(n_units=50, n_large=4, times=2000.0, shape=(8, 8)):
     return WeightImages(
         images=images, layer="hidden", kind="weights", unit_names=names, scale=float(np.abs(images).max())
     )
-
-
-def note(figure):
-    return figure._supxlabel.get_text().replace("\n", " ")
 
 
 def framed(figure):
@@ -38,9 +35,9 @@ def test_where_few_units_leave_the_others_blank_the_scale_is_robust_and_says_so(
     limit = figure.axes[1].get_xlim()[1]
     others = np.abs(result.images[4:])
     assert limit == pytest.approx(np.quantile(others, 0.99), rel=1e-5)
-    # The others can be seen: each has a strong colour somewhere.
+    # The others can be seen: each has a strong color somewhere.
     assert (others.reshape(46, -1).max(axis=1) > 0.5 * limit).all()
-    np.testing.assert_array_equal(drawn_colours(figure), colours(result.images, "RdBu_r", -limit, limit))
+    np.testing.assert_array_equal(drawn_colors(figure), colors(result.images, "RdBu_r", -limit, limit))
     assert overlaps(rendered(result)) == []
 
 
@@ -101,7 +98,7 @@ def test_a_scale_can_be_chosen():
     unit = probe.plot(result, scale="unit")
     own = np.abs(result.images).reshape(50, -1).max(axis=1)
     scaled = result.images / own[:, None, None]
-    np.testing.assert_array_equal(drawn_colours(unit), colours(scaled, "RdBu_r", -1, 1))
+    np.testing.assert_array_equal(drawn_colors(unit), colors(scaled, "RdBu_r", -1, 1))
     assert "Each unit on a scale of its own" in note(unit)
     robust = probe.plot(planted(16), scale="robust")
     limit = np.quantile(np.abs(planted(16).images), 0.99)
@@ -117,7 +114,7 @@ def test_the_images_of_one_unit_share_its_scale():
     np.testing.assert_allclose(scale.divisors, largest.repeat(2))
 
 
-def test_colours_of_three_channels_have_the_scale_too():
+def test_colors_of_three_channels_have_the_scale_too():
     images = one_dominates(shape=(6, 6, 3)).images
     result = WeightImages(
         images=images,
@@ -128,7 +125,7 @@ def test_colours_of_three_channels_have_the_scale_too():
     )
     figure = probe.plot(result)
     assert "46 of 50 filters are faint" in note(figure)
-    assert "full colour ±0." in figure.axes[0].get_title("left")
+    assert "full color ±0." in figure.axes[0].get_title("left")
 
 
 def test_what_is_no_scale_is_refused():

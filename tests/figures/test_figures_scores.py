@@ -3,17 +3,17 @@
 import io
 import json
 import re
-from itertools import combinations
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from pictures import overlaps, rendered, visible_texts
 
 import probe
 from probe.analyses.scores import MemorizationScores
-from probe.figures._style import COLOURS
+from probe.figures._style import COLORS
 from probe.report.report import Section
 
 DIGITS = tuple("0123456789")
@@ -59,40 +59,6 @@ def result(shape=(28, 28), names=DIGITS, n=300, corrupted=60, lowest=0.0, n_most
     )
 
 
-def rendered(found):
-    figure = probe.plot(found)
-    FigureCanvasAgg(figure).draw()
-    return figure
-
-
-def texts_of(axes):
-    found = [*axes.texts, axes._left_title]
-    if axes.axison:
-        found += [axes.xaxis.label, *ticks_of(axes.xaxis), *ticks_of(axes.yaxis)]
-    return [text for text in found if text.get_text()]
-
-
-def ticks_of(axis):
-    low, high = axis.get_view_interval()
-    return [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
-
-
-def boxes(figure):
-    renderer = figure.canvas.get_renderer()
-    return [
-        (text.get_text(), text.get_window_extent(renderer)) for axes in figure.axes for text in texts_of(axes)
-    ]
-
-
-def overlaps(figure):
-    found = []
-    for (first, a), (second, b) in combinations(boxes(figure), 2):
-        width, height = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
-        if width > 1.5 and height > 1.5:
-            found.append((first, second))
-    return found
-
-
 SHAPES = [(28, 28), (8, 8), (32, 32, 3), (28, 28, 1), (12, 30), (30, 12)]
 
 
@@ -110,7 +76,7 @@ def test_no_label_lies_over_another_or_beyond_the_edge(shape, names, corrupted):
     figure = rendered(result(shape, names, corrupted=corrupted))
     assert overlaps(figure) == []
     edge = figure.bbox
-    for text, box in boxes(figure):
+    for text, box in visible_texts(figure):
         assert box.x0 > edge.x0 - 1 and box.x1 < edge.x1 + 1, text
         assert box.y0 > edge.y0 - 1 and box.y1 < edge.y1 + 1, text
     width, height = figure.get_size_inches()
@@ -134,7 +100,7 @@ def test_no_label_lies_over_an_image(names):
 
 
 def stairs_of(axes):
-    """Return the counts that are drawn, by colour."""
+    """Return the counts that are drawn, by color."""
     outlines = [patch for patch in axes.patches if not patch.get_fill()]
     return {tuple(patch.get_edgecolor()[:3]): patch.get_data() for patch in outlines}
 
@@ -144,12 +110,12 @@ def test_every_example_is_counted_once_in_its_group(lowest):
     found = result(lowest=lowest)
     left = rendered(found).axes[0]
     drawn = stairs_of(left)
-    assert set(drawn) == {to_rgb(COLOURS["true"]), to_rgb(COLOURS["random"])}
+    assert set(drawn) == {to_rgb(COLORS["true"]), to_rgb(COLORS["random"])}
     for name, members in (("true", ~found.is_corrupted), ("random", found.is_corrupted)):
-        counts, edges = drawn[to_rgb(COLOURS[name])][:2]
+        counts, edges = drawn[to_rgb(COLORS[name])][:2]
         assert counts.sum() == members.sum()
-        centres = (edges[:-1] + edges[1:]) / 2
-        assert counts[np.abs(centres - 1).argmin()] == (found.scores[members] == 1).sum()
+        centers = (edges[:-1] + edges[1:]) / 2
+        assert counts[np.abs(centers - 1).argmin()] == (found.scores[members] == 1).sum()
         assert left.get_xlim()[0] <= edges[0]
         assert left.get_xlim()[1] >= edges[-1]
     assert left.get_ylim()[1] > max(counts.max() for counts, *_ in drawn.values())
@@ -160,12 +126,12 @@ def test_the_text_says_how_many_there_are_of_each_and_how_memorized():
     wrong = found.scores[found.is_corrupted]
     text = rendered(found).axes[0].texts[1]
     assert text.get_text() == f"wrong label: 60, mean {wrong.mean():.2f}, 100% at least 0.5"
-    assert text.get_color() == COLOURS["random"]
+    assert text.get_color() == COLORS["random"]
 
 
 def test_without_wrong_labels_none_are_mentioned():
     left, right = rendered(result(corrupted=0)).axes
-    assert list(stairs_of(left)) == [to_rgb(COLOURS["true"])]
+    assert list(stairs_of(left)) == [to_rgb(COLORS["true"])]
     assert [text.get_text()[:11] for text in left.texts] == ["right label"]
     assert not any("true" in text.get_text() for text in right.texts)
 
@@ -194,9 +160,9 @@ def test_long_names_are_broken_and_cut_with_an_ellipsis():
         assert len(true) > 6
 
 
-def test_the_pixels_drawn_are_those_of_the_images_in_order(grey_canvas):
+def test_the_pixels_drawn_are_those_of_the_images_in_order(gray_canvas):
     found = result()
-    canvas = grey_canvas(rendered(found).axes[1].images[0])
+    canvas = gray_canvas(rendered(found).axes[1].images[0])
     drawn = np.ma.masked_invalid(canvas).compressed()
     np.testing.assert_allclose(np.sort(drawn), np.sort(found.images.reshape(-1)), atol=2 / 255)
     top = int(np.flatnonzero((canvas >= 0).any(axis=1))[0])

@@ -6,10 +6,9 @@ from dataclasses import replace
 import numpy as np
 import planted
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
-from test_figures_memorization import cut_off, overlaps, visible_texts
+from pictures import all_overlaps, all_texts, cut_off, note, rendered
 
 import probe
 from probe.analyses.search import ArchitectureSearch, SearchCandidate, SearchFront, SearchRung
@@ -97,12 +96,6 @@ def front(candidates, places, name):
     return np.array(found)
 
 
-def rendered(result):
-    figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
-    return figure
-
-
 def marks(axes, gid):
     """Return the places of marks, in data coordinates."""
     return [(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines if line.get_gid() == gid]
@@ -150,11 +143,11 @@ def usual():
 def test_names_lie_neither_over_each_other_nor_over_marks(odd, recwarn):
     result = synthetic(**odd)
     figure = rendered(result)
-    assert overlaps(figure) == []
+    assert all_overlaps(figure) == []
     assert covered(figure) == []
     assert cut_off(figure) == []
     assert not recwarn.list
-    shown = [text for text, _ in visible_texts(figure)]
+    shown = [text for text, _ in all_texts(figure)]
     chosen = result.chosen.label.replace("quadratic", "quad.")
     assert shown.count(chosen) + shown.count(f"video: {chosen}") >= 2
 
@@ -194,13 +187,13 @@ def test_the_front_goes_down_in_steps_through_its_members(usual):
 
 
 def test_what_is_far_off_and_what_is_perfect_stand_on_the_edges_and_the_notes_say_so(usual):
-    assert "wrong on more" not in usual[1].get_supxlabel().replace("\n", " ")
+    assert "wrong on more" not in note(usual[1])
     result = synthetic((8, 16), (1,), ("relu",), best=0.003)
     bad = replace(
         result.candidates[0], validation_accuracy=np.full((1, 5), 0.01), hidden=(1,), n_parameters=10**6
     )
     figure = rendered(replace(result, candidates=(*result.candidates, bad)))
-    assert "Triangles: wrong on more." in figure.get_supxlabel().replace("\n", " ")
+    assert "Triangles: wrong on more." in note(figure)
     (triangle,) = [line for line in figure.axes[0].lines if line.get_marker() == "^"]
     assert triangle.get_ydata()[0] == figure.axes[0].get_ylim()[1]
     perfect = [
@@ -208,7 +201,7 @@ def test_what_is_far_off_and_what_is_perfect_stand_on_the_edges_and_the_notes_sa
         for k, c in enumerate(result.candidates)
     ]
     figure = rendered(replace(result, candidates=tuple(perfect)))
-    assert "On the lower edge: no error." in figure.get_supxlabel().replace("\n", " ")
+    assert "On the lower edge: no error." in note(figure)
 
 
 def test_the_rungs_say_how_many_went_on(usual):

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from test_figures import overlaps
+from pictures import overlaps, rendered
 
 import probe
 from probe.analyses.noise import noise_severity
@@ -17,8 +16,7 @@ def result(request, trained, small_digits):
 
 
 def test_curves_are_medians_and_labels_do_not_overlap(result):
-    figure = probe.plot(result)
-    FigureCanvasAgg(figure).draw()
+    figure = rendered(result)
     assert overlaps(figure) == []
     places = [
         result.index("real", 0.0),
@@ -42,6 +40,5 @@ def test_the_limit_stands_at_infinity(result):
 
 
 def test_without_controls_the_network_alone_is_drawn(trained, small_digits):
-    figure = probe.plot(noise_severity(trained, small_digits, n_images=40))
-    FigureCanvasAgg(figure).draw()
+    figure = rendered(noise_severity(trained, small_digits, n_images=40))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["this network"]

@@ -2,21 +2,13 @@
 
 import numpy as np
 import pytest
-from test_figures import overlaps, visible_texts
+from pictures import overlaps, rendered, visible_texts
 
 import probe
 from probe.analyses.structure import weight_structure
 from probe.figures import parts_of
 from probe.layers import Dense, Flatten
 from probe.network import Network
-
-
-def rendered(result, part):
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    figure = probe.plot(result, part=part)
-    FigureCanvasAgg(figure).draw()
-    return figure
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +25,7 @@ def test_units_of_any_number_have_labels_that_do_not_overlap(n_units, digits):
         Dense("output", np.ones((n_units, 10), np.float32), np.zeros(10, np.float32), "softmax"),
     )
     found = weight_structure(Network(layers, (8, 8)), digits, n_null=49)
-    figure = rendered(found, "units")
+    figure = rendered(found, part="units")
     assert overlaps(figure) == []
     labels = [text for text, _ in visible_texts(figure)]
     moran = found.values[:, 0]
@@ -43,7 +35,7 @@ def test_units_of_any_number_have_labels_that_do_not_overlap(n_units, digits):
 
 
 def test_each_unit_names_the_nulls_that_it_has_more_structure_than(result):
-    figure = rendered(result, "units")
+    figure = rendered(result, part="units")
     labels = {
         text.partition("\n")[0]: text.rpartition("\n")[2]
         for text, _ in visible_texts(figure)
@@ -56,8 +48,8 @@ def test_each_unit_names_the_nulls_that_it_has_more_structure_than(result):
     assert any(label != "–" for label in labels.values())
 
 
-def test_inactive_pixels_are_hatched_and_have_no_colour(result):
-    figure = rendered(result, "units")
+def test_inactive_pixels_are_hatched_and_have_no_color(result):
+    figure = rendered(result, part="units")
     pixels = figure.axes[0].images[0].get_array()
     n_shown = (np.asarray(pixels)[..., 3] > 0).sum()
     assert n_shown == result.active.sum() * len(result.images)
@@ -66,7 +58,7 @@ def test_inactive_pixels_are_hatched_and_have_no_colour(result):
 
 
 def test_the_statistics_show_every_unit_and_every_null(result):
-    figure = rendered(result, "statistics")
+    figure = rendered(result, part="statistics")
     assert overlaps(figure) == []
     for column, axes in enumerate(figure.axes[:5]):
         dots = axes.collections[0].get_offsets()

@@ -84,7 +84,7 @@ def outputs(module, x):
 
 
 def used(nn, *members):
-    """Return a Sequential whose normalisations have seen data, and whose scales and slopes are no ones."""
+    """Return a Sequential whose normalizations have seen data, and whose scales and slopes are no ones."""
     import torch
 
     module = nn.Sequential(*members)
@@ -142,8 +142,8 @@ IMAGES = {
     "padding same": lambda nn: [nn.Conv2d(3, 8, 4, padding="same", bias=False), nn.Conv2d(8, 2, 3, padding="valid")],
     "dilation": lambda nn: [nn.Conv2d(3, 8, 3, dilation=2, padding=2), nn.Conv2d(8, 4, (2, 3), dilation=(3, 1))],
     "groups": lambda nn: [nn.Conv2d(3, 6, 3, groups=3), nn.Conv2d(6, 8, 3, stride=(1, 2), groups=2)],
-    "normalisation": lambda nn: [nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8, eps=0.1), nn.ReLU()],
-    "normalisation without weights": lambda nn: [nn.BatchNorm2d(3, affine=False), nn.Dropout2d(0.2)],
+    "normalization": lambda nn: [nn.Conv2d(3, 8, 3, bias=False), nn.BatchNorm2d(8, eps=0.1), nn.ReLU()],
+    "normalization without weights": lambda nn: [nn.BatchNorm2d(3, affine=False), nn.Dropout2d(0.2)],
     "maxima": lambda nn: [nn.MaxPool2d(2), nn.MaxPool2d((3, 2), stride=1)],
     "maxima that cut": lambda nn: [nn.MaxPool2d(4), nn.MaxPool2d(2, 1)],
     "means": lambda nn: [nn.AvgPool2d(3, stride=2, padding=1), nn.AvgPool2d((1, 2))],
@@ -224,7 +224,7 @@ def test_types_of_numbers(nn):
     with torch.no_grad():
         module[0].weight.zero_()
     np.testing.assert_array_equal(narrow.layers[0].kernel, kept)
-    assert isinstance(narrow.layers[1], Dense) and not narrow.layers[1].use_bias
+    assert isinstance(narrow.layers[1], Dense) and narrow.layers[1].bias is None
 
 
 def test_a_module_in_training_is_taken_as_in_eval_and_left_as_it_was(nn):

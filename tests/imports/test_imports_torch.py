@@ -28,7 +28,7 @@ def here(tensor):
 
 
 def used(*members):
-    """Return a Sequential in eval mode whose normalisations are not the identity."""
+    """Return a Sequential in eval mode whose normalizations are not the identity."""
     module = nn.Sequential(*members)
     for member in module.modules():
         if isinstance(member, (nn.BatchNorm1d, nn.BatchNorm2d)):
@@ -58,7 +58,7 @@ SMOOTH_OR_NOT = {
 
 NETWORKS = {
     **{f"perceptron of {name}": (lambda one=one: perceptron(one), (6,)) for name, one in SMOOTH_OR_NOT.items()},
-    "normalised perceptron": (
+    "normalized perceptron": (
         lambda: used(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.LayerNorm(8), nn.Dropout(), nn.Linear(8, 4)),
         (6,),
     ),

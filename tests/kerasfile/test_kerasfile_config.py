@@ -234,7 +234,7 @@ def test_activations_may_be_given_as_objects(tmp_path, small_network, activation
         ("BatchNormalization", {"axis": 3}, "axis = 3, expected an axis of arrays with 2 axes"),
         ("BatchNormalization", {"axis": [0]}, "axis = 0, expected an axis"),
         ("LayerNormalization", {"rms_scaling": True}, "rms_scaling = True"),
-        ("LayerNormalization", {"axis": []}, "no axis to normalise over"),
+        ("LayerNormalization", {"axis": []}, "no axis to normalize over"),
         ("Normalization", {"axis": [1, -1]}, "names an axis twice"),
         ("Conv2D", {"filters": 1, "kernel_size": 3}, r"takes images of three axes, but gets shape \(4,\)"),
         ("Rescaling", {"scale": {"class_name": "x"}}, "expected a finite number"),

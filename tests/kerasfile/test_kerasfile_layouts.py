@@ -101,7 +101,7 @@ NORMAL = arrays((4,), (4,), (4,), (4,), (4,), (4,), (4,), (4,))
 PARTS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
-def normalised(trainable, inner=None):
+def normalized(trainable, inner=None):
     inner = sequential(
         dense("c1", 4),
         entry("BatchNormalization", "b1", trainable=trainable, axis=[1]),
@@ -133,13 +133,13 @@ FROZEN = [*KERNELS[0], *KERNELS[1], *SCALES[1], *SCALES[0], *MOMENTS[0], *MOMENT
 @pytest.mark.parametrize(
     ("order", "model", "version"),
     [
-        (TRAINED_FIRST, normalised(trainable=True), "2.15.0"),
-        (TRAINED_FIRST, normalised(trainable=True), "3.15.1"),
-        (FROZEN, normalised(trainable=False), "2.15.0"),
-        (FROZEN, normalised(trainable=False), "3.15.1"),
+        (TRAINED_FIRST, normalized(trainable=True), "2.15.0"),
+        (TRAINED_FIRST, normalized(trainable=True), "3.15.1"),
+        (FROZEN, normalized(trainable=False), "2.15.0"),
+        (FROZEN, normalized(trainable=False), "3.15.1"),
         # A frozen model around layers that are not.
-        (LEAVES, normalised(trainable=True, inner={"trainable": False}), "3.15.1"),
-        (TRAINED_FIRST, normalised(trainable=True, inner={"trainable": False}), "2.15.0"),
+        (LEAVES, normalized(trainable=True, inner={"trainable": False}), "3.15.1"),
+        (TRAINED_FIRST, normalized(trainable=True, inner={"trainable": False}), "2.15.0"),
     ],
 )
 @pytest.mark.parametrize("scope", ["", "inner/"])
@@ -166,7 +166,7 @@ def test_weights_of_a_model_inside_in_another_order_are_refused(tmp_path):
         "last": [("last/kernel", K3), ("last/bias", B3)],
     }
     with pytest.raises(ModelFileError, match=r"layer 'inner'.*c2/kernel for 'inner/c1'"):
-        load_network(legacy_file(tmp_path / "a.h5", normalised(trainable=True), weights))
+        load_network(legacy_file(tmp_path / "a.h5", normalized(trainable=True), weights))
 
 
 def test_an_array_that_is_listed_twice_is_refused(tmp_path):
@@ -324,7 +324,7 @@ def test_a_missing_group_is_named_with_what_is_there(tmp_path):
         load_network(path, architecture=json_file(tmp_path / "config.json", model))
 
 
-def test_normalisation_with_constants_has_no_weights(tmp_path):
+def test_normalization_with_constants_has_no_weights(tmp_path):
     model = sequential(
         new_input("in", 2, 3),
         entry("Normalization", "n1", axis=[-1], mean=[1.0, 2.0, 3.0], variance=[[1.0, 4.0, 9.0]]),
@@ -419,7 +419,7 @@ def test_theano_stored_kernels_turned_round(tmp_path):
     path = legacy_file(tmp_path / "a.h5", model, weights, version="2.3.1", backend="theano")
     expected = [
         Conv2D("c", kernel, bias),
-        DepthwiseConv2D("w", depthwise, np.zeros(4, "f4"), use_bias=False),
+        DepthwiseConv2D("w", depthwise, None),
         Flatten("f"),
     ]
     assert_same(load_network(path), expected, shapes=((6, 5, 2),))

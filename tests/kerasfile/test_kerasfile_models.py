@@ -92,7 +92,7 @@ def functional_multi(k, keras):
 
 
 @model
-def normalisations(k, keras):
+def normalizations(k, keras):
     layers = [
         k.Normalization(mean=[1.0, 2, 3], variance=[2.0, 3, 4]),
         k.Normalization(axis=(1, 2), mean=0.5, variance=2.0, invert=True),
@@ -231,7 +231,7 @@ def test_keras_computes_what_we_save_and_so_do_we(keras, tmp_path, name):
     outputs = network.all_outputs(given(xs))
     for found, other in zip(again.all_outputs(given(xs)), outputs, strict=True):
         np.testing.assert_array_equal(found, other)
-    if name == "normalisations":
+    if name == "normalizations":
         # Keras takes a list of axes for one axis when it reads .h5, its own files included.
         return
     theirs = keras.models.load_model(tmp_path / "b.h5", compile=False)

@@ -53,7 +53,7 @@ def test_the_type_on_disk_is_described(fixtures):
             assert {variable.dtype for layer in model.layers for variable in layer.variables} == {dtype}
 
 
-def test_the_count_of_a_normalisation_is_not_among_the_variables(fixtures):
+def test_the_count_of_a_normalization_is_not_among_the_variables(fixtures):
     with open_model(fixtures / "keras3" / "reshape_norm.keras") as model:
         assert [variable.name for variable in model.layers[0].variables] == ["mean", "variance"]
 

@@ -88,7 +88,11 @@ ALONE = {
     "conv, far more filters than channels": (conv(channels=2, filters=9, padding="same"), IMAGE),
     "conv, one pixel": (conv(kernel=(1, 1), strides=(2, 2)), IMAGE),
     "conv, activation with settings": (conv(activation_name=LeakyRelu(0.1)), IMAGE),
-    "conv, no bias": (Conv2D("c", values(2, 2, 2, 3), np.zeros(3), use_bias=False), IMAGE),
+    "conv, no bias": (Conv2D("c", values(2, 2, 2, 3), None), IMAGE),
+    "depthwise, no bias": (DepthwiseConv2D("d", values(2, 2, 2, 3), None), IMAGE),
+    "separable, no bias": (SeparableConv2D("s", values(2, 2, 2, 3), values(1, 1, 6, 3), None), IMAGE),
+    "transpose, no bias": (Conv2DTranspose("t", values(2, 2, 3, 2), None, padding="same"), IMAGE),
+    "dense, no bias": (Dense("d", values(4, 3), None), (4,)),
     **{
         f"transpose, output padding, {padding}": (
             transpose(strides=(3, 2), padding=padding, output_padding=(2, 1)),
@@ -107,19 +111,19 @@ ALONE = {
     "cropping": (Cropping2D("crop", ((1, 0), (2, 1))), IMAGE),
     "cropping of nothing": (Cropping2D("crop"), IMAGE),
     "upsampling": (UpSampling2D("up", (2, 3)), IMAGE),
-    "batch normalisation": (
+    "batch normalization": (
         BatchNormalization("bn", values(2), values(2), values(2), values(2) ** 2), IMAGE),
-    "batch normalisation, no gamma, axis 1": (
+    "batch normalization, no gamma, axis 1": (
         BatchNormalization("bn", None, values(5), values(5), values(5) ** 2, axis=1), IMAGE),
-    "batch normalisation, no beta": (
+    "batch normalization, no beta": (
         BatchNormalization("bn", values(4), None, values(4), values(4) ** 2, epsilon=0.1), (4,)),
-    "layer normalisation": (LayerNormalization("ln", values(2), values(2)), IMAGE),
-    "layer normalisation, two axes, no gamma": (
+    "layer normalization": (LayerNormalization("ln", values(2), values(2)), IMAGE),
+    "layer normalization, two axes, no gamma": (
         LayerNormalization("ln", None, values(5, 6), axis=(1, 2)), IMAGE),
-    "layer normalisation, nothing learned": (LayerNormalization("ln", None, None, axis=(-1, 1)), IMAGE),
-    "normalisation": (Normalization("n", values(2), values(2) ** 2), IMAGE),
-    "normalisation by one mean": (Normalization("n", values(), np.asarray(values() ** 2), axis=()), IMAGE),
-    "normalisation, two axes, inverted": (
+    "layer normalization, nothing learned": (LayerNormalization("ln", None, None, axis=(-1, 1)), IMAGE),
+    "normalization": (Normalization("n", values(2), values(2) ** 2), IMAGE),
+    "normalization by one mean": (Normalization("n", values(), np.asarray(values() ** 2), axis=()), IMAGE),
+    "normalization, two axes, inverted": (
         Normalization("n", values(5, 2), values(5, 2) ** 2, axis=(1, 3), invert=True), IMAGE),
     "rescaling": (Rescaling("r", 1 / 255, -0.5), IMAGE),
     "rescaling of channels": (Rescaling("r", (2.0, 3.0), (0.0, 1.0)), IMAGE),

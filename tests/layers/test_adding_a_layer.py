@@ -3,6 +3,7 @@
 import re
 import sys
 import types
+from dataclasses import dataclass
 from pathlib import Path
 
 import every_layer
@@ -16,7 +17,7 @@ from probe.analyses.noise.limit import confidence_limit
 from probe.ascent import certify
 from probe.controls import reinitialized
 from probe.kerasfile import _layers as reader
-from probe.layers import Dense, Flatten
+from probe.layers import Dense, Dropout, Flatten
 from probe.parameters import ParameterSpace
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-layer.md"
@@ -24,18 +25,17 @@ PAGE = Path(__file__).parents[2] / "docs" / "adding-a-layer.md"
 
 @pytest.fixture
 def recipe(monkeypatch):
-    """Return the layer's class, its test case and its entry for files, as the page has them."""
-    code, case, entry = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    """Return the layer's class and its test case, as the page has them."""
+    code, case = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     module = types.ModuleType("toy_layer")
     monkeypatch.setitem(sys.modules, "toy_layer", module)
     exec(compile(code, str(PAGE), "exec"), module.__dict__)
-    names = {"Gain": module.Gain, "LayerKind": reader.LayerKind, **vars(every_layer)}
-    return module.Gain, eval(f"{{{case}}}", names), eval(f"{{{entry}}}", names)
+    return module.Gain, eval(f"{{{case}}}", {"Gain": module.Gain, **vars(every_layer)})
 
 
 @pytest.fixture
 def network(recipe):
-    kind, _, _ = recipe
+    kind, _ = recipe
     draw = np.random.default_rng(0).normal
     layers = (
         Flatten("flatten"),
@@ -56,6 +56,7 @@ def test_it_keeps_the_contract_of_all_layers(recipe, monkeypatch, numeric_gradie
     contract.test_the_gradient_of_what_is_learned_is_the_derivative(name, numeric_gradient)
     contract.test_the_output_has_the_promised_shape(name)
     contract.test_each_sample_is_alone_and_no_input_is_touched(name)
+    contract.test_variables_have_the_shapes_that_the_class_promises(name)
     contract.test_variables_are_read_only(name)
     traits.test_affine_layers_are_those_whose_values_mix_as_their_inputs_do(name)
     traits.test_elementwise_layers_are_those_where_a_value_moves_only_its_own(name)
@@ -96,12 +97,23 @@ def test_weight_images_and_untrained_networks_go_through_it(network):
 
 
 def test_files_keep_it(recipe, network, tmp_path, monkeypatch):
-    kind, _, entry = recipe
-    for name, value in entry.items():
-        monkeypatch.setitem(reader.KINDS, name, value)
-        monkeypatch.setitem(reader._CLASS_NAMES, kind, name)
+    # As the reader does with every class of `probe.layers.LAYERS`.
+    monkeypatch.setitem(reader.KINDS, "Gain", reader.kind_for(recipe[0]))
     probe.save_network(network, tmp_path / "toy.h5")
     again = probe.load_network(tmp_path / "toy.h5")
     np.testing.assert_array_equal(again.layer("gain").gain, network.layer("gain").gain)
     x = np.random.default_rng(1).random((4, 3, 4)).astype("f4")
     np.testing.assert_array_equal(again.logits(x), network.logits(x))
+
+
+def test_what_a_class_does_not_say_enough_of_needs_an_entry(recipe, monkeypatch):
+    @dataclass(frozen=True)
+    class Strange(Dropout):
+        seed: int | None = None
+
+    with pytest.raises(TypeError, match=r"setting seed of type int \| None cannot be read by its type"):
+        reader.kind_for(Strange)
+    monkeypatch.setattr(recipe[0], "is_elementwise", False)
+    with pytest.raises(TypeError, match="Gain has arrays: KINDS must say what shape it puts out"):
+        reader.kind_for(recipe[0])
+    assert "seed" in reader.kind_for(Strange, {"seed": lambda spec, shape: None}).settings

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 
 from probe._checks import InputError
-from probe.layers import ACTIVATIONS, ActivationLayer, Dense, Dropout, Flatten, Layer, Reshape
+from probe.layers import (
+    ACTIVATIONS,
+    ActivationLayer,
+    Dense,
+    Dropout,
+    Flatten,
+    Layer,
+    Noise,
+    Permute,
+    Reshape,
+    Softmax,
+)
 
 RNG = np.random.default_rng(7)
 
@@ -158,3 +169,61 @@ def test_a_dense_layer_of_view_weights_does_not_follow_what_they_view():
     layer = Dense("h", kernel.T, np.zeros(3))
     kernel[:] = 5
     np.testing.assert_array_equal(layer.kernel, np.ones((2, 3)))
+
+
+X = np.arange(2 * 3 * 4 * 2.0).reshape(2, 3, 4, 2)
+
+
+def test_flatten_with_the_channels_first_moves_them_last():
+    np.testing.assert_array_equal(
+        Flatten("f", "channels_first").forward(np.moveaxis(X, -1, 1))[0], Flatten("f").forward(X)[0]
+    )
+
+
+def test_permute_counts_the_axes_of_one_input_from_one():
+    np.testing.assert_array_equal(Permute("p", (3, 1, 2)).forward(X)[0], np.moveaxis(X, -1, 1))
+    assert Permute("p", [3, 1, 2]).output_shape((3, 4, 2)) == (2, 3, 4)
+
+
+def test_noise_does_nothing_and_keeps_its_settings():
+    np.testing.assert_array_equal(Noise("n", "SpatialDropout2D", 0.5).forward(X)[0], X)
+    assert Noise("n", "SpatialDropout2D", 0.5).settings == {"rate": 0.5}
+    assert Noise("n", "GaussianNoise", 2.0).settings == {"stddev": 2.0}
+    assert Noise("n", "ActivityRegularization", 0.1, 0.2).settings == {"l1": 0.1, "l2": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Flatten("s", "NCHW"), "one of channels_last, channels_first; got 'NCHW'"),
+        (lambda: Permute("s", (1, 3)), "dims must hold each of 1 to 2 once, got (1, 3)"),
+        (lambda: Permute("s", (0, 1)), "must be an integer of at least 1, got 0"),
+        (lambda: Permute("s", (2, 1)).output_shape((3,)), "takes inputs of 2 axes, but gets shape (3,)"),
+        (lambda: Noise("s", "Dropout3", 0.5), "must be one of ActivityRegularization"),
+        (lambda: Noise("s", "AlphaDropout", 1.5), "must be a finite number at least 0 and at most 1"),
+        (
+            lambda: ActivationLayer("s", Softmax(2)).output_shape((3,)),
+            "axis 2 must be one of 1 to 1 or -1 to -1",
+        ),
+        (lambda: ActivationLayer("s", Softmax((0, 1))).output_shape((3,)), "axis 0 must be one of 1 to 1"),
+        (
+            lambda: Dense("s", np.ones((2, 3)), np.zeros(3), Softmax(3)).output_shape((2,)),
+            "axis 3 must be one of",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(make, message):
+    with pytest.raises(InputError, match=f"layer 's'.*{re.escape(message)}"):
+        make()
+
+
+def test_the_shape_of_a_huge_image_costs_nothing():
+    assert Flatten("f").output_shape((10**12, 10**12)) == (10**24,)
+
+
+def test_a_layer_without_bias_holds_none():
+    layer = Dense("h", np.ones((2, 3)))
+    assert layer.bias is None and list(layer.variables) == ["kernel"] and layer.n_parameters == 6
+    np.testing.assert_array_equal(layer.forward(np.array([[1.0, 2.0]]))[0], [[3.0, 3.0, 3.0]])
+    with pytest.raises(InputError, match="bias must be a NumPy array of numbers or None, got False"):
+        Dense("h", np.ones((2, 3)), False)

@@ -131,6 +131,13 @@ def test_what_is_learned_has_the_same_gradient_with_the_channels_first(case):
         np.testing.assert_allclose(found[name], gradient, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("case", [case for case, (layer, _) in ALONE.items() if not layer.has_kernels])
+def test_variables_have_the_shapes_that_the_class_promises(case):
+    layer, shape = ALONE[case]
+    promised = layer.variable_shapes(shape, arguments(layer))
+    assert {name: values.shape for name, values in layer.variables.items()}.items() <= promised.items()
+
+
 @pytest.mark.parametrize("case", [case for case, (layer, _) in ALONE.items() if layer.variables])
 def test_variables_are_read_only(case):
     for array in ALONE[case][0].variables.values():

@@ -11,7 +11,7 @@ X = RNG.normal(size=(3, 4, 5, 2))
 FOUR = RNG.normal(size=2), RNG.normal(size=2), RNG.normal(size=2), RNG.normal(size=2) ** 2
 
 
-def test_batch_normalisation_follows_its_formula_on_any_axis():
+def test_batch_normalization_follows_its_formula_on_any_axis():
     gamma, beta, mean, variance = FOUR
     expected = (X - mean) / np.sqrt(variance + 1e-3) * gamma + beta
     np.testing.assert_allclose(BatchNormalization("b", *FOUR).forward(X)[0], expected, rtol=1e-12)
@@ -20,7 +20,7 @@ def test_batch_normalisation_follows_its_formula_on_any_axis():
         np.testing.assert_allclose(moved, np.moveaxis(expected, -1, 1), rtol=1e-12)
 
 
-def test_batch_normalisation_names_its_variables_in_keras_order():
+def test_batch_normalization_names_its_variables_in_keras_order():
     assert list(BatchNormalization("b", *FOUR).variables) == [
         "gamma",
         "beta",
@@ -43,13 +43,13 @@ def test_a_negative_variance_gives_no_number_and_no_warning(recwarn):
 
 
 @pytest.mark.parametrize("axis", [(-1,), (1, 2), (1, 2, 3)])
-def test_layer_normalisation_leaves_mean_zero_and_variance_one(axis):
+def test_layer_normalization_leaves_mean_zero_and_variance_one(axis):
     y = LayerNormalization("l", None, None, axis, epsilon=0.0).forward(X)[0]
     np.testing.assert_allclose(y.mean(axis=axis), 0, atol=1e-12)
     np.testing.assert_allclose(y.var(axis=axis), 1, rtol=1e-10)
 
 
-def test_normalisation_and_its_inverse_cancel_even_where_nothing_varies():
+def test_normalization_and_its_inverse_cancel_even_where_nothing_varies():
     mean, variance = RNG.normal(size=2), np.array([2.0, 0.0])
     there, back = (Normalization("n", mean, variance, invert=invert) for invert in (False, True))
     y = there.forward(X)[0]
@@ -102,7 +102,7 @@ TWO = np.ones(2)
         ),
         (
             lambda: BatchNormalization("n", *[TWO] * 4).output_shape((2, 3)),
-            "has arrays of shape (2,), which does not fit inputs of shape (2, 3): it needs (3,)",
+            "has gamma of shape (2,), which does not fit inputs of shape (2, 3): it needs (3,)",
         ),
         (
             lambda: LayerNormalization("n", np.ones((2, 2)), None),
@@ -136,7 +136,7 @@ TWO = np.ones(2)
         (lambda: PReLU("n", TWO, shared_axes=(2,)), "must be an integer from 1 to 1, got 2"),
         (
             lambda: PReLU("n", TWO).output_shape((3,)),
-            "has slopes of shape (2,), which do not fit inputs of shape (3,): it needs (3,)",
+            "has alpha of shape (2,), which does not fit inputs of shape (3,): it needs (3,)",
         ),
     ],
 )

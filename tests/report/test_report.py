@@ -20,9 +20,6 @@ from probe.report import Section
 from probe.training import DEFAULT_TRAINING
 from probe.workflow.train import recorded_history
 
-# The module's report is made once, so its tests stay in one worker.
-pytestmark = pytest.mark.xdist_group("report")
-
 
 class Reader(HTMLParser):
     """Collects what a test wants to know of a page."""
@@ -60,14 +57,15 @@ def read(path):
 
 @pytest.fixture(scope="module", autouse=True)
 def shorter_experiment():
-    """The whole report, with fewer epochs than a person would wait for."""
+    """The whole report, with fewer epochs than a person would wait for, and fewer dots than one would look at."""
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 60)
         patch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 3)
         patch.setitem(analysis_of("noise_severity").report, "n_images", 300)
         patch.setitem(analysis_of("concepts").report, "n_images", 200)
-        patch.setattr(import_module("probe.training.defaults"), "_MOST_EPOCHS", 60)
+        patch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 60)
+        patch.setattr(import_module("probe.figures._style"), "DOTS", 80)
         yield
 
 
@@ -171,7 +169,7 @@ def test_the_same_seed_gives_the_same_report(folder, numbers, tmp_path):
         assert (tmp_path / "figures" / picture.name).read_bytes() == picture.read_bytes()
 
 
-def test_a_model_that_takes_rows_of_values_is_reported_on_without_its_history(tmp_path):
+def test_a_model_that_takes_rows_of_values_is_reported_on_without_its_history(tmp_path, undrawn):
     split = probe.load_dataset("digits")
     trained = probe.train(
         probe.MLP(hidden=(12,), activation="relu"), split, probe.TrainingConfig(epochs=40, learning_rate=0.1)

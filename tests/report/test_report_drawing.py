@@ -18,7 +18,7 @@ def test_the_section_says_what_was_found(trained, digits):
     section = shown(result)
     drawn = result.kind("optimized")
     assert f"{drawn.plausible.mean():.0%} of them are as close" in words(section)
-    assert f"in {drawn.agreement[:2].mean():.0%} nearest neighbours" in words(section)
+    assert f"in {drawn.agreement[:2].mean():.0%} nearest neighbors" in words(section)
     rows = {row[0]: row[1:] for row in table_rows(section)[0]}
     assert rows["uniform noise"][0] == f"{np.median(result.kind('noise').percentiles[:, 0]):.0%}"
     assert rows["what the network draws"][-1] == f"{drawn.agreement[2]:.0%}"

@@ -12,7 +12,7 @@ import pytest
 from probe.report import Claim, Rendered, Report, Section
 from probe.report import _words as words
 from probe.report import report as rendering
-from probe.report._text import isolated
+from probe.report._words import isolated
 from probe.stats import Interval
 
 

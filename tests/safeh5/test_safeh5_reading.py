@@ -90,11 +90,13 @@ def test_chunks_of_every_index(tmp_path, version, largest, filters):
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_arrays_that_grew_and_shrank(tmp_path, version):
+    # The versions between have the indexes of one of these two.
+    n_longest = 120_000 if version in ("earliest", "latest") else 12_000
     with created(tmp_path / "a.h5", version) as file:
         # Enough chunks for blocks of blocks, and for pages, of every kind of index.
         for name, shape, most, chunk in (
             ("long", (30_000,), (None,), (10,)),
-            ("longest", (120_000,), (None,), (1,)),
+            ("longest", (n_longest,), (None,), (1,)),
             ("rows", (9000, 4), (None, 4), (2, 2)),
             ("columns", (4, 9000), (4, None), (2, 3)),
             ("fixed", (20_000,), (20_000,), (3,)),

@@ -23,6 +23,7 @@ from probe.stats import (
     paired_difference,
     ratio_of_updates,
 )
+from probe.stats.verdict import opposite
 from probe.storage import load_result, save_result
 
 
@@ -207,6 +208,24 @@ def test_a_verdict_is_plain_numbers():
     assert json.loads(json.dumps(verdict.to_dict())) == verdict.to_dict()
 
 
+@pytest.mark.parametrize(
+    ("how", "decision"),
+    [
+        ({}, "supported"),
+        ({"above": 0.5}, "refuted"),
+        ({"above": 0.2}, "inconclusive"),
+        ({"decision": "inconclusive"}, "inconclusive"),
+    ],
+)
+def test_a_difference_makes_its_verdict(how, decision):
+    found = paired_difference(np.array([0.1, 0.2, 0.3, 0.2, 0.2]))
+    words = {"key": "k", "title": "a", "statistic_name": "s", "null": "b", "sentence": "c"}
+    verdict = found.verdict(**words, **how)
+    assert verdict == Verdict(**words, unit="", decision=decision, interval=found.interval)
+    assert opposite(opposite(decision)) == decision
+    assert (opposite(decision) == decision) == (decision == "inconclusive")
+
+
 def test_a_verdict_decides_in_one_of_three_words():
     with pytest.raises(
         InputError, match="decision must be one of supported, refuted, inconclusive; got 'suported'"
@@ -360,7 +379,7 @@ def test_equivalence_is_two_one_sided_t_tests(shift, level):
 
 
 @pytest.mark.parametrize(
-    ("centre", "decision"),
+    ("center", "decision"),
     [
         (0.0, "supported"),
         (0.6, "supported"),
@@ -371,11 +390,11 @@ def test_equivalence_is_two_one_sided_t_tests(shift, level):
         (-1.4, "refuted"),
     ],
 )
-def test_equivalence_is_decided_by_where_the_t_interval_lies(centre, decision):
+def test_equivalence_is_decided_by_where_the_t_interval_lies(center, decision):
     # Mean 0, standard error 0.1 and 2.132 of them to either side at the 95% quantile.
-    values = centre + np.array([-2, -1, 0, 1, 2]) * np.sqrt(0.02)
+    values = center + np.array([-2, -1, 0, 1, 2]) * np.sqrt(0.02)
     found = equivalence(values, margin=1)
-    assert ends(found.t_interval) == pytest.approx((centre - 0.2132, centre + 0.2132), abs=1e-4)
+    assert ends(found.t_interval) == pytest.approx((center - 0.2132, center + 0.2132), abs=1e-4)
     assert found.decision == decision
 
 

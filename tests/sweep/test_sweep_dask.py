@@ -41,7 +41,6 @@ from probe.sweep import run_sweep
 from probe.sweep.folder import GO_ON
 
 pytest.importorskip("distributed")
-pytestmark = pytest.mark.xdist_group("dask")
 
 
 class Cluster:
@@ -444,7 +443,7 @@ def test_nothing_of_dask_is_loaded_for_threads():
     assert json.loads(out) == []
 
 
-def test_a_memorization_study_on_a_cluster_is_the_one_on_threads(tmp_path, monkeypatch, cluster):
+def test_a_memorization_study_on_a_cluster_is_the_one_on_threads(tmp_path, monkeypatch, cluster, undrawn):
     from probe.cli import run
 
     monkeypatch.chdir(tmp_path)
@@ -462,12 +461,12 @@ def test_a_memorization_study_on_a_cluster_is_the_one_on_threads(tmp_path, monke
     ).read_bytes()
 
 
-def test_scores_and_capacities_on_a_cluster_are_those_on_threads(tmp_path, cluster):
+def test_scores_and_capacities_on_a_cluster_are_those_on_threads(tmp_path, cluster, undrawn):
     from test_workflow_memorize import CAPACITY, SCORES, run_design
 
     from probe import workflow
 
-    backend = workflow.Backend(name="dask", scheduler=cluster.address)
+    backend = workflow.Backend(backend="dask", scheduler=cluster.address)
     for name, design in (("capacity", CAPACITY), ("memorization_scores", SCORES)):
         threads, dask = (tmp_path / name / where for where in ("threads", "dask"))
         run_design(name, design, threads)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -10,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import suppress
+from contextlib import chdir, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ from test_sweep import (
 )
 
 from probe._checks import InputError
+from probe.cli import run
 from probe.sweep import run_sweep
 
 
@@ -258,22 +260,17 @@ def study(tmp_path_factory):
 
 
 def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "probe", *(arguments or STUDY)],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(out), redirect_stderr(err):
+        status = run([*(arguments or STUDY)])
+    return subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
 
 
 REPLACED = ["trials/a0-n0-r0001.h5", "results.json", "results.h5", "index.html", "figures/curves_1.png"]
 REFUSED = ["trials.jsonl", "sweep.json", ".lock", "trials", "figures"]
 
 
-def test_no_link_in_a_study_is_followed(study, tmp_path, victim):
+def test_no_link_in_a_study_is_followed(study, tmp_path, victim, undrawn):
     """All the files of a study at once, and one by one those that are refused."""
     shutil.copytree(study, tmp_path / "study")
     for name in REPLACED:
@@ -297,7 +294,7 @@ def test_no_link_in_a_study_is_followed(study, tmp_path, victim):
     assert command(tmp_path).returncode == 0
 
 
-def test_hard_links_to_files_elsewhere_leave_them_as_they_are(study, tmp_path, victim):
+def test_hard_links_to_files_elsewhere_leave_them_as_they_are(study, tmp_path, victim, undrawn):
     shutil.copytree(study, tmp_path / "study")
     for name in (*REPLACED[1:], "trials.jsonl", "trials/a0-n0-r0001.h5"):
         path = tmp_path / "study" / name
@@ -329,7 +326,7 @@ def test_a_study_whose_folder_is_removed_ends_with_an_error(tmp_path):
     assert not (tmp_path / "study").exists()
 
 
-def test_links_in_place_of_trials_of_a_pilot_are_not_followed(tmp_path, victim):
+def test_links_in_place_of_trials_of_a_pilot_are_not_followed(tmp_path, victim, undrawn):
     tuned = (*STUDY, "--rates", "0.1,0.3")
     assert command(tmp_path, *tuned).returncode == 0
     pilot = tmp_path / "study" / "trials" / "pilot-a0-n0-r0000.h5"

@@ -20,11 +20,11 @@ NAMES = ("a", "b", "c")
 def blobs(n=30, shape=(3, 4), seed=0, n_test=12):
     """Noisy images of three classes, each with bright pixels of its own."""
     rng = np.random.default_rng(seed)
-    centres = rng.random((3, *shape))
+    centers = rng.random((3, *shape))
 
     def part(size):
         labels = np.arange(size) % 3
-        images = np.clip(0.6 * centres[labels] + 0.4 * rng.random((size, *shape)), 0, 1)
+        images = np.clip(0.6 * centers[labels] + 0.4 * rng.random((size, *shape)), 0, 1)
         return probe.Dataset(images.astype(np.float32), labels, NAMES)
 
     return probe.Split(part(n), part(n_test), "blobs")

@@ -61,7 +61,7 @@ def test_a_cosine_rate_goes_along_half_a_wave():
     ("name", "expected"),
     [("sgd", SGD()), ("momentum", Momentum(0.7)), ("nesterov", Nesterov(0.7)), ("adam", Adam())],
 )
-def test_the_optimiser_is_the_one_named(name, expected):
+def test_the_optimizer_is_the_one_named(name, expected):
     assert TrainingConfig(optimizer=name, momentum=0.7).make_optimizer() == expected
 
 

@@ -17,8 +17,8 @@ ARCHITECTURE = probe.MLP((5,), "tanh")
 @pytest.fixture(scope="module")
 def split():
     rng = np.random.default_rng(0)
-    centres, labels = rng.random((3, 3, 4)), np.arange(24) % 3
-    images = (0.6 * centres[labels] + 0.4 * rng.random((24, 3, 4))).astype(np.float32)
+    centers, labels = rng.random((3, 3, 4)), np.arange(24) % 3
+    images = (0.6 * centers[labels] + 0.4 * rng.random((24, 3, 4))).astype(np.float32)
     data = probe.Dataset(images, labels, NAMES)
     return probe.Split(data.take(slice(0, 18)), data.take(slice(18, 24)), "blobs")
 

@@ -134,7 +134,7 @@ def test_ctrl_c_before_the_first_epoch_is_ctrl_c(digits, ctrl_c):
     timer.join()
 
 
-def test_afterwards_no_thread_is_left(small_digits):
+def test_afterward_no_thread_is_left(small_digits):
     before = threading.active_count()
     train(small_digits, probe._progress.silent, workers=2)
     assert threading.active_count() == before

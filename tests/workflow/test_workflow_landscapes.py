@@ -59,7 +59,7 @@ def test_a_page_a_result_and_numbers_are_written(written):
         assert (out / "figures" / f"{name}.png").stat().st_size > 5000
 
 
-def test_more_networks_are_added_and_fewer_are_refused(written):
+def test_more_networks_are_added_and_fewer_are_refused(written, undrawn):
     out, _ = written
     before = {path.name: path.stat().st_mtime_ns for path in (out / "trials").iterdir()}
     run_design("minima", DESIGN, out)
@@ -73,7 +73,7 @@ def test_more_networks_are_added_and_fewer_are_refused(written):
         run_design("minima", replace(DESIGN, n_networks=14, polish=31), out)
 
 
-def test_an_interrupted_study_goes_on(tmp_path):
+def test_an_interrupted_study_goes_on(tmp_path, undrawn):
     def interrupt(event):
         if event.stage == "minima" and event.done == 1:
             raise KeyboardInterrupt
@@ -121,7 +121,7 @@ def test_words_of_minima_are_those_of_the_result(written):
     assert f"{found.before[0, 1]:.3g}" in table_rows(between)[0][0][2]
 
 
-def test_a_landscape_of_a_keras_model(tmp_path):
+def test_a_landscape_of_a_keras_model(tmp_path, request):
     rng = np.random.default_rng(0)
     network = probe.load_network(CNN)
     n = 60
@@ -140,6 +140,7 @@ def test_a_landscape_of_a_keras_model(tmp_path):
     page = (out / "index.html").read_text()
     for heading in ("Is it the steepest way down?", "Could it learn with steps?", "What is around it?"):
         assert heading in page
+    request.getfixturevalue("undrawn")
     sections = [section.rendered() for section in sections_about(analysis_of("landscape"), result)]
     assert [section.key for section in sections] == ["descent", "activations", "path", "surface"]
     for section in sections:
@@ -196,9 +197,9 @@ def test_half_the_size_is_the_mean_of_four_pixels():
     split = probe.load_dataset("digits")
     images = split.train.images.reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
     np.testing.assert_allclose(resized(split, (4, 4)).train.images, images, atol=1e-6)
-    colour = probe.Dataset(np.repeat(split.train.images[:5, ..., None], 3, axis=-1), split.train.labels[:5],
+    color = probe.Dataset(np.repeat(split.train.images[:5, ..., None], 3, axis=-1), split.train.labels[:5],
                            split.train.class_names)  # fmt: skip
-    both = probe.Split(colour, colour, "colour")
+    both = probe.Split(color, color, "color")
     np.testing.assert_allclose(resized(both, (4, 4)).test.images[..., 1], images[:5], atol=1e-6)
     with pytest.raises(probe.InputError, match="integer of at least 1"):
         resized(split, (0, 4))

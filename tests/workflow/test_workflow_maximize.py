@@ -22,7 +22,8 @@ def model(trained, tmp_path_factory):
 
 def test_objectives_are_named_on_the_command_line_and_scored_anew_on_what_was_saved(model, trained, tmp_path):
     written = maximize_model(
-        model, objectives=["class:3 - class:8", "hidden_1:4"], data="digits", n_top=3, steps=20, animation="gif",
+        model, objectives=["class:3 - class:8", "hidden_1:4"], data="digits", options={"n_top": 3, "steps": 20},
+        animation="gif",
         out=tmp_path / "out",
     )  # fmt: skip
     names = {str(path.relative_to(tmp_path / "out")) for path in written.files}
@@ -58,7 +59,7 @@ def test_objectives_are_named_on_the_command_line_and_scored_anew_on_what_was_sa
 
 def test_classes_are_the_default_and_settings_are_passed_on(model, tmp_path):
     maximize_model(
-        model, steps=5, restarts=2, parameterization="blurred", shift=1, ball=3.0, diversity=0.5,
+        model, options={"steps": 5, "restarts": 2, "diversity": 0.5}, parameterization="blurred", shift=1, ball=3.0,
         image_shape=(8, 8), out=tmp_path / "out",
     )  # fmt: skip
     kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
@@ -74,8 +75,8 @@ def test_classes_are_the_default_and_settings_are_passed_on(model, tmp_path):
     assert "Data" not in (tmp_path / "out" / "index.html").read_text()
 
 
-def test_a_layer_is_maximised_unit_by_unit(model, tmp_path):
-    maximize_model(model, layer="hidden_2", steps=5, out=tmp_path / "out")
+def test_a_layer_is_maximized_unit_by_unit(model, tmp_path):
+    maximize_model(model, layer="hidden_2", options={"steps": 5}, out=tmp_path / "out")
     kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     assert len(kept.names) == 9
     assert (tmp_path / "out" / "figures" / "maximize_units.png").exists()
@@ -83,7 +84,9 @@ def test_a_layer_is_maximised_unit_by_unit(model, tmp_path):
 
 def test_a_network_without_classes_is_searched_for_real_images_all_the_same(trained, tmp_path):
     model = probe.save_network(trained.truncate("hidden_1"), tmp_path / "part.h5")
-    maximize_model(model, objectives=["hidden_1:0"], data="digits", steps=5, out=tmp_path / "out")
+    maximize_model(
+        model, objectives=["hidden_1:0"], data="digits", options={"steps": 5}, out=tmp_path / "out"
+    )
     kept = probe.load_result(tmp_path / "out" / "results.h5", Maximization)
     assert kept.top.images.shape == (1, 5, 8, 8)
 
@@ -99,7 +102,7 @@ def test_a_network_without_classes_is_searched_for_real_images_all_the_same(trai
         ({"ball": 0.0}, "radius must be a finite number above 0, got 0"),
         ({"shift": -1}, "pixels must be an integer of at least 0, got -1"),
         ({"data": "digits", "image_shape": (4, 16)}, "image_shape must be that of 'digits', (8, 8), or be left out"),
-        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        ({"options": {"steps": 0}}, "steps must be an integer of at least 1, got 0"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_and_nothing_is_written(model, tmp_path, arguments, message):

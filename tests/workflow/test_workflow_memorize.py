@@ -68,7 +68,7 @@ def trials(folder):
 
 
 @pytest.fixture(autouse=True)
-def elsewhere(tmp_path, monkeypatch):
+def elsewhere(tmp_path, monkeypatch, undrawn):
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -291,6 +291,8 @@ def test_what_was_interrupted_too_early_for_a_result_is_kept(run, design):
 
 
 def test_scores_killed_at_random_moments_end_like_undisturbed_ones(elsewhere):
+    from probe.cli import run
+
     command = [
         "scores",
         "--data",
@@ -305,7 +307,7 @@ def test_scores_killed_at_random_moments_end_like_undisturbed_ones(elsewhere):
     ]
     rng = np.random.default_rng(int.from_bytes(os.urandom(4), "big"))
     start = [sys.executable, "-m", "probe", *command]
-    subprocess.run([*start, "whole"], cwd=elsewhere, env=environment(), check=True, capture_output=True)
+    assert run([*command, "whole"]) == 0
     n_killed = 0
     for _ in range(3):
         process = subprocess.Popen(
@@ -322,7 +324,7 @@ def test_scores_killed_at_random_moments_end_like_undisturbed_ones(elsewhere):
         process.kill()
         n_killed += process.wait() == -signal.SIGKILL
     assert n_killed >= 2
-    subprocess.run([*start, "s"], cwd=elsewhere, env=environment(), check=True, capture_output=True)
+    assert run([*command, "s"]) == 0
     assert Path("s/results.h5").read_bytes() == Path("whole/results.h5").read_bytes()
 
 

@@ -30,7 +30,7 @@ def trained_files(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch, trained_files):
+def here(tmp_path, monkeypatch, trained_files, undrawn):
     shutil.copytree(trained_files, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -307,14 +307,13 @@ def test_a_layer_name_leads_nowhere(here):
     from dataclasses import replace
 
     from probe.report.report import Report, Section
-    from probe.workflow._pages import Job
 
     odd = replace(result, layer="../../../elsewhere")
     owner = Owner("probe features", 0, split)
-    job = Job(Folder(Path("deep/down/out"), owner), split)
+    folder = Folder(Path("deep/down/out"), owner)
     results = {f"paths_{odd.layer}": odd}
     section = Section(key="paths", results=results, facts={"paths": results, "n_drawn": 1})
-    job.publish(Report(title="t", subtitle="s", sections=(section,)))
+    folder.publish(Report(title="t", subtitle="s", sections=(section,)))
     assert not Path("deep/elsewhere.png").exists() and not list(Path("..").glob("elsewhere*"))
     assert {path.parent.name for path in Path("deep").rglob("paths_*")} == {"figures"}
     kept = probe.load_result("deep/down/out/results.h5", type(odd))

@@ -11,7 +11,8 @@ import probe
 from probe.analyses.weights import WeightImages
 from probe.cli import run
 from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
-from probe.workflow.models import for_shape, weights_section
+from probe.workflow.models import for_shape
+from probe.workflow.weights import weights_section
 
 
 def normal(*shape):
@@ -70,7 +71,7 @@ def test_the_numbers_of_all_units_are_kept_where_not_all_are_drawn(written):
 def test_images_are_kept_up_to_a_total_size_and_all_are_drawn(written, monkeypatch, tmp_path):
     network = deep(3)
     size = probe.weight_images(network, "conv_0").images.nbytes
-    monkeypatch.setattr("probe.workflow.models._MOST_BYTES", 2 * size)
+    monkeypatch.setattr("probe.workflow.weights._MOST_BYTES", 2 * size)
     pictures, numbers = written(network)
     assert (len(pictures), len(layers_of(numbers))) == (4, 4)
     assert set(numbers) == {"weights", "weights_1", "weights_2"}
@@ -84,7 +85,7 @@ def test_images_are_kept_up_to_a_total_size_and_all_are_drawn(written, monkeypat
     assert list(rendered.pictures.values()) == [picture.read_bytes() for picture in pictures]
 
 
-def test_words_on_weights_say_how_many_layers_are_drawn_and_what_is_there_to_see():
+def test_words_on_weights_say_how_many_layers_are_drawn_and_what_is_there_to_see(undrawn):
     section = weights_section(deep(17), layout="channels_last", is_tested=False)
     said, (claim,) = words(section), section.rendered().claims
     assert "The first 16 of 18 layers are drawn. probe weights MODEL --layer NAME draws another." in said

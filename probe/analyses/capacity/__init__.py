@@ -1,10 +1,16 @@
 """How many random labels can a network memorize? Bisection over the number of images.
 
-`design` says what is tried, `results` what the searches come to, `study` searches, in memory or in a folder.
+`results` says what is tried and what the searches come to, `study` searches, in memory or in a folder.
 """
 
-from probe.analyses.capacity.design import CAPACITY_CONFIG, CapacityDesign, CapacityKey
-from probe.analyses.capacity.results import Capacity, CapacityFit, CapacityTrial
+from probe.analyses.capacity.results import (
+    CAPACITY_CONFIG,
+    Capacity,
+    CapacityDesign,
+    CapacityFit,
+    CapacityKey,
+    CapacityTrial,
+)
 from probe.analyses.capacity.study import CapacityStudy, capacity
 
 __all__ = [

@@ -10,15 +10,20 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import kept_seed
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, silent
 from probe._signatures import checked
-from probe.analyses.capacity.design import CAPACITY_CONFIG, CapacityDesign, CapacityKey
-from probe.analyses.capacity.results import Capacity, CapacityFit, CapacityTrial
+from probe.analyses.capacity.results import (
+    CAPACITY_CONFIG,
+    Capacity,
+    CapacityDesign,
+    CapacityFit,
+    CapacityKey,
+    CapacityTrial,
+)
 from probe.datasets import Split, permuted_labels
 from probe.population import MLP, initial_population
-from probe.study import Study, run_study
+from probe.study import DesignedStudy, run_study
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
 
 __all__ = ["CapacityStudy", "capacity", "capacity_of", "next_number"]
@@ -69,7 +74,7 @@ def capacity(
         Least number of updates that a network may spend, at least 1: on few images, of which an epoch is a
         minibatch or two, it may take more epochs than the configuration says.
     largest : int, optional
-        Most images tried, at least 2 and at most all. Without, 10,000, or all where there are fewer.
+        Most images to try, at least 2 and at most all. By default 10,000, or all if there are fewer.
     tolerance : float
         The search ends when the next number that failed is at most this share above the largest that fitted; above 0.
     seed : int or numpy.random.Generator
@@ -116,49 +121,23 @@ def capacity(
 
 
 @dataclass(frozen=True)
-class CapacityStudy(Study[CapacityKey, CapacityFit, Capacity]):
-    """The searches of a design, which all try their next number at the same time.
-
-    Attributes
-    ----------
-    design : CapacityDesign
-        With a number for `largest`.
-    """
+class CapacityStudy(DesignedStudy[CapacityKey, CapacityFit, Capacity]):
+    """The searches of a design with a number for `largest`, which all try their next number at the same time."""
 
     design: CapacityDesign
 
     name: ClassVar[str] = "capacity"
     stage: ClassVar[str] = "capacity"
     trial: ClassVar[type[CapacityFit]] = CapacityFit
+    counted: ClassVar[str] = "replicates"
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
+    default_training: ClassVar[TrainingConfig] = CAPACITY_CONFIG
 
     @staticmethod
-    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
-        """Return what networks may spend where nothing is said."""
-        return CAPACITY_CONFIG
-
-    @classmethod
-    def of(
-        cls,
-        architectures: MLP | Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> CapacityStudy:
-        """Return the study with the arguments of `capacity`.
-
-        Raises
-        ------
-        InputError
-            If an argument is outside its range, or an architecture or a learning rate is there twice.
-        """
-        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-        config = cls.default_config(shapes) if config is None else config
-        design = CapacityDesign(shapes, config, seed=kept_seed(seed), **options)
+    def _designed(split: Split, **options: Any) -> CapacityDesign:
+        design = CapacityDesign(**options)
         design.check_distinct()
-        return cls(design.settled(split))
+        return design.settled(split)
 
     def keys(self, done: Mapping[CapacityKey, CapacityFit], split: Split) -> tuple[CapacityKey, ...]:
         """Return the numbers of images that were tried, and of each search that is not over the next one."""
@@ -176,16 +155,6 @@ class CapacityStudy(Study[CapacityKey, CapacityFit, Capacity]):
         followed = {search: self._followed(search, done, split) for search in self.design.keys}
         over = {search: trial for search, (keys, trial) in followed.items() if len(keys) == len(trial.tried)}
         return capacity_of(self.design, over, split)
-
-    def settings(self) -> dict[str, object]:
-        """Return the design. A search does not depend on how many there are."""
-        facts = self.design.to_dict()
-        del facts["replicates"]
-        return {"design": facts}
-
-    def extent(self) -> dict[str, int]:
-        """Return the number of searches for each architecture."""
-        return {"replicates": self.design.replicates}
 
     def _followed(
         self, search: CapacityKey, done: Mapping[CapacityKey, CapacityFit], split: Split
@@ -263,13 +232,7 @@ def _by_rate(fitted: Bools, n_rates: int) -> Floats:
 
 
 def capacity_of(design: CapacityDesign, done: Mapping[CapacityKey, CapacityTrial], split: Split) -> Capacity:
-    """Return what the searches that are done come to.
-
-    Raises
-    ------
-    KeyboardInterrupt
-        If no replicate is done for all architectures.
-    """
+    """Return what the searches that are done come to; KeyboardInterrupt if no replicate is done for all architectures."""
     architectures = range(len(design.architectures))
     whole = [
         replicate

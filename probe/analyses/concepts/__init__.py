@@ -1,7 +1,7 @@
 """Which concepts, computed from pixels, hidden layers hold, and whether in single units.
 
-`pixels` computes the concepts, `units` measures, `analysis` holds measurements against their nulls, `verdicts` is what
-the control networks say.
+`pixels` computes the concepts, `units` measures, `analysis` holds measurements against their nulls, and `results` is what is
+known in the end.
 """
 
 from probe.analyses.concepts.analysis import concepts

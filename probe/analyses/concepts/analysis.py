@@ -1,8 +1,9 @@
-"""Whether hidden layers hold concepts, and whether single units stand for them."""
+"""Whether hidden layers hold concepts, whether single units stand for them, and what the control networks say of that."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from probe._checks import Array, InputError, check_integer, check_number, chunks
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.concepts.pixels import image_concepts
+from probe.analyses.concepts.pixels import ImageConcepts, image_concepts
 from probe.analyses.concepts.results import Concepts, LayerConcepts
 from probe.analyses.concepts.units import (
     LayerValues,
@@ -24,12 +25,13 @@ from probe.analyses.concepts.units import (
     layer_values,
     p_values,
     probe_aurocs,
+    selectivities,
 )
-from probe.analyses.concepts.verdicts import verdicts_of
 from probe.controls import Controls, reinitialized
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
 from probe.network import Network
+from probe.stats import Difference, Verdict, paired_difference
 
 __all__ = ["concepts"]
 
@@ -38,6 +40,19 @@ _UNTRAINED = 20
 
 _PROBED = 5
 """Of these, whose layers are probed."""
+
+_ROTATIONS = 39
+"""Rotations for each network, so that the best of them is at 2.5%."""
+
+_LEVEL = 0.05
+
+_STANDS = 0.25
+"""Share of the concepts for which a unit must be better than random directions for its layer to stand for them."""
+
+_MOST_IMAGES = 1_000
+
+_DETECTS = 0.9
+"""AUROC from which a unit counts as a detector."""
 
 
 @checked
@@ -131,9 +146,9 @@ def concepts(
         start_values = [layer_values(start, names, test.images) for start in starts]
         measure = _Measurement(network, test, found.values, n_permutations, n_rotations, alpha, fold_seed)
         results = []
-        for place, name in enumerate(names):
+        for index, name in enumerate(names):
             results.append(measure.layer(name, values[name], [each[name] for each in start_values], null_rng))
-            progress(ProgressEvent("looking for concepts", place + 1, len(names)))
+            progress(ProgressEvent("looking for concepts", index + 1, len(names)))
         pixels = test.images.reshape(len(test), -1).astype(np.float64)
         return Concepts(
             names=found.names,
@@ -146,27 +161,21 @@ def concepts(
             alpha=float(alpha),
             verdicts=()
             if controls is None
-            else verdicts_of(controls, found, test.images, control_rng, fold_seed),
+            else _verdicts(controls, found, test.images, control_rng, fold_seed),
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
 class _Measurement:
     """Everything about one layer at a time, on the same images."""
 
-    def __init__(
-        self,
-        network: Network,
-        test: Dataset,
-        present: npt.NDArray[np.bool_],
-        n_permutations: int,
-        n_rotations: int,
-        alpha: float,
-        fold_seed: int,
-    ) -> None:
-        self._network, self._test, self._present = network, test, present
-        self._n_permutations, self._n_rotations, self._alpha = n_permutations, n_rotations, alpha
-        self._fold_seed = fold_seed
-        self._right, self._cost = _marks(network, test)
+    network: Network
+    test: Dataset
+    present: npt.NDArray[np.bool_]
+    n_permutations: int
+    n_rotations: int
+    alpha: float
+    fold_seed: int
 
     def layer(
         self, name: str, values: LayerValues, starts: Sequence[LayerValues], rng: np.random.Generator
@@ -174,16 +183,16 @@ class _Measurement:
         """Return what a layer tells, beside the same layer of untrained networks."""
         from scipy.stats import false_discovery_control
 
-        present = self._present
+        present = self.present
         auroc = aurocs(values.units, present)
         best = np.abs(auroc - 0.5).max(axis=0)
-        permuted = largest_of_permuted(values.units, present, self._n_permutations, rng)
-        limit = float(np.quantile(permuted, 1 - self._alpha, method="higher"))
-        untrained = np.stack([np.abs(aurocs(each.units, present) - 0.5).max(axis=0) for each in starts])
-        rotated = largest_of_rotated(values.basis, present, self._n_rotations, rng)
-        basis_best = np.abs(aurocs(values.basis, present) - 0.5).max(axis=0)
+        permuted = largest_of_permuted(values.units, present, self.n_permutations, rng)
+        limit = float(np.quantile(permuted, 1 - self.alpha, method="higher"))
+        untrained = np.stack([selectivities(each.units, present) for each in starts])
+        rotated = largest_of_rotated(values.basis, present, self.n_rotations, rng)
+        basis_best = selectivities(values.basis, present)
         aligned = p_values(basis_best, rotated)
-        probes = [probe_aurocs(each.features, present, self._fold_seed) for each in starts[:_PROBED]]
+        probes = [probe_aurocs(each.features, present, self.fold_seed) for each in starts[:_PROBED]]
         lost, added, with_it, without_it = self._importance(
             name, values.units.mean(axis=0), present[np.abs(auroc - 0.5).argmax(axis=1)]
         )
@@ -198,7 +207,7 @@ class _Measurement:
             untrained_p=p_values(best, untrained),
             aligned_p=aligned,
             aligned_q=np.asarray(false_discovery_control(aligned)),
-            probe_auroc=probe_aurocs(values.features, present, self._fold_seed),
+            probe_auroc=probe_aurocs(values.features, present, self.fold_seed),
             untrained_probe_auroc=np.mean(probes, axis=0),
             accuracy_lost=lost,
             cost_added=added,
@@ -210,11 +219,11 @@ class _Measurement:
         self, layer: str, means: Array, chosen: npt.NDArray[np.bool_]
     ) -> tuple[Array, Array, Array, Array]:
         """Return the accuracy lost without each unit, and the cost added: overall, with its concept and without."""
-        rows = []
+        rows, (whole_right, whole_cost) = [], _marks(self.network, self.test)
         for unit, mean in enumerate(means):
-            right, cost = _marks(ablated(self._network, layer, unit, float(mean)), self._test)
-            added, has = cost - self._cost, chosen[unit]
-            lost = self._right.mean() - right.mean()
+            right, cost = _marks(ablated(self.network, layer, unit, float(mean)), self.test)
+            added, has = cost - whole_cost, chosen[unit]
+            lost = whole_right.mean() - right.mean()
             rows.append((lost, added.mean(), added[has].mean(), added[~has].mean()))
         lost, added, with_it, without_it = np.array(rows).T
         return lost, added, with_it, without_it
@@ -228,3 +237,93 @@ def _marks(network: Network, test: Dataset) -> tuple[npt.NDArray[np.bool_], Arra
     logits = logits.astype(np.float64)
     cost = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), test.labels]
     return logits.argmax(axis=1) == test.labels, cost
+
+
+def _verdicts(
+    controls: Controls, found: ImageConcepts, images: Array, rng: np.random.Generator, fold_seed: int
+) -> tuple[Verdict, ...]:
+    """Return whether first hidden layers pick up on edges, and last ones on loops."""
+    chosen = np.sort(rng.permutation(len(images))[:_MOST_IMAGES])
+    images, present = images[chosen], found.values[:, chosen]
+    varied = present.any(axis=1) & ~present.all(axis=1)
+    verdicts = list[Verdict]()
+    for kind, words, index, which in (("edge", "edges", 0, "first"), ("loop", "loops", -1, "last")):
+        concepts = present[varied & (np.array(found.kinds) == kind)]
+        if not len(concepts):
+            continue
+        held, stands = list[float](), list[float]()
+        for k, rotations in enumerate(rng.spawn(len(controls))):
+            trained, start = (
+                _values(population.network(k), index, images)
+                for population in (controls.trained, controls.untrained)
+            )
+            after, before = (probe_aurocs(each.features, concepts, fold_seed) for each in (trained, start))
+            held.append(float((after - before).mean()))
+            stands.append(_share_of_units(trained.basis, concepts, rotations))
+        over = paired_difference(np.array(held)), paired_difference(np.array(stands))
+        verdicts += _pair(words, which, *over, controls)
+    if "loop" in found.names:
+        verdicts.append(_detector(controls, images, present[found.names.index("loop")]))
+    return tuple(verdicts)
+
+
+def _detector(controls: Controls, images: Array, loops: npt.NDArray[np.bool_]) -> Verdict:
+    """Return whether one of the hidden units tells images with a loop from those without."""
+    best = list[float]()
+    for member in controls.trained.networks():
+        values = layer_values(member, hidden_layers(member), images).values()
+        # From 0.5 and not from 1: a unit that goes down for loops detects them as well.
+        best.append(0.5 + max(float(selectivities(each.units, loops[None])[0]) for each in values))
+    over = paired_difference(np.array(best))
+    return over.verdict(
+        key="loop-detector",
+        title="Some hidden unit is a loop detector",
+        above=_DETECTS,
+        statistic_name="AUROC of the best unit",
+        null=f"the best hidden unit has an AUROC of {_DETECTS:g} for loops",
+        sentence=(
+            f"Of all hidden units the one that tells images with a loop best has an AUROC of {over:.3f}; above "
+            f"{_DETECTS:g} would count as a detector.{controls.caveat}"
+        ),
+    )
+
+
+def _values(network: Network, index: int, images: Array) -> LayerValues:
+    name = hidden_layers(network)[index]
+    return layer_values(network, (name,), images)[name]
+
+
+def _share_of_units(basis: Array, concepts: npt.NDArray[np.bool_], rng: np.random.Generator) -> float:
+    """Return for what share of the concepts the best unit is better than the best axes of random rotations."""
+    best, rotated = selectivities(basis, concepts), largest_of_rotated(basis, concepts, _ROTATIONS, rng)
+    return float((p_values(best, rotated) <= _LEVEL).mean())
+
+
+def _pair(
+    words: str, which: str, held: Difference, stands: Difference, controls: Controls
+) -> tuple[Verdict, Verdict]:
+    return (
+        held.verdict(
+            key=f"probe/{which}/{words}",
+            title=f"The {which} hidden layer holds more about {words} than before training",
+            statistic_name="difference of AUROCs",
+            null=f"a linear probe reads {words} off the layer as well before training",
+            sentence=(
+                f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {held:.3f} above "
+                f"that on the same layer before training.{controls.caveat}"
+            ),
+        ),
+        stands.verdict(
+            key=f"units/{which}/{words}",
+            title=f"Single units of the {which} hidden layer stand for {words}",
+            above=_STANDS,
+            statistic_name="share of concepts",
+            unit="share",
+            null=f"for at most {_STANDS:.0%} of the concepts the best unit beats random directions of its layer",
+            sentence=(
+                f"For {stands:.0%} of the concepts about {words}, the best unit tells them better than the best axes of "
+                f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} "
+                f"would count.{controls.caveat}"
+            ),
+        ),
+    )

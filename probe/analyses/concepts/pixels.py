@@ -113,37 +113,37 @@ def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
         raise InputError(
             f"images must have shape (n, height, width[, channels]) with 3 x 3 pixels or more, got {images.shape}"
         )
-    grey = (images if images.ndim == 3 else images.mean(axis=-1)).astype(np.float32, copy=False)
-    n_holes, upper, lower = _holes(grey)
+    gray = (images if images.ndim == 3 else images.mean(axis=-1)).astype(np.float32, copy=False)
+    n_holes, upper, lower = _holes(gray)
     found = {
         "loop": ("loop", n_holes > 0),
         "two loops": ("loop", n_holes > 1),
         "upper loop": ("loop", upper),
         "lower loop": ("loop", lower),
     }
-    down, right = _gradients(grey)
+    down, right = _gradients(gray)
     strokes = _stroke(down, right)
     found |= {f"mostly {sign}": ("stroke", strokes == k) for k, sign in enumerate(_STROKES)}
     found |= {name: ("edge", there) for name, there in _local_edges(down, right, regions).items()}
-    ink = grey.mean(axis=(1, 2))
+    ink = gray.mean(axis=(1, 2))
     found["much ink"] = ("ink", ink > np.median(ink))
     shares = {name: float(values.mean()) for name, (_, values) in found.items()}
     kept = [name for name, share in shares.items() if _RARE <= share <= 1 - _RARE]
     return ImageConcepts(
         names=tuple(kept),
         kinds=tuple(found[name][0] for name in kept),
-        values=np.stack([found[name][1] for name in kept]) if kept else np.zeros((0, len(grey)), bool),
+        values=np.stack([found[name][1] for name in kept]) if kept else np.zeros((0, len(gray)), bool),
         n_holes=n_holes,
         left_out=tuple(name for name in found if name not in kept),
     )
 
 
-def _holes(grey: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _holes(gray: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return how many holes each image has, whether one is in the upper part of the ink, and in the lower."""
-    n, height, width = grey.shape
-    brightest = grey.max(axis=(1, 2), keepdims=True)
-    scaled = grey / np.where(brightest > 0, brightest, 1)
-    hollow: npt.NDArray[np.bool_] = np.zeros(grey.shape, bool)
+    n, height, width = gray.shape
+    brightest = gray.max(axis=(1, 2), keepdims=True)
+    scaled = gray / np.where(brightest > 0, brightest, 1)
+    hollow: npt.NDArray[np.bool_] = np.zeros(gray.shape, bool)
     for level in _LEVELS:
         # Rounding must not decide about pixels that are just as dark as is asked for.
         hollow |= np.asarray(_enclosed(scaled, level) & (scaled <= level - _DEPTH + 1e-6))
@@ -153,12 +153,12 @@ def _holes(grey: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], n
     image_of = np.zeros(n_labels + 1, np.int64)
     image_of[flat] = np.repeat(np.arange(n), height * width)
     rows = np.broadcast_to(np.arange(height, dtype=np.float64)[None, :, None], labels.shape)
-    centres = np.bincount(flat, rows.ravel(), n_labels + 1) / np.maximum(sizes, 1)
+    centers = np.bincount(flat, rows.ravel(), n_labels + 1) / np.maximum(sizes, 1)
     holes = 1 + np.flatnonzero(sizes[1:] >= _SMALLEST_HOLE * height * width)
     owners = image_of[holes]
     inked = np.asarray((scaled >= _INK).any(axis=2))
     top, bottom = inked.argmax(axis=1), height - 1 - inked[:, ::-1].argmax(axis=1)
-    where = (centres[holes] - top[owners]) / np.maximum(bottom - top, 1)[owners]
+    where = (centers[holes] - top[owners]) / np.maximum(bottom - top, 1)[owners]
     upper, lower = np.zeros(n, bool), np.zeros(n, bool)
     upper[owners[where <= _END]] = True
     lower[owners[where >= 1 - _END]] = True
@@ -187,12 +187,12 @@ def _components(mask: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int64], int
     return labels, n_labels
 
 
-def _gradients(grey: Array) -> tuple[Array, Array]:
+def _gradients(gray: Array) -> tuple[Array, Array]:
     """Return the derivatives downwards and to the right; beyond the border is background."""
     from scipy import ndimage
 
-    down: Array = grey
-    right: Array = grey
+    down: Array = gray
+    right: Array = gray
     for axis, kernel_down, kernel_right in ((1, [-1, 0, 1], [1, 2, 1]), (2, [1, 2, 1], [-1, 0, 1])):
         down = ndimage.correlate1d(down, kernel_down, axis=axis, mode="constant")
         right = ndimage.correlate1d(right, kernel_right, axis=axis, mode="constant")
@@ -228,7 +228,7 @@ def _local_edges(down: Array, right: Array, regions: int) -> dict[str, npt.NDArr
     found = np.stack(sums)
     there = (found > np.median(found, axis=1, keepdims=True)) & (found == found.max(axis=0))
     return {
-        f"{sign} {f'{row} {column}'.strip() or 'centre'}": there[k, :, i, j]
+        f"{sign} {f'{row} {column}'.strip() or 'center'}": there[k, :, i, j]
         for k, sign in enumerate(_STROKES)
         for i, row in enumerate(_ROWS[regions])
         for j, column in enumerate(_COLUMNS[regions])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError
+from probe._checks import Array, check_choice
 from probe.results import Columns, Record, Result
 from probe.stats import Verdict
 
@@ -189,13 +189,9 @@ class Concepts(Result):
         InputError
             If it was not looked at.
         """
-        found = [layer for layer in self.layers if layer.layer == name]
-        if not found:
-            raise InputError(
-                f"layer must be one of {', '.join(layer.layer for layer in self.layers)}, got {name!r}"
-            )
-        return found[0]
+        layers = {layer.layer: layer for layer in self.layers}
+        return layers[check_choice("layer", name, layers)]
 
     def places(self, kind: str) -> npt.NDArray[np.int64]:
-        """Return the places of all concepts of a kind."""
+        """Return the indices of all concepts of a kind."""
         return np.flatnonzero([each == kind for each in self.kinds])

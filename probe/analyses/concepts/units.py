@@ -10,6 +10,8 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, chunks
 from probe.layers import BatchNormalization, Layer
 from probe.network import Network
+from probe.stats.auroc import auroc_of_rank_sums
+from probe.stats.auroc import aurocs as aurocs_of_ranks
 
 __all__ = [
     "LayerValues",
@@ -22,6 +24,7 @@ __all__ = [
     "layer_values",
     "p_values",
     "probe_aurocs",
+    "selectivities",
 ]
 
 _FOLDS = 5
@@ -93,7 +96,7 @@ def layer_values(network: Network, layers: tuple[str, ...], x: Array) -> dict[st
         units, basis, features = (
             np.concatenate(piece).astype(np.float64) for piece in zip(*pieces, strict=True)
         )
-        found[name] = LayerValues(units, _standardised(basis), features)
+        found[name] = LayerValues(units, _standardized(basis), features)
     return found
 
 
@@ -116,12 +119,12 @@ def _cells(maps: Array) -> Array:
     return maps
 
 
-def _standardised(values: Array) -> Array:
+def _standardized(values: Array) -> Array:
     """Return columns with mean 0 and variance 1; 0 where a unit is the same on all images but for rounding."""
-    centred = values - values.mean(axis=0)
-    deviation = centred.std(axis=0)
+    centered = values - values.mean(axis=0)
+    deviation = centered.std(axis=0)
     dead = deviation <= 1e-6 * np.abs(values).max(axis=0)
-    return np.asarray(np.where(dead, 0, centred / np.where(dead, 1, deviation)))
+    return np.asarray(np.where(dead, 0, centered / np.where(dead, 1, deviation)))
 
 
 def _channel_axis(network: Network, name: str) -> int:
@@ -136,14 +139,12 @@ def aurocs(values: Array, concepts: npt.NDArray[np.bool_]) -> Array:
     """
     from scipy.stats import rankdata
 
-    return _from_ranks(rankdata(values, axis=0), concepts)
+    return aurocs_of_ranks(rankdata(values, axis=0), concepts)
 
 
-def _from_ranks(ranks: Array, concepts: npt.NDArray[np.bool_]) -> Array:
-    n_with = concepts.sum(axis=1)
-    n_without = concepts.shape[1] - n_with
-    sums = ranks.T @ concepts.T.astype(np.float64)
-    return np.asarray((sums - n_with * (n_with + 1) / 2) / (n_with * n_without))
+def selectivities(values: Array, concepts: npt.NDArray[np.bool_]) -> Array:
+    """Return how far the AUROC of the best unit is from 0.5 for each concept, up or down: (n_concepts,)."""
+    return np.asarray(np.abs(aurocs(values, concepts) - 0.5).max(axis=0))
 
 
 def chance_deviations(concepts: npt.NDArray[np.bool_]) -> Array:
@@ -164,7 +165,9 @@ def largest_of_permuted(
 
     ranks, spread = rankdata(values, axis=0), chance_deviations(concepts)
     orders = (rng.permutation(len(values)) for _ in range(n_draws))
-    return np.array([(np.abs(_from_ranks(ranks[order], concepts) - 0.5) / spread).max() for order in orders])
+    return np.array(
+        [(np.abs(aurocs_of_ranks(ranks[order], concepts) - 0.5) / spread).max() for order in orders]
+    )
 
 
 def largest_of_rotated(
@@ -238,9 +241,8 @@ def probe_aurocs(features: Array, concepts: npt.NDArray[np.bool_], seed: int) ->
         reader = Ridge(features.shape[1], solver="cholesky")
         reader.fit((features[train] - mean) / scale, targets[train])
         scores[test] = reader.predict((features[test] - mean) / scale).reshape(len(test), -1)
-    n_with = concepts.sum(axis=1)
     sums = (rankdata(scores, axis=0) * targets).sum(axis=0)
-    return np.asarray((sums - n_with * (n_with + 1) / 2) / (n_with * (len(features) - n_with)))
+    return auroc_of_rank_sums(sums, concepts.sum(axis=1), len(features))
 
 
 def ablated(network: Network, layer: str, unit: int, mean: float) -> Network:

@@ -27,7 +27,7 @@ KINDS = {
 MEASURES = ("nearest", "residual", "ink", "total_variation")
 """What is measured of each image; see `DrawnImages.percentiles`."""
 
-JUDGES = ("nearest neighbours", "logistic regression", "other networks")
+JUDGES = ("nearest neighbors", "logistic regression", "other networks")
 """Who says which class an image shows: never the network that made it."""
 
 PLAUSIBLE = 0.95
@@ -42,7 +42,7 @@ _LEARNED_FROM = 4_000
 _VARIANCE = 0.9
 """Share of the training images' variance that the principal components hold."""
 
-_NEIGHBOURS = 5
+_NEIGHBORS = 5
 
 
 class DrawnImages(Record):
@@ -116,7 +116,7 @@ class Jury:
         self._known = _some(split.train, _REFERENCES, rng)
         self._controls = controls
         rows = _rows(self._known.images)
-        self._neighbours = NearestNeighbors(n_neighbors=_NEIGHBOURS, algorithm="brute").fit(rows)
+        self._neighbors = NearestNeighbors(n_neighbors=_NEIGHBORS, algorithm="brute").fit(rows)
         self._components = PCA(_VARIANCE, svd_solver="covariance_eigh").fit(rows)
         learned_from = _some(self._known, _LEARNED_FROM, rng)
         self._regression = _regression(
@@ -128,7 +128,7 @@ class Jury:
     def judge(
         self, name: str, images: Array, intended: npt.NDArray[np.int64], *, networks: bool = True
     ) -> DrawnImages:
-        measured, neighbours, components = self._measured(images)
+        measured, neighbors, components = self._measured(images)
         percentiles = np.stack(
             [
                 np.searchsorted(usual, values) / len(usual)
@@ -136,7 +136,7 @@ class Jury:
             ],
             axis=1,
         )
-        seen_nearby = _most(self._known.labels[neighbours], self._known.n_classes)
+        seen_nearby = _most(self._known.labels[neighbors], self._known.n_classes)
         judged = [seen_nearby, self._regression.predict(components)]
         judged.append(
             self._voted(images) if networks and self._controls is not None else np.full(len(images), -1)
@@ -151,13 +151,13 @@ class Jury:
 
     def nearest(self, images: Array) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return the training image nearest to each, and their classes."""
-        indices = self._neighbours.kneighbors(_rows(images), 1, return_distance=False)[:, 0]
+        indices = self._neighbors.kneighbors(_rows(images), 1, return_distance=False)[:, 0]
         return self._known.images[indices], self._known.labels[indices]
 
     def _measured(self, images: Array) -> tuple[Array, npt.NDArray[np.int64], Array]:
         """Return the measures (n, 4), the indices of the nearest training images (n, k), and the components."""
         rows = _rows(images)
-        distances, nearest = self._neighbours.kneighbors(rows)
+        distances, nearest = self._neighbors.kneighbors(rows)
         components = self._components.transform(rows)
         left = np.linalg.norm(rows - self._components.inverse_transform(components), axis=1)
         measures = np.stack([distances[:, 0], left, rows.mean(axis=1), _variation(images)], axis=1)
@@ -166,7 +166,7 @@ class Jury:
     def _voted(self, images: Array) -> npt.NDArray[np.int64]:
         """Return the class that most of the trained control networks see."""
         assert self._controls is not None
-        votes = [self._controls.trained.network(k).predict(images) for k in range(len(self._controls))]
+        votes = [member.predict(images) for member in self._controls.trained.networks()]
         return _most(np.stack(votes, axis=1), len(self._controls.trained.class_names))
 
 

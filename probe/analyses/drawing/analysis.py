@@ -18,9 +18,10 @@ from probe.fitting import fitted
 from probe.network import Network
 from probe.objectives import class_logit
 from probe.results import Columns, Result
-from probe.stats import Decision, Verdict, paired_difference
+from probe.stats import Verdict, paired_difference
+from probe.stats.verdict import opposite
 
-__all__ = ["JUDGES", "MEASURES", "Drawing", "DrawnImages", "drawing"]
+__all__ = ["Drawing", "drawing"]
 
 _HALF = 0.5
 """Share of plausible images from which a network is said to draw."""
@@ -180,18 +181,17 @@ def drawing(
         jury.judge("optimized", images, intended),
         *(jury.judge(name, *others) for name, others in _reference_images(split, kinds_rng).items()),
     )
-    plausible, recognized = list[float](), list[float]()
-    for k in range(0 if controls is None else len(controls)):
-        assert controls is not None
-        theirs, _ = drawn_by(controls.trained.network(k))
-        judged = jury.judge("optimized", theirs, intended, networks=False)
-        plausible.append(judged.plausible_share)
-        recognized.append(judged.recognized_share)
-        progress(ProgressEvent("drawing digits", k + 1, len(controls)))
+    plausible, recognized, verdicts = np.empty(0), np.empty(0), tuple[Verdict, ...]()
+    if controls is not None:
+        shares = []
+        for k, artist in enumerate(controls.trained.networks()):
+            judged = jury.judge("optimized", drawn_by(artist)[0], intended, networks=False)
+            shares.append((judged.plausible_share, judged.recognized_share))
+            progress(ProgressEvent("drawing digits", k + 1, len(controls)))
+        plausible, recognized = (np.array(column) for column in zip(*shares, strict=True))
+        verdicts = _verdicts(plausible, recognized, n_classes, kinds, controls)
     best = values.argmax(axis=1)
     nearest, nearest_classes = jury.nearest(images[np.arange(n_classes) * restarts + best])
-    shares = np.array(plausible), np.array(recognized)
-    verdicts = () if controls is None else _verdicts(*shares, n_classes, kinds, controls)
     return Drawing(
         class_names=split.train.class_names,
         n_restarts=restarts,
@@ -200,8 +200,8 @@ def drawing(
         nearest=nearest,
         nearest_classes=nearest_classes,
         kinds=kinds,
-        plausible_share=shares[0],
-        recognized_share=shares[1],
+        plausible_share=plausible,
+        recognized_share=recognized,
         verdicts=verdicts,
     )
 
@@ -223,29 +223,21 @@ def _reference_images(
 
 
 def _verdicts(
-    plausible: Array,
-    recognized: Array,
+    plausible: npt.NDArray[np.float64],
+    recognized: npt.NDArray[np.float64],
     n_classes: int,
     kinds: tuple[DrawnImages, ...],
     controls: Controls,
 ) -> tuple[Verdict, ...]:
-    draws = paired_difference(np.asarray(plausible, np.float64))
-    seen = paired_difference(np.asarray(recognized, np.float64))
-    opposite: dict[Decision, Decision] = {
-        "supported": "refuted",
-        "refuted": "supported",
-        "inconclusive": "inconclusive",
-    }
+    draws, seen = paired_difference(plausible), paired_difference(recognized)
     real = next(kind for kind in kinds if kind.name == "real")
-    decision = draws.decision(_HALF)
     return (
-        Verdict(
+        draws.verdict(
             key="plausible",
             title="The network has no idea how to draw a digit",
-            decision=opposite[decision],
+            decision=opposite(draws.decision(_HALF)),
             statistic_name="share of drawn images",
             unit="share",
-            interval=draws.interval,
             null=f"half of what a network draws is as close to real images as {PLAUSIBLE:.0%} of held-out ones are",
             sentence=(
                 f"Of what a network draws, {draws:.0%} is as close to training images, by distance and by what principal "
@@ -253,16 +245,15 @@ def _verdicts(
                 f"{real.plausible_share:.0%}.{controls.caveat}"
             ),
         ),
-        Verdict(
+        seen.verdict(
             key="recognized",
             title="Others recognize what the network draws",
-            decision=seen.decision(1 / n_classes),
+            above=1 / n_classes,
             statistic_name="share of drawn images",
             unit="share",
-            interval=seen.interval,
             null=f"judges see the class that was meant by chance, {1 / n_classes:.0%}",
             sentence=(
-                f"Nearest neighbours and logistic regression see the class that was meant in {seen:.0%} of what a network "
+                f"Nearest neighbors and logistic regression see the class that was meant in {seen:.0%} of what a network "
                 f"draws; in held-out images in {real.recognized_share:.0%}.{controls.caveat}"
             ),
         ),

@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
-from probe._progress import Progress, ProgressEvent
+from probe._progress import ProgressEvent
 from probe.analyses.landscape.descent import STEPS, decreases
-from probe.analyses.landscape.learning import (
+from probe.analyses.landscape.path import (
+    Look,
     affordable_updates,
     descended,
     hidden_activation,
@@ -23,8 +24,7 @@ from probe.analyses.landscape.learning import (
     records,
     with_activation,
 )
-from probe.costs import CostName
-from probe.datasets import Dataset
+from probe.datasets import Split
 from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.results import Record
@@ -101,29 +101,24 @@ class StepActivations(Record):
 
 def step_activations(
     starts: Sequence[Network],
-    train: Dataset,
-    measured: Dataset,
-    test: Dataset,
+    split: Split,
+    look: Look,
     *,
-    cost: CostName,
     updates: int,
     n_directions: int,
-    workers: int,
     rng: np.random.Generator,
-    progress: Progress,
 ) -> StepActivations | None:
     """Train each of `starts` with its own activations, with steps, and with only its output layers moving.
 
-    At the first two, the negative gradient of the hidden layers is held against random directions in them. Costs are
-    those of the images of `measured`, accuracies those of `test`. None if there is no hidden layer that learns and has
-    an activation.
+    At the first two, the negative gradient of the hidden layers is held against random directions in them. Accuracies are
+    those of the test images. None if there is no hidden layer that learns and has an activation.
     """
     name = hidden_activation(starts[0])
     if name == "step":
         # There is nothing to take the slope from: then sigmoids stand in for continuous activations.
         starts = [with_activation(start, "sigmoid") for start in starts]
         name = hidden_activation(starts[0])
-    if not name or not _places(ParameterSpace(starts[0], cost))[0]:
+    if not name or not _places(ParameterSpace(starts[0], look.cost))[0]:
         return None
     stops = records(affordable_updates(starts[0], updates), _N_RECORDS)
     shape = (len(KINDS), len(starts))
@@ -133,10 +128,10 @@ def step_activations(
     rates = np.zeros(len(KINDS))
     for k, (start, seed) in enumerate(zip(starts, rng.integers(2**31, size=len(starts)), strict=True)):
         for kind, network in enumerate((start, with_activation(start, "step"), start)):
-            space = ParameterSpace(network, cost)
+            space = ParameterSpace(network, look.cost)
             hidden, output = _places(space)
             moving = output if KINDS[kind] == "output only" else [*hidden, *output]
-            way = _Way(space, train, measured, test, moving, stops, int(seed))
+            way = _Way(space, split, look, moving, stops, int(seed))
             if k == 0:
                 rates[kind], found = way.at_its_best(learning_rate_for(hidden_activation(start)))
             else:
@@ -144,22 +139,14 @@ def step_activations(
             costs[kind, k], accuracies[kind, k], ended = found
             begun, ended = (np.concatenate([v[place] for place in hidden]) for v in (space.vector, ended))
             moved[kind, k] = np.linalg.norm(ended - begun) / np.linalg.norm(begun)
-            gradient = space.gradient(measured.images, measured.labels)[1]
+            gradient = space.gradient(look.data.images, look.data.labels)[1]
             zero[kind, k] = np.mean(np.concatenate([gradient[place] for place in hidden]) == 0)
             if kind < len(along) and k < _LOOKED:
-                along[kind, k], others = decreases(
-                    space,
-                    measured.images,
-                    measured.labels,
-                    gradient,
-                    n_directions,
-                    # The same directions for each kind.
-                    np.random.default_rng([seed, 1]),
-                    moved=hidden,
-                    workers=workers,
-                )
+                # The same directions for each kind.
+                direction_rng = np.random.default_rng([seed, 1])
+                along[kind, k], others = decreases(space, look, gradient, n_directions, direction_rng, hidden)
                 random[kind, k] = np.quantile(others, [0, 0.5, 1], axis=0).T
-        progress(ProgressEvent("step activations", k + 1, len(starts)))
+        look.progress(ProgressEvent("step activations", k + 1, len(starts)))
     return StepActivations(
         kinds=KINDS,
         activation=name,
@@ -173,7 +160,7 @@ def step_activations(
         along_random=random,
         n_directions=n_directions,
         learning_rates=rates,
-        verdict=_verdict(name, costs, accuracies, moved, zero, 1 / test.n_classes),
+        verdict=_verdict(name, costs, accuracies, moved, zero, 1 / split.test.n_classes),
     )
 
 
@@ -189,9 +176,8 @@ class _Way:
     """Gradient descent from one start, with the same images in the same order whenever it is gone."""
 
     space: ParameterSpace
-    train: Dataset
-    measured: Dataset
-    test: Dataset
+    split: Split
+    look: Look
     moved: Sequence[slice]
     stops: npt.NDArray[np.int64]
     seed: int
@@ -210,19 +196,13 @@ class _Way:
     def at_rate(self, rate: float) -> tuple[Floats, Floats, Array]:
         """Return costs and accuracies (n_records,) on the way, NaN from where it diverged, and where it ended."""
         costs, accuracies = np.full((2, len(self.stops)), np.nan)
-        way = descended(
-            self.space,
-            self.train,
-            moved=self.moved,
-            learning_rate=rate,
-            stops=self.stops,
-            rng=np.random.default_rng(self.seed),
-        )
-        for place, vector in enumerate(way):
+        rng, measured, test = np.random.default_rng(self.seed), self.look.data, self.split.test
+        way = descended(self.space, self.split.train, self.moved, rate, self.stops, rng)
+        for index, vector in enumerate(way):
             if not np.isfinite(vector).all():
                 break
-            costs[place] = self.space.measure(self.measured.images, self.measured.labels, vector)[0]
-            accuracies[place] = self.space.measure(self.test.images, self.test.labels, vector)[1]
+            costs[index] = self.space.measure(measured.images, measured.labels, vector)[0]
+            accuracies[index] = self.space.measure(test.images, test.labels, vector)[1]
         return costs, accuracies, vector
 
 
@@ -241,19 +221,17 @@ def _verdict(
         else "do not move at all, so that all it learned is behind them"
     )
     diverged = int(np.isnan(accuracy[:, :, -1]).sum())
-    return Verdict(
+    return found.verdict(
         key="steps",
         title="Continuous activations are needed for gradient descent",
         decision=found.decision() if fell.all() else "inconclusive",
         statistic_name="difference of test accuracies",
         unit="share",
-        interval=found.interval,
         null="with step activations gradient descent reaches the same test accuracy",
         sentence=(
             f"With steps, {zero[1].mean():.0%} of the hidden layers' gradient is exactly zero and their weights {still}: "
             f"on average {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where "
-            f"only what is behind the hidden layers is trained. Difference {found.estimate:.1%} ({found.interval.low:.1%} "
-            f"to {found.interval.high:.1%}, {found.n} networks)."
+            f"only what is behind the hidden layers is trained. Difference {found:.1%}."
             + (f" {diverged} runs diverged and count as guessing." if diverged else "")
             + (
                 ""

@@ -1,27 +1,77 @@
-"""A network's landscape: everything together."""
+"""A network's landscape: the surface around it, and everything together."""
 
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
-from probe._checks import InputError, check_integer, generator
-from probe._progress import Progress, silent
+from probe._checks import Array, InputError, check_integer, generator
+from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.landscape.activations import StepActivations, step_activations
-from probe.analyses.landscape.descent import STEPS, Descent, descent
-from probe.analyses.landscape.learning import affordable_looks
-from probe.analyses.landscape.surface import LossSurface, TrainingPath, loss_surface, training_path
+from probe.analyses.landscape.descent import STEPS, Descent, descent, measure_many_lines
+from probe.analyses.landscape.path import Look, TrainingPath, affordable_looks, training_path
 from probe.controls import reinitialized
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
 from probe.network import Network
-from probe.results import Columns, Result
+from probe.parameters import ParameterSpace
+from probe.planes import measure_plane
+from probe.results import Columns, Record, Result
 from probe.stats import Verdict
 
-__all__ = ["Landscape", "landscape"]
+__all__ = ["Landscape", "LossSurface", "landscape"]
+
+Floats = npt.NDArray[np.float64]
 
 _N_IMAGES, _N_DIRECTIONS = 500, 1000
+
+_LINE = np.linspace(-1.0, 1.0, 41)
+
+
+class LossSurface(Record):
+    """The cost around a network, in random directions in which each filter is as long as the network's.
+
+    Attributes
+    ----------
+    coordinates : ndarray of shape (n,)
+        Places along each direction; 0 is the network.
+    planes : ndarray of shape (n_planes, n, n)
+        Costs on planes of two directions each.
+    line_coordinates : ndarray of shape (m,)
+        Places along the lines.
+    lines, line_accuracy : ndarray of shape (n_lines, m)
+        Costs and accuracies along single directions.
+    cost, accuracy : float
+        At the network itself.
+    n_images : int
+        Training images that all this is measured on.
+    """
+
+    coordinates: Floats
+    planes: Floats
+    line_coordinates: Floats
+    lines: Floats
+    line_accuracy: Floats
+    cost: float
+    accuracy: float
+    n_images: int
+
+    @property
+    def lowest_share(self) -> float:
+        """Share of the lines on which no point is lower than the network by more than rounding."""
+        return float((~(self.lines < self.cost * (1 - 1e-5))).all(axis=1).mean())
+
+    @property
+    def line_median(self) -> Floats:
+        """Median cost over the lines at each of `line_coordinates`."""
+        return np.asarray(np.median(self.lines, axis=0))
+
+    @property
+    def line_band(self) -> Floats:
+        """The middle 90% of the costs there, (2, m)."""
+        return np.asarray(np.quantile(self.lines, [0.05, 0.95], axis=0))
 
 
 class Landscape(Result):
@@ -158,53 +208,55 @@ def landscape(
         raise InputError(f"resolution must be odd, so that the network is in the middle, got {resolution}")
     start_rng, image_rng, descent_rng, step_rng, path_rng, surface_rng = generator(seed).spawn(6)
     starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
-    few = _some(split.train, n_images, image_rng)
-    measured = {"cost": cost, "progress": progress}
+    look = Look(_some(split.train, n_images, image_rng), cost, workers, progress)
     return Landscape(
-        descent=descent(
-            [network, *starts],
-            few.images,
-            few.labels,
-            n_directions=n_directions,
-            workers=workers,
-            rng=descent_rng,
-            **measured,  # type: ignore[arg-type]
-        ),
+        descent=descent([network, *starts], look, n_directions=n_directions, rng=descent_rng),
         activations=step_activations(
             starts,
-            split.train,
-            few,
-            _some(split.test, 4 * n_images, image_rng),
+            Split(split.train, _some(split.test, 4 * n_images, image_rng), split.name),
+            look,
             updates=max(2, updates // 4),
             n_directions=n_directions,
-            workers=workers,
             rng=step_rng,
-            **measured,  # type: ignore[arg-type]
         ),
-        path=training_path(
-            starts[0],
-            split.train,
-            few.images,
-            few.labels,
-            updates=updates,
-            workers=workers,
-            rng=path_rng,
-            **measured,  # type: ignore[arg-type]
-        ),
-        surface=loss_surface(
-            network,
-            few.images,
-            few.labels,
-            resolution=resolution,
-            n_planes=n_planes,
-            n_lines=n_lines,
-            workers=workers,
-            rng=surface_rng,
-            **measured,  # type: ignore[arg-type]
-        ),
+        path=training_path(starts[0], split.train, look, updates=updates, rng=path_rng),
+        surface=_surface(network, look, resolution, n_planes, n_lines, surface_rng),
     )
 
 
 def _some(data: Dataset, n: int, rng: np.random.Generator) -> Dataset:
     """Return `n` of the images, drawn at random, or all where there are no more."""
     return data if len(data) <= n else data.sample(n, rng=rng)
+
+
+def _surface(
+    network: Network, look: Look, resolution: int, n_planes: int, n_lines: int, rng: np.random.Generator
+) -> LossSurface:
+    """Measure `n_planes` planes of `resolution` squared points and `n_lines` lines through the network."""
+    space, images, labels = ParameterSpace(network, look.cost), look.data.images, look.data.labels
+    # An odd number has the network itself in the middle.
+    coordinates = np.linspace(-1.0, 1.0, resolution)
+    grid = np.stack(np.meshgrid(coordinates, coordinates), axis=-1)
+    planes = np.empty((n_planes, resolution, resolution))
+    for k in range(n_planes):
+        planes[k] = measure_plane(
+            space, images, labels, _directions(space, 2, rng), grid, workers=look.workers
+        ).cost
+        look.progress(ProgressEvent("surface", k + 1, n_planes))
+    lines = measure_many_lines(space, look, lambda n: _directions(space, n, rng), n_lines, _LINE)
+    cost_here, accuracy = space.measure(images, labels)
+    return LossSurface(
+        coordinates=coordinates,
+        planes=planes,
+        line_coordinates=_LINE,
+        lines=lines.cost,
+        line_accuracy=lines.accuracy,
+        cost=cost_here,
+        accuracy=accuracy,
+        n_images=len(images),
+    )
+
+
+def _directions(space: ParameterSpace, n: int, rng: np.random.Generator) -> Array:
+    drawn = rng.standard_normal((n, space.n_parameters)).astype(space.vector.dtype)
+    return np.stack([space.filter_normalized(direction) for direction in drawn])

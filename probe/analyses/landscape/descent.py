@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
-from probe._progress import Progress, ProgressEvent
-from probe.costs import CostName
+from probe._progress import ProgressEvent
+from probe.analyses.landscape.path import Look
+from probe.costs import Evaluation
 from probe.network import Network
-from probe.parameters import Measured, ParameterSpace
+from probe.parameters import ParameterSpace
 from probe.planes import measure_lines
 from probe.results import Record
 from probe.stats import Interval, Verdict, paired_difference
@@ -119,28 +120,20 @@ class Descent(Record):
 
 
 def descent(
-    networks: Sequence[Network],
-    images: Array,
-    labels: npt.NDArray[np.int64],
-    *,
-    cost: CostName,
-    n_directions: int,
-    workers: int,
-    rng: np.random.Generator,
-    progress: Progress,
+    networks: Sequence[Network], look: Look, *, n_directions: int, rng: np.random.Generator
 ) -> Descent:
     """Compare directions at each of `networks`, the first the one looked at, the others fresh starts."""
     rows, components = [], []
     for k, network in enumerate(networks):
-        space = ParameterSpace(network, cost)
+        space = ParameterSpace(network, look.cost)
         length = float(np.linalg.norm(space.vector))
-        before, gradient = space.gradient(images, labels)
+        before, gradient = space.gradient(look.data.images, look.data.labels)
         norm = float(np.linalg.norm(gradient))
         if k < 2:
             components.append(_components(space, gradient))
-        ours, others = decreases(space, images, labels, gradient, n_directions, rng, workers=workers)
+        ours, others = decreases(space, look, gradient, n_directions, rng)
         rows.append((length, norm, before, ours, others.T.astype(np.float32)))
-        progress(ProgressEvent("directions", k + 1, len(networks)))
+        look.progress(ProgressEvent("directions", k + 1, len(networks)))
     lengths, norms, costs, along, random = (np.array(column) for column in zip(*rows, strict=True))
     return Descent(
         steps=STEPS,
@@ -150,7 +143,7 @@ def descent(
         along_gradient=along,
         along_random=random,
         components=tuple(components),
-        n_images=len(images),
+        n_images=len(look.data),
         verdict=_verdict(along, random),
     )
 
@@ -179,13 +172,10 @@ def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) ->
     difference = paired_difference(advantage)
     ends = difference.interval
     times = Interval(1 - difference.estimate, 1 - ends.high, 1 - ends.low, ends.level, ends.n)
-    return Verdict(
+    return difference.verdict(
         key="steepest",
         title="The negative gradient is the direction of steepest descent",
-        decision=difference.decision(),
         statistic_name="decrease of the cost, relative to the gradient's",
-        unit="",
-        interval=ends,
         null=f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
         sentence=(
             f"With steps of {STEPS[0]:g} of the length of the parameters, "
@@ -203,70 +193,56 @@ def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) ->
 
 def decreases(
     space: ParameterSpace,
-    images: Array,
-    labels: npt.NDArray[np.int64],
+    look: Look,
     gradient: Array,
     n_directions: int,
     rng: np.random.Generator,
-    *,
-    moved: Sequence[slice] | None = None,
-    workers: int = 1,
+    moved: Sequence[slice] = (slice(None),),
 ) -> tuple[Floats, Floats]:
     """Return how much the cost falls along the negative gradient (n_steps,), and along others (n_directions, n_steps).
 
-    All have the same lengths, `STEPS`, and lie in the parts `moved` of the parameters, or in all. Along a gradient of
-    zero nothing falls.
+    All have the same lengths, `STEPS`, and lie in the parts `moved` of the parameters. Along a gradient of zero nothing
+    falls.
     """
-    places = [slice(None)] if moved is None else moved
-    steps = STEPS * np.linalg.norm(np.concatenate([space.vector[place] for place in places]))
+    steps = STEPS * np.linalg.norm(np.concatenate([space.vector[part] for part in moved]))
     downhill = np.zeros_like(gradient)
-    for place in places:
-        downhill[place] = -gradient[place]
+    for part in moved:
+        downhill[part] = -gradient[part]
     norm = np.linalg.norm(downhill)
     if norm > 0:
         downhill /= norm
     # No step at all is measured in the same way, so that it makes no difference at all.
-    ours = measure_lines(space, images, labels, downhill[None], [0.0, *steps], workers=workers).cost[0]
+    ours = measure_many_lines(space, look, lambda _: downhill[None], 1, [0.0, *steps]).cost[0]
     others = measure_many_lines(
-        space,
-        images,
-        labels,
-        lambda n: unit_directions(space, n, rng, moved),
-        n_directions,
-        steps,
-        workers=workers,
+        space, look, lambda n: unit_directions(space, n, rng, moved), n_directions, steps
     )
     return ours[0] - ours[1:], ours[0] - others.cost
 
 
 def measure_many_lines(
     space: ParameterSpace,
-    images: Array,
-    labels: npt.NDArray[np.int64],
+    look: Look,
     draw: Callable[[int], Array],
     n_directions: int,
     lengths: npt.ArrayLike,
-    *,
-    workers: int = 1,
-) -> Measured:
+) -> Evaluation:
     """Return what `measure_lines` does for the directions that `draw(n)` gives, without holding them all."""
     most = max(1, _VALUES // space.n_parameters)
-    measured = [
-        measure_lines(space, images, labels, draw(min(most, n_directions - done)), lengths, workers=workers)
-        for done in range(0, n_directions, most)
-    ]
-    return Measured(
+    images, labels = look.data.images, look.data.labels
+    counts = [min(most, n_directions - done) for done in range(0, n_directions, most)]
+    measured = [measure_lines(space, images, labels, draw(n), lengths, workers=look.workers) for n in counts]
+    return Evaluation(
         np.concatenate([part.cost for part in measured]),
         np.concatenate([part.accuracy for part in measured]),
     )
 
 
 def unit_directions(
-    space: ParameterSpace, n: int, rng: np.random.Generator, moved: Sequence[slice] | None = None
+    space: ParameterSpace, n: int, rng: np.random.Generator, moved: Sequence[slice] = (slice(None),)
 ) -> Array:
-    """Return `n` random directions of length 1, (n, n_parameters); only in the parts `moved` of it, if given."""
+    """Return `n` random directions of length 1, (n, n_parameters), in the parts `moved` of the parameters."""
     directions: Array = np.zeros((n, space.n_parameters), space.vector.dtype)
-    for place in [slice(None)] if moved is None else moved:
-        directions[:, place] = rng.standard_normal(directions[:, place].shape, dtype=np.float32)
+    for part in moved:
+        directions[:, part] = rng.standard_normal(directions[:, part].shape, dtype=np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     return directions

@@ -63,7 +63,11 @@ def memorization_of(
             _examples(trials, len(cells), index, cell.names[index], split.train) for index in _shown(compared)
         ]
         cells.append(cell)
-    _check_trained(cells)
+    if all(cell.diverged.all() for cell in cells):
+        rates = sorted({condition.learning_rate for cell in cells for condition in cell.conditions})
+        raise DivergedError(
+            f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
+        )
     verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
     return Memorization(
         cells=tuple(cells),
@@ -76,15 +80,6 @@ def memorization_of(
         chance=float(shares.max()),
         interrupted=len(done) < len(design.keys),
     )
-
-
-def _check_trained(cells: Sequence[MemorizationCell]) -> None:
-    """Raise if no network of the study is left to say anything of."""
-    if all(cell.diverged.all() for cell in cells):
-        rates = sorted({condition.learning_rate for cell in cells for condition in cell.conditions})
-        raise DivergedError(
-            f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
-        )
 
 
 def _shown(conditions: Sequence[Condition]) -> list[int]:
@@ -194,9 +189,12 @@ def _examples(
     indices = np.concatenate([trial.sample_indices for trial in trials])
     never = values["first_learned"] == 0
     order = np.lexsort((-values["margin"], values["forgetting"], values["first_learned"], never))
-    ends = [_distinct(indices, side)[:_EXAMPLES] for side in (order[::-1], order)]
-    hardest = ends[0]
-    easiest = ends[1][~np.isin(indices[ends[1]], indices[hardest])]
+    # Of every image the first row in this order, and in the opposite one.
+    hardest, easiest = (
+        side[np.sort(np.unique(indices[side], return_index=True)[1])][:_EXAMPLES]
+        for side in (order[::-1], order)
+    )
+    easiest = easiest[~np.isin(indices[easiest], indices[hardest])]
     rows = np.concatenate([hardest, easiest])
     return Examples(
         cell=cell,
@@ -209,8 +207,3 @@ def _examples(
         forgetting=values["forgetting"][rows].astype(np.int64),
         n_hardest=len(hardest),
     )
-
-
-def _distinct(indices: Ints, order: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return `order` with only the first row of every image."""
-    return order[np.sort(np.unique(indices[order], return_index=True)[1])]

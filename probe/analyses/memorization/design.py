@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 from probe._checks import InputError, check_choice, check_integer, check_number, check_once
@@ -61,8 +61,7 @@ class Condition:
 
     def named(self, *, among: Sequence[Condition]) -> str:
         """Return what tells this condition from the others, in words."""
-        words = [_labels_named(self.corruption)]
-        words[0] += _IMAGES[self.inputs]
+        words = [_labels_named(self.corruption) + _IMAGES[self.inputs]]
         if len({other.weight_decay for other in among}) > 1:
             words.append(f"weight decay {self.weight_decay:g}" if self.weight_decay else "no weight decay")
         if len({other.learning_rate for other in among}) > 1:
@@ -114,37 +113,19 @@ class MemorizationDesign:
     A factor may hold a value twice, for a counter-check in which nothing differs. `check_distinct` refuses
     that for `memorization` and the command.
 
-    Parameters
-    ----------
-    architectures : tuple of MLP
-        Shapes of networks.
-    n_samples : tuple of int
-        Numbers of training images.
-    corruption : tuple of float in [0, 1]
-        Shares of the labels to corrupt. The samples of a smaller share are among those of a larger one.
-    label_corruption : {"permute", "uniform"}
-        How labels are corrupted: shuffled, which keeps the class counts, or drawn at random.
-    input_corruption : tuple of {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
-        How images are corrupted; see `probe.datasets.corrupted_inputs`.
+    Its fields are as in `memorization`, with tuples for the factors, but for
+
     weight_decay : tuple of float, at least 0
         Weight decays to compare; they replace that of `config`.
-    replicates : int
-        At least 1. A replicate does not depend on how many there are.
-    config : TrainingConfig
-        How all networks are trained.
     rates : tuple of float, above 0
         If not empty, each condition gets the learning rate of these that fits its labels soonest in
         `pilot_replicates` further replicates, which serve for nothing else.
     pilot_replicates : int
         At least 1.
-    dynamics : {"examples", "sensitivity"}
-        "sensitivity" also measures loss-sensitivity and the critical sample ratio; it about doubles the time.
     critical_radius : float, above 0
         Half the side of the box that the critical sample ratio is searched in, for pixels in [0, 1].
     n_test : int
         Test images, drawn at random, that are classified after every epoch; at least 2, at most all.
-    seed : int
-        Everything random follows from it.
 
     Raises
     ------
@@ -159,7 +140,7 @@ class MemorizationDesign:
     input_corruption: tuple[InputCorruption, ...] = ("none",)
     weight_decay: tuple[float, ...] = (0.0,)
     replicates: int = 5
-    config: TrainingConfig = field(default_factory=lambda: DEFAULT_CONFIG)
+    config: TrainingConfig = DEFAULT_CONFIG
     rates: tuple[float, ...] = ()
     pilot_replicates: int = 3
     dynamics: DynamicsKind = "examples"
@@ -183,10 +164,8 @@ class MemorizationDesign:
             check_number("rates", rate, above=0)
         check_choice("label_corruption", self.label_corruption, LABEL_CORRUPTIONS)
         check_choice("dynamics", self.dynamics, ("examples", "sensitivity"))
-        check_integer("replicates", self.replicates, minimum=1)
-        check_integer("pilot_replicates", self.pilot_replicates, minimum=1)
-        check_integer("n_test", self.n_test, minimum=2)
-        check_integer("seed", self.seed, minimum=0)
+        for name, minimum in (("replicates", 1), ("pilot_replicates", 1), ("n_test", 2), ("seed", 0)):
+            check_integer(name, getattr(self, name), minimum=minimum)
         check_number("critical_radius", self.critical_radius, above=0)
         if self.config.evaluation != "epoch":
             raise InputError(
@@ -230,7 +209,3 @@ class MemorizationDesign:
         """Raise unless the data have as many images as the design asks for."""
         for size in self.n_samples:
             check_integer("n_samples", size, minimum=2, maximum=len(split.train))
-
-    def to_dict(self) -> dict[str, object]:
-        """Return the design as plain values, for a manifest or results.json."""
-        return asdict(self)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -11,6 +9,7 @@ from probe._checks import InputError
 from probe.analyses.memorization.design import Condition, MemorizationDesign
 from probe.results import Columns, Record, Result
 from probe.stats import UpdatesRatio, Verdict, ratio_of_updates
+from probe.stats.concentration import finite_median
 
 __all__ = ["FORGETTING_BINS", "ConditionSummary", "Examples", "Memorization", "MemorizationCell"]
 
@@ -30,11 +29,11 @@ class Examples(Record):
     Attributes
     ----------
     cell : int
-        Which networks: place in `Memorization.cells`, and
+        Which networks: index in `Memorization.cells`, and
     condition : str
         their condition.
     indices : ndarray of shape (n_examples,)
-        Places in the training data.
+        Indices into the training data.
     images : ndarray of shape (n_examples, height, width[, channels]), in [0, 1]
         As in the training data.
     taught, true_labels : ndarray of shape (n_examples,)
@@ -126,20 +125,16 @@ class MemorizationCell(Record):
     diverged : ndarray of shape (n_conditions, n_replicates), bool
     n_trained : ndarray of shape (n_conditions, n_replicates)
         Epochs that each network was trained for, until it was frozen or diverged.
-    n_examples : ndarray of shape (n_conditions, n_replicates, 2)
-        Examples with a right [0] and with a wrong label [1]; so in the arrays below.
-    n_learned : ndarray of shape (n_conditions, n_replicates, 2)
-        Those classified as taught after at least one epoch.
+    n_examples, n_learned : ndarray of shape (n_conditions, n_replicates, 2)
+        Examples with a right [0] and with a wrong label [1], as in the arrays below; and those of them that were classified
+        as taught after at least one epoch.
     forgetting : ndarray of shape (n_conditions, n_replicates, 2, FORGETTING_BINS)
         Of the learned ones, how many were forgotten 0, 1, ... times; the last bin is open.
-    n_exposed : ndarray of shape (n_conditions, n_replicates, 2)
-        Of the learned ones, those learned before the network's last epoch, which could still be forgotten.
-    n_never_forgotten : ndarray of shape (n_conditions, n_replicates, 2)
-        Of these, those without a forgetting event until training ended.
-    mean_forgetting : ndarray of shape (n_conditions, n_replicates, 2)
-        Forgetting events per learned example; NaN where there is none.
-    margin : ndarray of shape (n_conditions, n_replicates, 2)
-        Median final margin in logits; NaN where there is none.
+    n_exposed, n_never_forgotten : ndarray of shape (n_conditions, n_replicates, 2)
+        Of the learned ones, those learned before the network's last epoch, which could still be forgotten; and of these
+        those without a forgetting event until training ended.
+    mean_forgetting, margin : ndarray of shape (n_conditions, n_replicates, 2)
+        Forgetting events per learned example, and median final margin in logits; NaN where there is none.
     sensitivity_gini : ndarray of shape (n_conditions, n_replicates), in [0, 1)
         Gini coefficient, over the examples, of their loss-sensitivity averaged over all epochs that the
         network was trained for, as [1]_ defines it; NaN where not measured. How long networks were trained
@@ -206,10 +201,10 @@ class MemorizationCell(Record):
                 name=name,
                 n_diverged=int(self.diverged[index].sum()),
                 wrong_labels=float(1 - self.label_agreement[index].mean()),
-                train_accuracy=_median(final["train"][index]),
-                true_accuracy=_median(final["true"][index]),
-                test_accuracy=_median(final["test"][index]),
-                peak_accuracy=_median(peak[index]),
+                train_accuracy=finite_median(final["train"][index]),
+                true_accuracy=finite_median(final["true"][index]),
+                test_accuracy=finite_median(final["test"][index]),
+                peak_accuracy=finite_median(peak[index]),
                 peak_epoch=float(np.median(epochs[index])),
                 updates=tuple(np.median(self.updates[index], axis=0).tolist()),
                 n_reached=tuple(np.isfinite(self.updates[index]).sum(axis=0).tolist()),
@@ -252,14 +247,13 @@ class MemorizationCell(Record):
     @property
     def common_epochs(self) -> Ints:
         """Epochs that all networks of each condition and of its reference were trained for, but those that diverged."""
-        most = self.cost.shape[2]
-        return np.array(
-            [
-                self.n_trained[pair][~self.diverged[pair]].min(initial=most) if None not in pair else 0
-                for pair in self._pairs
-            ],
-            np.int64,
-        )
+        common = np.zeros(len(self.conditions), np.int64)
+        for index, reference in enumerate(self.references):
+            if reference is not None:
+                pair = [index, reference]
+                trained = self.n_trained[pair][~self.diverged[pair]]
+                common[index] = trained.min(initial=self.cost.shape[2])
+        return common
 
     @property
     def common_gini(self) -> Floats:
@@ -270,15 +264,12 @@ class MemorizationCell(Record):
         where it was not measured, where no gradient was left in one of these epochs, and without a reference.
         """
         means = np.full((len(self.conditions), 2, self.n_replicates), np.nan)
-        for index, (pair, n_epochs) in enumerate(zip(self._pairs, self.common_epochs, strict=True)):
-            if None not in pair:
+        for index, (reference, n_epochs) in enumerate(zip(self.references, self.common_epochs, strict=True)):
+            if reference is not None:
+                pair = [index, reference]
                 mean = self.sensitivity_curve[pair, :, :n_epochs].mean(axis=2)
                 means[index] = np.where(self.diverged[pair], np.nan, mean)
         return means
-
-    @property
-    def _pairs(self) -> list[list[Any]]:
-        return [[index, reference] for index, reference in enumerate(self.references)]
 
     @property
     def final_gini(self) -> Floats:
@@ -286,11 +277,6 @@ class MemorizationCell(Record):
         last = np.maximum(self.n_trained - 1, 0)[:, :, None]
         final = np.take_along_axis(self.sensitivity_curve, last, axis=2)[:, :, 0]
         return np.where(self.diverged, np.nan, final)
-
-
-def _median(values: Floats) -> float:
-    """Return the median of the finite values; NaN if there is none."""
-    return float(np.median(values[np.isfinite(values)])) if np.isfinite(values).any() else float("nan")
 
 
 class Memorization(Result):
@@ -366,9 +352,9 @@ class Memorization(Result):
         threshold : float
             Training accuracy to reach, one of `thresholds`.
         condition : int
-            Place in the cell's conditions; by default the last.
+            Index in the cell's conditions; by default the last.
         cell : int
-            Place in `cells`.
+            Index in `cells`.
 
         Returns
         -------

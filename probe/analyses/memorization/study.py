@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import kept_seed
 from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.memorization.combine import memorization_of
@@ -25,7 +24,7 @@ from probe.analyses.memorization.results import Memorization
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
-from probe.study import Study, run_study
+from probe.study import DesignedStudy, run_study
 from probe.training import TrainingConfig, useful_workers
 
 __all__ = ["MemorizationStudy", "chosen_conditions", "memorization"]
@@ -73,11 +72,10 @@ def memorization(
     label_corruption : {"permute", "uniform"}
         How labels are corrupted: permuted among themselves, which keeps the class counts, or drawn anew.
     input_corruption : sequence of {"none", "pixel-permutation", "pixel-shuffle", "gaussian"}
-        What is done to the images: nothing, the same permutation of the pixels of all, another one for each, or noise of
-        the same mean and deviation in its place.
+        How images are corrupted: not at all; by one permutation of the pixels, the same for all images, or another one
+        for each image; or by noise of the same mean and deviation in their place.
     weight_decay : sequence of float, optional
-        Weight decays to compare: shares of each weight added to its gradient, at least 0. By default one, that of the
-        training configuration, which is 0 where it says nothing else.
+        Weight decays to compare, at least 0. By default only that of the training configuration, 0 if it has none.
     rates : sequence of float
         Learning rates to choose from, above 0: each condition gets the one that fits its labels soonest in a few further
         replicates. By default nothing is chosen: all networks have the same learning rate.
@@ -139,57 +137,27 @@ def memorization(
 
 
 @dataclass(frozen=True)
-class MemorizationStudy(Study[TrialKey, MemorizationTrial, Memorization]):
-    """The replicates of a design, after those that learning rates are chosen by.
-
-    Attributes
-    ----------
-    design : MemorizationDesign
-    """
+class MemorizationStudy(DesignedStudy[TrialKey, MemorizationTrial, Memorization]):
+    """The replicates of a design, after those that learning rates are chosen by."""
 
     design: MemorizationDesign
 
     name: ClassVar[str] = "memorization"
     stage: ClassVar[str] = "memorizing"
     trial: ClassVar[type[MemorizationTrial]] = MemorizationTrial
+    counted: ClassVar[str] = "replicates"
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
+    default_training: ClassVar[TrainingConfig] = DEFAULT_CONFIG
 
     @staticmethod
-    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
-        """Return how networks are trained where nothing is said."""
-        return DEFAULT_CONFIG
-
-    @classmethod
-    def of(
-        cls,
-        architectures: MLP | Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        weight_decay: Sequence[float] | None = None,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> MemorizationStudy:
-        """Return the study with the arguments of `memorization`, or other fields of its design.
-
-        Raises
-        ------
-        InputError
-            If an argument is outside its range, or a factor holds a value twice.
-        """
-        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-        config = cls.default_config(shapes) if config is None else config
-        names = options.keys() & {"n_samples", "corruption", "input_corruption", "rates"}
-        design = MemorizationDesign(
-            architectures=shapes,
-            weight_decay=_levels(config.weight_decay if weight_decay is None else weight_decay),
-            config=config,
-            seed=kept_seed(seed),
-            **(options | {name: _levels(options[name]) for name in names}),
-        )
+    def _designed(split: Split, **options: Any) -> MemorizationDesign:
+        if options.get("weight_decay") is None:
+            options["weight_decay"] = options["config"].weight_decay
+        names = options.keys() & {"n_samples", "corruption", "input_corruption", "weight_decay", "rates"}
+        design = MemorizationDesign(**(options | {name: _levels(options[name]) for name in names}))
         design.check_distinct()
         design.check_fits(split)
-        return cls(design)
+        return design
 
     def useful_workers(self, split: Split) -> int:
         """Return how many threads pay."""
@@ -222,16 +190,6 @@ class MemorizationStudy(Study[TrialKey, MemorizationTrial, Memorization]):
         if not trials:
             raise KeyboardInterrupt
         return memorization_of(self.design, self._conditions(done), trials, split)
-
-    def settings(self) -> dict[str, object]:
-        """Return the design. A replicate does not depend on how many there are."""
-        facts = self.design.to_dict()
-        del facts["replicates"]
-        return {"design": facts}
-
-    def extent(self) -> dict[str, int]:
-        """Return the number of replicates."""
-        return {"replicates": self.design.replicates}
 
     def note(self, trials: Sequence[MemorizationTrial]) -> str:
         """Return the medians of the replicates, or of the pilot before; a network that diverged counts as 0."""

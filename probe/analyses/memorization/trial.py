@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from probe._parallel import single_threaded_blas
 from probe.analyses.memorization.design import Condition, MemorizationDesign, TrialKey
 from probe.datasets import Dataset, Split, corrupted_inputs, permuted_labels, redrawn_labels
-from probe.population import Population, initial_population
+from probe.population import initial_population
 from probe.results import Record
 from probe.sensitivity import critical_samples
 from probe.training import PreparedData, Shard, ShardOutcome, ShardRun
@@ -32,12 +32,8 @@ class MemorizationTrial(Record):
 
     Attributes
     ----------
-    cost : ndarray of shape (n_conditions, n_epochs)
-        Mean cost on the labels trained on. NaN from the epoch on in which a network diverged.
-    train_accuracy, true_accuracy, test_accuracy : ndarray of shape (n_conditions, n_epochs), in [0, 1]
-        On the labels trained on, on the true labels of the same images, and on the test images.
-    half_accuracy : ndarray of shape (n_conditions, n_epochs, 2), in [0, 1]
-        On each half of the test images.
+    cost, train_accuracy, true_accuracy, test_accuracy, half_accuracy, critical_ratio : ndarray
+        As in `MemorizationCell`, of one replicate.
     fitted_epoch, diverged_epoch : ndarray of shape (n_conditions,)
         Epoch (from 1) after which a network was frozen because it had fitted everything, or in which it
         diverged; 0 for neither.
@@ -52,8 +48,6 @@ class MemorizationTrial(Record):
         Loss-sensitivity, where it was measured.
     sensitivity_gini : ndarray of shape (n_conditions, n_epochs), in [0, 1), or None
         Its Gini coefficient after each epoch by itself, see `probe.training.ExampleDynamics`.
-    critical_ratio : ndarray of shape (n_conditions,), in [0, 1]
-        Share of test images near which another class is predicted; NaN where not measured.
     """
 
     cost: Floats
@@ -84,33 +78,20 @@ class MemorizationTrial(Record):
         return np.where((self.fitted_epoch > 0) | (self.diverged_epoch > 0), ended, self.n_epochs)
 
     def updates(self, thresholds: Sequence[float], updates_per_epoch: int) -> Floats:
-        """Return the updates until the training accuracy first reached each threshold.
+        """Return the updates until the training accuracy first reached each threshold, (n_conditions, n_thresholds).
 
-        Returns
-        -------
-        ndarray of shape (n_conditions, n_thresholds)
-            NaN where it did not within the epochs trained (right-censored).
+        NaN where it did not within the epochs trained (right-censored).
         """
         reached = self.train_accuracy[:, None, :] >= np.array(thresholds)[:, None]
         epochs = reached.argmax(axis=2) + 1.0
         return np.where(reached.any(axis=2), epochs * updates_per_epoch, np.nan)
 
 
-@dataclass(frozen=True, slots=True)
-class _Streams:
-    """The random numbers of one replicate; each property begins anew, so that all that use it share it."""
-
-    seed: np.random.SeedSequence
-
-    def of(self, what: str) -> np.random.Generator:
-        names = ("start", "order", "sample", "labels", "inputs", "critical")
-        key = (*self.seed.spawn_key, names.index(what))
-        return np.random.default_rng(np.random.SeedSequence(self.seed.entropy, spawn_key=key))
-
-
-def _streams(design: MemorizationDesign, key: TrialKey) -> _Streams:
-    stage = {"study": 0, "pilot": 1}[key.stage]
-    return _Streams(np.random.SeedSequence(design.seed, spawn_key=(stage, key.replicate)))
+def _stream(design: MemorizationDesign, key: TrialKey, name: str) -> np.random.Generator:
+    """Return random numbers of one replicate, always from the beginning, so that all that use them share them."""
+    names = ("start", "order", "sample", "labels", "inputs", "critical")
+    spawn_key = ({"study": 0, "pilot": 1}[key.stage], key.replicate, names.index(name))
+    return np.random.default_rng(np.random.SeedSequence(design.seed, spawn_key=spawn_key))
 
 
 def sampled_test(design: MemorizationDesign, split: Split) -> Dataset:
@@ -127,43 +108,26 @@ def run_trial(
     stop: threading.Event | None = None,
     after_epoch: Callable[[], None] = lambda: None,
 ) -> MemorizationTrial | None:
-    """Train the networks of one trial.
+    """Train the networks of one trial of a study, one for each of `conditions`; None once `stop` is set.
 
-    Parameters
-    ----------
-    design : MemorizationDesign
-        The study.
-    key : TrialKey
-        Which trial of it.
-    conditions : sequence of Condition
-        Its networks.
-    split : Split
-        The whole data.
-    stop : threading.Event, optional
-        Once set, the trial is given up.
-    after_epoch : callable
-        Called after every epoch of every group of networks that are trained together.
-
-    Returns
-    -------
-    MemorizationTrial or None
-        None if it was given up.
+    `after_epoch` is called after every epoch of every group of networks that are trained together.
     """
     stop = threading.Event() if stop is None else stop
-    streams = _streams(design, key)
     n_samples = design.n_samples[key.size]
     # The first of one order: a smaller sample is a part of a larger one.
-    chosen = np.sort(streams.of("sample").permutation(len(split.train))[:n_samples])
+    chosen = np.sort(_stream(design, key, "sample").permutation(len(split.train))[:n_samples])
     sample = replace(split, train=split.train.take(chosen), test=sampled_test(design, split))
     architecture = design.architectures[key.architecture]
     start = initial_population(
         architecture,
         sample.train.image_shape,
         sample.train.class_names,
-        rngs=[streams.of("start")],
+        rngs=[_stream(design, key, "start")],
         dtype=design.config.dtype,
     )
-    labels = np.stack([_taught(design, condition, sample.train, streams) for condition in conditions])
+    labels = np.stack(
+        [_taught(design, condition, sample.train, _stream(design, key, "labels")) for condition in conditions]
+    )
     groups: dict[tuple[str, float], list[int]] = {}
     for index, condition in enumerate(conditions):
         groups.setdefault((condition.inputs, condition.weight_decay), []).append(index)
@@ -172,56 +136,47 @@ def run_trial(
     with single_threaded_blas():
         for (_, decay), members in groups.items():
             inputs = conditions[members[0]].inputs
-            data = corrupted_inputs(sample, inputs, rng=streams.of("inputs"))
+            data = corrupted_inputs(sample, inputs, rng=_stream(design, key, "inputs"))
             config = replace(design.config, weight_decay=decay)
+            rates = np.array([conditions[member].learning_rate for member in members])
             shard = Shard(
-                _repeated(start, len(members)),
+                start.take(np.zeros(len(members), np.int64)),
                 data,
-                streams.of("order"),
+                _stream(design, key, "order"),
                 labels=labels[members],
-                learning_rates=_rates(design, [conditions[member] for member in members]),
+                learning_rates=None if (rates == config.learning_rate).all() else rates,
                 dynamics=design.dynamics,
             )
-            run = ShardRun(shard, PreparedData.of(data, config), config, stop, lambda cost: after_epoch())
-            outcome = run.run()
+            prepared = PreparedData.of(data, config)
+            outcome = ShardRun(shard, prepared, config, stop, lambda cost: after_epoch()).run()
             if outcome.interrupted:
                 return None
             outcomes.append((members, outcome))
             if design.dynamics == "sensitivity":
-                ratio[members] = _critical_ratios(design, outcome, data.test, streams)
+                ratio[members] = _critical_ratios(design, key, outcome, data.test)
     return _joined(outcomes, chosen, labels, ratio)
 
 
-def _taught(design: MemorizationDesign, condition: Condition, train: Dataset, streams: _Streams) -> Ints:
-    rng = streams.of("labels")
+def _taught(
+    design: MemorizationDesign, condition: Condition, train: Dataset, rng: np.random.Generator
+) -> Ints:
     if design.label_corruption == "permute":
         return permuted_labels(train.labels, rng=rng, fraction=condition.corruption)
     return redrawn_labels(train.labels, train.n_classes, rng=rng, fraction=condition.corruption)
 
 
-def _repeated(population: Population, times: int) -> Population:
-    """Return a population of one as `times` equal members."""
-    return population.take(np.zeros(times, np.int64))
-
-
-def _rates(design: MemorizationDesign, conditions: Sequence[Condition]) -> Floats | None:
-    """Return the learning rates of some conditions, or None if they are the configuration's."""
-    rates = np.array([condition.learning_rate for condition in conditions])
-    return None if (rates == design.config.learning_rate).all() else rates
-
-
 def _critical_ratios(
-    design: MemorizationDesign, outcome: ShardOutcome, test: Dataset, streams: _Streams
+    design: MemorizationDesign, key: TrialKey, outcome: ShardOutcome, test: Dataset
 ) -> Floats:
     images = test.images[:_CRITICAL_IMAGES]
     ratios = [
         critical_samples(
-            outcome.population.network(member),
+            network,
             images,
             radius=design.critical_radius,
-            seed=streams.of("critical"),
+            seed=_stream(design, key, "critical"),
         ).ratio
-        for member in range(len(outcome.population))
+        for network in outcome.population.networks()
     ]
     return np.where(outcome.diverged_epoch > 0, np.nan, ratios)
 

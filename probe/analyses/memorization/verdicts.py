@@ -22,6 +22,7 @@ from probe.stats import (
     paired_difference,
     ratio_of_updates,
 )
+from probe.stats.verdict import opposite
 
 __all__ = ["EQUAL_TEST", "EQUAL_TRAIN", "MEMORIZED", "SMALL_DROP", "UNFORGETTABLE", "verdicts_of"]
 
@@ -56,28 +57,62 @@ MEMORIZED = 0.9
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """A claim about one condition, and how it is measured."""
+    """A claim of a kind of `_MEASURED` about one condition of a cell."""
 
-    key: str
+    cell: MemorizationCell
+    index: int
+    kind: str
     title: str
     null: str
-    statistic_name: str
-    unit: str
 
-    @classmethod
-    def of(cls, kind: str, condition: str, title: str, null: str) -> _Claim:
-        return cls(f"{kind}/{condition}", title, null, *_MEASURED[kind])
+    def verdict(self, decision: Decision, interval: Interval, sentence: str) -> Verdict:
+        cell, (statistic_name, unit) = self.cell, _MEASURED[self.kind]
+        start = f"{cell.architecture}, {cell.n_samples:,} images, {cell.n_replicates} replicates: "
+        return Verdict(
+            key=f"{self.kind}/{cell.names[self.index]}",
+            title=self.title,
+            decision=decision,
+            statistic_name=statistic_name,
+            unit=unit,
+            interval=interval,
+            null=self.null,
+            sentence=f"{start}{sentence}.",
+        )
+
+    def differs(self, differences: Floats, sentence: str, *, number: str) -> Verdict:
+        """Judge that a difference is above zero; `sentence` has a gap for it, formatted as `number`."""
+        if not np.isfinite(differences).all():
+            return self.without(differences)
+        test = paired_difference(differences)
+        return self.verdict(test.decision(), test.interval, sentence.format(format(test, number)))
+
+    def without(self, values: Floats) -> Verdict:
+        """Leave it open where a replicate has no value."""
+        missing = int((~np.isfinite(values)).sum())
+        why = "because a network diverged, or there was no example of the kind"
+        return self.undecided(f"{missing} of {len(values)} replicates have no value, {why}")
+
+    def undecided(self, why: str) -> Verdict:
+        interval = Interval(np.nan, np.nan, np.nan, 0.95, self.cell.n_replicates)
+        return self.verdict("inconclusive", interval, why)
+
+    def unknown(self, values: Floats) -> Verdict | None:
+        """Return the verdict where a replicate has no value, or learned too little to show what memorizing does."""
+        if not np.isfinite(values).all():
+            return self.without(values)
+        final = self.cell.train_accuracy[self.index, :, -1]
+        few = int((final < MEMORIZED).sum())
+        if few == 0:
+            return None
+        return self.undecided(
+            f"{few} of {len(final)} networks learned less than {MEMORIZED:.0%} of the labels that they were taught"
+        )
 
 
 def verdicts_of(cell: MemorizationCell, guess: float) -> tuple[Verdict, ...]:
     """Return the verdicts on the claims that the conditions of `cell` bear on.
 
-    Parameters
-    ----------
-    cell : MemorizationCell
-        One architecture and number of samples.
-    guess : float in [0, 1]
-        Expected test accuracy of naming classes at random, as often as they occur.
+    `guess` is the expected test accuracy of naming classes at random, as often as they occur.
     """
     verdicts: list[Verdict] = []
     for index, (condition, reference) in enumerate(zip(cell.conditions, cell.references, strict=True)):
@@ -98,14 +133,13 @@ def _against_reference(cell: MemorizationCell, index: int, reference: int) -> It
     yield _slower(cell, index, reference)
     name = cell.names[index]
     if np.isfinite(cell.critical_ratio).any():
-        yield _differs(
+        yield _Claim(
             cell,
-            _Claim.of(
-                "sensitive",
-                name,
-                f"The critical sample ratio is higher after training on {name} than on true labels",
-                "the same critical sample ratio",
-            ),
+            index,
+            "sensitive",
+            f"The critical sample ratio is higher after training on {name} than on true labels",
+            "the same critical sample ratio",
+        ).differs(
             cell.critical_ratio[index] - cell.critical_ratio[reference],
             "the share of test images with another class predicted nearby differed by {} points from that after true labels",
             number=".2p;",
@@ -132,32 +166,28 @@ def _concentrated(cell: MemorizationCell, index: int, reference: int) -> Verdict
             "epochs of each network, which mixes labels with how long they were trained on "
             f"({published[0].mean():.3f} and {published[1].mean():.3f})"
         )
-    return _differs(
+    claim = _Claim(
         cell,
-        _Claim.of(
-            "concentrated",
-            name,
-            f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
-            "the same Gini coefficient of the loss-sensitivity over the same epochs",
-        ),
-        with_true - with_corrupted,
-        sentence,
-        number=".3f;",
+        index,
+        "concentrated",
+        f"Loss-sensitivity is concentrated on fewer examples with true labels than with {name}",
+        "the same Gini coefficient of the loss-sensitivity over the same epochs",
     )
+    return claim.differs(with_true - with_corrupted, sentence, number=".3f;")
 
 
 def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
-    final = cell.train_accuracy[:, :, -1]
-    name = cell.names[index]
-    claim = _Claim.of(
+    final, name = cell.train_accuracy[:, :, -1], cell.names[index]
+    claim = _Claim(
+        cell,
+        index,
         "fitted",
-        cell.names[index],
         f"Networks fit {name} as well as true labels",
         f"training accuracies differ by at least {EQUAL_TRAIN:.0%}",
     )
     differences = final[index] - final[reference]
     if not np.isfinite(differences).all():
-        return _open(cell, claim, differences)
+        return claim.without(differences)
     test = equivalence(differences, margin=EQUAL_TRAIN)
     sentence = (
         f"training accuracy was {_mean(final[index])} on {name} and {_mean(final[reference])} on true labels, a "
@@ -169,24 +199,23 @@ def _as_well(cell: MemorizationCell, index: int, reference: int) -> Verdict:
             f"; {late} of {cell.n_replicates} networks had not fitted {name} when training ended after "
             f"{cell.limit:,} updates, so this says nothing about longer training"
         )
-    return _verdict(cell, claim, test.decision, test.interval, sentence)
+    return claim.verdict(test.decision, test.interval, sentence)
 
 
 def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
-    updates = cell.updates[:, :, -1]
-    claim = _Claim.of(
+    updates, name = cell.updates[:, :, -1], cell.names[index]
+    claim = _Claim(
+        cell,
+        index,
         "slower",
-        cell.names[index],
-        f"Networks take longer to fit {cell.names[index]} than true labels",
+        f"Networks take longer to fit {name} than true labels",
         "the same number of updates",
     )
     if cell.diverged[[index, reference]].any():
-        return _open(cell, claim, np.where(cell.diverged[[index, reference]].any(axis=0), np.nan, 0.0))
+        return claim.without(np.where(cell.diverged[[index, reference]].any(axis=0), np.nan, 0.0))
     if np.isnan(updates[[index, reference]]).all():
-        nothing = f"no network fitted either kind of labels within {cell.limit:,} updates"
-        return _undecided(cell, claim, nothing)
+        return claim.undecided(f"no network fitted either kind of labels within {cell.limit:,} updates")
     test = ratio_of_updates(updates[index], updates[reference], limit=cell.limit)
-    name = cell.names[index]
     sentence = f"{name} took {test.estimate:.1f;} times as many updates to fit everything as true labels"
     if test.method == "restricted-mean":
         late, early = test.n_censored
@@ -196,73 +225,67 @@ def _slower(cell: MemorizationCell, index: int, reference: int) -> Verdict:
         )
         if late and not early:
             sentence += ", so without a limit the ratio would be larger"
-    return _verdict(cell, claim, test.decision, test.estimate, sentence)
+    return claim.verdict(test.decision, test.estimate, sentence)
 
 
 def _chance(cell: MemorizationCell, index: int, guess: float) -> Verdict:
     final = cell.test_accuracy[index, :, -1]
-    name = cell.names[index]
-    claim = _Claim.of(
+    claim = _Claim(
+        cell,
+        index,
         "chance",
-        cell.names[index],
-        f"Fitting {name} teaches nothing about the test images",
+        f"Fitting {cell.names[index]} teaches nothing about the test images",
         f"test accuracy is at least {EQUAL_TEST:.0%} away from that of guessing, {guess:.1%}",
     )
-    if not np.isfinite(final).all():
-        return _open(cell, claim, final)
-    if (unlearned := _unlearned(cell, index)) is not None:
-        return _undecided(cell, claim, unlearned)
+    if (unknown := claim.unknown(final)) is not None:
+        return unknown
     test = equivalence(final - guess, margin=EQUAL_TEST)
     above = f"{test.interval:.2p;} points more than by guessing ({guess:.1%})"
-    sentence = f"{_mean(final)} of the test images were right, {above}"
-    return _verdict(cell, claim, test.decision, test.interval, sentence)
+    return claim.verdict(
+        test.decision, test.interval, f"{_mean(final)} of the test images were right, {above}"
+    )
 
 
 def _peak(cell: MemorizationCell, index: int) -> Verdict:
     drop = cell.drop[index]
-    name, epoch = cell.names[index], int(np.median(cell.peak_epoch[index]))
-    claim = _Claim.of(
+    claim = _Claim(
+        cell,
+        index,
         "peak",
-        cell.names[index],
-        f"Test accuracy peaks early, and falls while {name} are memorized",
+        f"Test accuracy peaks early, and falls while {cell.names[index]} are memorized",
         f"no loss of test accuracy between its peak and the end; to refute: a loss of at least {SMALL_DROP:.1%}",
     )
-    if not np.isfinite(drop).all():
-        return _open(cell, claim, drop)
-    if (unlearned := _unlearned(cell, index)) is not None:
-        return _undecided(cell, claim, unlearned)
+    if (unknown := claim.unknown(drop)) is not None:
+        return unknown
     test = paired_difference(drop)
     above, small = test.decision(), test.decision(SMALL_DROP)
-    decision: Decision = "refuted" if small == "refuted" else above
+    ends = test.interval
+    change = Interval(-ends.estimate, -ends.high, -ends.low, ends.level, ends.n)
     sentence = (
-        f"test accuracy was best after epoch {epoch} (median), at {_mean(cell.peak_accuracy[index])}, and changed by "
-        f"{_negative(test.interval):.2p;} points from there to the end; the peak is chosen on one half of the test images "
-        "and measured on the other"
+        f"test accuracy was best after epoch {int(np.median(cell.peak_epoch[index]))} (median), at "
+        f"{_mean(cell.peak_accuracy[index])}, and changed by {change:.2p;} points from there to the end; the peak is chosen "
+        "on one half of the test images and measured on the other"
     )
-    return _verdict(cell, claim, decision, test.interval, sentence)
+    return claim.verdict("refuted" if small == "refuted" else above, ends, sentence)
 
 
 def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
     exposed = cell.n_exposed[index, :, 1]
-    claim = _Claim.of(
+    claim = _Claim(
+        cell,
+        index,
         "never-forgotten",
-        cell.names[index],
         f"With {cell.names[index]}, no wrongly labeled example is learned and never forgotten",
         f"{UNFORGETTABLE:.0%} of the wrongly labeled examples are learned and never forgotten",
     )
     share = np.where(exposed > 0, cell.n_never_forgotten[index, :, 1] / np.maximum(exposed, 1), np.nan)
     share[cell.diverged[index]] = np.nan
-    if not np.isfinite(share).all():
-        return _open(cell, claim, share)
-    if (unlearned := _unlearned(cell, index)) is not None:
-        return _undecided(cell, claim, unlearned)
+    if (unknown := claim.unknown(share)) is not None:
+        return unknown
     test = paired_difference(share)
-    # The claim is that the share is small: that it lies above 1% speaks against it.
-    decision: Decision = _CONTRARY[test.decision(UNFORGETTABLE)]
-    return _verdict(
-        cell,
-        claim,
-        decision,
+    return claim.verdict(
+        # The claim is that the share is small: that it lies above 1% speaks against it.
+        opposite(test.decision(UNFORGETTABLE)),
         test.interval,
         f"{test.interval:.1%;} of the wrongly labeled examples that were learned before a network's last epoch "
         "had no forgetting event, judged after every epoch until training ended, at the latest when everything was "
@@ -270,81 +293,20 @@ def _never_forgotten(cell: MemorizationCell, index: int) -> Verdict:
     )
 
 
-_CONTRARY: dict[Decision, Decision] = {
-    "supported": "refuted",
-    "refuted": "supported",
-    "inconclusive": "inconclusive",
-}
-
-
-def _unlearned(cell: MemorizationCell, index: int) -> str | None:
-    """Return why nothing can be said of what memorizing does: how many networks memorized too little. Or None."""
-    final = cell.train_accuracy[index, :, -1]
-    few = int((final < MEMORIZED).sum())
-    if few == 0:
-        return None
-    return f"{few} of {len(final)} networks learned less than {MEMORIZED:.0%} of the labels that they were taught"
-
-
 def _forgotten_more(cell: MemorizationCell, index: int) -> Verdict:
     right, wrong = cell.mean_forgetting[index].T
-    return _differs(
+    claim = _Claim(
         cell,
-        _Claim.of(
-            "forgotten-more",
-            cell.names[index],
-            f"With {cell.names[index]}, wrongly labeled examples are forgotten more often than rightly labeled ones",
-            "the same number of forgetting events",
-        ),
-        wrong - right,
-        "on average a wrongly labeled example had {} forgetting events more than a rightly labeled one",
-        number=".2f;",
+        index,
+        "forgotten-more",
+        f"With {cell.names[index]}, wrongly labeled examples are forgotten more often than rightly labeled ones",
+        "the same number of forgetting events",
     )
-
-
-def _differs(
-    cell: MemorizationCell, claim: _Claim, differences: Floats, sentence: str, *, number: str
-) -> Verdict:
-    """Return the verdict that a difference is above zero; `sentence` has a gap for it, formatted as `number`."""
-    if not np.isfinite(differences).all():
-        return _open(cell, claim, differences)
-    test = paired_difference(differences)
-    return _verdict(cell, claim, test.decision(), test.interval, sentence.format(format(test, number)))
-
-
-def _verdict(
-    cell: MemorizationCell, claim: _Claim, decision: Decision, interval: Interval, sentence: str
-) -> Verdict:
-    start = f"{cell.architecture}, {cell.n_samples:,} images, {cell.n_replicates} replicates: "
-    return Verdict(
-        key=claim.key,
-        title=claim.title,
-        decision=decision,
-        statistic_name=claim.statistic_name,
-        unit=claim.unit,
-        interval=interval,
-        null=claim.null,
-        sentence=f"{start}{sentence}.",
-    )
-
-
-def _open(cell: MemorizationCell, claim: _Claim, values: Floats) -> Verdict:
-    """Return the verdict where a replicate has no value."""
-    missing = int((~np.isfinite(values)).sum())
-    why = "because a network diverged, or there was no example of the kind"
-    return _undecided(cell, claim, f"{missing} of {len(values)} replicates have no value, {why}")
-
-
-def _undecided(cell: MemorizationCell, claim: _Claim, why: str) -> Verdict:
-    interval = Interval(np.nan, np.nan, np.nan, 0.95, cell.n_replicates)
-    return _verdict(cell, claim, "inconclusive", interval, why)
+    sentence = "on average a wrongly labeled example had {} forgetting events more than a rightly labeled one"
+    return claim.differs(wrong - right, sentence, number=".2f;")
 
 
 def _mean(values: Floats) -> str:
     """Return a mean share in per cent, never rounded up to a whole."""
     mean = float(values.mean())
     return f"{mean:.1%}" if mean < 0.9995 or mean == 1 else f"{np.floor(mean * 1e4) / 1e2:.2f}%"
-
-
-def _negative(interval: Interval) -> Interval:
-    return Interval(-interval.estimate, -interval.high, -interval.low, interval.level, interval.n)

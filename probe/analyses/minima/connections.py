@@ -100,7 +100,7 @@ def aligned(population: Population, reference: int, data: Dataset) -> Population
     Raises
     ------
     ArithmeticError
-        If a network computes something else afterwards.
+        If a network computes something else afterward.
 
     References
     ----------
@@ -147,16 +147,16 @@ def _likenesses(population: Population, reference: int, data: Dataset) -> list[F
     sums = [np.zeros((n, size)) for size in sizes]
     squares = [np.zeros((n, size)) for size in sizes]
     products = [np.zeros((n, size, size)) for size in sizes]
-    centres: list[Floats] = []
+    centers: list[Floats] = []
     for x in _blocks(data):
         hidden = population.activations(x)
         # Close to the mean, so that nothing is lost in the difference of squares.
-        centres = centres or [values.mean(axis=2, keepdims=True) for values in hidden]
+        centers = centers or [values.mean(axis=2, keepdims=True) for values in hidden]
         for layer, values in enumerate(hidden):
-            centred = values - centres[layer]
-            sums[layer] += centred.sum(axis=2)
-            squares[layer] += (centred * centred).sum(axis=2)
-            products[layer] += np.matmul(centred[reference], centred.transpose(0, 2, 1))
+            centered = values - centers[layer]
+            sums[layer] += centered.sum(axis=2)
+            squares[layer] += (centered * centered).sum(axis=2)
+            products[layer] += np.matmul(centered[reference], centered.transpose(0, 2, 1))
     found = []
     for total, square, product in zip(sums, squares, products, strict=True):
         mean = total / len(data)

@@ -1,20 +1,32 @@
-"""What a study of minima trains, as a value: the whole study follows from it and the data."""
+"""What a study of minima trains, as a value from which with the data all follows; and what it measures of each network."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from probe._checks import InputError, check_choice, check_integer, check_number, check_once
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
 from probe.population import MLP
+from probe.results import Record
 from probe.training import TrainingConfig
 
-__all__ = ["MINIMA_CONFIG", "MOST_SAMPLES", "N_CONNECTED", "SHARD_SIZE", "MinimaDesign", "MinimaKey"]
+__all__ = [
+    "MINIMA_CONFIG",
+    "MOST_SAMPLES",
+    "N_CONNECTED",
+    "SHARD_SIZE",
+    "Measured",
+    "MinimaDesign",
+    "MinimaKey",
+]
+
+Floats = npt.NDArray[np.float64]
 
 MINIMA_CONFIG = TrainingConfig(
     epochs=150, batch_size=100, learning_rate=1.0, schedule="cosine", weight_decay=1e-3, evaluation="end"
@@ -53,28 +65,12 @@ class MinimaKey:
 class MinimaDesign:
     """Many networks for each architecture, from different starts on the same images.
 
-    Parameters
-    ----------
-    architectures : sequence of MLP
-        Their shapes, all different; "widths" where only these differ.
-    n_networks : int
-        Networks of each, at least 2.
+    Its fields are as in `minima`, but for
+
     n_samples : int or None
         Training images, the same for all networks; all with None.
-    config : TrainingConfig
-        How they are trained.
-    polish : int
-        Most iterations of L-BFGS after training, in float64 on all training images at once; 0 for none.
-    curvature : {"extremes", "none"}
-        Whether to find the extreme eigenvalues of each Hessian.
     margin : float
-        Range of the test accuracies' middle 90% up to which minima count as equal, in (0, 1). It is part of the design
-        because it must be declared before anything is measured.
-    n_connected : int
-        Networks of each architecture between which lines and curves are measured; 0 for none, otherwise from 2 to 50:
-        each pair is measured.
-    seed : int
-        Everything random follows from it.
+        It is part of the design because it must be declared before anything is measured.
 
     Raises
     ------
@@ -140,6 +136,35 @@ class MinimaDesign:
         middle = (len(test) + 1) // 2
         return test.take(np.sort(order[:middle])), test.take(np.sort(order[middle:]))
 
-    def to_dict(self) -> dict[str, object]:
-        """Return the design as plain values, for a manifest."""
-        return asdict(self)
+
+class Measured(Record):
+    """What is measured of some networks, each array of shape (n_networks,) unless it says otherwise.
+
+    Attributes
+    ----------
+    train_cost, test_cost : ndarray
+        Mean costs without weight decay; NaN where training failed, as in all that follows.
+    half_cost, half_accuracy : ndarray of shape (n_networks, 2)
+        On two halves of the test images, drawn at random.
+    train_accuracy, test_accuracy : ndarray, in [0, 1]
+    gradient_norm, trained_norm : ndarray
+        Length of the gradient of the training cost with weight decay, at the end and before polishing.
+    smallest, largest, residual : ndarray
+        Extreme eigenvalues of the Hessian of the same cost as Lanczos found them; an eigenvalue lies within the residual
+        of the smallest, and one below it can have been missed. NaN where not measured.
+    is_diverged : ndarray of bool
+        Failed runs.
+    """
+
+    train_cost: Floats
+    test_cost: Floats
+    half_cost: Floats
+    train_accuracy: Floats
+    test_accuracy: Floats
+    half_accuracy: Floats
+    gradient_norm: Floats
+    trained_norm: Floats
+    smallest: Floats
+    largest: Floats
+    residual: Floats
+    is_diverged: npt.NDArray[np.bool_]

@@ -1,15 +1,34 @@
-"""What is known of many minima in the end."""
+"""What is known of many minima in the end, and what it says of two claims.
+
+The claims are that minima are about equal, and that small networks find poor ones.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from probe.analyses.minima.connections import Connections
-from probe.results import Columns, Record, Result
-from probe.stats import Interval, Verdict
+from probe.analyses.minima.design import Measured
+from probe.results import Columns, Result
+from probe.stats import Decision, Interval, Verdict, bootstrap_interval
+from probe.stats.concentration import finite_median
+from probe.stats.verdict import decide
 
-__all__ = ["CLEARLY", "LEFT", "Minima", "WidthMinima"]
+__all__ = [
+    "CLEARLY",
+    "LEFT",
+    "Minima",
+    "WidthMinima",
+    "correlation",
+    "intervals",
+    "middle_range",
+    "relative_deviation",
+    "verdicts_of",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -33,9 +52,25 @@ _MEASURED = (
 )
 """What is measured of each network, a number each."""
 
+_FEWEST = 10
+"""Networks below which nothing is said of how their costs spread."""
 
-class WidthMinima(Record):
-    """The networks of one architecture, each array of shape (n_networks,) unless it says otherwise.
+_FEWEST_FOR_RANGE = 40
+"""Networks below which the bootstrap's interval of a middle 90% is too narrow: of 30 it covers 87%, of 40 93%, of 80 95%."""
+
+_MOST_FAILED = 0.05
+"""Share of failed runs that the middle 90% can hide."""
+
+_POOR = 1.1
+"""A network is poor if its test cost is more than this many times the median of its kind. Fixed before anything is
+measured."""
+
+_MOSTLY = 0.9
+"""Share of the networks that must be minima for all to be called so."""
+
+
+class WidthMinima(Measured):
+    """The networks of one architecture.
 
     Attributes
     ----------
@@ -45,18 +80,6 @@ class WidthMinima(Record):
         Units of each hidden layer.
     n_parameters : int
         Of one network.
-    train_cost, test_cost : ndarray
-        Mean costs without weight decay; NaN where training failed, as in all that follows.
-    half_cost, half_accuracy : ndarray of shape (n_networks, 2)
-        On two halves of the test images, drawn at random.
-    train_accuracy, test_accuracy : ndarray, in [0, 1]
-    gradient_norm, trained_norm : ndarray
-        Length of the gradient of the cost with weight decay, at the end and before polishing.
-    smallest, largest, residual : ndarray
-        Extreme eigenvalues of the Hessian as Lanczos found them; an eigenvalue lies within the residual of the
-        smallest, and one below it can have been missed. NaN where not measured.
-    is_diverged : ndarray of bool
-        Failed runs.
     spread : Interval
         Range of the middle 90% of test accuracies, a failed run counting as guessing.
     relative_deviation : Interval
@@ -73,18 +96,6 @@ class WidthMinima(Record):
     name: str
     hidden: tuple[int, ...]
     n_parameters: int
-    train_cost: Floats
-    test_cost: Floats
-    half_cost: Floats
-    train_accuracy: Floats
-    test_accuracy: Floats
-    half_accuracy: Floats
-    gradient_norm: Floats
-    trained_norm: Floats
-    smallest: Floats
-    largest: Floats
-    residual: Floats
-    is_diverged: npt.NDArray[np.bool_]
     spread: Interval
     relative_deviation: Interval
     train_test: Interval
@@ -140,7 +151,7 @@ class WidthMinima(Record):
     @property
     def medians(self) -> dict[str, float]:
         """Median of each array over the networks for which it is known; NaN where it is not known of any."""
-        return {name: _median(getattr(self, name)) for name in _MEASURED}
+        return {name: finite_median(getattr(self, name)) for name in _MEASURED}
 
 
 class Minima(Result):
@@ -198,6 +209,169 @@ class Minima(Result):
         return columns
 
 
-def _median(values: Floats) -> float:
-    known = values[np.isfinite(values)]
-    return float(np.median(known)) if known.size else np.nan
+def verdicts_of(widths: Sequence[WidthMinima], margin: float, guessing: float) -> tuple[Verdict, ...]:
+    """Return a verdict for each architecture, and one over the narrowest and the widest.
+
+    Accuracies within `margin` were declared equal; a failed run counts with `guessing`, the cost of a network that guesses.
+    """
+    equal = tuple(_equal(width, margin) for width in widths)
+    sizes = [width.n_parameters for width in widths]
+    if len(set(sizes)) < 2:
+        return equal
+    return (*equal, _poor(widths[int(np.argmin(sizes))], widths[int(np.argmax(sizes))], guessing))
+
+
+def _equal(width: WidthMinima, margin: float) -> Verdict:
+    spread, n_failed = width.spread, width.n_failed
+    decision: Decision = "inconclusive"
+    if spread.n >= _FEWEST_FOR_RANGE:
+        if spread.low > margin or n_failed > _MOST_FAILED * spread.n:
+            decision = "refuted"
+        elif spread.high < margin:
+            decision = "supported"
+    few = f" Fewer than {_FEWEST_FOR_RANGE} networks decide nothing." if spread.n < _FEWEST_FOR_RANGE else ""
+    called = "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
+    failed = f"{n_failed} runs failed and count as guessing." if n_failed else "No run failed."
+    return Verdict(
+        key=f"equal/{width.name}",
+        title=f"The {called} that networks {width.name} reach are of about equal quality",
+        decision=decision,
+        statistic_name="middle 90% of test accuracies",
+        unit="share",
+        interval=spread,
+        null=f"the middle 90% of test accuracies lie {margin:.1%} or more apart",
+        sentence=(
+            f"The middle 90% of {spread.n} networks lie within {spread.estimate:.2%} of test accuracy "
+            f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}.{few} "
+            f"{failed} {_minima(width)} {_real(width)}"
+        ),
+    )
+
+
+def _minima(width: WidthMinima) -> str:
+    if not width.n_measured:
+        return "Whether they are minima was not measured."
+    return f"{width.n_minima} of {width.n_networks} are minima by gradient and curvature."
+
+
+def _both_minima(narrow: WidthMinima, wide: WidthMinima) -> str:
+    if not (narrow.n_measured and wide.n_measured):
+        return "Whether they are minima was not measured."
+    counts = [f"{width.n_minima} of {width.n_networks}" for width in (narrow, wide)]
+    return f"Minima by gradient and curvature are {counts[0]} and {counts[1]}."
+
+
+def _real(width: WidthMinima) -> str:
+    """Say whether the differences in accuracy are of the networks or of the test images."""
+    halves = width.split_half_accuracy
+    if width.spread.n == width.n_networks and np.ptp(width.test_accuracy) <= 1e-12:
+        return "All are right on equally many test images, so that accuracy does not tell them apart."
+    if np.isnan(halves.estimate):
+        return "How far their differences are those of the test images is not known."
+    meaning = (
+        "the differences are real"
+        if halves.low > 0.5
+        else "most of the differences are of the test images"
+        if halves.high < 0.5
+        else "how many of the differences are of the test images is open"
+    )
+    return f"Accuracies on two halves of the test images correlate by {halves.estimate:.2f}: {meaning}."
+
+
+def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
+    """Judge by the relative spread of test costs, and by whether any small network is poor.
+
+    For the spread, Brown and Forsythe's test and a bootstrap of the ratio must agree. A spread without a poor
+    network is none of poor minima, however sure.
+    """
+    from scipy import stats
+
+    one, other = (np.where(width.is_diverged, guessing, width.test_cost) for width in (narrow, wide))
+    # Starts of different widths are not paired; the first n of each are drawn alone.
+    n = min(len(one), len(other))
+    one, other = one[:n], other[:n]
+    ratio = _ratio_interval(one, other)
+    p_value = float(stats.levene(one / one.mean(), other / other.mean(), center="median").pvalue)
+    poor = [float((values > _POOR * np.median(values)).mean()) for values in (one, other)]
+    decision = decide(ratio, p_value, null=1.0) if n >= _FEWEST else "inconclusive"
+    if decision == "supported" and not poor[0] > poor[1]:
+        decision = "inconclusive"
+    failed = (
+        f" Failed runs, which count as guessing: {narrow.n_failed} and {wide.n_failed}."
+        if narrow.n_failed or wide.n_failed
+        else ""
+    )
+    few = f" Fewer than {_FEWEST} networks of a width decide nothing." if n < _FEWEST else ""
+    return Verdict(
+        key="poor",
+        title="Small networks can reach poor minima, large ones hardly",
+        decision=decision,
+        statistic_name="ratio of relative deviations",
+        unit="",
+        interval=ratio,
+        null="test costs spread as much, relative to their mean, in small networks as in large ones",
+        sentence=(
+            f"Relative to their mean, test costs of {narrow.name} spread {ratio.estimate:.2f} times as much as those of "
+            f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). Poor, more than {_POOR - 1:.0%} above "
+            f"the median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few} {_both_minima(narrow, wide)}"
+        ),
+    )
+
+
+def _ratio_interval(one: Floats, other: Floats) -> Interval:
+    """Return the ratio of relative deviations with a bootstrap interval over both groups, each drawn alone."""
+    rng = np.random.default_rng(0)
+    draws = 4999
+    parts = [
+        relative_deviation(values[rng.integers(len(values), size=(draws, len(values)))])
+        for values in (one, other)
+    ]
+    estimate = float(relative_deviation(one) / max(float(relative_deviation(other)), 1e-12))
+    low, high = np.quantile(parts[0] / np.maximum(parts[1], 1e-12), [0.025, 0.975])
+    return Interval(estimate, float(low), float(high), 0.95, len(one))
+
+
+def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[str, Interval]:
+    """Return the intervals of a `WidthMinima` from its arrays.
+
+    A network that diverged guesses: it is counted, not left out, but for the correlations.
+    """
+    alive = ~values["is_diverged"]
+    accuracy = np.where(alive, values["test_accuracy"], 1 / n_classes)
+    cost = np.where(alive, values["test_cost"], guessing)
+    judged = {
+        "spread": bootstrap_interval(accuracy, statistic=middle_range),
+        "relative_deviation": bootstrap_interval(cost, statistic=relative_deviation),
+    }
+    pairs = {
+        "train_test": np.stack([values["train_cost"], values["test_cost"]], axis=1),
+        "split_half": values["half_cost"],
+        "split_half_accuracy": values["half_accuracy"],
+    }
+    nothing = Interval(np.nan, np.nan, np.nan, 0.95, int(alive.sum()))
+    for name, both in pairs.items():
+        # Without differences there is nothing to correlate.
+        enough = alive.sum() >= 3 and np.ptp(both[alive], axis=0).min() > 1e-12
+        judged[name] = bootstrap_interval(both[alive], statistic=correlation) if enough else nothing
+    return judged
+
+
+def middle_range(values: Floats, axis: int = -1) -> Any:
+    """Return the range of the middle 90%; 0 where it is rounding."""
+    low, high = np.quantile(values, [0.05, 0.95], axis=axis)
+    return np.where(high - low > 1e-12, high - low, 0.0)
+
+
+def relative_deviation(values: Floats, axis: int = -1) -> Any:
+    """Return the standard deviation over the mean; 0 where both are."""
+    mean = values.mean(axis=axis)
+    return np.divide(values.std(axis=axis, ddof=1), mean, out=np.zeros_like(mean), where=mean > 0)
+
+
+def correlation(one: Floats, other: Floats, axis: int = -1) -> Any:
+    """Return Pearson's correlation; 0 where one does not vary."""
+    a = one - one.mean(axis=axis, keepdims=True)
+    b = other - other.mean(axis=axis, keepdims=True)
+    lengths = np.sqrt((a * a).sum(axis=axis) * (b * b).sum(axis=axis))
+    product = (a * b).sum(axis=axis)
+    return np.divide(product, lengths, out=np.zeros_like(product), where=lengths > 0)

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from probe._checks import kept_seed
 from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.minima.connections import Connections, connections
@@ -17,21 +16,19 @@ from probe.analyses.minima.design import (
     MINIMA_CONFIG,
     MOST_SAMPLES,
     N_CONNECTED,
+    Measured,
     MinimaDesign,
     MinimaKey,
 )
-from probe.analyses.minima.results import Minima, WidthMinima
+from probe.analyses.minima.results import Minima, WidthMinima, intervals, verdicts_of
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
-from probe.analyses.minima.verdicts import intervals, verdicts_of
 from probe.costs import cost_values, label_positions
 from probe.datasets import Split
 from probe.population import MLP, Population
-from probe.study import Study, run_study
+from probe.study import DesignedStudy, run_study
 from probe.training import TrainingConfig, learning_rate_for
 
 __all__ = ["MinimaStudy", "minima"]
-
-_KEPT = ("weights", "biases")
 
 
 @checked
@@ -69,7 +66,7 @@ def minima(
     n_networks : int
         Networks of each architecture, at least 2. At least 40 are needed to call them equal. More can be added later.
     n_samples : int, optional
-        Training images, drawn at random, the same for all networks; 2,000 without, or all where there are fewer.
+        Training images, drawn at random, the same for all networks. By default 2,000, or all if there are fewer.
     polish : int
         Most iterations of L-BFGS after training, in float64 on all training images at once; 0 for none.
     curvature : {"extremes", "none"}
@@ -79,7 +76,7 @@ def minima(
         is measured.
     n_connected : int, optional
         Networks of each architecture between which lines and curves are measured, each pair; 0 for none, otherwise from
-        2 to 50. 8 without, or all where there are fewer.
+        2 to 50. By default 8, or all if there are fewer.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int
@@ -122,128 +119,77 @@ def minima(
 
 
 @dataclass(frozen=True)
-class MinimaStudy(Study[MinimaKey, MinimaTrial, Minima]):
-    """The networks of a design, a trial for every ten of them: a last one with fewer is run again where there are more.
-
-    Attributes
-    ----------
-    design : MinimaDesign
-    """
+class MinimaStudy(DesignedStudy[MinimaKey, MinimaTrial, Minima]):
+    """The networks of a design, a trial for every ten of them: a last one with fewer is run again where there are more."""
 
     design: MinimaDesign
 
     name: ClassVar[str] = "minima"
     stage: ClassVar[str] = "minima"
     trial: ClassVar[type[MinimaTrial]] = MinimaTrial
+    counted: ClassVar[str] = "n_networks"
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((16, 16)),)
+    default_training: ClassVar[TrainingConfig] = MINIMA_CONFIG
 
-    @staticmethod
-    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
+    @classmethod
+    def default_config(cls, architectures: Sequence[MLP]) -> TrainingConfig:
         """Return `MINIMA_CONFIG`, with a learning rate that suits all these networks."""
         rates = [learning_rate_for(shape.activation, MINIMA_CONFIG.learning_rate) for shape in architectures]
         return replace(MINIMA_CONFIG, learning_rate=min(rates, default=MINIMA_CONFIG.learning_rate))
 
-    @classmethod
-    def of(
-        cls,
-        architectures: MLP | Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        n_samples: int | None = None,
-        n_connected: int | None = None,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> MinimaStudy:
-        """Return the study with the arguments of `minima`.
-
-        Raises
-        ------
-        InputError
-            If an argument is outside its range.
-        """
-        shapes = (architectures,) if isinstance(architectures, MLP) else tuple(architectures)
-        design = MinimaDesign(
-            shapes,
-            n_samples=min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples,
-            config=cls.default_config(shapes) if config is None else config,
-            n_connected=0,
-            seed=kept_seed(seed),
-            **options,
-        )
+    @staticmethod
+    def _designed(
+        split: Split, *, n_samples: int | None = None, n_connected: int | None = None, **options: Any
+    ) -> MinimaDesign:
+        n_samples = min(MOST_SAMPLES, len(split.train)) if n_samples is None else n_samples
+        design = MinimaDesign(n_samples=n_samples, n_connected=0, **options)
         design.check_fits(split)
         n_connected = min(N_CONNECTED, design.n_networks) if n_connected is None else n_connected
-        return cls(replace(design, n_connected=n_connected))
-
-    def keys(self, done: Mapping[MinimaKey, MinimaTrial], split: Split) -> tuple[MinimaKey, ...]:
-        """Return all trials."""
-        return self.design.keys
+        return replace(design, n_connected=n_connected)
 
     def run(self, key: MinimaKey, given: None, split: Split, stop: threading.Event) -> MinimaTrial | None:
         """Train and measure the networks of one trial."""
         return run_minima_trial(self.design, key, split, stop)
 
     def combine(self, done: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress) -> Minima:
-        """Put trials together, and measure what lies between networks.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            If there are fewer than two networks of an architecture.
-        """
-        return _minima_of(self.design, done, split, progress)
-
-    def settings(self) -> dict[str, object]:
-        """Return the design. A network does not depend on how many there are."""
-        facts = self.design.to_dict()
-        del facts["n_networks"]
-        return {"design": facts}
-
-    def extent(self) -> dict[str, int]:
-        """Return the number of networks of each architecture."""
-        return {"networks": self.design.n_networks}
+        """Put trials together, and measure what lies between networks, of which there must be two of each architecture."""
+        design = self.design
+        data = design.samples(split)
+        widths = []
+        for k, architecture in enumerate(design.architectures):
+            mine = [done[key] for key in design.keys if key.architecture == k and key in done]
+            if sum(len(trial.test_cost) for trial in mine) < 2:
+                raise KeyboardInterrupt
+            values: dict[str, Any] = {
+                field.name: np.concatenate([getattr(trial, field.name) for trial in mine])
+                for field in fields(Measured)
+            }
+            n_in = data.images[0].size
+            guessing = _guessing(design, architecture, data.n_classes)
+            widths.append(
+                WidthMinima(
+                    name=architecture.named(n_in, data.n_classes),
+                    hidden=tuple(architecture.hidden),
+                    n_parameters=architecture.n_parameters(n_in, data.n_classes),
+                    **values,
+                    **dict[str, Any](intervals(values, data.n_classes, guessing)),
+                    connections=_connections(design, architecture, mine, split, progress),
+                )
+            )
+        return Minima(
+            widths=tuple(widths),
+            margin=design.margin,
+            n_train=len(data),
+            n_test=len(split.test),
+            weight_decay=design.config.weight_decay,
+            polish=design.polish,
+            verdicts=verdicts_of(widths, design.margin, guessing),
+            interrupted=len(done) < len(design.keys),
+        )
 
     def note(self, trials: Sequence[MinimaTrial]) -> str:
         """Return the number of networks."""
         return f"{sum(len(trial.test_cost) for trial in trials)} networks"
-
-
-def _minima_of(
-    design: MinimaDesign, trials: Mapping[MinimaKey, MinimaTrial], split: Split, progress: Progress
-) -> Minima:
-    data = design.samples(split)
-    widths = []
-    for k, architecture in enumerate(design.architectures):
-        mine = [trials[key] for key in design.keys if key.architecture == k and key in trials]
-        if sum(len(trial.test_cost) for trial in mine) < 2:
-            raise KeyboardInterrupt
-        values: dict[str, Any] = {
-            field.name: np.concatenate([getattr(trial, field.name) for trial in mine])
-            for field in fields(MinimaTrial)
-            if field.name not in _KEPT
-        }
-        n_in = data.images[0].size
-        guessing = _guessing(design, architecture, data.n_classes)
-        widths.append(
-            WidthMinima(
-                name=architecture.named(n_in, data.n_classes),
-                hidden=tuple(architecture.hidden),
-                n_parameters=architecture.n_parameters(n_in, data.n_classes),
-                **values,
-                **dict[str, Any](intervals(values, data.n_classes, guessing)),
-                connections=_connections(design, architecture, mine, split, progress),
-            )
-        )
-    return Minima(
-        widths=tuple(widths),
-        margin=design.margin,
-        n_train=len(data),
-        n_test=len(split.test),
-        weight_decay=design.config.weight_decay,
-        polish=design.polish,
-        verdicts=verdicts_of(widths, design.margin, guessing),
-        interrupted=len(trials) < len(design.keys),
-    )
 
 
 def _guessing(design: MinimaDesign, architecture: MLP, n_classes: int) -> float:
@@ -273,8 +219,8 @@ def _connections(
         architecture,
         data.image_shape,
         data.class_names,
-        tuple(np.concatenate([trial.weights[place] for trial in kept])[alive] for place in layers),
-        tuple(np.concatenate([trial.biases[place] for trial in kept])[alive] for place in layers),
+        tuple(np.concatenate([trial.weights[layer] for trial in kept])[alive] for layer in layers),
+        tuple(np.concatenate([trial.biases[layer] for trial in kept])[alive] for layer in layers),
     )
     return connections(
         population,

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._parallel import single_threaded_blas
-from probe.analyses.minima.design import MinimaDesign, MinimaKey
+from probe.analyses.minima.design import Measured, MinimaDesign, MinimaKey
 from probe.curvature import Linearized, PopulationCost, population_of, vectors_of
 from probe.datasets import Dataset, Split
 from probe.population import Population, initial_population
@@ -38,41 +38,15 @@ _TOLERANCE = 1e-4
 """Of eigenvalues, relative to the largest."""
 
 
-class MinimaTrial(Record):
-    """What the networks of one trial are, each array of shape (n_networks,) unless it says otherwise.
+class MinimaTrial(Measured):
+    """The networks of one trial.
 
     Attributes
     ----------
-    train_cost, test_cost : ndarray
-        Mean costs without weight decay; NaN where the network diverged, as everything below.
-    half_cost : ndarray of shape (n_networks, 2)
-        Test costs on two halves of the test images, drawn at random.
-    train_accuracy, test_accuracy : ndarray, in [0, 1]
-    half_accuracy : ndarray of shape (n_networks, 2), in [0, 1]
-        Test accuracies on the two halves.
-    gradient_norm, trained_norm : ndarray
-        Length of the gradient of the training cost with weight decay: at the end, and before polishing.
-    smallest, largest, residual : ndarray
-        Extreme eigenvalues of the Hessian of the same cost as Lanczos found them, and how far from the smallest an
-        exact one lies at most; NaN where not measured.
-    is_diverged : ndarray of bool
-        Networks whose training failed.
     weights, biases : tuple of ndarray
         The parameters of those networks that lines are drawn between, the first of the trial; none for others.
     """
 
-    train_cost: Floats
-    test_cost: Floats
-    half_cost: Floats
-    train_accuracy: Floats
-    test_accuracy: Floats
-    half_accuracy: Floats
-    gradient_norm: Floats
-    trained_norm: Floats
-    smallest: Floats
-    largest: Floats
-    residual: Floats
-    is_diverged: npt.NDArray[np.bool_]
     weights: tuple[Array, ...] = ()
     biases: tuple[Array, ...] = ()
 
@@ -120,8 +94,8 @@ def _measured(
     n_networks = len(failed)
     measured = {
         field.name: np.full((n_networks, 2) if field.name.startswith("half") else n_networks, np.nan)
-        for field in fields(MinimaTrial)
-        if field.name not in ("is_diverged", "weights", "biases")
+        for field in fields(Measured)
+        if field.name != "is_diverged"
     }
     vectors = vectors_of(population).astype(_dtype(design))
     if len(alive):
@@ -161,7 +135,10 @@ def _polished(
     every = np.ones_like(lit)
     if design.config.weight_decay == 0 or not design.polish or not lit.any():
         lit = every
-    narrow = _narrowed(population_of(vectors, population), lit)
+    wide = population_of(vectors, population)
+    narrow = replace(
+        wide, input_shape=(int(lit.sum()),), weights=(wide.weights[0][:, :, lit], *wide.weights[1:])
+    )
     function = PopulationCost(
         population.architecture,
         x[:, lit].astype(_dtype(design)),
@@ -184,9 +161,9 @@ def _polished(
         extremes = Extremes(smallest=nothing, largest=nothing, residual=nothing)
     gradient = function.gradient(points)[1]
     ended = population_of(points, narrow)
-    wide = np.zeros((len(points), ended.weights[0].shape[1], lit.size), points.dtype)
-    wide[:, :, lit] = ended.weights[0]
-    whole = replace(ended, input_shape=population.input_shape, weights=(wide, *ended.weights[1:]))
+    first = np.zeros((len(points), ended.weights[0].shape[1], lit.size), points.dtype)
+    first[:, :, lit] = ended.weights[0]
+    whole = replace(ended, input_shape=population.input_shape, weights=(first, *ended.weights[1:]))
     lengths = np.asarray(np.linalg.norm(gradient, axis=1))
     return vectors_of(whole), np.asarray(before), lengths, extremes
 
@@ -196,26 +173,10 @@ def _dtype(design: MinimaDesign) -> str:
     return "float64" if design.polish or design.curvature == "extremes" else design.config.dtype
 
 
-def _narrowed(population: Population, lit: npt.NDArray[np.bool_]) -> Population:
-    """Return the networks with the inputs `lit` only."""
-    first = population.weights[0][:, :, lit]
-    return replace(population, input_shape=(int(lit.sum()),), weights=(first, *population.weights[1:]))
-
-
 def polished(
     function: PopulationCost, vectors: Array, *, iterations: int, stop: threading.Event | None = None
 ) -> Floats | None:
-    """Return where L-BFGS gets from each of `vectors` (n_networks, n_parameters); None once `stop` is set.
-
-    Parameters
-    ----------
-    function : PopulationCost
-        In float64.
-    vectors : ndarray of shape (n_networks, n_parameters)
-        Starts.
-    iterations : int
-        Most iterations of each.
-    """
+    """Return where L-BFGS gets from each of `vectors` (n_networks, n_parameters) in float64; None once `stop` is set."""
     from scipy.optimize import minimize
 
     settings = {"maxiter": iterations, "maxcor": _MEMORY, "maxfun": 4 * iterations, "ftol": 0.0, "gtol": 1e-7}
@@ -259,16 +220,8 @@ def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int =
     """Return the smallest and the largest eigenvalue of each network's Hessian, by Lanczos iteration [1]_.
 
     The smallest is sought as the largest of ``largest - H``, so that its tolerance is relative to the largest: most
-    eigenvalues of a network's Hessian crowd near zero, where a relative one would never be reached.
-
-    Parameters
-    ----------
-    function : PopulationCost
-        In float64.
-    vectors : ndarray of shape (n_networks, n_parameters)
-        Where.
-    seed : int
-        Of the first vectors.
+    eigenvalues of a network's Hessian crowd near zero, where a relative one would never be reached. `vectors` are the
+    networks' (n_networks, n_parameters), in float64.
 
     References
     ----------

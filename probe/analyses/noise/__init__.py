@@ -4,11 +4,19 @@
 is infinitely far away.
 """
 
-from probe.analyses.noise.confidence import ConditionConfidence, NoiseConfidence, noise_confidence
+from probe.analyses.noise.confidence import noise_confidence
 from probe.analyses.noise.limit import ConfidenceLimit, confidence_limit
-from probe.analyses.noise.readers import KINDS, SCORES, THRESHOLDS
+from probe.analyses.noise.results import (
+    GROUPS,
+    KINDS,
+    SCORES,
+    THRESHOLDS,
+    ConditionConfidence,
+    NoiseCondition,
+    NoiseConfidence,
+    NoiseSeverity,
+)
 from probe.analyses.noise.severity import noise_severity
-from probe.analyses.noise.severity_results import GROUPS, NoiseCondition, NoiseSeverity
 
 __all__ = [
     "GROUPS",

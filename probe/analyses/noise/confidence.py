@@ -1,141 +1,32 @@
-"""How confident a network is on images that are no digits."""
+"""How confident networks are of images: their scores and calibration, and one network on four kinds of noise."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, generator
+from probe._checks import Array, InputError, check_integer, chunks, generator
 from probe._signatures import checked
-from probe.analyses.noise.readers import (
-    KINDS,
+from probe.analyses.noise.results import (
+    CALIBRATION_BINS,
     SCORES,
     THRESHOLDS,
-    Read,
-    Reader,
-    auroc_over_images,
-    temperatures_of,
+    ConditionConfidence,
+    NoiseConfidence,
 )
 from probe.datasets import Dataset, Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
 from probe.fitting import fitted
+from probe.layers import ACTIVATIONS
 from probe.network import Network
-from probe.results import Columns, Record
-from probe.stats import Interval
+from probe.stats.auroc import auroc_interval
 
-__all__ = ["ConditionConfidence", "NoiseConfidence", "noise_confidence"]
+__all__ = ["Reader", "Scores", "noise_confidence", "temperatures_of"]
 
-
-class ConditionConfidence(Record):
-    """A network's confidence on one kind of image.
-
-    Attributes
-    ----------
-    name : str
-        Kind of image.
-    confidences : ndarray of shape (n_images,), in [0, 1]
-        Largest output for each image.
-    share_above : float, in [0, 1]
-        Share of images with a confidence above `NoiseConfidence.threshold`. Compared, as for `auroc`, before
-        rounding: by the log-odds of the predicted class, since confidences near 1 are all the same float.
-    class_shares : ndarray of shape (n_classes,), in [0, 1]
-        Share of images that is put in each class.
-    entropy : float, in [0, log2(n_classes)]
-        Entropy of `class_shares` in bits: 0 if every image is put in one class.
-    auroc : float, in [0, 1], or NaN
-        Probability that a real image gets a higher confidence than one of these, with ties counted
-        half: 0.5 if confidence tells nothing, 1 if it tells them apart. NaN for the real images.
-    auroc_over_images : Interval or None
-        `auroc` with DeLong's 95% interval: other images would give another number within it. It says nothing of other
-        networks, which `noise_severity` does. None for the real images.
-    shares_confident : ndarray of shape (3,), in [0, 1]
-        Share of images with a largest output of at least each of `THRESHOLDS`: 0.5, 0.9 and 0.99.
-    score_aurocs : ndarray of shape (3,), in [0, 1], or NaN
-        As `auroc`, real images positive, by each of `SCORES`: maximum softmax, maximum logit, and energy. NaN for the
-        real images.
-    """
-
-    name: str
-    confidences: Array
-    share_above: float
-    class_shares: Array
-    entropy: float
-    auroc: float
-    auroc_over_images: Interval | None
-    shares_confident: Array
-    score_aurocs: Array
-
-    @property
-    def label(self) -> str:
-        """Kind of image, in words."""
-        return KINDS[self.name]
-
-    @property
-    def n_images(self) -> int:
-        """Number of images."""
-        return len(self.confidences)
-
-    @property
-    def median(self) -> float:
-        """Median confidence."""
-        return float(np.median(self.confidences))
-
-
-class NoiseConfidence(Read):
-    """A network's confidence on real images and on four kinds of noise.
-
-    Attributes
-    ----------
-    conditions : tuple of ConditionConfidence
-        "real", "uniform", "gaussian", "shuffled" and "norm-matched", in this order.
-    threshold : float, in [0, 1]
-        Median confidence of the correctly classified real images.
-    accuracy : float, in [0, 1]
-        Share of the real images that is classified right.
-    class_names : tuple of str
-        Names of the classes.
-    examples : ndarray of shape (n_conditions, n_examples, *image_shape), in [0, 1]
-        A few images of each kind.
-    calibration_error : float, in [0, 1]
-        Expected calibration error on real images: the distance between mean confidence and accuracy in each of 15 equally
-        wide bins of confidence, averaged with the images in each as weights. Over half of the real images.
-    temperature : float
-        By which the logits are divided so that the cross-entropy on the other half of the real images is least: above 1
-        if the network is too sure.
-    scaled_calibration_error : float, in [0, 1]
-        The calibration error with the logits divided by `temperature`. All three are NaN of a single image.
-    """
-
-    conditions: tuple[ConditionConfidence, ...]
-    threshold: float
-    accuracy: float
-    class_names: tuple[str, ...]
-    examples: Array
-    calibration_error: float
-    temperature: float
-    scaled_calibration_error: float
-
-    @property
-    def largest_entropy(self) -> float:
-        """Entropy of predicted classes that are all alike, in bits."""
-        return float(np.log2(len(self.class_names)))
-
-    def columns(self) -> Columns:
-        """Return one row for each kind of image."""
-        conditions = self.conditions
-        columns: Columns = {"images": [condition.label for condition in conditions]}
-        for name in ("median", "share_above", "entropy", "auroc"):
-            columns[name] = [getattr(condition, name) for condition in conditions]
-        for index, threshold in enumerate(THRESHOLDS):
-            columns[f"share_of_{threshold:g}"] = [
-                condition.shares_confident[index] for condition in conditions
-            ]
-        return columns
-
-    def condition(self, name: str) -> ConditionConfidence:
-        """Return the condition called `name`."""
-        return next(condition for condition in self.conditions if condition.name == name)
+_PART = 500
+"""Images at a time."""
 
 
 @checked
@@ -272,7 +163,7 @@ def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes
                 for pair in zip(real.by_score, found.by_score, strict=True)
             ]
         )
-        auroc, over_images = float(by_score[0]), auroc_over_images(real.scores, found.scores)
+        auroc, over_images = float(by_score[0]), auroc_interval(real.scores, found.scores)
     return ConditionConfidence(
         name=name,
         confidences=found.confidences,
@@ -284,3 +175,113 @@ def _condition(name: str, found: _Seen, real: _Seen, threshold: float, n_classes
         shares_confident=np.array([(found.confidences >= limit).mean() for limit in THRESHOLDS]),
         score_aurocs=by_score,
     )
+
+
+class Reader:
+    """What networks of one kind say of images; `logits` gives (n_networks, n_classes, n_images)."""
+
+    def __init__(self, logits: Callable[[Array], Array], output: str) -> None:
+        self._logits, self.output = logits, output
+
+    def logits(self, images: Array) -> Array:
+        """Return the logits of all images, (n_networks, n_classes, n_images), float64."""
+        parts = [self._logits(images[part]) for part in chunks(len(images), _PART)]
+        return np.concatenate(parts, axis=2).astype(np.float64)
+
+    def scores(self, images: Array, *temperatures: Array | None) -> list[Scores]:
+        """Return the scores of every image, once for each of the temperatures (n_networks,); None for 1."""
+        slices = chunks(len(images), _PART)
+        parts = [self._part(self._logits(images[part]), temperatures) for part in slices]
+        return [Scores.joined(of_one) for of_one in zip(*parts, strict=True)]
+
+    def _part(self, logits: Array, temperatures: Sequence[Array | None]) -> list[Scores]:
+        return [
+            Scores.of(
+                logits if scale is None else logits / scale[:, None, None].astype(logits.dtype), self.output
+            )
+            for scale in temperatures
+        ]
+
+    def calibration_error(
+        self, images: Array, labels: npt.NDArray[np.int64], temperatures: Array | None = None
+    ) -> Array:
+        """Return the expected calibration error of every network, (n_networks,), over `CALIBRATION_BINS` bins."""
+        logits = self.logits(images)
+        right = logits.argmax(axis=1) == labels
+        if temperatures is not None:
+            logits /= temperatures[:, None, None]
+        errors = []
+        for confidence, hits in zip(Scores.of(logits, self.output).confidence, right, strict=True):
+            bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+            errors.append(np.abs(np.bincount(bins, confidence - hits)).sum() / len(hits))
+        return np.array(errors)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """What networks say of images, (n_networks, n_images) each.
+
+    The largest output, its log-odds (which keep apart what the output rounds to 1), the largest logit, and the energy:
+    log sum exp of the logits.
+    """
+
+    confidence: Array
+    log_odds: Array
+    largest: Array
+    energy: Array
+
+    @classmethod
+    def of(cls, logits: Array, output: str) -> Scores:
+        """Return the scores of logits (n_networks, n_classes, n_images)."""
+        largest = logits.max(axis=1)
+        others = np.exp(logits - largest[:, None])
+        # The largest is left out of the sum, where the odds against it would be lost to rounding.
+        first = others == 1
+        others[first] = 0
+        odds = others.sum(axis=1) + (np.count_nonzero(first, axis=1) - 1).astype(others.dtype)
+        energy = largest + np.log1p(odds)
+        if output == "sigmoid":
+            return cls(
+                ACTIVATIONS["sigmoid"].value(largest.copy(), np.empty_like(largest)), largest, largest, energy
+            )
+        with np.errstate(divide="ignore"):
+            return cls(1 / (1 + odds), -np.log(odds), largest, energy)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Scores]) -> Scores:
+        """Return the scores of the images of all parts."""
+        names = ("confidence", "log_odds", "largest", "energy")
+        return cls(*(np.concatenate([getattr(part, name) for part in parts], axis=1) for name in names))
+
+    def ordered(self) -> Scores:
+        """Return each score in rising order, network by network."""
+        return Scores(
+            self.confidence, *(np.sort(each, axis=1) for each in (self.log_odds, self.largest, self.energy))
+        )
+
+
+def temperatures_of(reader: Reader, images: Array, labels: npt.NDArray[np.int64]) -> Array:
+    """Return the temperature of each network that minimizes the cross-entropy on these images.
+
+    Sigmoid outputs have a cross-entropy each, which are added up.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    columns = np.arange(len(labels))
+
+    def cost(own: Array) -> float:
+        right = own[labels, columns]
+        against = np.logaddexp(0, own).sum(axis=0) if reader.output == "sigmoid" else logsumexp(own, axis=0)
+        return float((against - right).mean())
+
+    def fitted(own: Array) -> float:
+        found = minimize_scalar(
+            lambda log_temperature: cost(own * np.exp(-log_temperature)),
+            bounds=(-3, 5),
+            method="bounded",
+            options={"xatol": 1e-3},
+        )
+        return float(np.exp(found.x))
+
+    return np.array([fitted(own) for own in reader.logits(images)])

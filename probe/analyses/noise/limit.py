@@ -121,15 +121,10 @@ def _through(layer: Layer, read: list[tuple[Array, Array]]) -> tuple[Array, Arra
             f"the limit needs layers that are affine or pool, but '{layer.name}' is a {type(layer).__name__}"
         )
     # Without its bias where it has one: to add it and take it away again would cost the last digit.
-    bias = getattr(layer, "bias", None)
-    bare = layer if bias is None else replace(layer, bias=np.zeros_like(bias))  # type: ignore[type-var]
+    bare = replace(layer, bias=None) if "bias" in layer.variables else layer  # type: ignore[type-var]
     found = bare.pre_activation(*slopes)[0] - bare.pre_activation(*(np.zeros_like(s) for s in slopes))[0]
-    return layer.pre_activation(*constants)[0], _cleaned(found)
-
-
-def _cleaned(slopes: Array) -> Array:
-    """Return slopes with those set to zero that are so but for rounding."""
-    return np.where(np.abs(slopes) <= _rounding(slopes), 0.0, slopes)
+    # Slopes that are zero but for rounding are set to zero.
+    return layer.pre_activation(*constants)[0], np.where(np.abs(found) <= _rounding(found), 0.0, found)
 
 
 def _rounding(slopes: Array) -> Array:

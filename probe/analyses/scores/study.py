@@ -11,15 +11,22 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DivergedError, InputError, kept_seed, readonly
+from probe._checks import DivergedError, InputError, readonly
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, silent
 from probe._signatures import checked
-from probe.analyses.scores.design import SCORES_CONFIG, SHARD_SIZE, ScoresDesign, ScoresKey, balanced_masks
-from probe.analyses.scores.results import MemorizationScores, ScoresTrial
+from probe.analyses.scores.results import (
+    SCORES_CONFIG,
+    SHARD_SIZE,
+    MemorizationScores,
+    ScoresDesign,
+    ScoresKey,
+    ScoresTrial,
+    balanced_masks,
+)
 from probe.datasets import Dataset, LabelCorruption, Split, permuted_labels, redrawn_labels
 from probe.population import MLP, initial_population
-from probe.study import Study, run_study
+from probe.study import DesignedStudy, run_study
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, useful_workers
 
 __all__ = ["ScoresStudy", "memorization_scores"]
@@ -107,7 +114,7 @@ def memorization_scores(
     True
     """
     study = ScoresStudy.of(
-        (architecture,),
+        architecture,
         split,
         config,
         n_samples=n_samples,
@@ -124,13 +131,8 @@ def memorization_scores(
 
 
 @dataclass(frozen=True)
-class ScoresStudy(Study[ScoresKey, ScoresTrial, MemorizationScores]):
-    """The networks of a design, a trial for every 20 of them.
-
-    Attributes
-    ----------
-    design : ScoresDesign
-    """
+class ScoresStudy(DesignedStudy[ScoresKey, ScoresTrial, MemorizationScores]):
+    """The networks of a design, a trial for every 20 of them."""
 
     design: ScoresDesign
 
@@ -138,39 +140,16 @@ class ScoresStudy(Study[ScoresKey, ScoresTrial, MemorizationScores]):
     stage: ClassVar[str] = "scores"
     trial: ClassVar[type[ScoresTrial]] = ScoresTrial
     default_architectures: ClassVar[tuple[MLP, ...]] = (MLP((64,), "relu"),)
+    default_training: ClassVar[TrainingConfig] = SCORES_CONFIG
 
     @staticmethod
-    def default_config(architectures: Sequence[MLP]) -> TrainingConfig:
-        """Return how networks are trained where nothing is said."""
-        return SCORES_CONFIG
-
-    @classmethod
-    def of(
-        cls,
-        architectures: Sequence[MLP],
-        split: Split,
-        config: TrainingConfig | None = None,
-        *,
-        seed: int | np.random.Generator = 0,
-        **options: Any,
-    ) -> ScoresStudy:
-        """Return the study with the arguments of `memorization_scores`, but a sequence of one architecture.
-
-        Raises
-        ------
-        InputError
-            If an argument is outside its range.
-        """
+    def _designed(split: Split, **options: Any) -> ScoresDesign:
+        architectures = options.pop("architectures")
         if len(architectures) != 1:
             raise InputError(f"architectures must be one, got {len(architectures)}")
-        config = cls.default_config(architectures) if config is None else config
-        design = ScoresDesign(architectures[0], config, seed=kept_seed(seed), **options)
+        design = ScoresDesign(architectures[0], **options)
         design.check_fits(split)
-        return cls(design)
-
-    def keys(self, done: Mapping[ScoresKey, ScoresTrial], split: Split) -> tuple[ScoresKey, ...]:
-        """Return all trials."""
-        return self.design.keys
+        return design
 
     def run(self, key: ScoresKey, given: None, split: Split, stop: threading.Event) -> ScoresTrial | None:
         """Train the networks of one trial and ask them for all samples."""
@@ -191,15 +170,7 @@ class ScoresStudy(Study[ScoresKey, ScoresTrial, MemorizationScores]):
     def combine(
         self, done: Mapping[ScoresKey, ScoresTrial], split: Split, progress: Progress
     ) -> MemorizationScores:
-        """Return what the trials that are done come to.
-
-        Raises
-        ------
-        DivergedError
-            If so many networks diverged that an example is left without one of its probabilities.
-        KeyboardInterrupt
-            If so few trials are done that it is.
-        """
+        """Return what the trials that are done come to."""
         trials = [done[key] for key in self.design.keys if key in done]
         interrupted = len(trials) < len(self.design.keys)
         if not trials:
@@ -222,10 +193,6 @@ class ScoresStudy(Study[ScoresKey, ScoresTrial, MemorizationScores]):
             n_diverged=int(answers.is_diverged.sum()),
             interrupted=interrupted,
         )
-
-    def settings(self) -> dict[str, object]:
-        """Return the design."""
-        return {"design": self.design.to_dict()}
 
     def note(self, trials: Sequence[ScoresTrial]) -> str:
         """Return the number of networks."""
@@ -308,7 +275,7 @@ def _trained_answers(group: _Group, stop: threading.Event, *, config: TrainingCo
         outcome = ShardRun(shard, PreparedData.of(group.data, config), config, stop, lambda cost: None).run()
         if outcome.interrupted:
             return None
-        networks = (outcome.population.network(k) for k in range(len(start)))
+        networks = outcome.population.networks()
         is_right = np.stack([network.predict(train.images) == train.labels for network in networks])
     return ScoresTrial(masks=group.masks, is_right=is_right, is_diverged=outcome.diverged_epoch > 0)
 

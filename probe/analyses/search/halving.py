@@ -89,10 +89,10 @@ def search(
     n_networks : int
         Networks to train of each candidate, at least 2.
     first_epochs : int, optional
-        Epochs that every candidate is trained for, at least 1. Without, 1, or on small data so many that they
-        make 100 minibatches, unless `epochs` is passed.
+        Epochs that every candidate is trained for, at least 1. By default 1, or on small data as many as make 100
+        minibatches; 1 if `epochs` is passed.
     epochs : int, optional
-        Passes that the last ones left get at most, at least `first_epochs`; 9 times as many without.
+        Most epochs that the best candidates are trained for, at least `first_epochs`. By default 9 times as many.
     reduction : int
         Factor of the halving, at least 2. Each round keeps the best 1/`reduction` of the candidates, and trains them
         `reduction` times as long.
@@ -106,10 +106,6 @@ def search(
         Images, starts and orders follow from it.
     progress : callable
         Called after each epoch of networks in training.
-
-    Returns
-    -------
-    ArchitectureSearch
 
     Raises
     ------

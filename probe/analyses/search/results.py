@@ -234,7 +234,8 @@ class ArchitectureSearch(Result):
         best: dict[Hashable, int] = {}
         for k, candidate in enumerate(self.candidates):
             key = candidate.hidden, candidate.activation, candidate.cost
-            if key not in best or self._went_further(k, best[key]):
+            before = self.candidates[best.setdefault(key, k)]
+            if (candidate.n_rungs, candidate.validation) > (before.n_rungs, before.validation):
                 best[key] = k
         return tuple(best.values())
 
@@ -242,10 +243,6 @@ class ArchitectureSearch(Result):
         """Return one row for each candidate."""
         names = "shape cost learning_rate role finalist n_parameters n_epochs training_seconds validation test n_failed"
         return {name: [getattr(candidate, name) for candidate in self.candidates] for name in names.split()}
-
-    def _went_further(self, k: int, other: int) -> bool:
-        one, two = self.candidates[k], self.candidates[other]
-        return (one.n_rungs, one.validation) > (two.n_rungs, two.validation)
 
 
 def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) -> Verdict:
@@ -259,9 +256,10 @@ def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) ->
     else:
         apart, p_value = difference(chosen.test_accuracy, videos.test_accuracy)
         decision = decide(apart, p_value, null=0)
+        probability = "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
         sentence = (
             f"{described}, the video's {_described(videos)} {videos.test:.2%}: a difference of {apart:.2p;} points "
-            f"({apart.n} networks of each, Welch's t test: {_probability(p_value)}). Both were trained for "
+            f"({apart.n} networks of each, Welch's t test: {probability}). Both were trained for "
             f"{chosen.n_epochs} epochs on {n_images:,} images, each at the learning rate that was best on validation "
             "images; what more training would bring to either is not said."
         )
@@ -322,7 +320,3 @@ def difference(one: Floats, other: Floats) -> tuple[Interval, float]:
 
 def _described(candidate: SearchCandidate) -> str:
     return f"{candidate.label} (rate {candidate.learning_rate:g}, {candidate.n_parameters:,} parameters)"
-
-
-def _probability(p_value: float) -> str:
-    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"

@@ -14,6 +14,7 @@ from probe.analyses.search.results import SearchCandidate
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.population import MLP, Population, initial_population
+from probe.stats.concentration import finite_median
 from probe.training import PopulationResult, Shard, TrainingConfig, train_shards
 
 __all__ = ["Training", "Trial"]
@@ -79,7 +80,7 @@ class Trial:
             finalist=finalist,
             n_epochs=self._n_epochs,
             training_flops=(4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
-            training_seconds=_median(self._seconds),
+            training_seconds=finite_median(self._seconds),
             validation_accuracy=np.stack(self.validation),
             test_accuracy=np.where(self._failed, self._chance, self.networks.evaluate(test).accuracy),
             failed=self._failed,
@@ -153,32 +154,27 @@ def _groups(trials: Sequence[Trial]) -> dict[tuple[CostName, MLP], list[Trial]]:
 
 def _hand_back(group: Sequence[Trial], found: Sequence[PopulationResult], n_epochs: int) -> None:
     """Give each trial of a group its networks, one out of each shard."""
-    for place, trial in enumerate(group):
+    for index, trial in enumerate(group):
         trial.advance(
-            _members([(result.population, place) for result in found]),
-            np.array([result.history.test_accuracy[place, -1] for result in found]),
-            np.array([result.diverged_epoch[place] > 0 for result in found]),
-            np.array([_seconds_of(result, place) for result in found]),
+            _members([(result.population, index) for result in found]),
+            np.array([result.history.test_accuracy[index, -1] for result in found]),
+            np.array([result.diverged_epoch[index] > 0 for result in found]),
+            np.array([_seconds_of(result, index) for result in found]),
             n_epochs,
         )
 
 
-def _seconds_of(result: PopulationResult, place: int) -> float:
+def _seconds_of(result: PopulationResult, index: int) -> float:
     """Return the seconds of one network: each epoch's, divided by the networks that were trained in it.
 
     Epochs from that of a divergence on are not recorded, and count as those before; NaN where there are none.
     """
     seconds = result.history.seconds
     recorded = np.isfinite(seconds)
-    mine = recorded[place]
+    mine = recorded[index]
     if not mine.any():
         return math.nan
-    return float((seconds[place] / recorded.sum(axis=0).clip(1))[mine].mean() * seconds.shape[1])
-
-
-def _median(seconds: Floats) -> float:
-    known = seconds[np.isfinite(seconds)]
-    return float(np.median(known)) if known.size else math.nan
+    return float((seconds[index] / recorded.sum(axis=0).clip(1))[mine].mean() * seconds.shape[1])
 
 
 def _after(done: int, total: int, progress: Progress, stage: str) -> Progress:

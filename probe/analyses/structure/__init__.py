@@ -1,7 +1,6 @@
 """Whether weight images have more structure than chance.
 
-`results` is what is known in the end, `meter` the statistics, `nulls` what they are held against, `verdicts` what the
-control networks say.
+`nulls` measures weight images and what they are held against, `results` is what is known in the end.
 """
 
 from probe.analyses.structure.analysis import weight_structure

@@ -1,6 +1,11 @@
-"""Whether weight images have more structure than chance: five statistics of each unit against four nulls."""
+"""Whether weight images have more structure than chance: five statistics of each unit against four nulls.
+
+What is said over the control networks comes from numbers of which each network has one.
+"""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import numpy.typing as npt
@@ -8,8 +13,8 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.structure.meter import Meter
 from probe.analyses.structure.nulls import (
+    Meter,
     View,
     against,
     combinations,
@@ -17,15 +22,26 @@ from probe.analyses.structure.nulls import (
     mixed,
     planted_units,
 )
-from probe.analyses.structure.results import STATISTICS, StructureEffect, WeightStructure
-from probe.analyses.structure.verdicts import Over
+from probe.analyses.structure.results import NULLS, STATISTICS, StructureEffect, WeightStructure
 from probe.controls import Controls
 from probe.datasets import Split
 from probe.fitting import for_images_of
 from probe.network import Network
-from probe.stats import Verdict
+from probe.stats import Difference, Interval, Verdict, equivalence, paired_difference
 
 __all__ = ["weight_structure"]
+
+_EQUAL_MORAN = 0.05
+"""Differences of Moran's I below this count as none."""
+
+_EDGES = 0.25
+"""Share of units that a Gabor must explain better than 1 - alpha of the data-span null, for "edges" to be said."""
+
+_POWER = 0.8
+"""Share of true edge filters that must be found before "no edges" is said."""
+
+_DRAWS = 600
+"""Draws of each null over all control networks, at least: the 95th percentile of it is then known to a hundredth."""
 
 
 @checked
@@ -131,15 +147,14 @@ def weight_structure(
     if controls is not None and controls.copies:
         drawn["random-label"] = view.of_population(controls.random_label)
     nulls = []
-    for place, (name, null_images) in enumerate(drawn.items()):
+    for index, (name, null_images) in enumerate(drawn.items()):
         nulls.append(against(name, measure(null_images), values, control_values, alpha))
-        progress(ProgressEvent("measuring structure", place + 1, len(drawn)))
+        progress(ProgressEvent("measuring structure", index + 1, len(drawn)))
     effects: tuple[StructureEffect, ...] = ()
     edge_share, verdicts = None, tuple[Verdict, ...]()
-    if controls is not None:
-        over = Over.of(controls, view, measure, train, control_values, alpha, rng)
-        if over is not None:
-            effects, edge_share, verdicts = over.effects(), over.edge_share(), over.verdicts()
+    if controls is not None and _have_layer(controls, view, measure):
+        over = _Over(controls, view, measure, train, control_values, alpha, rng)
+        effects, edge_share, verdicts = over.effects(), over.edge_share(), over.verdicts()
     return WeightStructure(
         layer=view.name,
         kind=view.kind,
@@ -161,3 +176,164 @@ def weight_structure(
 def _active(images: Array) -> npt.NDArray[np.bool_]:
     varied = (images != images[:1]).any(axis=0)
     return np.asarray(varied.any(axis=-1) if varied.ndim == 3 else varied)
+
+
+def _have_layer(controls: Controls, view: View, measure: Meter) -> bool:
+    """Return whether the control networks have a layer at the same place, on images of the same shape."""
+    same_images = controls.trained.input_shape[:2] == measure.shape
+    return view.kind != "kernels" and same_images and (controls.copies or view.n_below == 0)
+
+
+class _Over:
+    """What the control networks say: every number is one for each network.
+
+    Their starts are known, and so is how much of each unit was learned: each unit has draws from the nulls in just its
+    proportions, whatever the network at hand. `train` are training images (n_images, height, width[, channels]), `planted`
+    the statistics of planted edges.
+    """
+
+    def __init__(
+        self,
+        controls: Controls,
+        view: View,
+        measure: Meter,
+        train: Array,
+        planted: Array,
+        alpha: float,
+        rng: np.random.Generator,
+    ) -> None:
+        def by_network(images: Array) -> Array:
+            return measure(images).reshape(len(controls), -1, len(STATISTICS))
+
+        self._controls, self._level = controls, f"{1 - alpha:.0%}"
+        start, learned = view.parts(controls.trained, controls.untrained)
+        shuffled_start, shuffled_learned = view.parts(controls.random_label, controls.untrained)
+        trained = by_network(start + learned)
+        # Trained and null: from random labels in what was learned, else in the weights.
+        self._pairs = {
+            "initialization": (trained, by_network(view.of_population(controls.untrained))),
+            "random-label": (by_network(learned), by_network(shuffled_learned)),
+            "random-label, weights": (trained, by_network(shuffled_start + shuffled_learned)),
+        }
+        shares = share_of(start, learned, measure.active)
+        self._shares = shares.mean(), share_of(shuffled_start, shuffled_learned, measure.active).mean()
+        repeats = math.ceil(_DRAWS / len(start))
+        # Repeats of a unit stand together, so that those of a network do.
+        start, shares = np.repeat(start, repeats, axis=0), np.repeat(shares, repeats)
+        sums = combinations(train, len(start), rng)
+        for name, combined in sums.items():
+            self._pairs[name] = trained, by_network(mixed(start, combined, shares, measure.active))
+        gabor = STATISTICS.index("gabor")
+        limit = float(np.nanquantile(self._pairs["data-span"][1][:, :, gabor], 1 - alpha))
+        self._edge_shares = (trained[:, :, gabor] > limit).mean(axis=1)
+        self._edge_power = float((planted[:, gabor] > limit).mean())
+
+    def _differences(self, statistic: str, null: str) -> npt.NDArray[np.float64]:
+        """Return trained minus null for each network."""
+        index = STATISTICS.index(statistic)
+        trained, expected = (_finite_mean(values[:, :, index]) for values in self._pairs[null])
+        return trained - expected
+
+    def _difference(self, statistic: str, null: str) -> Difference:
+        return paired_difference(self._differences(statistic, null))
+
+    def effects(self) -> tuple[StructureEffect, ...]:
+        """Return trained minus null for every null and statistic."""
+        return tuple(
+            StructureEffect(
+                null=name, statistic=statistic, difference=self._difference(statistic, name).interval
+            )
+            for name in NULLS
+            for statistic in STATISTICS
+        )
+
+    def edge_share(self) -> Interval:
+        """Return the share of units that a Gabor fits better than combinations of images."""
+        return paired_difference(self._edge_shares).interval
+
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """Return the verdicts on the layer."""
+        return self._random(), self._inherited(), self._from_labels(), self._edges()
+
+    def _random(self) -> Verdict:
+        same = equivalence(self._differences("moran", "initialization"), margin=_EQUAL_MORAN)
+        found = same.difference
+        return found.verdict(
+            key="random",
+            title="The weight images look almost random",
+            decision=same.decision,
+            statistic_name="difference of Moran's I",
+            null=f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
+            sentence=(
+                f"Moran's I, how alike neighboring weights are, minus that of the same networks' starts: {found:.3f}; "
+                f"within {_EQUAL_MORAN:g} would count as random.{self._controls.caveat}"
+            ),
+        )
+
+    def _inherited(self) -> Verdict:
+        found = self._difference("moran", "data-span")
+        return found.verdict(
+            key="smoother-than-images",
+            title="The weight images are smoother than random combinations of training images",
+            statistic_name="difference of Moran's I",
+            null="the Moran's I of random combinations of training images, beside the same starts in the same proportions",
+            sentence=(
+                f"Moran's I minus that of the same starts with random combinations of training images: {found:.3f}. "
+                f"Gradient descent adds up images, so that much smoothness comes with the data.{self._controls.caveat}"
+            ),
+        )
+
+    def _from_labels(self) -> Verdict:
+        found = self._difference("moran", "random-label")
+        whole = self._difference("moran", "random-label, weights")
+        edges = self._difference("gabor", "random-label")
+        true, random = self._shares
+        return found.verdict(
+            key="smoother-than-random-labels",
+            title="What is learned from true labels is smoother than what is learned from random ones",
+            statistic_name="difference of Moran's I",
+            null="the same Moran's I of the weights' changes as in control networks trained on permuted labels",
+            sentence=(
+                f"Moran's I of the weights' changes, minus that of control networks with the same starts, images and order, "
+                f"and permuted labels: {found:.3f}; of the best Gabor fit: {edges:.3f}. Of the weights as they stand the "
+                f"first is {whole:.3f}, but random labels also move weights less: {random:.0%} of their mean square was "
+                f"learned, and {true:.0%} from true labels.{self._controls.caveat}"
+            ),
+        )
+
+    def _edges(self) -> Verdict:
+        share, power = paired_difference(self._edge_shares), self._edge_power
+        decision = share.decision(_EDGES)
+        if decision == "refuted" and power < _POWER:
+            decision = "inconclusive"
+        chance = "random combinations of training images"
+        return share.verdict(
+            key="edges",
+            title="The units of the layer are edge detectors",
+            decision=decision,
+            statistic_name="share of units",
+            unit="share",
+            null=f"at most {_EDGES:.0%} of the units fit a Gabor function better than {self._level} of {chance}",
+            sentence=(
+                f"A Gabor function, a little edge or bar, fits {share:.0%} of the units better than {self._level} of "
+                f"{chance}; above {_EDGES:.0%} would count as edges. Of true edge filters under noise the test finds "
+                f"{power:.0%}.{self._controls.caveat}"
+            ),
+        )
+
+
+def share_of(start: Array, learned: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the share of the squares of both on active pixels that is in `learned`; 0 where both are zero."""
+    first, second = (
+        np.square(part[:, active].reshape(len(part), -1)).sum(axis=1, dtype=np.float64)
+        for part in (start, learned)
+    )
+    whole = first + second
+    return np.asarray(second / np.where(whole > 0, whole, 1))
+
+
+def _finite_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the mean over the units of each network (n_networks, n_units) that have a value; 0 where none has."""
+    known = np.isfinite(values)
+    sums = np.where(known, values, 0).sum(axis=1, dtype=np.float64)
+    return np.asarray(sums / np.maximum(known.sum(axis=1), 1))

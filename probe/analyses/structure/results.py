@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError
+from probe._checks import Array, check_choice
 from probe.results import Columns, Record, Result
 from probe.stats import Interval, Verdict
 
@@ -136,7 +136,7 @@ class WeightStructure(Result):
     statistics : tuple of str
         `STATISTICS`.
     values : ndarray of shape (n_units, 5)
-        Moran's I of each pixel and its four neighbors, about 0 for speckle and towards 1 for smooth patterns.
+        Moran's I of each pixel and its four neighbors, about 0 for speckle and toward 1 for smooth patterns.
         Total variation, the mean absolute difference of neighbors over that of any two pixels, about 1 for speckle.
         Slope of the radially averaged power spectrum in log-log, about 0 for speckle, and 0 for 3 x 3 pixels, which
         have a single frequency. The largest share of the variance that one Gabor function explains, in [0, 1]. Gini
@@ -207,9 +207,5 @@ class WeightStructure(Result):
         InputError
             If there is none.
         """
-        found = [null for null in self.nulls if null.name == name]
-        if not found:
-            raise InputError(
-                f"null must be one of {', '.join(null.name for null in self.nulls)}, got {name!r}"
-            )
-        return found[0]
+        nulls = {null.name: null for null in self.nulls}
+        return nulls[check_choice("null", name, nulls)]

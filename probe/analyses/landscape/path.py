@@ -1,0 +1,296 @@
+"""The way of gradient descent on minibatches, for networks of any layers: its cost, and where it leads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import Array, DivergedError
+from probe._progress import Progress, ProgressEvent
+from probe.costs import CostName
+from probe.datasets import Dataset
+from probe.layers import ACTIVATIONS
+from probe.network import Network
+from probe.parameters import ParameterSpace
+from probe.planes import measure_plane
+from probe.results import Record
+from probe.training import learning_rate_for, smaller_rates
+
+__all__ = [
+    "BATCH_SIZE",
+    "Look",
+    "TrainingPath",
+    "affordable_looks",
+    "affordable_updates",
+    "descended",
+    "hidden_activation",
+    "last_hidden",
+    "records",
+    "training_path",
+    "with_activation",
+]
+
+Floats = npt.NDArray[np.float64]
+
+BATCH_SIZE = 100
+
+_DESCENT = 30_000_000
+"""Multiplications for one image times updates: the video's network gets all updates, a convolutional one fewer."""
+
+_LOOKING = 400_000_000_000
+"""Multiplications of looking along all directions at one network: some twenty seconds."""
+
+_FEWEST_UPDATES, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 60, 100, 100
+
+_LINE = np.linspace(-0.25, 1.25, 61)
+
+_N_RECORDS = 41
+_RESOLUTION = 31
+_MARGIN = 0.25
+_N_WALKS = 20
+_WALK_DIMENSIONS = 2000
+_BLOCK = 100_000
+"""Parameters at a time in products of points."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """How all parts of a landscape are looked at.
+
+    Attributes
+    ----------
+    data : Dataset
+        Images that costs are means over.
+    cost : {"cross-entropy", "quadratic"}
+        Cost to measure.
+    workers : int
+        Threads that work at the same time.
+    progress : callable
+        Called on the way.
+    """
+
+    data: Dataset
+    cost: CostName
+    workers: int
+    progress: Progress
+
+
+class TrainingPath(Record):
+    """The way of gradient descent from a fresh start of the network's layers.
+
+    Attributes
+    ----------
+    updates : ndarray of shape (n_records,), int64
+        Updates after which the parameters were recorded, from 0.
+    cost, accuracy : ndarray of shape (n_records,)
+        On the images of the surface, at these points.
+    line : ndarray of shape (n_points,)
+        Places on the straight line: 0 is the start, 1 the end.
+    line_cost, line_accuracy : ndarray of shape (n_points,)
+        There.
+    projected : ndarray of shape (n_records, 2)
+        The path on its first two principal components, in units of the parameters; the end is (0, 0).
+    explained : ndarray of shape (2,), in [0, 1]
+        Shares of the path's variance that the two components have.
+    random_walk : ndarray of shape (2,), in [0, 1]
+        The same of a random walk with steps of the same lengths: what a path without direction would show.
+    axes : tuple of ndarray of shape (n,)
+        Coordinates of the plane's grid, along the first and the second component.
+    plane_cost : ndarray of shape (n, n)
+        Cost on the plane through the end, `plane_cost[j, i]` at (axes[0][i], axes[1][j]).
+    learning_rate : float
+        Of plain gradient descent on minibatches of 100.
+    """
+
+    updates: npt.NDArray[np.int64]
+    cost: Floats
+    accuracy: Floats
+    line: Floats
+    line_cost: Floats
+    line_accuracy: Floats
+    projected: Floats
+    explained: Floats
+    random_walk: Floats
+    axes: tuple[Floats, Floats]
+    plane_cost: Floats
+    learning_rate: float
+
+    @property
+    def rise(self) -> float:
+        """How far the cost climbs on the straight line above the higher of its ends; 0 where by no more than rounding."""
+        between = (self.line >= 0) & (self.line <= 1)
+        higher = max(self.cost[0], self.cost[-1])
+        climb = self.line_cost[between].max() - higher
+        return float(climb) if climb > 1e-5 * higher else 0.0
+
+
+def training_path(
+    start: Network, train: Dataset, look: Look, *, updates: int, rng: np.random.Generator
+) -> TrainingPath:
+    """Train from `start` on `train`."""
+    space, images, labels = ParameterSpace(start, look.cost), look.data.images, look.data.labels
+    stops = records(affordable_updates(start, updates), _N_RECORDS)
+    path, rate = _path(space, train, stops, rng, look.progress)
+    end = path[-1]
+    costs, accuracies = np.array([space.measure(images, labels, point) for point in path]).T
+    line = measure_plane(
+        space, images, labels, (end - path[0])[None], _LINE[:, None], origin=path[0], workers=look.workers
+    )
+    components, projected, explained = _principal(path)
+    axes = _axis(projected[:, 0]), _axis(projected[:, 1])
+    grid = np.stack(np.meshgrid(*axes), axis=-1)
+    plane = measure_plane(space, images, labels, components, grid, origin=end, workers=look.workers)
+    lengths = np.linalg.norm(np.diff(path, axis=0), axis=1).astype(np.float64)
+    return TrainingPath(
+        updates=stops,
+        cost=costs,
+        accuracy=accuracies,
+        line=_LINE,
+        line_cost=line.cost,
+        line_accuracy=line.accuracy,
+        projected=projected,
+        explained=explained,
+        random_walk=_walk_shares(lengths, min(space.n_parameters, _WALK_DIMENSIONS), rng),
+        axes=axes,
+        plane_cost=plane.cost,
+        learning_rate=rate,
+    )
+
+
+def _path(
+    space: ParameterSpace,
+    train: Dataset,
+    stops: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+    progress: Progress,
+) -> tuple[Array, float]:
+    """Return the parameters on the way, and the rate: a smaller one where gradient descent diverges."""
+    seed, everything = int(rng.integers(2**31)), [slice(None)]
+    for rate in smaller_rates(learning_rate_for(hidden_activation(space.network))):
+        points = []
+        for point in descended(space, train, everything, rate, stops, np.random.default_rng(seed)):
+            points.append(point)
+            progress(ProgressEvent("path", len(points), len(stops)))
+        if np.isfinite(points[-1]).all():
+            return np.stack(points), rate
+    raise DivergedError(f"gradient descent diverges from this network's start even at rate {rate:g}")
+
+
+def _principal(path: Array) -> tuple[Array, Floats, Floats]:
+    """Return the first two principal components, the path on them seen from its end, and their shares.
+
+    From the products of the points with each other: a path has few points of many parameters.
+    """
+    centered = path - path.mean(axis=0, dtype=np.float64).astype(path.dtype)
+    products = np.zeros((len(path), len(path)))
+    for begin in range(0, path.shape[1], _BLOCK):
+        block = centered[:, begin : begin + _BLOCK].astype(np.float64)
+        products += block @ block.T
+    variances, scores = np.linalg.eigh(products)
+    variances, scores = variances[::-1].clip(0), scores[:, ::-1]
+    kept = min(2, int((variances > 1e-12 * variances[0]).sum())) if variances[0] > 0 else 0
+    components, seen, shares = np.zeros((2, path.shape[1]), path.dtype), np.zeros((len(path), 2)), np.zeros(2)
+    for k in range(kept):
+        length = np.sqrt(variances[k])
+        along = scores[:, k] * length
+        # Both signs are components; with these the path comes from the left and from above.
+        sign = -1.0 if (along[0] - along[-1] > 0) == (k == 0) else 1.0
+        components[k] = (sign / length * scores[:, k]).astype(path.dtype) @ centered
+        seen[:, k] = sign * (along - along[-1])
+        shares[k] = variances[k] / variances.sum()
+    return components, seen, shares
+
+
+def _axis(values: Floats) -> Floats:
+    low, high = float(values.min()), float(values.max())
+    margin = _MARGIN * max(high - low, 1e-3)
+    return np.linspace(low - margin, high + margin, _RESOLUTION)
+
+
+def _walk_shares(lengths: Floats, dimensions: int, rng: np.random.Generator) -> Floats:
+    """Return the mean shares of the first two components of random walks with these steps."""
+    shares = np.zeros((_N_WALKS, 2))
+    for k in range(_N_WALKS):
+        steps = rng.normal(size=(len(lengths), dimensions))
+        steps *= (lengths / np.linalg.norm(steps, axis=1))[:, None]
+        shares[k] = _principal(np.vstack([np.zeros(dimensions), np.cumsum(steps, axis=0)]))[2]
+    return np.asarray(shares.mean(axis=0))
+
+
+def affordable_updates(network: Network, most: int) -> int:
+    """Return `most`, or fewer updates for a network whose images cost many multiplications."""
+    return max(min(most, _FEWEST_UPDATES), min(most, _DESCENT // network.n_multiplications))
+
+
+def affordable_looks(network: Network, n_steps: int, n_images: int, n_directions: int) -> tuple[int, int]:
+    """Return how many images and directions to look along: fewer images, then fewer directions, for a costly network."""
+    each = network.n_multiplications * n_steps
+    n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, _LOOKING // (each * n_directions)))
+    return n_images, max(
+        min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, _LOOKING // (each * n_images))
+    )
+
+
+def hidden_activation(network: Network) -> str:
+    """Return the activations of the layers before the output, named once each, such as "sigmoid"."""
+    names = (network.layers[index].activation.name for index in _hidden(network))
+    return ", ".join(dict.fromkeys(names))
+
+
+def last_hidden(network: Network) -> tuple[str, ...]:
+    """Return the names of the layers up to the last activation in front of the output; none where there is no such."""
+    places = _hidden(network)
+    return network.layer_names[: places[-1] + 1] if places else ()
+
+
+def _hidden(network: Network) -> list[int]:
+    head = network.layer_names.index(network.head_name)
+    return [
+        index
+        for index in range(head)
+        if network.layers[index].activation.name in ACTIVATIONS.keys() - {"linear"}
+    ]
+
+
+def with_activation(network: Network, name: str) -> Network:
+    """Return `network` with the activation `name` in place of every other in front of its output layer."""
+    layers = list(network.layers)
+    for index in _hidden(network):
+        layers[index] = layers[index].with_activation(name)
+    return replace(network, layers=tuple(layers))
+
+
+def records(n_updates: int, n_records: int) -> npt.NDArray[np.int64]:
+    """Return after how many updates to look: 0, the last, and between them ever less often."""
+    return np.unique(np.rint(n_updates * np.linspace(0, 1, n_records) ** 2).astype(np.int64))
+
+
+def descended(
+    space: ParameterSpace,
+    data: Dataset,
+    moved: Sequence[slice],
+    learning_rate: float,
+    stops: npt.NDArray[np.int64],
+    rng: np.random.Generator,
+) -> Iterator[Array]:
+    """Go down from the space's network on `data`, and give the parameters after each number of updates in `stops`.
+
+    Only the parts `moved` of the vector change. It is infinite or NaN where gradient descent diverged.
+    """
+    vector, done = space.vector.copy(), 0
+    size = min(BATCH_SIZE, len(data))
+    order, at = rng.permutation(len(data)), 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        for stop in stops:
+            while done < stop:
+                if at + size > len(data):
+                    order, at = rng.permutation(len(data)), 0
+                chosen = order[at : at + size]
+                _, gradient = space.gradient(data.images[chosen], data.labels[chosen], vector)
+                for part in moved:
+                    vector[part] -= learning_rate * gradient[part]
+                at, done = at + size, done + 1
+            yield vector.copy()

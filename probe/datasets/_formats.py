@@ -1,0 +1,289 @@
+"""The formats of files with images and labels: HDF5, NPZ, and folders of IDX files. They may come from anybody.
+
+A format is a context manager: it opens a path and gives an `ArrayFile`, which checks what an array says of itself
+before it is read. What all formats share is in `_stored`; how a path is looked up, in `_sources`.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._checks import DataFileError, InputError
+from probe.datasets._stored import (
+    MAX_BYTES,
+    MAX_MESSAGE,
+    ArrayFile,
+    Stored,
+    check_declared,
+    listed,
+    refused_as_data_error,
+)
+from probe.safeh5 import (
+    DEFAULT_LIMITS,
+    MAX_EXPANSION,
+    DamagedError,
+    ZipArchive,
+    open_file,
+    open_regular,
+    open_zip,
+    printable,
+    read_stored,
+    unpack,
+    unpack_start,
+)
+
+__all__ = ["IDX_PARTS", "find_idx", "open_hdf5", "open_idx", "open_npz", "read_idx"]
+
+NAMES = "class_names"
+MAX_CLASSES = 2**16
+MAX_NAME_BYTES = 2**24
+LAST_CHARACTER = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)
+
+HDF5_LIMITS = replace(DEFAULT_LIMITS, tensor_bytes=MAX_BYTES, total_bytes=2 * MAX_BYTES)
+FREE_BYTES = 64 << 20
+
+NPY, NPY_MAGIC = ".npy", b"\x93NUMPY"
+MAX_HEADER_BYTES = 10_000  # as in NumPy
+
+# A header is a Python dictionary. Nothing of Python is used to read it: literals can be costly to evaluate.
+ENTRY = re.compile(
+    r"\s*(?P<quote>['\"])(?P<key>descr|fortran_order|shape)(?P=quote)\s*:\s*"
+    r"(?:(?P<mark>['\"])(?P<descr>[<>=|]?[biufcmMOSUV]\d{0,10}(?:\[\w{1,4}\])?)(?P=mark)"
+    r"|(?P<fortran_order>True|False)|\((?P<shape>[\dL,\s]*)\))\s*(?P<end>,\s*\}|,|\})",
+    re.ASCII,
+)
+SHAPE = re.compile(r"\s*|(?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*", re.ASCII)  # L: written by Python 2
+
+IDX_PARTS = {
+    "images": ("train", "images", 3),
+    "labels": ("train", "labels", 1),
+    "test_images": ("t10k", "images", 3),
+    "test_labels": ("t10k", "labels", 1),
+}
+GZIP_MAGIC = b"\x1f\x8b"
+UNSIGNED_BYTE = 0x08  # the only element type of the ones in the format that image sets use
+MAX_IDX_HEADER_BYTES = 20
+START_BYTES = 1 << 16  # of a packed file, to read the header from
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[ArrayFile]:
+    """Open an HDF5 file.
+
+    Only plain arrays directly in the root group are read: what a link, an external file or a virtual
+    dataset points to may be any other file of the reader's.
+    """
+    with open_file(path, DataFileError, HDF5_LIMITS) as file:
+        keys, taken = file.members(file.root), 0
+
+        def read(key: str) -> Stored:
+            nonlocal taken
+            shape, dtype = file.describe(file.root, key, kinds="fui", place=key)
+            check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
+            # Pixels become 4 bytes each, and labels 8.
+            taken += math.prod(shape) * (4 if len(shape) > 1 else 8)
+            if taken > max(FREE_BYTES, MAX_EXPANSION * file.size):
+                raise InputError(
+                    f"{key} would take {taken} bytes of memory from {file.size}; store it uncompressed"
+                )
+            return file.array(file.root, key, kinds="fui", place=key)
+
+        names = None
+        if NAMES in keys:
+            names = file.string_array(file.root, NAMES, MAX_CLASSES)
+        elif file.has_attribute(file.root, NAMES):
+            names = file.strings(file.root, NAMES, MAX_CLASSES)
+        yield ArrayFile(keys, read, names)
+
+
+class _Header(NamedTuple):
+    """What an NPY array says of itself, and the number of bytes in which it does."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    order: Literal["C", "F"]
+    n_bytes: int
+
+
+@contextmanager
+def open_npz(path: Path) -> Iterator[ArrayFile]:
+    """Open an NPZ file, a zip archive of arrays, as `numpy.savez` writes it. No pickle is ever opened."""
+    with open_zip(path) as archive:
+
+        def read(key: str) -> Stored:
+            header = _header(archive, key)
+            check_declared(key, header.shape, header.dtype)
+            return _content(archive, key, header)
+
+        keys = [name.removesuffix(NPY) for name in archive.members if name.endswith(NPY)]
+        names = None
+        if NAMES in keys:
+            header = _header(archive, NAMES)
+            _check_declared_names(header.shape, header.dtype)
+            names = _names_as_text(_content(archive, NAMES, header))
+        yield ArrayFile(keys, read, names)
+
+
+def _check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise if class names are no row of strings or too many, before they are read."""
+    n_names = math.prod(shape)
+    if len(shape) != 1 or dtype.kind not in "US":
+        raise InputError(
+            "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
+            f"got {printable(dtype)} of shape {printable(shape)}"
+        )
+    if n_names > MAX_CLASSES:
+        raise InputError(f"class_names must name at most {MAX_CLASSES} classes, got {n_names}")
+    if n_names * dtype.itemsize > MAX_NAME_BYTES:
+        raise InputError(
+            f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
+        )
+
+
+def _names_as_text(stored: Stored) -> tuple[str, ...]:
+    """Return class names that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
+    if stored.dtype.kind == "S":
+        try:
+            return tuple(name.decode() for name in stored.tolist())
+        except UnicodeDecodeError as error:
+            raise InputError(f"class_names must be text in UTF-8: {error}") from None
+    # NumPy makes strings of any numbers; Python must not see those that are no characters.
+    codes = np.ascontiguousarray(stored).view(stored.dtype.byteorder.replace("|", "=") + "u4")
+    if ((codes > LAST_CHARACTER) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))).any():
+        raise InputError("class_names hold numbers that are no characters of Unicode")
+    return tuple(stored.tolist())
+
+
+def _content(archive: ZipArchive, key: str, header: _Header) -> Stored:
+    n_bytes = math.prod(header.shape) * header.dtype.itemsize
+    n_stored = archive.members[key + NPY].n_bytes - header.n_bytes
+    if n_stored != n_bytes:
+        raise InputError(
+            f"{key} of shape {header.shape} takes {n_bytes} bytes as {header.dtype}, but {n_stored} are there"
+        )
+    content = archive.read(key + NPY, header.n_bytes + n_bytes)[header.n_bytes :]
+    if not n_bytes:
+        return np.empty(header.shape, header.dtype)
+    return content.view(header.dtype).reshape(header.shape, order=header.order)
+
+
+def _header(archive: ZipArchive, key: str) -> _Header:
+    start = archive.start(key + NPY, 12 + MAX_HEADER_BYTES)
+    if len(start) < 12 or not start.startswith(NPY_MAGIC):
+        raise InputError(f"{key} is no NPY array: it begins with {start[:8]!r}")
+    version = start[6], start[7]
+    if version not in ((1, 0), (2, 0)):
+        # NumPy writes version 3 for structured types with non-Latin field names only.
+        raise InputError(f"{key} must hold numbers, got an array of NPY version {version}")
+    first = 10 if version == (1, 0) else 12
+    length = int.from_bytes(start[8:first], "little")
+    if length > MAX_HEADER_BYTES:
+        raise InputError(
+            f"{key} has a header of {length} bytes, more than the {MAX_HEADER_BYTES} that are read"
+        )
+    text = start[first : first + length]
+    if len(text) < length:
+        raise InputError(f"{key} is cut off: its header has {len(text)} of {length} bytes")
+    return _parsed(key, text.decode("latin-1").rstrip(), first + length)
+
+
+def _parsed(key: str, text: str, n_bytes: int) -> _Header:
+    """Return what the header says that NumPy wrote, or raise if it describes no plain array."""
+    entries: dict[str, str] = {}
+    at, is_open = 1, text[:1] == "{"
+    while is_open and (entry := ENTRY.match(text, at)):
+        # The value must be of the kind that its key has.
+        if entry["key"] in entries or entry[entry["key"]] is None:
+            break
+        entries[entry["key"]] = entry[entry["key"]]
+        at, is_open = entry.end(), "}" not in entry["end"]
+    if len(entries) < 3 or at != len(text) or is_open or not SHAPE.fullmatch(entries["shape"]):
+        raise InputError(
+            f"{key} must be a plain array of numbers, got one with the header {printable(text, 120)}"
+        )
+    shape = tuple(int(length) for length in re.findall(r"\d+", entries["shape"]))
+    try:
+        dtype = np.dtype(entries["descr"])
+    except (TypeError, ValueError):
+        raise InputError(
+            f"{key} must hold numbers, got {entries['descr']!r}, which is no type of NumPy's"
+        ) from None
+    return _Header(shape, dtype, "F" if entries["fortran_order"] == "True" else "C", n_bytes)
+
+
+@contextmanager
+def open_idx(folder: Path) -> Iterator[ArrayFile]:
+    """Open a folder that holds the four files of MNIST or of a set like it, gzip or not.
+
+    Accepted names are `train-images-idx3-ubyte` and `train-images.idx3-ubyte`, likewise for
+    labels (`idx1`) and for the test set (`t10k`), each with or without `.gz`.
+    """
+    paths = {key: find_idx(folder, *part) for key, part in IDX_PARTS.items()}
+    yield ArrayFile(paths, lambda key: read_idx(paths[key]))
+
+
+def read_idx(path: Path) -> npt.NDArray[np.uint8]:
+    """Return the array of unsigned bytes in one IDX file, plain or gzip.
+
+    Raises
+    ------
+    DataFileError
+        If the file is no IDX file of unsigned bytes, or is shorter or longer than it says.
+    """
+    with refused_as_data_error(str(path), DamagedError, OSError), open_regular(path) as file:
+        start = file.read(START_BYTES)
+        is_gzip = start.startswith(GZIP_MAGIC)
+        shape = _shape(
+            unpack_start(start, MAX_IDX_HEADER_BYTES, "gzip") if is_gzip else start[:MAX_IDX_HEADER_BYTES]
+        )
+        size = os.fstat(file.fileno()).st_size
+        file.seek(0)
+        n_header, n_values = 4 + 4 * len(shape), math.prod(shape)
+        if is_gzip:
+            return unpack(file, size, n_header + n_values, "gzip")[n_header:].reshape(shape)
+        if size != n_header + n_values:
+            actual = "more" if size > n_header + n_values else str(size - n_header)
+            raise InputError(
+                f"is no whole IDX file: {n_values} bytes are promised for {shape}, {actual} found"
+            )
+        return read_stored(file, size)[n_header:].reshape(shape)
+
+
+def _shape(header: bytes) -> tuple[int, ...]:
+    if len(header) < 4 or header[:2] != b"\0\0" or header[3] not in (1, 2, 3, 4):
+        raise InputError(f"is no IDX file: it begins with {header[:4]!r}")
+    if header[2] != UNSIGNED_BYTE:
+        raise InputError(f"must hold unsigned bytes (type 0x08), got type 0x{header[2]:02x}")
+    n_axes = header[3]
+    if len(header) < 4 + 4 * n_axes:
+        raise DamagedError(f"ends within its header, which has {4 + 4 * n_axes} bytes for {n_axes} axes")
+    shape: tuple[int, ...] = struct.unpack_from(f">{n_axes}I", header, 4)
+    check_declared("the array", shape, np.dtype(np.uint8))
+    return shape
+
+
+def find_idx(folder: Path, part: str, kind: str, n_axes: int) -> Path:
+    """Return the path of one of the four files, or raise DataFileError if it is not there."""
+    names = [f"{part}-{kind}{mark}idx{n_axes}-ubyte{end}" for mark in "-." for end in ("", ".gz")]
+    # One that is no regular file is refused when it is opened, unless another is there.
+    for is_there in (Path.is_file, Path.exists):
+        for name in names:
+            if is_there(folder / name):
+                return folder / name
+    entries = sorted(entry.name for entry in folder.iterdir())
+    raise DataFileError(
+        f"{printable(folder, MAX_MESSAGE)} holds no {names[0]} (.gz or not); "
+        f"found {printable(listed(entries), MAX_MESSAGE)}"
+    )

@@ -1,0 +1,332 @@
+"""Windows of images, their correlation with kernels and its adjoint: the operations of all layers of images.
+
+Images are unfolded into windows a few at a time, into one buffer that stays in the processor's cache, and
+multiplied by the kernel as a matrix: fast, and bounded in memory whatever the batch is.
+
+Images `x` have the shape (n_samples, height, width, channels), with their padding; kernels (rows, columns,
+channels / groups, filters); values `z` and gradients `dz` (n_samples, n_rows, n_columns, filters), one for each window
+and filter. Where each channel has kernels of its own, these are (rows, columns, channels, multiplier), and
+channels * multiplier is the number of filters. `frame` is the height and width of the padded images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from probe._checks import Array, InputError
+from probe.layers._base import Layer, Pair, Shape
+
+_BLOCK_BYTES = 5 << 19
+"""Size of the buffer in which windows are unfolded, unless a single row of windows needs more."""
+
+_ROWS_BYTES = 1 << 24
+"""Largest image, its windows' columns unfolded, that is multiplied row by row of the kernel."""
+
+
+def window_padding(n: int, window: int, stride: int, padding: str) -> tuple[int, int, int]:
+    """Return how many windows fit along an axis of length `n`, and the padding before and after it.
+
+    "same" places ceil(n / stride) windows and pads the odd pixel after.
+
+    Examples
+    --------
+    >>> window_padding(10, 3, 2, "same")
+    (5, 0, 1)
+    """
+    if padding == "valid":
+        return (n - window) // stride + 1, 0, 0
+    n_windows = -(-n // stride)
+    total = max((n_windows - 1) * stride + window - n, 0)
+    return n_windows, total // 2, total - total // 2
+
+
+def windows_of(
+    layer: Layer, shape: tuple[int, ...], window: Pair, strides: Pair, padding: str
+) -> tuple[Pair, tuple[Pair, Pair]]:
+    """Return the numbers of windows along the height and the width and the padding of each, or raise for none."""
+    (rows, top, bottom), (columns, left, right) = (
+        window_padding(n, size, stride, padding)
+        for n, size, stride in zip(shape, window, strides, strict=False)
+    )
+    if min(rows, columns) <= 0:
+        raise InputError(
+            f"layer '{layer.name}' needs images of at least {window[0]} x {window[1]}, "
+            f"but gets {shape[0]} x {shape[1]}"
+        )
+    return (rows, columns), ((top, bottom), (left, right))
+
+
+def padded(x: Array, margins: tuple[Pair, Pair], value: float = 0) -> Array:
+    """Return images `x` (n_samples, height, width, channels) with margins of `value`; `x` itself for none."""
+    (top, bottom), (left, right) = margins
+    if top == bottom == left == right == 0:
+        return x
+    n_samples, height, width, channels = x.shape
+    around = np.full((n_samples, height + top + bottom, width + left + right, channels), value, x.dtype)
+    around[:, top : top + height, left : left + width] = x
+    return around
+
+
+def inside(x: Array, margins: tuple[Pair, Pair]) -> Array:
+    """Return images without their margins."""
+    (top, bottom), (left, right) = margins
+    return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
+Pixels = tuple[slice, slice, slice]
+
+
+def window_offsets(
+    window: Pair, strides: Pair, dilation_rate: Pair, n_windows: Pair
+) -> Iterator[tuple[Pair, Pixels]]:
+    """Yield each offset (i, j) in a window, row by row, and the pixels that all windows have there.
+
+    `x[pixels]` of padded images `x` has shape (n_samples, *n_windows, channels).
+    """
+    for i in range(window[0]):
+        for j in range(window[1]):
+            corner = i * dilation_rate[0], j * dilation_rate[1]
+            yield (i, j), (slice(None), *(
+                slice(start, start + (count - 1) * stride + 1, stride)
+                for start, count, stride in zip(corner, n_windows, strides, strict=True)
+            ))  # type: ignore[misc] # fmt: skip
+
+
+def reach(kernel_shape: tuple[int, ...], dilation_rate: Pair) -> Pair:
+    """Return height and width of a window from end to end, with its dilation."""
+    return (
+        (kernel_shape[0] - 1) * dilation_rate[0] + 1,
+        (kernel_shape[1] - 1) * dilation_rate[1] + 1,
+    )
+
+
+def correlate(
+    x: Array,
+    kernel: Array,
+    strides: Pair = (1, 1),
+    dilation_rate: Pair = (1, 1),
+    groups: int = 1,
+    bias: Array | None = None,
+) -> Array:
+    """Return the sum of kernel times window for every window of padded images, plus a bias."""
+    span = reach(kernel.shape, dilation_rate)
+    n_windows = tuple(
+        (n - size) // stride + 1 for n, size, stride in zip(x.shape[1:3], span, strides, strict=True)
+    )
+    dtype = np.result_type(x, kernel)
+    z = np.empty((len(x), *n_windows, kernel.shape[3]), dtype)
+    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
+    windows = windows[:, :: strides[0], :: strides[1], :, :: dilation_rate[0], :: dilation_rate[1]]
+    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    for group in range(groups):
+        seen = slice(group * inputs, (group + 1) * inputs)
+        made = slice(group * outputs, (group + 1) * outputs)
+        matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, outputs)
+        _multiply_windows(windows[..., seen], matrix, None if bias is None else bias[made], z[..., made])
+    return z
+
+
+def correlate_rows(
+    x: Array,
+    kernel: Array,
+    margins: tuple[Pair, Pair],
+    dilation_rate: Pair = (1, 1),
+    bias: Array | None = None,
+) -> Array:
+    """Return the same as `correlate` with steps of one and a single group, for images without their padding.
+
+    Only the columns of a window are unfolded; its rows are added up by BLAS, for which the rows of an
+    unfolded image lie right where they are: a third of the copies for kernels of three rows.
+    """
+    from scipy.linalg import get_blas_funcs
+
+    x = x.astype(np.result_type(x, kernel), copy=False)
+    (top, bottom), (left, right) = margins
+    n_samples, height, width, channels = x.shape
+    columns, _, filters = kernel.shape[1:]
+    frame = np.zeros((height + top + bottom, width + left + right, channels), x.dtype)
+    down, along = reach(kernel.shape, dilation_rate)
+    n_rows, n_columns = frame.shape[0] - down + 1, frame.shape[1] - along + 1
+    windows = np.lib.stride_tricks.sliding_window_view(frame, along, axis=1)
+    windows = windows[..., :: dilation_rate[1]].transpose(0, 1, 3, 2)
+    unfolded = np.empty(windows.shape, x.dtype)
+    n_in = columns * channels
+    by_row = [
+        np.ascontiguousarray(part).reshape(n_in, filters).T for part in kernel.astype(x.dtype, copy=False)
+    ]
+    multiply = get_blas_funcs("gemm", dtype=x.dtype)
+    z = np.empty((n_samples, n_rows, n_columns, filters), x.dtype)
+    for image, made in zip(x, z, strict=True):
+        frame[top : top + height, left : left + width] = image
+        np.copyto(unfolded, windows)
+        made[...] = 0 if bias is None else bias
+        for row, part in enumerate(by_row):
+            begin = row * dilation_rate[0]
+            seen = unfolded[begin : begin + n_rows].reshape(-1, n_in)
+            # Transposed, since BLAS wants columns: it adds to `made` where it lies.
+            multiply(1.0, part, seen.T, beta=1.0, c=made.reshape(-1, filters).T, overwrite_c=True)
+    return z
+
+
+def takes_rows(shape: tuple[int, ...], kernel: Array, margins: tuple[Pair, Pair]) -> bool:
+    """Return whether `correlate_rows` is the faster way for images of `shape` (height, width, channels)."""
+    (top, bottom), (left, right) = margins
+    unfolded = (shape[0] + top + bottom) * (shape[1] + left + right) * shape[2] * kernel.shape[1]
+    return bool(kernel.shape[0] > 1 and unfolded * kernel.itemsize <= _ROWS_BYTES)
+
+
+def _multiply_windows(windows: Array, matrix: Array, bias: Array | None, z: Array) -> None:
+    """Write the product of each window (n_samples, n_rows, n_columns, *window) with `matrix` to `z`."""
+    n_in, n_out = matrix.shape
+    n_columns = windows.shape[2]
+    buffer = np.empty(0, matrix.dtype)
+    for samples, rows in _blocks(len(windows), windows.shape[1], n_columns * n_in * matrix.itemsize):
+        block = windows[samples, rows]
+        if buffer.size < block.size:
+            buffer = np.empty(block.size, matrix.dtype)
+        unfolded = buffer[: block.size].reshape(block.shape)
+        np.copyto(unfolded, block)
+        product = z[samples, rows]
+        if product.flags.c_contiguous:
+            np.matmul(unfolded.reshape(-1, n_in), matrix, out=product.reshape(-1, n_out))
+        else:
+            product[...] = (unfolded.reshape(-1, n_in) @ matrix).reshape(product.shape)
+        if bias is not None:
+            product += bias
+
+
+def spread(
+    dz: Array,
+    kernel: Array,
+    frame: Pair,
+    strides: Pair = (1, 1),
+    dilation_rate: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """Return the adjoint of `correlate`: each value of `dz` times the kernel, added up where windows overlap."""
+    inputs = kernel.shape[2]
+    dtype = np.result_type(dz, kernel)
+    x = np.zeros((len(dz), *frame, inputs * groups), dtype)
+    transposed = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2), dtype)
+    part = np.empty((0, inputs), dtype)
+    for offset, made, values, target in _by_offset(x, dz, kernel.shape, strides, dilation_rate, groups):
+        if len(part) != len(values):
+            part = np.empty((len(values), inputs), dtype)
+        np.matmul(values, transposed[offset][made], out=part)
+        target += part.reshape(target.shape)
+    return x
+
+
+def _by_offset(
+    x: Array, dz: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, groups: int
+) -> Iterator[tuple[Pair, slice, Array, Array]]:
+    """Yield an offset in a window, the filters of a group, their `dz` as rows, and the view of `x` there, in blocks."""
+    rows, columns, inputs, filters = kernel_shape
+    outputs = filters // groups
+    dtype = np.result_type(x, dz)
+    # Half a block, for the buffer and the values that it is made of.
+    row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
+    for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
+        n_windows = taken.stop - taken.start, dz.shape[2]
+        block = x[samples, taken.start * strides[0] :]
+        for group in range(groups):
+            made = slice(group * outputs, (group + 1) * outputs)
+            seen = slice(group * inputs, (group + 1) * inputs)
+            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
+            for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+                yield offset, made, values, block[pixels][..., seen]
+
+
+def correlate_pullback(
+    dz: Array,
+    kernel: Array,
+    shape: tuple[int, ...],
+    margins: tuple[Pair, Pair],
+    strides: Pair,
+    dilation_rate: Pair,
+    groups: int,
+) -> Array:
+    """Return dC/dx of images of `shape` (height, width, ...) that had `margins` when they were correlated."""
+    height, width = shape[:2]
+    (top, bottom), (left, right) = margins
+    # With steps of one it is a correlation too, with the kernel turned round: faster unless dz is much deeper.
+    if strides == (1, 1) and groups == 1 and kernel.shape[3] <= 2 * kernel.shape[2]:
+        down, along = (size - 1 for size in reach(kernel.shape, dilation_rate))
+        rows, columns = dz.shape[1:3]
+        turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+        around = (down - top, height + top - rows), (along - left, width + left - columns)
+        if takes_rows(dz.shape[1:], turned, around):
+            return correlate_rows(dz, turned, around, dilation_rate)
+        return correlate(padded(dz, around), turned, (1, 1), dilation_rate)
+    frame = height + top + bottom, width + left + right
+    x = spread(dz, kernel, frame, strides, dilation_rate, groups)
+    return x[:, top : top + height, left : left + width]
+
+
+def correlate_each(x: Array, kernel: Array, strides: Pair, dilation_rate: Pair, n_windows: Pair) -> Array:
+    """Return the correlation of each channel with kernels of its own."""
+    rows, columns, channels, multiplier = kernel.shape
+    weights = kernel.reshape(rows, columns, -1)
+    z = np.zeros((len(x), *n_windows, channels * multiplier), np.result_type(x, kernel))
+    for sample, image in enumerate(x):
+        repeated = np.repeat(image, multiplier, axis=-1)[None]
+        for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+            z[sample] += (repeated[pixels] * weights[offset])[0]
+    return z
+
+
+def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_rate: Pair) -> Array:
+    """Return the adjoint of `correlate_each`: images of shape (n_samples, *frame, channels)."""
+    rows, columns, channels, multiplier = kernel.shape
+    weights = kernel.reshape(rows, columns, -1)
+    n_windows = dz.shape[1], dz.shape[2]
+    x = np.empty((len(dz), *frame, channels), np.result_type(dz, kernel))
+    for sample, gradient in enumerate(dz):
+        repeated = np.zeros((1, *frame, channels * multiplier), x.dtype)
+        for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
+            repeated[pixels] += gradient * weights[offset]
+        x[sample] = repeated.reshape(*frame, channels, multiplier).sum(axis=-1)
+    return x
+
+
+def kernel_gradient(
+    x: Array,
+    dz: Array,
+    kernel_shape: tuple[int, ...],
+    strides: Pair = (1, 1),
+    dilation_rate: Pair = (1, 1),
+    groups: int = 1,
+) -> Array:
+    """Return the gradient of `correlate` with respect to its kernel, summed over samples and windows."""
+    gradient = np.zeros(kernel_shape, np.result_type(x, dz))
+    for offset, made, values, seen in _by_offset(x, dz, kernel_shape, strides, dilation_rate, groups):
+        gradient[offset][:, made] += seen.reshape(-1, kernel_shape[2]).T @ values
+    return gradient
+
+
+def each_kernel_gradient(
+    x: Array, dz: Array, kernel_shape: tuple[int, ...], strides: Pair, dilation_rate: Pair
+) -> Array:
+    """Return the gradient of `correlate_each` with respect to its kernel, summed over samples and windows."""
+    rows, columns, channels, multiplier = kernel_shape
+    gradient = np.empty(kernel_shape, np.result_type(x, dz))
+    deltas = dz.reshape(*dz.shape[:3], channels, multiplier)
+    for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, dz.shape[1:3]):
+        gradient[offset] = np.einsum("nrsc,nrscm->cm", x[pixels], deltas)
+    return gradient
+
+
+def _blocks(n_samples: int, n_rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
+    """Yield samples and rows in blocks of about `_BLOCK_BYTES`: whole samples, or some rows of one."""
+    most = max(1, _BLOCK_BYTES // max(1, row_bytes))
+    if most >= n_rows:
+        step = max(1, most // max(1, n_rows))
+        for start in range(0, n_samples, step):
+            yield slice(start, min(start + step, n_samples)), slice(0, n_rows)
+        return
+    for sample in range(n_samples):
+        for start in range(0, n_rows, most):
+            yield slice(sample, sample + 1), slice(start, min(start + most, n_rows))
