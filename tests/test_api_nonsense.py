@@ -69,14 +69,14 @@ PACKAGES = [
 RESULTS = {
     "ArchitectureSearch", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial", "Components",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
-    "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples",
+    "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Evaluation", "ExampleDynamics", "Examples", "Frames",
     "ExpandedWeights", "ImageConcepts", "Interval", "NoiseCondition", "Landscape", "LayerConcepts",
     "LayerDescription", "LossSurface", "Maximization", "Memorization", "MemorizationCell",
     "MemorizationScores", "MemorizationTrial", "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "ScoredGroup", "ScoresKey", "ScoresTrial",
     "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect",
-    "StructureNull", "SweepOutcome", "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio",
+    "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio",
     "VariableDescription", "Verdict", "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip
 """Values that functions return: nobody makes one by hand."""

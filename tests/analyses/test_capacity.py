@@ -147,7 +147,7 @@ def test_what_is_found_is_kept_and_read_back(digits, tmp_path):
 
 def test_ctrl_c_keeps_the_replicates_that_are_done(digits):
     def interrupt(event):
-        if event.done == 180:
+        if event.done == 54:
             signal.raise_signal(signal.SIGINT)
 
     found = capacity(
@@ -156,13 +156,13 @@ def test_ctrl_c_keeps_the_replicates_that_are_done(digits):
         CONFIG,
         rates=(0.03,),
         starts=1,
-        replicates=50,
+        replicates=15,
         updates=1,
         largest=60,
         progress=interrupt,
     )
     assert found.interrupted
-    assert 1 <= found.capacities.shape[1] < 50
+    assert 1 <= found.capacities.shape[1] < 15
 
 
 def test_a_set_stop_gives_a_search_up(digits):

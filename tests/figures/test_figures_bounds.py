@@ -17,7 +17,7 @@ from test_figures_memorization import PARTS, conditions_of, synthetic
 from test_figures_search import synthetic as synthetic_search
 
 import probe
-from probe.figures._grid import MAX_TILES, Grid, Page
+from probe.figures._grid import INCHES, MAX_TILES, Grid, Page
 from probe.figures._style import HEIGHT, MAX_PIXELS, WIDTH, png_of
 from probe.figures.maximize import animation
 
@@ -92,7 +92,7 @@ def test_a_dense_layer_on_feature_maps_shows_units_side_by_side():
     assert overlaps(figure) == []
     # The images of unit 3, and no others, stand where its heading is.
     pixels = figure.axes[0].images[0].get_array()
-    page = Page.of(np.ones((40, 2)), (6, 6), 2)
+    page = Page.of(np.ones((40, 2)), (6, 6), 2, inches=INCHES)
     top, left = page.grid.corner(6)
     tile = pixels[top : top + 6, left : left + 6, 0]
     assert np.corrcoef(tile.ravel(), result.images[6].ravel())[0, 1] > 0.5

@@ -83,7 +83,7 @@ def test_long_names_are_cut_to_their_place(n_top):
     assert any("…" in text for text, _ in all_texts(figure))
 
 
-def test_the_best_image_stands_before_the_real_images_that_have_the_greatest_values(found):
+def test_the_best_image_stands_before_the_real_images_that_have_the_greatest_values(found, digits):
     figure = rendered(found)
     (image,) = figure.axes[0].images
     canvas = np.asarray(image.get_array())
@@ -98,7 +98,7 @@ def test_the_best_image_stands_before_the_real_images_that_have_the_greatest_val
         for value in found.top.values[k]:
             assert f"{value:.3g}" in labels
     assert {"0", "9", "hidden_1:0", "hidden_1:11"} <= set(labels)
-    assert "of 360 real images the 5" in note(figure)
+    assert f"of {len(digits.test)} real images the 5" in note(figure)
 
 
 def test_a_tile_stands_where_its_label_says(found):
