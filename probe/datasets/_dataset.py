@@ -233,6 +233,11 @@ class Split:
             )
 
     @property
+    def noun(self) -> str:
+        """What one image is called: "digit" where the classes are the ten digits, else "image"."""
+        return "digit" if self.train.class_names == tuple("0123456789") else "image"
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the two fingerprints, training first, as 64 hexadecimal digits."""
         both = f"probe split 1: {self.train.fingerprint} {self.test.fingerprint}\n"

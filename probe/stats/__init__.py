@@ -9,9 +9,11 @@ from probe.stats.concentration import gini
 from probe.stats.estimates import FEWEST, Estimate, count_estimate, mean_estimate
 from probe.stats.intervals import Interval, bootstrap_interval, mean_interval
 from probe.stats.updates import UpdatesRatio, ratio_of_updates
-from probe.stats.verdict import Decision, Verdict
+from probe.stats.verdict import Agreement, Claim, Decision, Verdict, holm
 
 __all__ = [
+    "Claim",
+    "Agreement",
     "FEWEST",
     "Decision",
     "Difference",
@@ -24,6 +26,7 @@ __all__ = [
     "count_estimate",
     "equivalence",
     "gini",
+    "holm",
     "mean_estimate",
     "mean_interval",
     "paired_difference",

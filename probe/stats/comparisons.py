@@ -113,6 +113,11 @@ class Difference:
             interval=self.interval,
             null=null,
             sentence=sentence,
+            subject="kind",
+            replicate="networks",
+            threshold=above,
+            reason="",
+            p_value=_two_sided(self.estimate, above, self.standard_error, self.n),
         )
 
 

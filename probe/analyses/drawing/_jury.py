@@ -13,7 +13,7 @@ from probe.controls import Controls
 from probe.datasets import Dataset, Split
 from probe.results import Record
 
-__all__ = ["JUDGES", "KINDS", "MEASURES", "PLAUSIBLE", "DrawnImages", "Jury"]
+__all__ = ["JUDGES", "KINDS", "MEASURES", "DrawnImages", "Jury"]
 
 KINDS = {
     "optimized": "what the network draws",
@@ -30,8 +30,8 @@ MEASURES = ("nearest", "residual", "ink", "total_variation")
 JUDGES = ("nearest neighbors", "logistic regression", "other networks")
 """Who says which class an image shows: never the network that made it."""
 
-PLAUSIBLE = 0.95
-"""A plausible image is no farther from real ones, by distance and by residual, than this share of held-out images."""
+PASS = 0.98, 0.985
+"""Share of held-out images that each of two questions lets through: is it usual, and is it one image and no mixture?"""
 
 _REFERENCES, _HELD_OUT = 10_000, 1_000
 """Training images that images are held against, and test images that say what is usual, at most."""
@@ -43,6 +43,12 @@ _VARIANCE = 0.9
 """Share of the training images' variance that the principal components hold."""
 
 _NEIGHBORS = 5
+
+_MEASURED_ON = 1_500
+"""Training images that say what is usual, at most; and as many mixtures."""
+
+_MIXED = 2, 3, 5
+"""Images in a mixture."""
 
 
 class DrawnImages(Record):
@@ -61,6 +67,9 @@ class DrawnImages(Record):
         projection on the principal components of the training images, ink (mean pixel), total variation.
     judged : ndarray of shape (3, n_images), int64
         The class that each of `JUDGES` sees; -1 for a judge that there is none of.
+    plausible : ndarray of shape (n_images,), bool
+        Whether each could be a real image: as usual as 98% of held-out images in distance, residual, ink, variation and
+        gray, and taken for one image, not for a mixture of several, as 98.5% of them are.
     """
 
     name: str
@@ -68,6 +77,7 @@ class DrawnImages(Record):
     intended: npt.NDArray[np.int64]
     percentiles: Array
     judged: npt.NDArray[np.int64]
+    plausible: npt.NDArray[np.bool_]
 
     @property
     def label(self) -> str:
@@ -85,9 +95,19 @@ class DrawnImages(Record):
         return np.asarray(np.median(self.percentiles, axis=0))
 
     @property
-    def plausible(self) -> npt.NDArray[np.bool_]:
-        """Whether each image is as close to real ones as 95% of held-out images, by distance and residual: (n_images,)."""
-        return np.asarray((self.percentiles[:, :2] <= PLAUSIBLE).all(axis=1))
+    def recognized(self) -> npt.NDArray[np.bool_]:
+        """Whether nearest neighbors or logistic regression see what was intended: (n_images,)."""
+        return np.asarray((self.judged[:2] == self.intended).any(axis=0))
+
+    @property
+    def drawn(self) -> npt.NDArray[np.bool_]:
+        """Whether each counts as drawn, plausible and recognized: (n_images,)."""
+        return np.asarray(self.plausible & self.recognized)
+
+    @property
+    def drawn_share(self) -> float:
+        """Share of the images that count as drawn."""
+        return float(self.drawn.mean())
 
     @property
     def plausible_share(self) -> float:
@@ -122,8 +142,9 @@ class Jury:
         self._regression = _regression(
             self._components.transform(_rows(learned_from.images)), learned_from.labels
         )
-        usual = self._measured(_some(split.test, _HELD_OUT, rng).images)[0]
-        self._usual = np.sort(usual, axis=0)
+        held_out = _some(split.test, _HELD_OUT, rng).images
+        self._usual = np.sort(self._measured(held_out)[0], axis=0)
+        self._plausibility = _Plausibility(self, held_out, rng)
 
     def judge(
         self, name: str, images: Array, intended: npt.NDArray[np.int64], *, networks: bool = True
@@ -147,6 +168,7 @@ class Jury:
             intended=intended,
             percentiles=percentiles,
             judged=np.stack(judged).astype(np.int64),
+            plausible=self._plausibility.of(images),
         )
 
     def nearest(self, images: Array) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -163,11 +185,68 @@ class Jury:
         measures = np.stack([distances[:, 0], left, rows.mean(axis=1), _variation(images)], axis=1)
         return measures, nearest, components
 
+    def looks(self, images: Array, *, skip: int = 0) -> Array:
+        """Return what tells real images from others (n, 6); `skip` 1 leaves out the nearest image, which is itself.
+
+        Distance to the nearest training image, residual, ink, total variation, and variation and gray for the ink there is.
+        """
+        rows = _rows(images)
+        distances = self._neighbors.kneighbors(rows)[0][:, skip]
+        left = np.linalg.norm(
+            rows - self._components.inverse_transform(self._components.transform(rows)), axis=1
+        )
+        ink, variation, gray = rows.sum(axis=1), _variation(images), (rows * (1 - rows)).sum(axis=1)
+        per = ink + 1e-3 * rows.shape[1]
+        return np.stack([distances, left, ink, variation, variation / per, gray / per], axis=1)
+
+    def known(self, n: int, rng: np.random.Generator) -> Array:
+        """Return some of the training images that others are held against."""
+        return _some(self._known, n, rng).images
+
+    def mixtures(self, n: int, of: int, rng: np.random.Generator) -> Array:
+        """Return weighted averages of `of` training images."""
+        weights = rng.dirichlet(np.full(of, 3.0), n).astype(np.float32)
+        chosen = rng.integers(len(self._known), size=(n, of))
+        return np.asarray(np.einsum("mk,mk...->m...", weights, self._known.images[chosen]))
+
     def _voted(self, images: Array) -> npt.NDArray[np.int64]:
         """Return the class that most of the trained control networks see."""
         assert self._controls is not None
         votes = [member.predict(images) for member in self._controls.trained.networks()]
         return _most(np.stack(votes, axis=1), len(self._controls.trained.class_names))
+
+
+class _Plausibility:
+    """Whether images could be real ones: usual in all looks, and not taken for mixtures of real images."""
+
+    def __init__(self, jury: Jury, held_out: Array, rng: np.random.Generator) -> None:
+        from sklearn.ensemble import HistGradientBoostingClassifier
+
+        self._jury = jury
+        real = jury.looks(jury.known(_MEASURED_ON, rng), skip=1)
+        mixed = [jury.looks(jury.mixtures(_MEASURED_ON // len(_MIXED), of, rng)) for of in _MIXED]
+        low, self._middle, high = np.quantile(real, [0.05, 0.5, 0.95], axis=0)
+        self._below, self._above = self._middle - low, high - self._middle
+        looks = np.concatenate([real, *mixed])
+        is_real = np.arange(len(looks)) < len(real)
+        self._reader = HistGradientBoostingClassifier(random_state=0).fit(looks, is_real)
+        looks = jury.looks(held_out)
+        self._oddest = float(np.quantile(self._oddity(looks), PASS[0]))
+        self._least = float(np.quantile(self._single(looks), 1 - PASS[1]))
+
+    def of(self, images: Array) -> npt.NDArray[np.bool_]:
+        looks = self._jury.looks(images)
+        return np.asarray((self._oddity(looks) <= self._oddest) & (self._single(looks) >= self._least))
+
+    def _oddity(self, looks: Array) -> Array:
+        """Return how far off the least usual look is, in spreads; near, well explained and without gray is never odd."""
+        off = looks - self._middle
+        spreads = np.where(off > 0, off / np.maximum(self._above, 1e-12), -off / np.maximum(self._below, 1e-12))
+        spreads[:, [0, 1, 5]] = np.where(off[:, [0, 1, 5]] > 0, spreads[:, [0, 1, 5]], 0)
+        return np.asarray(spreads.max(axis=1))
+
+    def _single(self, looks: Array) -> Array:
+        return np.asarray(self._reader.predict_proba(looks)[:, 1])
 
 
 def _most(votes: npt.NDArray[np.int64], n_classes: int) -> npt.NDArray[np.int64]:

@@ -69,6 +69,11 @@ class _Claim:
         cell, (statistic_name, unit) = self.cell, _MEASURED[self.kind]
         start = f"{cell.architecture}, {cell.n_samples:,} images, {cell.n_replicates} replicates: "
         return Verdict(
+            subject="kind",
+            replicate="networks",
+            threshold=np.nan,
+            reason="",
+            p_value=np.nan,
             key=f"{self.kind}/{cell.names[self.index]}",
             title=self.title,
             decision=decision,

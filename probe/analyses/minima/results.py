@@ -233,6 +233,11 @@ def _equal(width: WidthMinima, margin: float) -> Verdict:
     called = "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
     failed = f"{n_failed} runs failed and count as guessing." if n_failed else "No run failed."
     return Verdict(
+        subject="kind",
+        replicate="networks",
+        threshold=np.nan,
+        reason="",
+        p_value=np.nan,
         key=f"equal/{width.name}",
         title=f"The {called} that networks {width.name} reach are of about equal quality",
         decision=decision,
@@ -303,6 +308,11 @@ def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
     )
     few = f" Fewer than {_FEWEST} networks of a width decide nothing." if n < _FEWEST else ""
     return Verdict(
+        subject="kind",
+        replicate="networks",
+        threshold=np.nan,
+        reason="",
+        p_value=np.nan,
         key="poor",
         title="Small networks can reach poor minima, large ones hardly",
         decision=decision,

@@ -264,6 +264,11 @@ def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) ->
             "images; what more training would bring to either is not said."
         )
     return Verdict(
+        subject="kind",
+        replicate="networks",
+        threshold=np.nan,
+        reason="",
+        p_value=np.nan,
         key="better",
         title="The architecture chosen is better than the video's",
         decision=decision,
