@@ -2,6 +2,7 @@
 
 import gc
 import io
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ from PIL import Image
 import probe
 from probe.layers import Dense
 from probe.network import Network
+
+# Keras reads this once, when it is first imported; whichever test comes first must find it.
+os.environ["KERAS_BACKEND"] = "numpy"
 
 # Some tests use what those of another folder have.
 sys.path += [str(Path(__file__).parent / folder) for folder in ("figures", "sweep", "workflow")]

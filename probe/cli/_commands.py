@@ -243,10 +243,10 @@ def _file(text: str, metavar: str) -> Any:
 
 
 _SHARED: dict[str, tuple[Any, Any]] = {
-    "model": (Path, _file("Trained network in an HDF5 file (Keras or probe).", "model")),
+    "model": (Path, _file("Trained network of Keras or probe, .h5 or .keras.", "model")),
     "optional model": (
         Path | None,
-        _file("Trained network in an HDF5 file (Keras or probe). By default one is trained first.", "model"),
+        _file("Trained network of Keras or probe, .h5 or .keras. By default one is trained first.", "model"),
     ),
     "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
     "data": (

@@ -14,7 +14,7 @@ import typer
 
 if TYPE_CHECKING:
     from probe._progress import Progress
-    from probe.workflow._folder import Written
+    from probe.workflow import Written
 
 __all__ = [
     "LESS",

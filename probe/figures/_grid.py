@@ -64,10 +64,7 @@ class Grid:
     _: KW_ONLY
     per_unit: int = 1  # images that belong together and stand side by side, a little apart from others
     step: tuple[int, int] = (1, 1)  # every so many-th row and column is drawn: those that there are dots for
-    stretch: tuple[int, int] = (
-        1,
-        1,
-    )  # each row and column is repeated so often, so that a single one is seen
+    stretch: tuple[int, int] = (1, 1)  # each is repeated so often, so that a single one is seen
     across: float = ACROSS  # inches of the whole picture
 
     @classmethod

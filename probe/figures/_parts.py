@@ -43,9 +43,8 @@ class Part:
     draw: Draw  # `draw(result, target, **options)`, where the target is an Axes or a Figure
     height: float  # of a figure of its own in inches; `draw` may `resize` it
     is_one_panel: bool  # whether it draws into one Axes
-    empty: Callable[[Any], str] = lambda result: (
-        ""
-    )  # says why there is nothing to show; "" where there is something
+    # Says why there is nothing to show; "" where there is something.
+    empty: Callable[[Any], str] = lambda result: ""
 
     @property
     def name(self) -> str:

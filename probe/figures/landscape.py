@@ -194,7 +194,7 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     assert result is not None
     left, right = figure.subplots(1, 2)
     x = result.updates.astype(float)
-    names = (result.activation, ""), ("step", ""), (result.activation, "output only")
+    names = (result.activation, ""), ("step", ""), ("output only", result.activation)
     ends = []
     colors, accuracies = [_KIND_COLORS[kind] for kind in result.kinds], 100 * result.accuracy
     for color, cost, accuracy, (name, detail) in zip(colors, result.cost, accuracies, names, strict=True):

@@ -193,9 +193,8 @@ class PReLU(Layer):
     @classmethod
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:
         """Return the shape of the slopes."""
-        shape = (
-            1 if axis in settings["shared_axes"] else size for axis, size in enumerate(input_shape, start=1)
-        )
+        shared = {axis % (len(input_shape) + 1) for axis in settings["shared_axes"]}
+        shape = (1 if axis in shared else size for axis, size in enumerate(input_shape, start=1))
         return {"alpha": tuple(shape)}
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:

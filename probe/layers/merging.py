@@ -157,11 +157,11 @@ class _Extreme(_Elementwise):
     __slots__ = ()
 
     is_monotone = True
-    pick: ClassVar[np.ufunc]
+    _pick: ClassVar[np.ufunc]
 
     def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
         """Return the extreme of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        z = reduce(self.pick, xs)
+        z = reduce(self._pick, xs)
 
         def pullback(dz: Array) -> tuple[Array, ...]:
             gradients = []
@@ -180,7 +180,7 @@ class _Extreme(_Elementwise):
 class Maximum(_Extreme):
     """The greatest of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    pick = np.maximum
+    _pick = np.maximum
 
     name: str
 
@@ -190,7 +190,7 @@ class Maximum(_Extreme):
 class Minimum(_Extreme):
     """The least of the inputs, number by number; where several are, the gradient goes to the first."""
 
-    pick = np.minimum
+    _pick = np.minimum
 
     name: str
 

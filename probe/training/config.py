@@ -38,7 +38,7 @@ class TrainingConfig:
     cost : {"cross-entropy", "quadratic"}
         Cost to minimize. "quadratic" is the sum of squared differences, without a factor 1/2.
     optimizer : {"sgd", "momentum", "nesterov", "adam"}
-        Optimizer.
+        Rule that makes steps of gradients.
     momentum : float
         Momentum of "momentum" and "nesterov", in [0, 1].
     weight_decay : float

@@ -1,7 +1,7 @@
 """From files to files: each function does what one command does, and returns what it wrote.
 
 Here seeds, storage, analyses and the report meet; everything below is pure or does one of these only. The names
-are loaded when they are first used: looking at a file needs neither training nor the report. What several functions take:
+are loaded when they are first used. What several functions take:
 
 - `model`: the path of a model file;
 - `data`: the name or the path of data, as `probe.load_dataset` takes it;
@@ -14,6 +14,30 @@ are loaded when they are first used: looking at a file needs neither training no
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from probe.workflow._analyses import Backend, analyze, run_study
+    from probe.workflow._folder import Written
+    from probe.workflow._report import report
+    from probe.workflow.maximize import maximize_model
+    from probe.workflow.models import Reading, convert_model, inspect_model
+    from probe.workflow.train import train_model
+    from probe.workflow.weights import weights_model
+
+__all__ = [
+    "Backend",
+    "Reading",
+    "Written",
+    "analyze",
+    "convert_model",
+    "inspect_model",
+    "maximize_model",
+    "report",
+    "run_study",
+    "train_model",
+    "weights_model",
+]
 
 _NAMES = {
     "_analyses": ("Backend", "analyze", "run_study"),
@@ -26,8 +50,6 @@ _NAMES = {
 }
 
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
-
-__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> object:

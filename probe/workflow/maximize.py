@@ -75,7 +75,7 @@ def maximize_model(
     parameterization : {"pixels", "fourier", "blurred"}
         Variables of the ascent: single pixels, Fourier coefficients, or an image that is blurred.
     shift : int
-        Shifts, in pixels, that the objective is averaged over during the ascent; 0 for none.
+        Largest shift in pixels: the objective is averaged over all shifts by up to so many; 0 for none.
     ball : float, optional
         Largest L2 norm of an image. By default only the pixels are limited, to [0, 1].
     animation : {"none", "gif"}

@@ -56,7 +56,7 @@ def weights_model(
     layer : str, optional
         Name of a dense or convolutional layer; all by default.
     units : slice, optional
-        Units of `layer` to draw; no other weights are read.
+        Units of the layer to draw; no other weights are read.
     image_shape : tuple of int, optional
         Shape of the images, for a network that takes each as a row of values.
     scale : {"shared", "robust", "unit"}, optional

@@ -147,7 +147,7 @@ def test_what_is_converted_computes_the_same(name):
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_convolutional_network_is_reported_on(monkeypatch):
+def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     # The experiment on memorization and the controls are other tests'; here they take most of the minute.
     monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 3)
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)

@@ -1,10 +1,5 @@
 """Real Keras on its NumPy backend."""
 
-import os
-
-# Keras reads this once, when it is first imported; whichever test comes first must find it.
-os.environ["KERAS_BACKEND"] = "numpy"
-
 from pathlib import Path
 from types import ModuleType
 
