@@ -231,7 +231,8 @@ def open_idx(folder: Path) -> Iterator[ArrayFile]:
     labels (`idx1`) and for the test set (`t10k`), each with or without `.gz`.
     """
     paths = {key: find_idx(folder, *part) for key, part in IDX_PARTS.items()}
-    yield ArrayFile(paths, lambda key: read_idx(paths[key]))
+    shown = {key: f"{part} {kind}" for key, (part, kind, _) in IDX_PARTS.items()}
+    yield ArrayFile(paths, lambda key: read_idx(paths[key]), shown=shown)
 
 
 def read_idx(path: Path) -> npt.NDArray[np.uint8]:

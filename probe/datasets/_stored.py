@@ -6,9 +6,9 @@ Shared by all formats and by OpenML, so that all refuse the same things in the s
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,12 +57,14 @@ EXPECTED = (
 class ArrayFile:
     """An open file of named arrays.
 
-    `read` returns the array of one of the `keys`, after `check_declared`. Class names may be missing.
+    `read` returns the array of one of the `keys`, after `check_declared`. Class names may be missing. `shown` has what
+    errors call an array, where its user does not know the key.
     """
 
     keys: Collection[str]
     read: Callable[[str], Stored]
     class_names: tuple[str, ...] | None = None
+    shown: Mapping[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -126,9 +128,11 @@ def split_in(file: ArrayFile, name: str, pixel_range: tuple[float, float]) -> Sp
         )
     arrays = {key: file.read(key) for key in layout}
     for key in layout[1::2]:
-        _check_label_row(key, arrays[key])  # before the images take four times the memory
+        _check_label_row(
+            file.shown.get(key, key), arrays[key]
+        )  # before the images take four times the memory
     parts = [
-        (_unit_pixels(images, arrays.pop(images), pixel_range), arrays[labels])
+        (_unit_pixels(file.shown.get(images, images), arrays.pop(images), pixel_range), arrays[labels])
         for images, labels in zip(layout[::2], layout[1::2], strict=True)
     ]
     return split_from_arrays(parts[0], parts[1] if len(parts) == 2 else None, file.class_names, name)

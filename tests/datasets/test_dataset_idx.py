@@ -37,6 +37,14 @@ def refusal(path):
     return message
 
 
+def test_what_is_wrong_is_called_as_its_file_is(tmp_path):
+    folder = write_folder(tmp_path)
+    (folder / "t10k-images-idx3-ubyte").write_bytes(idx(np.zeros(7, np.uint8)))
+    assert "t10k images must have shape" in refusal(folder)
+    (folder / "train-labels-idx1-ubyte").write_bytes(idx(np.zeros((2, 2), np.uint8)))
+    assert "train labels must have shape" in refusal(folder)
+
+
 @pytest.mark.parametrize("mark", ["-", "."])
 @pytest.mark.parametrize("end", ["", ".gz"])
 def test_four_files_make_a_split(tmp_path, mark, end):
