@@ -112,6 +112,9 @@ class Verdict:
         What a reader needs to judge the decision.
     agreement : Agreement or None
         What it comes to in networks trained like it; None if that was not asked.
+    said, minute : str
+        The words of the video that it is about, and where they are said, such as "14:44"; "" where the video says nothing
+        of the kind. A verdict with words of the video is primary, others are exploratory.
 
     Raises
     ------
@@ -149,10 +152,17 @@ class Verdict:
     p_value: float
     sentence: str
     agreement: Agreement | None = None
+    said: str = ""
+    minute: str = ""
 
     def __post_init__(self) -> None:
         check_choice("decision", self.decision, get_args(Decision))
         check_choice("subject", self.subject, get_args(Subject))
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is about words of the video; all other verdicts are exploratory."""
+        return bool(self.said)
 
     @property
     def statistic(self) -> float:
@@ -177,6 +187,8 @@ class Verdict:
             "p_value": self.p_value,
             "sentence": self.sentence,
             "agreement": None if self.agreement is None else self.agreement.to_dict(),
+            "said": self.said,
+            "minute": self.minute,
         }
 
 
@@ -186,7 +198,7 @@ class Claim:
 
     Attributes
     ----------
-    key, title, statistic_name, unit, replicate, null, threshold, reason, subject
+    key, title, statistic_name, unit, replicate, null, threshold, reason, subject, said, minute
         As in `Verdict`.
     claims_less : bool
         Whether the claim is that the statistic lies below the threshold.
@@ -202,6 +214,8 @@ class Claim:
     reason: str
     subject: Subject = "network"
     claims_less: bool = False
+    said: str = ""
+    minute: str = ""
 
     def decision(self, estimate: Estimate) -> Decision:
         """Return what an estimate says of the claim."""
@@ -251,6 +265,8 @@ class Claim:
             "null": self.null,
             "threshold": self.threshold,
             "reason": self.reason,
+            "said": self.said,
+            "minute": self.minute,
         }
         return Verdict(
             decision=decision,

@@ -32,6 +32,8 @@ DRAWS = Claim(
     threshold=0.5,
     reason="most classes; of held-out images nine in ten count as drawn, of averages of two one in twenty at most",
     claims_less=True,
+    said="it has no idea how to draw them",
+    minute="15:34",
 )
 """A class is drawn if most of its images are, plain or smoothed."""
 
