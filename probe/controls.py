@@ -23,7 +23,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 from probe.fitting import for_images_of
-from probe.layers import ACTIVATIONS, Dense, Dropout, Layer
+from probe.layers import ACTIVATIONS, Dense, Dropout, Layer, Noise
 from probe.network import Network
 from probe.parameters import ParameterSpace, output_of
 from probe.population import MLP, Population, initial_population
@@ -42,8 +42,9 @@ from probe.training import (
 
 __all__ = ["Controls", "NetworkGroup", "architecture_of", "control_networks", "reinitialized"]
 
-_FITTING = TrainingConfig(epochs=600, batch_size=20, learning_rate=0.5, stop="fitted")
-"""Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
+_FITTING = TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
+"""The video's network fits 1,000 random labels of MNIST in 86 to 149 of these epochs: in less than half of the updates
+that plain gradient descent takes."""
 
 _MOST_RANDOM, _FEWEST_RANDOM = 1_000, 50
 _PARAMETERS_PER_LABEL = 13
@@ -247,7 +248,7 @@ def control_networks(
     network = for_images_of(network, split)
     target = np.nan if recipe is not None else _target(network, split)
     known = replace(RECIPES["modern"], output=output_of(network)) if recipe is None else recipe
-    architecture = architecture_of(network)
+    architecture = None if _is_noisy(network) else architecture_of(network)
     if architecture is None and _can_train(network, split):
         return _graph_controls(network, split, known, n_networks, target, seed, progress)
     shape = DEFAULT_ARCHITECTURE if architecture is None else architecture
@@ -374,8 +375,15 @@ def _few(
     return few, np.stack([taught for labels in permuted for taught in (own, labels)])
 
 
+def _is_noisy(network: Network) -> bool:
+    """Return whether layers act in training alone, by chance."""
+    return any(isinstance(layer, Dropout | Noise) and layer.rate for layer in network.layers)
+
+
 def _can_train(network: Network, split: Split) -> bool:
     """Return whether gradient descent has a way to all that a network learned."""
+    if any(layer.activation.name == "step" for layer in network.layers):
+        return False
     try:
         ParameterSpace(network).gradient(split.train.images[:2].astype(network.dtype), split.train.labels[:2])
     except (InputError, NotImplementedError):
@@ -466,7 +474,6 @@ def architecture_of(network: Network) -> MLP | None:
     """
     hidden = network.dense_layers[:-1]
     only_dense = all(isinstance(layer, Dense) for layer in network.layers if layer.variables)
-    only_dense &= not any(isinstance(layer, Dropout) and layer.rate for layer in network.layers)
     kinds = {_activation_after(network, layer) for layer in hidden}
     if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"} and only_dense and network.is_chain:
         return MLP(hidden=[layer.n_units for layer in hidden], activation=kinds.pop())

@@ -1,13 +1,13 @@
-"""Networks to hold a trained one against: the same shape, the same start and order, other labels or no training."""
+"""Networks to hold a trained one against: the same shape and recipe, the same start, few or other labels, no training."""
 
 import json
 from dataclasses import replace
-from html import escape
 
 import numpy as np
 import pytest
 
 import probe
+from probe._checks import DivergedError
 from probe.controls import architecture_of, reinitialized
 from probe.layers import (
     ACTIVATIONS,
@@ -20,13 +20,18 @@ from probe.layers import (
     Flatten,
     Normalization,
 )
+from probe.recipes import RECIPES, recorded_recipe
 
 CONFIG = probe.TrainingConfig(epochs=25, batch_size=20, learning_rate=1.0)
 
 
+def recipe(config=CONFIG, **changes):
+    return replace(RECIPES["modern"], config=config, adapts=False, **changes)
+
+
 @pytest.fixture(scope="module")
 def three(trained, digits):
-    return probe.control_networks(trained, digits, n_networks=3, config=CONFIG, seed=4)
+    return probe.control_networks(trained, digits, n_networks=3, recipe=recipe(), seed=4)
 
 
 def convolutional(dtype=np.float32):
@@ -50,94 +55,172 @@ def convolutional(dtype=np.float32):
 def test_controls_have_the_shape_of_the_network(three, trained):
     assert three.copies
     assert len(three) == 3
-    for population in (three.untrained, three.trained, three.random_label):
-        member = population.network(2)
+    for group in (three.untrained, three.trained, three.few_labels, three.random_label):
+        member = group.network(2)
         assert [layer.n_units for layer in member.dense_layers] == [12, 9, 10]
         assert member.input_shape == trained.input_shape
     assert three.caveat == ""
-    assert "64-12-9-10 sigmoid" in three.sentence
+    assert three.summary.sentence.startswith("3 networks 64-12-9-10 sigmoid, by small random weights")
 
 
-def test_trained_controls_learn_and_random_label_controls_do_not_generalize(three, digits):
-    for k in range(3):
-        accuracy = (three.trained.network(k).predict(digits.test.images) == digits.test.labels).mean()
-        assert accuracy == pytest.approx(three.test_accuracy[k])
-        assert accuracy > 0.85
-        shuffled = (three.random_label.network(k).predict(digits.test.images) == digits.test.labels).mean()
-        assert shuffled < 0.35
-        assert 0.05 < three.memorized[k] < 0.6
+def test_trained_controls_learn_and_random_label_controls_memorize_and_do_not_generalize(three, digits):
+    accuracies = {
+        name: [
+            (network.predict(digits.test.images) == digits.test.labels).mean()
+            for network in getattr(three, name).networks()
+        ]
+        for name in ("untrained", "trained", "few_labels", "random_label")
+    }
+    assert accuracies["trained"] == pytest.approx(three.summary.test_accuracy)
+    assert min(accuracies["trained"]) > 0.85
+    assert min(accuracies["few_labels"]) > 0.5
+    assert max(accuracies["random_label"] + accuracies["untrained"]) < 0.35
+    assert (three.summary.memorized >= 0.9).all()
+    assert 50 <= three.summary.n_random_labels < len(digits.train)
 
 
-def test_each_pair_has_one_start_and_one_order(three, digits):
-    """A pair of which both are taught the true labels comes out the same, if start and order are the same."""
-    start = three.untrained
-    for place, weights in enumerate(start.weights):
-        assert not (three.trained.weights[place] == weights).all()
-    # Pixels that are dark in all training images keep what they started with, in both of a pair.
+def test_members_of_all_groups_have_one_start(three, digits):
+    # Pixels that are dark in all training images keep what they started with.
     dark = ~digits.train.images.any(axis=0).ravel()
     assert dark.any()
-    for population in (three.trained, three.random_label):
-        np.testing.assert_array_equal(population.weights[0][:, :, dark], start.weights[0][:, :, dark])
+    start = three.untrained.weights[0]
+    for group in (three.trained, three.few_labels, three.random_label):
+        assert not np.array_equal(group.weights[0], start)
+        np.testing.assert_array_equal(group.weights[0][:, :, dark], start[:, :, dark])
 
 
-def test_both_of_a_pair_see_the_same_order(trained, small_digits, monkeypatch):
-    """With permutations that change nothing, the random-label control network is the trained one to the bit."""
+def test_few_and_random_labels_differ_in_the_labels_alone(trained, small_digits, monkeypatch):
+    """With permutations that change nothing, both networks come out the same."""
     monkeypatch.setattr("probe.controls.permuted_labels", lambda labels, *, rng: labels.copy())
-    found = probe.control_networks(trained, small_digits, n_networks=11, config=replace(CONFIG, epochs=2))
-    for one, other in zip(found.trained.weights, found.random_label.weights, strict=True):
-        np.testing.assert_array_equal(one, other)
+    found = probe.control_networks(trained, small_digits, n_networks=7, recipe=recipe(replace(CONFIG, epochs=2)))
+    for one, other in zip(found.few_labels.weights, found.random_label.weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-4)
 
 
 def test_controls_are_reproducible_and_differ_between_seeds(trained, small_digits):
-    config = replace(CONFIG, epochs=1)
+    quick = recipe(replace(CONFIG, epochs=1))
     first, again, other = (
-        probe.control_networks(trained, small_digits, n_networks=2, config=config, seed=seed)
+        probe.control_networks(trained, small_digits, n_networks=2, recipe=quick, seed=seed)
         for seed in (1, 1, 2)
     )
-    np.testing.assert_array_equal(first.trained.weights[0], again.trained.weights[0])
-    assert not np.array_equal(first.trained.weights[0], other.trained.weights[0])
+    for group in ("trained", "random_label"):
+        np.testing.assert_array_equal(getattr(first, group).weights[0], getattr(again, group).weights[0])
+        assert not np.array_equal(getattr(first, group).weights[0], getattr(other, group).weights[0])
 
 
-def test_controls_are_kept_in_a_file(three, tmp_path):
-    loaded = probe.load_result(probe.save_result(three, tmp_path / "controls.h5"), probe.Controls)
-    np.testing.assert_array_equal(loaded.random_label.weights[1], three.random_label.weights[1])
-    assert loaded.sentence == three.sentence
-    assert loaded.trained.network(1).class_names == three.trained.network(1).class_names
+def test_what_controls_came_to_is_a_result(three, tmp_path):
+    summary = three.summary
+    loaded = probe.load_result(probe.save_result(summary, tmp_path / "controls.h5"), type(summary))
+    assert loaded.sentence == summary.sentence
+    np.testing.assert_array_equal(loaded.memorized, summary.memorized)
+    assert {len(column) for column in summary.columns().values()} == {3}
+    assert json.loads(json.dumps(summary.to_dict()))["memorized"] == summary.memorized.tolist()
 
 
-def test_controls_are_a_result_without_a_picture(three):
-    columns = three.columns()
-    np.testing.assert_array_equal(columns["test_accuracy"], three.test_accuracy)
-    assert {len(column) for column in columns.values()} == {len(three)}
-    assert len(repr(three).splitlines()) <= 5
-    assert json.loads(json.dumps(three.to_dict()))["memorized"] == three.memorized.tolist()
-    assert three._repr_html_() == f"<pre>{escape(repr(three))}</pre>"
-
-
-def test_a_network_that_cannot_be_copied_gets_controls_of_the_videos_shape(small_digits):
+def test_controls_follow_the_recipe_of_the_network(trained, small_digits):
+    """Start, output, cost, optimizer, rate and batch of the recipe, not those of the default."""
+    config = probe.TrainingConfig(epochs=3, batch_size=10, learning_rate=1.5, cost="quadratic")
     found = probe.control_networks(
-        convolutional(), small_digits, n_networks=1, config=replace(CONFIG, epochs=1)
+        trained, small_digits, n_networks=2, recipe=recipe(config, initialization="normal", output="sigmoid")
     )
+    assert found.summary.config.cost == "quadratic"
+    assert found.summary.config.epochs == 3
+    assert np.std(found.untrained.weights[0]) == pytest.approx(1, abs=0.05)
+    assert found.trained.network(0).layers[-1].activation.name == "sigmoid"
+    assert np.isnan(found.summary.target)
+
+
+def test_a_recorded_recipe_is_that_of_the_file():
+    provenance = {
+        "architecture": {"hidden": [5, 4], "activation": "tanh", "initialization": "normal", "output": "sigmoid"},
+        "config": {"epochs": 7, "batch_size": 30, "learning_rate": 0.2, "cost": "quadratic", "optimizer": "adam"},
+    }
+    found = recorded_recipe(provenance)
+    assert (found.name, found.initialization, found.output) == ("its own", "normal", "sigmoid")
+    assert found.training("tanh", 10) == probe.TrainingConfig(
+        epochs=7, batch_size=30, learning_rate=0.2, cost="quadratic", optimizer="adam", evaluation="end"
+    )
+    assert "7 epochs of batches of 30, adam at a rate of 0.2" in found.sentence
+
+
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {},
+        {"architecture": {"hidden": [5]}},
+        {"architecture": {"hidden": [5]}, "config": {"epochs": 0}},
+        {"architecture": {"hidden": [5]}, "config": {"epochs": "many"}},
+        {"architecture": {"hidden": "5"}, "config": {"epochs": 3}},
+        {"architecture": [1], "config": {"epochs": 3}},
+        {"architecture": {"hidden": [5], "surprise": 1}, "config": {"epochs": 3}},
+        {"architecture": {"hidden": [5]}, "config": {"epochs": 3, "surprise": 1}},
+    ],
+)
+def test_a_file_that_does_not_say_has_no_recorded_recipe(provenance):
+    assert recorded_recipe(provenance) is None
+
+
+def test_without_a_recipe_controls_are_trained_until_they_are_as_good(trained, digits):
+    found = probe.control_networks(trained, digits, n_networks=2)
+    summary = found.summary
+    accuracy = (trained.predict(digits.train.images) == digits.train.labels).mean()
+    assert summary.target == pytest.approx(accuracy)
+    assert (summary.train_accuracy >= summary.target).all()
+    # They stop soon after, and not at the end of the default training.
+    assert (summary.train_accuracy < 1).all()
+    assert f"until {accuracy:.1%} of the training images were right as in this network; 2 got there" in summary.sentence
+
+
+def test_a_network_near_guessing_sets_no_target(trained, small_digits, monkeypatch):
+    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 2)
+    untrained = reinitialized(trained, rng=np.random.default_rng(0))
+    found = probe.control_networks(untrained, small_digits, n_networks=1)
+    assert np.isnan(found.summary.target)
+    assert "until" not in found.summary.sentence
+
+
+def test_convolutions_get_controls_of_their_own_layers(small_digits):
+    """Whatever gradient descent can train is copied, drawn anew and trained."""
+    network = convolutional()
+    plain = [layer for layer in network.layers if layer.name not in ("norm", "depthwise", "output")]
+    head = replace(network.layer("output"), kernel=np.zeros((6 * 6 * 5, 10), np.float32))
+    network = probe.Network((*plain, head), network.input_shape)
+    found = probe.control_networks(network, small_digits, n_networks=2)
+    assert found.copies
+    assert len(found) == 2
+    for group in (found.untrained, found.trained, found.few_labels, found.random_label):
+        assert group.network(1).layer_names[-4:] == network.layer_names
+        assert group.logits(small_digits.test.images).shape == (2, 10, len(small_digits.test))
+    assert not np.array_equal(found.trained.network(0).layer("conv").kernel, network.layer("conv").kernel)
+    assert (found.summary.test_accuracy > 0.6).all()
+    found.check_of(network)
+
+
+def test_what_cannot_be_trained_gets_controls_of_the_videos_shape(trained, small_digits):
+    steps = replace(
+        trained,
+        layers=tuple(
+            replace(layer, activation_name="step") if isinstance(layer, Dense) and layer.name != trained.head_name else layer
+            for layer in trained.layers
+        ),
+    )
+    found = probe.control_networks(steps, small_digits, n_networks=1, recipe=recipe(replace(CONFIG, epochs=1)))
     assert not found.copies
     assert found.trained.architecture.hidden == (16, 16)
-    assert "16-16 units, not this network's shape" in found.sentence
-    assert found.sentence.endswith(found.caveat)
+    assert "do not have this network's layers" in found.summary.sentence
 
 
-def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits, monkeypatch):
-    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 3)
-    monkeypatch.setattr("probe.controls.DEFAULT_TRAINING", replace(CONFIG, learning_rate=1e35))
+def test_controls_of_another_network_are_refused(three):
+    other = probe.MLP(hidden=(5,))
+    with pytest.raises(probe.InputError, match="controls must be those of this network"):
+        three.check_of(probe.training.train(other, probe.load_dataset("digits"), replace(CONFIG, epochs=1)).network)
+
+
+def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits):
     network = probe.train(probe.MLP((8,), "relu"), small_digits, replace(CONFIG, epochs=1)).network
-    with pytest.raises(probe.InputError, match=r"diverge at learning_rate 1e\+32, and at larger ones"):
-        probe.control_networks(network, small_digits, n_networks=1)
-
-
-def test_a_quick_look_trains_for_fewer_epochs(trained, small_digits, monkeypatch):
-    monkeypatch.setattr("probe.training.config._MOST_EPOCHS", 8)
-    found = probe.control_networks(trained, small_digits, n_networks=1, effort=0.25)
-    assert found.config.epochs == 2
-    with pytest.raises(probe.InputError, match="effort must be"):
-        probe.control_networks(trained, small_digits, effort=0)
+    wild = recipe(replace(CONFIG, learning_rate=1e35, epochs=3))
+    with pytest.raises(DivergedError, match=r"diverge at learning_rate 1e\+33, and at larger ones"):
+        probe.control_networks(network, small_digits, n_networks=1, recipe=wild)
 
 
 def test_without_networks_there_are_no_controls(trained, small_digits):
