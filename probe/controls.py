@@ -449,7 +449,8 @@ def kind_of(network: Network) -> str:
     architecture = architecture_of(network)
     if architecture is not None:
         return architecture.named(math.prod(network.input_shape), network.n_classes)
-    return f"of {len(network.layers)} layers and {network.n_parameters:,} parameters"
+    n_learned = sum(bool(layer.variables) for layer in network.layers)
+    return f"of {n_learned} layers with {network.n_parameters:,} parameters"
 
 
 def _shard_size(n_pairs: int) -> int:
