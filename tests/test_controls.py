@@ -9,6 +9,7 @@ import pytest
 import probe
 from probe._checks import DivergedError
 from probe.controls import architecture_of, reinitialized
+from probe.fitting import for_images_of
 from probe.layers import (
     ACTIVATIONS,
     ActivationLayer,
@@ -193,7 +194,7 @@ def test_convolutions_get_controls_of_their_own_layers(small_digits):
         assert group.logits(small_digits.test.images).shape == (2, 10, len(small_digits.test))
     assert not np.array_equal(found.trained.network(0).layer("conv").kernel, network.layer("conv").kernel)
     assert (found.summary.test_accuracy > 0.6).all()
-    found.check_of(network)
+    found.check_of(for_images_of(network, small_digits))
 
 
 def test_what_cannot_be_trained_gets_controls_of_the_videos_shape(trained, small_digits):

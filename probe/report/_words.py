@@ -35,19 +35,22 @@ _RUN = re.compile("R(?:[^L]*[RN])?")
 
 
 def measured(verdict: Verdict) -> str:
-    r"""Return a verdict's number with its interval; nothing where it has none.
+    r"""Return a verdict's number with its interval and what that is over; nothing where it has none.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> from probe.stats import Interval
-    >>> measured(SimpleNamespace(interval=Interval(0.25, -0.125, 0.375, 0.95, 20)))
-    '0.25 (−0.125\xa0to\xa00.375)'
+    >>> measured(SimpleNamespace(interval=Interval(0.25, -0.125, 0.375, 0.95, 20), unit="", replicate="networks"))
+    '0.25 (−0.125\xa0to\xa00.375, 20\xa0networks)'
+    >>> measured(SimpleNamespace(interval=Interval(0.25, 0.07, 0.52, 0.95, 16), unit="share", replicate="units"))
+    '25% (7%\xa0to\xa052%, 16\xa0units)'
     """
     if not isfinite(verdict.interval.estimate):
         return ""
+    spec = ".0%" if verdict.unit == "share" else ".3g"
     # No line ends inside the brackets.
-    number, _, ends = f"{verdict.interval:.3g;}".replace("-", "−").partition(" ")
+    number, _, ends = f"{verdict.interval:{spec};{verdict.replicate}}".replace("-", "−").partition(" ")
     return f"{number} {ends.replace(' ', chr(0xA0))}".strip()
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from markupsafe import Markup
 
 from probe._progress import Progress, ProgressEvent, silent
@@ -15,7 +16,7 @@ from probe._signatures import checked
 from probe.figures import picture
 from probe.report._words import template
 from probe.results import Record
-from probe.stats import Verdict
+from probe.stats import Decision, Verdict, holm
 
 __all__ = ["Claim", "Rendered", "RenderedSection", "Report", "Section"]
 
@@ -53,13 +54,18 @@ class Section:
             html = template("_figure").render(name=name, png=_encoded(png), alt=alt, caption=caller())
             return Markup(html)
 
-        def claim(statement: str, *, caller: Callable[[], Markup], picture: str | None = None) -> Markup:
-            claims.append(Claim(statement, caller().striptags(), self.key, None, picture))
+        def claim(
+            statement: str, *, caller: Callable[[], Markup], picture: str | None = None, said: str = "", minute: str = ""
+        ) -> Markup:
+            found = caller().striptags()
+            claims.append(Claim(statement, found, self.key, picture=picture, said=said, minute=minute))
             return Markup("")
 
         def verdict(verdict: Verdict, *, title: str | None = None, picture: str | None = None) -> Markup:
             statement = verdict.title if title is None else title
-            claims.append(Claim(statement, verdict.sentence, self.key, verdict, picture))
+            claims.append(
+                Claim(statement, verdict.sentence, self.key, verdict, picture, verdict.said, verdict.minute)
+            )
             return Markup("")
 
         own = {"note": self.note, "picture": draw, "claim": claim, "verdict": verdict}
@@ -72,7 +78,7 @@ class Section:
 @checked
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A statement of the video and what was found.
+    """A statement and what was found.
 
     Attributes
     ----------
@@ -83,9 +89,15 @@ class Claim:
     section : str
         Key of the section that has the details.
     verdict : Verdict, optional
-        The decision over networks, its number and interval; none where one network is only described.
+        What was decided of it, with its number and interval; none where something is only described.
     picture : str, optional
         Name of a picture of that section.
+    said, minute : str
+        The words of the video that it is about, and where they are said. A claim with such words is primary; all others
+        are exploratory.
+    p_holm : float in [0, 1]
+        The verdict's p-value, adjusted for the primary claims of the page; NaN where nothing was tested, or the claim is
+        exploratory.
     """
 
     statement: str
@@ -93,16 +105,42 @@ class Claim:
     section: str
     verdict: Verdict | None = None
     picture: str | None = None
+    said: str = ""
+    minute: str = ""
+    p_holm: float = np.nan
+
+    @property
+    def is_primary(self) -> bool:
+        """Whether it is about words of the video."""
+        return bool(self.said)
+
+    @property
+    def decision(self) -> Decision | None:
+        """The verdict's decision, after the correction for the number of primary claims; None where there is none."""
+        if self.verdict is None:
+            return None
+        return "inconclusive" if self.is_taken_away else self.verdict.decision
+
+    @property
+    def is_taken_away(self) -> bool:
+        """Whether the test alone decides, and the correction takes that away."""
+        if self.verdict is None or self.verdict.decision == "inconclusive":
+            return False
+        return self.p_holm >= 1 - self.verdict.interval.level
 
     def to_dict(self) -> dict[str, object]:
-        """Return the claim as plain values; of its verdict the key and the decision."""
+        """Return the claim as plain values; of its verdict the key and the decisions, before and after the correction."""
         return {
             "statement": self.statement,
+            "said": self.said,
+            "minute": self.minute,
             "found": self.found,
             "section": self.section,
             "picture": self.picture,
             "verdict": None if self.verdict is None else self.verdict.key,
-            "decision": None if self.verdict is None else self.verdict.decision,
+            "decision": self.decision,
+            "uncorrected": None if self.verdict is None else self.verdict.decision,
+            "p_holm": self.p_holm,
         }
 
 
@@ -127,8 +165,6 @@ class Report:
     title, subtitle : str
     sections : tuple of Section
         In the order of the page.
-    heads : (str, str)
-        What stands over its claims and over what was found.
     kept : str
         What is in which file beside the page, in words.
     warning : str
@@ -138,7 +174,6 @@ class Report:
     title: str
     subtitle: str
     sections: tuple[Section, ...]
-    heads: tuple[str, str] = ("Said in the video", "Found")
     kept: str = ""
     warning: str = ""
 
@@ -165,8 +200,12 @@ class Rendered:
 
     @property
     def claims(self) -> tuple[Claim, ...]:
-        """What stands at the head of the page."""
-        return tuple(claim for section in self.sections for claim in section.claims)
+        """The primary claims in the order of the video, corrected for their number; then all others."""
+        claims = [claim for section in self.sections for claim in section.claims]
+        primary = sorted((claim for claim in claims if claim.is_primary), key=_when)
+        adjusted = holm(np.array([_p_value(claim) for claim in primary]))
+        corrected = [replace(claim, p_holm=float(p)) for claim, p in zip(primary, adjusted, strict=True)]
+        return *corrected, *(claim for claim in claims if not claim.is_primary)
 
     @property
     def pictures(self) -> dict[str, bytes]:
@@ -180,19 +219,29 @@ class Rendered:
         escaped; names and words that are read from the right cannot turn the order of what is around them.
         """
         numbers: dict[str, list[int]] = {}
-        pictures = self.pictures
-        for number, claim in enumerate(self.claims, start=1):
+        pictures, claims = self.pictures, self.claims
+        primary = [claim for claim in claims if claim.is_primary]
+        for number, claim in enumerate(primary, start=1):
             if claim.picture in pictures:
                 numbers.setdefault(claim.picture, []).append(number)
         return template("page").render(
             page=self.report,
-            claims=self.claims,
+            primary=primary,
+            others=claims[len(primary) :],
             sections=self.sections,
             thumbnails={name: _encoded(_thumbnail(pictures[name])) for name in numbers},
             thumbs=numbers,
-            judged=any(claim.verdict is not None for claim in self.claims),
             origin=origin,
         )
+
+
+def _when(claim: Claim) -> tuple[int, ...]:
+    """Return minute and second of the video."""
+    return tuple(int(part) for part in claim.minute.split(":"))
+
+
+def _p_value(claim: Claim) -> float:
+    return np.nan if claim.verdict is None else claim.verdict.p_value
 
 
 def _encoded(content: bytes) -> str:

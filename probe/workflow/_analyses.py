@@ -14,7 +14,9 @@ from probe.catalogue import analysis_of, function_of, study_of
 from probe.controls import control_networks
 from probe.datasets import load_dataset
 from probe.fitting import doubt_about
+from probe.kerasfile import read_provenance
 from probe.population import MLP
+from probe.recipes import recorded_recipe
 from probe.report import Report
 from probe.sweep import ONE_THREAD, Backend, Source, run_study_in
 from probe.workflow._folder import Written, data_stem, destination, model_stem
@@ -48,7 +50,7 @@ def analyze(
     model, data, reading, seed, progress
         As for all commands; the model for an analysis of a network only.
     n_networks : int, optional
-        Control networks of each kind (trained, trained on random labels, untrained), at least 2.
+        Control networks of each kind (untrained, trained, trained on few and on random labels), at least 2.
     options : mapping, optional
         Further arguments of the analysis.
     out : Path, optional
@@ -79,9 +81,12 @@ def analyze(
     if any("controls" in analysis.needs for analysis in analyses):
         n_networks = command.n_controls if n_networks is None else n_networks
         check_integer("n_networks", n_networks, minimum=2)
-        assert network is not None
-        controls = control_networks(network, split, n_networks=n_networks, seed=seed, progress=progress)
-        beside = f"; beside it {controls.sentence}"
+        assert network is not None and model is not None
+        recipe = recorded_recipe(read_provenance(model))
+        controls = control_networks(
+            network, split, n_networks=n_networks, recipe=recipe, seed=seed, progress=progress
+        )
+        beside = f"; beside it {controls.summary.sentence}"
         facts["n_networks"] = n_networks
     subject = Subject(network, split, controls, seed, progress)
     sections = [
@@ -91,12 +96,11 @@ def analyze(
     ]
     if controls is not None:
         first = sections[0]
-        sections[0] = replace(first, results={**first.results, "controls": controls})
+        sections[0] = replace(first, results={**first.results, "controls": controls.summary})
     page = Report(
         title=command.title,
         subtitle=f"{about}data: {split.name}{beside}",
         sections=tuple(sections),
-        heads=("Said in the video" if model else "Asked", "Found"),
         warning="" if network is None else doubt_about(network),
     )
     return folder.publish(page, facts=facts, progress=progress)
@@ -159,7 +163,6 @@ def run_study(
         title=command.title,
         subtitle=f"data: {split.name}, {len(split.train):,} training images{early}",
         sections=sections_about(entry, result),
-        heads=("Claim", "Found"),
         kept="every trial in trials",
     )
     facts = study.settings() | study.extent()

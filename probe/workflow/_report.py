@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from probe._checks import check_integer
 from probe._progress import Progress, silent
@@ -14,15 +15,14 @@ from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
 from probe.network import Network
+from probe.recipes import RECIPES, Recipe, recorded_recipe
 from probe.report import Report, Section
 from probe.results import Record
 from probe.storage import network_bytes
 from probe.training import (
     DEFAULT_ARCHITECTURE,
-    DEFAULT_TRAINING,
     NetworkSummary,
     TrainingHistory,
-    enough_epochs,
     train,
 )
 from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
@@ -33,14 +33,15 @@ from probe.workflow.train import recorded_history, training_provenance
 
 __all__ = ["report"]
 
-_CONTROLS, _EFFORT = 6, 0.25
-"""Control networks of a report, and the share of the epochs that they are trained for."""
+_CONTROLS = 12
+"""Control networks of a report."""
 
 
 def report(
     model: Path | None = None,
     *,
     data: str = "mnist",
+    recipe: Literal["modern", "video"] = "modern",
     reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
     seed: int = 0,
@@ -54,6 +55,9 @@ def report(
         A model file; a network is trained without.
     data, reading, seed, progress
         As for all commands.
+    recipe : {"modern", "video"}
+        How the network is made and trained without a model file: as `probe train` does by default, or as for the video,
+        with weights from N(0, 1), sigmoid outputs and quadratic cost, which takes several times as long.
     out : Path, optional
         Folder for index.html, results.json, results.h5, model.h5 and figures; reports/<name> by default.
 
@@ -70,7 +74,7 @@ def report(
     beside = model is not None and out is not None and _is_same(out / _KEPT, model)
     folder = destination(out, name, owner, ("index.html",) if beside else ("index.html", _KEPT))
     if model is None:
-        subject, interrupted = _trained(owner, split, progress)
+        subject, interrupted = _trained(owner, split, RECIPES[recipe], progress)
         if interrupted:
             return _kept_only(folder, subject, "the network as it was; no report was made of it")
     else:
@@ -125,11 +129,15 @@ def _sections(
     subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
 ) -> tuple[Section, ...]:
     """Return the sections of the page: the network, and what each analysis of the catalogue finds of it."""
+    recipe = recorded_recipe(subject.provenance)
     controls = control_networks(
-        subject.network, split, n_networks=_CONTROLS, effort=_EFFORT, seed=seed, progress=progress
+        subject.network, split, n_networks=_CONTROLS, recipe=recipe, seed=seed, progress=progress
     )
     on = Subject(subject.network, split, controls, seed, progress)
-    summary: dict[str, Record] = {"network": NetworkSummary.of(subject.network, split.name, accuracy)}
+    summary: dict[str, Record] = {
+        "network": NetworkSummary.of(subject.network, split.name, accuracy),
+        "controls": controls.summary,
+    }
     if subject.history is not None:
         summary["training"] = subject.history
     sections = {
@@ -149,8 +157,8 @@ def _shorter(entry: Analysis, controls: Controls) -> str:
         return ""
     command = command_with(entry.name)
     return (
-        f"Reduced, to keep the report short: the intervals are over {controls.sentence} There are, trained for longer, "
-        f"{command.n_controls} in `probe {command.name}`."
+        f"Beside it stand {controls.summary.sentence} `probe {command.name}` takes {command.n_controls} of them, which "
+        "narrows the intervals."
     )
 
 
@@ -164,13 +172,15 @@ class _Subject:
     origin: str
 
 
-def _trained(owner: Owner, split: Split, progress: Progress) -> tuple[_Subject, bool]:
+def _trained(owner: Owner, split: Split, recipe: Recipe, progress: Progress) -> tuple[_Subject, bool]:
     """Return a network of the video's shape, and whether Ctrl-C cut its training short."""
-    config = replace(DEFAULT_TRAINING, epochs=enough_epochs(len(split.train)))
-    result = train(DEFAULT_ARCHITECTURE, split, config, seed=owner.seed, progress=progress)
-    provenance = training_provenance(owner, DEFAULT_ARCHITECTURE, config, result)
-    sizes = DEFAULT_ARCHITECTURE.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
-    origin = f"A {'-'.join(map(str, sizes))} network, trained with seed {owner.seed}"
+    architecture = recipe.architecture(DEFAULT_ARCHITECTURE)
+    config = recipe.training(architecture.activation, len(split.train))
+    result = train(architecture, split, config, seed=owner.seed, progress=progress)
+    provenance = training_provenance(owner, architecture, config, result)
+    sizes = architecture.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
+    made = "" if recipe.name == "modern" else f" by the {recipe.name}'s recipe"
+    origin = f"A {'-'.join(map(str, sizes))} network, trained{made} with seed {owner.seed}"
     # What Ctrl-C cut short is kept, and not looked at.
     network = result.network if result.interrupted else for_data(result.network, split)
     return _Subject(network, result.history, provenance, origin), result.interrupted
