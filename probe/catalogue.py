@@ -317,6 +317,23 @@ ANALYSES = (
         ),
     ),
     Analysis(
+        name="robustness",
+        module="robustness",
+        result="Robustness",
+        figures="robustness",
+        key="robustness",
+        needs=("split",),
+        study="RobustnessStudy",
+        options=("recipes", "lengths", "datasets", "replicates"),
+        command=Command(
+            name="robustness",
+            title="Does it hold for other networks?",
+            help="Judge the video's sentences on networks of other recipes, lengths of training, widths and data. It can be "
+            "killed at any moment: the same command goes on from there, also with more --replicates.",
+            examples=("robustness", "robustness --hidden 16,16 --lengths 1 --recipes modern,video --workers 2"),
+        ),
+    ),
+    Analysis(
         name="search",
         module="search",
         result="ArchitectureSearch",
