@@ -57,7 +57,7 @@ class Estimate:
 
     def p_value(self, null: float) -> float:
         """Return the two-sided p-value of `null`, twice the smaller tail; NaN where nothing can be tested."""
-        return min(1.0, 2 * min(self._tails(null)))
+        return float(np.minimum(1.0, 2 * min(self._tails(null))))
 
     def one_sided(self, null: float) -> tuple[float, float]:
         """Return the p-values of "not above `null`" and of "not below `null`"."""
