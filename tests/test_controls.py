@@ -109,6 +109,14 @@ def test_controls_are_reproducible_and_differ_between_seeds(trained, small_digit
         assert not np.array_equal(getattr(first, group).weights[0], getattr(other, group).weights[0])
 
 
+def test_the_first_controls_are_the_same_however_many_there_are(trained, small_digits):
+    quick = recipe(replace(CONFIG, epochs=2))
+    few, many = (probe.control_networks(trained, small_digits, n_networks=n, recipe=quick) for n in (6, 8))
+    for group in ("untrained", "trained", "few_labels", "random_label"):
+        for one, other in zip(getattr(few, group).weights, getattr(many, group).weights, strict=True):
+            np.testing.assert_allclose(one, other[:6], rtol=1e-3, atol=1e-5)
+
+
 def test_what_controls_came_to_is_a_result(three, tmp_path):
     summary = three.summary
     loaded = probe.load_result(probe.save_result(summary, tmp_path / "controls.h5"), type(summary))
