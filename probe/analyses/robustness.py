@@ -279,9 +279,9 @@ class RobustnessStudy(DesignedStudy[RobustnessKey, RobustnessTrial, Robustness])
     default_training: ClassVar[TrainingConfig] = RECIPES["modern"].config
 
     @staticmethod
-    def _designed(split: Split, *, config: TrainingConfig, **options: Any) -> RobustnessDesign:
-        # The training of each setting is that of its recipe.
-        design = RobustnessDesign(**options)
+    def _designed(split: Split, **options: Any) -> RobustnessDesign:
+        # The training of each setting is that of its recipe, and not the one that is passed to all studies.
+        design = RobustnessDesign(**{name: value for name, value in options.items() if name != "config"})
         for data in design.datasets:
             load_dataset(data)
         return design

@@ -21,7 +21,7 @@ FEWEST = 6
 
 _N_RESAMPLES = 9_999
 
-_MANY = 20
+_MANY = 40
 """Replicates from which the mean of shares is left to the bootstrap: fewer may miss a heap of rare large ones."""
 
 _ROUNDING = 1e-10
@@ -83,7 +83,7 @@ def mean_estimate(
     """Return the mean of independent replicates, with an interval by a method that covers.
 
     The studentized bootstrap [1]_ resamples the ratio of the mean to its standard error, and so follows skewness that
-    Student's t does not know. Shares of fewer than 20 replicates, or with few different values, may hide what none of
+    Student's t does not know. Shares of fewer than 40 replicates, or with few different values, may hide what none of
     these replicates shows: they get the interval of a count whose hits are the sum of the shares, which is at least as
     wide as needed for any distribution on [0, 1] that has that mean. Where all replicates are equal there is no
     interval, and a sign test decides. Fewer than six replicates get Student's t interval and decide nothing.
