@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -231,8 +234,20 @@ class Rendered:
             sections=self.sections,
             thumbnails={name: _encoded(_thumbnail(pictures[name])) for name in numbers},
             thumbs=numbers,
+            general=in_general(),
             origin=origin,
         )
+
+
+@cache
+def in_general() -> Mapping[str, str]:
+    """Return what a recorded run of `probe robustness` says of claims about networks in general, by their keys.
+
+    `scripts/record_robustness.py` writes the file.
+    """
+    recorded = resources.files("probe.report") / "general.json"
+    sentences: dict[str, str] = json.loads(recorded.read_text(encoding="utf-8"))["sentences"]
+    return sentences
 
 
 def _when(claim: Claim) -> tuple[int, ...]:
