@@ -200,7 +200,7 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _names(option: str, text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(","))
+    return tuple(part.strip() for part in text.split(",")) if text else ()
 
 
 def _count(option: str, value: int) -> int:
