@@ -5,9 +5,11 @@ it for one network, `analysis` says what follows, and `results` is what is known
 """
 
 from probe.analyses.structure.analysis import primary_estimates, weight_structure
+from probe.analyses.structure.edges import EDGE_SHARE
 from probe.analyses.structure.results import LABELS, NULLS, STATISTICS, StructureNull, WeightStructure
 
 __all__ = [
+    "EDGE_SHARE",
     "LABELS",
     "NULLS",
     "STATISTICS",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-
+from typing import Literal
 
 import numpy as np
 
@@ -46,17 +46,6 @@ EDGES = Claim(
     reason="most units",
     said="pick up on little edges",
     minute="14:08",
-)
-
-SMOOTHER = Claim(
-    key="smoother-than-images",
-    title="The weight images are smoother than random combinations of training images",
-    statistic_name="difference of Moran's I",
-    unit="",
-    replicate="units",
-    null="the Moran's I of random combinations of training images, beside starts in the same proportions",
-    threshold=0.0,
-    reason="no difference",
 )
 
 FROM_LABELS = Claim(
@@ -171,7 +160,7 @@ def weight_structure(
     if controls is not None and controls.copies:
         few = bench.fewer(min(n_null, _FEW_DRAWS), few_rng)
         for k, member in enumerate(controls.trained.networks()):
-            others.append(_estimates(measured(member, few, alpha), alpha))
+            others.append(measured(member, few, alpha).estimates(alpha))
             progress(ProgressEvent("measuring structure", k + 1, len(controls)))
     verdicts = _verdicts(found, planted, others, alpha, view)
     if controls is not None and controls.copies:
@@ -222,15 +211,7 @@ def primary_estimates(
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = for_images_of(network, split)
     bench = Bench.of(View.of(network, "first"), split, n_null, generator(seed).spawn(1)[0])
-    found = _estimates(measured(network, bench, alpha), alpha)
-    return {claim.key: found[claim.key] for claim in (RANDOM, EDGES)}
-
-
-def _estimates(found: Measured, alpha: float) -> dict[str, Estimate]:
-    """Return what decides the claims about one network, by key; those with nothing to measure are left out."""
-    smoother = (found.values - found.expected)[:, MORAN]
-    known = smoother[np.isfinite(smoother)]
-    return found.estimates(alpha) | ({SMOOTHER.key: mean_estimate(known)} if known.size > 1 else {})
+    return measured(network, bench, alpha).estimates(alpha)
 
 
 def _nulls(found: Measured, planted: Planted, bench: Bench, alpha: float) -> tuple[StructureNull, ...]:
@@ -258,48 +239,33 @@ def _verdicts(
     found: Measured, planted: Planted, others: list[dict[str, Estimate]], alpha: float, view: View
 ) -> tuple[Verdict, ...]:
     """Return the verdicts about the network at hand."""
-    estimates, n = _estimates(found, alpha), len(found.values)
-    counts = {key: round(estimates[key].interval.estimate * n) for key in (RANDOM.key, EDGES.key)}
-    # The video speaks of the first layer.
-    said = {"said": "", "minute": ""} if view.n_below else {}
+    estimates, n = found.estimates(alpha), len(found.values)
+    n_structured, n_edges = (round(estimates[key].interval.estimate * n) for key in (RANDOM.key, EDGES.key))
+    fifth = "Of planted Gabor units, a fifth of whose variance is such chance,"
 
-    def verdict(claim: Claim, sentence: str, power: float = 1.0, **changed: str) -> Verdict:
-        same = [other[claim.key] for other in others if claim.key in other]
-        return claim.verdict(
-            estimates[claim.key],
-            sentence,
-            others=same,
-            can_refute="yes" if power >= _POWER else "no power",
-            **changed,
-        )
+    def verdict(claim: Claim, power: float, sentence: str) -> Verdict:
+        # The video speaks of the first layer.
+        said = {"said": "", "minute": ""} if view.n_below else {}
+        same = [other[claim.key] for other in others]
+        can_refute: Literal["yes", "no power"] = "yes" if power >= _POWER else "no power"
+        return claim.verdict(estimates[claim.key], sentence, others=same, can_refute=can_refute, **said)
 
-    level, fifth = f"{alpha:.0%}", "Of planted Gabor units, a fifth of whose variance is such chance,"
-    verdicts = [
+    return (
         verdict(
             RANDOM,
-            f"{counts['random']} of {n} units have more spatial structure than chance, in tests at {level}. Chance is a start "
+            planted.random_power,
+            f"{n_structured} of {n} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a start "
             f"like theirs with a random combination of training images, in the same proportions. {fifth} the test finds "
             f"{planted.random_power:.0%}.",
-            planted.random_power,
-            **said,
         ),
         verdict(
             EDGES,
-            f"{counts['edges']} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds "
-            f"of the unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations "
-            f"of training images. {fifth} {planted.edge_power:.0%} count as edges.",
             planted.edge_power,
-            **said,
+            f"{n_edges} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds of the "
+            f"unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations of "
+            f"training images. {fifth} {planted.edge_power:.0%} count as edges.",
         ),
-    ]
-    if SMOOTHER.key in estimates:
-        sentence = (
-            f"Moran's I, how alike neighboring weights are, minus that of the same start with random combinations of training "
-            f"images: {estimates[SMOOTHER.key]:.3f}. Gradient descent adds up images, so that much smoothness comes with the "
-            "data."
-        )
-        verdicts.append(verdict(SMOOTHER, sentence.replace("networks)", "units)")))
-    return tuple(verdicts)
+    )
 
 
 def _from_labels(controls: Controls, bench: Bench) -> Verdict:

@@ -64,15 +64,14 @@ def _active(images: Array) -> npt.NDArray[np.bool_]:
 class Measured:
     """The weight images of one network (n_units, height, width[, channels]), and what they are against "data-span".
 
-    `values` and `each_p` are (n_units, 5), `expected` are the means of the draws that each unit is held against, `explained`
-    is (n_units, 2) of `fits`, and `null` holds draws in the proportions of the units.
+    `values` and `each_p` are (n_units, 5), `explained` is (n_units, 2) of `fits`, and `null` holds draws in the proportions of
+    the units.
     """
 
     images: Array
     values: Array
     start: Start
     null: Array
-    expected: Array
     each_p: Array
     combined_p: Array
     explained: Array
@@ -94,7 +93,7 @@ def measured(network: Network, bench: Bench, alpha: float) -> Measured:
     start = Start.of(images, bench.meter.active, bench.view.kind, bench.draws.quiet)
     explained = fits(images, values, bench.meter)
     alike = edge_like(explained)
-    each, combined, expected = np.ones(values.shape), np.ones(len(values)), np.full(values.shape, np.nan)
+    each, combined = np.ones(values.shape), np.ones(len(values))
     pooled = list[Array]()
     for level in np.unique(start.levels):
         units = start.levels == level
@@ -104,12 +103,9 @@ def measured(network: Network, bench: Bench, alpha: float) -> Measured:
             if _settled(each[units & alike, GABOR], len(null), len(values), alpha):
                 break
             null = np.concatenate([null, bench.draws.measured(start, int(level), block)])
-        expected[units] = null.mean(axis=0)
         pooled.append(null[: max(1, round(bench.draws.n * units.mean()))])
     is_edge = alike & (each[:, GABOR] <= alpha)
-    return Measured(
-        images, values, start, np.concatenate(pooled), expected, each, combined, explained, is_edge
-    )
+    return Measured(images, values, start, np.concatenate(pooled), each, combined, explained, is_edge)
 
 
 def _settled(p: Array, n_null: int, n_units: int, alpha: float) -> bool:

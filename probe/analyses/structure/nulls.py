@@ -123,6 +123,7 @@ class Draws:
         self.meter, self.n = meter, n
         self._train, self._rng = train, rng
         self._parts = list[tuple[Array, Array]]()
+        self._measured = dict[tuple[Start, int, int], Array]()
         self.quiet = cache(lambda: quiet_directions(train))
 
     def others(self, n: int, rng: np.random.Generator) -> Draws:
@@ -141,8 +142,11 @@ class Draws:
 
     def measured(self, start: Start, level: int, block: int = 0) -> Array:
         """Return the statistics (n, 5) of a block of draws; those that have none are left out."""
-        found = self.meter(self.images(start, level, block))
-        return found[np.isfinite(found).all(axis=1)]
+        key = start, level, block
+        if key not in self._measured:
+            found = self.meter(self.images(*key))
+            self._measured[key] = found[np.isfinite(found).all(axis=1)]
+        return self._measured[key]
 
     def _part(self, block: int) -> tuple[Array, Array]:
         """Return the ranks of the starts' weights in their family, in [0, 1), and the combinations."""

@@ -127,7 +127,7 @@ class WeightStructure(Result):
     alpha : float
         Level of the tests.
     verdicts : tuple of Verdict
-        "random" and "edges" are about this network, with its control networks beside it; "smoother-than-images" too.
+        "random" and "edges" are about this network, with its control networks beside it.
         "smoother-than-random-labels" is about networks of its kind, and needs control networks.
     """
 
