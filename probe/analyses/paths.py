@@ -189,7 +189,9 @@ def expanded_weights(
         others = list[dict[str, Estimate]]()
         if controls is not None and controls.copies:
             place = [each.name for each in network.dense_layers].index(name)
-            others = [_estimates(_of_member(one, place, images, active, rng)) for one in controls.trained.networks()]
+            others = [
+                _estimates(_of_member(one, place, images, active, rng)) for one in controls.trained.networks()
+            ]
         verdicts = _verdicts(_estimates(measured), others)
     return ExpandedWeights(
         layer=name,
@@ -253,8 +255,8 @@ def _verdicts(own: dict[str, Estimate], others: list[dict[str, Estimate]]) -> tu
     """Return the verdicts about the network at hand."""
     words = {
         FAITHFUL: (
-            "Between expanded weights and the mean Jacobian the cosine is {mean:.3f}, averaged over {n} units: a part of {part:.0%} "
-            "of both pictures is the same."
+            "Between expanded weights and the mean Jacobian the cosine is {mean:.3f}, averaged over {n} units: a part of "
+            "{part:.0%} of both pictures is the same."
         ),
         CANCELS: "The share that cancels exceeds that with random signs by {mean:+.3f}, averaged over {n} units.",
     }

@@ -203,16 +203,21 @@ def shares(result: WeightStructure, figure: Figure | SubFigure) -> list[str]:
     random, edges = result.verdict("random"), result.verdict("edges")
     _counted(grid[0, 0], np.maximum(p_values, lowest), p_values <= result.alpha, result.alpha)
     log_axis(grid[0, 0], "x", lowest / 1.4, 1.4)
-    grid[0, 0].set_xlabel(f"p-value against {NULLS['data-span'].label}; left of {result.alpha:g}: more structure")
+    grid[0, 0].set_xlabel(
+        f"p-value against {NULLS['data-span'].label}; left of {result.alpha:g}: more structure"
+    )
     _counted(grid[1, 0], result.gabor_fits, result.is_edge, EDGE_SHARE)
     grid[1, 0].set(xlim=(-0.03, 1.03), xlabel="R² of the best Gabor function; from ⅔ on: may be an edge")
-    for axes, verdict, what in zip(grid[:, 1], (random, edges), ("more structure", "edge detectors"), strict=True):
+    for axes, verdict, what in zip(
+        grid[:, 1], (random, edges), ("more structure", "edge detectors"), strict=True
+    ):
         _share(axes, verdict)
         axes.set_xlabel(f"share of units: {what}")
     missed = ((result.gabor_fits >= EDGE_SHARE) & ~result.is_edge).any()
     return [
         f"Left: the {result.n_units} units of layer '{literal(result.layer)}'; filled ones count.",
-        "From ⅔ on, a unit that is not filled is fitted as well by a blob, or no better than chance is." * bool(missed),
+        "From ⅔ on, a unit that is not filled is fitted as well by a blob, or no better than chance is."
+        * bool(missed),
         "Right: their share with its exact 95% interval, and the line at half of the units that decides.",
         "Small dots: networks trained like it." * (random.agreement is not None),
     ]
@@ -221,8 +226,11 @@ def shares(result: WeightStructure, figure: Figure | SubFigure) -> list[str]:
 def _counted(axes: Axes, values: np.ndarray, counts: np.ndarray, limit: float) -> None:
     """Draw a dot for each unit, filled where it counts, and the limit that it has to pass."""
     heights = _apart(len(values))
-    for hits, look in ((~counts, {"facecolor": "white"}), (counts, {"facecolor": COLORS["real"]})):
-        axes.scatter(values[hits], heights[hits], s=26, edgecolor=COLORS["real"], linewidth=1, zorder=3, **look)
+    color = COLORS["real"]
+    for hits, face in ((~counts, "white"), (counts, color)):
+        axes.scatter(
+            values[hits], heights[hits], s=26, facecolor=face, edgecolor=color, linewidth=1, zorder=3
+        )
     axes.axvline(limit, color=COLORS["reference"], linestyle="--", linewidth=1.2)
     axes.set(ylim=(-0.6, 0.6), yticks=[])
 
@@ -272,7 +280,9 @@ def statistics(result: WeightStructure, figure: Figure | SubFigure) -> list[str]
 def _statistic(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) -> None:
     known = units[np.isfinite(units)]
     axes.use_sticky_edges = False
-    axes.scatter(known, _apart(len(known)), s=16, color=COLORS["real"], edgecolor="white", linewidth=0.4, zorder=3)
+    axes.scatter(
+        known, _apart(len(known)), s=16, color=COLORS["real"], edgecolor="white", linewidth=0.4, zorder=3
+    )
     for row, (values, color) in enumerate(rows, start=1):
         low, middle, high = middle_90(values)
         axes.barh(row, high - low, left=low, height=0.5, color=color, alpha=0.55)

@@ -165,7 +165,9 @@ def test_a_network_all_of_whose_paths_have_one_sign_cancels_less_than_chance():
 
 def test_an_untrained_network_cancels_as_much_as_chance():
     rng = np.random.default_rng(0)
-    cancels = probe.expanded_weights(chain(rng.normal(size=(9, 16)), rng.normal(size=(16, 10))), inputs(9)).verdicts[1]
+    cancels = probe.expanded_weights(
+        chain(rng.normal(size=(9, 16)), rng.normal(size=(16, 10))), inputs(9)
+    ).verdicts[1]
     assert abs(cancels.statistic) < 0.05
     assert cancels.decision == "inconclusive"
 
@@ -185,6 +187,8 @@ def test_the_first_layer_gets_no_verdicts_and_dead_units_decide_nothing():
     assert probe.expanded_weights(network, inputs(6), "hidden_1", controls=controls).verdicts == ()
     summary = replace(controls.summary, copies=False)
     other = replace(controls, summary=summary)
-    assert {v.agreement for v in probe.expanded_weights(network, inputs(6), controls=other).verdicts} == {None}
+    assert {v.agreement for v in probe.expanded_weights(network, inputs(6), controls=other).verdicts} == {
+        None
+    }
     dead = probe.expanded_weights(chain(np.zeros((4, 3)), np.ones((3, 2))), inputs(4))
     assert [verdict.decision for verdict in dead.verdicts] == ["inconclusive"] * 2

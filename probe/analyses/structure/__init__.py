@@ -1,7 +1,7 @@
 """Whether weight images have more structure than chance, and whether units are edge detectors.
 
-`meter` measures weight images, `edges` fits Gabor functions, `nulls` draws what they are held against, `measuring` does all of
-it for one network, `analysis` says what follows, and `results` is what is known in the end.
+`meter` measures weight images, `edges` fits Gabor functions, `nulls` draws what they are held against, `measuring` does
+all of it for one network, `analysis` says what follows, and `results` is what is known in the end.
 """
 
 from probe.analyses.structure.analysis import primary_estimates, weight_structure

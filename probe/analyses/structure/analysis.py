@@ -254,16 +254,16 @@ def _verdicts(
         verdict(
             RANDOM,
             planted.random_power,
-            f"{n_structured} of {n} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a start "
-            f"like theirs with a random combination of training images, in the same proportions. {fifth} the test finds "
-            f"{planted.random_power:.0%}.",
+            f"{n_structured} of {n} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a "
+            f"start like theirs with a random combination of training images, in the same proportions. {fifth} the test "
+            f"finds {planted.random_power:.0%}.",
         ),
         verdict(
             EDGES,
             planted.edge_power,
-            f"{n_edges} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds of the "
-            f"unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations of "
-            f"training images. {fifth} {planted.edge_power:.0%} count as edges.",
+            f"{n_edges} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds of "
+            f"the unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations "
+            f"of training images. {fifth} {planted.edge_power:.0%} count as edges.",
         ),
     )
 
@@ -278,15 +278,18 @@ def _from_labels(controls: Controls, bench: Bench) -> Verdict:
         )
     differences = []
     for few, random, start in zip(
-        controls.few_labels.networks(), controls.random_label.networks(), controls.untrained.networks(), strict=True
+        controls.few_labels.networks(),
+        controls.random_label.networks(),
+        controls.untrained.networks(),
+        strict=True,
     ):
         true, shuffled = (bench.meter(bench.view.parts(one, start)[1])[:, MORAN] for one in (few, random))
         differences.append(_mean(true) - _mean(shuffled))
     found = mean_estimate(np.array(differences))
     return FROM_LABELS.verdict(
         found,
-        f"Moran's I of the weights' changes, in networks that learned {n_images:,} images with their own labels minus networks "
-        f"with the same start that learned them with permuted labels: {found:.3f}.",
+        f"Moran's I of the weights' changes, in networks that learned {n_images:,} images with their own labels minus "
+        f"networks with the same start that learned them with permuted labels: {found:.3f}.",
     )
 
 

@@ -90,9 +90,13 @@ class _Places:
 
         place, size = np.array([2.0, 2.0]) * max(1, self._size / 28), self._size
         low = np.array([0, 0, -np.inf, np.log(FINEST[1]), np.log(FINEST[0]), 0])
-        high = np.array([*(n - 1 for n in self._shape), np.inf, np.log(size / 2), np.log(size / 5), np.log(_LONGEST)])
+        high = np.array(
+            [*(n - 1 for n in self._shape), np.inf, np.log(size / 2), np.log(size / 5), np.log(_LONGEST)]
+        )
         first = np.concatenate([start[:, :3], np.log(start[:, 3:]), np.full((len(start), 1), 0.1)], axis=1)
-        return _climbed(explained, first, np.array([*place, np.pi / 16, 0.2, 0.2, 0.2]), low, np.maximum(low, high))
+        return _climbed(
+            explained, first, np.array([*place, np.pi / 16, 0.2, 0.2, 0.2]), low, np.maximum(low, high)
+        )
 
     def gaussian(self, values: Array) -> Array:
         """Return the R² of the best Gaussians."""
@@ -100,11 +104,15 @@ class _Places:
         def explained(p: Array) -> Array:
             window, _ = self._window(p[:, 0], p[:, 1], p[:, 2], np.exp(p[:, 3]), np.exp(p[:, 4]))
             window = _centered(window)
-            return np.asarray(np.square(_on(values, window)).sum(axis=1) / np.maximum(_dot(window, window), 1e-12))
+            return np.asarray(
+                np.square(_on(values, window)).sum(axis=1) / np.maximum(_dot(window, window), 1e-12)
+            )
 
         size = self._size
         step = max(1, size // 9)
-        places = np.mgrid[step // 2 : self._shape[0] : step, step // 2 : self._shape[1] : step].reshape(2, -1).T
+        places = (
+            np.mgrid[step // 2 : self._shape[0] : step, step // 2 : self._shape[1] : step].reshape(2, -1).T
+        )
         widths = np.geomspace(1, size / 3, 5)
         bank = np.array([(*place, 0, np.log(width), 0.1) for width in widths for place in places])
         window, _ = self._window(bank[:, 0], bank[:, 1], bank[:, 2], np.exp(bank[:, 3]), np.exp(bank[:, 4]))

@@ -45,7 +45,8 @@ class Bench:
         active = np.ones(train.shape[1:3], bool) if kernels else _active(split.train.images)
         if min(active.shape) < 3:
             raise InputError(
-                f"weight images must be 3 x 3 at least, but those of '{view.name}' are {active.shape[0]} x {active.shape[1]}"
+                f"weight images must be 3 x 3 at least, but those of '{view.name}' are "
+                f"{active.shape[0]} x {active.shape[1]}"
             )
         meter = meter_of(active)
         return cls(view, meter, Draws(train, meter, n_null, rng))
@@ -135,4 +136,6 @@ class Planted:
         each, combined = p_values(values, bench.draws.measured(start, levels))
         edges = edge_like(fits(images, values, bench.meter)) & (each[:, GABOR] <= alpha)
         _, untrained = p_values(values, bench.draws.measured(start, 0))
-        return cls(images, values, *(float(np.mean(hits)) for hits in (combined <= alpha, untrained <= alpha, edges)))
+        return cls(
+            images, values, *(float(np.mean(hits)) for hits in (combined <= alpha, untrained <= alpha, edges))
+        )

@@ -65,7 +65,7 @@ class Meter:
         return found
 
     def best_of_bank(self, images: Array) -> npt.NDArray[np.int64]:
-        """Return the index in `bank` of the Gabor function that explains most of each image (n, height, width[, channels])."""
+        """Return the index in `bank` of the function that explains most of each image (n, height, width[, channels])."""
         planes = images[..., None] if images.ndim == 3 else images
         values = np.moveaxis(planes[:, self.active], 2, 1).astype(np.float32)
         values -= values.mean(axis=2, keepdims=True)
@@ -145,7 +145,7 @@ def _rings(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
 
 
 def _bank(active: npt.NDArray[np.bool_]) -> tuple[Array, Array, Array]:
-    """Return Gabor functions: their parameters (n, 5), and orthonormal pairs of zero mean on the active pixels (n, n_active)."""
+    """Return Gabor functions: parameters (n, 5), and orthonormal pairs of zero mean on the active pixels (n, n_active)."""
     height, width = active.shape
     size = min(height, width)
     step = max(1, size // 9)

@@ -11,8 +11,6 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe.analyses.structure.meter import FINEST, Meter, gabors
-from probe.analyses.structure.results import STATISTICS
-from probe.analyses.structure.view import View
 
 __all__ = ["Draws", "Start", "p_values", "planted_units", "quiet_directions"]
 
@@ -42,17 +40,20 @@ class Start:
     Attributes
     ----------
     values : ndarray of shape (n_values,)
-        Weights of mean 0 and variance 1 in ascending order: the family. Those on pixels that never vary, which plain gradient
-        descent leaves as they were or changes alike; where there are too few, all weights of the layer, which are of that
-        family where little was learned, and else hardly show it.
+        Weights of mean 0 and variance 1 in ascending order: the family. Those on pixels that never vary, which plain
+        gradient descent leaves as they were or changes alike; where there are too few, all weights of the layer, which are
+        of that family where little was learned, and else hardly show it.
     shares : ndarray of shape (n_units,), in [0, 1]
         Share of each unit's mean square on active pixels that was learned. The rest has the size of the start: that of the
         weights on pixels that never vary, or, where these are too few, along directions in which training images have next
         to no energy, and so gradient descent changes next to nothing.
+    error : float
+        Standard error of the size of the start in one unit, relative to it.
     """
 
     values: Array
     shares: Array
+    error: float
 
     @classmethod
     def of(cls, images: Array, active: npt.NDArray[np.bool_], kind: str, quiet: Callable[[], Array]) -> Start:
@@ -67,20 +68,23 @@ class Start:
         alike = kind != "expanded"
         if still.size >= _FEWEST_STILL and still.shape[1] >= 2 and still.any():
             level = np.square(still).sum(axis=1) / (still.shape[1] - 1)
-            values = still
+            values, n_values = still, still.size if alike else still.shape[1]
         else:
             level = np.square(_middle(images).reshape(len(images), -1) @ quiet().T).mean(axis=1)
             if not alike:  # too few values to tell units apart
                 level = size * (level.sum() / size.sum() if size.any() else 1.0)
             values = images[:, active].reshape(len(images), -1)
-            values = values - values.mean(axis=1, keepdims=True)
+            values, n_values = values - values.mean(axis=1, keepdims=True), len(images) * len(quiet())
         # Weights of one layer started alike; expanded ones are scaled by the layers above, each in its own way.
         level = np.full(len(images), level.mean()) if alike else level
         spread = np.sqrt(np.square(values).mean(axis=1, keepdims=True))
         known = np.flatnonzero(spread[:, 0] > 0)
         pool = np.sort((values[known] / spread[known]).ravel()) if known.size else np.array([-1.0, 1.0])
         shares = 1 - np.minimum(1, level / np.where(size > 0, size, 1))
-        return cls(pool.astype(np.float32), np.where(size > 0, shares, 0.0))
+        # A mean square of n values of variance 1 has the variance (kurtosis - 1) / n; the unit's own start is such a sample.
+        n_active = active.sum() * (images.shape[3] if images.ndim == 4 else 1)
+        error = np.sqrt((np.mean(pool**4) - 1) * (1 / n_values + 1 / n_active))
+        return cls(pool.astype(np.float32), np.where(size > 0, shares, 0.0), float(error))
 
     @property
     def levels(self) -> npt.NDArray[np.int64]:
@@ -122,7 +126,7 @@ class Draws:
     def __init__(self, train: Array, meter: Meter, n: int, rng: np.random.Generator) -> None:
         self.meter, self.n = meter, n
         self._train, self._rng = train, rng
-        self._parts = list[tuple[Array, Array]]()
+        self._parts = list[tuple[Array, Array, Array]]()
         self._measured = dict[tuple[Start, int, int], Array]()
         self.quiet = cache(lambda: quiet_directions(train))
 
@@ -132,13 +136,14 @@ class Draws:
 
     def images(self, start: Start, level: int, block: int = 0) -> Array:
         """Return the weight images (n, height, width[, channels]) of a block of draws."""
-        ranks, learned = self._part(block)
+        ranks, learned, errors = self._part(block)
         n_values = len(start.values)
         first = start.values[np.minimum((ranks * n_values).astype(np.int64), n_values - 1)]
-        share = level / _LEVELS
         if not level:
             return first
-        return scaled(first, np.sqrt(1 - share), self.meter.active) + learned * np.float32(np.sqrt(share))
+        # How much was learned is known with an error, which the draws have too.
+        rest = np.clip((1 - level / _LEVELS) * (1 + start.error * errors), 0, 1)
+        return scaled(first, np.sqrt(rest), self.meter.active) + _times(learned, np.sqrt(1 - rest))
 
     def measured(self, start: Start, level: int, block: int = 0) -> Array:
         """Return the statistics (n, 5) of a block of draws; those that have none are left out."""
@@ -148,22 +153,26 @@ class Draws:
             self._measured[key] = found[np.isfinite(found).all(axis=1)]
         return self._measured[key]
 
-    def _part(self, block: int) -> tuple[Array, Array]:
-        """Return the ranks of the starts' weights in their family, in [0, 1), and the combinations."""
+    def _part(self, block: int) -> tuple[Array, Array, Array]:
+        """Return the ranks of the starts' weights in their family, in [0, 1), the combinations, and normal errors."""
         while len(self._parts) <= block:
             flat = self._train.reshape(len(self._train), -1).astype(np.float32)
             shape = self.n, *self._train.shape[1:]
             ranks = self._rng.random(shape, np.float32)
             sums = self._rng.standard_normal((self.n, len(flat)), dtype=np.float32) @ flat
-            self._parts.append((ranks, scaled(sums.reshape(shape), 1.0, self.meter.active)))
+            learned = scaled(sums.reshape(shape), np.ones(self.n), self.meter.active)
+            self._parts.append((ranks, learned, self._rng.standard_normal(self.n)))
         return self._parts[block]
 
 
-def scaled(images: Array, size: float, active: npt.NDArray[np.bool_]) -> Array:
-    """Return images with a root mean square of `size` on active pixels; zero ones as they are."""
+def scaled(images: Array, sizes: npt.ArrayLike, active: npt.NDArray[np.bool_]) -> Array:
+    """Return images with a root mean square of `sizes` on active pixels; zero ones as they are."""
     root = np.sqrt(_mean_square(images, active))
-    factor = (size / np.where(root > 0, root, 1)).astype(np.float32)
-    return np.asarray(images * factor.reshape(-1, *[1] * (images.ndim - 1)))
+    return _times(images, np.asarray(sizes) / np.where(root > 0, root, 1))
+
+
+def _times(images: Array, factors: Array) -> Array:
+    return np.asarray(images * factors.astype(np.float32).reshape(-1, *[1] * (images.ndim - 1)))
 
 
 def _mean_square(images: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -116,8 +116,8 @@ class WeightStructure(Result):
     gaussian_fits : ndarray of shape (n_units,), in [0, 1] or NaN
         R² of the best Gaussian; NaN where no Gabor function explains two thirds.
     is_edge : ndarray of shape (n_units,), bool
-        Whether a unit is an edge detector: a Gabor function explains two thirds of it, clearly more than a Gaussian does, and
-        more than of the "data-span" draws at 1 - alpha.
+        Whether a unit is an edge detector: a Gabor function explains two thirds of it, clearly more than a Gaussian does,
+        and more than of the "data-span" draws at 1 - alpha.
     edge_power : float, in [0, 1]
         Share of the positive controls that are found to be edge detectors.
     control_images : ndarray of shape (n_controls, height, width[, channels])

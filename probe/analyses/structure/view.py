@@ -79,7 +79,9 @@ class View:
         place = next(k for k, layer in enumerate(trained.layers) if layer.has_kernels)
         layers = list(trained.layers)
         kernel = start.layers[place].variables["kernel"]
-        layers[place] = replace(layers[place], kernel=kernel)  # type: ignore[call-arg]
+        first = layers[place]
+        if isinstance(first, (Dense, Conv2D)):
+            layers[place] = replace(first, kernel=kernel)
         view = self.inside(trained)
         before = view.images(replace(trained, layers=tuple(layers)))
         return before, view.images(trained) - before
