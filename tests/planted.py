@@ -89,19 +89,22 @@ def structure(n_units, shape=(28, 28), *, layer="hidden", units=None):
     names = ("moran", "total_variation", "spectral_slope", "gabor", "sparsity")
     values = np.random.default_rng(0).random((n_units, 5))
     shares = np.linspace(0, 1, n_units)
-    null = StructureNull(
-        name="initialization",
-        values=values,
-        p_values=np.ones(5),
-        each_p_values=np.ones((n_units, 5)),
-        q_values=shares,
-        power=0.9,
-        edge_power=0.9,
+    nulls = tuple(
+        StructureNull(
+            name=name,
+            values=values,
+            p_values=np.maximum(shares, 1e-3),
+            each_p_values=np.ones((n_units, 5)),
+            q_values=shares,
+            power=0.9,
+        )
+        for name in ("initialization", "data-span")
     )
     active = np.ones(shape[:2], bool)
     active[0] = False
     kind, units = "weights", numbered(n_units) if units is None else units
     images = normal(n_units, *shape)
+    interval = Interval(0.25, 0.1, 0.4, 0.95, n_units)
     return WeightStructure(
         layer=layer,
         kind=kind,
@@ -110,13 +113,16 @@ def structure(n_units, shape=(28, 28), *, layer="hidden", units=None):
         active=active,
         statistics=names,
         values=values,
-        nulls=(null,),
+        learned_shares=shares,
+        nulls=nulls,
+        gabor_fits=values[:, 3],
+        gaussian_fits=values[:, 4],
+        is_edge=values[:, 3] > 0.7,
+        edge_power=0.9,
         control_images=images[:3],
         control_values=values[:3],
         alpha=0.05,
-        effects=(),
-        edge_share=None,
-        verdicts=(),
+        verdicts=tuple(verdict(key=key, interval=interval, threshold=0.5) for key in ("random", "edges")),
     )
 
 

@@ -75,7 +75,7 @@ RESULTS = {
     "MemorizationScores", "MemorizationTrial", "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
     "Minima", "MinimaKey", "MinimaTrial", "ModelFile", "NoiseConfidence", "NoiseSeverity", "Part", "TrialKey",
     "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "ScoredGroup", "ScoresKey", "ScoresTrial",
-    "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "StepActivations", "StructureEffect",
+    "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "StepActivations",
     "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio",
     "VariableDescription", "Verdict", "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip

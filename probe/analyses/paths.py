@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -13,12 +14,31 @@ from probe.fitting import warn_of_images
 from probe.layers import Dense, Layer
 from probe.network import Network
 from probe.results import Columns, Result
-from probe.stats import Verdict, paired_difference
+from probe.stats import Claim, Estimate, Verdict, mean_estimate
 
 __all__ = ["ExpandedWeights", "expanded_weights"]
 
-_FAITHFUL = 0.9
-"""Mean cosine with the Jacobian from which expanded weights count as showing what units read."""
+FAITHFUL = Claim(
+    key="faithful",
+    title="The product of all weights on the way shows what a deeper unit reads",
+    statistic_name="cosine with the mean Jacobian",
+    unit="",
+    replicate="units",
+    null="a mean cosine of 0.71 with the mean Jacobian",
+    threshold=math.sqrt(0.5),
+    reason="the square of the cosine is the part that both pictures share: above 0.71 it is most of them",
+)
+
+CANCELS = Claim(
+    key="cancels",
+    title="Paths through the hidden layers cancel each other more than by chance",
+    statistic_name="difference of shares that cancel",
+    unit="share",
+    replicate="units",
+    null="as much cancels as when each weight keeps its size and gets a random sign",
+    threshold=0.0,
+    reason="no difference from random signs",
+)
 
 _SIGN_DRAWS = 200
 """Random signs for the kernels; the mean over them is known to a few thousandths."""
@@ -55,9 +75,9 @@ class ExpandedWeights(Result):
     n_images : int
         Images that the Jacobian is averaged over.
     verdicts : tuple of Verdict
-        Over the trained control networks, each measured in the layer that has the same place: whether expanded weights show
-        what units read (a mean cosine above 0.9), and whether more cancels than with random signs. Empty without
-        control networks, and for the first dense layer, whose Jacobian is its weights.
+        Over the units: whether expanded weights show what they read, and whether more cancels than with random signs. The
+        trained control networks stand beside it, each measured in the layer that has the same place. Empty for the first
+        dense layer, whose Jacobian is its weights.
     """
 
     layer: str
@@ -127,7 +147,7 @@ def expanded_weights(
     layer : str
         Name of a dense layer, or "last" for the one that gives the logits.
     controls : Controls, optional
-        From `probe.control_networks`. They are used if they have the shape of this network, and for the last layer always.
+        From `probe.control_networks`. They are measured where they have the layers of this network.
     n_images : int
         Images to average over, at least 1, drawn at random.
     seed : int or numpy.random.Generator
@@ -165,10 +185,14 @@ def expanded_weights(
         images = images[np.sort(rng.choice(len(images), n_images, replace=False))]
     measured = _measured(network, name, layers, images, active, rng)
     verdicts: tuple[Verdict, ...] = ()
-    deeper = any(isinstance(layer, Dense) for layer in layers[1:])
-    if controls is not None and deeper and (controls.copies or name == network.head_name):
-        place = -1 if name == network.head_name else [each.name for each in network.dense_layers].index(name)
-        verdicts = _verdicts(controls, place, images, active, rng)
+    if any(isinstance(layer, Dense) for layer in layers[1:]):
+        others = list[dict[str, Estimate]]()
+        if controls is not None and controls.copies:
+            place = [each.name for each in network.dense_layers].index(name)
+            others = [
+                _estimates(_of_member(one, place, images, active, rng)) for one in controls.trained.networks()
+            ]
+        verdicts = _verdicts(_estimates(measured), others)
     return ExpandedWeights(
         layer=name,
         unit_names=network.unit_names(name),
@@ -208,45 +232,44 @@ def _measured(
     }
 
 
-def _verdicts(
-    controls: Controls, place: int, images: Array, active: Array, rng: np.random.Generator
-) -> tuple[Verdict, ...]:
-    """Return what the trained control networks say of the dense layer at `place` among theirs."""
-    cosines, cancelled = [], []
-    for member in controls.trained.networks():
-        name = member.dense_layers[place].name
-        layers = _layers_down_from(member, name)
-        measured = _measured(member, name, layers, images.astype(member.dtype), active, rng)
-        cosines.append(_mean(measured["similarity"]))
-        cancelled.append(_mean(measured["cancellation"] - measured["chance_cancellation"]))
-    shown, excess = paired_difference(np.array(cosines)), paired_difference(np.array(cancelled))
-    return (
-        shown.verdict(
-            key="faithful",
-            title="The product of all weights on the way shows what a deeper unit reads",
-            above=_FAITHFUL,
-            statistic_name="cosine",
-            null=f"a mean cosine of {_FAITHFUL:g} with the data-averaged Jacobian",
-            sentence=(
-                f"Between expanded weights and the mean Jacobian the cosine is {shown:.3f}, averaged over the units; "
-                f"above {_FAITHFUL:g} would count as showing it.{controls.caveat}"
-            ),
-        ),
-        excess.verdict(
-            key="cancels",
-            title="Paths through the hidden layers cancel each other more than by chance",
-            statistic_name="difference of shares that cancel",
-            unit="share",
-            null="as much cancels as when each weight keeps its size and gets a random sign",
-            sentence=f"The share that cancels exceeds that with random signs by {excess:.3f}.{controls.caveat}",
-        ),
-    )
+def _of_member(
+    member: Network, place: int, images: Array, active: Array, rng: np.random.Generator
+) -> dict[str, Array]:
+    """Return the same of the dense layer at `place` of a control network."""
+    name = member.dense_layers[place].name
+    layers = _layers_down_from(member, name)
+    return _measured(member, name, layers, images.astype(member.dtype), active, rng)
 
 
-def _mean(values: Array) -> float:
-    """Return the mean over units that have a value; 0 where none has."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if known.size else 0.0
+def _estimates(measured: dict[str, Array]) -> dict[str, Estimate]:
+    """Return what decides each claim, over the units that have a value; a claim without two such units is left out."""
+    values = {
+        FAITHFUL.key: measured["similarity"],
+        CANCELS.key: measured["cancellation"] - measured["chance_cancellation"],
+    }
+    known = {key: each[~np.isnan(each)].astype(np.float64) for key, each in values.items()}
+    return {key: mean_estimate(each) for key, each in known.items() if len(each) > 1}
+
+
+def _verdicts(own: dict[str, Estimate], others: list[dict[str, Estimate]]) -> tuple[Verdict, ...]:
+    """Return the verdicts about the network at hand."""
+    words = {
+        FAITHFUL: (
+            "Between expanded weights and the mean Jacobian the cosine is {mean:.3f}, averaged over {n} units: a part of "
+            "{part:.0%} of both pictures is the same."
+        ),
+        CANCELS: "The share that cancels exceeds that with random signs by {mean:+.3f}, averaged over {n} units.",
+    }
+    verdicts = []
+    for claim, sentence in words.items():
+        if claim.key not in own:
+            verdicts.append(claim.undecided("No two units have a path from the input that moves them."))
+            continue
+        found = own[claim.key].interval
+        said = sentence.format(mean=found.estimate, n=found.n, part=max(0.0, found.estimate) ** 2)
+        same = [other[claim.key] for other in others if claim.key in other]
+        verdicts.append(claim.verdict(own[claim.key], said, others=same))
+    return tuple(verdicts)
 
 
 def _checked(network: Network, images: Array) -> Array:
@@ -301,7 +324,7 @@ def _paths(
 
 
 def _randomly_signed(kernel: Array, rng: np.random.Generator) -> Array:
-    signs = rng.integers(0, 2, kernel.shape).astype(kernel.dtype) * 2 - 1
+    signs = rng.integers(0, 2, kernel.shape, np.int8).astype(kernel.dtype) * 2 - 1
     signed: Array = kernel * signs
     return signed
 

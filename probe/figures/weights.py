@@ -10,13 +10,14 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.patches import Rectangle
 
 from probe.analyses.paths import ExpandedWeights
-from probe.analyses.structure import LABELS, NULLS, WeightStructure
+from probe.analyses.structure import EDGE_SHARE, LABELS, NULLS, WeightStructure
 from probe.analyses.weights import WeightImages
-from probe.figures._axes import middle_90
+from probe.figures._axes import half_ticks, log_axis, middle_90, write
 from probe.figures._grid import INCHES, Grid, Page, by_channel, check_channels_last, check_drawable
 from probe.figures._parts import one_panel, panels
 from probe.figures._style import COLORS, literal, note_inches, resize
 from probe.figures._tiles import SCALES, ColorScale, signed_grid
+from probe.stats import Verdict
 
 __all__ = ["PARTS", "SCALES", "page_of", "scale_of", "words"]
 
@@ -37,12 +38,7 @@ _READING = {
 }
 """What the values of a statistic mean, after its name."""
 
-_NULL_COLORS = {
-    "initialization": COLORS["untrained"],
-    "random-label": COLORS["random"],
-    "gaussian": COLORS["noise"],
-    "data-span": COLORS["test"],
-}
+_NULL_COLORS = {"initialization": COLORS["untrained"], "data-span": COLORS["test"]}
 """In the order of their bars."""
 
 
@@ -199,7 +195,69 @@ def _hatch(axes: Axes, grid: Grid) -> None:
         axes.add_patch(hatched)
 
 
-@panels(height=6.4)
+@panels(height=4.4)
+def shares(result: WeightStructure, figure: Figure | SubFigure) -> list[str]:
+    """Draw what makes each unit count for "random" and "edges", and beside it the share of units that decides."""
+    grid = figure.subplots(2, 2, width_ratios=(3, 2))
+    p_values, lowest = result.null("data-span").p_values, 1e-3
+    random, edges = result.verdict("random"), result.verdict("edges")
+    _counted(grid[0, 0], np.maximum(p_values, lowest), p_values <= result.alpha, result.alpha)
+    log_axis(grid[0, 0], "x", lowest / 1.4, 1.4)
+    grid[0, 0].set_xlabel(
+        f"p-value against {NULLS['data-span'].label}; left of {result.alpha:g}: more structure"
+    )
+    _counted(grid[1, 0], result.gabor_fits, result.is_edge, EDGE_SHARE)
+    grid[1, 0].set(xlim=(-0.03, 1.03), xlabel="R² of the best Gabor function; from ⅔ on: may be an edge")
+    for axes, verdict, what in zip(
+        grid[:, 1], (random, edges), ("more structure", "edge detectors"), strict=True
+    ):
+        _share(axes, verdict)
+        axes.set_xlabel(f"share of units: {what}")
+    missed = ((result.gabor_fits >= EDGE_SHARE) & ~result.is_edge).any()
+    return [
+        f"Left: the {result.n_units} units of layer '{literal(result.layer)}'; filled ones count.",
+        "From ⅔ on, a unit that is not filled is fitted as well by a blob, or no better than chance is."
+        * bool(missed),
+        "Right: their share with its exact 95% interval, and the line at half of the units that decides.",
+        "Small dots: networks trained like it." * (random.agreement is not None),
+    ]
+
+
+def _counted(axes: Axes, values: np.ndarray, counts: np.ndarray, limit: float) -> None:
+    """Draw a dot for each unit, filled where it counts, and the limit that it has to pass."""
+    heights = _apart(len(values))
+    color = COLORS["real"]
+    for hits, face in ((~counts, "white"), (counts, color)):
+        axes.scatter(
+            values[hits], heights[hits], s=26, facecolor=face, edgecolor=color, linewidth=1, zorder=3
+        )
+    axes.axvline(limit, color=COLORS["reference"], linestyle="--", linewidth=1.2)
+    axes.set(ylim=(-0.6, 0.6), yticks=[])
+
+
+def _share(axes: Axes, verdict: Verdict) -> None:
+    """Draw a share of units with its interval and the threshold, and below it those of networks trained like this one."""
+    low, high, middle = verdict.interval.low, verdict.interval.high, verdict.statistic
+    axes.plot([low, high], [0.25, 0.25], color=COLORS["real"], linewidth=2)
+    axes.plot([middle], [0.25], "o", color=COLORS["real"], markersize=7, markeredgecolor="white")
+    if verdict.agreement is not None:
+        others = np.sort(verdict.agreement.statistics)
+        # Equal ones stand on one another.
+        above = np.arange(len(others)) - np.searchsorted(others, others)
+        heights = -0.5 + 0.5 * above / max(5, above.max())
+        axes.scatter(others, heights, s=10, color=COLORS["untrained"], linewidth=0)
+    axes.axvline(verdict.threshold, color=COLORS["reference"], linestyle="--", linewidth=1.2)
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.6, 0.6), yticks=[])
+    half_ticks(axes)
+    write(axes, 0.98, 0.97, verdict.decision, ha="right", va="top")
+
+
+def _apart(n: int) -> np.ndarray:
+    """Return heights for `n` dots, a little apart and always in the same way, so that dots on one another can be told."""
+    return (np.arange(n) % 5 - 2) * 0.11
+
+
+@panels(height=5.4)
 def statistics(result: WeightStructure, figure: Figure | SubFigure) -> list[str]:
     """Draw each statistic of every unit, above bars of the nulls and of the positive controls."""
     grid = figure.subplots(3, 2).ravel()
@@ -215,16 +273,16 @@ def statistics(result: WeightStructure, figure: Figure | SubFigure) -> list[str]
     grid[-1].set_axis_off()
     return [
         f"Dots: the {len(result.values)} units of layer '{literal(result.layer)}'. Bars: the middle 90% of each "
-        "null, with its median. Planted: Gabor functions with a fifth of noise, which the test has to find."
+        "null, with its median. Planted: Gabor functions beside a fifth of chance, which the tests have to find."
     ]
 
 
 def _statistic(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]) -> None:
     known = units[np.isfinite(units)]
     axes.use_sticky_edges = False
-    # A little apart, always in the same way, so that dots on one another can be told.
-    heights = (np.arange(len(known)) % 5 - 2) * 0.11
-    axes.scatter(known, heights, s=16, color=COLORS["real"], edgecolor="white", linewidth=0.4, zorder=3)
+    axes.scatter(
+        known, _apart(len(known)), s=16, color=COLORS["real"], edgecolor="white", linewidth=0.4, zorder=3
+    )
     for row, (values, color) in enumerate(rows, start=1):
         low, middle, high = middle_90(values)
         axes.barh(row, high - low, left=low, height=0.5, color=color, alpha=0.55)
@@ -233,4 +291,4 @@ def _statistic(axes: Axes, units: np.ndarray, rows: list[tuple[np.ndarray, str]]
     axes.grid(visible=False, axis="y")
 
 
-PARTS = (images, paths, units, statistics)
+PARTS = (images, paths, units, shares, statistics)

@@ -242,8 +242,8 @@ class Claim:
         others : sequence of Estimate
             The same statistic of networks trained like the one at hand.
         can_refute : {"yes", "no power"}
-            "no power" where the test would miss an effect of the size asked about too often: a claim that it fails to
-            find is inconclusive then, and not refuted.
+            "no power" where the test would miss an effect of the size asked about too often: that it finds little is
+            inconclusive then, and does not refute the claim, or support one that claims less.
         **changed
             Fields of the verdict that are not those of the claim, such as a title with the name of a layer.
         """
@@ -283,8 +283,9 @@ class Claim:
         return self.verdict(nothing, why, **changed)
 
     def _guarded(self, estimate: Estimate, can_refute: str) -> Decision:
+        missed = "supported" if self.claims_less else "refuted"
         decision = self.decision(estimate)
-        return "inconclusive" if decision == "refuted" and can_refute == "no power" else decision
+        return "inconclusive" if decision == missed and can_refute == "no power" else decision
 
 
 def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import probe
-from probe.controls import Controls
+from probe.controls import Controls, ControlsSummary
 from probe.layers import BatchNormalization, Conv2D, Dense, Flatten
 from probe.network import Network
 from probe.population import Population, initial_population
@@ -131,48 +131,64 @@ def controls_of(make, n=8, shape=(6,)):
     start = initial_population(architecture, shape, names, rngs=rng.spawn(n))
     trained = Population(architecture, shape, names, tuple(make(w) for w in start.weights), start.biases)
     ones = np.ones(n)
-    return Controls(
-        untrained=start,
-        trained=trained,
-        random_label=start,
+    summary = ControlsSummary(
         test_accuracy=ones,
+        train_accuracy=ones,
         memorized=ones,
+        n_random_labels=50,
+        recipe="any",
         config=probe.TrainingConfig(),
+        kind=architecture.named(shape[0], 3),
         copies=True,
+        target=np.nan,
     )
+    return Controls(untrained=start, trained=trained, few_labels=start, random_label=start, summary=summary)
 
 
-def test_networks_all_of_whose_paths_have_one_sign_cancel_less_than_chance():
+def test_a_network_all_of_whose_paths_have_one_sign_cancels_less_than_chance():
     controls = controls_of(np.abs)
-    found = probe.expanded_weights(controls.trained.network(0), inputs(6), "hidden_2", controls=controls)
+    network = chain(np.abs(np.random.default_rng(1).normal(size=(6, 9))), np.ones((9, 8)))
+    found = probe.expanded_weights(network, inputs(6))
     shown, cancels = found.verdicts
     assert (shown.decision, cancels.decision) == ("supported", "refuted")
     assert shown.statistic == pytest.approx(1, abs=1e-5)  # linear networks are their expanded weights
-    assert shown.interval.n == 8
+    assert cancels.statistic == pytest.approx((found.cancellation - found.chance_cancellation).mean())
+    assert (cancels.interval.n, cancels.replicate, cancels.subject) == (8, "units", "network")
+    assert f"{cancels.statistic:+.3f}" in cancels.sentence
+    assert cancels.agreement is None
+    assert not shown.is_primary and not cancels.is_primary
+    beside = probe.expanded_weights(controls.trained.network(0), inputs(6), "hidden_2", controls=controls)
     each = [probe.expanded_weights(controls.trained.network(k), inputs(6), "hidden_2") for k in range(8)]
-    by_hand = np.mean([(e.cancellation - e.chance_cancellation).mean() for e in each])
-    assert cancels.statistic == pytest.approx(by_hand, abs=0.01)
-    assert f"{cancels.statistic:.3f}" in cancels.sentence
-    assert "8 networks" in cancels.sentence
+    by_hand = [(one.cancellation - one.chance_cancellation).mean() for one in each]
+    np.testing.assert_allclose(beside.verdicts[1].agreement.statistics, by_hand, atol=0.03)
 
 
-def test_untrained_networks_cancel_as_much_as_chance():
-    controls = controls_of(lambda weights: weights, n=20)
-    cancels = probe.expanded_weights(controls.trained.network(0), inputs(6), controls=controls).verdicts[1]
+def test_an_untrained_network_cancels_as_much_as_chance():
+    rng = np.random.default_rng(0)
+    cancels = probe.expanded_weights(
+        chain(rng.normal(size=(9, 16)), rng.normal(size=(16, 10))), inputs(9)
+    ).verdicts[1]
     assert abs(cancels.statistic) < 0.05
     assert cancels.decision == "inconclusive"
 
 
-def test_the_first_layer_and_other_shapes_get_no_verdicts():
+def test_where_activations_turn_signs_the_picture_of_expanded_weights_is_refuted():
+    """Half of the units are never active on these inputs: paths through them weigh much, and move nothing."""
+    rng = np.random.default_rng(0)
+    first = np.concatenate([rng.random((6, 8)), -10 * rng.random((6, 8))], axis=1)
+    found = probe.expanded_weights(chain(first, rng.normal(size=(16, 10)), "relu"), inputs(6))
+    assert found.verdicts[0].decision == "refuted"
+    assert found.verdicts[0].statistic < 0.5
+
+
+def test_the_first_layer_gets_no_verdicts_and_dead_units_decide_nothing():
     controls = controls_of(np.abs)
-    assert (
-        probe.expanded_weights(controls.trained.network(0), inputs(6), "hidden_1", controls=controls).verdicts
-        == ()
-    )
-    other = chain(np.ones((6, 4)), np.ones((4, 3)))
-    assert probe.expanded_weights(other, inputs(6), controls=replace(controls, copies=False)).verdicts != ()
-    deeper = Network((*other.layers[:1], dense("more", np.ones((4, 4))), *other.layers[1:]), (6,))
-    assert (
-        probe.expanded_weights(deeper, inputs(6), "more", controls=replace(controls, copies=False)).verdicts
-        == ()
-    )
+    network = controls.trained.network(0)
+    assert probe.expanded_weights(network, inputs(6), "hidden_1", controls=controls).verdicts == ()
+    summary = replace(controls.summary, copies=False)
+    other = replace(controls, summary=summary)
+    assert {v.agreement for v in probe.expanded_weights(network, inputs(6), controls=other).verdicts} == {
+        None
+    }
+    dead = probe.expanded_weights(chain(np.zeros((4, 3)), np.ones((3, 2))), inputs(4))
+    assert [verdict.decision for verdict in dead.verdicts] == ["inconclusive"] * 2

@@ -1,5 +1,7 @@
 """Figures of the structure of weight images: what is drawn is what the result holds, and labels do not overlap."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from pictures import overlaps, rendered, visible_texts
@@ -41,7 +43,7 @@ def test_each_unit_names_the_nulls_that_it_has_more_structure_than(result):
         for text, _ in visible_texts(figure)
         if text.count("\n") == 2
     }
-    letters = {"U": "initialization", "M": "data-span", "C": "gaussian"}
+    letters = {"U": "initialization", "M": "data-span"}
     for k, name in enumerate(result.unit_names):
         found = {letter for letter, null in letters.items() if result.null(null).q_values[k] <= result.alpha}
         assert set(labels[name].replace("–", "").split()) == found
@@ -69,7 +71,36 @@ def test_the_statistics_show_every_unit_and_every_null(result):
         assert axes.patches[0].get_width() == pytest.approx(high - low)
 
 
+def test_what_decides_is_drawn_with_its_threshold(trained, digits):
+    recipe = probe.recipes.RECIPES["modern"]
+    config = probe.TrainingConfig(epochs=3, batch_size=20)
+    controls = probe.control_networks(
+        trained, digits, n_networks=6, recipe=replace(recipe, config=config, adapts=False)
+    )
+    found = weight_structure(trained, digits, controls=controls, n_null=49)
+    figure = rendered(found, part="shares")
+    assert overlaps(figure) == []
+    tests, random, fits, edges = figure.axes
+    p_values = found.null("data-span").p_values
+    for axes, values, hits, limit in (
+        (tests, p_values, p_values <= 0.05, 0.05),
+        (fits, found.gabor_fits, found.is_edge, 2 / 3),
+    ):
+        hollow, filled = (np.asarray(dots.get_offsets())[:, 0] for dots in axes.collections)
+        np.testing.assert_allclose(np.sort(filled), np.sort(values[hits]))
+        np.testing.assert_allclose(np.sort(hollow), np.sort(values[~hits]))
+        assert axes.lines[0].get_xdata()[0] == pytest.approx(limit)
+    for axes, key in ((random, "random"), (edges, "edges")):
+        verdict = found.verdict(key)
+        interval, middle, threshold = (np.asarray(line.get_xdata()) for line in axes.lines)
+        assert interval.tolist() == [verdict.interval.low, verdict.interval.high]
+        assert middle == [verdict.statistic] and threshold[0] == 0.5
+        others = np.asarray(axes.collections[0].get_offsets())[:, 0]
+        np.testing.assert_allclose(others, np.sort(verdict.agreement.statistics))
+        assert verdict.decision in [text.get_text() for text in axes.texts]
+
+
 def test_there_is_no_other_part(result):
-    assert parts_of(result) == ("units", "statistics")
+    assert parts_of(result) == ("units", "shares", "statistics")
     with pytest.raises(probe.InputError, match="part must be"):
         probe.plot(result, part="nothing")

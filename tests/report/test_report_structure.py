@@ -1,19 +1,18 @@
 """Structure in words: tables and claims say what the result holds."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from result_checks import check_result, table_rows, words
 
-import probe
 from probe.analyses.structure import NULLS, weight_structure
 from probe.report.report import Section
 
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    controls = probe.control_networks(
-        trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20)
-    )
-    return weight_structure(trained, digits, controls=controls, n_null=99)
+    return weight_structure(trained, digits, n_null=99)
 
 
 def structure_section(result):
@@ -39,29 +38,22 @@ def test_the_table_counts_the_units_of_each_null(result):
         assert kept["p_values"] == null.p_values.tolist()
 
 
-def test_effects_have_their_interval_and_networks(result):
-    section = structure_section(result)
-    assert "over 4 trained control networks" in words(section)
-    effect = next(e for e in result.effects if (e.null, e.statistic) == ("data-span", "gabor"))
-    said = (
-        f"{effect.difference.estimate:+.3f} ({effect.difference.low:+.3f} to {effect.difference.high:+.3f})"
-    )
-    assert ["data-span", "best Gabor fit, R²", said] in table_rows(section)[1]
-
-
-def test_every_verdict_is_a_claim_with_a_picture_of_the_section(result):
+def test_every_verdict_is_a_claim_with_the_picture_that_draws_it(result):
     section = structure_section(result).rendered()
     assert [claim.verdict for claim in section.claims] == list(result.verdicts)
-    assert set(section.pictures) == {"structure", "structure_statistics"}
-    pictures = {claim.verdict.key: claim.picture for claim in section.claims}
-    assert pictures.pop("random") == "structure"
-    assert set(pictures.values()) == {"structure_statistics"}
+    assert set(section.pictures) == {"structure", "structure_shares", "structure_statistics"}
+    assert {claim.picture for claim in section.claims} == {"structure_shares"}
+    assert f"of which there are {result.n_edges}" in words(structure_section(result))
 
 
-def test_without_controls_there_are_no_claims_and_no_effects(trained, digits):
-    section = structure_section(weight_structure(trained, digits, n_null=49))
-    assert section.rendered().claims == ()
-    assert len(table_rows(section)) == 1
+@pytest.mark.parametrize("q", [0.01, 0.5])
+def test_the_caption_sends_a_reader_to_letters_only_where_there_are_some(result, q):
+    null = replace(result.nulls[1], q_values=np.full(result.n_units, q))
+    said = words(structure_section(replace(result, nulls=(result.nulls[0], null))))
+    assert ("Look for the letter M" in said) == (q <= 0.05)
+    assert ("No unit has the letter M" in said) == (q > 0.05)
+    if q <= 0.05:
+        assert f"letter M: {result.n_units} units have more structure" in said
 
 
 def test_a_network_that_is_not_tested_is_told_why():

@@ -1,24 +1,20 @@
-"""Whether weight images have more structure than chance.
+"""Whether weight images have more structure than chance, and whether units are edge detectors.
 
-`nulls` measures weight images and what they are held against, `results` is what is known in the end.
+`meter` measures weight images, `edges` fits Gabor functions, `nulls` draws what they are held against, `measuring` does
+all of it for one network, `analysis` says what follows, and `results` is what is known in the end.
 """
 
-from probe.analyses.structure.analysis import weight_structure
-from probe.analyses.structure.results import (
-    LABELS,
-    NULLS,
-    STATISTICS,
-    StructureEffect,
-    StructureNull,
-    WeightStructure,
-)
+from probe.analyses.structure.analysis import primary_estimates, weight_structure
+from probe.analyses.structure.edges import EDGE_SHARE
+from probe.analyses.structure.results import LABELS, NULLS, STATISTICS, StructureNull, WeightStructure
 
 __all__ = [
+    "EDGE_SHARE",
     "LABELS",
     "NULLS",
     "STATISTICS",
-    "StructureEffect",
     "StructureNull",
     "WeightStructure",
+    "primary_estimates",
     "weight_structure",
 ]

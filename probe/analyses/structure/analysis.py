@@ -1,47 +1,73 @@
-"""Whether weight images have more structure than chance: five statistics of each unit against four nulls.
-
-What is said over the control networks comes from numbers of which each network has one.
-"""
+"""Whether weight images have more structure than chance: five statistics of each unit against two nulls."""
 
 from __future__ import annotations
 
-import math
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_number, generator
+from probe._checks import Array, check_integer, check_number, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.structure.nulls import (
-    Meter,
-    View,
-    against,
-    combinations,
-    learned_shares,
-    mixed,
-    planted_units,
-)
-from probe.analyses.structure.results import NULLS, STATISTICS, StructureEffect, WeightStructure
+from probe.analyses.structure.measuring import MORAN, Bench, Measured, Planted, measured
+from probe.analyses.structure.nulls import p_values
+from probe.analyses.structure.results import STATISTICS, StructureNull, WeightStructure
+from probe.analyses.structure.view import View
 from probe.controls import Controls
 from probe.datasets import Split
 from probe.fitting import for_images_of
 from probe.network import Network
-from probe.stats import Difference, Interval, Verdict, equivalence, paired_difference
+from probe.stats import Claim, Estimate, Verdict, mean_estimate
 
-__all__ = ["weight_structure"]
+__all__ = ["primary_estimates", "weight_structure"]
 
-_EQUAL_MORAN = 0.05
-"""Differences of Moran's I below this count as none."""
+RANDOM = Claim(
+    key="random",
+    title="The weights of the units look almost random",
+    statistic_name="share of units with more structure than chance",
+    unit="share",
+    replicate="units",
+    null="half of the units have more spatial structure than a random start with a random combination of training images",
+    threshold=0.5,
+    reason="most units",
+    claims_less=True,
+    said="almost random, just with some very loose patterns",
+    minute="14:49",
+)
 
-_EDGES = 0.25
-"""Share of units that a Gabor must explain better than 1 - alpha of the data-span null, for "edges" to be said."""
+EDGES = Claim(
+    key="edges",
+    title="The units are edge detectors",
+    statistic_name="share of units that are edge detectors",
+    unit="share",
+    replicate="units",
+    null="half of the units are edge detectors",
+    threshold=0.5,
+    reason="most units",
+    said="pick up on little edges",
+    minute="14:08",
+)
+
+FROM_LABELS = Claim(
+    key="smoother-than-random-labels",
+    title="What such networks learn from true labels is smoother than what they learn from random ones",
+    statistic_name="difference of Moran's I",
+    unit="",
+    replicate="networks",
+    null="the same Moran's I of the weights' changes with true and with permuted labels of the same images",
+    threshold=0.0,
+    reason="no difference",
+    subject="kind",
+)
 
 _POWER = 0.8
-"""Share of true edge filters that must be found before "no edges" is said."""
+"""Share of planted units that a test must find before something is said of what it does not find."""
 
-_DRAWS = 600
-"""Draws of each null over all control networks, at least: the 95th percentile of it is then known to a hundredth."""
+_MEMORIZED = 0.9
+"""Share of their random labels that most networks must put out to show what is learned from them."""
+
+_FEW_DRAWS = 199
+"""Draws at a time for a control network: the 95th percentile of the null is then known to three hundredths."""
 
 
 @checked
@@ -56,46 +82,46 @@ def weight_structure(
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> WeightStructure:
-    """Test whether the weight images of a layer have more structure than chance.
+    """Test whether the weight images of a layer have more structure than chance, and whether units are edge detectors.
 
-    Each null answers a question of its own. "initialization": weights drawn as before training, in Keras'
-    default way: is there any structure? "data-span": such a start plus a random combination of training images, in
-    the proportions of one of the units: plain gradient descent makes every weight change of a first layer, and so of
-    expanded weights, a combination of training images; what smoothness these have is inherited, not learned.
-    "gaussian": the same with Gaussian images of the data's covariance, which leaves out the mean image.
-    "random-label": units of networks trained on permuted labels, whose weights may have moved less.
+    Each null answers a question of its own. "initialization": weights as before training: is there any structure?
+    "data-span": such a start plus a random combination of training images, in the proportions of the unit: plain gradient
+    descent makes every weight change of a first layer, and so of expanded weights, a combination of training images; what
+    smoothness these have is inherited, not learned.
 
-    How much of a unit was learned is not in a file. Pixels that never vary keep the spread that their weights started
-    with, and the rest of the weights' mean square counts as learned; with fewer than 20 such pixels, as in a
-    convolution, the start is taken to have been Keras' default. The control networks' starts are known: what is said
-    over them is held against draws in the very proportions of each of their units, and not against this network's nulls.
+    A file does not say how the weights were drawn, or how much of a unit was learned. Weights on pixels that never vary
+    are as they started: they show the family of the start and its size. Where they are too few, the family is that of all
+    weights of the layer, shuffled, and the size is taken along the directions in which training images have least energy.
+    The test of starts at 5% then rejects 4 to 6% of them, whether they are uniform or normal, on images of 28 x 28 and of
+    12 x 12 (`scripts/calibration.py`).
 
     The combined test of a unit is a min-p test over the four spatial statistics (all but sparsity), each in the
     direction of more structure, ranked among the null's draws and the unit together, so that it is exact where unit
-    and draws are exchangeable. Statistics do not depend on the scale of the weights. The starts are drawn as Keras
-    draws them by default; where a network began with another family of weights, normal in place of uniform, the test
-    of starts at 5% rejects 6% of them on images of 28 x 28, and 11% on images as small as 12 x 12. Sparsity depends on
-    the family by much, and is reported by itself.
+    and draws are exchangeable. Statistics do not depend on the scale of the weights.
+
+    A unit is an edge detector where one Gabor function explains two thirds of its variance, twice as much as all else;
+    leaves clearly less unexplained than the best Gaussian, which would be a blob; and fits better than 1 - alpha of the
+    "data-span" draws. More of these are drawn until their number no longer decides which units are edges.
 
     Parameters
     ----------
     network : Network
         A network that was trained on such images.
     split : Split
-        Data. Its training images define the active pixels and two of the nulls.
+        Data. Its training images define the active pixels and the null "data-span".
     layer : str
         A dense layer, or "first" for the first layer with weights. A deeper dense layer is measured in its expanded
         weights; of convolutions only a first one, in its kernels.
     controls : Controls, optional
-        From `probe.control_networks`. They give the null "random-label" and the verdicts.
+        From `probe.control_networks`. The same is measured of each trained one, with 199 draws at a time.
     n_null : int
-        Draws from each null except "random-label", at least 19.
+        Draws from each null, at least 19; of "data-span" as many for each learned share that units have.
     alpha : float
         Level of the tests, in (0, 0.5].
     seed : int or numpy.random.Generator
         Draws the nulls and the positive controls.
     progress : callable
-        Called after each null.
+        Called after each network.
 
     Raises
     ------
@@ -115,225 +141,159 @@ def weight_structure(
     --------
     >>> import probe
     >>> split = probe.load_dataset("digits")
-    >>> network = probe.train(probe.MLP(hidden=(5,)), split, probe.TrainingConfig(epochs=5)).network
+    >>> network = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=5)).network
     >>> found = weight_structure(network, split, n_null=99)
     >>> found.values.shape, [null.name for null in found.nulls]
-    ((5, 5), ['initialization', 'data-span', 'gaussian'])
+    ((6, 5), ['initialization', 'data-span'])
     """
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = for_images_of(network, split)
     if controls is not None:
         controls.check_of(network)
-    rng = generator(seed)
+    bench_rng, planted_rng, few_rng = generator(seed).spawn(3)
     view = View.of(network, layer)
-    images = view.images(network)
-    if min(images.shape[1:3]) < 3:
-        raise InputError(
-            f"weight images must be 3 x 3 at least, but those of '{view.name}' are {images.shape[1]} x {images.shape[2]}"
-        )
-    active = _active(split.train.images) if view.kind != "kernels" else np.ones(images.shape[1:3], bool)
-    measure = Meter(active)
-    values = measure(images)
-    planted = planted_units(active, images.shape[1:], max(200, n_null // 4), rng)
-    control_values = measure(planted)
-    start = view.untrained(network, n_null, rng)
-    train = view.seen(split.train.images, rng)
-    # Draws have the proportions of the units, each those of one of them at random.
-    shares = rng.choice(learned_shares(view, images, start, active), n_null)
-    drawn = {"initialization": start}
-    for name, learned in combinations(train, n_null, rng).items():
-        drawn[name] = mixed(start, learned, shares, active)
+    bench = Bench.of(view, split, n_null, bench_rng)
+    found = measured(network, bench, alpha)
+    planted = Planted.of(found, bench, alpha, planted_rng)
+    others = list[dict[str, Estimate]]()
     if controls is not None and controls.copies:
-        drawn["random-label"] = view.of_population(controls.random_label)
-    nulls = []
-    for index, (name, null_images) in enumerate(drawn.items()):
-        nulls.append(against(name, measure(null_images), values, control_values, alpha))
-        progress(ProgressEvent("measuring structure", index + 1, len(drawn)))
-    effects: tuple[StructureEffect, ...] = ()
-    edge_share, verdicts = None, tuple[Verdict, ...]()
-    if controls is not None and _have_layer(controls, view, measure):
-        over = _Over(controls, view, measure, train, control_values, alpha, rng)
-        effects, edge_share, verdicts = over.effects(), over.edge_share(), over.verdicts()
+        few = bench.fewer(min(n_null, _FEW_DRAWS), few_rng)
+        for k, member in enumerate(controls.trained.networks()):
+            others.append(measured(member, few, alpha).estimates(alpha))
+            progress(ProgressEvent("measuring structure", k + 1, len(controls)))
+    verdicts = _verdicts(found, planted, others, alpha, view)
+    if controls is not None and controls.copies:
+        verdicts = (*verdicts, _from_labels(controls, bench))
     return WeightStructure(
         layer=view.name,
         kind=view.kind,
-        unit_names=tuple(str(k) for k in range(len(images))),
-        images=images,
-        active=active,
+        unit_names=tuple(str(k) for k in range(len(found.images))),
+        images=found.images,
+        active=bench.meter.active,
         statistics=STATISTICS,
-        values=values,
-        nulls=tuple(nulls),
-        control_images=planted[:10],
-        control_values=control_values,
+        values=found.values,
+        learned_shares=found.start.shares,
+        nulls=_nulls(found, planted, bench, alpha),
+        gabor_fits=found.explained[:, 0],
+        gaussian_fits=found.explained[:, 1],
+        is_edge=found.is_edge,
+        edge_power=planted.edge_power,
+        control_images=planted.images[:10],
+        control_values=planted.values,
         alpha=float(alpha),
-        effects=effects,
-        edge_share=edge_share,
         verdicts=verdicts,
     )
 
 
-def _active(images: Array) -> npt.NDArray[np.bool_]:
-    varied = (images != images[:1]).any(axis=0)
-    return np.asarray(varied.any(axis=-1) if varied.ndim == 3 else varied)
+@checked
+def primary_estimates(
+    network: Network,
+    split: Split,
+    *,
+    n_null: int = _FEW_DRAWS,
+    alpha: float = 0.05,
+    seed: int | np.random.Generator = 0,
+) -> dict[str, Estimate]:
+    """Return what decides the claims "random" and "edges" about the first layer of a network, by key.
 
+    Parameters
+    ----------
+    network, split, n_null, alpha, seed
+        As of `weight_structure`.
 
-def _have_layer(controls: Controls, view: View, measure: Meter) -> bool:
-    """Return whether the control networks have a layer at the same place, on images of the same shape."""
-    same_images = controls.trained.input_shape[:2] == measure.shape
-    return view.kind != "kernels" and same_images and (controls.copies or view.n_below == 0)
-
-
-class _Over:
-    """What the control networks say: every number is one for each network.
-
-    Their starts are known, and so is how much of each unit was learned: each unit has draws from the nulls in just its
-    proportions, whatever the network at hand. `train` are training images (n_images, height, width[, channels]), `planted`
-    the statistics of planted edges.
+    Raises
+    ------
+    InputError
+        If the first layer has no weight images to measure.
     """
+    check_integer("n_null", n_null, minimum=19)
+    check_number("alpha", alpha, above=0, maximum=0.5)
+    network = for_images_of(network, split)
+    bench = Bench.of(View.of(network, "first"), split, n_null, generator(seed).spawn(1)[0])
+    return measured(network, bench, alpha).estimates(alpha)
 
-    def __init__(
-        self,
-        controls: Controls,
-        view: View,
-        measure: Meter,
-        train: Array,
-        planted: Array,
-        alpha: float,
-        rng: np.random.Generator,
-    ) -> None:
-        def by_network(images: Array) -> Array:
-            return measure(images).reshape(len(controls), -1, len(STATISTICS))
 
-        self._controls, self._level = controls, f"{1 - alpha:.0%}"
-        start, learned = view.parts(controls.trained, controls.untrained)
-        shuffled_start, shuffled_learned = view.parts(controls.random_label, controls.untrained)
-        trained = by_network(start + learned)
-        # Trained and null: from random labels in what was learned, else in the weights.
-        self._pairs = {
-            "initialization": (trained, by_network(view.of_population(controls.untrained))),
-            "random-label": (by_network(learned), by_network(shuffled_learned)),
-            "random-label, weights": (trained, by_network(shuffled_start + shuffled_learned)),
-        }
-        shares = share_of(start, learned, measure.active)
-        self._shares = shares.mean(), share_of(shuffled_start, shuffled_learned, measure.active).mean()
-        repeats = math.ceil(_DRAWS / len(start))
-        # Repeats of a unit stand together, so that those of a network do.
-        start, shares = np.repeat(start, repeats, axis=0), np.repeat(shares, repeats)
-        sums = combinations(train, len(start), rng)
-        for name, combined in sums.items():
-            self._pairs[name] = trained, by_network(mixed(start, combined, shares, measure.active))
-        gabor = STATISTICS.index("gabor")
-        limit = float(np.nanquantile(self._pairs["data-span"][1][:, :, gabor], 1 - alpha))
-        self._edge_shares = (trained[:, :, gabor] > limit).mean(axis=1)
-        self._edge_power = float((planted[:, gabor] > limit).mean())
+def _nulls(found: Measured, planted: Planted, bench: Bench, alpha: float) -> tuple[StructureNull, ...]:
+    from scipy.stats import false_discovery_control
 
-    def _differences(self, statistic: str, null: str) -> npt.NDArray[np.float64]:
-        """Return trained minus null for each network."""
-        index = STATISTICS.index(statistic)
-        trained, expected = (_finite_mean(values[:, :, index]) for values in self._pairs[null])
-        return trained - expected
-
-    def _difference(self, statistic: str, null: str) -> Difference:
-        return paired_difference(self._differences(statistic, null))
-
-    def effects(self) -> tuple[StructureEffect, ...]:
-        """Return trained minus null for every null and statistic."""
-        return tuple(
-            StructureEffect(
-                null=name, statistic=statistic, difference=self._difference(statistic, name).interval
-            )
-            for name in NULLS
-            for statistic in STATISTICS
+    untrained = bench.draws.measured(found.start, 0)
+    against = {
+        "initialization": (untrained, *p_values(found.values, untrained), planted.start_power),
+        "data-span": (found.null, found.each_p, found.combined_p, planted.random_power),
+    }
+    return tuple(
+        StructureNull(
+            name=name,
+            values=null,
+            p_values=combined,
+            each_p_values=each,
+            q_values=false_discovery_control(combined),
+            power=power,
         )
-
-    def edge_share(self) -> Interval:
-        """Return the share of units that a Gabor fits better than combinations of images."""
-        return paired_difference(self._edge_shares).interval
-
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """Return the verdicts on the layer."""
-        return self._random(), self._inherited(), self._from_labels(), self._edges()
-
-    def _random(self) -> Verdict:
-        same = equivalence(self._differences("moran", "initialization"), margin=_EQUAL_MORAN)
-        found = same.difference
-        return found.verdict(
-            key="random",
-            title="The weight images look almost random",
-            decision=same.decision,
-            statistic_name="difference of Moran's I",
-            null=f"the same Moran's I as before training, to within {_EQUAL_MORAN:g}",
-            sentence=(
-                f"Moran's I, how alike neighboring weights are, minus that of the same networks' starts: {found:.3f}; "
-                f"within {_EQUAL_MORAN:g} would count as random.{self._controls.caveat}"
-            ),
-        )
-
-    def _inherited(self) -> Verdict:
-        found = self._difference("moran", "data-span")
-        return found.verdict(
-            key="smoother-than-images",
-            title="The weight images are smoother than random combinations of training images",
-            statistic_name="difference of Moran's I",
-            null="the Moran's I of random combinations of training images, beside the same starts in the same proportions",
-            sentence=(
-                f"Moran's I minus that of the same starts with random combinations of training images: {found:.3f}. "
-                f"Gradient descent adds up images, so that much smoothness comes with the data.{self._controls.caveat}"
-            ),
-        )
-
-    def _from_labels(self) -> Verdict:
-        found = self._difference("moran", "random-label")
-        whole = self._difference("moran", "random-label, weights")
-        edges = self._difference("gabor", "random-label")
-        true, random = self._shares
-        return found.verdict(
-            key="smoother-than-random-labels",
-            title="What is learned from true labels is smoother than what is learned from random ones",
-            statistic_name="difference of Moran's I",
-            null="the same Moran's I of the weights' changes as in control networks trained on permuted labels",
-            sentence=(
-                f"Moran's I of the weights' changes, minus that of control networks with the same starts, images and order, "
-                f"and permuted labels: {found:.3f}; of the best Gabor fit: {edges:.3f}. Of the weights as they stand the "
-                f"first is {whole:.3f}, but random labels also move weights less: {random:.0%} of their mean square was "
-                f"learned, and {true:.0%} from true labels.{self._controls.caveat}"
-            ),
-        )
-
-    def _edges(self) -> Verdict:
-        share, power = paired_difference(self._edge_shares), self._edge_power
-        decision = share.decision(_EDGES)
-        if decision == "refuted" and power < _POWER:
-            decision = "inconclusive"
-        chance = "random combinations of training images"
-        return share.verdict(
-            key="edges",
-            title="The units of the layer are edge detectors",
-            decision=decision,
-            statistic_name="share of units",
-            unit="share",
-            null=f"at most {_EDGES:.0%} of the units fit a Gabor function better than {self._level} of {chance}",
-            sentence=(
-                f"A Gabor function, a little edge or bar, fits {share:.0%} of the units better than {self._level} of "
-                f"{chance}; above {_EDGES:.0%} would count as edges. Of true edge filters under noise the test finds "
-                f"{power:.0%}.{self._controls.caveat}"
-            ),
-        )
-
-
-def share_of(start: Array, learned: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Return the share of the squares of both on active pixels that is in `learned`; 0 where both are zero."""
-    first, second = (
-        np.square(part[:, active].reshape(len(part), -1)).sum(axis=1, dtype=np.float64)
-        for part in (start, learned)
+        for name, (null, each, combined, power) in against.items()
     )
-    whole = first + second
-    return np.asarray(second / np.where(whole > 0, whole, 1))
 
 
-def _finite_mean(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Return the mean over the units of each network (n_networks, n_units) that have a value; 0 where none has."""
-    known = np.isfinite(values)
-    sums = np.where(known, values, 0).sum(axis=1, dtype=np.float64)
-    return np.asarray(sums / np.maximum(known.sum(axis=1), 1))
+def _verdicts(
+    found: Measured, planted: Planted, others: list[dict[str, Estimate]], alpha: float, view: View
+) -> tuple[Verdict, ...]:
+    """Return the verdicts about the network at hand."""
+    estimates, n = found.estimates(alpha), len(found.values)
+    n_structured, n_edges = (round(estimates[key].interval.estimate * n) for key in (RANDOM.key, EDGES.key))
+    fifth = "Of planted Gabor units, a fifth of whose variance is such chance,"
+
+    def verdict(claim: Claim, power: float, sentence: str) -> Verdict:
+        # The video speaks of the first layer.
+        said = {"said": "", "minute": ""} if view.n_below else {}
+        same = [other[claim.key] for other in others]
+        can_refute: Literal["yes", "no power"] = "yes" if power >= _POWER else "no power"
+        return claim.verdict(estimates[claim.key], sentence, others=same, can_refute=can_refute, **said)
+
+    return (
+        verdict(
+            RANDOM,
+            planted.random_power,
+            f"{n_structured} of {n} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a "
+            f"start like theirs with a random combination of training images, in the same proportions. {fifth} the test "
+            f"finds {planted.random_power:.0%}.",
+        ),
+        verdict(
+            EDGES,
+            planted.edge_power,
+            f"{n_edges} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds of "
+            f"the unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations "
+            f"of training images. {fifth} {planted.edge_power:.0%} count as edges.",
+        ),
+    )
+
+
+def _from_labels(controls: Controls, bench: Bench) -> Verdict:
+    """Return the verdict on what networks learn from true and from random labels of the same few images."""
+    memorized, n_images = float(np.median(controls.summary.memorized)), controls.summary.n_random_labels
+    if memorized < _MEMORIZED:
+        return FROM_LABELS.undecided(
+            f"Networks of this kind put out {memorized:.0%} of {n_images:,} random labels, so that they show little of what is "
+            "learned from them."
+        )
+    differences = []
+    for few, random, start in zip(
+        controls.few_labels.networks(),
+        controls.random_label.networks(),
+        controls.untrained.networks(),
+        strict=True,
+    ):
+        true, shuffled = (bench.meter(bench.view.parts(one, start)[1])[:, MORAN] for one in (few, random))
+        differences.append(_mean(true) - _mean(shuffled))
+    found = mean_estimate(np.array(differences))
+    return FROM_LABELS.verdict(
+        found,
+        f"Moran's I of the weights' changes, in networks that learned {n_images:,} images with their own labels minus "
+        f"networks with the same start that learned them with permuted labels: {found:.3f}.",
+    )
+
+
+def _mean(values: Array) -> float:
+    """Return the mean over units that have a value; 0 where none has."""
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if known.size else 0.0

@@ -1,24 +1,18 @@
-"""The statistics of weight images: where a layer's images are, what they are held against, and the tests."""
+"""What weight images are held against: draws of starts, and of starts with random combinations of training images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, chunks
-from probe.analyses.structure.results import STATISTICS, StructureNull
-from probe.controls import reinitialized
-from probe.layers import Conv2D, Dense
-from probe.network import Network
-from probe.population import Population
-from probe.stats import gini
+from probe._checks import Array
+from probe.analyses.structure.meter import FINEST, Meter, gabors
 
-__all__ = ["Meter", "View", "against", "combinations", "gabors", "learned_shares", "mixed", "planted_units"]
-
-_FINEST = 1.5, 3.5
-"""Least deviation and wavelength of a Gabor function in pixels: finer ones fit single outliers, not edges."""
+__all__ = ["Draws", "Start", "p_values", "planted_units", "quiet_directions"]
 
 _MORE = np.array([1, -1, -1, 1, 1])
 """Sign of each statistic in the direction of more structure."""
@@ -26,291 +20,159 @@ _MORE = np.array([1, -1, -1, 1, 1])
 _SPATIAL = slice(0, 4)
 """Statistics of the combined test. Sparsity depends on the family that weights are drawn from, and not on places."""
 
-_SPAN_IMAGES = 10_000
-"""Training images that random combinations are made of, at most."""
+_FEWEST_STILL = 200
+"""Weights on pixels that never vary, of all units, from which a start is estimated."""
 
-_FEWEST_STILL = 20
-"""Pixels that never vary from which the size of a unit's start is taken."""
+_MOST_VALUES = 1_024
+"""Values of an image in which directions without energy are sought; of larger images the middle is taken."""
+
+_QUIET = 0.1
+"""Share of all directions that counts as those in which training images have least energy."""
+
+_LEVELS = 20
+"""Learned shares are rounded to one in so many, so that units can have draws in common."""
 
 
-def gabors(
-    shape: tuple[int, int],
-    row: npt.ArrayLike,
-    column: npt.ArrayLike,
-    angle: npt.ArrayLike,
-    wavelength: npt.ArrayLike,
-    sigma: npt.ArrayLike,
-    phase: npt.ArrayLike,
-) -> Array:
-    """Return Gabor functions (n, height, width), one for each entry of the parameters, which broadcast.
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """How the weights of a layer were drawn before training, as far as the trained weights show it.
 
-    `row`, `column`, `wavelength` and `sigma` are in pixels, `angle` and `phase` in radians; the wave runs along `angle`,
-    counted from the columns' axis.
+    Attributes
+    ----------
+    values : ndarray of shape (n_values,)
+        Weights of mean 0 and variance 1 in ascending order: the family. Those on pixels that never vary, which plain
+        gradient descent leaves as they were or changes alike; where there are too few, all weights of the layer, which are
+        of that family where little was learned, and else hardly show it.
+    shares : ndarray of shape (n_units,), in [0, 1]
+        Share of each unit's mean square on active pixels that was learned. The rest has the size of the start: that of the
+        weights on pixels that never vary, or, where these are too few, along directions in which training images have next
+        to no energy, and so gradient descent changes next to nothing.
+    error : float
+        Standard error of the size of the start in one unit, relative to it.
     """
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    row, column, angle, wavelength, sigma, phase = (
-        np.asarray(values, np.float64)[..., None, None]
-        for values in (row, column, angle, wavelength, sigma, phase)
-    )
-    across = (columns - column) * np.cos(angle) + (rows - row) * np.sin(angle)
-    window = np.exp(-((columns - column) ** 2 + (rows - row) ** 2) / (2 * sigma**2))
-    return np.asarray(window * np.cos(2 * np.pi * across / wavelength + phase))
 
-
-class Meter:
-    """Measures weight images on the active pixels."""
-
-    def __init__(self, active: npt.NDArray[np.bool_]) -> None:
-        self.active = active
-        self.shape = active.shape
-        self._down = active[1:] & active[:-1]
-        self._right = active[:, 1:] & active[:, :-1]
-        self._rings = _rings(active.shape)
-        self._cosines, self._sines = _bank(active)
-
-    def __call__(self, images: Array) -> Array:
-        """Return the statistics (n, 5) of images (n, height, width[, channels]); channels count together."""
-        planes = images[..., None] if images.ndim == 3 else images
-        planes = planes.astype(np.float32)
-        found = np.full((len(planes), len(STATISTICS)), np.nan)
-        for rows in chunks(len(planes), 1000):
-            found[rows] = self._part(planes[rows])
-        return found
-
-    def _part(self, planes: Array) -> Array:
-        mean = planes[:, self.active].mean(axis=1)[:, None, None]
-        centered = np.where(self.active[None, :, :, None], planes - mean, 0)
-        variance = np.square(centered).sum(axis=(1, 2, 3), dtype=np.float64)
-        known = variance > 1e-12 * np.maximum(1e-30, np.square(planes).sum(axis=(1, 2, 3), dtype=np.float64))
-        variance = np.where(known, variance, np.nan)
-        n_values = self.active.sum() * planes.shape[3]
-        n_pairs = (self._down.sum() + self._right.sum()) * planes.shape[3]
-        above, below = centered[:, 1:][:, self._down], centered[:, :-1][:, self._down]
-        right, left = centered[:, :, 1:][:, self._right], centered[:, :, :-1][:, self._right]
-        products = (above * below).sum(axis=(1, 2)) + (right * left).sum(axis=(1, 2))
-        steps = np.abs(above - below).sum(axis=(1, 2)) + np.abs(right - left).sum(axis=(1, 2))
-        inside = planes[:, self.active]
-        apart = np.where(known, _mean_difference(inside), np.nan)
-        return np.stack(
-            [
-                products / n_pairs * n_values / variance,
-                steps / n_pairs / apart,
-                np.where(known, self._slopes(centered), np.nan),
-                self._fits(centered) / variance,
-                np.where(known, gini(np.abs(inside).reshape(len(inside), -1)), np.nan),
-            ],
-            axis=1,
-        )
-
-    def _slopes(self, centered: Array) -> Array:
-        """Return the slopes of the power spectra, averaged over rings of one frequency and over channels."""
-        power = np.square(np.abs(np.fft.fft2(centered, axes=(1, 2)))).sum(axis=3).reshape(len(centered), -1)
-        n_rings = int(self._rings.max())
-        if n_rings < 2:  # 3 x 3 pixels have one frequency, and no slope
-            return np.zeros(len(centered))
-        radial = np.stack(
-            [power[:, self._rings == ring].mean(axis=1) for ring in range(1, n_rings + 1)], axis=1
-        )
-        frequency = np.log(np.arange(1, n_rings + 1))
-        frequency -= frequency.mean()
-        logs = np.log(np.maximum(radial, np.finfo(np.float64).tiny))
-        return np.asarray(logs @ frequency / np.square(frequency).sum())
-
-    def _fits(self, centered: Array) -> Array:
-        """Return the largest squared length of a projection on a pair of Gabor functions."""
-        values = np.moveaxis(centered[:, self.active], 2, 1)
-        found = np.empty(len(values))
-        # Few rows at a time, so that the projections on all pairs stay in the cache.
-        for rows in chunks(len(values), 100):
-            planes = values[rows].reshape(-1, values.shape[2])
-            along, across = planes @ self._cosines.T, planes @ self._sines.T
-            along *= along
-            across *= across
-            along += across
-            found[rows] = along.reshape(-1, values.shape[1], along.shape[1]).sum(axis=1).max(axis=1)
-        return found
-
-
-def _mean_difference(values: Array) -> Array:
-    """Return the mean absolute difference of two different values (n, n_values, channels), averaged over channels."""
-    n_values = values.shape[1]
-    ranks = 2 * np.arange(1, n_values + 1) - n_values - 1
-    ordered = np.sort(values, axis=1).astype(np.float64)
-    sums = np.einsum("nvc,v->n", ordered, ranks)
-    return np.asarray(2 * sums / (n_values * (n_values - 1) * values.shape[2]))
-
-
-def _rings(shape: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Return for each frequency of a 2-D transform its distance from zero in whole cycles; 0 beyond the shorter axis."""
-    rows, columns = (np.fft.fftfreq(n) * n for n in shape)
-    distance = np.rint(np.hypot(rows[:, None], columns[None])).astype(np.int64)
-    distance[distance > min(shape) // 2] = 0
-    flat: npt.NDArray[np.int64] = distance.reshape(-1)
-    return flat
-
-
-def _bank(active: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
-    """Return pairs of orthonormal Gabor functions of zero mean on the active pixels, (n_pairs, n_active) each."""
-    height, width = active.shape
-    size = min(height, width)
-    step = max(1, size // 9)
-    rows, columns = (
-        places.ravel() for places in np.mgrid[step // 2 : height : step, step // 2 : width : step]
-    )
-    cosines, sines = list[Array](), list[Array]()
-    for sigma in np.unique(np.maximum(_FINEST[0], size * np.array([0.055, 0.09, 0.14]))):
-        for wavelength in np.unique(np.maximum(_FINEST[1], size * np.array([0.14, 0.21, 0.32, 0.5]))):
-            for angle in np.arange(8) * np.pi / 8:
-                for phase, found in ((0.0, cosines), (-np.pi / 2, sines)):
-                    waves = gabors((height, width), rows, columns, angle, wavelength, sigma, phase)
-                    found.append(waves[:, active].astype(np.float32))
-    first, second = np.concatenate(cosines), np.concatenate(sines)
-    first -= first.mean(axis=1, keepdims=True)
-    second -= second.mean(axis=1, keepdims=True)
-    first = _unit_length(first)
-    second -= (first * second).sum(axis=1, keepdims=True) * first
-    return first, _unit_length(second)
-
-
-def _unit_length(rows: Array) -> Array:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.asarray(np.where(lengths > 1e-3, rows / np.maximum(lengths, 1e-3), 0), dtype=np.float32)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Where a layer's weight images are, in this network and in others of its shape."""
-
-    name: str
-    kind: str
-    n_below: int
-    window: tuple[int, ...] = ()
+    values: Array
+    shares: Array
+    error: float
 
     @classmethod
-    def of(cls, network: Network, layer: str) -> View:
-        """Return where the weight images of `layer` are, or raise if it has none."""
-        weighted = [each for each in network.layers if isinstance(each, (Dense, Conv2D))]
-        if not weighted:
-            raise InputError("the network must have a dense layer or a convolution, but has none")
-        name = weighted[0].name if layer == "first" else layer
-        target = network.layer(name)
-        if not isinstance(target, (Dense, Conv2D)):
-            raise InputError(
-                f"layer must be dense or a convolution, got '{name}'; pass one of "
-                f"{', '.join(each.name for each in weighted)}"
-            )
-        before = [each for each in network.truncate(name).layers if each.variables and each.name != name]
-        learned = [each for each in before if each.has_kernels]
-        if isinstance(target, Conv2D):
-            if learned:
-                raise InputError(f"layer must be a first convolution to have kernels on pixels, got '{name}'")
-            return cls(name, "kernels", 0, target.kernel.shape[:2])
-        if any(not isinstance(each, Dense) for each in learned) or not network.truncate(name).is_chain:
-            raise InputError(
-                f"layer must be dense with only dense layers below it to have weight images, got '{name}'"
-            )
-        if len(network.input_shape) not in (2, 3):
-            raise InputError(f"the network must take images, but its inputs have shape {network.input_shape}")
-        return cls(name, "expanded" if learned else "weights", len(learned))
+    def of(cls, images: Array, active: npt.NDArray[np.bool_], kind: str, quiet: Callable[[], Array]) -> Start:
+        """Return the start of weight images (n_units, height, width[, channels]).
 
-    def images(self, network: Network) -> Array:
-        """Return the weight images (n_units, height, width[, channels]) of this layer in `network`."""
-        if self.kind == "kernels":
-            kernel = network.layer(self.name).variables["kernel"]
-            planes = np.moveaxis(kernel, 3, 0).astype(np.float32)
-            return planes[..., 0] if planes.shape[-1] == 1 else planes
-        part = network.truncate(self.name)
-        linear = replace(part, layers=tuple(each.with_activation("linear") for each in part.layers))
-        _, pullback = linear.logits_vjp(
-            np.zeros((network.n_units(self.name), *network.input_shape), network.dtype)
-        )
-        found: Array = pullback(np.eye(network.n_units(self.name), dtype=network.dtype)).astype(np.float32)
-        return found
-
-    def of_population(self, population: Population) -> Array:
-        """Return the images of all networks' layer at this place: (n_networks * n_units, height, width[, channels])."""
-        product = population.weights[0]
-        for weights in population.weights[1 : self.n_below + 1]:
-            product = weights @ product
-        return product.reshape(-1, *population.input_shape).astype(np.float32)
-
-    def parts(self, trained: Population, untrained: Population) -> tuple[Array, Array]:
-        """Return what of the images of trained networks comes from their start, and what from training: they add up.
-
-        Training moves the first layer's weights along sums of training images. Images of deeper layers are those of the
-        first, mixed by the trained layers above: sums of starts, and sums of training images.
+        `quiet` gives directions as `quiet_directions` does; `kind` is as in `View`.
         """
-        first = untrained.weights[0]
-        start, learned = (
-            self.of_population(replace(trained, weights=(weights, *trained.weights[1:])))
-            for weights in (first, trained.weights[0] - first)
-        )
-        return start, learned
-
-    def untrained(self, network: Network, n_images: int, rng: np.random.Generator) -> Array:
-        """Return weight images of this layer in networks before training."""
-        found, n_found = list[Array](), 0
-        part = network.truncate(self.name)
-        while n_found < n_images:
-            found.append(self.images(reinitialized(part, rng=rng)))
-            n_found += len(found[-1])
-        return np.concatenate(found)[:n_images]
-
-    def seen(self, images: Array, rng: np.random.Generator) -> Array:
-        """Return training images as the layer sees them: whole, or of a convolution a window of each at random."""
-        chosen = images[rng.choice(len(images), min(len(images), _SPAN_IMAGES), replace=False)]
-        return self._windows(chosen, rng) if self.kind == "kernels" else chosen
-
-    def _windows(self, images: Array, rng: np.random.Generator) -> Array:
-        shape = self.window
-        rows = rng.integers(0, images.shape[1] - shape[0] + 1, len(images))
-        columns = rng.integers(0, images.shape[2] - shape[1] + 1, len(images))
-        windows = np.lib.stride_tricks.sliding_window_view(images, shape[:2], axis=(1, 2))
-        found: Array = windows[np.arange(len(images)), rows, columns]
-        return np.moveaxis(found, 1, -1) if found.ndim == 4 else found
-
-
-def learned_shares(view: View, images: Array, start: Array, active: npt.NDArray[np.bool_]) -> Array:
-    """Return which share of the mean square of each unit's weights on active pixels was learned, in [0, 1].
-
-    The rest is what the weights started with. Its size is seen at pixels that never vary: there gradient descent
-    changes all weights of a unit alike, or, where the value is zero, not at all. Where there are too few of them it is
-    that of `start`, networks before training.
-    """
-    still = images[:, ~active].reshape(len(images), -1)
-    if still.shape[1] >= _FEWEST_STILL:
-        level = still.var(axis=1, dtype=np.float64)
+        images = images.astype(np.float64)
+        size = _mean_square(images, active)
+        still = images[:, ~active].reshape(len(images), -1)
+        still = still - still.mean(axis=1, keepdims=True) if still.size else still
+        alike = kind != "expanded"
+        if still.size >= _FEWEST_STILL and still.shape[1] >= 2 and still.any():
+            level = np.square(still).sum(axis=1) / (still.shape[1] - 1)
+            values, n_values = still, still.size if alike else still.shape[1]
+        else:
+            level = np.square(_middle(images).reshape(len(images), -1) @ quiet().T).mean(axis=1)
+            if not alike:  # too few values to tell units apart
+                level = size * (level.sum() / size.sum() if size.any() else 1.0)
+            values = images[:, active].reshape(len(images), -1)
+            values, n_values = values - values.mean(axis=1, keepdims=True), len(images) * len(quiet())
         # Weights of one layer started alike; expanded ones are scaled by the layers above, each in its own way.
-        level = level if view.kind == "expanded" else np.full(len(images), level.mean())
-    else:
-        level = np.full(len(images), _mean_square(start, active).mean())
-    size = _mean_square(images, active)
-    return np.asarray(1 - np.minimum(1, level / np.where(size > 0, size, 1)))
+        level = np.full(len(images), level.mean()) if alike else level
+        spread = np.sqrt(np.square(values).mean(axis=1, keepdims=True))
+        known = np.flatnonzero(spread[:, 0] > 0)
+        pool = np.sort((values[known] / spread[known]).ravel()) if known.size else np.array([-1.0, 1.0])
+        shares = 1 - np.minimum(1, level / np.where(size > 0, size, 1))
+        # A mean square of n values of variance 1 has the variance (kurtosis - 1) / n; the unit's own start is such a sample.
+        n_active = active.sum() * (images.shape[3] if images.ndim == 4 else 1)
+        error = np.sqrt((np.mean(pool**4) - 1) * (1 / n_values + 1 / n_active))
+        return cls(pool.astype(np.float32), np.where(size > 0, shares, 0.0), float(error))
+
+    @property
+    def levels(self) -> npt.NDArray[np.int64]:
+        """The shares as whole numbers from 0 to 20: units of one level are held against the same draws."""
+        return np.rint(self.shares * _LEVELS).astype(np.int64)
+
+    def with_learned(self, level: int, share: float) -> int:
+        """Return the level of a unit `share` of which is something learned, and the rest like units of `level`."""
+        return round(_LEVELS - (1 - share) * (_LEVELS - level))
 
 
-def combinations(train: Array, n: int, rng: np.random.Generator) -> dict[str, Array]:
-    """Return random sums of training images (n_images, ...), and Gaussian images of their covariance: `n` of each."""
-    flat = train.reshape(len(train), -1).astype(np.float32)
-    weights = rng.standard_normal((n, len(flat)), dtype=np.float32)
-    sums = weights @ flat
-    # The same draws serve both: of images less their mean, random sums are Gaussian with the images' covariance.
-    centered = sums - weights.sum(axis=1, keepdims=True) * flat.mean(axis=0)
-    shape = n, *train.shape[1:]
-    return {"data-span": sums.reshape(shape), "gaussian": centered.reshape(shape)}
+def quiet_directions(train: Array) -> Array:
+    """Return the tenth of directions in which images (n, height, width[, channels]) have least energy: (n, n_values).
+
+    They are orthonormal. Of large images they are those of the middle.
+    """
+    flat = _middle(train).reshape(len(train), -1).astype(np.float64)
+    n = max(1, round(_QUIET * flat.shape[1]))
+    _, directions = np.linalg.eigh(flat.T @ flat / len(flat))
+    return np.asarray(directions[:, :n].T)
 
 
-def mixed(start: Array, learned: Array, shares: Array, active: npt.NDArray[np.bool_]) -> Array:
-    """Return sums of starts and of what was learned, `shares` of their mean square on active pixels being learned."""
-    found: Array = _scaled(start, np.sqrt(1 - shares), active)
-    found += _scaled(learned.reshape(start.shape), np.sqrt(shares), active)
-    return found
+def _middle(images: Array) -> Array:
+    """Return the middle of images (n, height, width[, channels]), as much as has `_MOST_VALUES` values."""
+    height, width = images.shape[1:3]
+    channels = images.shape[3] if images.ndim == 4 else 1
+    side = int(np.sqrt(_MOST_VALUES / channels))
+    top, left = max(0, (height - side) // 2), max(0, (width - side) // 2)
+    return images[:, top : top + min(side, height), left : left + min(side, width)]
 
 
-def _scaled(images: Array, size: Array, active: npt.NDArray[np.bool_]) -> Array:
-    """Return images with root mean squares of `size` on active pixels; zero ones as they are."""
+class Draws:
+    """Draws of both nulls, made as they are needed; all networks that are measured have them in common.
+
+    A draw is a start and a random combination of training images, in given shares. Of "initialization" the share of the
+    combination is 0.
+    """
+
+    def __init__(self, train: Array, meter: Meter, n: int, rng: np.random.Generator) -> None:
+        self.meter, self.n = meter, n
+        self._train, self._rng = train, rng
+        self._parts = list[tuple[Array, Array, Array]]()
+        self._measured = dict[tuple[Start, int, int], Array]()
+        self.quiet = cache(lambda: quiet_directions(train))
+
+    def others(self, n: int, rng: np.random.Generator) -> Draws:
+        """Return new draws of the same nulls, `n` at a time."""
+        return Draws(self._train, self.meter, n, rng)
+
+    def images(self, start: Start, level: int, block: int = 0) -> Array:
+        """Return the weight images (n, height, width[, channels]) of a block of draws."""
+        ranks, learned, errors = self._part(block)
+        n_values = len(start.values)
+        first = start.values[np.minimum((ranks * n_values).astype(np.int64), n_values - 1)]
+        if not level:
+            return first
+        # How much was learned is known with an error, which the draws have too.
+        rest = np.clip((1 - level / _LEVELS) * (1 + start.error * errors), 0, 1)
+        return scaled(first, np.sqrt(rest), self.meter.active) + _times(learned, np.sqrt(1 - rest))
+
+    def measured(self, start: Start, level: int, block: int = 0) -> Array:
+        """Return the statistics (n, 5) of a block of draws; those that have none are left out."""
+        key = start, level, block
+        if key not in self._measured:
+            found = self.meter(self.images(*key))
+            self._measured[key] = found[np.isfinite(found).all(axis=1)]
+        return self._measured[key]
+
+    def _part(self, block: int) -> tuple[Array, Array, Array]:
+        """Return the ranks of the starts' weights in their family, in [0, 1), the combinations, and normal errors."""
+        while len(self._parts) <= block:
+            flat = self._train.reshape(len(self._train), -1).astype(np.float32)
+            shape = self.n, *self._train.shape[1:]
+            ranks = self._rng.random(shape, np.float32)
+            sums = self._rng.standard_normal((self.n, len(flat)), dtype=np.float32) @ flat
+            learned = scaled(sums.reshape(shape), np.ones(self.n), self.meter.active)
+            self._parts.append((ranks, learned, self._rng.standard_normal(self.n)))
+        return self._parts[block]
+
+
+def scaled(images: Array, sizes: npt.ArrayLike, active: npt.NDArray[np.bool_]) -> Array:
+    """Return images with a root mean square of `sizes` on active pixels; zero ones as they are."""
     root = np.sqrt(_mean_square(images, active))
-    factor = (size / np.where(root > 0, root, 1)).astype(np.float32)
-    return np.asarray(images * factor.reshape(-1, *[1] * (images.ndim - 1)))
+    return _times(images, np.asarray(sizes) / np.where(root > 0, root, 1))
+
+
+def _times(images: Array, factors: Array) -> Array:
+    return np.asarray(images * factors.astype(np.float32).reshape(-1, *[1] * (images.ndim - 1)))
 
 
 def _mean_square(images: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
@@ -319,52 +181,37 @@ def _mean_square(images: Array, active: npt.NDArray[np.bool_]) -> npt.NDArray[np
 
 
 def planted_units(
-    active: npt.NDArray[np.bool_], shape: tuple[int, ...], n: int, rng: np.random.Generator
+    active: npt.NDArray[np.bool_], rest: Array, share: float, rng: np.random.Generator
 ) -> Array:
-    """Return Gabor functions at random, a fifth of their variance replaced by white noise."""
-    height, width = shape[:2]
-    size = min(height, width)
+    """Return Gabor functions at random, as wide as in simple cells, beside `rest` (n, height, width[, channels]).
+
+    They have `share` of the mean square, `rest` has the other part.
+    """
+    n, shape = len(rest), rest.shape[1:]
+    size = min(shape[:2])
     rows, columns = np.nonzero(active)
     chosen = rng.integers(0, len(rows), n)
+    sigma = np.maximum(FINEST[0], size * rng.uniform(0.07, 0.14, n))
     found = gabors(
-        (height, width),
+        (shape[0], shape[1]),
         rows[chosen],
         columns[chosen],
         rng.uniform(0, np.pi, n),
-        np.maximum(_FINEST[1], size * rng.uniform(0.15, 0.45, n)),
-        np.maximum(_FINEST[0], size * rng.uniform(0.06, 0.14, n)),
+        np.maximum(FINEST[1], sigma * rng.uniform(1.5, 3, n)),
+        sigma,
         rng.uniform(0, 2 * np.pi, n),
     )
-    found /= np.sqrt(np.square(found[:, active]).mean(axis=1))[:, None, None]
-    noise = rng.standard_normal(found.shape)
-    mixed = (np.sqrt(0.8) * found + np.sqrt(0.2) * noise).astype(np.float32)
-    return mixed if len(shape) == 2 else np.repeat(mixed[..., None], shape[2], axis=-1)
+    found = found if len(shape) == 2 else np.repeat(found[..., None], shape[2], axis=-1)
+    planted = scaled(found, np.sqrt(share), active) + scaled(rest, np.sqrt(1 - share), active)
+    return planted.astype(np.float32)
 
 
-def against(name: str, null: Array, values: Array, planted: Array, alpha: float) -> StructureNull:
-    """Return the tests of units with statistics `values` (n_units, 5) against draws (n_null, 5) of a null.
+def p_values(values: Array, null: Array) -> tuple[Array, Array]:
+    """Return the one-sided p-values (n, 5) of `values` among the draws `null`, and those of the combined test (n,).
 
-    `planted` are the statistics of planted units, from which the power comes.
+    The combined test is a min-p test over the four spatial statistics, each in the direction of more structure, ranked
+    among the draws and the unit together, so that it is exact where unit and draws are exchangeable.
     """
-    from scipy.stats import false_discovery_control
-
-    null = null[np.isfinite(null).all(axis=1)]
-    each, combined = _p_values(values, null)
-    each_control, combined_control = _p_values(planted, null)
-    gabor = STATISTICS.index("gabor")
-    return StructureNull(
-        name=name,
-        values=null,
-        p_values=combined,
-        each_p_values=each,
-        q_values=false_discovery_control(combined),
-        power=float((combined_control <= alpha).mean()),
-        edge_power=float((each_control[:, gabor] <= alpha).mean()),
-    )
-
-
-def _p_values(values: Array, null: Array) -> tuple[Array, Array]:
-    """Return the one-sided p-values (n, 5) of `values` among `null`, and those of the combined test (n,)."""
     from scipy.stats import rankdata
 
     n_null = len(null)

@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from probe._checks import Array, check_choice
 from probe.results import Columns, Record, Result
-from probe.stats import Interval, Verdict
+from probe.stats import Verdict
 
-__all__ = ["LABELS", "NULLS", "STATISTICS", "StructureEffect", "StructureNull", "WeightStructure"]
+__all__ = ["LABELS", "NULLS", "STATISTICS", "StructureNull", "WeightStructure"]
 
 LABELS = {
     "moran": "Moran's I",
@@ -35,21 +35,13 @@ class _Null(NamedTuple):
 
 
 NULLS = {
-    "initialization": _Null("untrained weights", "U", "weights as before training: any structure at all?"),
+    "initialization": _Null(
+        "untrained weights", "U", "weights as before training: is there any structure at all?"
+    ),
     "data-span": _Null(
         "mixed training images",
         "M",
-        "a start plus random combinations of training images: more than the data hand down?",
-    ),
-    "gaussian": _Null(
-        "Gaussian, data's covariance",
-        "C",
-        "a start plus Gaussian images of the data's covariance: more than pairs of pixels say?",
-    ),
-    "random-label": _Null(
-        "random-label controls",
-        "R",
-        "units of networks trained on random labels: more than training without a lesson, which may move less?",
+        "a start plus random combinations of training images: is there more than the data hand down?",
     ),
 }
 """What weight images are held against."""
@@ -63,7 +55,7 @@ class StructureNull(Record):
     name : str
         One of `NULLS`.
     values : ndarray of shape (n_null, 5)
-        The statistics of weight images drawn from the null.
+        The statistics of weight images drawn from the null; of "data-span" in the proportions of the units.
     p_values : ndarray of shape (n_units,), in (0, 1]
         Of the combined test: as much structure as the unit's, in the statistic in which it stands out most.
     each_p_values : ndarray of shape (n_units, 5), in (0, 1]
@@ -72,8 +64,6 @@ class StructureNull(Record):
         `p_values` adjusted by Benjamini and Hochberg over the units of the layer.
     power : float, in [0, 1]
         Share of the positive controls that the combined test rejects at alpha.
-    edge_power : float, in [0, 1]
-        Share of the positive controls whose Gabor fit alone is rejected at alpha.
     """
 
     name: str
@@ -82,7 +72,6 @@ class StructureNull(Record):
     each_p_values: Array
     q_values: Array
     power: float
-    edge_power: float
 
     @property
     def question(self) -> str:
@@ -93,29 +82,6 @@ class StructureNull(Record):
     def means(self) -> Array:
         """Mean of each statistic under the null, of shape (5,)."""
         return np.asarray(self.values.mean(axis=0))
-
-
-class StructureEffect(Record):
-    """How a layer's mean statistic differs from a null's, over networks.
-
-    Attributes
-    ----------
-    null, statistic : str
-        One of `NULLS` and of `STATISTICS`.
-    difference : Interval
-        Mean over the units of a trained network minus the mean under the null, over the networks: minus that of its
-        own start for "initialization"; minus that of the same start and random images, in the proportions of its units,
-        for "data-span" and "gaussian"; for "random-label" of the weights' changes alone, minus that of its control network.
-    """
-
-    null: str
-    statistic: str
-    difference: Interval
-
-    @property
-    def label(self) -> str:
-        """The statistic, in words."""
-        return LABELS[self.statistic]
 
 
 class WeightStructure(Result):
@@ -139,23 +105,30 @@ class WeightStructure(Result):
         Moran's I of each pixel and its four neighbors, about 0 for speckle and toward 1 for smooth patterns.
         Total variation, the mean absolute difference of neighbors over that of any two pixels, about 1 for speckle.
         Slope of the radially averaged power spectrum in log-log, about 0 for speckle, and 0 for 3 x 3 pixels, which
-        have a single frequency. The largest share of the variance that one Gabor function explains, in [0, 1]. Gini
-        coefficient of the absolute weights, 0 where all are equal. NaN for a unit whose weights are all equal.
+        have a single frequency. The largest share of the variance that one Gabor function of a bank explains, in [0, 1].
+        Gini coefficient of the absolute weights, 0 where all are equal. NaN for a unit whose weights are all equal.
+    learned_shares : ndarray of shape (n_units,), in [0, 1]
+        Share of each unit's mean square that was learned; the rest is its start.
     nulls : tuple of StructureNull
-        In the order of `NULLS`; without control networks of the layer's shape there is no "random-label".
+        In the order of `NULLS`.
+    gabor_fits : ndarray of shape (n_units,), in [0, 1]
+        R² of the best Gabor function, refined from that of the bank where it explains a third.
+    gaussian_fits : ndarray of shape (n_units,), in [0, 1] or NaN
+        R² of the best Gaussian; NaN where no Gabor function explains two thirds.
+    is_edge : ndarray of shape (n_units,), bool
+        Whether a unit is an edge detector: a Gabor function explains two thirds of it, clearly more than a Gaussian does,
+        and more than of the "data-span" draws at 1 - alpha.
+    edge_power : float, in [0, 1]
+        Share of the positive controls that are found to be edge detectors.
     control_images : ndarray of shape (n_controls, height, width[, channels])
-        The first positive controls: Gabor functions with noise.
+        The first positive controls: Gabor functions, a fifth of whose variance is a draw of "data-span".
     control_values : ndarray of shape (n_all_controls, 5)
         Statistics of all positive controls.
     alpha : float
         Level of the tests.
-    effects : tuple of StructureEffect
-        Of the layer of that place in the trained control networks, against each null; empty without control networks.
-    edge_share : Interval or None
-        Share of a trained control network's units whose Gabor fit is better than 1 - alpha of the control networks' own
-        data-span null, over networks.
     verdicts : tuple of Verdict
-        Over the control networks; empty without.
+        "random" and "edges" are about this network, with its control networks beside it.
+        "smoother-than-random-labels" is about networks of its kind, and needs control networks.
     """
 
     layer: str
@@ -165,12 +138,15 @@ class WeightStructure(Result):
     active: npt.NDArray[np.bool_]
     statistics: tuple[str, ...]
     values: Array
+    learned_shares: Array
     nulls: tuple[StructureNull, ...]
+    gabor_fits: Array
+    gaussian_fits: Array
+    is_edge: npt.NDArray[np.bool_]
+    edge_power: float
     control_images: Array
     control_values: Array
     alpha: float
-    effects: tuple[StructureEffect, ...]
-    edge_share: Interval | None
     verdicts: tuple[Verdict, ...]
 
     @property
@@ -182,6 +158,11 @@ class WeightStructure(Result):
     def n_active(self) -> int:
         """Pixels that are measured."""
         return int(self.active.sum())
+
+    @property
+    def n_edges(self) -> int:
+        """Units that are edge detectors."""
+        return int(self.is_edge.sum())
 
     @property
     def n_rejected(self) -> tuple[int, ...]:
@@ -197,6 +178,7 @@ class WeightStructure(Result):
         """Return one row for each unit: its statistics, and its q-value against each null."""
         columns: Columns = {"unit": self.unit_names}
         columns |= dict(zip(self.statistics, self.values.T, strict=True))
+        columns |= {"gabor_fit": self.gabor_fits, "is_edge": self.is_edge}
         return columns | {f"q_{null.name}": null.q_values for null in self.nulls}
 
     def null(self, name: str) -> StructureNull:
@@ -209,3 +191,14 @@ class WeightStructure(Result):
         """
         nulls = {null.name: null for null in self.nulls}
         return nulls[check_choice("null", name, nulls)]
+
+    def verdict(self, key: str) -> Verdict:
+        """Return the verdict with this key.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        verdicts = {verdict.key: verdict for verdict in self.verdicts}
+        return verdicts[check_choice("key", key, verdicts)]
