@@ -254,13 +254,27 @@ class Concepts(Result):
         """For each layer: concepts whose best unit stands out from the directions of the layer, at `alpha`."""
         return tuple(int(layer.aligned(self.alpha).sum()) for layer in self.layers)
 
+    @property
+    def has_rings(self) -> bool:
+        """Whether any unit stands out from the directions of its layer, at `alpha`."""
+        return any(n > 0 for n in self.n_aligned)
+
     def columns(self) -> Columns:
         """Return one row for each concept of each layer: its best unit, and the linear probes."""
         columns: Columns = {
             "layer": [layer.layer for layer in self.layers for _ in self.names],
             "concept": self.names * len(self.layers),
         }
-        for name in ("best_units", "untrained_p", "aligned_q", "probe_auroc", "untrained_probe_auroc"):
+        for name in (
+            "best_units",
+            "untrained_p",
+            "aligned_q",
+            "probe_auroc",
+            "untrained_probe_auroc",
+            "components_auroc",
+            "control_task_auroc",
+            "overall_auroc",
+        ):
             columns[name] = np.concatenate([getattr(layer, name) for layer in self.layers])
         return columns
 
