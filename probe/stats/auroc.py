@@ -143,7 +143,7 @@ def stratified_aurocs(
     scores : ndarray of shape (n_samples, n_scores)
         Only those of the same stratum are compared.
     members : ndarray of shape (n_scores, n_samples), bool
-        Which samples each score should tell: members and others in one stratum at least.
+        Which samples each score should tell. Where no stratum has members and others, the AUROC is 0.5.
     strata : ndarray of shape (n_samples,), int64
         The stratum of each sample.
 
@@ -164,10 +164,13 @@ def stratified_aurocs(
     values, influences, n_effective = np.empty(scores.shape[1]), np.empty(scores.shape), np.inf
     for k, (score, members_of) in enumerate(zip(scores.T, members, strict=True)):
         n_members, n_others = (each[0] for each in pairs_within(members_of[None], strata))
-        weights = n_members * n_others / (n_members * n_others).sum()
+        weights = n_members * n_others / max(1, (n_members * n_others).sum())
         placed = _placements(score, members_of, strata)
         values[k], influences[:, k] = _summed(placed, members_of, strata, weights)
         both = weights > 0
+        if not both.any():
+            values[k], influences[:, k] = 0.5, 0.0
+            continue
         fewest = np.minimum(n_members, n_others)[both]
         n_effective = min(n_effective, 1 / float((weights[both] ** 2 / fewest).sum()))
     return StratifiedAurocs(values, influences, n_effective)

@@ -129,7 +129,7 @@ def concepts(
         test = test.sample(n_images, rng=image_rng)
     found = image_concepts(test.images)
     every = Sample(test.images, test.labels, found.values)
-    kept = every.mixed.sum(axis=1) >= FEWEST_CLASSES
+    kept = every.mixed(FEWEST).sum(axis=1) >= FEWEST_CLASSES
     if not kept.any():
         raise InputError(
             f"images of one class must differ in loops, strokes, edges or ink: none of these is in {FEWEST} images of "

@@ -7,6 +7,7 @@ import numpy as np
 from probe._checks import Array
 from probe.analyses.concepts.loops import (
     ASKED,
+    FEWEST_LOOPS,
     LEAST,
     PLANTED,
     LoopSample,
@@ -17,7 +18,7 @@ from probe.analyses.concepts.loops import (
 )
 from probe.analyses.concepts.results import LoopUnits
 from probe.analyses.concepts.units import hidden_layers, layer_values
-from probe.analyses.concepts.within import FEWEST, FEWEST_CLASSES, Sample, principal_components, standardized
+from probe.analyses.concepts.within import FEWEST_CLASSES, Sample, principal_components, standardized
 from probe.controls import Controls
 from probe.datasets import Split
 from probe.network import Network
@@ -106,8 +107,8 @@ def _of_loops(
 ) -> tuple[LoopUnits | None, tuple[Verdict, ...]]:
     if images is None:
         why = (
-            f"Fewer than {FEWEST_CLASSES} classes have {FEWEST} {noun}s with a loop and {FEWEST} without: whether a unit "
-            "sees the loop, or only the class, cannot be told apart."
+            f"Fewer than {FEWEST_CLASSES} classes have {FEWEST_LOOPS} {noun}s with a loop and {FEWEST_LOOPS} without: "
+            "whether a unit sees the loop, or only the class, cannot be told apart."
         )
         return None, (LOOPS.undecided(why), LAYER.undecided(why))
     own, told = (

@@ -21,6 +21,7 @@ from probe.stats.auroc import StratifiedAurocs, aurocs_within, ranks_within
 
 __all__ = [
     "ASKED",
+    "FEWEST_LOOPS",
     "LEAST",
     "N_IMAGES",
     "PLANTED",
@@ -48,6 +49,9 @@ PLANTED = (0.65, 0.7, 0.75, 0.8, 0.9)
 
 ASKED = 0.8
 """The one of these that must be found before a network can be said to have no such unit: excellent discrimination."""
+
+FEWEST_LOOPS = 5
+"""Images with a loop, and without one, that a class must have; half of them judge."""
 
 N_IMAGES = 2_000
 """Test images, of which those of the classes count that loops vary in: so many find planted units of 0.8 on MNIST."""
@@ -125,7 +129,7 @@ def loop_sample(split: Split, *, n_images: int = N_IMAGES, seed: int = 0) -> Loo
     """
     test = split.test.sample(min(n_images, len(split.test)), rng=np.random.default_rng(seed))
     every = Sample(test.images, test.labels, has_loop(test.images)[None])
-    mixed = every.mixed[0]
+    mixed = every.mixed(FEWEST_LOOPS)[0]
     if mixed.sum() < FEWEST_CLASSES:
         return None
     kept = mixed[every.classes]

@@ -16,7 +16,7 @@ from probe.stats.auroc import StratifiedAurocs, pairs_within, ranks_within, stra
 
 __all__ = ["FEWEST", "FEWEST_CLASSES", "Sample", "principal_components", "standardized"]
 
-FEWEST = 5
+FEWEST = 3
 """Images with a concept, and without it, that a class must have to say anything about the concept."""
 
 FEWEST_CLASSES = 2
@@ -44,13 +44,12 @@ class Sample:
     def __len__(self) -> int:
         return len(self.images)
 
-    @property
-    def mixed(self) -> npt.NDArray[np.bool_]:
-        """Which classes have at least five images with each concept and five without: (n_concepts, n_classes)."""
+    def mixed(self, fewest: int) -> npt.NDArray[np.bool_]:
+        """Return which classes have so many images with each concept, and so many without: (n_concepts, n_classes)."""
         n_classes = int(self.classes.max()) + 1
         n_with = np.stack([np.bincount(self.classes, each, n_classes) for each in self.concepts])
         n_without = np.bincount(self.classes, minlength=n_classes) - n_with
-        return np.asarray(np.minimum(n_with, n_without) >= FEWEST)
+        return np.asarray(np.minimum(n_with, n_without) >= fewest)
 
     @property
     def halves(self) -> npt.NDArray[np.int64]:
@@ -107,7 +106,8 @@ def _values(scores: Array, concepts: npt.NDArray[np.bool_], strata: npt.NDArray[
     n_with, n_without = pairs_within(concepts, strata)
     least = (n_with * (n_with + 1) / 2).sum(axis=1)
     sums = (ranks_within(scores, strata) * concepts.T).sum(axis=0)
-    return np.asarray((sums - least) / (n_with * n_without).sum(axis=1))
+    n_pairs = (n_with * n_without).sum(axis=1)
+    return np.asarray(np.where(n_pairs > 0, (sums - least) / np.maximum(n_pairs, 1), 0.5))
 
 
 def _probe_scores(
