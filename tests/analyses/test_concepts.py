@@ -108,13 +108,18 @@ def loop_network(split, rotated=False):
     loops = concept(image_concepts(split.test.images), "loop").astype(float)
     # As many hidden directions as images would fit anything; the detector is read off random features.
     features = np.maximum(images @ RNG(0).normal(size=(64, 300)), 0)
-    weights = np.linalg.lstsq(features, loops - loops.mean(), rcond=1e-3)[0]
-    second = np.concatenate([0.02 * RNG(1).normal(size=(300, 5)), 4 * weights[:, None]], axis=1)
+    centered = features.copy()
+    for k in range(10):
+        there = split.test.labels == k
+        centered[there] -= centered[there].mean(axis=0)
+        loops[there] -= loops[there].mean()
+    weights = np.linalg.lstsq(centered, loops, rcond=1e-3)[0]
+    second = np.concatenate([0.02 * RNG(1).normal(size=(300, 15)), 4 * weights[:, None]], axis=1)
     if rotated:
-        q, _ = np.linalg.qr(RNG(2).normal(size=(6, 6)))
+        q, _ = np.linalg.qr(RNG(2).normal(size=(16, 16)))
         second = second @ q
     dense = [("features", RNG(0).normal(size=(64, 300)), "relu"), ("hidden", second, "linear"),
-             ("output", RNG(3).normal(size=(6, 10)), "softmax")]  # fmt: skip
+             ("output", RNG(3).normal(size=(16, 10)), "softmax")]  # fmt: skip
     layers = [Dense(n, k.astype(np.float32), np.zeros(k.shape[1], np.float32), a) for n, k, a in dense]
     return Network((Flatten("flatten"), *layers), (8, 8))
 
@@ -128,7 +133,7 @@ def test_a_network_with_a_loop_detector_is_told_from_its_rotation(digits):
         if rotated:
             assert not layer.aligned(0.05)[place]
         else:
-            assert layer.best_units[place] == 5
+            assert layer.best_units[place] == 15
             assert layer.aligned(0.05)[place]
 
 

@@ -207,20 +207,20 @@ def test_a_layer_of_noise_stays_below_the_permuted_limit():
 
 
 def planted(split, activation="sigmoid", scale=1.0, rotated=False):
-    """Return a network whose unit 3 is the best linear reader of loops, among units with random weights."""
+    """Return a network whose unit 3 is the best linear reader of these loops, among units with random weights."""
     rng = np.random.default_rng(3)
-    images = split.train.images
+    images = split.test.images
     pixels = images.reshape(len(images), -1).astype(np.float64)
     found = image_concepts(images)
     loops = found.values[found.names.index("loop")].astype(float)
     centered = pixels.copy()
     for k in range(10):
-        there = split.train.labels == k
+        there = split.test.labels == k
         centered[there] -= centered[there].mean(axis=0)
         loops[there] -= loops[there].mean()
-    reader = np.linalg.solve(centered.T @ centered + 50 * np.eye(pixels.shape[1]), centered.T @ loops)
+    reader = np.linalg.solve(centered.T @ centered + np.eye(pixels.shape[1]), centered.T @ loops)
     kernel = rng.normal(size=(pixels.shape[1], 12)) / 8
-    kernel[:, 3] = reader * scale * (centered @ kernel).std() / (centered @ reader).std()
+    kernel[:, 3] = reader * scale * (pixels @ kernel).std() / (pixels @ reader).std()
     if rotated:
         kernel = kernel @ stats.ortho_group.rvs(12, random_state=0)
     layers = (

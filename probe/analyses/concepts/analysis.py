@@ -65,7 +65,7 @@ def concepts(
     unit special, or is any direction as good? The best unit is compared with the best axis of random rotations of the
     layer. A selective unit need not be important. Importance is what the network loses without the unit.
 
-    Whether a unit of the last hidden layer recognizes loops is decided on 2,000 test images, of the classes that loops
+    Whether a unit of the last hidden layer recognizes loops is decided on 3,000 test images, of the classes that loops
     vary in. Each half of them judges the unit that the other half chose.
 
     Parameters

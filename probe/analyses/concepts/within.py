@@ -47,7 +47,8 @@ class Sample:
     def mixed(self, fewest: int) -> npt.NDArray[np.bool_]:
         """Return which classes have so many images with each concept, and so many without: (n_concepts, n_classes)."""
         n_classes = int(self.classes.max()) + 1
-        n_with = np.stack([np.bincount(self.classes, each, n_classes) for each in self.concepts])
+        of_class = self.classes == np.arange(n_classes)[:, None]
+        n_with = self.concepts.astype(np.int64) @ of_class.T
         n_without = np.bincount(self.classes, minlength=n_classes) - n_with
         return np.asarray(np.minimum(n_with, n_without) >= fewest)
 
