@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 import probe
-from probe.analyses.concepts import Concepts, LayerConcepts
+from probe.analyses.concepts import Concepts, LayerConcepts, LoopUnits
 from probe.analyses.drawing import MEASURES, Drawing, DrawnImages
 from probe.analyses.landscape import Components, Descent, Landscape
 from probe.analyses.maximize import TopImages
@@ -174,13 +174,31 @@ def concepts(n_layers, n_units, *, layer="hidden_{}", units=None):
         return LayerConcepts(**(blank | per_unit | said | {"auroc": shares, "permuted_limit": np.array(0.4)}))
 
     layers = tuple(one(place) for place in range(n_layers))
+    loops = LoopUnits(
+        layer=layer.format(n_layers - 1),
+        unit_names=layers[-1].unit_names,
+        auroc=shares[:, 0],
+        chosen=np.array([0, n_units - 1]),
+        chosen_auroc=replace(INTERVAL, estimate=0.6, low=0.55, high=0.65),
+        threshold=0.7,
+        rotated_auroc=np.nan,
+        layer_auroc=0.7,
+        pixel_auroc=0.65,
+        components_auroc=0.6,
+        planted=np.array([0.65, 0.7, 0.75, 0.8, 0.9]),
+        power=np.linspace(0, 1, 5),
+        control_auroc=np.linspace(0.5, 0.7, 20),
+        n_images=1000,
+    )
     return Concepts(
         names=names,
         kinds=("ink",) * 24,
         shares=each,
         left_out=(),
+        class_auroc=each,
         pixel_probe_auroc=each,
         layers=layers,
+        loops=loops,
         n_images=100,
         alpha=0.05,
         verdicts=(),
@@ -283,7 +301,7 @@ def pictures(case):
         yield "structure", structure(2000), {"part": "units"}
         yield "maximize", maximization(2000), {}
         yield "maximize, real images", maximization(2000, n_top=5), {}
-        for part in ("units", "probes", "importance"):
+        for part in ("units", "loops", "probes", "importance"):
             yield f"concepts, {part}", concepts(3, 2000), {"part": part}
     if case == "CNN of 512 channels":
         yield "kernels, colors", kernels(3, 512), {}
@@ -293,7 +311,7 @@ def pictures(case):
         yield "structure", structure(512, (3, 3, 3)), {"part": "units"}
         yield "maximize, channels", maximization(100, (7, 7, 512)), {}
         yield "maximize", maximization(512, (64, 64, 3)), {}
-        for part in ("units", "probes", "importance"):
+        for part in ("units", "loops", "probes", "importance"):
             yield f"concepts, {part}", concepts(53, 512), {"part": part}
         yield "landscape", landscape(numbered(106, "conv_{} kernel")), {"part": "gradient"}
     if case == "long images":

@@ -1,4 +1,4 @@
-"""Figures of `probe.analyses.concepts`: units against concepts, linear probes, and what units are worth."""
+"""Figures of `probe.analyses.concepts`: units against concepts, loops, linear probes, and what units are worth."""
 
 from __future__ import annotations
 
@@ -56,15 +56,32 @@ def units(result: Concepts, figure: Figure | SubFigure) -> list[str]:
         for edge in _edges(result.kinds):
             axes.axvline(edge, color="white", linewidth=2.5)
     grid[-1].set_xticks(range(len(result.names)), result.names, rotation=90, fontsize=7)
-    bar = figure.colorbar(drawn, ax=grid.tolist(), label="AUROC", fraction=0.03, pad=0.01, aspect=30)
+    bar = figure.colorbar(
+        drawn, ax=grid.tolist(), label="AUROC within classes", fraction=0.03, pad=0.01, aspect=30
+    )
     bar.set_ticks([0.5 - limit, 0.5, 0.5 + limit], labels=[f"{0.5 - limit:.2f}", "0.5", f"{0.5 + limit:.2f}"])
     return [
-        f"Dots: better than all units and concepts in {1 - result.alpha:.0%} of permutations of the images. Rings: "
-        "the unit is also better than the best axes of random rotations of its layer (false discovery rate "
-        f"{result.alpha:.0%}).",
+        *_legend(result, layers, shown),
         shown_of(len(layers), len(result.layers), "layers"),
         _of_units(layers, most),
     ]
+
+
+def _legend(result: Concepts, layers: list[LayerConcepts], shown: list[np.ndarray]) -> list[str]:
+    """Return what dots and rings mean, where there are any."""
+    pairs = list(zip(layers, shown, strict=True))
+    said = list[str]()
+    if any((layer.selectivity[units] > layer.permuted_limit).any() for layer, units in pairs):
+        said.append(
+            f"Dots: better than all units and concepts in {1 - result.alpha:.0%} of permutations of the images within "
+            "classes."
+        )
+    if result.has_rings:
+        said.append(
+            "Rings: the unit is also better than the best axes of random rotations of its layer (false discovery rate "
+            f"{result.alpha:.0%})."
+        )
+    return said
 
 
 def _of_units(layers: list[LayerConcepts], most: int) -> str:
@@ -92,6 +109,80 @@ def _edges(kinds: tuple[str, ...]) -> list[float]:
     return [k + 0.5 for k in range(len(kinds) - 1) if kinds[k] != kinds[k + 1]]
 
 
+def _no_loops(result: Concepts) -> str:
+    return "" if result.loops is not None else "loops vary within fewer than two classes"
+
+
+@panels(height=3.6, empty=_no_loops)
+def loops(result: Concepts, figure: Figure | SubFigure) -> list[str]:
+    """Draw how well units of the last hidden layer tell loops within classes, and what is asked for."""
+    found = result.loops
+    assert found is not None
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=[6, 5])
+    told = 0.5 + np.abs(found.auroc - 0.5)
+    shown = np.sort(strongest(told, _MOST_UNITS))
+    chosen = np.isin(shown, found.chosen)
+    x = np.arange(len(shown))
+    dots: Look = {"s": 26, "linewidth": 1.2, "edgecolor": COLORS["true"]}
+    left.scatter(x[~chosen], told[shown][~chosen], facecolor="white", **dots)
+    left.scatter(x[chosen], told[shown][chosen], facecolor=COLORS["true"], **dots)
+    every = max(1, len(shown) // 16)
+    left.set_xticks(x[::every], [literal(found.unit_names[k], 6) for k in shown[::every]])
+    left.set_xlabel(f"unit of '{literal(found.layer, 24)}'")
+    left.set_ylabel("AUROC for loops, within classes")
+    _beside(right, result)
+    for axes in (left, right):
+        axes.axhline(found.threshold, color=COLORS["random"], linestyle="--", linewidth=1.4, gid="threshold")
+        axes.axhline(0.5, color="#888888", linewidth=0.8)
+    left.set_ylim(0.44, 1.01)
+    left.annotate(
+        f"asked for: {found.threshold:.2f}",
+        (0, found.threshold),
+        (3, 3),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        color=COLORS["random"],
+        fontsize=9,
+    )
+    return [
+        "Filled: the units that one half of the images chose. Right: they are judged on the other half, with the 95% "
+        "interval.",
+        _most_shown(len(found.auroc)),
+    ]
+
+
+def _most_shown(n_units: int) -> str:
+    return f"Shown: the {_MOST_UNITS} best of {n_units:,} units." if n_units > _MOST_UNITS else ""
+
+
+def _beside(axes: Axes, result: Concepts) -> None:
+    """Draw the chosen unit as it is judged, beside what else tells loops."""
+    found = result.loops
+    assert found is not None
+    interval = found.chosen_auroc
+    ends = [[interval.estimate - interval.low], [interval.high - interval.estimate]]
+    bar: Look = {"fmt": "o", "color": COLORS["true"], "capsize": 4, "markersize": 7, "gid": "chosen"}
+    axes.errorbar([0], [interval.estimate], ends, **bar)
+    rows = [
+        ("whole layer", found.layer_auroc, "D"),
+        ("pixels", found.pixel_auroc, "s"),
+        ("principal\ncomponents", found.components_auroc, "^"),
+        ("class\nalone", 0.5, "v"),
+    ]
+    for place, (_, value, marker) in enumerate(rows, 1):
+        axes.plot([place], [value], marker, color=COLORS["reference"], markersize=7)
+    names = ["chosen\nunit", *(name.replace(" ", "\n") for name, _, _ in rows)]
+    if len(found.control_auroc):
+        spots = len(rows) + 1 + np.linspace(-0.2, 0.2, len(found.control_auroc))
+        axes.scatter(
+            spots, found.control_auroc, s=14, facecolor="none", edgecolor=COLORS["true"], gid="controls"
+        )
+        names.append("units of\nothers")
+    axes.set_xticks(range(len(names)), names, fontsize=7.5)
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    axes.grid(visible=False, axis="x")
+
+
 @panels()
 def probes(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     """Draw how well linear probes on each layer, before and after training, and on the pixels tell each concept."""
@@ -100,8 +191,8 @@ def probes(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     depth = len(layers)
     # Long names and many layers take rows of the legend.
     names = [literal(layer.layer, 24) for layer in layers]
-    columns = max(1, min(5, 1 + 2 * depth, 120 // (max(map(len, names)) + 18)))
-    rows = -(-(1 + 2 * depth) // columns)
+    columns = max(1, min(5, 2 + 2 * depth, 120 // (max(map(len, names)) + 18)))
+    rows = -(-(2 + 2 * depth) // columns)
     resize(figure, 4.2 + 0.18 * rows)
     axes = figure.subplots()
     x = np.arange(n_concepts)
@@ -113,12 +204,14 @@ def probes(result: Concepts, figure: Figure | SubFigure) -> list[str]:
         axes.plot(x, layer.probe_auroc, marker, color=COLORS["true"], label=f"'{name}'", **look)
         look |= {"markerfacecolor": "none", "color": COLORS["untrained"]}
         axes.plot(x, layer.untrained_probe_auroc, marker, label=f"'{name}' untrained", **look)
+    few: Look = {"color": COLORS["optimum"], "markersize": 7, "markeredgewidth": 1.6, "linestyle": "none"}
+    axes.plot(x, layers[0].components_auroc, "x", label="principal components", **few)
     axes.axhline(0.5, color="#888888", linewidth=0.8)
     for edge in _edges(result.kinds):
         axes.axvline(edge, color="#cccccc", linewidth=1)
     axes.set_xticks(x, result.names, rotation=90, fontsize=7)
     axes.set_xlim(-0.7, n_concepts - 0.3)
-    axes.set_ylabel("AUROC of a linear probe")
+    axes.set_ylabel("AUROC of a linear probe, within classes")
     figure.legend(loc="outside upper center", ncols=columns, fontsize=8)
     return [shown_of(depth, len(result.layers), "layers")]
 
@@ -152,4 +245,4 @@ def importance(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     ]
 
 
-PARTS = (units, probes, importance)
+PARTS = (units, loops, probes, importance)

@@ -14,7 +14,16 @@ from probe._checks import InputError, check_integer, check_number
 from probe._signatures import checked
 from probe.stats.intervals import Interval, replicates
 
-__all__ = ["FEWEST", "Decision", "Estimate", "Method", "Scale", "count_estimate", "mean_estimate"]
+__all__ = [
+    "FEWEST",
+    "Decision",
+    "Estimate",
+    "Method",
+    "Scale",
+    "count_estimate",
+    "mean_estimate",
+    "normal_estimate",
+]
 
 FEWEST = 6
 """Replicates from which a mean can decide: six equal ones are the fewest that a sign test at 95% rejects with."""
@@ -31,7 +40,7 @@ Decision = Literal["supported", "refuted", "inconclusive"]
 """What the data say of a claim; "inconclusive" means that they allow both answers."""
 
 Scale = Literal["difference", "ratio", "share"]
-Method = Literal["studentized bootstrap", "t", "bounded", "sign test", "exact", "none"]
+Method = Literal["studentized bootstrap", "t", "bounded", "sign test", "exact", "normal", "none"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -43,7 +52,7 @@ class Estimate:
     ----------
     interval : Interval
         The number with its confidence interval; the ends are NaN where the data give none.
-    method : {"studentized bootstrap", "t", "bounded", "sign test", "exact", "none"}
+    method : {"studentized bootstrap", "t", "bounded", "sign test", "exact", "normal", "none"}
         What interval and test are made by; "none" where there is nothing to make them of.
     """
 
@@ -170,6 +179,64 @@ def count_estimate(n_hits: int, n: int, *, level: float = 0.95) -> Estimate:
     check_integer("n_hits", n_hits, minimum=0, maximum=n)
     check_number("level", level, above=0, below=1)
     return _of_hits(float(n_hits), n, level, "exact")
+
+
+@checked
+def normal_estimate(
+    value: float,
+    standard_error: float,
+    *,
+    n: int,
+    scale: Literal["difference", "share"] = "difference",
+    level: float = 0.95,
+) -> Estimate:
+    """Return a number that is about normal over many replicates, from its standard error.
+
+    Parameters
+    ----------
+    value : float
+        The number, such as an AUROC.
+    standard_error : float
+        Of `value` itself on both scales, above 0.
+    n : int
+        Replicates that it is of, at least 1.
+    scale : {"difference", "share"}
+        "share": `value` lies in (0, 1), and its log-odds are about normal. Both ends of the interval are in (0, 1) then.
+    level : float
+        Confidence level in (0, 1).
+
+    Raises
+    ------
+    InputError
+        If a number is out of range.
+
+    Examples
+    --------
+    >>> found = normal_estimate(0.9, 0.04, n=200, scale="share")
+    >>> f"{found:.2f;images}", found.decision(0.7)
+    ('0.90 (0.79 to 0.96, 200 images)', 'supported')
+    """
+    from scipy import stats
+    from scipy.special import expit, logit
+
+    check_integer("n", n, minimum=1)
+    check_number("level", level, above=0, below=1)
+    check_number("standard_error", standard_error, above=0)
+    if scale == "share":
+        check_number("value", value, above=0, below=1)
+    logits = scale == "share"
+    center = float(logit(value)) if logits else value
+    error = standard_error / (value * (1 - value)) if logits else standard_error
+    half = float(stats.norm.ppf(0.5 + level / 2)) * error
+    low, high = center - half, center + half
+    if logits:
+        low, high = float(expit(low)), float(expit(high))
+
+    def tails(null: float) -> tuple[float, float]:
+        pivot = (center - (float(logit(null)) if logits else null)) / error
+        return float(stats.norm.sf(pivot)), float(stats.norm.cdf(pivot))
+
+    return Estimate(Interval(value, low, high, level, n), "normal", tails)
 
 
 def _of_hits(hits: float, n: int, level: float, method: Method) -> Estimate:

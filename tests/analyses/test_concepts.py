@@ -1,7 +1,5 @@
 """Concepts: what is computed from pixels, and planted units that must be found, or must not."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from scipy.ndimage import rotate
@@ -9,7 +7,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 import probe
 from probe.analyses.concepts import concepts, image_concepts
-from probe.analyses.concepts.units import ablated, aurocs, largest_of_rotated, p_values, probe_aurocs
+from probe.analyses.concepts.selectivity import aurocs, largest_of_rotated, p_values
+from probe.analyses.concepts.units import ablated
+from probe.analyses.concepts.within import Sample
 from probe.layers import BatchNormalization, Conv2D, Dense, Flatten
 from probe.network import Network
 
@@ -72,7 +72,7 @@ def test_concepts_that_hardly_vary_are_left_out():
 def test_aurocs_are_those_of_scikit_learn_with_ties():
     values = np.round(RNG(0).normal(size=(200, 3)), 1)
     present = RNG(1).random((4, 200)) < 0.3
-    found = aurocs(values, present)
+    found = aurocs(values, present, np.zeros(200, int))
     for unit in range(3):
         for k in range(4):
             assert found[unit, k] == pytest.approx(roc_auc_score(present[k], values[:, unit]))
@@ -89,14 +89,16 @@ def test_a_planted_detector_stands_out_and_its_rotation_does_not(digits):
     found = image_concepts(digits.train.images)
     loops = concept(found, "loop")[None]
     values = planted(digits.train.images, loops[0])
-    best = np.abs(aurocs(values, loops) - 0.5).max(axis=0)
-    assert p_values(best, largest_of_rotated(values, loops, 99, RNG(0)))[0] <= 0.02
+    classes = digits.train.labels
+    best = np.abs(aurocs(values, loops, classes) - 0.5).max(axis=0)
+    assert p_values(best, largest_of_rotated(values, loops, classes, 99, RNG(0)))[0] <= 0.02
     rejected = []
     for seed in range(20):
         q, _ = np.linalg.qr(RNG(seed).normal(size=(8, 8)))
         turned = (values - values.mean(axis=0)) @ q
-        best = np.abs(aurocs(turned, loops) - 0.5).max(axis=0)
-        rejected.append(p_values(best, largest_of_rotated(turned, loops, 39, RNG(seed + 100)))[0] <= 0.05)
+        best = np.abs(aurocs(turned, loops, classes) - 0.5).max(axis=0)
+        drawn = largest_of_rotated(turned, loops, classes, 39, RNG(seed + 100))
+        rejected.append(p_values(best, drawn)[0] <= 0.05)
     assert np.mean(rejected) <= 0.2
 
 
@@ -106,13 +108,18 @@ def loop_network(split, rotated=False):
     loops = concept(image_concepts(split.test.images), "loop").astype(float)
     # As many hidden directions as images would fit anything; the detector is read off random features.
     features = np.maximum(images @ RNG(0).normal(size=(64, 300)), 0)
-    weights = np.linalg.lstsq(features, loops - loops.mean(), rcond=1e-3)[0]
-    second = np.concatenate([0.02 * RNG(1).normal(size=(300, 5)), 4 * weights[:, None]], axis=1)
+    centered = features.copy()
+    for k in range(10):
+        there = split.test.labels == k
+        centered[there] -= centered[there].mean(axis=0)
+        loops[there] -= loops[there].mean()
+    weights = np.linalg.lstsq(centered, loops, rcond=1e-3)[0]
+    second = np.concatenate([0.02 * RNG(1).normal(size=(300, 15)), 4 * weights[:, None]], axis=1)
     if rotated:
-        q, _ = np.linalg.qr(RNG(2).normal(size=(6, 6)))
+        q, _ = np.linalg.qr(RNG(2).normal(size=(16, 16)))
         second = second @ q
     dense = [("features", RNG(0).normal(size=(64, 300)), "relu"), ("hidden", second, "linear"),
-             ("output", RNG(3).normal(size=(6, 10)), "softmax")]  # fmt: skip
+             ("output", RNG(3).normal(size=(16, 10)), "softmax")]  # fmt: skip
     layers = [Dense(n, k.astype(np.float32), np.zeros(k.shape[1], np.float32), a) for n, k, a in dense]
     return Network((Flatten("flatten"), *layers), (8, 8))
 
@@ -122,11 +129,11 @@ def test_a_network_with_a_loop_detector_is_told_from_its_rotation(digits):
     for rotated in (False, True):
         found = concepts(loop_network(digits, rotated), digits, **options)
         layer, place = found.layer("hidden"), found.names.index("loop")
-        assert layer.probe_auroc[place] > 0.9  # the layer holds it in both
+        assert layer.probe_auroc[place] > 0.8  # the layer holds it in both
         if rotated:
             assert not layer.aligned(0.05)[place]
         else:
-            assert layer.best_units[place] == 5
+            assert layer.best_units[place] == 15
             assert layer.aligned(0.05)[place]
 
 
@@ -145,7 +152,7 @@ def test_a_probe_finds_what_is_there_and_nothing_where_nothing_is():
     present = RNG(0).random((2, 400)) < 0.5
     values = RNG(1).normal(size=(400, 6))
     values[:, 3] += 3 * present[0]
-    found = probe_aurocs(values, present, 0)
+    found = Sample(values, RNG(2).integers(3, size=400), present).read_off(values)
     assert found[0] > 0.95
     assert 0.4 < found[1] < 0.6
 
@@ -193,25 +200,6 @@ def test_importance_is_what_the_network_loses(trained, digits):
     assert mixed == pytest.approx(layer.cost_added[3], abs=1e-6)
 
 
-def test_the_controls_decide_over_networks(trained, digits):
-    controls = probe.control_networks(
-        trained, digits, n_networks=6, config=probe.TrainingConfig(epochs=20, batch_size=20)
-    )
-    found = concepts(trained, digits, controls=controls, n_permutations=19, n_rotations=19)
-    assert len(found.verdicts) == 5
-    assert all(verdict.interval.n == 6 for verdict in found.verdicts)
-    same = concepts(
-        trained,
-        digits,
-        controls=replace(controls, trained=controls.untrained),
-        n_permutations=19,
-        n_rotations=19,
-    )
-    held = [verdict for verdict in same.verdicts if "holds more" in verdict.title]
-    assert [verdict.statistic for verdict in held] == [0, 0]
-    assert all(verdict.decision == "inconclusive" for verdict in held)
-
-
 def test_convolutional_networks_with_normalization_are_looked_into(digits):
     rng = RNG(0)
     layers = (
@@ -245,6 +233,6 @@ def test_what_does_not_fit_is_refused(trained, digits):
     )
     with pytest.raises(probe.InputError, match="must have a hidden layer"):
         concepts(flat, digits)
-    with pytest.raises(probe.InputError, match="all are alike"):
+    with pytest.raises(probe.InputError, match="must differ in loops"):
         same = probe.Dataset(np.zeros((120, 8, 8), np.float32), np.arange(120) % 10, digits.test.class_names)
         concepts(trained, probe.Split(digits.train, same, "blank"))

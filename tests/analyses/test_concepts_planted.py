@@ -9,15 +9,15 @@ from sklearn.metrics import roc_auc_score
 
 import probe
 from probe.analyses.concepts import concepts, image_concepts
-from probe.analyses.concepts.units import (
+from probe.analyses.concepts.selectivity import (
     aurocs,
-    hidden_layers,
+    chance_deviations,
     largest_of_permuted,
     largest_of_rotated,
-    layer_values,
     p_values,
-    probe_aurocs,
 )
+from probe.analyses.concepts.units import hidden_layers, layer_values
+from probe.analyses.concepts.within import Sample
 from probe.controls import reinitialized
 from probe.layers import (
     ActivationLayer,
@@ -29,6 +29,7 @@ from probe.layers import (
     GlobalAveragePooling2D,
 )
 from probe.network import Network
+from probe.recipes import RECIPES
 
 
 def drawn(rows):
@@ -155,51 +156,71 @@ def test_what_is_no_image_is_refused(images, message):
         image_concepts(images)
 
 
+def weighted(present, values, classes):
+    """Return scikit-learn's areas of the classes, by their pairs."""
+    areas, pairs = [], []
+    for k in np.unique(classes):
+        there = classes == k
+        n = present[there].sum() * (~present[there]).sum()
+        if n:
+            areas.append(roc_auc_score(present[there], values[there]))
+            pairs.append(n)
+    return np.average(areas, weights=pairs)
+
+
 def test_areas_are_those_of_scikit_learn_with_ties():
     rng = np.random.default_rng(0)
     values = np.maximum(rng.normal(size=(80, 5)), 0).round(1)
     present = rng.random((4, 80)) < 0.3
-    found = aurocs(values, present)
+    classes = rng.integers(3, size=80)
+    found = aurocs(values, present, classes)
     for unit in range(5):
         for k in range(4):
-            assert found[unit, k] == pytest.approx(roc_auc_score(present[k], values[:, unit]))
+            assert found[unit, k] == pytest.approx(weighted(present[k], values[:, unit], classes))
 
 
 def test_the_best_axis_of_rotations_is_that_of_a_plain_loop():
     rng = np.random.default_rng(0)
     basis, present = rng.normal(size=(300, 4)), rng.random((3, 300)) < 0.4
-    found = largest_of_rotated(basis, present, 7, np.random.default_rng(5))
+    classes = rng.choice([0, 2, 5], 300)
+    found = largest_of_rotated(basis, present, classes, 7, np.random.default_rng(5))
     q, r = np.linalg.qr(np.random.default_rng(5).standard_normal((7, 4, 4)))
     for k in range(7):
         rotated = basis @ (q[k] * np.sign(np.diag(r[k]))).T
-        by_hand = np.abs(aurocs(rotated, present) - 0.5).max(axis=0)
+        by_hand = np.abs(aurocs(rotated, present, classes) - 0.5).max(axis=0)
         np.testing.assert_allclose(found[k], by_hand, atol=2e-4)
 
 
 def test_a_layer_of_noise_stays_below_the_permuted_limit():
     rng = np.random.default_rng(1)
-    present = rng.random((6, 200)) < np.linspace(0.05, 0.5, 6)[:, None]
-    beyond = 0
+    classes, beyond = np.repeat(np.arange(4), 50), 0
+    # Concepts that depend on the class, as units do: neither tells the other within classes.
+    shares = np.linspace(0.1, 0.5, 6)[:, None] * np.array([0.4, 1, 1.2, 1.8])[classes]
+    present = rng.random((6, 200)) < shares
     for _ in range(60):
-        values = rng.normal(size=(200, 5))
-        limit = np.quantile(largest_of_permuted(values, present, 99, rng), 0.95, method="higher")
-        n_with = present.sum(axis=1)
-        deviation = np.sqrt(201 / (12 * n_with * (200 - n_with)))
-        beyond += bool((np.abs(aurocs(values, present) - 0.5) / deviation > limit).any())
+        values = rng.normal(size=(200, 5)) + 2 * classes[:, None]
+        drawn = largest_of_permuted(values, present, classes, 99, rng)
+        limit = np.quantile(drawn, 0.95, method="higher")
+        deviation = chance_deviations(present, classes)
+        beyond += bool((np.abs(aurocs(values, present, classes) - 0.5) / deviation > limit).any())
     assert beyond <= stats.binom.ppf(0.999, 60, 0.05)
 
 
 def planted(split, activation="sigmoid", scale=1.0, rotated=False):
-    """Return a network whose unit 3 is the best linear reader of loops, among units with random weights."""
+    """Return a network whose unit 3 is the best linear reader of these loops, among units with random weights."""
     rng = np.random.default_rng(3)
-    images = split.train.images
+    images = split.test.images
     pixels = images.reshape(len(images), -1).astype(np.float64)
     found = image_concepts(images)
-    loops = found.values[found.names.index("loop")] - 0.5
-    centered = pixels - pixels.mean(axis=0)
-    reader = np.linalg.solve(centered.T @ centered + 50 * np.eye(pixels.shape[1]), centered.T @ loops)
+    loops = found.values[found.names.index("loop")].astype(float)
+    centered = pixels.copy()
+    for k in range(10):
+        there = split.test.labels == k
+        centered[there] -= centered[there].mean(axis=0)
+        loops[there] -= loops[there].mean()
+    reader = np.linalg.solve(centered.T @ centered + np.eye(pixels.shape[1]), centered.T @ loops)
     kernel = rng.normal(size=(pixels.shape[1], 12)) / 8
-    kernel[:, 3] = reader * scale * (centered @ kernel).std() / (centered @ reader).std()
+    kernel[:, 3] = reader * scale * (pixels @ kernel).std() / (pixels @ reader).std()
     if rotated:
         kernel = kernel @ stats.ortho_group.rvs(12, random_state=0)
     layers = (
@@ -228,7 +249,8 @@ def test_a_planted_loop_detector_is_unit_aligned_and_after_a_rotation_it_is_not(
 
 def test_layers_at_initialization_are_called_unit_aligned_no_more_often_than_alpha(digits):
     rng = np.random.default_rng(0)
-    present = image_concepts(digits.test.images).values
+    classes, every = digits.test.labels, image_concepts(digits.test.images).values
+    present = every[Sample(digits.test.images, classes, every).mixed(3).sum(axis=1) >= 2]
     called, small = 0, []
     for activation in ("sigmoid", "relu"):
         for _ in range(6):
@@ -241,8 +263,8 @@ def test_layers_at_initialization_are_called_unit_aligned_no_more_often_than_alp
             ]
             values = layer_values(Network((Flatten("f"), *layers), (8, 8)), ("d0", "d1"), digits.test.images)
             for each in values.values():
-                best = np.abs(aurocs(each.basis, present) - 0.5).max(axis=0)
-                p = p_values(best, largest_of_rotated(each.basis, present, 199, rng))
+                best = np.abs(aurocs(each.basis, present, classes) - 0.5).max(axis=0)
+                p = p_values(best, largest_of_rotated(each.basis, present, classes, 199, rng))
                 small.append((p <= 0.05).mean())
                 called += bool((stats.false_discovery_control(p) <= 0.05).any())
     assert np.mean(small) < 0.08
@@ -254,10 +276,22 @@ def test_probes_read_what_is_there_and_nothing_else():
     present = rng.random((2, 600)) < 0.5
     features = rng.normal(size=(600, 40))
     features[:, 7] += 2 * present[0]
-    there, absent = probe_aurocs(features, present, 0)
+    sample = Sample(features, rng.integers(4, size=600), present)
+    there, absent = sample.read_off(features)
     assert there > 0.85
     assert 0.4 < absent < 0.6
-    assert probe_aurocs(np.ones((600, 3)), present, 0).tolist() == [0.5, 0.5]
+    assert sample.read_off(np.ones((600, 3))).tolist() == [0.5, 0.5]
+
+
+def test_what_the_class_tells_is_nothing_within_classes():
+    rng = np.random.default_rng(0)
+    classes = rng.integers(4, size=800)
+    present = rng.random((1, 800)) < np.array([0.05, 0.1, 0.9, 0.95])[classes]
+    features = np.eye(4)[classes] + 0.1 * rng.normal(size=(800, 4))
+    sample = Sample(features, classes, present)
+    assert sample.of_class[0] > 0.9
+    assert sample.overall(features)[0] > 0.9
+    assert 0.4 < sample.read_off(features)[0] < 0.6
 
 
 def test_units_that_were_cut_off_cost_what_a_forward_pass_by_hand_says(trained, digits):
@@ -279,7 +313,8 @@ def test_units_that_were_cut_off_cost_what_a_forward_pass_by_hand_says(trained, 
         assert layer.cost_added[unit] == pytest.approx((now_cost - cost).mean(), abs=1e-4)
         assert layer.accuracy_lost[unit] == pytest.approx(right.mean() - now_right.mean(), abs=1e-9)
         best = layer.selectivity[unit].argmax()
-        has = image_concepts(digits.test.images).values[best]
+        every = image_concepts(digits.test.images)
+        has = every.values[every.names.index(found.names[best])]
         assert layer.cost_added_with[unit] == pytest.approx((now_cost - cost)[has].mean(), abs=1e-4)
         assert layer.cost_added_without[unit] == pytest.approx((now_cost - cost)[~has].mean(), abs=1e-4)
 
@@ -294,15 +329,7 @@ def test_p_values_and_limits_follow_from_what_is_kept(trained, digits):
         assert layer.untrained_best.shape == (20, len(found.names))
         # Sigmoid units: activations have the order of their pre-activations.
         np.testing.assert_allclose(layer.basis_best, layer.selectivity.max(axis=0), atol=1e-3)
-        rare, common = found.shares.argmin(), np.abs(found.shares - 0.5).argmin()
-        assert layer.permuted_limit[rare] > layer.permuted_limit[common]
-
-
-def test_trained_layers_hold_loops_that_untrained_ones_do_not(trained, digits):
-    found = concepts(trained, digits, n_permutations=19, n_rotations=19)
-    loop = found.names.index("loop")
-    assert found.layers[0].probe_auroc[loop] > found.layers[0].untrained_probe_auroc[loop]
-    assert found.pixel_probe_auroc[loop] > 0.7
+        assert layer.permuted_limit.argmax() == found.shares.argmin()
 
 
 def test_the_same_seed_gives_the_same_result_and_a_file_keeps_it(trained, digits, tmp_path):
@@ -338,9 +365,10 @@ def test_channels_of_graphs_are_measured_by_their_mean(digits):
     assert hidden_layers(network) == ("conv_1", "conv_2")
     found = concepts(network, digits, n_permutations=19, n_rotations=19, n_images=len(digits.test))
     maps = network.activations(digits.test.images)["conv_1"].mean(axis=(1, 2))
-    present = image_concepts(digits.test.images).values
+    every = image_concepts(digits.test.images)
+    present = every.values[every.names.index(found.names[0])]
     for unit in range(4):
-        area = roc_auc_score(present[0], maps[:, unit])
+        area = weighted(present, maps[:, unit], digits.test.labels)
         assert found.layers[0].auroc[unit, 0] == pytest.approx(area, abs=1e-3)
     assert np.isfinite(found.layers[0].cost_added).all()
     values = layer_values(network, ("conv_1",), digits.test.images)["conv_1"]
@@ -379,42 +407,36 @@ def test_dead_units_and_layers_tell_nothing(digits):
 
 
 def some_controls(network, split, n=6):
-    return probe.control_networks(
-        network, split, n_networks=n, config=probe.TrainingConfig(epochs=15, batch_size=20)
-    )
+    recipe = replace(RECIPES["modern"], config=probe.TrainingConfig(epochs=5, batch_size=20), adapts=False)
+    return probe.control_networks(network, split, n_networks=n, recipe=recipe)
 
 
-def test_verdicts_are_over_networks_and_say_how_many(trained, digits):
-    found = concepts(
-        trained, digits, controls=some_controls(trained, digits), n_permutations=19, n_rotations=19
-    )
-    claims = [verdict.title for verdict in found.verdicts]
-    assert any("edges" in claim for claim in claims)
-    assert "Some hidden unit is a loop detector" in claims
-    for verdict in found.verdicts:
-        assert verdict.interval.n == 6
-        assert "6 networks" in verdict.sentence
-        low, high = verdict.interval.low, verdict.interval.high
-        assert low <= verdict.statistic <= high
-
-
-def test_untrained_controls_hold_no_more_than_before_training(trained, digits):
+def test_verdicts_are_about_this_network_and_controls_stand_beside(trained, digits):
     controls = some_controls(trained, digits)
-    same = replace(controls, trained=controls.untrained)
-    found = concepts(trained, digits, controls=same, n_permutations=19, n_rotations=19)
-    for verdict in found.verdicts:
-        if "than before training" in verdict.title:
-            assert verdict.decision == "inconclusive"
-            assert verdict.statistic == 0
-        else:
-            assert verdict.decision != "supported"
+    settings = {"n_permutations": 19, "n_rotations": 19}
+    alone, found = (concepts(trained, digits, controls=these, **settings) for these in (None, controls))
+    assert [verdict.key for verdict in found.verdicts] == ["loops", "loops-layer", "edges-layer"]
+    assert [verdict.is_primary for verdict in found.verdicts] == [True, False, False]
+    for one, other in zip(alone.verdicts, found.verdicts, strict=True):
+        assert one.agreement is None
+        assert len(other.agreement.decisions) == 6
+        assert (one.statistic, one.decision, one.sentence) == (
+            other.statistic,
+            other.decision,
+            other.sentence,
+        )
+        assert other.subject == "network"
+    other = concepts(controls.trained.network(2), digits, **settings)
+    for one, again in zip(found.verdicts, other.verdicts, strict=True):
+        assert one.agreement.statistics[2] == pytest.approx(again.statistic)
+    assert found.loops.control_auroc[2] == pytest.approx(other.loops.chosen_auroc.estimate)
 
 
 def test_reinitialized_networks_are_no_loop_detectors(trained, digits):
     start = reinitialized(trained, rng=np.random.default_rng(0))
     found = concepts(start, digits, n_permutations=19)
     assert found.layers[0].aligned(0.05).sum() <= 1
-    assert found.verdicts == ()
+    assert all(verdict.decision != "supported" for verdict in found.verdicts)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from probe.figures import parts_of
 from probe.layers import Dense, Flatten
 from probe.network import Network
 
-PARTS = ("units", "probes", "importance")
+PARTS = ("units", "loops", "probes", "importance")
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,10 @@ def wide(n_units, split):
 
 
 @pytest.mark.parametrize("n_units", [1, 16, 100])
-@pytest.mark.parametrize("part", PARTS)
-def test_labels_of_any_number_of_units_do_not_overlap(n_units, part, small_digits):
-    assert overlaps(rendered(wide(n_units, small_digits), part=part)) == []
+def test_labels_of_any_number_of_units_do_not_overlap(n_units, digits):
+    result = wide(n_units, digits)
+    for part in PARTS:
+        assert overlaps(rendered(result, part=part)) == [], part
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -77,7 +78,51 @@ def test_probes_stand_at_their_areas_in_the_order_of_the_concepts(result):
     for layer in result.layers:
         np.testing.assert_allclose(lines[f"'{layer.layer}'"], layer.probe_auroc)
         np.testing.assert_allclose(lines[f"'{layer.layer}' untrained"], layer.untrained_probe_auroc)
+    np.testing.assert_allclose(lines["principal components"], result.layers[0].components_auroc)
     assert [label.get_text() for label in axes.get_xticklabels()] == list(result.names)
+
+
+def test_units_stand_at_their_areas_for_loops_beside_what_is_asked_for(result):
+    found = result.loops
+    left, right = rendered(result, part="loops").axes
+    told = {tuple(at) for dots in left.collections for at in dots.get_offsets().tolist()}
+    assert told == set(enumerate(np.maximum(found.auroc, 1 - found.auroc).tolist()))
+    filled = left.collections[1].get_offsets()[:, 0]
+    assert set(filled) == set(found.chosen.tolist())
+    for axes in (left, right):
+        (line,) = (line for line in axes.lines if line.get_gid() == "threshold")
+        assert set(line.get_ydata()) == {found.threshold}
+    (bar,) = right.containers
+    (segment,) = bar.lines[2][0].get_segments()
+    np.testing.assert_allclose(segment[:, 1], [found.chosen_auroc.low, found.chosen_auroc.high])
+    at = [line.get_ydata()[0] for line in right.lines if len(line.get_xdata()) == 1]
+    for value in (found.layer_auroc, found.pixel_auroc, found.components_auroc, 0.5):
+        assert value in at
+
+
+def test_what_networks_trained_alike_have_is_drawn_if_there_are_any(result):
+    def controls(found):
+        right = rendered(replace(result, loops=found), part="loops").axes[1]
+        return [dots for dots in right.collections if dots.get_gid() == "controls"]
+
+    assert controls(result.loops) == []
+    values = np.array([0.51, 0.62])
+    (dots,) = controls(replace(result.loops, control_auroc=values))
+    np.testing.assert_allclose(dots.get_offsets()[:, 1], values)
+
+
+def test_loops_that_do_not_vary_within_classes_are_not_drawn(result):
+    with pytest.raises(probe.InputError, match="vary within fewer than two classes"):
+        probe.plot(replace(result, loops=None), part="loops")
+
+
+def test_dots_and_rings_are_explained_only_where_there_are_any(result):
+    layer = replace(result.layers[0], aligned_q=np.ones(len(result.names)))
+    said = rendered(replace(result, layers=(layer,)), part="units").get_supxlabel()
+    assert "Dots" in said
+    assert "Rings" not in said
+    ringed = replace(layer, aligned_q=np.zeros(len(result.names)), permuted_limit=np.zeros(len(result.names)))
+    assert "Rings" in rendered(replace(result, layers=(ringed,)), part="units").get_supxlabel()
 
 
 def test_bars_are_the_cost_added_with_the_concept_and_without(result):

@@ -9,14 +9,15 @@ from scipy import stats
 
 import probe
 from probe.analyses.concepts import concepts
+from probe.recipes import RECIPES
 from probe.report.report import Section
 
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    controls = probe.control_networks(
-        trained, digits, n_networks=4, config=probe.TrainingConfig(epochs=10, batch_size=20)
-    )
+    config = probe.TrainingConfig(epochs=10, batch_size=20)
+    recipe = replace(RECIPES["modern"], config=config, adapts=False)
+    controls = probe.control_networks(trained, digits, n_networks=4, recipe=recipe)
     return concepts(trained, digits, controls=controls, n_permutations=19, n_rotations=99)
 
 
@@ -38,8 +39,11 @@ def test_the_table_counts_concepts_by_layer(result):
         assert row[2] == f"{int(layer.aligned(0.05).sum())} of {n_concepts}"
         assert row[3] == f"{layer.probe_auroc.mean():.3f}"
         assert row[4] == f"{layer.untrained_probe_auroc.mean():.3f}"
+        assert row[5] == f"{layer.components_auroc.mean():.3f}"
+        assert row[6] == f"{layer.control_task_auroc.mean():.3f}"
+        assert row[7] == f"{layer.overall_auroc.mean():.3f}"
         worst = int(layer.cost_added.argmax())
-        assert row[5] == f"{layer.cost_added[worst]:.3f} (unit {worst})"
+        assert row[8] == f"{layer.cost_added[worst]:.3f} (unit {worst})"
 
 
 def test_a_unit_that_stands_out_is_counted(result):
@@ -80,7 +84,7 @@ def test_too_few_units_are_not_compared(result):
 
 
 def test_concepts_left_out_are_named(result):
-    assert "Too rare or too common to test: two loops." in words(
+    assert "Too rare or too common to test within classes: two loops." in words(
         concepts_section(replace(result, left_out=("two loops",)))
     )
     assert "Too rare" not in words(concepts_section(replace(result, left_out=())))
@@ -93,11 +97,24 @@ def test_every_verdict_is_a_claim_with_a_picture_of_the_section(result):
     assert {claim.section for claim in section.claims} == {section.key}
     for claim, verdict in zip(section.claims, result.verdicts, strict=True):
         assert claim.found == verdict.sentence
-        shown = f"{verdict.statistic:.3f}", f"{verdict.statistic:.0%}"
-        assert any(number in claim.found for number in shown)
-        about_probes = verdict.statistic_name == "difference of AUROCs"
-        assert claim.picture == ("concepts_probes" if about_probes else "concepts")
+        assert claim.picture == ("concepts_probes" if verdict.key == "edges-layer" else "concepts_loops")
 
 
-def test_without_controls_there_are_no_claims(result):
-    assert concepts_section(replace(result, verdicts=())).rendered().claims == ()
+def test_the_reader_is_sent_to_rings_and_to_a_unit_only_where_there_is_one(result):
+    n_concepts, found = len(result.names), result.loops
+    plain = replace(result.layers[0], aligned_q=np.ones(n_concepts))
+    low = replace(found, chosen_auroc=replace(found.chosen_auroc, low=0.5, high=0.6), threshold=0.7)
+    said = words(concepts_section(replace(result, layers=(plain,), loops=low)))
+    assert "Look for" not in said
+    assert "No unit that was chosen gets there." in said
+    ringed = replace(plain, aligned_q=np.zeros(n_concepts), permuted_limit=np.zeros(n_concepts))
+    high = replace(found, chosen_auroc=replace(found.chosen_auroc, low=0.75, high=0.9), threshold=0.7)
+    said = words(concepts_section(replace(result, layers=(ringed,), loops=high)))
+    assert "Look for rings" in said
+    assert "Look for the unit above it." in said
+
+
+def test_without_loops_within_classes_there_is_no_picture_of_them(result):
+    section = concepts_section(replace(result, loops=None)).rendered()
+    assert "concepts_loops" not in section.pictures
+    assert {claim.picture for claim in section.claims} <= section.pictures.keys()

@@ -1,9 +1,9 @@
-"""Whether hidden layers hold concepts, whether single units stand for them, and what the control networks say of that."""
+"""Which concepts the hidden layers of a network hold within classes, and whether single units stand for them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,26 +12,24 @@ from probe._checks import Array, InputError, check_integer, check_number, chunks
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.concepts.pixels import ImageConcepts, image_concepts
+from probe.analyses.concepts.claims import judged
+from probe.analyses.concepts.pixels import image_concepts
 from probe.analyses.concepts.results import Concepts, LayerConcepts
-from probe.analyses.concepts.units import (
-    LayerValues,
-    ablated,
+from probe.analyses.concepts.selectivity import (
     aurocs,
     chance_deviations,
-    hidden_layers,
     largest_of_permuted,
     largest_of_rotated,
-    layer_values,
     p_values,
-    probe_aurocs,
+    permuted_within,
     selectivities,
 )
+from probe.analyses.concepts.units import LayerValues, ablated, hidden_layers, layer_values
+from probe.analyses.concepts.within import FEWEST, FEWEST_CLASSES, Sample, principal_components, standardized
 from probe.controls import Controls, reinitialized
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
 from probe.network import Network
-from probe.stats import Difference, Verdict, paired_difference
 
 __all__ = ["concepts"]
 
@@ -39,20 +37,7 @@ _UNTRAINED = 20
 """Networks before training."""
 
 _PROBED = 5
-"""Of these, whose layers are probed."""
-
-_ROTATIONS = 39
-"""Rotations for each network, so that the best of them is at 2.5%."""
-
-_LEVEL = 0.05
-
-_STANDS = 0.25
-"""Share of the concepts for which a unit must be better than random directions for its layer to stand for them."""
-
-_MOST_IMAGES = 1_000
-
-_DETECTS = 0.9
-"""AUROC from which a unit counts as a detector."""
+"""Of these, whose layers are probed; and control tasks."""
 
 
 @checked
@@ -69,13 +54,19 @@ def concepts(
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Concepts:
-    """Look for loops, strokes, edges and ink in the hidden layers of a network.
+    """Look for loops, strokes, edges and ink in the hidden layers of a network, within classes.
 
-    The hope was that one layer picks up on edges and the next on loops. Three questions are kept apart. Is the concept
-    in the layer at all? A linear probe measures it, beside the same layer before training and the pixels. Is it in a
+    The hope was that one layer picks up on edges and the next on loops. The class alone tells most of that: nearly every
+    0 has a loop, and no 1. So only images of the same class are compared: an AUROC here is the share of all pairs of
+    images of one class, one with the concept and one without, that are in order. Three questions are kept apart. Is the
+    concept in the layer at all? A linear probe measures it, beside the same layer before training, as many principal
+    components, the pixels, and a control task: a concept that depends on the class alike and else is random. Is it in a
     unit? The AUROC of the unit measures it, against permuted concepts and the best units of untrained networks. Is the
     unit special, or is any direction as good? The best unit is compared with the best axis of random rotations of the
     layer. A selective unit need not be important. Importance is what the network loses without the unit.
+
+    Whether a unit of the last hidden layer recognizes loops is decided on 3,000 test images, of the classes that loops
+    vary in. Each half of them judges the unit that the other half chose.
 
     Parameters
     ----------
@@ -86,7 +77,7 @@ def concepts(
     layers : sequence of str, optional
         Names of layers; by default all hidden layers with weights. Of feature maps the mean of each channel is used.
     controls : Controls, optional
-        From `probe.control_networks`. The untrained ones are a baseline, the verdicts are about the trained ones.
+        From `probe.control_networks`. Verdicts are about `network`; the trained ones stand beside it.
     n_images : int
         Test images to use, at least 100, drawn at random.
     n_permutations : int
@@ -129,39 +120,50 @@ def concepts(
     network = fitted(network, split)
     if controls is not None:
         controls.check_of(network)
-    names = hidden_layers(network) if layers is None else tuple(layers)
-    for name in names:
+    layer_names = hidden_layers(network) if layers is None else tuple(layers)
+    for name in layer_names:
         network.layer(name)
-    image_rng, start_rng, null_rng, control_rng = generator(seed).spawn(4)
+    image_rng, start_rng, null_rng, loop_rng = generator(seed).spawn(4)
     test = split.test
     if len(test) > n_images:
         test = test.sample(n_images, rng=image_rng)
     found = image_concepts(test.images)
-    if not found.names:
-        raise InputError("images must differ in loops, strokes, edges or ink, but all are alike in these")
-    fold_seed = int(image_rng.integers(2**31))
+    every = Sample(test.images, test.labels, found.values)
+    kept = every.mixed(FEWEST).sum(axis=1) >= FEWEST_CLASSES
+    if not kept.any():
+        raise InputError(
+            f"images of one class must differ in loops, strokes, edges or ink: none of these is in {FEWEST} images of "
+            f"{FEWEST_CLASSES} classes each, and missing in {FEWEST} others of them"
+        )
+    sample = every.only(kept)
+    names = tuple(name for name, keep in zip(found.names, kept, strict=True) if keep)
+    kinds = tuple(kind for kind, keep in zip(found.kinds, kept, strict=True) if keep)
     with single_threaded_blas():  # many small products, for which a second thread would only wait
-        values = layer_values(network, names, test.images)
+        values = layer_values(network, layer_names, test.images)
         starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(_UNTRAINED)]
-        start_values = [layer_values(start, names, test.images) for start in starts]
-        measure = _Measurement(network, test, found.values, n_permutations, n_rotations, alpha, fold_seed)
+        start_values = [layer_values(start, layer_names, test.images) for start in starts]
+        components = principal_components(sample.pixels)
+        measure = _Measurement(network, test, sample, components, n_permutations, n_rotations, alpha)
         results = []
-        for index, name in enumerate(names):
+        for index, name in enumerate(layer_names):
             results.append(measure.layer(name, values[name], [each[name] for each in start_values], null_rng))
-            progress(ProgressEvent("looking for concepts", index + 1, len(names)))
-        pixels = test.images.reshape(len(test), -1).astype(np.float64)
+            progress(ProgressEvent("looking for concepts", index + 1, len(layer_names)))
+        edges = sample.only(np.array(kinds) == "edge")
+        loops, verdicts = judged(
+            network, split, edges, components, controls, seed=int(loop_rng.integers(2**31))
+        )
         return Concepts(
-            names=found.names,
-            kinds=found.kinds,
-            shares=found.values.mean(axis=1),
-            left_out=found.left_out,
-            pixel_probe_auroc=probe_aurocs(pixels, found.values, fold_seed),
+            names=names,
+            kinds=kinds,
+            shares=sample.concepts.mean(axis=1),
+            left_out=(*found.left_out, *(name for name in found.names if name not in names)),
+            class_auroc=sample.of_class,
+            pixel_probe_auroc=sample.read_off(sample.pixels),
             layers=tuple(results),
+            loops=loops,
             n_images=len(test),
             alpha=float(alpha),
-            verdicts=()
-            if controls is None
-            else _verdicts(controls, found, test.images, control_rng, fold_seed),
+            verdicts=verdicts,
         )
 
 
@@ -171,11 +173,11 @@ class _Measurement:
 
     network: Network
     test: Dataset
-    present: npt.NDArray[np.bool_]
+    sample: Sample
+    components: Array
     n_permutations: int
     n_rotations: int
     alpha: float
-    fold_seed: int
 
     def layer(
         self, name: str, values: LayerValues, starts: Sequence[LayerValues], rng: np.random.Generator
@@ -183,16 +185,17 @@ class _Measurement:
         """Return what a layer tells, beside the same layer of untrained networks."""
         from scipy.stats import false_discovery_control
 
-        present = self.present
-        auroc = aurocs(values.units, present)
+        present, classes = self.sample.concepts, self.sample.classes
+        auroc = aurocs(values.units, present, classes)
         best = np.abs(auroc - 0.5).max(axis=0)
-        permuted = largest_of_permuted(values.units, present, self.n_permutations, rng)
+        permuted = largest_of_permuted(values.units, present, classes, self.n_permutations, rng)
         limit = float(np.quantile(permuted, 1 - self.alpha, method="higher"))
-        untrained = np.stack([selectivities(each.units, present) for each in starts])
-        rotated = largest_of_rotated(values.basis, present, self.n_rotations, rng)
-        basis_best = selectivities(values.basis, present)
+        untrained = np.stack([selectivities(each.units, present, classes) for each in starts])
+        rotated = largest_of_rotated(values.basis, present, classes, self.n_rotations, rng)
+        basis_best = selectivities(values.basis, present, classes)
         aligned = p_values(basis_best, rotated)
-        probes = [probe_aurocs(each.features, present, self.fold_seed) for each in starts[:_PROBED]]
+        features = standardized(values.features)
+        probes = [self.sample.read_off(standardized(each.features)) for each in starts[:_PROBED]]
         lost, added, with_it, without_it = self._importance(
             name, values.units.mean(axis=0), present[np.abs(auroc - 0.5).argmax(axis=1)]
         )
@@ -200,20 +203,29 @@ class _Measurement:
             layer=name,
             unit_names=tuple(str(k) for k in range(values.units.shape[1])),
             auroc=auroc,
-            permuted_limit=limit * chance_deviations(present),
+            permuted_limit=limit * chance_deviations(present, classes),
             untrained_best=untrained,
             rotated_best=rotated,
             basis_best=basis_best,
             untrained_p=p_values(best, untrained),
             aligned_p=aligned,
             aligned_q=np.asarray(false_discovery_control(aligned)),
-            probe_auroc=probe_aurocs(values.features, present, self.fold_seed),
+            probe_auroc=self.sample.read_off(features),
             untrained_probe_auroc=np.mean(probes, axis=0),
+            components_auroc=self.sample.read_off(self.components[:, : features.shape[1]]),
+            control_task_auroc=self._control_task(features, rng),
+            overall_auroc=self.sample.overall(features),
             accuracy_lost=lost,
             cost_added=added,
             cost_added_with=with_it,
             cost_added_without=without_it,
         )
+
+    def _control_task(self, features: Array, rng: np.random.Generator) -> Array:
+        """Return how well probes tell concepts whose images were permuted within classes: (n_concepts,)."""
+        orders = [permuted_within(self.sample.classes, rng) for _ in range(_PROBED)]
+        tasks = [replace(self.sample, concepts=self.sample.concepts[:, order]) for order in orders]
+        return np.asarray(np.mean([task.read_off(features) for task in tasks], axis=0))
 
     def _importance(
         self, layer: str, means: Array, chosen: npt.NDArray[np.bool_]
@@ -237,93 +249,3 @@ def _marks(network: Network, test: Dataset) -> tuple[npt.NDArray[np.bool_], Arra
     logits = logits.astype(np.float64)
     cost = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), test.labels]
     return logits.argmax(axis=1) == test.labels, cost
-
-
-def _verdicts(
-    controls: Controls, found: ImageConcepts, images: Array, rng: np.random.Generator, fold_seed: int
-) -> tuple[Verdict, ...]:
-    """Return whether first hidden layers pick up on edges, and last ones on loops."""
-    chosen = np.sort(rng.permutation(len(images))[:_MOST_IMAGES])
-    images, present = images[chosen], found.values[:, chosen]
-    varied = present.any(axis=1) & ~present.all(axis=1)
-    verdicts = list[Verdict]()
-    for kind, words, index, which in (("edge", "edges", 0, "first"), ("loop", "loops", -1, "last")):
-        concepts = present[varied & (np.array(found.kinds) == kind)]
-        if not len(concepts):
-            continue
-        held, stands = list[float](), list[float]()
-        for k, rotations in enumerate(rng.spawn(len(controls))):
-            trained, start = (
-                _values(population.network(k), index, images)
-                for population in (controls.trained, controls.untrained)
-            )
-            after, before = (probe_aurocs(each.features, concepts, fold_seed) for each in (trained, start))
-            held.append(float((after - before).mean()))
-            stands.append(_share_of_units(trained.basis, concepts, rotations))
-        over = paired_difference(np.array(held)), paired_difference(np.array(stands))
-        verdicts += _pair(words, which, *over, controls)
-    if "loop" in found.names:
-        verdicts.append(_detector(controls, images, present[found.names.index("loop")]))
-    return tuple(verdicts)
-
-
-def _detector(controls: Controls, images: Array, loops: npt.NDArray[np.bool_]) -> Verdict:
-    """Return whether one of the hidden units tells images with a loop from those without."""
-    best = list[float]()
-    for member in controls.trained.networks():
-        values = layer_values(member, hidden_layers(member), images).values()
-        # From 0.5 and not from 1: a unit that goes down for loops detects them as well.
-        best.append(0.5 + max(float(selectivities(each.units, loops[None])[0]) for each in values))
-    over = paired_difference(np.array(best))
-    return over.verdict(
-        key="loop-detector",
-        title="Some hidden unit is a loop detector",
-        above=_DETECTS,
-        statistic_name="AUROC of the best unit",
-        null=f"the best hidden unit has an AUROC of {_DETECTS:g} for loops",
-        sentence=(
-            f"Of all hidden units the one that tells images with a loop best has an AUROC of {over:.3f}; above "
-            f"{_DETECTS:g} would count as a detector.{controls.caveat}"
-        ),
-    )
-
-
-def _values(network: Network, index: int, images: Array) -> LayerValues:
-    name = hidden_layers(network)[index]
-    return layer_values(network, (name,), images)[name]
-
-
-def _share_of_units(basis: Array, concepts: npt.NDArray[np.bool_], rng: np.random.Generator) -> float:
-    """Return for what share of the concepts the best unit is better than the best axes of random rotations."""
-    best, rotated = selectivities(basis, concepts), largest_of_rotated(basis, concepts, _ROTATIONS, rng)
-    return float((p_values(best, rotated) <= _LEVEL).mean())
-
-
-def _pair(
-    words: str, which: str, held: Difference, stands: Difference, controls: Controls
-) -> tuple[Verdict, Verdict]:
-    return (
-        held.verdict(
-            key=f"probe/{which}/{words}",
-            title=f"The {which} hidden layer holds more about {words} than before training",
-            statistic_name="difference of AUROCs",
-            null=f"a linear probe reads {words} off the layer as well before training",
-            sentence=(
-                f"Averaged over the concepts, a linear probe on the {which} hidden layer has an AUROC {held:.3f} above "
-                f"that on the same layer before training.{controls.caveat}"
-            ),
-        ),
-        stands.verdict(
-            key=f"units/{which}/{words}",
-            title=f"Single units of the {which} hidden layer stand for {words}",
-            above=_STANDS,
-            statistic_name="share of concepts",
-            unit="share",
-            null=f"for at most {_STANDS:.0%} of the concepts the best unit beats random directions of its layer",
-            sentence=(
-                f"For {stands:.0%} of the concepts about {words}, the best unit tells them better than the best axes of "
-                f"95% of random rotations of its layer do; by chance it would be {_LEVEL:.0%}, and above {_STANDS:.0%} "
-                f"would count.{controls.caveat}"
-            ),
-        ),
-    )

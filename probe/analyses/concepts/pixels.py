@@ -138,6 +138,12 @@ def image_concepts(images: Array, *, regions: int = 3) -> ImageConcepts:
     )
 
 
+def has_loop(images: Array) -> npt.NDArray[np.bool_]:
+    """Return which images (n_images, height, width[, channels]) enclose a hole, as `image_concepts` does for "loop"."""
+    gray = images if images.ndim == 3 else images.mean(axis=-1)
+    return np.asarray(_holes(gray.astype(np.float32, copy=False))[0] > 0)
+
+
 def _holes(gray: Array) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return how many holes each image has, whether one is in the upper part of the ink, and in the lower."""
     n, height, width = gray.shape

@@ -7,13 +7,16 @@ import numpy.typing as npt
 
 from probe._checks import Array, check_choice
 from probe.results import Columns, Record, Result
-from probe.stats import Verdict
+from probe.stats import Interval, Verdict
 
-__all__ = ["Concepts", "LayerConcepts"]
+__all__ = ["Concepts", "LayerConcepts", "LoopUnits"]
 
 
 class LayerConcepts(Record):
     """Concepts in the units of one layer, and in the layer as a whole.
+
+    All AUROCs but `overall_auroc` are within classes: of all pairs of images of one class, one with the concept and one
+    without, the share in which the first is higher.
 
     Attributes
     ----------
@@ -22,11 +25,10 @@ class LayerConcepts(Record):
     unit_names : tuple of str
         One for each unit, or channel.
     auroc : ndarray of shape (n_units, n_concepts), in [0, 1]
-        Probability that the unit is higher for an image with the concept than for one without: 0.5 if it tells nothing,
-        below for a unit that goes down.
+        Of each unit: 0.5 if it tells nothing, below for a unit that goes down.
     permuted_limit : ndarray of shape (n_concepts,), in [0, 0.5]
-        Of ``abs(auroc - 0.5)``: with the concepts' images permuted, all units and concepts of the layer together stay
-        below it in 1 - alpha of the draws. It is the same for all concepts in standard deviations by chance.
+        Of ``abs(auroc - 0.5)``: with the concepts' images permuted within classes, all units and concepts of the layer
+        together stay below it in 1 - alpha of the draws. It is the same for all concepts in standard deviations by chance.
     untrained_best : ndarray of shape (n_draws, n_concepts), in [0, 0.5]
         Largest ``abs(auroc - 0.5)`` of a unit in networks before training.
     rotated_best : ndarray of shape (n_rotations, n_concepts), in [0, 0.5]
@@ -43,8 +45,14 @@ class LayerConcepts(Record):
     aligned_q : ndarray of shape (n_concepts,), in (0, 1]
         `aligned_p` adjusted over the concepts (Benjamini-Hochberg).
     probe_auroc, untrained_probe_auroc : ndarray of shape (n_concepts,), in [0, 1]
-        Cross-validated AUROC of a linear probe (ridge regression) on the layer, and its mean on the same layer before
-        training.
+        AUROC of a linear probe (ridge regression), fitted on half of the images and judged on the other, both ways; and its
+        mean on the same layer before training.
+    components_auroc : ndarray of shape (n_concepts,), in [0, 1]
+        The same of as many principal components of the pixels as the probe reads features.
+    control_task_auroc : ndarray of shape (n_concepts,), in [0, 1]
+        The same of random concepts that depend on the class as these do: about 0.5.
+    overall_auroc : ndarray of shape (n_concepts,), in [0, 1]
+        Of a linear probe over pairs of images of any classes, to be held against `Concepts.class_auroc`.
     accuracy_lost, cost_added : ndarray of shape (n_units,)
         Importance: what the test images lose in accuracy, and gain in cross-entropy, when the unit is replaced by its mean.
     cost_added_with, cost_added_without : ndarray of shape (n_units,)
@@ -63,6 +71,9 @@ class LayerConcepts(Record):
     aligned_q: Array
     probe_auroc: Array
     untrained_probe_auroc: Array
+    components_auroc: Array
+    control_task_auroc: Array
+    overall_auroc: Array
     accuracy_lost: Array
     cost_added: Array
     cost_added_with: Array
@@ -87,6 +98,21 @@ class LayerConcepts(Record):
     def mean_untrained_probe_auroc(self) -> float:
         """Mean of `untrained_probe_auroc` over the concepts."""
         return float(self.untrained_probe_auroc.mean())
+
+    @property
+    def mean_components_auroc(self) -> float:
+        """Mean of `components_auroc` over the concepts."""
+        return float(self.components_auroc.mean())
+
+    @property
+    def mean_control_task_auroc(self) -> float:
+        """Mean of `control_task_auroc` over the concepts."""
+        return float(self.control_task_auroc.mean())
+
+    @property
+    def mean_overall_auroc(self) -> float:
+        """Mean of `overall_auroc` over the concepts."""
+        return float(self.overall_auroc.mean())
 
     @property
     def n_gained(self) -> int:
@@ -123,8 +149,54 @@ class LayerConcepts(Record):
         return np.asarray(beyond & (self.aligned_q <= alpha))
 
 
+class LoopUnits(Record):
+    """Whether a unit of the last hidden layer recognizes loops, within the classes that these vary in.
+
+    Attributes
+    ----------
+    layer : str
+        Name of the layer.
+    unit_names : tuple of str
+        One for each unit, or channel.
+    auroc : ndarray of shape (n_units,), in [0, 1]
+        Of each unit, on all images: below 0.5 for one that goes down for loops.
+    chosen : ndarray of shape (2,), int64
+        The best unit on each half of the images.
+    chosen_auroc : Interval
+        Of these units, each on the half that did not choose it, up or down.
+    threshold : float
+        AUROC that is asked for.
+    rotated_auroc : float
+        What the best unit of 95% of random rotations of the layer stays below; NaN where the layer as a whole has no more
+        than is asked for anyway.
+    layer_auroc, pixel_auroc, components_auroc : float
+        Of linear probes on the layer, on the pixels, and on as many principal components.
+    planted, power : ndarray of shape (5,), in [0, 1]
+        AUROCs of planted units, and how often such a unit would be found.
+    control_auroc : ndarray of shape (n_networks,), in [0, 1]
+        Of the chosen units of networks trained alike; empty without these.
+    n_images : int
+        Test images of these classes.
+    """
+
+    layer: str
+    unit_names: tuple[str, ...]
+    auroc: Array
+    chosen: npt.NDArray[np.int64]
+    chosen_auroc: Interval
+    threshold: float
+    rotated_auroc: float
+    layer_auroc: float
+    pixel_auroc: float
+    components_auroc: float
+    planted: Array
+    power: Array
+    control_auroc: Array
+    n_images: int
+
+
 class Concepts(Result):
-    """Which concepts the hidden layers of a network hold, and in single units or not.
+    """Which concepts the hidden layers of a network hold within classes, and in single units or not.
 
     Attributes
     ----------
@@ -133,28 +205,39 @@ class Concepts(Result):
     shares : ndarray of shape (n_concepts,), in [0, 1]
         Share of the images that have each concept.
     left_out : tuple of str
-        Concepts that too few images have, or lack.
+        Concepts that too few images have, or lack, in all or within two classes.
+    class_auroc : ndarray of shape (n_concepts,), in [0, 1]
+        What the class alone tells, over pairs of images of any classes. Within classes it is 0.5.
     pixel_probe_auroc : ndarray of shape (n_concepts,), in [0, 1]
-        Of a linear probe on the pixels themselves: what was there to begin with.
+        Within classes, of a linear probe on the pixels themselves: what was there to begin with.
     layers : tuple of LayerConcepts
         The hidden layers, in order.
+    loops : LoopUnits or None
+        What decides about units that recognize loops; None if these vary in fewer than two classes.
     n_images : int
         Test images that everything is measured on.
     alpha : float
         Level of the tests.
     verdicts : tuple of Verdict
-        Over the control networks; empty without.
+        About this network; networks trained alike stand beside it.
     """
 
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     shares: Array
     left_out: tuple[str, ...]
+    class_auroc: Array
     pixel_probe_auroc: Array
     layers: tuple[LayerConcepts, ...]
+    loops: LoopUnits | None
     n_images: int
     alpha: float
     verdicts: tuple[Verdict, ...]
+
+    @property
+    def mean_class_auroc(self) -> float:
+        """Mean of `class_auroc` over the concepts."""
+        return float(self.class_auroc.mean())
 
     @property
     def mean_pixel_probe_auroc(self) -> float:
@@ -171,13 +254,27 @@ class Concepts(Result):
         """For each layer: concepts whose best unit stands out from the directions of the layer, at `alpha`."""
         return tuple(int(layer.aligned(self.alpha).sum()) for layer in self.layers)
 
+    @property
+    def has_rings(self) -> bool:
+        """Whether any unit stands out from the directions of its layer, at `alpha`."""
+        return any(n > 0 for n in self.n_aligned)
+
     def columns(self) -> Columns:
         """Return one row for each concept of each layer: its best unit, and the linear probes."""
         columns: Columns = {
             "layer": [layer.layer for layer in self.layers for _ in self.names],
             "concept": self.names * len(self.layers),
         }
-        for name in ("best_units", "untrained_p", "aligned_q", "probe_auroc", "untrained_probe_auroc"):
+        for name in (
+            "best_units",
+            "untrained_p",
+            "aligned_q",
+            "probe_auroc",
+            "untrained_probe_auroc",
+            "components_auroc",
+            "control_task_auroc",
+            "overall_auroc",
+        ):
             columns[name] = np.concatenate([getattr(layer, name) for layer in self.layers])
         return columns
 
