@@ -31,7 +31,7 @@ Decision = Literal["supported", "refuted", "inconclusive"]
 """What the data say of a claim; "inconclusive" means that they allow both answers."""
 
 Scale = Literal["difference", "ratio", "share"]
-Method = Literal["studentized bootstrap", "t", "bounded", "sign test", "exact", "none"]
+Method = Literal["studentized bootstrap", "t", "bounded", "sign test", "exact", "DeLong", "none"]
 Floats = npt.NDArray[np.float64]
 
 
@@ -43,7 +43,7 @@ class Estimate:
     ----------
     interval : Interval
         The number with its confidence interval; the ends are NaN where the data give none.
-    method : {"studentized bootstrap", "t", "bounded", "sign test", "exact", "none"}
+    method : {"studentized bootstrap", "t", "bounded", "sign test", "exact", "DeLong", "none"}
         What interval and test are made by; "none" where there is nothing to make them of.
     """
 
