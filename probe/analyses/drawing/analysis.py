@@ -52,7 +52,7 @@ DEPTH = Claim(
     reason="what a network without hidden layers draws",
 )
 
-SMOOTHED = {"l2": 0.7, "total_variation": 0.35}
+SMOOTHED = {"l2": 0.35, "total_variation": 0.35}
 """Penalties of the smoothed ascent, for logits whose mean slope is 1: weights that are all twice as large draw alike."""
 
 RESTARTS, STEPS = 4, 200
@@ -405,9 +405,9 @@ def _with_verdicts(result: Drawing, others: list[Artist], *, is_deep: bool) -> D
     verdicts = [
         DRAWS.verdict(
             _share(own),
-            f"It draws {own.n_drawn} of {result.n_classes} classes: a class counts where most of its images could be real ones "
-            f"and are recognized by others. Of all its images this is so for {own.plain.drawn_share:.0%}, of the smoothed ones "
-            f"for {own.smoothed.drawn_share:.0%}; of held-out images for {real.drawn_share:.0%}.",
+            f"It draws {own.n_drawn} of {result.n_classes} classes: a class counts where most of its images could be real "
+            f"and are recognized by others. Of all its images this is so for {own.plain.drawn_share:.0%}, of the smoothed "
+            f"ones for {own.smoothed.drawn_share:.0%}; of held-out images for {real.drawn_share:.0%}.",
             others=[_share(other) for other in others],
             title=f"The network has no idea how to draw a {result.noun}",
         )

@@ -228,7 +228,8 @@ def _with_verdicts(
     verdicts.append(
         TELLS.verdict(
             own[TELLS.key],
-            f"In {max(auroc, 1 - auroc):.0%} of pairs {meaning}: an AUROC of {auroc:.2f}. Of other kinds: {', '.join(aurocs)}.",
+            f"In {max(auroc, 1 - auroc):.0%} of pairs {meaning}: an AUROC of {auroc:.2f}. "
+            f"Of other kinds: {', '.join(aurocs)}.",
             others=[each[TELLS.key] for each in others],
             title=f"Its confidence tells noise from {result.noun}s all the same",
         )

@@ -65,7 +65,7 @@ TRAINED = Claim(
 LABELS = Claim(
     key="labels",
     title="It is the meaning of the labels that makes such networks sure of noise",
-    statistic_name="share of networks that are surer of uniform noise with the labels of their images than with permuted ones",
+    statistic_name="share of networks that are surer of uniform noise with own labels than with permuted ones",
     unit="share",
     replicate="networks",
     null="as many are surer with permuted labels",
@@ -238,8 +238,8 @@ def _learned(result: NoiseSeverity, caveat: str) -> Verdict:
     found, sure = _surer(result, "trained", "untrained")
     return TRAINED.verdict(
         found,
-        f"{_counted(found)} networks trained like this one are surer of uniform noise than at their start. Sure of most of it "
-        f"are {sure['trained']} after training and {sure['untrained']} before.{caveat}",
+        f"{_counted(found)} networks trained like this one are surer of uniform noise than at their start. Sure of most of "
+        f"it are {sure['trained']} after training and {sure['untrained']} before.{caveat}",
     )
 
 
