@@ -32,7 +32,9 @@ INTERVAL = Interval(0.1, 0.05, 0.15, 0.95, 5)
 def verdict(decision="supported", interval=INTERVAL, **words):
     words = {"key": "k", "title": "c", "null": "null", "sentence": "sentence"} | words
     plain = {"subject": "network", "replicate": "units", "threshold": 0.0, "reason": "", "p_value": 0.01}
-    return Verdict(decision=decision, interval=interval, statistic_name="difference", unit="", **(plain | words))
+    return Verdict(
+        decision=decision, interval=interval, statistic_name="difference", unit="", **(plain | words)
+    )
 
 
 VERDICT = verdict()

@@ -99,7 +99,15 @@ def _confidences(axes: Axes, condition: ConditionConfidence, color: str) -> None
     line: Look = {"color": COLORS["reference"], "linestyle": "--", "linewidth": 1}
     axes.axvline(CONFIDENT, **line)
     axes.axhline(0.5, **line)
-    axes.plot([CONFIDENT], [condition.share_confident], "o", color=color, markeredgecolor="white", zorder=3, clip_on=False)
+    axes.plot(
+        [CONFIDENT],
+        [condition.share_confident],
+        "o",
+        color=color,
+        markeredgecolor="white",
+        zorder=3,
+        clip_on=False,
+    )
     axes.set(xlim=(0, 1.02), ylim=(0, 1.03), yticks=[0, 0.5, 1], xticks=[0, 0.25, 0.5, 0.75, 1])
     note = f"{condition.share_confident:.1%} at least {CONFIDENT:g}"
     if condition.name != "real":
@@ -170,7 +178,9 @@ def origins(result: NoiseSeverity, figure: Figure | SubFigure) -> list[str]:
         axes.set_title(f"{int((after > before).sum())} of {len(after)} rise")
         axes.grid(visible=False, axis="x")
     figure.axes[0].set_ylabel("mean maximum softmax\non uniform noise")
-    return ["A line for each network and its pair. Dashed: this network. Half of the lines would rise by chance."]
+    return [
+        "A line for each network and its pair. Dashed: this network. Half of the lines would rise by chance."
+    ]
 
 
 def _steps(result: NoiseSeverity, way: str) -> tuple[Array, list[int]]:

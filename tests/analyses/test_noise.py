@@ -231,7 +231,9 @@ def sharpened(network, factor):
 def convolutional(digits):
     rng = np.random.default_rng(0)
     layers = (
-        Conv2D("conv", rng.normal(0, 0.4, (3, 3, 1, 6)).astype("f4"), np.zeros(6, "f4"), activation_name="relu"),
+        Conv2D(
+            "conv", rng.normal(0, 0.4, (3, 3, 1, 6)).astype("f4"), np.zeros(6, "f4"), activation_name="relu"
+        ),
         Flatten("flatten"),
         Dense("output", rng.normal(0, 0.1, (216, 10)).astype("f4"), np.zeros(10, "f4"), "softmax"),
     )
@@ -262,13 +264,18 @@ def verdicts_of(network, split):
 
 
 def test_an_untrained_network_is_not_sure_of_noise(trained, digits):
-    verdict = verdicts_of(probe.controls.reinitialized(trained, rng=np.random.default_rng(1)), digits)["noise"]
+    verdict = verdicts_of(probe.controls.reinitialized(trained, rng=np.random.default_rng(1)), digits)[
+        "noise"
+    ]
     assert (verdict.decision, verdict.statistic) == ("refuted", 0)
     assert verdict.title == "Given pure noise, the network confidently names a digit"
 
 
 def test_a_network_made_sure_of_noise_is_and_one_made_doubtful_is_not(trained, digits):
-    sure, doubtful = verdicts_of(sharpened(trained, 100), digits), verdicts_of(sharpened(trained, 0.05), digits)
+    sure, doubtful = (
+        verdicts_of(sharpened(trained, 100), digits),
+        verdicts_of(sharpened(trained, 0.05), digits),
+    )
     for key in ("noise", "noise/gaussian", "noise/shuffled", "noise/norm-matched"):
         assert sure[key].decision == "supported"
         assert (doubtful[key].decision, doubtful[key].statistic) == ("refuted", 0)
@@ -323,7 +330,8 @@ def test_controls_stand_beside_the_network_and_do_not_decide(trained, digits):
     sure = sharpened(trained, 100)
     verdict = probe.noise_confidence(sure, digits, controls=controls).verdicts[0]
     shares = [
-        primary_estimates(network, digits)["noise"].interval.estimate for network in controls.trained.networks()
+        primary_estimates(network, digits)["noise"].interval.estimate
+        for network in controls.trained.networks()
     ]
     assert verdict.decision == "supported"
     assert verdict.agreement.statistics == tuple(shares)

@@ -161,8 +161,8 @@ def test_verdicts_are_counts_of_directions_and_of_networks(found):
     assert [by_key[key].subject for key in by_key] == ["network", "kind", "kind"]
     assert by_key["trained"].decision == "supported"
     n_sure = (found.share_above[:, :, uniform, 1] > 0.5).sum(axis=1)
-    assert (
-        f"are {n_sure[0]} after training and {n_sure[1]} before" in by_key["trained"].sentence.replace("\n", " ")
+    assert f"are {n_sure[0]} after training and {n_sure[1]} before" in by_key["trained"].sentence.replace(
+        "\n", " "
     )
     far = by_key["limit"]
     assert (far.decision, far.statistic, far.interval.n) == ("refuted", 0, 500)

@@ -21,9 +21,7 @@ def shown_images(axes, row):
 
 def test_each_class_has_its_drawings_its_nearest_image_and_its_mean(result):
     axes = rendered(result).axes
-    np.testing.assert_array_equal(
-        shown_images(axes, 0), result.kind("optimized").images[result.best_indices]
-    )
+    np.testing.assert_array_equal(shown_images(axes, 0), result.kind("optimized").images[result.best_indices])
     np.testing.assert_array_equal(shown_images(axes, 3), result.nearest)
     np.testing.assert_array_equal(shown_images(axes, 4), result.kind("class means").images)
     for row, artist in ((1, result.artists[0]), (2, result.artists[-1])):

@@ -48,7 +48,9 @@ def test_each_pair_of_networks_is_a_line_and_those_that_rise_are_counted(result)
     figure = rendered(result, part="origins")
     assert overlaps(figure) == []
     at = result.index("uniform")
-    for axes, pair in zip(figure.axes, (("untrained", "trained"), ("random-label", "few-labels")), strict=True):
+    for axes, pair in zip(
+        figure.axes, (("untrained", "trained"), ("random-label", "few-labels")), strict=True
+    ):
         ends = np.stack([result.confidence[result.groups.index(name), :, at] for name in pair], axis=1)
         lines = np.stack([line.get_ydata() for line in axes.lines[: len(ends)]])
         np.testing.assert_allclose(lines, ends)

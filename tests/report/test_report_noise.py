@@ -77,7 +77,9 @@ def test_every_kind_of_image_has_one_name_everywhere(result, noise):
 
 
 def test_every_question_on_noise_is_one_row(result, noise):
-    titles = [claim.statement for each in (described(noise), shown(result)) for claim in each.rendered().claims]
+    titles = [
+        claim.statement for each in (described(noise), shown(result)) for claim in each.rendered().claims
+    ]
     assert len(set(titles)) == len(titles) == 8
     assert titles[:2] == [
         "Given pure noise, the network confidently names a digit",
@@ -91,7 +93,9 @@ def test_the_noise_section_says_of_this_network_what_was_found(noise):
     assert [claim.verdict for claim in rendered.claims] == list(noise.verdicts)
     assert {claim.picture for claim in rendered.claims} == {"noise"}
     uniform = noise.condition("uniform")
-    assert rendered.claims[0].found.startswith(f"{uniform.share_confident:.0%} of 2,000 images of uniform noise")
+    assert rendered.claims[0].found.startswith(
+        f"{uniform.share_confident:.0%} of 2,000 images of uniform noise"
+    )
     assert f"off by {noise.calibration_error:.3f}" in words(section)
     assert f"confident of {noise.scaled_share:.0%} of uniform noise" in words(section)
     assert f"of {len(noise.verdicts[0].agreement.decisions)} networks" in noise.verdicts[0].agreement.sentence

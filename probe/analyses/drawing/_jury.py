@@ -265,7 +265,9 @@ class _Plausibility:
     def _oddity(self, looks: Array) -> Array:
         """Return how far off the least usual look is, in spreads; near, well explained and without gray is never odd."""
         off = looks - self._middle
-        spreads = np.where(off > 0, off / np.maximum(self._above, 1e-12), -off / np.maximum(self._below, 1e-12))
+        spreads = np.where(
+            off > 0, off / np.maximum(self._above, 1e-12), -off / np.maximum(self._below, 1e-12)
+        )
         spreads[:, [0, 1, 5]] = np.where(off[:, [0, 1, 5]] > 0, spreads[:, [0, 1, 5]], 0)
         return np.asarray(spreads.max(axis=1))
 

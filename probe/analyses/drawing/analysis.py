@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -118,7 +118,7 @@ class Artist(Record):
 
 
 class Drawing(Result):
-    """What a network draws, beside images that are digits and images that are not.
+    """What a network draws, beside images of the data and images that are none.
 
     Attributes
     ----------
@@ -280,9 +280,7 @@ def drawing(
     artists.append(studio.drawn_by("linear", fitted(_linear_softmax(split), split))[0])
     references = _reference_images(split, kinds_rng)
     best = values.argmax(axis=1)
-    nearest, nearest_classes = studio.jury.nearest(
-        own.plain.images[np.arange(len(best)) * restarts + best]
-    )
+    nearest, nearest_classes = studio.jury.nearest(own.plain.images[np.arange(len(best)) * restarts + best])
     result = Drawing(
         class_names=split.train.class_names,
         noun=split.noun,
@@ -331,18 +329,16 @@ class _Studio:
     """Where all networks draw alike: from the same starts, before the same jury."""
 
     def __init__(
-        self, jury: Jury, restarts: int, steps: int, penalties: dict[str, float], rng: np.random.Generator
+        self, jury: Jury, restarts: int, steps: int, penalties: dict[str, Any], rng: np.random.Generator
     ) -> None:
         self.jury, self._restarts, self._steps, self._penalties = jury, restarts, steps, penalties
         self._start = int(rng.integers(2**31))
 
-    def drawn_by(
-        self, name: str, artist: Network, controls: Controls | None = None
-    ) -> tuple[Artist, Array]:
+    def drawn_by(self, name: str, artist: Network, controls: Controls | None = None) -> tuple[Artist, Array]:
         """Return what a network draws, and the logits of its plain images (n_classes, n_restarts)."""
         logits = [class_logit(k) for k in range(artist.n_classes)]
         slope = self._slope(artist)
-        smooth = {name: weight * slope for name, weight in SMOOTHED.items()}
+        smooth: dict[str, Any] = {name: weight * slope for name, weight in SMOOTHED.items()}
         plain, smoothed = (
             ascend(artist, logits, restarts=self._restarts, steps=self._steps, seed=self._start, **penalties)
             for penalties in (self._penalties, smooth)
@@ -356,7 +352,6 @@ class _Studio:
             for kind, drawn in zip(("optimized", "smoothed"), images, strict=True)
         ]
         return Artist(name=name, plain=judged[0], smoothed=judged[1]), plain.values
-
 
     def _slope(self, artist: Network) -> float:
         """Return the mean absolute slope of the logits over the pixels of dark random images."""
@@ -382,7 +377,7 @@ def _has_hidden_layers(network: Network) -> bool:
 def _reference_images(
     split: Split, rng: np.random.Generator
 ) -> dict[str, tuple[Array, npt.NDArray[np.int64]]]:
-    """Return images that are digits, and images that are not, with the classes that they should show."""
+    """Return images of the data, and images that are none, with the classes that they should show."""
     test = split.test.sample(min(200, len(split.test)), rng=rng)
     classes = np.unique(split.train.labels)
     means = np.stack([split.train.images[split.train.labels == k].mean(axis=0) for k in classes])
@@ -402,6 +397,7 @@ def _share(artist: Artist) -> Estimate:
 
 def _with_verdicts(result: Drawing, others: list[Artist], *, is_deep: bool) -> Drawing:
     own, linear, real = result.artists[0], result.artists[-1], result.kind("real")
+    what = "its classes" if result.noun == "image" else f"a {result.noun}"
     verdicts = [
         DRAWS.verdict(
             _share(own),
@@ -409,7 +405,7 @@ def _with_verdicts(result: Drawing, others: list[Artist], *, is_deep: bool) -> D
             f"and are recognized by others. Of all its images this is so for {own.plain.drawn_share:.0%}, of the smoothed "
             f"ones for {own.smoothed.drawn_share:.0%}; of held-out images for {real.drawn_share:.0%}.",
             others=[_share(other) for other in others],
-            title=f"The network has no idea how to draw a {result.noun}",
+            title=f"The network has no idea how to draw {what}",
         )
     ]
     # Where neither draws anything there is nothing that hidden layers could be seen to add.

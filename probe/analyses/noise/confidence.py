@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -162,9 +163,7 @@ def primary_estimates(
     return {SURE.key: _sure(network, uniform_noise(n_images, split.test.image_shape, rng=rng))}
 
 
-def noise_images(
-    split: Split, n_images: int, rng: np.random.Generator
-) -> tuple[dict[str, Array], Dataset]:
+def noise_images(split: Split, n_images: int, rng: np.random.Generator) -> tuple[dict[str, Array], Dataset]:
     """Return images of each of `KINDS` by name, and the test images that those of the first kind are, with their labels.
 
     Of a seed all analyses get the same images; test images are used several times where there are fewer than asked for.
@@ -208,7 +207,7 @@ def _with_verdicts(
     what = "class" if result.noun == "image" else result.noun
     for kind in NOISE:
         key, condition = _key(kind), result.condition(kind)
-        changed = {} if kind == "uniform" else {"key": key, "said": "", "minute": ""}
+        changed: dict[str, Any] = {} if kind == "uniform" else {"key": key, "said": "", "minute": ""}
         named = "pure noise" if kind == "uniform" else KINDS[kind]
         verdicts.append(
             SURE.verdict(
