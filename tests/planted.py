@@ -210,19 +210,30 @@ def drawings(class_names, shape=(28, 28)):
     images, classes = np.random.default_rng(0).random((n, *shape), np.float32), np.arange(n)
     percentiles, judged = np.full((n, len(MEASURES)), 0.5), np.tile(classes, (3, 1))
     kinds = tuple(
-        DrawnImages(name=name, images=images, intended=classes, percentiles=percentiles, judged=judged)
-        for name in ("optimized", "real", "class means", "noise", "shuffled")
+        DrawnImages(
+            name=name,
+            images=images,
+            intended=classes,
+            percentiles=percentiles,
+            judged=judged,
+            plausible=classes % 2 == 0,
+        )
+        for name in ("optimized", "smoothed", "real", "class means", "noise", "shuffled")
     )
     return Drawing(
         class_names=tuple(class_names),
+        noun="image",
         n_restarts=1,
         values=normal(n, 1),
         best=np.zeros(n, np.int64),
         nearest=images,
         nearest_classes=classes,
         kinds=kinds,
-        plausible_share=np.zeros(3),
-        recognized_share=np.zeros(3),
+        artists=tuple(
+            Artist(name=name, plain=kinds[0], smoothed=kinds[1])
+            for name in ("network", "untrained", "random-label", "linear")
+        ),
+        classes_drawn=np.zeros(3, np.int64),
         verdicts=(),
     )
 
@@ -233,7 +244,6 @@ def noise(class_names, shape=(28, 28)):
         ConditionConfidence(
             name=name,
             confidences=np.linspace(0, 1, 50),
-            share_above=0.5,
             class_shares=np.full(n, 1 / n),
             entropy=3.0,
             auroc=0.5,
@@ -252,6 +262,9 @@ def noise(class_names, shape=(28, 28)):
         calibration_error=0.01,
         temperature=1.0,
         scaled_calibration_error=0.01,
+        scaled_share=0.5,
+        noun="image",
+        verdicts=(),
     )
 
 

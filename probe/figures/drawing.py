@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.ticker import MaxNLocator
 
-from probe.analyses.drawing import JUDGES, MEASURES, Drawing
+from probe.analyses.drawing import JUDGES, MEASURES, Artist, Drawing
 from probe.figures._axes import Look, half_ticks, middle_90
 from probe.figures._grid import check_drawable, lone
 from probe.figures._parts import panels
@@ -19,10 +20,18 @@ _SHOWN = 10
 
 _COLORS = {
     "optimized": COLORS["optimum"],
+    "smoothed": COLORS["optimum"],
     "real": COLORS["real"],
     "class means": COLORS["test"],
     "noise": COLORS["noise"],
     "shuffled": COLORS["random"],
+}
+
+_ARTIST_COLORS = {
+    "network": COLORS["optimum"],
+    "untrained": COLORS["untrained"],
+    "random-label": COLORS["random"],
+    "linear": COLORS["test"],
 }
 
 _TITLES = {
@@ -33,51 +42,69 @@ _TITLES = {
 }
 
 
-@panels(7.6)
+@panels(9.6)
 def drawing(result: Drawing, figure: Figure | SubFigure) -> list[str]:
-    """Draw each class's best image, where all images stand among held-out ones, and what the judges see."""
+    """Draw what each class looks like, where all images stand among held-out ones, and how many classes are drawn."""
     check_drawable(result.nearest)
-    n_classes = len(result.class_names)
-    n_shown = min(_SHOWN, n_classes)
+    n_shown = min(_SHOWN, result.n_classes)
     # A judge that there is none of sees nothing.
     judges = [
         name for name, share in zip(JUDGES, result.kinds[0].agreement, strict=True) if not np.isnan(share)
     ]
     judges[-1] = "most " * (judges[-1] == JUDGES[2]) + judges[-1]
-    above, middle, below = figure.subfigures(3, 1, height_ratios=[3.1, 2.4, 1.9])  # type: ignore[misc]
-    _images(above, result, n_shown)
+    above, middle, below = figure.subfigures(3, 1, height_ratios=[4.9, 2.4, 2.1])  # type: ignore[misc]
+    n_framed = _images(above, result, n_shown)
     axes = middle.subplots(1, len(MEASURES), sharey=True)
     for column, measure in enumerate(MEASURES):
         _percentiles(axes[column], result, column)
         axes[column].set_title(_TITLES[measure], fontsize=9)
     middle.supxlabel("percentile among held-out images", fontsize=9)
-    _judges(below.subplots(), result)
+    left, right = below.subplots(1, 2, width_ratios=[1.0, 1.0])
+    _shares(left, result)
+    _classes(right, result)
     return [
-        f"Under each drawing: what {', '.join(judges)} see. Dots: median; bars: middle 90% of the images of a "
-        "kind. Dashed: chance.",
-        "" if n_shown == n_classes else f"The first {n_shown} of {n_classes:,} classes.",
+        f"Under each drawing: what {', '.join(judges)} see. Dots: median; bars: middle 90% of the images of a kind.",
+        "Framed: counts as drawn." if n_framed else "",
+        "" if n_shown == result.n_classes else f"The first {n_shown} of {result.n_classes:,} classes.",
     ]
 
 
 PARTS = (drawing,)
 
 
-def _images(figure: SubFigure, result: Drawing, n_shown: int) -> None:
-    drawn = result.kind("optimized")
-    means = result.kind("class means").images
-    axes = figure.subplots(3, n_shown, squeeze=False)
+def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
+    """Draw the images class by class; return how many of them are framed."""
+    own, linear = result.artists[0], result.artists[-1]
+    means, n_framed = result.kind("class means").images, 0
+    axes = figure.subplots(5, n_shown, squeeze=False)
     for k in range(n_shown):
-        index = result.best_indices[k]
-        seen = [result.class_names[judge] if judge >= 0 else "–" for judge in drawn.judged[:, index].tolist()]
-        for row, image in enumerate((drawn.images[index], result.nearest[k], means[min(k, len(means) - 1)])):
+        index = int(result.best_indices[k])
+        smooth, of_linear = (_best(artist, k, result.n_restarts) for artist in (own, linear))
+        kinds = ((own.plain, index), (own.smoothed, smooth), (linear.smoothed, of_linear))
+        shown = [kind.images[at] for kind, at in kinds]
+        shown += [result.nearest[k], means[min(k, len(means) - 1)]]
+        for row, image in enumerate(shown):
             panel: Axes = axes[row, k]
             panel.imshow(lone(image[None])[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             panel.set(xticks=[], yticks=[])
+        for row, (kind, at) in enumerate(kinds):
+            seen = [result.class_names[judge] if judge >= 0 else "–" for judge in kind.judged[:, at].tolist()]
+            axes[row, k].set_xlabel(literal("/".join(seen[: 3 if row < 2 else 2]), 9), fontsize=8)
+            if kind.drawn[at]:
+                n_framed += 1
+                axes[row, k].spines[:].set(visible=True, color=COLORS["optimum"], linewidth=2.5)
         axes[0, k].set_title(literal(result.class_names[k], 9), loc="center", fontsize=9)
-        axes[0, k].set_xlabel(literal("/".join(seen), 9), fontsize=8)
-        axes[1, k].set_xlabel(literal(result.class_names[result.nearest_classes[k]], 9), fontsize=8)
-    for panel, name in zip(axes[:, 0], ("drawn", "nearest", "mean"), strict=True):
+        axes[3, k].set_xlabel(literal(result.class_names[result.nearest_classes[k]], 9), fontsize=8)
+    names = ("plain", "smoothed", "linear", "nearest", "mean")
+    for panel, name in zip(axes[:, 0], names, strict=True):
         panel.set_ylabel(name, fontsize=9)
+    return n_framed
+
+
+def _best(artist: Artist, k: int, n_restarts: int) -> int:
+    """Return the index of a smoothed image of class `k`: the first that counts as drawn, or the first."""
+    drawn = artist.smoothed.drawn[k * n_restarts : (k + 1) * n_restarts]
+    return k * n_restarts + int(drawn.argmax())
 
 
 def _percentiles(axes: Axes, result: Drawing, column: int) -> None:
@@ -93,22 +120,37 @@ def _percentiles(axes: Axes, result: Drawing, column: int) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _judges(axes: Axes, result: Drawing) -> None:
-    """Draw in how many images of each kind the judges see what was intended."""
-    places, width = np.arange(len(result.kinds)), 0.25
+def _shares(axes: Axes, result: Drawing) -> None:
+    """Draw which share of the images of each kind could be real, and which counts as drawn."""
+    rows = np.arange(len(result.kinds))
     colors = [_COLORS[kind.name] for kind in result.kinds]
-    for index, (judge, hatch) in enumerate(zip(JUDGES, ("", "///", "..."), strict=True)):
-        shares = np.array([kind.agreement[index] for kind in result.kinds])
-        if np.isnan(shares).all():
-            continue
-        look: Look = {"color": colors, "alpha": 0.75, "hatch": hatch, "edgecolor": "white"}
-        axes.bar(places + (index - 1) * width, shares, width * 0.92, label=judge, **look)
-    chance = 1 / len(result.class_names)
-    axes.axhline(chance, color=COLORS["reference"], linewidth=1, linestyle="--")
-    axes.set_xticks(places, [kind.label for kind in result.kinds])
-    axes.set(ylim=(0, 1), ylabel="judged as\nintended")
-    axes.grid(visible=False, axis="x")
-    where: Look = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderpad": 0.1}
-    legend = axes.legend(fontsize=8, ncols=len(JUDGES), **where)
-    for handle in legend.legend_handles:
-        handle.set_facecolor("#888888")  # type: ignore[union-attr]
+    plausible = [kind.plausible_share for kind in result.kinds]
+    axes.barh(rows, plausible, 0.7, color=colors, alpha=0.3)
+    axes.barh(rows, [kind.drawn_share for kind in result.kinds], 0.35, color=colors)
+    axes.set_yticks(rows, [kind.label for kind in result.kinds])
+    axes.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_title("share of images: could be real\n(pale), and recognized too", fontsize=9)
+    half_ticks(axes)
+    axes.grid(visible=False, axis="y")
+
+
+def _classes(axes: Axes, result: Drawing) -> None:
+    """Draw how many classes each network draws, and how many are most."""
+    rows = [(artist.label, [artist.n_drawn], _ARTIST_COLORS[artist.name]) for artist in result.artists]
+    if len(result.classes_drawn):
+        rows.insert(1, ("networks trained like it", result.classes_drawn.tolist(), COLORS["true"]))
+    for row, (_, counts, color) in enumerate(rows):
+        # Networks that draw as many stand above each other.
+        seen = dict[int, int]()
+        for count in counts:
+            at = seen.setdefault(count, 0)
+            seen[count] += 1
+            off = 0.6 * (at / max(1, counts.count(count) - 1) - 0.5) if counts.count(count) > 1 else 0.0
+            size = 8 if len(counts) == 1 else 4
+            axes.plot([count], [row + off], "o", color=color, markersize=size, clip_on=False, zorder=3)
+    axes.axvline(result.n_classes / 2, color=COLORS["reference"], linewidth=1, linestyle="--")
+    axes.set_yticks(range(len(rows)), [label for label, _, _ in rows])
+    axes.set(xlim=(0, result.n_classes), ylim=(len(rows) - 0.5, -0.5))
+    axes.set_title("classes drawn\n(dashed: half of them)", fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.grid(visible=False, axis="y")

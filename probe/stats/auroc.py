@@ -14,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
+from probe.stats.estimates import Estimate, count_estimate, normal_estimate
 from probe.stats.intervals import Interval
 
 __all__ = [
     "StratifiedAurocs",
+    "auroc_estimate",
     "auroc_interval",
     "auroc_of_rank_sums",
     "aurocs",
@@ -274,6 +276,33 @@ def auroc_interval(positive: Array, negative: Array, *, level: float = 0.95) -> 
     half = norm.ppf((1 + level) / 2) * np.sqrt(variance) / (estimate * (1 - estimate))
     low, high = expit(logit(estimate) + np.array([-half, half]))
     return Interval(estimate, float(low), float(high), level, n)
+
+
+def auroc_estimate(positive: Array, negative: Array, *, level: float = 0.95) -> Estimate:
+    """Return the AUROC over samples: the interval of `auroc_interval`, and the test that agrees with it.
+
+    Where all samples are told apart, DeLong's variance is zero. The interval is then the exact one of as many pairs as there
+    are samples of the rarer kind, all of which are told apart.
+
+    Examples
+    --------
+    >>> found = auroc_estimate(np.arange(20.0), np.arange(20.0) - 30)
+    >>> found.decision(0.5), round(found.interval.low, 2), found.method
+    ('supported', 0.83, 'exact')
+    """
+    from scipy.special import logit
+    from scipy.stats import norm
+
+    interval = auroc_interval(positive, negative, level=level)
+    fewest = min(len(positive), len(negative))
+    if interval.estimate in (0, 1) and fewest > 1:
+        return count_estimate(round(interval.estimate * fewest), fewest, level=level)
+    if np.isnan(interval.low):
+        return Estimate(interval, "none", lambda null: (1.0, 1.0))
+    value = interval.estimate
+    on_logits = (logit(interval.high) - logit(interval.low)) / (2 * norm.ppf((1 + level) / 2))
+    error = float(on_logits * value * (1 - value))
+    return normal_estimate(value, error, n=interval.n, scale="share", level=level)
 
 
 def _wins(ordered: Array, others: Array) -> Array:

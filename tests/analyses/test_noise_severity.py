@@ -4,20 +4,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 from scipy.special import logsumexp
 from sklearn.metrics import roc_auc_score
 
 import probe
-from probe.analyses.noise import GROUPS, SCORES, THRESHOLDS, confidence_limit, noise_severity
+from probe.analyses.noise import SCORES, THRESHOLDS, confidence_limit, noise_severity
 from probe.analyses.noise.confidence import Reader, Scores, temperatures_of
 from probe.analyses.noise.severity import _partly_shuffled
+from probe.datasets import uniform_noise
 
 
 @pytest.fixture(scope="module")
 def controls(trained, digits):
-    return probe.control_networks(
-        trained, digits, n_networks=6, config=probe.TrainingConfig(epochs=20, batch_size=20)
-    )
+    return quick_controls(trained, digits, 6, epochs=20)
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +29,9 @@ def condition_images(digits, n_images=300):
     """Return the images of every condition, drawn as the analysis draws them for seed 2."""
     from probe.analyses.noise.severity import _conditions
 
-    rng = np.random.default_rng(2).spawn(3)[0]
-    return {(family, severity): images for family, severity, images in _conditions(digits, n_images, rng)}
+    image_rng, step_rng, _ = np.random.default_rng(2).spawn(3)
+    conditions = _conditions(digits, n_images, image_rng, step_rng)
+    return {(family, severity): images for family, severity, images in conditions}
 
 
 def test_every_rung_is_what_it_says(digits):
@@ -80,20 +81,16 @@ def test_stacked_networks_say_what_each_says_alone(controls, digits):
             np.testing.assert_allclose(together[k].T, population.network(k).logits(x), rtol=1e-4, atol=1e-4)
 
 
-def test_arms_are_their_networks(found, controls, digits):
+def test_groups_are_their_networks(found, controls, digits):
     images = condition_images(digits)["gaussian", 1.0]
     place = found.index("gaussian")
-    populations = controls.trained, controls.untrained, controls.random_label
-    for group, population in zip((0, 2, 3), populations, strict=True):
+    groups = controls.trained, controls.untrained, controls.few_labels, controls.random_label
+    assert found.groups == ("trained", "untrained", "few-labels", "random-label")
+    for row, group in enumerate(groups):
         for k in (0, 5):
-            confidence = population.network(k).predict_proba(images).max(axis=1)
-            assert found.confidence[group, k, place] == pytest.approx(confidence.mean(), abs=1e-5)
-    network, temperature = controls.trained.network(4), found.temperatures[4]
-    logits = network.logits(images).astype(np.float64) / temperature
-    scaled = np.exp(logits - logsumexp(logits, axis=1, keepdims=True)).max(axis=1)
-    assert found.confidence[GROUPS.index("temperature-scaled"), 4, place] == pytest.approx(
-        scaled.mean(), abs=1e-5
-    )
+            confidence = group.network(k).predict_proba(images).max(axis=1)
+            assert found.confidence[row, k, place] == pytest.approx(confidence.mean(), abs=1e-5)
+            assert found.share_above[row, k, place, 1] == pytest.approx((confidence >= 0.9).mean(), abs=1e-9)
 
 
 def test_the_calibration_error_is_that_of_its_definition():
@@ -109,16 +106,6 @@ def test_the_calibration_error_is_that_of_its_definition():
         if inside.any():
             expected += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
     assert found == pytest.approx(expected, abs=1e-9)
-
-
-def test_the_temperature_is_the_one_that_logits_were_multiplied_by(trained, digits):
-    layers = list(trained.layers)
-    layers[-1] = replace(layers[-1], kernel=layers[-1].kernel * 5, bias=layers[-1].bias * 5)
-    sure = replace(trained, layers=tuple(layers))
-    plain, scaled = (noise_severity(network, digits, n_images=20) for network in (trained, sure))
-    assert scaled.own_temperature == pytest.approx(5 * plain.own_temperature, rel=0.02)
-    assert scaled.own_scaled_ece == pytest.approx(plain.own_scaled_ece, abs=0.005)
-    assert scaled.own_ece > plain.own_scaled_ece
 
 
 def test_scores_keep_apart_what_rounds_to_one():
@@ -157,65 +144,83 @@ def test_sigmoid_outputs_have_the_temperature_of_their_own_cross_entropy():
 
 def test_the_limit_is_that_of_each_network(found, controls, trained):
     assert found.own_limit.shape == (500,)
-    assert found.limit.shape == (6,)
-    from probe.datasets import uniform_noise
-
+    assert found.limit.shape == (6, 500)
     directions = uniform_noise(500, (8, 8), rng=np.random.default_rng(2).spawn(3)[2])
-    assert found.own_limit.mean() == pytest.approx(confidence_limit(trained, directions).confidences.mean())
+    np.testing.assert_allclose(found.own_limit, confidence_limit(trained, directions).confidences)
     network = controls.trained.network(3)
-    assert found.limit[3] == pytest.approx(confidence_limit(network, directions).confidences.mean())
+    np.testing.assert_allclose(found.limit[3], confidence_limit(network, directions).confidences)
 
 
-def test_verdicts_are_over_networks_and_say_their_numbers(found, controls):
-    by_claim = {verdict.title: verdict for verdict in found.verdicts}
-    assert len(by_claim) == len(found.verdicts) == 9
-    assert all(verdict.interval.n == 6 for verdict in found.verdicts)
-    confident = by_claim["Given uniform noise, the network confidently names a class"]
-    assert confident.statistic == pytest.approx(found.share_above[0, :, found.index("uniform"), 1].mean())
-    assert f"in this network {found.own_share_above[found.index('uniform'), 1]:.0%};" in confident.sentence
-    far = by_claim["Far away from the data, confidence goes to 1"]
-    assert f"of this network {found.own_limit.mean():.3f}." in far.sentence
-    tells = by_claim["Its confidence tells noise from digits all the same"]
-    places = [found.index(kind) for kind in ("uniform", "gaussian", "shuffled", "norm-matched")]
-    assert tells.statistic == pytest.approx(found.auroc[0][:, places].mean())
-    assert by_claim["Far away from the data, confidence goes to 1"].decision == "refuted"
+def test_verdicts_are_counts_of_directions_and_of_networks(found):
+    by_key = {verdict.key: verdict for verdict in found.verdicts}
+    assert set(by_key) == {"limit", "trained", "labels"}
+    uniform = found.index("uniform")
+    trained, untrained, few, random = found.confidence[:, :, uniform]
+    assert by_key["trained"].statistic == (trained > untrained).mean()
+    assert by_key["labels"].statistic == (few > random).mean()
+    assert [by_key[key].subject for key in by_key] == ["network", "kind", "kind"]
+    assert by_key["trained"].decision == "supported"
+    n_sure = (found.share_above[:, :, uniform, 1] > 0.5).sum(axis=1)
+    assert f"are {n_sure[0]} after training and {n_sure[1]} before" in by_key["trained"].sentence.replace(
+        "\n", " "
+    )
+    far = by_key["limit"]
+    assert (far.decision, far.statistic, far.interval.n) == ("refuted", 0, 500)
+    assert f"{found.own_limit.mean():.3f} on average" in far.sentence
+    assert far.agreement.decisions == ("refuted",) * 6
+    assert not any(verdict.is_primary for verdict in found.verdicts)
 
 
-@pytest.mark.parametrize(("memorized", "decision"), [(0.12, "inconclusive"), (0.9, "supported")])
-def test_random_labels_are_a_control_only_where_they_were_learned(
-    trained, digits, controls, memorized, decision
+def test_groups_are_summed_up_as_counts(found):
+    for summary, share, auroc in zip(found.summaries, found.share_above, found.auroc, strict=True):
+        uniform = found.index("uniform")
+        assert summary.n_sure["uniform noise"] == (share[:, uniform, 1] > 0.5).sum()
+        assert summary.n_tells == (auroc[:, uniform] > 0.5).sum()
+
+
+def test_labels_are_compared_only_where_the_permuted_ones_were_learned(trained, digits, controls):
+    weak = replace(controls, summary=replace(controls.summary, memorized=np.full(6, 0.12)))
+    verdicts = noise_severity(trained, digits, controls=weak, n_images=50).verdicts
+    assert [verdict.key for verdict in verdicts] == ["limit", "trained"]
+
+
+def test_the_meaning_of_labels_is_supported_where_permuted_ones_make_doubtful(trained, digits, controls):
+    doubtful = replace(controls, random_label=controls.untrained)
+    verdicts = noise_severity(trained, digits, controls=doubtful, n_images=100).verdicts
+    assert verdicts[-1].key == "labels"
+    assert (verdicts[-1].decision, verdicts[-1].statistic) == ("supported", 1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "scale", "decision"),
+    [("relu", 1, "supported"), ("sigmoid", 1, "refuted"), ("sigmoid", 500, "supported")],
+)
+def test_confidence_goes_to_one_behind_rectifiers_and_not_behind_units_that_saturate(
+    digits, activation, scale, decision
 ):
-    other = replace(controls, random_label=controls.untrained, memorized=np.full(6, memorized))
-    result = noise_severity(trained, digits, controls=other, n_images=100)
-    verdict = next(v for v in result.verdicts if v.title.startswith("It is the meaning of the labels"))
-    place = result.index("uniform")
-    assert verdict.decision == decision
-    assert ("hardly learned" in verdict.sentence) == (decision == "inconclusive")
-    assert verdict.statistic == pytest.approx(
-        (result.confidence[0] - result.confidence[3])[:, place].mean(), abs=1e-6
-    )
-    chance = max(np.bincount(digits.train.labels)) / len(digits.train)
-    assert (
-        f"They put out {memorized:.1%} of these labels; always naming the commonest gives {chance:.1%}."
-        in (verdict.sentence)
-    )
+    network = probe.train(
+        probe.MLP(hidden=(12,), activation=activation), digits, probe.TrainingConfig(epochs=5), seed=0
+    ).network
+    last = network.layers[-1]
+    sharp = replace(last, kernel=last.kernel * scale, bias=last.bias * scale)
+    network = replace(network, layers=(*network.layers[:-1], sharp))
+    (verdict,) = noise_severity(network, digits, n_images=20).verdicts
+    assert (verdict.key, verdict.decision) == ("limit", decision)
 
 
-def test_networks_that_are_sure_of_everything_support_the_claims(trained, digits, controls):
-    last = [w * 200 if place == 2 else w for place, w in enumerate(controls.trained.weights)]
-    sure = replace(controls, trained=replace(controls.trained, weights=tuple(last)))
-    verdicts = {
-        v.title: v.decision for v in noise_severity(trained, digits, controls=sure, n_images=100).verdicts
-    }
-    assert verdicts["Given uniform noise, the network confidently names a class"] == "supported"
-    assert verdicts["It is training that makes the network sure of noise"] == "supported"
-    assert verdicts["Far away from the data, confidence goes to 1"] == "supported"
+def test_training_that_changes_nothing_is_not_what_makes_sure(trained, digits, controls):
+    still = replace(controls, trained=controls.untrained, untrained=controls.trained)
+    verdict = next(
+        v for v in noise_severity(trained, digits, controls=still, n_images=50).verdicts if v.key == "trained"
+    )
+    assert (verdict.decision, verdict.statistic) == ("refuted", 0)
 
 
 def test_without_controls_there_are_only_the_networks_own_numbers(trained, digits):
     found = noise_severity(trained, digits, n_images=50)
-    assert found.verdicts == ()
+    assert [verdict.key for verdict in found.verdicts] == ["limit"]
     assert found.groups == ()
+    assert found.summaries == ()
     assert np.isfinite(found.own_auroc).all()
 
 

@@ -114,4 +114,16 @@ def test_a_network_without_slopes_is_said_not_to_climb():
     plain = probe.maximize(network, classes, restarts=2, steps=3)
     said = words(shown({"maximize_classes": plain}))
     assert said.startswith("The gradient of the classes with respect to the pixels is zero")
+    assert "Random images, from which nothing climbs" in said
+    assert "raises each class most" not in said
     assert plain.to_dict()["moved"] is False
+
+
+def test_the_network_is_said_to_be_sure_only_where_it_is(found):
+    plain = found["maximize_classes"]
+    assert "raises each class most, without any help" in words(shown({"maximize_classes": plain}))
+    classes = np.repeat(np.arange(10)[:, None], plain.predictions.shape[1], axis=1)
+    for confidence, is_said in ((0.95, True), (0.5, False)):
+        confidences = np.full(plain.confidences.shape, confidence)
+        result = replace(plain, predictions=classes, confidences=confidences)
+        assert ("The network is sure of each of them" in words(shown({"maximize_classes": result}))) == is_said

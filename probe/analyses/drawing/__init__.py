@@ -1,6 +1,15 @@
 """Whether a network can draw: its favorite images, judged by others than itself."""
 
 from probe.analyses.drawing._jury import JUDGES, MEASURES, DrawnImages
-from probe.analyses.drawing.analysis import Drawing, drawing
+from probe.analyses.drawing.analysis import ARTISTS, Artist, Drawing, drawing, primary_estimates
 
-__all__ = ["JUDGES", "MEASURES", "Drawing", "DrawnImages", "drawing"]
+__all__ = [
+    "ARTISTS",
+    "JUDGES",
+    "MEASURES",
+    "Artist",
+    "Drawing",
+    "DrawnImages",
+    "drawing",
+    "primary_estimates",
+]

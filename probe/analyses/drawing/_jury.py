@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, chunks
 from probe.controls import Controls
 from probe.datasets import Dataset, Split
 from probe.results import Record
@@ -17,6 +18,7 @@ __all__ = ["JUDGES", "KINDS", "MEASURES", "DrawnImages", "Jury"]
 
 KINDS = {
     "optimized": "what the network draws",
+    "smoothed": "what it draws smoothed",
     "real": "held-out images",
     "class means": "class means",
     "noise": "uniform noise",
@@ -44,11 +46,14 @@ _VARIANCE = 0.9
 
 _NEIGHBORS = 5
 
-_MEASURED_ON = 1_500
+_MEASURED_ON = 1_000
 """Training images that say what is usual, at most; and as many mixtures."""
 
 _MIXED = 2, 3, 5
 """Images in a mixture."""
+
+_PART = 500
+"""Images at a time."""
 
 
 class DrawnImages(Record):
@@ -56,7 +61,7 @@ class DrawnImages(Record):
 
     Attributes
     ----------
-    name : {"optimized", "real", "class means", "noise", "shuffled"}
+    name : {"optimized", "smoothed", "real", "class means", "noise", "shuffled"}
         What kind.
     images : ndarray of shape (n_images, *image_shape), in [0, 1]
         The images.
@@ -129,79 +134,55 @@ class DrawnImages(Record):
 class Jury:
     """Real images to measure by, and judges that learned from them."""
 
-    def __init__(self, split: Split, controls: Controls | None, rng: np.random.Generator) -> None:
+    def __init__(self, split: Split, rng: np.random.Generator) -> None:
         from sklearn.decomposition import PCA
-        from sklearn.neighbors import NearestNeighbors
 
         self._known = _some(split.train, _REFERENCES, rng)
-        self._controls = controls
-        rows = _rows(self._known.images)
-        self._neighbors = NearestNeighbors(n_neighbors=_NEIGHBORS, algorithm="brute").fit(rows)
-        self._components = PCA(_VARIANCE, svd_solver="covariance_eigh").fit(rows)
+        self._rows = _rows(self._known.images)
+        self._squares = np.einsum("nd,nd->n", self._rows, self._rows)
+        self._components = PCA(_VARIANCE, svd_solver="covariance_eigh").fit(self._rows)
         learned_from = _some(self._known, _LEARNED_FROM, rng)
         self._regression = _regression(
             self._components.transform(_rows(learned_from.images)), learned_from.labels
         )
-        held_out = _some(split.test, _HELD_OUT, rng).images
-        self._usual = np.sort(self._measured(held_out)[0], axis=0)
-        self._plausibility = _Plausibility(self, held_out, rng)
+        held_out = self._looked_at(_some(split.test, _HELD_OUT, rng).images)
+        self._usual = np.sort(held_out.measures, axis=0)
+        real = self._looked_at(_some(self._known, _MEASURED_ON, rng).images, skip=1)
+        mixed = [self._looked_at(self.mixtures(_MEASURED_ON // len(_MIXED), of, rng)) for of in _MIXED]
+        self._plausibility = _Plausibility(
+            real.looks, np.concatenate([each.looks for each in mixed]), held_out.looks
+        )
 
     def judge(
-        self, name: str, images: Array, intended: npt.NDArray[np.int64], *, networks: bool = True
+        self, name: str, images: Array, intended: npt.NDArray[np.int64], controls: Controls | None = None
     ) -> DrawnImages:
-        measured, neighbors, components = self._measured(images)
+        """Say what images show, and whether they could be real; trained control networks are asked too."""
+        seen = self._looked_at(images)
         percentiles = np.stack(
             [
                 np.searchsorted(usual, values) / len(usual)
-                for usual, values in zip(self._usual.T, measured.T, strict=True)
+                for usual, values in zip(self._usual.T, seen.measures.T, strict=True)
             ],
             axis=1,
         )
-        seen_nearby = _most(self._known.labels[neighbors], self._known.n_classes)
-        judged = [seen_nearby, self._regression.predict(components)]
-        judged.append(
-            self._voted(images) if networks and self._controls is not None else np.full(len(images), -1)
-        )
+        judged = [
+            _most(self._known.labels[seen.nearest], self._known.n_classes),
+            self._regression.predict(seen.components),
+            np.full(len(images), -1) if controls is None else _voted(images, controls),
+        ]
         return DrawnImages(
             name=name,
             images=images,
             intended=intended,
             percentiles=percentiles,
             judged=np.stack(judged).astype(np.int64),
-            plausible=self._plausibility.of(images),
+            plausible=self._plausibility.of(seen.looks),
         )
 
     def nearest(self, images: Array) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return the training image nearest to each, and their classes."""
-        indices = self._neighbors.kneighbors(_rows(images), 1, return_distance=False)[:, 0]
+        indices = self._looked_at(images).nearest[:, 0]
         return self._known.images[indices], self._known.labels[indices]
-
-    def _measured(self, images: Array) -> tuple[Array, npt.NDArray[np.int64], Array]:
-        """Return the measures (n, 4), the indices of the nearest training images (n, k), and the components."""
-        rows = _rows(images)
-        distances, nearest = self._neighbors.kneighbors(rows)
-        components = self._components.transform(rows)
-        left = np.linalg.norm(rows - self._components.inverse_transform(components), axis=1)
-        measures = np.stack([distances[:, 0], left, rows.mean(axis=1), _variation(images)], axis=1)
-        return measures, nearest, components
-
-    def looks(self, images: Array, *, skip: int = 0) -> Array:
-        """Return what tells real images from others (n, 6); `skip` 1 leaves out the nearest image, which is itself.
-
-        Distance to the nearest training image, residual, ink, total variation, and variation and gray for the ink there is.
-        """
-        rows = _rows(images)
-        distances = self._neighbors.kneighbors(rows)[0][:, skip]
-        left = np.linalg.norm(
-            rows - self._components.inverse_transform(self._components.transform(rows)), axis=1
-        )
-        ink, variation, gray = rows.sum(axis=1), _variation(images), (rows * (1 - rows)).sum(axis=1)
-        per = ink + 1e-3 * rows.shape[1]
-        return np.stack([distances, left, ink, variation, variation / per, gray / per], axis=1)
-
-    def known(self, n: int, rng: np.random.Generator) -> Array:
-        """Return some of the training images that others are held against."""
-        return _some(self._known, n, rng).images
 
     def mixtures(self, n: int, of: int, rng: np.random.Generator) -> Array:
         """Return weighted averages of `of` training images."""
@@ -209,44 +190,92 @@ class Jury:
         chosen = rng.integers(len(self._known), size=(n, of))
         return np.asarray(np.einsum("mk,mk...->m...", weights, self._known.images[chosen]))
 
-    def _voted(self, images: Array) -> npt.NDArray[np.int64]:
-        """Return the class that most of the trained control networks see."""
-        assert self._controls is not None
-        votes = [member.predict(images) for member in self._controls.trained.networks()]
-        return _most(np.stack(votes, axis=1), len(self._controls.trained.class_names))
+    def _looked_at(self, images: Array, *, skip: int = 0) -> _Looks:
+        """Return what is measured of images; `skip` 1 leaves out the nearest training image, which is itself."""
+        rows = _rows(images)
+        parts = [self._neighbors(rows[part], skip) for part in chunks(len(rows), _PART)]
+        distances, nearest = (np.concatenate(each) for each in zip(*parts, strict=True))
+        components = self._components.transform(rows)
+        left = np.linalg.norm(rows - self._components.inverse_transform(components), axis=1)
+        return _Looks(rows, distances, nearest, components, left, _variation(images))
+
+    def _neighbors(self, rows: Array, skip: int) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Return the distance to the nearest training image, and the indices of the nearest ones."""
+        squares = self._squares - 2 * (rows @ self._rows.T)
+        n = min(skip + _NEIGHBORS, len(self._rows))
+        found = np.argpartition(squares, n - 1, axis=1)[:, :n]
+        order = np.argsort(np.take_along_axis(squares, found, axis=1), axis=1, kind="stable")
+        nearest = np.take_along_axis(found, order, axis=1)[:, skip:]
+        # Anew from the difference: in the sum above small distances are lost to rounding.
+        return np.linalg.norm(rows - self._rows[nearest[:, 0]], axis=1), nearest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Looks:
+    """Images (n, n_pixels), and of each what is nearest and how far, principal components, what these leave, variation."""
+
+    rows: Array
+    distances: Array
+    nearest: npt.NDArray[np.int64]
+    components: Array
+    left: Array
+    variation: Array
+
+    @property
+    def measures(self) -> Array:
+        """What `MEASURES` names, (n, 4)."""
+        return np.stack([self.distances, self.left, self.rows.mean(axis=1), self.variation], axis=1)
+
+    @property
+    def looks(self) -> Array:
+        """What tells real images from others, (n, 6).
+
+        Distance to the nearest training image, residual, ink, total variation, and variation and gray for the ink there is.
+        """
+        ink, gray = self.rows.sum(axis=1), (self.rows * (1 - self.rows)).sum(axis=1)
+        per = ink + 1e-3 * self.rows.shape[1]
+        looks = [self.distances, self.left, ink, self.variation, self.variation / per, gray / per]
+        return np.stack(looks, axis=1).astype(np.float64)
 
 
 class _Plausibility:
     """Whether images could be real ones: usual in all looks, and not taken for mixtures of real images."""
 
-    def __init__(self, jury: Jury, held_out: Array, rng: np.random.Generator) -> None:
-        from sklearn.ensemble import HistGradientBoostingClassifier
+    def __init__(self, real: Array, mixed: Array, held_out: Array) -> None:
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-        self._jury = jury
-        real = jury.looks(jury.known(_MEASURED_ON, rng), skip=1)
-        mixed = [jury.looks(jury.mixtures(_MEASURED_ON // len(_MIXED), of, rng)) for of in _MIXED]
         low, self._middle, high = np.quantile(real, [0.05, 0.5, 0.95], axis=0)
         self._below, self._above = self._middle - low, high - self._middle
-        looks = np.concatenate([real, *mixed])
-        is_real = np.arange(len(looks)) < len(real)
-        self._reader = HistGradientBoostingClassifier(random_state=0).fit(looks, is_real)
-        looks = jury.looks(held_out)
-        self._oddest = float(np.quantile(self._oddity(looks), PASS[0]))
-        self._least = float(np.quantile(self._single(looks), 1 - PASS[1]))
+        # Only asked of images that are usual in all looks: it need not know others.
+        reader = make_pipeline(
+            StandardScaler(), PolynomialFeatures(3), StandardScaler(), LogisticRegression(max_iter=300)
+        )
+        looks = np.concatenate([real, mixed])
+        self._reader = _fitted(reader, looks, np.arange(len(looks)) < len(real))
+        self._oddest = float(np.quantile(self._oddity(held_out), PASS[0]))
+        self._least = float(np.quantile(self._reader.decision_function(held_out), 1 - PASS[1]))
 
-    def of(self, images: Array) -> npt.NDArray[np.bool_]:
-        looks = self._jury.looks(images)
-        return np.asarray((self._oddity(looks) <= self._oddest) & (self._single(looks) >= self._least))
+    def of(self, looks: Array) -> npt.NDArray[np.bool_]:
+        """Return which images could be real."""
+        is_single = self._reader.decision_function(looks) >= self._least
+        return np.asarray((self._oddity(looks) <= self._oddest) & is_single)
 
     def _oddity(self, looks: Array) -> Array:
         """Return how far off the least usual look is, in spreads; near, well explained and without gray is never odd."""
         off = looks - self._middle
-        spreads = np.where(off > 0, off / np.maximum(self._above, 1e-12), -off / np.maximum(self._below, 1e-12))
+        spreads = np.where(
+            off > 0, off / np.maximum(self._above, 1e-12), -off / np.maximum(self._below, 1e-12)
+        )
         spreads[:, [0, 1, 5]] = np.where(off[:, [0, 1, 5]] > 0, spreads[:, [0, 1, 5]], 0)
         return np.asarray(spreads.max(axis=1))
 
-    def _single(self, looks: Array) -> Array:
-        return np.asarray(self._reader.predict_proba(looks)[:, 1])
+
+def _voted(images: Array, controls: Controls) -> npt.NDArray[np.int64]:
+    """Return the class that most of the trained control networks see."""
+    votes = [member.predict(images) for member in controls.trained.networks()]
+    return _most(np.stack(votes, axis=1), controls.trained.network(0).n_classes)
 
 
 def _most(votes: npt.NDArray[np.int64], n_classes: int) -> npt.NDArray[np.int64]:
@@ -270,10 +299,15 @@ def _variation(images: Array) -> Array:
 
 
 def _regression(rows: Array, labels: npt.NDArray[np.int64]) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
+    return _fitted(LogisticRegression(C=0.05, max_iter=100, tol=1e-2), rows, labels)
+
+
+def _fitted(model: Any, rows: Array, labels: npt.NDArray[Any]) -> Any:
+    """Return a fitted model, perhaps before the last digit of its optimum, which a judge need not have."""
+    from sklearn.exceptions import ConvergenceWarning
+
     with warnings.catch_warnings():
-        # A judge of 90% does as well; it need not be the last digit of the optimum.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=0.05, max_iter=100).fit(rows, labels)
+        return model.fit(rows, labels)

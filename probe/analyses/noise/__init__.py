@@ -1,12 +1,13 @@
 """How confident a network is where there is nothing to be confident of.
 
-`confidence` is one network on kinds of noise, `severity` the way from digits to noise over networks and nulls, `limit` what
+`confidence` is one network on kinds of noise, `severity` the way from images to noise beside control networks, `limit` what
 is infinitely far away.
 """
 
-from probe.analyses.noise.confidence import noise_confidence
+from probe.analyses.noise.confidence import noise_confidence, primary_estimates
 from probe.analyses.noise.limit import ConfidenceLimit, confidence_limit
 from probe.analyses.noise.results import (
+    CONFIDENT,
     GROUPS,
     KINDS,
     SCORES,
@@ -19,6 +20,7 @@ from probe.analyses.noise.results import (
 from probe.analyses.noise.severity import noise_severity
 
 __all__ = [
+    "CONFIDENT",
     "GROUPS",
     "KINDS",
     "SCORES",
@@ -31,4 +33,5 @@ __all__ = [
     "confidence_limit",
     "noise_confidence",
     "noise_severity",
+    "primary_estimates",
 ]

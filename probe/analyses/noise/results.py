@@ -9,17 +9,19 @@ import numpy as np
 
 from probe._checks import Array, InputError
 from probe.results import Columns, Record, Result
-from probe.stats import Interval, Verdict, mean_interval
+from probe.stats import Interval, Verdict
 
 __all__ = [
     "CALIBRATION_BINS",
+    "CONFIDENT",
     "GROUPS",
     "KINDS",
     "NOISE",
+    "N_IMAGES",
     "SCORES",
     "THRESHOLDS",
     "ConditionConfidence",
-    "GroupMeans",
+    "GroupSummary",
     "NoiseCondition",
     "NoiseConfidence",
     "NoiseSeverity",
@@ -46,7 +48,19 @@ THRESHOLDS = (0.5, 0.9, 0.99)
 CALIBRATION_BINS = 15
 """Equally wide bins of confidence from 0 to 1, over which the calibration error is taken."""
 
-GROUPS = ("trained", "temperature-scaled", "untrained", "random-label")
+CONFIDENT = THRESHOLDS[1]
+"""Confidence from which the network counts as sure of an image."""
+
+N_IMAGES = 2_000
+"""Images of each kind: a share is known to 2 points."""
+
+GROUPS = {
+    "trained": "trained",
+    "untrained": "before training",
+    "few-labels": "trained on few images",
+    "random-label": "trained on the same few, labels permuted",
+}
+"""Groups of control networks, in words; the last two start alike and are taught the same images."""
 
 _STEPS = {
     "blend": "{:.0%} noise blended in",
@@ -63,6 +77,11 @@ class Read(Result):
     def thresholds(self) -> tuple[float, ...]:
         """Confidences from which an image counts as put in a class with confidence."""
         return THRESHOLDS
+
+    @property
+    def confident(self) -> float:
+        """Confidence from which the network counts as sure of an image."""
+        return CONFIDENT
 
     @property
     def scores(self) -> tuple[str, ...]:
@@ -84,19 +103,17 @@ class ConditionConfidence(Record):
         Kind of image.
     confidences : ndarray of shape (n_images,), in [0, 1]
         Largest output for each image.
-    share_above : float, in [0, 1]
-        Share of images with a confidence above `NoiseConfidence.threshold`. Compared, as for `auroc`, before
-        rounding: by the log-odds of the predicted class, since confidences near 1 are all the same float.
     class_shares : ndarray of shape (n_classes,), in [0, 1]
         Share of images that is put in each class.
     entropy : float, in [0, log2(n_classes)]
         Entropy of `class_shares` in bits: 0 if every image is put in one class.
     auroc : float, in [0, 1], or NaN
         Probability that a real image gets a higher confidence than one of these, with ties counted
-        half: 0.5 if confidence tells nothing, 1 if it tells them apart. NaN for the real images.
+        half: 0.5 if confidence tells nothing, 1 if it tells them apart. Compared before rounding, by the log-odds of the
+        predicted class, since confidences near 1 are all the same float. NaN for the real images.
     auroc_over_images : Interval or None
         `auroc` with DeLong's 95% interval: other images would give another number within it. It says nothing of other
-        networks, which `noise_severity` does. None for the real images.
+        networks. None for the real images.
     shares_confident : ndarray of shape (3,), in [0, 1]
         Share of images with a largest output of at least each of `THRESHOLDS`: 0.5, 0.9 and 0.99.
     score_aurocs : ndarray of shape (3,), in [0, 1], or NaN
@@ -106,7 +123,6 @@ class ConditionConfidence(Record):
 
     name: str
     confidences: Array
-    share_above: float
     class_shares: Array
     entropy: float
     auroc: float
@@ -128,6 +144,29 @@ class ConditionConfidence(Record):
     def median(self) -> float:
         """Median confidence."""
         return float(np.median(self.confidences))
+
+    @property
+    def share_confident(self) -> float:
+        """Share of images with a confidence of at least `CONFIDENT`."""
+        return float((self.confidences >= CONFIDENT).mean())
+
+    def called(self, class_names: tuple[str, ...]) -> str:
+        """Return in which classes most of the images are put, in a sentence.
+
+        Examples
+        --------
+        >>> from types import SimpleNamespace
+        >>> found = SimpleNamespace(class_shares=np.array([0.3, 0.08, 0.62]))
+        >>> ConditionConfidence.called(found, ("a", "b", "c"))
+        "62% are called 'c' and 30% 'a'."
+        """
+        order = [k for k in np.argsort(-self.class_shares, kind="stable")[:2] if self.class_shares[k] >= 0.1]
+        if not order:
+            return "No class is named for a tenth of them."
+        shares = [f"{self.class_shares[k]:.0%}" for k in order]
+        first, *more = (f"'{class_names[k]}'" for k in order)
+        second = f" and {shares[1]} {more[0]}" if more else ""
+        return f"{shares[0]} are called {first}{second}."
 
 
 class NoiseConfidence(Read):
@@ -152,7 +191,15 @@ class NoiseConfidence(Read):
         By which the logits are divided so that the cross-entropy on the other half of the real images is least: above 1
         if the network is too sure.
     scaled_calibration_error : float, in [0, 1]
-        The calibration error with the logits divided by `temperature`. All three are NaN of a single image.
+        The calibration error with the logits divided by `temperature`.
+    scaled_share : float, in [0, 1]
+        Share of uniform noise with a confidence of at least 0.9 once the logits are divided by `temperature`. All four are
+        NaN of a single image.
+    noun : str
+        What an image shows, such as "digit".
+    verdicts : tuple of Verdict
+        About this network; the control networks stand beside it. "noise" is about uniform noise, "noise/gaussian" and so on
+        about other kinds; "detects" is about `auroc` on uniform noise.
     """
 
     conditions: tuple[ConditionConfidence, ...]
@@ -163,6 +210,9 @@ class NoiseConfidence(Read):
     calibration_error: float
     temperature: float
     scaled_calibration_error: float
+    scaled_share: float
+    noun: str
+    verdicts: tuple[Verdict, ...]
 
     @property
     def largest_entropy(self) -> float:
@@ -173,7 +223,7 @@ class NoiseConfidence(Read):
         """Return one row for each kind of image."""
         conditions = self.conditions
         columns: Columns = {"images": [condition.label for condition in conditions]}
-        for name in ("median", "share_above", "entropy", "auroc"):
+        for name in ("median", "entropy", "auroc"):
             columns[name] = [getattr(condition, name) for condition in conditions]
         for index, threshold in enumerate(THRESHOLDS):
             columns[f"share_of_{threshold:g}"] = [
@@ -214,25 +264,30 @@ class NoiseCondition(Record):
         return KINDS.get(self.family) or _STEPS[self.family].format(self.severity)
 
 
-class GroupMeans(Record):
-    """Means over the networks of one group, with Student's 95% intervals over networks.
+class GroupSummary(Record):
+    """How many networks of one group are sure of noise. Most are sure of nearly all of it or of hardly any.
 
     Attributes
     ----------
     group : str
         One of `GROUPS`.
-    confidence : mapping of str to Interval
-        Mean maximum softmax, by kind of noise.
-    auroc : Interval
-        By the maximum softmax, over all four.
-    ece : Interval
-        Expected calibration error on real test images.
+    n_sure : mapping of str to int
+        Networks that are sure of more than half of the images, by kind of noise.
+    n_tells : int
+        Networks whose confidence is higher on real images than on uniform noise more often than not.
+    n_networks : int
+        All of them.
     """
 
     group: str
-    confidence: Mapping[str, Interval]
-    auroc: Interval
-    ece: Interval
+    n_sure: Mapping[str, int]
+    n_tells: int
+    n_networks: int
+
+    @property
+    def label(self) -> str:
+        """What they are, in words."""
+        return GROUPS[self.group]
 
 
 class NoiseSeverity(Read):
@@ -251,31 +306,20 @@ class NoiseSeverity(Read):
     own_auroc : ndarray of shape (3, n_conditions), in [0, 1]
         Probability that a real test image (the positive class) has a higher score than an image of the condition, ties
         counted half, for each of `SCORES`; 0.5 for the real images themselves.
-    own_ece, own_scaled_ece : float, in [0, 1]
-        Expected calibration error on real test images: the mean distance between confidence and accuracy over 15 equally
-        wide bins of confidence, weighted by their images; as it is, and with the logits divided by `own_temperature`.
-    own_temperature : float
-        That minimizes the cross-entropy on the other half of the test images.
     own_limit : ndarray of shape (n_directions,), in [0, 1]
         Exact limit of the confidence along directions of uniform noise; empty where the network has no such limit.
     groups : tuple of str
-        `GROUPS`; empty without control networks, like all arrays that follow.
+        Keys of `GROUPS`; empty without control networks, like all arrays that follow.
     confidence : ndarray of shape (n_groups, n_networks, n_conditions), in [0, 1]
         Mean maximum softmax.
     share_above : ndarray of shape (n_groups, n_networks, n_conditions, 3), in [0, 1]
         As `own_share_above`.
     auroc : ndarray of shape (n_groups, n_networks, n_conditions), in [0, 1]
         By the maximum softmax.
-    score_auroc : ndarray of shape (3, n_networks, n_conditions), in [0, 1]
-        Of the trained networks, for each of `SCORES`.
-    ece : ndarray of shape (n_groups, n_networks), in [0, 1]
-        On real test images.
-    temperatures : ndarray of shape (n_networks,)
-        Of the trained networks.
-    limit : ndarray of shape (n_networks,), in [0, 1]
-        Mean limit of each trained network's confidence.
+    limit : ndarray of shape (n_networks, n_directions), in [0, 1]
+        As `own_limit`, of the trained networks.
     verdicts : tuple of Verdict
-        Over the control networks; empty without.
+        "limit" is about this network, where it has limits; "trained" and "labels" about networks trained like it.
     """
 
     conditions: tuple[NoiseCondition, ...]
@@ -283,24 +327,18 @@ class NoiseSeverity(Read):
     own_confidence: Array
     own_share_above: Array
     own_auroc: Array
-    own_ece: float
-    own_scaled_ece: float
-    own_temperature: float
     own_limit: Array
     groups: tuple[str, ...] = ()
     confidence: Array = field(default_factory=_none)
     share_above: Array = field(default_factory=_none)
     auroc: Array = field(default_factory=_none)
-    score_auroc: Array = field(default_factory=_none)
-    ece: Array = field(default_factory=_none)
-    temperatures: Array = field(default_factory=_none)
     limit: Array = field(default_factory=_none)
     verdicts: tuple[Verdict, ...] = ()
 
     @property
     def n_networks(self) -> int:
         """Control networks in each group."""
-        return len(self.temperatures)
+        return self.confidence.shape[1] if self.groups else 0
 
     @property
     def own_mean_limit(self) -> float | None:
@@ -308,17 +346,18 @@ class NoiseSeverity(Read):
         return float(self.own_limit.mean()) if self.own_limit.size else None
 
     @property
-    def means(self) -> tuple[GroupMeans, ...]:
-        """Means over the networks of each group."""
-        noise = {KINDS[kind]: self.index(kind) for kind in NOISE} if self.groups else {}
+    def summaries(self) -> tuple[GroupSummary, ...]:
+        """How many networks of each group are sure of most noise."""
+        at = {KINDS[kind]: self.index(kind) for kind in NOISE}
+        sure = THRESHOLDS.index(CONFIDENT)
         return tuple(
-            GroupMeans(
+            GroupSummary(
                 group=group,
-                confidence={name: _mean(self.confidence[index][:, at]) for name, at in noise.items()},
-                auroc=_mean(self.auroc[index][:, list(noise.values())].mean(axis=1)),
-                ece=_mean(self.ece[index]),
+                n_sure={name: int((share[:, k, sure] > 0.5).sum()) for name, k in at.items()},
+                n_tells=int((auroc[:, self.index("uniform")] > 0.5).sum()),
+                n_networks=self.n_networks,
             )
-            for index, group in enumerate(self.groups)
+            for group, share, auroc in zip(self.groups, self.share_above, self.auroc, strict=True)
         )
 
     def columns(self) -> Columns:
@@ -348,7 +387,3 @@ class NoiseSeverity(Read):
                 return index
         known = ", ".join(f"{condition.family} {condition.severity:g}" for condition in self.conditions)
         raise InputError(f"family and severity must be one of {known}; got {family} {severity:g}")
-
-
-def _mean(values: Array) -> Interval:
-    return mean_interval(np.asarray(values, np.float64))

@@ -1,25 +1,31 @@
-"""From digits to noise in steps, over networks and their nulls; and what the control networks say of the claims."""
+"""From images to noise in steps, and beyond: of a network, and of what training and labels make of its kind."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Annotated
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_integer, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import AtLeast, checked
-from probe.analyses.noise.confidence import Reader, Scores, temperatures_of
+from probe.analyses.noise.confidence import Reader, Scores, noise_images
 from probe.analyses.noise.limit import confidence_limit
-from probe.analyses.noise.results import GROUPS, KINDS, NOISE, THRESHOLDS, NoiseCondition, NoiseSeverity
+from probe.analyses.noise.results import (
+    CONFIDENT,
+    GROUPS,
+    N_IMAGES,
+    THRESHOLDS,
+    NoiseCondition,
+    NoiseSeverity,
+)
 from probe.controls import Controls
-from probe.datasets import Split, gaussian_noise, norm_matched_noise, pixel_shuffled, uniform_noise
+from probe.datasets import Split, uniform_noise
 from probe.fitting import fitted
 from probe.network import Network
-from probe.stats import Difference, Verdict, paired_difference
-from probe.stats.auroc import paired_aurocs
+from probe.stats import Claim, Estimate, Verdict, count_estimate
 
 __all__ = ["noise_severity"]
 
@@ -27,12 +33,46 @@ _FAR_SCALES = (2.0, 4.0, 16.0, 64.0)
 _DIRECTIONS = 500
 _N_CONDITIONS = 15
 
-_CONFIDENT = THRESHOLDS.index(0.9)
-_CERTAIN = 0.99
-"""Mean limit from which confidence counts as going to 1."""
+_CERTAIN = 1 - 1e-6
+"""Limit from which confidence counts as going to 1: all but rounding, and units that saturate at huge weights."""
 
 _MEMORIZED = 0.5
 """Mean share of random labels from which networks count as having learned them, so that they are a control."""
+
+FAR = Claim(
+    key="limit",
+    title="Far away from the data, its confidence goes to 1",
+    statistic_name="share of directions in which the limit is 1",
+    unit="share",
+    replicate="directions",
+    null="half of the directions of uniform noise",
+    threshold=0.5,
+    reason="most directions: it is nearly all of them where units are rectifiers, and none where they saturate",
+)
+
+TRAINED = Claim(
+    key="trained",
+    title="It is training that makes such networks sure of noise",
+    statistic_name="share of networks that are surer of uniform noise after training",
+    unit="share",
+    replicate="networks",
+    null="as many are surer before",
+    threshold=0.5,
+    reason="what networks give that training changes at random",
+    subject="kind",
+)
+
+LABELS = Claim(
+    key="labels",
+    title="It is the meaning of the labels that makes such networks sure of noise",
+    statistic_name="share of networks that are surer of uniform noise with own labels than with permuted ones",
+    unit="share",
+    replicate="networks",
+    null="as many are surer with permuted labels",
+    threshold=0.5,
+    reason="what networks give to which labels are all the same",
+    subject="kind",
+)
 
 
 @checked
@@ -41,27 +81,27 @@ def noise_severity(
     split: Split,
     *,
     controls: Controls | None = None,
-    n_images: Annotated[int, AtLeast(10)] = 10_000,
+    n_images: Annotated[int, AtLeast(10)] = N_IMAGES,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> NoiseSeverity:
-    """Measure confidence from digits to noise and beyond, of a network, its controls and three nulls.
+    """Measure confidence from images to noise and beyond, of a network and of its controls.
 
-    The nulls say where confidence on noise comes from: untrained networks, networks trained on random labels, and the
-    trained ones with their logits divided by the temperature that fits their confidence to their accuracy.
+    The controls say where confidence on noise comes from: trained networks beside their starts, and networks that learned a
+    few images by heart, with their own labels beside permuted ones.
 
     Parameters
     ----------
     network : Network
         A network that was trained on such data.
     split : Split
-        Data. The test images are used; the temperature is fitted on half of them.
+        Data. The test images are used.
     controls : Controls, optional
-        From `probe.control_networks`. The verdicts are about them.
+        From `probe.control_networks`.
     n_images : int
         Images of each condition, at least 10. If there are fewer test images, they are used several times.
     seed : int or numpy.random.Generator
-        Draws the images.
+        Draws the images: those of noise are the images of `noise_confidence` with this seed.
     progress : callable
         Called after each condition.
 
@@ -74,10 +114,11 @@ def noise_severity(
     ----------
     .. [1] D. Hendrycks, K. Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
        Examples in Neural Networks", ICLR 2017 (maximum softmax, AUROC).
-    .. [2] C. Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (temperature, calibration error).
-    .. [3] W. Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020.
-    .. [4] D. Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings", ICML 2022
+    .. [2] W. Liu et al., "Energy-based Out-of-distribution Detection", NeurIPS 2020.
+    .. [3] D. Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings", ICML 2022
        (maximum logit).
+    .. [4] M. Hein, M. Andriushchenko, J. Bitterwolf, "Why ReLU networks yield high-confidence predictions far away
+       from the training data and how to mitigate the problem", CVPR 2019 (the limit).
 
     Examples
     --------
@@ -90,88 +131,60 @@ def noise_severity(
     """
     check_integer("n_images", n_images, minimum=10, maximum=1_000_000)
     network = fitted(network, split)
-    condition_rng, half_rng, direction_rng = generator(seed).spawn(3)
-    half = half_rng.permutation(len(split.test))
-    fit, rest = (split.test.take(np.sort(part)) for part in np.array_split(half, 2))
-    readers = [Reader(lambda x: network.logits(x).T[None], network.output_name)]
+    image_rng, step_rng, direction_rng = generator(seed).spawn(3)
+    readers = [Reader.of(network)]
     if controls is not None:
         controls.check_of(network)
-        output = controls.trained.architecture.output
-        populations = controls.trained, controls.untrained, controls.random_label
-        readers += [Reader(population.logits, output) for population in populations]
-    temperatures = [temperatures_of(reader, fit.images, fit.labels) for reader in readers[:2]]
-    # The network at hand, then the groups in their order.
-    sources: list[tuple[Reader, tuple[Array | None, ...]]] = [(readers[0], (None,))]
-    if controls is not None:
-        sources += [(readers[1], (None, temperatures[1])), (readers[2], (None,)), (readers[3], (None,))]
+        groups = (controls.trained, controls.untrained, controls.few_labels, controls.random_label)
+        readers += [Reader(group.logits, group.network(0).output_name) for group in groups]
     conditions, table, real = list[NoiseCondition](), list[list[_Found]](), list[Scores]()
-    for step, (family, severity, images) in enumerate(_conditions(split, n_images, condition_rng)):
+    for step, (family, severity, images) in enumerate(_conditions(split, n_images, image_rng, step_rng)):
         conditions.append(NoiseCondition(family=family, severity=severity, examples=images[:8].copy()))
-        scores = [each for reader, scales in sources for each in reader.scores(images, *scales)]
+        scores = [reader.scores(images) for reader in readers]
         if step == 0:
             real = [each.ordered() for each in scores]
         table.append([_found_in(each, ordered) for each, ordered in zip(scores, real, strict=True)])
         progress(ProgressEvent("from images to noise", step + 1, _N_CONDITIONS))
-    errors = [
-        reader.calibration_error(rest.images, rest.labels, scale)
-        for reader, scales in sources
-        for scale in scales
-    ]
-    own_scaled_error = readers[0].calibration_error(rest.images, rest.labels, temperatures[0])
-
-    def stacked(field: str, groups: slice) -> Array:
-        """Return a field (n_groups, n_conditions, n_networks, ...) of these sources."""
-        return np.stack([[getattr(found[group], field) for found in table] for group in range(5)[groups]])
-
     directions = uniform_noise(_DIRECTIONS, split.test.image_shape, rng=direction_rng)
-    own = slice(0, 1)
+    # (n_readers, n_networks, n_conditions, ...) of the groups; the network at hand is a group of one.
+    confidence, share_above, auroc = (
+        [np.stack([found[k][field] for found in table], axis=1) for k in range(len(readers))]
+        for field in range(3)
+    )
     result = NoiseSeverity(
         conditions=tuple(conditions),
         n_images=n_images,
-        own_confidence=stacked("confidence", own)[0, :, 0],
-        own_share_above=stacked("share_above", own)[0, :, 0],
-        own_auroc=np.moveaxis(stacked("auroc", own)[0, :, :, 0], 0, 1),
-        own_ece=float(errors[0][0]),
-        own_scaled_ece=float(own_scaled_error[0]),
-        own_temperature=float(temperatures[0][0]),
+        own_confidence=confidence[0][0],
+        own_share_above=share_above[0][0],
+        own_auroc=auroc[0][0].T,
         own_limit=_limits(network, directions),
     )
-    if controls is None:
-        return result
-    limit = [_limits(member, directions).mean() for member in controls.trained.networks()]
-    groups = slice(1, 5)
-    auroc = stacked("auroc", groups)
-    result = replace(
-        result,
-        groups=GROUPS,
-        confidence=stacked("confidence", groups).transpose(0, 2, 1),
-        share_above=stacked("share_above", groups).transpose(0, 2, 1, 3),
-        auroc=auroc[:, :, 0].transpose(0, 2, 1),
-        score_auroc=auroc[0].transpose(1, 2, 0),
-        ece=np.stack(errors[1:]),
-        temperatures=temperatures[1],
-        limit=np.array(limit),
-    )
-    chance = float(np.bincount(split.train.labels).max() / len(split.train))
-    return replace(result, verdicts=_verdicts(result, controls, chance))
+    if controls is not None:
+        result = replace(
+            result,
+            groups=tuple(GROUPS),
+            confidence=np.stack(confidence[1:]),
+            share_above=np.stack(share_above[1:]),
+            auroc=np.stack(auroc[1:])[..., 0],
+            limit=np.stack([_limits(member, directions) for member in controls.trained.networks()]),
+        )
+    return replace(result, verdicts=_verdicts(result, controls))
 
 
-def _conditions(split: Split, n_images: int, rng: np.random.Generator) -> Iterator[tuple[str, float, Array]]:
+def _conditions(
+    split: Split, n_images: int, image_rng: np.random.Generator, step_rng: np.random.Generator
+) -> Iterator[tuple[str, float, Array]]:
     """Return family, severity and images of every condition, real images first."""
-    test = split.test.images
-    chosen = rng.permutation(len(test))[: min(n_images, len(test))]
-    images = np.resize(test[chosen], (n_images, *test.shape[1:]))
-    noise = uniform_noise(n_images, test.shape[1:], rng=rng)
+    kinds, _ = noise_images(split, n_images, image_rng)
+    images, noise = kinds["real"], kinds["uniform"]
     yield "real", 0.0, images
     for share in (0.25, 0.5, 0.75):
         yield "blend", share, ((1 - share) * images + share * noise).astype(np.float32)
     yield "uniform", 1.0, noise
-    shuffled = pixel_shuffled(images, rng=rng)
     for share in (0.25, 0.5, 0.75):
-        yield "shuffle", share, _partly_shuffled(images, share, rng)
-    yield "shuffled", 1.0, shuffled
-    yield "gaussian", 1.0, gaussian_noise(n_images, test, rng=rng)
-    yield "norm-matched", 1.0, norm_matched_noise(images, rng=rng)
+        yield "shuffle", share, _partly_shuffled(images, share, step_rng)
+    for kind in ("shuffled", "gaussian", "norm-matched"):
+        yield kind, 1.0, kinds[kind]
     for scale in _FAR_SCALES:
         yield "norm", scale, noise * np.float32(scale)
 
@@ -196,152 +209,72 @@ def _limits(network: Network, directions: Array) -> Array:
         return np.empty(0)
 
 
-def _verdicts(result: NoiseSeverity, controls: Controls, chance: float) -> tuple[Verdict, ...]:
-    """Return the verdicts over the networks of `result`; `chance` is the share of the commonest training label."""
-    verdicts = [
-        *(_confident(result, kind, controls.caveat) for kind in NOISE),
-        _learned(result, controls.caveat),
-        _meant(result, controls, chance),
-        _tells(result, controls.caveat),
-        _scaled(result, controls.caveat),
-    ]
-    if np.isfinite(result.limit).all():
-        verdicts.append(_far(result, controls.caveat))
+def _verdicts(result: NoiseSeverity, controls: Controls | None) -> tuple[Verdict, ...]:
+    verdicts = list[Verdict]()
+    if result.own_limit.size:
+        verdicts.append(_far(result))
+    if controls is not None:
+        verdicts.append(_learned(result, controls.caveat))
+        # Networks that hardly learned their random labels cannot say what learning these does.
+        if controls.summary.memorized.mean() >= _MEMORIZED:
+            verdicts.append(_meant(result, controls))
     return tuple(verdicts)
 
 
-_HALF_CONFIDENT: dict[str, Any] = {
-    "above": 0.5,
-    "null": f"half of the images get a confidence of {THRESHOLDS[_CONFIDENT]:g} or more",
-    "statistic_name": "share of images",
-    "unit": "share",
-}
+def _far(result: NoiseSeverity) -> Verdict:
+    def certain(limits: Array) -> Estimate:
+        return count_estimate(int((limits >= _CERTAIN).sum()), len(limits))
 
-
-def _confident(result: NoiseSeverity, kind: str, caveat: str) -> Verdict:
-    index, name = result.index(kind), KINDS[kind]
-    share = _over_networks(result.share_above[0, :, index, _CONFIDENT])
-    return share.verdict(
-        key=f"confident/{kind}",
-        title=f"Given {name}, the network confidently names a class",
-        sentence=(
-            f"{share:.0%} of {result.n_images:,} images of {name} get a confidence of at least "
-            f"{THRESHOLDS[_CONFIDENT]:g}, in this network {result.own_share_above[index, _CONFIDENT]:.0%}; the mean maximum "
-            f"softmax is {result.confidence[0, :, index].mean():.2f}.{caveat}"
-        ),
-        **_HALF_CONFIDENT,
+    own = certain(result.own_limit)
+    return FAR.verdict(
+        own,
+        f"As uniform noise is scaled to infinity, the confidence goes to 1 in {own.interval.estimate:.0%} of "
+        f"{own.interval.n} directions; its exact limit is {result.own_limit.mean():.3f} on average.",
+        others=[certain(limits) for limits in result.limit if limits.size],
     )
 
 
 def _learned(result: NoiseSeverity, caveat: str) -> Verdict:
-    confidence = result.confidence[:, :, result.index("uniform")]
-    difference = _over_networks(confidence[0] - confidence[GROUPS.index("untrained")])
-    return difference.verdict(
-        key="trained",
-        title="It is training that makes the network sure of noise",
-        statistic_name="difference of mean confidences",
-        null="as much confidence on uniform noise as before training",
-        sentence=f"On uniform noise the mean maximum softmax is {difference:.3f} above that of the same networks' starts."
-        + caveat,
+    found, sure = _surer(result, "trained", "untrained")
+    return TRAINED.verdict(
+        found,
+        f"{_counted(found)} networks trained like this one are surer of uniform noise than at their start. Sure of most of "
+        f"it are {sure['trained']} after training and {sure['untrained']} before.{caveat}",
     )
 
 
-def _meant(result: NoiseSeverity, controls: Controls, chance: float) -> Verdict:
-    confidence = result.confidence[:, :, result.index("uniform")]
-    shuffled = confidence[GROUPS.index("random-label")]
-    difference = _over_networks(confidence[0] - shuffled)
-    learned, decision = float(controls.memorized.mean()), difference.decision()
-    weak = decision == "supported" and learned < _MEMORIZED
-    hardly = (
-        " So they hardly learned them, and cannot say what fitting random labels would do." if weak else ""
-    )
-    return difference.verdict(
-        key="labels",
-        title="It is the meaning of the labels that makes the network sure of noise, and not training as such",
-        decision="inconclusive" if weak else decision,
-        statistic_name="difference of mean confidences",
-        null="as much confidence on uniform noise as after training on random labels",
-        sentence=(
-            f"On uniform noise the mean maximum softmax is {difference:.3f} above that of the same networks trained on "
-            f"random labels, {shuffled.mean():.2f}. They put out {learned:.1%} of these labels; always naming the commonest "
-            f"gives {chance:.1%}.{hardly}{controls.caveat}"
-        ),
+def _meant(result: NoiseSeverity, controls: Controls) -> Verdict:
+    found, sure = _surer(result, "few-labels", "random-label")
+    return LABELS.verdict(
+        found,
+        f"Of {controls.summary.n_random_labels:,} images {_counted(found)} networks are surer of uniform noise when they "
+        f"learned the labels than when they learned them permuted, of which they put out "
+        f"{controls.summary.memorized.mean():.0%}. Sure of most of it are {sure['few-labels']} and "
+        f"{sure['random-label']}.{controls.caveat}",
     )
 
 
-def _tells(result: NoiseSeverity, caveat: str) -> Verdict:
-    noise = [result.index(kind) for kind in NOISE]
-    auroc = _over_networks(result.auroc[0][:, noise].mean(axis=1))
-    logit, energy = result.score_auroc[1:][:, :, noise].mean(axis=(1, 2))
-    return auroc.verdict(
-        key="detects",
-        title="Its confidence tells noise from digits all the same",
-        above=0.5,
-        statistic_name="AUROC",
-        null="an AUROC of 0.5, real images being positive",
-        sentence=(
-            f"Over four kinds of noise the AUROC of the maximum softmax is {auroc:.3f}; of the maximum logit {logit:.2f}, "
-            f"of the energy {energy:.2f}.{caveat}"
-        ),
-    )
+def _surer(result: NoiseSeverity, one: str, other: str) -> tuple[Estimate, dict[str, int]]:
+    """Return in how many pairs of networks that of group `one` is surer of uniform noise; how many are sure of most."""
+    uniform, confident = result.index("uniform"), THRESHOLDS.index(CONFIDENT)
+    rows = {name: result.groups.index(name) for name in (one, other)}
+    confidence = result.confidence[:, :, uniform]
+    n_surer = int((confidence[rows[one]] > confidence[rows[other]]).sum())
+    shares = result.share_above[:, :, uniform, confident]
+    sure = {name: int((shares[row] > 0.5).sum()) for name, row in rows.items()}
+    return count_estimate(n_surer, result.n_networks), sure
 
 
-def _scaled(result: NoiseSeverity, caveat: str) -> Verdict:
-    scaled = GROUPS.index("temperature-scaled")
-    shares = result.share_above[:, :, result.index("uniform"), _CONFIDENT]
-    share, errors = _over_networks(shares[scaled]), result.ece.mean(axis=1)
-    return share.verdict(
-        key="calibrated",
-        title="Given uniform noise, it is confident even after its temperature was fitted",
-        sentence=(
-            f"With the temperature that fits confidence to accuracy on test images (median "
-            f"{np.median(result.temperatures):.2f}, calibration error {errors[0]:.3f} before and {errors[scaled]:.3f} "
-            f"after), {share:.0%} of uniform noise gets at least {THRESHOLDS[_CONFIDENT]:g}; {shares[0].mean():.0%} "
-            f"before.{caveat}"
-        ),
-        **_HALF_CONFIDENT,
-    )
+def _counted(found: Estimate) -> str:
+    return f"{round(found.interval.estimate * found.interval.n)} of {found.interval.n}"
 
 
-def _far(result: NoiseSeverity, caveat: str) -> Verdict:
-    limit, own = _over_networks(result.limit), result.own_mean_limit
-    of_this = "" if own is None else f", of this network {own:.3f}"
-    return limit.verdict(
-        key="limit",
-        title="Far away from the data, confidence goes to 1",
-        above=_CERTAIN,
-        statistic_name="limit of the mean confidence",
-        null=f"a mean limit of {_CERTAIN:g} along directions of uniform noise",
-        sentence=(
-            f"The exact limit of the confidence, as uniform noise is scaled to infinity, is {limit:.3f} on "
-            f"average{of_this}. Layers of rectifiers end in a linear region, where it is 1; sigmoids saturate.{caveat}"
-        ),
-    )
-
-
-def _over_networks(values: Array) -> Difference:
-    return paired_difference(np.asarray(values, np.float64))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Found:
-    """Of networks on images of one kind: confidence (n_networks,), shares (n_networks, 3), AUROCs (3, n_networks)."""
-
-    confidence: Array
-    share_above: Array
-    auroc: Array
+_Found = tuple[Array, Array, Array]
+"""Of networks on images of one kind: confidence (n_networks,), shares (n_networks, 3), AUROCs (n_networks, 3)."""
 
 
 def _found_in(scores: Scores, real: Scores) -> _Found:
     """Return what `scores` say of images, beside those of real images, which are `ordered`."""
     confidence = scores.confidence
-    pairs = (
-        (real.log_odds, scores.log_odds),
-        (real.largest, scores.largest),
-        (real.energy, scores.energy),
-    )
-    return _Found(
-        confidence.mean(axis=1),
-        np.stack([(confidence >= limit).mean(axis=1) for limit in THRESHOLDS], axis=1),
-        np.stack([paired_aurocs(*pair) for pair in pairs]),
-    )
+    shares = np.stack([(confidence >= limit).mean(axis=1) for limit in THRESHOLDS], axis=1)
+    return confidence.mean(axis=1), shares, scores.aurocs_below(real).T
