@@ -32,7 +32,7 @@ from probe.results import Record
 from probe.stats import Claim, Verdict, mean_estimate
 from probe.training import learning_rate_for
 
-__all__ = ["CONTINUOUS", "StepActivations", "step_activations"]
+__all__ = ["CONTINUOUS", "LOOKED", "StepActivations", "step_activations"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,7 +55,7 @@ KINDS = ("own", "step", "output only")
 
 _N_RECORDS = 12
 
-_LOOKED = 2
+LOOKED = 2
 """Starts at which directions are compared: each looks like the others, and looking is what costs most."""
 
 _SMALLEST = 1e-4
@@ -117,6 +117,11 @@ class StepActivations(Record):
         """Accuracies at the end, (n_kinds, n_networks); NaN where a network diverged."""
         return self.accuracy[:, :, -1]
 
+    @property
+    def hides_a_way_down(self) -> bool:
+        """Whether with steps, at the first start, the gradient is zero where some random direction lowers the cost."""
+        return bool(not self.along_gradient[1, 0].any() and (self.along_random[1, 0, :, 2] > 0).any())
+
 
 def step_activations(
     network: Network,
@@ -144,7 +149,7 @@ def step_activations(
     shape = (len(KINDS), len(starts))
     costs, accuracies = np.full((2, *shape, len(stops)), np.nan)
     moved, zero = np.zeros((2, *shape))
-    along, random = np.zeros((2, _LOOKED, len(STEPS))), np.zeros((2, _LOOKED, len(STEPS), 3))
+    along, random = np.zeros((2, LOOKED, len(STEPS))), np.zeros((2, LOOKED, len(STEPS), 3))
     rates = np.zeros(len(KINDS))
     for k, (start, seed) in enumerate(zip(starts, rng.integers(2**31, size=len(starts)), strict=True)):
         for kind, trained in enumerate((start, with_activation(start, "step"), start)):
@@ -160,7 +165,7 @@ def step_activations(
             begun, ended = (np.concatenate([v[place] for place in hidden]) for v in (space.vector, ended))
             moved[kind, k] = np.linalg.norm(ended - begun) / np.linalg.norm(begun)
             zero[kind, k], gradient = _zero_share(space, look)
-            if kind < len(along) and k < _LOOKED:
+            if kind < len(along) and k < LOOKED:
                 # The same directions for each kind.
                 direction_rng = np.random.default_rng([seed, 1])
                 along[kind, k], others = decreases(space, look, gradient, n_directions, direction_rng, hidden)

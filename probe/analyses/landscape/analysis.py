@@ -11,11 +11,11 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, check_choice, check_integer, check_once, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.landscape.activations import StepActivations, step_activations
+from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
 from probe.analyses.landscape.descent import STEPS, Descent, descent
 from probe.analyses.landscape.directions import measure_many_lines
 from probe.analyses.landscape.path import Look, TrainingPath, affordable_looks, training_path
-from probe.analyses.landscape.steepness import Steepness, largest_estimate, steepness
+from probe.analyses.landscape.steepness import steepness
 from probe.controls import reinitialized
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
@@ -159,7 +159,7 @@ def landscape(
     cost : {"cross-entropy", "quadratic"}
         Cost to measure. Outputs other than sigmoid are taken as the softmax of the logits.
     n_networks : int
-        Fresh starts to judge over, at least 2. At least six are needed for a decision.
+        Fresh starts to train, at least 2. At least six are needed for a decision on continuous activations.
     n_directions : int, optional
         Random directions at each network, at least 1; by default 1,000, or fewer (at least 100) for a slow network.
     updates : int
@@ -227,7 +227,7 @@ def landscape(
     look = Look(_some(split.train, n_images, image_rng), cost, workers, progress)
     test = _some(split.test, 4 * n_images, image_rng)
     return Landscape(
-        descent=descent([network, *starts], look, n_directions=n_directions, rng=descent_rng),
+        descent=descent([network, *starts[:LOOKED]], look, n_directions=n_directions, rng=descent_rng),
         activations=step_activations(
             network,
             starts,
@@ -284,11 +284,7 @@ def primary_estimates(
     found = steepness(
         fitted(network, split), _some(split.train, n_images, rng), cost=cost, n_directions=n_directions, rng=rng
     )
-    return {} if found.gradient_norm == 0 else {"steepest": _steepest(found)}
-
-
-def _steepest(found: Steepness) -> Estimate:
-    return largest_estimate(np.concatenate([found.slopes[1:], found.random_slopes]))
+    return {} if found.estimate is None else {found.verdict.key: found.estimate}
 
 
 def _some(data: Dataset, n: int, rng: np.random.Generator) -> Dataset:

@@ -60,7 +60,7 @@ class Components(Record):
 class Descent(Record):
     """How much the cost falls along the negative gradient, and along random directions of the same length.
 
-    The first network is the one looked at; the others are fresh starts of its layers.
+    The first network is the one looked at; the others are up to two fresh starts of its layers.
 
     Attributes
     ----------

@@ -51,6 +51,8 @@ _ROUNDING = 1e-13
 _BATCHES = 10
 """Minibatches whose gradients say how large components usually are."""
 
+_WORDS = {"sign": "its signs", "diagonal": "the diagonal natural gradient", "Adam": "Adam's direction"}
+
 
 class Steepness(Record):
     """How steeply the cost of one network falls in several directions, all of length 1.
@@ -77,8 +79,6 @@ class Steepness(Record):
         Dimensions.
     error : float
         Largest difference between a slope and what the gradient says, as a share of its length; NaN without a slope.
-    verdict : Verdict
-        Whether the negative gradient is the steepest of all directions.
     """
 
     directions: tuple[str, ...]
@@ -90,7 +90,23 @@ class Steepness(Record):
     gradient_norm: float
     n_parameters: int
     error: float
-    verdict: Verdict
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the negative gradient is the steepest of all directions."""
+        found = self.estimate
+        if found is None:
+            return STEEPEST.undecided("The gradient is zero as far as can be measured: no direction leads down.")
+        pairs = zip(self.directions[1:], self.slopes[1:], strict=True)
+        others = ", ".join(f"{slope:.2g} along {_WORDS[name]}" for name, slope in pairs)
+        return STEEPEST.verdict(
+            found,
+            f"As a share of the slope along the negative gradient, the cost falls by {self.best_random:.2g} along the best of "
+            f"{len(self.random_slopes):,} random directions (in {self.n_parameters:,} dimensions {self.expected_best:.2g} is "
+            f"to be expected), {others}. Slopes, measured with small steps, differ from what the gradient says by at most "
+            f"{self.error:.1g}. This holds for lengths as the video measures them; where steps are measured in another way, "
+            "another direction is the steepest.",
+        )
 
     @property
     def estimate(self) -> Estimate | None:
@@ -145,20 +161,16 @@ def steepness(
         measured = measured / norm
     n_named = len(DIRECTIONS)
     best = rates[:, n_named:].max(axis=1, keepdims=True)
-    values = {
-        "slopes": measured[:n_named],
-        "random_slopes": measured[n_named:],
-        "expected_best": _expected_best(n_directions, space.n_parameters),
-        "error": error,
-    }
     return Steepness(
         directions=DIRECTIONS,
         metrics=METRICS,
+        slopes=measured[:n_named],
+        random_slopes=measured[n_named:],
+        expected_best=_expected_best(n_directions, space.n_parameters),
         by_metric=np.concatenate([rates[:, :n_named], best], axis=1),
         gradient_norm=norm,
         n_parameters=space.n_parameters,
-        verdict=_verdict(norm, space.n_parameters, **values),
-        **values,
+        error=error,
     )
 
 
@@ -212,28 +224,3 @@ def largest_estimate(values: Floats) -> Estimate:
         return (0.0, 1.0) if largest > null else (1.0, 0.5**n)
 
     return Estimate(Interval(largest, np.nan, np.nan, 0.95, n), "exact", tails)
-
-
-def _verdict(
-    norm: float,
-    n_parameters: int,
-    *,
-    slopes: Floats,
-    random_slopes: Floats,
-    expected_best: float,
-    error: float,
-) -> Verdict:
-    n = len(random_slopes)
-    if norm == 0:
-        return STEEPEST.undecided("The gradient is zero here as far as can be measured: no direction leads down.")
-    others = ", ".join(f"{slope:.2g} along {_WORDS[name]}" for name, slope in zip(DIRECTIONS[1:], slopes[1:], strict=True))
-    return STEEPEST.verdict(
-        largest_estimate(np.concatenate([slopes[1:], random_slopes])),
-        f"As a share of the slope along the negative gradient, the cost falls by {random_slopes.max():.2g} along the best of "
-        f"{n:,} random directions (in {n_parameters:,} dimensions {expected_best:.2g} is to be expected), {others}. Slopes, "
-        f"measured with small steps, differ from what the gradient says by at most {error:.1g}. This holds for lengths as "
-        "the video measures them; where steps are measured in another way, another direction is the steepest.",
-    )
-
-
-_WORDS = {"sign": "its signs", "diagonal": "the diagonal natural gradient", "Adam": "Adam's direction"}
