@@ -8,7 +8,7 @@ together, in memory or in a folder.
 from probe.analyses.minima.connections import Connections, aligned, connections
 from probe.analyses.minima.design import MINIMA_CONFIG, MinimaDesign, MinimaKey
 from probe.analyses.minima.results import Minima, WidthMinima
-from probe.analyses.minima.study import MinimaStudy, minima
+from probe.analyses.minima.study import MinimaStudy, minima, minima_of_kind, primary_estimates
 from probe.analyses.minima.trial import MinimaTrial
 
 __all__ = [
@@ -23,4 +23,6 @@ __all__ = [
     "aligned",
     "connections",
     "minima",
+    "minima_of_kind",
+    "primary_estimates",
 ]
