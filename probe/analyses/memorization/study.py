@@ -37,7 +37,7 @@ def memorization(
     config: TrainingConfig | None = None,
     *,
     n_samples: int | Sequence[int] = 1000,
-    replicates: int = 5,
+    replicates: int = 8,
     corruption: Sequence[float] = (0.0, 1.0),
     label_corruption: LabelCorruption = "permute",
     input_corruption: Sequence[InputCorruption] = ("none",),
@@ -62,11 +62,11 @@ def memorization(
         The images come from its training data; the test data measure what was learned.
     config : TrainingConfig, optional
         By default plain gradient descent with batches of 50 and a rate of 0.1, until everything is fitted, for at most
-        300 epochs.
+        300 epochs: the declared budget in which labels count as fitted.
     n_samples : int or sequence of int
         Training images, at least 2; or several numbers to compare.
     replicates : int
-        Networks for each combination of the factors, at least 1. More can be added later.
+        Networks for each combination of the factors, at least 1; fewer than six decide nothing. More can be added later.
     corruption : sequence of float
         Shares of the labels to corrupt, from 0 to 1.
     label_corruption : {"permute", "uniform"}
@@ -114,7 +114,7 @@ def memorization(
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> result = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
-    >>> result.slowdown().estimate.estimate > 1
+    >>> result.slowdown().interval.estimate > 1
     True
     """
     study = MemorizationStudy.of(
