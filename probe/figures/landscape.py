@@ -59,9 +59,11 @@ def steepness(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     _draw_slopes(left, result)
     _draw_metrics(right, result)
     return [
-        f"Left: how fast the cost falls along directions of length 1, as a share of the length of the gradient; points: "
-        f"{len(result.random_slopes):,} random directions, of which the best is at {result.best_random:.2g}; dotted: what "
-        f"{result.n_parameters:,} dimensions alone let the best one reach, {result.expected_best:.2g}; the line at 1 is what "
+        f"Left: how fast the cost falls along directions of length 1, as a share of the length of the gradient; "
+        f"points: {len(result.random_slopes):,} random directions, of which the best is at "
+        f"{result.best_random:.2g}; dotted: what "
+        f"{result.n_parameters:,} dimensions alone let the best one reach, {result.expected_best:.2g}; the "
+        "line at 1 is what "
         "no direction exceeds.",
         "Right: the same for each unit of length, with lengths measured in four ways, as a share of the steepest possible: "
         "each way has its own steepest direction.",
@@ -81,7 +83,9 @@ def _draw_slopes(axes: Axes, result: Steepness) -> None:
     axes.axvline(1, color=COLORS["reference"], linewidth=1.2)
     axes.axvline(0, color=COLORS["untrained"], linewidth=0.8)
     low = min(0.0, float(result.random_slopes.min()))
-    axes.set(xlim=(low - 0.04, 1.08), ylim=(n_named + 0.6, -0.6), xlabel="slope, as a share of the gradient's")
+    axes.set(
+        xlim=(low - 0.04, 1.08), ylim=(n_named + 0.6, -0.6), xlabel="slope, as a share of the gradient's"
+    )
     axes.set_yticks(range(n_named + 1), [*(_DIRECTIONS[name] for name in result.directions), "random"])
     axes.grid(visible=False, axis="y")
 

@@ -63,8 +63,9 @@ def costs(result: Minima, figure: Figure | SubFigure) -> list[str]:
     right.set(xlabel="training cost", ylabel="test cost")
     if len(looks) > 1:
         right.set(xscale="log", yscale="log")
-        log_axis(right, "y", *right.get_ylim(), fewest=3)
-        log_axis(right, "x", *right.get_xlim(), fewest=3)
+        (left_end, right_end), (low, high) = right.get_xlim(), right.get_ylim()
+        log_axis(right, "x", left_end, right_end, fewest=3)
+        log_axis(right, "y", low, high, fewest=3)
     right.legend(title="correlation", fontsize=8, title_fontsize=8, markerscale=2, loc="best")
     failed = sum(width.n_failed for width in result.widths)
     return [

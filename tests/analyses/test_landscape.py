@@ -9,8 +9,8 @@ from result_checks import check_result
 
 import probe
 from probe._progress import silent
-from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape import primary_estimates
+from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.path import (
     Look,

@@ -130,7 +130,10 @@ def test_censored_networks_are_counted_in_the_sentence():
     updates[2, :5, -1] = np.nan
     found = verdict(made(updates=updates), "fit random labels than")
     assert found.decision == "supported"  # 5 of 12 at the limit of 3,000 against 550 for the others
-    assert "5 of 12 networks did not fit random labels within 3,000 updates and count with these" in found.sentence
+    assert (
+        "5 of 12 networks did not fit random labels within 3,000 updates and count with these"
+        in found.sentence
+    )
     assert "the ratio is at least this" in found.sentence
     # What is only a lower bound speaks against nothing.
     faster = np.array(updates)
@@ -212,7 +215,10 @@ def test_where_neither_arm_fits_there_is_no_ratio():
     found = verdict(made(updates=np.full_like(NULLS.updates, np.nan)), "fit random labels than")
     assert (found.decision, np.isnan(found.statistic)) == ("inconclusive", True)
     assert "12 of 12 networks did not fit true labels within 3,000 updates" in found.sentence
-    assert decisions(made(updates=np.full_like(NULLS.updates, np.nan)), "completely") == ["refuted", "refuted"]
+    assert decisions(made(updates=np.full_like(NULLS.updates, np.nan)), "completely") == [
+        "refuted",
+        "refuted",
+    ]
 
 
 def test_a_network_that_diverged_is_not_a_slow_one():
@@ -320,7 +326,9 @@ def test_a_study_of_the_same_labels_twice_finds_nothing(digits):
     config = TrainingConfig(epochs=60, batch_size=20, learning_rate=0.3, stop="fitted")
     design = MemorizationDesign((probe.MLP((16,), "relu"),), (40,), (0.0, 0.0), config=config, n_test=50)
     found = run_study(MemorizationStudy(design), digits)
-    assert [(v.decision, v.statistic) for v in found.verdicts if "completely" in v.title] == [("supported", 1.0)]
+    assert [(v.decision, v.statistic) for v in found.verdicts if "completely" in v.title] == [
+        ("supported", 1.0)
+    ]
     assert {verdict.decision for verdict in found.verdicts if "longer" in verdict.title} == {"inconclusive"}
 
 

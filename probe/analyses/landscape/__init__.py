@@ -1,7 +1,7 @@
 """The cost around and along the way of one network: descent, path and surface.
 
-`path` follows gradient descent, `steepness` compares slopes, `descent` steps along `directions`, `activations` trains with steps in place of slopes, and
-`analysis` looks around the network and puts everything together.
+`path` follows gradient descent, `steepness` compares slopes, `descent` goes along `directions`, `activations` trains with
+steps in place of slopes, and `analysis` looks around the network and puts everything together.
 """
 
 from probe.analyses.landscape.activations import StepActivations

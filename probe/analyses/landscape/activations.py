@@ -133,10 +133,11 @@ def step_activations(
     n_directions: int,
     rng: np.random.Generator,
 ) -> StepActivations | None:
-    """Train each of `starts`, fresh ones of the layers of `network`, with its own activations, with steps, and with only its output layers moving.
+    """Train each of `starts` with its own activations, with steps, and with only its output layers moving.
 
-    At the first two, the negative gradient of the hidden layers is held against random directions in them. Accuracies are
-    those of the test images. None if there is no hidden layer that learns and has an activation.
+    They are fresh starts of the layers of `network`. At the first two, the negative gradient of the hidden layers is held
+    against random directions in them. Accuracies are those of the test images. None if there is no hidden layer that learns
+    and has an activation.
     """
     name = hidden_activation(starts[0])
     if name == "step":
@@ -257,11 +258,17 @@ def _verdict(
     lost = mean_estimate(final[0] - final[1])
     verdict = CONTINUOUS.verdict(
         lost,
-        f"With steps in place of its activations, {zero_share:.0%} of the gradient of this network's hidden layers is exactly "
-        f"zero. Trained from {len(fell)} fresh starts with steps, the hidden layers {still}: on average {step:.1%} of the test "
-        f"images are right, {own:.1%} with {name}, and {output:.1%} with {name} where only what is behind the hidden layers "
+        f"With steps in place of its activations, {zero_share:.0%} of the gradient of this network's hidden layers is "
+        f"exactly zero. Trained from {len(fell)} fresh starts with steps, the hidden layers {still}: on "
+        f"average {step:.1%} of the "
+        f"test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where only what is "
+        "behind the hidden layers "
         f"is trained. Lost with steps: {lost:.1p} points."
         + (f" {diverged} runs diverged and count as guessing." if diverged else "")
-        + ("" if fell.all() else f" With {name} the cost did not fall in all networks, which decides nothing."),
+        + (
+            ""
+            if fell.all()
+            else f" With {name} the cost did not fall in all networks, which decides nothing."
+        ),
     )
     return verdict if fell.all() else replace(verdict, decision="inconclusive")

@@ -143,10 +143,11 @@ def landscape(
 
     At the network the slope along the negative gradient is held against those along random directions, and along the
     directions that are the steepest where the length of a step is measured in another way. At the network and at fresh
-    starts of its layers it is held against random directions at longer steps. The starts are trained with their own activations and with steps. One is followed on its way:
-    along the straight line from start to end, and in the plane of its first two principal components [1]_, whose
-    shares are held against those of a random walk [2]_. Around the network itself the cost is measured in random
-    directions in which every filter is as long as the network's, and biases do not move [3]_.
+    starts of its layers it is held against random directions at longer steps. The starts are trained with their own
+    activations and with steps. One is followed on its way: along the straight line from start to end, and in the plane of
+    its first two principal components [1]_, whose shares are held against those of a random walk [2]_. Around the
+    network itself the cost is measured in random directions in which every filter is as long as the network's, and biases
+    do not move [3]_.
 
     Parameters
     ----------
@@ -282,7 +283,11 @@ def primary_estimates(
     check_integer("n_images", n_images, minimum=1)
     rng = generator(seed)
     found = steepness(
-        fitted(network, split), _some(split.train, n_images, rng), cost=cost, n_directions=n_directions, rng=rng
+        fitted(network, split),
+        _some(split.train, n_images, rng),
+        cost=cost,
+        n_directions=n_directions,
+        rng=rng,
     )
     return {} if found.estimate is None else {found.verdict.key: found.estimate}
 

@@ -7,14 +7,13 @@ import numpy.typing as npt
 
 from probe._checks import Array
 from probe._parallel import single_threaded_blas
-from probe._progress import silent
-from probe.analyses.landscape.directions import measure_many_lines, portions, unit_directions
-from probe.analyses.landscape.path import Look
+from probe.analyses.landscape.directions import portions, unit_directions
 from probe.costs import CostName
 from probe.datasets import Dataset
 from probe.network import Network
 from probe.optimizers import Adam
 from probe.parameters import ParameterSpace
+from probe.planes import measure_lines
 from probe.results import Record
 from probe.stats import Claim, Estimate, Interval, Verdict
 
@@ -96,14 +95,18 @@ class Steepness(Record):
         """Whether the negative gradient is the steepest of all directions."""
         found = self.estimate
         if found is None:
-            return STEEPEST.undecided("The gradient is zero as far as can be measured: no direction leads down.")
+            return STEEPEST.undecided(
+                "The gradient is zero as far as can be measured: no direction leads down."
+            )
         pairs = zip(self.directions[1:], self.slopes[1:], strict=True)
         others = ", ".join(f"{slope:.2g} along {_WORDS[name]}" for name, slope in pairs)
         return STEEPEST.verdict(
             found,
-            f"As a share of the slope along the negative gradient, the cost falls by {self.best_random:.2g} along the best of "
-            f"{len(self.random_slopes):,} random directions (in {self.n_parameters:,} dimensions {self.expected_best:.2g} is "
-            f"to be expected), {others}. Slopes, measured with small steps, differ from what the gradient says by at most "
+            f"As a share of the slope along the negative gradient, the cost falls by {self.best_random:.2g} along the best "
+            f"of {len(self.random_slopes):,} random directions (in {self.n_parameters:,} dimensions "
+            f"{self.expected_best:.2g} "
+            f"is to be expected), {others}. Slopes, measured with small steps, differ from what the gradient says "
+            "by at most "
             f"{self.error:.1g}. This holds for lengths as the video measures them; where steps are measured in another way, "
             "another direction is the steepest.",
         )
@@ -139,7 +142,6 @@ def steepness(
 ) -> Steepness:
     """Measure slopes at `network`, over the images of `data`."""
     space = ParameterSpace(network.astype(np.float64), cost)
-    look = Look(data, cost, workers, silent)
     with single_threaded_blas():
         gradient = space.gradient(data.images, data.labels)[1]
         named, lengths = _named(space, data, gradient)
@@ -148,7 +150,7 @@ def steepness(
         slopes, expected, by_metric = [], [], []
         for n in (0, *portions(space, n_directions)):
             directions = unit_directions(space, n, rng) if n else named
-            ends = measure_many_lines(space, look, lambda _, d=directions: d, len(directions), [-step, step])
+            ends = measure_lines(space, data.images, data.labels, directions, [-step, step], workers=workers)
             slopes.append((ends.cost[:, 0] - ends.cost[:, 1]) / (2 * step))
             expected.append(-directions @ gradient)
             by_metric.append(_relative_rates(gradient, directions, lengths))
@@ -195,8 +197,9 @@ def _relative_rates(gradient: Array, directions: Array, lengths: tuple[Array, Ar
         (np.linalg.norm(directions, axis=1), np.linalg.norm(gradient)),
         (np.abs(directions).max(axis=1), np.abs(gradient).sum()),
     ]
-    for weights in lengths:
-        metrics.append((np.sqrt(directions**2 @ weights), np.sqrt((gradient**2 / weights).sum())))
+    metrics += [
+        (np.sqrt(directions**2 @ weights), np.sqrt((gradient**2 / weights).sum())) for weights in lengths
+    ]
     # Without a gradient nothing falls.
     return np.stack([falls / np.maximum(length * most, 1e-300) for length, most in metrics])
 

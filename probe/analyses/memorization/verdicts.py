@@ -43,7 +43,7 @@ MEMORIZED = 0.9
 
 def _claim(key: str, title: str, statistic_name: str, *, reason: str = "no difference", **more: Any) -> Claim:
     """Declare a claim about networks of a kind; {name} in its title is the condition that it is about."""
-    fields = {"threshold": 0.0, "unit": "share", "null": "no difference"} | more
+    fields: dict[str, Any] = {"threshold": 0.0, "unit": "share", "null": "no difference"} | more
     return Claim(
         key=key,
         title=title,
@@ -231,8 +231,9 @@ def _fits(about: _About, reference: int) -> Verdict:
     final = cell.train_accuracy[:, :, -1]
     found = cell.fitted(index)
     sentence = (
-        f"within the {cell.limit:,} updates that were declared before, {n_fitted} of {cell.n_replicates} networks fitted all "
-        f"{about.name} (95% interval of the share: {found.interval.low:.0%} to {found.interval.high:.0%}), and {n_true} all "
+        f"within the {cell.limit:,} updates that were declared before, {n_fitted} of {cell.n_replicates} networks fitted "
+        f"all {about.name} (95% interval of the share: {found.interval.low:.0%} to "
+        f"{found.interval.high:.0%}), and {n_true} all "
         f"true labels; training accuracy was {_mean(final[index])} and {_mean(final[reference])}"
     )
     if n_fitted < cell.n_replicates:
@@ -285,7 +286,9 @@ def _concentrated(about: _About, reference: int) -> Verdict:
 
 def _chance(about: _About, guess: float) -> Verdict:
     final = about.cell.test_accuracy[about.index, :, -1]
-    sentence = f"{_mean(final)} of the test images were right, {{}} points more than by guessing ({guess:.1%})"
+    sentence = (
+        f"{_mean(final)} of the test images were right, {{}} points more than by guessing ({guess:.1%})"
+    )
     return about.of_values(_CHANCE, final - guess, sentence, number=".2p;", memorized=True)
 
 

@@ -1,8 +1,9 @@
 """Populations of minima: how good they are, how they are curved, and how they are connected.
 
 `design` says what is trained, `trial` trains a few networks, brings them to the bottom and reads their curvature,
-`connections` aligns them and walks from one to the other, `results` is what is known in the end, `study` puts the trials
-together, in memory or in a folder.
+`symmetry` says which directions no cost depends on, `connections` aligns networks and walks from one to the other,
+`results` is what is known in the end, `verdicts` judges claims by it, `study` puts the trials together, in memory or in a
+folder.
 """
 
 from probe.analyses.minima.connections import Connections, aligned, connections

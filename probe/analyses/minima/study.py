@@ -20,8 +20,9 @@ from probe.analyses.minima.design import (
     MinimaDesign,
     MinimaKey,
 )
-from probe.analyses.minima.results import EQUAL, Minima, WidthMinima, intervals, verdicts_of
+from probe.analyses.minima.results import Minima, WidthMinima, intervals
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
+from probe.analyses.minima.verdicts import EQUAL, verdicts_of
 from probe.controls import architecture_of
 from probe.costs import cost_values, label_positions
 from probe.datasets import Split

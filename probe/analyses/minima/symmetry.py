@@ -75,7 +75,11 @@ def _symmetries(function: PopulationCost, vector: Floats) -> Iterator[Floats]:
     if function.weight_decay or function.architecture.activation not in _HOMOGENEOUS:
         return
     for (weights, biases, n_in), (above, _, n_units) in pairwise(places):
-        into, bias, out = vector[weights].reshape(-1, n_in), vector[biases], vector[above].reshape(-1, n_units)
+        into, bias, out = (
+            vector[weights].reshape(-1, n_in),
+            vector[biases],
+            vector[above].reshape(-1, n_units),
+        )
         for unit, other in product(range(n_units), repeat=2):
             # Units without any activation can be mixed, too.
             if unit != other and function.architecture.activation != "linear":

@@ -258,15 +258,18 @@ def compared(chosen: SearchCandidate, videos: SearchCandidate, n_images: int) ->
     if chosen.label == videos.label:
         # A network is not better than itself, whatever the spread over its starts.
         n = len(chosen.test_accuracy)
-        same = BETTER.undecided(f"The search chose the video's network itself: {described}, at the rate chosen.")
+        same = BETTER.undecided(
+            f"The search chose the video's network itself: {described}, at the rate chosen."
+        )
         return replace(same, decision="refuted", interval=Interval(0.0, 0.0, 0.0, 0.95, n))
     apart = mean_estimate(chosen.test_accuracy - videos.test_accuracy)
     few = "" if apart.interval.n >= FEWEST else f" Fewer than {FEWEST} networks decide nothing."
     return BETTER.verdict(
         apart,
         f"{described}, the video's {_described(videos)} {videos.test:.2%}: a difference of {apart:.2p;} points "
-        f"({apart.interval.n} networks of each).{few} Both were trained for {chosen.n_epochs} epochs on {n_images:,} images, "
-        "each at the learning rate that was best on validation images; what more training would bring to either is not "
+        f"({apart.interval.n} networks of each).{few} Both were trained for {chosen.n_epochs} epochs on {n_images:,} "
+        "images, each at the learning rate that was best on validation images; what more training would "
+        "bring to either is not "
         "said.",
     )
 
