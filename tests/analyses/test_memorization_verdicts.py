@@ -10,6 +10,7 @@ from probe.analyses.memorization import (
     MemorizationCell,
     MemorizationDesign,
     MemorizationStudy,
+    primary_estimates,
 )
 from probe.analyses.memorization.verdicts import verdicts_of
 from probe.study import run_study
@@ -340,6 +341,19 @@ def test_with_too_few_updates_no_network_fits(digits):
     assert (slower.key, slower.decision) == ("slower", "inconclusive")
     assert "within the 10 updates that were declared before" in fits.sentence
     assert found.slowdown() is None
+
+
+def test_the_estimates_of_a_kind_decide_as_its_verdicts_do(digits):
+    config = TrainingConfig(epochs=200, batch_size=20, learning_rate=0.3, stop="fitted")
+    shape = probe.MLP((24,), "relu")
+    found = primary_estimates(shape, digits, config, n_networks=6, n_samples=40, seed=1)
+    judged = probe.memorization(shape, digits, config, n_samples=40, replicates=6, seed=1).verdicts
+    assert set(found) == {"random-labels", "slower"}
+    assert {key: estimate.interval for key, estimate in found.items()} == {
+        verdict.key: verdict.interval for verdict in judged if verdict.is_primary
+    }
+    assert found["random-labels"].decision(0.5) == "supported"
+    assert found["slower"].decision(1.0) == "supported"
 
 
 def test_several_cells_have_keys_of_their_own(digits):

@@ -22,12 +22,14 @@ from probe.analyses.memorization.design import (
 )
 from probe.analyses.memorization.results import Memorization
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial
+from probe.analyses.memorization.verdicts import RANDOM_LABELS, SLOWER
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
+from probe.stats import Estimate
 from probe.study import DesignedStudy, run_study
 from probe.training import TrainingConfig, useful_workers
 
-__all__ = ["MemorizationStudy", "chosen_conditions", "memorization"]
+__all__ = ["MemorizationStudy", "chosen_conditions", "memorization", "primary_estimates"]
 
 
 @checked
@@ -134,6 +136,38 @@ def memorization(
     )
     workers = study.useful_workers(split) if workers is None else workers
     return run_study(study, split, workers=workers, progress=progress)
+
+
+@checked
+def primary_estimates(
+    architecture: MLP,
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    n_networks: int = 8,
+    n_samples: int = 1000,
+    seed: int | np.random.Generator = 0,
+) -> dict[str, Estimate]:
+    """Return what decides the claims of the video about networks of a kind, by key: "random-labels" and "slower".
+
+    Parameters
+    ----------
+    architecture : MLP
+        Shape of the networks.
+    split, config, n_samples, seed
+        As in `memorization`.
+    n_networks : int
+        Pairs of networks, at least 1.
+
+    Returns
+    -------
+    dict of str to Estimate
+        Without "slower" where a network did not fit true labels, or diverged.
+    """
+    found = memorization(architecture, split, config, n_samples=n_samples, replicates=n_networks, seed=seed)
+    estimates = {RANDOM_LABELS.key: found.cells[0].fitted(-1)}
+    slowdown = found.slowdown()
+    return estimates if slowdown is None else estimates | {SLOWER.key: slowdown}
 
 
 @dataclass(frozen=True)
