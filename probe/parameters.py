@@ -114,10 +114,13 @@ class ParameterSpace:
         network = network.with_two_logits()
         self.network, self.cost, self.output = network, cost, output_of(network)
         self._places: dict[int, slice] = {}
+        # Looking the arrays of a layer up takes longer than a small layer's products.
+        self._arrays = {
+            layer.name: {name: layer.variables[name] for name in layer.trainable} for layer in network.layers
+        }
         parts, arrays, end = [], [], 0
         for layer in network.layers:
-            for name in layer.trainable:
-                values = layer.variables[name]
+            for name, values in self._arrays[layer.name].items():
                 if id(values) in self._places:
                     continue
                 place = slice(end, end + values.size)
@@ -145,7 +148,7 @@ class ParameterSpace:
 
     def places(self, layers: Sequence[Layer]) -> list[slice]:
         """Return where what some of the network's layers learned lies in the vector, each array once."""
-        keys = {id(layer.variables[name]): None for layer in layers for name in layer.trainable}
+        keys = {id(values): None for layer in layers for values in self._arrays[layer.name].values()}
         return [self._places[key] for key in keys]
 
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
@@ -159,8 +162,7 @@ class ParameterSpace:
     def _layer_at(self, layer: Layer, vector: Array, arrays: dict[int, Array]) -> Layer:
         """Return `layer` with its values in `vector`; `arrays` holds those made before, by what they replace."""
         changed = {}
-        for name in layer.trainable:
-            values = layer.variables[name]
+        for name, values in self._arrays[layer.name].items():
             if id(values) not in arrays:
                 fresh = vector[self._places[id(values)]].astype(values.dtype).reshape(values.shape)
                 arrays[id(values)] = frozen_copy(fresh)

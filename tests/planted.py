@@ -302,7 +302,7 @@ def landscape(parts):
         n_for_most=9,
     )
     fields = dict.fromkeys(Descent.__dataclass_fields__, np.ones(2))
-    descent = Descent(**(fields | {"components": (component,), "n_images": 10, "verdict": VERDICT}))
+    descent = Descent(**(fields | {"components": (component,), "n_images": 10}))
     return Landscape(**(dict.fromkeys(Landscape.__dataclass_fields__) | {"descent": descent}))
 
 

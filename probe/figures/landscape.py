@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from probe.analyses.landscape import Components, Landscape, TrainingPath
+from probe.analyses.landscape import Components, Landscape, Steepness, TrainingPath
 from probe.figures._axes import (
     Look,
     band,
@@ -40,7 +40,84 @@ Floats = npt.NDArray[np.float64]
 
 
 def _no_activations(result: Landscape) -> str:
-    return "" if result.activations else "no hidden layer has an activation"
+    return "" if result.activations else "no hidden layer has an activation, or it was not asked for"
+
+
+def _no_path(result: Landscape) -> str:
+    return "" if result.path else "the path was not asked for"
+
+
+def _no_surface(result: Landscape) -> str:
+    return "" if result.surface else "the surface was not asked for"
+
+
+@panels(height=4.1)
+def steepness(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
+    """Draw how steep each direction is beside the gradient, and which is the steepest by other metrics."""
+    result = landscape.descent.steepness
+    left, right = figure.subplots(1, 2, width_ratios=(1.0, 1.3))
+    _draw_slopes(left, result)
+    _draw_metrics(right, result)
+    return [
+        f"Left: how fast the cost falls along directions of length 1, as a share of the length of the gradient; "
+        f"points: {len(result.random_slopes):,} random directions, of which the best is at "
+        f"{result.best_random:.2g}; dotted: what "
+        f"{result.n_parameters:,} dimensions alone let the best one reach, {result.expected_best:.2g}; the "
+        "line at 1 is what "
+        "no direction exceeds.",
+        "Right: the same for each unit of length, with lengths measured in four ways, as a share of the steepest possible: "
+        "each way has its own steepest direction.",
+    ]
+
+
+def _draw_slopes(axes: Axes, result: Steepness) -> None:
+    n_named = len(result.directions)
+    shift = 0.5 * ((np.arange(len(result.random_slopes)) * 0.618034) % 1 - 0.5)
+    look: Look = {"color": COLORS["noise"], "alpha": 0.6, "markersize": 3.5, "markeredgewidth": 0}
+    axes.plot(result.random_slopes, n_named + shift, "o", **look)
+    for row, slope in enumerate(result.slopes):
+        color = COLORS["true"] if row == 0 else COLORS["random"]
+        axes.plot([0, slope], [row, row], color=color, linewidth=2)
+        axes.plot(slope, row, "o", color=color, markersize=6)
+    axes.plot([result.expected_best] * 2, [n_named - 0.4, n_named + 0.4], ":", color=COLORS["reference"])
+    axes.axvline(1, color=COLORS["reference"], linewidth=1.2)
+    axes.axvline(0, color=COLORS["untrained"], linewidth=0.8)
+    low = min(0.0, float(result.random_slopes.min()))
+    axes.set(
+        xlim=(low - 0.04, 1.08), ylim=(n_named + 0.6, -0.6), xlabel="slope, as a share of the gradient's"
+    )
+    axes.set_yticks(range(n_named + 1), [*(_DIRECTIONS[name] for name in result.directions), "random"])
+    axes.grid(visible=False, axis="y")
+
+
+def _draw_metrics(axes: Axes, result: Steepness) -> None:
+    shares = np.nan_to_num(result.by_metric)
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, aspect="auto")
+    for row, column in np.ndindex(*shares.shape):
+        share = shares[row, column]
+        look: Look = {"fontweight": "bold" if column == shares[row].argmax() and share > 0 else "normal"}
+        color = "black" if share > 0.55 else "white"
+        axes.text(column, row, f"{share:.2f}", ha="center", va="center", fontsize=9, color=color, **look)
+    names = [*(_DIRECTIONS[name] for name in result.directions), "best random"]
+    axes.set_xticks(range(len(names)), [name.replace(" ", "\n", 1) for name in names], fontsize=8)
+    axes.set_yticks(range(len(result.metrics)), [_METRICS[name] for name in result.metrics], fontsize=8)
+    axes.set(xlabel="direction", ylabel="length measured by")
+    axes.grid(visible=False)
+
+
+_DIRECTIONS = {
+    "gradient": "gradient",
+    "sign": "its signs",
+    "diagonal": "diagonal natural",
+    "Adam": "Adam's",
+}
+
+_METRICS = {
+    "Euclidean": "all squares",
+    "largest component": "largest\ncomponent",
+    "diagonal of the Fisher matrix": "Fisher\ndiagonal",
+    "Adam's": "Adam's\nscale",
+}
 
 
 @panels(height=4.1)
@@ -220,10 +297,11 @@ def activations(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     ]
 
 
-@panels(height=4.1)
+@panels(height=4.1, empty=_no_path)
 def path(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     """Draw the cost on the straight line from start to end, and the path on its plane."""
     result = landscape.path
+    assert result is not None
     left, right = figure.subplots(1, 2)
     left.plot(result.line, result.line_cost, color=COLORS["true"])
     for at, name in ((0, "start"), (1, "end")):
@@ -249,8 +327,10 @@ def _draw_plane(axes: Axes, result: TrainingPath) -> None:
     for index, name in ((0, "start"), (-1, "end")):
         x, y = result.projected[index]
         axes.plot(x, y, marker="o", color="#D55E00", markeredgecolor="white", markersize=6)
-        style: Look = {"ha": "center", "va": "top", "fontsize": 9, "color": "white", "fontweight": "bold"}
-        beside(axes, name, (x, y), (0, -7), **style)
+        style: Look = {"ha": "center", "va": "top", "fontsize": 9, "color": "black", "fontweight": "bold"}
+        # The plane is dark at its bottom and bright at its top, and a label may lie on either.
+        box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
+        beside(axes, name, (x, y), (0, -9), bbox=box, **style)
     axes.set(xlabel="first component", ylabel="second component")
 
 
@@ -266,10 +346,11 @@ def _draw_costs(cells: list[Axes], x: Floats, y: Floats, costs: Floats, **bar: A
     log_bar(cells[0].figure.colorbar(drawn, ax=beside_all, label="cost", **bar), low, high)
 
 
-@panels(height=6.4)
+@panels(height=6.4, empty=_no_surface)
 def surface(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     """Draw quantiles of the cost over planes around the network, and the cost along lines."""
     result = landscape.surface
+    assert result is not None
     grid = figure.add_gridspec(2, 3, height_ratios=(1.0, 1.0))
     with np.errstate(invalid="ignore"):
         levels = middle_90(result.planes, axis=0)
@@ -299,4 +380,4 @@ def surface(landscape: Landscape, figure: Figure | SubFigure) -> list[str]:
     ]
 
 
-PARTS = (descent, gradient, slopes, activations, path, surface)
+PARTS = (steepness, descent, gradient, slopes, activations, path, surface)

@@ -46,11 +46,11 @@ def _looks(result: Minima) -> list[tuple[WidthMinima, npt.NDArray[np.float64], s
 
 @panels(height=4.3)
 def costs(result: Minima, figure: Figure | SubFigure) -> list[str]:
-    """Draw the costs of all networks, by hidden layers and by training cost."""
+    """Draw the test accuracies of all networks by hidden layers, and their costs."""
     left, right = figure.subplots(1, 2, width_ratios=(1.15, 1.0))
     looks = _looks(result)
     for place, (width, color, name) in enumerate(looks):
-        _draw_strip(left, place, width, color)
+        _draw_strip(left, place, width, color, result.margin)
         estimate = width.train_test.estimate
         correlation = "–" if np.isnan(estimate) else f"{estimate:+.2f}"
         style: Look = {"color": color, "markersize": 3, "alpha": 0.6, "markeredgewidth": 0}
@@ -58,32 +58,37 @@ def costs(result: Minima, figure: Figure | SubFigure) -> list[str]:
         right.plot(width.train_cost, width.test_cost, "o", label=label, **style)
     named = {place: name for place, (_, _, name) in enumerate(looks) if name}
     left.set_xticks([*named], [*named.values()], rotation=30 if len(looks) > 6 else 0)
-    left.set(xlim=(-0.6, len(looks) - 0.4), xlabel="hidden units", ylabel="test cost")
+    left.set(xlim=(-0.6, len(looks) - 0.4), xlabel="hidden units", ylabel="test accuracy, %")
     left.grid(visible=False, axis="x")
     right.set(xlabel="training cost", ylabel="test cost")
     if len(looks) > 1:
-        left.set_yscale("log")
         right.set(xscale="log", yscale="log")
-        for axes, which in ((left, "y"), (right, "y"), (right, "x")):
-            low, high = axes.get_ylim() if which == "y" else axes.get_xlim()
-            log_axis(axes, which, low, high, fewest=3)  # type: ignore[arg-type]
+        (left_end, right_end), (low, high) = right.get_xlim(), right.get_ylim()
+        log_axis(right, "x", left_end, right_end, fewest=3)
+        log_axis(right, "y", low, high, fewest=3)
     right.legend(title="correlation", fontsize=8, title_fontsize=8, markerscale=2, loc="best")
     failed = sum(width.n_failed for width in result.widths)
     return [
-        "Each point is one network. Left: the bar spans the middle 90%, the line is the median. Right: the same networks "
-        "by training cost, with the correlation for each kind.",
+        f"Each point is one network. Left: the gray box is the margin, {100 * result.margin:.2g} points around the median, "
+        "in which nine in ten must lie to count as equal; the bar spans the middle 90%. Right: the same networks by their "
+        "costs, with the correlation for each kind.",
         f"{failed} failed runs are not shown but counted in the table." if failed else "No run failed.",
     ]
 
 
-def _draw_strip(axes: Axes, place: int, width: WidthMinima, color: npt.NDArray[np.float64]) -> None:
-    known = width.test_cost[~width.is_diverged]
+def _draw_strip(
+    axes: Axes, place: int, width: WidthMinima, color: npt.NDArray[np.float64], margin: float
+) -> None:
+    known = 100 * width.test_accuracy[~width.is_diverged]
     if not known.size:
         return
+    low, middle, high = middle_90(known)
+    box: Look = {"color": COLORS["untrained"], "alpha": 0.3, "linewidth": 0}
+    axes.fill_between([place - 0.38, place + 0.38], middle - 50 * margin, middle + 50 * margin, **box)
     # Points beside each other in a fixed pattern, so that equal results are equal pictures.
     shift = 0.3 * ((np.arange(known.size) * 0.618034) % 1 - 0.5)
-    axes.plot(place - 0.08 + shift, known, "o", color=color, markersize=2.6, alpha=0.55, markeredgewidth=0)
-    low, middle, high = middle_90(known)
+    few: Look = {"markersize": 2.6, "alpha": 0.55} if known.size > 30 else {"markersize": 4.5, "alpha": 0.8}
+    axes.plot(place - 0.08 + shift, known, "o", color=color, markeredgewidth=0, **few)
     axes.plot([place + 0.25] * 2, [low, high], color=color, linewidth=4, solid_capstyle="butt")
     axes.plot([place + 0.19, place + 0.31], [middle] * 2, color=COLORS["reference"], linewidth=1.6)
 

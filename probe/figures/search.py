@@ -284,7 +284,7 @@ def _reference(room: Room) -> None:
 
 def _capacity_notes(result: Capacity) -> list[str]:
     is_one = result.capacities.shape[1] == 1
-    several = "Circles: searches. Diamonds: their mean, with a 95% bootstrap interval."
+    several = "Circles: searches. Diamonds: their mean, with a 95% interval."
     more = "" if is_one else ", and so is a hollow mean with an arrow"
     bound = f"Triangle upwards: all images allowed were fitted, so a lower bound{more}."
     none = "Triangle downwards, on the edge: no number of images was fitted."

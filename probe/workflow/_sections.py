@@ -163,7 +163,7 @@ def _memorized(architecture: MLP, subject: Subject) -> Memorization:
                 subject.split,
                 config,
                 n_samples=min(1000, len(subject.split.train)),
-                replicates=5,
+                replicates=8,
                 n_test=1000,
                 seed=subject.seed,
                 progress=subject.progress,

@@ -1,6 +1,7 @@
 """Landscapes: known answers on linear networks, steps without slopes, paths that are what they are said to be."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +9,9 @@ from result_checks import check_result
 
 import probe
 from probe._progress import silent
+from probe.analyses.landscape import primary_estimates
 from probe.analyses.landscape.activations import _verdict as steps_verdict
-from probe.analyses.landscape.descent import _verdict as descent_verdict
-from probe.analyses.landscape.descent import measure_many_lines, unit_directions
+from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.path import (
     Look,
     _principal,
@@ -21,6 +22,7 @@ from probe.analyses.landscape.path import (
     records,
     with_activation,
 )
+from probe.analyses.landscape.steepness import STEEPEST, steepness
 from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
 from probe.parameters import ParameterSpace
@@ -81,7 +83,6 @@ def test_components_are_those_of_the_gradient(found, trained, digits):
     assert squares[:n].sum() >= 0.9 * squares.sum() > squares[: n - 1].sum()
     assert np.abs(components.values[0]) == pytest.approx(np.sqrt(squares[0]), rel=1e-5)
     assert found.descent.gradient_norm[0] == pytest.approx(np.sqrt(squares.sum()), rel=1e-4)
-    assert found.descent.verdict.interval.n == 6  # fresh starts, not the network itself
 
 
 def test_the_named_component_is_where_it_says():
@@ -109,6 +110,8 @@ def test_with_steps_the_hidden_layers_stand_still_and_learn_less(found):
     assert (steps.zero_share[0] < 0.9).all()
     assert np.isfinite(steps.cost).all()
     assert steps.verdict.interval.n == 6
+    assert steps.own_zero_share == 1
+    assert (steps.verdict.key, steps.verdict.subject, steps.verdict.minute) == ("continuous", "kind", "10:09")
 
 
 def test_with_steps_the_gradient_points_nowhere_though_there_is_a_way_down(found):
@@ -227,7 +230,7 @@ def test_the_surface_is_the_network_in_its_middle(found, trained, digits):
 def test_it_says_keeps_and_plots_itself(found):
     check_result(found)
     columns = found.columns()
-    assert len(columns["step"]) == 7 * 7
+    assert len(columns["step"]) == 3 * 7
     np.testing.assert_array_equal(columns["best_random"][:7], found.descent.along_random[0].max(axis=1))
     numbers = found.to_dict()
     assert numbers["surface"]["line_median"] == np.median(found.surface.lines, axis=0).tolist()
@@ -325,20 +328,97 @@ def test_where_the_network_learns_nothing_nothing_is_said_of_slopes():
     accuracy[0, :, -1] = np.nan
     cost = np.full((3, 6, 2), 2.3)
     cost[0, :, -1] = np.nan
-    verdict = steps_verdict("relu", cost, accuracy, np.zeros((3, 6)), np.ones((3, 6)), 0.1)
+    verdict = steps_verdict("relu", cost, accuracy, np.zeros((3, 6)), 1.0, 0.1)
     assert verdict.decision == "inconclusive"
     assert "6 runs diverged and count as guessing" in verdict.sentence
     assert "10.0% with relu" in verdict.sentence
     assert "which decides nothing" in verdict.sentence
 
 
-def test_a_gradient_of_zero_is_not_the_steepest_way_and_the_sentence_says_so():
-    along = np.zeros((7, 3))
-    random = np.full((7, 3, 20), 0.1, np.float32)
-    verdict = descent_verdict(along, random)
-    assert verdict.decision == "refuted"
-    assert "does not fall along the negative gradient in 6 of 6 fresh starts" in verdict.sentence
-    assert "ahead in 0 of 6" in verdict.sentence
+def test_slopes_are_those_of_the_gradient_and_none_is_steeper(found, trained, digits):
+    steepness = found.descent.steepness
+    assert steepness.slopes[0] == pytest.approx(1, abs=1e-6)
+    assert (steepness.slopes[1:] < 1).all()
+    assert steepness.error < 1e-6
+    verdict = found.descent.verdict
+    assert (verdict.key, verdict.decision, verdict.said) == (
+        "steepest",
+        "supported",
+        "the direction to step that decreases the function most quickly",
+    )
+    assert verdict.statistic == max(*steepness.slopes[1:], *steepness.random_slopes)
+    assert verdict.interval.n == 60 + 3
+    assert verdict.p_value == pytest.approx(2 * 0.5**63)
+
+
+def test_named_directions_have_the_cosines_of_numpy(trained, digits):
+    """The slope along a direction of length 1 is its cosine with the gradient; of signs it is mean / root mean square."""
+    data = digits.train
+    found = steepness(trained, data, cost="cross-entropy", n_directions=3, rng=np.random.default_rng(0))
+    gradient = ParameterSpace(trained.astype(np.float64)).gradient(data.images, data.labels)[1]
+    length = np.linalg.norm(gradient)
+    assert found.gradient_norm == pytest.approx(length)
+    n_moving = (gradient != 0).sum()
+    assert found.slopes[1] == pytest.approx(np.abs(gradient).sum() / np.sqrt(n_moving) / length, rel=1e-5)
+
+
+def test_each_metric_has_a_steepest_direction_of_its_own(found):
+    by_metric = found.descent.steepness.by_metric
+    np.testing.assert_allclose(np.diag(by_metric), 1, rtol=1e-9)
+    off = by_metric.copy()
+    np.fill_diagonal(off, 0)
+    assert (off < 1).all()
+    assert found.descent.steepness.steepest == ("gradient", "sign", "diagonal", "Adam")
+
+
+def test_the_best_random_direction_is_where_the_dimension_alone_puts_it(digits):
+    """Over many networks of any cost: the expected largest of k normal values over the root of the dimension."""
+    rng = np.random.default_rng(0)
+    data = digits.train.take(slice(0, 20))
+    found = []
+    for _ in range(20):
+        kernel = rng.normal(size=(64, 10)).astype(np.float32)
+        network = probe.Network((Flatten("f"), Dense("o", kernel, kernel[0] * 0, "softmax")), (8, 8))
+        found.append(steepness(network, data, cost="cross-entropy", n_directions=100, rng=rng))
+    drawn = rng.normal(size=(4000, 100)).max(axis=1).mean() / np.sqrt(650)
+    assert found[0].expected_best == pytest.approx(drawn, rel=0.02)
+    assert np.mean([each.best_random for each in found]) == pytest.approx(drawn, rel=0.1)
+
+
+def test_a_steeper_direction_would_refute_it(found):
+    planted = replace(found.descent.steepness, random_slopes=np.array([0.1, 1.2]))
+    assert planted.verdict.decision == "refuted"
+    assert planted.verdict.statistic == 1.2
+
+
+def test_where_the_gradient_is_zero_there_is_no_steepest_direction(digits):
+    kernel = np.zeros((64, 10), np.float32)
+    bias = np.array([1e4, *[0.0] * 9], np.float32)
+    network = probe.Network((Flatten("flatten"), Dense("output", kernel, bias, "softmax")), (8, 8))
+    data = digits.train.take(np.flatnonzero(digits.train.labels == 0))
+    flat = steepness(network, data, cost="cross-entropy", n_directions=5, rng=np.random.default_rng(0))
+    assert (flat.verdict.decision, flat.gradient_norm, flat.estimate) == ("inconclusive", 0.0, None)
+    assert "no direction leads down" in flat.verdict.sentence
+
+
+@pytest.mark.filterwarnings("ignore:the network is right on")
+def test_the_estimates_of_a_network_decide_as_its_verdict_does(trained, digits):
+    for network in (trained, reinitialized(trained, rng=np.random.default_rng(0)), convolutional()):
+        estimates = primary_estimates(network, digits, n_directions=30, n_images=60)
+        assert set(estimates) == {"steepest"}
+        assert STEEPEST.decision(estimates["steepest"]) == "supported"
+        assert 0 < estimates["steepest"].interval.estimate < 1
+
+
+def test_only_what_was_asked_for_is_looked_at(trained, digits):
+    found = probe.landscape(trained, digits, **TINY, n_images=50, parts=("descent", "activations"))
+    assert (found.path, found.surface) == (None, None)
+    assert [verdict.key for verdict in found.verdicts] == ["steepest", "continuous"]
+    with pytest.raises(probe.InputError, match="nothing to show: the path was not asked for"):
+        probe.plot(found, part="path")
+    alone = probe.landscape(trained, digits, **TINY, n_images=50, parts=("descent",))
+    np.testing.assert_array_equal(alone.descent.along_random, found.descent.along_random)
+    assert alone.activations is None
 
 
 def test_looks_at_a_path_are_ever_rarer():
@@ -361,6 +441,7 @@ def test_fresh_starts_are_of_the_networks_layers(trained):
         ({"resolution": 4}, "resolution must be odd"),
         ({"updates": 1}, "updates must be an integer of at least 2"),
         ({"workers": 0}, "workers must be an integer of at least 1"),
+        ({"parts": ("valley",)}, "parts must be one of descent, activations, path, surface"),
         ({"cost": "hinge"}, "cost must be one of cross-entropy, quadratic"),
         ({"n_images": 0}, "n_images must be an integer of at least 1"),
     ],

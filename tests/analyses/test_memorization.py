@@ -103,8 +103,7 @@ def test_updates_are_where_the_curve_first_reaches_the_threshold(cell, condition
 def test_a_threshold_never_reached_is_not_a_number(digits):
     short = run(digits, TrainingConfig(epochs=2, batch_size=20, learning_rate=1e-6))
     assert np.isnan(short.cells[0].updates[:, :, 1:]).all()
-    ratio = short.slowdown()
-    assert (ratio.method, ratio.n_censored, ratio.decision) == ("restricted-mean", (3, 3), "inconclusive")
+    assert short.slowdown() is None
 
 
 def test_the_dynamics_add_up(cell):

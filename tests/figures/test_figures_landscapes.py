@@ -33,7 +33,9 @@ def minima(digits):
     return probe.minima(architectures, digits, config, n_networks=6, n_samples=80, polish=50, n_connected=4)
 
 
-@pytest.mark.parametrize("part", ["descent", "gradient", "slopes", "activations", "path", "surface"])
+@pytest.mark.parametrize(
+    "part", ["steepness", "descent", "gradient", "slopes", "activations", "path", "surface"]
+)
 def test_every_part_of_a_landscape_is_drawn_without_labels_over_each_other(landscape, part):
     assert part in parts_of(landscape)
     assert overlaps(rendered(landscape, part=part)) == []
@@ -41,7 +43,7 @@ def test_every_part_of_a_landscape_is_drawn_without_labels_over_each_other(lands
 
 def test_a_network_without_hidden_activations_has_no_pictures_of_steps(landscape):
     bare = replace(landscape, activations=None)
-    assert parts_of(bare) == ("descent", "gradient", "path", "surface")
+    assert parts_of(bare) == ("steepness", "descent", "gradient", "path", "surface")
     for part in ("slopes", "activations"):
         with pytest.raises(probe.InputError, match=f"part '{part}' has nothing to show: no hidden layer"):
             probe.plot(bare, part=part)
@@ -124,4 +126,6 @@ def test_parts_without_anything_to_show_are_left_out(minima):
 def test_failed_runs_are_said(minima):
     failed = np.array([True, *[False] * 5])
     width = replace(minima.widths[0], is_diverged=failed)
-    assert "1 failed runs" in texts(rendered(replace(minima, widths=(width,)), part="costs"))
+    assert "1 failed runs" in texts(rendered(replace(minima, widths=(width,)), part="costs")).replace(
+        "\n", " "
+    )

@@ -21,7 +21,7 @@ from probe.analyses.memorization import (
 )
 from probe.figures import memorization, parts_of
 from probe.figures._labels import apart
-from probe.stats import bootstrap_interval
+from probe.stats import mean_estimate
 
 PARTS = tuple(part.name for part in memorization.PARTS if part.shows("Memorization"))
 TEN_CLASSES = tuple(str(k) for k in range(10))
@@ -349,7 +349,7 @@ def test_times_are_those_of_the_networks_with_their_mean_and_interval():
         means = [line.get_ydata()[0] for line in marked(axes, "mean")]
         np.testing.assert_allclose(means, updates.mean(axis=1))
         bars = [segments.get_segments()[0][:, 1] for segments in axes.collections]
-        intervals = [bootstrap_interval(row) for row in updates]
+        intervals = [mean_estimate(row).interval for row in updates]
         np.testing.assert_allclose(bars, [(interval.low, interval.high) for interval in intervals])
         assert not marked(axes, "censored")
 
@@ -441,7 +441,7 @@ def test_forgetting_is_in_shares_of_learned_examples_on_one_scale():
         for side, bars in enumerate(axes.containers):
             shares = cell.forgetting[index, :, side] / cell.n_learned[index, :, side, None]
             np.testing.assert_allclose([bar.get_height() for bar in bars], shares.mean(axis=0))
-    first = bootstrap_interval(cell.forgetting[1, :, 0, 0] / cell.n_learned[1, :, 0])
+    first = mean_estimate(cell.forgetting[1, :, 0, 0] / cell.n_learned[1, :, 0]).interval
     segment = figure.axes[0].collections[0].get_segments()[0]
     np.testing.assert_allclose(segment[:, 1], [first.low, first.high])
 

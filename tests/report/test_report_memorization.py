@@ -101,7 +101,7 @@ def test_the_page_of_a_study_has_a_picture_of_each_part_and_each_cell_and_all_ve
     section = study_page(result)
     assert list(section.pictures) == [f"{part}_{k}" for part in parts_of(result) for k in (1, 2)]
     assert [claim.verdict for claim in section.claims] == list(result.verdicts)
-    assert {claim.picture for claim in section.claims} == {"curves_1"}
+    assert {claim.picture for claim in section.claims} == {"curves_1", "time_1"}
     text = words(section)
     assert f"{result.cells[1].architecture}, 60 images. Accuracy against updates" in text
     assert f"The learning rate is {config.learning_rate:g} for all." in text

@@ -136,7 +136,7 @@ def test_a_landscape_of_a_keras_model(tmp_path, request):
     assert result.descent.along_random.shape == (3, 7, 5)
     results = numbers(out)
     assert set(results["results"]["landscape"]) >= {"descent", "activations", "path", "surface"}
-    assert [claim["verdict"] for claim in results["claims"]] == ["steepest", "steps"]
+    assert [claim["verdict"] for claim in results["claims"]] == ["steepest", "continuous"]
     page = (out / "index.html").read_text()
     for heading in ("Is it the steepest way down?", "Could it learn with steps?", "What is around it?"):
         assert heading in page

@@ -13,7 +13,7 @@ from probe._signatures import checked
 from probe.datasets import Split
 from probe.population import MLP
 from probe.results import Columns, Record, Result
-from probe.stats import Interval, bootstrap_interval
+from probe.stats import Interval, mean_estimate
 from probe.training import TrainingConfig
 
 __all__ = ["CAPACITY_CONFIG", "Capacity", "CapacityDesign", "CapacityFit", "CapacityKey", "CapacityTrial"]
@@ -202,13 +202,13 @@ class Capacity(Result):
 
     @property
     def intervals(self) -> tuple[Interval, ...]:
-        """The mean capacity of each architecture, with a bootstrap interval over its replicates.
+        """The mean capacity of each architecture, with an interval over its replicates.
 
         A search that fitted all images allowed is censored: its capacity is at least that number. With one of
         these, the estimate and the lower end, both with that number in its place, are lower bounds, and
         the upper end is infinite.
         """
-        means = [bootstrap_interval(row.astype(np.float64)) for row in self.capacities]
+        means = [_mean(row.astype(np.float64)) for row in self.capacities]
         return tuple(
             replace(mean, high=np.inf) if is_bound else mean
             for mean, is_bound in zip(means, self.is_lower_bound, strict=True)
@@ -231,3 +231,12 @@ class Capacity(Result):
             "is lower bound": self.is_lower_bound,
             "labels per parameter": self.labels_per_parameter,
         }
+
+
+def _mean(capacities: Floats) -> Interval:
+    """Return a mean capacity, at least 0, with its interval; the mean itself where all are equal."""
+    found = mean_estimate(capacities).interval
+    if len(capacities) == 1:
+        return found
+    low, high = np.nan_to_num([found.low, found.high], nan=found.estimate)
+    return replace(found, low=max(0.0, float(low)), high=float(high))

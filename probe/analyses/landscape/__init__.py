@@ -1,20 +1,23 @@
 """The cost around and along the way of one network: descent, path and surface.
 
-`path` follows gradient descent, `descent` compares directions, `activations` trains with steps in place of slopes, and
-`analysis` looks around the network and puts everything together.
+`path` follows gradient descent, `steepness` compares slopes, `descent` goes along `directions`, `activations` trains with
+steps in place of slopes, and `analysis` looks around the network and puts everything together.
 """
 
 from probe.analyses.landscape.activations import StepActivations
-from probe.analyses.landscape.analysis import Landscape, LossSurface, landscape
+from probe.analyses.landscape.analysis import Landscape, LossSurface, landscape, primary_estimates
 from probe.analyses.landscape.descent import Components, Descent
 from probe.analyses.landscape.path import TrainingPath
+from probe.analyses.landscape.steepness import Steepness
 
 __all__ = [
     "Components",
     "Descent",
     "Landscape",
     "LossSurface",
+    "Steepness",
     "StepActivations",
     "TrainingPath",
     "landscape",
+    "primary_estimates",
 ]

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal, get_args
+
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, generator
+from probe._checks import Array, InputError, check_choice, check_integer, check_once, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.analyses.landscape.activations import StepActivations, step_activations
-from probe.analyses.landscape.descent import STEPS, Descent, descent, measure_many_lines
+from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
+from probe.analyses.landscape.descent import STEPS, Descent, descent
+from probe.analyses.landscape.directions import measure_many_lines
 from probe.analyses.landscape.path import Look, TrainingPath, affordable_looks, training_path
+from probe.analyses.landscape.steepness import steepness
 from probe.controls import reinitialized
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
@@ -19,11 +24,14 @@ from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.planes import measure_plane
 from probe.results import Columns, Record, Result
-from probe.stats import Verdict
+from probe.stats import Estimate, Verdict
 
-__all__ = ["Landscape", "LossSurface", "landscape"]
+__all__ = ["PARTS", "Landscape", "LossSurface", "Part", "landscape", "primary_estimates"]
 
 Floats = npt.NDArray[np.float64]
+
+Part = Literal["descent", "activations", "path", "surface"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 _N_IMAGES, _N_DIRECTIONS = 500, 1000
 
@@ -80,19 +88,20 @@ class Landscape(Result):
     Attributes
     ----------
     descent : Descent
-        The negative gradient against random directions.
+        The negative gradient against other directions.
     activations : StepActivations or None
-        What gradient descent does without slopes; None for a network without a hidden layer that has any.
-    path : TrainingPath
-        The way down, and the straight line.
-    surface : LossSurface
-        What is around the network.
+        What gradient descent does without slopes; None for a network without a hidden layer that has any, or where it was
+        not asked for.
+    path : TrainingPath or None
+        The way down, and the straight line; None where it was not asked for.
+    surface : LossSurface or None
+        What is around the network; None where it was not asked for.
     """
 
     descent: Descent
     activations: StepActivations | None
-    path: TrainingPath
-    surface: LossSurface
+    path: TrainingPath | None
+    surface: LossSurface | None
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -117,6 +126,7 @@ def landscape(
     network: Network,
     split: Split,
     *,
+    parts: Sequence[Part] = PARTS,
     cost: CostName = "cross-entropy",
     n_networks: int = 6,
     n_directions: int | None = None,
@@ -131,11 +141,13 @@ def landscape(
 ) -> Landscape:
     """Look at the cost around a network and on the way to where gradient descent ends.
 
-    At the network and at fresh starts of its layers the negative gradient is held against random directions of
-    the same length. The starts are trained with their own activations and with steps. One is followed on its way:
-    along the straight line from start to end, and in the plane of its first two principal components [1]_, whose
-    shares are held against those of a random walk [2]_. Around the network itself the cost is measured in random
-    directions in which every filter is as long as the network's, and biases do not move [3]_.
+    At the network the slope along the negative gradient is held against those along random directions, and along the
+    directions that are the steepest where the length of a step is measured in another way. At the network and at fresh
+    starts of its layers it is held against random directions at longer steps. The starts are trained with their own
+    activations and with steps. One is followed on its way: along the straight line from start to end, and in the plane of
+    its first two principal components [1]_, whose shares are held against those of a random walk [2]_. Around the
+    network itself the cost is measured in random directions in which every filter is as long as the network's, and biases
+    do not move [3]_.
 
     Parameters
     ----------
@@ -143,10 +155,12 @@ def landscape(
         A network with one input and one output value for each class.
     split : Split
         Data.
+    parts : sequence of {"descent", "activations", "path", "surface"}
+        What to look at. Directions ("descent") are always compared, the others take longer.
     cost : {"cross-entropy", "quadratic"}
         Cost to measure. Outputs other than sigmoid are taken as the softmax of the logits.
     n_networks : int
-        Fresh starts to judge over, at least 2. At least six are needed for a decision.
+        Fresh starts to train, at least 2. At least six are needed for a decision on continuous activations.
     n_directions : int, optional
         Random directions at each network, at least 1; by default 1,000, or fewer (at least 100) for a slow network.
     updates : int
@@ -191,6 +205,9 @@ def landscape(
     >>> found.surface.planes.shape, found.descent.along_random.shape
     ((8, 5, 5), (3, 7, 20))
     """
+    for part in parts:
+        check_choice("parts", part, PARTS)
+    check_once("parts", parts)
     check_integer("n_networks", n_networks, minimum=2)
     asked = (
         _N_IMAGES if n_images is None else check_integer("n_images", n_images, minimum=1),
@@ -209,19 +226,70 @@ def landscape(
     start_rng, image_rng, descent_rng, step_rng, path_rng, surface_rng = generator(seed).spawn(6)
     starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
     look = Look(_some(split.train, n_images, image_rng), cost, workers, progress)
+    test = _some(split.test, 4 * n_images, image_rng)
     return Landscape(
-        descent=descent([network, *starts], look, n_directions=n_directions, rng=descent_rng),
+        descent=descent([network, *starts[:LOOKED]], look, n_directions=n_directions, rng=descent_rng),
         activations=step_activations(
+            network,
             starts,
-            Split(split.train, _some(split.test, 4 * n_images, image_rng), split.name),
+            Split(split.train, test, split.name),
             look,
             updates=max(2, updates // 4),
             n_directions=n_directions,
             rng=step_rng,
-        ),
-        path=training_path(starts[0], split.train, look, updates=updates, rng=path_rng),
-        surface=_surface(network, look, resolution, n_planes, n_lines, surface_rng),
+        )
+        if "activations" in parts
+        else None,
+        path=training_path(starts[0], split.train, look, updates=updates, rng=path_rng)
+        if "path" in parts
+        else None,
+        surface=_surface(network, look, resolution, n_planes, n_lines, surface_rng)
+        if "surface" in parts
+        else None,
     )
+
+
+@checked
+def primary_estimates(
+    network: Network,
+    split: Split,
+    *,
+    cost: CostName = "cross-entropy",
+    n_directions: int = 100,
+    n_images: int = 500,
+    seed: int | np.random.Generator = 0,
+) -> dict[str, Estimate]:
+    """Return what decides the claims of the video about one network, by key: "steepest".
+
+    Parameters
+    ----------
+    network : Network
+        A network with one input and one output value for each class.
+    split : Split
+        Data.
+    cost : {"cross-entropy", "quadratic"}
+        As in `landscape`.
+    n_directions, n_images : int
+        Random directions, and training images to average the cost over.
+    seed : int or numpy.random.Generator
+        Draws both.
+
+    Returns
+    -------
+    dict of str to Estimate
+        Without "steepest" where the gradient is zero.
+    """
+    check_integer("n_directions", n_directions, minimum=1)
+    check_integer("n_images", n_images, minimum=1)
+    rng = generator(seed)
+    found = steepness(
+        fitted(network, split),
+        _some(split.train, n_images, rng),
+        cost=cost,
+        n_directions=n_directions,
+        rng=rng,
+    )
+    return {} if found.estimate is None else {found.verdict.key: found.estimate}
 
 
 def _some(data: Dataset, n: int, rng: np.random.Generator) -> Dataset:

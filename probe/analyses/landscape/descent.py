@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
 from probe._progress import ProgressEvent
+from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.path import Look
-from probe.costs import Evaluation
+from probe.analyses.landscape.steepness import Steepness, steepness
 from probe.network import Network
 from probe.parameters import ParameterSpace
-from probe.planes import measure_lines
 from probe.results import Record
-from probe.stats import Interval, Verdict, paired_difference
+from probe.stats import Verdict
 
-__all__ = ["STEPS", "Components", "Descent", "decreases", "descent", "measure_many_lines", "unit_directions"]
+__all__ = ["STEPS", "Components", "Descent", "decreases", "descent"]
 
 Floats = npt.NDArray[np.float64]
 
 STEPS = np.geomspace(1e-3, 1.0, 7)
 """Lengths of steps, as shares of the length of the parameters that move."""
-
-_VALUES = 1 << 24
-"""Values of all directions that are held at a time: a network of a million parameters gets 16."""
 
 _N_NAMED = 12
 _MOST = 0.9
@@ -63,7 +60,7 @@ class Components(Record):
 class Descent(Record):
     """How much the cost falls along the negative gradient, and along random directions of the same length.
 
-    The first network is the one looked at; the others are fresh starts of its layers.
+    The first network is the one looked at; the others are up to two fresh starts of its layers.
 
     Attributes
     ----------
@@ -83,8 +80,8 @@ class Descent(Record):
         Of the network's own gradient, and of the first fresh start's.
     n_images : int
         Training images that costs and gradients are means over.
-    verdict : Verdict
-        Over the fresh starts: whether the negative gradient is the steepest direction.
+    steepness : Steepness
+        How steep other directions are than the gradient of the network itself, in several ways to measure lengths.
     """
 
     steps: Floats
@@ -95,7 +92,12 @@ class Descent(Record):
     along_random: npt.NDArray[np.float32]
     components: tuple[Components, ...]
     n_images: int
-    verdict: Verdict
+    steepness: Steepness
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the negative gradient is the network's direction of steepest descent."""
+        return self.steepness.verdict
 
     @property
     def n_directions(self) -> int:
@@ -144,7 +146,9 @@ def descent(
         along_random=random,
         components=tuple(components),
         n_images=len(look.data),
-        verdict=_verdict(along, random),
+        steepness=steepness(
+            networks[0], look.data, cost=look.cost, n_directions=n_directions, rng=rng, workers=look.workers
+        ),
     )
 
 
@@ -160,34 +164,6 @@ def _components(space: ParameterSpace, gradient: Array) -> Components:
         parts=tuple(f"{part.layer} {part.variable}" for part in space.parts),
         sizes=tuple(np.sort(sizes[part.place])[::-1].copy() for part in space.parts),
         n_for_most=most,
-    )
-
-
-def _verdict(along: npt.NDArray[np.float64], random: npt.NDArray[np.float32]) -> Verdict:
-    """Judge the fresh starts, at the shortest step."""
-    n_directions = random.shape[2]
-    ours, best = along[1:, 0], random[1:, 0].max(axis=1).astype(np.float64)
-    # Where the gradient is zero nothing falls along it, and any random direction that gains beats it.
-    advantage = np.divide(ours - best, np.abs(ours), out=-np.ones_like(ours), where=ours != 0)
-    difference = paired_difference(advantage)
-    ends = difference.interval
-    times = Interval(1 - difference.estimate, 1 - ends.high, 1 - ends.low, ends.level, ends.n)
-    return difference.verdict(
-        key="steepest",
-        title="The negative gradient is the direction of steepest descent",
-        statistic_name="decrease of the cost, relative to the gradient's",
-        null=f"the best of {n_directions:,} random directions of the same length lowers the cost as much",
-        sentence=(
-            f"With steps of {STEPS[0]:g} of the length of the parameters, "
-            + (
-                f"the best of {n_directions:,} random directions lowers the cost {times:.2f;fresh starts} times as much as "
-                "the negative gradient"
-                if (ours > 0).all()
-                else "the cost does not fall along the negative gradient in "
-                f"{int((ours <= 0).sum())} of {ends.n} fresh starts"
-            )
-            + f"; the gradient is ahead in {int((advantage > 0).sum())} of {ends.n}."
-        ),
     )
 
 
@@ -217,32 +193,3 @@ def decreases(
         space, look, lambda n: unit_directions(space, n, rng, moved), n_directions, steps
     )
     return ours[0] - ours[1:], ours[0] - others.cost
-
-
-def measure_many_lines(
-    space: ParameterSpace,
-    look: Look,
-    draw: Callable[[int], Array],
-    n_directions: int,
-    lengths: npt.ArrayLike,
-) -> Evaluation:
-    """Return what `measure_lines` does for the directions that `draw(n)` gives, without holding them all."""
-    most = max(1, _VALUES // space.n_parameters)
-    images, labels = look.data.images, look.data.labels
-    counts = [min(most, n_directions - done) for done in range(0, n_directions, most)]
-    measured = [measure_lines(space, images, labels, draw(n), lengths, workers=look.workers) for n in counts]
-    return Evaluation(
-        np.concatenate([part.cost for part in measured]),
-        np.concatenate([part.accuracy for part in measured]),
-    )
-
-
-def unit_directions(
-    space: ParameterSpace, n: int, rng: np.random.Generator, moved: Sequence[slice] = (slice(None),)
-) -> Array:
-    """Return `n` random directions of length 1, (n, n_parameters), in the parts `moved` of the parameters."""
-    directions: Array = np.zeros((n, space.n_parameters), space.vector.dtype)
-    for part in moved:
-        directions[:, part] = rng.standard_normal(directions[:, part].shape, dtype=np.float32)
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return directions

@@ -19,7 +19,7 @@ from probe.analyses.memorization.results import (
     Memorization,
     MemorizationCell,
 )
-from probe.analyses.memorization.study import MemorizationStudy, memorization
+from probe.analyses.memorization.study import MemorizationStudy, memorization, primary_estimates
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial, sampled_test
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "MemorizationTrial",
     "TrialKey",
     "memorization",
+    "primary_estimates",
     "run_trial",
     "sampled_test",
 ]

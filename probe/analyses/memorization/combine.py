@@ -68,7 +68,14 @@ def memorization_of(
         raise DivergedError(
             f"all networks diverged at learning_rate {', '.join(f'{rate:g}' for rate in rates)}; pass a smaller one"
         )
-    verdicts = [verdict for cell in cells for verdict in verdicts_of(cell, float((shares**2).sum()))]
+    guess, are_several = float((shares**2).sum()), len(conditions) > 1
+    verdicts = [
+        verdict
+        for cell in cells
+        for verdict in verdicts_of(
+            cell, guess, f"{cell.architecture}, {cell.n_samples} images" if are_several else ""
+        )
+    ]
     return Memorization(
         cells=tuple(cells),
         thresholds=THRESHOLDS,

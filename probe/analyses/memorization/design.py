@@ -139,7 +139,7 @@ class MemorizationDesign:
     label_corruption: LabelCorruption = "permute"
     input_corruption: tuple[InputCorruption, ...] = ("none",)
     weight_decay: tuple[float, ...] = (0.0,)
-    replicates: int = 5
+    replicates: int = 8
     config: TrainingConfig = DEFAULT_CONFIG
     rates: tuple[float, ...] = ()
     pilot_replicates: int = 3

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from probe._checks import InputError
 from probe.analyses.memorization.design import Condition, MemorizationDesign
 from probe.results import Columns, Record, Result
-from probe.stats import UpdatesRatio, Verdict, ratio_of_updates
+from probe.stats import Estimate, Verdict, count_estimate, mean_estimate
 from probe.stats.concentration import finite_median
 
 __all__ = ["FORGETTING_BINS", "ConditionSummary", "Examples", "Memorization", "MemorizationCell"]
@@ -244,6 +244,22 @@ class MemorizationCell(Record):
         }
         return tuple(of_decay.get(condition.weight_decay) for condition in self.conditions)
 
+    def fitted(self, condition: int) -> Estimate:
+        """Return the share of the networks of a condition that fitted all their labels within `limit` updates."""
+        n_fitted = int(np.isfinite(self.updates[condition, :, -1]).sum())
+        return count_estimate(n_fitted, self.n_replicates)
+
+    def slowdown(self, condition: int, reference: int, threshold: int = -1) -> Estimate | None:
+        """Return how many times as many updates one condition took as another, over pairs of networks.
+
+        A network of the condition that did not reach the threshold counts with `limit`, so that the ratio is at least this.
+        None where one of the other condition did not, or a network diverged.
+        """
+        late, early = self.updates[[condition, reference], :, threshold]
+        if self.diverged[[condition, reference]].any() or np.isnan(early).any():
+            return None
+        return mean_estimate(np.where(np.isnan(late), self.limit, late) / early, scale="ratio")
+
     @property
     def common_epochs(self) -> Ints:
         """Epochs that all networks of each condition and of its reference were trained for, but those that diverged."""
@@ -344,7 +360,7 @@ class Memorization(Result):
             },
         }
 
-    def slowdown(self, threshold: float = 1.0, *, condition: int = -1, cell: int = 0) -> UpdatesRatio | None:
+    def slowdown(self, threshold: float = 1.0, *, condition: int = -1, cell: int = 0) -> Estimate | None:
         """Return how many times as many updates a condition took as true labels did.
 
         Parameters
@@ -358,8 +374,8 @@ class Memorization(Result):
 
         Returns
         -------
-        UpdatesRatio or None
-            None if the design has no condition of true labels and images to compare with.
+        Estimate or None
+            As `MemorizationCell.slowdown`; None, too, if the design has no condition of true labels and images.
 
         Raises
         ------
@@ -373,5 +389,4 @@ class Memorization(Result):
         reference = networks.references[condition]
         if reference is None:
             return None
-        updates = networks.updates[:, :, self.thresholds.index(threshold)]
-        return ratio_of_updates(updates[condition], updates[reference], limit=networks.limit)
+        return networks.slowdown(condition, reference, self.thresholds.index(threshold))

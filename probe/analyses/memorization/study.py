@@ -22,12 +22,14 @@ from probe.analyses.memorization.design import (
 )
 from probe.analyses.memorization.results import Memorization
 from probe.analyses.memorization.trial import MemorizationTrial, run_trial
+from probe.analyses.memorization.verdicts import RANDOM_LABELS, SLOWER
 from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
+from probe.stats import Estimate
 from probe.study import DesignedStudy, run_study
 from probe.training import TrainingConfig, useful_workers
 
-__all__ = ["MemorizationStudy", "chosen_conditions", "memorization"]
+__all__ = ["MemorizationStudy", "chosen_conditions", "memorization", "primary_estimates"]
 
 
 @checked
@@ -37,7 +39,7 @@ def memorization(
     config: TrainingConfig | None = None,
     *,
     n_samples: int | Sequence[int] = 1000,
-    replicates: int = 5,
+    replicates: int = 8,
     corruption: Sequence[float] = (0.0, 1.0),
     label_corruption: LabelCorruption = "permute",
     input_corruption: Sequence[InputCorruption] = ("none",),
@@ -62,11 +64,11 @@ def memorization(
         The images come from its training data; the test data measure what was learned.
     config : TrainingConfig, optional
         By default plain gradient descent with batches of 50 and a rate of 0.1, until everything is fitted, for at most
-        300 epochs.
+        300 epochs: the declared budget in which labels count as fitted.
     n_samples : int or sequence of int
         Training images, at least 2; or several numbers to compare.
     replicates : int
-        Networks for each combination of the factors, at least 1. More can be added later.
+        Networks for each combination of the factors, at least 1; fewer than six decide nothing. More can be added later.
     corruption : sequence of float
         Shares of the labels to corrupt, from 0 to 1.
     label_corruption : {"permute", "uniform"}
@@ -114,7 +116,7 @@ def memorization(
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> result = memorization(probe.MLP((32,), "relu"), split, n_samples=100, replicates=3)
-    >>> result.slowdown().estimate.estimate > 1
+    >>> result.slowdown().interval.estimate > 1
     True
     """
     study = MemorizationStudy.of(
@@ -134,6 +136,38 @@ def memorization(
     )
     workers = study.useful_workers(split) if workers is None else workers
     return run_study(study, split, workers=workers, progress=progress)
+
+
+@checked
+def primary_estimates(
+    architecture: MLP,
+    split: Split,
+    config: TrainingConfig | None = None,
+    *,
+    n_networks: int = 8,
+    n_samples: int = 1000,
+    seed: int | np.random.Generator = 0,
+) -> dict[str, Estimate]:
+    """Return what decides the claims of the video about networks of a kind, by key: "random-labels" and "slower".
+
+    Parameters
+    ----------
+    architecture : MLP
+        Shape of the networks.
+    split, config, n_samples, seed
+        As in `memorization`.
+    n_networks : int
+        Pairs of networks, at least 1.
+
+    Returns
+    -------
+    dict of str to Estimate
+        Without "slower" where a network did not fit true labels, or diverged.
+    """
+    found = memorization(architecture, split, config, n_samples=n_samples, replicates=n_networks, seed=seed)
+    estimates = {RANDOM_LABELS.key: found.cells[0].fitted(-1)}
+    slowdown = found.slowdown()
+    return estimates if slowdown is None else estimates | {SLOWER.key: slowdown}
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
-"""What is known of many minima in the end, and what it says of two claims.
-
-The claims are that minima are about equal, and that small networks find poor ones.
-"""
+"""What is known of many minima in the end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +11,8 @@ import numpy.typing as npt
 from probe.analyses.minima.connections import Connections
 from probe.analyses.minima.design import Measured
 from probe.results import Columns, Result
-from probe.stats import Decision, Interval, Verdict, bootstrap_interval
+from probe.stats import Estimate, Interval, Verdict, bootstrap_interval, count_estimate
 from probe.stats.concentration import finite_median
-from probe.stats.verdict import decide
 
 __all__ = [
     "CLEARLY",
@@ -27,7 +23,6 @@ __all__ = [
     "intervals",
     "middle_range",
     "relative_deviation",
-    "verdicts_of",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -52,21 +47,8 @@ _MEASURED = (
 )
 """What is measured of each network, a number each."""
 
-_FEWEST = 10
-"""Networks below which nothing is said of how their costs spread."""
-
 _FEWEST_FOR_RANGE = 40
 """Networks below which the bootstrap's interval of a middle 90% is too narrow: of 30 it covers 87%, of 40 93%, of 80 95%."""
-
-_MOST_FAILED = 0.05
-"""Share of failed runs that the middle 90% can hide."""
-
-_POOR = 1.1
-"""A network is poor if its test cost is more than this many times the median of its kind. Fixed before anything is
-measured."""
-
-_MOSTLY = 0.9
-"""Share of the networks that must be minima for all to be called so."""
 
 
 class WidthMinima(Measured):
@@ -81,7 +63,7 @@ class WidthMinima(Measured):
     n_parameters : int
         Of one network.
     spread : Interval
-        Range of the middle 90% of test accuracies, a failed run counting as guessing.
+        Range of the middle 90% of test accuracies, a failed run counting as guessing; with an interval from 40 networks on.
     relative_deviation : Interval
         Standard deviation of the test costs over their mean, a failed run counting as guessing.
     train_test : Interval
@@ -122,6 +104,20 @@ class WidthMinima(Measured):
     def n_measured(self) -> int:
         """Networks whose curvature was measured."""
         return int(np.isfinite(self.smallest).sum())
+
+    @property
+    def from_median(self) -> Floats:
+        """How far each test accuracy lies from the median of the other networks, (n_networks,); a failed run is at 0."""
+        accuracy = np.where(self.is_diverged, 0.0, self.test_accuracy)
+        return np.array([one - np.median(np.delete(accuracy, k)) for k, one in enumerate(accuracy)])
+
+    def within(self, margin: float) -> Estimate:
+        """Return the share of networks that lie within `margin` altogether: within half of it from the median of the others.
+
+        A failed run lies outside.
+        """
+        near = (np.abs(self.from_median) <= margin / 2) & ~self.is_diverged
+        return count_estimate(int(near.sum()), self.n_networks)
 
     @property
     def is_negative(self) -> npt.NDArray[np.bool_]:
@@ -209,138 +205,6 @@ class Minima(Result):
         return columns
 
 
-def verdicts_of(widths: Sequence[WidthMinima], margin: float, guessing: float) -> tuple[Verdict, ...]:
-    """Return a verdict for each architecture, and one over the narrowest and the widest.
-
-    Accuracies within `margin` were declared equal; a failed run counts with `guessing`, the cost of a network that guesses.
-    """
-    equal = tuple(_equal(width, margin) for width in widths)
-    sizes = [width.n_parameters for width in widths]
-    if len(set(sizes)) < 2:
-        return equal
-    return (*equal, _poor(widths[int(np.argmin(sizes))], widths[int(np.argmax(sizes))], guessing))
-
-
-def _equal(width: WidthMinima, margin: float) -> Verdict:
-    spread, n_failed = width.spread, width.n_failed
-    decision: Decision = "inconclusive"
-    if spread.n >= _FEWEST_FOR_RANGE:
-        if spread.low > margin or n_failed > _MOST_FAILED * spread.n:
-            decision = "refuted"
-        elif spread.high < margin:
-            decision = "supported"
-    few = f" Fewer than {_FEWEST_FOR_RANGE} networks decide nothing." if spread.n < _FEWEST_FOR_RANGE else ""
-    called = "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
-    failed = f"{n_failed} runs failed and count as guessing." if n_failed else "No run failed."
-    return Verdict(
-        subject="kind",
-        replicate="networks",
-        threshold=np.nan,
-        reason="",
-        p_value=np.nan,
-        key=f"equal/{width.name}",
-        title=f"The {called} that networks {width.name} reach are of about equal quality",
-        decision=decision,
-        statistic_name="middle 90% of test accuracies",
-        unit="share",
-        interval=spread,
-        null=f"the middle 90% of test accuracies lie {margin:.1%} or more apart",
-        sentence=(
-            f"The middle 90% of {spread.n} networks lie within {spread.estimate:.2%} of test accuracy "
-            f"({spread.low:.2%} to {spread.high:.2%}); declared equal before: less than {margin:.1%}.{few} "
-            f"{failed} {_minima(width)} {_real(width)}"
-        ),
-    )
-
-
-def _minima(width: WidthMinima) -> str:
-    if not width.n_measured:
-        return "Whether they are minima was not measured."
-    return f"{width.n_minima} of {width.n_networks} are minima by gradient and curvature."
-
-
-def _both_minima(narrow: WidthMinima, wide: WidthMinima) -> str:
-    if not (narrow.n_measured and wide.n_measured):
-        return "Whether they are minima was not measured."
-    counts = [f"{width.n_minima} of {width.n_networks}" for width in (narrow, wide)]
-    return f"Minima by gradient and curvature are {counts[0]} and {counts[1]}."
-
-
-def _real(width: WidthMinima) -> str:
-    """Say whether the differences in accuracy are of the networks or of the test images."""
-    halves = width.split_half_accuracy
-    if width.spread.n == width.n_networks and np.ptp(width.test_accuracy) <= 1e-12:
-        return "All are right on equally many test images, so that accuracy does not tell them apart."
-    if np.isnan(halves.estimate):
-        return "How far their differences are those of the test images is not known."
-    meaning = (
-        "the differences are real"
-        if halves.low > 0.5
-        else "most of the differences are of the test images"
-        if halves.high < 0.5
-        else "how many of the differences are of the test images is open"
-    )
-    return f"Accuracies on two halves of the test images correlate by {halves.estimate:.2f}: {meaning}."
-
-
-def _poor(narrow: WidthMinima, wide: WidthMinima, guessing: float) -> Verdict:
-    """Judge by the relative spread of test costs, and by whether any small network is poor.
-
-    For the spread, Brown and Forsythe's test and a bootstrap of the ratio must agree. A spread without a poor
-    network is none of poor minima, however sure.
-    """
-    from scipy import stats
-
-    one, other = (np.where(width.is_diverged, guessing, width.test_cost) for width in (narrow, wide))
-    # Starts of different widths are not paired; the first n of each are drawn alone.
-    n = min(len(one), len(other))
-    one, other = one[:n], other[:n]
-    ratio = _ratio_interval(one, other)
-    p_value = float(stats.levene(one / one.mean(), other / other.mean(), center="median").pvalue)
-    poor = [float((values > _POOR * np.median(values)).mean()) for values in (one, other)]
-    decision = decide(ratio, p_value, null=1.0) if n >= _FEWEST else "inconclusive"
-    if decision == "supported" and not poor[0] > poor[1]:
-        decision = "inconclusive"
-    failed = (
-        f" Failed runs, which count as guessing: {narrow.n_failed} and {wide.n_failed}."
-        if narrow.n_failed or wide.n_failed
-        else ""
-    )
-    few = f" Fewer than {_FEWEST} networks of a width decide nothing." if n < _FEWEST else ""
-    return Verdict(
-        subject="kind",
-        replicate="networks",
-        threshold=np.nan,
-        reason="",
-        p_value=np.nan,
-        key="poor",
-        title="Small networks can reach poor minima, large ones hardly",
-        decision=decision,
-        statistic_name="ratio of relative deviations",
-        unit="",
-        interval=ratio,
-        null="test costs spread as much, relative to their mean, in small networks as in large ones",
-        sentence=(
-            f"Relative to their mean, test costs of {narrow.name} spread {ratio.estimate:.2f} times as much as those of "
-            f"{wide.name} ({ratio.low:.2f} to {ratio.high:.2f}, {n} networks each). Poor, more than {_POOR - 1:.0%} above "
-            f"the median of their kind, are {poor[0]:.1%} and {poor[1]:.1%}.{failed}{few} {_both_minima(narrow, wide)}"
-        ),
-    )
-
-
-def _ratio_interval(one: Floats, other: Floats) -> Interval:
-    """Return the ratio of relative deviations with a bootstrap interval over both groups, each drawn alone."""
-    rng = np.random.default_rng(0)
-    draws = 4999
-    parts = [
-        relative_deviation(values[rng.integers(len(values), size=(draws, len(values)))])
-        for values in (one, other)
-    ]
-    estimate = float(relative_deviation(one) / max(float(relative_deviation(other)), 1e-12))
-    low, high = np.quantile(parts[0] / np.maximum(parts[1], 1e-12), [0.025, 0.975])
-    return Interval(estimate, float(low), float(high), 0.95, len(one))
-
-
 def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[str, Interval]:
     """Return the intervals of a `WidthMinima` from its arrays.
 
@@ -349,8 +213,11 @@ def intervals(values: dict[str, Any], n_classes: int, guessing: float) -> dict[s
     alive = ~values["is_diverged"]
     accuracy = np.where(alive, values["test_accuracy"], 1 / n_classes)
     cost = np.where(alive, values["test_cost"], guessing)
+    spread = bootstrap_interval(accuracy, statistic=middle_range)
+    if spread.n < _FEWEST_FOR_RANGE:
+        spread = replace(spread, low=np.nan, high=np.nan)
     judged = {
-        "spread": bootstrap_interval(accuracy, statistic=middle_range),
+        "spread": spread,
         "relative_deviation": bootstrap_interval(cost, statistic=relative_deviation),
     }
     pairs = {

@@ -20,15 +20,25 @@ from probe.analyses.minima.design import (
     MinimaDesign,
     MinimaKey,
 )
-from probe.analyses.minima.results import Minima, WidthMinima, intervals, verdicts_of
+from probe.analyses.minima.results import Minima, WidthMinima, intervals
 from probe.analyses.minima.trial import MinimaTrial, run_minima_trial
+from probe.analyses.minima.verdicts import EQUAL, verdicts_of
+from probe.controls import architecture_of
 from probe.costs import cost_values, label_positions
 from probe.datasets import Split
+from probe.network import Network
+from probe.parameters import output_of
 from probe.population import MLP, Population
+from probe.stats import Estimate
 from probe.study import DesignedStudy, run_study
-from probe.training import TrainingConfig, learning_rate_for
+from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, learning_rate_for
 
-__all__ = ["MinimaStudy", "minima"]
+__all__ = ["MinimaStudy", "minima", "minima_of_kind", "primary_estimates"]
+
+_AFFORDABLE = 60_000
+"""Parameters up to which a few networks may have all images in `minima_of_kind`; larger ones get fewer."""
+
+_FEWEST_SAMPLES = 200
 
 
 @checked
@@ -64,7 +74,7 @@ def minima(
         `MINIMA_CONFIG` without: 150 epochs with weight decay; its learning rate, 1, is 0.1 where a network is not of
         sigmoid units.
     n_networks : int
-        Networks of each architecture, at least 2. At least 40 are needed to call them equal. More can be added later.
+        Networks of each architecture, at least 2. At least 36 are needed to call them equal. More can be added later.
     n_samples : int, optional
         Training images, drawn at random, the same for all networks. By default 2,000, or all if there are fewer.
     polish : int
@@ -116,6 +126,63 @@ def minima(
         seed=seed,
     )
     return run_study(study, split, workers=workers, progress=progress)
+
+
+@checked
+def minima_of_kind(
+    network: Network,
+    split: Split,
+    *,
+    n_networks: int = 8,
+    seed: int | np.random.Generator = 0,
+    progress: Progress = silent,
+) -> Minima:
+    """Return what `minima` says of a few networks like this one, in seconds: trained as there, not polished.
+
+    Parameters
+    ----------
+    network : Network
+        Its hidden layers, their activation and its outputs are those of the networks; 16-16 sigmoid where it is no chain of
+        dense layers.
+    split : Split
+        Data. Networks of more than 60,000 parameters get fewer than 2,000 images.
+    n_networks : int
+        At least 2.
+    seed, progress
+        As in `minima`.
+
+    Examples
+    --------
+    >>> import probe
+    >>> split = probe.load_dataset("digits")
+    >>> network = probe.train(probe.MLP((4,)), split, probe.TrainingConfig(epochs=1)).network
+    >>> minima_of_kind(network, split, n_networks=2).widths[0].name
+    '64-4-10 sigmoid'
+    """
+    copied = architecture_of(network)
+    shape = DEFAULT_ARCHITECTURE if copied is None else replace(copied, output=output_of(network))
+    n_parameters = shape.n_parameters(split.train.images[0].size, split.train.n_classes)
+    n_samples = max(_FEWEST_SAMPLES, min(MOST_SAMPLES, MOST_SAMPLES * _AFFORDABLE // n_parameters))
+    return minima(
+        shape,
+        split,
+        n_networks=n_networks,
+        n_samples=min(n_samples, len(split.train)),
+        polish=0,
+        curvature="none",
+        n_connected=0,
+        seed=seed,
+        progress=progress,
+    )
+
+
+@checked
+def primary_estimates(
+    network: Network, split: Split, *, n_networks: int = 8, seed: int | np.random.Generator = 0
+) -> dict[str, Estimate]:
+    """Return what decides the claim of the video about networks like this one, by key: "minima", from `minima_of_kind`."""
+    found = minima_of_kind(network, split, n_networks=n_networks, seed=seed)
+    return {EQUAL.key: found.widths[0].within(found.margin)}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from probe._checks import Array
 from probe._parallel import single_threaded_blas
 from probe.analyses.minima.design import Measured, MinimaDesign, MinimaKey
+from probe.analyses.minima.symmetry import null_directions
 from probe.curvature import Linearized, PopulationCost, population_of, vectors_of
 from probe.datasets import Dataset, Split
 from probe.population import Population, initial_population
@@ -155,7 +156,7 @@ def _polished(
             return None
         points = down
     if design.curvature == "extremes":
-        extremes = extreme_eigenvalues(function, points, seed=design.seed)
+        extremes = extreme_eigenvalues(*_without_dark(function, points, narrow), seed=design.seed)
     else:
         nothing = np.full(len(points), np.nan)
         extremes = Extremes(smallest=nothing, largest=nothing, residual=nothing)
@@ -166,6 +167,19 @@ def _polished(
     whole = replace(ended, input_shape=population.input_shape, weights=(first, *ended.weights[1:]))
     lengths = np.asarray(np.linalg.norm(gradient, axis=1))
     return vectors_of(whole), np.asarray(before), lengths, extremes
+
+
+def _without_dark(function: PopulationCost, points: Array, like: Population) -> tuple[PopulationCost, Array]:
+    """Return the cost without the pixels that are dark in every image, where nothing at all depends on their weights."""
+    lit = (function.x != 0).any(axis=0)
+    if function.weight_decay or lit.all() or not lit.any():
+        return function, points
+    seen = PopulationCost(
+        function.architecture, function.x[:, lit], function.labels, function.sizes[-1], function.cost
+    )
+    wide = population_of(points, like)
+    weights = (wide.weights[0][:, :, lit], *wide.weights[1:])
+    return seen, vectors_of(replace(wide, input_shape=(int(lit.sum()),), weights=weights))
 
 
 def _dtype(design: MinimaDesign) -> str:
@@ -219,6 +233,9 @@ class Extremes(Record):
 def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int = 0) -> Extremes:
     """Return the smallest and the largest eigenvalue of each network's Hessian, by Lanczos iteration [1]_.
 
+    The directions in which symmetries of a network leave every cost unchanged are left out: at every minimum the curvature
+    along them is 0 and says nothing.
+
     The smallest is sought as the largest of ``largest - H``, so that its tolerance is relative to the largest: most
     eigenvalues of a network's Hessian crowd near zero, where a relative one would never be reached. `vectors` are the
     networks' (n_networks, n_parameters), in float64.
@@ -230,19 +247,30 @@ def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int =
     rng = np.random.default_rng([seed, 6])
     smallest, largest, residual = np.empty((3, len(vectors)))
     for k, vector in enumerate(vectors):
-        at = function.at(vector[None])
+        at, null = function.at(vector[None]), null_directions(function, vector)
 
-        def product(direction: Floats, at: Linearized = at) -> Floats:
-            return np.asarray(at.product(direction.reshape(1, -1))[0])
+        def product(direction: Floats, at: Linearized = at, null: Floats = null) -> Floats:
+            inside = _without(null, direction.reshape(-1))
+            return _without(null, np.asarray(at.product(inside[None])[0]))
 
-        start = rng.normal(size=len(vector))
+        start = _without(null, rng.normal(size=len(vector)))
         largest[k], _ = _top(product, start)
-        # With room above the largest the shifted matrix is positive, also where all eigenvalues are negative.
+        # With room above the largest the shifted matrix is positive, also where all eigenvalues are negative; and what is
+        # left out, at zero, is never on top.
         shift = max(float(largest[k]), 0.0) + 1e-12
-        gap, direction = _top(lambda v, shift=shift: shift * v - product(v), start)  # type: ignore[misc]
+
+        def gap_product(direction: Floats, shift: float = shift, null: Floats = null) -> Floats:
+            return shift * _without(null, direction.reshape(-1)) - product(direction)
+
+        gap, direction = _top(gap_product, start)
         smallest[k] = shift - gap
         residual[k] = np.linalg.norm(product(direction) - smallest[k] * direction)
     return Extremes(smallest=smallest, largest=largest, residual=residual)
+
+
+def _without(null: Floats, direction: Floats) -> Floats:
+    """Return what is left of a direction beside those of an orthonormal basis."""
+    return direction - (null @ direction) @ null
 
 
 def _top(product: Callable[[Floats], Floats], start: Floats) -> tuple[float, Floats]:

@@ -51,7 +51,7 @@ def search(
     activations: Sequence[str] = ("sigmoid", "tanh", "relu"),
     costs: Sequence[CostName] = _COSTS,
     rates: Sequence[float] = (0.1, 0.3, 1.0),
-    n_networks: int = 5,
+    n_networks: int = 6,
     first_epochs: int | None = None,
     epochs: int | None = None,
     reduction: int = 3,
@@ -87,7 +87,7 @@ def search(
     rates : sequence of float
         Learning rates to compare, above 0. They stay constant during training.
     n_networks : int
-        Networks to train of each candidate, at least 2.
+        Networks to train of each candidate, at least 2; fewer than six decide nothing.
     first_epochs : int, optional
         Epochs that every candidate is trained for, at least 1. By default 1, or on small data as many as make 100
         minibatches; 1 if `epochs` is passed.

@@ -14,7 +14,7 @@ from probe.analyses.memorization import Condition, Memorization, MemorizationCel
 from probe.figures._axes import Look, shown_of, spread
 from probe.figures._labels import LINE, End
 from probe.figures._style import COLORS, INPUT_COLORS, blend
-from probe.stats import bootstrap_interval
+from probe.stats import mean_estimate
 
 __all__ = [
     "BESIDE",
@@ -31,7 +31,7 @@ __all__ = [
     "row_inches",
 ]
 
-NETWORKS_NOTE = "Points: networks. Large: their mean, with a 95% bootstrap interval."
+NETWORKS_NOTE = "Points: networks. Large: their mean, with a 95% interval."
 
 BESIDE = 0.012
 """How far points stand to the left, and means to the right, of the place of a condition."""
@@ -242,7 +242,7 @@ def _condition(
     at = np.full(len(known), x - BESIDE)
     axes.plot(at, known, ".", color=color, alpha=0.5, markersize=5, gid="networks")
     counted = known if limit is None else np.where(np.isfinite(values), values, limit)
-    interval = bootstrap_interval(counted)
+    interval = mean_estimate(counted.astype(np.float64)).interval
     if interval.n > 1:
         axes.vlines(x + BESIDE, interval.low, interval.high, color=color, linewidth=1.8, zorder=3)
     face = color if limit is None or len(known) == len(values) else "white"

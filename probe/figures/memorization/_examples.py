@@ -18,7 +18,7 @@ from probe.figures._parts import panels
 from probe.figures._style import COLORS, HEIGHT, cut, literal, resize, size_of, text_width
 from probe.figures._tiles import image_grid
 from probe.figures.memorization._conditions import cell_of
-from probe.stats import bootstrap_interval
+from probe.stats import mean_estimate
 
 __all__ = ["examples", "forgetting", "scores"]
 
@@ -147,7 +147,7 @@ def forgetting(result: Memorization, figure: Figure | SubFigure, cell: int = 0) 
     n = networks.n_replicates
     return [
         "Shares of the examples that were ever learned.",
-        "Bars: mean over networks, with a 95% bootstrap interval." if n > 1 else "One network each.",
+        "Bars: mean over networks, with a 95% interval." if n > 1 else "One network each.",
         shown_of(len(shown), len(corrupted), "conditions"),
     ]
 
@@ -163,7 +163,7 @@ def _bars(axes: Axes, cell: MemorizationCell, index: int, side: int) -> None:
     if len(shares) < 2:
         return
     for x, column in zip(positions, shares.T, strict=True):
-        interval = bootstrap_interval(column)
+        interval = mean_estimate(column.astype(np.float64)).interval
         axes.vlines(x, interval.low, interval.high, color="#222222", linewidth=1)
 
 
