@@ -282,14 +282,14 @@ def _of_normal(values: Floats, level: float) -> Estimate:
 
 def _on_logarithms(found: Estimate) -> Estimate:
     logs = found.interval
-    ends = (float(np.exp(end)) for end in (logs.estimate, logs.low, logs.high))
+    estimate, low, high = (float(np.exp(end)) for end in (logs.estimate, logs.low, logs.high))
 
     def tails(null: float) -> tuple[float, float]:
         if null <= 0:
             raise InputError(f"the null of a ratio must be above 0, got {null:g}")
         return found.one_sided(math.log(null))
 
-    return Estimate(Interval(*ends, logs.level, logs.n), found.method, tails)
+    return Estimate(Interval(estimate, low, high, logs.level, logs.n), found.method, tails)
 
 
 def _studentized(values: Floats, level: float, seed: int, *, bounded: bool) -> Estimate:

@@ -15,6 +15,7 @@ from probe._layout import input_layout
 from probe._progress import Progress, silent
 from probe.analyses.maximize import maximize
 from probe.analyses.memorization import Memorization, memorization
+from probe.analyses.minima import minima_of_kind
 from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.catalogue import Analysis, function_of
 from probe.controls import Controls, architecture_of
@@ -36,6 +37,9 @@ _MOST_PICTURES = 16
 
 _MEMORIZATION_EPOCHS = 600
 """Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
+
+_N_MINIMA = 8
+"""Networks whose ends are compared in a report."""
 
 _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
@@ -70,7 +74,8 @@ def sections_of(
     except InputError as error:
         if not entry.optional:
             raise
-        return (Section(key=entry.key, facts={"why": str(error)}, note=note),)
+        first = next(iter(entry.sections), entry.key)
+        return (Section(key=first, facts={"why": str(error)}, note=note),)
     return sections_about(entry, result, note)
 
 
@@ -188,6 +193,15 @@ def _shape_for_memorization(network: Network) -> tuple[MLP, str]:
     return DEFAULT_ARCHITECTURE, note
 
 
+def _minima(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
+    """Return where a few networks like this one end."""
+    result = minima_of_kind(
+        _network(subject), subject.split, n_networks=_N_MINIMA, seed=subject.seed, progress=subject.progress
+    )
+    few = "Reduced, to keep the report short: `probe minima` trains 200 networks, and goes on to where no slope is left."
+    return Section(key="minima", results={"minima": result}, note=few)
+
+
 def _network(subject: Subject) -> Network:
     assert subject.network is not None
     return subject.network
@@ -198,5 +212,6 @@ _OWN: dict[str, Callable[[Subject, Mapping[str, Any], str], Section]] = {
     "expanded_weights": _paths,
     "maximize": _maximizations,
     "memorization": _memorization,
+    "minima": _minima,
 }
 """Analyses whose sections have several results, or choose their arguments by the network."""

@@ -6,11 +6,13 @@ in the end.
 """
 
 from probe.analyses.concepts.analysis import concepts
+from probe.analyses.concepts.claims import LOOPS
 from probe.analyses.concepts.loops import LoopSample, loop_sample, primary_estimates
 from probe.analyses.concepts.pixels import ImageConcepts, image_concepts
 from probe.analyses.concepts.results import Concepts, LayerConcepts, LoopUnits
 
 __all__ = [
+    "PRIMARY_CLAIMS",
     "Concepts",
     "ImageConcepts",
     "LayerConcepts",
@@ -21,3 +23,6 @@ __all__ = [
     "loop_sample",
     "primary_estimates",
 ]
+
+PRIMARY_CLAIMS = (LOOPS,)
+"""What `primary_estimates` decides."""

@@ -1,15 +1,19 @@
 """Whether a network can draw: its favorite images, judged by others than itself."""
 
 from probe.analyses.drawing._jury import JUDGES, MEASURES, DrawnImages
-from probe.analyses.drawing.analysis import ARTISTS, Artist, Drawing, drawing, primary_estimates
+from probe.analyses.drawing.analysis import ARTISTS, DRAWS, Artist, Drawing, drawing, primary_estimates
 
 __all__ = [
     "ARTISTS",
     "JUDGES",
     "MEASURES",
+    "PRIMARY_CLAIMS",
     "Artist",
     "Drawing",
     "DrawnImages",
     "drawing",
     "primary_estimates",
 ]
+
+PRIMARY_CLAIMS = (DRAWS,)
+"""What `primary_estimates` decides."""

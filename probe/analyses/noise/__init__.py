@@ -4,7 +4,7 @@
 is infinitely far away.
 """
 
-from probe.analyses.noise.confidence import noise_confidence, primary_estimates
+from probe.analyses.noise.confidence import SURE, noise_confidence, primary_estimates
 from probe.analyses.noise.limit import ConfidenceLimit, confidence_limit
 from probe.analyses.noise.results import (
     CONFIDENT,
@@ -23,6 +23,7 @@ __all__ = [
     "CONFIDENT",
     "GROUPS",
     "KINDS",
+    "PRIMARY_CLAIMS",
     "SCORES",
     "THRESHOLDS",
     "ConditionConfidence",
@@ -35,3 +36,6 @@ __all__ = [
     "noise_severity",
     "primary_estimates",
 ]
+
+PRIMARY_CLAIMS = (SURE,)
+"""What `primary_estimates` decides."""
