@@ -126,4 +126,6 @@ def test_the_network_is_said_to_be_sure_only_where_it_is(found):
     for confidence, is_said in ((0.95, True), (0.5, False)):
         confidences = np.full(plain.confidences.shape, confidence)
         result = replace(plain, predictions=classes, confidences=confidences)
-        assert ("The network is sure of each of them" in words(shown({"maximize_classes": result}))) == is_said
+        assert (
+            "The network is sure of each of them" in words(shown({"maximize_classes": result}))
+        ) == is_said

@@ -1,7 +1,8 @@
 """Whether a network can draw: its favorite images, judged by others than itself."""
 
+from probe.analyses.drawing._artist import ARTISTS, Artist
 from probe.analyses.drawing._jury import JUDGES, MEASURES, DrawnImages
-from probe.analyses.drawing.analysis import ARTISTS, DRAWS, Artist, Drawing, drawing, primary_estimates
+from probe.analyses.drawing.analysis import DRAWS, Drawing, drawing, primary_estimates
 
 __all__ = [
     "ARTISTS",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from probe._checks import Array, check_choice, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import AtLeast, checked
+from probe.analyses.drawing._artist import Artist
 from probe.analyses.drawing._jury import JUDGES, MEASURES, DrawnImages, Jury
 from probe.ascent import ascend
 from probe.controls import Controls
@@ -20,11 +21,11 @@ from probe.fitting import fitted
 from probe.network import Network
 from probe.objectives import class_logit
 from probe.population import MLP
-from probe.results import Columns, Record, Result
+from probe.results import Columns, Result
 from probe.stats import Claim, Estimate, Verdict, count_estimate, mean_estimate
 from probe.training import TrainingConfig, train
 
-__all__ = ["ARTISTS", "Artist", "Drawing", "drawing", "primary_estimates"]
+__all__ = ["Drawing", "drawing", "primary_estimates"]
 
 DRAWS = Claim(
     key="drawing",
@@ -60,61 +61,9 @@ RESTARTS, STEPS = 4, 200
 _N_DARK = 20
 """Images on which the slope of the logits is measured."""
 
-ARTISTS = {
-    "network": "this network",
-    "untrained": "an untrained network",
-    "random-label": "trained on random labels",
-    "linear": "a linear softmax",
-}
-"""Who draws, in words."""
-
 _LINEAR = TrainingConfig(epochs=5, batch_size=50, learning_rate=0.1)
 _LINEAR_LEARNS = 10_000
 """Training images of the linear softmax, at most: 89 to 91% of MNIST's test images are right then."""
-
-
-class Artist(Record):
-    """What a network draws, as judged by others.
-
-    Attributes
-    ----------
-    name : str
-        One of `ARTISTS`.
-    plain, smoothed : DrawnImages
-        Its images, class by class: of the ascent as it is, and where roughness and ink are penalized.
-    """
-
-    name: str
-    plain: DrawnImages
-    smoothed: DrawnImages
-
-    @property
-    def label(self) -> str:
-        """Who it is, in words."""
-        return ARTISTS[self.name]
-
-    @property
-    def draws(self) -> npt.NDArray[np.bool_]:
-        """Whether it draws each class, (n_classes,): most images of one of the two ascents."""
-        return np.asarray(self._shares.max(axis=0) > 0.5)
-
-    @property
-    def n_drawn(self) -> int:
-        """Classes that it draws."""
-        return int(self.draws.sum())
-
-    @property
-    def is_smoothed(self) -> npt.NDArray[np.bool_]:
-        """Whether the smoothed ascent is the better of the two for each class, (n_classes,); if they tie, it is."""
-        plain, smoothed = self._shares
-        return np.asarray(smoothed >= plain)
-
-    @property
-    def _shares(self) -> Array:
-        """Share of the images of each class that count as drawn, (2, n_classes)."""
-        classes = np.unique(self.plain.intended)
-        kinds = self.plain, self.smoothed
-        return np.array([[kind.drawn[kind.intended == k].mean() for k in classes] for kind in kinds])
 
 
 class Drawing(Result):
