@@ -146,7 +146,7 @@ def loops(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     )
     return [
         "Filled: the units that one half of the images chose. Right: they are judged on the other half, with the 95% "
-        "interval.",
+        "interval of their distance from what is asked for.",
         _most_shown(len(found.auroc)),
     ]
 
