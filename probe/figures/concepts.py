@@ -127,7 +127,8 @@ def loops(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     left.scatter(x[~chosen], told[shown][~chosen], facecolor="white", **dots)
     left.scatter(x[chosen], told[shown][chosen], facecolor=COLORS["true"], **dots)
     every = max(1, len(shown) // 16)
-    left.set_xticks(x[::every], [literal(found.unit_names[k], 6) for k in shown[::every]])
+    names = [literal(found.unit_names[k], 6) for k in shown[::every]]
+    left.set_xticks(x[::every], names, rotation=90 if max(map(len, names)) > 2 else 0)
     left.set_xlabel(f"unit of '{literal(found.layer, 24)}'")
     left.set_ylabel("AUROC for loops, within classes")
     _beside(right, result)
@@ -146,7 +147,7 @@ def loops(result: Concepts, figure: Figure | SubFigure) -> list[str]:
     )
     return [
         "Filled: the units that one half of the images chose. Right: they are judged on the other half, with the 95% "
-        "interval.",
+        "interval of their distance from what is asked for.",
         _most_shown(len(found.auroc)),
     ]
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from probe import InputError
-from probe.stats import count_estimate, mean_estimate
+from probe.stats import count_estimate, mean_estimate, normal_estimate
 
 NULLS = (0.0, 0.2, 0.45, 0.5, 0.8)
 
@@ -143,3 +143,34 @@ def test_impossible_counts_are_refused(n_hits: int, n: int) -> None:
 def test_the_same_values_give_the_same_interval() -> None:
     values = np.random.default_rng(3).normal(size=25)
     assert mean_estimate(values).interval == mean_estimate(values).interval
+
+
+def test_a_normal_estimate_is_that_of_its_standard_error() -> None:
+    found = normal_estimate(0.3, 0.1, n=50)
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.3 - 0.196, 0.3 + 0.196), abs=1e-4)
+    assert found.p_value(0.0) == pytest.approx(2 * stats.norm.sf(3))
+    assert found.decision(0.0) == "supported"
+    assert found.decision(0.45) == "inconclusive"
+    assert found.decision(0.6) == "refuted"
+
+
+def test_a_normal_share_stays_in_its_range_and_decides_as_its_interval() -> None:
+    found = normal_estimate(0.97, 0.02, n=100, scale="share")
+    assert 0 < found.interval.low < 0.97 < found.interval.high < 1
+    for null in (0.5, found.interval.low - 1e-6, found.interval.high + 1e-6, 0.999):
+        assert found.decision(null) == ("supported" if null < 0.97 else "refuted")
+    for null in (found.interval.low + 1e-6, 0.97, found.interval.high - 1e-6):
+        assert found.decision(null) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"value": 1.0, "scale": "share"}, "value must be"),
+        ({"standard_error": 0.0}, "standard_error must be"),
+        ({"n": 0}, "n must be"),
+    ],
+)
+def test_normal_estimates_out_of_range_are_refused(arguments: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        normal_estimate(**({"value": 0.5, "standard_error": 0.1, "n": 10} | arguments))  # type: ignore[arg-type]

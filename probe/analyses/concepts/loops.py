@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -59,7 +59,7 @@ FEWEST_LOOPS = 5
 N_IMAGES = 3_000
 """Test images, of which those of the classes count that loops vary in: so many find planted units of 0.8 on MNIST."""
 
-_N_ROTATIONS = 99
+_N_ROTATIONS = 59
 
 _N_PLANTED = 12
 """Planted units of each size: how far they are found on average, and how much that varies, gives the power."""
@@ -92,7 +92,7 @@ class LoopTelling:
     chosen : tuple of int
         The best unit in each half of the images.
     unit : Interval
-        AUROC of the unit that one half chose on the other half, both ways.
+        AUROC of the unit that one half chose on the other half, both ways; the interval is that of `margin`, about it.
     layer_auroc : float
         Of a linear probe on the layer.
     threshold : float
@@ -191,8 +191,6 @@ def _told(
     layer = sample.told(sample.scores(standardized(values.features)))
     told, held = float(unit.values[0]), float(layer.values[0])
     influence, of_layer = unit.influences[:, 0], layer.influences[:, 0]
-    inside = float(np.clip(told, 1e-6, 1 - 1e-6))
-    own = normal_estimate(inside, unit.standard_error(influence), n=n, scale="share")
     threshold, share, rotated = LEAST, 0.0, np.nan
     # More is asked for only of a unit that may have what is asked for at least.
     least = normal_estimate(told - LEAST, unit.standard_error(influence), n=n).decision(0.0)
@@ -204,14 +202,16 @@ def _told(
         elif between > LEAST:
             threshold, share = between, (1 + _slope(held, rotated)) / 2
     above_pixels = layer.standard_error(of_layer - images.pixels.influences[:, 0])
+    margin = normal_estimate(told - threshold, unit.standard_error(influence - share * of_layer), n=n)
+    low, high = (float(np.clip(threshold + end, 0, 1)) for end in (margin.interval.low, margin.interval.high))
     return LoopTelling(
         layer=name,
         auroc=auroc,
         chosen=chosen,
-        unit=own.interval,
+        unit=replace(margin.interval, estimate=told, low=low, high=high),
         layer_auroc=held,
         threshold=threshold,
-        margin=normal_estimate(told - threshold, unit.standard_error(influence - share * of_layer), n=n),
+        margin=margin,
         layer_margin=normal_estimate(held - float(images.pixels.values[0]), above_pixels, n=n),
         rotated=rotated,
         n_features=values.features.shape[1],

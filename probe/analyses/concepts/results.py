@@ -163,7 +163,8 @@ class LoopUnits(Record):
     chosen : ndarray of shape (2,), int64
         The best unit on each half of the images.
     chosen_auroc : Interval
-        Of these units, each on the half that did not choose it, up or down.
+        Of these units, each on the half that did not choose it, up or down; with the interval of its distance from
+        `threshold`, which is shorter where that moves with the images as the unit does.
     threshold : float
         AUROC that is asked for.
     rotated_auroc : float
