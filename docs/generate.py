@@ -133,15 +133,12 @@ def calibration_table() -> str:
     """Return the rates of false alarms that `scripts/calibration.py` measured."""
     results = json.loads((REPORTS / "calibration" / "results.json").read_text("utf-8"))
     rows = [
-        (
-            kind,
-            f"{one['rejected']:.1%} ({one['interval'][0]:.1%} to {one['interval'][1]:.1%})",
-            f"{one['found']:.0%}",
-        )
+        (kind, f"{one['start']:.1%}", f"{one['start and images']:.1%}")
         for kind, one in results.items()
-        if isinstance(one, dict)
+        if isinstance(one, dict) and "start" in one
     ]
-    return table(("weights drawn as", "untrained units rejected at 5%", "planted units found"), rows)
+    head = "weights drawn as", "untrained units rejected at 5%", "units with random combinations of images rejected at 5%"
+    return table(head, rows)
 
 
 def nielsen_table() -> str:

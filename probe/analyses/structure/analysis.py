@@ -273,8 +273,8 @@ def _from_labels(controls: Controls, bench: Bench) -> Verdict:
     memorized, n_images = float(np.median(controls.summary.memorized)), controls.summary.n_random_labels
     if memorized < _MEMORIZED:
         return FROM_LABELS.undecided(
-            f"Networks of this kind put out {memorized:.0%} of {n_images:,} random labels, so that they show little of what is "
-            "learned from them."
+            f"Networks of this kind put out {memorized:.0%} of {n_images:,} random labels, so that they show little of what "
+            "is learned from them."
         )
     differences = []
     for few, random, start in zip(

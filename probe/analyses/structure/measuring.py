@@ -65,8 +65,8 @@ def _active(images: Array) -> npt.NDArray[np.bool_]:
 class Measured:
     """The weight images of one network (n_units, height, width[, channels]), and what they are against "data-span".
 
-    `values` and `each_p` are (n_units, 5), `explained` is (n_units, 2) of `fits`, and `null` holds draws in the proportions of
-    the units.
+    `values` and `each_p` are (n_units, 5), `explained` is (n_units, 2) of `fits`, and `null` holds draws in the proportions
+    of the units.
     """
 
     images: Array

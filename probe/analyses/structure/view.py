@@ -76,12 +76,9 @@ class View:
         Training moves the first layer's weights along sums of training images. Images of deeper layers are those of the
         first, mixed by the trained layers above: sums of starts, and sums of training images.
         """
-        place = next(k for k, layer in enumerate(trained.layers) if layer.has_kernels)
         layers = list(trained.layers)
-        kernel = start.layers[place].variables["kernel"]
-        first = layers[place]
-        if isinstance(first, (Dense, Conv2D)):
-            layers[place] = replace(first, kernel=kernel)
+        place, first = next((k, one) for k, one in enumerate(layers) if isinstance(one, (Dense, Conv2D)))
+        layers[place] = replace(first, kernel=start.layers[place].variables["kernel"])
         view = self.inside(trained)
         before = view.images(replace(trained, layers=tuple(layers)))
         return before, view.images(trained) - before
