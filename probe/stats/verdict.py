@@ -256,6 +256,7 @@ class Claim:
                 statistics=tuple(other.interval.estimate for other in others),
             )
         fields: dict[str, Any] = {
+            "decision": decision,
             "key": self.key,
             "title": self.title,
             "subject": self.subject,
@@ -269,7 +270,6 @@ class Claim:
             "minute": self.minute,
         }
         return Verdict(
-            decision=decision,
             interval=estimate.interval,
             p_value=estimate.p_value(self.threshold),
             sentence=sentence,
