@@ -137,7 +137,11 @@ def calibration_table() -> str:
         for kind, one in results.items()
         if isinstance(one, dict) and "start" in one
     ]
-    head = "weights drawn as", "untrained units rejected at 5%", "units with random combinations of images rejected at 5%"
+    head = (
+        "weights drawn as",
+        "untrained units rejected at 5%",
+        "units with random combinations of images rejected at 5%",
+    )
     return table(head, rows)
 
 

@@ -157,23 +157,23 @@ def test_the_combined_test_is_exact_where_units_are_draws_of_the_null():
     assert (p <= 0.1).mean() >= 0.05
 
 
-@pytest.mark.parametrize("kind", ["glorot", "he", "normal"])
+@pytest.mark.parametrize("kind", ["glorot", "normal"])
 @pytest.mark.parametrize("size", [12, 28])
 def test_networks_before_training_are_rejected_as_often_as_alpha_says(kind, size, mnist):
     """Nobody says how their weights were drawn; in the middle of images no pixel is still."""
     low = (28 - size) // 2
     train = mnist.train.images[:2000, low : low + size, low : low + size]
     names = tuple("0123456789")
-    starts = initial_population(probe.MLP(initialization=kind), (size, size), names, rngs=RNG(0).spawn(40))
+    starts = initial_population(probe.MLP(initialization=kind), (size, size), names, rngs=RNG(0).spawn(24))
     active = (train != train[:1]).any(axis=0)
     meter = meter_of(active)
-    draws, rejected = Draws(train, meter, 499, RNG(1)), []
+    draws, rejected = Draws(train, meter, 399, RNG(1)), []
     for network in starts.networks():
         images = View.of(network, "first").images(network)
         start = Start.of(images, active, "weights", draws.quiet)
         rejected.append(p_values(meter(images), draws.measured(start, 0))[1] <= 0.05)
-    # 640 units: 2.6 standard errors of a share of 5%.
-    assert np.mean(rejected) == pytest.approx(0.05, abs=0.023)
+    # 384 units: 2.7 standard errors of a share of 5%.
+    assert np.mean(rejected) == pytest.approx(0.05, abs=0.03)
 
 
 def test_planted_edges_are_found_and_speckle_beside_them_is_not(digits):
