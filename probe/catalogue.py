@@ -333,7 +333,10 @@ ANALYSES = (
             title="Does it hold for other networks?",
             help="Judge the video's sentences on networks of other recipes, lengths of training, widths and data. It can be "
             "killed at any moment: the same command goes on from there, also with more --replicates.",
-            examples=("robustness", "robustness --hidden 16,16 --lengths 1 --recipes modern,video --workers 2"),
+            examples=(
+                "robustness",
+                "robustness --hidden 16,16 --lengths 1 --recipes modern,video --workers 2",
+            ),
         ),
     ),
     Analysis(

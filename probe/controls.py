@@ -414,9 +414,7 @@ def _graph_controls(
     config = TrainingConfig(epochs=epochs, batch_size=32, learning_rate=1e-3, optimizer="adam")
     starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
     few, labels = _few(split, _n_memorizable(network.n_parameters, n_images), n_networks, few_rng)
-    fitting = replace(
-        config, epochs=max(10, min(100, int(_MOST_VALUES / (2 * values * len(few.train)))))
-    )
+    fitting = replace(config, epochs=max(10, min(100, int(_MOST_VALUES / (2 * values * len(few.train))))))
     trained, own, random = list[TrainingResult](), list[TrainingResult](), list[TrainingResult]()
     until = target if np.isfinite(target) else 1.0
     for k, (start, rng) in enumerate(zip(starts, train_rng.spawn(n_networks), strict=True)):

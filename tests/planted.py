@@ -13,7 +13,7 @@ import numpy as np
 
 import probe
 from probe.analyses.concepts import Concepts, LayerConcepts, LoopUnits
-from probe.analyses.drawing import MEASURES, Drawing, DrawnImages
+from probe.analyses.drawing import MEASURES, Artist, Drawing, DrawnImages
 from probe.analyses.landscape import Components, Descent, Landscape
 from probe.analyses.maximize import TopImages
 from probe.analyses.noise import ConditionConfidence, NoiseConfidence
@@ -31,7 +31,14 @@ INTERVAL = Interval(0.1, 0.05, 0.15, 0.95, 5)
 
 def verdict(decision="supported", interval=INTERVAL, **words):
     words = {"key": "k", "title": "c", "null": "null", "sentence": "sentence"} | words
-    plain = {"subject": "network", "replicate": "units", "threshold": 0.0, "reason": "", "p_value": 0.01, "unit": ""}
+    plain = {
+        "subject": "network",
+        "replicate": "units",
+        "threshold": 0.0,
+        "reason": "",
+        "p_value": 0.01,
+        "unit": "",
+    }
     return Verdict(decision=decision, interval=interval, statistic_name="difference", **(plain | words))
 
 

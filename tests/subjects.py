@@ -14,7 +14,6 @@ import probe
 from probe.controls import reinitialized
 from probe.datasets import Dataset, permuted_labels
 from probe.layers import Dense, Flatten
-from probe.parameters import ParameterSpace
 from probe.recipes import RECIPES
 from probe.training import train_network, train_population
 
@@ -36,7 +35,12 @@ def network_of(*weights, activation="sigmoid") -> probe.Network:
     """Return a chain of dense layers of kernels (n_in, n_out) and biases."""
     names = [*(f"hidden_{k}" for k in range(1, len(weights))), "output"]
     layers = [
-        Dense(name, kernel.astype(np.float32), bias.astype(np.float32), activation if name != "output" else "softmax")
+        Dense(
+            name,
+            kernel.astype(np.float32),
+            bias.astype(np.float32),
+            activation if name != "output" else "softmax",
+        )
         for name, (kernel, bias) in zip(names, weights, strict=True)
     ]
     return probe.Network((Flatten("flatten"), *layers), (28, 28), CLASSES)
@@ -58,14 +62,20 @@ def random_labels() -> probe.Network:
     """Fits 1,000 permuted labels."""
     few = part(1000)
     labels = permuted_labels(few.train.labels, rng=np.random.default_rng(0))[None]
-    config = probe.TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
-    return train_population(probe.MLP(), few, config, n_networks=1, labels=labels, seed=2).population.network(0)
+    config = probe.TrainingConfig(
+        epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted"
+    )
+    return train_population(probe.MLP(), few, config, n_networks=1, labels=labels, seed=2).population.network(
+        0
+    )
 
 
 @cache
 def linear() -> probe.Network:
     """A softmax without hidden layers."""
-    return probe.train(probe.MLP(hidden=()), part(), probe.TrainingConfig(epochs=20, learning_rate=0.1), seed=0).network
+    return probe.train(
+        probe.MLP(hidden=()), part(), probe.TrainingConfig(epochs=20, learning_rate=0.1), seed=0
+    ).network
 
 
 def with_first_layer(images: np.ndarray, *, sharpness=4.0, n_second=16) -> probe.Network:
@@ -76,7 +86,9 @@ def with_first_layer(images: np.ndarray, *, sharpness=4.0, n_second=16) -> probe
     bias = -(split.train.images.reshape(len(split.train), -1) @ kernel).mean(axis=0)
 
     def seen(data: Dataset) -> Dataset:
-        return replace(data, images=expit(data.images.reshape(len(data), -1) @ kernel + bias).astype(np.float32)[:, None])
+        return replace(
+            data, images=expit(data.images.reshape(len(data), -1) @ kernel + bias).astype(np.float32)[:, None]
+        )
 
     upper = probe.Split(seen(split.train), seen(split.test), "activations")
     config = probe.TrainingConfig(epochs=30, batch_size=50, learning_rate=1.0, schedule="cosine")
@@ -94,7 +106,9 @@ def gabors(n=16, noise=0.0) -> np.ndarray:
         along = (x - column) * np.cos(angle) + (y - row) * np.sin(angle)
         across = -(x - column) * np.sin(angle) + (y - row) * np.cos(angle)
         phase = rng.choice([0, np.pi / 2])
-        made.append(np.exp(-(along**2 + 0.4 * across**2) / (2 * 3.0**2)) * np.cos(2 * np.pi * along / 9 + phase))
+        made.append(
+            np.exp(-(along**2 + 0.4 * across**2) / (2 * 3.0**2)) * np.cos(2 * np.pi * along / 9 + phase)
+        )
     images = np.stack(made)
     images /= images.std(axis=(1, 2), keepdims=True)
     return images + noise * rng.normal(size=images.shape)
@@ -185,5 +199,9 @@ def permuted_pixels(network: probe.Network, split: probe.Split, seed=0) -> tuple
         return replace(data, images=data.images.reshape(len(data), -1)[:, order].reshape(-1, 28, 28))
 
     first = network.dense_layers[0]
-    layers = tuple(replace(layer, kernel=layer.kernel[order]) if layer is first else layer for layer in network.layers)
-    return replace(network, layers=layers), replace(split, train=shuffled(split.train), test=shuffled(split.test))
+    layers = tuple(
+        replace(layer, kernel=layer.kernel[order]) if layer is first else layer for layer in network.layers
+    )
+    return replace(network, layers=layers), replace(
+        split, train=shuffled(split.train), test=shuffled(split.test)
+    )

@@ -93,7 +93,9 @@ def test_members_of_all_groups_have_one_start(three, digits):
 def test_few_and_random_labels_differ_in_the_labels_alone(trained, small_digits, monkeypatch):
     """With permutations that change nothing, both networks come out the same."""
     monkeypatch.setattr("probe.controls.permuted_labels", lambda labels, *, rng: labels.copy())
-    found = probe.control_networks(trained, small_digits, n_networks=7, recipe=recipe(replace(CONFIG, epochs=2)))
+    found = probe.control_networks(
+        trained, small_digits, n_networks=7, recipe=recipe(replace(CONFIG, epochs=2))
+    )
     for one, other in zip(found.few_labels.weights, found.random_label.weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-4)
 
@@ -141,8 +143,19 @@ def test_controls_follow_the_recipe_of_the_network(trained, small_digits):
 
 def test_a_recorded_recipe_is_that_of_the_file():
     provenance = {
-        "architecture": {"hidden": [5, 4], "activation": "tanh", "initialization": "normal", "output": "sigmoid"},
-        "config": {"epochs": 7, "batch_size": 30, "learning_rate": 0.2, "cost": "quadratic", "optimizer": "adam"},
+        "architecture": {
+            "hidden": [5, 4],
+            "activation": "tanh",
+            "initialization": "normal",
+            "output": "sigmoid",
+        },
+        "config": {
+            "epochs": 7,
+            "batch_size": 30,
+            "learning_rate": 0.2,
+            "cost": "quadratic",
+            "optimizer": "adam",
+        },
     }
     found = recorded_recipe(provenance)
     assert (found.name, found.initialization, found.output) == ("its own", "normal", "sigmoid")
@@ -177,7 +190,10 @@ def test_without_a_recipe_controls_are_trained_until_they_are_as_good(trained, d
     assert (summary.train_accuracy >= summary.target).all()
     # They stop soon after, and not at the end of the default training.
     assert (summary.train_accuracy < 1).all()
-    assert f"until {accuracy:.1%} of the training images were right as in this network; 2 got there" in summary.sentence
+    assert (
+        f"until {accuracy:.1%} of the training images were right as in this network; 2 got there"
+        in summary.sentence
+    )
 
 
 def test_a_network_near_guessing_sets_no_target(trained, small_digits, monkeypatch):
@@ -209,11 +225,15 @@ def test_what_cannot_be_trained_gets_controls_of_the_videos_shape(trained, small
     steps = replace(
         trained,
         layers=tuple(
-            replace(layer, activation_name="step") if isinstance(layer, Dense) and layer.name != trained.head_name else layer
+            replace(layer, activation_name="step")
+            if isinstance(layer, Dense) and layer.name != trained.head_name
+            else layer
             for layer in trained.layers
         ),
     )
-    found = probe.control_networks(steps, small_digits, n_networks=1, recipe=recipe(replace(CONFIG, epochs=1)))
+    found = probe.control_networks(
+        steps, small_digits, n_networks=1, recipe=recipe(replace(CONFIG, epochs=1))
+    )
     assert not found.copies
     assert found.trained.architecture.hidden == (16, 16)
     assert "do not have this network's layers" in found.summary.sentence
@@ -222,7 +242,9 @@ def test_what_cannot_be_trained_gets_controls_of_the_videos_shape(trained, small
 def test_controls_of_another_network_are_refused(three):
     other = probe.MLP(hidden=(5,))
     with pytest.raises(probe.InputError, match="controls must be those of this network"):
-        three.check_of(probe.training.train(other, probe.load_dataset("digits"), replace(CONFIG, epochs=1)).network)
+        three.check_of(
+            probe.training.train(other, probe.load_dataset("digits"), replace(CONFIG, epochs=1)).network
+        )
 
 
 def test_a_rate_at_which_networks_diverge_is_not_kept(small_digits):

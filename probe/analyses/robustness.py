@@ -25,14 +25,24 @@ from probe.stats import Claim, Decision, Estimate, Interval, Verdict
 from probe.study import DesignedStudy, run_study
 from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
 
-__all__ = ["CLAIMS", "Robustness", "RobustnessDesign", "RobustnessKey", "RobustnessStudy", "RobustnessTrial", "robustness"]
+__all__ = [
+    "CLAIMS",
+    "Robustness",
+    "RobustnessDesign",
+    "RobustnessKey",
+    "RobustnessStudy",
+    "RobustnessTrial",
+    "robustness",
+]
 
 N_NETWORKS = 6
 """Networks of a trial, which are trained side by side."""
 
 _ANALYSES = (structure, concepts, noise, drawing)
 
-CLAIMS: Mapping[str, Claim] = {claim.key: claim for analysis in _ANALYSES for claim in analysis.PRIMARY_CLAIMS}
+CLAIMS: Mapping[str, Claim] = {
+    claim.key: claim for analysis in _ANALYSES for claim in analysis.PRIMARY_CLAIMS
+}
 """The primary claims about one network, by key."""
 
 _DECISIONS: tuple[Decision, ...] = get_args(Decision)
@@ -107,9 +117,7 @@ class RobustnessKey:
     @property
     def name(self) -> str:
         """A name for files."""
-        return (
-            f"robustness-d{self.data}-p{self.recipe}-a{self.architecture}-l{self.length}-r{self.replicate:04d}"
-        )
+        return f"robustness-d{self.data}-p{self.recipe}-a{self.architecture}-l{self.length}-r{self.replicate:04d}"
 
 
 class RobustnessTrial(Record):
@@ -301,7 +309,11 @@ class RobustnessStudy(DesignedStudy[RobustnessKey, RobustnessTrial, Robustness])
         config = replace(config, epochs=epochs, evaluation="end")
         train = data.train
         start = initial_population(
-            recipe.architecture(like), train.image_shape, train.class_names, rngs=start_rng.spawn(N_NETWORKS), dtype=config.dtype
+            recipe.architecture(like),
+            train.image_shape,
+            train.class_names,
+            rngs=start_rng.spawn(N_NETWORKS),
+            dtype=config.dtype,
         )
         with single_threaded_blas():
             shard = Shard(start, data, order_rng)
@@ -327,13 +339,17 @@ class RobustnessStudy(DesignedStudy[RobustnessKey, RobustnessTrial, Robustness])
         """Return what the settings of which all replicates are done come to."""
         design = self.design
         whole = {
-            setting: [done[key] for key in design.keys if replace(key, replicate=0) == setting and key in done]
+            setting: [
+                done[key] for key in design.keys if replace(key, replicate=0) == setting and key in done
+            ]
             for setting in design.settings
         }
         whole = {setting: trials for setting, trials in whole.items() if len(trials) == design.replicates}
         if not whole:
             raise KeyboardInterrupt
-        statistics = np.stack([np.hstack([t.statistics for t in trials]) for trials in whole.values()], axis=1)
+        statistics = np.stack(
+            [np.hstack([t.statistics for t in trials]) for trials in whole.values()], axis=1
+        )
         decisions = np.stack([np.hstack([t.decisions for t in trials]) for trials in whole.values()], axis=1)
         names = (split.name, *design.datasets)
         result = Robustness(
@@ -348,7 +364,9 @@ class RobustnessStudy(DesignedStudy[RobustnessKey, RobustnessTrial, Robustness])
             data=tuple(names[setting.data] for setting in whole),
             statistics=statistics,
             decisions=decisions,
-            test_accuracy=np.stack([np.hstack([t.test_accuracy for t in trials]) for trials in whole.values()]),
+            test_accuracy=np.stack(
+                [np.hstack([t.test_accuracy for t in trials]) for trials in whole.values()]
+            ),
             design=design,
             verdicts=(),
             interrupted=len(whole) < len(design.settings),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -13,7 +15,11 @@ from probe.figures._style import COLORS, literal, resize
 
 __all__ = ["PARTS"]
 
-_LOOKS = ((COLORS["true"], "o", "supported"), (COLORS["random"], "X", "refuted"), ("#9a9a9a", "d", "inconclusive"))
+_LOOKS = (
+    (COLORS["true"], "o", "supported"),
+    (COLORS["random"], "X", "refuted"),
+    ("#9a9a9a", "d", "inconclusive"),
+)
 """Color, marker and name of each decision."""
 
 
@@ -24,7 +30,9 @@ def robustness(result: Robustness, figure: Figure | SubFigure, *, claim: str | N
     levels = [(factor, level) for factor in FACTORS for level in result.levels(factor)]
     resize(figure, 2.6 + 0.19 * len(levels))
     statistics = result.statistics[index]
-    medians = np.nanmedian(np.where(np.isnan(statistics).all(axis=1, keepdims=True), -np.inf, statistics), axis=1)
+    medians = np.nanmedian(
+        np.where(np.isnan(statistics).all(axis=1, keepdims=True), -np.inf, statistics), axis=1
+    )
     order = np.argsort(medians, kind="stable")
     curve, dots = figure.subplots(2, 1, sharex=True, height_ratios=(2.2, 0.19 * len(levels)))
     _curve(curve, result, index, order)
@@ -44,9 +52,19 @@ def _curve(axes: Axes, result: Robustness, index: int, order: np.ndarray) -> Non
     for decision, (color, marker, name) in enumerate(_LOOKS):
         column, member = np.nonzero(result.decisions[index][order] == decision)
         values = result.statistics[index][order][column, member]
-        axes.plot(column, values, marker, color=color, markersize=4.5, alpha=0.75, linestyle="", label=name, markeredgewidth=0)
+        axes.plot(
+            column,
+            values,
+            marker,
+            color=color,
+            markersize=4.5,
+            alpha=0.75,
+            linestyle="",
+            label=name,
+            markeredgewidth=0,
+        )
     axes.axhline(result.thresholds[index], color=COLORS["reference"], linewidth=1, linestyle="--")
-    axes.set_ylabel(result.statistic_names[index])
+    axes.set_ylabel(fill(result.statistic_names[index], 26), fontsize=9)
     if result.units[index] == "share":
         axes.set_ylim(-0.04, 1.04)
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0.1, handletextpad=0.2)

@@ -58,7 +58,12 @@ class Section:
             return Markup(html)
 
         def claim(
-            statement: str, *, caller: Callable[[], Markup], picture: str | None = None, said: str = "", minute: str = ""
+            statement: str,
+            *,
+            caller: Callable[[], Markup],
+            picture: str | None = None,
+            said: str = "",
+            minute: str = "",
         ) -> Markup:
             found = caller().striptags()
             claims.append(Claim(statement, found, self.key, picture=picture, said=said, minute=minute))

@@ -66,7 +66,10 @@ def test_what_depends_on_the_recipe_says_so(digits):
 
 def test_what_depends_on_two_things_names_both(digits):
     result = combined(digits, lambda key: 0 if key.length and key.architecture else 1)
-    assert "the length of training (x 0.5: 0%, x 1: 50%) and the width (8: 0%, 9: 50%)" in result.verdicts[0].sentence
+    assert (
+        "the length of training (x 0.5: 0%, x 1: 50%) and the width (8: 0%, 9: 50%)"
+        in result.verdicts[0].sentence
+    )
 
 
 def test_a_setting_counts_only_when_more_than_half_of_its_networks_agree(digits):
@@ -107,7 +110,9 @@ def test_a_trial_trains_by_its_recipe_and_judges_every_network(small_digits, mon
     assert (network.dense_layers[0].n_units, network.layers[-1].activation.name) == (9, "sigmoid")
     # N(0, 1) shows on pixels that are never lit.
     dark = ~small_digits.train.images.any(axis=0).ravel()
-    assert np.std(np.stack([one.dense_layers[0].kernel[dark] for one, _, _ in seen])) == pytest.approx(1, abs=0.15)
+    assert np.std(np.stack([one.dense_layers[0].kernel[dark] for one, _, _ in seen])) == pytest.approx(
+        1, abs=0.15
+    )
     row = found.claims.index(KEY)
     assert (found.decisions[row] == 0).all()
     assert (found.statistics[row] == 1).all()
@@ -126,7 +131,8 @@ def test_trials_follow_from_the_seed_and_the_setting(small_digits, monkeypatch):
     monkeypatch.setattr(module, "primary_estimates", lambda network, split, *, seed: {})
     made = study(small_digits, lengths=(0.01,))
     one, again, other = (
-        made.run(RobustnessKey(0, 0, 0, 0, replicate), None, small_digits, threading.Event()) for replicate in (0, 0, 1)
+        made.run(RobustnessKey(0, 0, 0, 0, replicate), None, small_digits, threading.Event())
+        for replicate in (0, 0, 1)
     )
     np.testing.assert_array_equal(one.test_accuracy, again.test_accuracy)
     assert not np.array_equal(one.test_accuracy, other.test_accuracy)

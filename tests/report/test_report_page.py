@@ -60,9 +60,7 @@ def rows(html):
 @pytest.mark.parametrize("decision", ["supported", "refuted", "inconclusive"])
 def test_a_primary_verdict_has_a_badge_the_videos_words_and_its_interval(decision, page):
     html = page(primary(judged=verdict(decision)))
-    assert rows(html) == [
-        f"Claimed “the words” (14:44) {decision} 0.25 (−0.125 to 0.375, 20 units) Found."
-    ]
+    assert rows(html) == [f"Claimed “the words” (14:44) {decision} 0.25 (−0.125 to 0.375, 20 units) Found."]
     assert f'<strong class="{decision}">{decision}</strong>' in html
     assert "exploratory" not in html
 
@@ -82,7 +80,9 @@ def test_beside_primary_claims_others_are_folded(page):
 
 
 def test_primary_claims_stand_in_the_order_of_the_video(page):
-    html = page(*(primary(f"at {minute}", verdict(), minute) for minute in ("14:44", "7:39", "13:22", "7:05")))
+    html = page(
+        *(primary(f"at {minute}", verdict(), minute) for minute in ("14:44", "7:39", "13:22", "7:05"))
+    )
     assert [row.split(" “")[0] for row in rows(html)] == ["at 7:05", "at 7:39", "at 13:22", "at 14:44"]
 
 
@@ -95,7 +95,9 @@ def test_what_the_correction_takes_away_is_inconclusive_and_says_so(page):
         "inconclusive",
         "supported",
     ]
-    assert "By itself this is refuted; after the correction for 3 claims it is not (p = 0.08)." in " ".join(html.split())
+    assert "By itself this is refuted; after the correction for 3 claims it is not (p = 0.08)." in " ".join(
+        html.split()
+    )
     assert "refuted</strong>" in page(primary("A", weak), primary("C", strong))
 
 
@@ -106,9 +108,14 @@ def test_exploratory_verdicts_do_not_count_in_the_correction(page):
 
 
 def test_networks_trained_like_it_stand_beside_the_verdict(page):
-    agreement = Agreement(decision="supported", decisions=("refuted",) * 11 + ("supported",), statistics=(0.1,) * 12)
+    agreement = Agreement(
+        decision="supported", decisions=("refuted",) * 11 + ("supported",), statistics=(0.1,) * 12
+    )
     text = " ".join(page(primary(judged=verdict(agreement=agreement))).split())
-    assert "Found. This network is unusual: 1 of 12 networks trained like it get the same answer (0% to 38%)." in text
+    assert (
+        "Found. This network is unusual: 1 of 12 networks trained like it get the same answer (0% to 38%)."
+        in text
+    )
 
 
 def test_shares_are_said_in_per_cent(page):

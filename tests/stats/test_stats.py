@@ -1,5 +1,4 @@
 import dataclasses
-import json
 
 import numpy as np
 import planted
@@ -23,7 +22,6 @@ from probe.stats import (
     paired_difference,
     ratio_of_updates,
 )
-from probe.stats.verdict import opposite
 from probe.storage import load_result, save_result
 
 

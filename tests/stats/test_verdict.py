@@ -50,7 +50,8 @@ def test_what_the_test_has_no_power_for_is_not_refuted():
     assert MOST.verdict(few, "", can_refute="no power").decision == "inconclusive"
     assert MOST.verdict(many, "", can_refute="no power").decision == "supported"
     less = changed(claims_less=True)
-    assert less.verdict(many, "", can_refute="no power").decision == "inconclusive"
+    assert less.verdict(few, "", can_refute="no power").decision == "inconclusive"
+    assert less.verdict(many, "", can_refute="no power").decision == "refuted"
 
 
 def test_networks_trained_like_it_are_judged_by_the_same_rule():
@@ -64,10 +65,16 @@ def test_networks_trained_like_it_are_judged_by_the_same_rule():
 
 
 def agreement(n_same, n, decision="refuted"):
-    return Agreement(decision=decision, decisions=(decision,) * n_same + ("supported",) * (n - n_same), statistics=(0.0,) * n)
+    return Agreement(
+        decision=decision,
+        decisions=(decision,) * n_same + ("supported",) * (n - n_same),
+        statistics=(0.0,) * n,
+    )
 
 
-@pytest.mark.parametrize(("n_same", "n", "unusual"), [(20, 20, False), (10, 20, False), (1, 20, True), (0, 3, False), (0, 6, True)])
+@pytest.mark.parametrize(
+    ("n_same", "n", "unusual"), [(20, 20, False), (10, 20, False), (1, 20, True), (0, 3, False), (0, 6, True)]
+)
 def test_a_network_is_unusual_where_most_others_surely_differ(n_same, n, unusual):
     found = agreement(n_same, n)
     assert found.is_unusual == unusual
@@ -78,7 +85,9 @@ def test_a_network_is_unusual_where_most_others_surely_differ(n_same, n, unusual
 
 def test_where_the_network_is_undecided_the_others_are_counted():
     found = Agreement(
-        decision="inconclusive", decisions=("supported", "refuted", "refuted", "inconclusive"), statistics=(0.0,) * 4
+        decision="inconclusive",
+        decisions=("supported", "refuted", "refuted", "inconclusive"),
+        statistics=(0.0,) * 4,
     )
     assert not found.is_unusual
     assert found.sentence == "Of 4 networks trained like it, this is supported for 1 and refuted for 2."
@@ -86,7 +95,11 @@ def test_where_the_network_is_undecided_the_others_are_counted():
 
 def test_without_anything_to_decide_from_a_verdict_says_why():
     verdict = MOST.undecided("no image is left", title="Another title")
-    assert (verdict.decision, verdict.sentence, verdict.title) == ("inconclusive", "no image is left", "Another title")
+    assert (verdict.decision, verdict.sentence, verdict.title) == (
+        "inconclusive",
+        "no image is left",
+        "Another title",
+    )
     assert math.isnan(verdict.statistic)
     assert math.isnan(verdict.p_value)
 
@@ -108,7 +121,9 @@ def test_a_verdict_is_plain_values():
 
 
 def test_a_stored_verdict_comes_back_whole(tmp_path):
-    verdict = changed(said="w", minute="1:02").verdict(count_estimate(90, 100), "s", others=[count_estimate(80, 100)] * 3)
+    verdict = changed(said="w", minute="1:02").verdict(
+        count_estimate(90, 100), "s", others=[count_estimate(80, 100)] * 3
+    )
     assert load_result(save_result(verdict, tmp_path / "verdict.h5"), Verdict) == verdict
 
 

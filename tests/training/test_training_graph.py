@@ -67,7 +67,9 @@ def test_a_dense_network_trains_as_a_population_of_one_does(small_digits, optimi
     )
     expected = probe.train_population(architecture, small_digits, config, n_networks=1, start=start)
     found = train_network(start.network(0), small_digits, config, rng=np.random.default_rng(2))
-    for ours, theirs in zip(found.network.dense_layers, expected.population.network(0).dense_layers, strict=True):
+    for ours, theirs in zip(
+        found.network.dense_layers, expected.population.network(0).dense_layers, strict=True
+    ):
         np.testing.assert_allclose(ours.kernel, theirs.kernel, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(ours.bias, theirs.bias, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found.history.cost, expected.history.cost[0], rtol=1e-9)
@@ -78,7 +80,9 @@ def test_the_way_back_through_batch_moments_is_right():
     """Finite differences of a batch in which every image moves the moments of all others."""
     rng = np.random.default_rng(0)
     layer = _in_training(
-        BatchNormalization("bn", *(values(3, dtype=np.float64, seed=k) for k in (1, 2, 3)), np.ones(3)), rng, {}
+        BatchNormalization("bn", *(values(3, dtype=np.float64, seed=k) for k in (1, 2, 3)), np.ones(3)),
+        rng,
+        {},
     )
     x, dz = rng.normal(size=(5, 4, 2, 3)), rng.normal(size=(5, 4, 2, 3))
     _, pullback = layer.pre_activation(x)
@@ -91,7 +95,9 @@ def test_the_way_back_through_batch_moments_is_right():
         index = tuple(rng.integers(size) for size in x.shape)
         moved = np.zeros_like(x)
         moved[index] = step
-        assert found[index] == pytest.approx((cost(x + moved) - cost(x - moved)) / (2 * step), rel=1e-5, abs=1e-8)
+        assert found[index] == pytest.approx(
+            (cost(x + moved) - cost(x - moved)) / (2 * step), rel=1e-5, abs=1e-8
+        )
     for name, gradient in layer.variable_gradients(x, dz).items():
         for k in range(3):
             ends = []
@@ -219,9 +225,7 @@ def test_ctrl_c_keeps_the_epochs_that_are_done(small_digits):
     found = train_network(start, small_digits, config, rng=np.random.default_rng(0), progress=stop)
     assert found.interrupted
     assert found.history.n_epochs == 2
-    again = train_network(
-        start, small_digits, replace(config, epochs=2), rng=np.random.default_rng(0)
-    )
+    again = train_network(start, small_digits, replace(config, epochs=2), rng=np.random.default_rng(0))
     np.testing.assert_array_equal(found.network.layer("conv").kernel, again.network.layer("conv").kernel)
 
 
