@@ -40,9 +40,9 @@ from probe.training import (
     train_population,
 )
 
-__all__ = ["Controls", "NetworkGroup", "architecture_of", "control_networks", "reinitialized"]
+__all__ = ["MEMORIZING", "Controls", "NetworkGroup", "architecture_of", "control_networks", "reinitialized"]
 
-_FITTING = TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
+MEMORIZING = TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
 """The video's network fits 1,000 random labels of MNIST in 86 to 149 of these epochs: in less than half of the updates
 that plain gradient descent takes."""
 
@@ -351,7 +351,7 @@ def _memorizers(
     n_parameters = architecture.n_parameters(math.prod(data.image_shape), data.n_classes)
     n = _n_memorizable(n_parameters, len(data))
     config = replace(
-        _FITTING, learning_rate=learning_rate_for(architecture.activation, _FITTING.learning_rate)
+        MEMORIZING, learning_rate=learning_rate_for(architecture.activation, MEMORIZING.learning_rate)
     )
     pairs = starts.take(np.repeat(np.arange(len(starts)), 2))
     while True:

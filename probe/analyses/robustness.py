@@ -403,10 +403,9 @@ def _general(result: Robustness, index: int) -> Verdict:
     claim, decisions = CLAIMS[result.claims[index]], result.decisions[index]
     holds, fails = (((decisions == k).mean(axis=1) > 0.5) for k in (0, 1))
     n, n_holds, n_fails = len(holds), int(holds.sum()), int(fails.sum())
-    sentence = (
-        f"It holds in {n_holds} of {n} settings and is refuted in {n_fails}; in the others most networks decide neither way, or "
-        "they are divided."
-    )
+    sentence = f"It holds in {n_holds} of {n} settings and is refuted in {n_fails}."
+    if n_holds + n_fails < n:
+        sentence += " In the others networks are divided, or undecided."
     decision: Decision = "inconclusive"
     if n_holds == n:
         decision, sentence = "supported", f"It holds in all {n} settings."

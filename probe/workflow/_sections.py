@@ -6,7 +6,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,7 @@ from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.minima import minima_of_kind
 from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.catalogue import Analysis, function_of
-from probe.controls import Controls, architecture_of
+from probe.controls import MEMORIZING, Controls, architecture_of
 from probe.datasets import Split
 from probe.layers import DataFormat
 from probe.network import Network
@@ -26,7 +26,7 @@ from probe.objectives import Objective
 from probe.population import MLP
 from probe.report import Section
 from probe.results import Record
-from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, smaller_rates
+from probe.training import DEFAULT_ARCHITECTURE, learning_rate_for, smaller_rates
 from probe.workflow.maximize import class_objectives, unit_objectives
 from probe.workflow.weights import weights_section
 
@@ -34,9 +34,6 @@ __all__ = ["Subject", "function_of", "paths_section", "sections_about", "section
 
 _MOST_PICTURES = 16
 """Layers whose paths are drawn: the first ones."""
-
-_MEMORIZATION_EPOCHS = 600
-"""Enough for the video's network to fit 1,000 random labels of MNIST in all replicates that were tried."""
 
 _N_MINIMA = 8
 """Networks whose ends are compared in a report."""
@@ -157,11 +154,8 @@ def _memorization(subject: Subject, options: Mapping[str, Any], note: str) -> Se
 
 
 def _memorized(architecture: MLP, subject: Subject) -> Memorization:
-    rate = 0.5 if architecture.activation == "sigmoid" else 0.1
-    for learning_rate in smaller_rates(rate):
-        config = TrainingConfig(
-            epochs=_MEMORIZATION_EPOCHS, batch_size=20, learning_rate=learning_rate, stop="fitted"
-        )
+    for learning_rate in smaller_rates(learning_rate_for(architecture.activation, MEMORIZING.learning_rate)):
+        config = replace(MEMORIZING, learning_rate=learning_rate)
         with suppress(DivergedError):
             result = memorization(
                 architecture,
