@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from probe._checks import check_integer
-from probe._progress import Progress, silent
+from probe._parallel import in_threads, single_threaded_blas
+from probe._progress import Progress, ProgressEvent, silent
 from probe.catalogue import ANALYSES, Analysis, command_with
 from probe.controls import Controls, control_networks
 from probe.datasets import Split
@@ -140,15 +143,31 @@ def _sections(
     }
     if subject.history is not None:
         summary["training"] = subject.history
-    sections = {
-        section.key: section
-        for entry in ANALYSES
-        if entry.report is not None
-        for section in sections_of(entry, on, entry.report, _shorter(entry, controls))
-    }
+    sections = {section.key: section for section in _side_by_side(on)}
     weights, is_tested = sections["weights"], bool(sections["structure"].results)
     sections["weights"] = replace(weights, facts={**weights.facts, "is_tested": is_tested})
     return Section(key="training", results=summary), *sections.values()
+
+
+def _side_by_side(on: Subject) -> list[Section]:
+    """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time."""
+    entries = [entry for entry in ANALYSES if entry.report is not None]
+    stop, drawing = threading.Event(), threading.Lock()
+
+    def tell(event: ProgressEvent) -> None:
+        # What is under way when the work is given up ends at its next step.
+        if stop.is_set():
+            raise KeyboardInterrupt
+        with drawing:
+            on.progress(event)
+
+    def analyzed(entry: Analysis, stop: threading.Event) -> tuple[Section, ...]:
+        assert entry.report is not None and on.controls is not None
+        return sections_of(entry, replace(on, progress=tell), entry.report, _shorter(entry, on.controls))
+
+    with single_threaded_blas(), closing(in_threads(analyzed, entries, workers=2, stop=stop)) as found:
+        done = dict(found)
+    return [section for index in range(len(entries)) for section in done[index]]
 
 
 def _shorter(entry: Analysis, controls: Controls) -> str:
