@@ -40,7 +40,15 @@ from probe.training import (
     train_population,
 )
 
-__all__ = ["MEMORIZING", "Controls", "NetworkGroup", "architecture_of", "control_networks", "reinitialized"]
+__all__ = [
+    "MEMORIZING",
+    "Controls",
+    "NetworkGroup",
+    "architecture_of",
+    "control_networks",
+    "n_memorizable",
+    "reinitialized",
+]
 
 MEMORIZING = TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
 """The video's network fits 1,000 random labels of MNIST in 86 to 149 of these epochs: in less than half of the updates
@@ -349,7 +357,7 @@ def _memorizers(
     """
     data = split.train
     n_parameters = architecture.n_parameters(math.prod(data.image_shape), data.n_classes)
-    n = _n_memorizable(n_parameters, len(data))
+    n = n_memorizable(n_parameters, len(data))
     config = replace(
         MEMORIZING, learning_rate=learning_rate_for(architecture.activation, MEMORIZING.learning_rate)
     )
@@ -366,8 +374,14 @@ def _memorizers(
     return population.take(slice(0, None, 2)), population.take(slice(1, None, 2)), memorized, n
 
 
-def _n_memorizable(n_parameters: int, n_samples: int) -> int:
-    """Return how many random labels to try."""
+def n_memorizable(n_parameters: int, n_samples: int) -> int:
+    """Return how many random labels networks of so many parameters are taught, if there are as many images.
+
+    Examples
+    --------
+    >>> n_memorizable(13_002, 60_000), n_memorizable(1_482, 1_437)
+    (1000, 114)
+    """
     return min(n_samples, max(_FEWEST_RANDOM, min(_MOST_RANDOM, n_parameters // _PARAMETERS_PER_LABEL)))
 
 
@@ -413,7 +427,7 @@ def _graph_controls(
     epochs = max(1, min(20, int(_MOST_VALUES / (values * n_images))))
     config = TrainingConfig(epochs=epochs, batch_size=32, learning_rate=1e-3, optimizer="adam")
     starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
-    few, labels = _few(split, _n_memorizable(network.n_parameters, n_images), n_networks, few_rng)
+    few, labels = _few(split, n_memorizable(network.n_parameters, n_images), n_networks, few_rng)
     fitting = replace(config, epochs=max(10, min(100, int(_MOST_VALUES / (2 * values * len(few.train))))))
     trained, own, random = list[TrainingResult](), list[TrainingResult](), list[TrainingResult]()
     until = target if np.isfinite(target) else 1.0

@@ -49,9 +49,9 @@ def measured(verdict: Verdict) -> str:
     if not isfinite(verdict.interval.estimate):
         return ""
     spec = ".0%" if verdict.unit == "share" else ".3g"
-    # No line ends inside the brackets.
+    # No line ends inside the ends of the interval, or between a number and what it counts.
     number, _, ends = f"{verdict.interval:{spec};{verdict.replicate}}".replace("-", "−").partition(" ")
-    return f"{number} {ends.replace(' ', chr(0xA0))}".strip()
+    return f"{number} {ends.replace(' ', chr(0xA0)).replace(f',{chr(0xA0)}', ', ')}".strip()
 
 
 def fmt(value: object, spec: str) -> str:

@@ -18,7 +18,7 @@ from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.minima import minima_of_kind
 from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.catalogue import Analysis, function_of
-from probe.controls import MEMORIZING, Controls, architecture_of
+from probe.controls import MEMORIZING, Controls, architecture_of, n_memorizable
 from probe.datasets import Split
 from probe.layers import DataFormat
 from probe.network import Network
@@ -154,6 +154,8 @@ def _memorization(subject: Subject, options: Mapping[str, Any], note: str) -> Se
 
 
 def _memorized(architecture: MLP, subject: Subject) -> Memorization:
+    train = subject.split.train
+    n_samples = n_memorizable(architecture.n_parameters(train.images[0].size, train.n_classes), len(train))
     for learning_rate in smaller_rates(learning_rate_for(architecture.activation, MEMORIZING.learning_rate)):
         config = replace(MEMORIZING, learning_rate=learning_rate)
         with suppress(DivergedError):
@@ -161,7 +163,7 @@ def _memorized(architecture: MLP, subject: Subject) -> Memorization:
                 architecture,
                 subject.split,
                 config,
-                n_samples=min(1000, len(subject.split.train)),
+                n_samples=n_samples,
                 replicates=8,
                 n_test=1000,
                 seed=subject.seed,
