@@ -13,7 +13,7 @@ from probe._checks import check_choice
 from probe.stats.estimates import Decision, Estimate, count_estimate
 from probe.stats.intervals import Interval
 
-__all__ = ["Agreement", "Claim", "Decision", "Subject", "Verdict", "decide", "holm", "opposite"]
+__all__ = ["Agreement", "Claim", "Decision", "Subject", "Verdict", "holm"]
 
 Subject = Literal["network", "kind", "general"]
 """Whom a claim is about: the network at hand, networks trained like it, or networks in general."""
@@ -220,7 +220,7 @@ class Claim:
     def decision(self, estimate: Estimate) -> Decision:
         """Return what an estimate says of the claim."""
         above = estimate.decision(self.threshold)
-        return opposite(above) if self.claims_less else above
+        return _opposite(above) if self.claims_less else above
 
     def verdict(
         self,
@@ -314,45 +314,8 @@ def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return adjusted
 
 
-def decide(interval: Interval, p_value: float, *, null: float) -> Decision:
-    """Return whether an estimate lies above `null`, by two methods that must agree.
-
-    Parameters
-    ----------
-    interval : Interval
-        Of the estimate, by one method.
-    p_value : float in [0, 1] or NaN
-        Of a two-sided test of `null` by another method.
-    null : float
-        The value to exceed.
-
-    Returns
-    -------
-    {"supported", "refuted", "inconclusive"}
-        "supported" if the test rejects at 1 - ``interval.level`` and the interval lies above `null`,
-        "refuted" if the test rejects and the interval lies below it, else "inconclusive".
-
-    Examples
-    --------
-    >>> decide(Interval(0.2, 0.1, 0.3, 0.95, 5), 0.2, null=0)
-    'inconclusive'
-    """
-    if p_value < 1 - interval.level:
-        if interval.low > null:
-            return "supported"
-        if interval.high < null:
-            return "refuted"
-    return "inconclusive"
-
-
-def opposite(decision: Decision) -> Decision:
-    """Return what the same data say of the contrary claim.
-
-    Examples
-    --------
-    >>> opposite("supported"), opposite("inconclusive")
-    ('refuted', 'inconclusive')
-    """
+def _opposite(decision: Decision) -> Decision:
+    """Return what the same data say of the contrary claim."""
     if decision == "inconclusive":
         return decision
     return "refuted" if decision == "supported" else "supported"
