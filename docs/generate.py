@@ -80,7 +80,10 @@ def verdict_table(name: str) -> str:
     seen = dict[str, tuple[str, str, str]]()
     for verdict in verdicts(json.loads((REPORTS / name / "results.json").read_text("utf-8"))):
         title = verdict.get("title", verdict.get("claim"))
-        seen.setdefault(verdict["sentence"], (title, verdict["decision"], verdict["sentence"]))
+        found, others = verdict["sentence"], verdict.get("agreement")
+        if others:
+            found += f" The same for {others['n_agree']} of {others['n']} networks trained like it."
+        seen.setdefault(verdict["sentence"], (title, verdict["decision"], found))
     return table(("claim", "verdict", "found"), list(seen.values()))
 
 
@@ -145,6 +148,18 @@ def calibration_table() -> str:
     return table(head, rows)
 
 
+def coverage_table() -> str:
+    """Return what `scripts/coverage.py` counted."""
+    rows = json.loads((REPORTS / "coverage" / "results.json").read_text("utf-8"))["rows"]
+    by_case = dict[str, list[str]]()
+    for name, row in rows.items():
+        case, _, n = name.rpartition(", n = ")
+        by_case.setdefault(case, []).append(f"{row['covers']:.1%} / {row['decides']:.1%}")
+        assert n in ("6", "10", "20", "40")
+    head = ("replicates drawn from", *(f"{n} replicates" for n in (6, 10, 20, 40)))
+    return table(head, [(case, *cells) for case, cells in by_case.items()])
+
+
 def nielsen_table() -> str:
     """Return the accuracies of `scripts/nielsen_table.py`."""
     rows = [
@@ -180,6 +195,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "speed-memorization": lambda: speed_table("memorization"),
     "accuracy": accuracy_table,
     "calibration": calibration_table,
+    "coverage": coverage_table,
     "nielsen": nielsen_table,
 } | {
     f"verdicts-{name.replace('/', '-')}": lambda name=name: verdict_table(name)
