@@ -10,6 +10,7 @@ from probe.analyses.memorization import memorization as memorization
 from probe.analyses.minima import minima as minima
 from probe.analyses.noise import confidence_limit as confidence_limit, noise_confidence as noise_confidence, noise_severity as noise_severity
 from probe.analyses.paths import expanded_weights as expanded_weights
+from probe.analyses.robustness import robustness as robustness
 from probe.analyses.scores import memorization_scores as memorization_scores
 from probe.analyses.search import search as search
 from probe.analyses.structure import weight_structure as weight_structure

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 
 import probe
 from probe._checks import InputError
@@ -216,9 +217,7 @@ FUNCTIONS = {
         n_lines=2,
         n_images=20,
     ),
-    "control_networks": lambda network, split: probe.control_networks(
-        network, split, n_networks=1, effort=0.02
-    ),
+    "control_networks": lambda network, split: quick_controls(network, split, 1, epochs=1),
     "maximize": lambda network, split: probe.maximize(
         network, [probe.class_logit(0)], steps=2, images=split.test
     ),

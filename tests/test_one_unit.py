@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 from scipy.special import expit, log_softmax
 
 import probe
@@ -314,7 +315,7 @@ def test_analyses_find_in_one_unit_what_they_find_in_two(parity, pair):
             n_lines=2,
         )
         assert np.isfinite(looks.surface.planes).all()
-        assert probe.control_networks(pair[1], parity, n_networks=1, effort=0.05).copies
+        assert quick_controls(pair[1], parity, 1, epochs=1).copies
 
 
 def test_accuracy_and_cost_agree_with_the_network_of_two_outputs(parity, pair):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 
@@ -29,7 +30,6 @@ from probe.layers import (
     GlobalAveragePooling2D,
 )
 from probe.network import Network
-from probe.recipes import RECIPES
 
 
 def drawn(rows):
@@ -406,13 +406,8 @@ def test_dead_units_and_layers_tell_nothing(digits):
     assert (found.layers[0].cost_added == 0).all()
 
 
-def some_controls(network, split, n=6):
-    recipe = replace(RECIPES["modern"], config=probe.TrainingConfig(epochs=5, batch_size=20), adapts=False)
-    return probe.control_networks(network, split, n_networks=n, recipe=recipe)
-
-
 def test_verdicts_are_about_this_network_and_controls_stand_beside(trained, digits):
-    controls = some_controls(trained, digits)
+    controls = quick_controls(trained, digits, 6)
     settings = {"n_permutations": 19, "n_rotations": 19}
     alone, found = (concepts(trained, digits, controls=these, **settings) for these in (None, controls))
     assert [verdict.key for verdict in found.verdicts] == ["loops", "loops-layer", "edges-layer"]

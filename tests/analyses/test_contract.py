@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 from result_checks import check_result
 
 import probe
@@ -18,7 +19,7 @@ from probe.workflow._sections import function_of
 
 @cache
 def controls_of(network, split):
-    return probe.control_networks(network, split, n_networks=2, config=TrainingConfig(epochs=1))
+    return quick_controls(network, split, 2, epochs=1)
 
 
 MEMORIZE = TrainingConfig(epochs=4, batch_size=20, learning_rate=0.3, stop="fitted")
@@ -78,6 +79,12 @@ SETTINGS = {
         "polish": 10,
         "n_connected": 2,
     },
+    "robustness": {
+        "architectures": probe.MLP((4,)),
+        "recipes": ("modern",),
+        "lengths": (0.05, 0.1),
+        "datasets": (),
+    },
     "search": {
         "widths": (4,),
         "depths": (1,),
@@ -90,7 +97,7 @@ SETTINGS = {
 }
 """What makes an analysis quick; one that is not here gets what it needs, and its defaults."""
 
-KEEP_THEIR_SEED = {"memorization", "capacity", "memorization_scores", "minima"}
+KEEP_THEIR_SEED = {"memorization", "capacity", "memorization_scores", "minima", "robustness"}
 EVERY = pytest.mark.parametrize("name", [entry.name for entry in ANALYSES])
 
 

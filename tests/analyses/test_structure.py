@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 
 import probe
 from probe.analyses.structure import STATISTICS, primary_estimates, weight_structure
@@ -65,10 +66,7 @@ def mnist():
 
 @pytest.fixture(scope="module")
 def controls(trained, digits):
-    recipe = replace(
-        probe.recipes.RECIPES["modern"], config=probe.TrainingConfig(epochs=20, batch_size=20), adapts=False
-    )
-    return probe.control_networks(trained, digits, n_networks=6, recipe=recipe)
+    return quick_controls(trained, digits, 6, epochs=20)
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from pictures import note, overlaps, rendered, visible_texts
+from recipes_of_tests import quick_controls
 
 import probe
 from probe.analyses.weights import WeightImages
@@ -159,7 +160,7 @@ def digits():
 def results(digits):
     trained = probe.train(probe.MLP(hidden=(16,)), digits, probe.TrainingConfig(epochs=30))
     network = trained.network
-    controls = probe.control_networks(network, digits, n_networks=2, config=probe.TrainingConfig(epochs=1))
+    controls = quick_controls(network, digits, 2, epochs=1)
     found = [
         probe.weight_images(network),
         probe.weight_structure(network, digits, n_null=19),

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from pictures import overlaps, rendered, visible_texts
+from recipes_of_tests import quick_controls
 
 import probe
 from probe.analyses.structure import weight_structure
@@ -72,12 +73,7 @@ def test_the_statistics_show_every_unit_and_every_null(result):
 
 
 def test_what_decides_is_drawn_with_its_threshold(trained, digits):
-    recipe = probe.recipes.RECIPES["modern"]
-    config = probe.TrainingConfig(epochs=3, batch_size=20)
-    controls = probe.control_networks(
-        trained, digits, n_networks=6, recipe=replace(recipe, config=config, adapts=False)
-    )
-    found = weight_structure(trained, digits, controls=controls, n_null=49)
+    found = weight_structure(trained, digits, controls=quick_controls(trained, digits, 6, epochs=3), n_null=49)
     figure = rendered(found, part="shares")
     assert overlaps(figure) == []
     tests, random, fits, edges = figure.axes

@@ -4,20 +4,18 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from recipes_of_tests import quick_controls
 from result_checks import check_result, table_rows, words
 from scipy import stats
 
 import probe
 from probe.analyses.concepts import concepts
-from probe.recipes import RECIPES
 from probe.report.report import Section
 
 
 @pytest.fixture(scope="module")
 def result(trained, digits):
-    config = probe.TrainingConfig(epochs=10, batch_size=20)
-    recipe = replace(RECIPES["modern"], config=config, adapts=False)
-    controls = probe.control_networks(trained, digits, n_networks=4, recipe=recipe)
+    controls = quick_controls(trained, digits, 4, epochs=10)
     return concepts(trained, digits, controls=controls, n_permutations=19, n_rotations=99)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import probe
 from probe import workflow
 from probe.cli import run
+from probe.recipes import RECIPES
 from probe.storage import OwnedFolder
 from probe.workflow._folder import Folder, file_name, model_stem
 from probe.workflow._owner import Owner, check_out, claimed
@@ -346,7 +348,8 @@ def test_an_interrupted_report_may_be_made_again(here, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "_sections", interrupted)
-    monkeypatch.setattr(module, "enough_epochs", lambda n: 1)
+    config = replace(RECIPES["modern"].config, epochs=1)
+    monkeypatch.setitem(RECIPES, "modern", replace(RECIPES["modern"], config=config, adapts=False))
     for _ in range(2):
         assert run(["report", *DATA, "--out", "r"]) == 130
     assert set(state("r")) == {"model.h5", "results.json"}

@@ -250,6 +250,7 @@ def drawing(
     return _with_verdicts(result, others, is_deep=_has_hidden_layers(network))
 
 
+@checked
 def primary_estimates(network: Network, split: Split, *, seed: int = 0) -> dict[str, Estimate]:
     """Return the statistic of the claim "drawing" as `drawing` measures it, and nothing else of what it measures.
 

@@ -144,6 +144,7 @@ def noise_confidence(
     return _with_verdicts(result, _estimates(network, images), others)
 
 
+@checked
 def primary_estimates(
     network: Network, split: Split, *, n_images: int = N_IMAGES, seed: int | np.random.Generator = 0
 ) -> dict[str, Estimate]:
