@@ -192,7 +192,10 @@ def loop_unit(*, rotated=False, width=12, activation="linear") -> probe.Network:
     if rotated:
         turn = ortho_group.rvs(width, random_state=0)
         second, output = second @ turn, turn.T @ output
-    layers = (("features", kernel, bias, "relu"), ("hidden", second, -features.mean(axis=0) @ second, activation))
+    layers = (
+        ("features", kernel, bias, "relu"),
+        ("hidden", second, -features.mean(axis=0) @ second, activation),
+    )
     dense = [
         Dense(name, of.astype(np.float32), shift.astype(np.float32), activation)
         for name, of, shift, activation in (*layers, ("output", output, np.zeros(10), "softmax"))
@@ -226,11 +229,11 @@ def doubtful_of_noise() -> probe.Network:
 @cache
 def adversarial() -> probe.Network:
     """128 rectifiers trained on images moved against them: rounds of steps on the inputs and an epoch on these."""
-    split, rng = part(3_000), np.random.default_rng(8)
+    split, rng = part(4_000), np.random.default_rng(8)
     images = split.train.images
     config = probe.TrainingConfig(epochs=1, batch_size=50, learning_rate=1e-3, optimizer="adam")
     network = probe.train(probe.MLP((128,), "relu"), split, replace(config, epochs=4), seed=0).network
-    for _ in range(5):
+    for _ in range(6):
         moved = images.copy()
         for _ in range(2):
             _, pullback = network.logits_vjp(moved)
