@@ -1,6 +1,7 @@
 """Networks on MNIST of which one knows what must be said: untrained ones, planted ones, ones trained to be this or that.
 
-Each is made once for all tests of a process.
+Each is made once for all tests of a process. `KERAS_BACKEND=jax python tests/subjects.py` trains the one from Keras anew,
+which its NumPy backend cannot.
 """
 
 from dataclasses import replace
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
+from scipy.stats import ortho_group
 
 import probe
+from probe.analyses.concepts.pixels import has_loop
 from probe.controls import reinitialized
 from probe.datasets import Dataset, permuted_labels
 from probe.layers import Dense, Flatten
@@ -18,6 +21,7 @@ from probe.recipes import RECIPES
 from probe.training import train_network, train_population
 
 CLASSES = tuple("0123456789")
+KERAS_CNN = Path(__file__).with_name("mnist_cnn.h5")
 
 
 @cache
@@ -144,6 +148,61 @@ def mean_reader() -> probe.Network:
     return with_first_layer(class_means())
 
 
+@cache
+def template() -> probe.Network:
+    """Compares with the mean image of each class, without hidden layers: its favorite images are these."""
+    train = part().train
+    means = np.stack([train.images[train.labels == k].mean(axis=0) for k in range(10)])
+    kernel = (means - 0.5).reshape(10, -1).T
+    seen = train.images.reshape(len(train), -1) @ kernel
+    return network_of((kernel, -seen.mean(axis=0)))
+
+
+@cache
+def loop_reader(n_features=400, n_images=8000):
+    """Return random features of images, and the weights that read loops within classes off these."""
+    train = part(n_images).train
+    x = train.images.reshape(n_images, -1).astype(np.float64)
+    kernel = 3 * np.random.default_rng(0).normal(size=(784, n_features)) / 28
+    bias = -x.mean(axis=0) @ kernel
+    features = np.maximum(x @ kernel + bias, 0)
+    centered, loops = features.copy(), has_loop(train.images).astype(np.float64)
+    for k in range(10):
+        there = train.labels == k
+        centered[there] -= centered[there].mean(axis=0)
+        loops[there] -= loops[there].mean()
+    weights = np.linalg.solve(centered.T @ centered + 50 * np.eye(n_features), centered.T @ loops)
+    return kernel, bias, weights / (features @ weights).std(), features
+
+
+@cache
+def loop_unit(*, rotated=False, width=12, activation="linear") -> probe.Network:
+    """Has a loop detector, unit 6 of the last hidden layer, among random units, and reads the classes off all of them.
+
+    With linear units a rotated layer, and an output that turns back, compute the same.
+    """
+    kernel, bias, weights, features = loop_reader()
+    second = np.random.default_rng(1).normal(size=(len(weights), width))
+    second /= (features @ second).std(axis=0)
+    second[:, 6] = weights
+    hidden = features @ second
+    hidden -= hidden.mean(axis=0)
+    target = np.eye(10)[part(len(features)).train.labels] - 0.1
+    output = 20 * np.linalg.solve(hidden.T @ hidden + 50 * np.eye(width), hidden.T @ target)
+    if rotated:
+        turn = ortho_group.rvs(width, random_state=0)
+        second, output = second @ turn, turn.T @ output
+    layers = (
+        ("features", kernel, bias, "relu"),
+        ("hidden", second, -features.mean(axis=0) @ second, activation),
+    )
+    dense = [
+        Dense(name, of.astype(np.float32), shift.astype(np.float32), activation)
+        for name, of, shift, activation in (*layers, ("output", output, np.zeros(10), "softmax"))
+    ]
+    return probe.Network((Flatten("flatten"), *dense), (28, 28), CLASSES)
+
+
 def with_noise_named(labels_of, *, n=2_000) -> probe.Network:
     """Return a network trained on digits and on noise, which is given the labels of `labels_of(rng, n)`."""
     split, rng = part(), np.random.default_rng(7)
@@ -205,3 +264,35 @@ def permuted_pixels(network: probe.Network, split: probe.Split, seed=0) -> tuple
     return replace(network, layers=layers), replace(
         split, train=shuffled(split.train), test=shuffled(split.test)
     )
+
+
+@cache
+def from_keras() -> probe.Network:
+    """A small convolutional network that Keras trained and wrote."""
+    return probe.load_network(KERAS_CNN)
+
+
+def write_keras_cnn() -> None:
+    import keras
+    from keras import layers
+
+    keras.utils.set_random_seed(0)
+    train = part(20_000).train
+    model = keras.Sequential(
+        [
+            layers.Input((28, 28, 1)),
+            layers.Conv2D(8, 5, activation="relu", name="conv_1"),
+            layers.MaxPooling2D(2),
+            layers.Conv2D(16, 3, activation="relu", name="conv_2"),
+            layers.MaxPooling2D(2),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax", name="output"),
+        ]
+    )
+    model.compile("adam", "sparse_categorical_crossentropy")
+    model.fit(train.images[..., None], train.labels, batch_size=64, epochs=4)
+    model.save(KERAS_CNN, include_optimizer=False)
+
+
+if __name__ == "__main__":
+    write_keras_cnn()

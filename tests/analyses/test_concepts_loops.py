@@ -1,17 +1,16 @@
 """Loops within classes: planted units are found, class units and rotated ones are not, and intervals cover."""
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
+from subjects import loop_unit
 
 import probe
 from probe.analyses.concepts import concepts, loop_sample, primary_estimates
 from probe.analyses.concepts.loops import LEAST, PLANTED, loops_told, planted_powers
-from probe.analyses.concepts.pixels import has_loop
 from probe.controls import reinitialized
 from probe.layers import Conv2D, Dense, Flatten
 from probe.network import Network
@@ -29,45 +28,12 @@ def images(mnist):
     return loop_sample(mnist)
 
 
-@cache
-def reader(n_features=1000, n_images=8000):
-    """Return random features of MNIST's images, and the weights that read loops within classes off these."""
-    train = probe.load_dataset("mnist").train.take(slice(0, n_images))
-    x = train.images.reshape(n_images, -1).astype(np.float64)
-    kernel = 3 * RNG(0).normal(size=(784, n_features)) / 28
-    bias = -x.mean(axis=0) @ kernel
-    features = np.maximum(x @ kernel + bias, 0)
-    centered, loops = features.copy(), has_loop(train.images).astype(np.float64)
-    for k in range(10):
-        there = train.labels == k
-        centered[there] -= centered[there].mean(axis=0)
-        loops[there] -= loops[there].mean()
-    weights = np.linalg.solve(centered.T @ centered + 50 * np.eye(n_features), centered.T @ loops)
-    return kernel, bias, weights / (features @ weights).std(), features
-
-
 def network_of(*layers):
     dense = [
         Dense(name, kernel.astype(np.float32), bias.astype(np.float32), activation)
         for name, kernel, bias, activation in layers
     ]
     return Network((Flatten("flatten"), *dense), (28, 28), tuple("0123456789"))
-
-
-def planted(*, rotated=False, width=12, activation="linear"):
-    """Return a network whose unit 6 of the last hidden layer is a loop detector, among random units."""
-    kernel, bias, weights, features = reader()
-    second = RNG(1).normal(size=(len(weights), width))
-    second /= (features @ second).std(axis=0)
-    second[:, 6] = weights
-    if rotated:
-        second = second @ stats.ortho_group.rvs(width, random_state=0)
-    output = RNG(2).normal(size=(width, 10))
-    return network_of(
-        ("features", kernel, bias, "relu"),
-        ("hidden", second, -features.mean(axis=0) @ second, activation),
-        ("output", output, np.zeros(10), "softmax"),
-    )
 
 
 def class_units(split):
@@ -84,13 +50,13 @@ def class_units(split):
 
 def subject(name, split):
     if name in ("planted", "planted sigmoid"):
-        return planted(activation="sigmoid" if "sigmoid" in name else "linear")
+        return loop_unit(activation="sigmoid" if "sigmoid" in name else "linear")
     if name == "planted in 64":
-        return planted(width=64)
+        return loop_unit(width=64)
     if name == "rotated":
-        return planted(rotated=True)
+        return loop_unit(rotated=True)
     if name == "rotated sigmoid":
-        return planted(rotated=True, width=16, activation="sigmoid")
+        return loop_unit(rotated=True, width=16, activation="sigmoid")
     if name == "class units":
         return class_units(split)
     sample = probe.load_network(Path(__file__).parents[2] / "reports/mnist/model.h5")
@@ -118,7 +84,7 @@ def test_subjects_get_the_decision_that_they_deserve(mnist, images, name, unit, 
 
 
 def test_the_area_of_a_planted_unit_is_the_share_of_pairs_of_one_class_in_order(mnist, images):
-    network = planted()
+    network = loop_unit()
     told = loops_told(network, images, seed=0)
     assert told.chosen == (6, 6)
     sample = images.sample

@@ -240,13 +240,17 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     """Return the verdicts about the network at hand."""
     estimates, n = found.estimates(alpha), len(found.values)
-    n_structured, n_edges = (round(estimates[key].interval.estimate * n) for key in (RANDOM.key, EDGES.key))
+    n_varied, n_edges = int(found.varied.sum()), int(found.is_edge.sum())
+    n_structured = int((found.combined_p <= alpha).sum())
+    left_out = f" Left out: {n - n_varied}, whose weights are all the same." if n_varied < n else ""
     fifth = "Of planted Gabor units, a fifth of whose variance is such chance,"
 
     def verdict(claim: Claim, power: float, sentence: str) -> Verdict:
         # The video speaks of the first layer.
         said = {"said": "", "minute": ""} if view.n_below else {}
-        same = [other[claim.key] for other in others]
+        if claim.key not in estimates:
+            return claim.undecided("The weights of each unit are all the same.", n=n, **said)
+        same = [other[claim.key] for other in others if claim.key in other]
         can_refute: Literal["yes", "no power"] = "yes" if power >= _POWER else "no power"
         return claim.verdict(estimates[claim.key], sentence, others=same, can_refute=can_refute, **said)
 
@@ -254,9 +258,9 @@ def _verdicts(
         verdict(
             RANDOM,
             planted.random_power,
-            f"{n_structured} of {n} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a "
+            f"{n_structured} of {n_varied} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a "
             f"start like theirs with a random combination of training images, in the same proportions. {fifth} the test "
-            f"finds {planted.random_power:.0%}.",
+            f"finds {planted.random_power:.0%}.{left_out}",
         ),
         verdict(
             EDGES,

@@ -79,12 +79,21 @@ class Measured:
     is_edge: npt.NDArray[np.bool_]
 
     def estimates(self, alpha: float) -> dict[str, Estimate]:
-        """Return the shares of units that have more structure than chance, and of those that are edge detectors."""
-        n = len(self.values)
-        return {
-            "random": count_estimate(int((self.combined_p <= alpha).sum()), n),
-            "edges": count_estimate(int(self.is_edge.sum()), n),
-        }
+        """Return the shares of units that have more structure than chance, and of those that are edge detectors.
+
+        Where all weights are the same there is neither structure nor chance: such units do not count for the first, which is
+        missing where there are no others.
+        """
+        n, n_varied = len(self.values), int(self.varied.sum())
+        found = {"edges": count_estimate(int(self.is_edge.sum()), n)}
+        if n_varied:
+            found["random"] = count_estimate(int((self.combined_p <= alpha).sum()), n_varied)
+        return found
+
+    @property
+    def varied(self) -> npt.NDArray[np.bool_]:
+        """Which units have weights that are not all the same."""
+        return np.asarray(np.isfinite(self.values[:, MORAN]))
 
 
 def measured(network: Network, bench: Bench, alpha: float) -> Measured:
