@@ -92,7 +92,7 @@ def test_members_of_all_groups_have_one_start(three, digits):
 
 def test_few_and_random_labels_differ_in_the_labels_alone(trained, small_digits, monkeypatch):
     """With permutations that change nothing, both networks come out the same."""
-    monkeypatch.setattr("probe.controls.permuted_labels", lambda labels, *, rng: labels.copy())
+    monkeypatch.setattr("probe.controls.training.permuted_labels", lambda labels, *, rng: labels.copy())
     found = probe.control_networks(
         trained, small_digits, n_networks=7, recipe=recipe(replace(CONFIG, epochs=2))
     )

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import probe
-from probe.analyses import robustness as module
 from probe.analyses.robustness import CLAIMS, RobustnessKey, RobustnessStudy, RobustnessTrial
+from probe.analyses.robustness import study as module
 from probe.stats import count_estimate
 
 KEY = "noise"

@@ -1,11 +1,9 @@
-"""Networks to hold a trained network against: of its kind and recipe, trained like it, on random labels, and not at all."""
+"""Control networks trained: populations of dense layers, and networks of any layers one by one."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,20 +13,19 @@ from probe._checks import (
     DivergedError,
     InputError,
     check_integer,
-    check_rng,
-    frozen_copy,
     generator,
 )
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
+from probe.controls.groups import Controls, ControlsSummary, NetworkGroup
+from probe.controls.kind import architecture_of, kind_of, reinitialized
 from probe.datasets import Split, permuted_labels
 from probe.fitting import for_images_of
-from probe.layers import ACTIVATIONS, Dense, Dropout, Layer, Noise
+from probe.layers import Dropout, Noise
 from probe.network import Network
 from probe.parameters import ParameterSpace, output_of
 from probe.population import MLP, Population, initial_population
 from probe.recipes import RECIPES, Recipe, described
-from probe.results import Columns, Result
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     PopulationResult,
@@ -40,15 +37,7 @@ from probe.training import (
     train_population,
 )
 
-__all__ = [
-    "MEMORIZING",
-    "Controls",
-    "NetworkGroup",
-    "architecture_of",
-    "control_networks",
-    "n_memorizable",
-    "reinitialized",
-]
+__all__ = ["MEMORIZING", "control_networks", "n_memorizable"]
 
 MEMORIZING = TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
 """The video's network fits 1,000 random labels of MNIST in 86 to 149 of these epochs: in less than half of the updates
@@ -67,146 +56,6 @@ _SHARD = 6
 _MOST_VALUES = 5e9
 """Values that all layers of a control network may make in training, where it is no dense chain: what bounds the time. On
 MNIST a convolution to 32 channels makes 3 epochs of them."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NetworkGroup:
-    """Networks of one kind that are no population of dense layers."""
-
-    members: tuple[Network, ...]
-
-    @property
-    def n_networks(self) -> int:
-        """Number of networks."""
-        return len(self.members)
-
-    def __len__(self) -> int:
-        return len(self.members)
-
-    def network(self, index: int) -> Network:
-        """Return one of them."""
-        return self.members[index]
-
-    def networks(self) -> Iterator[Network]:
-        """Return them one after the other."""
-        return iter(self.members)
-
-    def logits(self, x: Array) -> Array:
-        """Return the logits (n_networks, n_classes, n_samples) of `x` (n_samples, *input_shape)."""
-        return np.stack([member.logits(x).T for member in self.members])
-
-
-Group = Population | NetworkGroup
-
-
-class ControlsSummary(Result):
-    """What control networks came to.
-
-    Attributes
-    ----------
-    test_accuracy, train_accuracy : ndarray of shape (n_networks,), in [0, 1]
-        Of the networks trained on all labels.
-    memorized : ndarray of shape (n_networks,), in [0, 1]
-        Share of its random labels that each network trained on these puts out.
-    n_random_labels : int
-        Images with random labels that each was trained on.
-    recipe : str
-        How they were made and trained, in words.
-    config : TrainingConfig
-        The training.
-    kind : str
-        What they are, such as "784-16-16-10 sigmoid".
-    copies : bool
-        Whether they have the layers of the network that they were made for; otherwise they have those of the video's.
-    target : float
-        Training accuracy of the network at hand at which training ended early; NaN if it was not asked for.
-    """
-
-    test_accuracy: Array
-    train_accuracy: Array
-    memorized: Array
-    n_random_labels: int
-    recipe: str
-    config: TrainingConfig
-    kind: str
-    copies: bool
-    target: float
-
-    def columns(self) -> Columns:
-        """Return one row for each network."""
-        return {
-            "network": np.arange(len(self.test_accuracy)),
-            "test_accuracy": self.test_accuracy,
-            "train_accuracy": self.train_accuracy,
-            "memorized": self.memorized,
-        }
-
-    @property
-    def n_networks(self) -> int:
-        """Networks of each kind."""
-        return len(self.test_accuracy)
-
-    @property
-    def sentence(self) -> str:
-        """What they are."""
-        shape = f"{self.n_networks} networks {self.kind}, by {self.recipe}"
-        if np.isfinite(self.target):
-            n_reached = int((self.train_accuracy >= self.target).sum())
-            shape += f", until {self.target:.1%} of the training images were right as in this network; {n_reached} got there"
-        return f"{shape}.{self.caveat}"
-
-    @property
-    def caveat(self) -> str:
-        """What a verdict over them must add, with a blank before it: nothing where they have the network's layers."""
-        if self.copies:
-            return ""
-        return f" These networks ({self.kind}) do not have this network's layers, which gradient descent cannot train here."
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class Controls:
-    """Networks beside one at hand. Member k of all four groups has the same start.
-
-    Attributes
-    ----------
-    untrained : Population or NetworkGroup of n_networks
-        Starts.
-    trained : Population or NetworkGroup of n_networks
-        After training on the data.
-    few_labels, random_label : Population or NetworkGroup of n_networks
-        After training on a part of the data small enough to be learned by heart: with its own labels, and with these
-        permuted.
-    summary : ControlsSummary
-        What came of it.
-    """
-
-    untrained: Group
-    trained: Group
-    few_labels: Group
-    random_label: Group
-    summary: ControlsSummary
-
-    def __len__(self) -> int:
-        return len(self.trained)
-
-    @property
-    def copies(self) -> bool:
-        """Whether they have the layers of the network that they were made for."""
-        return self.summary.copies
-
-    @property
-    def caveat(self) -> str:
-        """What a verdict over them must add."""
-        return self.summary.caveat
-
-    def check_of(self, network: Network) -> None:
-        """Raise unless these are control networks of `network`, or stand in for them on the same data."""
-        ours = self.trained.network(0)
-        same_data = ours.input_shape == network.input_shape and ours.n_classes == network.n_classes
-        if not same_data or (self.copies and self.summary.kind != kind_of(network)):
-            raise InputError(
-                "controls must be those of this network: make them with probe.control_networks(network, split)"
-            )
 
 
 @checked
@@ -460,99 +309,3 @@ def _graph_controls(
             target=target,
         ),
     )
-
-
-def kind_of(network: Network) -> str:
-    """Return the layers of a network in a few words, such as "784-16-16-10 sigmoid"."""
-    architecture = architecture_of(network)
-    if architecture is not None:
-        return architecture.named(math.prod(network.input_shape), network.n_classes)
-    n_learned = sum(bool(layer.variables) for layer in network.layers)
-    return f"of {n_learned} layers with {network.n_parameters:,} parameters"
-
-
-@checked
-def architecture_of(network: Network) -> MLP | None:
-    """Return the widths and the activation of a chain of dense layers; None where gradient descent has none to copy.
-
-    Examples
-    --------
-    >>> kernel = np.eye(3, dtype=np.float32)
-    >>> layers = Dense("hidden", kernel, kernel[0], "tanh"), Dense("output", kernel, kernel[0], "softmax")
-    >>> architecture_of(Network(layers, input_shape=(3,))).hidden
-    (3,)
-    """
-    hidden = network.dense_layers[:-1]
-    only_dense = all(isinstance(layer, Dense) for layer in network.layers if layer.variables)
-    kinds = {_activation_after(network, layer) for layer in hidden}
-    if len(kinds) == 1 and kinds <= ACTIVATIONS.keys() - {"step"} and only_dense and network.is_chain:
-        return MLP(hidden=[layer.n_units for layer in hidden], activation=kinds.pop())
-    return None
-
-
-def _activation_after(network: Network, dense: Dense) -> str:
-    """Return the name of a dense layer's activation, which may be the layer after it; "" if it has settings."""
-    after = network.layers[network.layers.index(dense) :]
-    for index, layer in enumerate(after):
-        if index and isinstance(layer, Dense):
-            break
-        if layer.activation.name != "linear":
-            return "" if layer.activation.settings else layer.activation.name
-    return "linear"
-
-
-@checked
-def reinitialized(network: Network, *, rng: np.random.Generator) -> Network:
-    """Return `network` with weights as before training: what the same graph computes when it learned nothing.
-
-    Kernels are drawn as Keras draws them by default (uniform within sqrt(6 / (fan_in + fan_out))), or from
-    N(0, 2 / fan_in) where a rectifier follows; biases are zero, normalizations learn nothing. What is a setting of
-    the data and not learned (rescaling, `Normalization`) stays.
-
-    Parameters
-    ----------
-    network : Network
-        Of any layers; one that is called twice keeps one set of weights.
-    rng : numpy.random.Generator
-        Draws the kernels.
-
-    References
-    ----------
-    .. [1] X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural
-       networks", AISTATS 2010.
-    .. [2] K. He et al., "Delving Deep into Rectifiers", ICCV 2015.
-
-    Examples
-    --------
-    >>> kernel = np.eye(3, dtype=np.float32)
-    >>> network = Network((Dense("output", kernel, kernel[0]),), input_shape=(3,))
-    >>> fresh = reinitialized(network, rng=np.random.default_rng(0)).layers[0]
-    >>> fresh.bias, bool(np.abs(fresh.kernel).max() <= 1)
-    (array([0., 0., 0.], dtype=float32), True)
-    """
-    check_rng(rng)
-    drawn: dict[int, Array] = {}
-    layers = []
-    for layer in network.layers:
-        fresh: dict[str, Any] = {}
-        for name, values in layer.variables.items():
-            initial = drawn.get(id(values))
-            if initial is None:
-                initial = drawn[id(values)] = frozen_copy(_unlearned(layer, name, values, rng))
-            fresh[name] = initial
-        fields = {name: values for name, values in fresh.items() if getattr(layer, name, None) is not None}
-        layers.append(replace(layer, **fields) if fields else layer)  # type: ignore[type-var]
-    return replace(network, layers=tuple(layers))
-
-
-def _unlearned(layer: Layer, name: str, values: Array, rng: np.random.Generator) -> Array:
-    """Return what a layer's variable is before training; itself where it is not learned."""
-    if name in layer.initial_values:
-        return np.full_like(values, layer.initial_values[name])
-    if name not in layer.kernel_axes:
-        return values
-    fan_in, fan_out = layer.fans(name)
-    if layer.activation.initialization == "he":
-        return rng.normal(0, math.sqrt(2 / fan_in), values.shape).astype(values.dtype)
-    limit = math.sqrt(6 / (fan_in + fan_out))
-    return rng.uniform(-limit, limit, values.shape).astype(values.dtype)
