@@ -1,12 +1,16 @@
-"""Keep what pages say of networks in general: python scripts/record_robustness.py [FOLDER].
+"""Keep what pages say of networks in general: python scripts/record_robustness.py.
 
-Reads the results of `probe robustness` and writes probe/report/general.json. For the recipes it counts the networks of the
-video's shape, trained for as long as the recipe says, on the first data.
+Reads two results of `probe robustness` and writes probe/report/general.json: reports/robustness, of the whole range, and
+reports/robustness/recipes, of more networks of the video's shape by each recipe:
+
+    probe robustness --workers 2 --out reports/robustness
+    probe robustness --hidden 16,16 --lengths 1 --datasets '' --replicates 4 --workers 2 --out reports/robustness/recipes
 """
 
 import json
-import sys
 from pathlib import Path
+
+import numpy as np
 
 import probe
 from probe.analyses.robustness import Robustness
@@ -15,32 +19,31 @@ ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "probe" / "report" / "general.json"
 
 
-def sentences(result: Robustness) -> dict[str, str]:
-    """Return a sentence for each claim."""
-    found = {}
-    usual = [
-        k
-        for k in range(result.n_settings)
-        if (result.architecture[k], result.length[k], result.data[k]) == ("16-16", "x 1", result.data[0])
-    ]
-    for index, (key, verdict) in enumerate(zip(result.claims, result.verdicts, strict=True)):
-        counts = [
-            f"{int((result.decisions[index, k] == 0).sum())} of {result.decisions.shape[2]} by the {result.recipe[k]} recipe"
-            for k in usual
-        ]
-        found[key] = (
-            f"{verdict.sentence} Of networks 16-16 on {result.data[0]} it is supported for {' and '.join(counts)}."
+def by_recipe(result: Robustness, key: str) -> str:
+    """Return for how many networks of each recipe a claim is supported, and how its statistic is distributed."""
+    index, parts = result.claims.index(key), []
+    spec = ".0%" if result.units[index] == "share" else ".2f"
+    for setting in range(result.n_settings):
+        n_supported = int((result.decisions[index, setting] == 0).sum())
+        low, middle, high = np.quantile(result.statistics[index, setting], [0.05, 0.5, 0.95])
+        parts.append(
+            f"{n_supported} of {result.decisions.shape[2]} networks by the {result.recipe[setting]} recipe "
+            f"({result.statistic_names[index]}: median {middle:{spec}}, middle 90% {low:{spec}} to {high:{spec}})"
         )
-    return found
+    shape = f"{result.architecture[0]} on {result.data[0]}"
+    return f"Of shape {shape} it is supported for {' and '.join(parts)}."
 
 
 def main() -> None:
     """Read, word, write."""
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "reports" / "robustness"
-    result = probe.load_result(folder / "results.h5", Robustness)
-    OUT.write_text(
-        json.dumps({"command": "probe robustness", "sentences": sentences(result)}, indent=2) + "\n"
+    folder = ROOT / "reports" / "robustness"
+    throughout, recipes = (
+        probe.load_result(path / "results.h5", Robustness) for path in (folder, folder / "recipes")
     )
+    sentences = {
+        verdict.key: f"{verdict.sentence} {by_recipe(recipes, verdict.key)}" for verdict in throughout.verdicts
+    }
+    OUT.write_text(json.dumps({"command": "probe robustness", "sentences": sentences}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

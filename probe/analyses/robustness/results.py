@@ -37,6 +37,7 @@ CLAIMS: Mapping[str, Claim] = {claim.key: claim for analysis in ANALYSES for cla
 """The primary claims about one network, by key."""
 
 DECISIONS: tuple[Decision, ...] = get_args(Decision)
+"""What the numbers of decisions mean."""
 
 FACTORS = {"recipe": "recipe", "length": "length of training", "architecture": "width", "data": "data"}
 """What settings differ in, in words."""
