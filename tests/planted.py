@@ -8,6 +8,7 @@ import resource
 import struct
 import sys
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from probe.analyses.landscape import Components, Descent, Landscape
 from probe.analyses.maximize import TopImages
 from probe.analyses.noise import ConditionConfidence, NoiseConfidence
 from probe.analyses.paths import ExpandedWeights
+from probe.analyses.robustness import CLAIMS, Robustness, RobustnessDesign
 from probe.analyses.scores import MemorizationScores
 from probe.analyses.structure import WeightStructure
 from probe.analyses.structure.results import StructureNull
@@ -295,6 +297,33 @@ def scores(class_names, shape=(28, 28), n_most=16):
         architecture="784-128-10 relu",
         share=0.7,
         corruption=0.2,
+    )
+
+
+def robustness(claims=CLAIMS, *, recipes=("modern", "video"), lengths=3, widths=3, data=("mnist", "digits"), n=6):
+    """Return what no study of robustness found: statistics around the thresholds, decided by a distance of 0.1."""
+    lengths, widths = numbered(lengths, "x {}"), numbered(widths, "{0}-{0}")
+    settings = list(product(data, recipes, widths, lengths))
+    rng, shape = np.random.default_rng(0), (len(claims), len(settings), n)
+    thresholds = np.array([claim.threshold for claim in claims.values()])
+    away = rng.uniform(-0.5, 0.5, shape)
+    less = np.array([claim.claims_less for claim in claims.values()])[:, None, None]
+    decisions = np.where(abs(away) < 0.1, 2, (away < 0) ^ less)
+    return Robustness(
+        claims=tuple(claims),
+        titles=tuple(claim.title for claim in claims.values()),
+        statistic_names=tuple(claim.statistic_name for claim in claims.values()),
+        units=tuple(claim.unit for claim in claims.values()),
+        thresholds=thresholds,
+        recipe=tuple(one[1] for one in settings),
+        length=tuple(one[3] for one in settings),
+        architecture=tuple(one[2] for one in settings),
+        data=tuple(one[0] for one in settings),
+        statistics=thresholds[:, None, None] + away,
+        decisions=decisions,
+        test_accuracy=rng.uniform(0.8, 1, shape[1:]),
+        design=RobustnessDesign(architectures=(probe.MLP((16,)),)),
+        verdicts=tuple(verdict(key=key, title=claim.title, subject="general") for key, claim in claims.items()),
     )
 
 

@@ -486,10 +486,10 @@ VALID = {
     # Pages.
     "report.Claim": lambda w: {
         "statement": "s", "found": "f", "section": "weights", "verdict": None, "picture": None, "said": "s",
-        "minute": "1:00", "p_holm": 0.5,
+        "minute": "1:00",
     },
     "Report": lambda w: {
-        "title": "t", "subtitle": "s", "sections": (Section(key="noise"),), "heads": ("a", "b"), "kept": "k", "warning": "",
+        "title": "t", "subtitle": "s", "sections": (Section(key="noise"),), "kept": "k", "warning": "",
     },
     "Section": lambda w: {"key": "noise", "results": {}, "facts": {}, "note": "n"},
     "results_bytes": lambda w: {"results": {"weights": w.shown}},

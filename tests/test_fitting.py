@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from recipes_of_tests import quick_controls
+from recipes_of_tests import quick
 
 import probe
 from probe._checks import InputError
@@ -217,7 +217,9 @@ FUNCTIONS = {
         n_lines=2,
         n_images=20,
     ),
-    "control_networks": lambda network, split: quick_controls(network, split, 1, epochs=1),
+    "control_networks": lambda network, split: probe.control_networks(
+        network, split, n_networks=1, recipe=quick(1)
+    ),
     "maximize": lambda network, split: probe.maximize(
         network, [probe.class_logit(0)], steps=2, images=split.test
     ),

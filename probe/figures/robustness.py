@@ -42,7 +42,7 @@ def robustness(result: Robustness, figure: Figure | SubFigure, *, claim: str | N
         dots.plot(at, np.full(len(at), row), "s", color=COLORS["reference"], markersize=4)
         if row and levels[row - 1][0] != factor:
             dots.axhline(row - 0.5, color="#c4c4c4", linewidth=0.8)
-    dots.set_yticks(range(len(levels)), [literal(level, 8) for _, level in levels], fontsize=8)
+    dots.set_yticks(range(len(levels)), [literal(level, 16) for _, level in levels], fontsize=8)
     dots.set(ylim=(len(levels) - 0.5, -0.5), xticks=[], xlabel="settings, by the median of their networks")
     dots.grid(visible=False)
     return []

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_integer, check_number
+from probe._checks import InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
 from probe.stats.intervals import Interval, replicates
 
@@ -129,6 +129,7 @@ def mean_estimate(
     """
     check_number("level", level, above=0, below=1)
     check_integer("seed", seed, minimum=0)
+    check_choice("scale", scale, get_args(Scale))
     values = replicates("values", values)
     if scale == "share":
         if values.min() < 0 or values.max() > 1:
@@ -222,6 +223,8 @@ def normal_estimate(
     check_integer("n", n, minimum=1)
     check_number("level", level, above=0, below=1)
     check_number("standard_error", standard_error, above=0)
+    check_number("value", value)
+    check_choice("scale", scale, ("difference", "share"))
     if scale == "share":
         check_number("value", value, above=0, below=1)
     logits = scale == "share"

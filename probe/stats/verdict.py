@@ -9,7 +9,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_choice
+from probe._checks import InputError, brief, check_choice, check_number
+from probe._signatures import checked
 from probe.stats.estimates import Decision, Estimate, count_estimate
 from probe.stats.intervals import Interval
 
@@ -192,6 +193,7 @@ class Verdict:
         }
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """A claim, declared before anything is measured.
@@ -202,6 +204,11 @@ class Claim:
         As in `Verdict`.
     claims_less : bool
         Whether the claim is that the statistic lies below the threshold.
+
+    Raises
+    ------
+    InputError
+        If a field is none of what it must be.
     """
 
     key: str
@@ -216,6 +223,10 @@ class Claim:
     claims_less: bool = False
     said: str = ""
     minute: str = ""
+
+    def __post_init__(self) -> None:
+        check_choice("subject", self.subject, get_args(Subject))
+        check_number("threshold", self.threshold)
 
     def decision(self, estimate: Estimate) -> Decision:
         """Return what an estimate says of the claim."""
@@ -288,6 +299,7 @@ class Claim:
         return "inconclusive" if decision == missed and can_refute == "no power" else decision
 
 
+@checked
 def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return p-values adjusted for their number, so that one error in all of them is as rare as in one test [1]_.
 
@@ -295,6 +307,11 @@ def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     ----------
     p_values : ndarray of shape (n,), in [0, 1] or NaN
         NaN where nothing was tested; it stays NaN and counts as no test.
+
+    Raises
+    ------
+    InputError
+        If they are no such numbers.
 
     References
     ----------
@@ -305,8 +322,10 @@ def holm(p_values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     >>> holm(np.array([0.01, 0.04, np.nan, 0.03])).round(2)
     array([0.03, 0.06,  nan, 0.06])
     """
-    p_values = np.asarray(p_values, np.float64)
-    adjusted = np.full_like(p_values, np.nan)
+    p_values = np.asarray(p_values)
+    if p_values.ndim != 1 or p_values.dtype.kind not in "fiu" or (p_values < 0).any() or (p_values > 1).any():
+        raise InputError(f"p_values must be numbers from 0 to 1, or NaN, got {brief(p_values)}")
+    adjusted = np.full(len(p_values), np.nan)
     tested = np.flatnonzero(~np.isnan(p_values))
     order = tested[np.argsort(p_values[tested], kind="stable")]
     factors = np.arange(len(order), 0, -1)

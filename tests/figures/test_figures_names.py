@@ -55,6 +55,7 @@ def results(names):
     yield "noise", planted.noise(names, (8, 8)), {}
     yield "scores", planted.scores(names, (8, 8)), {}
     yield "examples", synthetic(conditions_of(), 2, n_epochs=20, names=names), {"part": "examples"}
+    yield "robustness", planted.robustness(lengths=1, widths=1, data=names), {}
     yield "landscape", planted.landscape([f"{name} kernel" for name in names]), {"part": "gradient"}
 
 

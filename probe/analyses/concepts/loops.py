@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from probe._checks import Array
+from probe._checks import Array, check_integer
 from probe._signatures import checked
 from probe.analyses.concepts.pixels import has_loop
 from probe.analyses.concepts.selectivity import largest_of_rotated
@@ -130,6 +130,8 @@ def loop_sample(split: Split, *, n_images: int = N_IMAGES, seed: int = 0) -> Loo
     seed : int
         Draws the images.
     """
+    check_integer("n_images", n_images, minimum=1)
+    check_integer("seed", seed, minimum=0)
     test = split.test.sample(min(n_images, len(split.test)), rng=np.random.default_rng(seed))
     every = Sample(test.images, test.labels, has_loop(test.images)[None])
     mixed = every.mixed(FEWEST_LOOPS)[0]

@@ -159,6 +159,7 @@ def primary_estimates(
     >>> found == noise_confidence(network, split).verdicts[0].interval
     True
     """
+    check_integer("n_images", n_images, minimum=1, maximum=1_000_000)
     network = fitted(network, split)
     rng = generator(seed).spawn(1)[0].spawn(2)[1]
     return {SURE.key: _sure(network, uniform_noise(n_images, split.test.image_shape, rng=rng))}
