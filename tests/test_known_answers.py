@@ -259,7 +259,6 @@ def page():
     for name in ANSWERS:
         found = verdicts(name)
         lines.append(f"| **{name}** | {' | '.join(cell(found.get(key)) for key in CLAIMS)} |")
-        print(name, flush=True)
     lines += ["", "## Who they are", ""]
     lines += [f"- **{name}**: {about}." for name, (about, _) in ANSWERS.items()]
     lines += [

@@ -258,9 +258,9 @@ def _verdicts(
         verdict(
             RANDOM,
             planted.random_power,
-            f"{n_structured} of {n_varied} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance is a "
-            f"start like theirs with a random combination of training images, in the same proportions. {fifth} the test "
-            f"finds {planted.random_power:.0%}.{left_out}",
+            f"{n_structured} of {n_varied} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance "
+            f"is a start like theirs with a random combination of training images, in the same proportions. {fifth} the "
+            f"test finds {planted.random_power:.0%}.{left_out}",
         ),
         verdict(
             EDGES,

@@ -73,10 +73,13 @@ class Meter:
         return np.asarray(explained.sum(axis=1).argmax(axis=1))
 
     def _part(self, planes: Array) -> Array:
-        mean = planes[:, self.active].mean(axis=1)[:, None, None]
+        inside = planes[:, self.active]
+        mean = inside.mean(axis=1)[:, None, None]
         centered = np.where(self.active[None, :, :, None], planes - mean, 0)
         variance = np.square(centered).sum(axis=(1, 2, 3), dtype=np.float64)
         known = variance > 1e-12 * np.maximum(1e-30, np.square(planes).sum(axis=(1, 2, 3), dtype=np.float64))
+        # The mean of values that are all the same may be rounded, and leave some variance.
+        known &= np.ptp(inside, axis=1).any(axis=1)
         variance = np.where(known, variance, np.nan)
         n_values = self.active.sum() * planes.shape[3]
         n_pairs = (self._down.sum() + self._right.sum()) * planes.shape[3]
@@ -84,7 +87,6 @@ class Meter:
         right, left = centered[:, :, 1:][:, self._right], centered[:, :, :-1][:, self._right]
         products = (above * below).sum(axis=(1, 2)) + (right * left).sum(axis=(1, 2))
         steps = np.abs(above - below).sum(axis=(1, 2)) + np.abs(right - left).sum(axis=(1, 2))
-        inside = planes[:, self.active]
         apart = np.where(known, _mean_difference(inside), np.nan)
         return np.stack(
             [
