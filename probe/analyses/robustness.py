@@ -404,8 +404,8 @@ def _general(result: Robustness, index: int) -> Verdict:
     holds, fails = (((decisions == k).mean(axis=1) > 0.5) for k in (0, 1))
     n, n_holds, n_fails = len(holds), int(holds.sum()), int(fails.sum())
     sentence = (
-        f"It holds in {n_holds} of {n} settings and is refuted in {n_fails}; in the others most networks decide neither way, or "
-        "they are divided."
+        f"It holds in {n_holds} of {n} settings and is refuted in {n_fails}; in the others most networks decide "
+        "neither way, or they are divided."
     )
     decision: Decision = "inconclusive"
     if n_holds == n:

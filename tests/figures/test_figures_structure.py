@@ -1,7 +1,5 @@
 """Figures of the structure of weight images: what is drawn is what the result holds, and labels do not overlap."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from pictures import overlaps, rendered, visible_texts
@@ -73,7 +71,9 @@ def test_the_statistics_show_every_unit_and_every_null(result):
 
 
 def test_what_decides_is_drawn_with_its_threshold(trained, digits):
-    found = weight_structure(trained, digits, controls=quick_controls(trained, digits, 6, epochs=3), n_null=49)
+    found = weight_structure(
+        trained, digits, controls=quick_controls(trained, digits, 6, epochs=3), n_null=49
+    )
     figure = rendered(found, part="shares")
     assert overlaps(figure) == []
     tests, random, fits, edges = figure.axes

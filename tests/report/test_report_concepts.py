@@ -8,7 +8,6 @@ from recipes_of_tests import quick_controls
 from result_checks import check_result, table_rows, words
 from scipy import stats
 
-import probe
 from probe.analyses.concepts import concepts
 from probe.report.report import Section
 
