@@ -41,7 +41,8 @@ def main() -> None:
         probe.load_result(path / "results.h5", Robustness) for path in (folder, folder / "recipes")
     )
     sentences = {
-        verdict.key: f"{verdict.sentence} {by_recipe(recipes, verdict.key)}" for verdict in throughout.verdicts
+        verdict.key: f"{verdict.sentence} {by_recipe(recipes, verdict.key)}"
+        for verdict in throughout.verdicts
     }
     OUT.write_text(json.dumps({"command": "probe robustness", "sentences": sentences}, indent=2) + "\n")
 

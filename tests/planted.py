@@ -300,7 +300,9 @@ def scores(class_names, shape=(28, 28), n_most=16):
     )
 
 
-def robustness(claims=CLAIMS, *, recipes=("modern", "video"), lengths=3, widths=3, data=("mnist", "digits"), n=6):
+def robustness(
+    claims=CLAIMS, *, recipes=("modern", "video"), lengths=3, widths=3, data=("mnist", "digits"), n=6
+):
     """Return what no study of robustness found: statistics around the thresholds, decided by a distance of 0.1."""
     lengths, widths = numbered(lengths, "x {}"), numbered(widths, "{0}-{0}")
     settings = list(product(data, recipes, widths, lengths))
@@ -323,7 +325,9 @@ def robustness(claims=CLAIMS, *, recipes=("modern", "video"), lengths=3, widths=
         decisions=decisions,
         test_accuracy=rng.uniform(0.8, 1, shape[1:]),
         design=RobustnessDesign(architectures=(probe.MLP((16,)),)),
-        verdicts=tuple(verdict(key=key, title=claim.title, subject="general") for key, claim in claims.items()),
+        verdicts=tuple(
+            verdict(key=key, title=claim.title, subject="general") for key, claim in claims.items()
+        ),
     )
 
 

@@ -69,7 +69,8 @@ PACKAGES = [
 ]  # fmt: skip
 
 RESULTS = {
-    "Agreement", "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey", "CapacityTrial", "Components",
+    "Agreement", "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
+    "CapacityTrial", "Components",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
     "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Estimate", "Evaluation", "ExampleDynamics",
     "Examples", "Frames",
@@ -80,7 +81,8 @@ RESULTS = {
     "PopulationResult", "PreparedData", "Rendered", "RenderedSection", "Robustness", "RobustnessKey", "RobustnessTrial",
     "ScoredGroup", "ScoresKey", "ScoresTrial",
     "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "Steepness", "StepActivations",
-    "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath", "TrainingResult", "UpdatesRatio",
+    "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath",
+    "TrainingResult", "UpdatesRatio",
     "VariableDescription", "Verdict", "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip
 """Values that functions return: nobody makes one by hand."""
@@ -89,7 +91,8 @@ INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
     "connections", "learning_rate_for", "smaller_rates",
-    "Backend", "CapacityStudy", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source", "run_study_in", "run_trial",
+    "Backend", "CapacityStudy", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
+    "run_study_in", "run_trial",
     "Shard", "sampled_test", "check_storable", "encode_provenance", "model_in", "write_network", "write_text_attribute",
 }  # fmt: skip
 """Parts of loops, of sweeps and of files: they get what this package made, once for each batch, trial or file."""

@@ -365,7 +365,9 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
         assert run(arguments) == 0
     found = json.loads((elsewhere / "l" / "results.json").read_text())
     assert set(found["results"]) == {"noise", "severity", "controls"}
-    assert len(found["results"]["severity"]["verdicts"]) >= 8
+    keys = [verdict["key"] for verdict in found["results"]["severity"]["verdicts"]]
+    assert len(keys) == len(set(keys)) == 3 and keys[0] == "limit"
+    assert len(found["results"]["noise"]["verdicts"]) == 5
     page = (elsewhere / "l" / "index.html").read_text()
     assert '<section id="noise">' in page and '<section id="severity">' in page
 
@@ -417,7 +419,8 @@ def test_help_loads_neither_matplotlib_nor_scikit_learn():
 def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch, undrawn):
     monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 5)
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
-    monkeypatch.setattr(import_module("probe.workflow._report"), "_EFFORT", 0.05)
+    monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
+    monkeypatch.setattr(import_module("probe.controls"), "_MOST_VALUES", 1e6)
     split = probe.load_dataset("digits")
     trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
     probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})

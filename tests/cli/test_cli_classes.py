@@ -69,7 +69,7 @@ def arguments(folder, command, model, *more):
 
 REDUCED = {
     "_sections": {"_MEMORIZATION_EPOCHS": 3, "_UNITS_SHOWN": 2},
-    "_report": {"_EFFORT": 0.05, "_CONTROLS": 2},
+    "_report": {"_CONTROLS": 2},
 }
 
 

@@ -151,7 +151,8 @@ def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     # The experiment on memorization and the controls are other tests'; here they take most of the minute.
     monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 3)
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
-    monkeypatch.setattr(import_module("probe.workflow._report"), "_EFFORT", 0.05)
+    monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
+    monkeypatch.setattr(import_module("probe.controls"), "_MOST_VALUES", 1e6)
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")

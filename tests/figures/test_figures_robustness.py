@@ -77,7 +77,9 @@ def test_settings_of_which_nothing_can_be_said_come_first_and_empty():
     squares = [line for line in figure.axes[1].lines if line.get_marker() == "s"]
     first = {pair for pair, line in zip(levels, squares, strict=True) if 0 in line.get_xdata()}
     assert first == {(factor, getattr(result, factor)[2]) for factor in FACTORS}
-    shown = np.concatenate([line.get_xdata()[np.isfinite(line.get_ydata())] for line in figure.axes[0].lines[:-1]])
+    shown = np.concatenate(
+        [line.get_xdata()[np.isfinite(line.get_ydata())] for line in figure.axes[0].lines[:-1]]
+    )
     assert set(shown) == {1, 2, 3}
 
 

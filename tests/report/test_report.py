@@ -61,7 +61,10 @@ def shorter_experiment():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 60)
+        patch.setattr(import_module("probe.workflow._sections"), "_N_MINIMA", 2)
         patch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 3)
+        patch.setitem(analysis_of("landscape").report, "n_directions", 20)
+        patch.setitem(analysis_of("landscape").report, "updates", 100)
         patch.setitem(analysis_of("noise_severity").report, "n_images", 300)
         patch.setitem(analysis_of("concepts").report, "n_images", 200)
         patch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 60)
@@ -93,7 +96,7 @@ def test_the_page_needs_nothing_but_itself(page):
 
 def test_every_picture_is_a_png_with_words_and_also_a_file(page, folder):
     files = {path.read_bytes() for path in (folder / "figures").glob("*.png")}
-    assert len(page.images) == len(files) == 19
+    assert len(page.images) == len(files) == 29
     for image in page.images:
         assert len(image["alt"]) > 20
         assert base64.b64decode(image["src"].partition(",")[2]) in files
@@ -113,6 +116,9 @@ def test_every_claim_leads_to_a_section(page):
         "noise",
         "severity",
         "memorization",
+        "descent",
+        "activations",
+        "minima",
     }
 
 
@@ -134,7 +140,16 @@ def test_the_numbers_on_the_page_are_those_of_results_json(page, numbers):
     assert len(judged) >= 4
     for claim in judged:
         assert "".join(claim["statement"].split()) in "".join(text.split())
-    for name in ("structure", "concepts", "severity", "drawing", "memorization"):
+    for name in (
+        "structure",
+        "concepts",
+        "noise",
+        "severity",
+        "drawing",
+        "memorization",
+        "landscape",
+        "minima",
+    ):
         for verdict in results[name]["verdicts"]:
             assert {"key", "title", "decision", "interval", "null", "sentence"} <= set(verdict)
             assert (verdict["key"], verdict["decision"]) in {(c["verdict"], c["decision"]) for c in judged}
