@@ -83,3 +83,16 @@ def table_rows(section):
         ]
         for table in re.findall(r"<table>.*?</table>", html_of(section), re.S)
     ]
+
+
+def verdicts_in(value):
+    """Yield every verdict that is somewhere in plain values."""
+    if isinstance(value, dict):
+        if {"decision", "statistic", "key"} <= value.keys():
+            yield value
+        else:
+            for item in value.values():
+                yield from verdicts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from verdicts_in(item)

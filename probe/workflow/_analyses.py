@@ -92,7 +92,12 @@ def analyze(
     sections = [
         section
         for analysis in analyses
-        for section in sections_of(analysis, subject, options if analysis is entry else {})
+        for section in sections_of(
+            # What cannot be done is an error where there is nothing else.
+            replace(analysis, optional=analysis.optional and len(analyses) > 1),
+            subject,
+            options if analysis is entry else {},
+        )
     ]
     if controls is not None:
         first = sections[0]

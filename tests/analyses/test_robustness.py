@@ -59,7 +59,7 @@ def test_what_depends_on_the_recipe_says_so(digits):
     assert verdict.decision == "inconclusive"
     assert verdict.statistic == 0.5
     assert verdict.sentence.endswith(
-        "It depends on the recipe (modern: 100%, video: 0%): the share of settings in which it holds."
+        "It depends on the recipe (modern: 100%, video: 0%). Shares are of the settings in which it holds."
     )
     assert "length" not in verdict.sentence
 

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import wraps
 from importlib import import_module
 
@@ -17,6 +18,7 @@ import probe
 from probe import workflow
 from probe.analyses.capacity import Capacity
 from probe.cli import run
+from probe.controls import MEMORIZING
 
 
 @pytest.fixture(scope="module")
@@ -417,10 +419,12 @@ def test_help_loads_neither_matplotlib_nor_scikit_learn():
 
 
 def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeypatch, undrawn):
-    monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 5)
+    monkeypatch.setattr(
+        import_module("probe.workflow._sections"), "MEMORIZING", replace(MEMORIZING, epochs=5)
+    )
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
-    monkeypatch.setattr(import_module("probe.controls"), "_MOST_VALUES", 1e6)
+    monkeypatch.setattr(import_module("probe.controls.training"), "_MOST_VALUES", 1e6)
     split = probe.load_dataset("digits")
     trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
     probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})

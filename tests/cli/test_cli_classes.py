@@ -1,6 +1,7 @@
 """The commands on networks of one unit for two classes, and on networks whose inputs lie in another range."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import probe
 from probe.analyses.noise import NoiseConfidence
 from probe.cli import run
+from probe.controls import MEMORIZING
 from probe.layers import Dense, Rescaling
 
 
@@ -68,7 +70,7 @@ def arguments(folder, command, model, *more):
 
 
 REDUCED = {
-    "_sections": {"_MEMORIZATION_EPOCHS": 3, "_UNITS_SHOWN": 2},
+    "_sections": {"MEMORIZING": replace(MEMORIZING, epochs=3), "_UNITS_SHOWN": 2},
     "_report": {"_CONTROLS": 2},
 }
 

@@ -1,6 +1,7 @@
 """The commands on models that others made: every container, convolutions, other ranges, several outputs."""
 
 import json
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 import probe
 from probe.cli import run
+from probe.controls import MEMORIZING
 
 FIXTURES = Path(__file__).parents[1] / "kerasfile" / "fixtures" / "keras3"
 
@@ -149,10 +151,12 @@ def test_what_is_converted_computes_the_same(name):
 
 def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     # The experiment on memorization and the controls are other tests'; here they take most of the minute.
-    monkeypatch.setattr(import_module("probe.workflow._sections"), "_MEMORIZATION_EPOCHS", 3)
+    monkeypatch.setattr(
+        import_module("probe.workflow._sections"), "MEMORIZING", replace(MEMORIZING, epochs=3)
+    )
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
-    monkeypatch.setattr(import_module("probe.controls"), "_MOST_VALUES", 1e6)
+    monkeypatch.setattr(import_module("probe.controls.training"), "_MOST_VALUES", 1e6)
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")

@@ -11,6 +11,7 @@ import probe
 from probe.analyses.capacity import CapacityDesign
 from probe.analyses.memorization import MemorizationDesign
 from probe.analyses.minima import MinimaDesign
+from probe.analyses.robustness import RobustnessDesign
 from probe.analyses.scores import ScoresDesign
 from probe.catalogue import ANALYSES, analysis_of, function_of
 from probe.cli import app
@@ -76,7 +77,8 @@ def test_a_study_trains_as_its_function_does(entry):
         study.of(study.default_architectures, split, config),
     )
     assert alone == whole
-    assert alone.design.config == config
+    if hasattr(alone.design, "config"):  # the training of a range of recipes is that of each
+        assert alone.design.config == config
 
 
 DESIGNS = {
@@ -84,6 +86,7 @@ DESIGNS = {
     "capacity": CapacityDesign,
     "memorization_scores": ScoresDesign,
     "minima": MinimaDesign,
+    "robustness": RobustnessDesign,
 }
 
 

@@ -2,23 +2,13 @@
 
 import json
 from html import unescape
-from itertools import chain
 
 import pytest
+from result_checks import verdicts_in
 
 import probe
 from probe.recipes import RECIPES
 from probe.workflow import analyze, report, train_model
-
-
-def verdicts_in(value):
-    if isinstance(value, dict):
-        if {"decision", "statistic", "key"} <= value.keys():
-            yield value
-        else:
-            yield from chain.from_iterable(verdicts_in(item) for item in value.values())
-    elif isinstance(value, list):
-        yield from chain.from_iterable(verdicts_in(item) for item in value)
 
 
 def verdicts_of(folder):

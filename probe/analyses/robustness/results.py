@@ -208,7 +208,9 @@ def general_verdict(result: Robustness, index: int) -> Verdict:
     elif n_fails == n:
         decision, sentence = "refuted", f"It is refuted in all {n} settings."
     elif n_holds or n_fails:
-        sentence += _dependence(result, holds if n_holds else ~fails)
+        # Where it holds nowhere, what there is to say is where it is not refuted.
+        share = "in which it holds" if n_holds else "in which it is not refuted"
+        sentence += f"{_dependence(result, holds if n_holds else ~fails)} Shares are of the settings {share}."
     return claim.verdict(
         Estimate(Interval(n_holds / n, np.nan, np.nan, 0.95, n), "none", lambda null: (np.nan, np.nan)),
         sentence,
@@ -239,4 +241,4 @@ def _dependence(result: Robustness, holds: npt.NDArray[np.bool_]) -> str:
         for factor in sorted(ranges, key=lambda name: -ranges[name])
         if ranges[factor] >= largest / 2
     ]
-    return f" It depends on {' and '.join(parts)}: the share of settings in which it holds."
+    return f" It depends on {' and '.join(parts)}."
