@@ -207,6 +207,7 @@ PARTS: dict[str, Callable[[], str]] = {
         "valleys",
         "minima",
         "search",
+        "robustness",
     )
 }
 
