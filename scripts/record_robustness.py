@@ -8,6 +8,7 @@ reports/robustness/recipes, of more networks of the video's shape by each recipe
 """
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,18 @@ def by_recipe(result: Robustness, key: str) -> str:
         n_supported = int((result.decisions[index, setting] == 0).sum())
         low, middle, high = np.quantile(result.statistics[index, setting], [0.05, 0.5, 0.95])
         parts.append(
-            f"{n_supported} of {result.decisions.shape[2]} networks by the {result.recipe[setting]} recipe "
-            f"({result.statistic_names[index]}: median {middle:{spec}}, middle 90% {low:{spec}} to {high:{spec}})"
+            f"{n_supported} by the {result.recipe[setting]} recipe (median {middle:{spec}}, middle 90% "
+            f"{low:{spec}} to {high:{spec}})"
         )
-    shape = f"{result.architecture[0]} on {result.data[0]}"
-    return f"Of shape {shape} it is supported for {' and '.join(parts)}."
+    n = result.decisions.shape[2]
+    return f"Of {n} networks {result.architecture[0]} on {result.data[0]} it is supported for {' and '.join(parts)}."
+
+
+def in_short(sentence: str) -> str:
+    """Return what a verdict in general says, without the shares of each level."""
+    factors = re.findall(r"the (recipe|length of training|width|data) \(", sentence)
+    counts = sentence.partition(". ")[0].rstrip(".")
+    return f"{counts}; it depends on the {' and the '.join(factors)}." if factors else f"{counts}."
 
 
 def main() -> None:
@@ -41,7 +49,7 @@ def main() -> None:
         probe.load_result(path / "results.h5", Robustness) for path in (folder, folder / "recipes")
     )
     sentences = {
-        verdict.key: f"{verdict.sentence} {by_recipe(recipes, verdict.key)}"
+        verdict.key: f"{in_short(verdict.sentence)} {by_recipe(recipes, verdict.key)}"
         for verdict in throughout.verdicts
     }
     OUT.write_text(json.dumps({"command": "probe robustness", "sentences": sentences}, indent=2) + "\n")

@@ -35,23 +35,21 @@ _RUN = re.compile("R(?:[^L]*[RN])?")
 
 
 def measured(verdict: Verdict) -> str:
-    r"""Return a verdict's number with its interval and what that is over; nothing where it has none.
+    """Return a verdict's number with its interval and what that is over; nothing where it has none.
 
     Examples
     --------
     >>> from types import SimpleNamespace
     >>> from probe.stats import Interval
     >>> measured(SimpleNamespace(interval=Interval(0.25, -0.125, 0.375, 0.95, 20), unit="", replicate="networks"))
-    '0.25 (−0.125\xa0to\xa00.375, 20\xa0networks)'
+    '0.25 (−0.125 to 0.375, 20 networks)'
     >>> measured(SimpleNamespace(interval=Interval(0.25, 0.07, 0.52, 0.95, 16), unit="share", replicate="units"))
-    '25% (7%\xa0to\xa052%, 16\xa0units)'
+    '25% (7% to 52%, 16 units)'
     """
     if not isfinite(verdict.interval.estimate):
         return ""
     spec = ".0%" if verdict.unit == "share" else ".3g"
-    # No line ends inside the ends of the interval, or between a number and what it counts.
-    number, _, ends = f"{verdict.interval:{spec};{verdict.replicate}}".replace("-", "−").partition(" ")
-    return f"{number} {ends.replace(' ', chr(0xA0)).replace(f',{chr(0xA0)}', ', ')}".strip()
+    return f"{verdict.interval:{spec};{verdict.replicate}}".replace("-", "−")
 
 
 def fmt(value: object, spec: str) -> str:
