@@ -69,10 +69,11 @@ PACKAGES = [
 ]  # fmt: skip
 
 RESULTS = {
-    "Agreement", "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
+    "Agreement", "ControlsSummary",
+    "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
     "CapacityTrial", "Components",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
-    "Descent", "Difference", "Drawing", "DrawnImages", "Equivalence", "Estimate", "Evaluation", "ExampleDynamics",
+    "Descent", "Drawing", "DrawnImages", "Estimate", "Evaluation", "ExampleDynamics",
     "Examples", "Frames",
     "ExpandedWeights", "ImageConcepts", "Interval", "NoiseCondition", "Landscape", "LayerConcepts",
     "LayerDescription", "LoopSample", "LoopUnits", "LossSurface", "Maximization", "Memorization", "MemorizationCell",
@@ -82,7 +83,7 @@ RESULTS = {
     "ScoredGroup", "ScoresKey", "ScoresTrial",
     "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "Steepness", "StepActivations",
     "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath",
-    "TrainingResult", "UpdatesRatio",
+    "TrainingResult",
     "VariableDescription", "Verdict", "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip
 """Values that functions return: nobody makes one by hand."""
@@ -335,6 +336,8 @@ VALID = {
     },
     "minima.primary_estimates": lambda w: few(w, n_networks=2, seed=0),
     "noise.primary_estimates": lambda w: few(w, n_images=20, seed=0),
+    "robustness.primary_estimates": lambda w: few(w, seed=0),
+    "n_memorizable": lambda w: {"n_parameters": 1_000, "n_samples": 100},
     "structure.primary_estimates": lambda w: few(w, n_null=39, alpha=0.05, seed=0),
     "MemorizationDesign": lambda w: {
         "architectures": (w.mlp,), "n_samples": (20,), "corruption": (0.0, 1.0), "label_corruption": "permute",
@@ -416,7 +419,6 @@ VALID = {
     # Statistics.
     "bootstrap_interval": lambda w: {"values": np.arange(5.0), "statistic": mean_of_all, "level": 0.9, "seed": 0},
     "count_estimate": lambda w: {"n_hits": 3, "n": 9, "level": 0.9},
-    "equivalence": lambda w: {"differences": np.arange(5.0), "margin": 0.1, "level": 0.9},
     "gini": lambda w: {"values": np.arange(5.0), "axis": -1},
     "holm": lambda w: {"p_values": np.array([0.01, 0.04, np.nan])},
     "mean_estimate": lambda w: {"values": np.arange(1.0, 9), "scale": "ratio", "level": 0.9, "seed": 0},
@@ -426,10 +428,6 @@ VALID = {
         "threshold": 0.5, "reason": "r", "subject": "network", "claims_less": False, "said": "", "minute": "",
     },
     "mean_interval": lambda w: {"values": np.arange(5.0), "level": 0.9},
-    "paired_difference": lambda w: {"differences": np.arange(5.0), "level": 0.9},
-    "ratio_of_updates": lambda w: {
-        "slower": np.arange(3.0, 8), "faster": np.arange(1.0, 6), "limit": 9.0, "level": 0.9, "seed": 0,
-    },
     # Training.
     "train_shards": lambda w: {
         "shards": [training.Shard(w.population, w.split, rng())], "config": w.config, "workers": 1, "progress": ignore,

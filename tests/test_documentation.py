@@ -80,7 +80,7 @@ SMALLER = {
     "split, corruption=0.2)": "split, corruption=0.2, n_samples=40, n_networks=20)",
     "split, n_networks=6)": "split, n_networks=2, n_directions=5, updates=8, n_planes=1, n_lines=3, n_images=30)",
     "n_networks=20, polish=300)": "n_networks=2, n_samples=60, polish=5)",
-    "(8, 32), depths=(1, 2), n_networks=5)": "(4,), depths=(1,), costs=('quadratic',), n_networks=2, epochs=3)",
+    "(8, 32), depths=(1, 2), n_networks=6)": "(4,), depths=(1,), costs=('quadratic',), n_networks=2, epochs=3)",
     '(4,), activation="relu"), split)': '(4,), activation="relu"), split, replicates=1, starts=1, updates=100, largest=40)',
 }
 
@@ -152,5 +152,5 @@ def test_the_programs_about_files_run_as_they_stand(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     exec("\n".join(programs(DOCS / "files.md")), names)
-    assert names["noise"].condition("uniform").n_images == len(split.test)
+    assert names["noise"].condition("uniform").n_images == 2_000
     assert names["network"].layer_names == network.layer_names

@@ -29,7 +29,7 @@ network.input_gradient(x, probe.class_logit(3))                  # (100, 28, 28)
 images = probe.weight_images(network)                            # images.images (16, 28, 28), images.scale
 best = probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=4, steps=200, seed=0)
 noise = probe.noise_confidence(network, split, seed=0)
-pair = probe.memorization(probe.MLP(hidden=(64,), activation="relu"), split, n_samples=1000, replicates=5, seed=0)
+pair = probe.memorization(probe.MLP(hidden=(64,), activation="relu"), split, n_samples=1000, replicates=8, seed=0)
 for result in (images, best, noise, pair):
     probe.plot(result)                                           # a matplotlib figure of each
 """

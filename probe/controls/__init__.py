@@ -1,7 +1,7 @@
 """Networks to hold a trained network against: of its kind and recipe, trained like it, on random labels, and not at all."""
 
 from probe.controls.groups import Controls, ControlsSummary, Group, NetworkGroup
-from probe.controls.kind import architecture_of, kind_of, reinitialized
+from probe.controls.kind import architecture_of, reinitialized
 from probe.controls.training import MEMORIZING, control_networks, n_memorizable
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "NetworkGroup",
     "architecture_of",
     "control_networks",
-    "kind_of",
     "n_memorizable",
     "reinitialized",
 ]

@@ -223,6 +223,7 @@ def _memorizers(
     return population.take(slice(0, None, 2)), population.take(slice(1, None, 2)), memorized, n
 
 
+@checked
 def n_memorizable(n_parameters: int, n_samples: int) -> int:
     """Return how many random labels networks of so many parameters are taught, if there are as many images.
 
@@ -231,6 +232,8 @@ def n_memorizable(n_parameters: int, n_samples: int) -> int:
     >>> n_memorizable(13_002, 60_000), n_memorizable(1_482, 1_437)
     (1000, 114)
     """
+    check_integer("n_parameters", n_parameters, minimum=1)
+    check_integer("n_samples", n_samples, minimum=1)
     return min(n_samples, max(_FEWEST_RANDOM, min(_MOST_RANDOM, n_parameters // _PARAMETERS_PER_LABEL)))
 
 

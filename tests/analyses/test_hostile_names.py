@@ -150,9 +150,7 @@ def page_of(section, name):
         )
     said = f"Of '{name}', {name}"
     section = dataclasses.replace(section, note=said)
-    report = Report(
-        title=said, subtitle=said, sections=(section,), heads=(said, said), kept=said, warning=said
-    )
+    report = Report(title=said, subtitle=said, sections=(section,), kept=said, warning=said)
     html = report.rendered().html({name: name})
     html.encode()
     structure = Structure()

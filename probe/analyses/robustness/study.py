@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from probe._checks import InputError
+from probe._checks import InputError, check_integer
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, silent
 from probe._signatures import checked
@@ -209,8 +209,10 @@ class RobustnessStudy(DesignedStudy[RobustnessKey, RobustnessTrial, Robustness])
         return replace(result, verdicts=tuple(general_verdict(result, k) for k in range(len(CLAIMS))))
 
 
-def primary_estimates(network: Network, split: Split, *, seed: int) -> dict[str, Estimate]:
+@checked
+def primary_estimates(network: Network, split: Split, *, seed: int = 0) -> dict[str, Estimate]:
     """Return what decides each primary claim about a network; a claim is missing where an analysis cannot be done."""
+    check_integer("seed", seed, minimum=0)
     found = dict[str, Estimate]()
     for analysis in ANALYSES:
         try:
