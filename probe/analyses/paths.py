@@ -187,11 +187,9 @@ def expanded_weights(
     verdicts: tuple[Verdict, ...] = ()
     if any(isinstance(layer, Dense) for layer in layers[1:]):
         others = list[dict[str, Estimate]]()
-        if controls is not None and controls.copies:
+        if controls is not None:
             place = [each.name for each in network.dense_layers].index(name)
-            others = [
-                _estimates(_of_member(one, place, images, active, rng)) for one in controls.trained.networks()
-            ]
+            others = [_estimates(_of_member(one, place, images, active, rng)) for one in controls.like_it]
         verdicts = _verdicts(_estimates(measured), others)
     return ExpandedWeights(
         layer=name,

@@ -152,6 +152,11 @@ class Controls:
         """What a verdict over them must add."""
         return self.summary.caveat
 
+    @property
+    def like_it(self) -> tuple[Network, ...]:
+        """The networks that were trained like the one at hand: none where they have other layers."""
+        return tuple(self.trained.networks()) if self.copies else ()
+
     def check_of(self, network: Network) -> None:
         """Raise unless these are control networks of `network`, or stand in for them on the same data."""
         ours = self.trained.network(0)

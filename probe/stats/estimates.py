@@ -54,11 +54,15 @@ class Estimate:
         The number with its confidence interval; the ends are NaN where the data give none.
     method : {"studentized bootstrap", "t", "bounded", "sign test", "exact", "normal", "none"}
         What interval and test are made by; "none" where there is nothing to make them of.
+    has_power : bool
+        Whether an effect of the size asked about would have been found. Where not, finding little says little: it refutes
+        no claim, and supports none that claims less.
     """
 
     interval: Interval
     method: Method
     _tails: Callable[[float], tuple[float, float]] = field(repr=False)
+    has_power: bool = True
 
     def __format__(self, spec: str) -> str:
         """Return the number with its interval, as `Interval` formats it."""

@@ -231,6 +231,8 @@ class Claim:
     def decision(self, estimate: Estimate) -> Decision:
         """Return what an estimate says of the claim."""
         above = estimate.decision(self.threshold)
+        if above == "refuted" and not estimate.has_power:
+            return "inconclusive"
         return _opposite(above) if self.claims_less else above
 
     def verdict(
@@ -239,7 +241,6 @@ class Claim:
         sentence: str,
         *,
         others: Sequence[Estimate] = (),
-        can_refute: Literal["yes", "no power"] = "yes",
         **changed: Any,
     ) -> Verdict:
         """Return what was found.
@@ -252,18 +253,15 @@ class Claim:
             What a reader needs to judge it.
         others : sequence of Estimate
             The same statistic of networks trained like the one at hand.
-        can_refute : {"yes", "no power"}
-            "no power" where the test would miss an effect of the size asked about too often: that it finds little is
-            inconclusive then, and does not refute the claim, or support one that claims less.
         **changed
             Fields of the verdict that are not those of the claim, such as a title with the name of a layer.
         """
-        decision = self._guarded(estimate, can_refute)
+        decision = self.decision(estimate)
         agreement = None
         if others:
             agreement = Agreement(
                 decision=decision,
-                decisions=tuple(self._guarded(other, can_refute) for other in others),
+                decisions=tuple(self.decision(other) for other in others),
                 statistics=tuple(other.interval.estimate for other in others),
             )
         fields: dict[str, Any] = {
@@ -292,11 +290,6 @@ class Claim:
         """Return the verdict where there is nothing to decide from; `why` is its sentence."""
         nothing = Estimate(Interval(np.nan, np.nan, np.nan, 0.95, n), "none", lambda null: (np.nan, np.nan))
         return self.verdict(nothing, why, **changed)
-
-    def _guarded(self, estimate: Estimate, can_refute: str) -> Decision:
-        missed = "supported" if self.claims_less else "refuted"
-        decision = self.decision(estimate)
-        return "inconclusive" if decision == missed and can_refute == "no power" else decision
 
 
 @checked

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -46,12 +47,12 @@ def test_a_claim_of_less_is_decided_the_other_way():
 
 
 def test_what_the_test_has_no_power_for_is_not_refuted():
-    few, many = count_estimate(1, 100), count_estimate(99, 100)
-    assert MOST.verdict(few, "", can_refute="no power").decision == "inconclusive"
-    assert MOST.verdict(many, "", can_refute="no power").decision == "supported"
+    few, many = (replace(count_estimate(hits, 100), has_power=False) for hits in (1, 99))
+    assert MOST.verdict(few, "").decision == "inconclusive"
+    assert MOST.verdict(many, "").decision == "supported"
     less = changed(claims_less=True)
-    assert less.verdict(few, "", can_refute="no power").decision == "inconclusive"
-    assert less.verdict(many, "", can_refute="no power").decision == "refuted"
+    assert less.verdict(few, "").decision == "inconclusive"
+    assert less.verdict(many, "").decision == "refuted"
 
 
 def test_networks_trained_like_it_are_judged_by_the_same_rule():

@@ -6,7 +6,6 @@ import numpy as np
 
 from probe._checks import Array
 from probe.analyses.concepts.loops import (
-    ASKED,
     FEWEST_LOOPS,
     LEAST,
     PLANTED,
@@ -15,6 +14,7 @@ from probe.analyses.concepts.loops import (
     loop_sample,
     loops_told,
     planted_powers,
+    with_power,
 )
 from probe.analyses.concepts.results import LoopUnits
 from probe.analyses.concepts.units import hidden_layers, layer_values
@@ -65,9 +65,6 @@ EDGES = Claim(
     reason="what is in as many principal components, which know nothing of edges",
 )
 
-_ENOUGH = 0.8
-"""Share of planted units that must be found where it is said that there is none."""
-
 
 def judged(
     network: Network, split: Split, edges: Sample, components: Array, controls: Controls | None, *, seed: int
@@ -89,7 +86,7 @@ def judged(
     seed : int
         Draws images for loops, rotations, and planted units.
     """
-    others = () if controls is None else tuple(controls.trained.networks())
+    others = () if controls is None else controls.like_it
     caveat = "" if controls is None else controls.caveat
     found, verdicts = _of_loops(network, loop_sample(split, seed=seed), others, split.noun, caveat, seed)
     if len(edges.concepts):
@@ -115,13 +112,12 @@ def _of_loops(
         loops_told(network, images, seed=seed),
         [loops_told(each, images, seed=seed) for each in others],
     )
-    found = _kept(own, told, images, planted_powers(images, len(own.auroc), seed=seed))
-    power = float(found.power[PLANTED.index(ASKED)])
+    powers = planted_powers(images, len(own.auroc), seed=seed)
+    found = _kept(own, told, images, powers)
     loops = LOOPS.verdict(
-        own.margin,
+        with_power(own.margin, powers),
         _loops_sentence(found, noun) + caveat,
-        others=[each.margin for each in told],
-        can_refute="yes" if power >= _ENOUGH else "no power",
+        others=[with_power(each.margin, powers) for each in told],
     )
     layer = LAYER.verdict(
         own.layer_margin,

@@ -31,6 +31,7 @@ __all__ = [
     "loops_told",
     "planted_powers",
     "primary_estimates",
+    "with_power",
 ]
 
 LEAST = 0.7
@@ -63,6 +64,9 @@ _N_ROTATIONS = 59
 
 _N_PLANTED = 12
 """Planted units of each size: how far they are found on average, and how much that varies, gives the power."""
+
+_ENOUGH = 0.8
+"""Share of planted units that must be found where it is said that there is none."""
 
 _MOST_UNITS = 64
 """Units of the layer that they are planted in, at most."""
@@ -167,7 +171,8 @@ def primary_estimates(
     images = loop_sample(split, n_images=n_images, seed=seed) if images is None else images
     if images is None:
         return {}
-    return {"loops": loops_told(fitted(network, split), images, seed=seed).margin}
+    told = loops_told(fitted(network, split), images, seed=seed)
+    return {"loops": with_power(told.margin, planted_powers(images, len(told.auroc), seed=seed))}
 
 
 def loops_told(network: Network, images: LoopSample, *, seed: int) -> LoopTelling:
@@ -270,6 +275,11 @@ def planted_powers(images: LoopSample, n_units: int, *, seed: int) -> Array:
             pivots.append(margin.estimate / (margin.high - margin.estimate))
         powers.append(norm.cdf((np.mean(pivots) - 1) / np.std(pivots, ddof=1)))
     return np.array(powers)
+
+
+def with_power(margin: Estimate, powers: Array) -> Estimate:
+    """Return an estimate that knows whether a unit of `ASKED` would have been found, from `planted_powers`."""
+    return replace(margin, has_power=bool(powers[PLANTED.index(ASKED)] >= _ENOUGH))
 
 
 def _with_planted(sample: Sample, n_units: int, auroc: float, rng: np.random.Generator) -> Array:

@@ -223,7 +223,7 @@ def drawing(
     if controls is not None:
         beside = {"untrained": controls.untrained, "random-label": controls.random_label}
         artists += [studio.drawn_by(name, group.network(0))[0] for name, group in beside.items()]
-        for k, artist in enumerate(controls.trained.networks()):
+        for k, artist in enumerate(controls.like_it):
             others.append(studio.drawn_by("network", artist)[0])
             progress(ProgressEvent(f"drawing {split.noun}s", k + 1, len(controls)))
     artists.append(studio.drawn_by("linear", fitted(_linear_softmax(split), split))[0])

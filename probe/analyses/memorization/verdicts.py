@@ -7,7 +7,7 @@ the same. The margins are fixed here, before any data are seen.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -259,7 +259,7 @@ def _slower(about: _About, reference: int) -> Verdict:
         f"; {late} of {n} networks did not fit {about.name} within {cell.limit:,} updates and count with these, so that the "
         "ratio is at least this"
     )
-    return about.verdict(SLOWER, found, sentence, can_refute="no power")
+    return about.verdict(SLOWER, replace(found, has_power=False), sentence)
 
 
 def _concentrated(about: _About, reference: int) -> Verdict:

@@ -140,7 +140,7 @@ def noise_confidence(
         noun=split.noun,
         verdicts=(),
     )
-    others = [] if controls is None else [_estimates(one, images) for one in controls.trained.networks()]
+    others = [] if controls is None else [_estimates(one, images) for one in controls.like_it]
     return _with_verdicts(result, _estimates(network, images), others)
 
 

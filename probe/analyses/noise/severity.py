@@ -212,7 +212,8 @@ def _limits(network: Network, directions: Array) -> Array:
 def _verdicts(result: NoiseSeverity, controls: Controls | None) -> tuple[Verdict, ...]:
     verdicts = list[Verdict]()
     if result.own_limit.size:
-        verdicts.append(_far(result))
+        has_others = controls is not None and controls.copies
+        verdicts.append(_far(result, result.limit if has_others else result.limit[:0]))
     if controls is not None:
         verdicts.append(_learned(result, controls.caveat))
         # Networks that hardly learned their random labels cannot say what learning these does.
@@ -221,7 +222,7 @@ def _verdicts(result: NoiseSeverity, controls: Controls | None) -> tuple[Verdict
     return tuple(verdicts)
 
 
-def _far(result: NoiseSeverity) -> Verdict:
+def _far(result: NoiseSeverity, others: Array) -> Verdict:
     def certain(limits: Array) -> Estimate:
         return count_estimate(int((limits >= _CERTAIN).sum()), len(limits))
 
@@ -230,7 +231,7 @@ def _far(result: NoiseSeverity) -> Verdict:
         own,
         f"As uniform noise is scaled to infinity, the confidence goes to 1 in {own.interval.estimate:.0%} of "
         f"{own.interval.n} directions; its exact limit is {result.own_limit.mean():.3f} on average.",
-        others=[certain(limits) for limits in result.limit if limits.size],
+        others=[certain(limits) for limits in others if limits.size],
     )
 
 

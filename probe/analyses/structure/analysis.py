@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
@@ -157,10 +157,10 @@ def weight_structure(
     found = measured(network, bench, alpha)
     planted = Planted.of(found, bench, alpha, planted_rng)
     others = list[dict[str, Estimate]]()
-    if controls is not None and controls.copies:
+    if controls is not None:
         few = bench.fewer(min(n_null, _FEW_DRAWS), few_rng)
-        for k, member in enumerate(controls.trained.networks()):
-            others.append(measured(member, few, alpha).estimates(alpha))
+        for k, member in enumerate(controls.like_it):
+            others.append(_with_power(measured(member, few, alpha).estimates(alpha), planted))
             progress(ProgressEvent("measuring structure", k + 1, len(controls)))
     verdicts = _verdicts(found, planted, others, alpha, view)
     if controls is not None and controls.copies:
@@ -210,8 +210,16 @@ def primary_estimates(
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = for_images_of(network, split)
-    bench = Bench.of(View.of(network, "first"), split, n_null, generator(seed).spawn(1)[0])
-    return measured(network, bench, alpha).estimates(alpha)
+    bench_rng, planted_rng = generator(seed).spawn(2)
+    bench = Bench.of(View.of(network, "first"), split, n_null, bench_rng)
+    found = measured(network, bench, alpha)
+    return _with_power(found.estimates(alpha), Planted.of(found, bench, alpha, planted_rng))
+
+
+def _with_power(estimates: dict[str, Estimate], planted: Planted) -> dict[str, Estimate]:
+    """Return estimates that know whether planted units would have been found."""
+    powers = {RANDOM.key: planted.random_power, EDGES.key: planted.edge_power}
+    return {key: replace(found, has_power=powers[key] >= _POWER) for key, found in estimates.items()}
 
 
 def _nulls(found: Measured, planted: Planted, bench: Bench, alpha: float) -> tuple[StructureNull, ...]:
@@ -239,32 +247,29 @@ def _verdicts(
     found: Measured, planted: Planted, others: list[dict[str, Estimate]], alpha: float, view: View
 ) -> tuple[Verdict, ...]:
     """Return the verdicts about the network at hand."""
-    estimates, n = found.estimates(alpha), len(found.values)
+    estimates, n = _with_power(found.estimates(alpha), planted), len(found.values)
     n_varied, n_edges = int(found.varied.sum()), int(found.is_edge.sum())
     n_structured = int((found.combined_p <= alpha).sum())
     left_out = f" Left out: {n - n_varied}, whose weights are all the same." if n_varied < n else ""
     fifth = "Of planted Gabor units, a fifth of whose variance is such chance,"
 
-    def verdict(claim: Claim, power: float, sentence: str) -> Verdict:
+    def verdict(claim: Claim, sentence: str) -> Verdict:
         # The video speaks of the first layer.
         said = {"said": "", "minute": ""} if view.n_below else {}
         if claim.key not in estimates:
             return claim.undecided("The weights of each unit are all the same.", n=n, **said)
         same = [other[claim.key] for other in others if claim.key in other]
-        can_refute: Literal["yes", "no power"] = "yes" if power >= _POWER else "no power"
-        return claim.verdict(estimates[claim.key], sentence, others=same, can_refute=can_refute, **said)
+        return claim.verdict(estimates[claim.key], sentence, others=same, **said)
 
     return (
         verdict(
             RANDOM,
-            planted.random_power,
             f"{n_structured} of {n_varied} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance "
             f"is a start like theirs with a random combination of training images, in the same proportions. {fifth} the "
             f"test finds {planted.random_power:.0%}.{left_out}",
         ),
         verdict(
             EDGES,
-            planted.edge_power,
             f"{n_edges} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds of "
             f"the unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations "
             f"of training images. {fifth} {planted.edge_power:.0%} count as edges.",
