@@ -7,17 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from probe._checks import (
-    Array,
-    InputError,
-)
+from probe._checks import Array, InputError
 from probe.controls.kind import kind_of
 from probe.network import Network
 from probe.population import Population
 from probe.results import Columns, Result
-from probe.training import (
-    TrainingConfig,
-)
+from probe.training import TrainingConfig
 
 __all__ = ["Controls", "ControlsSummary", "Group", "NetworkGroup"]
 

@@ -258,7 +258,10 @@ def _can_train(network: Network, split: Split) -> bool:
         return False
     try:
         ParameterSpace(network).gradient(split.train.images[:2].astype(network.dtype), split.train.labels[:2])
-    except (InputError, NotImplementedError):
+    except (
+        InputError,
+        NotImplementedError,
+    ):  # why there is none makes no difference: others stand in, and say so
         return False
     return True
 
