@@ -16,6 +16,7 @@ _NAMES = {
     "probe._checks": ("DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "ProbeWarning"),
     "probe.analyses.concepts": ("image_concepts",),
     "probe.analyses.noise": ("confidence_limit",),
+    "probe.analyses.unit": ("unit_cards",),
     "probe.ascent": ("parse_objective",),
     "probe.controls": ("Controls", "control_networks"),
     "probe.datasets": ("Dataset", "Split", "load_dataset"),

@@ -164,6 +164,14 @@ ANALYSES = (
         options=("restarts", "steps", "l2", "total_variation", "diversity"),
     ),
     Analysis(
+        name="unit_card",
+        module="unit",
+        result="UnitCard",
+        figures="unit",
+        key="unit",
+        needs=("network", "split", "controls"),
+    ),
+    Analysis(
         name="drawing",
         module="drawing",
         result="Drawing",

@@ -15,6 +15,7 @@ from PIL import Image
 import probe
 from probe.layers import Dense
 from probe.network import Network
+from probe.report._drawing import Drawn
 
 # Keras reads this once, when it is first imported; whichever test comes first must find it.
 os.environ["KERAS_BACKEND"] = "numpy"
@@ -90,7 +91,11 @@ def undrawn(monkeypatch) -> None:
     """Pages have a black dot for each picture: for tests of all the rest, as drawing takes most of the time."""
     dot = io.BytesIO()
     Image.new("RGB", (1, 1)).save(dot, "png")
-    monkeypatch.setattr("probe.report.report.picture", lambda result, **view: dot.getvalue())
+    drawn = Drawn(dot.getvalue(), b"<svg/>")
+    for module in ("report", "section"):
+        monkeypatch.setattr(
+            f"probe.report.{module}.draw_all", lambda drawings, *progress: [drawn] * len(drawings)
+        )
 
 
 @pytest.fixture(scope="session")

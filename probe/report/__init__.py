@@ -1,9 +1,11 @@
-"""A report as a value: sections, each a template that reads results.
+"""A report as a value: sections, each a template that reads results, put together to chapters.
 
 `Report(...).rendered()` draws its pictures and puts everything in words; `.html(origin)` of that is the page. The words
-are in `templates`, one for each section; `_words` has what they are written with.
+are in `templates`, one for each section; `_words` has what they are written with; `chapters` says what belongs together.
 """
 
-from probe.report.report import Claim, Rendered, RenderedSection, Report, Section
+from probe.report.chapters import CHAPTERS, Chapter
+from probe.report.report import Rendered, Report
+from probe.report.section import Claim, RenderedSection, Section
 
-__all__ = ["Claim", "Rendered", "RenderedSection", "Report", "Section"]
+__all__ = ["CHAPTERS", "Chapter", "Claim", "Rendered", "RenderedSection", "Report", "Section"]

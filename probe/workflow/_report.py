@@ -19,7 +19,7 @@ from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
 from probe.network import Network
 from probe.recipes import RECIPES, Recipe, recorded_recipe
-from probe.report import Report, Section
+from probe.report import CHAPTERS, Report, Section
 from probe.results import Record
 from probe.storage import network_bytes
 from probe.training import (
@@ -93,8 +93,9 @@ def report(
     is_kept = model is not None and _is_same(folder.path / _KEPT, model)
     page = Report(
         title="What did the hidden layers learn?",
-        subtitle=f"{subject.origin}; data: {split.name}, {len(split.test):,} test images",
+        subtitle=f"{subject.origin}. It gets {accuracy:.2%} of {len(split.test):,} {split.name} test images right.",
         sections=sections,
+        chapters=CHAPTERS,
         kept="the network in model.h5",
         warning=doubt_about(network),
     )

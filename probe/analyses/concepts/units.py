@@ -11,7 +11,7 @@ from probe.analyses.concepts.within import standardized
 from probe.layers import BatchNormalization, Layer
 from probe.network import Network
 
-__all__ = ["LayerValues", "ablated", "hidden_layers", "layer_values"]
+__all__ = ["LayerValues", "ablated", "activated", "hidden_layers", "layer_values"]
 
 _BATCH = 500
 """Images whose feature maps are kept at a time."""
@@ -24,14 +24,14 @@ def hidden_layers(network: Network) -> tuple[str, ...]:
 
     Where such a layer is linear and its activation is a layer of its own, that layer is meant.
     """
-    ends = {layer.name: _activated(network, layer) for layer in network.layers if layer.has_kernels}
+    ends = {layer.name: activated(network, layer) for layer in network.layers if layer.has_kernels}
     found = tuple(end for end in ends.values() if end != network.head_name)
     if not found:
         raise InputError("the network must have a hidden layer with weights to look for concepts in")
     return found
 
 
-def _activated(network: Network, layer: Layer) -> str:
+def activated(network: Network, layer: Layer) -> str:
     """Return the name of the layer that applies the activation of `layer`, itself where none does."""
     after = layer
     while after.activation.name == "linear" and after.name != network.head_name:
