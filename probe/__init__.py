@@ -21,6 +21,7 @@ _NAMES = {
     "probe.controls": ("Controls", "control_networks"),
     "probe.datasets": ("Dataset", "Split", "load_dataset"),
     "probe.figures": ("plot",),
+    "probe.film": ("Film",),
     "probe.imports": ("from_sklearn", "from_torch"),
     "probe.kerasfile": ("open_model",),
     "probe.network": ("Network",),
@@ -30,7 +31,7 @@ _NAMES = {
     "probe.safeh5": ("Limits",),
     "probe.sensitivity": ("critical_samples", "loss_sensitivity"),
     "probe.stats": ("Verdict",),
-    "probe.storage": ("load_network", "load_result", "save_network", "save_result"),
+    "probe.storage": ("load_film", "load_network", "load_result", "save_network", "save_result"),
     "probe.training": ("PopulationResult", "TrainingConfig", "TrainingResult", "train", "train_population"),
 }
 

@@ -20,6 +20,7 @@ from probe.ascent import parse_objective as parse_objective
 from probe.controls import Controls as Controls, control_networks as control_networks
 from probe.datasets import Dataset as Dataset, Split as Split, load_dataset as load_dataset
 from probe.figures import plot as plot
+from probe.film import Film as Film
 from probe.imports import from_sklearn as from_sklearn, from_torch as from_torch
 from probe.kerasfile import open_model as open_model
 from probe.network import Network as Network
@@ -29,7 +30,7 @@ from probe.results import Result as Result
 from probe.safeh5 import Limits as Limits
 from probe.sensitivity import critical_samples as critical_samples, loss_sensitivity as loss_sensitivity
 from probe.stats import Verdict as Verdict
-from probe.storage import load_network as load_network, load_result as load_result, save_network as save_network, save_result as save_result
+from probe.storage import load_film as load_film, load_network as load_network, load_result as load_result, save_network as save_network, save_result as save_result
 from probe.training import PopulationResult as PopulationResult, TrainingConfig as TrainingConfig, TrainingResult as TrainingResult, train as train, train_population as train_population
 
 __all__: list[str]

@@ -11,7 +11,9 @@ import numpy as np
 
 from probe._checks import Array
 from probe._errors import InputError
+from probe.film import Film
 from probe.kerasfile._config import LayerSpec, Shape, last_net, naming_file, warn
+from probe.kerasfile._film import film_in
 from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
 from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.kerasfile._layers import MAX_CONSTANTS, kind_of
@@ -20,7 +22,7 @@ from probe.kerasfile._own import Meaning, with_meaning
 from probe.kerasfile._weights import Expected, Found, warn_of_crowds
 from probe.layers import Layer
 from probe.network import Network
-from probe.safeh5 import File, listed, printable, shown
+from probe.safeh5 import File, Group, listed, printable, shown
 
 __all__ = ["LayerDescription", "ModelFile", "VariableDescription"]
 
@@ -116,8 +118,9 @@ class ModelFile:
         own_names: Mapping[str, str] = _NO_NAMES,
         provenance: Mapping[str, Any] = _NO_NAMES,
         meaning: Meaning = "",
+        film: Group | None = None,
     ) -> None:
-        self._file = file
+        self._file, self._film = file, film
         self.provenance = provenance
         self._backend = backend
         self._prepared: dict[Path, dict[str, Array | None]] = {}
@@ -239,6 +242,19 @@ class ModelFile:
             )
             is_whole = outputs == self._spec.outputs and units is None and not class_names
             return with_meaning(network, self.meaning) if is_whole else network
+
+    def film(self) -> Film | None:
+        """Return the network on its way through training; None if the file does not have that.
+
+        Raises
+        ------
+        ModelFileError
+            If it is damaged, or of another network.
+        """
+        if self._film is None:
+            return None
+        network = self.network()
+        return film_in(self._file, self._film, network)
 
     def _leading_to(self, layer: str) -> tuple[Node, ...]:
         """Return the node of a layer and those that it depends on, in order."""

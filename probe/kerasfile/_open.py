@@ -30,6 +30,7 @@ from probe.kerasfile._file import ModelFile
 from probe.kerasfile._models import Model, parse_model
 from probe.kerasfile._own import (
     class_names_of,
+    film_group,
     meaning_of,
     meaning_of_archive,
     names_of_layers,
@@ -170,6 +171,7 @@ def model_in(file: File, group: Group, architecture: Model | None = None) -> Mod
         own_names=names_of_layers(file, group) if architecture is None else {},
         provenance=provenance_of(file, group),
         meaning=meaning_of(file, group),
+        film=film_group(file, group) if architecture is None else None,
     )
 
 

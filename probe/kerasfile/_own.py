@@ -18,6 +18,7 @@ __all__ = [
     "ENCODING_VERSION",
     "Meaning",
     "class_names_of",
+    "film_group",
     "meaning_of",
     "meaning_of_archive",
     "meaning_of_training",
@@ -91,6 +92,12 @@ def provenance_of(file: File, parent: Group) -> dict[str, Any]:
     if not isinstance(stored[1], dict):
         file.refuse("/probe", "has a provenance that is no JSON object")
     return stored[1]
+
+
+def film_group(file: File, parent: Group) -> Group | None:
+    """Return the group that holds the film of the network's training, if there is one."""
+    group = _group(file, parent)
+    return None if group is None or not file.has(group, "film") else file.group(group, "film")
 
 
 def class_names_of(file: File, parent: Group) -> tuple[str, ...]:

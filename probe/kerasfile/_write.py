@@ -14,6 +14,8 @@ from probe._checks import check_once
 from probe._errors import InputError
 from probe._text import json_default
 from probe._version import __version__
+from probe.film import MOST_FRAMES, MOST_VALUES, Film
+from probe.kerasfile._film import MEASURED, MOST_ARRAYS
 from probe.kerasfile._graph import MAX_NAMES
 from probe.kerasfile._layers import describe
 from probe.kerasfile._models import MAX_LAYERS
@@ -47,7 +49,9 @@ class _Written:
         return {layer.name: f"{self.name}@{k}" for k, layer in enumerate(self.calls)}
 
 
-def write_network(group: h5py.Group, network: Network, provenance: str = "") -> None:
+def write_network(
+    group: h5py.Group, network: Network, provenance: str = "", film: Film | None = None
+) -> None:
     """Write `network` into an empty group (or file), in Keras' layout and with what is only ours in `/probe`.
 
     Parameters
@@ -58,11 +62,14 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
         What `check_storable` accepts.
     provenance : str
         Where the network comes from, as `encode_provenance` returns it.
+    film : Film, optional
+        The network on its way, which ends at `network`.
 
     Raises
     ------
     InputError
-        If Keras' layout has no place for a layer, or the description of the model is too long to be read again.
+        If Keras' layout has no place for a layer, the description of the model is too long to be read again, or the film
+        is of another network or has more values than are read again.
     """
     written = _written(network)
     config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
@@ -98,6 +105,34 @@ def write_network(group: h5py.Group, network: Network, provenance: str = "") -> 
         write_text_attribute(own, "own_names", json.dumps(own_names))
     if provenance:
         write_text_attribute(own, "provenance", provenance)
+    if film is not None:
+        _write_film(own.create_group("film"), film.of(network))
+
+
+def _write_film(group: h5py.Group, film: Film) -> None:
+    """Write a film into an empty group: the moments before the last, which is the network of the file."""
+    arrays = {name: values[:-1] for name, values in film.parameters.items()}
+    n_values = sum(values.size for values in film.parameters.values())
+    if len(film) > MOST_FRAMES or n_values > MOST_VALUES or len(arrays) > MOST_ARRAYS:
+        raise InputError(
+            f"a film of {len(film)} moments and {n_values:,} values is not stored, only one of {MOST_FRAMES:,} moments and "
+            f"{MOST_VALUES:,} values at most; pass fewer frames"
+        )
+    named = {**arrays, "cost": film.cost, "test_accuracy": film.test_accuracy}
+    bad = next((name for name, values in named.items() if not np.isfinite(values).all()), None)
+    if bad is not None:
+        raise InputError(f"the film has {bad} that are NaN or infinite, and is not stored")
+    scales = {name: float(np.abs(values).max(initial=0)) or 1.0 for name, values in arrays.items()}
+    parts = [{"name": name, "scale": scale} for name, scale in scales.items()]
+    write_text_attribute(group, "parameters", json.dumps(parts))
+    group.create_dataset("updates", data=film.updates.astype(np.int64))
+    for name in MEASURED:
+        group.create_dataset(name, data=getattr(film, name).astype(np.float64))
+    for index, (name, values) in enumerate(arrays.items()):
+        # Numbers in place of names: these may hold what no file can.
+        halves = (values / scales[name]).astype(np.float16)
+        packed = {"compression": "gzip", "compression_opts": 6, "shuffle": True} if halves.size else {}
+        group.create_dataset(str(index), data=halves, **packed)
 
 
 def write_text_attribute(group: h5py.Group, name: str, text: str) -> None:

@@ -6,11 +6,12 @@ or through an `OwnedFolder`, where probe did. What is inside of model files is t
 
 from probe.storage._atomic import write_atomically, write_bytes, write_text
 from probe.storage._owned import OwnedFolder
-from probe.storage.networks import load_network, network_bytes, save_network
+from probe.storage.networks import load_film, load_network, network_bytes, save_network
 from probe.storage.results import load_result, result_bytes, result_from_bytes, results_bytes, save_result
 
 __all__ = [
     "OwnedFolder",
+    "load_film",
     "load_network",
     "load_result",
     "network_bytes",

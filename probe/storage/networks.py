@@ -10,17 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from probe._signatures import checked
+from probe.film import Film
 from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
 from probe.storage._atomic import hdf5_bytes, write_bytes
 
-__all__ = ["load_network", "network_bytes", "save_network"]
+__all__ = ["load_film", "load_network", "network_bytes", "save_network"]
 
 
 @checked
 def save_network(
-    network: Network, path: str | os.PathLike[str], *, provenance: Mapping[str, object] | None = None
+    network: Network,
+    path: str | os.PathLike[str],
+    *,
+    provenance: Mapping[str, object] | None = None,
+    film: Film | None = None,
 ) -> Path:
     """Write `network` to an HDF5 file that Keras opens too.
 
@@ -36,6 +41,8 @@ def save_network(
     provenance : mapping, optional
         Where the network comes from: training history, configuration, seed, fingerprint of the data,
         versions. Strings, numbers, None, lists and mappings of these; arrays are stored as lists.
+    film : Film, optional
+        The network on its way through training. Its moments before the last are kept in half precision.
 
     Returns
     -------
@@ -46,7 +53,8 @@ def save_network(
     ------
     InputError
         If the file cannot be written, a weight is NaN or infinite, a layer's name is no printable text,
-        or the provenance has something that JSON cannot express.
+        the provenance has something that JSON cannot express, or the film is of another network or larger than what
+        is read again (`probe.film.affordable_frames`).
 
     Examples
     --------
@@ -59,11 +67,13 @@ def save_network(
     >>> load_network(path).class_names
     ('cat', 'dog')
     """
-    return write_bytes(path, network_bytes(network, provenance=provenance))
+    return write_bytes(path, network_bytes(network, provenance=provenance, film=film))
 
 
 @checked
-def network_bytes(network: Network, *, provenance: Mapping[str, object] | None = None) -> bytes:
+def network_bytes(
+    network: Network, *, provenance: Mapping[str, object] | None = None, film: Film | None = None
+) -> bytes:
     """Return the content of the file that `save_network` writes, for writing it elsewhere.
 
     Raises
@@ -73,7 +83,7 @@ def network_bytes(network: Network, *, provenance: Mapping[str, object] | None =
     """
     text = encode_provenance(provenance or {})
     check_storable(network)
-    return hdf5_bytes(lambda file: write_network(file, network, text))
+    return hdf5_bytes(lambda file: write_network(file, network, text, film))
 
 
 @checked
@@ -121,3 +131,37 @@ def load_network(
     """
     with open_model(path, architecture=architecture, limits=limits) as model:
         return model.network()
+
+
+@checked
+def load_film(path: str | os.PathLike[str], *, limits: Limits | None = DEFAULT_LIMITS) -> Film | None:
+    """Read the film of a training from a file that `probe train`, `probe report` or `save_network` wrote.
+
+    Parameters
+    ----------
+    path : path
+        The model file.
+    limits : Limits or None
+        As for `load_network`.
+
+    Returns
+    -------
+    Film or None
+        None if the file has none.
+
+    Raises
+    ------
+    ModelFileError
+        If the file or the film is missing, damaged or unsafe to read.
+
+    Examples
+    --------
+    >>> import tempfile, probe
+    >>> split, config = probe.load_dataset("digits"), probe.TrainingConfig(epochs=2)
+    >>> trained = probe.train(probe.MLP(hidden=(8,)), split, config, frames=6)
+    >>> path = save_network(trained.network, Path(tempfile.mkdtemp()) / "model.h5", film=trained.film)
+    >>> load_film(path).updates
+    array([ 0,  1,  2,  5, 15, 30])
+    """
+    with open_model(path, limits=limits) as model:
+        return model.film()

@@ -15,8 +15,10 @@ from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
+from probe.film import Film, moments
 from probe.population import MLP, Population, initial_population
 from probe.training.config import DEFAULT_TRAINING, TrainingConfig
+from probe.training.filming import films_of, updates_per_epoch
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
@@ -36,6 +38,7 @@ def train(
     config: TrainingConfig | None = None,
     *,
     seed: int | np.random.Generator = 0,
+    frames: int | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
     """Train one network.
@@ -50,6 +53,9 @@ def train(
         `DEFAULT_TRAINING` by default: 20 epochs at a learning rate that falls from 1 along a cosine.
     seed : int or numpy.random.Generator
         Start of the weights and order of the data follow from it.
+    frames : int, optional
+        Moments whose weights the result's `film` keeps, at least 2, the start and the end among them; dense in the first
+        epoch. No film without.
     progress : callable
         Called with a `ProgressEvent` after each epoch.
 
@@ -66,12 +72,15 @@ def train(
     >>> bool(trained.history.test_accuracy[-1] > 0.9)
     True
     """
-    result = train_population(architecture, split, config, n_networks=1, seed=seed, progress=progress)
+    result = train_population(
+        architecture, split, config, n_networks=1, seed=seed, frames=frames, progress=progress
+    )
     return TrainingResult(
         network=result.population.network(0),
         history=result.history.member(0),
         diverged_epoch=int(result.diverged_epoch[0]),
         interrupted=result.interrupted,
+        film=result.films[0] if result.films else None,
     )
 
 
@@ -89,13 +98,14 @@ def train_population(
     start: Population | None = None,
     shard_size: int = 16,
     workers: int | None = None,
+    frames: int | None = None,
     progress: Progress = silent,
 ) -> PopulationResult:
     """Train many networks of one architecture together.
 
     Parameters
     ----------
-    architecture, split, config, seed, progress
+    architecture, split, config, seed, frames, progress
         As for `train`.
     n_networks : int
         How many, at least 1.
@@ -136,6 +146,7 @@ def train_population(
             dtype=config.dtype,
         )
     _check_start(start, architecture, split, n_networks, config)
+    stops = () if frames is None else moments(config.epochs, updates_per_epoch(split, config), frames)
     parts = [slice(k, min(k + shard_size, n_networks)) for k in range(0, n_networks, shard_size)]
     shards = [
         Shard(
@@ -145,6 +156,7 @@ def train_population(
             None if labels is None else labels[part],
             None if learning_rates is None else learning_rates[part],
             None if sample_masks is None else sample_masks[part],
+            moments=stops,
         )
         for part, rng in zip(parts, order_rng.spawn(len(parts)), strict=True)
     ]
@@ -193,7 +205,9 @@ def train_shards(
         finally:
             # Of no effect when all are done; after an error or Ctrl-C it ends the shards still running.
             monitor.stop.set()
-    return _trimmed([future.result() for future in futures])
+    outcomes = [future.result() for future in futures]
+    films = [films_of(shard, outcome, config) for shard, outcome in zip(shards, outcomes, strict=True)]
+    return _trimmed(outcomes, films)
 
 
 def useful_workers(n_weights: int) -> int:
@@ -233,7 +247,7 @@ class _Monitor:
             self._progress(ProgressEvent(self._stage, self._done, self._total, note))
 
 
-def _trimmed(outcomes: Sequence[ShardOutcome]) -> list[PopulationResult]:
+def _trimmed(outcomes: Sequence[ShardOutcome], films: Sequence[tuple[Film, ...]]) -> list[PopulationResult]:
     """Return the shards' results with histories of one length: that of the longest."""
     n_epochs = max(outcome.n_epochs for outcome in outcomes)
     if n_epochs == 0:
@@ -245,8 +259,9 @@ def _trimmed(outcomes: Sequence[ShardOutcome]) -> list[PopulationResult]:
             diverged_epoch=outcome.diverged_epoch,
             fitted_epoch=outcome.fitted_epoch,
             interrupted=outcome.interrupted,
+            films=filmed,
         )
-        for outcome in outcomes
+        for outcome, filmed in zip(outcomes, films, strict=True)
     ]
 
 
@@ -267,6 +282,7 @@ def _joined(results: Sequence[PopulationResult]) -> PopulationResult:
         diverged_epoch=np.concatenate([r.diverged_epoch for r in results]),
         fitted_epoch=np.concatenate([r.fitted_epoch for r in results]),
         interrupted=any(r.interrupted for r in results),
+        films=tuple(film for r in results for film in r.films),
     )
 
 

@@ -9,6 +9,7 @@ from dataclasses import fields
 import numpy as np
 import numpy.typing as npt
 
+from probe.film import Film
 from probe.network import Network
 from probe.population import Population
 from probe.results import Columns, Record, Result
@@ -91,6 +92,8 @@ class PopulationResult(Result):
         Epoch (from 1) after which the network was frozen because it had fitted everything, or 0.
     interrupted : bool
         Whether Ctrl-C ended the training early; then `history` holds the epochs completed.
+    films : tuple of Film
+        One for each network, where `frames` were asked for.
     """
 
     population: Population
@@ -98,6 +101,7 @@ class PopulationResult(Result):
     diverged_epoch: Ints
     fitted_epoch: Ints
     interrupted: bool = False
+    films: tuple[Film, ...] = ()
 
     @property
     def diverged(self) -> tuple[int, ...]:
@@ -128,12 +132,15 @@ class TrainingResult(Result):
         Epoch (from 1) in which the cost became non-finite, or 0.
     interrupted : bool
         Whether Ctrl-C ended the training early.
+    film : Film or None
+        The network on its way, where `frames` were asked for.
     """
 
     network: Network
     history: TrainingHistory
     diverged_epoch: int = 0
     interrupted: bool = False
+    film: Film | None = None
 
     def columns(self) -> Columns:
         """Return one row for each epoch."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -49,6 +49,8 @@ class Shard:
         Which samples each network is trained on; all without.
     dynamics : {"none", "examples", "sensitivity"}
         Whether to record the `ExampleDynamics` of every example, and its loss-sensitivity too.
+    moments : tuple of int
+        Updates after which the networks are kept as they are then.
     """
 
     start: Population
@@ -58,6 +60,7 @@ class Shard:
     learning_rates: Floats | None = None
     sample_masks: npt.NDArray[np.bool_] | None = None
     dynamics: DynamicsKind = "none"
+    moments: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +107,8 @@ class PreparedData:
 class ShardOutcome:
     """A shard after training. Histories have shape (n_networks, config.epochs), NaN where not reached.
 
-    `interrupted` says that it was told to stop before it was done.
+    `interrupted` says that it was told to stop before it was done. `moments` are the networks on the way, by the updates
+    that had been made; those of an epoch that was given up or diverged are among them.
     """
 
     population: Population
@@ -114,6 +118,7 @@ class ShardOutcome:
     n_epochs: int
     interrupted: bool
     dynamics: ExampleDynamics | None = None
+    moments: Mapping[int, Population] = field(default_factory=dict)
 
 
 class ShardRun:
@@ -152,6 +157,7 @@ class ShardRun:
         self._optimizer = config.make_optimizer()
         self._state = self._optimizer.init(self._parameters.flat)
         self._step = 0
+        self._stops, self._moments = frozenset(shard.moments), dict[int, Population]()
         self._records = {
             field.name: np.full((n_networks, config.epochs), np.nan) for field in fields(TrainingHistory)
         }
@@ -183,18 +189,11 @@ class ShardRun:
                 if len(self._alive) == 0:
                     break
         self._hold_fitted()
-        start = self._shard.start
-        population = Population(
-            start.architecture,
-            start.input_shape,
-            start.class_names,
-            tuple(self._final_weights),
-            tuple(self._final_biases),
-        )
+        population = self._population(self._final_weights, self._final_biases)
         history = TrainingHistory(**self._records)
         dynamics = self._dynamics()
         return ShardOutcome(
-            population, history, self._diverged, self._fitted, n_epochs, interrupted, dynamics
+            population, history, self._diverged, self._fitted, n_epochs, interrupted, dynamics, self._moments
         )
 
     def _train_epoch(self, epoch: int) -> Floats | None:
@@ -223,6 +222,8 @@ class ShardRun:
                 norms.append(_squared_norms(self._gradients))
             self._step += 1
             self._optimizer.apply(parameters.flat, self._gradients.flat, self._state, rate, self._step)
+            if self._step in self._stops:
+                self._moments[self._step] = self._now()
         return np.asarray(np.sqrt(np.mean(norms, axis=0)))
 
     def _find_gradients(self, stepper: Stepper, x: Array, chosen: npt.NDArray[np.intp]) -> None:
@@ -330,13 +331,28 @@ class ShardRun:
 
     def _keep(self, chosen: npt.NDArray[np.bool_]) -> None:
         """Copy the chosen networks' weights to the final arrays."""
+        self._copy_to(self._final_weights, self._final_biases, chosen)
+
+    def _now(self) -> Population:
+        """Return all networks as they are now; those that are done as they ended."""
+        weights, biases = ([part.copy() for part in p] for p in (self._final_weights, self._final_biases))
+        self._copy_to(weights, biases, np.ones(len(self._alive), np.bool_))
+        return self._population(weights, biases)
+
+    def _copy_to(
+        self, weights: Sequence[Array], biases: Sequence[Array], chosen: npt.NDArray[np.bool_]
+    ) -> None:
+        """Write the chosen networks' weights to arrays of all networks and all inputs."""
         members, parameters = self._alive[chosen], self._parameters
         units = np.arange(parameters.weights[0].shape[1])
-        self._final_weights[0][np.ix_(members, units, self._data.lit)] = parameters.weights[0][chosen]
-        for final, current in zip(self._final_weights[1:], parameters.weights[1:], strict=True):
+        weights[0][np.ix_(members, units, self._data.lit)] = parameters.weights[0][chosen]
+        for final, current in zip(weights[1:], parameters.weights[1:], strict=True):
             final[members] = current[chosen]
-        for final, current in zip(self._final_biases, parameters.biases, strict=True):
+        for final, current in zip(biases, parameters.biases, strict=True):
             final[members] = current[chosen]
+
+    def _population(self, weights: Sequence[Array], biases: Sequence[Array]) -> Population:
+        return replace(self._shard.start, weights=tuple(weights), biases=tuple(biases))
 
     def _retire(self, done: npt.NDArray[np.bool_]) -> None:
         """Go on without the networks that are done."""

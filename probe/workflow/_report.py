@@ -15,6 +15,7 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe.catalogue import ANALYSES, Analysis, command_with
 from probe.controls import Controls, control_networks
 from probe.datasets import Split
+from probe.film import Film
 from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
 from probe.network import Network
@@ -31,8 +32,8 @@ from probe.training import (
 from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._sections import Subject, sections_of
-from probe.workflow.models import READ_AS_IT_IS, Reading
-from probe.workflow.train import recorded_history, training_provenance
+from probe.workflow.models import READ_AS_IT_IS, Reading, kept_film
+from probe.workflow.train import frames_of, recorded_history, training_provenance
 
 __all__ = ["report"]
 
@@ -102,7 +103,7 @@ def report(
     written = folder.publish(
         page,
         facts={"model": subject.origin},
-        beside={} if is_kept else {_KEPT: network_bytes(network, provenance=subject.provenance)},
+        beside={} if is_kept else {_KEPT: _kept_bytes(subject)},
         progress=progress,
     )
     interrupted = any(getattr(result, "interrupted", False) for result in page.results.values())
@@ -124,9 +125,13 @@ def _kept_only(folder: Folder, subject: _Subject, said: str) -> Written:
     """Keep the network of a report that was interrupted before there was more to keep."""
     folder.keep(
         {**subject.provenance, "interrupted": True},
-        {_KEPT: network_bytes(subject.network, provenance=subject.provenance)},
+        {_KEPT: _kept_bytes(subject)},
     )
     return Written(tuple(folder.files), said, interrupted=True)
+
+
+def _kept_bytes(subject: _Subject) -> bytes:
+    return network_bytes(subject.network, provenance=subject.provenance, film=subject.film)
 
 
 def _sections(
@@ -193,20 +198,22 @@ class _Subject:
     history: TrainingHistory | None
     provenance: dict[str, object]
     origin: str
+    film: Film | None
 
 
 def _trained(owner: Owner, split: Split, recipe: Recipe, progress: Progress) -> tuple[_Subject, bool]:
     """Return a network of the video's shape, and whether Ctrl-C cut its training short."""
     architecture = recipe.architecture(DEFAULT_ARCHITECTURE)
     config = recipe.training(architecture.activation, len(split.train))
-    result = train(architecture, split, config, seed=owner.seed, progress=progress)
+    frames = frames_of(architecture, split)
+    result = train(architecture, split, config, seed=owner.seed, frames=frames, progress=progress)
     provenance = training_provenance(owner, architecture, config, result)
     sizes = architecture.layer_sizes(math.prod(split.train.image_shape), split.train.n_classes)
     made = "" if recipe.name == "modern" else f" by the {recipe.name}'s recipe"
     origin = f"A {'-'.join(map(str, sizes))} network, trained{made} with seed {owner.seed}"
     # What Ctrl-C cut short is kept, and not looked at.
     network = result.network if result.interrupted else for_data(result.network, split)
-    return _Subject(network, result.history, provenance, origin), result.interrupted
+    return _Subject(network, result.history, provenance, origin, result.film), result.interrupted
 
 
 def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
@@ -219,4 +226,4 @@ def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
         ", which was trained on other data than these" if elsewhere else ""
     )
     history = None if elsewhere else recorded_history(provenance)
-    return _Subject(network, history, provenance, origin)
+    return _Subject(network, history, provenance, origin, kept_film(model, network, reading.architecture))

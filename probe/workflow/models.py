@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from probe._checks import DataFileError, InputError
 from probe._layout import input_layout
 from probe.datasets import Split, load_dataset
+from probe.film import Film
 from probe.fitting import for_data
 from probe.kerasfile import ModelFile, open_model, read_provenance
 from probe.network import Network
@@ -18,7 +20,7 @@ from probe.storage import OwnedFolder, load_network, save_network
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
 
-__all__ = ["READ_AS_IT_IS", "Reading", "convert_model", "for_shape", "inspect_model"]
+__all__ = ["READ_AS_IT_IS", "Reading", "convert_model", "for_shape", "inspect_model", "kept_film"]
 
 _CHECKED = 1 << 24
 """Most parameters that are read only to see that they are sound: 64 MiB in float32."""
@@ -121,6 +123,18 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
     return network
 
 
+def kept_film(model: Path, network: Network, architecture: Path | None = None) -> Film | None:
+    """Return the film in a model file, as one of `network`, which was read from it.
+
+    None if there is none; also if another architecture took the place of the file's, or layers were changed that it shows.
+    """
+    with open_model(model, architecture=architecture) as file:
+        film = file.film()
+    with suppress(InputError):
+        return None if film is None else film.of(network)
+    return None
+
+
 def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) -> Written:
     """Write a network that can be read as an HDF5 file that Keras and probe open.
 
@@ -133,7 +147,9 @@ def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) ->
     _check_converted(model, to)
     network = reading.network(model)
     provenance = read_provenance(model) | {"converted_from": model.name}
-    kept = save_network(network, to, provenance=provenance)
+    kept = save_network(
+        network, to, provenance=provenance, film=kept_film(model, network, reading.architecture)
+    )
     return Written((kept,), f"{len(network.layers)} layers, {network.n_parameters:,} parameters")
 
 
@@ -193,6 +209,7 @@ def _inspected(model: Path, architecture: Path | None) -> str:
         lines = [*_table(file), "", f"{_size(file)}, {_outputs(file, network)}"]
         if network is None:
             lines.append("the weights were not read: there are too many to check them here")
+        film = None if network is None else file.film()
         provenance = file.provenance
     if provenance:
         lines += ["", "written by probe:"]
@@ -205,6 +222,8 @@ def _inspected(model: Path, architecture: Path | None) -> str:
         if history is not None:
             final = f"cost {history.cost[-1]:.4f}, test accuracy {history.test_accuracy[-1]:.2%}"
             lines.append(f"  after {history.n_epochs} epochs: {final}")
+    if film is not None:
+        lines.append(f"  film of the training: {len(film)} moments, updates 0 to {film.updates[-1]:,}")
     return "\n".join(printable(line, _LINE) for line in lines)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -11,7 +12,8 @@ import numpy as np
 from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe._text import plain
-from probe.datasets import load_dataset
+from probe.datasets import Split, load_dataset
+from probe.film import affordable_frames
 from probe.population import MLP
 from probe.storage import network_bytes, results_bytes
 from probe.training import (
@@ -25,7 +27,7 @@ from probe.training import (
 from probe.workflow._folder import Written, data_stem, destination, drawn, run_facts
 from probe.workflow._owner import Owner
 
-__all__ = ["recorded_history", "train_model", "training_provenance"]
+__all__ = ["frames_of", "recorded_history", "train_model", "training_provenance"]
 
 
 def train_model(
@@ -60,7 +62,14 @@ def train_model(
     assert isinstance(settings, dict)
     owner = Owner("probe train", seed, split, settings=settings)
     folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5", "results.h5"))
-    result = train(architecture, split, config, seed=seed, progress=progress)
+    result = train(
+        architecture,
+        split,
+        config,
+        seed=seed,
+        frames=frames_of(architecture, split),
+        progress=progress,
+    )
     if result.diverged_epoch:
         raise InputError(
             f"training diverged in epoch {result.diverged_epoch} at --learning-rate {config.learning_rate:g}; "
@@ -71,7 +80,7 @@ def train_model(
     folder.keep(
         facts | {"results": {"training": result.history.to_dict()}},
         {
-            "model.h5": network_bytes(result.network, provenance=provenance),
+            "model.h5": network_bytes(result.network, provenance=provenance, film=result.film),
             "results.h5": results_bytes({"training": result.history}),
             "figures/training.png": drawn(result),
         },
@@ -82,6 +91,12 @@ def train_model(
         f"{accuracy:.2%} of the test images right; epochs trained: {result.history.n_epochs}",
         result.interrupted,
     )
+
+
+def frames_of(architecture: MLP, split: Split) -> int | None:
+    """Return how many moments the film in the model file of such a network has; None where it is too large for one."""
+    n_parameters = architecture.n_parameters(math.prod(split.train.image_shape), split.train.n_classes)
+    return affordable_frames(n_parameters)
 
 
 def training_provenance(
