@@ -1,0 +1,96 @@
+// The first screen: the network alive, what it can be shown, and what it says.
+
+import { cut, h, number, paint, percent } from "./view.js";
+import { NetworkView } from "./view_network.js";
+import { Pad } from "./controls_pad.js";
+
+/** Build the living network in `root`; `page` has the network, the images and what cards know. */
+export function living(root, page) {
+  const { subject, test, noun } = page;
+  const pad = new Pad(() => drawn());
+  const says = h("p", { class: "says", role: "status", "aria-live": "polite" });
+  const note = h("p", { class: "soft" });
+  const view = new NetworkView(subject, (layer, unit) => page.open(layer, unit));
+  const classes = subject.outputNames;
+  const isGray = subject.imageShape.length < 3 || subject.imageShape[2] === 1;
+  const thing = subject.areShares ? "sure" : "";
+
+  function drawn() {
+    if (pad.isEmpty) return show(new Float32Array(subject.size), "An empty pad.");
+    show(page.prepared(pad), page.isCentered
+      ? "Your drawing was scaled and moved until its weight is in the middle, as the training images were."
+      : "Your drawing, made as small as the images that the network knows.");
+  }
+
+  function show(image, words) {
+    subject.look(image);
+    note.textContent = words;
+  }
+
+  function shown(image, words) {
+    pad.show(paint(h("canvas"), image, subject.imageShape));
+    show(image, words);
+  }
+
+  function say() {
+    view.follow();
+    const k = subject.predicted();
+    const p = subject.probabilities();
+    says.textContent = k < 0
+      ? `It puts out ${[...p].slice(0, 4).map((value) => number(value)).join(", ")}.`
+      : subject.areShares ? `It says ${cut(classes[k], 40)}, ${percent(p[k])} ${thing}.` : `It says ${cut(classes[k], 40)} (output ${number(p[k])}).`;
+  }
+
+  const random = () => Math.floor(Math.random() * test.count);
+  const acts = {
+    real(index = random()) {
+      shown(test.image(index), `A test ${noun} that it never saw. Its label: ${classes[test.labels[index]] ?? test.labels[index]}.`);
+    },
+    wrong() {
+      const wrong = page.wrong();
+      if (!wrong.length) return (note.textContent = `It gets all ${test.count} test images on this page right.`);
+      acts.real(wrong[Math.floor(Math.random() * wrong.length)]);
+    },
+    noise() {
+      shown(page.noise(), "Noise: every pixel drawn by chance. None of these is " + (noun === "digit" ? "a digit." : "an image of any class."));
+    },
+    typicalNoise() {
+      const { image, confidence, name } = page.typicalNoise();
+      shown(image, `Of 100 noise images, a typical one: half of them make it surer than ${percent(confidence, 0)}. It says ${name}.`);
+    },
+    favourite(k = favourites.selectedIndex) {
+      const found = page.favourite(k);
+      favourites.selectedIndex = k;
+      shown(found.image, `What it likes best for ${cut(classes[k], 30)}: found by climbing from noise, not by looking at images.`);
+    },
+    shuffled() {
+      shown(page.shuffled(subject.x), "The same pixels in another order: to you it is noise.");
+    },
+    clear() {
+      pad.clear();
+      drawn();
+    },
+  };
+
+  const favourites = h("select", { "aria-label": "class of the favourite image" }, classes.map((name) => h("option", {}, cut(name, 24))));
+  const eraser = h("button", { "aria-pressed": "false", onclick: () => {
+    pad.isErasing = !pad.isErasing;
+    eraser.setAttribute("aria-pressed", pad.isErasing);
+  } }, "eraser");
+  const ink = isGray ? null : h("input", { type: "color", value: "#ffffff", "aria-label": "color of the pen", oninput: () => (pad.ink = ink.value) });
+  const button = (name, act) => h("button", { onclick: () => acts[act]() }, name);
+  root.classList.add("living");
+  root.replaceChildren(
+    h("div", { class: "scene" },
+      h("div", {}, pad.element,
+        h("div", { class: "buttons" }, button("clear", "clear"), eraser, ink, button(`a test ${noun}`, "real"), button("one it gets wrong", "wrong"),
+          button("noise", "noise"), button("shuffle its pixels", "shuffled"),
+          classes.length > 0 && h("span", { class: "buttons" }, button("its favourite", "favourite"), favourites))),
+      h("div", {}, view.element, says, note)),
+    page.story ? h("p", { class: "story" }, page.story(acts)) : "");
+  root.hidden = false;
+  subject.listen(say);
+  subject.listenToEdits(() => view.show(subject));
+  acts.real(page.firstRight());
+  return { acts, pad, view, root, shown };
+}

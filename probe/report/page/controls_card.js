@@ -1,0 +1,157 @@
+// The card of a unit: its weights, what it reads just now, what it likes, and what it is good for.
+
+import { bars, cut, h, number, percent, s, tile } from "./view.js";
+
+/** The cards of a page: one opens at a time, and each has an address such as #hidden_1/4. */
+export class Cards {
+  constructor(page, root) {
+    this.page = page;
+    this.element = h("dialog", { class: "card", "aria-labelledby": "card-title", onkeydown: (event) => event.key === "Escape" && this.close() });
+    (root === document ? document.body : root).append(this.element);
+    page.subject.listen(() => this.element.open && this.follow());
+    page.subject.listenToEdits(() => this.element.open && this.open(this.layer, Math.min(this.unit, this.units() - 1)));
+    addEventListener("hashchange", () => this.address());
+    this.address();
+  }
+
+  /** Open the card that the address names, if it names one. */
+  address() {
+    const [layer, unit] = decodeURI(location.hash.slice(1)).split("/").map(decodeURIComponent);
+    const known = this.page.subject.shown.find((one) => one.name === layer);
+    if (known && /^\d+$/.test(unit ?? "") && Number(unit) < known.units) this.show(layer, Number(unit));
+    else if (this.element.open) this.close();
+  }
+
+  open(layer, unit) {
+    this.before = document.activeElement;
+    const address = `#${encodeURIComponent(layer)}/${unit}`;
+    if (location.hash === address) this.show(layer, unit);
+    else location.hash = address;
+  }
+
+  close() {
+    this.element.close();
+    history.replaceState(null, "", location.pathname + location.search);
+    this.before?.focus?.();
+  }
+
+  units() {
+    return this.page.subject.shown.find((one) => one.name === this.layer).units;
+  }
+
+  show(layer, unit) {
+    Object.assign(this, { layer, unit });
+    const { page } = this;
+    const name = page.unitName(layer, unit);
+    const n = this.units();
+    const turn = (words, by) => h("button", { "aria-label": words, onclick: () => this.open(layer, (unit + by + n) % n) }, by < 0 ? "‹" : "›");
+    this.live = h("div", { class: "row" });
+    this.sum = h("p", { "aria-live": "polite" });
+    this.element.replaceChildren(
+      h("header", {}, h("h2", { id: "card-title" }, name), turn("previous unit", -1), turn("next unit", 1), h("button", { "aria-label": "close the card", onclick: () => this.close() }, "✕")),
+      h("h3", {}, "What it reads just now"), this.live, this.sum, ...this.known());
+    if (!this.element.open) this.element.show();
+    this.element.scrollTop = 0;
+    this.follow();
+    this.element.querySelector("header button").focus({ preventScroll: true });
+  }
+
+  /** Weights, and weights times the input, for what the network looks at. */
+  follow() {
+    const { page: { subject }, layer, unit } = this;
+    const shown = subject.shown.find((one) => one.name === layer);
+    const figure = (values, shape, label, limit) => h("figure", {}, tile(values, shape, label, { mode: "signed", limit, scale: shape[0] > 40 ? 2 : 6 }), h("figcaption", {}, label));
+    if (shown.shape.length === 3) {
+      const [rows, columns, channels] = shown.shape;
+      const map = Float32Array.from({ length: rows * columns }, (_, k) => subject.activation(layer)[k * channels + unit]);
+      const limit = map.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
+      this.live.replaceChildren(figure(map, [rows, columns], "its feature map", limit));
+      this.sum.textContent = `Red is above zero; the largest value is ${number(Math.max(...map))}.`;
+      return;
+    }
+    const { weights, products, bias, sum } = subject.network.contributions(layer, unit);
+    const below = subject.below(layer);
+    if (below === "input") {
+      const of = (values) => values.reduce((most, value) => Math.max(most, Math.abs(value)), 1e-9);
+      this.live.replaceChildren(figure(mono(weights, subject.imageShape), subject.imageShape.slice(0, 2), "weights", of(weights)), figure(mono(products, subject.imageShape), subject.imageShape.slice(0, 2), "weight × pixel", of(products)));
+    } else {
+      const order = [...products.keys()].sort((a, b) => Math.abs(products[b]) - Math.abs(products[a])).slice(0, 10);
+      const limit = Math.abs(products[order[0]]) || 1;
+      this.live.replaceChildren(bars(order.map((k) => [`${below ?? "value"} ${k}`, products[k], number(products[k])]), { limit, label: "The largest products of weight and input" }));
+    }
+    const total = sum - bias;
+    const value = subject.activation(layer)[unit];
+    this.sum.textContent = `Sum of weight × input ${number(total, 4)}, bias ${number(bias, 4)}: together ${number(sum, 4)}. Its activation: ${number(value, 4)}.`;
+  }
+
+  /** What was measured once, in Python, on all test images. */
+  known() {
+    const { page, layer, unit } = this;
+    const { subject } = page;
+    const cards = page.cards[layer];
+    const at = cards ? cards.units.values.indexOf(unit) : -1;
+    if (at < 0) return [h("p", { class: "soft" }, `More about it: probe unit MODEL ${layer}:${unit}`)];
+    const edited = subject.edits.length ? [h("p", { class: "soft" }, "What follows is about the network before it was changed.")] : [];
+    const row = (array) => {
+      const size = array.values.length / array.shape[0];
+      return array.values.subarray(at * size, (at + 1) * size);
+    };
+    const parts = [...edited];
+    if (cards.favorites) {
+      const [value, upper] = [row(cards.favorite_values)[0], row(cards.favorite_upper)[0]];
+      parts.push(h("h3", {}, "What it would like best"),
+        h("div", { class: "row" }, h("figure", {}, tile(row(cards.favorites), subject.imageShape, "its favourite image")),
+          h("p", {}, `This image gives it ${number(value)}. No image can give it more than ${number(upper)}.`,
+            h("br"), h("button", { onclick: () => page.look(row(cards.favorites)) }, "show it to the network"))));
+    }
+    for (const [name, words] of [["most", "Test images that excite it most"], ["least", "Test images that excite it least"]]) {
+      const values = row(cards[`${name}_values`]);
+      parts.push(h("h3", {}, words), h("div", { class: "strip" }, [...row(cards[name])].map((index, k) => {
+        const image = page.pool(index);
+        return h("figure", {}, tile(image, subject.imageShape, `value ${number(values[k])}`), h("figcaption", {}, number(values[k], 2)));
+      })));
+    }
+    if (cards.auroc) {
+      const told = row(cards.auroc);
+      const best = [...told.keys()].sort((a, b) => Math.abs(told[b] - 0.5) - Math.abs(told[a] - 0.5)).slice(0, 5);
+      parts.push(h("h3", {}, "Concepts it tells"),
+        bars(best.map((k) => [page.concepts[k], told[k] - 0.5, number(told[k], 2)]), { limit: 0.5, label: "AUROC within classes" }),
+        h("p", { class: "soft" }, "AUROC within classes: 0.5 is chance, 1 is always, 0 is always the other way round."));
+    }
+    const lost = row(cards.lost_by_class);
+    parts.push(h("h3", {}, "What the network loses without it"),
+      h("p", {}, `Accuracy falls by ${percent(row(cards.lost)[0])} (95% interval ${percent(row(cards.lost_low)[0])} to ${percent(row(cards.lost_high)[0])}). By class:`),
+      bars([...lost].map((value, k) => [subject.outputNames[k] ?? String(k), value, percent(value)]), { limit: Math.max(0.02, ...[...lost].map(Math.abs).filter(Number.isFinite)), label: "Accuracy lost by class" }));
+    if (cards.standing) parts.push(h("h3", {}, "Where it stands among control networks"), ...standing(cards.standing, at));
+    return parts;
+  }
+}
+
+/** The unit as a dot on the quantiles of all units of control networks. */
+function standing({ labels, values, groups, quantiles, n_units: count }, at) {
+  const n = labels.length;
+  return [
+    h("p", { class: "soft" }, `Line: from the 5th to the 95th percentile of ${count} units of the same layer in each kind of control network; bar: their middle half; dot: this unit.`),
+    ...labels.map((label, k) => {
+      const own = values.values[at * n + k];
+      const spread = groups.map((_, g) => [...quantiles.values.subarray((g * n + k) * 5, (g * n + k + 1) * 5)]);
+      const all = [own, ...spread.flat()].filter(Number.isFinite);
+      const [low, high] = [Math.min(...all), Math.max(...all)];
+      const x = (value) => 130 + (260 * (value - low)) / (high - low || 1);
+      return h("div", {}, h("p", {}, `${label}: ${number(own)}`), s("svg", { class: "chart standing", viewBox: `0 0 400 ${20 * groups.length}`, role: "img", "aria-label": `${label}: ${number(own)}; ${groups.map((group, g) => `${group} ${number(spread[g][2])}`).join(", ")}` },
+        groups.map((group, g) => {
+          const y = 20 * g + 10;
+          const [q05, q25, , q75, q95] = spread[g].map(x);
+          return s("g", {}, s("text", { x: 0, y: y + 4 }, group.replace("_", " ")),
+            Number.isFinite(q05) && s("line", { class: "line gray", x1: q05, x2: q95, y1: y, y2: y }),
+            Number.isFinite(q05) && s("rect", { class: "fill gray", x: q25, y: y - 4, width: Math.max(1, q75 - q25), height: 8 }),
+            Number.isFinite(own) && s("circle", { class: "fill blue", cx: x(own), cy: y, r: 5 }));
+        })));
+    })];
+}
+
+/** Colour images of weights as one value a pixel: the sum over channels. */
+function mono(values, [rows, columns, channels = 1]) {
+  if (channels === 1) return values;
+  return Float32Array.from({ length: rows * columns }, (_, k) => values[k * channels] + values[k * channels + 1] + (channels > 2 ? values[k * channels + 2] : 0));
+}

@@ -1,0 +1,331 @@
+// Where it starts: what all parts of the page share, made of the payload, and the parts put in their places.
+
+import { decodePayload, Network } from "./model.js";
+import { Ascent, noiseImage, prepared, withShuffledPixels } from "./model_images.js";
+import { denseChain, freshNetwork, Random } from "./model_surgery.js";
+import { directionsFrom, evaluated, moved, Trainer } from "./model_training.js";
+import { living } from "./controls.js";
+import { Cards } from "./controls_card.js";
+import { playDrawing } from "./controls_drawing.js";
+import { playLandscape } from "./controls_landscape.js";
+import { playLearning } from "./controls_learning.js";
+import { playMemorization } from "./controls_memorization.js";
+import { playNoise } from "./controls_noise.js";
+import { Subject } from "./controls_page.js";
+import { playSurgery } from "./controls_surgery.js";
+import { cut, download, h, percent, savePicture } from "./view.js";
+
+const PLAYS = { learning: playLearning, units: playSurgery, drawing: playDrawing, noise: playNoise, memorization: playMemorization, landscape: playLandscape };
+const KINDS = [["uniform", "uniform: every value equally likely"], ["gaussian", "Gaussian, as bright as the images"], ["shuffled", "shuffled pixels of test images"], ["norm-matched", "uniform, as strong as test images"]];
+
+/** Images of the payload. */
+class Images {
+  constructor({ pixels, labels }) {
+    Object.assign(this, { pixels, labels: labels.values, count: pixels.shape[0] });
+    this.size = pixels.values.length / this.count;
+  }
+
+  image(index) {
+    return this.pixels.values.subarray(index * this.size, (index + 1) * this.size);
+  }
+
+  /** The first n, as the model takes them: {values, shape}. */
+  first(n) {
+    const count = Math.min(n, this.count);
+    return { values: this.pixels.values.subarray(0, count * this.size), shape: [count, ...this.pixels.shape.slice(1)] };
+  }
+}
+
+/** What all parts of a page share: the network, images, and what Python found. */
+class Page {
+  constructor(data) {
+    const { network, images, noun, cards = {}, concepts = [], recipe = {}, plane = null, limit = null } = data;
+    Object.assign(this, { data, noun, cards, concepts, recipe, plane, limit, noiseKinds: KINDS });
+    this.subject = new Subject(network);
+    this.test = new Images(images.test);
+    this.train = images.train && new Images(images.train);
+    this.rng = new Random(1);
+    this.canTrain = Boolean(this.train && denseChain(this.subject.original));
+    this.canEdit = Boolean(denseChain(this.subject.original)) && this.subject.hidden.length > 0;
+    this.isCentered = this.subject.imageShape[2] !== 3 && areCentered(this.test, this.subject.imageShape);
+    this.film = data.film && { ...data.film, kernel: (k) => slice(data.film.kernel, k) };
+    this.study = data.memorization?.ratios ?? [];
+    this.nArm = Math.min(1000, this.train?.count ?? 0);
+    this.subject.listenToEdits(() => (this._confidences = null));
+    this.named = this.subject.original.predict(this.test.pixels);
+  }
+
+  wrong() {
+    return [...this.named.keys()].filter((k) => this.named[k] !== this.test.labels[k]);
+  }
+
+  firstRight() {
+    return Math.max(0, this.named.findIndex((found, k) => found === this.test.labels[k]));
+  }
+
+  random() {
+    return new Random(Math.floor(Math.random() * 2 ** 32));
+  }
+
+  look(image) {
+    this.living.shown(Float32Array.from(image), "");
+    this.living.root.scrollIntoView({ block: "nearest" });
+  }
+
+  open(layer, unit) {
+    this.cardsView.open(layer, unit);
+  }
+
+  pool(index) {
+    return slice(this.data.pool, index);
+  }
+
+  unitName(layer, unit) {
+    const name = layer === this.subject.outputName && this.subject.outputNames[unit];
+    return name ? `output ${name}` : `${layer}, unit ${unit}`;
+  }
+
+  /** The drawing on the pad, made like the images of the data. */
+  prepared(pad) {
+    const [rows, columns, channels = 1] = this.subject.imageShape;
+    if (!this.isCentered) return shrunk(pad, [rows, columns, channels]);
+    return prepared(pad.values().map((value) => 255 * value), pad.side, pad.side, [rows, columns]);
+  }
+
+  noise(kind = "uniform", strength = 1, rng = this.rng) {
+    const { mean, std } = this.data.pixels;
+    const image = this.test.image(Math.floor(rng.uniform() * this.test.count));
+    return noiseImage(kind, strength, rng, { shape: this.subject.imageShape, mean, deviation: std }, image);
+  }
+
+  /** Of 100 images of noise the one with the middle confidence. */
+  typicalNoise() {
+    const rng = new Random(7);
+    const found = Array.from({ length: 100 }, () => {
+      const image = this.noise("uniform", 1, rng);
+      return { image, ...this.verdict(image) };
+    });
+    return found.sort((a, b) => a.confidence - b.confidence)[50];
+  }
+
+  shuffled(image) {
+    return withShuffledPixels(this.rng, image, this.subject.imageShape);
+  }
+
+  /** What the network says of an image: its class, its confidence, and the probability of class `of`. */
+  verdict(image, of = 0) {
+    const { scratch, outputNames } = this.subject;
+    scratch.forward(image);
+    const p = scratch.probabilities();
+    const k = scratch.predicted();
+    return { confidence: p[k], name: outputNames[k] ?? String(k), of: p[of] };
+  }
+
+  confidences() {
+    this._confidences ??= Array.from({ length: this.test.count }, (_, k) => this.verdict(this.test.image(k)).confidence);
+    return this._confidences;
+  }
+
+  /** The share of test images right, of all and of each class. */
+  accuracies(network) {
+    const named = network.predict(this.test.pixels);
+    const [right, count] = [0, 0].map(() => new Float64Array(this.subject.outputNames.length));
+    this.test.labels.forEach((label, k) => {
+      count[label] += 1;
+      right[label] += named[k] === label;
+    });
+    return { all: right.reduce((sum, n) => sum + n, 0) / this.test.count, classes: right.map((n, k) => n / count[k]) };
+  }
+
+  favourite(k) {
+    const { favorites } = this.data;
+    if (favorites) return { image: slice(favorites.images, k) };
+    const ascent = this.climb(k);
+    ascent.step(200);
+    return { image: ascent.image };
+  }
+
+  climb(k) {
+    const { scratch } = this.subject;
+    this.lastClimb = new Ascent(scratch, scratch.objectiveOf(k), this.noise());
+    return this.lastClimb;
+  }
+
+  /** What no image can be beyond, where Python found such a bound. */
+  bound(k) {
+    return this.subject.edits.length ? null : this.data.favorites?.upper[k] ?? null;
+  }
+
+  judged(k) {
+    const found = this.data.drawing;
+    if (!found || this.subject.edits.length) return "";
+    const others = found.judges.slice(0, 2).map((judge, j) => `${judge} in ${found.recognized[j][k]}`).join(", ");
+    return `Python climbed ${found.n_images[k]} times for this class: ${found.plausible[k]} of the images could be real. Others see the class: ${others}.`;
+  }
+
+  rate(activation) {
+    return (this.recipe.learning_rate ?? 1) * (activation === (this.recipe.activation ?? "sigmoid") ? 1 : 0.1);
+  }
+
+  trainer({ initialization, activation, learningRate, batchSize }) {
+    const random = this.random();
+    const fresh = freshNetwork(this.subject.original, { initialization, activation, random });
+    const trainer = new Trainer(fresh, this.train.pixels, this.train.labels, { cost: this.recipe.cost, learningRate, batchSize, random });
+    const some = this.train.first(500);
+    return {
+      kernel: trainer.steps[0].kernel.values,
+      update: (n) => trainer.step(n),
+      get epochs() {
+        return (trainer.updates * trainer.batchSize) / trainer.n;
+      },
+      measured: () => ({
+        cost: evaluated(trainer.network, some, this.train.labels, this.recipe.cost).cost,
+        accuracy: trainer.network.accuracy(this.test.pixels, this.test.labels),
+      }),
+    };
+  }
+
+  /** Two trainers from the same start on the same images: true labels, and labels in another order. */
+  arms(seed) {
+    const { settings = {} } = this.data.memorization ?? {};
+    const random = new Random(seed);
+    const fresh = freshNetwork(this.subject.original, { random });
+    const images = this.train.first(this.nArm);
+    const labels = this.train.labels.slice(0, this.nArm);
+    const shuffled = random.permutation(this.nArm).map((k) => labels[k]);
+    return [labels, shuffled].map((taught) => new Trainer(fresh, images, taught, {
+      learningRate: settings.learning_rate, batchSize: settings.batch_size, optimizer: settings.optimizer, momentum: settings.momentum,
+      random: new Random(seed + 1), until: 1 }));
+  }
+
+  testAccuracy(trainer) {
+    return trainer.network.accuracy(this.test.pixels, this.test.labels);
+  }
+
+  /** Costs along the negative gradient and along a random direction. */
+  walk(where) {
+    const random = this.random();
+    const from = where === "here" ? this.subject.network : freshNetwork(this.subject.original, { random });
+    const images = this.train.first(200);
+    const directions = directionsFrom(from, images, this.train.labels.slice(0, images.shape[0]), { cost: this.recipe.cost, random });
+    const along = { steepest: directions.downhill, random: directions.random };
+    return { cost: (name, length) => evaluated(moved(from, along[name], length), images, this.train.labels, this.recipe.cost).cost };
+  }
+
+  /** A class in a sentence: "a 3", or its name. */
+  called(name) {
+    return this.noun === "digit" ? `${name === "8" ? "an" : "a"} ${name}` : cut(name, 30);
+  }
+
+  /** Three sentences, with links that play. */
+  story(acts) {
+    const { subject, noun, test } = this;
+    const names = subject.outputNames;
+    const three = Math.max(0, names.indexOf("3"));
+    const noise = this.typicalNoise();
+    const link = (words, act) => h("button", { class: "link", onclick: act }, words);
+    const right = this.data.accuracy ?? this.accuracies(subject.original).all;
+    return [
+      `It names ${percent(right)} of ${noun}s it never saw, but `, link("not this one", acts.wrong), ". ",
+      `It is ${percent(noise.confidence, 0)} sure that `, link("this noise", acts.typicalNoise), ` is ${this.called(noise.name)}. `,
+      link("This", () => acts.favourite(three)), ` is its idea of ${this.called(names[three])}.`];
+  }
+}
+
+/** Row k of an array of the payload. */
+function slice({ values, shape }, k) {
+  const size = values.length / shape[0];
+  return values.subarray(k * size, (k + 1) * size);
+}
+
+/** Whether the images' ink lies around the middle of each, as MNIST's does. */
+function areCentered(images, [rows, columns]) {
+  const n = Math.min(100, images.count);
+  let off = 0;
+  for (let k = 0; k < n; k++) {
+    let [mass, x, y] = [1e-9, 0, 0];
+    images.image(k).forEach((value, at) => {
+      mass += value;
+      x += value * ((at % columns) + 0.5);
+      y += value * (Math.floor(at / columns) + 0.5);
+    });
+    off += Math.max(Math.abs(x / mass / columns - 0.5), Math.abs(y / mass / rows - 0.5)) / n;
+  }
+  return off < 0.04;
+}
+
+/** The pad made smaller, each pixel the mean of what it covers. */
+function shrunk(pad, [rows, columns, channels]) {
+  const values = pad.values(channels);
+  const image = new Float32Array(rows * columns * channels);
+  const counts = new Float32Array(rows * columns);
+  for (let y = 0; y < pad.side; y++)
+    for (let x = 0; x < pad.side; x++) {
+      const to = Math.floor((y * rows) / pad.side) * columns + Math.floor((x * columns) / pad.side);
+      counts[to] += 1;
+      for (let c = 0; c < channels; c++) image[to * channels + c] += values[(y * pad.side + x) * channels + c];
+    }
+  return image.map((sum, at) => sum / counts[Math.floor(at / channels)]);
+}
+
+/** Bring what there is of a page in `root` to life. */
+export async function start(payload, root) {
+  const data = await decodePayload(payload);
+  offerResults(data, root);
+  const place = root.querySelector("#living");
+  if (!place) return null;
+  if (data.why) {
+    place.hidden = false;
+    place.append(h("p", {}, `The network is not alive on this page. ${data.why}`));
+    return null;
+  }
+  const page = new Page(data);
+  page.living = living(place, page);
+  page.cardsView = new Cards(page, root);
+  for (const element of root.querySelectorAll(".play")) begin(element, page);
+  (root === document ? document.documentElement : place).classList.add("alive");
+  return page;
+}
+
+/** Start a play when it comes near: the first view does not wait for it. */
+function begin(element, page) {
+  const play = PLAYS[element.dataset.play];
+  if (!play || !page.subject.outputNames.length) return;
+  element.hidden = false;
+  element.closest(".chapter")?.classList.add("played");
+  const seen = new IntersectionObserver(([entry]) => {
+    if (!entry.isIntersecting) return;
+    seen.disconnect();
+    play(element, page);
+    offerPictures(element);
+  }, { rootMargin: "300px" });
+  seen.observe(element);
+}
+
+function offerPictures(element) {
+  element.querySelectorAll("svg.chart, canvas.plane").forEach((picture, k) => {
+    const box = h("div", { class: "picture-box" });
+    picture.replaceWith(box);
+    box.append(picture, h("button", { class: "save", onclick: () => savePicture(picture, `${element.dataset.play}-${k + 1}`) }, "save as PNG"));
+  });
+}
+
+/** Links that save each picture and all results. */
+function offerResults(data, root) {
+  root.querySelectorAll("img[data-picture]").forEach((image) =>
+    image.closest("figure").append(h("a", { class: "save", href: image.src, download: `${image.dataset.picture}.png` }, "save as PNG")));
+  const results = root.querySelector("#results");
+  if (results && data.results)
+    results.append(" ", h("button", { class: "save", onclick: () => download(new Blob([data.results.values], { type: "application/json" }), "results.json") }, "all results as JSON"));
+}
+
+/** For a notebook: the living network alone. */
+export function render({ model, el }) {
+  const shadow = el.attachShadow({ mode: "open" });
+  const root = h("div", { class: "page" }, h("div", { id: "living" }));
+  shadow.append(h("style", {}, model.get("style")), root);
+  start(model.get("payload"), root);
+}
+
+const embedded = document.getElementById("probe-data");
+if (embedded) start(JSON.parse(embedded.textContent), document);
