@@ -7,11 +7,14 @@ import threading
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from probe._checks import check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
+from probe.analyses.concepts import Concepts
+from probe.analyses.maximize import Maximization
+from probe.analyses.unit import unit_cards
 from probe.catalogue import ANALYSES, Analysis, command_with
 from probe.controls import Controls, control_networks
 from probe.datasets import Split
@@ -21,6 +24,7 @@ from probe.kerasfile import read_provenance
 from probe.network import Network
 from probe.recipes import RECIPES, Recipe, recorded_recipe
 from probe.report import CHAPTERS, Report, Section
+from probe.report.page.payload import payload
 from probe.results import Record
 from probe.storage import network_bytes
 from probe.training import (
@@ -92,6 +96,7 @@ def report(
             raise
         return _kept_only(folder, subject, "the trained network; no report was made of it")
     is_kept = model is not None and _is_same(folder.path / _KEPT, model)
+    results = {name: result for section in sections for name, result in section.results.items()}
     page = Report(
         title="What did the hidden layers learn?",
         subtitle=f"{subject.origin}. It gets {accuracy:.2%} of {len(split.test):,} {split.name} test images right.",
@@ -99,6 +104,7 @@ def report(
         chapters=CHAPTERS,
         kept="the network in model.h5",
         warning=doubt_about(network),
+        live=payload(network, split, results, recipe=recorded_recipe(subject.provenance), film=subject.film),
     )
     written = folder.publish(
         page,
@@ -150,8 +156,21 @@ def _sections(
     if subject.history is not None:
         summary["training"] = subject.history
     sections = {section.key: section for section in _side_by_side(on)}
+    found = {name: result for section in sections.values() for name, result in section.results.items()}
+    cards = unit_cards(
+        subject.network,
+        split,
+        controls=controls,
+        favorites=[result for result in found.values() if isinstance(result, Maximization)],
+        concepts=cast("Concepts", found["concepts"]),
+        seed=seed,
+    )
     weights, is_tested = sections["weights"], bool(sections["structure"].results)
-    sections["weights"] = replace(weights, facts={**weights.facts, "is_tested": is_tested})
+    sections["weights"] = replace(
+        weights,
+        results={**weights.results, "cards": cards},
+        facts={**weights.facts, "is_tested": is_tested},
+    )
     return Section(key="training", results=summary), *sections.values()
 
 
