@@ -6,7 +6,7 @@ import base64
 import math
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,8 @@ from probe import layers as kinds
 from probe._checks import Array, InputError, check_integer
 from probe._signatures import checked
 from probe.datasets import Dataset
-from probe.layers import Layer, Softmax
+from probe.layers import Activation, Layer
+from probe.layers._formulas import SELU_ALPHA, SELU_SCALE
 from probe.network import Network
 
 __all__ = [
@@ -37,33 +38,30 @@ MOST_MULTIPLICATIONS = 20_000_000
 _CONVOLUTIONS = (kinds.Conv2D, kinds.DepthwiseConv2D, kinds.SeparableConv2D)
 _POOLS = (kinds.MaxPooling2D, kinds.AveragePooling2D)
 _GLOBAL_POOLS = (kinds.GlobalMaxPooling2D, kinds.GlobalAveragePooling2D)
-_MARGINS = (kinds.ZeroPadding2D, kinds.Cropping2D)
+_WINDOWED = (*_CONVOLUTIONS, *_POOLS, *_GLOBAL_POOLS, kinds.ZeroPadding2D, kinds.Cropping2D)
 _SCALES = (kinds.Rescaling, kinds.Normalization, kinds.BatchNormalization)
-_PASSING = (kinds.ActivationLayer, kinds.Dropout, kinds.Noise, kinds.Reshape)
-_MERGES = (kinds.Add, kinds.Average)
-_KINDS = (
-    kinds.Dense, *_CONVOLUTIONS, *_POOLS, *_GLOBAL_POOLS, *_MARGINS, *_SCALES, *_PASSING, *_MERGES,
-    kinds.Concatenate, kinds.Flatten, kinds.Permute,
-)  # fmt: skip
+_MERGES = (kinds.Add, kinds.Concatenate)
+_REARRANGING = (
+    kinds.ActivationLayer,
+    kinds.Dropout,
+    kinds.Flatten,
+    kinds.Noise,
+    kinds.Permute,
+    kinds.Reshape,
+)
+_KINDS = (kinds.Dense, *_WINDOWED, *_SCALES, *_MERGES, *_REARRANGING)
 """The layers that the script computes: `layerKinds` in model_layers.js."""
 
-_ACTIVATIONS = frozenset(
-    {
-        "celu",
-        "elu",
-        "exponential",
-        "gelu",
-        "hard_sigmoid",
-        "hard_tanh",
-        "leaky_relu",
-        "linear",
-        "relu",
-        "relu6",
-        "selu",
-    }
-    | {"sigmoid", "silu", "softmax", "softplus", "softsign", "step", "tanh"}
-)
-"""The activations that the script computes: `ACTIVATIONS` in model_layers.js."""
+_PLAIN = {"gelu", "linear", "sigmoid", "silu", "softmax", "softplus", "softsign", "step", "tanh"}
+_FORMULAS: dict[str, dict[str, Any]] = {
+    "relu": {},
+    "leaky_relu": {"formula": "relu", "negative_slope": kinds.LEAKY_RELU_SLOPE},
+    "relu6": {"formula": "relu", "max_value": 6.0},
+    "elu": {},
+    "celu": {"formula": "elu"},
+    "selu": {"formula": "elu", "alpha": SELU_ALPHA, "scale": SELU_SCALE},
+}
+"""The activations that the script computes beside the plain ones: `ACTIVATIONS` in model_layers.js has the formulas."""
 
 _LEVELS = (255, 16)
 """Pixels that are all k/255, or k/16 as scikit-learn's digits are, are stored exactly."""
@@ -175,11 +173,11 @@ def _why_not(network: Network, layer: Layer) -> str:
     activation, shape = layer.activation, network.layer_shapes[layer.name]
     if not isinstance(layer, _KINDS):
         return f"it is of the kind {layer.keras_name}"
-    if activation.name not in _ACTIVATIONS:
+    if activation.name not in _PLAIN and activation.name not in _FORMULAS:
         return f"its activation is {activation.name}"
-    if isinstance(activation, Softmax) and activation.axes not in ((-1,), (len(shape),)):
+    if activation.axes and (activation.axes not in ((-1,), (len(shape),)) or layer.channels_first):
         return "its softmax is not over the last axis"
-    if isinstance(layer, _MERGES) and len(set(network.input_shapes_of(layer.name))) > 1:
+    if isinstance(layer, kinds.Add) and len(set(network.input_shapes_of(layer.name))) > 1:
         return "its inputs have different shapes"
     return ""
 
@@ -209,48 +207,107 @@ def encoded_network(network: Network) -> dict[str, Any]:
     reason = why_not_alive(network)
     if reason:
         raise InputError(reason)
+    layers = _Layers(network)
+    for layer, read in zip(network.layers, network.wiring, strict=True):
+        layers.add(layer, read)
     return {
         "input_shape": list(network.input_shape),
         "class_names": list(network.class_names),
         "one_unit": network.is_one_unit,
         "output": network.output_names[0],
         "head": network.head_name,
-        "layers": [
-            _encoded_layer(network, layer, read)
-            for layer, read in zip(network.layers, network.wiring, strict=True)
-        ],
+        "layers": layers.described,
     }
 
 
-def _encoded_layer(network: Network, layer: Layer, read: Sequence[str | int]) -> dict[str, Any]:
-    shape, shapes = network.layer_shapes[layer.name], network.input_shapes_of(layer.name)
-    described: dict[str, Any] = {
-        "name": layer.name,
-        "kind": re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower(),
-        "inputs": list(read),
-        "shape": list(shape),
-    }
-    if hasattr(layer, "activation_name"):
-        described["activation"] = _encoded_activation(layer, shape)
-    return described | _settings(layer, shapes, shape)
+class _Layers:
+    """The layers of a network as the script has them: images have their channels last.
+
+    Where a layer wants them first, or gives them so, a layer that permutes the axes stands before or behind it. A
+    separable convolution becomes two layers.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self.described: list[dict[str, Any]] = []
+        self._shapes: dict[str | int, Sequence[int]] = {0: network.input_shape}
+        self._turned = dict[str | int, str | int]()
+        """For names whose images have the channels first in Python: the layer that has them so here."""
+
+    def add(self, layer: Any, read: Sequence[str | int]) -> None:
+        """Append a layer, and what it needs before and behind it."""
+        shape = self._network.layer_shapes[layer.name]
+        if not isinstance(layer, _WINDOWED) or not layer.channels_first:
+            self._append(layer, [self._channels_first(source) for source in read], shape)
+            return
+        (source,) = read
+        if source not in self._turned:
+            source = self._permuted(f"{layer.name}, channels last", source, (1, 2, 0))
+        images = len(shape) == 3
+        self._append(layer, [source], (*shape[1:], shape[0]) if images else shape)
+        if images:
+            self._turned[layer.name] = layer.name
+
+    def _channels_first(self, source: str | int) -> str | int:
+        """Return the layer that has the values of `source` in the order that they have in Python."""
+        if source not in self._turned:
+            return source
+        if self._turned[source] == source:
+            self._turned[source] = self._permuted(f"{source}, channels first", source, (2, 0, 1))
+        return self._turned[source]
+
+    def _permuted(self, name: str, source: str | int, order: Sequence[int]) -> str:
+        shape = [self._shapes[source][axis] for axis in order]
+        return self._described(name, "permute", [source], shape, {"order": list(order)})
+
+    def _described(
+        self,
+        name: str,
+        kind: str,
+        inputs: Sequence[str | int],
+        shape: Sequence[int],
+        settings: Mapping[str, Any],
+    ) -> str:
+        described = {"name": name, "kind": kind, "inputs": list(inputs), "shape": list(shape), **settings}
+        self.described.append(described)
+        self._shapes[name] = described["shape"]
+        return name
+
+    def _append(self, layer: Any, inputs: list[str | int], shape: Sequence[int]) -> None:
+        """Append one layer that reads `inputs`, images with their channels last if it is of such."""
+        shapes = [self._shapes[source] for source in inputs]
+        kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower()
+        settings = _settings(layer, shapes, shape)
+        if isinstance(layer, kinds.SeparableConv2D):
+            first = {**_depthwise(layer.depthwise_kernel), "windows": settings["windows"]}
+            width = layer.pointwise_kernel.shape[2]
+            name = f"{layer.name}, each channel"
+            inputs = [self._described(name, "depthwise_conv2d", inputs, (*shape[:2], width), first)]
+            settings = {"kernel": _float32(layer.pointwise_kernel[0, 0]), **_bias(layer)}
+        if isinstance(layer, kinds.Flatten) and layer.channels_first and len(shapes[0]) > 1:
+            order = [*range(1, len(shapes[0])), 0]
+            turned = [shapes[0][axis] for axis in order]
+            inputs = [
+                self._described(f"{layer.name}, channels last", "permute", inputs, turned, {"order": order})
+            ]
+        if hasattr(layer, "activation_name"):
+            settings["activation"] = _activation(layer.activation, shape)
+        self._described(layer.name, kind, inputs, shape, settings)
 
 
-def _encoded_activation(layer: Layer, shape: Sequence[int]) -> str | dict[str, Any]:
-    """Return an activation as its name, or as a name with settings."""
-    activation = layer.activation
-    settings = {
+def _activation(activation: Activation, shape: Sequence[int]) -> str | dict[str, Any]:
+    """Return an activation as its name, or as a name with settings and perhaps the formula that they belong to."""
+    given = {
         name: value for name, value in activation.settings.items() if value is not None and name != "axis"
     }
-    if activation.name == "softmax":
-        settings["width"] = shape[-1]
-    if activation.name == "leaky_relu":
-        settings.setdefault("negative_slope", kinds.LEAKY_RELU_SLOPE)
+    settings = _FORMULAS.get(activation.name, {}) | given
+    if activation.name == "softmax" and len(shape) > 1:
+        settings = {"width": shape[-1]}
     return {"name": activation.name, **settings} if settings else activation.name
 
 
 def _settings(layer: Any, shapes: Sequence[Sequence[int]], shape: Sequence[int]) -> dict[str, Any]:
     """Return what the script must know of a layer beside its name, kind, inputs, activation and shape."""
-    channels_first = {"channels_first": True} if layer.channels_first else {}
     if isinstance(layer, _SCALES):
         return _scale(layer, shapes[0])
     if isinstance(layer, kinds.Concatenate):
@@ -258,18 +315,30 @@ def _settings(layer: Any, shapes: Sequence[Sequence[int]], shape: Sequence[int])
         return {"inner": [math.prod(each[axis:]) for each in shapes]}
     if isinstance(layer, kinds.Permute):
         return {"order": [axis - 1 for axis in layer.dims]}
-    if isinstance(layer, kinds.Flatten):
-        return {"order": [*range(1, len(shapes[0])), 0]} if channels_first and len(shapes[0]) > 1 else {}
     if isinstance(layer, kinds.Dense):
-        return _arrays(layer)
-    if isinstance(layer, (*_CONVOLUTIONS, *_POOLS, *_GLOBAL_POOLS, *_MARGINS)):
-        groups = {"groups": layer.groups} if isinstance(layer, kinds.Conv2D) else {}
-        return {**_arrays(layer), **groups, **channels_first, "windows": _windows(layer, shapes[0], shape)}
-    return {}
+        return {"kernel": _float32(layer.kernel), **_bias(layer)}
+    if not isinstance(layer, _WINDOWED):
+        return {}
+    settings: dict[str, Any] = {"windows": _windows(layer, shapes[0], shape)}
+    if isinstance(layer, kinds.Conv2D):
+        settings |= {"kernel": _float32(layer.kernel), "groups": layer.groups, **_bias(layer)}
+    elif isinstance(layer, kinds.DepthwiseConv2D):
+        settings |= {**_depthwise(layer.kernel), **_bias(layer)}
+    return settings
 
 
-def _arrays(layer: Layer) -> dict[str, Any]:
-    return {name: encoded(values.astype(np.float32)) for name, values in layer.variables.items()}
+def _float32(values: Array) -> dict[str, Any]:
+    return encoded(values.astype(np.float32))
+
+
+def _bias(layer: Any) -> dict[str, Any]:
+    return {} if layer.bias is None else {"bias": _float32(layer.bias)}
+
+
+def _depthwise(kernel: Array) -> dict[str, Any]:
+    """Return a depthwise kernel as that of a convolution with a group for each channel."""
+    rows, columns, channels, multiplier = kernel.shape
+    return {"kernel": _float32(kernel.reshape(rows, columns, 1, channels * multiplier)), "groups": channels}
 
 
 def _scale(layer: Any, shape: Sequence[int]) -> dict[str, Any]:
@@ -284,21 +353,16 @@ def _scale(layer: Any, shape: Sequence[int]) -> dict[str, Any]:
         offset = np.asarray(beta - layer.moving_mean * scale)
         inner = math.prod(shape[(layer.axis - 1 if layer.axis > 0 else layer.axis + len(shape)) + 1 :])
     else:
-        # An affine map of each value by itself: two points say what it is.
-        probe = np.stack([np.zeros(shape), np.ones(shape)])
-        offset, ends = layer.pre_activation(probe)[0]
+        # An affine map of each value by itself: its values at 0 and 1 say what it is.
+        offset, ends = layer.pre_activation(np.stack([np.zeros(shape), np.ones(shape)]))[0]
         scale = ends - offset
-    return {
-        "scale": encoded(scale.astype(np.float32)),
-        "offset": encoded(offset.astype(np.float32)),
-        "inner": inner,
-    }
+    return {"scale": _float32(scale), "offset": _float32(offset), "inner": inner}
 
 
 def _windows(layer: Any, shape: Sequence[int], output_shape: Sequence[int]) -> dict[str, list[int]]:
     """Return what windows of an image a layer looks at: their size, steps and number, and the margins before the image."""
-    size, grid = (each[1:] if layer.channels_first else each[:2] for each in (shape, output_shape))
-    window, strides, dilation, margins = [1, 1], [1, 1], [1, 1], [0, 0]
+    grid = output_shape[:2]
+    window, strides, dilation, margins = (1, 1), (1, 1), (1, 1), [0, 0]
     if isinstance(layer, _CONVOLUTIONS):
         window = next(iter(layer.variables.values())).shape[:2]
         strides, dilation = layer.strides, layer.dilation_rate
@@ -306,7 +370,7 @@ def _windows(layer: Any, shape: Sequence[int], output_shape: Sequence[int]) -> d
         window = layer.pool_size
         strides = layer.pool_size if layer.strides is None else layer.strides
     elif isinstance(layer, _GLOBAL_POOLS):
-        window, grid = size, [1, 1]
+        window, grid = (shape[0], shape[1]), (1, 1)
     if isinstance(layer, kinds.ZeroPadding2D):
         margins = [before for before, _ in layer.padding]
     elif isinstance(layer, kinds.Cropping2D):
@@ -314,7 +378,7 @@ def _windows(layer: Any, shape: Sequence[int], output_shape: Sequence[int]) -> d
     elif getattr(layer, "padding", "valid") == "same":
         margins = [
             max((count - 1) * stride + (n - 1) * step + 1 - length, 0) // 2
-            for count, stride, n, step, length in zip(grid, strides, window, dilation, size, strict=True)
+            for count, stride, n, step, length in zip(grid, strides, window, dilation, shape[:2], strict=True)
         ]
     found = {"size": window, "strides": strides, "dilation": dilation, "margins": margins, "grid": grid}
     return {name: [int(value) for value in values] for name, values in found.items()}

@@ -54,31 +54,31 @@ export class Network {
     this.classNames = description.class_names;
     this.isOneUnit = description.one_unit;
     this.input = new Float32Array(sizeOf(description.input_shape));
-    const names = description.layers.map((layer) => layer.name);
-    const shapes = description.layers.map((layer) => layer.shape);
-    this.layers = description.layers.map((layer, index) => {
-      const sources = layer.inputs.map((source) => (source === 0 ? -1 : names.indexOf(source)));
-      const read = sources.map((source) => (source < 0 ? description.input_shape : shapes[source]));
-      const activation = activationOf(layer.activation);
-      return { ...layer, index, sources, activation, ...layerKinds[layer.kind](layer, read) };
-    });
-    for (const layer of this.layers) {
-      layer.x = layer.sources.map((source) => (source < 0 ? this.input : this.layers[source].a));
+    this.inputSlope = new Float32Array(this.input.length);
+    this.layers = [];
+    for (const described of description.layers) {
+      const sources = described.inputs.map((name) => (name === 0 ? null : this.layer(name)));
+      const layer = layerKinds[described.kind](described, sources.map((source) => (source ?? { shape: description.input_shape }).shape));
+      Object.assign(layer, described, { index: this.layers.length, activation: activationOf(described.activation) });
+      layer.x = sources.map((source) => (source ? source.a : this.input));
+      layer.below = sources[0] ? sources[0].d : this.inputSlope;
       layer.z = layer.forward ? new Float32Array(sizeOf(layer.shape)) : layer.x[0];
       layer.a = layer.activation.name === "linear" ? layer.z : new Float32Array(layer.z.length);
+      layer.d = layer.forward ? new Float32Array(layer.z.length) : layer.below;
+      this.layers.push(layer);
     }
     this.output = this.layer(description.output);
     this.head = this.layer(description.head);
-    this._probabilities = new Float32Array(this.classNames.length);
+    this.p = new Float32Array(this.classNames.length);
   }
 
   layer(name) {
     const found = this.layers.find((layer) => layer.name === name);
-    if (!found) throw new RangeError(`layer '${name}' does not exist: ${this.layers.map((layer) => layer.name)}`);
+    if (!found) throw new RangeError(`layer '${name}' must be one of ${this.layers.map((layer) => layer.name).join(", ")}`);
     return found;
   }
 
-  /** The outputs for the input that begins at `values[at]`. */
+  /** The outputs for the input that begins at values[at]. */
   forward(values, at = 0) {
     const input = this.input;
     for (let i = 0; i < input.length; i++) input[i] = values[at + i];
@@ -89,14 +89,14 @@ export class Network {
     return this.output.a;
   }
 
-  /** The probability of each class for the input of the last `forward`, as Python's `predict_proba`. */
+  /** The probability of each class for the input of the last `forward`, as `predict_proba` in Python. */
   probabilities() {
-    const p = this._probabilities, { name } = this.head.activation;
+    const { p, head, output } = this, { name } = head.activation;
     if (this.isOneUnit) {
-      p[1] = name === "sigmoid" ? this.output.a[0] : 1 / (1 + Math.exp(-this.head.z[0]));
+      p[1] = name === "sigmoid" ? output.a[0] : 1 / (1 + Math.exp(-head.z[0]));
       p[0] = 1 - p[1];
-    } else if (name === "softmax" || name === "sigmoid") p.set(this.output.a);
-    else activationOf("softmax").forward(this.head.z, p);
+    } else if (name === "softmax" || name === "sigmoid") p.set(output.a);
+    else activationOf("softmax").forward(head.z, p);
     return p;
   }
 
@@ -105,34 +105,22 @@ export class Network {
     return this.isOneUnit ? Number(this.probabilities()[1] > 0.5) : indexOfLargest(this.head.z);
   }
 
-  /** The class of each of `images` {values, shape}. */
-  predict(images) {
-    const n = images.shape[0], classes = new Int32Array(n);
-    for (let i = 0; i < n; i++) {
-      this.forward(images.values, i * this.input.length);
-      classes[i] = this.predicted();
-    }
-    return classes;
-  }
-
+  /** Which share of `images` {values, shape} it gives the class of its label. */
   accuracy(images, labels) {
-    const classes = this.predict(images);
-    return classes.reduce((right, found, i) => right + (found === labels[i]), 0) / classes.length;
+    let right = 0;
+    for (let i = 0; i < images.shape[0]; i++) {
+      this.forward(images.values, i * this.input.length);
+      if (this.predicted() === labels[i]) right++;
+    }
+    return right / images.shape[0];
   }
 
-  /**
-   * What makes the pre-activation of one unit of an affine layer, for the input of the last `forward`: weight times
-   * value for each value that the layer reads. `unit` counts the values of `z`: in feature maps, one pixel of one.
-   */
+  /** Weight times value for each input of a unit of a dense layer in the last `forward`, and their sum with the bias: z. */
   contributions(name, unit) {
-    const layer = this.layer(name);
-    const dz = new Float32Array(layer.z.length), weights = new Float32Array(layer.x[0].length);
-    dz[unit] = 1;
-    layer.backward(dz, [weights], layer.x, layer.z);
-    const products = weights.map((weight, i) => weight * layer.x[0][i]);
-    const bias = layer.bias ? layer.bias.values[unit % layer.bias.values.length] : 0;
-    const sum = products.reduce((total, product) => total + product, bias);
-    return { weights, products, bias, sum };
+    const { kernel, bias, x: [x] } = this.layer(name), nOut = kernel.shape[1];
+    const weights = Float32Array.from(x, (_, i) => kernel.values[i * nOut + unit]);
+    const products = weights.map((weight, i) => weight * x[i]), first = bias ? bias.values[unit] : 0;
+    return { weights, products, bias: first, sum: products.reduce((sum, product) => sum + product, first) };
   }
 
   /** What to climb for a class: its logit, or half of it where one unit tells two classes apart. */
@@ -141,28 +129,22 @@ export class Network {
     return { layer: this.head.name, unit: 0, factor: classIndex ? 0.5 : -0.5 };
   }
 
-  /** The objective at `values`, and its gradient: the pre-activation of a unit, or the mean over a feature map. */
+  /** `factor` times a unit's z for an input, and its gradient with respect to the input; in dense chains. */
   gradient(values, { layer: name, unit, factor = 1 }) {
     this.forward(values);
-    const seeded = this.layer(name), { shape, z } = seeded;
-    this._slopes ??= this.layers.map((layer) => new Float32Array(layer.z.length));
-    this._inputSlope ??= new Float32Array(this.input.length);
-    this._slopes.forEach((slopes) => slopes.fill(0));
-    this._inputSlope.fill(0);
-    const first = seeded.channels_first, channels = shape[first ? 0 : shape.length - 1];
-    const pixels = z.length / channels;
-    let value = 0;
-    for (let pixel = 0; pixel < pixels; pixel++) {
-      const at = first ? unit * pixels + pixel : pixel * channels + unit;
-      value += (factor * z[at]) / pixels;
-      this._slopes[seeded.index][at] = factor / pixels;
+    const { d, z, index } = this.layer(name);
+    d.fill(0);
+    d[unit] = factor;
+    this.back(index, -1);
+    return { value: factor * z[unit], gradient: this.inputSlope };
+  }
+
+  /** From the gradient at the z of layer `from`, in its `d`, find that at the z of layer `to`; -1 is the input. */
+  back(from, to) {
+    for (let index = from; index > to; index--) {
+      const { d, below, backward } = this.layers[index], next = this.layers[index - 1];
+      if (backward) backward(d, below);
+      if (next && next.a !== next.z) next.activation.backward(next.d, next.z, next.a);
     }
-    for (let index = seeded.index; index >= 0; index--) {
-      const layer = this.layers[index], slopes = this._slopes[index];
-      if (index !== seeded.index && layer.a !== layer.z) layer.activation.backward(slopes, layer.z, layer.a);
-      const below = layer.sources.map((source) => (source < 0 ? this._inputSlope : this._slopes[source]));
-      layer.backward(slopes, below, layer.x, layer.z);
-    }
-    return { value, gradient: this._inputSlope };
   }
 }
