@@ -1,6 +1,7 @@
 // Random labels: the same network, the same images, once with their labels and once with shuffled ones.
 
 import { runFrames } from "./controls_learning.js";
+import { evaluated } from "./model_training.js";
 import { Chart, h, number, percent } from "./view.js";
 
 const MOST_EPOCHS = 4000;
@@ -20,7 +21,7 @@ export function playMemorization(root, page) {
     pause();
     seed += 1;
     trainers = page.arms(seed);
-    curves = trainers.map((trainer) => [[0, trainer.evaluated().accuracy]]);
+    curves = trainers.map((trainer) => [[0, evaluated(trainer.network, trainer.images, trainer.labels).accuracy]]);
     words.textContent = "";
     follow();
   }

@@ -35,12 +35,12 @@ export class Subject {
     let read = layer;
     const { layers } = this.network ?? this.original;
     for (;;) {
-      const [next, other] = layers.filter((one) => one.sources.includes(read.index));
+      const [next, other] = layers.filter((one) => one.inputs.includes(read.name));
       if (!next || other || !ELEMENTWISE.has(next.kind)) break;
       read = next;
     }
     const limit = layer.activation.name === "sigmoid" || read.activation.name === "sigmoid" ? 1 : null;
-    return { name: layer.name, kind: layer.kind, shape: layer.shape, units: layer.shape[layer.channels_first ? 0 : layer.shape.length - 1],
+    return { name: layer.name, kind: layer.kind, shape: layer.shape, units: layer.shape.at(-1),
       kernel: layer.kind === "dense" ? layer.kernel : null, layer, read, limit };
   }
 
@@ -60,9 +60,10 @@ export class Subject {
   below(name) {
     let layer = this.network.layer(name);
     for (;;) {
-      if (layer.sources.length !== 1) return null;
-      if (layer.sources[0] < 0) return "input";
-      layer = this.network.layers[layer.sources[0]];
+      const [source, other] = layer.inputs;
+      if (other !== undefined) return null;
+      if (source === 0) return "input";
+      layer = this.network.layer(source);
       if (WITH_UNITS.has(layer.kind)) return layer.name;
       if (!RESHAPING.has(layer.kind) && !layer.kind.includes("pool")) return null;
     }

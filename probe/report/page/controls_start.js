@@ -39,8 +39,8 @@ class Images {
 /** What all parts of a page share: the network, images, and what Python found. */
 class Page {
   constructor(data) {
-    const { network, images, noun, cards = {}, concepts = [], recipe = {}, plane = null, limit = null } = data;
-    Object.assign(this, { data, noun, cards, concepts, recipe, plane, limit, noiseKinds: KINDS });
+    const { network, images, noun, cards = {}, concepts = [], recipe, plane = null, limit = null } = data;
+    Object.assign(this, { data, noun, cards, concepts, plane, limit, noiseKinds: KINDS, recipe: { cost: "cross-entropy", ...recipe } });
     this.subject = new Subject(network);
     this.test = new Images(images.test);
     this.train = images.train && new Images(images.train);
@@ -52,7 +52,15 @@ class Page {
     this.study = data.memorization?.ratios ?? [];
     this.nArm = Math.min(1000, this.train?.count ?? 0);
     this.subject.listenToEdits(() => (this._confidences = null));
-    this.named = this.subject.original.predict(this.test.pixels);
+    this.named = this.classesOf(this.subject.original);
+  }
+
+  /** The class that a network names for each test image. */
+  classesOf(network) {
+    return Array.from({ length: this.test.count }, (_, k) => {
+      network.forward(this.test.pixels.values, k * this.test.size);
+      return network.predicted();
+    });
   }
 
   wrong() {
@@ -128,7 +136,7 @@ class Page {
 
   /** The share of test images right, of all and of each class. */
   accuracies(network) {
-    const named = network.predict(this.test.pixels);
+    const named = this.classesOf(network);
     const [right, count] = [0, 0].map(() => new Float64Array(this.subject.outputNames.length));
     this.test.labels.forEach((label, k) => {
       count[label] += 1;
@@ -173,10 +181,10 @@ class Page {
     const trainer = new Trainer(fresh, this.train.pixels, this.train.labels, { cost: this.recipe.cost, learningRate, batchSize, random });
     const some = this.train.first(500);
     return {
-      kernel: trainer.steps[0].kernel.values,
+      kernel: trainer.dense[0].kernel.values,
       update: (n) => trainer.step(n),
       get epochs() {
-        return (trainer.updates * trainer.batchSize) / trainer.n;
+        return trainer.epoch + trainer.position / trainer.n;
       },
       measured: () => ({
         cost: evaluated(trainer.network, some, this.train.labels, this.recipe.cost).cost,
@@ -187,15 +195,13 @@ class Page {
 
   /** Two trainers from the same start on the same images: true labels, and labels in another order. */
   arms(seed) {
-    const { settings = {} } = this.data.memorization ?? {};
+    const { settings = { learningRate: 0.3, batchSize: 50, optimizer: "nesterov", momentum: 0.9 } } = this.data.memorization ?? {};
     const random = new Random(seed);
     const fresh = freshNetwork(this.subject.original, { random });
     const images = this.train.first(this.nArm);
     const labels = this.train.labels.slice(0, this.nArm);
     const shuffled = random.permutation(this.nArm).map((k) => labels[k]);
-    return [labels, shuffled].map((taught) => new Trainer(fresh, images, taught, {
-      learningRate: settings.learning_rate, batchSize: settings.batch_size, optimizer: settings.optimizer, momentum: settings.momentum,
-      random: new Random(seed + 1), until: 1 }));
+    return [labels, shuffled].map((taught) => new Trainer(fresh, images, taught, { ...settings, random: new Random(seed + 1), until: 1 }));
   }
 
   testAccuracy(trainer) {

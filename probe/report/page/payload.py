@@ -171,7 +171,12 @@ def _ratios(found: Memorization) -> dict[str, Any]:
     late, early = cell.updates[[-1, reference], :, -1]
     ratios = (late / early)[np.isfinite(late) & np.isfinite(early)]
     config = found.design.config
-    settings = {name: getattr(config, name) for name in ("learning_rate", "batch_size", "optimizer", "momentum")}
+    settings = {
+        "learningRate": config.learning_rate,
+        "batchSize": config.batch_size,
+        "optimizer": config.optimizer,
+        "momentum": config.momentum,
+    }
     return {"memorization": {"ratios": _floats(ratios), "n_samples": cell.n_samples, "settings": settings}}
 
 
