@@ -48,11 +48,12 @@ def main() -> None:
     throughout, recipes = (
         probe.load_result(path / "results.h5", Robustness) for path in (folder, folder / "recipes")
     )
-    sentences = {
-        verdict.key: f"{in_short(verdict.sentence)} {by_recipe(recipes, verdict.key)}"
-        for verdict in throughout.verdicts
+    recorded = {
+        "command": "probe robustness",
+        "sentences": {verdict.key: in_short(verdict.sentence) for verdict in throughout.verdicts},
+        "recipes": {verdict.key: by_recipe(recipes, verdict.key) for verdict in throughout.verdicts},
     }
-    OUT.write_text(json.dumps({"command": "probe robustness", "sentences": sentences}, indent=2) + "\n")
+    OUT.write_text(json.dumps(recorded, indent=2) + "\n")
 
 
 if __name__ == "__main__":

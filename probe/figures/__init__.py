@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CATALOGUE", "parts_of", "picture", "plot"]
+__all__ = ["CATALOGUE", "parts_of", "picture", "picture_files", "plot"]
 
 CATALOGUE = {entry.result: entry.figures for entry in ANALYSES} | dict.fromkeys(
     ("TrainingHistory", "TrainingResult", "PopulationResult"), "training"
@@ -106,6 +106,15 @@ def picture(result: object, **view: Any) -> bytes:
     with quietly():
         figure = plot(result, **view)
     return png_of(figure)  # type: ignore[arg-type]
+
+
+def picture_files(result: object, **view: Any) -> tuple[bytes, bytes]:
+    """Return `plot(result, **view)` as PNG and as SVG, of bounded size."""
+    from probe.figures._style import png_and_svg_of, quietly
+
+    with quietly():
+        figure = plot(result, **view)
+    return png_and_svg_of(figure)  # type: ignore[arg-type]
 
 
 def _parts(result: object) -> dict[str, Part]:

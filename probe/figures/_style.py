@@ -36,6 +36,7 @@ __all__ = [
     "fresh",
     "literal",
     "note_inches",
+    "png_and_svg_of",
     "png_of",
     "quietly",
     "resize",
@@ -55,6 +56,9 @@ DOTS = 160
 
 MAX_PIXELS = 4000
 """Height and width of a picture, at most."""
+
+_UNSEEN = 16
+"""Difference of a color, of 255, that cannot be seen."""
 
 COLORS = {
     "true": "#0072B2",
@@ -144,15 +148,60 @@ def png_of(figure: Figure) -> bytes:
 
     A figure that is larger at the usual number of dots an inch gets fewer: it is whole, and smaller.
     """
+    with quietly():
+        png = _png(figure)
+    _free(figure)
+    return png
+
+
+def png_and_svg_of(figure: Figure) -> tuple[bytes, bytes]:
+    """Return a figure as PNG and as SVG, and free what it holds; the same figure gives the same bytes."""
+    with quietly():
+        png = _png(figure)
+        # All has its place now, in both.
+        figure.set_layout_engine("none")
+        svg = _svg(figure)
+    _free(figure)
+    return png, svg
+
+
+def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     dots = min(DOTS, MAX_PIXELS / max(figure.get_size_inches()))
-    with quietly():
-        figure.savefig(buffer, format="png", dpi=dots, metadata={"Software": None})
+    # It is packed once, when its colors are counted.
+    figure.savefig(
+        buffer, format="png", dpi=dots, metadata={"Software": None}, pil_kwargs={"compress_level": 0}
+    )
+    return _packed(buffer)
+
+
+def _svg(figure: Figure) -> bytes:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    # Letters are drawn, as not every machine has the font that they were measured in.
+    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "probe"}):
+        figure.savefig(buffer, format="svg", dpi=DOTS, metadata={"Date": None, "Creator": None})
+    return buffer.getvalue()
+
+
+def _packed(picture: io.BytesIO) -> bytes:
+    """Return a picture as PNG with a palette, or with all its colors where the difference could be seen."""
+    from PIL import Image, ImageChops
+
+    image = Image.open(picture).convert("RGB")
+    few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    gap = max(most for _, most in ImageChops.difference(few.convert("RGB"), image).getextrema())
+    buffer = io.BytesIO()
+    (few if gap <= _UNSEEN else image).save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def _free(figure: Figure) -> None:
     for axes in figure.axes:  # `figure.clear()` would make each of them anew first
         axes.remove()
     # Figures and their axes refer to each other: without this they stay until there is no memory left.
     gc.collect()
-    return buffer.getvalue()
 
 
 @contextmanager

@@ -34,7 +34,7 @@ class ChapterPage:
     still : Markup
         The figure that stands for it; empty where it has none.
     commands : tuple of str
-        What adds to it.
+        What says it in full.
     """
 
     chapter: Chapter
@@ -61,7 +61,7 @@ def paged(
     Parameters
     ----------
     chapters : sequence of Chapter
-        Those that are there in any case, and say which command adds what was not run.
+        Those that are there in any case, and name the commands that say them in full.
     sections : sequence of RenderedSection
     claims : sequence of Claim
         All of the page, corrected for their number.
@@ -79,7 +79,7 @@ def paged(
             [section for key in chapter.sections for section in sections if section.key == key],
             [claim for claim in claims if claim.section in chapter.sections],
             used,
-            chapter.commands(present) if chapter in chapters else (),
+            chapter.commands if chapter in chapters else (),
         )
         for chapter in (*CHAPTERS, *own)
         if chapter in chapters or set(present).intersection(chapter.sections)

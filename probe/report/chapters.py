@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from probe.catalogue import ANALYSES, command_with
+from probe.catalogue import ANALYSES
 
 __all__ = ["CHAPTERS", "Chapter", "chapter_of"]
 
@@ -40,20 +40,21 @@ class Chapter:
     stills: tuple[str, ...] = ()
     play: str = ""
 
-    def commands(self, present: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the commands that add the sections that are not `present`, as they are typed.
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """The commands that run its sections, as they are typed.
 
         Examples
         --------
-        >>> chapter_of("noise").commands(("noise",))
-        ('probe severity MODEL',)
+        >>> chapter_of("noise").commands
+        ('probe noise MODEL', 'probe severity MODEL')
         """
         found = dict[str, None]()
         for entry in ANALYSES:
-            missing = set(entry.sections or {entry.key: ""}).intersection(self.sections).difference(present)
-            if missing and entry.command is not None:
-                command = command_with(entry.name)
-                found[f"probe {command.name}" + " MODEL" * ("network" in entry.needs)] = None
+            if entry.command is not None and set(entry.sections or {entry.key: ""}).intersection(
+                self.sections
+            ):
+                found[f"probe {entry.command.name}" + " MODEL" * ("network" in entry.needs)] = None
         return tuple(found)
 
 

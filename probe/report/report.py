@@ -62,11 +62,14 @@ class Report:
 
     def rendered(self, progress: Progress = silent) -> Rendered:
         """Return the report in words and pictures; `progress` is called after each picture."""
-        worded = [section._worded() for section in self.sections]
+        # Of a whole report the commands say the rest.
+        worded = [section.worded("brief" if self.chapters else "full") for section in self.sections]
         pictures = iter(draw_all([drawing for _, some in worded for drawing in some.values()], progress))
         return Rendered(
             self,
-            tuple(words._with({name: next(pictures) for name in drawings}) for words, drawings in worded),
+            tuple(
+                words.illustrated({name: next(pictures) for name in drawings}) for words, drawings in worded
+            ),
         )
 
 

@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from markupsafe import Markup
@@ -44,11 +44,11 @@ class Section:
 
     def rendered(self) -> RenderedSection:
         """Return the section in words and pictures."""
-        words, drawings = self._worded()
-        return words._with(dict(zip(drawings, draw_all([*drawings.values()]), strict=True)))
+        words, drawings = self.worded()
+        return words.illustrated(dict(zip(drawings, draw_all([*drawings.values()]), strict=True)))
 
-    def _worded(self) -> tuple[RenderedSection, dict[str, Drawing]]:
-        """Return the section in words, and what is to be drawn into it, by name."""
+    def worded(self, length: Literal["full", "brief"] = "full") -> tuple[RenderedSection, dict[str, Drawing]]:
+        """Return the section in words, and what is to be drawn into it, by name; a brief one has no large tables."""
         claims, drawings = list[Claim](), dict[str, Drawing]()
 
         def draw(
@@ -76,7 +76,13 @@ class Section:
             )
             return Markup("")
 
-        own = {"note": self.note, "picture": draw, "claim": claim, "verdict": verdict}
+        own = {
+            "note": self.note,
+            "brief": length == "brief",
+            "picture": draw,
+            "claim": claim,
+            "verdict": verdict,
+        }
         words: Any = template(self.key).make_module({**self.results, **self.facts, **own})
         title = Markup(words.title).striptags()
         return RenderedSection(self.key, title, Markup(words), tuple(claims)), drawings
@@ -162,7 +168,7 @@ class RenderedSection:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     vectors: Mapping[str, bytes] = field(default_factory=dict)
 
-    def _with(self, drawn: Mapping[str, Drawn]) -> RenderedSection:
+    def illustrated(self, drawn: Mapping[str, Drawn]) -> RenderedSection:
         """Return the section with its pictures."""
 
         def filled(place: re.Match[str]) -> str:

@@ -117,7 +117,7 @@ class Folder:
         beside : mapping, optional
             Further files, by name.
         progress : callable
-            Called after each section.
+            Called after each picture.
 
         Returns
         -------
@@ -140,6 +140,7 @@ class Folder:
             {
                 "index.html": rendered.html(_origin(run, self.owner.split)).encode(),
                 **{f"figures/{file_name(name)}.png": png for name, png in rendered.pictures.items()},
+                **{f"figures/{file_name(name)}.svg": svg for name, svg in rendered.vectors.items()},
                 "results.h5": results_bytes({file_name(name): kept for name, kept in report.results.items()}),
                 **(beside or {}),
             },
@@ -152,7 +153,7 @@ class Folder:
         return Written(tuple(self.files), "\n".join(verdicts or [claim.found for claim in rendered.claims]))
 
 
-_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|gif|h5|html)")
+_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|svg|gif|h5|html)")
 """Names of files that are written, and may be removed when they are out of date."""
 
 

@@ -15,8 +15,8 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.concepts import Concepts
 from probe.analyses.maximize import Maximization
 from probe.analyses.unit import unit_cards
-from probe.catalogue import ANALYSES, Analysis, command_with
-from probe.controls import Controls, control_networks
+from probe.catalogue import ANALYSES
+from probe.controls import control_networks
 from probe.datasets import Split
 from probe.film import Film
 from probe.fitting import doubt_about, for_data
@@ -171,7 +171,8 @@ def _sections(
         results={**weights.results, "cards": cards},
         facts={**weights.facts, "is_tested": is_tested},
     )
-    return Section(key="training", results=summary), *sections.values()
+    beside = f"Beside it stand {controls.summary.sentence}"
+    return Section(key="training", results=summary, note=beside), *sections.values()
 
 
 def _side_by_side(on: Subject) -> list[Section]:
@@ -190,23 +191,12 @@ def _side_by_side(on: Subject) -> list[Section]:
 
     def analyzed(index: int, stop: threading.Event) -> tuple[Section, ...]:
         entry = entries[index]
-        assert entry.report is not None and on.controls is not None
-        return sections_of(entry, replace(on, progress=tell), entry.report, _shorter(entry, on.controls))
+        assert entry.report is not None
+        return sections_of(entry, replace(on, progress=tell), entry.report)
 
     with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=2, stop=stop)) as found:
         done = {turns[turn]: sections for turn, sections in found}
     return [section for index in range(len(entries)) for section in done[index]]
-
-
-def _shorter(entry: Analysis, controls: Controls) -> str:
-    """Return that what is judged over control networks is a reduced form of what a command does; "" if none are."""
-    if "controls" not in entry.needs:
-        return ""
-    command = command_with(entry.name)
-    return (
-        f"Beside it stand {controls.summary.sentence} `probe {command.name}` takes {command.n_controls} of them, which "
-        "narrows the intervals."
-    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -194,7 +194,7 @@ def _minima(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
     result = minima_of_kind(
         _network(subject), subject.split, n_networks=_N_MINIMA, seed=subject.seed, progress=subject.progress
     )
-    few = "Reduced, to keep the report short: `probe minima` trains 200 networks, and goes on to where no slope is left."
+    few = "Reduced: `probe minima` trains 200 networks, down to where no slope is left."
     return Section(key="minima", results={"minima": result}, note=few)
 
 

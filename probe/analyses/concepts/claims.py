@@ -27,6 +27,9 @@ from probe.stats.auroc import StratifiedAurocs
 
 __all__ = ["EDGES", "LAYER", "LOOPS", "judged"]
 
+_HARDLY_MISSED = 0.8
+"""Power of a test that hardly misses what is there."""
+
 LOOPS = Claim(
     key="loops",
     title="A unit of the last hidden layer recognizes loops",
@@ -132,14 +135,14 @@ def _of_loops(
 def _loops_sentence(found: LoopUnits, noun: str) -> str:
     first, second = (found.unit_names[k] for k in found.chosen)
     units = f"unit {first}" if first == second else f"units {first} and {second}"
-    sizes = ", ".join(
-        f"{power:.0%} at {auroc:g}" for auroc, power in zip(found.planted, found.power, strict=True)
-    )
+    planted = [*zip(found.planted, found.power, strict=True)]
+    # The weakest that would hardly be missed, or the strongest that was planted.
+    auroc, power = next((each for each in planted if each[1] >= _HARDLY_MISSED), planted[-1])
     return (
         f"Half of the images chose {units} of '{found.layer}', the other half judged: among {noun}s of the same class the "
-        f"AUROC for loops is {found.chosen_auroc:.3f;images}, and {found.threshold:.3f} is asked for. The class alone has "
-        f"0.5, the pixels {found.pixel_auroc:.3f}, the whole layer {found.layer_auroc:.3f}. A planted unit would be found "
-        f"in {sizes}."
+        f"AUROC for loops is {found.chosen_auroc:.3f;images}, and {found.threshold:.3f} is asked for. The pixels have "
+        f"{found.pixel_auroc:.3f}, the whole layer {found.layer_auroc:.3f}. A planted unit of {auroc:g} would be found in "
+        f"{power:.0%} of trials."
     )
 
 

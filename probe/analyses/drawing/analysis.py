@@ -351,9 +351,9 @@ def _with_verdicts(result: Drawing, others: list[Artist], *, is_deep: bool) -> D
     verdicts = [
         DRAWS.verdict(
             _share(own),
-            f"It draws {own.n_drawn} of {result.n_classes} classes: a class counts where most of its images could be real "
-            f"and are recognized by others. Of all its images this is so for {own.plain.drawn_share:.0%}, of the smoothed "
-            f"ones for {own.smoothed.drawn_share:.0%}; of held-out images for {real.drawn_share:.0%}.",
+            f"It draws {own.n_drawn} of {result.n_classes} classes: most images of such a class could be real, and others "
+            f"recognize them. This is so for {own.plain.drawn_share:.0%} of all its images, {own.smoothed.drawn_share:.0%} "
+            f"of the smoothed ones, and {real.drawn_share:.0%} of held-out images.",
             others=[_share(other) for other in others],
             title=f"The network has no idea how to draw {what}",
         )

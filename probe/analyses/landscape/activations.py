@@ -249,21 +249,14 @@ def _verdict(
     own, step, output = final.mean(axis=1)
     fell = np.nan_to_num(cost[0, :, -1], nan=np.inf) < cost[0, :, 0]
     shifts = moved[1][np.isfinite(moved[1])]
-    still = (
-        f"move by {shifts.mean():.0%} of their length"
-        if shifts.any()
-        else "do not move at all, so that all they learn is behind them"
-    )
+    still = f"move by {shifts.mean():.0%} of their length" if shifts.any() else "do not move at all"
     diverged = int(np.isnan(accuracy[:, :, -1]).sum())
     lost = mean_estimate(final[0] - final[1])
     verdict = CONTINUOUS.verdict(
         lost,
-        f"With steps in place of its activations, {zero_share:.0%} of the gradient of this network's hidden layers is "
-        f"exactly zero. Trained from {len(fell)} fresh starts with steps, the hidden layers {still}: on "
-        f"average {step:.1%} of the "
-        f"test images are right, {own:.1%} with {name}, and {output:.1%} with {name} where only what is "
-        "behind the hidden layers "
-        f"is trained. Lost with steps: {lost:.1p} points."
+        f"With steps {zero_share:.0%} of the gradient of the hidden layers is exactly zero, and from {len(fell)} fresh "
+        f"starts they {still}: {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} "
+        f"where only what is behind them is trained. Lost with steps: {lost:.1p} points."
         + (f" {diverged} runs diverged and count as guessing." if diverged else "")
         + (
             ""

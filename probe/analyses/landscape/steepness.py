@@ -102,13 +102,10 @@ class Steepness(Record):
         others = ", ".join(f"{slope:.2g} along {_WORDS[name]}" for name, slope in pairs)
         return STEEPEST.verdict(
             found,
-            f"As a share of the slope along the negative gradient, the cost falls by {self.best_random:.2g} along the best "
-            f"of {len(self.random_slopes):,} random directions (in {self.n_parameters:,} dimensions "
-            f"{self.expected_best:.2g} "
-            f"is to be expected), {others}. Slopes, measured with small steps, differ from what the gradient says "
-            "by at most "
-            f"{self.error:.1g}. This holds for lengths as the video measures them; where steps are measured in another way, "
-            "another direction is the steepest.",
+            f"As a share of the gradient's slope, the cost falls by {self.best_random:.2g} along the best of "
+            f"{len(self.random_slopes):,} random directions ({self.expected_best:.2g} is to be expected in "
+            f"{self.n_parameters:,} dimensions), {others}. Slopes differ from what the gradient says by at most "
+            f"{self.error:.1g}. By other measures of length, other directions are the steepest.",
         )
 
     @property

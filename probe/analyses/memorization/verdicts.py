@@ -232,9 +232,8 @@ def _fits(about: _About, reference: int) -> Verdict:
     found = cell.fitted(index)
     sentence = (
         f"within the {cell.limit:,} updates that were declared before, {n_fitted} of {cell.n_replicates} networks fitted "
-        f"all {about.name} (95% interval of the share: {found.interval.low:.0%} to "
-        f"{found.interval.high:.0%}), and {n_true} all "
-        f"true labels; training accuracy was {_mean(final[index])} and {_mean(final[reference])}"
+        f"all {about.name}, and {n_true} all true labels; training accuracy was {_mean(final[index])} and "
+        f"{_mean(final[reference])}"
     )
     if n_fitted < cell.n_replicates:
         sentence += "; of longer training this says nothing"

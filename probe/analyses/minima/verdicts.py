@@ -77,8 +77,8 @@ def _equal(width: WidthMinima, margin: float, *, is_alone: bool) -> Verdict:
     verdict = EQUAL.verdict(
         found,
         f"{n_near} of {width.n_networks} networks lie within {_points(margin / 2)} of the median test accuracy of the "
-        f"others (95% interval of the share: {found.interval.low:.0%} to {found.interval.high:.0%}); the middle 90% lie "
-        f"within {width.spread:.2p;} points, declared equal before: {_points(margin)}.{few} {failed} "
+        f"others; the middle 90% lie within {width.spread:.2p;} points, declared equal before: {_points(margin)}."
+        f"{few} {failed} "
         f"{_minima(width)} {_real(width)}",
         key=EQUAL.key if is_alone else f"{EQUAL.key}/{width.name}",
         title=f"The {called} that networks {width.name} reach are of about equal quality",

@@ -251,7 +251,6 @@ def _verdicts(
     n_varied, n_edges = int(found.varied.sum()), int(found.is_edge.sum())
     n_structured = int((found.combined_p <= alpha).sum())
     left_out = f" Left out: {n - n_varied}, whose weights are all the same." if n_varied < n else ""
-    fifth = "Of planted Gabor units, a fifth of whose variance is such chance,"
 
     def verdict(claim: Claim, sentence: str) -> Verdict:
         # The video speaks of the first layer.
@@ -264,15 +263,15 @@ def _verdicts(
     return (
         verdict(
             RANDOM,
-            f"{n_structured} of {n_varied} units have more spatial structure than chance, in tests at {alpha:.0%}. Chance "
-            f"is a start like theirs with a random combination of training images, in the same proportions. {fifth} the "
-            f"test finds {planted.random_power:.0%}.{left_out}",
+            f"{n_structured} of {n_varied} units have more spatial structure than a start like theirs with a random "
+            f"combination of training images, in tests at {alpha:.0%}. Of planted Gabor units the test finds "
+            f"{planted.random_power:.0%}.{left_out}",
         ),
         verdict(
             EDGES,
-            f"{n_edges} of {n} units are edge detectors: one Gabor function, a little edge or bar, explains two thirds of "
-            f"the unit, clearly more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations "
-            f"of training images. {fifth} {planted.edge_power:.0%} count as edges.",
+            f"{n_edges} of {n} units are edge detectors: a Gabor function, one little edge or bar, explains two thirds of "
+            f"them, more than a blob does, and more than of {1 - alpha:.0%} of starts with random combinations of training "
+            f"images. Of planted Gabor units {planted.edge_power:.0%} count.",
         ),
     )
 
