@@ -80,6 +80,14 @@ COMMANDS = {
         "maximize_model",
         analysis_of("maximize"),
     ),
+    "unit": CommandLine(
+        "Draw the card of one unit: its weights, the images that excite it most, what it tells, what is lost without it.",
+        (
+            "unit model.h5 hidden_1:4",
+            "unit model.h5 class:3 --data digits --networks 12",
+        ),
+        "unit_model",
+    ),
 } | {
     entry.command.name: CommandLine(
         entry.command.help, entry.command.examples, "run_study" if entry.study else "analyze", entry
@@ -247,6 +255,14 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "optional model": (
         Path | None,
         _file("Trained network of Keras or probe, .h5 or .keras. By default one is trained first.", "model"),
+    ),
+    "unit": (
+        str,
+        typer.Argument(
+            help="Unit as LAYER:UNIT, counted from 0, such as hidden_1:4; or a class, such as class:3.",
+            metavar="unit",
+            show_default=False,
+        ),
     ),
     "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
     "data": (

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, inspect_model
     from probe.workflow.train import train_model
+    from probe.workflow.unit import unit_model
     from probe.workflow.weights import weights_model
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "report",
     "run_study",
     "train_model",
+    "unit_model",
     "weights_model",
 ]
 
@@ -46,6 +48,7 @@ _NAMES = {
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "inspect_model"),
     "train": ("train_model",),
+    "unit": ("unit_model",),
     "weights": ("weights_model",),
 }
 

@@ -25,7 +25,7 @@ from probe.fitting import for_data
 from probe.network import Network
 from probe.objectives import unit as unit_objective
 
-__all__ = ["unit_card", "unit_cards"]
+__all__ = ["addressed", "unit_card", "unit_cards"]
 
 _TOP = 10
 """Test images that excite a unit most, and least."""
@@ -88,7 +88,7 @@ def unit_card(
     True
     """
     network = for_data(network, split)
-    place, index = _addressed(unit, network)
+    place, index = addressed(network, unit)
     found = _cards(network, split, {place: np.array([index])}, controls, None, None, seed, progress)
     return found.card(f"{place.layer}:{index}")
 
@@ -173,8 +173,14 @@ def unit_cards(
     return _cards(network, split, chosen, controls, favorites, concepts, seed, progress)
 
 
-def _addressed(text: str, network: Network) -> tuple[Place, int]:
-    """Return the place and the number of the unit that `text` names."""
+def addressed(network: Network, text: str) -> tuple[Place, int]:
+    """Return the place and the number of the unit that `text` names, as `unit_card` takes it.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
     known = {place.layer: place for place in places(network)}
     if not known:
         raise InputError("the network must have a layer with weights, but has none")
@@ -187,6 +193,8 @@ def _addressed(text: str, network: Network) -> tuple[Place, int]:
         if name in names:
             return outputs[0], names.index(name)
         layer = outputs[0].layer
+        if not name.isdecimal():
+            raise InputError(f"unit must be a class of this network, one of {_few(names)}; got {text!r}")
     if not colon or layer not in known:
         raise InputError(f"unit must be LAYER:UNIT, got {text!r}; this network has {_listed(network)}")
     n_units = network.n_units(layer)
@@ -202,7 +210,11 @@ def _listed(network: Network) -> str:
     found = [
         f"{place.layer}:0 to {place.layer}:{network.n_units(place.layer) - 1}" for place in places(network)
     ]
-    return ", ".join(found[:_SHOWN]) + ", ..." * (len(found) > _SHOWN)
+    return _few(found)
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
 
 
 class _Favorite(NamedTuple):
