@@ -15,6 +15,7 @@ from probe.catalogue import ANALYSES
 _NAMES = {
     "probe._checks": ("DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "ProbeWarning"),
     "probe.analyses.concepts": ("image_concepts",),
+    "probe.analyses.landscape": ("cost_plane",),
     "probe.analyses.noise": ("confidence_limit",),
     "probe.analyses.unit": ("unit_cards",),
     "probe.ascent": ("parse_objective",),

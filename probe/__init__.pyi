@@ -4,7 +4,7 @@ from probe._checks import DataFileError as DataFileError, InputError as InputErr
 from probe.analyses.capacity import capacity as capacity
 from probe.analyses.concepts import concepts as concepts, image_concepts as image_concepts
 from probe.analyses.drawing import drawing as drawing
-from probe.analyses.landscape import landscape as landscape
+from probe.analyses.landscape import cost_plane as cost_plane, landscape as landscape
 from probe.analyses.maximize import maximize as maximize
 from probe.analyses.memorization import memorization as memorization
 from probe.analyses.minima import minima as minima

@@ -72,7 +72,7 @@ RESULTS = {
     "Agreement", "ControlsSummary",
     "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
     "CapacityTrial", "Components",
-    "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
+    "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CostPlane", "CriticalSamples",
     "Descent", "Drawing", "DrawnImages", "Estimate", "Evaluation", "ExampleDynamics",
     "Examples", "Film", "Frames",
     "ExpandedWeights", "ImageConcepts", "Interval", "NoiseCondition", "Landscape", "LayerConcepts",
@@ -253,6 +253,7 @@ VALID = {
         w, layers=["hidden_1"], controls=w.controls, n_images=100, n_permutations=19, n_rotations=19, alpha=0.05, seed=0,
         progress=ignore,
     ),
+    "cost_plane": lambda w: few(w, film=None, cost="quadratic", resolution=3, n_images=5, seed=0),
     "confidence_limit": lambda w: {"network": w.network, "directions": w.images},
     "critical_samples": lambda w: {
         "network": w.network, "images": w.images, "radius": 0.01, "step": 0.25, "noise": 0.2, "max_steps": 3, "seed": 0,

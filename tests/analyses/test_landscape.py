@@ -14,7 +14,6 @@ from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.path import (
     Look,
-    _principal,
     _walk_shares,
     affordable_looks,
     affordable_updates,
@@ -22,6 +21,7 @@ from probe.analyses.landscape.path import (
     records,
     with_activation,
 )
+from probe.analyses.landscape.plane import principal
 from probe.analyses.landscape.steepness import STEEPEST, steepness
 from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
@@ -203,7 +203,7 @@ def test_principal_components_are_those_of_scikit_learn():
     from sklearn.decomposition import PCA
 
     path = np.random.default_rng(0).normal(size=(9, 40)).cumsum(axis=0)
-    components, seen, shares = _principal(path)
+    components, seen, shares = principal(path)
     theirs = PCA(2).fit(path)
     np.testing.assert_allclose(shares, theirs.explained_variance_ratio_, rtol=1e-9)
     np.testing.assert_allclose(np.abs(components @ theirs.components_.T), np.eye(2), atol=1e-9)

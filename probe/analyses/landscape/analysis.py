@@ -8,13 +8,14 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_choice, check_integer, check_once, generator
+from probe._checks import InputError, check_choice, check_integer, check_once, generator
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
 from probe.analyses.landscape.descent import STEPS, Descent, descent
 from probe.analyses.landscape.directions import measure_many_lines
 from probe.analyses.landscape.path import Look, TrainingPath, affordable_looks, training_path
+from probe.analyses.landscape.plane import filter_directions
 from probe.analyses.landscape.steepness import steepness
 from probe.controls import reinitialized
 from probe.costs import CostName
@@ -308,10 +309,10 @@ def _surface(
     planes = np.empty((n_planes, resolution, resolution))
     for k in range(n_planes):
         planes[k] = measure_plane(
-            space, images, labels, _directions(space, 2, rng), grid, workers=look.workers
+            space, images, labels, filter_directions(space, 2, rng), grid, workers=look.workers
         ).cost
         look.progress(ProgressEvent("surface", k + 1, n_planes))
-    lines = measure_many_lines(space, look, lambda n: _directions(space, n, rng), n_lines, _LINE)
+    lines = measure_many_lines(space, look, lambda n: filter_directions(space, n, rng), n_lines, _LINE)
     cost_here, accuracy = space.measure(images, labels)
     return LossSurface(
         coordinates=coordinates,
@@ -323,8 +324,3 @@ def _surface(
         accuracy=accuracy,
         n_images=len(images),
     )
-
-
-def _directions(space: ParameterSpace, n: int, rng: np.random.Generator) -> Array:
-    drawn = rng.standard_normal((n, space.n_parameters)).astype(space.vector.dtype)
-    return np.stack([space.filter_normalized(direction) for direction in drawn])

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, DivergedError
 from probe._progress import Progress, ProgressEvent
+from probe.analyses.landscape.plane import axis_along, principal
 from probe.costs import CostName
 from probe.datasets import Dataset
 from probe.layers import ACTIVATIONS
@@ -48,12 +49,8 @@ _FEWEST_UPDATES, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 60, 100, 100
 _LINE = np.linspace(-0.25, 1.25, 61)
 
 _N_RECORDS = 41
-_RESOLUTION = 31
-_MARGIN = 0.25
 _N_WALKS = 20
 _WALK_DIMENSIONS = 2000
-_BLOCK = 100_000
-"""Parameters at a time in products of points."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,8 +136,8 @@ def training_path(
     line = measure_plane(
         space, images, labels, (end - path[0])[None], _LINE[:, None], origin=path[0], workers=look.workers
     )
-    components, projected, explained = _principal(path)
-    axes = _axis(projected[:, 0]), _axis(projected[:, 1])
+    components, projected, explained = principal(path)
+    axes = axis_along(projected[:, 0]), axis_along(projected[:, 1])
     grid = np.stack(np.meshgrid(*axes), axis=-1)
     plane = measure_plane(space, images, labels, components, grid, origin=end, workers=look.workers)
     lengths = np.linalg.norm(np.diff(path, axis=0), axis=1).astype(np.float64)
@@ -179,44 +176,13 @@ def _path(
     raise DivergedError(f"gradient descent diverges from this network's start even at rate {rate:g}")
 
 
-def _principal(path: Array) -> tuple[Array, Floats, Floats]:
-    """Return the first two principal components, the path on them seen from its end, and their shares.
-
-    From the products of the points with each other: a path has few points of many parameters.
-    """
-    centered = path - path.mean(axis=0, dtype=np.float64).astype(path.dtype)
-    products = np.zeros((len(path), len(path)))
-    for begin in range(0, path.shape[1], _BLOCK):
-        block = centered[:, begin : begin + _BLOCK].astype(np.float64)
-        products += block @ block.T
-    variances, scores = np.linalg.eigh(products)
-    variances, scores = variances[::-1].clip(0), scores[:, ::-1]
-    kept = min(2, int((variances > 1e-12 * variances[0]).sum())) if variances[0] > 0 else 0
-    components, seen, shares = np.zeros((2, path.shape[1]), path.dtype), np.zeros((len(path), 2)), np.zeros(2)
-    for k in range(kept):
-        length = np.sqrt(variances[k])
-        along = scores[:, k] * length
-        # Both signs are components; with these the path comes from the left and from above.
-        sign = -1.0 if (along[0] - along[-1] > 0) == (k == 0) else 1.0
-        components[k] = (sign / length * scores[:, k]).astype(path.dtype) @ centered
-        seen[:, k] = sign * (along - along[-1])
-        shares[k] = variances[k] / variances.sum()
-    return components, seen, shares
-
-
-def _axis(values: Floats) -> Floats:
-    low, high = float(values.min()), float(values.max())
-    margin = _MARGIN * max(high - low, 1e-3)
-    return np.linspace(low - margin, high + margin, _RESOLUTION)
-
-
 def _walk_shares(lengths: Floats, dimensions: int, rng: np.random.Generator) -> Floats:
     """Return the mean shares of the first two components of random walks with these steps."""
     shares = np.zeros((_N_WALKS, 2))
     for k in range(_N_WALKS):
         steps = rng.normal(size=(len(lengths), dimensions))
         steps *= (lengths / np.linalg.norm(steps, axis=1))[:, None]
-        shares[k] = _principal(np.vstack([np.zeros(dimensions), np.cumsum(steps, axis=0)]))[2]
+        shares[k] = principal(np.vstack([np.zeros(dimensions), np.cumsum(steps, axis=0)]))[2]
     return np.asarray(shares.mean(axis=0))
 
 
