@@ -13,6 +13,7 @@ from probe._checks import check_integer
 from probe._parallel import in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.concepts import Concepts
+from probe.analyses.landscape import cost_plane
 from probe.analyses.maximize import Maximization
 from probe.analyses.unit import unit_cards
 from probe.catalogue import ANALYSES
@@ -153,6 +154,8 @@ def _sections(
         "network": NetworkSummary.of(subject.network, split.name, accuracy),
         "controls": controls.summary,
     }
+    cost = "cross-entropy" if recipe is None else recipe.config.cost
+    summary["plane"] = cost_plane(subject.network, split, film=subject.film, cost=cost, seed=seed)
     if subject.history is not None:
         summary["training"] = subject.history
     sections = {section.key: section for section in _side_by_side(on)}

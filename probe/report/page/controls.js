@@ -58,9 +58,9 @@ export function living(root, page) {
       const { image, confidence, name } = page.typicalNoise();
       shown(image, `Of 100 noise images, a typical one: half of them make it surer than ${percent(confidence, 0)}. It says ${name}.`);
     },
-    favourite(k = favourites.selectedIndex) {
-      const found = page.favourite(k);
-      favourites.selectedIndex = k;
+    favorite(k = favorites.selectedIndex) {
+      const found = page.favorite(k);
+      favorites.selectedIndex = k;
       shown(found.image, `What it likes best for ${cut(classes[k], 30)}: found by climbing from noise, not by looking at images.`);
     },
     shuffled() {
@@ -72,7 +72,7 @@ export function living(root, page) {
     },
   };
 
-  const favourites = h("select", { "aria-label": "class of the favourite image" }, classes.map((name) => h("option", {}, cut(name, 24))));
+  const favorites = h("select", { "aria-label": "class of the favorite image" }, classes.map((name) => h("option", {}, cut(name, 24))));
   const eraser = h("button", { "aria-pressed": "false", onclick: () => {
     pad.isErasing = !pad.isErasing;
     eraser.setAttribute("aria-pressed", pad.isErasing);
@@ -85,7 +85,7 @@ export function living(root, page) {
       h("div", {}, pad.element,
         h("div", { class: "buttons" }, button("clear", "clear"), eraser, ink, button(`a test ${noun}`, "real"), button("one it gets wrong", "wrong"),
           button("noise", "noise"), button("shuffle its pixels", "shuffled"),
-          classes.length > 0 && h("span", { class: "buttons" }, button("its favourite", "favourite"), favourites))),
+          classes.length > 0 && h("span", { class: "buttons" }, button("its favorite", "favorite"), favorites))),
       h("div", {}, view.element, says, note)),
     page.story ? h("p", { class: "story" }, page.story(acts)) : "");
   root.hidden = false;

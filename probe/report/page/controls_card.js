@@ -100,7 +100,7 @@ export class Cards {
     if (cards.favorites) {
       const [value, upper] = [row(cards.favorite_values)[0], row(cards.favorite_upper)[0]];
       parts.push(h("h3", {}, "What it would like best"),
-        h("div", { class: "row" }, h("figure", {}, tile(row(cards.favorites), subject.imageShape, "its favourite image")),
+        h("div", { class: "row" }, h("figure", {}, tile(row(cards.favorites), subject.imageShape, "its favorite image")),
           h("p", {}, `This image gives it ${number(value)}. No image can give it more than ${number(upper)}.`,
             h("br"), h("button", { onclick: () => page.look(row(cards.favorites)) }, "show it to the network"))));
     }
@@ -150,7 +150,7 @@ function standing({ labels, values, groups, quantiles, n_units: count }, at) {
     })];
 }
 
-/** Colour images of weights as one value a pixel: the sum over channels. */
+/** Color images of weights as one value a pixel: the sum over channels. */
 function mono(values, [rows, columns, channels = 1]) {
   if (channels === 1) return values;
   return Float32Array.from({ length: rows * columns }, (_, k) => values[k * channels] + values[k * channels + 1] + (channels > 2 ? values[k * channels + 2] : 0));

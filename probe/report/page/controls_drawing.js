@@ -1,4 +1,4 @@
-// Drawing: climbing in the page from noise to a favourite image.
+// Drawing: climbing in the page from noise to a favorite image.
 
 import { runFrames } from "./controls_learning.js";
 import { Chart, cut, h, number, paint, percent } from "./view.js";

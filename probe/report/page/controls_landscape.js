@@ -1,15 +1,15 @@
 // The landscape: the cost around this network, the path that led there, and steps along it.
 
-import { Chart, h, number, paint } from "./view.js";
+import { Chart, h, number, paint, percent } from "./view.js";
 
 /** Build the play "landscape" in `root`. */
 export function playLandscape(root, page) {
   root.replaceChildren(...(page.plane ? planeOf(page) : []), ...(page.canTrain ? stepsOf(page) : []));
 }
 
-function planeOf({ plane }) {
-  const [xs, ys] = plane.axes;
-  const logs = Float32Array.from(plane.cost, (value) => Math.log(value));
+function planeOf({ plane, subject }) {
+  const [xs, ys] = plane.axes.map(({ values }) => values);
+  const logs = plane.cost.values.map((value) => Math.log(Math.max(value, 1e-9)));
   const [low, high] = [Math.min(...logs), Math.max(...logs)];
   const rows = Float32Array.from(logs, (_, k) => {
     const row = ys.length - 1 - Math.floor(k / xs.length);
@@ -22,8 +22,8 @@ function planeOf({ plane }) {
   const toY = (y) => height - (((y - ys[0]) / (ys[ys.length - 1] - ys[0])) * (ys.length - 1) + 0.5) * 12;
   const clean = context.getImageData(0, 0, width, height);
   const words = h("p", { class: "says" });
-  const n = plane.path ? plane.path.length / 2 : 0;
-  const at = (k) => [toX(plane.path[2 * k]), toY(plane.path[2 * k + 1])];
+  const n = plane.updates.length;
+  const at = (k) => [toX(plane.path.values[2 * k]), toY(plane.path.values[2 * k + 1])];
 
   function show(until) {
     context.putImageData(clean, 0, 0);
@@ -44,7 +44,7 @@ function planeOf({ plane }) {
       context.strokeStyle = "#000";
       context.stroke();
     }
-    words.textContent = `After ${plane.updates[until].toLocaleString("en")} updates: cost ${number(plane.pathCost[until])}.`;
+    words.textContent = `After ${plane.updates[until].toLocaleString("en")} updates: cost ${number(plane.path_cost[until])}.`;
   }
 
   const slider = n && h("input", { type: "range", min: 0, max: n - 1, value: n - 1, "aria-label": "moment of the path", oninput: () => show(Number(slider.value)) });
@@ -54,7 +54,7 @@ function planeOf({ plane }) {
   return [
     h("h3", {}, "Down the landscape"),
     h("p", {}, n
-      ? `Each place of the map is a network; dark means a low cost. The map shows the two directions of ${plane.nParameters.toLocaleString("en")} along which the training moved most: ${plane.explained} of its way. The line is the real path.`
+      ? `Each place of the map is a network; dark means a low cost. The map shows the two directions of ${subject.nWeights.toLocaleString("en")} along which the training moved most: ${percent(plane.explained[0] + plane.explained[1], 0)} of the variance of its way. The line is the real path.`
       : "Each place of the map is a network; dark means a low cost. The network is in the middle, the two directions are random."),
     h("div", { class: "two" }, map, h("div", {}, slider && h("label", {}, "along the path ", slider), words,
       h("p", { class: "soft" }, `Cost from ${number(Math.exp(low))} (dark blue) to ${number(Math.exp(high))} (yellow), on a logarithmic scale.`)))];

@@ -13,6 +13,7 @@ export class Subject {
     this.original = new Network(description);
     this.size = this.original.input.length;
     this.imageShape = description.input_shape.length === 1 ? squared(this.size) : description.input_shape;
+    this.nWeights = this.original.layers.reduce((sum, { kernel, bias }) => sum + (kernel?.values.length ?? 0) + (bias?.values.length ?? 0), 0);
     this.outputNames = this.original.classNames;
     this.listeners = [];
     this.editListeners = [];

@@ -45,12 +45,14 @@ class Page {
     this.test = new Images(images.test);
     this.train = images.train && new Images(images.train);
     this.rng = new Random(1);
-    this.canTrain = Boolean(this.train && denseChain(this.subject.original));
-    this.canEdit = Boolean(denseChain(this.subject.original)) && this.subject.hidden.length > 0;
+    const isChain = Boolean(denseChain(this.subject.original));
+    const isDeep = isChain && this.subject.hidden.length > 0;
+    this.canTrain = isDeep && Boolean(this.train);
     this.isCentered = this.subject.imageShape[2] !== 3 && areCentered(this.test, this.subject.imageShape);
     this.film = data.film && { ...data.film, kernel: (k) => slice(data.film.kernel, k) };
+    this.has = { learning: isDeep && (this.film || this.train), units: isDeep, drawing: isChain, noise: true, memorization: this.canTrain, landscape: this.plane || this.canTrain };
     this.study = data.memorization?.ratios ?? [];
-    this.nArm = Math.min(1000, this.train?.count ?? 0);
+    this.nArm = Math.min(data.memorization?.n_samples ?? 1000, this.train?.count ?? 0);
     this.subject.listenToEdits(() => (this._confidences = null));
     this.named = this.classesOf(this.subject.original);
   }
@@ -145,7 +147,7 @@ class Page {
     return { all: right.reduce((sum, n) => sum + n, 0) / this.test.count, classes: right.map((n, k) => n / count[k]) };
   }
 
-  favourite(k) {
+  favorite(k) {
     const { favorites } = this.data;
     if (favorites) return { image: slice(favorites.images, k) };
     const ascent = this.climb(k);
@@ -234,7 +236,7 @@ class Page {
     return [
       `It names ${percent(right)} of ${noun}s it never saw, but `, link("not this one", acts.wrong), ". ",
       `It is ${percent(noise.confidence, 0)} sure that `, link("this noise", acts.typicalNoise), ` is ${this.called(noise.name)}. `,
-      link("This", () => acts.favourite(three)), ` is its idea of ${this.called(names[three])}.`];
+      link("This", () => acts.favorite(three)), ` is its idea of ${this.called(names[three])}.`];
   }
 }
 
@@ -289,14 +291,21 @@ export async function start(payload, root) {
   page.living = living(place, page);
   page.cardsView = new Cards(page, root);
   for (const element of root.querySelectorAll(".play")) begin(element, page);
-  (root === document ? document.documentElement : place).classList.add("alive");
+  if (root === document) globalThis.probe = page;
   return page;
+}
+
+/** Open what is folded around the part that the address names. */
+function unfold() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+  target?.scrollIntoView();
 }
 
 /** Start a play when it comes near: the first view does not wait for it. */
 function begin(element, page) {
   const play = PLAYS[element.dataset.play];
-  if (!play || !page.subject.outputNames.length) return;
+  if (!play || !page.has[element.dataset.play]) return;
   element.hidden = false;
   element.closest(".chapter")?.classList.add("played");
   const seen = new IntersectionObserver(([entry]) => {
@@ -334,4 +343,8 @@ export function render({ model, el }) {
 }
 
 const embedded = document.getElementById("probe-data");
-if (embedded) start(JSON.parse(embedded.textContent), document);
+if (embedded) {
+  addEventListener("hashchange", unfold);
+  unfold();
+  start(JSON.parse(embedded.textContent), document);
+}

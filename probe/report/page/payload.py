@@ -13,6 +13,7 @@ import numpy as np
 from probe._checks import Array
 from probe._text import plain
 from probe.analyses.drawing import Drawing
+from probe.analyses.landscape import CostPlane
 from probe.analyses.maximize import Maximization
 from probe.analyses.memorization import Memorization
 from probe.analyses.noise import NoiseSeverity
@@ -195,12 +196,27 @@ def _judges(found: Drawing) -> dict[str, Any]:
     }
 
 
+def _plane(found: CostPlane) -> dict[str, Any]:
+    n_updates = len(found.updates)
+    return {
+        "plane": {
+            "axes": [encoded(axis.astype(np.float32)) for axis in found.axes],
+            "cost": encoded(found.cost.astype(np.float32)),
+            "path": encoded(found.projected.astype(np.float32)) if n_updates else None,
+            "updates": found.updates.tolist(),
+            "path_cost": _floats(found.path_cost),
+            "explained": _floats(found.explained),
+        }
+    }
+
+
 _PARTS: Mapping[str, Callable[..., dict[str, Any]]] = {
     "network": lambda found: {"accuracy": found.test_accuracy},
     "cards": _cards,
     "maximize_classes": _favorites,
     "severity": _limit,
     "memorization": _ratios,
+    "plane": _plane,
     "drawing": _judges,
 }
 """What of which result is alive, by the names that results have in results.json."""
