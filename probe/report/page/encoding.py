@@ -113,8 +113,10 @@ def encoded_images(dataset: Dataset, n: int, budget: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        "pixels" and "labels" as `encoded` arrays, and "exact": whether the pixels are those of the data set, or these
-        rounded to 8 bits.
+        "pixels" and "labels" as `encoded` arrays; "exact": whether the pixels are those of the data set, or these rounded to
+        8 bits; and "frame": where the ink of such images lies, so that a drawing can be made like them. Its "box" is the
+        larger of height and width of what is not 0, its "center" the row and column of the center of mass, counted in
+        pixels from the top left corner; both are medians.
     """
     check_integer("n", n, minimum=1)
     check_integer("budget", budget, minimum=1)
@@ -129,7 +131,28 @@ def encoded_images(dataset: Dataset, n: int, budget: int) -> dict[str, Any]:
         # A little less than what would fit if all images were alike.
         n = max(1, min(n - 1, int(0.98 * n * budget / size)))
     kind = np.uint8 if dataset.n_classes <= 256 else np.int32
-    return {"pixels": pixels, "labels": encoded(dataset.labels[:n].astype(kind)), "exact": exact}
+    return {
+        "pixels": pixels,
+        "labels": encoded(dataset.labels[:n].astype(kind)),
+        "exact": exact,
+        "frame": _frame(images),
+    }
+
+
+def _frame(images: Array) -> dict[str, Any]:
+    """Return the side of the box that ink lies in, and the center of its mass."""
+    ink = images.reshape(*images.shape[:3], -1).sum(axis=3, dtype=np.float64)
+    ink = ink[ink.any(axis=(1, 2))]
+    if not len(ink):
+        return {}
+    sides, centers = [], []
+    for axis in (2, 1):
+        along = ink.sum(axis=axis)
+        lit = along > 0
+        n = along.shape[1]
+        sides.append(n - lit.argmax(axis=1) - lit[:, ::-1].argmax(axis=1))
+        centers.append(float(np.median(along @ (np.arange(n) + 0.5) / along.sum(axis=1))))
+    return {"box": float(np.median(np.maximum(*sides))), "center": centers}
 
 
 def _in_bytes(images: Array) -> tuple[int, npt.NDArray[np.uint8], bool]:

@@ -76,38 +76,39 @@ export class Ascent {
 }
 
 /**
- * A drawing as images of MNIST were made: the ink, 0 to 255 for each of width * height points, scaled so that it just fits a
- * box, averaged over pixels, with its center of mass in the middle unless ink would be cut off there.
+ * A drawing as the data's images were made: ink of 0 to 255 at width * height points, scaled so that it just fits a box,
+ * averaged over pixels, and moved until its center of mass is where theirs is, as far as no ink is cut off.
  *
- * `side` is the height and width of the image in pixels, or both in an array; the box has 20/28 of the smaller.
+ * `shape` is that of an image, [rows, columns]; `frame` has the side of the box and the center in pixels from the top left,
+ * which are those of MNIST without: a box of 20 and the center at 14.5 of 28.
  */
-export function prepared(ink, width, height, side) {
-  const [rows, columns] = Array.isArray(side) ? side : [side, side], image = new Float32Array(rows * columns);
-  let left = width, right = -1, top = height, bottom = -1, mass = 0, massX = 0, massY = 0;
+export function prepared(ink, width, height, [rows, columns], frame = {}) {
+  const { box = (20 / 28) * Math.min(rows, columns), center = [(14.5 / 28) * rows, (14.5 / 28) * columns] } = frame;
+  const image = new Float32Array(rows * columns);
+  let left = width, right = 0, top = height, bottom = 0, mass = 0, massX = 0, massY = 0;
   for (let y = 0, k = 0; y < height; y++) for (let x = 0; x < width; x++, k++) {
     if (ink[k] === 0) continue;
     left = Math.min(left, x);
-    right = Math.max(right, x);
+    right = Math.max(right, x + 1);
     top = Math.min(top, y);
-    bottom = Math.max(bottom, y);
+    bottom = Math.max(bottom, y + 1);
     mass += ink[k];
     massX += ink[k] * (x + 0.5);
     massY += ink[k] * (y + 0.5);
   }
   if (mass === 0) return image;
-  const scale = (20 / 28) * Math.min(rows, columns) / Math.max(right + 1 - left, bottom + 1 - top);
-  // Where the first point of the drawing lies in the image, so that the ink lies from 0 to its end.
-  const placed = (center, first, last, length) =>
-    Math.min(Math.max(length / 2 - scale * center, -scale * first), length - scale * (last + 1));
-  const offsetX = placed(massX / mass, left, right, columns), offsetY = placed(massY / mass, top, bottom, rows);
-  const overlap = (pixel, from, to) => Math.max(0, Math.min(pixel + 1, to) - Math.max(pixel, from));
-  for (let y = top; y <= bottom; y++) for (let x = left; x <= right; x++) {
-    const value = ink[y * width + x] / 255;
+  const scale = box / Math.max(right - left, bottom - top);
+  // Where the first point of the drawing lies in the image.
+  const origin = (wanted, found, first, end, length) => Math.max(Math.min(wanted - scale * found, length - scale * end), -scale * first);
+  const offsetX = origin(center[1], massX / mass, left, right, columns), offsetY = origin(center[0], massY / mass, top, bottom, rows);
+  // Each point is a square that gives every pixel the share that it covers.
+  for (let y = top; y < bottom; y++) for (let x = left; x < right; x++) {
+    const value = ink[y * width + x] / 255, fromX = offsetX + scale * x, fromY = offsetY + scale * y;
     if (value === 0) continue;
-    const fromX = offsetX + scale * x, fromY = offsetY + scale * y, toX = fromX + scale, toY = fromY + scale;
-    for (let row = Math.max(0, Math.floor(fromY)); row < Math.min(rows, toY); row++) {
-      for (let column = Math.max(0, Math.floor(fromX)); column < Math.min(columns, toX); column++) {
-        image[row * columns + column] += value * overlap(row, fromY, toY) * overlap(column, fromX, toX);
+    for (let row = Math.max(0, Math.floor(fromY)); row < Math.min(rows, fromY + scale); row++) {
+      const high = Math.min(row + 1, fromY + scale) - Math.max(row, fromY);
+      for (let column = Math.max(0, Math.floor(fromX)); column < Math.min(columns, fromX + scale); column++) {
+        image[row * columns + column] += value * high * (Math.min(column + 1, fromX + scale) - Math.max(column, fromX));
       }
     }
   }

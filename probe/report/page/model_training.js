@@ -1,6 +1,6 @@
 // Training of dense chains as Python does it, and the cost along directions from where a network is.
 import { Network } from "./model.js";
-import { activationOf } from "./model_layers.js";
+import { activationOf, addToRows } from "./model_layers.js";
 import { copied, denseChain } from "./model_surgery.js";
 
 /** What `evaluated` and training need of a network: outputs and cost of what it computed last, and the gradient at its logits. */
@@ -13,24 +13,24 @@ function costOf(network, cost) {
   return {
     value(label) {
       output.forward(z, outputs);
-      let squares = 0, entropy = 0, largest = -Infinity, sum = 0;
+      let sum = 0, largest = -Infinity;
       for (let k = 0; k < n; k++) {
-        squares += error(label, k) ** 2;
-        entropy += Math.max(z[k], 0) + Math.log1p(Math.exp(-Math.abs(z[k]))) - (outputs[k] - error(label, k)) * z[k];
-        largest = Math.max(largest, z[k]);
+        if (cost === "quadratic") sum += error(label, k) ** 2;
+        else if (isSigmoid) sum += Math.max(z[k], 0) + Math.log1p(Math.exp(-Math.abs(z[k]))) - (outputs[k] - error(label, k)) * z[k];
+        else largest = Math.max(largest, z[k]);
       }
-      if (cost === "quadratic" || isSigmoid) return cost === "quadratic" ? squares : entropy;
+      if (cost === "quadratic" || isSigmoid) return sum;
       for (let k = 0; k < n; k++) sum += Math.exp(z[k] - largest);
       return largest + Math.log(sum) - z[label];
     },
-    /** After `value`: the gradient with respect to the logits. */
-    slope(label) {
+    /** After `value`: write `share` of the gradient with respect to the logits. */
+    slope(label, share) {
       let mean = 0;
-      for (let k = 0; k < n; k++) mean += d[k] = error(label, k) * (cost === "quadratic" ? 2 : 1);
-      if (cost !== "quadratic") return;
-      mean = 0;
-      for (let k = 0; k < n; k++) mean += d[k] * outputs[k];
-      for (let k = 0; k < n; k++) d[k] = outputs[k] * (isSigmoid ? d[k] * (1 - outputs[k]) : d[k] - mean);
+      for (let k = 0; k < n; k++) {
+        d[k] = share * error(label, k) * (cost === "quadratic" ? 2 : 1);
+        mean += d[k] * outputs[k];
+      }
+      if (cost === "quadratic") for (let k = 0; k < n; k++) d[k] = outputs[k] * (isSigmoid ? d[k] * (1 - outputs[k]) : d[k] - mean);
     },
   };
 }
@@ -40,7 +40,7 @@ export function evaluated(network, images, labels, cost = "cross-entropy") {
   const { value } = costOf(network, cost), n = images.shape[0];
   let sum = 0, right = 0;
   for (let i = 0; i < n; i++) {
-    network.forward(images.values, i * network.input.length);
+    network.forwardImage(images, i);
     sum += value(labels[i]);
     if (network.predicted() === labels[i]) right++;
   }
@@ -63,7 +63,7 @@ export class Trainer {
     this.n = images.shape[0];
     this.dense = denseChain(this.network.description).map(({ layer }) => this.network.layer(layer.name));
     this.parts = this.dense.flatMap(({ kernel, bias }) => [kernel, bias].filter(Boolean)).map(({ values }) => ({
-      values, gradient: new Float64Array(values.length), velocity: new Float64Array(values.length),
+      values, gradient: new Float32Array(values.length), velocity: new Float32Array(values.length),
     }));
   }
 
@@ -93,37 +93,28 @@ export class Trainer {
     for (const { gradient } of this.parts) gradient.fill(0);
     let sum = 0;
     for (const sample of batch) {
-      network.forward(this.images.values, sample * network.input.length);
+      network.forwardImage(this.images, sample);
       sum += costs.value(this.labels[sample]);
-      costs.slope(this.labels[sample]);
+      costs.slope(this.labels[sample], 1 / batch.length);
       network.back(network.head.index, dense[0].index);
       let part = 0;
-      for (const { lit: { rows, values, n }, d, bias } of dense) {
-        addOuter(this.parts[part++].gradient, rows, values, n, d);
+      for (const { lit, d, bias } of dense) {
+        addToRows(this.parts[part++].gradient, d, lit);
         if (bias) for (let j = 0, { gradient } = this.parts[part++]; j < d.length; j++) gradient[j] += d[j];
       }
     }
-    for (const { gradient } of this.parts) for (let i = 0; i < gradient.length; i++) gradient[i] /= batch.length;
     return sum / batch.length;
   }
 
   descend() {
-    const { optimizer, momentum, learningRate } = this;
+    const rate = this.learningRate, momentum = this.optimizer === "sgd" ? 0 : this.momentum, isPlain = this.optimizer !== "nesterov";
     for (const { values, gradient, velocity } of this.parts) {
       for (let i = 0; i < values.length; i++) {
-        const change = -learningRate * gradient[i];
-        if (optimizer !== "sgd") velocity[i] = momentum * velocity[i] + change;
-        values[i] += optimizer === "sgd" ? change : optimizer === "momentum" ? velocity[i] : momentum * velocity[i] + change;
+        const change = rate * gradient[i], next = momentum * velocity[i] - change;
+        velocity[i] = next;
+        values[i] += isPlain ? next : momentum * next - change;
       }
     }
-  }
-}
-
-/** Add the products of values[k] and d to the row of a gradient that begins at rows[k]. */
-function addOuter(gradient, rows, values, n, d) {
-  for (let k = 0; k < n; k++) {
-    const at = rows[k], value = values[k];
-    for (let j = 0; j < d.length; j++) gradient[at + j] += value * d[j];
   }
 }
 
