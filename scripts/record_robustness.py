@@ -39,7 +39,7 @@ def in_short(sentence: str) -> str:
     """Return what a verdict in general says, without the shares of each level."""
     factors = re.findall(r"the (recipe|length of training|width|data) \(", sentence)
     counts = sentence.partition(". ")[0].rstrip(".")
-    return f"{counts}; it depends on the {' and the '.join(factors)}." if factors else f"{counts}."
+    return f"{counts}; it depends on {', '.join(factors)}." if factors else f"{counts}."
 
 
 def main() -> None:
