@@ -54,7 +54,7 @@ def measured(verdict: Verdict, length: Literal["full", "brief"] = "full") -> str
         return ""
     spec = ".0%" if verdict.unit == "share" else ".3g"
     said = f"{verdict.interval:{spec};{verdict.replicate if length == 'full' else ''}}"
-    return _RANGE.sub(r"(\1–", said).replace("-", "−")
+    return _RANGE.sub(r"(\1–", said.replace("-0%", "0%")).replace("-", "−")
 
 
 def fmt(value: object, spec: str) -> str:
