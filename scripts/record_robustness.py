@@ -8,7 +8,6 @@ reports/robustness/recipes, of more networks of the video's shape by each recipe
 """
 
 import json
-import re
 from pathlib import Path
 
 import numpy as np
@@ -37,9 +36,7 @@ def by_recipe(result: Robustness, key: str) -> str:
 
 def in_short(sentence: str) -> str:
     """Return what a verdict in general says, without the shares of each level."""
-    factors = re.findall(r"the (recipe|length of training|width|data) \(", sentence)
-    counts = sentence.partition(". ")[0].rstrip(".")
-    return f"{counts}; it depends on the {' and the '.join(factors)}." if factors else f"{counts}."
+    return sentence.partition(". ")[0].rstrip(".") + "."
 
 
 def main() -> None:

@@ -53,7 +53,7 @@ from probe import (
 from probe.ascent import Ball, Box, Fourier, Pixels, Shift
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.report import Section
+from probe.report import CHAPTERS, Section
 
 EXAMPLES = int(os.environ.get("PROBE_NONSENSE", "12"))
 
@@ -468,6 +468,7 @@ VALID = {
     # Figures.
     "parts_of": lambda w: {"result": w.shown},
     "picture": lambda w: {"result": w.shown, "scale": "unit"},
+    "picture_files": lambda w: {"result": w.shown, "scale": "unit"},
     "plot": lambda w: {"result": w.shown, "part": None, "ax": None, "scale": "shared"},
     # Networks as points.
     "initial_population": lambda w: {
@@ -492,7 +493,12 @@ VALID = {
         "minute": "1:00",
     },
     "Report": lambda w: {
-        "title": "t", "subtitle": "s", "sections": (Section(key="noise"),), "kept": "k", "warning": "",
+        "title": "t", "subtitle": "s", "sections": (Section(key="noise"),), "chapters": CHAPTERS, "kept": "k",
+        "warning": "", "live": {"noise": 1},
+    },
+    "Chapter": lambda w: {
+        "key": "noise", "question": "q", "sections": ("noise",), "claims": ("noise",), "answers": {"supported": "a"},
+        "stills": ("noise",), "play": "noise",
     },
     "Section": lambda w: {"key": "noise", "results": {}, "facts": {}, "note": "n"},
     "results_bytes": lambda w: {"results": {"weights": w.shown}},

@@ -20,7 +20,7 @@ __all__ = ["ExpandedWeights", "expanded_weights"]
 
 FAITHFUL = Claim(
     key="faithful",
-    title="The product of all weights on the way shows what a deeper unit reads",
+    title="Expanded weights show what a deeper unit reads",
     statistic_name="cosine with the mean Jacobian",
     unit="",
     replicate="units",
@@ -31,7 +31,7 @@ FAITHFUL = Claim(
 
 CANCELS = Claim(
     key="cancels",
-    title="Paths through the hidden layers cancel each other more than by chance",
+    title="Paths cancel each other more than by chance",
     statistic_name="difference of shares that cancel",
     unit="share",
     replicate="units",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from math import floor, isfinite, isnan
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from unicodedata import bidirectional, category
 
 from markupsafe import Markup, escape
@@ -27,6 +27,9 @@ __all__ = ["isolated", "template"]
 _QUOTED = re.compile(r"(?<![\w'])'([^'\n]+)'(?!\w)")
 """A name in a sentence, and no apostrophe."""
 
+_RANGE = re.compile(r"\(([0-9.]+)%? to (?=[0-9.])")
+"""The lower end of an interval without negative numbers."""
+
 _KINDS = {"R": "R", "AL": "R", "AN": "R", "NSM": "N", "L": "L"}
 """Of bidirectional classes: R, read from the right; N, marks on another letter; L, read from the left; others are "-"."""
 
@@ -34,8 +37,8 @@ _RUN = re.compile("R(?:[^L]*[RN])?")
 """Words that are read from the right, in the kinds of their letters."""
 
 
-def measured(verdict: Verdict) -> str:
-    """Return a verdict's number with its interval and what that is over; nothing where it has none.
+def measured(verdict: Verdict, length: Literal["full", "brief"] = "full") -> str:
+    """Return a verdict's number with its interval and, in full, what that is over; nothing where it has none.
 
     Examples
     --------
@@ -43,13 +46,15 @@ def measured(verdict: Verdict) -> str:
     >>> from probe.stats import Interval
     >>> measured(SimpleNamespace(interval=Interval(0.25, -0.125, 0.375, 0.95, 20), unit="", replicate="networks"))
     '0.25 (−0.125 to 0.375, 20 networks)'
-    >>> measured(SimpleNamespace(interval=Interval(0.25, 0.07, 0.52, 0.95, 16), unit="share", replicate="units"))
-    '25% (7% to 52%, 16 units)'
+    >>> share = SimpleNamespace(interval=Interval(0.25, 0.07, 0.52, 0.95, 16), unit="share", replicate="units")
+    >>> measured(share), measured(share, "brief")
+    ('25% (7–52%, 16 units)', '25% (7–52%)')
     """
     if not isfinite(verdict.interval.estimate):
         return ""
     spec = ".0%" if verdict.unit == "share" else ".3g"
-    return f"{verdict.interval:{spec};{verdict.replicate}}".replace("-", "−")
+    said = f"{verdict.interval:{spec};{verdict.replicate if length == 'full' else ''}}"
+    return _RANGE.sub(r"(\1–", said.replace("-0%", "0%")).replace("-", "−")
 
 
 def fmt(value: object, spec: str) -> str:

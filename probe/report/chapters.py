@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from probe._signatures import checked
 from probe.catalogue import ANALYSES
 
 __all__ = ["CHAPTERS", "Chapter", "chapter_of"]
 
 
+@checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chapter:
     """A question, and what belongs to it.

@@ -48,13 +48,24 @@ class Section:
         return words.illustrated(dict(zip(drawings, draw_all([*drawings.values()]), strict=True)))
 
     def worded(self, length: Literal["full", "brief"] = "full") -> tuple[RenderedSection, dict[str, Drawing]]:
-        """Return the section in words, and what is to be drawn into it, by name; a brief one has no large tables."""
+        """Return the section in words, and what is to be drawn into it, by name.
+
+        A brief one leaves out large tables, and pictures that are aside; these are drawn all the same.
+        """
         claims, drawings = list[Claim](), dict[str, Drawing]()
 
         def draw(
-            name: str, result: Record, *, alt: object, caller: Callable[[], Markup], **view: Any
+            name: str,
+            result: Record,
+            *,
+            alt: object,
+            caller: Callable[[], Markup],
+            aside: bool = False,
+            **view: Any,
         ) -> Markup:
             drawings[name] = Drawing(result, view)
+            if aside and length == "brief":
+                return Markup("")
             return Markup(template("_figure").render(name=name, alt=alt, caption=caller()))
 
         def claim(

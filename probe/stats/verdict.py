@@ -65,7 +65,7 @@ class Agreement:
         ends = f"{self.interval.low:.0%} to {self.interval.high:.0%}"
         if self.is_unusual:
             return f"This network is unusual: {same} get the same answer ({ends})."
-        return f"The answer is the same for {same} ({ends})."
+        return f"The same for {same} ({ends})."
 
     def to_dict(self) -> dict[str, object]:
         """Return the agreement as plain values."""

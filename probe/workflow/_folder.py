@@ -153,6 +153,9 @@ class Folder:
         return Written(tuple(self.files), "\n".join(verdicts or [claim.found for claim in rendered.claims]))
 
 
+_AUTHORS, _TITLE = "the probe developers", "probe: what did the hidden layers learn?"
+"""Of the software, as in CITATION.cff."""
+
 _WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|svg|gif|h5|html)")
 """Names of files that are written, and may be removed when they are out of date."""
 
@@ -215,6 +218,7 @@ def _origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
         "Seed": str(facts["seed"]),
         **data,
         "Versions": ", ".join(f"{name} {found}" for name, found in versions.items()),
+        "Cite as": f"{_AUTHORS}, {_TITLE} (version {__version__}), {str(facts['created'])[:4]}",
     }
 
 

@@ -181,8 +181,7 @@ def _shape_for_memorization(network: Network) -> tuple[MLP, str]:
     """Return the shape of the networks of the experiment, and a sentence on that."""
     copied = architecture_of(network)
     if copied is not None:
-        note = f"They have the widths of the network on this page, {copied.activation} units and softmax outputs."
-        return copied, note
+        return copied, "They have the widths of the network on this page."
     widths = "-".join(map(str, DEFAULT_ARCHITECTURE.hidden))
     why = "is no chain of dense layers with one kind of activation that gradient descent can train"
     note = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
@@ -194,7 +193,7 @@ def _minima(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
     result = minima_of_kind(
         _network(subject), subject.split, n_networks=_N_MINIMA, seed=subject.seed, progress=subject.progress
     )
-    few = "Reduced: `probe minima` trains 200 networks, down to where no slope is left."
+    few = "Reduced: `probe minima` trains 200 networks."
     return Section(key="minima", results={"minima": result}, note=few)
 
 

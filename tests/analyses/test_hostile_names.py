@@ -13,9 +13,11 @@ from test_contract import analyze
 
 import probe
 import probe.report.report
+import probe.report.section
 from probe.catalogue import ANALYSES
-from probe.figures import picture
+from probe.figures import picture_files
 from probe.report import Report, Section
+from probe.report._drawing import Drawn
 from probe.training import NetworkSummary
 from probe.workflow._sections import paths_section, sections_about
 from probe.workflow.weights import weights_section
@@ -161,9 +163,10 @@ def page_of(section, name):
 @pytest.fixture(scope="module", autouse=True)
 def no_pictures():
     """Pictures of such names are another test's: test_figures_names."""
-    png = picture(planted.noise(("a", "b"), (4, 4)))
+    drawn = Drawn(*picture_files(planted.noise(("a", "b"), (4, 4))))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe.report.report, "picture", lambda result, **view: png)
+        for module in (probe.report.report, probe.report.section):
+            patch.setattr(module, "draw_all", lambda drawings, *progress: [drawn] * len(drawings))
         yield
 
 

@@ -9,7 +9,7 @@ from result_checks import check_result, table_rows, words
 from scipy import stats
 
 from probe.analyses.concepts import concepts
-from probe.report.report import Section
+from probe.report import Section
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import planted
 import pytest
 from result_checks import check_result, html_of, table_rows, words
 
-from probe.report.report import Section
+from probe.report import Section
 
 
 def section(result):

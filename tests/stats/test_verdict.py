@@ -61,7 +61,7 @@ def test_networks_trained_like_it_are_judged_by_the_same_rule():
     assert verdict.agreement.decisions == ("supported", "supported", "refuted", "inconclusive")
     assert verdict.agreement.statistics == (0.95, 0.97, 0.05, 0.5)
     assert verdict.agreement.interval.estimate == 0.5
-    assert verdict.agreement.sentence.startswith("The answer is the same for 2 of 4 networks trained like it")
+    assert verdict.agreement.sentence.startswith("The same for 2 of 4 networks trained like it")
     assert MOST.verdict(count_estimate(90, 100), "").agreement is None
 
 

@@ -308,7 +308,7 @@ def test_a_layer_name_leads_nowhere(here):
     result = probe.expanded_weights(network, split.test.images[:20], "hidden_2")
     from dataclasses import replace
 
-    from probe.report.report import Report, Section
+    from probe.report import Report, Section
 
     odd = replace(result, layer="../../../elsewhere")
     owner = Owner("probe features", 0, split)

@@ -256,7 +256,7 @@ def _verdict(
         lost,
         f"With steps {zero_share:.0%} of the gradient of the hidden layers is exactly zero, and from {len(fell)} fresh "
         f"starts they {still}: {step:.1%} of the test images are right, {own:.1%} with {name}, and {output:.1%} with {name} "
-        f"where only what is behind them is trained. Lost with steps: {lost:.1p} points."
+        f"where only what is behind them is trained."
         + (f" {diverged} runs diverged and count as guessing." if diverged else "")
         + (
             ""

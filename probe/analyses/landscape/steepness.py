@@ -105,7 +105,7 @@ class Steepness(Record):
             f"As a share of the gradient's slope, the cost falls by {self.best_random:.2g} along the best of "
             f"{len(self.random_slopes):,} random directions ({self.expected_best:.2g} is to be expected in "
             f"{self.n_parameters:,} dimensions), {others}. Slopes differ from what the gradient says by at most "
-            f"{self.error:.1g}. By other measures of length, other directions are the steepest.",
+            f"{self.error:.1g}.",
         )
 
     @property

@@ -73,12 +73,12 @@ def _equal(width: WidthMinima, margin: float, *, is_alone: bool) -> Verdict:
         else ""
     )
     called = "minima" if width.is_minimum.mean() >= _MOSTLY else "low-loss points"
-    failed = f"{n_failed} runs failed and count as outside." if n_failed else "No run failed."
+    failed = f" {n_failed} runs failed and count as outside." if n_failed else ""
     verdict = EQUAL.verdict(
         found,
         f"{n_near} of {width.n_networks} networks lie within {_points(margin / 2)} of the median test accuracy of the "
         f"others; the middle 90% lie within {width.spread:.2p;} points, declared equal before: {_points(margin)}."
-        f"{few} {failed} "
+        f"{few}{failed} "
         f"{_minima(width)} {_real(width)}",
         key=EQUAL.key if is_alone else f"{EQUAL.key}/{width.name}",
         title=f"The {called} that networks {width.name} reach are of about equal quality",
