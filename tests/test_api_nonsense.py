@@ -84,6 +84,7 @@ RESULTS = {
     "SearchCandidate", "SearchFront", "SearchRung", "ShardOutcome", "ShardRun", "Steepness", "StepActivations",
     "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath",
     "TrainingResult",
+    "LayerCards", "RankedImages", "Standing", "UnitCard", "UnitCards",
     "VariableDescription", "Verdict", "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip
 """Values that functions return: nobody makes one by hand."""
@@ -318,6 +319,10 @@ VALID = {
     },
     "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, seed=0, progress=ignore),
     "unit": lambda w: {"layer": "hidden_1", "index": 2, "stage": "activation", "position": (1, 1)},
+    "unit_card": lambda w: few(w, unit="hidden_1:2", controls=w.controls, seed=0, progress=ignore),
+    "unit_cards": lambda w: few(
+        w, layers=["hidden_1"], most_units=2, controls=w.controls, favorites=(), concepts=None, seed=0, progress=ignore
+    ),
     "weight_images": lambda w: {"network": w.network, "layer": "first"},
     "weight_structure": lambda w: few(
         w, layer="first", controls=w.controls, n_null=39, alpha=0.05, seed=0, progress=ignore

@@ -103,6 +103,9 @@ def _notes(result: UnitCard) -> list[str]:
         * (n_concepts > _MOST_CONCEPTS),
         "Signs of concepts: the direction of an edge."
         * any(name[0] in "—/|\\" for name in result.concept_names),
+        "Colored weights: gray is zero." * (result.weights_kind == "image" and result.weights.ndim == 3),
+        "Weights x input: channels are added." * (result.products.ndim == 3),
+        "Of a channel, at the place in its map where it is largest." * bool(result.position),
         "Upright lines: what is beyond chance." * (result.permuted_limit is not None),
         _of_standing(result),
         *result.missing,
@@ -139,7 +142,7 @@ def _products(axes: Axes, result: UnitCard) -> None:
     values, kind = _summed(result.products, result.weights_kind)
     _signed(axes, values, kind, float(np.abs(values).max(initial=0.0)) or 1.0)
     bias = f"{'−' if result.bias < 0 else '+'} {abs(result.bias):.2f}"
-    total = f"sum {result.products_sum:.2f} {bias} = {result.pre_activation:.2f}"
+    total = f"sum {result.products_sum:.2f} {bias} = {result.pre_activation:.2f}".replace("-", "−")
     _titled(axes, "weights x this input", total)
 
 
@@ -237,7 +240,8 @@ def _concepts(axes: Axes, result: UnitCard) -> None:
     axes.set_title("Tells within classes", fontsize=9.5)
     shown = result.best_concepts[:_MOST_CONCEPTS]
     values = result.auroc[shown] - 0.5
-    _bars(axes, [result.concept_names[k] for k in shown], values, [f"{value + 0.5:.2f}" for value in values])
+    words = [f"{value + 0.5:.2f}" for value in values]
+    _bars(axes, [result.concept_names[k] for k in shown], values, words, 1.5)
     if result.permuted_limit is not None:
         for row, limit in enumerate(result.permuted_limit[shown]):
             axes.vlines([-limit, limit], row - 0.4, row + 0.4, color=COLORS["reference"], linewidth=1)
@@ -254,15 +258,22 @@ def _losses(axes: Axes, result: UnitCard) -> None:
     )
     lost = np.nan_to_num(result.lost_by_class)
     shown = np.sort(strongest(np.abs(lost), _MOST_CLASSES))
-    words = [f"{100 * lost[k]:+.1f}" if result.n_by_class[k] else "no images" for k in shown]
-    _bars(axes, [result.class_names[k] for k in shown], 100 * lost[shown], words)
+    words = [_points(100 * lost[k]) if result.n_by_class[k] else "no images" for k in shown]
+    inches = 1.5 if len(result.auroc) else 3.0
+    _bars(axes, [result.class_names[k] for k in shown], 100 * lost[shown], words, inches)
     low, high = min(0.0, 100 * float(lost.min())), max(1.0, 100 * float(lost.max()))
     room = 0.16 * (high - low)
     axes.set_xlim(low - room * (low < 0), high + room)
     axes.set_xlabel("percentage points of accuracy", fontsize=8.5)
 
 
-def _bars(axes: Axes, names: Sequence[str], values: npt.NDArray[Any], words: Sequence[str]) -> None:
+def _points(value: float) -> str:
+    return "0" if abs(value) < 0.05 else f"{value:+.1f}".replace("-", "−")
+
+
+def _bars(
+    axes: Axes, names: Sequence[str], values: npt.NDArray[Any], words: Sequence[str], inches: float
+) -> None:
     """Draw a bar for each name, those below zero hatched, with what it says beside it."""
     rows = np.arange(len(names))
     for hits, color, hatch in ((values >= 0, COLORS["true"], ""), (values < 0, COLORS["random"], "////")):
@@ -281,7 +292,7 @@ def _bars(axes: Axes, names: Sequence[str], values: npt.NDArray[Any], words: Seq
             fontsize=7.5,
         )
     axes.axvline(0, color="#444444", linewidth=0.8)
-    axes.set_yticks(rows, [cut(name, 8, 1.5) for name in names], fontsize=8)
+    axes.set_yticks(rows, [cut(name, 8, inches) for name in names], fontsize=8)
     axes.set_ylim(len(names) - 0.4, -0.6)
     axes.tick_params(axis="x", labelsize=7.5)
     axes.grid(visible=False, axis="y")

@@ -57,6 +57,21 @@ inspect MODEL extra
 inspect NUL
 inspect /proc/self/mem
 weights MODEL --units 0:99999999999999999999 --layer hidden_1
+unit MODEL --data digits
+unit MODEL '' --data digits
+unit MODEL : --data digits
+unit MODEL hidden_1 --data digits
+unit MODEL hidden_1: --data digits
+unit MODEL hidden_9:4 --data digits
+unit MODEL hidden_1:400 --data digits
+unit MODEL hidden_1:-1 --data digits
+unit MODEL hidden_1:1.5 --data digits
+unit MODEL hidden_1:99999999999999999999999 --data digits
+unit MODEL class:x --data digits
+unit MODEL LONG --data digits
+unit MODEL hidden_1:0 --data digits --networks 1
+unit MODEL hidden_1:0 --data digits --networks -3
+unit MODEL hidden_1:0 --data digits --out x.h5
 weights MODEL --units -1:3
 weights MODEL --layer ''
 weights MODEL --image-shape 99999999999,99999999999

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,11 @@ _TOP = 10
 _LOOKED_AT, _ABLATED, _CONCEPT_IMAGES = 10_000, 2_000, 1_000
 """Test images that are looked through, on which accuracy without units is measured, and in which concepts are sought."""
 
-_WORK, _FEWEST = 10_000_000_000, 100
+_WORK, _FEWEST = 4_000_000_000, 100
 """Multiplications that are spent on each of these, and the fewest images."""
+
+_WORK_BESIDE = 20_000_000_000
+"""Multiplications that are spent on all control networks, on each of these; what takes more is left out there."""
 
 _SHOWN = 12
 """Layers that a message lists."""
@@ -244,7 +248,7 @@ def _cards(
         n_looked = min(_LOOKED_AT, max(_FEWEST, _WORK // network.n_multiplications))
         looked, which = _some(split.test, n_looked, look_rng)
         values = unit_values(network, where, looked.images)
-        ablated, _ = _some(split.test, _n_ablated(network, chosen, controls), ablate_rng)
+        ablated, _ = _some(split.test, _n_ablated(network, chosen), ablate_rng)
         n_images = _CONCEPT_IMAGES if concepts is None else concepts.n_images
         sample, names = _sample(split.test, n_images, concept_rng, missing)
         if favorites is None:
@@ -261,7 +265,11 @@ def _cards(
         limits = [_limit(concepts, place, chosen[place], measured.aurocs[k]) for k, place in enumerate(where)]
         ranked: Sequence[Standing | None] = [None] * len(where)
         if controls is not None and controls.copies:
-            ranked = standings(ruler, measured.tables, controls)
+            beside = _beside(ruler, network, 3 * len(controls), missing)
+            kept = [
+                [ruler.statistics(k).index(name) for name in beside.statistics(k)] for k in range(len(where))
+            ]
+            ranked = standings(beside, measured.tables, kept, controls)
         rows = [_Ranks.of(some[:, chosen[place]]) for place, some in zip(where, values, strict=True)]
         pool = np.unique(np.concatenate([ranks.indices for ranks in rows]))
         done = []
@@ -296,11 +304,24 @@ def _some(data: Dataset, n: int, rng: np.random.Generator) -> tuple[Dataset, Int
     return data.take(which), which
 
 
-def _n_ablated(network: Network, chosen: dict[Place, IntArray], controls: Controls | None) -> int:
+def _n_ablated(network: Network, chosen: dict[Place, IntArray]) -> int:
     """Return on how many images accuracy without each unit is measured."""
-    work = sum(_work_above(network, place) * network.n_units(place.layer) for place in chosen)
-    n_networks = 1 if controls is None or not controls.copies else 1 + 3 * len(controls)
-    return min(_ABLATED, max(_FEWEST, _WORK // max(1, work * n_networks)))
+    work = sum(_work_above(network, place) * len(units) for place, units in chosen.items())
+    return min(_ABLATED, max(_FEWEST, _WORK // max(1, work)))
+
+
+def _beside(ruler: Ruler, network: Network, n_networks: int, missing: list[str]) -> Ruler:
+    """Return what units of control networks are measured with: without what would take too long."""
+    known = [places(network)[index] for index in ruler.indices]
+    work = sum(_work_above(network, place) * network.n_units(place.layer) for place in known)
+    n_data, n_sample = (0 if each is None else len(each) for each in (ruler.data, ruler.sample))
+    if work * n_data * n_networks > _WORK_BESIDE:
+        missing.append("What is lost without units of control networks was not measured: it would take long.")
+        ruler = replace(ruler, data=None)
+    if network.n_multiplications * n_sample * n_networks > _WORK_BESIDE:
+        missing.append("What concepts units of control networks tell was not measured: it would take long.")
+        ruler = replace(ruler, sample=None)
+    return ruler
 
 
 def _work_above(network: Network, place: Place) -> int:

@@ -34,8 +34,8 @@ __all__ = [
     "with_linear_output",
 ]
 
-_VALUES = 1 << 22
-"""Values that all layers together make at a time."""
+_VALUES = 1 << 20
+"""Values that all layers together make at a time: more would not stay in the cache."""
 
 
 class Place(NamedTuple):

@@ -57,7 +57,7 @@ class Standing(Record):
     n_units : int
         Units of the layer in all networks of a group together.
     n_images : int
-        Test images on which accuracy was measured.
+        Test images on which accuracy was measured; 0 where it was not.
     quantiles : ndarray of shape (n_groups, n_statistics, 5)
         `QUANTILES` of the units of each group; NaN where no unit has the statistic.
     percentiles : ndarray of shape (n_groups, n_units, n_statistics), in [0, 1]

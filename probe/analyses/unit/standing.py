@@ -48,15 +48,15 @@ class Ruler:
         Measure weights that are images; None where they are not.
     sample : Sample or None
         Images and concepts; None where images have none.
-    data : Dataset
-        Images on which accuracy is measured.
+    data : Dataset or None
+        Images on which accuracy is measured; None where it is not.
     """
 
     indices: tuple[int, ...]
     outputs: tuple[int, ...]
     benches: tuple[Bench | None, ...]
     sample: Sample | None
-    data: Dataset
+    data: Dataset | None
 
     @classmethod
     def of(
@@ -77,6 +77,7 @@ class Ruler:
         on_pixels = self.benches[k] is not None
         known = {"moran": on_pixels, "gabor": on_pixels}
         known["concept"] = self.sample is not None and k not in self.outputs
+        known["lost"] = self.data is not None
         return tuple(name for name in STATISTICS if known.get(name, True))
 
     def __call__(self, network: Network, chosen: Sequence[IntArray] | None = None) -> Measured:
@@ -84,27 +85,39 @@ class Ruler:
         network, known = with_linear_output(network), places(network)
         where = [known[index] for index in self.indices]
         hidden = [place for place in where if not place.is_output]
-        logits = all_logits(network, self.data.images)
-        right = named(network, logits) == self.data.labels
-        values = dict(zip(hidden, outputs_at(network, hidden, self.data.images), strict=True))
+        units = [np.arange(network.n_units(place.layer)) for place in where] if chosen is None else chosen
+        right, lost = self._lost(network, where, hidden, units)
         aurocs = dict(zip(hidden, self._aurocs(network, hidden), strict=True))
-        tables, all_lost, told = [], [], list[Array | None]()
+        tables, told = [], list[Array | None]()
         for k, (place, bench) in enumerate(zip(where, self.benches, strict=True)):
-            units = np.arange(network.n_units(place.layer)) if chosen is None else chosen[k]
-            without = right_without(network, place, values.get(place, logits), self.data, units)
-            lost = right.astype(np.int8) - without
-            found = {"norm": _norms(network, place.layer)[units], "lost": lost.mean(axis=1)}
+            found = {"norm": _norms(network, place.layer)[units[k]]}
+            if lost:
+                found["lost"] = lost[k].mean(axis=1)
             if bench is not None:
-                measured = bench.meter(bench.view.inside(network).images(network)[units])
+                measured = bench.meter(bench.view.inside(network).images(network)[units[k]])
                 found |= {"moran": measured[:, MORAN], "gabor": measured[:, GABOR]}
             auroc = aurocs.get(place)
-            auroc = None if auroc is None else auroc[units]
+            auroc = None if auroc is None else auroc[units[k]]
             if auroc is not None:
                 found["concept"] = 0.5 + np.abs(auroc - 0.5).max(axis=1)
             told.append(auroc)
             tables.append(np.stack([found[name] for name in self.statistics(k)], axis=1))
-            all_lost.append(lost)
-        return Measured(right, tuple(tables), tuple(all_lost), tuple(told))
+        return Measured(right, tuple(tables), lost, tuple(told))
+
+    def _lost(
+        self, network: Network, where: Sequence[Place], hidden: Sequence[Place], units: Sequence[IntArray]
+    ) -> tuple[npt.NDArray[np.bool_], tuple[npt.NDArray[np.int8], ...]]:
+        """Return which images are right, and what is lost without each unit, if that is measured."""
+        if self.data is None:
+            return np.zeros(0, bool), ()
+        logits = all_logits(network, self.data.images)
+        right = named(network, logits) == self.data.labels
+        values = dict(zip(hidden, outputs_at(network, hidden, self.data.images), strict=True))
+        without = (
+            right_without(network, place, values.get(place, logits), self.data, some)
+            for place, some in zip(where, units, strict=True)
+        )
+        return right, tuple(right.astype(np.int8) - each for each in without)
 
     def _aurocs(self, network: Network, hidden: Sequence[Place]) -> list[Array | None]:
         """Return how well the units of each layer tell each concept within classes, (n_units, n_concepts) each."""
@@ -161,11 +174,17 @@ def _norms(network: Network, layer: str) -> Array:
     return np.asarray(np.sqrt(np.square(rows).sum(axis=1)))
 
 
-def standings(ruler: Ruler, tables: Sequence[Array], controls: Controls) -> list[Standing]:
-    """Return where units with these statistics, a table for each layer, stand among those of the control networks."""
+def standings(
+    ruler: Ruler, tables: Sequence[Array], kept: Sequence[Sequence[int]], controls: Controls
+) -> list[Standing]:
+    """Return where units with these statistics, a table for each layer, stand among those of the control networks.
+
+    Those columns of the tables are `kept` that `ruler` measures.
+    """
     groups = [[ruler(network).tables for network in getattr(controls, name).networks()] for name in GROUPS]
     found = []
-    for k, values in enumerate(tables):
+    for k, table in enumerate(tables):
+        values = table[:, kept[k]]
         pools = [np.concatenate([one[k] for one in group]) for group in groups]
         found.append(
             Standing(
@@ -174,7 +193,7 @@ def standings(ruler: Ruler, tables: Sequence[Array], controls: Controls) -> list
                 groups=GROUPS,
                 n_networks=len(controls),
                 n_units=len(pools[0]),
-                n_images=len(ruler.data),
+                n_images=0 if ruler.data is None else len(ruler.data),
                 quantiles=np.stack([_by_statistic(_quantiles, pool, values) for pool in pools]),
                 percentiles=np.stack([_by_statistic(_shares_below, pool, values).T for pool in pools]),
             )
