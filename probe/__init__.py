@@ -24,6 +24,7 @@ _NAMES = {
     "probe.figures": ("plot",),
     "probe.film": ("Film",),
     "probe.imports": ("from_sklearn", "from_torch"),
+    "probe.interventions": ("apply_edits", "read_edits"),
     "probe.kerasfile": ("open_model",),
     "probe.network": ("Network",),
     "probe.objectives": ("Objective", "class_logit", "direction", "unit"),

@@ -22,6 +22,7 @@ from probe.datasets import Dataset as Dataset, Split as Split, load_dataset as l
 from probe.figures import plot as plot
 from probe.film import Film as Film
 from probe.imports import from_sklearn as from_sklearn, from_torch as from_torch
+from probe.interventions import apply_edits as apply_edits, read_edits as read_edits
 from probe.kerasfile import open_model as open_model
 from probe.network import Network as Network
 from probe.objectives import Objective as Objective, class_logit as class_logit, direction as direction, unit as unit

@@ -51,6 +51,7 @@ from probe import (
     unit,
 )
 from probe.ascent import Ball, Box, Fourier, Pixels, Shift
+from probe.interventions import Flip
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
 from probe.report import CHAPTERS, Section
@@ -254,6 +255,8 @@ VALID = {
         w, layers=["hidden_1"], controls=w.controls, n_images=100, n_permutations=19, n_rotations=19, alpha=0.05, seed=0,
         progress=ignore,
     ),
+    "apply_edits": lambda w: {"network": w.network, "edits": [Flip("hidden_1", 0)]},
+    "read_edits": lambda w: {"text": '[{"op": "prune", "share": 0.5}]'},
     "cost_plane": lambda w: few(w, film=None, cost="quadratic", resolution=3, n_images=5, seed=0),
     "confidence_limit": lambda w: {"network": w.network, "directions": w.images},
     "critical_samples": lambda w: {

@@ -70,6 +70,12 @@ COMMANDS = {
         ("convert model.keras model.h5",),
         "convert_model",
     ),
+    "edit": CommandLine(
+        "Write a network after the edits of a recipe, as the page of a report saves them, as a file that Keras opens too. "
+        "--seed has no effect: the recipe has its own.",
+        ("edit model.h5 recipe.json --out edited.h5",),
+        "edit_model",
+    ),
     "maximize": CommandLine(
         "Find the inputs that maximize every class, the units of a layer, or sums of these, and bounds on what is "
         "possible.",
@@ -265,6 +271,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         ),
     ),
     "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
+    "edits": (Path, _file("Recipe of edits in JSON, as the page of a report saves it.", "edits")),
     "data": (
         str,
         typer.Option(

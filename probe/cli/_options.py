@@ -20,11 +20,12 @@ __all__ = ["Option", "integers", "option_name", "options_of", "parsed", "path"]
 _MOST = 1_000_000
 """Greatest count that an option takes: more is a slip of the finger, and would fill the memory."""
 
-_SPELLED = {"pixel_range": "range", "objectives": "objective"}
+_SPELLED = {"edited": "out", "objectives": "objective", "pixel_range": "range"}
 """Options that are not called after their parameter."""
 
 _METAVARS = {
     "data": "NAME|PATH",
+    "edited": "OUT",
     "image_shape": "H,W",
     "mean": "M[,M,M]",
     "objectives": "TERMS",

@@ -150,6 +150,7 @@ LESS = {
     "inspect": (),
     "weights": ("one layer at a time by --layer", "some of its units by --units"),
     "convert": (),
+    "edit": (),
     "features": ("fewer --networks", "smaller --data"),
     "maximize": ("fewer --restarts", "one --objective at a time"),
     "drawing": ("fewer --networks", "fewer --restarts"),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from probe.workflow._folder import Written
     from probe.workflow._report import report
     from probe.workflow.maximize import maximize_model
-    from probe.workflow.models import Reading, convert_model, inspect_model
+    from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model
     from probe.workflow.unit import unit_model
     from probe.workflow.weights import weights_model
@@ -32,6 +32,7 @@ __all__ = [
     "Written",
     "analyze",
     "convert_model",
+    "edit_model",
     "inspect_model",
     "maximize_model",
     "report",
@@ -46,7 +47,7 @@ _NAMES = {
     "_folder": ("Written",),
     "_report": ("report",),
     "maximize": ("maximize_model",),
-    "models": ("Reading", "convert_model", "inspect_model"),
+    "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),
     "unit": ("unit_model",),
     "weights": ("weights_model",),

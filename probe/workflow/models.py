@@ -13,14 +13,23 @@ from probe._layout import input_layout
 from probe.datasets import Split, load_dataset
 from probe.film import Film
 from probe.fitting import for_data
+from probe.interventions import apply_edits, read_edits
 from probe.kerasfile import ModelFile, open_model, read_provenance
 from probe.network import Network
-from probe.safeh5 import printable
+from probe.safeh5 import DamagedError, open_regular, printable
 from probe.storage import OwnedFolder, load_network, save_network
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
 
-__all__ = ["READ_AS_IT_IS", "Reading", "convert_model", "for_shape", "inspect_model", "kept_film"]
+__all__ = [
+    "READ_AS_IT_IS",
+    "Reading",
+    "convert_model",
+    "edit_model",
+    "for_shape",
+    "inspect_model",
+    "kept_film",
+]
 
 _CHECKED = 1 << 24
 """Most parameters that are read only to see that they are sound: 64 MiB in float32."""
@@ -30,6 +39,9 @@ _FACTS_SHOWN, _DEPTH, _CELL, _LINE = 40, 4, 60, 1000
 
 _KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
 """Where an inspection is kept, and most bytes of it that are read."""
+
+_MOST_RECIPE = 1 << 20
+"""Most bytes of a recipe of edits that are read."""
 
 _NAMES_SHOWN = 40
 """Names of classes that are listed; of a model with more, the first."""
@@ -144,7 +156,7 @@ def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) ->
         If the model cannot be read, or `to` has the ending of another kind of file, or exists and was not converted
         from this model before.
     """
-    _check_converted(model, to)
+    _check_written(model, to, "OUT", "converted_from")
     network = reading.network(model)
     provenance = read_provenance(model) | {"converted_from": model.name}
     kept = save_network(
@@ -153,21 +165,75 @@ def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) ->
     return Written((kept,), f"{len(network.layers)} layers, {network.n_parameters:,} parameters")
 
 
-def _check_converted(model: Path, to: Path) -> None:
-    """Raise unless `to` is the name of an HDF5 file that may be written."""
+def edit_model(
+    model: Path, edits: Path, *, reading: Reading = READ_AS_IT_IS, edited: Path | None = None
+) -> Written:
+    """Write a network after the edits of a recipe, as the page of a report saves them, as a file that Keras opens.
+
+    Parameters
+    ----------
+    model : Path
+        The network: a chain of dense layers.
+    edits : Path
+        The recipe, in JSON; see `probe.read_edits`.
+    reading : Reading
+        What the model file does not say itself.
+    edited : Path, optional
+        HDF5 file to write; <model>-edited.h5 in the working directory by default.
+
+    Raises
+    ------
+    InputError
+        If the model or the recipe cannot be read or do not fit each other, or the file has the ending of another kind, or
+        exists and was not edited from this model before.
+    """
+    to = Path(f"{model.stem}-edited.h5") if edited is None else edited
+    _check_written(model, to, "--out", "edited_from")
+    network = reading.network(model)
+    recipe = read_edits(_recipe_text(edits))
+    changed = apply_edits(network, recipe)
+    known = {name: fact for name, fact in read_provenance(model).items() if name != "history"}
+    provenance = known | {
+        "edited_from": model.name,
+        "edits": [edit.to_dict() for edit in recipe],
+    }
+    kept = save_network(changed, to, provenance=provenance)
+    n = len(recipe)
+    return Written((kept,), f"{n:,} edit{'s' * (n != 1)}, {changed.n_parameters:,} parameters")
+
+
+def _recipe_text(recipe: Path) -> str:
+    shown = printable(recipe, 300)
+    try:
+        if recipe.stat().st_size > _MOST_RECIPE:
+            raise InputError(f"{shown} has more than the {_MOST_RECIPE:,} bytes of a recipe that are read")
+        with open_regular(recipe) as file:
+            return file.read(_MOST_RECIPE).decode()
+    except DamagedError as error:
+        raise InputError(f"{shown} cannot be read: {error}. Pass a recipe that the page saved") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{shown} is no text. Pass a recipe that the page saved") from None
+    except OSError as error:
+        raise InputError(
+            f"{shown} cannot be read: {error.strerror}. Pass a recipe that the page saved"
+        ) from None
+
+
+def _check_written(model: Path, to: Path, name: str, origin: str) -> None:
+    """Raise unless `to`, which users call `name`, may be written: an HDF5 file, and new or of this model's `origin`."""
     if to.suffix.lower() not in (".h5", ".hdf5"):
         raise InputError(
-            f"OUT must end in .h5 or .hdf5, for HDF5 is what is written and Keras goes by the ending; got {to}. "
+            f"{name} must end in .h5 or .hdf5, for HDF5 is what is written and Keras goes by the ending; got {to}. "
             f"Pass {to.with_suffix('.h5')}"
         )
     if to.is_file():
         try:
-            converted = read_provenance(to).get("converted_from")
+            known = read_provenance(to).get(origin)
         except InputError:
-            converted = None
-        if converted != model.name or to.samefile(model):
+            known = None
+        if known != model.name or to.samefile(model):
             raise InputError(
-                f"{to} exists, and was not converted from {model.name} before. Pass another name, or remove it"
+                f"{to} exists, and was not {origin.replace('_', ' ')} {model.name} before. Pass another name, or remove it"
             )
 
 

@@ -182,6 +182,14 @@ search --data digits --samples 0
 search --data digits --epochs 0
 search --data digits --first-epochs 0
 search --data digits --batch-size 0
+edit MODEL
+edit MODEL FILE
+edit MODEL EMPTY
+edit MODEL FOLDER --out x.h5
+edit MODEL no-such.json --out x.h5
+edit FILE FILE --out x.h5
+edit MODEL FILE --out x.keras
+edit MODEL FILE --out MODEL
 search --data digits --rates nan
 search --data digits --seed -1
 search --data digits --activations ''
