@@ -102,7 +102,8 @@ def main() -> None:
             found += is_found(pairs, truth)
         seconds = time.perf_counter() - began
         print(
-            f"{data}, 16-16 {activation}, {accuracy:.1%} right: {found} of {n_trials} found; {seconds:.0f} s", flush=True
+            f"{data}, 16-16 {activation}, {accuracy:.1%} right: {found} of {n_trials} found; {seconds:.0f} s",
+            flush=True,
         )
 
 

@@ -153,7 +153,7 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
             continue
         if entry is not None and name in _OF_ENTRY:
             parts[name] = _OF_ENTRY[name](entry)
-        elif name == "model" and entry is not None:
+        elif name in ("model", "other") and entry is not None:
             parts[name] = _shared(name, inspect.Parameter.empty)
         elif name in _SHARED and not (name == "data" and parameter.default is None):
             parts[name] = _shared(name, parameter.default)
@@ -169,7 +169,8 @@ def _unneeded(entry: Analysis) -> list[str]:
     """Return the arguments of `analyze` that the analyses of an entry do without."""
     names = (entry.command and entry.command.analyses) or (entry.name,)
     needs = {need for name in names for need in analysis_of(name).needs}
-    return ["model", "reading"] * ("network" not in needs) + ["n_networks"] * ("controls" not in needs)
+    unneeded = {"network": ["model", "reading"], "other": ["other"], "controls": ["n_networks"]}
+    return [argument for need, arguments in unneeded.items() if need not in needs for argument in arguments]
 
 
 def _together(options: Sequence[Option], make: Callable[..., Any] = dict) -> _Part:
@@ -248,6 +249,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         Path | None,
         _file("Trained network of Keras or probe, .h5 or .keras. By default one is trained first.", "model"),
     ),
+    "other": (Path, _file("The network to compare it with.", "other")),
     "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
     "data": (
         str,

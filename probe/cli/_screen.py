@@ -160,6 +160,7 @@ LESS = {
     "scores": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
     "landscape": ("--workers 1", "a smaller --resolution", "fewer --directions"),
     "minima": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
+    "compare": ("fewer --images", "smaller --data"),
     "robustness": ("--workers 1", "narrower layers in --hidden"),
     "search": ("smaller --widths", "fewer --networks", "fewer --samples"),
 }

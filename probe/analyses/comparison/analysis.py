@@ -216,7 +216,10 @@ def _agrees(abilities: Abilities) -> Verdict:
 
 
 def _counterparts(layers: tuple[LayerPair, ...]) -> Verdict:
-    n_pairs, n_matched = (sum(layer.pairs.shape[0] for layer in layers), sum(layer.n_matched for layer in layers))
+    n_pairs, n_matched = (
+        sum(layer.pairs.shape[0] for layer in layers),
+        sum(layer.n_matched for layer in layers),
+    )
     if not n_pairs:
         return COUNTERPARTS.undecided("There are no two hidden layers to compare.")
     more = [layer for layer in layers if layer.n_first != layer.n_second]

@@ -224,7 +224,9 @@ def _layers(
     # From the last layer down: what reads a layer helps to tell its signs.
     for k in reversed(range(len(matched))):
         pair, chance = matched[k], chances[k]
-        above = next(((each, gains[at]) for at, each in enumerate(readers) if each and each.source == k), None)
+        above = next(
+            ((each, gains[at]) for at, each in enumerate(readers) if each and each.source == k), None
+        )
         is_known = (q_values[k] <= ALPHA) & (pair.strength > chance.permuted) | np.isfinite(pair.exact)
         activations = _activations(networks, pair.first, pair.second)
         gains[k] = gains_of(
@@ -232,7 +234,9 @@ def _layers(
         )
     inputs, found = _inputs(images), list[LayerPair]()
     for k, weights in enumerate(layers):
-        below = None if weights is None else inputs(weights) if weights.source is None else gains[weights.source]
+        below = (
+            None if weights is None else inputs(weights) if weights.source is None else gains[weights.source]
+        )
         found.append(_layer(networks, matched[k], chances[k], q_values[k], cka[k], weights, below, gains[k]))
     return tuple(found)
 

@@ -121,6 +121,16 @@ class LayerPair(Record):
         return int((self.is_matched & (self.signs < 0)).sum())
 
     @property
+    def median_similarity(self) -> float:
+        """Median of `similarity`."""
+        return float(np.median(self.similarity))
+
+    @property
+    def median_chance(self) -> float:
+        """Median of `chance`."""
+        return float(np.median(self.chance))
+
+    @property
     def unmatched_first(self) -> Integers:
         """Units of the first without a counterpart."""
         return np.setdiff1d(np.arange(self.n_first), self.pairs[self.is_matched, 0])
@@ -277,9 +287,7 @@ class Comparison(Result):
     @property
     def alone_first(self) -> tuple[str, ...]:
         """Layers of the first without a counterpart."""
-        return tuple(
-            name for name in self.first_layers if name not in {layer.first for layer in self.layers}
-        )
+        return tuple(name for name in self.first_layers if name not in {layer.first for layer in self.layers})
 
     @property
     def alone_second(self) -> tuple[str, ...]:

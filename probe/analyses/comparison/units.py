@@ -122,7 +122,9 @@ def correlated(first: Values, second: Values) -> Floats:
     return sums.values()
 
 
-def untrained_values(network: Network, images: Array, n: int, rng: np.random.Generator) -> Iterator[list[Values]]:
+def untrained_values(
+    network: Network, images: Array, n: int, rng: np.random.Generator
+) -> Iterator[list[Values]]:
     """Give the activations of networks of the same layers that learned nothing, one network after the other."""
     for _ in range(n):
         yield values_of(reinitialized(network, rng=rng), images)

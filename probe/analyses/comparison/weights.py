@@ -16,7 +16,17 @@ from probe.analyses.weights import weight_images
 from probe.layers import Activation, Conv2D, Dense, Flatten, Layer, Permute, Reshape
 from probe.network import Network
 
-__all__ = ["Comparable", "Ends", "Gains", "comparable", "compared", "drawn", "exact_gains", "gains_of", "has_scale"]
+__all__ = [
+    "Comparable",
+    "Ends",
+    "Gains",
+    "comparable",
+    "compared",
+    "drawn",
+    "exact_gains",
+    "gains_of",
+    "has_scale",
+]
 
 Floats = npt.NDArray[np.float64]
 
@@ -180,9 +190,7 @@ def exact_gains(layers: Comparable, below: Gains, *, signed: bool, scaled: bool)
     known = below.is_known
     first, second = layers.kernels
     second = second[:, below.pairs.second[known]] / below.gain[known][:, None]
-    rows = [
-        kernel.reshape(-1, kernel.shape[2]).T for kernel in (first[:, below.pairs.first[known]], second)
-    ]
+    rows = [kernel.reshape(-1, kernel.shape[2]).T for kernel in (first[:, below.pairs.first[known]], second)]
     lengths = [np.linalg.norm(each, axis=1) for each in rows]
     scale = np.multiply.outer(*lengths)
     if not known.any():
