@@ -44,7 +44,7 @@ class Correlations:
         both = first.astype(np.float64), second.astype(np.float64)
         if self._centers is None:
             # Close to the mean, so that nothing is lost in the difference of squares.
-            self._centers = tuple(values.mean(axis=-1, keepdims=True) for values in both)  # type: ignore[assignment]
+            self._centers = tuple(values.mean(axis=-1, keepdims=True) for values in both)
             self._sums = self._squares = tuple(np.zeros(values.shape[:-1]) for values in both)  # type: ignore[assignment]
             self._products = np.zeros((*second.shape[:-2], len(first), second.shape[-2]))
         assert self._centers is not None
@@ -67,7 +67,8 @@ class Correlations:
         covariance = self._products / self._n - means[0][:, None] * means[1][..., None, :]
         scale = deviations[0][:, None] * deviations[1][..., None, :]
         known = (deviations[0] > _STILL)[:, None] & (deviations[1] > _STILL)[..., None, :]
-        return np.divide(covariance, scale, out=np.zeros_like(covariance), where=known)
+        found: Floats = np.divide(covariance, scale, out=np.zeros_like(covariance), where=known)
+        return found
 
 
 class Pairs(NamedTuple):

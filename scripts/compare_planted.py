@@ -1,8 +1,8 @@
 """Count how often planted differences between two networks are found: python scripts/compare_planted.py [TRIALS].
 
-A copy of a trained network gets its hidden units in another order, with other signs or scales where the activation allows it,
-and one unit with new weights into it. Found is a trial in which order, signs and scales of all other units are undone, and that
-unit and no other is said to have changed.
+A copy of a trained network gets its hidden units in another order, with other signs or scales where the activation
+allows it, and one unit with new weights into it. Found is a trial in which order, signs and scales of all other units
+are undone, and that unit and no other is said to have changed.
 """
 
 import sys

@@ -70,6 +70,11 @@ COMMANDS = {
         ("convert model.keras model.h5",),
         "convert_model",
     ),
+    "gallery": CommandLine(
+        "Write an index of the reports in a folder: index.html. Nothing is random: --seed has no effect.",
+        ("gallery reports",),
+        "gallery",
+    ),
     "maximize": CommandLine(
         "Find the inputs that maximize every class, the units of a layer, or sums of these, and bounds on what is "
         "possible.",
@@ -250,6 +255,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
         _file("Trained network of Keras or probe, .h5 or .keras. By default one is trained first.", "model"),
     ),
     "other": (Path, _file("The network to compare it with.", "other")),
+    "folder": (Path, _file("Folder with reports.", "DIR")),
     "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
     "data": (
         str,

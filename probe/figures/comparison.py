@@ -1,4 +1,4 @@
-"""Figures of `probe.analyses.comparison`: matched units side by side, their similarities, layers, and who gets what right."""
+"""Figures of `probe.analyses.comparison`: matched units side by side, likeness of units and layers, who gets what right."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.patches import Rectangle
 
-from probe._checks import Array, InputError, check_integer
+from probe._checks import InputError, check_integer
 from probe.analyses.comparison import Abilities, Comparison, LayerPair
 from probe.figures._axes import Look
 from probe.figures._grid import ACROSS, INCHES, Grid, Page, check_drawable, strongest
@@ -115,8 +116,6 @@ def _pair_name(layer: LayerPair, k: int) -> str:
 
 def _frame(axes: Axes, grid: Grid, tile: int, planes: int) -> None:
     """Draw a dashed frame around the images of a pair."""
-    from matplotlib.patches import Rectangle
-
     top, left = grid.corner(tile)
     _, last = grid.corner(tile + planes - 1)
     pad = 0.35 * grid.gap
@@ -208,9 +207,7 @@ def layers(result: Comparison, figure: Figure | SubFigure) -> list[str]:
     return ["Framed: layers whose units are compared."]
 
 
-def _box(column: int, row: int) -> object:
-    from matplotlib.patches import Rectangle
-
+def _box(column: int, row: int) -> Rectangle:
     return Rectangle((column - 0.46, row - 0.46), 0.92, 0.92, fill=False, edgecolor="white", linewidth=2)
 
 

@@ -333,7 +333,7 @@ def test_what_does_not_fit_is_refused_and_said_of_which(networks, digits, traine
         (Flatten("f"), Dense("output", np.zeros((64, 3), "f4"), np.zeros(3, "f4"), "softmax")), (8, 8)
     )
     large = Network((Flatten("f"), Dense("output", np.zeros((9, 10), "f4"))), (3, 3))
-    with pytest.raises(probe.InputError, match="second must be a network for 'digits'.*3 classes"):
+    with pytest.raises(probe.InputError, match=r"second must be a network for 'digits'.*3 classes"):
         compare_networks(other, few, digits)
     with pytest.raises(probe.InputError, match=r"first must be a network for 'digits'.*\(3, 3\)"):
         compare_networks(large, other, digits)

@@ -177,8 +177,8 @@ def _claim(claim: Claim, first: Estimate | None, second: Estimate | None) -> Cla
         threshold=claim.threshold,
         first=intervals[0],
         second=intervals[1],
-        first_decision=decisions[0],  # type: ignore[arg-type]
-        second_decision=decisions[1],  # type: ignore[arg-type]
+        first_decision=decisions[0],
+        second_decision=decisions[1],
         difference=_apart(*intervals),
     )
 

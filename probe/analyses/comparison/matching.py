@@ -170,7 +170,7 @@ def _chances(
     rng: np.random.Generator,
     progress: Progress,
 ) -> list[_Chance]:
-    """Return what every pair of layers reaches when one of both networks learned nothing, or sees the images in any order."""
+    """Return what pairs of layers reach when one network learned nothing, or sees the images in any order."""
     best: tuple[list[list[Floats]], list[list[Floats]]] = [[] for _ in shared], [[] for _ in shared]
     cka: tuple[list[list[float]], list[list[float]]] = [[] for _ in shared], [[] for _ in shared]
     streams = rng.spawn(3)

@@ -97,7 +97,7 @@ class LayerPair(Record):
 
     @property
     def is_matched(self) -> npt.NDArray[np.bool_]:
-        """Which pairs are more alike than untrained units, and than with the images in random order; or have the same weights."""
+        """Which pairs have the same weights, or are more alike than untrained units and than images in random order give."""
         return np.asarray((self.q_values <= ALPHA) & (self.similarity > self.permuted) | self.is_same)
 
     @property

@@ -149,9 +149,9 @@ def rows_of(values: Values) -> Floats:
     rows = values.values[:_CKA_IMAGES].reshape(min(len(values.values), _CKA_IMAGES), -1).astype(np.float64)
     rows = rows - rows.mean(axis=0)
     if rows.shape[1] > len(rows):
-        rows = np.linalg.qr(rows.T, mode="r").T
+        rows = np.asarray(np.linalg.qr(rows.T, mode="r")).T
     length = float(np.linalg.norm(rows.T @ rows))
-    return rows / sqrt(length) if length > 0 else rows
+    return np.asarray(rows / sqrt(length) if length > 0 else rows)
 
 
 def cka_of(first: Floats, second: Floats) -> float:
