@@ -1,14 +1,47 @@
-"""Which axis of a network's inputs and of its feature maps is that of the channels, as far as its layers say."""
+"""Which axis of a network's inputs and feature maps is that of the channels, and which layers put out its hidden units."""
 
 from __future__ import annotations
 
 from probe.layers import DataFormat, ImageLayer, Layer, Permute
 from probe.network import Network
 
-__all__ = ["input_layout", "map_layout"]
+__all__ = ["hidden_ends", "input_layout", "layer_ends", "map_layout"]
 
 _LAYOUTS: dict[int, DataFormat] = {0: "channels_first", 2: "channels_last"}
 """By the axis of the channels, of images with three axes."""
+
+
+def hidden_ends(network: Network) -> dict[str, str]:
+    """Return, for each hidden layer with weights, the layer that applies its activation: itself where none does.
+
+    Examples
+    --------
+    >>> from probe.layers import ActivationLayer, Dense
+    >>> import numpy as np
+    >>> kernel = np.eye(2)
+    >>> layers = Dense("hidden", kernel), ActivationLayer("rectified", "relu"), Dense("output", kernel)
+    >>> hidden_ends(Network(layers, input_shape=(2,)))
+    {'hidden': 'rectified'}
+    """
+    return {name: end for name, end in layer_ends(network).items() if end != network.head_name}
+
+
+def layer_ends(network: Network) -> dict[str, str]:
+    """Return, for each layer with weights, the layer that applies its activation: itself where none does."""
+    return {layer.name: _activated(network, layer) for layer in network.layers if layer.has_kernels}
+
+
+def _activated(network: Network, layer: Layer) -> str:
+    """Return the name of the layer that applies the activation of `layer`, itself where none does."""
+    after = layer
+    while after.activation.name == "linear" and after.name != network.head_name:
+        readers = [
+            each for each, read in zip(network.layers, network.wiring, strict=True) if after.name in read
+        ]
+        if len(readers) != 1 or not readers[0].keeps_units:
+            return layer.name
+        after = readers[0]
+    return after.name
 
 
 def map_layout(network: Network, layer: str) -> DataFormat | None:

@@ -23,7 +23,7 @@ __all__ = [
     "study_of",
 ]
 
-Need = Literal["network", "split", "controls"]
+Need = Literal["network", "other", "split", "controls"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +71,8 @@ class Analysis:
     key : str
         Of its section: its template is `probe/report/templates/<key>.html`, its result is `<key>` in results.json and
         results.h5.
-    needs : tuple of {"network", "split", "controls"}
-        What it is called with, in this order; controls by keyword.
+    needs : tuple of {"network", "other", "split", "controls"}
+        What it is called with, in this order; "other" is a second network; controls by keyword.
     sections : mapping of str to str
         Templates of its sections, where these are several or not called `key`, each with the attribute of the result that it
         needs; "" for none.
@@ -345,6 +345,21 @@ ANALYSES = (
                 "robustness",
                 "robustness --hidden 16,16 --lengths 1 --recipes modern,video --workers 2",
             ),
+        ),
+    ),
+    Analysis(
+        name="compare_networks",
+        module="comparison",
+        result="Comparison",
+        figures="comparison",
+        key="comparison",
+        needs=("network", "other", "split"),
+        options=("n_images",),
+        command=Command(
+            name="compare",
+            title="What do two networks have in common?",
+            help="Compare two networks: hidden units matched by what they do, what changed, what only one can do.",
+            examples=("compare before.h5 after.h5 --data mnist",),
         ),
     ),
     Analysis(

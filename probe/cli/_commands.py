@@ -76,6 +76,11 @@ COMMANDS = {
         ("edit model.h5 recipe.json --out edited.h5",),
         "edit_model",
     ),
+    "gallery": CommandLine(
+        "Write an index of the reports in a folder: index.html. Nothing is random: --seed has no effect.",
+        ("gallery reports",),
+        "gallery",
+    ),
     "maximize": CommandLine(
         "Find the inputs that maximize every class, the units of a layer, or sums of these, and bounds on what is "
         "possible.",
@@ -167,7 +172,7 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
             continue
         if entry is not None and name in _OF_ENTRY:
             parts[name] = _OF_ENTRY[name](entry)
-        elif name == "model" and entry is not None:
+        elif name in ("model", "other") and entry is not None:
             parts[name] = _shared(name, inspect.Parameter.empty)
         elif name in _SHARED and not (name == "data" and parameter.default is None):
             parts[name] = _shared(name, parameter.default)
@@ -183,7 +188,8 @@ def _unneeded(entry: Analysis) -> list[str]:
     """Return the arguments of `analyze` that the analyses of an entry do without."""
     names = (entry.command and entry.command.analyses) or (entry.name,)
     needs = {need for name in names for need in analysis_of(name).needs}
-    return ["model", "reading"] * ("network" not in needs) + ["n_networks"] * ("controls" not in needs)
+    unneeded = {"network": ["model", "reading"], "other": ["other"], "controls": ["n_networks"]}
+    return [argument for need, arguments in unneeded.items() if need not in needs for argument in arguments]
 
 
 def _together(options: Sequence[Option], make: Callable[..., Any] = dict) -> _Part:
@@ -270,6 +276,8 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             show_default=False,
         ),
     ),
+    "other": (Path, _file("The network to compare it with.", "other")),
+    "folder": (Path, _file("Folder with reports.", "DIR")),
     "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
     "edits": (Path, _file("Recipe of edits in JSON, as the page of a report saves it.", "edits")),
     "data": (

@@ -148,6 +148,7 @@ LESS = {
     "report": ("smaller --data",),
     "train": ("narrower layers in --hidden", "a smaller --batch-size"),
     "inspect": (),
+    "gallery": (),
     "weights": ("one layer at a time by --layer", "some of its units by --units"),
     "convert": (),
     "edit": (),
@@ -161,6 +162,7 @@ LESS = {
     "scores": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
     "landscape": ("--workers 1", "a smaller --resolution", "fewer --directions"),
     "minima": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
+    "compare": ("fewer --images", "smaller --data"),
     "robustness": ("--workers 1", "narrower layers in --hidden"),
     "search": ("smaller --widths", "fewer --networks", "fewer --samples"),
 }

@@ -99,6 +99,21 @@ class OwnedFolder:
         except OSError:
             return None
 
+    def folders(self) -> list[str]:
+        """Return the names of the folders inside it, in order; links are none."""
+        return self._names("folder")
+
+    def files(self) -> list[str]:
+        """Return the names of the regular files in it, in order; links are none."""
+        return self._names("file")
+
+    def _names(self, kind: Kind) -> list[str]:
+        try:
+            with self._opened(()) as folder:
+                return sorted(name for name in folder.names() if folder.kind(name) == kind)
+        except OSError:
+            return []
+
     def check(self, name: str, expected: Kind) -> None:
         """Raise unless there is nothing under `name`, or what is expected there."""
         actual = self.kind(name)
@@ -308,6 +323,13 @@ class _Open:
 
     def stat(self, name: str) -> os.stat_result:
         return os.stat(self._place(name), dir_fd=self._at, follow_symlinks=False)
+
+    def kind(self, name: str) -> Kind | None:
+        """Return what there is under a name; None if it is gone."""
+        try:
+            return _kind_of(self.stat(name))
+        except OSError:
+            return None
 
     def replace(self, name: str, other: str) -> None:
         os.replace(self._place(name), self._place(other), src_dir_fd=self._at, dst_dir_fd=self._at)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
     from probe.workflow._folder import Written
     from probe.workflow._report import report
+    from probe.workflow.gallery import gallery
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model
@@ -33,6 +34,7 @@ __all__ = [
     "analyze",
     "convert_model",
     "edit_model",
+    "gallery",
     "inspect_model",
     "maximize_model",
     "report",
@@ -46,6 +48,7 @@ _NAMES = {
     "_analyses": ("Backend", "analyze", "run_study"),
     "_folder": ("Written",),
     "_report": ("report",),
+    "gallery": ("gallery",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from probe._checks import check_integer
+from probe._checks import InputError, ModelFileError, check_integer
 from probe._progress import Progress, silent
 from probe._signatures import check_arguments
 from probe.catalogue import analysis_of, function_of, study_of
 from probe.controls import control_networks
-from probe.datasets import load_dataset
+from probe.datasets import Split, load_dataset
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
+from probe.network import Network
 from probe.population import MLP
 from probe.recipes import recorded_recipe
 from probe.report import Report
@@ -32,6 +33,7 @@ _AGAIN = "run the same command again to go on"
 def analyze(
     name: str,
     model: Path | None = None,
+    other: Path | None = None,
     *,
     data: str = "mnist",
     n_networks: int | None = None,
@@ -49,6 +51,8 @@ def analyze(
         Name of an entry of the catalogue with a command, such as "noise_confidence".
     model, data, reading, seed, progress
         As for all commands; the model for an analysis of a network only.
+    other : Path, optional
+        A second model file, for an analysis of two networks.
     n_networks : int, optional
         Control networks of each kind (untrained, trained, trained on few and on random labels), at least 2.
     options : mapping, optional
@@ -67,16 +71,20 @@ def analyze(
     assert command is not None
     check_arguments(function_of(entry), options)
     analyses = [analysis_of(other) for other in command.analyses or (name,)]
-    if model is None:
-        split, network, about = load_dataset(data), None, ""
-    else:
-        split = reading.split(data)
-        network = reading.for_data(model, split)
-        about = f"The network in {model.name}; "
-    stem = data_stem(data) if model is None else model_stem(model)
-    owner = Owner(f"probe {command.name}", seed, split, model)
+    files = [file for file in (model, other) if file is not None]
+    split = reading.split(data) if files else load_dataset(data)
+    networks = [_network(file, split, reading, files) for file in files]
+    about, stem = "", data_stem(data)
+    if files:
+        stem = "-".join(map(model_stem, files))
+        of_each = zip(("A: the", "B: the") if len(files) == 2 else ("The",), files, strict=True)
+        about = "".join(f"{which} network in {file.name}; " for which, file in of_each)
+    owner = Owner(f"probe {command.name}", seed, split, model, other)
     folder = destination(out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"))
-    facts: dict[str, object] = {} if model is None else {"model": str(model)}
+    facts: dict[str, object] = {
+        name: str(file) for name, file in zip(("model", "other"), files, strict=False)
+    }
+    network, second = (*networks, None, None)[:2]
     controls, beside = None, ""
     if any("controls" in analysis.needs for analysis in analyses):
         n_networks = command.n_controls if n_networks is None else n_networks
@@ -88,7 +96,7 @@ def analyze(
         )
         beside = f"; beside it {controls.summary.sentence}"
         facts["n_networks"] = n_networks
-    subject = Subject(network, split, controls, seed, progress)
+    subject = Subject(network, split, controls, seed, progress, second)
     sections = [
         section
         for analysis in analyses
@@ -106,9 +114,27 @@ def analyze(
         title=command.title,
         subtitle=f"{about}data: {split.name}{beside}",
         sections=tuple(sections),
-        warning="" if network is None else doubt_about(network),
+        warning=_doubts(networks),
     )
     return folder.publish(page, facts=facts, progress=progress)
+
+
+def _network(file: Path, split: Split, reading: Reading, files: Sequence[Path]) -> Network:
+    """Return the network of a file for the data; of several files the error says which does not fit."""
+    try:
+        return reading.for_data(file, split)
+    except ModelFileError:
+        raise
+    except InputError as error:
+        raise InputError(f"{file}: {error}") if len(files) > 1 else error from None
+
+
+def _doubts(networks: Sequence[Network]) -> str:
+    """Return what is doubtful about the networks; of two, about which."""
+    doubts = [doubt_about(network) for network in networks]
+    if len(doubts) < 2:
+        return "".join(doubts)
+    return "; ".join(f"{which}: {doubt}" for which, doubt in zip("AB", doubts, strict=True) if doubt)
 
 
 def run_study(

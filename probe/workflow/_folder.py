@@ -21,7 +21,7 @@ from probe.datasets import Split
 from probe.figures import picture as drawn
 from probe.report import Report
 from probe.storage import OwnedFolder, results_bytes
-from probe.workflow._owner import MODEL_FILE, RESULTS, Owner, check_out, claimed, path_from
+from probe.workflow._owner import MODEL_FILE, OTHER_FILE, RESULTS, Owner, check_out, claimed, path_from
 
 __all__ = [
     "Folder",
@@ -83,8 +83,8 @@ class Folder:
         for name in contents:
             if self._before is None and self.owned.kind(name) is not None:
                 raise InputError(f"{self.path / name} exists already. Pass another --out, or remove it")
-        model = self.owner.model
-        facts = {} if model is None else {MODEL_FILE: path_from(self.owned, model)}
+        files = {MODEL_FILE: self.owner.model, OTHER_FILE: self.owner.other}
+        facts = {name: path_from(self.owned, file) for name, file in files.items() if file is not None}
         text = json.dumps(
             plain({**numbers, **facts, "files": sorted(contents)}),
             indent=2,

@@ -16,9 +16,9 @@ from probe.datasets import Split
 from probe.safeh5 import printable
 from probe.storage import OwnedFolder
 
-__all__ = ["MODEL_FILE", "RESULTS", "Owner", "check_out", "claimed", "path_from"]
+__all__ = ["MODEL_FILE", "OTHER_FILE", "RESULTS", "Owner", "check_out", "claimed", "path_from"]
 
-RESULTS, MODEL_FILE = "results.json", "model_file"
+RESULTS, MODEL_FILE, OTHER_FILE = "results.json", "model_file", "other_file"
 
 _STUDY = "sweep.json"
 
@@ -46,6 +46,8 @@ class Owner:
         The data, for a command that takes some.
     model : Path or None
         The model file, for a command that takes one.
+    other : Path or None
+        The second one, for a command that takes two.
     settings : mapping
         What else makes the results: entries of results.json that must be the same. For what is only another look
         at the same network it is empty: there new results may replace the old ones.
@@ -57,6 +59,7 @@ class Owner:
     seed: int
     split: Split | None = None
     model: Path | None = None
+    other: Path | None = None
     settings: Mapping[str, object] | None = None
     is_study: bool = False
 
@@ -139,6 +142,10 @@ def _differences(folder: OwnedFolder, results: Mapping[str, Any], owner: Owner) 
     if was != now:
         before = "a network trained for it" if was is None else printable(_joined(folder, was), 300)
         yield f"the model was {before}, now {'none' if owner.model is None else printable(owner.model, 300)}"
+    other = None if owner.other is None else path_from(folder, owner.other)
+    if results.get(OTHER_FILE) != other:
+        before = printable(_joined(folder, results.get(OTHER_FILE)), 300)
+        yield f"the other model was {before}, now {printable(owner.other, 300)}"
     data = results.get("data")
     known = data if isinstance(data, dict) else {}
     if owner.split is not None and known.get("fingerprint") != owner.split.fingerprint:

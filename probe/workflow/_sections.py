@@ -51,6 +51,7 @@ class Subject:
     controls: Controls | None = None
     seed: int = 0
     progress: Progress = silent
+    other: Network | None = None
 
 
 def sections_of(

@@ -7,16 +7,15 @@ import numpy as np
 import planted
 import pytest
 from browser import Opened, axe, chromium, page_about  # noqa: F401
+from PIL import Image
 
 import probe
-from PIL import Image
 from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from probe.network import Network
 from probe.report import Section, report
 from probe.report._drawing import Drawn
 
 PLAYS = ("learning", "units", "drawing", "noise", "memorization", "landscape")
-
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,7 +51,12 @@ def file(taught, digits, tmp_path_factory):
     )
     folder = tmp_path_factory.mktemp("page")
     return page_about(
-        folder, taught.network, digits, film=taught.film, sections=sections, results={"memorization": memorized}
+        folder,
+        taught.network,
+        digits,
+        film=taught.film,
+        sections=sections,
+        results={"memorization": memorized},
     )
 
 
@@ -152,7 +156,9 @@ def test_the_three_sentences_play(opened):
     assert opened.sentence.startswith("It says 3, ")
     links.nth(1).click()
     said = opened.inner_text("#living .story").split("sure that")[0].split()[-1]
-    assert opened.sentence.split(", ")[1].split(".")[0].split("%")[0] == said.strip("%") or said in opened.inner_text("#living")
+    assert opened.sentence.split(", ")[1].split(".")[0].split("%")[0] == said.strip(
+        "%"
+    ) or said in opened.inner_text("#living")
 
 
 @pytest.mark.parametrize("layer", ["hidden_1", "hidden_2", "output"])
@@ -176,7 +182,10 @@ def test_the_film_moves_with_its_slider(opened, taught):
     sums = []
     for k in (0, 5, len(taught.film.updates) - 1):
         opened.set(slider, k)
-        assert f"After {taught.film.updates[k]:,} updates: {taught.film.test_accuracy[k]:.1%}" in play.inner_text()
+        assert (
+            f"After {taught.film.updates[k]:,} updates: {taught.film.test_accuracy[k]:.1%}"
+            in play.inner_text()
+        )
         sums.append(play.locator(".tile").first.evaluate("(tile) => tile.toDataURL()"))
     assert len(set(sums)) == 3
 
@@ -205,7 +214,10 @@ def test_surgery_is_pythons_and_can_be_undone(opened, taught, digits):
     kernel = output.kernel.copy()
     kernel[4] = 0
     edited = Network(
-        tuple(Dense("hidden_2", kernel, output.bias, "sigmoid") if one is output else one for one in network.layers),
+        tuple(
+            Dense("hidden_2", kernel, output.bias, "sigmoid") if one is output else one
+            for one in network.layers
+        ),
         network.input_shape,
         network.class_names,
     )

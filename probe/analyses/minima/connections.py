@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import check_integer, chunks, generator
+from probe._matching import Correlations, best_pairs, mirror
 from probe._progress import Progress, ProgressEvent, silent
 from probe.costs import CostName
 from probe.curvature import PopulationCost, population_of, vectors_of
@@ -108,21 +109,14 @@ def aligned(population: Population, reference: int, data: Dataset) -> Population
     .. [2] Y. Li et al., "Convergent Learning: Do different neural networks learn the same representations?", ICLR
        2016 (matching units by the correlations of their activations).
     """
-    from scipy.optimize import linear_sum_assignment
-
     check_integer("reference", reference, minimum=0, maximum=len(population) - 1)
     weights, biases = [w.copy() for w in population.weights], [b.copy() for b in population.biases]
-    middle = ACTIVATIONS[population.architecture.activation].odd_about
-    constant = None if middle is None else 2 * middle  # f(-z) = constant - f(z)
+    constant = mirror(ACTIVATIONS[population.architecture.activation])
     for layer, likenesses in enumerate(_likenesses(population, reference, data)):
         for k, likeness in enumerate(likenesses):
             if k == reference:
                 continue
-            gain = likeness if constant is None else np.abs(likeness)
-            _, order = linear_sum_assignment(gain, maximize=True)
-            signs = np.ones(len(order))
-            if constant is not None:
-                signs = np.where(likeness[np.arange(len(order)), order] < 0, -1.0, 1.0)
+            _, order, signs = best_pairs(likeness, signed=constant is not None)
             _reorder(weights, biases, layer, k, order, signs, constant or 0.0)
     found = Population(
         population.architecture, population.input_shape, population.class_names, tuple(weights), tuple(biases)
@@ -142,30 +136,11 @@ def _likenesses(population: Population, reference: int, data: Dataset) -> list[F
     Of the reference's units with each network's, [k, i, j] of its unit i with unit j of network k; zero for units that
     are the same on all images.
     """
-    sizes = population.architecture.hidden
-    n = len(population)
-    sums = [np.zeros((n, size)) for size in sizes]
-    squares = [np.zeros((n, size)) for size in sizes]
-    products = [np.zeros((n, size, size)) for size in sizes]
-    centers: list[Floats] = []
+    layers = [Correlations() for _ in population.architecture.hidden]
     for x in _blocks(data):
-        hidden = population.activations(x)
-        # Close to the mean, so that nothing is lost in the difference of squares.
-        centers = centers or [values.mean(axis=2, keepdims=True) for values in hidden]
-        for layer, values in enumerate(hidden):
-            centered = values - centers[layer]
-            sums[layer] += centered.sum(axis=2)
-            squares[layer] += (centered * centered).sum(axis=2)
-            products[layer] += np.matmul(centered[reference], centered.transpose(0, 2, 1))
-    found = []
-    for total, square, product in zip(sums, squares, products, strict=True):
-        mean = total / len(data)
-        deviation = np.sqrt((square / len(data) - mean**2).clip(0))
-        covariance = product / len(data) - mean[reference][None, :, None] * mean[:, None, :]
-        scale = deviation[reference][None, :, None] * deviation[:, None, :]
-        known = (deviation > 1e-9)[reference][None, :, None] & (deviation > 1e-9)[:, None, :]
-        found.append(np.divide(covariance, scale, out=np.zeros_like(covariance), where=known))
-    return found
+        for sums, values in zip(layers, population.activations(x), strict=True):
+            sums.add(values[reference], values)
+    return [sums.values() for sums in layers]
 
 
 def _change(now: Population, before: Population, data: Dataset) -> float:

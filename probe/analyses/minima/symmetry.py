@@ -9,14 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
+from probe._matching import HOMOGENEOUS
 from probe.curvature import PopulationCost
 
 __all__ = ["null_directions"]
 
 Floats = npt.NDArray[np.float64]
-
-_HOMOGENEOUS = frozenset({"relu", "leaky_relu", "linear"})
-"""Activations f with f(c z) = c f(z) for every c > 0."""
 
 _INDEPENDENT = 1e-9
 """Directions whose rest, beside those before, is shorter than this share of their length are the same once more."""
@@ -72,7 +70,7 @@ def _symmetries(function: PopulationCost, vector: Floats) -> Iterator[Floats]:
         shift = np.zeros_like(vector)
         shift[places[-1][1]] = 1
         yield shift
-    if function.weight_decay or function.architecture.activation not in _HOMOGENEOUS:
+    if function.weight_decay or function.architecture.activation not in HOMOGENEOUS:
         return
     for (weights, biases, n_in), (above, _, n_units) in pairwise(places):
         into, bias, out = (

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, IntArray, chunks
-from probe._layout import input_layout
-from probe.analyses.concepts.units import ablated, activated
+from probe._layout import input_layout, layer_ends
+from probe.analyses.concepts.units import ablated
 from probe.analyses.unit.results import WeightsKind
 from probe.analyses.weights import weight_images
 from probe.datasets import Dataset
@@ -51,8 +51,7 @@ class Place(NamedTuple):
 
 def places(network: Network) -> tuple[Place, ...]:
     """Return the places of all units with weights, in the order of the layers."""
-    ends = {layer.name: activated(network, layer) for layer in network.layers if layer.has_kernels}
-    return tuple(Place(layer, end, end == network.head_name) for layer, end in ends.items())
+    return tuple(Place(layer, end, end == network.head_name) for layer, end in layer_ends(network).items())
 
 
 def with_linear_output(network: Network) -> Network:
