@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,9 @@ from probe._graph import Shape, split_output, with_second_unit
 from probe._inputs import Inputs
 from probe._signatures import checked
 from probe.layers import Flatten, Layer, Normalization, Permute, Rescaling, Reshape
+
+if TYPE_CHECKING:
+    from probe.datasets import Split
 
 __all__ = ["Inputs", "Network"]
 
@@ -236,6 +241,27 @@ class Network(Evaluation):
         names = [self._free_name(name) for name in ("first_logit", "second_logit", "logits", "classes")]
         layers, wiring = split_output(self.layers, self._head, self.layer_names[output], names)
         return replace(self, layers=layers, wiring=(*self.wiring, *wiring), output_names=(layers[-1].name,))
+
+    def explore(self, split: Split | None = None) -> Any:
+        """Return the network alive, as a widget for notebooks: draw, and watch every layer. Needs the extra `notebook`.
+
+        Parameters
+        ----------
+        split : Split, optional
+            Data with images to show it; without, MNIST or scikit-learn's digits, where they fit.
+
+        Returns
+        -------
+        anywidget.AnyWidget
+            The last line of a cell shows it.
+
+        Raises
+        ------
+        InputError
+            If anywidget is not installed, no data fit, or the page cannot compute the network.
+        """
+        # Of a floor above, when it is asked for.
+        return import_module("probe.report.page.widget").explorer(self, split)
 
     @checked
     def truncate(self, layer: str) -> Network:

@@ -10,6 +10,8 @@ export class Cards {
     (root === document ? document.body : root).append(this.element);
     page.subject.listen(() => this.element.open && this.follow());
     page.subject.listenToEdits(() => this.element.open && this.open(this.layer, Math.min(this.unit, this.units() - 1)));
+    this.hasAddresses = root === document;
+    if (!this.hasAddresses) return;
     addEventListener("hashchange", () => this.address());
     this.address();
   }
@@ -25,13 +27,13 @@ export class Cards {
   open(layer, unit) {
     this.before = document.activeElement;
     const address = `#${encodeURIComponent(layer)}/${unit}`;
-    if (location.hash === address) this.show(layer, unit);
+    if (!this.hasAddresses || location.hash === address) this.show(layer, unit);
     else location.hash = address;
   }
 
   close() {
     this.element.close();
-    history.replaceState(null, "", location.pathname + location.search);
+    if (this.hasAddresses) history.replaceState(null, "", location.pathname + location.search);
     this.before?.focus?.();
   }
 

@@ -92,7 +92,7 @@ def encoded(array: npt.NDArray[Any], *, scale: float | None = None) -> dict[str,
     if kind.kind not in "buif" or (kind.kind in "ui" and kind.itemsize > 4) or kind.itemsize > 8:
         raise InputError(f"array must be bool, an integer of up to 32 bits or a float, got {kind}")
     stored = np.ascontiguousarray(array, kind.newbyteorder("<"))
-    packed = base64.b64encode(zlib.compress(stored.tobytes(), 9)).decode()
+    packed = base64.b64encode(zlib.compress(stored.tobytes(), 6)).decode()
     described: dict[str, Any] = {"dtype": kind.name, "shape": list(array.shape)}
     return described | ({} if scale is None else {"scale": scale}) | {"zlib": packed}
 
