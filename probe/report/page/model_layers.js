@@ -18,18 +18,8 @@ const ACTIVATIONS = {
     (z) => scale * (z > 0 ? 1 : alpha * Math.exp(z)),
   ],
   softplus: () => [(z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))), logistic],
-  softsign: () => [(z) => z / (1 + Math.abs(z)), (z, a) => (1 - Math.abs(a)) ** 2],
   silu: () => [(z) => z * logistic(z), (z, a) => logistic(z) + a * (1 - logistic(z))],
-  gelu: () => [(z) => z * normalShare(z), (z) => normalShare(z) + z * Math.exp(-0.5 * z * z) * 0.3989422804014327],
 };
-
-/** The share of a standard normal distribution below z, by the fit of erfc in Numerical Recipes: to 1.2e-7. */
-function normalShare(z) {
-  const x = Math.abs(z) / Math.SQRT2, t = 1 / (1 + 0.5 * x);
-  const fit = [0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368];
-  const above = 0.5 * t * Math.exp(-x * x - 1.26551223 + t * fit.reduce((sum, term) => sum * t + term, 0));
-  return z > 0 ? 1 - above : above;
-}
 
 /** An activation by its name, or {name, formula, ...settings}: `forward(z, a)`, and `backward(d, z, a)` in place. */
 export function activationOf(activation = "linear") {
@@ -101,23 +91,11 @@ function addRows(sums, matrix, { rows, values, begin, end }) {
     let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
     for (let k = begin; k < end; k++) {
       const at = rows[k] * width + j, value = values[k];
-      a += value * matrix[at];
-      b += value * matrix[at + 1];
-      c += value * matrix[at + 2];
-      d += value * matrix[at + 3];
-      e += value * matrix[at + 4];
-      f += value * matrix[at + 5];
-      g += value * matrix[at + 6];
-      h += value * matrix[at + 7];
+      a += value * matrix[at], b += value * matrix[at + 1], c += value * matrix[at + 2], d += value * matrix[at + 3];
+      e += value * matrix[at + 4], f += value * matrix[at + 5], g += value * matrix[at + 6], h += value * matrix[at + 7];
     }
-    sums[j] += a;
-    sums[j + 1] += b;
-    sums[j + 2] += c;
-    sums[j + 3] += d;
-    sums[j + 4] += e;
-    sums[j + 5] += f;
-    sums[j + 6] += g;
-    sums[j + 7] += h;
+    sums[j] += a, sums[j + 1] += b, sums[j + 2] += c, sums[j + 3] += d;
+    sums[j + 4] += e, sums[j + 5] += f, sums[j + 6] += g, sums[j + 7] += h;
   }
   for (; j < width; j++) for (let k = begin; k < end; k++) sums[j] += values[k] * matrix[rows[k] * width + j];
 }
@@ -130,14 +108,8 @@ export function addToRows(matrix, row, { rows, values, begin, end }) {
     const a = row[j], b = row[j + 1], c = row[j + 2], d = row[j + 3], e = row[j + 4], f = row[j + 5], g = row[j + 6], h = row[j + 7];
     for (let k = begin; k < end; k++) {
       const at = rows[k] * width + j, value = values[k];
-      matrix[at] += value * a;
-      matrix[at + 1] += value * b;
-      matrix[at + 2] += value * c;
-      matrix[at + 3] += value * d;
-      matrix[at + 4] += value * e;
-      matrix[at + 5] += value * f;
-      matrix[at + 6] += value * g;
-      matrix[at + 7] += value * h;
+      matrix[at] += value * a, matrix[at + 1] += value * b, matrix[at + 2] += value * c, matrix[at + 3] += value * d;
+      matrix[at + 4] += value * e, matrix[at + 5] += value * f, matrix[at + 6] += value * g, matrix[at + 7] += value * h;
     }
   }
   for (; j < width; j++) for (let k = begin; k < end; k++) matrix[rows[k] * width + j] += values[k] * row[j];
