@@ -286,7 +286,8 @@ RECIPES = [
     [{"op": "prune", "share": 0}, {"op": "prune", "share": 1, "layer": "hidden_2"}, {"op": "prune", "share": 0.3}],
     [{"op": "noise", "scale": 0.3, "seed": 1}],
     [{"op": "noise", "scale": 1, "seed": 2, "layer": "hidden_2"}, {"op": "clone", "layer": "hidden_1", "unit": 5},
-     {"op": "silence", "layer": "hidden_1", "unit": 16}, {"op": "prune", "share": 0.123}, {"op": "noise", "scale": 0.1, "seed": 3}],
+     {"op": "silence", "layer": "hidden_1", "unit": 16}, {"op": "prune", "share": 0.123},
+     {"op": "noise", "scale": 0.1, "seed": 3}],
 ]  # fmt: skip
 
 

@@ -129,17 +129,34 @@ function tapsOf({ size, strides, dilation, margins, grid }, [height, width]) {
 
 function convolution({ kernel, bias, groups, windows }, [shape]) {
   const [, , nIn, nOut] = kernel.shape, weights = kernel.values, taps = tapsOf(windows, shape), made = nOut / groups;
-  return {
-    forward([x], z) {
-      for (let i = 0; i < z.length; i++) z[i] = bias ? bias.values[i % nOut] : 0;
-      for (let t = 0; t < taps.length; t += 3) for (let k = 0; k < groups * nIn; k++) {
-        const value = x[taps[t] * groups * nIn + k], group = Math.floor(k / nIn);
+  const most = windows.size[0] * windows.size[1] * nIn, sums = new Float64Array(nOut);
+  const lit = { rows: new Int32Array(most), values: new Float32Array(most), begin: 0, end: 0 };
+  const whole = ([x], z) => {
+    for (let at = 0, t = 0; at < z.length; at += nOut) {
+      let n = 0;
+      for (; t < taps.length && taps[t + 1] * nOut === at; t += 3) for (let i = 0; i < nIn; i++) {
+        const value = x[taps[t] * nIn + i];
         if (value === 0) continue;
-        const to = taps[t + 1] * nOut + group * made, from = (taps[t + 2] * nIn + k % nIn) * nOut + group * made;
-        for (let j = 0; j < made; j++) z[to + j] += value * weights[from + j];
+        lit.rows[n] = taps[t + 2] * nIn + i;
+        lit.values[n++] = value;
       }
-    },
+      lit.end = n;
+      if (bias) sums.set(bias.values);
+      else sums.fill(0);
+      addRows(sums, weights, lit);
+      for (let j = 0; j < nOut; j++) z[at + j] = sums[j];
+    }
   };
+  const grouped = ([x], z) => {
+    for (let i = 0; i < z.length; i++) z[i] = bias ? bias.values[i % nOut] : 0;
+    for (let t = 0; t < taps.length; t += 3) for (let group = 0; group < groups; group++) {
+      const from = (taps[t] * groups + group) * nIn, to = taps[t + 1] * nOut + group * made;
+      for (let i = 0, at = taps[t + 2] * nIn * nOut + group * made; i < nIn; i++, at += nOut) {
+        for (let j = 0; j < made; j++) z[to + j] += x[from + i] * weights[at + j];
+      }
+    }
+  };
+  return { forward: groups > 1 ? grouped : whole };
 }
 
 /** The largest or the mean value of each window; padding and cropping too, where windows are single pixels. */
