@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDED = (
     "probe/datasets/mnist.h5",
     "probe/datasets/MNIST-LICENSE.md",
+    "probe/report/page/model.js",
     "probe/report/templates/page.html",
     "probe/py.typed",
 )

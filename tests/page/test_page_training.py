@@ -62,14 +62,16 @@ def test_100_updates_from_a_start_in_an_order(tmp_path, name):
     orders = np.stack([rng.permutation(len(data)) for _ in range(5)]).astype(np.int32)
     body = """
       const orders = [0, 1, 2, 3, 4].map((epoch) => row(given.orders, epoch));
-      const trainer = new Trainer(new Network(given.network), given.images, given.labels.values, { ...given.settings, orders });
+      const start = new Network(given.network);
+      const trainer = new Trainer(start, given.images, given.labels.values, { ...given.settings, orders });
       const history = [];
       for (let epoch = 0; epoch < 5; epoch++) {
         trainer.step(7);
         trainer.step(13);
         history.push(evaluated(trainer.network, given.images, given.labels.values, trainer.cost));
       }
-      return { history, updates: trainer.updates, epoch: trainer.epoch, kernels: trainer.dense.map(({ kernel }) => kernel.values),
+      const { updates, epoch } = trainer;
+      return { history, updates, epoch, kernels: trainer.dense.map(({ kernel }) => kernel.values),
                biases: trainer.dense.map(({ bias }) => bias.values) };
     """
     wanted = {
@@ -105,8 +107,10 @@ def test_training_stops_where_everything_is_fitted(tmp_path):
         { optimizer: "nesterov", learningRate: 0.3, batchSize: 30, random, until: 1 });
       const first = start.layer("hidden_1").kernel.values.slice();
       const done = trainer.step(100000);
-      return { done, updates: trainer.updates, epoch: trainer.epoch, more: trainer.step(5), position: trainer.position,
-               accuracy: trainer.network.accuracy(given.images, given.labels.values), same: start.layer("hidden_1").kernel.values.every((w, i) => w === first[i]) };
+      const accuracy = trainer.network.accuracy(given.images, given.labels.values);
+      const { updates, epoch } = trainer;
+      return { done, updates, epoch, accuracy, more: trainer.step(5), position: trainer.position,
+               same: start.layer("hidden_1").kernel.values.every((w, i) => w === first[i]) };
     """
     network, _ = probe.train(probe.MLP((16,)), split, probe.TrainingConfig(epochs=1)).network, None
     found = run_node(tmp_path, body, **as_given(split.train, network=encoded_network(network)))
@@ -118,7 +122,8 @@ def test_training_stops_where_everything_is_fitted(tmp_path):
 def test_divergence_ends_training(tmp_path):
     network, split = trained((16,), "relu")
     body = """
-      const trainer = new Trainer(new Network(given.network), given.images, given.labels.values, { learningRate: 1e30, random: new Random(0) });
+      const options = { learningRate: 1e30, random: new Random(0) };
+      const trainer = new Trainer(new Network(given.network), given.images, given.labels.values, options);
       return [trainer.step(1000) < 1000, trainer.isDiverged];
     """
     assert run_node(tmp_path, body, **as_given(split.train, network=encoded_network(network))) == [True, True]
@@ -129,7 +134,8 @@ def test_divergence_ends_training(tmp_path):
 def test_fresh_starts_are_drawn_as_in_python(tmp_path, kind, activation):
     network = probe.train(probe.MLP((64,)), few_digits(100), probe.TrainingConfig(epochs=1)).network
     body = """
-      const fresh = surgery.freshNetwork(new Network(given.network), { initialization: given.kind, activation: given.activation, random: new Random(5) });
+      const options = { initialization: given.kind, activation: given.activation, random: new Random(5) };
+      const fresh = surgery.freshNetwork(new Network(given.network), options);
       const { kernel, bias, activation } = fresh.layer("hidden_1");
       return [kernel.values, bias.values, activation.name, fresh.layer("output").activation.name];
     """
@@ -204,7 +210,10 @@ def test_both_classes_of_one_unit_can_be_climbed(tmp_path):
     )
     network = Network(layers, (6,), ("no", "yes"))
     x = rng.random((1, 6)).astype(np.float32)
-    body = "const network = new Network(given.network); return [0, 1].map((k) => network.gradient(given.x.values, network.objectiveOf(k)).value);"
+    body = """
+      const network = new Network(given.network);
+      return [0, 1].map((k) => network.gradient(given.x.values, network.objectiveOf(k)).value);
+    """
     found = run_node(tmp_path, body, network=encoded_network(network), x=encoded(x))
     np.testing.assert_allclose(found, network.with_two_logits().logits(x)[0], rtol=1e-5)
 
@@ -277,7 +286,8 @@ RECIPES = [
     [{"op": "prune", "share": 0}, {"op": "prune", "share": 1, "layer": "hidden_2"}, {"op": "prune", "share": 0.3}],
     [{"op": "noise", "scale": 0.3, "seed": 1}],
     [{"op": "noise", "scale": 1, "seed": 2, "layer": "hidden_2"}, {"op": "clone", "layer": "hidden_1", "unit": 5},
-     {"op": "silence", "layer": "hidden_1", "unit": 16}, {"op": "prune", "share": 0.123}, {"op": "noise", "scale": 0.1, "seed": 3}],
+     {"op": "silence", "layer": "hidden_1", "unit": 16}, {"op": "prune", "share": 0.123},
+     {"op": "noise", "scale": 0.1, "seed": 3}],
 ]  # fmt: skip
 
 
@@ -290,7 +300,8 @@ def test_edits_do_what_a_recipe_says(tmp_path, activation):
       const found = given.recipes.map((recipe) => {
         const after = edited(network, recipe);
         return { accuracy: after.accuracy(given.images, given.labels.values),
-                 dense: after.layers.filter(({ kind }) => kind === "dense").map(({ kernel, bias, shape }) => [kernel, bias, shape]) };
+                 dense: after.layers.filter(({ kind }) => kind === "dense")
+                   .map(({ kernel, bias, shape }) => [kernel, bias, shape]) };
       });
       return { found, before, after: network.accuracy(given.images, given.labels.values) };
     """
@@ -330,7 +341,9 @@ def test_edits_that_cannot_be_made_are_refused(tmp_path):
     network, _ = trained()
     body = """
       const network = new Network(given.network);
-      return given.edits.map((edit) => { try { edited(network, [edit]); return ""; } catch (error) { return error.message; } });
+      return given.edits.map((edit) => {
+        try { edited(network, [edit]); return ""; } catch (error) { return error.message; }
+      });
     """
     found = run_node(tmp_path, body, network=encoded_network(network), edits=[edit for edit, _ in BAD])
     for message, (_, part) in zip(found, BAD, strict=True):
@@ -341,10 +354,12 @@ def test_the_cost_along_directions(tmp_path):
     network, split = trained((16,))
     body = """
       const network = new Network(given.network), random = new Random(3);
-      const found = training.directionsFrom(network, given.images, given.labels.values, { cost: "cross-entropy", random });
-      const cost = (direction, length) => evaluated(training.moved(network, direction, length), given.images, given.labels.values).cost;
+      const { images: pixels, labels: { values: labels } } = given;
+      const found = training.directionsFrom(network, pixels, labels, { cost: "cross-entropy", random });
+      const cost = (direction, length) => evaluated(training.moved(network, direction, length), pixels, labels).cost;
       const lengths = [0, 0.001, 0.01, 0.1, 1].map((share) => share * found.length);
-      return { ...found, down: lengths.map((length) => cost(found.downhill, length)), other: lengths.map((length) => cost(found.random, length)) };
+      return { ...found, down: lengths.map((length) => cost(found.downhill, length)),
+               other: lengths.map((length) => cost(found.random, length)) };
     """
     data = split.train.take(slice(400))
     found = run_node(tmp_path, body, **as_given(data, network=encoded_network(network)))

@@ -2,15 +2,15 @@
 
 The script is ES modules without dependencies, of three kinds: `model*.js` (numbers), `view*.js` (drawing), `controls*.js`
 (events). Each imports names of the others in lines of their own and exports on the line of the definition, so that
-joining them is dropping these words.
+joining them is dropping these words; top-level names are distinct over all files.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from probe.report.page.encoding import (
     MOST_MULTIPLICATIONS,
@@ -34,18 +34,22 @@ __all__ = [
 ]
 
 _KINDS = ("model", "view", "controls")
-"""Of script files, in the order in which they are joined: each reads names of those before it."""
+"""Of script files, in the order in which they are joined."""
 
 _STYLES = ("page.css", "live.css")
 
-_IMPORT = re.compile(r"^import\b[^;]*;\n", re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async |const |let |function|class )+\*? ?(\w+))", re.MULTILINE)
+_HEAD = "// The files with their comments: probe/report/page in hidden-layer-probe.\n"
+
+_IMPORT = re.compile(r'^import [^;]* from "\./([\w.]+)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|function|class)\b\*? (\w+))", re.MULTILINE)
+_COMMENT = re.compile(r"^ *(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 
 
 @cache
 def script() -> str:
-    """Return the script of the page: all files in one, without imports and exports."""
-    return _EXPORT.sub("", _joined(_script_names()))
+    """Return the script of the page: all files in one, without imports, exports and comments on lines of their own."""
+    joined = "\n".join(map(_text, _in_order()))
+    return _HEAD + _EXPORT.sub("", _COMMENT.sub("", _IMPORT.sub("", joined)))
 
 
 @cache
@@ -54,33 +58,33 @@ def module() -> str:
 
     Examples
     --------
-    >>> module().splitlines()[-1].startswith("export {")
+    >>> module().splitlines()[-1].startswith("export { ")
     True
     """
-    names = re.findall(
-        r"^export (?:async )?(?:const|let|function|class)\*? (\w+)", _joined(_script_names()), re.MULTILINE
-    )
+    names = [name for path in _in_order() for name in _EXPORT.findall(_text(path))]
     return f"{script()}export {{ {', '.join(names)} }};\n"
 
 
 @cache
 def styles() -> str:
     """Return the style sheet of the page: all files in one."""
-    folder = resources.files(__name__)
-    return _joined(name for name in _STYLES if folder.joinpath(name).is_file())
+    names = {path.name for path in _folder().iterdir()}
+    return "\n".join(_text(name) for name in _STYLES if name in names)
 
 
-def _script_names() -> Sequence[str]:
-    """Return the script files that there are, each after the ones that it imports from, else by name."""
-    names = sorted(path.name for path in resources.files(__name__).iterdir() if path.name.endswith(".js"))
-    needs = {name: re.findall(r'^import .* from "\./(\S+)";$', _text(name), re.MULTILINE) for name in names}
+def _in_order() -> list[str]:
+    """Return the names of the script files: by kind, then by name, but each after those that it imports from."""
+    names = sorted(path.name for path in _folder().iterdir() if path.name.endswith(".js"))
     ordered = list[str]()
+    seen = set[str]()
 
     def add(name: str) -> None:
-        if name not in ordered:
-            for needed in needs[name]:
-                add(needed)
-            ordered.append(name)
+        if name in seen:
+            return
+        seen.add(name)
+        for needed in _IMPORT.findall(_text(name)):
+            add(needed)
+        ordered.append(name)
 
     for kind in _KINDS:
         for name in names:
@@ -89,9 +93,9 @@ def _script_names() -> Sequence[str]:
     return ordered
 
 
-def _joined(names: Iterator[str] | Sequence[str]) -> str:
-    return _IMPORT.sub("", "\n".join(map(_text, names)))
+def _folder() -> Traversable:
+    return resources.files(__name__)
 
 
 def _text(name: str) -> str:
-    return resources.files(__name__).joinpath(name).read_text("utf-8")
+    return _folder().joinpath(name).read_text("utf-8")

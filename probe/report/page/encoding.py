@@ -52,7 +52,7 @@ _REARRANGING = (
 _KINDS = (kinds.Dense, *_WINDOWED, *_SCALES, *_MERGES, *_REARRANGING)
 """The layers that the script computes: `layerKinds` in model_layers.js."""
 
-_PLAIN = {"gelu", "linear", "sigmoid", "silu", "softmax", "softplus", "softsign", "step", "tanh"}
+_PLAIN = {"linear", "sigmoid", "silu", "softmax", "softplus", "step", "tanh"}
 _FORMULAS: dict[str, dict[str, Any]] = {
     "relu": {},
     "leaky_relu": {"formula": "relu", "negative_slope": kinds.LEAKY_RELU_SLOPE},

@@ -18,18 +18,8 @@ const ACTIVATIONS = {
     (z) => scale * (z > 0 ? 1 : alpha * Math.exp(z)),
   ],
   softplus: () => [(z) => Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z))), logistic],
-  softsign: () => [(z) => z / (1 + Math.abs(z)), (z, a) => (1 - Math.abs(a)) ** 2],
   silu: () => [(z) => z * logistic(z), (z, a) => logistic(z) + a * (1 - logistic(z))],
-  gelu: () => [(z) => z * normalShare(z), (z) => normalShare(z) + z * Math.exp(-0.5 * z * z) * 0.3989422804014327],
 };
-
-/** The share of a standard normal distribution below z, by the fit of erfc in Numerical Recipes: to 1.2e-7. */
-function normalShare(z) {
-  const x = Math.abs(z) / Math.SQRT2, t = 1 / (1 + 0.5 * x);
-  const fit = [0.17087277, -0.82215223, 1.48851587, -1.13520398, 0.27886807, -0.18628806, 0.09678418, 0.37409196, 1.00002368];
-  const above = 0.5 * t * Math.exp(-x * x - 1.26551223 + t * fit.reduce((sum, term) => sum * t + term, 0));
-  return z > 0 ? 1 - above : above;
-}
 
 /** An activation by its name, or {name, formula, ...settings}: `forward(z, a)`, and `backward(d, z, a)` in place. */
 export function activationOf(activation = "linear") {
@@ -101,23 +91,11 @@ function addRows(sums, matrix, { rows, values, begin, end }) {
     let a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
     for (let k = begin; k < end; k++) {
       const at = rows[k] * width + j, value = values[k];
-      a += value * matrix[at];
-      b += value * matrix[at + 1];
-      c += value * matrix[at + 2];
-      d += value * matrix[at + 3];
-      e += value * matrix[at + 4];
-      f += value * matrix[at + 5];
-      g += value * matrix[at + 6];
-      h += value * matrix[at + 7];
+      a += value * matrix[at], b += value * matrix[at + 1], c += value * matrix[at + 2], d += value * matrix[at + 3];
+      e += value * matrix[at + 4], f += value * matrix[at + 5], g += value * matrix[at + 6], h += value * matrix[at + 7];
     }
-    sums[j] += a;
-    sums[j + 1] += b;
-    sums[j + 2] += c;
-    sums[j + 3] += d;
-    sums[j + 4] += e;
-    sums[j + 5] += f;
-    sums[j + 6] += g;
-    sums[j + 7] += h;
+    sums[j] += a, sums[j + 1] += b, sums[j + 2] += c, sums[j + 3] += d;
+    sums[j + 4] += e, sums[j + 5] += f, sums[j + 6] += g, sums[j + 7] += h;
   }
   for (; j < width; j++) for (let k = begin; k < end; k++) sums[j] += values[k] * matrix[rows[k] * width + j];
 }
@@ -130,14 +108,8 @@ export function addToRows(matrix, row, { rows, values, begin, end }) {
     const a = row[j], b = row[j + 1], c = row[j + 2], d = row[j + 3], e = row[j + 4], f = row[j + 5], g = row[j + 6], h = row[j + 7];
     for (let k = begin; k < end; k++) {
       const at = rows[k] * width + j, value = values[k];
-      matrix[at] += value * a;
-      matrix[at + 1] += value * b;
-      matrix[at + 2] += value * c;
-      matrix[at + 3] += value * d;
-      matrix[at + 4] += value * e;
-      matrix[at + 5] += value * f;
-      matrix[at + 6] += value * g;
-      matrix[at + 7] += value * h;
+      matrix[at] += value * a, matrix[at + 1] += value * b, matrix[at + 2] += value * c, matrix[at + 3] += value * d;
+      matrix[at + 4] += value * e, matrix[at + 5] += value * f, matrix[at + 6] += value * g, matrix[at + 7] += value * h;
     }
   }
   for (; j < width; j++) for (let k = begin; k < end; k++) matrix[rows[k] * width + j] += values[k] * row[j];
@@ -157,17 +129,34 @@ function tapsOf({ size, strides, dilation, margins, grid }, [height, width]) {
 
 function convolution({ kernel, bias, groups, windows }, [shape]) {
   const [, , nIn, nOut] = kernel.shape, weights = kernel.values, taps = tapsOf(windows, shape), made = nOut / groups;
-  return {
-    forward([x], z) {
-      for (let i = 0; i < z.length; i++) z[i] = bias ? bias.values[i % nOut] : 0;
-      for (let t = 0; t < taps.length; t += 3) for (let k = 0; k < groups * nIn; k++) {
-        const value = x[taps[t] * groups * nIn + k], group = Math.floor(k / nIn);
+  const most = windows.size[0] * windows.size[1] * nIn, sums = new Float64Array(nOut);
+  const lit = { rows: new Int32Array(most), values: new Float32Array(most), begin: 0, end: 0 };
+  const whole = ([x], z) => {
+    for (let at = 0, t = 0; at < z.length; at += nOut) {
+      let n = 0;
+      for (; t < taps.length && taps[t + 1] * nOut === at; t += 3) for (let i = 0; i < nIn; i++) {
+        const value = x[taps[t] * nIn + i];
         if (value === 0) continue;
-        const to = taps[t + 1] * nOut + group * made, from = (taps[t + 2] * nIn + k % nIn) * nOut + group * made;
-        for (let j = 0; j < made; j++) z[to + j] += value * weights[from + j];
+        lit.rows[n] = taps[t + 2] * nIn + i;
+        lit.values[n++] = value;
       }
-    },
+      lit.end = n;
+      if (bias) sums.set(bias.values);
+      else sums.fill(0);
+      addRows(sums, weights, lit);
+      for (let j = 0; j < nOut; j++) z[at + j] = sums[j];
+    }
   };
+  const grouped = ([x], z) => {
+    for (let i = 0; i < z.length; i++) z[i] = bias ? bias.values[i % nOut] : 0;
+    for (let t = 0; t < taps.length; t += 3) for (let group = 0; group < groups; group++) {
+      const from = (taps[t] * groups + group) * nIn, to = taps[t + 1] * nOut + group * made;
+      for (let i = 0, at = taps[t + 2] * nIn * nOut + group * made; i < nIn; i++, at += nOut) {
+        for (let j = 0; j < made; j++) z[to + j] += x[from + i] * weights[at + j];
+      }
+    }
+  };
+  return { forward: groups > 1 ? grouped : whole };
 }
 
 /** The largest or the mean value of each window; padding and cropping too, where windows are single pixels. */

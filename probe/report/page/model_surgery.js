@@ -1,13 +1,12 @@
 // Reproducible random numbers, networks changed by hand, and fresh networks of the same shape.
 //
-// A recipe is a list of edits, in order, each to what the one before left; `probe edit` does the same in Python.
-//   {op: "silence", layer, unit}   what reads the unit gives it the weight 0; hidden layers only
-//   {op: "clone", layer, unit}     a copy becomes the layer's last unit, and both have half the outgoing weights; hidden layers only
-//   {op: "flip", layer, unit}      the unit's incoming weights and its bias change sign
-//   {op: "prune", share}           floor(share * n + 0.5) weights of all n become 0: the smallest, of equal ones the first
+// A recipe is a list of edits in order, which `probe edit` makes in the same way:
+//   {op: "silence", layer, unit}   nothing reads a hidden unit any more
+//   {op: "clone", layer, unit}     a copy becomes the last unit of a hidden layer, and both give half
+//   {op: "flip", layer, unit}      incoming weights and bias change sign
+//   {op: "prune", share}           the floor(share * n + 0.5) smallest of n weights become 0, of equal ones the first
 //   {op: "noise", scale, seed}     each weight moves by scale * standard deviation of its kernel * a normal deviate
-// The last two take one layer only where the edit names a `layer`. Kernels are (n_in, n_units); their weights are counted
-// layer by layer, row by row. Biases are pruned and moved by none. Numbers are rounded to float32 after each edit.
+// Prune and noise are about all kernels, or that of a `layer`; their weights count layer by layer, row by row.
 import { Network } from "./model.js";
 
 /** Mulberry32: the k-th number is a function of seed + k * 0x6D2B79F5. Any integer is a seed, modulo 2**32. */
