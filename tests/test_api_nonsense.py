@@ -69,7 +69,7 @@ PACKAGES = [
 ]  # fmt: skip
 
 RESULTS = {
-    "Agreement", "ControlsSummary",
+    "Abilities", "Agreement", "ClaimPair", "Comparison", "ControlsSummary", "LayerPair",
     "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
     "CapacityTrial", "Components",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CriticalSamples",
@@ -317,6 +317,10 @@ VALID = {
     "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, seed=0, progress=ignore),
     "unit": lambda w: {"layer": "hidden_1", "index": 2, "stage": "activation", "position": (1, 1)},
     "weight_images": lambda w: {"network": w.network, "layer": "first"},
+    "compare_networks": lambda w: {
+        "first": w.network, "second": w.network, "split": w.split, "n_images": 20, "n_null": 99, "seed": 0,
+        "progress": ignore,
+    },
     "weight_structure": lambda w: few(
         w, layer="first", controls=w.controls, n_null=39, alpha=0.05, seed=0, progress=ignore
     ),

@@ -336,9 +336,10 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
         raise error
 
     for place in ("report", "train_model", "inspect_model", "convert_model", "weights_model", "maximize_model",
-                  "analyze", "run_study"):  # fmt: skip
+                  "analyze", "run_study", "gallery"):  # fmt: skip
         monkeypatch.setattr(workflow, place, wraps(getattr(workflow, place))(partial(lacks)))
-    arguments = {"convert": [trained_file, "out.h5"]}.get(
+    two = [trained_file, trained_file]
+    arguments = {"convert": [trained_file, "out.h5"], "compare": two, "gallery": ["."]}.get(
         name, [trained_file] * (name in (*MODEL_COMMANDS, "inspect"))
     )
     status, out, err = shown([name, *arguments], capfd)
