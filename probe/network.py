@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,6 @@ from probe._graph import Shape, split_output, with_second_unit
 from probe._inputs import Inputs
 from probe._signatures import checked
 from probe.layers import Flatten, Layer, Normalization, Permute, Rescaling, Reshape
-
-if TYPE_CHECKING:
-    from probe.datasets import Split
 
 __all__ = ["Inputs", "Network"]
 
@@ -242,12 +239,12 @@ class Network(Evaluation):
         layers, wiring = split_output(self.layers, self._head, self.layer_names[output], names)
         return replace(self, layers=layers, wiring=(*self.wiring, *wiring), output_names=(layers[-1].name,))
 
-    def explore(self, split: Split | None = None) -> Any:
+    def explore(self, split: Any = None) -> Any:
         """Return the network alive, as a widget for notebooks: draw, and watch every layer. Needs the extra `notebook`.
 
         Parameters
         ----------
-        split : Split, optional
+        split : probe.Split, optional
             Data with images to show it; without, MNIST or scikit-learn's digits, where they fit.
 
         Returns

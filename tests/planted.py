@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 
 import probe
+from probe.analyses.comparison import Abilities, ClaimPair, Comparison, LayerPair
 from probe.analyses.concepts import Concepts, LayerConcepts, LoopUnits
 from probe.analyses.drawing import MEASURES, Artist, Drawing, DrawnImages
 from probe.analyses.landscape import Components, Descent, Landscape
@@ -331,6 +332,100 @@ def robustness(
     )
 
 
+def layer_pair(n_first, n_second, shape=(28, 28), *, name="hidden", planes=1, n_drawn=32):
+    """Return layers of which the first pairs are the same, the next ones matched, and the last ones not."""
+    rng, n = np.random.default_rng(0), min(n_first, n_second)
+    similarity = np.linspace(1, -0.2, n)
+    pairs = np.stack([np.arange(n), rng.permutation(n_second)[:n]], axis=1)
+    correlations = rng.uniform(-0.4, 0.4, (n_first, n_second))
+    signs = np.where(np.arange(n) % 3 == 1, -1.0, 1.0)
+    correlations[pairs[:, 0], pairs[:, 1]] = similarity * signs
+    change = np.where(np.arange(n) < n // 4, 0, np.linspace(0, 2, n))
+    drawn = np.arange(n)[:n_drawn]
+    images = normal(2, len(drawn) * planes, *shape)
+    return LayerPair(
+        first=name,
+        second=name,
+        n_first=n_first,
+        n_second=n_second,
+        correlations=correlations,
+        pairs=pairs,
+        signs=signs,
+        scales=np.ones(n),
+        similarity=similarity,
+        chance=np.full(n, 0.5),
+        p_values=np.where(similarity > 0.5, 0.002, 0.5),
+        q_values=np.where(similarity > 0.5, 0.01, 0.6),
+        permuted=0.2,
+        weight_similarity=np.linspace(1, -0.1, n),
+        weight_change=change,
+        weight_chance=0.3,
+        cka=0.9,
+        cka_permuted=0.02,
+        cka_untrained=0.6,
+        drawn=drawn,
+        first_images=images[0],
+        second_images=images[1],
+        planes=planes,
+    )
+
+
+def comparison(
+    n_first=16, n_second=16, shape=(28, 28), *, names=None, n_layers=2, classes=numbered(10), **more
+):
+    """Return what no comparison of networks found."""
+    names = numbered(n_layers, "hidden_{}") if names is None else names
+    rng = np.random.default_rng(1)
+    n_classes, images = len(classes), rng.random((2, 16, *shape), np.float32)
+    labels = tuple(
+        (classes[k % n_classes], classes[(k + 1) % n_classes], classes[k % n_classes]) for k in range(16)
+    )
+    counts = np.stack(
+        [rng.integers(low, high, n_classes) for low, high in ((80, 99), (0, 9), (0, 9), (1, 5))], axis=1
+    )
+    abilities = Abilities(
+        class_names=tuple(classes),
+        counts=counts,
+        difference=INTERVAL,
+        p_value=0.01,
+        agreement=Interval(0.9, 0.88, 0.92, 0.95, int(counts.sum())),
+        chance=0.1,
+        chance_within=0.8,
+        first_images=images[0],
+        second_images=images[1],
+        first_names=labels,
+        second_names=labels,
+    )
+    claims = tuple(
+        ClaimPair(
+            key=claim.key,
+            title=claim.title,
+            statistic_name=claim.statistic_name,
+            unit=claim.unit,
+            replicate=claim.replicate,
+            threshold=claim.threshold,
+            first=INTERVAL,
+            second=Interval(0.9, 0.8, 1.0, 0.95, 5),
+            first_decision="refuted",
+            second_decision="supported",
+            difference=Interval(0.8, 0.6, 0.9, 0.95, 5),
+        )
+        for claim in CLAIMS.values()
+    )
+    return Comparison(
+        first_layers=tuple(names),
+        second_layers=tuple(names),
+        layers=tuple(layer_pair(n_first, n_second, shape, name=name, **more) for name in names),
+        cka=np.linspace(0, 1, len(names) ** 2).reshape(len(names), len(names)),
+        abilities=abilities,
+        claims=claims,
+        n_images=1000,
+        n_null=499,
+        logit_change=0.3,
+        verdicts=tuple(verdict(key=key, replicate="pairs") for key in ("better", "agrees", "counterparts")),
+    )
+
+
 def landscape(parts):
     """Return a landscape of which only the gradient's components can be drawn, of arrays of these names."""
     sizes = tuple(np.geomspace(1, 1e-3, 50) for _ in parts)
@@ -356,7 +451,11 @@ def pictures(case):
         yield "maximize, real images", maximization(2000, n_top=5), {}
         for part in ("units", "loops", "probes", "importance"):
             yield f"concepts, {part}", concepts(3, 2000), {"part": part}
+        for part in ("units", "similarities"):
+            yield f"comparison, {part}", comparison(2000, 1500), {"part": part}
     if case == "CNN of 512 channels":
+        yield "comparison", comparison(512, 512, (3, 3), planes=64, n_layers=53), {"part": "units"}
+        yield "comparison, layers", comparison(512, 512, (3, 3), n_layers=53), {"part": "layers"}
         yield "kernels, colors", kernels(3, 512), {}
         yield "kernels", kernels(512, 512), {}
         yield "dense on maps", on_maps(500, 512, 7), {}
@@ -379,6 +478,8 @@ def pictures(case):
         yield "drawing", drawings(classes, shape), {}
         yield "noise", noise(classes, shape), {}
         yield "scores", scores(classes, shape), {}
+        for part in ("units", "examples"):
+            yield f"comparison, {part}", comparison(64, 64, shape), {"part": part}
     if case == "1,000 classes":
         classes = numbered(1000, "class number {}")
         yield "weights", dense(1000, layer="output", classes=classes), {"scale": "unit"}
@@ -387,6 +488,8 @@ def pictures(case):
         yield "drawing", drawings(classes), {}
         yield "noise", noise(classes), {}
         yield "scores", scores(classes, n_most=400), {}
+        for part in ("abilities", "examples"):
+            yield f"comparison, {part}", comparison(classes=classes), {"part": part}
 
 
 CASES = ("dense of 2,000 units", "CNN of 512 channels", "long images", "1,000 classes")

@@ -70,7 +70,7 @@ PACKAGES = [
 ]  # fmt: skip
 
 RESULTS = {
-    "Agreement", "ControlsSummary",
+    "Abilities", "Agreement", "ClaimPair", "Comparison", "ControlsSummary", "LayerPair",
     "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
     "CapacityTrial", "Components",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CostPlane", "CriticalSamples",
@@ -327,6 +327,10 @@ VALID = {
         w, layers=["hidden_1"], most_units=2, controls=w.controls, favorites=(), concepts=None, seed=0, progress=ignore
     ),
     "weight_images": lambda w: {"network": w.network, "layer": "first"},
+    "compare_networks": lambda w: {
+        "first": w.network, "second": w.network, "split": w.split, "n_images": 20, "n_null": 99, "seed": 0,
+        "progress": ignore,
+    },
     "weight_structure": lambda w: few(
         w, layer="first", controls=w.controls, n_null=39, alpha=0.05, seed=0, progress=ignore
     ),

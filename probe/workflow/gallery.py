@@ -76,8 +76,11 @@ def gallery(folder: Path) -> Written:
     title = f"Reports in {folder.resolve().name or folder}"
     page = gallery_page(title, entries, n_left_out, f"Made by probe {__version__}: probe gallery.")
     path = owned.write(_PAGE, page.encode(errors="backslashreplace"))
-    left_out = f"; {n_left_out} folders without a report are left out" if n_left_out else ""
-    return Written((path,), f"{len(entries)} reports{left_out}")
+    folders = (
+        "1 folder without a report is" if n_left_out == 1 else f"{n_left_out} folders without a report are"
+    )
+    found = "1 report" if len(entries) == 1 else f"{len(entries)} reports"
+    return Written((path,), f"{found}; {folders} left out" if n_left_out else found)
 
 
 def _is_ours(folder: OwnedFolder) -> bool:
@@ -125,7 +128,7 @@ def _entry(name: str, folder: OwnedFolder) -> Entry | None:
         name=name,
         link="/".join(quote(os.fsencode(part)) for part in name.split("/")) + f"/{_PAGE}",
         title=_TITLES.get(command, command),
-        about=_text(results.get("model")),
+        about=" and ".join(filter(None, (_text(results.get(name)) for name in ("model", "other")))),
         data=_text(_mapping(results.get("data")).get("name")),
         created=_text(results.get("created")),
         test_accuracy=_share(_mapping(_mapping(results.get("results")).get("network")).get("test_accuracy")),
@@ -144,11 +147,12 @@ def _claims(
     decisions, statements, primary = dict[str, tuple[Decision, ...]](), dict[str, str](), dict[str, None]()
     for claim in listed[:_CLAIMS] if isinstance(listed, list) else ():
         claim = _mapping(claim)
-        key, decision = _text(claim.get("verdict")), claim.get("decision")
+        statement, decision = _text(claim.get("statement")), claim.get("decision")
+        key = _text(claim.get("verdict")) or statement
         if not key or not isinstance(decision, str) or decision not in get_args(Decision):
             continue
         decisions[key] = (*decisions.get(key, ()), decision)  # type: ignore[arg-type]
-        statements.setdefault(key, _text(claim.get("statement")))
+        statements.setdefault(key, statement or key)
         if _text(claim.get("said")):
             primary[key] = None
     return decisions, statements, tuple(primary)

@@ -79,6 +79,7 @@ SETTINGS = {
         "polish": 10,
         "n_connected": 2,
     },
+    "compare_networks": {"n_images": 60, "n_null": 99},
     "robustness": {
         "architectures": probe.MLP((4,)),
         "recipes": ("modern",),
@@ -101,6 +102,12 @@ KEEP_THEIR_SEED = {"memorization", "capacity", "memorization_scores", "minima", 
 EVERY = pytest.mark.parametrize("name", [entry.name for entry in ANALYSES])
 
 
+@cache
+def other_of(split):
+    """Return a second network, of another width."""
+    return probe.train(probe.MLP((7, 5)), split, TrainingConfig(epochs=3), seed=1).network
+
+
 def analyze(name, network, split, seed):
     """Run an analysis on what its entry says that it needs, as far as it is called so."""
     entry = analysis_of(name)
@@ -108,6 +115,8 @@ def analyze(name, network, split, seed):
     world = {"network": network, "split": split, "seed": seed}
     if "controls" in entry.needs:
         world["controls"] = controls_of(network, split)
+    if "other" in entry.needs:
+        world |= {"first": network, "second": other_of(split)}
     if "split" in entry.needs:
         world["images"] = split.train.images
     arguments = {key: value for key, value in world.items() if key in known}

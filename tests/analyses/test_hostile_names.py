@@ -25,7 +25,7 @@ from probe.workflow.weights import weights_section
 TEMPLATES = sorted(
     path.stem
     for path in (Path(probe.report.__file__).parent / "templates").glob("*.html")
-    if not path.stem.startswith("_") and path.stem != "page"
+    if not path.stem.startswith("_") and path.stem not in ("page", "gallery")
 )
 
 NAMES = {

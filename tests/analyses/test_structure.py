@@ -468,3 +468,14 @@ def test_data_of_other_images_are_refused(digits):
         probe.InputError, match=r"takes inputs of shape \(12, 12\), but the images have shape \(8, 8\)"
     ):
         weight_structure(network, digits)
+
+
+def test_images_that_never_vary_are_refused(digits):
+    same = probe.Dataset(
+        np.repeat(digits.train.images[:1], 50, axis=0), digits.train.labels[:50], digits.train.class_names
+    )
+    network = probe.train(probe.MLP((4,)), digits, probe.TrainingConfig(epochs=1)).network
+    with pytest.raises(
+        InputError, match="must vary in at least 9 pixels to judge weights on them, but they vary in 0"
+    ):
+        probe.weight_structure(network, probe.Split(same, same, "same"))

@@ -1,8 +1,10 @@
-"""A hundred and sixty command lines that make no sense: each gets one line and status 2, and writes nothing."""
+"""A hundred and eighty command lines that make no sense: each gets one line and status 2, and writes nothing."""
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import probe
@@ -130,6 +132,24 @@ noise MODEL --data digits --out n.html
 noise MODEL --data digits --seed -1
 noise MODEL --data digits --range 1e308 -1e308
 noise MODEL --data digits --range -1e308 1e308
+compare MODEL --data digits
+compare MODEL nope.h5 --data digits
+compare MODEL FILE --data digits
+compare MODEL FOLDER --data digits
+compare MODEL '' --data digits
+compare MODEL MODEL MODEL --data digits
+compare MODEL MODEL --data digits --images 5
+compare MODEL MODEL --data digits --images 99999999999999
+compare MODEL MODEL --data digits --networks 3
+compare MODEL MODEL --data digits --out c.html
+compare MODEL MODEL --data digits --seed -1
+compare MODEL OTHER --data digits
+gallery
+gallery ''
+gallery nowhere
+gallery FILE
+gallery aNULb
+gallery /dev/null
 memorize --data digits --samples ''
 memorize --data digits --samples 999999999999999999999
 memorize --data digits --corruption ''
@@ -206,6 +226,12 @@ def there(tmp_path_factory):
     split = probe.load_dataset("digits")
     network = probe.train(probe.MLP((6,)), split, probe.TrainingConfig(epochs=30)).network
     probe.save_network(network, folder / "model.h5")
+    few = probe.Split(
+        *(data.take(np.flatnonzero(data.labels < 3)) for data in (split.train, split.test)), "few"
+    )
+    few = probe.Split(*(replace(data, class_names=("0", "1", "2")) for data in (few.train, few.test)), "few")
+    other = probe.train(probe.MLP((4,)), few, probe.TrainingConfig(epochs=3)).network
+    probe.save_network(other, folder / "other.h5")
     (folder / "folder").mkdir()
     (folder / "text").write_text("mine")
     (folder / "empty").touch()
@@ -215,6 +241,7 @@ def there(tmp_path_factory):
 def words(line: str, there: Path) -> list[str]:
     stands_for = {
         "MODEL": str(there / "model.h5"),
+        "OTHER": str(there / "other.h5"),
         "FOLDER": str(there / "folder"),
         "FILE": str(there / "text"),
         "EMPTY": str(there / "empty"),

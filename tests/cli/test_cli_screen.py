@@ -336,11 +336,16 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
         raise error
 
     for place in ("report", "train_model", "inspect_model", "convert_model", "edit_model", "weights_model", "maximize_model",
-                  "analyze", "run_study"):  # fmt: skip
+                  "analyze", "run_study", "gallery"):  # fmt: skip
         monkeypatch.setattr(workflow, place, wraps(getattr(workflow, place))(partial(lacks)))
-    arguments = {"convert": [trained_file, "out.h5"], "edit": [trained_file, "recipe.json"]}.get(
-        name, [trained_file] * (name in (*MODEL_COMMANDS, "inspect"))
-    )
+    two = [trained_file, trained_file]
+    own = {
+        "convert": [trained_file, "out.h5"],
+        "edit": [trained_file, "recipe.json"],
+        "compare": two,
+        "gallery": ["."],
+    }
+    arguments = own.get(name, [trained_file] * (name in (*MODEL_COMMANDS, "inspect")))
     status, out, err = shown([name, *arguments], capfd)
     assert (status, out) == (2, "") and err.count("\n") == 1
     assert err.startswith("probe: there is not enough memory for that. What would help: ")

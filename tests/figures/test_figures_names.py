@@ -56,6 +56,12 @@ def results(names):
     yield "scores", planted.scores(names, (8, 8)), {}
     yield "examples", synthetic(conditions_of(), 2, n_epochs=20, names=names), {"part": "examples"}
     yield "robustness", planted.robustness(lengths=1, widths=1, data=names), {}
+    for part in ("units", "similarities", "layers", "abilities", "examples"):
+        yield (
+            f"comparison {part}",
+            planted.comparison(6, 6, (8, 8), names=names, classes=names),
+            {"part": part},
+        )
     yield "landscape", planted.landscape([f"{name} kernel" for name in names]), {"part": "gradient"}
 
 

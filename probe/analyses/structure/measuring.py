@@ -25,6 +25,9 @@ _MOST_BLOCKS = 16
 """Times `n_null` draws that are made at most until it is settled which units are edges."""
 
 _N_PLANTED = 100
+_FEWEST_ACTIVE = 9
+"""Pixels in which training images vary: a pattern of fewer is none."""
+
 _PLANTED_SHARE = 0.8
 """Share of the variance of a planted unit that is a Gabor function."""
 
@@ -47,6 +50,11 @@ class Bench:
             raise InputError(
                 f"weight images must be 3 x 3 at least, but those of '{view.name}' are "
                 f"{active.shape[0]} x {active.shape[1]}"
+            )
+        if active.sum() < _FEWEST_ACTIVE:
+            raise InputError(
+                f"the training images must vary in at least {_FEWEST_ACTIVE} pixels to judge weights on them, but they "
+                f"vary in {active.sum()}"
             )
         meter = meter_of(active)
         return cls(view, meter, Draws(train, meter, n_null, rng))
