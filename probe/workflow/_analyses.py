@@ -19,6 +19,7 @@ from probe.network import Network
 from probe.population import MLP
 from probe.recipes import recorded_recipe
 from probe.report import Report
+from probe.report.page.payload import payload
 from probe.sweep import ONE_THREAD, Backend, Source, run_study_in
 from probe.workflow._folder import Written, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
@@ -116,6 +117,9 @@ def analyze(
         sections=tuple(sections),
         warning=_doubts(networks),
     )
+    if network is not None and second is not None:
+        live = payload(network, split, page.results, other=second, is_trained_here=False)
+        page = replace(page, live=live)
     return folder.publish(page, facts=facts, progress=progress)
 
 

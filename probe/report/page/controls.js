@@ -1,6 +1,6 @@
 // The first screen: the network alive, what it can be shown, and what it says.
 
-import { cut, h, number, paint, percent } from "./view.js";
+import { cut, h, paint, percent } from "./view.js";
 import { NetworkView } from "./view_network.js";
 import { Pad } from "./controls_pad.js";
 
@@ -11,9 +11,9 @@ export function living(root, page) {
   const says = h("p", { class: "says", role: "status", "aria-live": "polite" });
   const note = h("p", { class: "soft" });
   const view = new NetworkView(subject, (layer, unit) => page.open(layer, unit));
+  const second = page.other && new NetworkView(page.other, (layer, unit) => page.open(layer, unit, page.other));
   const classes = subject.outputNames;
   const isGray = subject.imageShape.length < 3 || subject.imageShape[2] === 1;
-  const thing = subject.areShares ? "sure" : "";
 
   function drawn() {
     if (pad.isEmpty) return show(new Float32Array(subject.size), "An empty pad.");
@@ -34,11 +34,16 @@ export function living(root, page) {
 
   function say() {
     view.follow();
-    const k = subject.predicted();
-    const p = subject.probabilities();
-    says.textContent = k < 0
-      ? `It puts out ${[...p].slice(0, 4).map((value) => number(value)).join(", ")}.`
-      : subject.areShares ? `It says ${cut(classes[k], 40)}, ${percent(p[k])} ${thing}.` : `It says ${cut(classes[k], 40)} (output ${number(p[k])}).`;
+    says.textContent = answer(subject, second ? "A" : "It");
+    if (!second) return;
+    page.other.look(subject.x);
+    second.follow();
+    says.textContent += ` ${answer(page.other, "B")}`;
+  }
+
+  function answer(network, who) {
+    const k = network.predicted();
+    return `${who} says ${cut(classes[k], 40)}, ${percent(network.probabilities()[k])} sure.`;
   }
 
   const random = () => Math.floor(Math.random() * test.count);
@@ -86,7 +91,7 @@ export function living(root, page) {
         h("div", { class: "buttons" }, button("clear", "clear"), eraser, ink, button(`a test ${noun}`, "real"), button("one it gets wrong", "wrong"),
           button("noise", "noise"), button("shuffle its pixels", "shuffled"),
           classes.length > 0 && h("span", { class: "buttons" }, button("its favorite", "favorite"), favorites))),
-      h("div", {}, view.element, says, note)),
+      h("div", {}, second && h("h3", {}, "A"), view.element, second && h("h3", {}, "B, its units beside those of A that do the same"), second?.element, says, note)),
     page.story ? h("p", { class: "story" }, page.story(acts)) : "");
   root.hidden = false;
   subject.listen(say);

@@ -20,14 +20,16 @@ export class Cards {
   address() {
     const [layer, unit] = decodeURI(location.hash.slice(1)).split("/").map(decodeURIComponent);
     const known = this.page.subject.shown.find((one) => one.name === layer);
+    this.subject = this.page.subject;
     if (known && /^\d+$/.test(unit ?? "") && Number(unit) < known.units) this.show(layer, Number(unit));
     else if (this.element.open) this.close();
   }
 
-  open(layer, unit) {
+  open(layer, unit, subject = this.page.subject) {
     this.before = document.activeElement;
+    this.subject = subject;
     const address = `#${encodeURIComponent(layer)}/${unit}`;
-    if (!this.hasAddresses || location.hash === address) this.show(layer, unit);
+    if (!this.hasAddresses || subject !== this.page.subject || location.hash === address) this.show(layer, unit);
     else location.hash = address;
   }
 
@@ -38,7 +40,7 @@ export class Cards {
   }
 
   units() {
-    return this.page.subject.shown.find((one) => one.name === this.layer).units;
+    return this.subject.shown.find((one) => one.name === this.layer).units;
   }
 
   show(layer, unit) {
@@ -46,7 +48,7 @@ export class Cards {
     const { page } = this;
     const name = page.unitName(layer, unit);
     const n = this.units();
-    const turn = (words, by) => h("button", { "aria-label": words, onclick: () => this.open(layer, (unit + by + n) % n) }, by < 0 ? "‹" : "›");
+    const turn = (words, by) => h("button", { "aria-label": words, onclick: () => this.open(layer, (unit + by + n) % n, this.subject) }, by < 0 ? "‹" : "›");
     this.live = h("div", { class: "row" });
     this.sum = h("p", { "aria-live": "polite" });
     this.element.replaceChildren(
@@ -60,7 +62,7 @@ export class Cards {
 
   /** Weights, and weights times the input, for what the network looks at. */
   follow() {
-    const { page: { subject }, layer, unit } = this;
+    const { subject, layer, unit } = this;
     const shown = subject.shown.find((one) => one.name === layer);
     const figure = (values, shape, label, limit) => h("figure", {}, tile(values, shape, label, { mode: "signed", limit, scale: shape[0] > 40 ? 2 : 6 }), h("figcaption", {}, label));
     if (shown.shape.length === 3) {
@@ -88,9 +90,8 @@ export class Cards {
 
   /** What was measured once, in Python, on all test images. */
   known() {
-    const { page, layer, unit } = this;
-    const { subject } = page;
-    const cards = page.cards[layer];
+    const { page, subject, layer, unit } = this;
+    const cards = subject === page.subject ? page.cards[layer] : null;
     const at = cards ? cards.units.values.indexOf(unit) : -1;
     if (at < 0) return [h("p", { class: "soft" }, `More about it: probe unit MODEL ${layer}:${unit}`)];
     const edited = subject.edits.length ? [h("p", { class: "soft" }, "What follows is about the network before it was changed.")] : [];

@@ -9,7 +9,8 @@ const WITH_UNITS = new Set(["dense", "conv2d", "depthwise_conv2d", "separable_co
 
 /** The network on the page: whoever listens hears of every input and of every edit. */
 export class Subject {
-  constructor(description) {
+  constructor(description, order = {}) {
+    this.order = order;
     this.original = new Network(description);
     this.size = this.original.input.length;
     this.imageShape = description.input_shape.length === 1 ? squared(this.size) : description.input_shape;
@@ -42,7 +43,7 @@ export class Subject {
     }
     const limit = layer.activation.name === "sigmoid" || read.activation.name === "sigmoid" ? 1 : null;
     return { name: layer.name, kind: layer.kind, shape: layer.shape, units: layer.shape.at(-1),
-      kernel: layer.kind === "dense" ? layer.kernel : null, layer, read, limit };
+      kernel: layer.kind === "dense" ? layer.kernel : null, layer, read, limit, order: this.order[read.name] ?? null };
   }
 
   get x() {

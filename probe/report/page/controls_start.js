@@ -42,6 +42,7 @@ class Page {
     const { network, images, noun, cards = {}, concepts = [], recipe, plane = null, limit = null } = data;
     Object.assign(this, { data, noun, cards, concepts, plane, limit, noiseKinds: KINDS, recipe: { cost: "cross-entropy", ...recipe } });
     this.subject = new Subject(network);
+    this.other = data.other && new Subject(data.other.network, data.other.order);
     this.test = new Images(images.test);
     this.train = images.train && new Images(images.train);
     this.rng = new Random(1);
@@ -82,8 +83,8 @@ class Page {
     this.living.root.scrollIntoView({ block: "nearest" });
   }
 
-  open(layer, unit) {
-    this.cardsView.open(layer, unit);
+  open(layer, unit, subject = this.subject) {
+    this.cardsView.open(layer, unit, subject);
   }
 
   pool(index) {

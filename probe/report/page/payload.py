@@ -12,6 +12,7 @@ import numpy as np
 
 from probe._checks import Array
 from probe._text import plain
+from probe.analyses.comparison import Comparison
 from probe.analyses.drawing import Drawing
 from probe.analyses.landscape import CostPlane
 from probe.analyses.maximize import Maximization
@@ -41,6 +42,7 @@ def payload(
     *,
     recipe: Recipe | None = None,
     film: Film | None = None,
+    other: Network | None = None,
     is_trained_here: bool = True,
 ) -> dict[str, Any]:
     """Return what the living parts of a page are made of.
@@ -57,6 +59,8 @@ def payload(
         How the network was trained, where that is known.
     film : Film, optional
         Its training.
+    other : Network, optional
+        A second network for the same images, alive beside the first.
     is_trained_here : bool
         Whether the page has anything to train: training images come along.
 
@@ -85,6 +89,8 @@ def payload(
         }
     if film is not None:
         found["film"] = _film(film)
+    if other is not None and not why_not_alive(other):
+        found["other"] = {"network": encoded_network(other), "order": _order(results)}
     for name, part in _PARTS.items():
         if name in results:
             found |= part(results[name])
@@ -208,6 +214,16 @@ def _plane(found: CostPlane) -> dict[str, Any]:
             "explained": _floats(found.explained),
         }
     }
+
+
+def _order(results: Mapping[str, Record]) -> dict[str, list[int]]:
+    """Return in which order the units of the second network stand beside those of the first that do the same."""
+    orders = {}
+    compared = [result for result in results.values() if isinstance(result, Comparison)]
+    for layer in (layer for result in compared for layer in result.layers):
+        matched = layer.pairs[:, 1].tolist()
+        orders[layer.second] = matched + [unit for unit in range(layer.n_second) if unit not in matched]
+    return orders
 
 
 _PARTS: Mapping[str, Callable[..., dict[str, Any]]] = {

@@ -41,7 +41,7 @@ export class NetworkView {
     const count = layer.shape[layer.shape.length - 1];
     const most = isMaps ? MOST_MAPS : isOutput ? 20 : MOST_UNITS;
     const from = Math.min(this.pages.get(layer.name) ?? 0, count - 1);
-    const units = Array.from({ length: Math.min(most, count - from) }, (_, k) => from + k);
+    const units = (layer.order ?? [...Array(count).keys()]).slice(from, from + most);
     const buttons = units.map((unit) => this.unit(layer, unit, isOutput, isMaps));
     const turn = (to) => {
       this.pages.set(layer.name, to);
