@@ -157,6 +157,12 @@ test("what is no dense chain is not changed and not trained", () => {
   assert.throws(() => edited({ description }, []), /layers are dense/);
 });
 
+test("hidden units that depend on each other are not trained", () => {
+  const { description } = small();
+  description.layers[0].activation = "softmax";
+  assert.equal(denseChain(description), null);
+});
+
 test("a fresh network has the shape and none of the weights", () => {
   const network = small(), fresh = freshNetwork(network, { random: new Random(1), activation: "tanh" });
   assert.equal(fresh.layer("hidden").activation.name, "tanh");

@@ -1,5 +1,7 @@
 """Training, edits, ascent, noise and drawings of the page's script against Python."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from nodes import needs_node, run_node
@@ -10,7 +12,7 @@ from probe._checks import generator
 from probe.analyses.noise import KINDS
 from probe.ascent import ascend
 from probe.datasets import Split
-from probe.layers import Dense, Permute
+from probe.layers import ActivationLayer, Dense, Dropout, Permute
 from probe.network import Network
 from probe.objectives import class_logit, unit
 from probe.parameters import ParameterSpace
@@ -178,6 +180,32 @@ def test_gradients_of_dense_chains(tmp_path):
         value, gradient = network.objective_gradient(x, [-2 * unit(layer, index)])
         assert ours["value"] == pytest.approx(float(value[0]), rel=1e-4)
         np.testing.assert_allclose(ours["gradient"], gradient.ravel(), rtol=1e-4, atol=1e-5)
+
+
+def test_chains_with_layers_of_their_own_for_activations(tmp_path):
+    network, split = trained((16,), "relu")
+    flatten, hidden, output = network.layers
+    layers = (
+        flatten, replace(hidden, activation_name="linear"), ActivationLayer("bent", "tanh"), Dropout("dropout", 0.5),
+        replace(output, activation_name="linear"), ActivationLayer("classes", "softmax"), Dropout("last", 0.5),
+    )  # fmt: skip
+    network = Network(layers, (8, 8), network.class_names)
+    data = split.train.take(slice(50))
+    body = """
+      const network = new Network(given.network), { images: pixels, labels: { values: labels } } = given;
+      const slope = network.gradient(row(pixels, 3), network.objectiveOf(2)).gradient.slice();
+      const trainer = new Trainer(network, pixels, labels, {});
+      const cost = trainer.findGradients(Int32Array.from(labels.keys()));
+      return { slope, cost, gradient: trainer.parts.flatMap(({ gradient }) => Array.from(gradient)),
+               evaluated: evaluated(network, pixels, labels) };
+    """
+    found = run_node(tmp_path, body, **as_given(data, network=encoded_network(network)))
+    expected = network.input_gradient(data.images[3:4], class_logit(2))
+    np.testing.assert_allclose(found["slope"], expected.ravel(), rtol=1e-4, atol=1e-5)
+    cost, gradient = ParameterSpace(network, "cross-entropy").gradient(data.images, data.labels)
+    np.testing.assert_allclose(found["gradient"], gradient, rtol=1e-3, atol=1e-5)
+    assert found["cost"] == pytest.approx(cost, abs=1e-5)
+    assert found["evaluated"]["cost"] == pytest.approx(cost, abs=1e-5)
 
 
 def test_the_ascent_climbs_as_python_does(tmp_path):

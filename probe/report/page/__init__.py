@@ -12,14 +12,8 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from probe.report.page.encoding import (
-    MOST_MULTIPLICATIONS,
-    MOST_WEIGHTS,
-    encoded,
-    encoded_images,
-    encoded_network,
-    why_not_alive,
-)
+from probe.report.page.arrays import encoded, encoded_images
+from probe.report.page.encoding import MOST_MULTIPLICATIONS, MOST_WEIGHTS, encoded_network, why_not_alive
 
 __all__ = [
     "MOST_MULTIPLICATIONS",

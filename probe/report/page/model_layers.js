@@ -25,6 +25,7 @@ const ACTIVATIONS = {
 export function activationOf(activation = "linear") {
   const { name, formula = name, width, ...settings } = typeof activation === "string" ? { name: activation } : activation;
   if (name === "softmax") return { name, forward: (z, a) => softmax(z, a, width ?? z.length) };
+  if (name === "log_softmax") return { name, forward: (z, a) => (softmax(z, a, width ?? z.length), a.forEach((p, i) => (a[i] = Math.log(p)))) };
   const [value, slope] = ACTIVATIONS[formula](settings);
   return {
     name,

@@ -53,7 +53,10 @@ export class Random {
 const FRONT_KINDS = ["flatten", "reshape", "permute", "rescaling", "normalization"];
 const PASSING_KINDS = ["activation_layer", "dropout", "noise"];
 
-/** The dense layers of a chain of such, in order, each as {layer, after}: `after` are those before the next. Else null. */
+/**
+ * The dense layers of a chain of such, in order, each as {layer, after}: `after` are those before the next. null for any
+ * other network, and for hidden units that are no functions of one pre-activation.
+ */
 export function denseChain({ layers }) {
   const chain = [];
   for (const [index, layer] of layers.entries()) {
@@ -63,7 +66,9 @@ export function denseChain({ layers }) {
     else if (!isPassing && !isFront) return null;
     else chain.at(-1)?.after.push(layer);
   }
-  return chain.length ? chain : null;
+  const isMixing = ({ activation }) => /softmax/.test(activation?.name ?? activation);
+  const isMixed = chain.slice(0, -1).some(({ layer, after }) => [layer, ...after].some(isMixing));
+  return chain.length && !isMixed ? chain : null;
 }
 
 /** A network of its own, with the same arrays or those that `change` makes of its dense chain. */
