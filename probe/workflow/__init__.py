@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
     from probe.workflow._folder import Written
+    from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
@@ -33,6 +34,7 @@ __all__ = [
     "convert_model",
     "edit_model",
     "inspect_model",
+    "lesson",
     "maximize_model",
     "report",
     "run_study",
@@ -44,6 +46,7 @@ _NAMES = {
     "_analyses": ("Backend", "analyze", "run_study"),
     "_folder": ("Written",),
     "_report": ("report",),
+    "_lesson": ("lesson",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),
