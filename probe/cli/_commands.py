@@ -99,6 +99,12 @@ COMMANDS = {
         ),
         "unit_model",
     ),
+    "lesson": CommandLine(
+        "Write a lesson for a class: a page of questions to guess at, worksheets to print with a network for each student, "
+        "and the teacher's key.",
+        ("lesson --students 30", "lesson --data digits --students 4"),
+        "lesson",
+    ),
 } | {
     entry.command.name: CommandLine(
         entry.command.help, entry.command.examples, "run_study" if entry.study else "analyze", entry

@@ -152,6 +152,7 @@ LESS = {
     "weights": ("one layer at a time by --layer", "some of its units by --units"),
     "convert": (),
     "edit": (),
+    "lesson": ("fewer --students", "smaller --data"),
     "features": ("fewer --networks", "smaller --data"),
     "maximize": ("fewer --restarts", "one --objective at a time"),
     "drawing": ("fewer --networks", "fewer --restarts"),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
     from probe.workflow._folder import Written
+    from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow.gallery import gallery
     from probe.workflow.maximize import maximize_model
@@ -36,6 +37,7 @@ __all__ = [
     "edit_model",
     "gallery",
     "inspect_model",
+    "lesson",
     "maximize_model",
     "report",
     "run_study",
@@ -48,6 +50,7 @@ _NAMES = {
     "_analyses": ("Backend", "analyze", "run_study"),
     "_folder": ("Written",),
     "_report": ("report",),
+    "_lesson": ("lesson",),
     "gallery": ("gallery",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),

@@ -202,6 +202,13 @@ search --data digits --samples 0
 search --data digits --epochs 0
 search --data digits --first-epochs 0
 search --data digits --batch-size 0
+lesson --students 0
+lesson --students 41
+lesson --students 2.5
+lesson --seed -1
+lesson --data no-such.npz
+lesson --data FILE
+lesson --out FILE
 edit MODEL
 edit MODEL FILE
 edit MODEL EMPTY

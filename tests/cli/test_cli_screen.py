@@ -335,8 +335,8 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
     def lacks(*arguments, **more):
         raise error
 
-    for place in ("report", "train_model", "inspect_model", "convert_model", "edit_model", "weights_model", "maximize_model",
-                  "analyze", "run_study", "gallery"):  # fmt: skip
+    for place in ("report", "train_model", "inspect_model", "convert_model", "edit_model", "lesson", "weights_model",
+                  "maximize_model", "analyze", "run_study", "gallery"):  # fmt: skip
         monkeypatch.setattr(workflow, place, wraps(getattr(workflow, place))(partial(lacks)))
     two = [trained_file, trained_file]
     own = {
