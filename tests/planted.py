@@ -24,6 +24,7 @@ from probe.analyses.robustness import CLAIMS, Robustness, RobustnessDesign
 from probe.analyses.scores import MemorizationScores
 from probe.analyses.structure import WeightStructure
 from probe.analyses.structure.results import StructureNull
+from probe.analyses.unit import RankedImages, Standing, UnitCard
 from probe.ascent import Bounds, Frames
 from probe.figures._style import png_of
 from probe.layers import Conv2D, Dense, Flatten
@@ -248,6 +249,66 @@ def drawings(class_names, shape=(28, 28)):
     )
 
 
+def unit_card(class_names, shape=(28, 28), *, layer="hidden", kind="image", weights=None, name="4"):
+    """Return the card of a unit of a layer of 100, among units of control networks."""
+    rng, n = np.random.default_rng(0), len(class_names)
+    weights = normal(*shape) if weights is None else weights
+    ranked = RankedImages(
+        images=rng.random((10, *shape), np.float32),
+        labels=np.arange(10) % n,
+        values=normal(10),
+        indices=np.arange(10),
+    )
+    names = ("norm", "moran", "gabor", "concept", "lost")
+    standing = Standing(
+        statistics=names,
+        values=normal(1, 5),
+        groups=("trained", "untrained", "random_label"),
+        n_networks=12,
+        n_units=1200,
+        n_images=2000,
+        quantiles=np.sort(normal(3, 5, 5), axis=2),
+        percentiles=rng.random((3, 1, 5)),
+    )
+    return UnitCard(
+        layer=layer,
+        unit=4,
+        name=name,
+        kind="Dense",
+        activation="relu",
+        is_output=name != "4",
+        n_units_in_layer=100,
+        weights_kind=kind,
+        weights=weights,
+        weights_limit=float(np.abs(weights).max(initial=0)),
+        reads=layer,
+        bias=-0.5,
+        products=weights,
+        position=(),
+        products_sum=3.0,
+        pre_activation=2.5,
+        favorite=rng.random(shape, np.float32),
+        favorite_value=4.0,
+        favorite_lower=-5.0,
+        favorite_upper=6.0,
+        most=ranked,
+        least=ranked,
+        median=0.1,
+        n_looked_at=10_000,
+        concept_names=("loop", "much ink", "| top left") if name == "4" else (),
+        auroc=np.array([0.7, 0.2, 0.55]) if name == "4" else np.zeros(0),
+        permuted_limit=np.array([0.1, 0.2, 0.3]) if name == "4" else None,
+        accuracy=0.95,
+        lost=INTERVAL,
+        lost_by_class=np.clip(normal(n), -1, 1),
+        n_by_class=np.full(n, 200),
+        standing=standing,
+        class_names=class_names,
+        noun="image",
+        missing=(),
+    )
+
+
 def noise(class_names, shape=(28, 28)):
     n = len(class_names)
     conditions = tuple(
@@ -449,6 +510,7 @@ def pictures(case):
         yield "structure", structure(2000), {"part": "units"}
         yield "maximize", maximization(2000), {}
         yield "maximize, real images", maximization(2000, n_top=5), {}
+        yield "unit", unit_card(numbered(10), kind="vector", weights=normal(2000)), {}
         for part in ("units", "loops", "probes", "importance"):
             yield f"concepts, {part}", concepts(3, 2000), {"part": part}
         for part in ("units", "similarities"):
@@ -463,6 +525,8 @@ def pictures(case):
         yield "structure", structure(512, (3, 3, 3)), {"part": "units"}
         yield "maximize, channels", maximization(100, (7, 7, 512)), {}
         yield "maximize", maximization(512, (64, 64, 3)), {}
+        yield "unit", unit_card(numbered(10), (64, 64, 3), kind="planes", weights=normal(512, 3, 3)), {}
+        yield "unit, colors", unit_card(numbered(10), (500, 500, 3)), {}
         for part in ("units", "loops", "probes", "importance"):
             yield f"concepts, {part}", concepts(53, 512), {"part": part}
         yield "landscape", landscape(numbered(106, "conv_{} kernel")), {"part": "gradient"}
@@ -476,6 +540,8 @@ def pictures(case):
         yield "maximize", maximization(64, shape), {}
         yield "maximize, real images", maximization(64, (1500, 6, 3), 5), {}
         yield "drawing", drawings(classes, shape), {}
+        yield "unit", unit_card(classes, shape), {}
+        yield "unit, wide", unit_card(classes, (2, 3000)), {}
         yield "noise", noise(classes, shape), {}
         yield "scores", scores(classes, shape), {}
         for part in ("units", "examples"):
@@ -486,6 +552,7 @@ def pictures(case):
         yield "paths", paths(1000, units=classes), {}
         yield "maximize", maximization(1000, names=classes), {}
         yield "drawing", drawings(classes), {}
+        yield "unit", unit_card(classes, layer="output", name="class number 4"), {}
         yield "noise", noise(classes), {}
         yield "scores", scores(classes, n_most=400), {}
         for part in ("abilities", "examples"):

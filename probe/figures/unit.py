@@ -262,7 +262,7 @@ def _losses(axes: Axes, result: UnitCard) -> None:
     inches = 1.5 if len(result.auroc) else 3.0
     _bars(axes, [result.class_names[k] for k in shown], 100 * lost[shown], words, inches)
     low, high = min(0.0, 100 * float(lost.min())), max(1.0, 100 * float(lost.max()))
-    room = 0.16 * (high - low)
+    room = (0.26 if len(result.auroc) else 0.12) * (high - low)
     axes.set_xlim(low - room * (low < 0), high + room)
     axes.set_xlabel("percentage points of accuracy", fontsize=8.5)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from probe._checks import InputError, check_integer
 from probe._progress import Progress, silent
 from probe.analyses.unit import UnitCard, unit_card
-from probe.analyses.unit.analysis import addressed
+from probe.analyses.unit.addresses import addressed
 from probe.controls import Controls, control_networks
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance

@@ -51,6 +51,8 @@ def results(names):
         yield f"concepts {part}", result, {"part": part}
     yield "maximize", planted.maximization(n, (8, 8), names=names), {}
     yield "maximize beside", planted.maximization(n, (8, 8), 2, names=names), {}
+    yield "unit", planted.unit_card(names, (8, 8), layer=layer), {}
+    yield "unit of the output", planted.unit_card(names, (8, 8), layer=layer, name=names[-2]), {}
     yield "drawing", planted.drawings(names, (8, 8)), {}
     yield "noise", planted.noise(names, (8, 8)), {}
     yield "scores", planted.scores(names, (8, 8)), {}

@@ -110,9 +110,9 @@ def drawn(opened):
     return (seen * rows).sum() / seen.sum(), (seen * columns).sum() / seen.sum()
 
 
-def test_a_drawing_is_seen_where_it_is(opened):
+def test_a_drawing_is_seen_and_fills_the_image_as_the_digits_do(opened):
     row, column = drawn(opened)
-    assert abs(row - 2) < 0.3 and abs(column - 2) < 0.3
+    assert abs(row - 4) < 0.6 and abs(column - 4) < 0.6
 
 
 def test_a_drawing_is_centered_where_the_images_are(chromium, tmp_path):  # noqa: F811
@@ -124,7 +124,7 @@ def test_a_drawing_is_centered_where_the_images_are(chromium, tmp_path):  # noqa
     with Opened(chromium, file) as opened:
         row, column = drawn(opened)
         assert abs(row - 4) < 0.2 and abs(column - 4) < 0.2
-        assert "moved until its weight is in the middle" in opened.inner_text("#living")
+        assert "center of mass are those of the training images" in opened.inner_text("#living")
 
 
 def test_each_button_shows_what_it_says(opened, taught, digits):

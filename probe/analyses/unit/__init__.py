@@ -1,19 +1,13 @@
 """The cards of units: what one unit reads, what excites it, what it tells, and what is lost without it.
 
-`measuring` computes values and what is lost, `standing` holds units against those of other networks, `analysis` makes the
-cards of what these and other analyses find, and `results` is what is known in the end.
+`addresses` reads which unit is meant, `measuring` computes values and what is lost, `favorites` has the images that units
+like best, `standing` holds units against those of other networks, `analysis` makes the cards, and `card` and `results` are
+what is known in the end: of one unit, and of all.
 """
 
 from probe.analyses.unit.analysis import unit_card, unit_cards
-from probe.analyses.unit.results import (
-    QUANTILES,
-    STATISTICS,
-    LayerCards,
-    RankedImages,
-    Standing,
-    UnitCard,
-    UnitCards,
-)
+from probe.analyses.unit.card import QUANTILES, STATISTICS, RankedImages, Standing, UnitCard
+from probe.analyses.unit.results import LayerCards, UnitCards
 
 __all__ = [
     "QUANTILES",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +15,19 @@ from probe._signatures import checked
 from probe.analyses.concepts.pixels import image_concepts
 from probe.analyses.concepts.results import Concepts
 from probe.analyses.concepts.within import FEWEST, FEWEST_CLASSES, Sample
-from probe.analyses.maximize import Maximization, maximize
-from probe.analyses.unit.measuring import Place, places, products, unit_values, weights_of
-from probe.analyses.unit.results import LayerCards, Standing, UnitCard, UnitCards
+from probe.analyses.maximize import Maximization
+from probe.analyses.unit.addresses import addressed, listed
+from probe.analyses.unit.card import Standing, UnitCard
+from probe.analyses.unit.favorites import Favorite, favorites_of, images_of, maximized
+from probe.analyses.unit.measuring import Place, Ranks, places, products, unit_values, weights_of
+from probe.analyses.unit.results import LayerCards, UnitCards
 from probe.analyses.unit.standing import Ruler, standings
 from probe.controls import Controls
 from probe.datasets import Dataset, Split
 from probe.fitting import for_data
 from probe.network import Network
-from probe.objectives import unit as unit_objective
 
-__all__ = ["addressed", "unit_card", "unit_cards"]
-
-_TOP = 10
-"""Test images that excite a unit most, and least."""
+__all__ = ["unit_card", "unit_cards"]
 
 _LOOKED_AT, _ABLATED, _CONCEPT_IMAGES = 10_000, 2_000, 1_000
 """Test images that are looked through, on which accuracy without units is measured, and in which concepts are sought."""
@@ -39,9 +37,6 @@ _WORK, _FEWEST = 4_000_000_000, 100
 
 _WORK_BESIDE = 20_000_000_000
 """Multiplications that are spent on all control networks, on each of these; what takes more is left out there."""
-
-_SHOWN = 12
-"""Layers that a message lists."""
 
 
 @checked
@@ -164,9 +159,7 @@ def unit_cards(
     known = {place.layer: place for place in places(network)}
     for name in () if layers is None else layers:
         if name not in known:
-            raise InputError(
-                f"layers must be with weights, got '{name}'; this network has {_listed(network)}"
-            )
+            raise InputError(f"layers must be with weights, got '{name}'; this network has {listed(network)}")
     chosen = {
         place: np.arange(min(network.n_units(name), most_units))
         for name, place in known.items()
@@ -175,57 +168,6 @@ def unit_cards(
     if not chosen:
         raise InputError("layers must name at least one")
     return _cards(network, split, chosen, controls, favorites, concepts, seed, progress)
-
-
-def addressed(network: Network, text: str) -> tuple[Place, int]:
-    """Return the place and the number of the unit that `text` names, as `unit_card` takes it.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    known = {place.layer: place for place in places(network)}
-    if not known:
-        raise InputError("the network must have a layer with weights, but has none")
-    if text == "first":
-        return next(iter(known.values())), 0
-    layer, colon, number = text.rpartition(":")
-    outputs = [place for place in known.values() if place.is_output]
-    if layer not in known and text.startswith("class:") and outputs:
-        names, name = network.unit_names(outputs[0].end), text.removeprefix("class:")
-        if name in names:
-            return outputs[0], names.index(name)
-        layer = outputs[0].layer
-        if not name.isdecimal():
-            raise InputError(f"unit must be a class of this network, one of {_few(names)}; got {text!r}")
-    if not colon or layer not in known:
-        raise InputError(f"unit must be LAYER:UNIT, got {text!r}; this network has {_listed(network)}")
-    n_units = network.n_units(layer)
-    if not (number.isascii() and number.isdecimal()) or int(number[:19]) >= n_units:
-        raise InputError(
-            f"unit must be {layer}:0 to {layer}:{n_units - 1}, the units of '{layer}', got {text!r}"
-        )
-    return known[layer], int(number)
-
-
-def _listed(network: Network) -> str:
-    """Return the layers with weights and their units, in words."""
-    found = [
-        f"{place.layer}:0 to {place.layer}:{network.n_units(place.layer) - 1}" for place in places(network)
-    ]
-    return _few(found)
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + ", ..." * (len(names) > _SHOWN)
-
-
-class _Favorite(NamedTuple):
-    image: Array
-    value: float
-    lower: float
-    upper: float
 
 
 def _cards(
@@ -252,8 +194,8 @@ def _cards(
         n_images = _CONCEPT_IMAGES if concepts is None else concepts.n_images
         sample, names = _sample(split.test, n_images, concept_rng, missing)
         if favorites is None:
-            favorites = (_maximized(network, chosen, ascent_rng),)
-        liked = _favorites(network, favorites)
+            favorites = (maximized(network, chosen, ascent_rng),)
+        liked = favorites_of(network, favorites)
         if controls is None:
             missing.append(
                 "Where it stands among other networks is not known: no control networks were trained."
@@ -270,7 +212,7 @@ def _cards(
                 [ruler.statistics(k).index(name) for name in beside.statistics(k)] for k in range(len(where))
             ]
             ranked = standings(beside, measured.tables, kept, controls)
-        rows = [_Ranks.of(some[:, chosen[place]]) for place, some in zip(where, values, strict=True)]
+        rows = [Ranks.of(some[:, chosen[place]]) for place, some in zip(where, values, strict=True)]
         pool = np.unique(np.concatenate([ranks.indices for ranks in rows]))
         done = []
         for k, place in enumerate(where):
@@ -351,62 +293,16 @@ def _sample(
     return sample.only(kept), tuple(name for name, keep in zip(found.names, kept, strict=True) if keep)
 
 
-def _maximized(network: Network, chosen: dict[Place, IntArray], rng: np.random.Generator) -> Maximization:
-    objectives = [unit_objective(place.layer, int(k)) for place, units in chosen.items() for k in units]
-    return maximize(network, objectives, seed=rng)
-
-
-def _favorites(network: Network, found: Sequence[Maximization]) -> dict[tuple[str, int], _Favorite]:
-    """Return the favorite image of each unit that was looked for, the best one of several."""
-    best = dict[tuple[str, int], _Favorite]()
-    outputs = [place.layer for place in places(network) if place.is_output]
-    for one in found:
-        images, values = one.best_images, one.best_values
-        for k, objective in enumerate(one.objectives):
-            (weight, term), *more = network.terms_of(objective)
-            if more or weight <= 0 or term.position is not None or term.stage != "pre_activation":
-                continue
-            key = (next(iter(outputs), "") if term.layer is None else term.layer, term.index)
-            numbers = (float(each) / weight for each in (values[k], one.bounds.lower[k], one.bounds.upper[k]))
-            favorite = _Favorite(images[k], *numbers)
-            if key not in best or favorite.value > best[key].value:
-                best[key] = favorite
-    return best
-
-
-class _Ranks(NamedTuple):
-    """The images on which units are largest and smallest, (n_units, n_top), and the units' values on them."""
-
-    most: npt.NDArray[np.int64]
-    least: npt.NDArray[np.int64]
-    most_values: Array
-    least_values: Array
-    medians: Array
-
-    @classmethod
-    def of(cls, values: Array) -> _Ranks:
-        """Return the ranks of values (n_images, n_units); the first of equals."""
-        up = np.argsort(-values, axis=0, kind="stable")[:_TOP].T
-        down = np.argsort(values, axis=0, kind="stable")[:_TOP].T
-        at = [np.take_along_axis(values.T, order, axis=1) for order in (up, down)]
-        return cls(up, down, at[0], at[1], np.median(values, axis=0))
-
-    @property
-    def indices(self) -> npt.NDArray[np.int64]:
-        """All of them."""
-        return np.concatenate([self.most.ravel(), self.least.ravel()])
-
-
 def _layer(
     network: Network,
     place: Place,
     units: IntArray,
-    ranks: _Ranks,
+    ranks: Ranks,
     pool: IntArray,
     images: Array,
     data: Dataset,
     measured: tuple[npt.NDArray[np.int8], Array | None, Array | None, Standing | None],
-    liked: dict[tuple[str, int], _Favorite],
+    liked: dict[tuple[str, int], Favorite],
 ) -> LayerCards:
     target = network.layer(place.layer)
     kind, weights = weights_of(network, place.layer, units)
@@ -434,7 +330,7 @@ def _layer(
         positions=made.positions,
         sums=made.sums,
         pre_activations=made.pre_activations,
-        favorites=_images(own, network.input_shape),
+        favorites=images_of(own, network.input_shape),
         favorite_values=np.array([np.nan if one is None else one.value for one in own]),
         favorite_lower=np.array([np.nan if one is None else one.lower for one in own]),
         favorite_upper=np.array([np.nan if one is None else one.upper for one in own]),
@@ -488,10 +384,3 @@ def _by_class(lost: npt.NDArray[np.int8], data: Dataset) -> Array:
     return np.asarray(
         np.where(counts > 0, lost.astype(np.float64) @ classes.T / np.maximum(counts, 1), np.nan)
     )
-
-
-def _images(found: Sequence[_Favorite | None], shape: tuple[int, ...]) -> Array | None:
-    """Return favorite images (n_units, *shape), NaN where there is none; None if there is none at all."""
-    if not any(found):
-        return None
-    return np.stack([np.full(shape, np.nan, np.float32) if one is None else one.image for one in found])

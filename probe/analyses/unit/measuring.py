@@ -13,7 +13,7 @@ import numpy.typing as npt
 from probe._checks import Array, InputError, IntArray, chunks
 from probe._layout import input_layout, layer_ends
 from probe.analyses.concepts.units import ablated
-from probe.analyses.unit.results import WeightsKind
+from probe.analyses.unit.card import WeightsKind
 from probe.analyses.weights import weight_images
 from probe.datasets import Dataset
 from probe.layers import Dense
@@ -22,6 +22,7 @@ from probe.network import Network
 __all__ = [
     "Place",
     "Products",
+    "Ranks",
     "all_logits",
     "by_unit",
     "named",
@@ -33,6 +34,9 @@ __all__ = [
     "weights_of",
     "with_linear_output",
 ]
+
+_TOP = 10
+"""Images that excite a unit most, and least, that are kept."""
 
 _VALUES = 1 << 20
 """Values that all layers together make at a time: more would not stay in the cache."""
@@ -71,6 +75,29 @@ def unit_values(network: Network, where: Sequence[Place], images: Array) -> tupl
         for name, found in parts.items():
             found.append(by_unit(network, name, before[name]))
     return tuple(np.concatenate(found) for found in parts.values())
+
+
+class Ranks(NamedTuple):
+    """The images on which units are largest and smallest, (n_units, n_top), and the units' values on them."""
+
+    most: npt.NDArray[np.int64]
+    least: npt.NDArray[np.int64]
+    most_values: Array
+    least_values: Array
+    medians: Array
+
+    @classmethod
+    def of(cls, values: Array) -> Ranks:
+        """Return the ranks of values (n_images, n_units); the first of equals."""
+        up = np.argsort(-values, axis=0, kind="stable")[:_TOP].T
+        down = np.argsort(values, axis=0, kind="stable")[:_TOP].T
+        at = [np.take_along_axis(values.T, order, axis=1) for order in (up, down)]
+        return cls(up, down, at[0], at[1], np.median(values, axis=0))
+
+    @property
+    def indices(self) -> npt.NDArray[np.int64]:
+        """All of them."""
+        return np.concatenate([self.most.ravel(), self.least.ravel()])
 
 
 def outputs_at(network: Network, where: Sequence[Place], images: Array) -> tuple[Array, ...]:

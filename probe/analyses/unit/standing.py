@@ -14,6 +14,7 @@ from probe._checks import Array, InputError, IntArray
 from probe.analyses.concepts.within import Sample
 from probe.analyses.structure.measuring import GABOR, MORAN, Bench
 from probe.analyses.structure.view import View
+from probe.analyses.unit.card import QUANTILES, STATISTICS, Standing
 from probe.analyses.unit.measuring import (
     Place,
     all_logits,
@@ -24,7 +25,6 @@ from probe.analyses.unit.measuring import (
     right_without,
     with_linear_output,
 )
-from probe.analyses.unit.results import QUANTILES, STATISTICS, Standing
 from probe.controls import Controls
 from probe.datasets import Dataset, Split
 from probe.network import Network

@@ -17,8 +17,8 @@ export function living(root, page) {
 
   function drawn() {
     if (pad.isEmpty) return show(new Float32Array(subject.size), "An empty pad.");
-    show(page.prepared(pad), page.isCentered
-      ? "Your drawing was scaled and moved until its weight is in the middle, as the training images were."
+    show(page.prepared(pad), isGray
+      ? "Your drawing was scaled and moved until its size and its center of mass are those of the training images."
       : "Your drawing, made as small as the images that the network knows.");
   }
 

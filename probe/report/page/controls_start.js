@@ -49,7 +49,6 @@ class Page {
     const isChain = Boolean(denseChain(this.subject.original));
     const isDeep = isChain && this.subject.hidden.length > 0;
     this.canTrain = isDeep && Boolean(this.train);
-    this.isCentered = this.subject.imageShape[2] !== 3 && areCentered(this.test, this.subject.imageShape);
     this.film = data.film && { ...data.film, kernel: (k) => slice(data.film.kernel, k) };
     this.has = { learning: isDeep && (this.film || this.train), units: isDeep, drawing: isChain, noise: true, memorization: this.canTrain, landscape: this.plane || this.canTrain };
     this.study = data.memorization?.ratios ?? [];
@@ -99,8 +98,8 @@ class Page {
   /** The drawing on the pad, made like the images of the data. */
   prepared(pad) {
     const [rows, columns, channels = 1] = this.subject.imageShape;
-    if (!this.isCentered) return shrunk(pad, [rows, columns, channels]);
-    return prepared(pad.values().map((value) => 255 * value), pad.side, pad.side, [rows, columns]);
+    if (channels > 1) return shrunk(pad, [rows, columns, channels]);
+    return prepared(pad.values().map((value) => 255 * value), pad.side, pad.side, [rows, columns], this.data.images.test.frame);
   }
 
   noise(kind = "uniform", strength = 1, rng = this.rng) {
@@ -245,22 +244,6 @@ class Page {
 function slice({ values, shape }, k) {
   const size = values.length / shape[0];
   return values.subarray(k * size, (k + 1) * size);
-}
-
-/** Whether the images' ink lies around the middle of each, as MNIST's does. */
-function areCentered(images, [rows, columns]) {
-  const n = Math.min(100, images.count);
-  let off = 0;
-  for (let k = 0; k < n; k++) {
-    let [mass, x, y] = [1e-9, 0, 0];
-    images.image(k).forEach((value, at) => {
-      mass += value;
-      x += value * ((at % columns) + 0.5);
-      y += value * (Math.floor(at / columns) + 0.5);
-    });
-    off += Math.max(Math.abs(x / mass / columns - 0.5), Math.abs(y / mass / rows - 0.5)) / n;
-  }
-  return off < 0.04;
 }
 
 /** The pad made smaller, each pixel the mean of what it covers. */

@@ -23,7 +23,8 @@ from probe.datasets import Split
 from probe.film import Film
 from probe.network import Network
 from probe.recipes import Recipe
-from probe.report.page.encoding import encoded, encoded_images, encoded_network, why_not_alive
+from probe.report.page.arrays import encoded, encoded_images
+from probe.report.page.encoding import encoded_network, why_not_alive
 from probe.results import Record
 
 __all__ = ["payload"]
