@@ -7,6 +7,7 @@ import signal
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import import_module
+from xml.etree import ElementTree
 
 import h5py
 import numpy as np
@@ -19,7 +20,7 @@ from probe.catalogue import analysis_of
 from probe.controls import MEMORIZING
 from probe.kerasfile import read_provenance
 from probe.layers import Dense, Dropout
-from probe.report import Section
+from probe.report import CHAPTERS, Section
 from probe.training import DEFAULT_TRAINING
 from probe.workflow.train import recorded_history
 
@@ -30,6 +31,7 @@ class Reader(HTMLParser):
     def __init__(self):
         super().__init__()
         self.images, self.anchors, self.ids, self.resources, self.text, self.open = [], [], [], [], [], []
+        self.classes, self.words = [], 0
 
     def handle_starttag(self, tag, attrs):
         found = dict(attrs)
@@ -39,9 +41,11 @@ class Reader(HTMLParser):
             self.anchors.append(found["href"])
         if "id" in found:
             self.ids.append(found["id"])
-        if tag in ("script", "link", "iframe", "img"):
+        if tag in ("link", "iframe", "img") or (tag == "script" and "src" in found):
             self.resources.append(found.get("src") or found.get("href") or "")
-        if tag not in ("img", "meta", "br", "link"):
+        if "class" in found:
+            self.classes.append(found["class"])
+        if tag not in ("img", "meta", "br", "link", "input"):
             self.open.append(tag)
 
     def handle_endtag(self, tag):
@@ -49,6 +53,8 @@ class Reader(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+        if not {"style", "script", "title"} & set(self.open):
+            self.words += len(data.split())
 
 
 def read(path):
@@ -72,6 +78,8 @@ def shorter_experiment():
         patch.setitem(analysis_of("concepts").report, "n_images", 200)
         patch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 60)
         patch.setattr(import_module("probe.figures._style"), "DOTS", 80)
+        # Other processes would draw all the dots.
+        patch.setattr(import_module("probe.report._drawing"), "_MANY", 1000)
         yield
 
 
@@ -99,11 +107,39 @@ def test_the_page_needs_nothing_but_itself(page):
 
 def test_every_picture_is_a_png_with_words_and_also_a_file(page, folder):
     files = {path.read_bytes() for path in (folder / "figures").glob("*.png")}
-    assert len(page.images) == len(files) == 29
+    assert len(files) == 29
+    # Pictures that say less are files only.
+    assert 15 < len(page.images) < 29
+    assert len({image["src"] for image in page.images}) == len(page.images)
     for image in page.images:
         assert len(image["alt"]) > 20
         assert base64.b64decode(image["src"].partition(",")[2]) in files
     assert all(content.startswith(b"\x89PNG") for content in files)
+
+
+def test_every_picture_is_drawn_in_lines_too(folder):
+    names = {path.stem for path in (folder / "figures").glob("*.png")}
+    drawings = list((folder / "figures").glob("*.svg"))
+    assert {path.stem for path in drawings} == names
+    for path in drawings:
+        root = ElementTree.parse(path).getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        # Its letters are drawn: no font is asked for.
+        assert next(root.iter("{http://www.w3.org/2000/svg}text"), None) is None
+
+
+def test_each_chapter_has_one_answer_and_one_picture_and_all_else_is_folded(page):
+    chapters = [chapter.key for chapter in CHAPTERS]
+    assert [name.partition("-")[2] for name in page.ids if name.startswith("chapter-")] == chapters
+    for kind in ("chapter", "answer", "asked", "how"):
+        assert page.classes.count(kind) == len(chapters), kind
+    # That of the head, too.
+    assert page.classes.count("still") == len(chapters) + 1
+    assert 10 <= page.classes.count("claim") <= 12
+
+
+def test_it_is_short(page):
+    assert page.words <= 2500
 
 
 def test_every_claim_leads_to_a_section(page):
@@ -129,7 +165,10 @@ def test_the_numbers_on_the_page_are_those_of_results_json(page, numbers):
     text = " ".join("".join(page.text).split())
     results = numbers["results"]
     noise, memory = results["noise"]["conditions"], results["memorization"]
-    assert f"{results['network']['test_accuracy']:.2%} of the test images" in text
+    n_test = numbers["data"]["n_test"]
+    assert (
+        f"It gets {results['network']['test_accuracy']:.2%} of {n_test:,} digits test images right." in text
+    )
     assert f"puts {results['maximize_classes']['n_as_intended']} of the 10 images" in text
     for condition in noise:
         assert f"{condition['median']:.3f}" in text

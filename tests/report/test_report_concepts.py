@@ -81,7 +81,7 @@ def test_too_few_units_are_not_compared(result):
 
 
 def test_concepts_left_out_are_named(result):
-    assert "Too rare or too common to test within classes: two loops." in words(
+    assert "Too rare or too common: two loops." in words(
         concepts_section(replace(result, left_out=("two loops",)))
     )
     assert "Too rare" not in words(concepts_section(replace(result, left_out=())))

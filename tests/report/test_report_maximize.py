@@ -49,7 +49,7 @@ def test_every_number_that_is_said_is_what_was_found(found):
     confidences = plain.confidences[np.arange(10), plain.best_restarts]
     assert classes["best_confidences"] == confidences.tolist()
     assert classes["least_confidence_as_intended"] == confidences[as_intended].min()
-    assert f"between {plain.best_values.min():.1f} and {plain.best_values.max():.1f}" in said
+    assert f"with logits of {plain.best_values.min():.1f} to {plain.best_values.max():.1f}" in said
     assert classes["best_values"] == plain.best_values.tolist()
     assert classes["bounds"]["upper"] == plain.bounds.upper.tolist()
     assert classes["reached"] == plain.reached.tolist()
@@ -126,6 +126,4 @@ def test_the_network_is_said_to_be_sure_only_where_it_is(found):
     for confidence, is_said in ((0.95, True), (0.5, False)):
         confidences = np.full(plain.confidences.shape, confidence)
         result = replace(plain, predictions=classes, confidences=confidences)
-        assert (
-            "The network is sure of each of them" in words(shown({"maximize_classes": result}))
-        ) == is_said
+        assert ("The network is sure of each." in words(shown({"maximize_classes": result}))) == is_said

@@ -103,5 +103,5 @@ def test_the_page_of_a_study_has_a_picture_of_each_part_and_each_cell_and_all_ve
     assert [claim.verdict for claim in section.claims] == list(result.verdicts)
     assert {claim.picture for claim in section.claims} == {"curves_1", "time_1"}
     text = words(section)
-    assert f"{result.cells[1].architecture}, 60 images. Accuracy against updates" in text
+    assert f"{result.cells[1].architecture}, 60 images. Accuracy on the labels taught" in text
     assert f"The learning rate is {config.learning_rate:g} for all." in text

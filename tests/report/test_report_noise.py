@@ -97,7 +97,7 @@ def test_the_noise_section_says_of_this_network_what_was_found(noise):
         f"{uniform.share_confident:.0%} of 2,000 images of uniform noise"
     )
     assert f"off by {noise.calibration_error:.3f}" in words(section)
-    assert f"confident of {noise.scaled_share:.0%} of uniform noise" in words(section)
+    assert f"sure of {noise.scaled_share:.0%} of uniform noise" in words(section)
     assert f"of {len(noise.verdicts[0].agreement.decisions)} networks" in noise.verdicts[0].agreement.sentence
 
 

@@ -20,7 +20,7 @@ def test_a_picture_a_caption_and_the_numbers_for_each_layer(trained, digits):
         caption = said[said.index(f"Layer '{result.layer}'") :]
         assert f"mean cosine is {np.nanmean(result.similarity):.2f}" in caption
         assert f"{np.nanmean(result.cancellation):.0%} of the sum" in caption
-        assert f"random signs {np.nanmean(result.chance_cancellation):.0%}" in caption
+        assert f"by chance {np.nanmean(result.chance_cancellation):.0%}" in caption
         assert result.to_dict()["mean_cosine"] == np.nanmean(result.similarity)
     claims = rendered.claims
     assert [claim.verdict for claim in claims] == [v for result in results for v in result.verdicts]

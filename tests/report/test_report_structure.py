@@ -43,7 +43,9 @@ def test_every_verdict_is_a_claim_with_the_picture_that_draws_it(result):
     assert [claim.verdict for claim in section.claims] == list(result.verdicts)
     assert set(section.pictures) == {"structure", "structure_shares", "structure_statistics"}
     assert {claim.picture for claim in section.claims} == {"structure_shares"}
-    assert f"of which there are {result.n_edges}" in words(structure_section(result))
+    assert f"Below: {result.n_edges} of {result.n_units} are edge detectors." in words(
+        structure_section(result)
+    )
 
 
 @pytest.mark.parametrize("q", [0.01, 0.5])

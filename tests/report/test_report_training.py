@@ -38,10 +38,10 @@ def test_the_numbers_of_the_words_are_those_of_the_results(training):
     section = training_section(training.network, training.history)
     said, (claim,) = words(section), section.rendered().claims
     network, history = training.network, training.history
-    assert f"{network.n_parameters:,} parameters in layers of 64 – 6 – 5 – 10 units." in said
-    assert "It puts 81.25% of the test images in the right class." in said
-    assert f"the training data ends at {history.cost[-1]:.4f}" in said
-    assert f"on test images that were never trained on at {history.test_accuracy[-1]:.1%}" in said
+    assert f"{network.n_parameters:,} parameters in layers of 64-6-5-10 units;" in said
+    assert "81.25% of the test images are right." in said
+    assert f"the cost ends at {history.cost[-1]:.4f}" in said
+    assert f"on test images at {history.test_accuracy[-1]:.1%}" in said
     assert claim.found == f"81.25% of digits test images ({network.n_parameters:,} parameters)."
     assert claim.picture == "training"
     assert section.results["network"].to_dict()["layer_widths"] == [64, 6, 5, 10]
@@ -56,6 +56,6 @@ def test_a_network_of_other_layers_has_them_counted_and_no_history():
     )
     section = training_section(probe.Network(layers, (3, 3, 1)))
     said, (claim,) = words(section), section.rendered().claims
-    assert "42 parameters in 1 Conv2D and 1 Dense layers." in said
+    assert "42 parameters in 1 Conv2D and 1 Dense layers;" in said
     assert "It was trained elsewhere; the file does not hold how." in said
     assert claim.picture is None
