@@ -432,7 +432,7 @@ def layer_pair(n_first, n_second, shape=(28, 28), *, name="hidden", planes=1, n_
 
 
 def comparison(
-    n_first=16, n_second=16, shape=(28, 28), *, names=None, n_layers=2, classes=numbered(10), **more
+    n_first=16, n_second=16, shape=(28, 28), *, names=None, n_layers=2, classes=tuple("0123456789"), **more
 ):
     """Return what no comparison of networks found."""
     names = numbered(n_layers, "hidden_{}") if names is None else names

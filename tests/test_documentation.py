@@ -121,6 +121,7 @@ def test_the_third_program_runs_as_it_stands(tmp_path, monkeypatch):
     [
         ("start.md", "WeightImages("),
         ("guides/memorization.md", "Memorization: "),
+        ("guides/comparing.md", "Interval("),
         ("guides/own-model.md", "bee"),
     ],
 )

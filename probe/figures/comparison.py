@@ -118,7 +118,7 @@ def _frame(axes: Axes, grid: Grid, tile: int, planes: int) -> None:
     """Draw a dashed frame around the images of a pair."""
     top, left = grid.corner(tile)
     _, last = grid.corner(tile + planes - 1)
-    pad = 0.35 * grid.gap
+    pad = 0.2 * grid.gap
     size = last + grid.width - left + 2 * pad, grid.height + 2 * pad
     look: Look = {
         "fill": False,

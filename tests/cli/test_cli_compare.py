@@ -20,7 +20,7 @@ FIXTURES = Path(__file__).parents[1] / "kerasfile" / "fixtures" / "keras3"
 def models(tmp_path_factory, trained):
     """Two files of one network, of which one has its hidden units in reverse order and one of them changed."""
     folder = tmp_path_factory.mktemp("models")
-    first, second, output = trained.dense_layers
+    first, second, _ = trained.dense_layers
     order = np.arange(first.n_units)[::-1]
     kernel = first.kernel[:, order].copy()
     kernel[:, 3] = kernel[::-1, 3]

@@ -13,7 +13,7 @@ from probe.report.page.payload import payload
 
 __all__ = ["explorer"]
 
-_INCLUDED = {(28, 28): "mnist", (8, 8): "digits"}
+_INCLUDED: dict[tuple[int, ...], str] = {(28, 28): "mnist", (8, 8): "digits"}
 """Data that come with probe or scikit-learn, by the shape of their images."""
 
 
@@ -57,7 +57,7 @@ def explorer(network: Network, split: Split | None = None) -> Any:
     # In its own shadow of the notebook there is no root and no body: the widget is both.
     style = styles().replace(":root", ":host").replace("\nbody {", "\n.page {")
 
-    class Explorer(anywidget.AnyWidget):  # type: ignore[misc,no-any-unimported]
+    class Explorer(anywidget.AnyWidget):
         _esm = f"{module()}export default {{ render }};\n"
         payload = traitlets.Dict().tag(sync=True)
         style = traitlets.Unicode().tag(sync=True)
