@@ -44,17 +44,21 @@ class Page {
     this.subject = new Subject(network);
     this.other = data.other && new Subject(data.other.network, data.other.order);
     this.test = new Images(images.test);
-    this.train = images.train && new Images(images.train);
     this.rng = new Random(1);
-    const isChain = Boolean(denseChain(this.subject.original));
-    const isDeep = isChain && this.subject.hidden.length > 0;
-    this.canTrain = isDeep && Boolean(this.train);
-    this.film = data.film && { ...data.film, kernel: (k) => slice(data.film.kernel, k) };
-    this.has = { learning: isDeep && (this.film || this.train), units: isDeep, drawing: isChain, noise: true, memorization: this.canTrain, landscape: this.plane || this.canTrain };
     this.study = data.memorization?.ratios ?? [];
-    this.nArm = Math.min(data.memorization?.n_samples ?? 1000, this.train?.count ?? 0);
     this.subject.listenToEdits(() => (this._confidences = null));
     this.named = this.classesOf(this.subject.original);
+  }
+
+  /** Take what is decoded later: training images and the film; and know what can be played then. */
+  add({ train, film }) {
+    const isChain = Boolean(denseChain(this.subject.original));
+    const isDeep = isChain && this.subject.hidden.length > 0;
+    this.train = train && new Images(train);
+    this.film = film && { ...film, kernel: (k) => slice(film.kernel, k) };
+    this.canTrain = isDeep && Boolean(train);
+    this.nArm = Math.min(this.data.memorization?.n_samples ?? 1000, this.train?.count ?? 0);
+    this.has = { learning: isDeep && (film || train), units: isDeep, drawing: isChain, noise: true, memorization: this.canTrain, landscape: this.plane || this.canTrain };
   }
 
   /** The class that a network names for each test image. */
@@ -262,20 +266,27 @@ function shrunk(pad, [rows, columns, channels]) {
 
 /** Bring what there is of a page in `root` to life. */
 export async function start(payload, root) {
-  const data = await decodePayload(payload);
-  offerResults(data, root);
+  // What the first screen does not need is decoded when that stands.
+  const { results, film = null, images: { train = null, ...images } = {}, ...first } = payload;
+  const data = await decodePayload({ ...first, images });
   const place = root.querySelector("#living");
+  const rest = () => decodePayload({ results, film, train });
   if (!place) return null;
   if (data.why) {
     place.hidden = false;
     place.append(h("p", {}, `The network is not alive on this page. ${data.why}`));
+    offerResults(await rest(), root);
     return null;
   }
   const page = new Page(data);
   page.living = living(place, page);
   page.cardsView = new Cards(page, root);
-  for (const element of root.querySelectorAll(".play")) begin(element, page);
   if (root === document) globalThis.probe = page;
+  await new Promise((done) => setTimeout(done, 50));
+  const later = await rest();
+  page.add(later);
+  offerResults(later, root);
+  for (const element of root.querySelectorAll(".play")) begin(element, page);
   return page;
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from probe.analyses.landscape import CostPlane
 from probe.analyses.maximize import Maximization
 from probe.analyses.memorization import Memorization
 from probe.analyses.noise import NoiseSeverity
-from probe.analyses.unit import LayerCards, UnitCards
+from probe.analyses.unit import UnitCards
 from probe.datasets import Split
 from probe.film import Film
 from probe.network import Network
@@ -117,39 +116,23 @@ def _film(film: Film) -> dict[str, Any]:
 
 
 def _cards(cards: UnitCards) -> dict[str, Any]:
-    pool = encoded(np.rint(cards.images * 255).astype(np.uint8), scale=1 / 255)
+    found = cards.page_data()
+    images = found["images"]
+    for layer in found["layers"].values():
+        if layer["favorites"] is not None:
+            layer["favorites"] = encoded(layer["favorites"], scale=1 / 255)
     return {
-        "pool": pool,
-        "concepts": list(cards.concept_names),
-        "cards": {layer.layer: _layer_cards(layer) for layer in cards.layers},
+        "pool": encoded(images["pixels"], scale=images["scale"]),
+        "concepts": found["concept_names"],
+        "cards": _jsonable(found["layers"]),
     }
-
-
-def _layer_cards(layer: LayerCards) -> dict[str, Any]:
-    """Return the cards of a layer without what the script computes by itself: weights, products and sums."""
-    computed = {"weights", "products", "sums", "pre_activations", "positions", "biases"}
-    kept = {field.name: getattr(layer, field.name) for field in fields(layer) if field.name not in computed}
-    if layer.favorites is not None:
-        kept["favorites"] = np.rint(np.nan_to_num(layer.favorites) * 255).astype(np.uint8)
-    values: dict[str, Any] = _jsonable(kept)
-    if layer.favorites is not None:
-        values["favorites"] |= {"scale": 1 / 255}
-    if layer.standing is not None:
-        values["standing"]["labels"] = list(layer.standing.labels)
-    return values
 
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        if value.dtype.kind == "f":
-            return encoded(value.astype(np.float32))
         return encoded(value if value.dtype.itemsize <= 4 else value.astype(np.int32))
     if isinstance(value, Mapping):
         return {name: _jsonable(each) for name, each in value.items()}
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _jsonable(getattr(value, field.name)) for field in fields(value)}
-    if isinstance(value, list | tuple):
-        return [_jsonable(each) for each in value]
     return plain(value)
 
 

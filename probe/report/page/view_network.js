@@ -20,7 +20,10 @@ export class NetworkView {
     this.columns = h("div", { class: "columns" });
     this.element = h("div", { class: "net" }, this.lines, this.columns);
     this.pages = new Map();
-    new ResizeObserver(() => this.network && this.connect()).observe(this.element);
+    new ResizeObserver(() => {
+      this.measure();
+      this.connect();
+    }).observe(this.columns);
     this.show(network);
   }
 
@@ -33,6 +36,7 @@ export class NetworkView {
       h("div", { class: "layer" }, h("h3", {}, "input"), this.input),
       ...this.layers.map((layer) => layer.element),
     );
+    this.measure();
   }
 
   column(layer) {
@@ -124,27 +128,36 @@ export class NetworkView {
     });
   }
 
-  /** Draw the strongest lines between what is shown. */
-  connect() {
+  /** Find where everything is; that changes with the size of the window, and not with the input. */
+  measure() {
     const box = this.element.getBoundingClientRect();
-    if (!box.width || !this.network.x) return;
     const ratio = Math.min(2, devicePixelRatio);
-    const [width, height] = [this.element.scrollWidth, this.element.scrollHeight];
+    const [width, height] = [this.columns.scrollWidth, this.columns.scrollHeight];
     this.lines.width = width * ratio;
     this.lines.height = height * ratio;
     this.lines.style.width = `${width}px`;
     this.lines.style.height = `${height}px`;
-    const context = this.lines.getContext("2d");
-    context.scale(ratio, ratio);
-    context.lineCap = "butt";
-    const style = getComputedStyle(this.element);
-    const colors = [style.getPropertyValue("--minus"), style.getPropertyValue("--plus")];
-    const place = (element, side) => {
-      const at = element.getBoundingClientRect();
-      return [at[side] - box.left + this.element.scrollLeft, (at.top + at.bottom) / 2 - box.top];
+    this.lines.getContext("2d").scale(ratio, ratio);
+    this.size = [width, height];
+    const place = (element) => {
+      const { left, right, top, bottom } = element.getBoundingClientRect();
+      const move = this.element.scrollLeft - box.left;
+      return { left: left + move, right: right + move, top: top - box.top, y: (top + bottom) / 2 - box.top, width: right - left, height: bottom - top };
     };
+    this.inputPlace = place(this.input);
+    for (const column of this.layers) column.places = column.buttons.map((button) => place(column.isOutput ? button.firstChild : button));
+    const style = getComputedStyle(this.element);
+    this.colors = [style.getPropertyValue("--minus"), style.getPropertyValue("--plus")];
+  }
+
+  /** Draw the strongest lines between what is shown. */
+  connect() {
+    if (!this.size[0]) return;
+    const { colors } = this;
+    const context = this.lines.getContext("2d");
+    context.clearRect(0, 0, ...this.size);
     for (const column of this.layers) {
-      const lines = this.carried(column, place);
+      const lines = this.carried(column);
       lines.sort((a, b) => Math.abs(b.value) - Math.abs(a.value));
       const strongest = Math.abs(lines[0]?.value ?? 1) || 1;
       for (const { value, from, to } of lines.slice(0, MOST_LINES).reverse()) {
@@ -164,17 +177,16 @@ export class NetworkView {
   }
 
   /** What reaches the shown units of a dense layer from what is shown of its input, by line. */
-  carried({ layer, units, buttons, isOutput }, place) {
+  carried({ layer, units, places }) {
     const below = layer.kernel && this.network.below(layer.name);
     if (!below) return [];
     const { values: kernel, shape: [nIn, nOut] } = layer.kernel;
     const reads = this.network.inputOf(layer.name);
-    const ends = buttons.map((button) => place(isOutput ? button.firstChild : button, "left"));
+    const ends = places.map(({ left, y }) => [left, y]);
     const lines = [];
     if (below === "input") {
-      const at = this.input.getBoundingClientRect();
+      const at = this.inputPlace;
       const [rows, columns, channels = 1] = this.network.imageShape;
-      const [originX, middleY] = place(this.input, "left");
       units.forEach((unit, k) => {
         const strongest = [];
         for (let pixel = 0; pixel < nIn; pixel++) {
@@ -187,8 +199,8 @@ export class NetworkView {
         }
         for (const { pixel, value } of strongest) {
           const dot = Math.floor(pixel / channels);
-          const x = originX + ((dot % columns) + 0.5) / columns * at.width;
-          const y = middleY - at.height / 2 + (Math.floor(dot / columns) + 0.5) / rows * at.height;
+          const x = at.left + (((dot % columns) + 0.5) / columns) * at.width;
+          const y = at.top + ((Math.floor(dot / columns) + 0.5) / rows) * at.height;
           lines.push({ value, from: [x, y], to: ends[k] });
         }
       });
@@ -196,7 +208,7 @@ export class NetworkView {
     }
     const source = this.layers.find((column) => column.layer.name === below);
     if (!source) return [];
-    const starts = source.buttons.map((button) => place(button, "right"));
+    const starts = source.places.map(({ right, y }) => [right, y]);
     const channels = source.layer.shape[source.layer.shape.length - 1];
     units.forEach((unit, k) =>
       source.units.forEach((from, j) => {
