@@ -4,7 +4,7 @@ import { Chart, h, number, paint, percent } from "./view.js";
 
 /** Build the play "landscape" in `root`. */
 export function playLandscape(root, page) {
-  root.replaceChildren(...(page.plane ? planeOf(page) : []), ...(page.canTrain ? stepsOf(page) : []));
+  root.replaceChildren(h("div", { class: "two" }, page.plane && h("div", {}, planeOf(page)), page.canTrain && h("div", {}, stepsOf(page))));
 }
 
 function planeOf({ plane, subject }) {
@@ -56,8 +56,8 @@ function planeOf({ plane, subject }) {
     h("p", {}, n
       ? `Each place of the map is a network; dark means a low cost. The map shows the two directions of ${subject.nWeights.toLocaleString("en")} along which the training moved most: ${percent(plane.explained[0] + plane.explained[1], 0)} of the variance of its way. The line is the real path.`
       : "Each place of the map is a network; dark means a low cost. The network is in the middle, the two directions are random."),
-    h("div", { class: "two" }, map, h("div", {}, slider && h("label", {}, "along the path ", slider), words,
-      h("p", { class: "soft" }, `Cost from ${number(Math.exp(low))} (dark blue) to ${number(Math.exp(high))} (yellow), on a logarithmic scale.`)))];
+    map, slider ? h("label", {}, "along the path ", slider) : "", words,
+    h("p", { class: "soft" }, `Cost from ${number(Math.exp(low))} (dark blue) to ${number(Math.exp(high))} (yellow), on a logarithmic scale.`)];
 }
 
 function stepsOf(page) {

@@ -156,5 +156,5 @@ function trainAgain(page) {
     h("p", {}, `A fresh network of the same shape learns from ${page.train.count.toLocaleString("en")} training ${noun}s, here in the page. Units that are steps have no slope to follow: their layers stay as they started.`),
     h("div", { class: "buttons" }, start, activation, rate, batch),
     h("div", { class: "buttons" }, go, step, h("button", { onclick: reset }, "reset")),
-    words, h("div", { class: "two" }, h("div", {}, cost.element, right.element), tiles.element)];
+    words, h("div", { class: "two" }, cost.element, right.element), tiles.element];
 }

@@ -51,7 +51,7 @@ export function playNoise(root, page) {
     h("p", {}, `The network answers ${COUNT.toLocaleString("en")} noise images. Look whether the pink bars stand where the blue line of real ${noun}s does.`
       + (page.limit === null ? "" : " The gray line: its mean confidence when images are made brighter without end.")),
     h("div", { class: "buttons" }, h("label", {}, "kind ", kind), h("label", {}, "strength ", strength), h("button", { onclick: again }, "again")),
-    chart.element, words, sample);
+    h("div", { class: "two" }, chart.element, h("div", {}, words, sample)));
   subject.listenToEdits(again);
   again();
 }

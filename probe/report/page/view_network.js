@@ -106,7 +106,6 @@ export class NetworkView {
             button.classList.toggle("marked", unit === best);
             button.children[2].firstChild.style.width = percent(Math.min(1, Math.max(0, value)));
             button.children[3].textContent = network.areShares ? percent(value) : number(value);
-            button.setAttribute("aria-label", `output ${network.outputNames[unit]}: ${button.children[3].textContent}`);
           } else {
             button.title = `${layer.name}, unit ${unit}: ${number(value)}`;
             button.setAttribute("aria-label", button.title);
