@@ -255,7 +255,7 @@ def test_a_whole_report_has_all_chapters_and_names_what_runs_those_that_were_not
     found = re.findall(r'<section class="chapter" id="chapter-([a-z]+)"', html)
     assert found == [*(chapter.key for chapter in CHAPTERS), "here"]
     assert len(answers(html)) == len(found)
-    assert answers(html)[:-1] == ["Not asked here."] * len(CHAPTERS)
+    assert answers(html)[:-1] == ["Not run here."] * len(CHAPTERS)
     for command in ("probe landscape MODEL", "probe drawing MODEL", "probe memorize", "probe minima"):
         assert f"<code>{command}</code>" in html
     # There is nothing to play with where nothing was found.
