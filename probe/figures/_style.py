@@ -191,7 +191,7 @@ def _packed(picture: io.BytesIO) -> bytes:
 
     image = Image.open(picture).convert("RGB")
     few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    gap = max(most for _, most in ImageChops.difference(few.convert("RGB"), image).getextrema())
+    gap = np.asarray(ImageChops.difference(few.convert("RGB"), image)).max()
     buffer = io.BytesIO()
     (few if gap <= _UNSEEN else image).save(buffer, format="png", optimize=True)
     return buffer.getvalue()

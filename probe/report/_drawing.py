@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def _drawn(drawing: Drawing) -> Drawn:
     return Drawn(*picture_files(drawing.result, **drawing.view))
 
 
-def _in_processes(drawings: Sequence[Drawing]) -> Iterator[tuple[int, Drawn]]:
+def _in_processes(drawings: Sequence[Drawing]) -> Generator[tuple[int, Drawn], None, None]:
     """Draw in other processes, and give index and picture as they come; nothing where there is one core."""
     from joblib import Parallel, cpu_count, delayed
 

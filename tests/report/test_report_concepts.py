@@ -55,7 +55,7 @@ def test_every_number_of_the_words_is_kept(result):
     said, kept = words(concepts_section(result)), result.to_dict()
     deepest = result.layers[-1]
     n_gained = int((deepest.probe_auroc > deepest.untrained_probe_auroc).sum())
-    assert f"In '{deepest.layer}' this is so for {n_gained} of {len(result.names)} concepts" in said
+    assert f"in '{deepest.layer}' for {n_gained} of {len(result.names)} concepts" in said
     for layer, found in zip(result.layers, kept["layers"], strict=True):
         assert found["best_units"] == layer.best_units.tolist()
         agreement = stats.spearmanr(layer.selectivity.max(axis=1), layer.cost_added).statistic

@@ -104,7 +104,7 @@ def test_an_exploratory_verdict_has_no_badge_and_stands_in_its_chapter(decision,
 
 def test_beside_primary_claims_others_are_folded(page):
     html = page(Claim("Other", "Found.", "here", verdict()), primary(judged=verdict()))
-    assert html.index("Claimed") < html.index('<details class="how">') < html.index("Other")
+    assert html.index("Claimed") < html.index('<details class="how" open>') < html.index("Other")
     assert answers(html)[0].startswith("Claimed")
 
 
@@ -193,7 +193,7 @@ def test_a_claim_leads_to_its_section_and_its_picture_stands_for_the_chapter(pag
     assert '<a href="#here">Evidence</a>' in html
     assert '<section class="part" id="here">' in html
     assert html.count("data:image/png;base64,") == 1
-    assert html.index('<figure class="still" id="picture-p">') < html.index('<details class="how">')
+    assert html.index('<figure class="still" id="picture-p">') < html.index('<details class="how" open>')
 
 
 def test_a_page_that_keeps_nothing_else_says_so_in_a_whole_sentence(page):
@@ -255,9 +255,11 @@ def test_a_whole_report_has_all_chapters_and_names_what_runs_those_that_were_not
     found = re.findall(r'<section class="chapter" id="chapter-([a-z]+)"', html)
     assert found == [*(chapter.key for chapter in CHAPTERS), "here"]
     assert len(answers(html)) == len(found)
-    assert answers(html)[:-1] == ["Not asked here."] * len(CHAPTERS)
+    assert answers(html)[:-1] == ["Not run here."] * len(CHAPTERS)
     for command in ("probe landscape MODEL", "probe drawing MODEL", "probe memorize", "probe minima"):
         assert f"<code>{command}</code>" in html
+    # All that is known of it is folded, and stands open on the page of a command.
+    assert '<details class="how">' in html and '<details class="how" open>' in page()
     # There is nothing to play with where nothing was found.
     assert "data-play" not in html
 
