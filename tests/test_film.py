@@ -284,7 +284,7 @@ def _wide():
     ), probe.TrainingConfig(epochs=1)
 
 
-def test_the_commands_record_it_and_pass_it_on(tmp_path, monkeypatch, capsys):
+def test_the_commands_record_it_and_pass_it_on(tmp_path):
     from probe.workflow import convert_model, inspect_model, train_model
     from probe.workflow.models import Reading
 
@@ -297,3 +297,22 @@ def test_the_commands_record_it_and_pass_it_on(tmp_path, monkeypatch, capsys):
     passed = probe.load_film(tmp_path / "wider.h5")
     assert passed.last.layer_names[0] == "range"
     np.testing.assert_array_equal(passed.parameters["hidden_2/bias"], film.parameters["hidden_2/bias"])
+
+
+def test_the_report_records_it_and_passes_it_on(digits, tmp_path):
+    from probe._progress import silent
+    from probe.recipes import RECIPES
+    from probe.workflow import _report
+    from probe.workflow._owner import Owner
+    from probe.workflow.models import Reading
+
+    recipe = replace(RECIPES["modern"], config=probe.TrainingConfig(epochs=2), adapts=False)
+    trained, _ = _report._trained(Owner("probe report", 0, digits), digits, recipe, silent)
+    (tmp_path / "model.h5").write_bytes(_report._kept_bytes(trained))
+    kept = probe.load_film(tmp_path / "model.h5")
+    np.testing.assert_array_equal(kept.updates, trained.film.updates)
+    with pytest.warns(probe.ProbeWarning):
+        again = _report._loaded(tmp_path / "model.h5", digits, Reading(pixel_range=(0.0, 255.0)))
+    assert again.film.last.layer_names == again.network.layer_names
+    (tmp_path / "again.h5").write_bytes(_report._kept_bytes(again))
+    np.testing.assert_array_equal(probe.load_film(tmp_path / "again.h5").cost, kept.cost)
