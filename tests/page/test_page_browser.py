@@ -127,6 +127,30 @@ def test_a_drawing_is_centered_where_the_images_are(chromium, tmp_path):  # noqa
         assert "center of mass are those of the training images" in opened.inner_text("#living")
 
 
+def test_a_thousand_strokes_are_read_as_python_reads_them(opened, taught):
+    rng = np.random.default_rng(0)
+    strokes = [
+        np.cumsum(rng.normal(scale=0.06, size=(12, 2)), axis=0) + rng.uniform(0.3, 0.7, 2)
+        for _ in range(1000)
+    ]
+    found = opened.evaluate(
+        """(strokes) => strokes.map((points) => {
+          const { pad } = probe.living, { scratch } = probe.subject;
+          pad.clear();
+          points.forEach((to, k) => pad.line(points[Math.max(0, k - 1)], to));
+          const x = probe.prepared(pad);
+          scratch.forward(x);
+          return [[...x], [...scratch.probabilities()]];
+        })""",
+        [stroke.tolist() for stroke in strokes],
+    )
+    images = np.array([x for x, _ in found], np.float32).reshape(-1, 8, 8)
+    assert (images.max(axis=(1, 2)) > 0.3).mean() > 0.99
+    expected = taught.network.predict_proba(images)
+    assert np.abs(expected - np.array([p for _, p in found])).max() < 1e-4
+    assert len(set(expected.argmax(axis=1))) > 3
+
+
 def test_each_button_shows_what_it_says(opened, taught, digits):
     names = digits.train.class_names
     opened.press("a test digit")
