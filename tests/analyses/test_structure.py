@@ -474,5 +474,5 @@ def test_images_that_never_vary_are_refused(digits, trained):
     images = np.repeat(digits.train.images[:1], 50, axis=0)
     same = probe.Dataset(images, digits.train.labels[:50], digits.train.class_names)
     controls = quick_controls(trained, digits, 2, epochs=1)
-    with pytest.raises(probe.InputError, match="must vary in at least 9 pixels .+, but they vary in 0"):
+    with pytest.raises(probe.InputError, match=r"must vary in at least 9 pixels .+, but they vary in 0"):
         weight_structure(trained, probe.Split(same, same, "same"), controls=controls)
