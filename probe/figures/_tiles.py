@@ -11,7 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PatchCollection
-from matplotlib.colors import Colormap, Normalize
+from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from probe._checks import Array, check_choice
@@ -112,7 +112,7 @@ def image_grid(
     labels: Sequence[str],
     grid: Grid,
     *,
-    cmap: str | Colormap,
+    cmap: str,
     limits: tuple[float, float],
     headings: Sequence[str] = (),
     **style: Any,

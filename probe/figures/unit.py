@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import PercentFormatter
 
@@ -34,7 +33,10 @@ _MOST_CLASSES, _MOST_CONCEPTS, _MOST_PLANES = 24, 6, 16
 _ROW = 0.17
 """Height of a bar in inches."""
 
-_SIGNED = LinearSegmentedColormap.from_list("signed", [COLORS["random"], "#ffffff", COLORS["true"]])
+_SIGNED = "RdBu_r"
+_ABOVE, _BELOW = "#b2182b", "#2166ac"
+"""Of weights above and below zero: its colors at three quarters."""
+
 _GROUPS = {"trained": "trained alike", "untrained": "untrained", "random_label": "random labels"}
 _GROUP_COLORS = {
     "trained": COLORS["true"],
@@ -175,7 +177,7 @@ def _stems(axes: Axes, values: Array, limit: float) -> None:
         axes.text(0, 0.5, "two kernels in a row:\nno one picture", fontsize=8.5, transform=axes.transAxes)
         return
     x = np.arange(len(values))
-    color = [COLORS["true"] if value >= 0 else COLORS["random"] for value in values]
+    color = [_ABOVE if value >= 0 else _BELOW for value in values]
     axes.vlines(x, 0, values, color=color, linewidth=max(0.5, min(6.0, 80 / len(values))))
     axes.axhline(0, color="#444444", linewidth=0.8)
     axes.set(xlim=(-0.7, len(values) - 0.3), ylim=(-1.08 * limit, 1.08 * limit))

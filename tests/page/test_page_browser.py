@@ -438,6 +438,9 @@ def test_a_convolutional_network_shows_its_maps(chromium, tmp_path):  # noqa: F8
         opened.locator("#living .map").first.click()
         opened.wait_for_selector(".card[open]")
         assert "its feature map" in opened.inner_text(".card")
+        opened.keyboard.press("Escape")
+        opened.press("its favorite")
+        assert opened.sentence.startswith("It says 0, ")
         assert opened.said == []
 
 

@@ -90,7 +90,7 @@ export function living(root, page) {
       h("div", {}, pad.element,
         h("div", { class: "buttons" }, button("clear", "clear"), eraser, ink, button(`a test ${noun}`, "real"), button("one it gets wrong", "wrong"),
           button("noise", "noise"), button("shuffle its pixels", "shuffled"),
-          classes.length > 0 && h("span", { class: "buttons" }, button("its favorite", "favorite"), favorites))),
+          page.hasFavorites && h("span", { class: "buttons" }, button("its favorite", "favorite"), favorites))),
       h("div", {}, second && h("h3", {}, "A"), view.element, second && h("h3", {}, "B, its units beside those of A that do the same"), second?.element, says, note)),
     page.story ? h("p", { class: "story" }, page.story(acts)) : "");
   root.hidden = false;

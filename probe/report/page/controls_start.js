@@ -44,6 +44,8 @@ class Page {
     this.subject = new Subject(network);
     this.other = data.other && new Subject(data.other.network, data.other.order);
     this.test = new Images(images.test);
+    this.isChain = Boolean(denseChain(this.subject.original));
+    this.hasFavorites = this.isChain || Boolean(data.favorites);
     this.rng = new Random(1);
     this.study = data.memorization?.ratios ?? [];
     this.subject.listenToEdits(() => (this._confidences = null));
@@ -52,13 +54,12 @@ class Page {
 
   /** Take what is decoded later: training images and the film; and know what can be played then. */
   add({ train, film }) {
-    const isChain = Boolean(denseChain(this.subject.original));
-    const isDeep = isChain && this.subject.hidden.length > 0;
+    const isDeep = this.isChain && this.subject.hidden.length > 0;
     this.train = train && new Images(train);
     this.film = film && { ...film, kernel: (k) => slice(film.kernel, k) };
     this.canTrain = isDeep && Boolean(train);
     this.nArm = Math.min(this.data.memorization?.n_samples ?? 1000, this.train?.count ?? 0);
-    this.has = { learning: isDeep && (film || train), units: isDeep, drawing: isChain, noise: true, memorization: this.canTrain, landscape: this.plane || this.canTrain };
+    this.has = { learning: isDeep && (film || train), units: isDeep, drawing: this.isChain, noise: true, memorization: this.canTrain, landscape: this.plane || this.canTrain };
   }
 
   /** The class that a network names for each test image. */
@@ -153,7 +154,7 @@ class Page {
 
   favorite(k) {
     const { favorites } = this.data;
-    if (favorites) return { image: slice(favorites.images, k) };
+    if (favorites && !this.subject.edits.length) return { image: slice(favorites.images, k) };
     const ascent = this.climb(k);
     ascent.step(200);
     return { image: ascent.image };
@@ -240,7 +241,7 @@ class Page {
     return [
       `It names ${percent(right)} of ${noun}s it never saw, but `, link("not this one", acts.wrong), ". ",
       `It is ${percent(noise.confidence, 0)} sure that `, link("this noise", acts.typicalNoise), ` is ${this.called(noise.name)}. `,
-      link("This", () => acts.favorite(three)), ` is its idea of ${this.called(names[three])}.`];
+      ...(this.hasFavorites ? [link("This", () => acts.favorite(three)), ` is its idea of ${this.called(names[three])}.`] : [])];
   }
 }
 

@@ -160,9 +160,9 @@ export function ticks(low, high, count = 5) {
  */
 export class Chart {
   constructor({ x, y, label, height = 220, xLabel = "", yLabel = "", grows = false, asX = number, asY = number }) {
-    Object.assign(this, { x: [...x], y: [...y], asX, asY, xLabel, yLabel, grows, width: 560, height });
+    Object.assign(this, { x: [...x], y: [...y], asX, asY, xLabel, yLabel, grows, height });
     this.series = new Map();
-    this.element = s("svg", { class: "chart", viewBox: `0 0 ${this.width} ${height}`, role: "img", "aria-label": label });
+    this.element = s("svg", { class: "chart", viewBox: `0 0 560 ${height}`, role: "img", "aria-label": label });
   }
 
   /** Set a series: `kind` is "line", "dots", "bars" (points are [from, to, height]) or "mark" (a vertical line at x). */
@@ -182,8 +182,11 @@ export class Chart {
   }
 
   draw() {
-    const [left, right, top, bottom] = [52, 118, 10, 38];
-    const [{ width, height }, [x0, x1], [y0, y1]] = [this, this.x, this.y];
+    // Letters are as large on a phone as on a screen: the chart has as many dots as its place.
+    const width = Math.min(560, Math.max(260, this.element.clientWidth || 560));
+    const { height, x: [x0, x1], y: [y0, y1] } = this;
+    this.element.setAttribute("viewBox", `0 0 ${width} ${height}`);
+    const [left, right, top, bottom] = [52, width < 400 ? 84 : 118, 10, 38];
     const toX = (value) => left + ((value - x0) / (x1 - x0 || 1)) * (width - left - right);
     const toY = (value) => height - bottom - ((value - y0) / (y1 - y0 || 1)) * (height - top - bottom);
     const parts = [];
@@ -192,7 +195,7 @@ export class Chart {
         s("line", { class: "grid", x1: left, x2: width - right, y1: toY(value), y2: toY(value) }),
         s("text", { x: left - 6, y: toY(value) + 4, "text-anchor": "end" }, this.asY(value)),
       );
-    for (const value of ticks(x0, x1, 5))
+    for (const value of ticks(x0, x1, width < 400 ? 3 : 5))
       parts.push(s("text", { x: toX(value), y: height - bottom + 16, "text-anchor": "middle" }, this.asX(value)));
     parts.push(
       s("text", { x: (left + width - right) / 2, y: height - 4, "text-anchor": "middle", class: "soft" }, this.xLabel),
