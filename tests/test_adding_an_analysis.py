@@ -98,7 +98,7 @@ def test_it_is_in_the_report(copy, model):
     python(copy, "-c", REPORT, model)
     found = json.loads((copy / "report" / "results.json").read_text())
     assert found["results"]["activity"]["layer"] == "hidden_1"
-    assert '<section id="activity">' in (copy / "report" / "index.html").read_text()
+    assert '<section class="part" id="activity">' in (copy / "report" / "index.html").read_text()
 
 
 def test_it_is_in_the_documentation(copy):

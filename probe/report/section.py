@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from probe._signatures import checked
 from probe.report._drawing import Drawing, Drawn, draw_all
-from probe.report._words import template
+from probe.report._words import attribute, template
 from probe.results import Record
 from probe.stats import Decision, Verdict
 
@@ -66,7 +66,8 @@ class Section:
             drawings[name] = Drawing(result, view)
             if aside and length == "brief":
                 return Markup("")
-            return Markup(template("_figure").render(name=name, alt=alt, caption=caller()))
+            number = list(drawings).index(name)
+            return Markup(template("_figure").render(name=name, number=number, alt=alt, caption=caller()))
 
         def claim(
             statement: str,
@@ -180,10 +181,11 @@ class RenderedSection:
     vectors: Mapping[str, bytes] = field(default_factory=dict)
 
     def illustrated(self, drawn: Mapping[str, Drawn]) -> RenderedSection:
-        """Return the section with its pictures."""
+        """Return the section with its pictures, in the order of `worded`."""
+        in_order = [*drawn.values()]
 
         def filled(place: re.Match[str]) -> str:
-            return f'src="data:image/png;base64,{_encoded(drawn[place[1]].png)}"'
+            return f'src="data:image/png;base64,{_encoded(in_order[int(place[1])].png)}"'
 
         return replace(
             self,
@@ -194,19 +196,19 @@ class RenderedSection:
 
     def parted(self, names: Collection[str]) -> tuple[Markup, dict[str, Markup]]:
         """Return the section without the figures of these names, and these by name."""
-        taken = dict[str, Markup]()
+        taken, shown = dict[str, Markup](), {str(attribute(name)): name for name in names}
 
         def left(figure: re.Match[str]) -> str:
-            if figure[1] not in names:
+            if figure[1] not in shown:
                 return figure[0]
-            taken[figure[1]] = Markup(figure[0].replace("<figure", '<figure class="still"', 1))
+            taken[shown[figure[1]]] = Markup(figure[0].replace("<figure", '<figure class="still"', 1))
             return ""
 
         return Markup(_FIGURE.sub(left, self.html)), taken
 
 
 # No text of a page has a "<" or a quotation mark of its own: what looks like this is ours.
-_PLACE = re.compile(r'data-picture="([^"]+)"')
+_PLACE = re.compile(r'data-picture="([0-9]+)"')
 _FIGURE = re.compile(r'<figure id="picture-([^"]+)">.*?</figure>\n?', re.DOTALL)
 
 

@@ -371,7 +371,7 @@ def test_noise_severity_runs_from_the_command_line(elsewhere):
     assert len(keys) == len(set(keys)) == 3 and keys[0] == "limit"
     assert len(found["results"]["noise"]["verdicts"]) == 5
     page = (elsewhere / "l" / "index.html").read_text()
-    assert '<section id="noise">' in page and '<section id="severity">' in page
+    assert '<section class="part" id="noise">' in page and '<section class="part" id="severity">' in page
 
 
 def test_ctrl_c_keeps_the_epochs_done(elsewhere):

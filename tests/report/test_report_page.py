@@ -196,6 +196,14 @@ def test_a_claim_leads_to_its_section_and_its_picture_stands_for_the_chapter(pag
     assert html.index('<figure class="still" id="picture-p">') < html.index('<details class="how" open>')
 
 
+@pytest.mark.parametrize("name", ["p", '<b>&"', "../../x", "שלום"])
+def test_a_picture_of_any_name_is_shown_once(name, page):
+    source = PICTURE.replace('"p"', "name")
+    html = page(Claim("A", "Found.", "here", picture=name), source=source, name=name)
+    assert html.count("data:image/png;base64,") == html.count('<figure class="still"') == 1
+    assert "data-picture" not in html
+
+
 def test_a_page_that_keeps_nothing_else_says_so_in_a_whole_sentence(page):
     assert "every picture is in figures/ ." in plain(page())
     assert "every picture is in figures/ , and the network in model.h5." in plain(

@@ -29,6 +29,7 @@ def test_objectives_are_named_on_the_command_line_and_scored_anew_on_what_was_sa
     names = {str(path.relative_to(tmp_path / "out")) for path in written.files}
     assert names == {
         str(Path("figures") / "maximize_objectives.png"),
+        str(Path("figures") / "maximize_objectives.svg"),
         str(Path("figures") / "maximize_objectives.gif"),
         "index.html",
         "results.h5",
