@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
+from probe.report._embedded import static_style
 from probe.report._words import template
 from probe.stats import Decision
 
@@ -79,6 +80,7 @@ def gallery_page(title: str, entries: Sequence[Entry], n_left_out: int, made: st
     claims = {key: primary[key] for key in dict.fromkeys(order)}
     rows = [entry for entry in entries if entry.decisions.keys() & claims.keys()]
     return template("gallery").render(
+        document=static_style(),
         title=title,
         entries=entries,
         claims=claims,
