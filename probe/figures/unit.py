@@ -97,7 +97,8 @@ def _notes(result: UnitCard) -> list[str]:
     value = "pre-activation" if not result.position else "mean of its map before the activation"
     n_classes, n_concepts = len(result.class_names), len(result.auroc)
     return [
-        f"Weights: red is positive, blue negative. Bars below zero are hatched. Above the {result.noun}s: their class, and the unit's "
+        f"Weights: red is positive, blue negative. Bars below zero are hatched. Above the {result.noun}s: their class, and "
+        "the unit's "
         f"{value}; of {result.n_looked_at:,} test images.",
         f"Without it: replaced by its mean (mean ablation), {n:,} test images, {result.accuracy:.1%} right with it.",
         f"Shown: the {_MOST_CLASSES} of {n_classes} classes that change most." * (n_classes > _MOST_CLASSES),
