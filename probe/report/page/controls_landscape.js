@@ -61,7 +61,7 @@ function planeOf({ plane, subject }) {
 }
 
 function stepsOf(page) {
-  const chart = new Chart({ x: [0, 1], y: [0, 1], label: "Cost along two directions", xLabel: "length of the step", yLabel: "cost", height: 220 });
+  const chart = new Chart({ x: [0, 1], y: [0, 1], label: "Cost along two directions", xLabel: "length of the step", yLabel: "cost", height: 200 });
   const words = h("p", { class: "says", role: "status" });
   const length = h("input", { type: "range", min: -3, max: 1, step: 0.05, value: -1, "aria-label": "length of the step", oninput: () => show() });
   const where = h("select", { "aria-label": "where to step from", onchange: () => again() }, h("option", { value: "start" }, "from a random start"), h("option", { value: "here" }, "from this network"));

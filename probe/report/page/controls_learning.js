@@ -91,8 +91,8 @@ function trainAgain(page) {
   const activation = choice("units", [["sigmoid", "sigmoid"], ["relu", "ReLU"], ["step", "step: 0 or 1"]], page.recipe.activation === "relu" ? "relu" : "sigmoid");
   const rate = choice("learning rate", [0.01, 0.03, 0.1, 0.3, 1, 3, 10].map((value) => [value, String(value)]), page.rate(activation.lastChild.value));
   const batch = choice("batch size", [1, 10, 32, 100].map((value) => [value, String(value)]), 10);
-  const cost = new Chart({ x: [0, 10], y: [0, 1], label: "Cost on the training images", xLabel: "epochs", yLabel: "cost", grows: true, height: 170 });
-  const right = new Chart({ x: [0, 10], y: [0, 1], label: "Share of the test images right", xLabel: "epochs", yLabel: "test images right", grows: true, asY: (value) => percent(value, 0), height: 170 });
+  const cost = new Chart({ x: [0, 10], y: [0, 1], label: "Cost on the training images", xLabel: "epochs", yLabel: "cost", grows: true, height: 150 });
+  const right = new Chart({ x: [0, 10], y: [0, 1], label: "Share of the test images right", xLabel: "epochs", yLabel: "accuracy", grows: true, asY: (value) => percent(value, 0), height: 150 });
   const tiles = new WeightTiles(subject.imageShape, first.units, "weights of the new network");
   const words = h("p", { class: "says", role: "status", "aria-live": "off" });
   const go = h("button", { onclick: () => (stop ? pause() : run()) }, "train");

@@ -10,7 +10,7 @@ const MOST_EPOCHS = 4000;
 export function playMemorization(root, page) {
   const { noun } = page;
   const arms = ["true labels", "shuffled labels"];
-  const chart = new Chart({ x: [0, 50], y: [0, 1], label: "Share of the training images right", xLabel: "epochs", yLabel: "training images right", grows: true, asY: (value) => percent(value, 0) });
+  const chart = new Chart({ x: [0, 50], y: [0, 1], label: "Share of the training images right", xLabel: "epochs", yLabel: "training accuracy", grows: true, asY: (value) => percent(value, 0) });
   const ratios = new Chart({ x: [0, 10], y: [0, 1], label: "How many times as many updates random labels take", xLabel: "updates for shuffled labels ÷ updates for true labels", grows: true, height: 110, asY: () => "" });
   const words = h("p", { class: "says", role: "status", "aria-live": "polite" });
   const go = h("button", { onclick: () => (stop ? pause() : run()) }, "train both to the end");

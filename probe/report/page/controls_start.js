@@ -314,7 +314,7 @@ function begin(element, page) {
 }
 
 function offerPictures(element) {
-  element.querySelectorAll("svg.chart, canvas.plane").forEach((picture, k) => {
+  element.querySelectorAll("svg.chart:not(.standing), canvas.plane").forEach((picture, k) => {
     const box = h("div", { class: "picture-box" });
     picture.replaceWith(box);
     box.append(picture, h("button", { class: "save", onclick: () => savePicture(picture, `${element.dataset.play}-${k + 1}`) }, "save as PNG"));

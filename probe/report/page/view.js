@@ -45,10 +45,6 @@ export function cut(name, length = 18) {
   return letters.length > length ? letters.slice(0, length - 1).join("") + "…" : name;
 }
 
-export function isStill() {
-  return matchMedia("(prefers-reduced-motion: reduce)").matches;
-}
-
 // ---- pictures of arrays
 
 const POSITIVE = [178, 24, 43];
@@ -159,7 +155,7 @@ export function ticks(low, high, count = 5) {
  * its end: nobody needs a legend.
  */
 export class Chart {
-  constructor({ x, y, label, height = 220, xLabel = "", yLabel = "", grows = false, asX = number, asY = number }) {
+  constructor({ x, y, label, height = 190, xLabel = "", yLabel = "", grows = false, asX = number, asY = number }) {
     Object.assign(this, { x: [...x], y: [...y], asX, asY, xLabel, yLabel, grows, height });
     this.series = new Map();
     this.element = s("svg", { class: "chart", viewBox: `0 0 560 ${height}`, role: "img", "aria-label": label });
