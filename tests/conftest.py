@@ -86,6 +86,14 @@ def small_network() -> Network:
     return Network((hidden, output), (4,), ("a", "b", "c"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_else_draws():
+    """No further processes for pictures: the tests have all cores already, and some change how pictures are drawn."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("probe.report._drawing._MANY", 1000)
+        yield
+
+
 @pytest.fixture
 def undrawn(monkeypatch) -> None:
     """Pages have a black dot for each picture: for tests of all the rest, as drawing takes most of the time."""

@@ -80,8 +80,6 @@ def shorter_experiment():
         patch.setitem(analysis_of("concepts").report, "n_images", 200)
         patch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 60)
         patch.setattr(import_module("probe.figures._style"), "DOTS", 80)
-        # Other processes would draw all the dots.
-        patch.setattr(import_module("probe.report._drawing"), "_MANY", 1000)
         yield
 
 

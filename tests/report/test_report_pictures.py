@@ -10,6 +10,13 @@ from probe.figures import picture, picture_files
 from probe.report import _drawing as drawing
 
 
+@pytest.fixture(scope="module", autouse=True)
+def others_draw():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_MANY", 8)
+        yield
+
+
 @pytest.fixture(scope="module")
 def drawings():
     return [drawing.Drawing(planted.noise(("a", "b")[: 1 + k % 2], (4, 4)), {}) for k in range(9)]
