@@ -61,7 +61,7 @@ export function living(root, page) {
     },
     typicalNoise() {
       const { image, confidence, name } = page.typicalNoise();
-      shown(image, `Of 100 noise images, a typical one: half of them make it surer than ${percent(confidence, 0)}. It says ${name}.`);
+      shown(image, `Of 1,000 noise images, a typical one: half of them make it surer than ${percent(confidence, 0)}. It says ${name}.`);
     },
     favorite(k = favorites.selectedIndex) {
       const found = page.favorite(k);
@@ -72,30 +72,40 @@ export function living(root, page) {
       shown(page.shuffled(subject.x), "The same pixels in another order: to you it is noise.");
     },
     clear() {
+      pad.isErasing = false;
+      eraser.setAttribute("aria-pressed", "false");
       pad.clear();
       drawn();
     },
   };
 
-  const favorites = h("select", { "aria-label": "class of the favorite image" }, classes.map((name) => h("option", {}, cut(name, 24))));
+  const favorites = h("select", { "aria-label": "class of the favorite image", onchange: () => acts.favorite() }, classes.map((name) => h("option", {}, cut(name, 24))));
   const eraser = h("button", { "aria-pressed": "false", onclick: () => {
     pad.isErasing = !pad.isErasing;
     eraser.setAttribute("aria-pressed", pad.isErasing);
   } }, "eraser");
   const ink = isGray ? null : h("input", { type: "color", value: "#ffffff", "aria-label": "color of the pen", oninput: () => (pad.ink = ink.value) });
+  const changed = h("p", { class: "changed", hidden: true }, "You changed this network. ", h("button", { onclick: () => subject.edit([]) }, "undo all changes"));
   const button = (name, act) => h("button", { onclick: () => acts[act]() }, name);
   root.classList.add("living");
   root.replaceChildren(
+    changed,
     h("div", { class: "scene" },
-      h("div", {}, pad.element,
-        h("div", { class: "buttons" }, button("clear", "clear"), eraser, ink, button(`a test ${noun}`, "real"), button("one it gets wrong", "wrong"),
-          button("noise", "noise"), button("shuffle its pixels", "shuffled"),
-          page.hasFavorites && h("span", { class: "buttons" }, button("its favorite", "favorite"), favorites))),
-      h("div", {}, second && h("h3", {}, "A"), view.element, second && h("h3", {}, "B, its units beside those of A that do the same"), second?.element, says, note)),
-    page.story ? h("p", { class: "story" }, page.story(acts)) : "");
+      pad.element,
+      h("div", { class: "buttons" }, button("clear", "clear"), eraser, ink, button(`a test ${noun}`, "real"), button("one it gets wrong", "wrong"),
+        button("noise", "noise"), button("shuffle its pixels", "shuffled"),
+        page.hasFavorites && h("span", { class: "buttons" }, button("its favorite", "favorite"), favorites)),
+      h("div", { class: "answer-box" }, says, note),
+      h("div", { class: "nets" }, second && h("h3", {}, "A"), view.element,
+        second && h("h3", {}, "B: its units in the order of the units of A that they were matched with; some are upside down"), second?.element,
+        h("p", { class: "soft" }, "Choose any unit to see all about it. Red lines excite, dashed blue lines inhibit."))),
+    second ? "" : h("p", { class: "story" }, page.story(acts)));
   root.hidden = false;
   subject.listen(say);
-  subject.listenToEdits(() => view.show(subject));
+  subject.listenToEdits(() => {
+    view.show(subject);
+    changed.hidden = !subject.edits.length;
+  });
   acts.real(page.firstRight());
   return { acts, pad, view, root, shown };
 }

@@ -1,15 +1,16 @@
 // The card of a unit: its weights, what it reads just now, what it likes, and what it is good for.
 
-import { bars, cut, h, number, percent, s, tile } from "./view.js";
+import { addressed, bars, cut, h, number, percent, s, tile } from "./view.js";
 
 /** The cards of a page: one opens at a time, and each has an address such as #hidden_1/4. */
 export class Cards {
   constructor(page, root) {
     this.page = page;
-    this.element = h("dialog", { class: "card", "aria-labelledby": "card-title", onkeydown: (event) => event.key === "Escape" && this.close() });
+    this.element = h("dialog", { class: "card", "aria-labelledby": "card-title" });
+    addEventListener("keydown", (event) => event.key === "Escape" && this.element.open && this.close());
     (root === document ? document.body : root).append(this.element);
     page.subject.listen(() => this.element.open && this.follow());
-    page.subject.listenToEdits(() => this.element.open && this.open(this.layer, Math.min(this.unit, this.units() - 1)));
+    page.subject.listenToEdits(() => this.element.open && this.show(this.layer, Math.min(this.unit, this.units() - 1)));
     this.hasAddresses = root === document;
     if (!this.hasAddresses) return;
     addEventListener("hashchange", () => this.address());
@@ -18,11 +19,11 @@ export class Cards {
 
   /** Open the card that the address names, if it names one. */
   address() {
-    const [layer, unit] = decodeURI(location.hash.slice(1)).split("/").map(decodeURIComponent);
+    const [, layer, unit] = /^(.*)\/(\d+)$/.exec(addressed()) ?? [];
     const known = this.page.subject.shown.find((one) => one.name === layer);
     this.subject = this.page.subject;
-    if (known && /^\d+$/.test(unit ?? "") && Number(unit) < known.units) this.show(layer, Number(unit));
-    else if (this.element.open) this.close();
+    if (known && Number(unit) < known.units) this.show(layer, Number(unit));
+    else if (this.element.open) this.element.close();
   }
 
   open(layer, unit, subject = this.page.subject) {
@@ -46,7 +47,9 @@ export class Cards {
   show(layer, unit) {
     Object.assign(this, { layer, unit });
     const { page } = this;
-    const name = page.unitName(layer, unit);
+    const name = (this.subject === page.other ? "B: " : "") + page.unitName(layer, unit);
+    const focused = this.element.contains(document.activeElement) && document.activeElement.getAttribute("aria-label");
+    const top = this.element.open ? this.element.scrollTop : 0;
     const n = this.units();
     const turn = (words, by) => h("button", { "aria-label": words, onclick: () => this.open(layer, (unit + by + n) % n, this.subject) }, by < 0 ? "‹" : "›");
     this.live = h("div", { class: "row" });
@@ -54,10 +57,14 @@ export class Cards {
     this.element.replaceChildren(
       h("header", {}, h("h2", { id: "card-title" }, name), turn("previous unit", -1), turn("next unit", 1), h("button", { "aria-label": "close the card", onclick: () => this.close() }, "✕")),
       h("h3", {}, "What it reads just now"), this.live, this.sum, ...this.known());
-    if (!this.element.open) this.element.show();
-    this.element.scrollTop = 0;
+    const isNew = !this.element.open;
+    if (isNew) this.element.show();
+    this.element.scrollTop = top;
     this.follow();
-    this.element.querySelector("header button").focus({ preventScroll: true });
+    // The focus stays on the button that was pressed, or where it is outside of an open card.
+    const buttons = [...this.element.querySelectorAll("header button")];
+    const next = buttons.find((button) => button.getAttribute("aria-label") === focused) ?? (isNew && buttons[0]);
+    if (next) next.focus({ preventScroll: true });
   }
 
   /** Weights, and weights times the input, for what the network looks at. */
@@ -85,7 +92,7 @@ export class Cards {
     }
     const total = sum - bias;
     const value = subject.activation(layer)[unit];
-    this.sum.textContent = `Sum of weight × input ${number(total, 4)}, bias ${number(bias, 4)}: together ${number(sum, 4)}. Its activation: ${number(value, 4)}.`;
+    this.sum.textContent = `Sum of weight × input ${number(total, 4)}, bias ${number(bias, 4)}: together ${number(sum, 4)}. ${layer === subject.outputName ? "Its output" : "Its activation"}: ${number(value, 4)}.`;
   }
 
   /** What was measured once, in Python, on all test images. */
@@ -93,6 +100,7 @@ export class Cards {
     const { page, subject, layer, unit } = this;
     const cards = subject === page.subject ? page.cards[layer] : null;
     const at = cards ? cards.units.values.indexOf(unit) : -1;
+    if (at < 0 && subject.edits.length) return [h("p", { class: "soft" }, "This unit is a copy that you made.")];
     if (at < 0) return [h("p", { class: "soft" }, `More about it: probe unit MODEL ${layer}:${unit}`)];
     const edited = subject.edits.length ? [h("p", { class: "soft" }, "What follows is about the network before it was changed.")] : [];
     const row = (array) => {
@@ -104,10 +112,10 @@ export class Cards {
       const [value, upper] = [row(cards.favorite_values)[0], row(cards.favorite_upper)[0]];
       parts.push(h("h3", {}, "What it would like best"),
         h("div", { class: "row" }, h("figure", {}, tile(row(cards.favorites), subject.imageShape, "its favorite image")),
-          h("p", {}, `This image gives it ${number(value)}. No image can give it more than ${number(upper)}.`,
+          h("p", {}, `This image brings its sum to ${number(value)}. No image can bring it above ${number(upper)}.`,
             h("br"), h("button", { onclick: () => page.look(row(cards.favorites)) }, "show it to the network"))));
     }
-    for (const [name, words] of [["most", "Test images that excite it most"], ["least", "Test images that excite it least"]]) {
+    for (const [name, words] of [["most", "Test images that excite it most, with the sum"], ["least", "Test images that excite it least"]]) {
       const values = row(cards[`${name}_values`]);
       parts.push(h("h3", {}, words), h("div", { class: "strip" }, [...row(cards[name])].map((index, k) => {
         const image = page.pool(index);
@@ -123,12 +131,14 @@ export class Cards {
     }
     const lost = row(cards.lost_by_class);
     parts.push(h("h3", {}, "What the network loses without it"),
-      h("p", {}, `Accuracy falls by ${percent(row(cards.lost)[0])} (95% interval ${percent(row(cards.lost_low)[0])} to ${percent(row(cards.lost_high)[0])}). By class:`),
-      bars([...lost].map((value, k) => [subject.outputNames[k] ?? String(k), value, percent(value)]), { limit: Math.max(0.02, ...[...lost].map(Math.abs).filter(Number.isFinite)), label: "Accuracy lost by class" }));
+      h("p", {}, `If it always says its mean, accuracy falls by ${points(row(cards.lost)[0])} (95% interval ${points(row(cards.lost_low)[0])} to ${points(row(cards.lost_high)[0])}) percentage points. By class:`),
+      bars([...lost].map((value, k) => [subject.outputNames[k] ?? String(k), value, points(value)]), { limit: Math.max(0.02, ...[...lost].map(Math.abs).filter(Number.isFinite)), label: "Accuracy lost by class" }));
     if (cards.standing) parts.push(h("h3", {}, "Where it stands among control networks"), ...standing(cards.standing, at));
     return parts;
   }
 }
+
+const points = (share) => (Number.isFinite(share) ? (100 * share).toFixed(1).replace("-", "−") : "–");
 
 /** The unit as a dot on the quantiles of all units of control networks. */
 function standing({ labels, values, groups, quantiles, n_units: count }, at) {

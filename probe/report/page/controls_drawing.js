@@ -1,6 +1,6 @@
 // Drawing: climbing in the page from noise to a favorite image.
 
-import { runFrames } from "./controls_learning.js";
+import { isCalm, runFrames } from "./controls_learning.js";
 import { Chart, cut, h, number, paint, percent } from "./view.js";
 
 const STEPS = 300;
@@ -13,12 +13,12 @@ export function playDrawing(root, page) {
   const chart = new Chart({ x: [0, STEPS], y: [0, 1], label: "Value of the image", xLabel: "steps uphill", yLabel: "logit of the class", height: 200 });
   const words = h("p", { class: "says", role: "status", "aria-live": "polite" });
   const judges = h("p", { class: "soft" });
-  let stop = null;
+  let [stop, climb] = [null, null];
 
   function again() {
     stop?.();
     const k = goal.selectedIndex;
-    const climb = page.climb(k);
+    climb = page.climb(k);
     const bound = page.bound(k);
     const trace = [[0, climb.value]];
     stop = runFrames(() => {
@@ -34,12 +34,12 @@ export function playDrawing(root, page) {
       const p = page.verdict(climb.image, k);
       words.textContent = `Step ${trace.length - 1}: ${subject.areShares ? `${percent(p.of)} sure of ${cut(goal.value, 30)}` : number(climb.value)}.`;
       if (!isOn) judges.textContent = page.judged(k);
-    });
+    }, isCalm() ? Infinity : 2);
   }
 
   root.replaceChildren(
     h("p", {}, "Start from noise and change every pixel a little, always so that the class gets likelier. If the network knew what its classes look like, you would see one appear."),
-    h("div", { class: "buttons" }, h("label", {}, "draw ", goal), h("button", { onclick: again }, "again"), h("button", { onclick: () => page.look(page.lastClimb.image) }, "show it to the network")),
+    h("div", { class: "buttons" }, h("label", {}, "draw ", goal), h("button", { onclick: again }, "again"), h("button", { onclick: () => page.look(climb.image) }, "show it to the network")),
     h("div", { class: "two" }, h("div", {}, canvas, words, judges), chart.element));
   subject.listenToEdits(again);
   again();

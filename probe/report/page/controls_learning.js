@@ -5,25 +5,35 @@ import { Chart, h, number, paint, percent } from "./view.js";
 const FRAME = 14;
 const MOST_TILES = 32;
 
-/** Call `work()` again and again for a part of each frame, until it returns false; the result stops it. */
-export function runFrames(work, after) {
-  let isOn = true;
+/** Call `work()` for a part of each frame, `most` times at most, until it returns false, and `after(isOn)` each time.
+ *
+ * What it returns stops it: nothing is called any more then.
+ */
+export function runFrames(work, after, most = Infinity) {
+  let [isOn, isStopped] = [true, false];
   const frame = () => {
     const end = performance.now() + FRAME;
-    while (isOn && performance.now() < end) isOn = work() !== false && isOn;
+    for (let k = 0; isOn && !isStopped && k < most && performance.now() < end; k++) isOn = work() !== false;
+    if (isStopped) return;
     after(isOn);
     if (isOn) requestAnimationFrame(frame);
   };
   requestAnimationFrame(frame);
-  return () => (isOn = false);
+  return () => (isStopped = true);
+}
+
+/** Whether the reader wants little motion: then results come at once. */
+export function isCalm() {
+  return matchMedia("(prefers-reduced-motion: reduce)").matches;
 }
 
 /** Weight images of the first units of a dense layer, as tiles that are painted again. */
 export class WeightTiles {
-  constructor(shape, count, label) {
+  constructor(shape, count, label, chosen = null) {
     this.shape = shape;
     this.tiles = Array.from({ length: Math.min(count, MOST_TILES) }, (_, k) => h("canvas", { class: "tile", role: "img", "aria-label": `${label}, unit ${k}` }));
-    this.element = h("div", { class: "tiles" }, this.tiles);
+    const buttons = () => this.tiles.map((tile, k) => h("button", { onclick: () => chosen(k), "aria-label": `unit ${k}` }, tile));
+    this.element = h("div", { class: "tiles" }, chosen ? buttons() : this.tiles);
   }
 
   /** Paint a kernel of shape (n_in, n_units), row-major: one limit for all. */
@@ -55,7 +65,7 @@ function filmOf({ subject, film }) {
   function show() {
     const k = Number(slider.value);
     tiles.paint(film.kernel(k), first.units);
-    words.textContent = `After ${film.updates[k].toLocaleString("en")} updates: ${percent(film.accuracy[k])} of the test images right, cost ${number(film.cost[k])}.`;
+    words.textContent = `After ${film.updates[k].toLocaleString("en")} updates: ${percent(film.accuracy[k])} of all test images right; cost ${number(film.cost[k])} on 1,000 training images.`;
     slider.setAttribute("aria-valuetext", words.textContent);
   }
 
@@ -86,10 +96,13 @@ function filmOf({ subject, film }) {
 function trainAgain(page) {
   const { subject, noun } = page;
   const [first] = subject.hidden;
-  const choice = (label, options, value) => h("label", {}, `${label} `, h("select", { "aria-label": label, onchange: reset }, options.map(([key, name]) => h("option", { value: key, selected: key === value }, name))));
+  const choice = (label, options, value, changed = reset) => h("label", {}, `${label} `, h("select", { "aria-label": label, onchange: changed }, options.map(([key, name]) => h("option", { value: key, selected: key === value }, name))));
   const start = choice("start", [["glorot", "small random (Glorot)"], ["he", "small random (He)"], ["normal", "N(0, 1), as in the video"]], page.recipe.initialization);
-  const activation = choice("units", [["sigmoid", "sigmoid"], ["relu", "ReLU"], ["step", "step: 0 or 1"]], page.recipe.activation === "relu" ? "relu" : "sigmoid");
-  const rate = choice("learning rate", [0.01, 0.03, 0.1, 0.3, 1, 3, 10].map((value) => [value, String(value)]), page.rate(activation.lastChild.value));
+  const activation = choice("units", [["sigmoid", "sigmoid"], ["relu", "ReLU"], ["step", "step: 0 or 1"]], "sigmoid", () => {
+    rate.lastChild.value = page.rate(activation.lastChild.value);
+    reset();
+  });
+  const rate = choice("learning rate", [0.01, 0.03, 0.1, 0.3, 1, 3, 10].map((value) => [value, String(value)]), page.rate("sigmoid"));
   const batch = choice("batch size", [1, 10, 32, 100].map((value) => [value, String(value)]), 10);
   const cost = new Chart({ x: [0, 10], y: [0, 1], label: "Cost on the training images", xLabel: "epochs", yLabel: "cost", grows: true, height: 150 });
   const right = new Chart({ x: [0, 10], y: [0, 1], label: "Share of the test images right", xLabel: "epochs", yLabel: "accuracy", grows: true, asY: (value) => percent(value, 0), height: 150 });
@@ -119,7 +132,7 @@ function trainAgain(page) {
     right.clear().set(percent(accuracies[accuracies.length - 1][1]), accuracies, { color: "blue" }).draw();
     const [, last] = costs[costs.length - 1];
     words.textContent = Number.isFinite(last)
-      ? `${trainer.epochs.toFixed(1)} epochs: ${percent(accuracies[accuracies.length - 1][1])} of the test images right.`
+      ? `${trainer.epochs.toFixed(trainer.epochs < 1 ? 3 : 1)} epochs: ${percent(accuracies[accuracies.length - 1][1])} of the test images on this page right.`
       : "The training diverged: the steps are too long. Take a smaller learning rate.";
   }
 

@@ -55,6 +55,7 @@ export function playMemorization(root, page) {
   function finish() {
     pause();
     const [right, shuffled] = trainers;
+    if (trainers.some((trainer) => trainer.isDiverged)) return (words.textContent = "The training diverged. Try a new start.");
     if (!trainers.every((trainer) => trainer.isFitted)) return (words.textContent = `Not every image is learned after ${MOST_EPOCHS} epochs.`);
     const ratio = shuffled.updates / right.updates;
     mine.push(ratio);

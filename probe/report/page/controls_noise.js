@@ -1,6 +1,6 @@
 // Noise: how sure the network is of images that show nothing.
 
-import { runFrames } from "./controls_learning.js";
+import { isCalm, runFrames } from "./controls_learning.js";
 import { Chart, cut, h, percent, tile } from "./view.js";
 
 const COUNT = 1000;
@@ -30,7 +30,7 @@ export function playNoise(root, page) {
       votes.set(name, (votes.get(name) ?? 0) + 1);
       if (examples.length < 8) examples.push([image, confidence, name]);
       return confidences.length < COUNT;
-    }, (isOn) => follow(confidences, votes, examples, isOn));
+    }, (isOn) => follow(confidences, votes, examples, isOn), isCalm() ? Infinity : 8);
   }
 
   function follow(confidences, votes, examples, isOn) {
@@ -38,7 +38,7 @@ export function playNoise(root, page) {
     chart.clear()
       .set(`test ${noun}s`, outline(histogram(page.confidences())), { color: "blue" })
       .set("noise", histogram(confidences), { kind: "bars", color: "pink" })
-      .set("at infinity", page.limit === null ? [] : [[page.limit, 0]], { kind: "mark", color: "gray" }).draw();
+      .set("at infinity", page.limit === null || kind.value !== "uniform" || subject.edits.length ? [] : [[page.limit, 0]], { kind: "mark", color: "gray" }).draw();
     if (isOn) return;
     const [name, count] = [...votes].sort((a, b) => b[1] - a[1])[0];
     const sure = confidences.filter((value) => value > 0.9).length / confidences.length;
@@ -49,7 +49,7 @@ export function playNoise(root, page) {
 
   root.replaceChildren(
     h("p", {}, `The network answers ${COUNT.toLocaleString("en")} noise images. Look whether the pink bars stand where the blue line of real ${noun}s does.`
-      + (page.limit === null ? "" : " The gray line: its mean confidence when images are made brighter without end.")),
+      + (page.limit === null ? "" : " The gray line: its mean confidence on uniform noise that is made brighter without end.")),
     h("div", { class: "buttons" }, h("label", {}, "kind ", kind), h("label", {}, "strength ", strength), h("button", { onclick: again }, "again")),
     h("div", { class: "two" }, chart.element, h("div", {}, words, sample)));
   subject.listenToEdits(again);

@@ -35,6 +35,7 @@ export class Pad {
     this.context.fillStyle = "#000";
     this.context.fillRect(0, 0, SIDE, SIDE);
     this.isEmpty = true;
+    this.isImage = false;
   }
 
   /** Show an image, to be drawn on. */
@@ -42,6 +43,7 @@ export class Pad {
     this.context.imageSmoothingEnabled = false;
     this.context.drawImage(canvas, 0, 0, SIDE, SIDE);
     this.isEmpty = false;
+    this.isImage = true;
   }
 
   /** Draw lines through points in [0, 1]: a stroke as by hand. */
@@ -69,6 +71,8 @@ export class Pad {
     event.preventDefault();
     this.canvas.focus({ preventScroll: true });
     this.canvas.setPointerCapture(event.pointerId);
+    // A stroke on an image begins a drawing of one's own; only the eraser changes the image.
+    if (this.isImage && !this.isErasing) this.clear();
     this.last = this.place(event);
     this.line(this.last, this.last);
     this.tell();
@@ -95,6 +99,7 @@ export class Pad {
       if (pen.isDown) this.line(from, [pen.x / SIDE, pen.y / SIDE]), this.tell();
     } else if (event.key === " ") {
       pen.isDown = !pen.isDown;
+      if (pen.isDown && this.isImage) this.clear();
       if (pen.isDown) this.stroke([[pen.x / SIDE, pen.y / SIDE]]);
     } else if (event.key === "Backspace" || event.key === "Delete") {
       this.clear();

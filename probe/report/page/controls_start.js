@@ -13,7 +13,7 @@ import { playMemorization } from "./controls_memorization.js";
 import { playNoise } from "./controls_noise.js";
 import { Subject } from "./controls_page.js";
 import { playSurgery } from "./controls_surgery.js";
-import { cut, download, h, percent, savePicture } from "./view.js";
+import { addressed, cut, download, h, percent, savePicture } from "./view.js";
 
 const PLAYS = { learning: playLearning, units: playSurgery, drawing: playDrawing, noise: playNoise, memorization: playMemorization, landscape: playLandscape };
 const KINDS = [["uniform", "uniform: every value equally likely"], ["gaussian", "Gaussian, as bright as the images"], ["shuffled", "shuffled pixels of test images"], ["norm-matched", "uniform, as strong as test images"]];
@@ -48,8 +48,7 @@ class Page {
     this.hasFavorites = this.isChain || Boolean(data.favorites);
     this.rng = new Random(1);
     this.study = data.memorization?.ratios ?? [];
-    this.subject.listenToEdits(() => (this._confidences = null));
-    this.named = this.classesOf(this.subject.original);
+    this.subject.listenToEdits(() => (this._confidences = this._named = null));
   }
 
   /** Take what is decoded later: training images and the film; and know what can be played then. */
@@ -64,10 +63,17 @@ class Page {
 
   /** The class that a network names for each test image. */
   classesOf(network) {
+    // A copy: what the network on the page looks at stays.
+    const copy = new Network(network.description);
     return Array.from({ length: this.test.count }, (_, k) => {
-      network.forward(this.test.pixels.values, k * this.test.size);
-      return network.predicted();
+      copy.forward(this.test.pixels.values, k * this.test.size);
+      return copy.predicted();
     });
+  }
+
+  get named() {
+    this._named ??= this.classesOf(this.subject.network);
+    return this._named;
   }
 
   wrong() {
@@ -113,14 +119,14 @@ class Page {
     return noiseImage(kind, strength, rng, { shape: this.subject.imageShape, mean, deviation: std }, image);
   }
 
-  /** Of 100 images of noise the one with the middle confidence. */
+  /** Of 1,000 images of noise the one with the middle confidence. */
   typicalNoise() {
     const rng = new Random(7);
-    const found = Array.from({ length: 100 }, () => {
+    const found = Array.from({ length: 1000 }, () => {
       const image = this.noise("uniform", 1, rng);
       return { image, ...this.verdict(image) };
     });
-    return found.sort((a, b) => a.confidence - b.confidence)[50];
+    return found.sort((a, b) => a.confidence - b.confidence)[500];
   }
 
   shuffled(image) {
@@ -162,8 +168,7 @@ class Page {
 
   climb(k) {
     const { scratch } = this.subject;
-    this.lastClimb = new Ascent(scratch, scratch.objectiveOf(k), this.noise());
-    return this.lastClimb;
+    return new Ascent(scratch, scratch.objectiveOf(k), this.noise());
   }
 
   /** What no image can be beyond, where Python found such a bound. */
@@ -178,8 +183,10 @@ class Page {
     return `Python climbed ${found.n_images[k]} times for this class: ${found.plausible[k]} of the images could be real. Others see the class: ${others}.`;
   }
 
+  /** A learning rate that suits units of this kind: as Python's, a tenth for all but sigmoids and steps. */
   rate(activation) {
-    return (this.recipe.learning_rate ?? 1) * (activation === (this.recipe.activation ?? "sigmoid") ? 1 : 0.1);
+    const own = this.recipe.learning_rate ?? 1;
+    return activation === "relu" ? Math.min(own, 0.1) : own;
   }
 
   trainer({ initialization, activation, learningRate, batchSize }) {
@@ -288,12 +295,19 @@ export async function start(payload, root) {
   page.add(later);
   offerResults(later, root);
   for (const element of root.querySelectorAll(".play")) begin(element, page);
+  if (root === document) unfold();
   return page;
 }
 
+/** Plays that have not begun. */
+const waiting = [];
+
 /** Open what is folded around the part that the address names. */
 function unfold() {
-  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  const target = document.getElementById(addressed());
+  if (!target) return;
+  // What is above the target takes its place first.
+  waiting.splice(0).forEach((begin) => begin());
   for (let fold = target?.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
   target?.scrollIntoView();
 }
@@ -304,13 +318,15 @@ function begin(element, page) {
   if (!play || !page.has[element.dataset.play]) return;
   element.hidden = false;
   element.closest(".chapter")?.classList.add("played");
-  const seen = new IntersectionObserver(([entry]) => {
-    if (!entry.isIntersecting) return;
+  const now = () => {
     seen.disconnect();
+    if (element.childElementCount) return;
     play(element, page);
     offerPictures(element);
-  }, { rootMargin: "300px" });
+  };
+  const seen = new IntersectionObserver(([entry]) => entry.isIntersecting && now());
   seen.observe(element);
+  waiting.push(now);
 }
 
 function offerPictures(element) {
@@ -341,6 +357,5 @@ export function render({ model, el }) {
 const embedded = document.getElementById("probe-data");
 if (embedded) {
   addEventListener("hashchange", unfold);
-  unfold();
   start(JSON.parse(embedded.textContent), document);
 }

@@ -1,5 +1,6 @@
 // Surgery: units silenced, cloned and flipped, weights pruned and disturbed, with the accuracy at once.
 
+import { WeightTiles } from "./controls_learning.js";
 import { bars, cut, download, h, percent } from "./view.js";
 
 /** Build the play "surgery" in `root`. */
@@ -12,6 +13,7 @@ export function playSurgery(root, page) {
   const result = h("p", { class: "says", role: "status", "aria-live": "polite" });
   const perClass = h("div");
   const said = h("ol", { class: "soft" });
+  const tiles = new WeightTiles(subject.imageShape, layers[0].units, "weights", (k) => page.open(layers[0].name, k));
 
   function fill() {
     const chosen = subject.hidden.find((one) => one.name === layer.value);
@@ -28,11 +30,11 @@ export function playSurgery(root, page) {
     }
   }
 
-  /** Sliders change their last edit while they move. */
+  /** Each slider has one edit, which it changes where it is, and takes away at 0. */
   function slide(edit) {
-    const last = subject.edits[subject.edits.length - 1];
-    const kept = last?.op === edit.op ? subject.edits.slice(0, -1) : subject.edits;
-    subject.edit(edit.share === 0 || edit.scale === 0 ? kept : [...kept, edit]);
+    const at = subject.edits.findIndex((one) => one.op === edit.op);
+    const edits = at < 0 ? [...subject.edits, edit] : subject.edits.with(at, edit);
+    subject.edit(edits.filter((one) => one.share !== 0 && one.scale !== 0));
   }
 
   function follow() {
@@ -43,9 +45,10 @@ export function playSurgery(root, page) {
       { limit: 1, label: "Accuracy of each class" }));
     said.replaceChildren(...subject.edits.map((edit) => h("li", {}, inWords(edit))));
     undo.disabled = reset.disabled = save.disabled = !subject.edits.length;
-    const [last] = subject.edits.slice(-1);
-    prune.value = last?.op === "prune" ? last.share : 0;
-    noise.value = last?.op === "noise" ? last.scale : 0;
+    prune.value = subject.edits.find((one) => one.op === "prune")?.share ?? 0;
+    noise.value = subject.edits.find((one) => one.op === "noise")?.scale ?? 0;
+    const [first] = subject.hidden;
+    if (first.kernel) tiles.paint(first.kernel.values, first.units);
     fill();
   }
 
@@ -57,7 +60,8 @@ export function playSurgery(root, page) {
   const reset = h("button", { onclick: () => subject.edit([]) }, "undo all");
   const save = h("button", { onclick: () => download(new Blob([JSON.stringify(subject.edits, null, 1)], { type: "application/json" }), "edits.json") }, "save the edits");
   root.replaceChildren(
-    h("p", {}, "Change the network and see what it can still do. The network at the top of the page is the changed one."),
+    tiles.element,
+    h("p", {}, "The weights into the first layer: choose a picture to see all about that unit. Then change the network, and see what it can still do. A unit that is silenced is heard by nobody. The network at the top of the page is the changed one."),
     h("div", { class: "two" },
       h("div", {},
         h("div", { class: "buttons" }, h("label", {}, "layer ", layer), h("label", {}, "unit ", unit)),

@@ -39,6 +39,15 @@ export function percent(share, digits = 1) {
   return Number.isFinite(share) ? `${(100 * share).toFixed(digits)}%` : "–";
 }
 
+/** What the address names behind its #, as it is written in the page; "" for nonsense. */
+export function addressed() {
+  try {
+    return decodeURIComponent(location.hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 /** A long name, cut for a narrow place; the whole of it is in titles. */
 export function cut(name, length = 18) {
   const letters = [...name];
@@ -224,7 +233,7 @@ export class Chart {
 
 /** Horizontal bars with names: `rows` are [name, value, words]; one row may be marked. */
 export function bars(rows, { limit, marked = -1, label }) {
-  return h("ul", { class: "bars", "aria-label": label },
+  return h("ul", { class: `bars ${rows.some(([, value]) => value < 0) ? "signed" : ""}`, "aria-label": label },
     rows.map(([name, value, words], k) => {
       const bar = h("span", { class: `bar ${value < 0 ? "negative" : "positive"}` });
       bar.style.width = `${Math.min(100, (100 * Math.abs(value)) / limit)}%`;
