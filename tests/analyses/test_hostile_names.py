@@ -25,7 +25,8 @@ from probe.workflow.weights import weights_section
 TEMPLATES = sorted(
     path.stem
     for path in (Path(probe.report.__file__).parent / "templates").glob("*.html")
-    if not path.stem.startswith("_") and path.stem not in ("page", "gallery")
+    if not path.stem.startswith("_")
+    and path.stem not in ("page", "gallery", "lesson", "lesson_key", "worksheets")
 )
 
 NAMES = {

@@ -48,13 +48,14 @@ class Opened:
         options = {"viewport": {"width": 1280, "height": 900}} | options
         self.context = browser.new_context(**options)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(15_000)
         self.said, self.asked = [], []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(file.as_uri())
         if options.get("java_script_enabled", True):
-            self.page.wait_for_selector("#living .says:not(:empty), #living > p")
+            self.page.wait_for_selector("#living .says:not(:empty), #living .why")
 
     def __enter__(self):
         return self

@@ -450,3 +450,56 @@ def test_a_network_that_is_too_large_is_said_to_be(chromium, tmp_path, monkeypat
     with Opened(chromium, file) as opened:
         assert "not alive" in opened.inner_text("#living")
         assert opened.said == []
+
+
+def test_what_it_looks_at_stays_when_plays_begin_and_when_it_is_changed(opened):
+    before = opened.evaluate("[...probe.subject.x]")
+    for key in PLAYS:
+        opened.play(key)
+    assert opened.evaluate("[...probe.subject.x]") == before
+    opened.press("silence", "[data-play=units]")
+    assert opened.evaluate("[...probe.subject.x]") == before
+    assert opened.is_visible(".changed")
+    wrong = opened.evaluate("probe.wrong().map((k) => [k, probe.verdict(probe.test.image(k)).name])")
+    labels = opened.evaluate("[...probe.test.labels]")
+    assert wrong and all(name != str(labels[k]) for k, name in wrong)
+
+
+@pytest.mark.parametrize("address", ["%E0%A4%A", "hidden_9/4", "hidden_1/999", "/", "hidden_1/", "%25/0"])
+def test_nonsense_in_the_address_is_nothing(chromium, file, address):  # noqa: F811
+    with Opened(chromium, file) as opened:
+        opened.evaluate(f"location.hash = '#{address}'")
+        opened.wait_for_timeout(100)
+        assert not opened.is_visible(".card")
+        assert opened.said == []
+    opened = Opened(chromium, file)
+    opened.page.goto(f"{file.as_uri()}#{address}")
+    opened.page.reload()
+    opened.page.wait_for_selector("#living .says:not(:empty)")
+    assert opened.said == []
+    opened.context.close()
+
+
+def test_cards_keep_the_focus_where_it_was(opened):
+    opened.evaluate("location.hash = '#hidden_1/4'")
+    opened.wait_for_selector(".card[open]")
+    opened.locator(".card").get_by_role("button", name="next unit").focus()
+    for _ in range(3):
+        opened.keyboard.press("Enter")
+    opened.wait_for_function("document.querySelector('.card h2').textContent === 'hidden_1, unit 7'")
+    slider = opened.play("units").get_by_label("share of the smallest")
+    slider.focus()
+    opened.keyboard.press("ArrowRight")
+    assert slider.evaluate("(slider) => document.activeElement === slider")
+
+
+def test_who_clicks_fast_hears_nothing_untrue(opened):
+    for key in PLAYS:
+        opened.play(key)
+    opened.evaluate(
+        "() => { for (let k = 0; k < 3; k++) for (const button of document.querySelectorAll('.play .buttons button'))"
+        " if (!/save/.test(button.textContent)) button.click(); }"
+    )
+    opened.wait_for_timeout(500)
+    assert "Not every image is learned" not in opened.inner_text("main")
+    assert "NaN" not in opened.inner_text("main")

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import planted
-import pytest
 from result_checks import check_result, table_rows, words
 
 from probe.report.report import Section
@@ -11,13 +10,6 @@ from probe.report.report import Section
 
 def section(result):
     return Section(key="comparison", results={"comparison": result})
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_pictures():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.report.report.picture", lambda result, **view: b"")
-        yield
 
 
 def test_it_is_a_result():

@@ -23,7 +23,7 @@ def test_a_card_is_a_page_a_picture_and_numbers(model, trained, digits, tmp_path
     (folder,) = (tmp_path / "reports").iterdir()
     assert folder.name.startswith("unit-") and folder.name.endswith("digits-hidden_1-4")
     assert {path.name for path in folder.rglob("*.*")} == {
-        "index.html", "results.json", "results.h5", "unit.png",
+        "index.html", "results.json", "results.h5", "unit.png", "unit.svg",
     }  # fmt: skip
     said = capsys.readouterr().out
     assert (

@@ -282,7 +282,7 @@ export async function start(payload, root) {
   if (!place) return null;
   if (data.why) {
     place.hidden = false;
-    place.append(h("p", {}, `The network is not alive on this page. ${data.why}`));
+    place.append(h("p", { class: "why" }, `The network is not alive on this page. ${data.why}`));
     offerResults(await rest(), root);
     return null;
   }
