@@ -85,7 +85,7 @@ export function living(root, page) {
     eraser.setAttribute("aria-pressed", pad.isErasing);
   } }, "eraser");
   const ink = isGray ? null : h("input", { type: "color", value: "#ffffff", "aria-label": "color of the pen", oninput: () => (pad.ink = ink.value) });
-  const changed = h("p", { class: "changed", hidden: true }, "You changed this network. ", h("button", { onclick: () => subject.edit([]) }, "undo all changes"));
+  const changed = h("p", { class: "changed", hidden: true }, "You changed this network. Sentences and verdicts are about it as it came. ", h("button", { onclick: () => subject.edit([]) }, "undo all changes"));
   const button = (name, act) => h("button", { onclick: () => acts[act]() }, name);
   root.classList.add("living");
   root.replaceChildren(
