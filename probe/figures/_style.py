@@ -193,7 +193,7 @@ def _packed(picture: io.BytesIO) -> bytes:
     few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     gap = np.asarray(ImageChops.difference(few.convert("RGB"), image)).max()
     buffer = io.BytesIO()
-    (few if gap <= _UNSEEN else image).save(buffer, format="png", optimize=True)
+    (few if gap <= _UNSEEN else image).save(buffer, format="png", compress_level=6)
     return buffer.getvalue()
 
 
