@@ -148,6 +148,7 @@ LESS = {
     "report": ("smaller --data",),
     "train": ("narrower layers in --hidden", "a smaller --batch-size"),
     "inspect": (),
+    "unit": ("fewer --networks", "smaller --data"),
     "gallery": (),
     "weights": ("one layer at a time by --layer", "some of its units by --units"),
     "convert": (),

@@ -165,7 +165,7 @@ def _sections(
         split,
         controls=controls,
         favorites=[result for result in found.values() if isinstance(result, Maximization)],
-        concepts=cast("Concepts", found["concepts"]),
+        concepts=cast("Concepts | None", found.get("concepts")),
         seed=seed,
     )
     weights, is_tested = sections["weights"], bool(sections["structure"].results)
