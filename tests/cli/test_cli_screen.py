@@ -336,13 +336,14 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
         raise error
 
     for place in ("report", "train_model", "inspect_model", "convert_model", "edit_model", "lesson", "weights_model",
-                  "maximize_model", "analyze", "run_study", "gallery"):  # fmt: skip
+                  "maximize_model", "unit_model", "analyze", "run_study", "gallery"):  # fmt: skip
         monkeypatch.setattr(workflow, place, wraps(getattr(workflow, place))(partial(lacks)))
     two = [trained_file, trained_file]
     own = {
         "convert": [trained_file, "out.h5"],
         "edit": [trained_file, "recipe.json"],
         "compare": two,
+        "unit": [trained_file, "hidden_1:0"],
         "gallery": ["."],
     }
     arguments = own.get(name, [trained_file] * (name in (*MODEL_COMMANDS, "inspect")))
