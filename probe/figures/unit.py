@@ -98,8 +98,7 @@ def _notes(result: UnitCard) -> list[str]:
     n_classes, n_concepts = len(result.class_names), len(result.auroc)
     return [
         f"Weights: red is positive, blue negative. Bars below zero are hatched. Above the {result.noun}s: their class, and "
-        "the unit's "
-        f"{value}; of {result.n_looked_at:,} test images.",
+        f"the unit's {value}; of {result.n_looked_at:,} test images.",
         f"Without it: replaced by its mean (mean ablation), {n:,} test images, {result.accuracy:.1%} right with it.",
         f"Shown: the {_MOST_CLASSES} of {n_classes} classes that change most." * (n_classes > _MOST_CLASSES),
         f"Shown: the {_MOST_CONCEPTS} of {n_concepts} concepts that it tells best; AUROC within classes."

@@ -118,7 +118,7 @@ def analyze(
         warning=_doubts(networks),
     )
     if network is not None and second is not None:
-        live = payload(network, split, page.results, other=second, is_trained_here=False)
+        live = payload(network, split, page.results, other=second, has_training_images=False)
         page = replace(page, live=live)
     return folder.publish(page, facts=facts, progress=progress)
 

@@ -154,7 +154,6 @@ def test_a_thousand_strokes_are_read_as_python_reads_them(opened, taught):
 def test_each_button_shows_what_it_says(opened, taught, digits):
     names = digits.train.class_names
     opened.press("a test digit")
-    note = opened.inner_text("#living .soft >> nth=0")
     assert "Its label" in opened.inner_text("#living")
     opened.press("one it gets wrong")
     label = opened.inner_text("#living").split("Its label: ")[1][0]
@@ -170,7 +169,6 @@ def test_each_button_shows_what_it_says(opened, taught, digits):
     assert opened.sentence.startswith("It says 3, ")
     opened.press("clear")
     assert max(opened.evaluate("[...probe.subject.x]")) == 0
-    assert note
 
 
 def test_the_three_sentences_play(opened):
@@ -179,10 +177,9 @@ def test_the_three_sentences_play(opened):
     links.nth(2).click()
     assert opened.sentence.startswith("It says 3, ")
     links.nth(1).click()
-    said = opened.inner_text("#living .story").split("sure that")[0].split()[-1]
-    assert opened.sentence.split(", ")[1].split(".")[0].split("%")[0] == said.strip(
-        "%"
-    ) or said in opened.inner_text("#living")
+    said = opened.inner_text("#living .story").split("% sure that")[0].split()[-1]
+    shown = float(opened.sentence.split(", ")[1].split("%")[0])
+    assert abs(shown - int(said)) <= 0.5
 
 
 @pytest.mark.parametrize("layer", ["hidden_1", "hidden_2", "output"])

@@ -43,7 +43,7 @@ def payload(
     recipe: Recipe | None = None,
     film: Film | None = None,
     other: Network | None = None,
-    is_trained_here: bool = True,
+    has_training_images: bool = True,
 ) -> dict[str, Any]:
     """Return what the living parts of a page are made of.
 
@@ -61,8 +61,8 @@ def payload(
         Its training.
     other : Network, optional
         A second network for the same images, alive beside the first.
-    is_trained_here : bool
-        Whether the page has anything to train: training images come along.
+    has_training_images : bool
+        Whether training images come along, for a page with something to train.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def payload(
         "images": {"test": encoded_images(split.test, N_TEST, _TEST_BUDGET)},
         "pixels": {"mean": float(split.test.images.mean()), "std": float(split.test.images.std())},
     }
-    if is_trained_here:
+    if has_training_images:
         found["images"]["train"] = encoded_images(split.train, N_TRAIN, _TRAIN_BUDGET)
     if recipe is not None:
         found["recipe"] = {

@@ -62,4 +62,4 @@ def explorer(network: Network, split: Split | None = None) -> Any:
         payload = traitlets.Dict().tag(sync=True)
         style = traitlets.Unicode().tag(sync=True)
 
-    return Explorer(payload=payload(network, split, {}, is_trained_here=False), style=style)
+    return Explorer(payload=payload(network, split, {}, has_training_images=False), style=style)
