@@ -1,6 +1,7 @@
 """Pages for the browser, and the browser: Debian's Chromium, driven by Playwright; tests skip where one is missing."""
 
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,13 @@ class Opened:
         place.scroll_into_view_if_needed()
         place.locator("*").first.wait_for(state="attached")
         return place
+
+    def until(self, expression, arg=None):
+        """Wait until an expression is true: asked from outside, as the page's policy lets nobody evaluate in it."""
+        end = time.monotonic() + 15
+        while not self.page.evaluate(expression, arg):
+            assert time.monotonic() < end, f"not true after 15 s: {expression}"
+            time.sleep(0.02)
 
     def press(self, name, within="#living"):
         self.page.locator(within).get_by_role("button", name=name, exact=True).click()

@@ -190,7 +190,7 @@ def test_each_card_has_an_address_and_its_sum_is_right(opened, taught, digits, l
     z = network.pre_activations(x)[layer]
     for unit in range(z.shape[1]):
         opened.evaluate(f"location.hash = '#{layer}/{unit}'")
-        opened.wait_for_function(f"document.querySelector('.card h2')?.textContent.endsWith('{unit}')")
+        opened.until(f"document.querySelector('.card h2')?.textContent.endsWith('{unit}')")
         sums = opened.evaluate(f"probe.subject.network.contributions('{layer}', {unit})")
         assert sums["sum"] == pytest.approx(float(z[0, unit]), abs=1e-4)
         assert "What the network loses without it" in opened.inner_text(".card")
@@ -265,9 +265,7 @@ def test_noise_fills_its_histogram(opened):
     assert play.locator(".tiles button").count() == 8
     first = play.locator(".says").inner_text()
     play.get_by_label("kind of noise").select_option("gaussian")
-    opened.wait_for_function(
-        "(first) => document.querySelector('[data-play=noise] .says').textContent !== first", arg=first
-    )
+    opened.until("(first) => document.querySelector('[data-play=noise] .says').textContent !== first", first)
 
 
 def test_random_labels_take_longer(opened):
@@ -353,7 +351,7 @@ def test_it_prints(opened):
 
 def test_links_into_folded_parts_open_them(opened):
     opened.evaluate("location.hash = '#noise'")
-    opened.wait_for_function("document.getElementById('noise').getBoundingClientRect().height > 0")
+    opened.until("document.getElementById('noise').getBoundingClientRect().height > 0")
 
 
 def test_results_and_pictures_can_be_saved(opened):
@@ -483,7 +481,7 @@ def test_cards_keep_the_focus_where_it_was(opened):
     opened.locator(".card").get_by_role("button", name="next unit").focus()
     for _ in range(3):
         opened.keyboard.press("Enter")
-    opened.wait_for_function("document.querySelector('.card h2').textContent === 'hidden_1, unit 7'")
+    opened.until("document.querySelector('.card h2').textContent === 'hidden_1, unit 7'")
     slider = opened.play("units").get_by_label("share of the smallest")
     slider.focus()
     opened.keyboard.press("ArrowRight")
