@@ -60,6 +60,9 @@ MAX_PIXELS = 4000
 _UNSEEN = 16
 """Difference of a color, of 255, that cannot be seen."""
 
+_MOST_COLORS = 1 << 15
+"""No palette is sought for more: it takes seconds, and 256 colors do not stand for so many."""
+
 COLORS = {
     "true": "#0072B2",
     "real": "#0072B2",
@@ -190,10 +193,13 @@ def _packed(picture: io.BytesIO) -> bytes:
     from PIL import Image, ImageChops
 
     image = Image.open(picture).convert("RGB")
-    few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    gap = np.asarray(ImageChops.difference(few.convert("RGB"), image)).max()
+    packed = image
+    if image.getcolors(_MOST_COLORS) is not None:
+        few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        gap = np.asarray(ImageChops.difference(few.convert("RGB"), image)).max()
+        packed = few if gap <= _UNSEEN else image
     buffer = io.BytesIO()
-    (few if gap <= _UNSEEN else image).save(buffer, format="png", compress_level=6)
+    packed.save(buffer, format="png", compress_level=6)
     return buffer.getvalue()
 
 
