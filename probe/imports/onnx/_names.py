@@ -19,7 +19,7 @@ _LONGEST_NAME = 120
 """Characters of the name of a layer."""
 
 _QUOTED = r"""(?:'([^'\\]*)'|"([^"\\]*)")"""
-_ENTRY = re.compile(rf"\s*(\d+|{_QUOTED.replace('(', '(?:', 1).replace('([', '(?:[')})\s*:\s*{_QUOTED}\s*,?")
+_ENTRY = re.compile(rf"\s*['\"]?(\d+)['\"]?\s*:\s*{_QUOTED}\s*,?")
 _ITEM = re.compile(rf"\s*{_QUOTED}\s*,?")
 
 
@@ -47,7 +47,7 @@ def _listed(text: str) -> tuple[str, ...]:
     inner = text[1:-1]
     if text.startswith("{") and text.endswith("}"):
         entries = _matches(_ENTRY, inner)
-        keys = [match[1].strip("'\"") for match in entries]
+        keys = [match[1] for match in entries]
         names = [match[2] if match[2] is not None else match[3] for match in entries]
         if sorted(keys, key=lambda key: (len(key), key)) == [str(k) for k in range(len(keys))]:
             return tuple(name for _, name in sorted(zip(map(int, keys), names, strict=True)))

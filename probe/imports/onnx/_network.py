@@ -29,6 +29,9 @@ OPERATORS: Mapping[str, Callable[[Call], Operand | list[Operand]]] = {**ELEMENTW
 MOST_LAYERS = 3000
 """Nodes that become layers; the largest classifiers have about 1,000."""
 
+NO_LIMIT = 1 << 60
+"""More bytes than there are: the file is one's own."""
+
 _REALS = (1, 10, 11, 16)
 """Types of outputs that are no labels."""
 
@@ -55,7 +58,8 @@ class Construction:
     def __init__(self, graph: Graph, shown: str, file_bytes: int, limits: Limits) -> None:
         self._graph, self._limits = graph, limits
         self.problems: list[str] = []
-        self._budget = Budget(min(GROWTH + 4 * file_bytes, limits.total_bytes))
+        most = GROWTH + 4 * file_bytes
+        self._budget = Budget(limits.total_bytes if limits.total_bytes > NO_LIMIT else min(most, limits.total_bytes))
         self._known: dict[str, Operand] = {}
         self._broken: set[str] = set()
         self._names: Counter[str] = Counter()
@@ -70,8 +74,9 @@ class Construction:
         ModelFileError
             If something is.
         """
-        chosen, class_names = self._outputs()
-        nodes = self._needed(set(chosen))
+        makers = self._makers()
+        chosen, class_names = self._outputs(makers)
+        nodes = self._needed(chosen, makers)
         for node in nodes:
             if not self._is_known(node):
                 self.problems.append(self._unknown(node))
@@ -85,9 +90,8 @@ class Construction:
             raise ModelFileError(f"{self.problems[0]}{rest}")
         return self._finished(building, chosen, class_names)
 
-    def _outputs(self) -> tuple[list[str], tuple[str, ...]]:
+    def _outputs(self, makers: dict[str, Node]) -> tuple[list[str], tuple[str, ...]]:
         """Return the outputs that count, and the names of the classes if a node has them."""
-        makers = self._makers()
         chosen, names = [], []
         for output in self._graph.outputs:
             maker = makers.get(output.name)
@@ -113,14 +117,23 @@ class Construction:
                     makers[name] = node
         return makers
 
-    def _needed(self, wanted: set[str]) -> list[Node]:
-        """Return the nodes that outputs need, in order."""
-        needed = []
-        for node in reversed(self._graph.nodes):
-            if wanted.intersection(node.outputs):
-                needed.append(node)
-                wanted.update(name for name in node.inputs if name)
-        return needed[::-1]
+    def _needed(self, wanted: list[str], makers: dict[str, Node]) -> list[Node]:
+        """Return the nodes that outputs need, each behind all that it reads; not every writer sorts them."""
+        ordered: dict[int, Node] = {}
+        under_way: set[int] = set()
+        open_ = [(node, False) for name in wanted if (node := makers.get(name)) is not None]
+        while open_:
+            node, is_ready = open_.pop()
+            if is_ready:
+                ordered[id(node)] = node
+            elif id(node) not in ordered:
+                if id(node) in under_way:
+                    node.refuse("reads what depends on what it puts out: the graph has a loop")
+                under_way.add(id(node))
+                open_.append((node, True))
+                front = [maker for name in reversed(node.inputs) if (maker := makers.get(name)) is not None]
+                open_ += [(one, False) for one in front if id(one) not in ordered]
+        return list(ordered.values())
 
     def _inputs(self, nodes: list[Node]) -> list[Input]:
         read = {name for node in nodes for name in node.inputs}
@@ -200,7 +213,7 @@ class Construction:
             return None
         if name not in self._known:
             if name not in self._graph.arrays:
-                node.refuse(f"reads {quoted(name)}, which no node before it puts out")
+                node.refuse(f"reads {quoted(name)}, which no node puts out")
             self._known[name] = self._graph.arrays[name].array()
         return self._known[name]
 
@@ -246,7 +259,7 @@ def _is_sigmoid(building: Building, value: Value) -> bool:
 
 def _one_unit(building: Building, value: Value) -> Value | None:
     """Return p where an output is [1 - p, p] and p that of one sigmoid unit, as scikit-learn's are; else None."""
-    made = building.layer_of(value)
+    made = building.made_by(value)
     if made is None or not isinstance(made[0], Concatenate) or len(made[1]) != 2:
         return None
     first, second = made[1]

@@ -17,11 +17,11 @@ from probe.safeh5 import DEFAULT_LIMITS, DamagedError, Limits, limits_of, open_r
 
 __all__ = ["is_onnx", "onnx_obstacles", "read_onnx"]
 
-_KINDS = {
-    1: VARINT, 2: BYTES, 3: BYTES, 4: BYTES, 5: VARINT, 6: BYTES, 7: BYTES, 8: BYTES, 14: BYTES, 20: BYTES,
-    25: BYTES, 26: BYTES,
-}  # fmt: skip
-"""The fields of a model and how they are stored."""
+_NEXT = {
+    number << 3 | kind
+    for number, kind in ((2, BYTES), (3, BYTES), (4, BYTES), (5, VARINT), (6, BYTES), (7, BYTES), (8, BYTES), (14, BYTES))
+}
+"""How the second field of a model may begin."""
 
 
 @checked
@@ -121,8 +121,8 @@ def is_onnx(path: str | os.PathLike[str]) -> bool:
     """
     try:
         with open_regular(path, buffering=0) as file:
-            start = file.read(2)
+            start = file.read(3)
             # Version 1 would be that of a SavedModel of TensorFlow, and ONNX's own are from 3 on.
-            return len(start) == 2 and start[0] == 8 and 3 <= start[1] < 64 and _has_model_fields(Reader(file, DEFAULT_LIMITS))
+            return len(start) == 3 and start[0] == 8 and 3 <= start[1] < 64 and start[2] in _NEXT
     except (DamagedError, OSError, ValueError):
         return False
