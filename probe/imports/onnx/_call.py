@@ -10,7 +10,7 @@ import numpy as np
 from probe.imports._building import Operations, Value
 from probe.imports.onnx._model import AnyArray, Node
 
-__all__ = ["Call", "Erf", "Operand"]
+__all__ = ["Above", "Call", "Erf", "Operand"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,15 @@ class Erf:
     offset: float = 0.0
 
 
-Operand = Value | AnyArray | Erf | None
+@dataclass(frozen=True, slots=True)
+class Above:
+    """Where a value is greater than a number, which is no layer, but part of how a softplus is written."""
+
+    of: Value
+    bound: float
+
+
+Operand = Value | AnyArray | Above | Erf | None
 """What a node reads or makes; None for what is left out."""
 
 

@@ -277,7 +277,7 @@ def _reduce(function: Callable[..., AnyArray]) -> Fold:
     def folded(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
         array, axes = arguments[0], axes_of(node, arguments, 1)
         assert array is not None
-        if not axes and node.integer("noop_with_empty_axes", 0):
+        if node.integer("noop_with_empty_axes", 0) and not axes:
             return array
         keepdims = bool(node.integer("keepdims", 1))
         result = function(array, axis=tuple(axes) if axes else None, keepdims=keepdims)

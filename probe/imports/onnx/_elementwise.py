@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from probe.imports._building import Value
-from probe.imports.onnx._call import Call, Erf, Operand
+from probe.imports.onnx._call import Above, Call, Erf, Operand
 from probe.layers import (
     Activation,
     ActivationLayer,
@@ -124,11 +124,13 @@ def _binary(kind: Binary) -> Handler:
             gated = _gated(call, a, b) or _gated(call, b, a)
             if gated is not None:
                 return gated
-        for one, other in ((a, b), (b, a)):
-            if kind == "multiply" and isinstance(one, Value) and isinstance(other, np.ndarray):
-                scaled = _scaled(call, one, other)
-                if scaled is not None:
-                    return scaled
+            for one, other in ((a, b), (b, a)):
+                if isinstance(one, Value) and isinstance(other, np.ndarray) and other.size == 1:
+                    scaled = _unscaled(call, one, float(other.reshape(-1)[0]))
+                    if scaled is not None:
+                        return scaled
+        if kind == "subtract" and isinstance(a, np.ndarray) and a.size == 1 and isinstance(b, Value):
+            return call.at.rescale(b, -1.0, float(a.reshape(-1)[0]))
         if a is None or b is None:
             call.node.refuse("lacks an input")
         return call.at.binary(kind, a, b)  # type: ignore[arg-type]
@@ -162,15 +164,29 @@ def _gated(call: Call, x: Operand, gate: Operand) -> Operand:
     return None if name is None else call.at.elementwise(x, name)
 
 
-def _scaled(call: Call, x: Value, factor: np.ndarray) -> Operand:  # type: ignore[type-arg]
-    """Return the product of a scaled value and a number as one scaling; None if it is none."""
+def _unscaled(call: Call, x: Value, factor: float) -> Operand:
+    """Return what was scaled by one factor and is now by its inverse; None if that is not so."""
     before = call.at.building.before(x)
-    if factor.size != 1 or before is None or not isinstance(before[0], Rescaling) or x.repeated is not None:
+    if before is None or not isinstance(before[0], Rescaling) or x.repeated is not None:
         return None
-    layer, number = before[0], float(factor.reshape(-1)[0])
-    if not isinstance(layer.scale, float | int) or not isinstance(layer.offset, float | int):
-        return None
-    return call.at.rescale(before[1], float(layer.scale) * number, float(layer.offset) * number)
+    layer = before[0]
+    is_inverse = isinstance(layer.scale, float | int) and layer.offset == 0 and layer.scale * factor == 1
+    return before[1] if is_inverse else None
+
+
+def _greater(call: Call) -> Operand:
+    return Above(call.value(), float("nan") if (bound := call.number(1)) is None else bound)
+
+
+def _where(call: Call) -> Operand:
+    """Return a softplus that is written as the identity far above zero, where that is what it is."""
+    above, x, y = (call.operand(index) for index in range(3))
+    if isinstance(above, Above) and isinstance(x, Value) and isinstance(y, Value) and above.bound >= 20:
+        before = call.at.building.before(y)
+        is_softplus = before is not None and before[0].activation.name == "softplus"
+        if is_softplus and before[1].source == x.source == above.of.source:  # type: ignore[index]
+            return y
+    call.node.refuse("chooses by the image between two values, which is not read")
 
 
 def _erf(call: Call) -> Operand:
@@ -253,6 +269,7 @@ ELEMENTWISE: Mapping[str, Handler] = {
     "Erf": _erf,
     "Exp": _named("exponential"),
     "Gelu": _activation(_gelu),
+    "Greater": _greater,
     "HardSigmoid": _hard_sigmoid,
     "HardSwish": _named("hard_silu"),
     "Identity": lambda call: call.operand(0),
@@ -279,5 +296,6 @@ ELEMENTWISE: Mapping[str, Handler] = {
     "Sum": _many("add"),
     "Tanh": _named("tanh"),
     "ThresholdedRelu": _activation(lambda call: Relu(threshold=call.node.real("alpha", 1.0))),
+    "Where": _where,
 }
 """What makes layers of each operator, of every version of the set."""

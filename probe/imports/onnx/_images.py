@@ -90,6 +90,8 @@ def _check_windows(
         if room < 0:
             call.node.refuse(f"has windows of {window} that are larger than images of {call.value().shape[1:]}")
         sizes.append(room // strides[k] + 1)
+        if pads[k] >= window[k] * dilations[k] or (sizes[-1] - 1) * strides[k] - pads[k] >= n:
+            call.node.refuse(f"has pads={pads}, so that windows of {window} lie in the padding alone")
     call.check_size(channels, *sizes)
     call.check_size(
         call.value().shape[0],
@@ -131,13 +133,13 @@ def _conv_transpose(call: Call) -> Operand:
 
 def _pool(kind: Literal["max", "mean"]) -> Handler:
     def make(call: Call) -> Operand:
+        if len(call.value().shape) == 4:
+            return _pool_of_channels(call, kind)
         x, window = call.value(), _window(call, [])
         strides, dilations = (_steps(call, name, len(window)) for name in ("strides", "dilations"))
         pads = _padding(call, window, strides, dilations, x.shape[1:])
         ceil_mode = bool(call.node.integer("ceil_mode", 0))
         _check_windows(call, window, strides, dilations, pads, x.shape[0])
-        if any(pad >= n for pad, n in zip(pads, [*window, *window], strict=True)):
-            call.node.refuse(f"has pads={pads}, as large as its windows of {window}")
         if kind == "max":
             call.node.require(storage_order=0)
             return call.at.max_pool(
@@ -151,6 +153,26 @@ def _pool(kind: Literal["max", "mean"]) -> Handler:
         )
 
     return make
+
+
+def _pool_of_channels(call: Call, kind: Literal["max", "mean"]) -> Operand:
+    """Return the pooling along the channels of (1, channels, height, width), which a local response norm is part of."""
+    node, x = call.node, call.value()
+    window, pads = node.integers("kernel_shape") or [], node.integers("pads") or [0] * 6
+    steps = (node.integers("strides") or [1, 1, 1]) + (node.integers("dilations") or [1, 1, 1])
+    node.require(ceil_mode=0, auto_pad="NOTSET")
+    if len(window) != 3 or window[1:] != [1, 1] or set(steps) != {1} or any(pads[1:3] + pads[4:]) or kind == "max":
+        node.refuse(f"has windows of {window} for values of shape {x.shape}; only those of images are read")
+    n, channels, height, width = x.shape
+    at, batch = call.at, call.at.building.batch
+    if not 0 < window[0] <= channels or min(pads) < 0 or max(pads) >= window[0]:
+        node.refuse(f"has pads={pads} and windows of {window} for values of shape {x.shape}")
+    counted = bool(node.integer("count_include_pad", 0))
+    flat = at.reshape(x, (batch, n, channels, height * width))
+    made = at.avg_pool(
+        flat, (window[0], 1), stride=(1, 1), padding=(pads[0], 0, pads[3], 0), count_include_pad=counted  # type: ignore[arg-type]
+    )
+    return at.reshape(made, (batch, n, made.shape[1], height, width))
 
 
 def _global(kind: Literal["max", "mean"]) -> Handler:

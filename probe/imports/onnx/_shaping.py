@@ -169,8 +169,9 @@ def _reduce(kind: Literal["mean", "sum", "max", "min"]) -> Handler:
 def _reduced(call: Call, x: Value, kind: Literal["mean", "sum", "max", "min"]) -> Operand:
     axes = _axes(call)
     keepdims = bool(call.node.integer("keepdims", 1))
+    is_noop = call.node.integer("noop_with_empty_axes", 0)
     if not axes:
-        if call.node.integer("noop_with_empty_axes", 0):
+        if is_noop:
             return x
         call.node.refuse("reduces over the axis of the samples too; name the other axes")
     return call.at.reduce(x, kind, [call.axis(axis, x) for axis in axes], keepdims)
