@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -11,7 +12,18 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, frozen_copy
-from probe.layers import ActivationLayer, Broadcast, Layer, Permute, Reshape
+from probe.layers import (
+    ActivationLayer,
+    Affine,
+    Broadcast,
+    Conv2D,
+    Dense,
+    DepthwiseConv2D,
+    Layer,
+    Permute,
+    Rescaling,
+    Reshape,
+)
 from probe.network import Network
 
 __all__ = ["Assembly", "Operand", "Place", "Shape", "Value"]
@@ -103,6 +115,10 @@ class Assembly:
             return None
         return self._layers[value.source], self._reads[value.source][0]
 
+    def made_by(self, value: Value) -> tuple[Layer, tuple[Value, ...]] | None:
+        """Return the layer that puts out a value, and all that it reads; None for an input."""
+        return None if isinstance(value.source, int) else (self._layers[value.source], self._reads[value.source])
+
     def free_name(self, name: str) -> str:
         """Return `name`, or the first of name_1, name_2, ... that no layer has."""
         free, number = name, 0
@@ -142,31 +158,34 @@ class Assembly:
     def finish(self, outputs: Sequence[Value], class_names: tuple[str, ...] = ()) -> Network:
         """Return the network that puts out `outputs`, without the layers that none of them needs.
 
-        An activation becomes part of the layer with weights in front of it, if nothing else reads that.
+        An activation, and a shift of the units or channels, become part of the layer with weights in front of them,
+        if nothing else reads that.
         """
         outputs = [self._as_layer(value) for value in outputs]
         needed = self._needed(outputs)
         layers = {name: layer for name, layer in self._layers.items() if name in needed}
         reads = {name: tuple(value.source for value in self._reads[name]) for name in layers}
-        ends = tuple(dict.fromkeys(str(value.source) for value in outputs))
-        readers = [source for read in reads.values() for source in read]
+        ends = [str(value.source) for value in outputs]
+        readers = Counter([*ends, *(source for read in reads.values() for source in read)])
+        became: dict[str | int, str] = {}
         for name, layer in list(layers.items()):
-            if not isinstance(layer, ActivationLayer) or name not in layers:
-                continue
-            (source,) = reads[name]
-            if isinstance(source, int) or readers.count(source) > 1 or source in ends:
-                continue
-            front = layers[source]
-            if not front.has_kernels or front.activation.name != "linear":
-                continue
-            layers[source] = front.with_activation(layer.activation_name)
-            del layers[name], reads[name]
-            reads = {one: tuple(source if s == name else s for s in read) for one, read in reads.items()}
-            readers = [source for read in reads.values() for source in read]
-            ends = tuple(source if end == name else end for end in ends)
+            reads[name] = tuple(became.get(source, source) for source in reads[name])
+            source = reads[name][0]
+            joined = None if isinstance(source, int) or readers[source] > 1 else _joined(layers[source], layer)
+            if joined is not None:
+                layers[str(source)] = joined
+                del layers[name], reads[name]
+                became[name], readers[source] = str(source), readers[name]
+        ends = [became.get(end, end) for end in ends]
         names, shapes = zip(*self._inputs, strict=True)
         return Network(
-            tuple(layers.values()), shapes[0], class_names, tuple(reads.values()), ends, shapes[1:], names
+            tuple(layers.values()),
+            shapes[0],
+            class_names,
+            tuple(reads.values()),
+            tuple(dict.fromkeys(ends)),
+            shapes[1:],
+            names,
         )
 
     def _as_layer(self, value: Value) -> Value:
@@ -184,6 +203,24 @@ class Assembly:
                 needed.add(source)
                 open_ += [value.source for value in self._reads[source]]
         return needed
+
+
+def _joined(front: Layer, layer: Layer) -> Layer | None:
+    """Return one layer that does what two do, if the second is an activation or a bias; else None."""
+    if not front.has_kernels or front.activation.name != "linear":
+        return None
+    if isinstance(layer, ActivationLayer):
+        return front.with_activation(layer.activation_name)
+    if not isinstance(front, Conv2D | Dense | DepthwiseConv2D) or front.bias is not None:
+        return None
+    n_units = front.n_units if isinstance(front, Dense) else front.n_filters
+    if isinstance(layer, Rescaling) and layer.scale == 1 and isinstance(layer.offset, int | float):
+        return replace(front, bias=np.full(n_units, layer.offset, front.kernel.dtype))
+    shape = (n_units,) if isinstance(front, Dense) else (n_units, 1, 1)
+    if not isinstance(layer, Affine) or layer.scale is not None or layer.shift is None:
+        return None
+    fits = layer.shift.size == n_units and layer.shift.shape[-len(shape) :] == shape
+    return replace(front, bias=layer.shift.reshape(n_units)) if fits else None
 
 
 @dataclass(frozen=True, slots=True)
