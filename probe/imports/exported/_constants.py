@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from probe._checks import Array, InputError
+from probe._checks import Array
 
 __all__ = ["CONSTANTS", "NUMBERS"]
 
-_MOST_VALUES = 1 << 26
-"""Values of a constant that a program makes at most: 256 MiB in float32."""
+
+def sizes_made(operation: str, arguments: Mapping[str, Any]) -> Sequence[int]:
+    """Return sizes whose product is no less than the values that an operation makes of constants."""
+    if operation == "arange":
+        start, end, step = (arguments.get(key) for key in ("start", "end", "step"))
+        n_steps = (start or 0) if end is None else (end - (start or 0)) / (step or 1)
+        return [math.ceil(abs(n_steps)) + 1]
+    if "size" in arguments:
+        return [max(0, n) for n in arguments["size"]]
+    if operation in ("repeat", "tile"):
+        times = arguments.get("repeats") or arguments.get("dims") or ()
+        return [np.size(arguments["x"]), *(max(0, n) for n in times)]
+    arrays = [one for value in arguments.values() for one in (value if isinstance(value, list) else [value])]
+    shapes = [one.shape for one in arrays if isinstance(one, np.ndarray)]
+    if operation in ("cat", "concat", "stack", "index", "index_select"):
+        return [sum(map(math.prod, shapes))]
+    if operation in ("mm", "matmul", "mv", "dot", "vdot", "inner", "linear", "addmm"):
+        return [math.prod(shape) // max(1, min(shape[-2:], default=1)) for shape in shapes]
+    return np.broadcast_shapes(*shapes)
 
 
 def _filled(size: Sequence[int], fill_value: Any) -> Array:
     shape = tuple(int(n) for n in size)
-    if any(n < 0 for n in shape) or np.prod(shape, dtype=float) > _MOST_VALUES:
-        raise InputError(f"a constant of shape {shape} is larger than the {_MOST_VALUES} values that are made")
     return np.full(shape, fill_value, np.float32)
 
 
 def _arange(start: float = 0, end: float | None = None, step: float = 1) -> Array:
     start, end = (0, start) if end is None else (start, end)
-    if not 0 <= (end - start) / step <= _MOST_VALUES:
-        raise InputError(f"a range from {start} to {end} in steps of {step} is not made")
     return np.arange(start, end, step)  # type: ignore[return-value]
 
 

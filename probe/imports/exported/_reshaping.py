@@ -13,9 +13,17 @@ from probe.imports.exported._constants import CONSTANTS
 __all__ = ["RESHAPING"]
 
 
+_MOST_PARTS = 1024
+
+
 def _full(at: Operations, x: Any) -> tuple[int, ...]:
     """Return a shape with the samples."""
     return x.shape if isinstance(x, np.ndarray) else (at.building.batch, *(x.repeated or x.shape))
+
+
+def _check_count(at: Operations, count: int) -> None:
+    if count > _MOST_PARTS:
+        at.refuse(f"makes {count} parts, each of which would be a layer", f"at most {_MOST_PARTS} are made")
 
 
 def view(at: Operations, x: Any, size: Any = None, shape: Any = None) -> Any:
@@ -64,6 +72,7 @@ def split(at: Operations, x: Any, split_size: Any, dim: int = 0) -> Any:
     if not isinstance(split_size, int):
         return at.split(x, split_size, dim)
     n = _full(at, x)[dim]
+    _check_count(at, -(-n // split_size))
     return at.split(x, [min(split_size, n - first) for first in range(0, n, split_size)], dim)
 
 
@@ -72,6 +81,7 @@ def chunk(at: Operations, x: Any, chunks: int, dim: int = 0) -> Any:
 
 
 def unbind(at: Operations, x: Any, dim: int = 0) -> Any:
+    _check_count(at, _full(at, x)[dim])
     return [at.select(x, dim, index) for index in range(_full(at, x)[dim])]
 
 
@@ -81,6 +91,7 @@ def index_select(at: Operations, x: Any, dim: int, index: Any) -> Any:
     n = _full(at, x)[dim]
     if isinstance(x, np.ndarray):
         return np.take(x, indices, dim)
+    _check_count(at, len(indices))
     parts, first = [], 0
     while first < len(indices):
         last = first + 1
@@ -103,6 +114,11 @@ def index(at: Operations, x: Any, indices: Sequence[Any]) -> Any:
 
 def stack(at: Operations, tensors: Sequence[Any], dim: int = 0) -> Any:
     return at.concat([at.unsqueeze(one, dim) for one in tensors], dim)
+
+
+def repeat(at: Operations, x: Any, repeats: Sequence[int]) -> Any:
+    _check_count(at, max(repeats, default=1))
+    return at.repeat(x, repeats)
 
 
 def pixel_shuffle(at: Operations, x: Any, upscale_factor: int) -> Any:
@@ -174,8 +190,8 @@ RESHAPING: Mapping[str, Callable[..., Any]] = {
     "unbind": unbind,
     "index_select": index_select,
     "index": index,
-    "repeat": lambda at, x, repeats: at.repeat(x, repeats),
-    "tile": lambda at, x, dims: at.repeat(x, dims),
+    "repeat": repeat,
+    "tile": lambda at, x, dims: repeat(at, x, dims),
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
     "channel_shuffle": channel_shuffle,

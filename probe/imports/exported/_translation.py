@@ -10,7 +10,7 @@ import numpy as np
 from probe._checks import InputError
 from probe.imports._building import Building, Operations, Value
 from probe.imports.exported._aten import OPERATIONS
-from probe.imports.exported._constants import CONSTANTS, NUMBERS
+from probe.imports.exported._constants import CONSTANTS, NUMBERS, sizes_made
 from probe.imports.exported._program import Node, Program, Reference, layer_name
 from probe.network import Network
 
@@ -20,6 +20,9 @@ _OF_NO_EFFECT = frozenset(
     {"device", "dtype", "generator", "implicit", "layout", "memory_format", "non_blocking", "pin_memory", "copy"}
 )
 """Arguments that say how, and not what."""
+
+_GROWTH = 1 << 22
+"""Values of computed constants that any program may have: 16 MiB in float32."""
 
 _CHECKS = frozenset(
     {
@@ -65,7 +68,9 @@ def translated(
     """
     kinds = [values.dtype for values in program.constants.values() if values.dtype.kind == "f"]
     dtype = np.float64 if np.dtype(np.float64) in kinds else np.float32
-    building = Building(source, batch=program.batch, dtype=dtype)
+    # What a program computes beforehand may grow, but not beyond its weights.
+    budget = _GROWTH + 4 * sum(one.size for one in program.constants.values())
+    building = Building(source, batch=program.batch, dtype=dtype, budget=budget)
     values: dict[str, Any] = dict(program.constants)
     for name, shape in program.inputs.items():
         if len(shape) < 2 or 0 in shape:
@@ -128,7 +133,10 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
         )
     try:
         with np.errstate(all="ignore"):
-            return found(place, **arguments) if found in OPERATIONS.values() else found(**arguments)
+            if not is_constant:
+                return found(place, **arguments)
+            place.building.reserve(*sizes_made(operation, arguments))
+            return found(**arguments) if any(name in CONSTANTS for name in names) else found(place, **arguments)
     except InputError:
         raise
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
@@ -169,6 +177,7 @@ class _Changes:
 
     def __init__(self, program: Program) -> None:
         self._root: dict[str, str] = {}
+        self._relatives: dict[str, set[str]] = {}
         self._defined = {node.name: index for index, node in enumerate(program.nodes)}
         self._last_read: dict[str, int] = {name: len(program.nodes) for name in program.outputs}
         for index, node in enumerate(program.nodes):
@@ -179,6 +188,7 @@ class _Changes:
             if read and (operation in _VIEWS or _writes(operation)):
                 root = self._root.get(read[0], read[0])
                 self._root[node.name] = root
+                self._relatives.setdefault(root, {root}).add(node.name)
 
     def at(self, index: int, node: Node, place: Operations) -> str | None:
         """Return the name of what a node writes over; None if it writes nothing."""
@@ -186,8 +196,7 @@ class _Changes:
             return None
         (changed, *_) = _names(list(node.arguments.values())) or ("",)
         root = self._root.get(changed, changed)
-        relatives = {name for name, one in self._root.items() if one == root} | {root}
-        for name in relatives - {changed, node.name}:
+        for name in self._relatives.get(root, {root}) - {changed, node.name}:
             if self._defined.get(name, -1) < index < self._last_read.get(name, -1):
                 place.refuse(
                     "writes over values that are read elsewhere as well", "use the operation that returns a new tensor"
