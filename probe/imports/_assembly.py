@@ -25,10 +25,14 @@ from probe.layers import (
     Reshape,
 )
 from probe.network import Network
+from probe.safeh5 import DEFAULT_LIMITS
 
 __all__ = ["Assembly", "Operand", "Place", "Shape", "Value"]
 
 Shape = tuple[int, ...]
+
+_MOST_CONSTANT = 1 << 28
+"""Values of one constant that is computed: 1 GiB in float32."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,14 +69,17 @@ class Assembly:
         How many samples the sizes in the graph are for: reshaping to (batch, ...) keeps samples apart.
     dtype : float32 or float64
         The type of all arrays.
+    budget : int, optional
+        Values that computed constants may have, all together; any number by default.
     """
 
-    def __init__(self, source: str, *, batch: int = 1, dtype: npt.DTypeLike = np.float32) -> None:
+    def __init__(self, source: str, *, batch: int = 1, dtype: npt.DTypeLike = np.float32, budget: int | None = None) -> None:
         self.source = source
         self.batch = batch
         self.dtype = np.dtype(dtype)
         self._layers: dict[str, Layer] = {}
         self._reads: dict[str, tuple[Value, ...]] = {}
+        self.budget = budget
         self._inputs: list[tuple[str, Shape]] = []
         self._arrays: dict[tuple[int, object], tuple[npt.NDArray[np.generic], Array]] = {}
 
@@ -105,6 +112,11 @@ class Assembly:
             shape = layer.output_shape(*(value.shape for value in read))
         except InputError as error:
             raise InputError(f"{self.source}: {error}") from None
+        if math.prod(shape) > DEFAULT_LIMITS.activation_values:
+            raise InputError(
+                f"{self.source}: layer '{layer.name}' would put out {math.prod(shape):,} values for one input, more than the "
+                f"{DEFAULT_LIMITS.activation_values:,} that are computed"
+            )
         self._layers[layer.name] = layer
         self._reads[layer.name] = read
         return Value(layer.name, shape)
@@ -118,6 +130,14 @@ class Assembly:
     def made_by(self, value: Value) -> tuple[Layer, tuple[Value, ...]] | None:
         """Return the layer that puts out a value, and all that it reads; None for an input."""
         return None if isinstance(value.source, int) else (self._layers[value.source], self._reads[value.source])
+
+    def reserve(self, *sizes: int) -> None:
+        """Count the values of a constant before it is computed, as the product of `sizes`, or raise if there are too many."""
+        n_values = math.prod(int(size) for size in sizes)
+        if self.budget is not None:
+            self.budget -= n_values
+        if n_values > _MOST_CONSTANT or (self.budget is not None and self.budget < 0):
+            raise InputError(f"{self.source}: it computes constants of {n_values:,} values, more than are made")
 
     def free_name(self, name: str) -> str:
         """Return `name`, or the first of name_1, name_2, ... that no layer has."""
@@ -144,6 +164,8 @@ class Assembly:
         """
         known = self._arrays.get((id(values), key))
         if known is None:
+            if 0 in values.strides:
+                self.reserve(values.size)
             with np.errstate(over="ignore"):
                 array = values.astype(self.dtype)
             if not np.isfinite(array).all():

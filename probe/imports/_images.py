@@ -32,6 +32,9 @@ __all__ = ["ImageOperations"]
 Pair = tuple[int, int]
 Margins = tuple[Pair, Pair]
 
+_MOST_SHARES = 128
+"""Rows and columns of adaptive pooling by windows of several sizes, each of which becomes a layer."""
+
 _FIRST: Literal["channels_first"] = "channels_first"
 
 
@@ -254,6 +257,9 @@ class ImageOperations(Place):
             return self.add(layer(self.free(), window, window, "valid", _FIRST), x)
         if rows % size[0] == 0 == columns % size[1]:
             return self.add(UpSampling2D(self.free(), (rows // size[0], columns // size[1]), _FIRST), x)
+        if rows + columns > _MOST_SHARES:
+            self.refuse(f"makes {rows} x {columns} pixels of {size[0]} x {size[1]}, by windows of several sizes",
+                        "choose sizes that divide each other")  # fmt: skip
         for axis, wanted in ((2, rows), (3, columns)):
             x = self._shares(x, kind, axis, wanted)
         return x

@@ -22,6 +22,7 @@ Examples
 (('cat', 'dog'), 'output', [(3, 2), (2,)])
 """
 
+from probe.kerasfile._config import last_net, naming, parse_json
 from probe.kerasfile._file import LayerDescription, ModelFile, VariableDescription
 from probe.kerasfile._open import model_in, open_model, read_provenance
 from probe.kerasfile._write import check_storable, encode_provenance, write_network, write_text_attribute
@@ -32,8 +33,11 @@ __all__ = [
     "VariableDescription",
     "check_storable",
     "encode_provenance",
+    "last_net",
     "model_in",
+    "naming",
     "open_model",
+    "parse_json",
     "read_provenance",
     "write_network",
     "write_text_attribute",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from probe._signatures import checked
 from probe.film import Film
+from probe.imports import foreign_kind, read_foreign
 from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
@@ -129,6 +130,9 @@ def load_network(
     ModelFileWarning
         If the file can be read, but something in it is odd.
     """
+    kind = foreign_kind(path)
+    if kind is not None:
+        return read_foreign(path, kind, architecture=architecture, limits=limits)
     with open_model(path, architecture=architecture, limits=limits) as model:
         return model.network()
 
