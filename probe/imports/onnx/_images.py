@@ -90,7 +90,9 @@ def _check_windows(
         if room < 0:
             call.node.refuse(f"has windows of {window} that are larger than images of {call.value().shape[1:]}")
         sizes.append(room // strides[k] + 1)
-        if pads[k] >= window[k] * dilations[k] or (sizes[-1] - 1) * strides[k] - pads[k] >= n:
+        # A convolution is zero there; a pool of nothing is no number.
+        is_outside = pads[k] >= window[k] * dilations[k] or (sizes[-1] - 1) * strides[k] - pads[k] >= n
+        if is_outside and "Pool" in call.node.op:
             call.node.refuse(f"has pads={pads}, so that windows of {window} lie in the padding alone")
     call.check_size(channels, *sizes)
     call.check_size(
@@ -266,7 +268,7 @@ _COORDINATES = {
     "align_corners": "align_corners",
     "asymmetric": "asymmetric",
 }
-_MODES = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic"}
+_MODES = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic_clamped"}
 
 
 def _resize(call: Call) -> Operand:
@@ -290,7 +292,7 @@ def _resize(call: Call) -> Operand:
     call.check_size(*wanted[1:])
     coordinates = _coordinates(call, mode, tuple(wanted), full)
     if scales is not None:
-        _check_scales(call, scales, axes, tuple(wanted), full, coordinates)
+        _check_scales(call, scales, axes, tuple(wanted), full)
     return call.at.resize(x, wanted[2:], _MODES[mode], coordinates)  # type: ignore[arg-type]
 
 
@@ -341,11 +343,8 @@ def _check_scales(
     axes: list[int],
     wanted: tuple[int, ...],
     full: tuple[int, ...],
-    coordinates: str,
 ) -> None:
     """Refuse factors that are not those between the sizes: they would be the ones that count."""
-    if coordinates == "align_corners":
-        return
     for axis, scale in zip(axes, scales, strict=True):
         if axis and not np.isclose(scale, wanted[axis] / full[axis], rtol=1e-5):
             call.node.refuse(f"makes {wanted[axis]} of {full[axis]} by the factor {scale:g}; only exact ones are read")

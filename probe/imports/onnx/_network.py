@@ -232,6 +232,7 @@ class Construction:
             if not isinstance(value, Value):
                 what = "half of a GELU" if isinstance(value, Erf) else "no value that depends on an input"
                 raise ModelFileError(f"the output {quoted(name)} is {what}")
+            value = building.at(name, "output").solid(value)
             if len(value.shape) > 1 and value.shape.count(1) >= len(value.shape) - 1:
                 # Classes in images of one pixel: the outputs of a classifier are a vector.
                 value = building.at("classes", "output").flatten(value)
