@@ -136,6 +136,8 @@ OPERATIONS = {
     "LayerNorm": lambda: image(lambda m, x: m.a(x), a=nn.LayerNorm((4, 8, 8))),
     "LayerNorm of the last axis": lambda: image(lambda m, x: m.a(x.permute(0, 2, 3, 1)), a=nn.LayerNorm(4, bias=False)),
     "LocalResponseNorm": lambda: image(lambda m, x: m.a(x), a=nn.LocalResponseNorm(3, alpha=0.5, k=2.0)),
+    "LocalResponseNorm of an even size": lambda: image(lambda m, x: m.a(x), a=nn.LocalResponseNorm(4)),
+    "means of neighbors": lambda: image(lambda m, x: F.avg_pool3d(x.unsqueeze(1), (3, 1, 1), 1).squeeze(1)),
     "PReLU of channels": lambda: image(lambda m, x: m.a(x), a=nn.PReLU(4)),
     "Dropout": lambda: image(lambda m, x: F.dropout(m.b(m.a(x)), 0.3, m.training), a=nn.Dropout(), b=nn.Dropout2d()),
     "Upsample": lambda: image(lambda m, x: m.a(x), a=nn.Upsample(scale_factor=2)),

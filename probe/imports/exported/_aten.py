@@ -248,6 +248,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "layer_norm": layer_norm,
     "native_layer_norm": _first_of(layer_norm, 3),
     "group_norm": group_norm,
+    "local_response_norm": lambda at, x, **settings: at.local_response_norm(x, **settings),
     "native_group_norm": native_group_norm,
     **dict.fromkeys(("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout"), dropout),
     **dict.fromkeys(("upsample_nearest1d", "upsample_nearest2d"), resize("nearest")),

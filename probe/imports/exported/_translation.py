@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from probe._checks import InputError
 from probe.imports._building import Building, Operations, Value
 from probe.imports.exported._aten import OPERATIONS
 from probe.imports.exported._constants import CONSTANTS, NUMBERS, sizes_made
+from probe.imports.exported._merging import merged
 from probe.imports.exported._program import Node, Program, Reference, layer_name
 from probe.network import Network
 
@@ -82,8 +83,9 @@ def translated(
                 f"{source}: input '{name}' has {shape[0]} samples, another input {program.batch}"
             )
         values[name] = building.input(shape[1:], name, (given or {}).get(name))
-    changes = _Changes(program)
-    for index, node in enumerate(program.nodes):
+    nodes = merged(program.nodes)
+    changes = _Changes(nodes, program.outputs)
+    for index, node in enumerate(nodes):
         place = building.at(layer_name(node), node.target.removesuffix(".default"), node.line)
         result = _result(place, node, values)
         values[node.name] = result
@@ -126,7 +128,7 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
     is_constant = not any(_has_value(argument) for argument in arguments.values())
     tables = (CONSTANTS, OPERATIONS) if is_constant else (OPERATIONS,)
     found = next((table[name] for table in tables for name in names if name in table), None)
-    if library not in ("aten", "operator") or found is None:
+    if library not in ("aten", "operator", "probe") or found is None:
         place.refuse(
             "cannot be taken over",
             "write it with other operations, or pass the part of the network in front of it",
@@ -175,12 +177,12 @@ def _check_shape(place: Operations, value: object, wanted: tuple[int | None, ...
 class _Changes:
     """Which operations write over what they read, and whether anything else would see it."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, nodes: Sequence[Node], outputs: Sequence[str]) -> None:
         self._root: dict[str, str] = {}
         self._relatives: dict[str, set[str]] = {}
-        self._defined = {node.name: index for index, node in enumerate(program.nodes)}
-        self._last_read: dict[str, int] = {name: len(program.nodes) for name in program.outputs}
-        for index, node in enumerate(program.nodes):
+        self._defined = {node.name: index for index, node in enumerate(nodes)}
+        self._last_read: dict[str, int] = dict.fromkeys(outputs, len(nodes))
+        for index, node in enumerate(nodes):
             read = _names(list(node.arguments.values()))
             for name in read:
                 self._last_read[name] = max(index, self._last_read.get(name, -1))
