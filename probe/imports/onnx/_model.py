@@ -98,9 +98,12 @@ class Tensor:
 
 def _varints(message: Message, number: int, count: int, dtype: np.dtype[Any], what: str) -> AnyArray:
     """Return the integers of a list; a number of 16 bits stands for the bits of one in half precision."""
+    stored = message.all(number)
+    if sum(entry.size if entry.kind == BYTES else 1 for entry in stored) < count:
+        raise DamagedError(f"{what} has fewer values than its shape")
     values = np.empty(count, np.uint16 if dtype.kind == "f" else dtype)
     done = 0
-    for entry in message.all(number):
+    for entry in stored:
         if entry.kind != BYTES:
             block = np.array([entry.value], np.uint64)
             done = _put(values, done, block, what)

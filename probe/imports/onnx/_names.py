@@ -55,6 +55,8 @@ def _listed(text: str) -> tuple[str, ...]:
     if text[0] in "[(" and text[-1] in "])":
         matches = _matches(_ITEM, inner)
         return tuple(match[1] if match[1] is not None else match[2] for match in matches)
+    if text[0] in "[({":
+        return ()
     parts = text.splitlines() if "\n" in text else text.split(",")
     return tuple(part.strip() for part in parts)
 

@@ -64,7 +64,6 @@ class Construction:
         self._broken: set[str] = set()
         self._names: Counter[str] = Counter()
         self._shown = shown
-        self._n_layers = 0
 
     def network(self, input_shape: tuple[int, ...] | None) -> Network:
         """Return the network, or raise if anything is in the way.
@@ -81,6 +80,7 @@ class Construction:
             if not self._is_known(node):
                 self.problems.append(self._unknown(node))
         inputs = self._inputs(nodes)
+        _check_count(nodes, {one.name for one in inputs})
         building = self._building(inputs, input_shape)
         for node in nodes:
             self._run(node, building, chosen)
@@ -188,9 +188,6 @@ class Construction:
         name = _full_name(node)
         if name not in OPERATORS:
             node.refuse("depends on the image; it is read for constants only")
-        self._n_layers += 1
-        if self._n_layers > MOST_LAYERS:
-            node.refuse(f"is one of more than the {MOST_LAYERS} layers that are read")
         called = self._free_name(layer_name(node, [one for one in node.inputs if one in self._graph.arrays]))
         at = building.at(called, f"node {quoted(node.name)} ({node.op})")
         is_last = any(output in chosen for output in node.outputs)
@@ -247,6 +244,17 @@ class Construction:
             names = ()
         network = building.finish([output], names)
         return network if output is outputs[0] else network.with_two_logits()
+
+
+def _check_count(nodes: list[Node], dependent: set[str]) -> None:
+    """Raise if more nodes than are read depend on the inputs, before anything is made of them."""
+    count = 0
+    for node in nodes:
+        if node.op not in ("Shape", "Size") and not dependent.isdisjoint(node.inputs):
+            dependent.update(node.outputs)
+            count += 1
+    if count > MOST_LAYERS:
+        raise ModelFileError(f"it has {count} nodes that depend on the image, more than the {MOST_LAYERS} that are read")
 
 
 def _full_name(node: Node) -> str:

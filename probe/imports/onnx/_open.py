@@ -24,6 +24,14 @@ _NEXT = {
 """How the second field of a model may begin."""
 
 
+_OTHERS = {
+    b"version https://": "a pointer of Git LFS to one; fetch the file itself: git lfs pull",
+    b"<!DOCTYPE html": "a web page; download the file itself, such as with the button 'Download raw file'",
+    b"<html": "a web page; download the file itself, such as with the button 'Download raw file'",
+}
+"""What is saved as a model by mistake."""
+
+
 @checked
 def read_onnx(
     path: str | os.PathLike[str],
@@ -104,6 +112,11 @@ def _opened(path: str | os.PathLike[str], shown: str, limits: Limits) -> Iterato
         size = file.seek(0, io.SEEK_END)
         if size > limits.file_bytes:
             raise ModelFileError(f"{shown} has {size} bytes, more than the {limits.file_bytes} that are read")
+        file.seek(0)
+        start = file.read(16)
+        for sign, hint in _OTHERS.items():
+            if start.startswith(sign):
+                raise ModelFileError(f"{shown} is no ONNX file, but {hint}")
         try:
             reader = Reader(file, limits)
             yield Construction(read_graph(reader), shown, reader.size, limits)

@@ -157,7 +157,10 @@ def _expand(call: Call) -> Operand:
     full = call.full_shape(x)
     if sizes is None or len(sizes) > len(full):
         call.node.refuse(f"makes {sizes} of samples of shape {x.shape}")
-    wanted = np.broadcast_shapes(tuple(sizes), full)
+    sizes = [1] * (len(full) - len(sizes)) + sizes
+    wanted = [n if size in (1, n) else size for n, size in zip(full, sizes, strict=True)]
+    if any(n not in (1, size) for n, size in zip(full[1:], wanted[1:], strict=True)) or min(wanted) < 1:
+        call.node.refuse(f"makes {sizes} of samples of shape {x.shape}")
     call.check_size(*wanted[1:])
     return call.at.expand(x, wanted)
 
