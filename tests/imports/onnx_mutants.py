@@ -36,8 +36,28 @@ SCHEMA = {
 }  # fmt: skip
 """Which fields hold messages of which kind."""
 
-NUMBERS = (0, 1, 2, 3, 4, 5, 7, 9, 10, 11, 16, 64, 1 << 16, 1 << 31, 1 << 40, (1 << 63) - 1, (1 << 64) - 1, (1 << 64) - 2)
-TEXTS = (b"", b"x", b"y", b"Add", b"Relu", b"Conv", b"Reshape", b"Concat", b"Softmax", b"MatMul", b"Resize", b"Erf", b"Where",
+NUMBERS = (
+    0,
+    1,
+    2,
+    3,
+    4,
+    5,
+    7,
+    9,
+    10,
+    11,
+    16,
+    64,
+    1 << 16,
+    1 << 31,
+    1 << 40,
+    (1 << 63) - 1,
+    (1 << 64) - 1,
+    (1 << 64) - 2,
+)
+TEXTS = (b"", b"x", b"y", b"Add", b"Relu", b"Conv", b"Reshape", b"Concat", b"Softmax", b"MatMul", b"Resize", b"Erf",
+    b"Where",
          b"Shape", b"Expand", b"Slice", b"\xff", b"axis", b"pads", b"\x00", b"n" * 300)  # fmt: skip
 
 
@@ -115,7 +135,9 @@ def restructured(data: bytes, rng: random.Random) -> bytes:
                 if field[1] == 0:
                     field[2] = rng.choice(NUMBERS)
                 elif field[1] == 2 and isinstance(field[2], bytes):
-                    field[2] = rng.choice([*TEXTS, field[2][:-1], field[2] * 2, np.float32([np.nan, np.inf]).tobytes()])
+                    field[2] = rng.choice(
+                        [*TEXTS, field[2][:-1], field[2] * 2, np.float32([np.nan, np.inf]).tobytes()]
+                    )
     return written(tree)
 
 

@@ -53,7 +53,9 @@ def attribute(name: str, value: object) -> bytes:
     return block(1, name) + content
 
 
-def node(op: str, inputs: list[str], outputs: list[str], name: str = "", domain: str = "", **attributes) -> bytes:
+def node(
+    op: str, inputs: list[str], outputs: list[str], name: str = "", domain: str = "", **attributes
+) -> bytes:
     names = b"".join(block(1, one) for one in inputs) + b"".join(block(2, one) for one in outputs)
     kept = b"".join(block(5, attribute(key, value)) for key, value in attributes.items())
     return names + block(3, name) + block(4, op) + kept + block(7, domain)
@@ -67,7 +69,9 @@ def value(name: str, shape: tuple[int | str, ...] | None, kind: int = 1) -> byte
     return block(1, name) + block(2, block(1, number(1, kind) + sizes))
 
 
-def graph(nodes: list[bytes], inputs: list[bytes], outputs: list[bytes], arrays: dict[str, np.ndarray]) -> bytes:
+def graph(
+    nodes: list[bytes], inputs: list[bytes], outputs: list[bytes], arrays: dict[str, np.ndarray]
+) -> bytes:
     return (
         b"".join(block(1, one) for one in nodes)
         + block(2, "graph")
@@ -77,7 +81,9 @@ def graph(nodes: list[bytes], inputs: list[bytes], outputs: list[bytes], arrays:
     )
 
 
-def model(content: bytes, opset: int = 17, metadata: dict[str, str] | None = None, more: bytes = b"") -> bytes:
+def model(
+    content: bytes, opset: int = 17, metadata: dict[str, str] | None = None, more: bytes = b""
+) -> bytes:
     properties = b"".join(block(14, block(1, key) + block(2, text)) for key, text in (metadata or {}).items())
     sets = block(8, block(1, "") + number(2, opset)) + block(8, block(1, "ai.onnx.ml") + number(2, 2))
     return number(1, 8) + block(2, "tests") + block(7, content) + sets + properties + more

@@ -39,10 +39,14 @@ def write(tmp_path):
 @pytest.mark.parametrize("name", NAMES)
 def test_outputs_are_those_of_onnxruntime(name, expected):
     network = load_network(FIXTURES / f"{name}.onnx")
-    np.testing.assert_allclose(network.outputs(expected[f"{name}/x"]), expected[f"{name}/y"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        network.outputs(expected[f"{name}/x"]), expected[f"{name}/y"], rtol=1e-5, atol=1e-5
+    )
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("torch") and "signal" not in name])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.startswith("torch") and "signal" not in name]
+)
 def test_input_gradients_are_those_of_pytorch(name, expected):
     network = load_network(FIXTURES / f"{name}.onnx")
     logits, pullback = network.logits_vjp(expected[f"{name}/x"])
@@ -64,7 +68,9 @@ def test_hidden_values_are_those_of_onnxruntime(expected):
     name = "torch_residual_opset11"
     values = load_network(FIXTURES / f"{name}.onnx").activations(expected[f"{name}/x"])
     for layer, output in (("c1", ".Relu"), ("Relu_1", ".Relu_1"), ("pool/MaxPool", ".pool.MaxPool")):
-        np.testing.assert_allclose(values[layer], expected[f"{name}/hidden{output}_output_0"], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(
+            values[layer], expected[f"{name}/hidden{output}_output_0"], rtol=1e-4, atol=1e-4
+        )
 
 
 def test_layers_are_called_as_in_pytorch_and_activations_are_theirs():
@@ -76,7 +82,10 @@ def test_layers_are_called_as_in_pytorch_and_activations_are_theirs():
 def test_classes_are_those_of_scikit_learn():
     assert load_network(FIXTURES / "sklearn_names.onnx").class_names[:3] == ("eight", "five", "four")
     two = load_network(FIXTURES / "sklearn_two_classes.onnx")
-    assert two.class_names == ("one", "zero") and [layer.keras_name for layer in two.layers] == ["Dense", "Dense"]
+    assert two.class_names == ("one", "zero") and [layer.keras_name for layer in two.layers] == [
+        "Dense",
+        "Dense",
+    ]
 
 
 def test_biases_that_are_added_behind_become_those_of_the_layer(write):
@@ -84,7 +93,13 @@ def test_biases_that_are_added_behind_become_those_of_the_layer(write):
         node("Conv", ["x", "w"], ["c"]), node("Add", ["c", "b"], ["d"]), node("Relu", ["d"], ["r"]),
         node("Reshape", ["r", "s"], ["f"]), node("MatMul", ["f", "v"], ["m"]), node("Add", ["m", "a"], ["y"]),
     ]  # fmt: skip
-    arrays = {"w": normal(2, 1, 3, 3), "b": normal(2, 1, 1), "s": np.int64([-1, 8]), "v": normal(8, 3), "a": normal(3)}
+    arrays = {
+        "w": normal(2, 1, 3, 3),
+        "b": normal(2, 1, 1),
+        "s": np.int64([-1, 8]),
+        "v": normal(8, 3),
+        "a": normal(3),
+    }
     network = read_onnx(write(chain(nodes, ("n", 1, 4, 4), arrays)))
     conv, _, dense = network.layers[1:]
     assert isinstance(conv, Conv2D) and conv.activation.name == "relu"
@@ -97,7 +112,8 @@ def test_biases_that_are_added_behind_become_those_of_the_layer(write):
     [
         (("n", 3, 8, 8), [node("Flatten", ["x"], ["y"])], (8, 8, 3)),
         (("n", 8, 8, 3), [node("Flatten", ["x"], ["y"])], (8, 8, 3)),
-        (("n", 8, 6, 5), [node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), node("Flatten", ["t"], ["y"])], (8, 6, 5)),
+        (("n", 8, 6, 5), [node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]), node("Flatten", ["t"], ["y"])], (8, 6,
+            5)),
         (("n", 5, 8, 3), [node("GlobalAveragePool", ["x"], ["y"])], (8, 3, 5)),
         (("n", 28, 28), [node("Flatten", ["x"], ["y"])], (28, 28)),
         ((1, 1, 4, 4), [node("Flatten", ["x"], ["y"])], (4, 4, 1)),
@@ -109,7 +125,9 @@ def test_channels_are_found_by_what_reads_the_image_and_by_its_shape(write, shap
 
 def test_open_axes_are_filled_or_asked_for(write):
     path = write(chain([node("GlobalAveragePool", ["x"], ["y"])], ("n", 3, "h", "w")))
-    with pytest.raises(ModelFileError, match=r"input 'x' has open axes, \(n, 3, h, w\); say .*--input-shape 224,224,3"):
+    with pytest.raises(
+        ModelFileError, match=r"input 'x' has open axes, \(n, 3, h, w\); say .*--input-shape 224,224,3"
+    ):
         read_onnx(path)
     assert read_onnx(path, input_shape=(6, 7, 3)).input_shape == (6, 7, 3)
     with pytest.raises(ModelFileError, match=r"\(6, 7, 2\) does not fit"):
@@ -151,7 +169,9 @@ def test_names_of_classes_are_those_in_the_properties(write, metadata):
 
 def test_names_for_another_number_of_classes_are_not_taken(write):
     for text in ("a, b", "{0: 'a', 2: 'b', 1: 'c', 1: 'd'}", "a, a, b", "['a', 'b', 'c' 'd'", "{}"):
-        assert read_onnx(write(chain([node("Softmax", ["x"], ["y"])], metadata={"names": text}))).class_names == ("0", "1", "2")
+        assert read_onnx(
+            write(chain([node("Softmax", ["x"], ["y"])], metadata={"names": text}))
+        ).class_names == ("0", "1", "2")
 
 
 def test_labels_are_left_out_whatever_makes_them(write):
@@ -180,7 +200,14 @@ def test_all_that_is_in_the_way_is_listed(write):
 
 def test_files_are_told_by_their_content(write, tmp_path):
     assert is_onnx(write(chain([node("Relu", ["x"], ["y"])]), "model.bin"))
-    for content in (b"", b"\x08\x08", b"\x89HDF\r\n\x1a\n", b"PK\x03\x04", b"\x08\x01\x12\x02ab", b"<!DOCTYPE html>"):
+    for content in (
+        b"",
+        b"\x08\x08",
+        b"\x89HDF\r\n\x1a\n",
+        b"PK\x03\x04",
+        b"\x08\x01\x12\x02ab",
+        b"<!DOCTYPE html>",
+    ):
         assert not is_onnx(write(content))
     assert not is_onnx(tmp_path / "no.onnx") and not is_onnx(tmp_path)
 

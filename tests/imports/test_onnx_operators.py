@@ -44,7 +44,9 @@ def test_what_was_read_can_be_stored(case, tmp_path):
 
 def test_the_first_sets_of_operators_say_where_a_constant_lies(tmp_path):
     shift = np.float32([1, -2, 3])
-    content = chain([node("Add", ["x", "b"], ["y"], broadcast=1, axis=1)], ("n", 3, 5, 6), {"b": shift}, opset=6)
+    content = chain(
+        [node("Add", ["x", "b"], ["y"], broadcast=1, axis=1)], ("n", 3, 5, 6), {"b": shift}, opset=6
+    )
     (tmp_path / "one.onnx").write_bytes(content)
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 6)).astype(np.float32)
     check(read_onnx(tmp_path / "one.onnx"), x, x + shift[:, None, None])

@@ -72,11 +72,11 @@ class Call:
     def constant(self, index: int) -> AnyArray | None:
         """Return an array that is known beforehand, None where it is left out, or refuse."""
         array = self.operand(index)
-        if array is None or isinstance(array, np.ndarray):
-            return array
-        self.node.refuse(
-            f"has an input {index + 1} that depends on the image; only constants are read there, such as weights"
-        )
+        if array is not None and not isinstance(array, np.ndarray):
+            self.node.refuse(
+                f"has an input {index + 1} that depends on the image; only constants are read there, such as weights"
+            )
+        return array
 
     def weight(self, index: int, n_axes: int | None = None) -> AnyArray:
         """Return an array that must be there, perhaps with so many axes."""
@@ -84,7 +84,9 @@ class Call:
         if array is None:
             self.node.refuse(f"lacks its input {index + 1}")
         if n_axes is not None and array.ndim != n_axes:
-            self.node.refuse(f"has an input {index + 1} of shape {array.shape}, where {n_axes} axes are needed")
+            self.node.refuse(
+                f"has an input {index + 1} of shape {array.shape}, where {n_axes} axes are needed"
+            )
         return array
 
     def numbers(self, index: int) -> list[int] | None:

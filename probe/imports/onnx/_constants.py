@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import numpy as np
 
-from probe.imports.onnx._model import DTYPES, AnyArray, Node, Tensor
+from probe.imports.onnx._model import AnyArray, Node
 
 __all__ = ["FOLDED", "OPEN_BATCH", "Budget", "axes_of", "fold", "slices_of"]
 
@@ -21,7 +20,20 @@ OPEN_BATCH = 2_147_483_647
 GROWTH = 32 << 20
 """What computed arrays may take beyond four times the size of the file, in bytes."""
 
-_TO_NUMPY = {1: "f4", 2: "u1", 3: "i1", 5: "i2", 6: "i4", 7: "i8", 9: "?", 10: "f4", 11: "f8", 12: "u4", 13: "u8", 16: "f4"}
+_TO_NUMPY = {
+    1: "f4",
+    2: "u1",
+    3: "i1",
+    5: "i2",
+    6: "i4",
+    7: "i8",
+    9: "?",
+    10: "f4",
+    11: "f8",
+    12: "u4",
+    13: "u8",
+    16: "f4",
+}
 """Types that a Cast makes; half precision becomes float32, as everywhere."""
 
 
@@ -53,7 +65,15 @@ def fold(node: Node, arguments: Arguments, budget: Budget) -> list[AnyArray]:
     try:
         with np.errstate(all="ignore"):
             made = FOLDED[node.op](node, arguments, budget)
-    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError, MemoryError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        MemoryError,
+    ) as error:
         if type(error).__module__.startswith("probe"):
             raise
         node.refuse(f"gets arrays that do not go together: {str(error)[:120]}")
@@ -65,29 +85,35 @@ def _constant(node: Node, _: Arguments, budget: Budget) -> AnyArray:
     tensor = node.tensor("value")
     if tensor is not None:
         return tensor.array()
-    for name, read, dtype in (
-        ("value_float", node.real, np.float32),
-        ("value_int", node.integer, np.int64),
-        ("value_floats", node.reals, np.float32),
-        ("value_ints", node.integers, np.int64),
-    ):
-        if node.has(name):
-            value: Any = read(name, 0) if name in ("value_float", "value_int") else read(name)  # type: ignore[operator]
-            return np.array(value, dtype)
-    node.refuse("holds no array of numbers")
+    if node.has("value_float"):
+        return np.array(node.real("value_float", 0.0), np.float32)
+    if node.has("value_int"):
+        return np.array(node.integer("value_int", 0), np.int64)
+    if node.has("value_floats"):
+        return np.array(node.reals("value_floats"), np.float32)
+    if not node.has("value_ints"):
+        node.refuse("holds no array of numbers")
+    return np.array(node.integers("value_ints"), np.int64)
 
 
 def _constant_of_shape(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    shape = _sizes(arguments[0])
+    shape = _sizes(_given(arguments))
     tensor = node.tensor("value")
     value = np.zeros(1, np.float32) if tensor is None else tensor.array()
     budget.take(node, shape, value.itemsize)
     return np.full(shape, value.reshape(-1)[0])
 
 
-def _sizes(array: AnyArray | None) -> tuple[int, ...]:
+def _given(arguments: Arguments, index: int = 0) -> AnyArray:
+    """Return an array that must be there."""
+    array = arguments[index] if index < len(arguments) else None
+    if array is None:
+        raise ValueError(f"input {index + 1} is left out")
+    return array
+
+
+def _sizes(array: AnyArray) -> tuple[int, ...]:
     """Return a shape; an open number of samples counts as one, since constants are the same for all."""
-    assert array is not None
     sizes = tuple(1 if int(size) == OPEN_BATCH else int(size) for size in array.reshape(-1))
     if any(size < 0 for size in sizes) or len(sizes) > 32:
         raise ValueError(f"shape {sizes[:8]}")
@@ -95,23 +121,20 @@ def _sizes(array: AnyArray | None) -> tuple[int, ...]:
 
 
 def _expand(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, sizes = arguments
-    assert array is not None
-    shape = np.broadcast_shapes(array.shape, _sizes(sizes))
+    array = _given(arguments)
+    shape = np.broadcast_shapes(array.shape, _sizes(_given(arguments, 1)))
     budget.take(node, shape, array.itemsize)
     return np.broadcast_to(array, shape).copy()
 
 
 def _tile(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, times = arguments
-    assert array is not None and times is not None
-    counts = _sizes(times)
+    array, counts = _given(arguments), _sizes(_given(arguments, 1))
     budget.take(node, tuple(n * count for n, count in zip(array.shape, counts, strict=True)), array.itemsize)
     return np.tile(array, counts)
 
 
 def _range(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    start, stop, step = (one.reshape(-1)[0] for one in arguments if one is not None)
+    start, stop, step = (_given(arguments, index).reshape(-1)[0] for index in range(3))
     budget.take(node, (max(0, math.ceil((stop - start) / step)),), start.itemsize)
     return np.arange(start, stop, step).astype(start.dtype)
 
@@ -149,27 +172,24 @@ def _power(first: AnyArray, second: AnyArray) -> AnyArray:
 
 
 def _where(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    condition, first, second = arguments
-    assert condition is not None and first is not None and second is not None
+    condition, first, second = (_given(arguments, index) for index in range(3))
     budget.take(node, np.broadcast_shapes(condition.shape, first.shape, second.shape), first.itemsize)
     return np.where(condition, first, second)
 
 
 def _cast(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
     to = node.integer("to", 1)
-    node.integer("saturate", 1)
+    node.ignore("saturate")
     if to not in _TO_NUMPY:
         node.refuse(f"makes values of the type {to} of ONNX, which are not read")
-    (array,) = arguments
-    assert array is not None
+    array = _given(arguments)
     if array.dtype != _TO_NUMPY[to]:
         budget.take(node, array.shape, 8)
     return array.astype(_TO_NUMPY[to], copy=False)
 
 
 def _gather(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, indices = arguments
-    assert array is not None and indices is not None
+    array, indices = _given(arguments), _given(arguments, 1)
     axis = node.integer("axis", 0)
     budget.take(node, (indices.size, *array.shape[:axis], *array.shape[axis:][1:]), array.itemsize)
     return np.asarray(np.take(array, indices, axis=axis))
@@ -190,37 +210,32 @@ def axes_of(node: Node, arguments: Arguments, index: int) -> list[int] | None:
 
 
 def _squeeze(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, axes = arguments[0], axes_of(node, arguments, 1)
-    assert array is not None
+    array, axes = _given(arguments), axes_of(node, arguments, 1)
     return np.squeeze(array, None if axes is None else tuple(axes))
 
 
 def _unsqueeze(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, axes = arguments[0], axes_of(node, arguments, 1)
-    assert array is not None and axes is not None
-    return np.expand_dims(array, tuple(axes))
+    axes = axes_of(node, arguments, 1)
+    if axes is None:
+        raise ValueError("its axes are left out")
+    return np.expand_dims(_given(arguments), tuple(axes))
 
 
 def _reshape(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array = arguments[0]
-    assert array is not None
-    wanted = node.integers("shape")
+    array, wanted = _given(arguments), node.integers("shape")
     if wanted is None:
-        assert arguments[1] is not None
-        wanted = [int(size) for size in arguments[1].reshape(-1)]
+        wanted = [int(size) for size in _given(arguments, 1).reshape(-1)]
     if not node.integer("allowzero", 0):
         wanted = [array.shape[k] if size == 0 else size for k, size in enumerate(wanted)]
     return array.reshape([1 if size == OPEN_BATCH else size for size in wanted])
 
 
 def _transpose(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    assert arguments[0] is not None
-    return np.transpose(arguments[0], node.integers("perm"))
+    return np.transpose(_given(arguments), node.integers("perm"))
 
 
 def _flatten(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, axis = arguments[0], node.integer("axis", 1)
-    assert array is not None
+    array, axis = _given(arguments), node.integer("axis", 1)
     return array.reshape(math.prod(array.shape[:axis]), -1)
 
 
@@ -242,8 +257,9 @@ def slices_of(node: Node, arguments: Arguments) -> list[tuple[int, int, int, int
 
 
 def _slice(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    array, slices = arguments[0], slices_of(node, arguments)
-    assert array is not None and slices is not None
+    array, slices = _given(arguments), slices_of(node, arguments)
+    if slices is None:
+        raise ValueError("its starts and ends are left out")
     cut = [slice(None)] * array.ndim
     for axis, start, stop, step in slices:
         # Python's slice counts a stop below -n from the start, ONNX clips it.
@@ -253,8 +269,7 @@ def _slice(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
 
 
 def _split(node: Node, arguments: Arguments, budget: Budget) -> list[AnyArray]:
-    array, axis = arguments[0], node.integer("axis", 0)
-    assert array is not None
+    array, axis = _given(arguments), node.integer("axis", 0)
     sizes = split_sizes(node, arguments, array.shape[axis])
     return np.split(array, np.cumsum(sizes)[:-1].tolist(), axis)
 
@@ -287,8 +302,7 @@ def _reduce(function: Callable[..., AnyArray]) -> Fold:
 
 
 def _matmul(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    first, second = arguments
-    assert first is not None and second is not None
+    first, second = _given(arguments), _given(arguments, 1)
     if first.ndim != 2 or second.ndim != 2:
         node.refuse("multiplies constants that are no matrices")
     if first.shape[0] * first.shape[1] * second.shape[1] > 1 << 28:
@@ -298,8 +312,7 @@ def _matmul(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
 
 
 def _shape(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    assert arguments[0] is not None
-    return shape_part(node, arguments[0].shape)
+    return shape_part(node, _given(arguments).shape)
 
 
 def shape_part(node: Node, shape: tuple[int, ...]) -> AnyArray:
@@ -309,13 +322,11 @@ def shape_part(node: Node, shape: tuple[int, ...]) -> AnyArray:
 
 
 def _size(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    assert arguments[0] is not None
-    return np.array(arguments[0].size, np.int64)
+    return np.array(_given(arguments).size, np.int64)
 
 
 def _same(node: Node, arguments: Arguments, budget: Budget) -> AnyArray:
-    assert arguments[0] is not None
-    return arguments[0]
+    return _given(arguments)
 
 
 FOLDED: Mapping[str, Fold] = {
@@ -372,4 +383,3 @@ FOLDED: Mapping[str, Fold] = {
     "Where": _where,
 }
 """What computes each operator on arrays, of every version of the set."""
-

@@ -164,14 +164,19 @@ def _gated(call: Call, x: Operand, gate: Operand) -> Operand:
     return None if name is None else call.at.elementwise(x, name)
 
 
-def _unscaled(call: Call, x: Value, factor: float) -> Operand:
-    """Return what was scaled by one factor and is now by its inverse; None if that is not so."""
+def _scaling(call: Call, x: Value) -> tuple[Value, float] | None:
+    """Return what was scaled by one number, and the number; None if `x` is nothing of that kind."""
     before = call.at.building.before(x)
     if before is None or not isinstance(before[0], Rescaling) or x.repeated is not None:
         return None
-    layer = before[0]
-    is_inverse = isinstance(layer.scale, float | int) and layer.offset == 0 and layer.scale * factor == 1
-    return before[1] if is_inverse else None
+    scale, offset = before[0].scale, before[0].offset
+    return (before[1], float(scale)) if isinstance(scale, float | int) and offset == 0 else None
+
+
+def _unscaled(call: Call, x: Value, factor: float) -> Operand:
+    """Return what was scaled by one number and is now by its inverse; None if that is not so."""
+    scaling = _scaling(call, x)
+    return scaling[0] if scaling is not None and scaling[1] * factor == 1 else None
 
 
 def _greater(call: Call) -> Operand:
@@ -181,21 +186,24 @@ def _greater(call: Call) -> Operand:
 def _where(call: Call) -> Operand:
     """Return a softplus that is written as the identity far above zero, where that is what it is."""
     above, x, y = (call.operand(index) for index in range(3))
-    if isinstance(above, Above) and isinstance(x, Value) and isinstance(y, Value) and above.bound >= 20:
-        before = call.at.building.before(y)
-        is_softplus = before is not None and before[0].activation.name == "softplus"
-        if is_softplus and before[1].source == x.source == above.of.source:  # type: ignore[index]
-            return y
-    call.node.refuse("chooses by the image between two values, which is not read")
+    before = call.at.building.before(y) if isinstance(y, Value) else None
+    if (
+        not isinstance(above, Above)
+        or not isinstance(x, Value)
+        or before is None
+        or before[0].activation.name != "softplus"
+        or not before[1].source == x.source == above.of.source
+        or above.bound < 20
+    ):
+        call.node.refuse("chooses by the image between two values, which is not read")
+    return y
 
 
 def _erf(call: Call) -> Operand:
-    x = call.value()
-    before = call.at.building.before(x)
-    layer = None if before is None else before[0]
-    if before is not None and isinstance(layer, Rescaling) and layer.offset == 0 and _close(layer.scale, 0.5**0.5):  # type: ignore[arg-type]
-        return Erf(before[1])
-    call.node.refuse("is no part of a GELU, x * (1 + erf(x / sqrt(2))) / 2; by itself it is not read")
+    scaling = _scaling(call, call.value())
+    if scaling is None or not _close(scaling[1], 0.5**0.5):
+        call.node.refuse("is no part of a GELU, x * (1 + erf(x / sqrt(2))) / 2; by itself it is not read")
+    return Erf(scaling[0])
 
 
 def _with_erf(call: Call, kind: Binary, erf: Erf, other: Operand) -> Operand:
@@ -206,16 +214,14 @@ def _with_erf(call: Call, kind: Binary, erf: Erf, other: Operand) -> Operand:
             return Erf(erf.of, erf.scale, erf.offset + number)
         if kind == "multiply":
             return Erf(erf.of, erf.scale * number, erf.offset * number)
+    inner, factor = None, 0.0
     if kind == "multiply" and isinstance(other, Value) and _close(erf.scale, erf.offset):
-        before = call.at.building.before(other)
-        factor = None
-        if other.source == erf.of.source:
-            factor = 1.0
-        elif before is not None and isinstance(before[0], Rescaling) and before[1].source == erf.of.source:
-            factor = float(before[0].scale) if before[0].offset == 0 else None  # type: ignore[arg-type]
-        if factor is not None:
-            return call.at.rescale(call.at.elementwise(erf.of, "gelu"), 2 * erf.scale * factor)  # type: ignore[arg-type]
-    call.node.refuse("makes something else of an Erf than a GELU, x * (1 + erf(x / sqrt(2))) / 2")
+        inner, factor = (
+            (other, 1.0) if other.source == erf.of.source else _scaling(call, other) or (None, 0.0)
+        )
+    if inner is None or inner.source != erf.of.source:
+        call.node.refuse("makes something else of an Erf than a GELU, x * (1 + erf(x / sqrt(2))) / 2")
+    return call.at.rescale(call.at.elementwise(erf.of, "gelu"), 2 * erf.scale * factor)
 
 
 def _power(call: Call) -> Operand:
@@ -242,7 +248,7 @@ def _mean(call: Call) -> Operand:
 
 def _cast(call: Call) -> Operand:
     to = call.node.integer("to", 1)
-    call.node.integer("saturate", 1)
+    call.node.ignore("saturate")
     if to not in (1, 10, 11, 16):
         call.node.refuse("makes integers of values that depend on the image, which is not read")
     return call.value()
@@ -250,8 +256,7 @@ def _cast(call: Call) -> Operand:
 
 def _dropout(call: Call) -> Operand:
     ratio = call.node.real("ratio", 0.5) if call.node.opset < 12 else call.number(1)
-    call.node.integer("seed", 0)
-    call.node.integer("is_test", 1)
+    call.node.ignore("seed", "is_test")
     if call.constant(2) is not None and call.number(2):
         call.node.refuse("is in training mode; export the model in eval() mode")
     return call.at.dropout(call.value(), 0.5 if ratio is None else min(max(ratio, 0.0), 1.0))

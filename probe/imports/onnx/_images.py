@@ -1,4 +1,4 @@
-"""Operators on images: convolution, pooling, normalization, padding, resizing."""
+"""Operators on images: convolution, pooling and normalization."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from probe.imports._building import Value
 from probe.imports.onnx._call import Call, Operand
-from probe.imports.onnx._constants import axes_of
 
 __all__ = ["IMAGES"]
 
@@ -25,7 +24,9 @@ def _window(call: Call, size: list[int]) -> list[int]:
     given = call.node.integers("kernel_shape")
     window = size or given
     if window is None or len(window) != n_axes or (given is not None and given != window):
-        call.node.refuse(f"has windows of {given} for values of shape {x.shape} and kernels of {size or None}")
+        call.node.refuse(
+            f"has windows of {given} for values of shape {x.shape} and kernels of {size or None}"
+        )
     if any(not 0 < n <= call.most_values for n in window):
         call.node.refuse(f"has windows of {window}")
     return window
@@ -88,7 +89,9 @@ def _check_windows(
     for k, n in enumerate(call.value().shape[1:]):
         room = n + pads[k] + pads[k + n_axes] - (window[k] - 1) * dilations[k] - 1
         if room < 0:
-            call.node.refuse(f"has windows of {window} that are larger than images of {call.value().shape[1:]}")
+            call.node.refuse(
+                f"has windows of {window} that are larger than images of {call.value().shape[1:]}"
+            )
         sizes.append(room // strides[k] + 1)
         # A convolution is zero there; a pool of nothing is no number.
         is_outside = pads[k] >= window[k] * dilations[k] or (sizes[-1] - 1) * strides[k] - pads[k] >= n
@@ -163,7 +166,13 @@ def _pool_of_channels(call: Call, kind: Literal["max", "mean"]) -> Operand:
     window, pads = node.integers("kernel_shape") or [], node.integers("pads") or [0] * 6
     steps = (node.integers("strides") or [1, 1, 1]) + (node.integers("dilations") or [1, 1, 1])
     node.require(ceil_mode=0, auto_pad="NOTSET")
-    if len(window) != 3 or window[1:] != [1, 1] or set(steps) != {1} or any(pads[1:3] + pads[4:]) or kind == "max":
+    if (
+        len(window) != 3
+        or window[1:] != [1, 1]
+        or set(steps) != {1}
+        or any(pads[1:3] + pads[4:])
+        or kind == "max"
+    ):
         node.refuse(f"has windows of {window} for values of shape {x.shape}; only those of images are read")
     n, channels, height, width = x.shape
     at, batch = call.at, call.at.building.batch
@@ -171,9 +180,9 @@ def _pool_of_channels(call: Call, kind: Literal["max", "mean"]) -> Operand:
         node.refuse(f"has pads={pads} and windows of {window} for values of shape {x.shape}")
     counted = bool(node.integer("count_include_pad", 0))
     flat = at.reshape(x, (batch, n, channels, height * width))
-    made = at.avg_pool(
-        flat, (window[0], 1), stride=(1, 1), padding=(pads[0], 0, pads[3], 0), count_include_pad=counted  # type: ignore[arg-type]
-    )
+    assert isinstance(flat, Value)
+    margins = pads[0], 0, pads[3], 0
+    made = at.avg_pool(flat, (window[0], 1), stride=(1, 1), padding=margins, count_include_pad=counted)
     return at.reshape(made, (batch, n, made.shape[1], height, width))
 
 
@@ -190,15 +199,14 @@ def _global(kind: Literal["max", "mean"]) -> Handler:
 def _batch_normalization(call: Call) -> Operand:
     node = call.node
     node.require(training_mode=0, spatial=1)
-    for name in ("is_test", "momentum", "consumed_inputs"):
-        node.integer(name, 0) if name == "is_test" else node.integers(name) if "in" in name else node.real(name, 0)
-    arrays = [call.weight(index, 1) for index in (1, 2, 3, 4)]
-    return call.at.batch_norm(call.value(), *arrays, epsilon=node.real("epsilon", 1e-5))
+    node.ignore("is_test", "momentum", "consumed_inputs")
+    gamma, beta, mean, variance = (call.weight(index, 1) for index in (1, 2, 3, 4))
+    return call.at.batch_norm(call.value(), gamma, beta, mean, variance, node.real("epsilon", 1e-5))
 
 
 def _instance_normalization(call: Call) -> Operand:
-    arrays = [call.weight(index, 1) for index in (1, 2)]
-    return call.at.instance_norm(call.value(), *arrays, epsilon=call.node.real("epsilon", 1e-5))
+    gamma, beta = (call.weight(index, 1) for index in (1, 2))
+    return call.at.instance_norm(call.value(), gamma, beta, call.node.real("epsilon", 1e-5))
 
 
 def _group_normalization(call: Call) -> Operand:
@@ -211,8 +219,9 @@ def _group_normalization(call: Call) -> Operand:
         arrays = [
             np.repeat(array, x.shape[0] // groups) if len(array) == groups else array for array in arrays
         ]
-    call.node.integer("stash_type", 1)
-    return call.at.group_norm(x, groups, *arrays, epsilon=call.node.real("epsilon", 1e-5))
+    call.node.ignore("stash_type")
+    gamma, beta = arrays
+    return call.at.group_norm(x, groups, gamma, beta, call.node.real("epsilon", 1e-5))
 
 
 def _layer_normalization(call: Call) -> Operand:
@@ -220,14 +229,15 @@ def _layer_normalization(call: Call) -> Operand:
     first = call.axis(call.node.integer("axis", -1), x)
     if first == 0:
         call.node.refuse("works along the axis of the samples; keep that axis as it is")
-    call.node.integer("stash_type", 1)
+    call.node.ignore("stash_type")
     n_axes = len(x.shape) + 1 - first
     sizes = x.shape[first - 1 :]
     arrays = [call.constant(index) for index in (1, 2)]
     for array in arrays:
         if array is not None and array.shape != sizes:
             call.node.refuse(f"has scales of shape {array.shape}, where {sizes} is needed")
-    return call.at.layer_norm(x, *arrays, n_axes=n_axes, epsilon=call.node.real("epsilon", 1e-5))  # type: ignore[misc]
+    gamma, beta = arrays
+    return call.at.layer_norm(x, gamma, beta, n_axes, call.node.real("epsilon", 1e-5))
 
 
 def _lrn(call: Call) -> Operand:
@@ -238,157 +248,11 @@ def _lrn(call: Call) -> Operand:
     )
 
 
-def _pad(call: Call) -> Operand:
-    x, node = call.value(), call.node
-    n_axes = len(x.shape) + 1
-    mode = node.text("mode", "constant")
-    if node.opset < 11:
-        pads, number = node.integers("pads") or node.integers("paddings"), node.real("value", 0.0)
-    else:
-        pads, number = call.numbers(1), call.number(2) or 0.0
-    axes = [call.axis(axis, x) for axis in axes_of(node, call.values, 3) or range(n_axes)]  # type: ignore[arg-type]
-    if pads is None or len(pads) != 2 * len(axes):
-        node.refuse(f"has {pads} to pad values of shape {x.shape} with")
-    margins = [(0, 0)] * n_axes
-    for k, axis in enumerate(axes):
-        margins[axis] = pads[k], pads[k + len(axes)]
-    if margins[0] != (0, 0):
-        node.refuse("pads the axis of the samples; keep that axis as it is")
-    if mode not in ("constant", "reflect", "edge"):
-        node.refuse(f"has mode={mode!r}, which is not read")
-    call.check_size(
-        *(max(0, n + before + after) for n, (before, after) in zip(x.shape, margins[1:], strict=True))
-    )
-    return call.at.pad(x, margins[1:], mode, number)  # type: ignore[arg-type]
-
-
-_COORDINATES = {
-    "half_pixel": "half_pixel",
-    "pytorch_half_pixel": "half_pixel",
-    "align_corners": "align_corners",
-    "asymmetric": "asymmetric",
-}
-_MODES = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic_clamped"}
-
-
-def _resize(call: Call) -> Operand:
-    x, node = call.value(), call.node
-    mode = node.text("mode", "nearest")
-    scales, sizes = _sizes_of(call)
-    full = (1, *x.shape)
-    axes = [call.axis(axis, x) for axis in node.integers("axes") or range(len(full))]
-    given = sizes if sizes is not None else scales
-    if given is None or len(given) != len(axes):
-        node.refuse(f"has {given} for the sizes of values of shape {x.shape}")
-    wanted = list(full)
-    for axis, n in zip(axes, given, strict=True):
-        # The number of samples stays as it is, whatever it is.
-        if axis and not (0 < n * (1 if sizes is not None else full[axis]) <= call.most_values):
-            node.refuse(f"makes {given} of values of shape {x.shape}")
-        if axis:
-            wanted[axis] = int(n) if sizes is not None else int(np.floor(full[axis] * n))
-    if mode not in _MODES or wanted[1] != full[1] or min(wanted) < 1:
-        node.refuse(f"makes {tuple(wanted[1:])} of {x.shape} with mode={mode!r}; only heights and widths change")
-    call.check_size(*wanted[1:])
-    coordinates = _coordinates(call, mode, tuple(wanted), full)
-    if scales is not None:
-        _check_scales(call, scales, axes, tuple(wanted), full)
-    return call.at.resize(x, wanted[2:], _MODES[mode], coordinates)  # type: ignore[arg-type]
-
-
-def _sizes_of(call: Call) -> tuple[list[float] | None, list[int] | None]:
-    """Return the factors, or the sizes, that a Resize or an Upsample names."""
-    node = call.node
-    if node.op == "Upsample":
-        scales = node.reals("scales")
-        if scales is None:
-            scales = [float(scale) for scale in call.weight(1).reshape(-1)]
-        return scales, None
-    index = 1 if node.opset < 11 else 2
-    array, sizes = call.constant(index), call.numbers(3) if node.opset > 10 else None
-    node.require(antialias=0, exclude_outside=0, keep_aspect_ratio_policy="stretch")
-    node.real("extrapolation_value", 0.0)
-    if array is not None and array.size:
-        return [float(scale) for scale in array.reshape(-1)], None
-    return None, sizes
-
-
-def _coordinates(call: Call, mode: str, wanted: tuple[int, ...], full: tuple[int, ...]) -> str:
-    node = call.node
-    if node.op == "Upsample" or node.opset < 11:
-        return "asymmetric"
-    kind = node.text("coordinate_transformation_mode", "half_pixel")
-    nearest = node.text("nearest_mode", "round_prefer_floor")
-    cubic = node.real("cubic_coeff_a", -0.75)
-    if kind not in _COORDINATES or (kind == "pytorch_half_pixel" and 1 in wanted[2:]):
-        node.refuse(f"has coordinate_transformation_mode={kind!r}, which is not read")
-    if mode == "cubic" and not np.isclose(cubic, -0.75):
-        node.refuse(f"has cubic_coeff_a={cubic:g}; only -0.75 is read")
-    if mode == "nearest":
-        whole = all(big % small == 0 for big, small in zip(wanted, full, strict=True))
-        # Where each pixel becomes several, no place lies halfway: all roundings say the same.
-        if whole and (kind, nearest) in (
-            ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
-            ("pytorch_half_pixel", "round_prefer_floor"),
-        ):  # fmt: skip
-            return "asymmetric"
-        if (kind, nearest) not in (("asymmetric", "floor"), ("half_pixel", "round_prefer_ceil")):
-            node.refuse(f"has nearest_mode={nearest!r} with {kind!r}, which is not read for these sizes")
-    return _COORDINATES[kind]
-
-
-def _check_scales(
-    call: Call,
-    scales: list[float],
-    axes: list[int],
-    wanted: tuple[int, ...],
-    full: tuple[int, ...],
-) -> None:
-    """Refuse factors that are not those between the sizes: they would be the ones that count."""
-    for axis, scale in zip(axes, scales, strict=True):
-        if axis and not np.isclose(scale, wanted[axis] / full[axis], rtol=1e-5):
-            call.node.refuse(f"makes {wanted[axis]} of {full[axis]} by the factor {scale:g}; only exact ones are read")
-
-
-def _depth_to_space(call: Call) -> Operand:
-    x, block = call.value(), call.node.integer("blocksize", 1)
-    mode = call.node.text("mode", "DCR")
-    channels, rows, columns = _image(call, x)
-    if block < 1 or channels % (block * block) or mode not in ("DCR", "CRD"):
-        call.node.refuse(f"has blocksize={block} and mode={mode!r} for values of shape {x.shape}")
-    n, at = channels // (block * block), call.at
-    batch = at.building.batch
-    if mode == "DCR":
-        y = at.permute(at.reshape(x, (batch, block, block, n, rows, columns)), (0, 3, 4, 1, 5, 2))
-    else:
-        y = at.permute(at.reshape(x, (batch, n, block, block, rows, columns)), (0, 1, 4, 2, 5, 3))
-    return at.reshape(y, (batch, n, rows * block, columns * block))
-
-
-def _space_to_depth(call: Call) -> Operand:
-    x, block = call.value(), call.node.integer("blocksize", 1)
-    channels, rows, columns = _image(call, x)
-    if block < 1 or rows % block or columns % block:
-        call.node.refuse(f"has blocksize={block} for values of shape {x.shape}")
-    at, batch = call.at, call.at.building.batch
-    y = at.reshape(x, (batch, channels, rows // block, block, columns // block, block))
-    y = at.permute(y, (0, 3, 5, 1, 2, 4))
-    return at.reshape(y, (batch, channels * block * block, rows // block, columns // block))
-
-
-def _image(call: Call, x: Value) -> tuple[int, int, int]:
-    if len(x.shape) != 3:
-        call.node.refuse(f"gets values of shape {x.shape}, which are no images (channels, height, width)")
-    channels, rows, columns = x.shape
-    return channels, rows, columns
-
-
 IMAGES: Mapping[str, Handler] = {
     "AveragePool": _pool("mean"),
     "BatchNormalization": _batch_normalization,
     "Conv": _conv,
     "ConvTranspose": _conv_transpose,
-    "DepthToSpace": _depth_to_space,
     "GlobalAveragePool": _global("mean"),
     "GlobalMaxPool": _global("max"),
     "GroupNormalization": _group_normalization,
@@ -396,9 +260,5 @@ IMAGES: Mapping[str, Handler] = {
     "LRN": _lrn,
     "LayerNormalization": _layer_normalization,
     "MaxPool": _pool("max"),
-    "Pad": _pad,
-    "Resize": _resize,
-    "SpaceToDepth": _space_to_depth,
-    "Upsample": _resize,
 }
 """What makes layers of each operator, of every version of the set."""

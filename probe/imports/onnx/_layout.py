@@ -61,7 +61,9 @@ def graph_input(building: Building, graph: Graph, one: Input, given: Shape | Non
         raise ModelFileError(
             f"the input {name} has the shape {_shown(one)}, without an axis of samples in front"
         )
-    sizes = None if one.shape is None else tuple(n if isinstance(n, int) and n > 0 else 0 for n in one.shape[1:])
+    sizes = (
+        None if one.shape is None else tuple(n if isinstance(n, int) and n > 0 else 0 for n in one.shape[1:])
+    )
     if sizes is None or 0 in sizes:
         if given is None:
             axes = "no shape" if sizes is None else f"open axes, {_shown(one)}"
@@ -91,7 +93,9 @@ def _filled(graph: Graph, one: Input, sizes: Shape | None, given: Shape) -> Shap
             and all(n in (0, wanted) for n, wanted in zip(sizes, candidate, strict=True))
         ):
             return candidate
-    raise ModelFileError(f"the input {quoted(one.name)} has the shape {_shown(one)}, and {given} does not fit it")
+    raise ModelFileError(
+        f"the input {quoted(one.name)} has the shape {_shown(one)}, and {given} does not fit it"
+    )
 
 
 def _shown(one: Input) -> str:

@@ -25,9 +25,6 @@ AnyArray = npt.NDArray[Any]
 MOST_NODES = 10_000
 """The largest image classifiers have about 3,000, most of them arithmetic on shapes."""
 
-MOST_ENTRIES = 20
-"""Most inputs of one node times this many nodes; a Concat of a DenseNet has 60."""
-
 DTYPES: dict[int, str] = {
     1: "<f4", 2: "u1", 3: "i1", 4: "<u2", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 10: "<f2", 11: "<f8", 12: "<u4",
     13: "<u8", 16: "bfloat16",
@@ -225,6 +222,10 @@ class Node:
             found = read(name, value)  # type: ignore[operator]
             if found != value:
                 self.refuse(f"has {name}={printable(found, 40)}; only {value} is read")
+
+    def ignore(self, *names: str) -> None:
+        """Say of attributes that they do not matter at prediction."""
+        self._asked.update(names)
 
     def check_all_asked(self) -> None:
         """Raise if it has an attribute that nobody asked for: what it does is not known then."""

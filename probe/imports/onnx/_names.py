@@ -94,5 +94,3 @@ def _readable(name: str) -> str:
     """Return a name that every file and screen takes."""
     letters = "".join(letter if letter.isprintable() and letter != ":" else "_" for letter in name)
     return letters[-_LONGEST_NAME:].strip("/ ") or "layer"
-
-

@@ -18,13 +18,19 @@ from probe.imports.onnx._layout import batch_of, graph_input
 from probe.imports.onnx._model import Graph, Input, Node, quoted
 from probe.imports.onnx._names import class_names_of, layer_name
 from probe.imports.onnx._shaping import SHAPING
+from probe.imports.onnx._sizes import SIZES
 from probe.layers import ActivationLayer, Concatenate, Rescaling
 from probe.network import Network
 from probe.safeh5 import Limits
 
 __all__ = ["Construction"]
 
-OPERATORS: Mapping[str, Callable[[Call], Operand | list[Operand]]] = {**ELEMENTWISE, **IMAGES, **SHAPING}
+OPERATORS: Mapping[str, Callable[[Call], Operand | list[Operand]]] = {
+    **ELEMENTWISE,
+    **IMAGES,
+    **SHAPING,
+    **SIZES,
+}
 
 MOST_LAYERS = 3000
 """Nodes that become layers; the largest classifiers have about 1,000."""
@@ -59,7 +65,9 @@ class Construction:
         self._graph, self._limits = graph, limits
         self.problems: list[str] = []
         most = GROWTH + 4 * file_bytes
-        self._budget = Budget(limits.total_bytes if limits.total_bytes > NO_LIMIT else min(most, limits.total_bytes))
+        self._budget = Budget(
+            limits.total_bytes if limits.total_bytes > NO_LIMIT else min(most, limits.total_bytes)
+        )
         self._known: dict[str, Operand] = {}
         self._broken: set[str] = set()
         self._names: Counter[str] = Counter()
@@ -183,7 +191,11 @@ class Construction:
     def _made(self, node: Node, building: Building, chosen: list[str]) -> list[Operand]:
         values = [self._read(node, name) for name in node.inputs]
         arrays = [value for value in values if isinstance(value, np.ndarray)]
-        if not node.domain and node.op in FOLDED and len(arrays) == sum(value is not None for value in values):
+        if (
+            not node.domain
+            and node.op in FOLDED
+            and len(arrays) == sum(value is not None for value in values)
+        ):
             return list(fold(node, values, self._budget))  # type: ignore[arg-type]
         name = _full_name(node)
         if name not in OPERATORS:
@@ -239,7 +251,9 @@ class Construction:
             return building.finish(outputs)
         output = _one_unit(building, outputs[0]) or outputs[0]
         n_classes = max(output.shape[0], 2) if len(output.shape) == 1 else 0
-        names = class_names if len(class_names) == n_classes else class_names_of(self._graph.metadata, n_classes)
+        names = (
+            class_names if len(class_names) == n_classes else class_names_of(self._graph.metadata, n_classes)
+        )
         if output.shape == (1,) and output is outputs[0] and not _is_sigmoid(building, output):
             names = ()
         network = building.finish([output], names)
@@ -254,7 +268,9 @@ def _check_count(nodes: list[Node], dependent: set[str]) -> None:
             dependent.update(node.outputs)
             count += 1
     if count > MOST_LAYERS:
-        raise ModelFileError(f"it has {count} nodes that depend on the image, more than the {MOST_LAYERS} that are read")
+        raise ModelFileError(
+            f"it has {count} nodes that depend on the image, more than the {MOST_LAYERS} that are read"
+        )
 
 
 def _full_name(node: Node) -> str:
@@ -263,7 +279,11 @@ def _full_name(node: Node) -> str:
 
 def _is_sigmoid(building: Building, value: Value) -> bool:
     before = building.before(value)
-    return before is not None and isinstance(before[0], ActivationLayer) and before[0].activation.name == "sigmoid"
+    return (
+        before is not None
+        and isinstance(before[0], ActivationLayer)
+        and before[0].activation.name == "sigmoid"
+    )
 
 
 def _one_unit(building: Building, value: Value) -> Value | None:
@@ -277,5 +297,3 @@ def _one_unit(building: Building, value: Value) -> Value | None:
         return None
     is_rest = (before[0].scale, before[0].offset) == (-1, 1)
     return second if is_rest and second.shape == (1,) and _is_sigmoid(building, second) else None
-
-

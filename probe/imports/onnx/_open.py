@@ -19,7 +19,16 @@ __all__ = ["is_onnx", "onnx_obstacles", "read_onnx"]
 
 _NEXT = {
     number << 3 | kind
-    for number, kind in ((2, BYTES), (3, BYTES), (4, BYTES), (5, VARINT), (6, BYTES), (7, BYTES), (8, BYTES), (14, BYTES))
+    for number, kind in (
+        (2, BYTES),
+        (3, BYTES),
+        (4, BYTES),
+        (5, VARINT),
+        (6, BYTES),
+        (7, BYTES),
+        (8, BYTES),
+        (14, BYTES),
+    )
 }
 """How the second field of a model may begin."""
 

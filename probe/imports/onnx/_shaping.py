@@ -118,7 +118,9 @@ def _concat(call: Call) -> Operand:
 def _split(call: Call) -> list[Operand]:
     x = call.value()
     axis = call.axis(call.node.integer("axis", 0), x)
-    sizes = split_sizes(call.node, [None, *map(call.constant, range(1, len(call.values)))], call.full_shape(x)[axis])
+    sizes = split_sizes(
+        call.node, [None, *map(call.constant, range(1, len(call.values)))], call.full_shape(x)[axis]
+    )
     return list(call.at.split(x, sizes, axis))
 
 
@@ -197,7 +199,10 @@ def _size(call: Call) -> Operand:
 
 def _scaler(call: Call) -> Operand:
     """Return (x - offset) * scale, as scikit-learn's scalers do."""
-    offset, scale = (np.array(call.node.reals(name) or [default], np.float32) for name, default in (("offset", 0), ("scale", 1)))
+    offset, scale = (
+        np.array(call.node.reals(name) or [default], np.float32)
+        for name, default in (("offset", 0), ("scale", 1))
+    )
     return call.at.binary("multiply", call.at.binary("subtract", call.value(), offset), scale)
 
 

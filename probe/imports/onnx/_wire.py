@@ -71,7 +71,7 @@ class Reader:
     def content(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to `stop`, all of them; the caller has bounded them."""
         first = start - self._base
-        if 0 <= first and stop - self._base <= len(self._block):
+        if first >= 0 and stop - self._base <= len(self._block):
             return self._block[first : stop - self._base]
         self._file.seek(start)
         content = self._file.read(stop - start)
