@@ -26,6 +26,7 @@ from probe.kerasfile._kinds import (
     kind_for,
     positive,
 )
+from probe.kerasfile._steps import STEP, StepSpec
 from probe.layers import (
     LAYERS,
     ActivationLayer,
@@ -55,6 +56,8 @@ Pair = tuple[int, int]
 
 def kind_of(spec: LayerSpec) -> LayerKind:
     """Return how to read `spec`, or raise if its class is not among `KINDS`."""
+    if isinstance(spec, StepSpec):
+        return STEP
     kind = KINDS.get(spec.class_name)
     if kind is None:
         spec.refuse(f"is of a class that cannot be read; supported are {', '.join(sorted(KINDS))}")
