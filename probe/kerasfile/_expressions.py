@@ -1,7 +1,7 @@
 """What a user says that a layer computes, such as "x / 127.5 - 1": parsed into steps, never evaluated.
 
 The language has x (what the layer reads), numbers, [lists, of numbers] along the last axis, + - * / and parentheses, x ** n,
-and the functions of `FUNCTIONS` and `ACTIVATIONS` by name, such as relu(x).
+and functions by name: activations such as relu(x), and those of `_CALLED`.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ import numpy as np
 
 from probe._errors import InputError, ModelFileError
 from probe.kerasfile._steps import Constant, Program, Steps, Value
-from probe.layers import ACTIVATIONS, CenterCrop, Cropping2D, LogSoftmax, Resizing, Softmax
+from probe.layers import ACTIVATIONS, FUNCTIONS, CenterCrop, Cropping2D, LogSoftmax, Resizing, Softmax
 from probe.safeh5 import listed, printable
 
-__all__ = ["FUNCTIONS", "replacement"]
+__all__ = ["replacement"]
 
 MOST_LETTERS = 500
 """Longest expression."""
 
-FUNCTIONS = ("clip", "crop", "maximum", "minimum", "resize", "center_crop")
+_CALLED = ("clip", "crop", "maximum", "minimum", "resize", "center_crop")
 """Functions beside the activations; `_Reading.called` says what they take."""
 
 
@@ -117,7 +117,7 @@ class _Reading:
         what = printable(ast.unparse(node), 40)
         self.refuse(
             f"has {what!r}, which is none of x, numbers, lists of numbers, + - * / **, parentheses, "
-            f"{', '.join(FUNCTIONS)} and activations such as relu"
+            f"{', '.join(_CALLED)} and activations such as relu"
         )
 
     def number(self, node: ast.expr) -> float:
@@ -181,7 +181,7 @@ class _Reading:
             self.refuse(
                 f"has {printable(name, 40)} of {len(arguments)} arguments; known are clip(x, low, high), maximum(x, y), "
                 "minimum(x, y), crop(x, top, bottom, left, right), center_crop(x, height, width), resize(x, height, width) "
-                f"and of x alone {listed([*ACTIVATIONS, 'softmax', 'log_softmax'], 60)}"
+                f"and of x alone {listed([*ACTIVATIONS, *FUNCTIONS, 'softmax', 'log_softmax'], 60)}"
             )
         return _Scaled(made)
 
@@ -199,7 +199,7 @@ class _Reading:
                 return self.steps.layer(CenterCrop, x, height=whole[0], width=whole[1])
             case "resize", 2 if are_whole:
                 return self.steps.layer(Resizing, x, height=whole[0], width=whole[1])
-            case _, 0 if name in ACTIVATIONS:
+            case _, 0 if name in ACTIVATIONS or name in FUNCTIONS:
                 return self.steps.activated(x, name)
             case _, 0 if name in softmaxes:
                 return self.steps.activated(x, softmaxes[name]())

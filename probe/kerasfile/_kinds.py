@@ -14,6 +14,7 @@ from probe._errors import InputError, ModelFileError
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, check_origin
 from probe.layers import (
     ACTIVATIONS,
+    FUNCTIONS,
     LAYERS,
     LEAKY_RELU_SLOPE,
     Activation,
@@ -69,7 +70,7 @@ _OTHER_NAMES = {
     "log_softmax_v2": "log_softmax",
 }
 
-_NAMED = (*ACTIVATIONS, "softmax", "log_softmax")
+_NAMED = (*ACTIVATIONS, *FUNCTIONS, "softmax", "log_softmax")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ import numpy as np
 
 from probe._checks import Array
 from probe._errors import InputError
-from probe.kerasfile._config import MAX_AXES, MAX_SIZE, LayerSpec, Shape
+from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape
 from probe.kerasfile._kinds import (
     ACTIVATION_CLASSES,
     LayerKind,
@@ -26,21 +26,26 @@ from probe.kerasfile._kinds import (
     kind_for,
     positive,
 )
+from probe.kerasfile._ours import OURS, count
 from probe.kerasfile._steps import STEP, StepSpec
 from probe.layers import (
     LAYERS,
     ActivationLayer,
     AveragePooling2D,
+    CenterCrop,
     Conv2D,
     Conv2DTranspose,
     Dense,
     DepthwiseConv2D,
+    GroupNormalization,
     Layer,
     LayerNormalization,
     MaxPooling2D,
     Noise,
     Normalization,
+    Resizing,
     SeparableConv2D,
+    UnitNormalization,
 )
 
 __all__ = ["KINDS", "MAX_CONSTANTS", "describe", "kind_of"]
@@ -62,10 +67,6 @@ def kind_of(spec: LayerSpec) -> LayerKind:
     if kind is None:
         spec.refuse(f"is of a class that cannot be read; supported are {', '.join(sorted(KINDS))}")
     return kind
-
-
-def _count(spec: LayerSpec, key: str, default: int | None = None) -> int:
-    return spec.integer(key, minimum=1, maximum=MAX_SIZE, default=default)
 
 
 def _noise(kind: str) -> LayerKind:
@@ -171,8 +172,8 @@ def _has_channels_first(spec: LayerSpec) -> bool:
 
 
 def _groups(spec: LayerSpec, shape: Shape) -> int:
-    channels, filters = _channels(spec, shape), _count(spec, "filters")
-    groups = _count(spec, "groups", 1)
+    channels, filters = _channels(spec, shape), count(spec, "filters")
+    groups = count(spec, "groups", 1)
     if channels % groups or filters % groups:
         spec.refuse(
             f"has groups = {groups}, which divides not both {channels} channels and {filters} filters"
@@ -189,16 +190,26 @@ def _spans(spec: LayerSpec) -> Pair:
 def _windows(spec: LayerSpec, shape: Shape, spans: Pair, strides: Pair) -> tuple[Pair, Pair]:
     """Return how many windows there are along height and width, and how long the padded axes are."""
     *sizes, _ = _image(spec, shape)
-    padding = spec.choice("padding", ("valid", "same"))
+    padding: Any = _padding(spec, shape)
+    margins = ((0, 0), (0, 0)) if isinstance(padding, str) else padding
+    sizes = [n + sum(around) for n, around in zip(sizes, margins, strict=True)]
     for n, span in zip(sizes, spans, strict=True):
-        if padding == "valid" and span > n:
+        if padding != "same" and span > n:
             spec.refuse(f"has windows of {span} pixels, more than its input of shape {shape} has")
-    rows, columns, _ = MaxPooling2D(spec.name, spans, strides, padding).output_shape((*sizes, 1))  # type: ignore[arg-type]
+    inner = "same" if padding == "same" else "valid"
+    rows, columns, _ = MaxPooling2D(spec.name, spans, strides, inner).output_shape((*sizes, 1))
     padded = [
-        n if padding == "valid" else max(n, (count - 1) * stride + span)
-        for n, count, span, stride in zip(sizes, (rows, columns), spans, strides, strict=True)
+        max(n, (number - 1) * stride + span) if padding == "same" else n
+        for n, number, span, stride in zip(sizes, (rows, columns), spans, strides, strict=True)
     ]
     return (rows, columns), (padded[0], padded[1])
+
+
+def _padding(spec: LayerSpec, _shape: Shape) -> str | tuple[Pair, Pair]:
+    """Return the setting "padding": a name or, in a pooling of ours, counts of pixels."""
+    if isinstance(spec.config.get("padding"), list) and spec.class_name.startswith("probe>"):
+        return spec.margins("padding")
+    return spec.choice("padding", ("valid", "same"))
 
 
 def _formatted(spec: LayerSpec, size: Pair, channels: int) -> Shape:
@@ -220,7 +231,7 @@ def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
     }
     layer = Conv2DTranspose(spec.name, kernel, **settings)
     height, width, _ = layer.output_shape((*_image(spec, shape)[:2], 1))
-    return _formatted(spec, (height, width), _count(spec, "filters"))
+    return _formatted(spec, (height, width), count(spec, "filters"))
 
 
 def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
@@ -233,7 +244,7 @@ def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
 def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
     """Return the values of a padded image, each channel as often as it has kernels."""
     _, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
-    return math.prod(padded) * _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
+    return math.prod(padded) * _channels(spec, shape) * count(spec, "depth_multiplier", 1)
 
 
 def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
@@ -242,31 +253,81 @@ def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
         (n - 1) * stride + max(span, stride)
         for n, span, stride in zip(_image(spec, shape), _spans(spec), spec.pair("strides", 1), strict=False)
     ]
-    return math.prod(covered) * _count(spec, "filters")
+    return math.prod(covered) * count(spec, "filters")
 
 
 def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
     """Return the values of a padded image, or what takes as much memory as the list of places in a window."""
     window = spec.pair("pool_size", 2)
-    _, padded = _windows(spec, shape, window, spec.pair("strides", window))
+    (rows, columns), (down, along) = window, _pooling_dilation(spec, shape)
+    spans = (rows - 1) * down + 1, (columns - 1) * along + 1
+    _, padded = _windows(spec, shape, spans, spec.pair("strides", window))
     return max(math.prod(padded) * _channels(spec, shape), math.prod(window) * PLACE_VALUES)
 
 
+def _pooling_dilation(spec: LayerSpec, _shape: Shape = ()) -> Pair:
+    return spec.pair("dilation_rate", 1) if spec.class_name.startswith("probe>") else (1, 1)
+
+
+def _resizing_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of an image that is resized along its height only, or of a matrix along an axis."""
+    height, width, channels = _image(spec, shape)
+    rows, columns = count(spec, "height"), count(spec, "width")
+    # Padding to the aspect ratio of the output makes an axis as long as this, or leaves it.
+    tall, wide = max(height, width * rows // columns + 1), max(width, height * columns // rows + 1)
+    return max(rows * width * channels, rows * tall, columns * wide)
+
+
+def _size(name: str) -> Reader:
+    return lambda spec, _shape: count(spec, name)
+
+
+_SIZES = {"height": _size("height"), "width": _size("width")}
+
+
+def _write_resizing(layer: Resizing, settings: Settings) -> Settings:
+    names = {
+        name: value for name, value in settings.items() if name != "coordinates" or not layer.is_in_keras
+    }
+    return names | {"fill_mode": "constant"}
+
+
+def _groups_of_channels(spec: LayerSpec, _shape: Shape) -> int:
+    return -1 if spec.config.get("groups") == -1 else count(spec, "groups", 32)
+
+
+def _unit_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
+    return spec.axes(len(shape), -1) or spec.refuse("has no axis to normalize over")
+
+
+def _write_unit(_layer: Any, settings: Settings) -> Settings:
+    return {"axis": settings["axis"]}
+
+
+_POOLING: dict[str, Reader] = {"padding": _padding}
+
+
+def _write_pooling(layer: Any, settings: Settings) -> Settings:
+    return {
+        name: value for name, value in settings.items() if name != "dilation_rate" or not layer.is_in_keras
+    }
+
+
 def _conv_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, filters = _channels(spec, shape) // _groups(spec, shape), _count(spec, "filters")
+    n_in, filters = _channels(spec, shape) // _groups(spec, shape), count(spec, "filters")
     return {"kernel": (*spec.pair("kernel_size"), n_in, filters), "bias": (filters,)}
 
 
 def _depthwise_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier = _channels(spec, shape), _count(spec, "depth_multiplier", 1)
+    n_in, multiplier = _channels(spec, shape), count(spec, "depth_multiplier", 1)
     return {"kernel": (*spec.pair("kernel_size"), n_in, multiplier), "bias": (n_in * multiplier,)}
 
 
 def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
     n_in, multiplier, filters = (
         _channels(spec, shape),
-        _count(spec, "depth_multiplier", 1),
-        _count(spec, "filters"),
+        count(spec, "depth_multiplier", 1),
+        count(spec, "filters"),
     )
     return {
         "depthwise_kernel": (*spec.pair("kernel_size"), n_in, multiplier),
@@ -276,7 +337,7 @@ def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
 
 
 def _transpose_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    filters = _count(spec, "filters")
+    filters = count(spec, "filters")
     return {"kernel": (*spec.pair("kernel_size"), filters, _channels(spec, shape)), "bias": (filters,)}
 
 
@@ -290,22 +351,28 @@ def _write_filters(layer: Any, settings: Settings) -> Settings:
     return _write_sizes(layer, settings, "filters")
 
 
+def _named_twice(name: str, kind: LayerKind) -> dict[str, LayerKind]:
+    """Return one kind under Keras' name and under ours, for settings that Keras lacks."""
+    return {name: kind, f"probe>{name}": kind}
+
+
 _SPECIAL: dict[str, LayerKind] = {
+    **OURS,
     "Dense": kind_for(
         Dense,
         write=lambda layer, settings: {"units": layer.n_units, **settings},
         variables=lambda spec, shape: {
-            "kernel": (shape[-1], _count(spec, "units")),
-            "bias": (_count(spec, "units"),),
+            "kernel": (shape[-1], count(spec, "units")),
+            "bias": (count(spec, "units"),),
         },
-        output_shape=lambda spec, shape: (*shape[:-1], _count(spec, "units")),
+        output_shape=lambda spec, shape: (*shape[:-1], count(spec, "units")),
     ),
     "Conv2D": kind_for(
         Conv2D,
         {"groups": _groups},
         write=_write_filters,
         variables=_conv_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
+        output_shape=lambda spec, shape: _convolved(spec, shape, count(spec, "filters")),
         buffer=_convolution_buffer,
     ),
     "DepthwiseConv2D": kind_for(
@@ -313,7 +380,7 @@ _SPECIAL: dict[str, LayerKind] = {
         write=lambda layer, settings: _write_sizes(layer, settings, "depth_multiplier"),
         variables=_depthwise_variables,
         output_shape=lambda spec, shape: _convolved(
-            spec, shape, _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
+            spec, shape, _channels(spec, shape) * count(spec, "depth_multiplier", 1)
         ),
         buffer=_depthwise_buffer,
     ),
@@ -321,7 +388,7 @@ _SPECIAL: dict[str, LayerKind] = {
         SeparableConv2D,
         write=lambda layer, settings: _write_sizes(layer, settings, "filters", "depth_multiplier"),
         variables=_separable_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
+        output_shape=lambda spec, shape: _convolved(spec, shape, count(spec, "filters")),
         buffer=_depthwise_buffer,
     ),
     "Conv2DTranspose": kind_for(
@@ -331,8 +398,22 @@ _SPECIAL: dict[str, LayerKind] = {
         output_shape=_transpose_shape,
         buffer=_transpose_buffer,
     ),
-    "MaxPooling2D": kind_for(MaxPooling2D, buffer=_pooling_buffer),
-    "AveragePooling2D": kind_for(AveragePooling2D, buffer=_pooling_buffer),
+    **_named_twice(
+        "MaxPooling2D",
+        kind_for(
+            MaxPooling2D,
+            {**_POOLING, "dilation_rate": _pooling_dilation},
+            write=_write_pooling,
+            buffer=_pooling_buffer,
+        ),
+    ),
+    **_named_twice("AveragePooling2D", kind_for(AveragePooling2D, _POOLING, buffer=_pooling_buffer)),
+    **_named_twice("Resizing", kind_for(Resizing, _SIZES, write=_write_resizing, buffer=_resizing_buffer)),
+    "CenterCrop": kind_for(CenterCrop, _SIZES, buffer=_resizing_buffer),
+    "GroupNormalization": kind_for(
+        GroupNormalization, {"groups": _groups_of_channels}, output_shape=lambda _spec, shape: shape
+    ),
+    "UnitNormalization": LayerKind(UnitNormalization, {"axis": _unit_axes}, _write_unit),
     "LayerNormalization": kind_for(
         LayerNormalization, {"axis": _layer_axes}, output_shape=lambda _spec, shape: shape
     ),

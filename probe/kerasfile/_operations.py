@@ -20,7 +20,6 @@ from probe.kerasfile._calls import Arguments, constant
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, instead, parse_json
 from probe.kerasfile._steps import Constant, Program, Steps, Value
 from probe.layers import (
-    GLU,
     AveragePooling2D,
     Dense,
     Elu,
@@ -616,11 +615,6 @@ def _square(call: _Call, sizes: tuple[int, ...]) -> tuple[int, int]:
     return inner[0], inner[1]
 
 
-def _glu(call: _Call, steps: Steps) -> Value:
-    x = call.tensor(0)
-    return steps.layer(GLU, x, axis=call.integer(1, "axis", default=-1))
-
-
 def _named(names: Mapping[str, str]) -> dict[str, Operation]:
     """Return the operations that are an activation, by all their names."""
     return {name: partial(_activated, activation) for names_, activation in names.items() for name in names_.split()}
@@ -673,7 +667,6 @@ OPERATIONS: dict[str, Operation] = {
     **_all("keras.activations.relu", _keras_relu),
     **_all("Softmax nn.softmax", partial(_softmax, Softmax)),
     **_all("LogSoftmax nn.log_softmax", partial(_softmax, LogSoftmax)),
-    **_all("Glu", _glu),
     **{name: partial(_reduced, kind)
        for kind in ("mean", "sum", "max", "min")
        for name in (kind.capitalize(), f"math.reduce_{kind}", f"reduce_{kind}")},

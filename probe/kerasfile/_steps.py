@@ -5,7 +5,6 @@ An operation on tensors and an expression in place of a Lambda layer are both a 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -175,7 +174,7 @@ class Steps:
 
     def clipped(self, x: Value, low: float | None, high: float | None) -> Value:
         """Add max(low, min(x, high)); None for no limit."""
-        return self.activated(x, Clip(-math.inf if low is None else low, math.inf if high is None else high))
+        return self.activated(x, Clip(low, high))
 
     def power(self, x: Value, exponent: float) -> Value:
         """Add x to the power of a number."""

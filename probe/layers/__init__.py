@@ -9,14 +9,12 @@ from inspect import isabstract
 from probe.layers._base import DataFormat, ImageLayer, Layer
 from probe.layers.activations import (
     ACTIVATIONS,
+    FUNCTIONS,
     LEAKY_RELU_SLOPE,
     Activation,
     Elementwise,
-    Elu,
-    LeakyRelu,
     LogSoftmax,
     Pullback,
-    Relu,
     Softmax,
     activation_from,
     activation_named,
@@ -24,13 +22,21 @@ from probe.layers.activations import (
 )
 from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
 from probe.layers.core import ActivationLayer, Dense, Dropout, Flatten, Noise, Permute, PReLU, Reshape
-from probe.layers.merging import Add, Average, Concatenate, Maximum, Merge, Minimum, Multiply, Subtract
-from probe.layers.normalization import (
-    BatchNormalization,
-    LayerNormalization,
-    Normalization,
-    Rescaling,
+from probe.layers.group_normalization import GroupNormalization, LocalResponseNormalization, UnitNormalization
+from probe.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Divide,
+    Maximum,
+    Merge,
+    Minimum,
+    Multiply,
+    Subtract,
 )
+from probe.layers.normalization import BatchNormalization, LayerNormalization, Normalization
+from probe.layers.parametric import Clip, Elu, LeakyRelu, Power, Relu
+from probe.layers.resampling import CenterCrop, Resizing
 from probe.layers.resizing import (
     AveragePooling2D,
     Cropping2D,
@@ -40,17 +46,24 @@ from probe.layers.resizing import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from probe.layers.scaling import Affine, Rescaling
+from probe.layers.shaping import Broadcast, Pad, Reduce, Slice
 
 __all__ = [
     "ACTIVATIONS",
+    "FUNCTIONS",
     "LAYERS",
     "LEAKY_RELU_SLOPE",
     "Activation",
     "ActivationLayer",
     "Add",
+    "Affine",
     "Average",
     "AveragePooling2D",
     "BatchNormalization",
+    "Broadcast",
+    "CenterCrop",
+    "Clip",
     "Concatenate",
     "Conv2D",
     "Conv2DTranspose",
@@ -58,16 +71,19 @@ __all__ = [
     "DataFormat",
     "Dense",
     "DepthwiseConv2D",
+    "Divide",
     "Dropout",
     "Elementwise",
     "Elu",
     "Flatten",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
+    "GroupNormalization",
     "ImageLayer",
     "Layer",
     "LayerNormalization",
     "LeakyRelu",
+    "LocalResponseNormalization",
     "LogSoftmax",
     "MaxPooling2D",
     "Maximum",
@@ -77,14 +93,20 @@ __all__ = [
     "Noise",
     "Normalization",
     "PReLU",
+    "Pad",
     "Permute",
+    "Power",
     "Pullback",
+    "Reduce",
     "Relu",
     "Rescaling",
     "Reshape",
+    "Resizing",
     "SeparableConv2D",
+    "Slice",
     "Softmax",
     "Subtract",
+    "UnitNormalization",
     "UpSampling2D",
     "ZeroPadding2D",
     "activation_from",

@@ -54,6 +54,8 @@ class Layer(ABC):
         What the variables are before training, by name. Kernels are drawn; others that are not here are settings.
     measured : frozenset of str
         The variables that are measured on data, not moved by gradient descent.
+    is_in_keras : bool
+        Whether Keras has a layer of this name and these settings.
     """
 
     __slots__ = ()
@@ -67,11 +69,13 @@ class Layer(ABC):
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     initial_values: ClassVar[Mapping[str, float]] = {}
     measured: ClassVar[frozenset[str]] = frozenset()
+    is_in_keras: ClassVar[bool] = True
 
     @property
     def keras_name(self) -> str:
-        """Name of the layer's class in Keras."""
-        return type(self).__name__
+        """Name of the layer's class in Keras, or of one registered as ours, such as "probe>Pad"."""
+        name = type(self).__name__
+        return name if self.is_in_keras else f"probe>{name}"
 
     @property
     def has_kernels(self) -> bool:
