@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -28,8 +28,10 @@ __all__ = [
     "MAX_LAYERS",
     "MAX_READS",
     "MODEL_CLASSES",
+    "NOTHING_SAID",
     "Entry",
     "Model",
+    "OpenShapeError",
     "Said",
     "input_shapes",
     "parse_model",
@@ -49,6 +51,10 @@ MAX_MODELS = 8
 
 MODEL_CLASSES = ("Sequential", "Functional", "Model")
 """Classes that hold layers; Keras before 2.4 called a functional model "Model"."""
+
+class OpenShapeError(ModelFileError):
+    """A file leaves the shape of its inputs open, and nobody said it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -90,6 +96,7 @@ class Model:
     inputs: Call
     outputs: Call
     is_keras_1: bool = False
+    given_shape: Shape | None = None
 
     @property
     def is_sequential(self) -> bool:
@@ -181,7 +188,7 @@ def parse_model(
     parsing = _Parsing(keras, said, problems)
     if is_keras_1(keras, text):
         parsing.is_keras_1, parsing.keras = True, 2
-    model = parsing.model(described, "model", depth=1)
+    model = replace(parsing.model(described, "model", depth=1), given_shape=said.input_shape)
     if next(model.leaves(), None) is None:
         raise ModelFileError("model_config describes a model without layers")
     unused = said.replace.keys() - parsing.replaced
@@ -305,9 +312,13 @@ def _ends(spec: LayerSpec, settings: Mapping[str, Any], key: str) -> Call:
 
 def input_shapes(model: Model) -> tuple[Shape, ...]:
     """Return the shape of one input, without the axis of the samples, for each input of `model`, or raise."""
+    given = model.given_shape
     if model.is_sequential:
-        return (_checked(_sequential_shape(model)),)
-    return tuple(_checked(_given(model.by_name[reference.name].spec)) for reference in model.inputs)
+        return (_checked(_sequential_shape(model), given),)
+    shapes = [_given(model.by_name[reference.name].spec) for reference in model.inputs]
+    if given is not None and len(shapes) > 1:
+        raise ModelFileError(f"takes {len(shapes)} inputs, and no input shape can be given to it")
+    return tuple(_checked(shape, given) for shape in shapes)
 
 
 def _given(spec: LayerSpec) -> object:
@@ -329,17 +340,35 @@ def _sequential_shape(model: Model) -> object:
     return model.spec.config.get("build_input_shape") if shape is None else shape
 
 
-def _checked(shape: object) -> Shape:
+def _checked(shape: object, given: Shape | None) -> Shape:
+    """Return the shape of one input, with the sizes of `given` where the file leaves them open."""
+    if shape is None and given is not None:
+        return given
     if shape is None:
-        raise ModelFileError("model_config gives no input shape; build the model before saving it")
+        raise OpenShapeError(
+            "model_config gives no input shape; say it: --input-shape 224,224,3, or build the model before saving it"
+        )
     if isinstance(shape, list) and len(shape) - 1 > MAX_AXES:
         raise ModelFileError(
             f"model_config gives inputs of {len(shape) - 1} axes, more than the {MAX_AXES} that are computed with"
         )
     # The file of a model that was built by calling it has the number of samples of that call.
     sizes = tuple(shape[1:]) if isinstance(shape, list) else ()
-    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+    if not sizes or not all(size is None or (type(size) is int and size > 0) for size in sizes):
         raise ModelFileError(
             f"model_config gives the input shape {shown(shape)}; every axis but the first must have a size"
         )
-    return sizes
+    if given is None:
+        if None in sizes:
+            example = ",".join("224" if size is None else str(size) for size in sizes)
+            raise OpenShapeError(
+                f"model_config gives the input shape {shown(shape)}, with open axes; say their sizes, such as "
+                f"--input-shape {example}"
+            )
+        return sizes
+    for fitted in (given, (*given[-1:], *given[:-1]), (*given, 1), (1, *given)):
+        if len(fitted) == len(sizes) and all(size in (None, own) for size, own in zip(sizes, fitted, strict=True)):
+            return fitted
+    raise ModelFileError(
+        f"model_config gives the input shape {shown(shape)}, which an input shape of {','.join(map(str, given))} does not fit"
+    )

@@ -23,8 +23,10 @@ from probe.layers import (
     AveragePooling2D,
     Dense,
     Elu,
+    Flatten,
     Layer,
     LeakyRelu,
+    LocalResponseNormalization,
     LogSoftmax,
     MaxPooling2D,
     Pad,
@@ -167,14 +169,21 @@ def operation_of(spec: LayerSpec, entry: Mapping[str, Any]) -> str | None:
         function = config.get("function")
         if not isinstance(function, str):
             spec.refuse(f"names the function {shown(function)}, expected text")
-        return function
+        return _known(spec, function)
     if spec.class_name == "TensorFlowOpLayer":
         return _node(spec)[0]
     if spec.class_name in _METHODS:
         spec.refuse(f"is an operation on tensors that cannot be read; {instead(spec)}")
     # The sum of two tensors is an operation that shares its class name with the layer Add.
     bare = "inbound_nodes" in entry and set(config) == {"name"}
-    return spec.class_name if bare or (isinstance(module, str) and ".ops." in module) else None
+    is_operation = bare or (isinstance(module, str) and ".ops." in module)
+    return _known(spec, spec.class_name) if is_operation else None
+
+
+def _known(spec: LayerSpec, operation: str) -> str:
+    if operation not in OPERATIONS:
+        spec.refuse(f"is the operation {printable(operation, 60)}, which cannot be read; {instead(spec)}")
+    return operation
 
 
 def arguments_of(spec: LayerSpec, called: Arguments) -> Arguments:
@@ -241,12 +250,9 @@ def program_of(spec: LayerSpec, operation: str, arguments: Arguments) -> Program
         If it is none that can be read, or is called with what cannot be.
     """
     call = _Call(spec, operation, arguments_of(spec, arguments))
-    made = OPERATIONS.get(operation)
-    if made is None:
-        call.refuse("cannot be read")
     steps = Steps(np.float64 if spec.config.get("dtype") == "float64" else np.float32)
     try:
-        outputs = made(call, steps)
+        outputs = OPERATIONS[operation](call, steps)
     except ModelFileError:
         raise
     except InputError as error:
@@ -583,6 +589,24 @@ def _multiplied(call: _Call, steps: Steps) -> Value:
     return steps.add(lambda name, _shapes: Dense(name, matrix), x)
 
 
+def _grey(call: _Call, steps: Steps) -> Value:
+    x = call.tensor(0)
+    # Rec. 601, as TensorFlow has it.
+    matrix = np.array([[0.2989], [0.5870], [0.1140]], steps.dtype)
+    return steps.add(lambda name, _shapes: Dense(name, matrix), x)
+
+
+def _responses(call: _Call, steps: Steps) -> Value:
+    x, radius = call.tensor(0), call.integer(1, "depth_radius", default=5)
+    size = 2 * radius + 1
+    bias, alpha, beta = (
+        call.number(place, name, default=value)
+        for place, (name, value) in enumerate((("bias", 1.0), ("alpha", 1.0), ("beta", 0.5)), start=2)
+    )
+    # TensorFlow multiplies the sum of the squares, and not their mean.
+    return steps.layer(LocalResponseNormalization, x, size=size, alpha=alpha * size, beta=beta, k=bias)
+
+
 def _resized(call: _Call, steps: Steps) -> Value:
     x, size = call.tensor(0), call.integers(1, "size")
     kind = str(call.get(2, "interpolation", "method", default="bilinear")).lower()
@@ -590,7 +614,13 @@ def _resized(call: _Call, steps: Steps) -> Value:
         call.refuse(f"has the size {shown(list(size))}, expected a height and a width")
     data_format = "channels_first" if call.channels_first() else "channels_last"
     return steps.layer(
-        Resizing, x, height=size[0], width=size[1], interpolation=kind, data_format=data_format
+        Resizing,
+        x,
+        height=size[0],
+        width=size[1],
+        interpolation=kind,
+        data_format=data_format,
+        antialias=call.flag("antialias"),
     )
 
 
@@ -693,7 +723,10 @@ OPERATIONS: dict[str, Operation] = {
     **_all("Split split", _split),
     **_all("Matmul linalg.matmul matmul MatMul", _multiplied),
     **_all("Resize image.resize", _resized),
-    **_all("MaxPool nn.max_pool nn.max_pool2d", partial(_pooled, MaxPooling2D)),
-    **_all("AveragePool nn.avg_pool nn.avg_pool2d", partial(_pooled, AveragePooling2D)),
+    **_all("keras.backend.batch_flatten", lambda call, steps: steps.layer(Flatten, call.tensor(0))),
+    **_all("image.rgb_to_grayscale", _grey),
+    **_all("nn.local_response_normalization", _responses),
+    **_all("MaxPool nn.max_pool nn.max_pool2d compat.v1.nn.max_pool", partial(_pooled, MaxPooling2D)),
+    **_all("AveragePool nn.avg_pool nn.avg_pool2d compat.v1.nn.avg_pool", partial(_pooled, AveragePooling2D)),
 }  # fmt: skip
 """What can be read, by all names that files have for it."""

@@ -5,7 +5,7 @@ An operation on tensors and an expression in place of a Lambda layer are both a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,7 +14,7 @@ import numpy as np
 from probe._checks import Array
 from probe._errors import InputError
 from probe.kerasfile._config import LayerSpec, Shape
-from probe.kerasfile._kinds import LayerKind, Settings
+from probe.kerasfile._kinds import LayerKind, Settings, Variables
 from probe.layers import (
     Activation,
     ActivationLayer,
@@ -96,6 +96,14 @@ class _StepKind(LayerKind):
         layer = spec.step.made(spec.name, tuple(shapes))
         return {"layer": layer, "activation_name": layer.activation}
 
+    def variable_shapes(self, spec: LayerSpec, shape: Shape) -> Variables:
+        """Return none: what the layer is made of is not stored as weights."""
+        return {}
+
+    def prepared(self, variables: Mapping[str, Array]) -> dict[str, Array | None]:
+        """Return none."""
+        return {}
+
     def build(self, spec: LayerSpec, settings: Settings, prepared: object) -> Layer:
         """Return the layer that was made."""
         layer: Layer = settings["layer"]
@@ -128,7 +136,7 @@ class Steps:
         self.steps.append(Step(made, tuple(value.index for value in reads)))
         return Value(len(self.steps) - 1)
 
-    def layer(self, kind: Callable[..., Layer], *reads: Value, **settings: object) -> Value:
+    def layer(self, kind: Callable[..., Layer], /, *reads: Value, **settings: object) -> Value:
         """Add a layer whose settings do not depend on shapes."""
         return self.add(lambda name, _shapes: kind(name, **settings), *reads)
 
