@@ -17,7 +17,17 @@ from probe.kerasfile._config import MAX_AXES, LayerSpec
 from probe.kerasfile._steps import Value
 from probe.safeh5 import printable, shown
 
-__all__ = ["MAX_INPUTS", "MAX_NODES", "Arguments", "Call", "Reference", "is_reference", "operation_call", "plain_call", "reference"]
+__all__ = [
+    "MAX_INPUTS",
+    "MAX_NODES",
+    "Arguments",
+    "Call",
+    "Reference",
+    "is_reference",
+    "operation_call",
+    "plain_call",
+    "reference",
+]
 
 MAX_INPUTS = 2000
 """Most tensors that one call reads."""

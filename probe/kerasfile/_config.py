@@ -24,8 +24,8 @@ __all__ = [
     "LayerSpec",
     "Shape",
     "check_origin",
-    "last_net",
     "instead",
+    "last_net",
     "layer_spec",
     "naming",
     "naming_file",
@@ -293,10 +293,14 @@ def check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
     class_name = entry.get("class_name")
     registered, module = entry.get("registered_name"), entry.get("module")
     if registered not in (None, class_name, f"Keras>{class_name}"):
-        spec.refuse(f"is registered as {shown(registered)}: a custom layer, whose code is not in the file; {instead(spec)}")
+        spec.refuse(
+            f"is registered as {shown(registered)}: a custom layer, whose code is not in the file; {instead(spec)}"
+        )
     known = isinstance(module, str) and len(module) <= _MAX_MODULE and _KERAS_MODULE.fullmatch(module)
     if module is not None and not known:
-        spec.refuse(f"comes from the module {shown(module)}: a custom layer, whose code is not in the file; {instead(spec)}")
+        spec.refuse(
+            f"comes from the module {shown(module)}: a custom layer, whose code is not in the file; {instead(spec)}"
+        )
 
 
 def _check_precision(spec: LayerSpec) -> None:

@@ -174,7 +174,9 @@ class _Reading:
         x = self.tensor(first)
         if name in ("maximum", "minimum") and len(arguments) == 2:
             other = self.term(arguments[1])
-            return _Scaled(self.steps.binary(name, x, self.tensor(other) if isinstance(other, _Scaled) else other))
+            return _Scaled(
+                self.steps.binary(name, x, self.tensor(other) if isinstance(other, _Scaled) else other)
+            )
         numbers = [self.number(argument) for argument in arguments[1:]]
         made = self.applied(name, x, numbers)
         if made is None:

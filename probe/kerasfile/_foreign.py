@@ -94,15 +94,22 @@ def foreign_members(members: Collection[str]) -> Foreign | None:
     names = {name.rsplit("/", 1)[-1] for name in members}
     folders = {part for name in members for part in name.split("/")[:-1]}
     if "archive_format" in names or {"serialized_exported_program.json", "version"} <= names:
-        return Foreign("a PyTorch program (.pt2)", "Pass it to probe.load_network, or convert it first: probe convert")
+        return Foreign(
+            "a PyTorch program (.pt2)", "Pass it to probe.load_network, or convert it first: probe convert"
+        )
     if "constants.pkl" in names or "code" in folders:
         return _torch("a TorchScript archive")
     if "data.pkl" in names:
         return _torch("a pickle of PyTorch (.pt, .pth)")
-    if any(name.endswith(".npy") for name in names) and all(name.endswith(".npy") or "/" in name for name in members):
+    if any(name.endswith(".npy") for name in names) and all(
+        name.endswith(".npy") or "/" in name for name in members
+    ):
         return _ARRAYS
     if "saved_model.pb" in names:
-        return Foreign("a zip archive of a TensorFlow SavedModel", "Unpack it, and pass the folder to see how it is converted")
+        return Foreign(
+            "a zip archive of a TensorFlow SavedModel",
+            "Unpack it, and pass the folder to see how it is converted",
+        )
     if "model.json" in names and any(name.endswith(".bin") for name in names):
         return Foreign("a zip archive of a TensorFlow.js model", *_TFJS)
     if any(name.endswith(".tflite") for name in names):
@@ -129,9 +136,9 @@ _SKLEARN = (
 )
 
 _ARRAYS = Foreign(
-    "an archive of NumPy arrays (.npz), which says no layers", "It may be data: pass it to --data; a model needs its layers"
+    "an archive of NumPy arrays (.npz), which says no layers",
+    "It may be data: pass it to --data; a model needs its layers",
 )
-
 
 
 def _folder(path: Path) -> Foreign:
@@ -163,7 +170,9 @@ def _folder(path: Path) -> Foreign:
             "Load them into the model that wrote them, in Python, and save that",
             ("model.load_weights(...)", "model.save('model.h5')"),
         )
-    models = sorted(name for name in names if re.search(r"\.(h5|hdf5|keras|pt2|onnx|safetensors)$", name, re.IGNORECASE))
+    models = sorted(
+        name for name in names if re.search(r"\.(h5|hdf5|keras|pt2|onnx|safetensors)$", name, re.IGNORECASE)
+    )
     if models:
         return Foreign("a folder", f"Pass one of the models in it: {listed(models)}")
     return Foreign(f"a folder, of {listed(sorted(names), none='nothing')}", "Pass a model file")
@@ -214,7 +223,9 @@ def _by_start(path: Path, start: bytes) -> Foreign | None:
     is_compressed = re.match(r"x[\x01\x5e\x9c\xda]", text) and path.suffix in (".pkl", ".joblib", ".z")
     if is_pickle or is_compressed:
         return _pickle(text)
-    if re.search(r"^class_name: (Sequential|Model|Functional)|^backend: (tensorflow|theano)", text, re.MULTILINE):
+    if re.search(
+        r"^class_name: (Sequential|Model|Functional)|^backend: (tensorflow|theano)", text, re.MULTILINE
+    ):
         return Foreign(
             "the architecture of a Keras model in YAML, without weights",
             "Load it with the Keras that wrote it, save the whole model there (model.save('model.h5')), and pass that",
@@ -244,7 +255,13 @@ def _pickle(text: str) -> Foreign:
     known: Iterable[tuple[str, Foreign]] = (
         ("torch", _torch("a pickle with parts of PyTorch")),
         ("sklearn", Foreign(f"a pickle of scikit-learn, {_PICKLE}", _SKLEARN)),
-        ("keras", Foreign(f"a pickle of a Keras model, {_PICKLE}", "Where you trust it, load it in Python and save the model: model.save('model.h5')")),
+        (
+            "keras",
+            Foreign(
+                f"a pickle of a Keras model, {_PICKLE}",
+                "Where you trust it, load it in Python and save the model: model.save('model.h5')",
+            ),
+        ),
         ("joblib", Foreign(f"a pickle of joblib, {_PICKLE}", _SKLEARN)),
         ("xgboost", Foreign("a pickle of XGBoost, which is no neural network", "Pass a neural network")),
         ("lightgbm", Foreign("a pickle of LightGBM, which is no neural network", "Pass a neural network")),
@@ -253,4 +270,7 @@ def _pickle(text: str) -> Foreign:
     for word, kind in known:
         if word in text:
             return kind
-    return Foreign(f"a pickle of Python, {_PICKLE}", "Where you trust it, load it in Python, and save the model in it: model.save('model.h5')")
+    return Foreign(
+        f"a pickle of Python, {_PICKLE}",
+        "Where you trust it, load it in Python, and save the model in it: model.save('model.h5')",
+    )

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from probe._errors import ModelFileError
-from probe.kerasfile._config import LayerSpec, Shape
 from probe.kerasfile._calls import Call, Reference
+from probe.kerasfile._config import LayerSpec, Shape
 from probe.kerasfile._models import MAX_LAYERS, MAX_READS, Entry, Model, input_shapes
 from probe.kerasfile._steps import Program, StepSpec
 from probe.safeh5 import DEFAULT_LIMITS, Limits, listed, shown

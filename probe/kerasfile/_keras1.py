@@ -23,10 +23,34 @@ _AGAIN = "load the file with Keras 2.0 to 2.3, which translates it, and save it 
 _SIGNS = re.compile(r'"(W_regularizer|nb_filter|border_mode|dim_ordering|nb_row)" *:')
 
 _NEUTRAL = frozenset(
-    "W_constraint W_learning_rate_multiplier W_regularizer activity_regularizer b_constraint b_learning_rate_multiplier "
-    "b_regularizer beta_constraint beta_init beta_regularizer cache_enabled custom_name gamma_constraint gamma_init "
-    "gamma_regularizer init initial_weights input_dim input_dtype input_length momentum name batch_input_shape "
-    "batch_input_dtype trainable weights".split()
+    [
+        "W_constraint",
+        "W_learning_rate_multiplier",
+        "W_regularizer",
+        "activity_regularizer",
+        "b_constraint",
+        "b_learning_rate_multiplier",
+        "b_regularizer",
+        "beta_constraint",
+        "beta_init",
+        "beta_regularizer",
+        "cache_enabled",
+        "custom_name",
+        "gamma_constraint",
+        "gamma_init",
+        "gamma_regularizer",
+        "init",
+        "initial_weights",
+        "input_dim",
+        "input_dtype",
+        "input_length",
+        "momentum",
+        "name",
+        "batch_input_shape",
+        "batch_input_dtype",
+        "trainable",
+        "weights",
+    ]
 )
 """Settings that have no effect at prediction, or that Keras 2 has too."""
 
@@ -57,11 +81,17 @@ def check_backend(spec: LayerSpec, backend: str) -> None:
     is_convolution, is_same = spec.class_name == "Conv2D", spec.config.get("padding") == "same"
     if is_convolution and not backend:
         spec.refuse(f"is {KERAS_1}, and the names of its arrays do not say which backend wrote it; {_AGAIN}")
-    if spec.class_name in ("Conv2D", "MaxPooling2D", "AveragePooling2D") and is_same and backend != "tensorflow":
+    if (
+        spec.class_name in ("Conv2D", "MaxPooling2D", "AveragePooling2D")
+        and is_same
+        and backend != "tensorflow"
+    ):
         sizes = spec.pair("kernel_size", 0, minimum=0) if is_convolution else (0, 0)
         # With these Theano put as many pixels at both ends as TensorFlow does.
         if spec.pair("strides", 1) != (1, 1) or not all(size % 2 for size in sizes):
-            spec.refuse(f"is {KERAS_1} on Theano, whose padding 'same' is not read with these sizes; {_AGAIN}")
+            spec.refuse(
+                f"is {KERAS_1} on Theano, whose padding 'same' is not read with these sizes; {_AGAIN}"
+            )
 
 
 def translated(entry: object) -> object:
@@ -86,7 +116,11 @@ def translated(entry: object) -> object:
         settings.refuse(f"which cannot be read; {_AGAIN}")
     config = translate(settings)
     settings.check_rest()
-    kept = {key: entry["config"][key] for key in ("name", "trainable", "batch_input_shape") if key in entry["config"]}
+    kept = {
+        key: entry["config"][key]
+        for key in ("name", "trainable", "batch_input_shape")
+        if key in entry["config"]
+    }
     return entry | {"class_name": name, "config": kept | config}
 
 
@@ -119,7 +153,9 @@ class _Settings:
     def data_format(self) -> str:
         order = self.get("dim_ordering", "")
         if order not in ("th", "tf"):
-            self.refuse(f"with dim_ordering = {shown(order)}, which does not say where the channels are; {_AGAIN}")
+            self.refuse(
+                f"with dim_ordering = {shown(order)}, which does not say where the channels are; {_AGAIN}"
+            )
         return "channels_first" if order == "th" else "channels_last"
 
     def margins(self) -> Any:
@@ -180,7 +216,9 @@ def _same(*keys: str, **names: str) -> Callable[[_Settings], Entry]:
     """Return a translation that keeps some settings, and gives others the names that Keras 2 has for them."""
 
     def translate(settings: _Settings) -> Entry:
-        found = {key: settings.get(key) for key in keys} | {new: settings.get(old) for new, old in names.items()}
+        found = {key: settings.get(key) for key in keys} | {
+            new: settings.get(old) for new, old in names.items()
+        }
         return {key: value for key, value in found.items() if value is not None}
 
     return translate
@@ -214,7 +252,10 @@ _LAYERS: dict[str, tuple[str, Callable[[_Settings], Entry]]] = {
     "ThresholdedReLU": ("ThresholdedReLU", _same("theta")),
     "PReLU": ("PReLU", _same("shared_axes")),
     "Dropout": ("Dropout", _same(rate="p")),
-    "SpatialDropout2D": ("SpatialDropout2D", lambda settings: {"rate": settings.get("p"), **_order(settings)}),
+    "SpatialDropout2D": (
+        "SpatialDropout2D",
+        lambda settings: {"rate": settings.get("p"), **_order(settings)},
+    ),
     "GaussianDropout": ("GaussianDropout", _same(rate="p")),
     "GaussianNoise": ("GaussianNoise", _same(stddev="sigma")),
     "ActivityRegularization": ("ActivityRegularization", _same("l1", "l2")),

@@ -11,7 +11,6 @@ from probe._errors import InputError, ModelFileError
 from probe.kerasfile._calls import (
     MAX_INPUTS,
     Call,
-    Reference,
     is_reference,
     operation_call,
     plain_call,
@@ -51,6 +50,7 @@ MAX_MODELS = 8
 
 MODEL_CLASSES = ("Sequential", "Functional", "Model")
 """Classes that hold layers; Keras before 2.4 called a functional model "Model"."""
+
 
 class OpenShapeError(ModelFileError):
     """A file leaves the shape of its inputs open, and nobody said it."""
@@ -367,7 +367,9 @@ def _checked(shape: object, given: Shape | None) -> Shape:
             )
         return sizes
     for fitted in (given, (*given[-1:], *given[:-1]), (*given, 1), (1, *given)):
-        if len(fitted) == len(sizes) and all(size in (None, own) for size, own in zip(sizes, fitted, strict=True)):
+        if len(fitted) == len(sizes) and all(
+            size in (None, own) for size, own in zip(sizes, fitted, strict=True)
+        ):
             return fitted
     raise ModelFileError(
         f"model_config gives the input shape {shown(shape)}, which an input shape of {','.join(map(str, given))} does not fit"

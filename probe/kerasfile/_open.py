@@ -67,7 +67,9 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 
 MAX_METADATA_BYTES = 64 << 10
 
-_MODEL_INSIDE = re.compile(r"(?!__MACOSX/)(?!.*(^|/)\._)(?!.*\.weights\.h5$).*\.(h5|hdf5|keras)", re.IGNORECASE)
+_MODEL_INSIDE = re.compile(
+    r"(?!__MACOSX/)(?!.*(^|/)\._)(?!.*\.weights\.h5$).*\.(h5|hdf5|keras)", re.IGNORECASE
+)
 """Names of model files in a zip archive; not those that macOS puts beside each."""
 
 _MAGIC = b"PK"
@@ -212,9 +214,14 @@ def _class_names(model: ModelFile, labels: str, shown_path: str) -> tuple[str, .
     name = model.output_names[0]
     shape = next(layer.output_shape for layer in model.layers if layer.name == name)
     n = 2 if shape == (1,) else shape[-1]
-    distinct = len(set(lines)) == len(lines) and all(line.isprintable() and len(line) < 1000 for line in lines)
+    distinct = len(set(lines)) == len(lines) and all(
+        line.isprintable() and len(line) < 1000 for line in lines
+    )
     if len(model.output_names) > 1 or len(shape) != 1 or len(lines) != n or not distinct:
-        warn(shown_path, f"labels.txt has {len(lines)} lines, which are no names of {n} classes and are not read")
+        warn(
+            shown_path,
+            f"labels.txt has {len(lines)} lines, which are no names of {n} classes and are not read",
+        )
         return ()
     return tuple(lines)
 
@@ -277,9 +284,7 @@ def _backend(file: File, group: Group) -> str:
     return file.text(group, "backend") if file.has_attribute(group, "backend") else ""
 
 
-def _weights_only(
-    file: File, path: Path, model: Model | None, said: Said, limits: Limits
-) -> ModelFile:
+def _weights_only(file: File, path: Path, model: Model | None, said: Said, limits: Limits) -> ModelFile:
     root = file.root
     is_legacy = _has_legacy_weights(file, root)
     if model is None and (is_legacy or _has_object_weights(file, root)):
@@ -318,7 +323,9 @@ def architecture_in(path: Path, limits: Limits) -> tuple[str, int | None]:
         if inner is not None and not inner.content.startswith(_MAGIC):
             with open_bytes(inner.content, shown_path, ModelFileError, limits) as file:
                 return _configuration_of(file)
-        opened = open_archive(path, limits) if inner is None else _open_members(inner.content, shown_path, limits)
+        opened = (
+            open_archive(path, limits) if inner is None else _open_members(inner.content, shown_path, limits)
+        )
         with opened as archive:
             return archive.config, _version_of_archive(path, archive.metadata, limits)
     if not path.is_file() or not is_hdf5(path):

@@ -36,7 +36,7 @@ from probe.layers import (
     Subtract,
 )
 
-__all__ = ["MERGES", "STEP", "Constant", "Program", "Step", "StepSpec", "Steps", "Value"]
+__all__ = ["MERGES", "STEP", "Constant", "Program", "Step", "StepSpec", "Steps", "Value", "part_of"]
 
 Made = Callable[[str, tuple[Shape, ...]], Layer]
 """Maps a name and the shapes of the inputs to the layer."""
@@ -195,9 +195,7 @@ class Steps:
 
     def variance(self, x: Value, axes: tuple[int, ...], *, keepdims: bool) -> Value:
         """Add the variance over axes."""
-        deviation = self.add(
-            partial(_merge, Subtract), x, self.reduced(x, "mean", axes, keepdims=True)
-        )
+        deviation = self.add(partial(_merge, Subtract), x, self.reduced(x, "mean", axes, keepdims=True))
         return self.reduced(self.activated(deviation, "square"), "mean", axes, keepdims=keepdims)
 
     def permuted(self, x: Value, order: Callable[[int], Sequence[int]]) -> Value:
@@ -221,7 +219,9 @@ class Steps:
         def target(shape: Shape) -> Shape:
             index = axis % (len(shape) + 2) - 1
             if not -len(shape) - 2 <= axis < len(shape) + 2 or index < 0:
-                raise InputError(f"axis {axis} cannot be put into inputs of shape {shape} with their samples in front")
+                raise InputError(
+                    f"axis {axis} cannot be put into inputs of shape {shape} with their samples in front"
+                )
             return (*shape[:index], 1, *shape[index:])
 
         return self.reshaped(x, target)
@@ -245,10 +245,22 @@ class Steps:
         return self.add(made, x)
 
 
+def part_of(axis: int, n: int, number: int, shape: Shape) -> list[slice]:
+    """Return slices of a sample for one of `n` equal parts along an axis, counted with that of the samples."""
+    index = axis % (len(shape) + 1) - 1
+    if not -len(shape) - 1 <= axis <= len(shape) or index < 0 or shape[index] % n:
+        raise InputError(f"inputs of shape {shape} cannot be split into {n} parts along axis {axis}")
+    size = shape[index] // n
+    own = slice(number * size, (number + 1) * size)
+    return [own if k == index else slice(None) for k in range(len(shape))]
+
+
 def _merge(kind: type[Layer], name: str, shapes: tuple[Shape, ...]) -> Layer:
     # Of tensors, unlike of layers, the axis of the samples of one would meet another axis of the other.
     if len({len(shape) for shape in shapes}) > 1:
-        raise InputError(f"layer '{name}' takes tensors of different numbers of axes: {', '.join(map(str, shapes))}")
+        raise InputError(
+            f"layer '{name}' takes tensors of different numbers of axes: {', '.join(map(str, shapes))}"
+        )
     layer: Layer = kind(name)  # type: ignore[call-arg]
     return layer
 
