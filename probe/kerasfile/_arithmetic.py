@@ -39,6 +39,10 @@ def _of_two(steps: Steps, kind: str, a: Value | Constant, b: Value | Constant) -
     return steps.binary(kind, a, b)
 
 
+def _negative(call: OperationCall, steps: Steps) -> Value:
+    return steps.scaled(call.tensor(0), -1.0)
+
+
 def _bias_add(call: OperationCall, steps: Steps) -> Value:
     if call.channels_first():
         call.refuse("adds to channels that come first, which cannot be read")
@@ -230,7 +234,7 @@ ARITHMETIC: dict[str, Operation] = {
         "Sqrt math.sqrt sqrt": "sqrt",
         "Reciprocal math.reciprocal Inv": "reciprocal",
     }),
-    **all_names("Negative math.negative __operators__.neg negative Neg", lambda call, steps: steps.scaled(call.tensor(0), -1.0)),
+    **all_names("Negative math.negative __operators__.neg negative Neg", _negative),
     **all_names("Gelu nn.gelu", _gelu),
     **all_names("LeakyRelu nn.leaky_relu", _with_slope),
     **all_names("Elu nn.elu", _elu),

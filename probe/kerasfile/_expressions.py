@@ -114,6 +114,9 @@ class _Reading:
                 return self.combined(_OPERATORS[type(operator)], self.term(left), self.term(right))
             case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
                 return self.called(name, arguments)
+        return self.unknown(node)
+
+    def unknown(self, node: ast.expr) -> NoReturn:
         what = printable(ast.unparse(node), 40)
         self.refuse(
             f"has {what!r}, which is none of x, numbers, lists of numbers, + - * / **, parentheses, "
@@ -134,10 +137,10 @@ class _Reading:
     def combined(self, kind: str, a: _Term, b: _Term) -> _Term:
         """Return a combination of two terms; constants are folded where they can be."""
         if not isinstance(a, _Scaled) and not isinstance(b, _Scaled):
-            found = _FOLDED[kind](a, b)
-            if isinstance(found, complex) or not np.all(np.isfinite(found)):
+            folded: Constant = _FOLDED[kind](a, b)
+            if not np.all(np.isfinite(folded)):
                 self.refuse("has a number that is none or too large")
-            return found
+            return folded
         if kind == "power":
             if not isinstance(a, _Scaled) or not isinstance(b, float):
                 self.refuse("has a power other than of x with a number above it")

@@ -1,4 +1,4 @@
-"""What a file is that holds no model in a layout of Keras: told by its first bytes and the names in it, never opened further.
+"""What a file is that holds no model of Keras: told by its first bytes and the names in it, never opened further.
 
 Nothing is unpickled, run or imported; at most `START` bytes and the names in a zip archive or a folder are looked at.
 """
@@ -28,6 +28,8 @@ _TORCH_EXPORT = (
     'torch.export.save(program, "model.pt2")',
 )
 
+_READ = "Pass it to probe.load_network, or convert it first: probe convert"
+
 _PICKLE = "which can run any code when it is opened and is never unpickled here"
 
 
@@ -43,11 +45,14 @@ class Foreign:
         What to do, a sentence without its full stop.
     lines : tuple of str
         Lines of Python or of a shell that do it; () if the remedy says all.
+    is_model : bool
+        Whether it is a model that probe reads, if not by `probe.kerasfile`.
     """
 
     what: str
     remedy: str
     lines: tuple[str, ...] = ()
+    is_model: bool = False
 
     @property
     def text(self) -> str:
@@ -59,7 +64,7 @@ class Foreign:
 def _torch(what: str) -> Foreign:
     return Foreign(
         f"{what}, {_PICKLE}",
-        "Where its class is, load it as you always do, with the size of your images below, and pass model.pt2",
+        "Load the module in Python, where its class is, run these lines with the size of your images, and pass model.pt2",
         ("import torch", *_TORCH_EXPORT),
     )
 
@@ -94,9 +99,7 @@ def foreign_members(members: Collection[str]) -> Foreign | None:
     names = {name.rsplit("/", 1)[-1] for name in members}
     folders = {part for name in members for part in name.split("/")[:-1]}
     if "archive_format" in names or {"serialized_exported_program.json", "version"} <= names:
-        return Foreign(
-            "a PyTorch program (.pt2)", "Pass it to probe.load_network, or convert it first: probe convert"
-        )
+        return Foreign("a PyTorch program (.pt2)", _READ, is_model=True)
     if "constants.pkl" in names or "code" in folders:
         return _torch("a TorchScript archive")
     if "data.pkl" in names:
@@ -131,8 +134,8 @@ _TFLITE = Foreign(
 )
 
 _SKLEARN = (
-    "Where you trust it, load it in Python, make a network of it by probe.from_sklearn(model, input_shape=...), and write that "
-    "by probe.save_network(network, 'model.h5')"
+    "Where you trust it, load it in Python, make a network of it by probe.from_sklearn(model, input_shape=...), and write "
+    "that by probe.save_network(network, 'model.h5')"
 )
 
 _ARRAYS = Foreign(
@@ -179,29 +182,82 @@ def _folder(path: Path) -> Foreign:
 
 
 _BY_START: tuple[tuple[str, Foreign], ...] = (
-    (r"version https://git-lfs", Foreign(
-        "a pointer of Git LFS and not the file itself", "Fetch it in its repository: git lfs pull")),
-    (r"\s*<(!DOCTYPE|html|\?xml)", Foreign(
-        "a web page, such as a download that failed", "Download the file itself (on GitHub: Download raw file)")),
+    (
+        r"version https://git-lfs",
+        Foreign("a pointer of Git LFS and not the file itself", "Fetch it in its repository: git lfs pull"),
+    ),
+    (
+        r"\s*<(!DOCTYPE|html|\?xml)",
+        Foreign(
+            "a web page, such as a download that failed",
+            "Download the file itself (on GitHub: Download raw file)",
+        ),
+    ),
     (r"[\s\S]{4}TFL3", _TFLITE),
-    (r"\x93NUMPY", Foreign("a NumPy array (.npy), which says no layers", "It may be data: pass an .npz with images and labels to --data")),
-    (r"MATLAB 5\.0", Foreign(
-        "a MAT file of MATLAB", "Export the network there by exportONNXNetwork(net, 'model.onnx'), and pass model.onnx")),
+    (
+        r"\x93NUMPY",
+        Foreign(
+            "a NumPy array (.npy), which says no layers",
+            "It may be data: pass an .npz with images and labels to --data",
+        ),
+    ),
+    (
+        r"MATLAB 5\.0",
+        Foreign(
+            "a MAT file of MATLAB",
+            "Export the network there by exportONNXNetwork(net, 'model.onnx'), and pass model.onnx",
+        ),
+    ),
     (r"GGUF", Foreign("a language model (GGUF)", "Pass an image classifier")),
-    (r"\x80[\x02-\x05]\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19", _torch("a pickle of PyTorch (.pt, .pth) in its older layout")),
-    (r"\x08\x01\x12", Foreign(
-        "the saved_model.pb of a TensorFlow SavedModel", "Pass the folder that it is in, to see how it is converted")),
-    (r"\x08[\x03-\x0f][\x12\x1a\x3a\x42]", Foreign("an ONNX model", "Pass it to probe.load_network, or convert it first: probe convert")),
-    (r"\x0a[\s\S]{1,3}\x0a[\s\S]{1,200}(Placeholder|Const|VariableV2|NoOp)", Foreign(
-        "a frozen graph of TensorFlow (.pb)", "Convert it where TensorFlow is (pip install tensorflow tf2onnx), and pass model.onnx",
-        ("python -m tf2onnx.convert --graphdef model.pb --inputs input:0 --outputs output:0 --output model.onnx",))),
-    (r"\[net\]", Foreign("a configuration of Darknet", "Convert it with its weights to ONNX or PyTorch, and pass that")),
-    (r"\x12\x01\x00\x00\x00\x00\x00\x00", Foreign("a file of parameters of MXNet", "Export it to ONNX there, and pass model.onnx")),
-    (r"\s*(name:|layer\s*\{|input:)", Foreign("a description of a network in the text of Caffe", "Convert it to ONNX with its weights, and pass model.onnx")),
-    (r"(\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!)", Foreign("a compressed archive", "Unpack it, and pass the model in it")),
-    (r"(\x89PNG|\xff\xd8\xff|GIF8|BM|RIFF....WEBP)", Foreign("a picture", "Pass the model, and pictures as --data")),
+    (
+        r"\x80[\x02-\x05]\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19",
+        _torch("a pickle of PyTorch (.pt, .pth) in its older layout"),
+    ),
+    (
+        r"\x08\x01\x12",
+        Foreign(
+            "the saved_model.pb of a TensorFlow SavedModel",
+            "Pass the folder that it is in, to see how it is converted",
+        ),
+    ),
+    (r"\x08[\x03-\x0f][\x12\x1a\x3a\x42]", Foreign("an ONNX model", _READ, is_model=True)),
+    (
+        r"\x0a[\s\S]{1,3}\x0a[\s\S]{1,200}(Placeholder|Const|VariableV2|NoOp)",
+        Foreign(
+            "a frozen graph of TensorFlow (.pb)",
+            "Convert it where TensorFlow is (pip install tensorflow tf2onnx), and pass model.onnx",
+            (
+                "python -m tf2onnx.convert --graphdef model.pb --inputs input:0 --outputs output:0 --output model.onnx",
+            ),
+        ),
+    ),
+    (
+        r"\[net\]",
+        Foreign(
+            "a configuration of Darknet", "Convert it with its weights to ONNX or PyTorch, and pass that"
+        ),
+    ),
+    (
+        r"\x12\x01\x00\x00\x00\x00\x00\x00",
+        Foreign("a file of parameters of MXNet", "Export it to ONNX there, and pass model.onnx"),
+    ),
+    (
+        r"\s*(name:|layer\s*\{|input:)",
+        Foreign(
+            "a description of a network in the text of Caffe",
+            "Convert it to ONNX with its weights, and pass model.onnx",
+        ),
+    ),
+    (
+        r"(\x1f\x8b|BZh|\xfd7zXZ|7z\xbc\xaf|Rar!)",
+        Foreign("a compressed archive", "Unpack it, and pass the model in it"),
+    ),
+    (
+        r"(\x89PNG|\xff\xd8\xff|GIF8|BM|RIFF....WEBP)",
+        Foreign("a picture", "Pass the model, and pictures as --data"),
+    ),
     (r"%PDF", Foreign("a PDF", "Pass a model file")),
-)  # fmt: skip
+)
 """Kinds by a pattern of their first bytes; the first that fits."""
 
 
@@ -211,6 +267,7 @@ def _by_start(path: Path, start: bytes) -> Foreign | None:
         return Foreign(
             "weights of safetensors, which say no layers",
             "Pass it to probe.load_network with the architecture that they are for (--architecture)",
+            is_model=True,
         )
     if re.match(r"\s*\{", text):
         return _json(text)
@@ -237,7 +294,7 @@ def _is_safetensors(path: Path, start: bytes) -> bool:
     if len(start) < 10 or start[8:9] != b"{":
         return False
     (n_header,) = struct.unpack("<Q", start[:8])
-    return 2 <= n_header <= path.stat().st_size - 8
+    return bool(2 <= n_header <= path.stat().st_size - 8)
 
 
 def _json(text: str) -> Foreign:

@@ -108,10 +108,9 @@ def translated(entry: object) -> object:
     if not isinstance(class_name, str) or class_name in ("Sequential", "Model", "InputLayer", "Lambda"):
         return entry
     settings = _Settings(class_name, entry["config"])
+    name, translate = _LAYERS.get(class_name, ("", _merge))
     if class_name == "Merge":
-        name, translate = _MERGES.get(str(settings.get("mode")), ""), _merge
-    else:
-        name, translate = _LAYERS.get(class_name, ("", _merge))
+        name = _MERGES.get(str(settings.get("mode")), "")
     if not name:
         settings.refuse(f"which cannot be read; {_AGAIN}")
     config = translate(settings)

@@ -372,5 +372,6 @@ def _checked(shape: object, given: Shape | None) -> Shape:
         ):
             return fitted
     raise ModelFileError(
-        f"model_config gives the input shape {shown(shape)}, which an input shape of {','.join(map(str, given))} does not fit"
+        f"model_config gives the input shape {shown(shape)}, which an input shape of {','.join(map(str, given))} "
+        "does not fit"
     )

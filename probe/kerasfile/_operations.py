@@ -145,7 +145,8 @@ def _node(spec: LayerSpec) -> tuple[str, dict[str, Any]]:
         node = parse_json(text, "node_def") if isinstance(text, str) else text
     except ModelFileError:
         node = None
-    operation = node.get("op") if isinstance(node, dict) else None
+    node = node if isinstance(node, dict) else {}
+    operation = node.get("op")
     if not isinstance(operation, str) or operation not in _NODES:
         known = f" {printable(operation, 40)}" if isinstance(operation, str) else ""
         spec.refuse(

@@ -44,7 +44,7 @@ def _integers(key: str, minimum: int, *, may_be_null: bool = False, may_be_empty
 
 def _margins(spec: LayerSpec, _shape: Shape) -> tuple[tuple[int, int], ...]:
     value: Any = spec.config.get("margins")
-    pairs = value if isinstance(value, list) and len(value) <= MAX_AXES else [None]
+    pairs: list[Any] = value if isinstance(value, list) and len(value) <= MAX_AXES else [None]
     for pair in pairs:
         sizes = pair if isinstance(pair, list) and len(pair) == 2 else [None]
         if not all(type(size) is int and 0 <= size <= MAX_SIZE for size in sizes):

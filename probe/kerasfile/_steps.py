@@ -115,7 +115,7 @@ class _StepKind(LayerKind):
         return layer.output_shape(*shapes)
 
 
-STEP = _StepKind(Layer)
+STEP = _StepKind(ActivationLayer)
 """How all steps are read."""
 
 

@@ -21,8 +21,9 @@ from probe.layers.activations import (
     softmax,
 )
 from probe.layers.convolution import Conv2D, Conv2DTranspose, DepthwiseConv2D, SeparableConv2D
-from probe.layers.core import ActivationLayer, Dense, Dropout, Flatten, Noise, Permute, PReLU, Reshape
+from probe.layers.core import GLU, ActivationLayer, Dense, Flatten, Permute, PReLU, Reshape
 from probe.layers.group_normalization import GroupNormalization, LocalResponseNormalization, UnitNormalization
+from probe.layers.locally_connected import LocallyConnected2D
 from probe.layers.merging import (
     Add,
     Average,
@@ -34,49 +35,69 @@ from probe.layers.merging import (
     Multiply,
     Subtract,
 )
+from probe.layers.noise import Augmentation, Dropout, Noise
 from probe.layers.normalization import BatchNormalization, LayerNormalization, Normalization
 from probe.layers.parametric import Clip, Elu, LeakyRelu, Power, Relu
-from probe.layers.resampling import CenterCrop, Resizing
+from probe.layers.resampling import AdaptiveAveragePooling2D, CenterCrop, Resizing, UpSampling2D
 from probe.layers.resizing import (
     AveragePooling2D,
     Cropping2D,
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
-    UpSampling2D,
     ZeroPadding2D,
 )
 from probe.layers.scaling import Affine, Rescaling
 from probe.layers.shaping import Broadcast, Pad, Reduce, Slice
+from probe.layers.signal_convolution import Conv1D, Conv1DTranspose, DepthwiseConv1D, SeparableConv1D
+from probe.layers.signals import (
+    AveragePooling1D,
+    Cropping1D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    MaxPooling1D,
+    UpSampling1D,
+    ZeroPadding1D,
+)
 
 __all__ = [
     "ACTIVATIONS",
     "FUNCTIONS",
+    "GLU",
     "LAYERS",
     "LEAKY_RELU_SLOPE",
     "Activation",
     "ActivationLayer",
+    "AdaptiveAveragePooling2D",
     "Add",
     "Affine",
+    "Augmentation",
     "Average",
+    "AveragePooling1D",
     "AveragePooling2D",
     "BatchNormalization",
     "Broadcast",
     "CenterCrop",
     "Clip",
     "Concatenate",
+    "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
     "Conv2DTranspose",
+    "Cropping1D",
     "Cropping2D",
     "DataFormat",
     "Dense",
+    "DepthwiseConv1D",
     "DepthwiseConv2D",
     "Divide",
     "Dropout",
     "Elementwise",
     "Elu",
     "Flatten",
+    "GlobalAveragePooling1D",
     "GlobalAveragePooling2D",
+    "GlobalMaxPooling1D",
     "GlobalMaxPooling2D",
     "GroupNormalization",
     "ImageLayer",
@@ -84,7 +105,9 @@ __all__ = [
     "LayerNormalization",
     "LeakyRelu",
     "LocalResponseNormalization",
+    "LocallyConnected2D",
     "LogSoftmax",
+    "MaxPooling1D",
     "MaxPooling2D",
     "Maximum",
     "Merge",
@@ -102,12 +125,15 @@ __all__ = [
     "Rescaling",
     "Reshape",
     "Resizing",
+    "SeparableConv1D",
     "SeparableConv2D",
     "Slice",
     "Softmax",
     "Subtract",
     "UnitNormalization",
+    "UpSampling1D",
     "UpSampling2D",
+    "ZeroPadding1D",
     "ZeroPadding2D",
     "activation_from",
     "activation_named",

@@ -21,7 +21,7 @@ COORDINATES = ("half_pixel", "align_corners", "asymmetric")
 
 
 def _triangle(distance: Array) -> Array:
-    return np.maximum(1 - distance, 0)
+    return np.asarray(np.maximum(1 - distance, 0))
 
 
 def _cubic(distance: Array, a: float) -> Array:
@@ -49,7 +49,7 @@ def _places(n: int, size: int, coordinates: str) -> Array:
     """Return where each of `size` pixels lies among `n`, which lie at 0, 1, ..."""
     at = np.arange(size, dtype=np.float64)
     if coordinates == "align_corners":
-        return at * (n - 1) / max(size - 1, 1)
+        return np.asarray(at * (n - 1) / max(size - 1, 1))
     if coordinates == "asymmetric":
         return at * n / size
     return (at + 0.5) * n / size - 0.5
@@ -83,7 +83,7 @@ def axis_matrix(
     if interpolation == "nearest":
         # Halfway between two, the later one.
         nearest = np.floor(places + (0.0 if coordinates == "asymmetric" else 0.5))
-        return np.eye(n)[np.clip(nearest, 0, n - 1).astype(int)]
+        return np.asarray(np.eye(n)[np.clip(nearest, 0, n - 1).astype(int)])
     kernel, radius = _KERNELS[interpolation]
     width = max(n / size, 1.0) if widened else 1.0
     clamped = interpolation == "bicubic_clamped" or coordinates != "half_pixel"
@@ -92,7 +92,7 @@ def axis_matrix(
     weights = kernel(np.abs(places[:, None] - pixels) / width)
     matrix = np.zeros((size, n))
     np.add.at(matrix.T, np.clip(pixels, 0, n - 1), weights.T)
-    return matrix / matrix.sum(axis=1, keepdims=True)
+    return np.asarray(matrix / matrix.sum(axis=1, keepdims=True))
 
 
 def resampled(x: Array, rows: Array, columns: Array) -> tuple[Array, Pullback]:
@@ -105,4 +105,5 @@ def _mapped(x: Array, rows: Array, columns: Array) -> Array:
     n_samples, height, width, channels = x.shape
     first = np.matmul(rows, x.reshape(n_samples, height, width * channels))
     by_row = first.reshape(n_samples * len(rows), width, channels)
-    return np.matmul(columns, by_row).reshape(n_samples, len(rows), len(columns), channels)
+    mapped: Array = np.matmul(columns, by_row)
+    return mapped.reshape(n_samples, len(rows), len(columns), channels)

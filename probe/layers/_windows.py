@@ -47,7 +47,7 @@ def windows_of(
     layer: Layer, shape: tuple[int, ...], window: Pair, strides: Pair, padding: str | tuple[Pair, Pair]
 ) -> tuple[Pair, tuple[Pair, Pair]]:
     """Return the numbers of windows along the height and the width and the padding of each, or raise for none."""
-    along = (padding, padding) if isinstance(padding, str) else padding
+    along: tuple[str | Pair, str | Pair] = (padding, padding) if isinstance(padding, str) else padding
     (rows, top, bottom), (columns, left, right) = (
         window_padding(n, size, stride, each)
         for n, size, stride, each in zip(shape, window, strides, along, strict=False)

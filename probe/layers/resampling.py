@@ -1,14 +1,15 @@
-"""Layers that bring images to another size: resizing and cropping to the middle."""
+"""Layers that bring images to another size: resizing, upsampling, cropping to the middle, and pooling."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
-from probe.layers._base import DataFormat, ImageLayer, Pair
+from probe.layers._base import DataFormat, ImageLayer, Pair, keep_pair
 from probe.layers._interpolation import (
     COORDINATES,
     INTERPOLATIONS,
@@ -19,7 +20,7 @@ from probe.layers._interpolation import (
 )
 from probe.layers.activations import Pullback
 
-__all__ = ["CenterCrop", "Resizing"]
+__all__ = ["AdaptiveAveragePooling2D", "CenterCrop", "Resizing", "UpSampling2D"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +196,112 @@ class CenterCrop(_Sized):
             return dx
 
         return x[middle], pullback
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class AdaptiveAveragePooling2D(ImageLayer):
+    """The means of windows that split each image into so many rows and columns as evenly as can be.
+
+    Window i of m along an axis of n pixels begins at floor(i * n / m) and ends before ceil((i + 1) * n / m).
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    output_size : (int, int)
+        Number of rows and columns of the output, at least 1.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+
+    Examples
+    --------
+    >>> image = np.array([[1.0, 2.0, 6.0]]).reshape(1, 1, 3, 1)
+    >>> AdaptiveAveragePooling2D("pool", (1, 2)).forward(image)[0].ravel()
+    array([1.5, 4. ])
+    """
+
+    is_affine = is_monotone = is_channelwise = True
+
+    name: str
+    output_size: Pair
+    data_format: DataFormat = "channels_last"
+
+    def __post_init__(self) -> None:
+        self._check_format()
+        keep_pair(self, "output_size", minimum=1)
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        rows, columns = (
+            _window_means(n, size) for n, size in zip(x.shape[1:3], self.output_size, strict=True)
+        )
+        return resampled(x, rows, columns)
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if min(shape[:2]) < 1:
+            raise InputError(f"layer '{self.name}' needs images of at least one pixel, but gets {shape}")
+        return (*self.output_size, shape[2])
+
+
+def _window_means(n: int, size: int) -> Array:
+    """Return the matrix (size, n) that takes the mean of each window."""
+    begins = np.arange(size) * n // size
+    ends = -(-np.arange(1, size + 1) * n // size)
+    pixels = np.arange(n)
+    inside = (pixels >= begins[:, None]) & (pixels < ends[:, None])
+    return np.asarray(inside / inside.sum(axis=1, keepdims=True))
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class UpSampling2D(ImageLayer):
+    """Each pixel repeated in both directions.
+
+    Parameters
+    ----------
+    name : str
+        The layer's name in its network.
+    size : (int, int)
+        How many rows and columns each pixel becomes; at least 1.
+    data_format : {"channels_last", "channels_first"}
+        Which axis of an image is that of the channels.
+    interpolation : {"nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"}
+        How pixels between pixels are computed, as in `Resizing`.
+    """
+
+    is_affine = is_channelwise = True
+
+    INTERPOLATIONS: ClassVar[tuple[str, ...]] = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
+
+    name: str
+    size: Pair = (2, 2)
+    data_format: DataFormat = "channels_last"
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"] = "nearest"
+
+    @property
+    def is_monotone(self) -> bool:  # type: ignore[override]
+        """Whether no pixel has a negative weight."""
+        return self.interpolation in ("nearest", "bilinear")
+
+    def __post_init__(self) -> None:
+        self._check_format()
+        keep_pair(self, "size", minimum=1)
+        check_choice(f"interpolation of layer '{self.name}'", self.interpolation, self.INTERPOLATIONS)
+
+    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        rows, columns = self.size
+        n_samples, height, width, channels = x.shape
+        if self.interpolation != "nearest":
+            matrices = (
+                axis_matrix(n, n * size, self.interpolation)
+                for n, size in zip((height, width), self.size, strict=True)
+            )
+            return resampled(x, *matrices)
+        tiles = (n_samples, height, rows, width, columns, channels)
+        z = np.broadcast_to(x[:, :, None, :, None], tiles).reshape(
+            n_samples, height * rows, width * columns, channels
+        )
+        return z, lambda dz: dz.reshape(tiles).sum(axis=(2, 4))
+
+    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[0] * self.size[0], shape[1] * self.size[1], shape[2]

@@ -1,9 +1,8 @@
-"""Layers that make images smaller or larger and learn nothing: pooling, padding, cropping and upsampling."""
+"""Layers that make images smaller or larger and learn nothing: pooling, padding and cropping."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
@@ -19,7 +18,6 @@ __all__ = [
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "MaxPooling2D",
-    "UpSampling2D",
     "ZeroPadding2D",
 ]
 
@@ -347,45 +345,3 @@ class Cropping2D(ImageLayer):
                 f"layer '{self.name}' crops {self.cropping} off images of {shape[0]} x {shape[1]}: nothing is left"
             )
         return height, width, shape[2]
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class UpSampling2D(ImageLayer):
-    """Each pixel repeated in both directions.
-
-    Parameters
-    ----------
-    name : str
-        The layer's name in its network.
-    size : (int, int)
-        How many rows and columns each pixel becomes; at least 1.
-    data_format : {"channels_last", "channels_first"}
-        Which axis of an image is that of the channels.
-    interpolation : {"nearest"}
-        Kept for the file; there is no other.
-    """
-
-    is_affine = is_monotone = is_channelwise = True
-
-    name: str
-    size: Pair = (2, 2)
-    data_format: DataFormat = "channels_last"
-    interpolation: Literal["nearest"] = "nearest"
-
-    def __post_init__(self) -> None:
-        self._check_format()
-        keep_pair(self, "size", minimum=1)
-        check_choice(f"interpolation of layer '{self.name}'", self.interpolation, ["nearest"])
-
-    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        rows, columns = self.size
-        n_samples, height, width, channels = x.shape
-        tiles = (n_samples, height, rows, width, columns, channels)
-        z = np.broadcast_to(x[:, :, None, :, None], tiles).reshape(
-            n_samples, height * rows, width * columns, channels
-        )
-        return z, lambda dz: dz.reshape(tiles).sum(axis=(2, 4))
-
-    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape[0] * self.size[0], shape[1] * self.size[1], shape[2]

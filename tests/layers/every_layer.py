@@ -6,30 +6,42 @@ from itertools import product
 import numpy as np
 
 from probe.layers import (
+    GLU,
     ActivationLayer,
+    AdaptiveAveragePooling2D,
     Add,
     Affine,
+    Augmentation,
     Average,
+    AveragePooling1D,
     AveragePooling2D,
     BatchNormalization,
     Broadcast,
     CenterCrop,
     Concatenate,
+    Conv1D,
+    Conv1DTranspose,
     Conv2D,
     Conv2DTranspose,
+    Cropping1D,
     Cropping2D,
     Dense,
+    DepthwiseConv1D,
     DepthwiseConv2D,
     Divide,
     Dropout,
     Flatten,
+    GlobalAveragePooling1D,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
     GlobalMaxPooling2D,
     GroupNormalization,
     LayerNormalization,
     LeakyRelu,
+    LocallyConnected2D,
     LocalResponseNormalization,
     Maximum,
+    MaxPooling1D,
     MaxPooling2D,
     Minimum,
     Multiply,
@@ -42,12 +54,15 @@ from probe.layers import (
     Rescaling,
     Reshape,
     Resizing,
+    SeparableConv1D,
     SeparableConv2D,
     Slice,
     Softmax,
     Subtract,
     UnitNormalization,
+    UpSampling1D,
     UpSampling2D,
+    ZeroPadding1D,
     ZeroPadding2D,
 )
 
@@ -81,7 +96,15 @@ def transpose(kernel=(3, 2), channels=2, filters=3, **settings):
     return Conv2DTranspose("transpose", values(*kernel, filters, channels), values(filters), **settings)
 
 
+def connected(size, channels, kernel=(3, 2), strides=(1, 1), filters=3, **settings):
+    rows, columns = ((n - window) // step + 1 for n, window, step in zip(size, kernel, strides, strict=True))
+    weights = values(rows * columns, kernel[0] * kernel[1] * channels, filters)
+    biases = values(rows, columns, filters)
+    return LocallyConnected2D("own", weights, biases, kernel_size=kernel, strides=strides, **settings)
+
+
 IMAGE = (5, 6, 2)
+SIGNAL = (6, 2)
 STEPS = {
     f"{padding} {strides} {dilation}": {"padding": padding, "strides": strides, "dilation_rate": dilation}
     for padding, strides, dilation in product(("valid", "same"), ((1, 1), (2, 1), (2, 3)), ((1, 1), (2, 2)))
@@ -180,6 +203,32 @@ ALONE = {
     "resizing, against aliasing": (Resizing("r", 2, 3, antialias=True), IMAGE),
     "center crop": (CenterCrop("c", 2, 3), IMAGE),
     "center crop, larger": (CenterCrop("c", 8, 3), IMAGE),
+    "adaptive average": (AdaptiveAveragePooling2D("a", (2, 4)), IMAGE),
+    "upsampling, bilinear": (UpSampling2D("up", (2, 3), interpolation="bilinear"), IMAGE),
+    "locally connected": (connected((5, 6), 2), IMAGE),
+    "locally connected, steps": (connected((5, 6), 2, strides=(2, 3), activation_name="tanh"), IMAGE),
+    "locally connected, no bias": (
+        LocallyConnected2D("own", values(30, 2, 3), kernel_size=(1, 1)), IMAGE),
+    "glu": (GLU("g"), (3, 4)),
+    "glu, axis 1": (GLU("g", 1), (4, 3)),
+    **{
+        f"conv of signals, {padding}, {strides}, {dilation}": (
+            Conv1D("c", values(3, 2 // groups, 4), values(4), padding=padding, strides=strides,
+                   dilation_rate=dilation, groups=groups, activation_name="tanh"), SIGNAL)
+        for padding, (strides, dilation, groups) in product(
+            ("valid", "same", "causal"), ((1, 1, 1), (2, 1, 2), (1, 2, 1)))
+    },
+    "depthwise of signals": (DepthwiseConv1D("d", values(3, 2, 2), values(4), padding="same", strides=2), SIGNAL),
+    "separable of signals": (SeparableConv1D("s", values(3, 2, 2), values(1, 4, 3), values(3)), SIGNAL),
+    "transpose of signals": (Conv1DTranspose("t", values(3, 4, 2), values(4), strides=2, output_padding=1), SIGNAL),
+    "max of signals": (MaxPooling1D("m", 3, 2, "same"), SIGNAL),
+    "average of signals": (AveragePooling1D("a"), SIGNAL),
+    "global max of signals": (GlobalMaxPooling1D("m"), SIGNAL),
+    "global average of signals, kept": (GlobalAveragePooling1D("a", keepdims=True), SIGNAL),
+    "padding of signals": (ZeroPadding1D("z", (1, 2)), SIGNAL),
+    "cropping of signals": (Cropping1D("c", (1, 2)), SIGNAL),
+    "upsampling of signals": (UpSampling1D("u", 3), SIGNAL),
+    "augmentation": (Augmentation("a", "RandomFlip"), IMAGE),
     "noise": (Noise("noise", "GaussianNoise", 0.3), IMAGE),
     "dense": (Dense("d", values(4, 3), values(3)), (4,)),
     "dense on maps": (Dense("d", values(2, 3), values(3)), IMAGE),

@@ -100,8 +100,8 @@ def test_layers_that_rearrange_hold_the_values_that_they_read(case):
 
 @pytest.mark.parametrize("case", [case for case, (layer, _) in CASES.items() if layer.is_channelwise])
 def test_channelwise_layers_do_with_two_channels_what_they_do_with_one(case):
-    layer, _ = CASES[case]
-    x, y = (each[..., :1] for each in inputs([(5, 6, 2)] * 2, 2))
+    layer, (shape,) = CASES[case]
+    x, y = (each[..., :1] for each in inputs([shape] * 2, 2))
     apart = [pre_activation(layer, one) for one in (x, y)]
     together = pre_activation(layer, np.concatenate([x, y], axis=-1))
     np.testing.assert_allclose(together, np.concatenate(apart, axis=-1), rtol=1e-12, atol=1e-12)
