@@ -115,7 +115,7 @@ def _place(name: str, said: Any, limits: Limits) -> tuple[str, str, tuple[int, .
     kind, shape, offsets = (
         (said.get(key) for key in ("dtype", "shape", "data_offsets")) if isinstance(said, Mapping) else (None, None, None)
     )
-    if kind not in _DTYPES:
+    if not isinstance(kind, str) or kind not in _DTYPES:
         known = ", ".join(_DTYPES)
         raise ModelFileError(f"'{shown_name}' is of type {shown(kind)}; {known} are read")
     for what, numbers in (("shape", shape), ("data_offsets", offsets)):

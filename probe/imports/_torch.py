@@ -21,7 +21,10 @@ __all__ = ["from_torch"]
 _SAMPLES = 2
 """Samples of the batch that a module is exported with: more than one, so that no axis of length 1 is theirs."""
 
-_RESHAPES = {"aten.flatten.using_ints", "aten.reshape.default", "aten.view.default"}
+_RESHAPES = ("flatten", "reshape", "view")
+
+_KNOWING_CHANNELS = ("conv", "norm", "prelu")
+"""Parts of the names of operations that have a number of channels."""
 
 
 class _Input(NamedTuple):
@@ -137,9 +140,10 @@ def _exported(torch: Any, twin: Any, inputs: list[_Input]) -> tuple[Program, lis
 
 def _export(torch: Any, twin: Any, inputs: Sequence[_Input]) -> Program:
     dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
-    arrays = tuple(torch.rand((_SAMPLES, *one.shape), dtype=dtype) for one in inputs)
+    arrays = _random(torch, inputs, _SAMPLES, dtype)
+    plain = torch.autocast("cpu", enabled=False)
     try:
-        with torch.no_grad():
+        with torch.no_grad(), plain:
             twin(*arrays)
     except Exception as error:  # code of the user
         shapes = [tuple(array.shape) for array in arrays]
@@ -151,7 +155,7 @@ def _export(torch: Any, twin: Any, inputs: Sequence[_Input]) -> Program:
             f"module does not run on inputs of shape {shown}: {_first_line(error)}{hint}"
         ) from None
     try:
-        with torch.no_grad():
+        with torch.no_grad(), plain:
             exported = torch.export.export(twin, arrays, strict=False)
     except Exception as error:
         raise InputError(
@@ -159,6 +163,12 @@ def _export(torch: Any, twin: Any, inputs: Sequence[_Input]) -> Program:
             "depend on values of the input: pass the part of the module that does not"
         ) from None
     return _program(exported)
+
+
+def _random(torch: Any, inputs: Sequence[_Input], n_samples: int, dtype: Any) -> tuple[Any, ...]:
+    """Return inputs of PyTorch, without a touch of its random generator."""
+    rng = np.random.default_rng(0)
+    return tuple(torch.from_numpy(rng.uniform(size=(n_samples, *one.shape))).to(dtype) for one in inputs)
 
 
 def _first_line(error: Exception) -> str:
@@ -243,8 +253,7 @@ def _argument(value: Any) -> object:
 
 def _check_channels_last(program: Program, name: str, shape: tuple[int, ...]) -> None:
     """Raise if nothing says how many channels there are, and a shape may have them first."""
-    readers = [node for node in program.nodes if Reference(name) in node.arguments.values()]
-    if len(shape) < 3 or not readers or any(node.target not in _RESHAPES for node in readers):
+    if len(shape) < 3 or not _flattens(program, name):
         return
     # Of one channel the order is the same wherever its axis is.
     if shape[2] == 1 or shape[0] == shape[1] != shape[2] or (shape[2] in (3, 4) and min(shape[:2]) > 4):
@@ -258,13 +267,27 @@ def _check_channels_last(program: Program, name: str, shape: tuple[int, ...]) ->
     )
 
 
+def _flattens(program: Program, name: str) -> bool:
+    """Return whether an input is flattened before anything that has a number of channels reads it."""
+    open_ = {name}
+    for node in program.nodes:
+        operation = node.target.split(".")[1]
+        if not any(Reference(one) in node.arguments.values() for one in open_):
+            continue
+        if operation in _RESHAPES:
+            return True
+        if not any(part in operation for part in _KNOWING_CHANNELS):
+            open_.add(node.name)
+    return False
+
+
 def _compare(torch: Any, module: Any, twin: Any, network: Network, inputs: Sequence[_Input]) -> None:
     """Raise if a network does not compute what the module does."""
     dtype = comparison_type(network)
     kind = getattr(torch, dtype.name)
     exact = twin if dtype == network.dtype else twin_of(torch, module, kind)
     try:
-        _outputs(torch, exact, [torch.rand((1, *one.shape), dtype=kind) for one in inputs])
+        _outputs(torch, exact, _random(torch, inputs, 1, kind))
     except Exception:  # code of the user that makes tensors of one type
         dtype, exact = network.dtype, twin
 

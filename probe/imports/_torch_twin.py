@@ -13,6 +13,8 @@ __all__ = ["twin_of"]
 _OF_TORCH = "torch.nn.utils."
 """Where hooks come from that compute weights."""
 
+_GROUPS = ("_parameters", "_buffers", "_modules")
+
 _DEEPEST = 100
 """Modules inside each other; PyTorch itself gives up after some hundreds."""
 
@@ -63,16 +65,17 @@ class _Copying:
             return self._known[id(module)]
         if depth > _DEEPEST:
             raise InputError(f"module must have at most {_DEEPEST} modules inside each other")
-        _check_hooks(module, path)
         twin = self._known[id(module)] = object.__new__(type(module))
         own = vars(twin)
         for name, value in vars(module).items():
-            own[name] = self._copy(value, f"{path}.{name}".lstrip("."), depth)
-        for group in ("_parameters", "_buffers", "_modules"):
+            if name not in _GROUPS:
+                own[name] = self._copy(value, f"{path}.{name}".lstrip("."), depth)
+        for group in _GROUPS:
             members = vars(module).get(group, {})
             own[group] = {
                 name: self._copy(value, f"{path}.{name}".lstrip("."), depth) for name, value in members.items()
             }
+        _check_hooks(module, path)
         own["training"] = False
         own["_compiled_call_impl"] = None
         return twin
@@ -99,6 +102,11 @@ class _Copying:
             if tensor.layout != torch.strided:
                 raise InputError(f"module has '{path}' of layout {tensor.layout}; call .to_dense() on it first")
             dtype = tensor.dtype
+            if tensor.is_complex() or tensor.is_quantized or str(dtype).startswith("torch.float8"):
+                raise InputError(
+                    f"module has '{path}' of type {str(dtype).removeprefix('torch.')}; float16, bfloat16, float32 and "
+                    "float64 are taken over"
+                )
             if tensor.is_floating_point():
                 half = dtype in (torch.float16, torch.bfloat16)
                 dtype = self._dtype or (torch.float32 if half else dtype)

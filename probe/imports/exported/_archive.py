@@ -153,7 +153,7 @@ class _Archive:
         if tensors is None:
             known = self._tensors("weights", {name for name, kind in needed.values() if kind == "weights"})
         else:
-            known = _chosen(tensors, graph.state_shapes)
+            known = _chosen(tensors, graph.state_shapes, {name for name, _ in needed.values()})
         known |= self._tensors("constants", {name for name, _ in needed.values() if name not in known})
         missing = sorted(name for name, _ in needed.values() if name not in known)
         if missing:
@@ -248,9 +248,11 @@ def _numbers(meta: Mapping[str, Any], key: str, name: str) -> list[int]:
     return numbers  # type: ignore[return-value]
 
 
-def _chosen(tensors: Arrays, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, npt.NDArray[np.generic]]:
+def _chosen(
+    tensors: Arrays, shapes: Mapping[str, tuple[int, ...]], needed: set[str]
+) -> dict[str, npt.NDArray[np.generic]]:
     """Return other weights by the names of the program, or raise and list those that do not fit."""
-    wrong = [f"'{name}' is missing" for name in shapes if name not in tensors]
+    wrong = [f"'{name}' is missing" for name in shapes if name in needed and name not in tensors]
     wrong += [
         f"'{name}' has shape {tensors[name].shape} instead of {shape}"
         for name, shape in shapes.items()

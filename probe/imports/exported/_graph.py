@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._errors import ModelFileError, printable
-from probe.imports.exported._program import Node, Program, Reference, shown_line
+from probe.imports.exported._program import Node, Program, Reference, referred, shown_line
 from probe.safeh5 import shown
 
 __all__ = ["Graph", "parsed_graph"]
@@ -41,7 +41,7 @@ class Graph:
     Attributes
     ----------
     weights : mapping of str to tuple of str
-        For the graph's inputs that are weights their names in the module, and "weights" or "constants".
+        For the graph's inputs that are weights, and that it reads, their names in the module, and "weights" or "constants".
     state_shapes : mapping of str to tuple of int
         Shapes of the module's `state_dict`, by name.
     bare : Program
@@ -92,6 +92,8 @@ def parsed_graph(described: Any, input_shape: tuple[int, ...] | None = None) -> 
     if len(described_nodes) > _MOST_NODES:
         raise ModelFileError(f"has {len(described_nodes)} operations, more than the {_MOST_NODES} that are read")
     nodes = tuple(node for one in described_nodes for node in _nodes(one))
+    read = {name for node in nodes for name in referred(list(node.arguments.values()))} | set(outputs)
+    weights = {own: said for own, said in weights.items() if own in read}
     batch, sized = _sized(inputs, shapes, input_shape)
     return Graph(weights, states, Program(sized, {}, nodes, tuple(outputs), shapes, batch))
 

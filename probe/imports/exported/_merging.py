@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from probe.imports.exported._program import Node, Reference
+from probe.imports.exported._program import Node, Reference, referred
 
 __all__ = ["merged"]
 
@@ -15,7 +15,7 @@ _RESHAPING = ("view", "reshape", "squeeze", "unsqueeze", "_unsafe_view")
 def merged(nodes: Sequence[Node]) -> tuple[Node, ...]:
     """Return the operations with each local response normalization as one, "probe.local_response_norm"."""
     by_name = {node.name: node for node in nodes}
-    readers = Counter(name for node in nodes for name in _read(node))
+    readers = Counter(name for node in nodes for name in referred(list(node.arguments.values())))
     instead = dict[str, Node]()
     dropped = set[str]()
     for node in nodes:
@@ -57,8 +57,3 @@ def _chain(node: Node, by_name: Mapping[str, Node]) -> list[Node]:
 
 def _operation(node: Node) -> str:
     return node.target.split(".")[1]
-
-
-def _read(node: Node) -> list[str]:
-    values = [one for value in node.arguments.values() for one in (value if isinstance(value, list) else [value])]
-    return [one.name for one in values if isinstance(one, Reference)]

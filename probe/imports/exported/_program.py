@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Node", "Program", "Reference", "layer_name", "shown_line"]
+__all__ = ["Node", "Program", "Reference", "layer_name", "referred", "shown_line"]
 
 _FRAME = re.compile(r'File "([^"]*)", line (\d+), in [^\n]*\n\s*([^\n]*)')
 
 _OF_TORCH = re.compile(r"(site|dist)-packages[/\\]torch[/\\]")
 
-_LEAVES = "torch.nn.modules."
+_LEAVES = "torch.nn."
 _CONTAINER = "torch.nn.modules.container."
 
 
@@ -79,6 +79,15 @@ class Program:
     outputs: tuple[str, ...]
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     batch: int = 1
+
+
+def referred(argument: object) -> list[str]:
+    """Return the names that an argument of an operation refers to."""
+    if isinstance(argument, Reference):
+        return [argument.name]
+    if isinstance(argument, list | tuple):
+        return [name for one in argument for name in referred(one)]
+    return []
 
 
 def layer_name(node: Node) -> str:

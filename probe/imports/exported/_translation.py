@@ -12,7 +12,7 @@ from probe.imports._building import Building, Operations, Value
 from probe.imports.exported._aten import OPERATIONS
 from probe.imports.exported._constants import CONSTANTS, NUMBERS, sizes_made
 from probe.imports.exported._merging import merged
-from probe.imports.exported._program import Node, Program, Reference, layer_name
+from probe.imports.exported._program import Node, Program, Reference, layer_name, referred
 from probe.network import Network
 
 __all__ = ["translated"]
@@ -139,8 +139,10 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
                 return found(place, **arguments)
             place.building.reserve(*sizes_made(operation, arguments))
             return found(**arguments) if any(name in CONSTANTS for name in names) else found(place, **arguments)
-    except InputError:
-        raise
+    except InputError as error:
+        if str(error).startswith(f"{place.building.source}: "):
+            raise
+        place.refuse(f"cannot be taken over: {error}")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
         place.refuse(f"has arguments that cannot be taken over: {str(error)[:200]}")
 
@@ -183,7 +185,7 @@ class _Changes:
         self._defined = {node.name: index for index, node in enumerate(nodes)}
         self._last_read: dict[str, int] = dict.fromkeys(outputs, len(nodes))
         for index, node in enumerate(nodes):
-            read = _names(list(node.arguments.values()))
+            read = referred(list(node.arguments.values()))
             for name in read:
                 self._last_read[name] = max(index, self._last_read.get(name, -1))
             operation = node.target.split(".")[1]
@@ -196,7 +198,7 @@ class _Changes:
         """Return the name of what a node writes over; None if it writes nothing."""
         if not _writes(node.target.split(".")[1]):
             return None
-        (changed, *_) = _names(list(node.arguments.values())) or ("",)
+        (changed, *_) = referred(list(node.arguments.values())) or ("",)
         root = self._root.get(changed, changed)
         for name in self._relatives.get(root, {root}) - {changed, node.name}:
             if self._defined.get(name, -1) < index < self._last_read.get(name, -1):
@@ -208,13 +210,3 @@ class _Changes:
 
 def _writes(operation: str) -> bool:
     return operation.endswith("_") and not operation.startswith("__")
-
-
-def _names(argument: object) -> list[str]:
-    if isinstance(argument, Reference):
-        return [argument.name]
-    if isinstance(argument, list | tuple):
-        return [name for one in argument for name in _names(one)]
-    return []
-
-
