@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from probe._errors import InputError, ModelFileError
+from probe._checks import Array, InputError, ModelFileError
 from probe.imports._building import Building, Value
 from probe.imports.onnx._call import Call, Erf, Operand
 from probe.imports.onnx._constants import FOLDED, GROWTH, Budget, fold
@@ -19,7 +19,7 @@ from probe.imports.onnx._model import Graph, Input, Node, quoted
 from probe.imports.onnx._names import class_names_of, layer_name
 from probe.imports.onnx._shaping import SHAPING
 from probe.imports.onnx._sizes import SIZES
-from probe.layers import ActivationLayer, Concatenate, Rescaling
+from probe.layers import ActivationLayer, Concatenate, Permute, Rescaling
 from probe.network import Network
 from probe.safeh5 import Limits
 
@@ -40,6 +40,12 @@ NO_LIMIT = 1 << 60
 
 _REALS = (1, 10, 11, 16)
 """Types of outputs that are no labels."""
+
+_COMMUTING = {
+    "Abs", "Add", "Clip", "Div", "Elu", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "Min", "Mish", "Mul",
+    "Neg", "Pow", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh",
+}  # fmt: skip
+"""Operators that treat every number alone."""
 
 _REMEDIES = {
     "DequantizeLinear": "quantized models are not read; export it without quantization",
@@ -203,7 +209,8 @@ class Construction:
         called = self._free_name(layer_name(node, [one for one in node.inputs if one in self._graph.arrays]))
         at = building.at(called, f"node {quoted(node.name)} ({node.op})")
         is_last = any(output in chosen for output in node.outputs)
-        call = Call(node, at, values, self._limits.activation_values, is_last)
+        inner, order = _inside_of_order(building, node, values)
+        call = Call(node, at, inner, self._limits.activation_values, is_last)
         try:
             made = OPERATORS[name](call)
         except (ArithmeticError, IndexError, TypeError, ValueError) as error:
@@ -212,6 +219,9 @@ class Construction:
             node.refuse(f"has settings or arrays that do not go together: {str(error)[:120]}")
         node.check_all_asked()
         results = made if isinstance(made, list) else [made]
+        if order is not None:
+            place = building.at(self._free_name(f"{called}_order"), at.operation)
+            results = [place.permute(result, order) for result in results]  # type: ignore[arg-type]
         for result in results:
             if isinstance(result, Value):
                 call.check_size(*result.shape)
@@ -258,6 +268,49 @@ class Construction:
             names = ()
         network = building.finish([output], names)
         return network if output is outputs[0] else network.with_two_logits()
+
+
+def _inside_of_order(
+    building: Building, node: Node, values: list[Operand]
+) -> tuple[list[Operand], tuple[int, ...] | None]:
+    """Return what a node that treats every number alone reads, before its axes were put in another order, and the order.
+
+    So activations and biases come behind the layer with weights, and orders for the next one cancel: Keras' files
+    have the channels last between any two layers. The values as they are, and None, where there is no such order.
+    """
+    orders = {_order_of(building, value) for value in values if isinstance(value, Value)}
+    if node.op not in _COMMUTING or len(orders) != 1 or None in orders:
+        return values, None
+    (order,) = orders
+    assert order is not None
+    inner: list[Operand] = []
+    for value in values:
+        if isinstance(value, Value):
+            made = building.before(value)
+            assert made is not None
+            inner.append(made[1])
+        elif isinstance(value, np.ndarray) and value.size > 1:
+            full = value.reshape((1,) * (len(order) - value.ndim) + value.shape)
+            if full.ndim != len(order):
+                return values, None
+            inner.append(np.transpose(full, np.argsort(order)))
+        elif isinstance(value, np.ndarray) and not _is_part_of_gelu(value):
+            inner.append(value)
+        else:
+            return values, None
+    return inner, order
+
+
+def _order_of(building: Building, value: Value) -> tuple[int, ...] | None:
+    """Return the order of the axes that a value was put in; None if it was not, or is an image that came in."""
+    made = building.before(value)
+    if made is None or not isinstance(made[0], Permute) or isinstance(made[1].source, int) or value.repeated:
+        return None
+    return (0, *made[0].dims)
+
+
+def _is_part_of_gelu(number: Array) -> bool:
+    return bool(np.isclose(number.reshape(-1), [0.5**0.5, 2**0.5], rtol=1e-4).any())
 
 
 def _check_count(nodes: list[Node], dependent: set[str]) -> None:

@@ -35,7 +35,7 @@ _NEXT = {
 
 _OTHERS = {
     b"version https://": "a pointer of Git LFS to one; fetch the file itself: git lfs pull",
-    b"<!DOCTYPE html": "a web page; download the file itself, such as with the button 'Download raw file'",
+    b"<!doctype html": "a web page; download the file itself, such as with the button 'Download raw file'",
     b"<html": "a web page; download the file itself, such as with the button 'Download raw file'",
 }
 """What is saved as a model by mistake."""
@@ -122,7 +122,7 @@ def _opened(path: str | os.PathLike[str], shown: str, limits: Limits) -> Iterato
         if size > limits.file_bytes:
             raise ModelFileError(f"{shown} has {size} bytes, more than the {limits.file_bytes} that are read")
         file.seek(0)
-        start = file.read(16)
+        start = file.read(64).lstrip().lower()
         for sign, hint in _OTHERS.items():
             if start.startswith(sign):
                 raise ModelFileError(f"{shown} is no ONNX file, but {hint}")
