@@ -223,3 +223,18 @@ def test_half_precision_becomes_float32(write):
     network = read_onnx(write(chain([node("MatMul", ["x", "w"], ["y"])], arrays={"w": weights})))
     assert network.dtype == np.float32
     np.testing.assert_array_equal(network.layers[0].kernel, weights.astype(np.float32))
+
+
+def test_orders_between_layers_that_have_the_channels_last_cancel(write):
+    # As Keras writes them: each layer moves the channels first, and last again.
+    first, last = {"perm": [0, 3, 1, 2]}, {"perm": [0, 2, 3, 1]}
+    nodes = [
+        node("Transpose", ["x"], ["t"], **first), node("Conv", ["t", "w"], ["c"]), node("Transpose", ["c"], ["l"], **last),
+        node("Add", ["l", "b"], ["d"]), node("Tanh", ["d"], ["r"]), node("Transpose", ["r"], ["u"], **first),
+        node("Conv", ["u", "v"], ["e"]), node("Transpose", ["e"], ["y"], **last),
+    ]  # fmt: skip
+    arrays = {"w": normal(4, 3, 2, 2), "b": normal(4), "v": normal(2, 4, 3, 3)}
+    network = read_onnx(write(chain(nodes, ("n", 5, 5, 3), arrays)))
+    assert [type(layer).__name__ for layer in network.layers] == ["Permute", "Conv2D", "Conv2D", "Permute"]
+    assert network.layers[1].activation.name == "tanh"
+    np.testing.assert_array_equal(network.layers[1].bias, arrays["b"])
