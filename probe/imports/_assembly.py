@@ -73,7 +73,9 @@ class Assembly:
         Values that computed constants may have, all together; any number by default.
     """
 
-    def __init__(self, source: str, *, batch: int = 1, dtype: npt.DTypeLike = np.float32, budget: int | None = None) -> None:
+    def __init__(
+        self, source: str, *, batch: int = 1, dtype: npt.DTypeLike = np.float32, budget: int | None = None
+    ) -> None:
         self.source = source
         self.batch = batch
         self.dtype = np.dtype(dtype)
@@ -114,8 +116,8 @@ class Assembly:
             raise InputError(f"{self.source}: {error}") from None
         if math.prod(shape) > DEFAULT_LIMITS.activation_values:
             raise InputError(
-                f"{self.source}: layer '{layer.name}' would put out {math.prod(shape):,} values for one input, more than the "
-                f"{DEFAULT_LIMITS.activation_values:,} that are computed"
+                f"{self.source}: layer '{layer.name}' would put out {math.prod(shape):,} values for one input, more than "
+                f"the {DEFAULT_LIMITS.activation_values:,} that are computed"
             )
         self._layers[layer.name] = layer
         self._reads[layer.name] = read
@@ -129,15 +131,19 @@ class Assembly:
 
     def made_by(self, value: Value) -> tuple[Layer, tuple[Value, ...]] | None:
         """Return the layer that puts out a value, and all that it reads; None for an input."""
-        return None if isinstance(value.source, int) else (self._layers[value.source], self._reads[value.source])
+        return (
+            None if isinstance(value.source, int) else (self._layers[value.source], self._reads[value.source])
+        )
 
     def reserve(self, *sizes: int) -> None:
-        """Count the values of a constant before it is computed, as the product of `sizes`, or raise if there are too many."""
+        """Count the values of a constant before it is computed, the product of `sizes`, or raise if there are too many."""
         n_values = math.prod(int(size) for size in sizes)
         if self.budget is not None:
             self.budget -= n_values
         if n_values > _MOST_CONSTANT or (self.budget is not None and self.budget < 0):
-            raise InputError(f"{self.source}: it computes constants of {n_values:,} values, more than are made")
+            raise InputError(
+                f"{self.source}: it computes constants of {n_values:,} values, more than are made"
+            )
 
     def free_name(self, name: str) -> str:
         """Return `name`, or the first of name_1, name_2, ... that no layer has."""
@@ -193,7 +199,9 @@ class Assembly:
         for name, layer in list(layers.items()):
             reads[name] = tuple(became.get(source, source) for source in reads[name])
             source = reads[name][0]
-            joined = None if isinstance(source, int) or readers[source] > 1 else _joined(layers[source], layer)
+            joined = (
+                None if isinstance(source, int) or readers[source] > 1 else _joined(layers[source], layer)
+            )
             if joined is not None:
                 layers[str(source)] = joined
                 del layers[name], reads[name]

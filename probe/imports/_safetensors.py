@@ -85,7 +85,9 @@ def _tensors(file: BinaryIO, limits: Limits) -> dict[str, npt.NDArray[np.generic
     if size < _PREFIX or n_header > size - _PREFIX:
         raise ModelFileError("it is cut off, or no .safetensors file: its header would end behind its end")
     if n_header > limits.text_bytes:
-        raise ModelFileError(f"its header has {n_header} bytes, more than the {limits.text_bytes} that are read")
+        raise ModelFileError(
+            f"its header has {n_header} bytes, more than the {limits.text_bytes} that are read"
+        )
     try:
         header = parse_json(file.read(n_header).decode(), "its header", limits)
     except UnicodeDecodeError:
@@ -94,9 +96,12 @@ def _tensors(file: BinaryIO, limits: Limits) -> dict[str, npt.NDArray[np.generic
         raise ModelFileError("its header is no JSON object")
     room = size - _PREFIX - n_header
     if room > limits.total_bytes:
-        raise ModelFileError(f"its tensors take {room} bytes, more than the {limits.total_bytes} that are read")
+        raise ModelFileError(
+            f"its tensors take {room} bytes, more than the {limits.total_bytes} that are read"
+        )
     places = sorted(
-        (_place(name, said, limits) for name, said in header.items() if name != _METADATA), key=lambda place: place[3:]
+        (_place(name, said, limits) for name, said in header.items() if name != _METADATA),
+        key=lambda place: place[3:],
     )
     end = 0
     for name, _, _, first, last in places:
@@ -105,7 +110,9 @@ def _tensors(file: BinaryIO, limits: Limits) -> dict[str, npt.NDArray[np.generic
             raise ModelFileError(f"the data of its tensors {between}, at '{printable(name)}'")
         end = last
     if end != room:
-        raise ModelFileError(f"its tensors take {end} bytes, but it has {room}; it is cut off or longer than they are")
+        raise ModelFileError(
+            f"its tensors take {end} bytes, but it has {room}; it is cut off or longer than they are"
+        )
     return {name: _read(file, kind, shape, last - first) for name, kind, shape, first, last in places}
 
 
@@ -113,14 +120,18 @@ def _place(name: str, said: Any, limits: Limits) -> tuple[str, str, tuple[int, .
     """Return name, type and shape of a tensor, and where its data begin and end."""
     shown_name = printable(name)
     kind, shape, offsets = (
-        (said.get(key) for key in ("dtype", "shape", "data_offsets")) if isinstance(said, Mapping) else (None, None, None)
+        (said.get(key) for key in ("dtype", "shape", "data_offsets"))
+        if isinstance(said, Mapping)
+        else (None, None, None)
     )
     if not isinstance(kind, str) or kind not in _DTYPES:
         known = ", ".join(_DTYPES)
         raise ModelFileError(f"'{shown_name}' is of type {shown(kind)}; {known} are read")
     for what, numbers in (("shape", shape), ("data_offsets", offsets)):
         if not isinstance(numbers, list) or any(type(number) is not int or number < 0 for number in numbers):
-            raise ModelFileError(f"'{shown_name}' has {what} {shown(numbers)}, expected integers of at least 0")
+            raise ModelFileError(
+                f"'{shown_name}' has {what} {shown(numbers)}, expected integers of at least 0"
+            )
     assert isinstance(shape, list) and isinstance(offsets, list)
     if len(shape) > limits.rank or len(offsets) != 2:
         raise ModelFileError(f"'{shown_name}' has {len(shape)} axes and {len(offsets)} offsets, expected at most "
@@ -132,7 +143,9 @@ def _place(name: str, said: Any, limits: Limits) -> tuple[str, str, tuple[int, .
             f"{shown(offsets[0])} to {shown(offsets[1])}"
         )
     if n_bytes > limits.tensor_bytes:
-        raise ModelFileError(f"'{shown_name}' takes {n_bytes} bytes, more than the {limits.tensor_bytes} that are read")
+        raise ModelFileError(
+            f"'{shown_name}' takes {n_bytes} bytes, more than the {limits.tensor_bytes} that are read"
+        )
     return name, kind, tuple(shape), offsets[0], offsets[1]
 
 

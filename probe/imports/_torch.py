@@ -86,7 +86,9 @@ def from_torch(module: Any, example_input: Any, class_names: tuple[str, ...] = (
         torch = import_module("torch")
         nn = import_module("torch.nn")
     except ImportError as error:
-        raise InputError(f"module must be a torch.nn.Module, but PyTorch cannot be imported: {error}") from None
+        raise InputError(
+            f"module must be a torch.nn.Module, but PyTorch cannot be imported: {error}"
+        ) from None
     if not isinstance(module, nn.Module):
         raise InputError(f"module must be a torch.nn.Module, got {brief(module)}")
     module = getattr(module, "_orig_mod", module)
@@ -111,7 +113,9 @@ def _inputs(torch: Any, example: Any) -> list[_Input]:
         return [one for each in example for one in _inputs(torch, each)]
     if isinstance(example, torch.Tensor | np.ndarray):
         shape = tuple(int(size) for size in example.shape)
-        is_float = example.dtype.kind == "f" if isinstance(example, np.ndarray) else example.is_floating_point()
+        is_float = (
+            example.dtype.kind == "f" if isinstance(example, np.ndarray) else example.is_floating_point()
+        )
         if len(shape) < 2 or not is_float or 0 in shape:
             raise InputError(
                 f"example_input must be a float array or tensor with samples first, (n_samples, ...), got {example.dtype} "
@@ -193,7 +197,9 @@ def _program(exported: Any) -> Program:
         tensor = exported.state_dict.get(spec.target)
         tensor = exported.constants.get(spec.target) if tensor is None else tensor
         if not hasattr(tensor, "numpy"):
-            raise InputError(f"module uses '{spec.target}', a {type(tensor).__name__}; only tensors are taken over")
+            raise InputError(
+                f"module uses '{spec.target}', a {type(tensor).__name__}; only tensors are taken over"
+            )
         constants[name] = array_of(tensor, spec.target)
     nodes = tuple(_node(node) for node in exported.graph.nodes if node.op == "call_function")
     outputs = tuple(

@@ -73,7 +73,8 @@ class _Copying:
         for group in _GROUPS:
             members = vars(module).get(group, {})
             own[group] = {
-                name: self._copy(value, f"{path}.{name}".lstrip("."), depth) for name, value in members.items()
+                name: self._copy(value, f"{path}.{name}".lstrip("."), depth)
+                for name, value in members.items()
             }
         _check_hooks(module, path)
         own["training"] = False
@@ -98,9 +99,13 @@ class _Copying:
         torch = self._torch
         if id(tensor) not in self._known:
             if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) or tensor.is_meta:
-                raise InputError(f"module has no values in '{path}': load them, or run it once on an input, first")
+                raise InputError(
+                    f"module has no values in '{path}': load them, or run it once on an input, first"
+                )
             if tensor.layout != torch.strided:
-                raise InputError(f"module has '{path}' of layout {tensor.layout}; call .to_dense() on it first")
+                raise InputError(
+                    f"module has '{path}' of layout {tensor.layout}; call .to_dense() on it first"
+                )
             dtype = tensor.dtype
             if tensor.is_complex() or tensor.is_quantized or str(dtype).startswith("torch.float8"):
                 raise InputError(
@@ -120,7 +125,10 @@ class _Copying:
 
 def _check_hooks(module: Any, path: str) -> None:
     """Raise if code that is called with a module could change what it computes."""
-    hooks = [*vars(module).get("_forward_hooks", {}).values(), *vars(module).get("_forward_pre_hooks", {}).values()]
+    hooks = [
+        *vars(module).get("_forward_hooks", {}).values(),
+        *vars(module).get("_forward_pre_hooks", {}).values(),
+    ]
     if any(not type(hook).__module__.startswith(_OF_TORCH) for hook in hooks):
         where = f"module '{path}'" if path else "module"
         raise InputError(f"{where} has hooks, code that is not read; remove them first")

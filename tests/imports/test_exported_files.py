@@ -96,7 +96,9 @@ def test_open_sizes_are_asked_for(tmp_path):
         sizes[2] = sizes[3] = {"as_expr": {"expr_str": "s1", "hint": None}}
 
     path = changed(tmp_path / "a.pt2", MODEL, opened)
-    with pytest.raises(ModelFileError, match=r"input 'x' leaves sizes open, \('\?', 2, '\?', '\?'\); pass --input-shape"):
+    with pytest.raises(
+        ModelFileError, match=r"input 'x' leaves sizes open, \('\?', 2, '\?', '\?'\); pass --input-shape"
+    ):
         load_network(path)
 
 
@@ -153,20 +155,20 @@ HOSTILE = {
         r"a.pt2: aten.cumsum at .*, line \d+ .*, cannot be taken over; write it with other operations",
     ),
     "a custom operation": (
-        graph(lambda model: node(model, "relu").update(target="torch.ops.evil.run.default")), "evil.run at .*cannot be taken"),
+        graph(lambda model: node(model, "relu").update(target="torch.ops.evil.run.default")), "evil.run at .*cannot be"),
     "an attribute of Python": (
         graph(lambda model: node(model, "relu").update(target="os.system")), "os.system at .* cannot be taken over"),
     "no name of an operation": (
         graph(lambda model: node(model, "relu").update(target="__import__('os')")), "which is no name of one"),
     "reading what is not there": (
-        graph(lambda model: argument(model, "relu", "self").update(as_tensor={"name": "nothing"})), "reads 'nothing', which"),
+        graph(lambda model: argument(model, "relu", "self").update(as_tensor={"name": "nothing"})), "reads 'nothing'"),
     "reading itself": (
         graph(lambda model: argument(model, "relu", "self").update(as_tensor={"name": "relu"})), "reads 'relu', which"),
     "no nodes": (graph(lambda model: model["graph_module"]["graph"].pop("nodes")), "has a graph without nodes"),
     "a list for a graph": (graph(lambda model: model.update(graph_module=[])), "has a graph without graph_module"),
     "many nodes": (graph(lambda model: nodes(model).extend([nodes(model)[0]] * 20_000)), "more than|brackets"),
     "a name that is none": (
-        graph(lambda model: node(model, "relu")["outputs"].__setitem__(0, {"as_tensor": {"name": "a\x1b[2J"}})), "no name of"),
+        graph(lambda model: node(model, "relu")["outputs"].__setitem__(0, {"as_tensor": {"name": "a\x1b[2J"}})), "no name"),
     "huge strides of a convolution": (
         graph(lambda model: node(model, "conv2d")["inputs"].append(
             {"name": "padding", "arg": {"as_ints": [HUGE, HUGE]}, "kind": 1})), "would put out|integer|cannot be taken"),
@@ -176,10 +178,10 @@ HOSTILE = {
         graph(lambda model: node(model, "relu")["inputs"].append(
             {"name": "eval", "arg": {"as_int": 1}, "kind": 1})), "has arguments that cannot be taken over"),
     "an enlarged image": (
-        inserted("upsample_nearest2d.vec", {"input": X_IN, "output_size": {"as_ints": [200_000, 200_000]}}), "would put out"),
-    "a huge padding": (inserted("constant_pad_nd.default", {"self": X_IN, "pad": {"as_ints": [HUGE, HUGE]}}), "would put out"),
+        inserted("upsample_nearest2d.vec", {"input": X_IN, "output_size": {"as_ints": [200_000] * 2}}), "would put out"),
+    "a huge padding": (inserted("constant_pad_nd.default", {"self": X_IN, "pad": {"as_ints": [HUGE, 0]}}), "would put"),
     "a huge view": (inserted("view.default", {"self": X_IN, "size": {"as_ints": [2, HUGE]}}), "mixes the samples"),
-    "a huge repeat": (inserted("repeat.default", {"self": X_IN, "repeats": {"as_ints": [1, HUGE, 1, 1]}}), "parts|would put"),
+    "a huge repeat": (inserted("repeat.default", {"self": X_IN, "repeats": {"as_ints": [1, HUGE, 1, 1]}}), "parts"),
     "a huge constant": (
         inserted("full.default", {"size": {"as_ints": [HUGE]}, "fill_value": {"as_float": 1.0}}), "computes constants of"),
     "a huge range": (inserted("arange.default", {"end": {"as_int": HUGE}}), "computes constants of"),
@@ -189,7 +191,7 @@ HOSTILE = {
     "a constant that is expanded": (
         inserted("add.Tensor", {"self": X_IN, "other": {"as_tensor": {"name": "b_norm_running_mean"}}}, reading="none"),
         "cannot|gives|broadcast"),
-    "many parts": (inserted("adaptive_avg_pool2d.default", {"self": X_IN, "output_size": {"as_ints": [7777, 3]}}), "by windows"),
+    "many parts": (inserted("adaptive_avg_pool2d.default", {"self": X_IN, "output_size": {"as_ints": [7777, 3]}}), "windows"),
 }  # fmt: skip
 
 
@@ -218,7 +220,7 @@ def test_hostile_programs_are_refused_at_once_and_in_one_line(tmp_path, name):
         (lambda c: c | {MODEL: b"\xff"}, "no UTF-8 text"),
         (lambda c: c | {MODEL: b'{"a": 1, "a": 2}'}, "names the same setting twice"),
         (lambda c: c | {MODEL: b"{" + b" " * (5 << 20) + b"}"}, "bytes, more than the"),
-        (lambda c: {name: data for name, data in c.items() if not name.startswith("data/constants")}, "has no values of 'scale'"),
+        (lambda c: {name: data for name, data in c.items() if "/constants/" not in name}, "has no values of 'scale'"),
         (lambda c: {name: data for name, data in c.items() if name != "data/weights/weight_0"}, "has no values of"),
     ],
 )  # fmt: skip
@@ -245,7 +247,26 @@ def places(described, path=()):
             yield (*path, key)
 
 
-NASTY = [None, True, -1, 0, 1, 3, 2**31, 2**63, 1e308, "", "relu", "x", "\ud800", [], {}, [[]], {"as_int": 2}, "torch.ops.aten.view"]
+NASTY = [
+    None,
+    True,
+    -1,
+    0,
+    1,
+    3,
+    2**31,
+    2**63,
+    1e308,
+    "",
+    "relu",
+    "x",
+    "\ud800",
+    [],
+    {},
+    [[]],
+    {"as_int": 2},
+    "torch.ops.aten.view",
+]
 
 
 @pytest.mark.parametrize("member", [MODEL, WEIGHTS])

@@ -42,7 +42,9 @@ def state():
         "p_fc_bias": "fc.bias", "p_norm_weight": "norm.weight", "p_norm_bias": "norm.bias",
         "b_norm_running_mean": "norm.running_mean", "b_norm_running_var": "norm.running_var",
     }  # fmt: skip
-    return {name: fitted[own] for own, name in names.items()} | {"norm.num_batches_tracked": np.zeros((), "<i8")}
+    return {name: fitted[own] for own, name in names.items()} | {
+        "norm.num_batches_tracked": np.zeros((), "<i8")
+    }
 
 
 def test_types_become_float32_or_stay(tmp_path):
@@ -67,7 +69,9 @@ def test_weights_go_into_the_graph_of_a_program(tmp_path):
     np.testing.assert_array_equal(network.outputs(X), load_network(SMALL).outputs(X))
     tensors["fc.bias"] = tensors["fc.bias"] + np.float32(1) * np.arange(4, dtype="f4")
     other = load_network(written(path, tensors), architecture=SMALL)
-    np.testing.assert_allclose(other.logits(X) - network.logits(X), np.tile(np.arange(4.0), (3, 1)), atol=1e-5)
+    np.testing.assert_allclose(
+        other.logits(X) - network.logits(X), np.tile(np.arange(4.0), (3, 1)), atol=1e-5
+    )
 
 
 def test_what_counts_steps_may_be_left_out(tmp_path):
@@ -85,13 +89,19 @@ def test_names_and_shapes_that_do_not_fit_are_listed_in_one_line(tmp_path):
         load_network(path, architecture=SMALL)
     message = str(refused.value)
     assert "\n" not in message and message.startswith(str(path)) and str(SMALL) in message
-    for part in ("'fc.weight' is missing", "'conv.bias' has shape (4,) instead of (3,)", "'fc.weights' is not in it"):
+    for part in (
+        "'fc.weight' is missing",
+        "'conv.bias' has shape (4,) instead of (3,)",
+        "'fc.weights' is not in it",
+    ):
         assert part in message
 
 
 def test_an_architecture_is_asked_for(tmp_path):
     path = written(tmp_path / "a.safetensors", state())
-    with pytest.raises(ModelFileError, match=r"holds weights only; pass the graph .* --architecture MODEL.pt2"):
+    with pytest.raises(
+        ModelFileError, match=r"holds weights only; pass the graph .* --architecture MODEL.pt2"
+    ):
         load_network(path)
     with pytest.raises(ModelFileError, match="is no architecture for"):
         load_network(path, architecture=path)

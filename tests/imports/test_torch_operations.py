@@ -30,7 +30,9 @@ def test_outputs_and_input_gradients_are_those_of_torch(name):
     inputs = there(x, requires_grad=True)
     expected = module(inputs)
     found = network.outputs(x)
-    np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5 * max(1, expected.abs().max().item()))
+    np.testing.assert_allclose(
+        found, expected.detach().numpy(), atol=1e-5 * max(1, expected.abs().max().item())
+    )
     assert found.dtype == np.float32
     if not expected.requires_grad:
         return

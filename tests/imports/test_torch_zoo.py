@@ -27,7 +27,9 @@ def test_outputs_hidden_values_and_gradients_are_those_of_torch(subject):
     kept = {}
     for name, member in module.named_modules():
         if isinstance(member, torch.nn.Conv2d | torch.nn.BatchNorm2d):
-            member.register_forward_hook(lambda _, __, y, name=name: kept.update({name: y.detach().numpy().copy()}))
+            member.register_forward_hook(
+                lambda _, __, y, name=name: kept.update({name: y.detach().numpy().copy()})
+            )
     expected = module(there)
     scale = max(1.0, expected.abs().max().item())
     np.testing.assert_allclose(network.outputs(x), expected.detach().numpy(), atol=1e-5 * scale)

@@ -48,7 +48,8 @@ ACTIVATIONS = {
     "CELU": nn.CELU(), "CELU of 0.5": nn.CELU(0.5), "ELU": nn.ELU(0.7), "GELU": nn.GELU(), "GELU by tanh": nn.GELU("tanh"),
     "Hardshrink": nn.Hardshrink(), "Hardsigmoid": nn.Hardsigmoid(), "Hardswish": nn.Hardswish(inplace=True),
     "Hardtanh": nn.Hardtanh(), "Hardtanh from 0 to 2": nn.Hardtanh(0, 2), "LeakyReLU": nn.LeakyReLU(0.2),
-    "LogSigmoid": nn.LogSigmoid(), "Mish": nn.Mish(), "PReLU": nn.PReLU(), "RReLU": nn.RReLU(), "ReLU": nn.ReLU(inplace=True),
+    "LogSigmoid": nn.LogSigmoid(), "Mish": nn.Mish(), "PReLU": nn.PReLU(), "RReLU": nn.RReLU(),
+    "ReLU": nn.ReLU(inplace=True),
     "ReLU6": nn.ReLU6(), "SELU": nn.SELU(), "SiLU": nn.SiLU(inplace=True), "Sigmoid": nn.Sigmoid(),
     "Softplus": nn.Softplus(), "Softplus of 3": nn.Softplus(3), "Softshrink": nn.Softshrink(), "Softsign": nn.Softsign(),
     "Tanh": nn.Tanh(), "Tanhshrink": nn.Tanhshrink(), "Threshold": nn.Threshold(0.1, 0.0),
@@ -150,6 +151,7 @@ OPERATIONS = {
     "pad, reflect": lambda: image(lambda m, x: F.pad(x, (1, 2, 3, 0), mode="reflect")),
     "pad channels": lambda: image(lambda m, x: F.pad(x, (0, 0, 0, 0, 1, 2))),
     "no operation": lambda: image(lambda m, x: x.contiguous().float().detach()),
-    "constants": lambda: values(lambda m, x: x @ (m.a.t() / m.a.norm(dim=1)) + torch.arange(3.0).add(1)[1], a=parameter(3, 6)),
+    "constants": lambda: values(lambda m, x: x @ (m.a.t() / m.a.norm(dim=1)) + torch.arange(3.0).add(1)[1],
+                                a=parameter(3, 6)),
 }  # fmt: skip
 """By name what gives a module and the shape of one input."""

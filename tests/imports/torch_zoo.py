@@ -6,7 +6,10 @@ from torch.nn import functional as F
 
 
 def conv_norm(n_in, n_out, size=3, stride=1, groups=1, act=nn.ReLU):
-    layers = [nn.Conv2d(n_in, n_out, size, stride, size // 2, groups=groups, bias=False), nn.BatchNorm2d(n_out)]
+    layers = [
+        nn.Conv2d(n_in, n_out, size, stride, size // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(n_out),
+    ]
     return nn.Sequential(*layers, *([act(inplace=True)] if act is not None else []))
 
 
@@ -79,8 +82,12 @@ class Inverted(nn.Module):
     def __init__(self, n_in, n_out, stride, factor, act=nn.ReLU6, gate=0, scale=nn.Sigmoid):
         super().__init__()
         n = n_in * factor
-        self.conv = nn.Sequential(conv_norm(n_in, n, 1, act=act), conv_norm(n, n, 3, stride, groups=n, act=act))
-        self.gate = nn.ModuleDict({"fc1": nn.Conv2d(n, gate, 1), "fc2": nn.Conv2d(gate, n, 1)}) if gate else None
+        self.conv = nn.Sequential(
+            conv_norm(n_in, n, 1, act=act), conv_norm(n, n, 3, stride, groups=n, act=act)
+        )
+        self.gate = (
+            nn.ModuleDict({"fc1": nn.Conv2d(n, gate, 1), "fc2": nn.Conv2d(gate, n, 1)}) if gate else None
+        )
         self.act, self.scale = act(), scale()
         self.project = conv_norm(n, n_out, 1, act=None)
         self.use_res_connect = stride == 1 and n_in == n_out
@@ -115,7 +122,9 @@ class Shuffled(nn.Module):
         n, self.stride = n_out // 2, stride
         self.branch1 = nn.Sequential(conv_norm(n_in, n_in, 3, stride, n_in, None), conv_norm(n_in, n, 1))
         self.branch2 = nn.Sequential(
-            conv_norm(n_in if stride > 1 else n, n, 1), conv_norm(n, n, 3, stride, n, None), conv_norm(n, n, 1)
+            conv_norm(n_in if stride > 1 else n, n, 1),
+            conv_norm(n, n, 3, stride, n, None),
+            conv_norm(n, n, 1),
         )
 
     def forward(self, x):
@@ -144,7 +153,10 @@ class Dense(nn.Module):
     def __init__(self, n_in, growth):
         super().__init__()
         self.norm1, self.conv1 = nn.BatchNorm2d(n_in), nn.Conv2d(n_in, 2 * growth, 1, bias=False)
-        self.norm2, self.conv2 = nn.BatchNorm2d(2 * growth), nn.Conv2d(2 * growth, growth, 3, 1, 1, bias=False)
+        self.norm2, self.conv2 = (
+            nn.BatchNorm2d(2 * growth),
+            nn.Conv2d(2 * growth, growth, 3, 1, 1, bias=False),
+        )
 
     def forward(self, features):
         x = torch.cat(features, 1)
@@ -203,7 +215,9 @@ class RegNet(nn.Module):
     def __init__(self):
         super().__init__()
         self.stem = conv_norm(3, 8, 3, 2)
-        self.a = nn.Sequential(conv_norm(8, 16, 1), conv_norm(16, 16, 3, 2, 4), conv_norm(16, 16, 1, act=None))
+        self.a = nn.Sequential(
+            conv_norm(8, 16, 1), conv_norm(16, 16, 3, 2, 4), conv_norm(16, 16, 1, act=None)
+        )
         self.proj = conv_norm(8, 16, 1, 2, act=None)
         self.fc = nn.Linear(16, 5)
 

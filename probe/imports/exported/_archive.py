@@ -60,7 +60,9 @@ def is_exported(path: str | os.PathLike[str]) -> bool:
 def _model_name(member: str) -> str:
     """Return the name of the model whose graph a member is; "" for another member."""
     *folder, models, name = ["", "", *member.split("/")][-3:]
-    return name.removesuffix(".json") if models == "models" and folder != [""] and name.endswith(".json") else ""
+    return (
+        name.removesuffix(".json") if models == "models" and folder != [""] and name.endswith(".json") else ""
+    )
 
 
 def read_exported(
@@ -138,7 +140,7 @@ class _Archive:
         members = archive.members
         models = [name for name in members if _model_name(name)]
         if not models or any(name in members for name in _OLD):
-            raise ModelFileError(_pickled("the whole file"))
+            raise ModelFileError(_pickled("it is of a PyTorch before 2.8, where all"))
         if len(models) > 1:
             raise ModelFileError(f"holds {len(models)} programs; export one of them alone")
         self._root = models[0].rsplit("models/", 1)[0]
@@ -195,7 +197,9 @@ class _Archive:
             raise ModelFileError(_pickled(f"'{shown_name}'"))
         meta, member = said.get("tensor_meta"), f"{self._root}{folder}{said.get('path_name')}"
         if not isinstance(meta, dict) or member not in self._archive.members:
-            raise ModelFileError(f"has no values of '{shown_name}', or does not describe them. Export it again")
+            raise ModelFileError(
+                f"has no values of '{shown_name}', or does not describe them. Export it again"
+            )
         dtype = _DTYPES.get(meta.get("dtype", 0)) if isinstance(meta.get("dtype"), int) else None
         if dtype is None or meta.get("layout") != 7:
             raise ModelFileError(
@@ -214,13 +218,21 @@ class _Archive:
             storage = self._archive.read(member, self._limits.tensor_bytes)
             packed = self._archive.members[member].n_packed
             if len(storage) > 1 << 20 and len(storage) > self._limits.compression * packed:
-                raise ModelFileError(f"the member '{printable(member)}' takes more than it can be packed into")
+                raise ModelFileError(
+                    f"the member '{printable(member)}' takes more than it can be packed into"
+                )
             self._storages[member] = storage
             self._bytes_left += len(storage)
         return self._storages[member]
 
     def _read(
-        self, storage: npt.NDArray[np.uint8], dtype: str, sizes: list[int], strides: list[int], offset: int, name: str
+        self,
+        storage: npt.NDArray[np.uint8],
+        dtype: str,
+        sizes: list[int],
+        strides: list[int],
+        offset: int,
+        name: str,
     ) -> npt.NDArray[np.generic]:
         stored = np.dtype("<u2" if dtype == "bfloat16" else dtype)
         n_values = int(np.prod(sizes, dtype=object)) if sizes else 1
@@ -242,7 +254,11 @@ class _Archive:
 def _numbers(meta: Mapping[str, Any], key: str, name: str) -> list[int]:
     """Return sizes, strides or the like of a tensor: integers of at least 0 that are known."""
     entries = meta.get(key)
-    numbers = [one.get("as_int") if isinstance(one, dict) else None for one in entries] if isinstance(entries, list) else None
+    numbers = (
+        [one.get("as_int") if isinstance(one, dict) else None for one in entries]
+        if isinstance(entries, list)
+        else None
+    )
     if numbers is None or any(type(number) is not int or not 0 <= number < 1 << 48 for number in numbers):
         raise ModelFileError(f"'{name}' has {key} that are not known. Export it again")
     return numbers  # type: ignore[return-value]

@@ -35,7 +35,8 @@ def _axes_of_images(x: Value) -> int:
 def _weight(at: Operations, weight: Any) -> Any:
     if isinstance(weight, Value):
         at.refuse(
-            "has weights that depend on the input", "pass a module whose weights are parameters or computed from them"
+            "has weights that depend on the input",
+            "pass a module whose weights are parameters or computed from them",
         )
     return weight
 
@@ -58,7 +59,7 @@ def convolution(
         return at.conv_transpose(
             x, weight, bias, padding=margins, output_padding=more, groups=groups, **steps
         )
-    around = padding if isinstance(padding, str) else _several(padding, n_axes)
+    around: Any = padding if isinstance(padding, str) else _several(padding, n_axes)
     return at.conv(x, weight, bias, padding=around, groups=groups, **steps)
 
 
@@ -76,7 +77,9 @@ def linear(at: Operations, x: Value, weight: Any, bias: Any = None) -> Value:
 def matmul(at: Operations, x: Value, other: Any = None, mat2: Any = None) -> Value:
     weight = other if mat2 is None else mat2
     if isinstance(x, np.ndarray) or isinstance(weight, Value):
-        at.refuse("multiplies what depends on the input", "only products with weights on the right are taken over")
+        at.refuse(
+            "multiplies what depends on the input", "only products with weights on the right are taken over"
+        )
     return at.dense(x, weight)
 
 
@@ -84,7 +87,9 @@ def addmm(at: Operations, x: Any, mat1: Value, mat2: Any, beta: float = 1, alpha
     if isinstance(x, Value) or x.ndim != 1 or (beta, alpha) != (1, 1):
         at.refuse("adds what is no bias to a product", "write x @ weight + bias")
     if isinstance(mat1, np.ndarray) or isinstance(mat2, Value):
-        at.refuse("multiplies what depends on the input", "only products with weights on the right are taken over")
+        at.refuse(
+            "multiplies what depends on the input", "only products with weights on the right are taken over"
+        )
     return at.dense(mat1, mat2, x)
 
 
@@ -128,7 +133,9 @@ def avg_pool_of_channels(
 ) -> Any:  # fmt: skip
     """Return means over neighboring channels, as local response normalization takes them of (n, 1, channels, ...)."""
     window, steps = _several(kernel_size, 3), _several(stride or 1, 3)
-    plain = window[1:] == [1, 1] and steps == [1, 1, 1] and not any(_several(padding, 3)) and not divisor_override
+    plain = (
+        window[1:] == [1, 1] and steps == [1, 1, 1] and not any(_several(padding, 3)) and not divisor_override
+    )
     if len(x.shape) != 4 or x.shape[0] != 1 or not plain:
         at.refuse("pools in three dimensions", "images have two")
     _, channels, height, width = x.shape
@@ -151,7 +158,7 @@ def batch_norm(
 ) -> Value:  # fmt: skip
     # In training mode, or without running statistics.
     measured = (None, None) if training else (running_mean, running_var)
-    return at.batch_norm(x, weight, bias, *measured, epsilon=eps)
+    return at.batch_norm(x, weight, bias, measured[0], measured[1], eps)
 
 
 def instance_norm(
@@ -180,7 +187,15 @@ def group_norm(
 
 
 def native_group_norm(
-    at: Operations, x: Value, weight: Any, bias: Any, N: int, C: int, HxW: int, group: int, eps: float  # noqa: N803
+    at: Operations,
+    x: Value,
+    weight: Any,
+    bias: Any,
+    N: int,
+    C: int,
+    HxW: int,
+    group: int,
+    eps: float,
 ) -> Any:
     return [at.group_norm(x, group, weight, bias, eps), None, None]
 
@@ -188,7 +203,8 @@ def native_group_norm(
 def dropout(at: Operations, x: Value, p: float = 0.5, train: bool = False) -> Value:
     if train:
         at.refuse(
-            "is random at prediction too", "call module.eval(), and F.dropout(x, p, training=self.training) in forward"
+            "is random at prediction too",
+            "call module.eval(), and F.dropout(x, p, training=self.training) in forward",
         )
     return at.dropout(x, float(p))
 

@@ -41,12 +41,12 @@ def _filled(size: Sequence[int], fill_value: Any) -> Array:
 
 def _arange(start: float = 0, end: float | None = None, step: float = 1) -> Array:
     start, end = (0, start) if end is None else (start, end)
-    return np.arange(start, end, step)  # type: ignore[return-value]
+    return np.arange(start, end, step)
 
 
 def _norm_except(v: Array, dim: int) -> Array:
     axes = tuple(axis for axis in range(v.ndim) if axis != dim % v.ndim) if dim != -1 else None
-    return np.sqrt((v * v).sum(axis=axes, keepdims=True))
+    return np.asarray(np.sqrt((v * v).sum(axis=axes, keepdims=True)))
 
 
 def _weight_norm(v: Array, g: Array, dim: int = 0) -> Array:
@@ -57,7 +57,9 @@ def _weight_norm_interface(v: Array, g: Array, dim: int = 0) -> list[Any]:
     return [_weight_norm(v, g, dim), _norm_except(v, dim)]
 
 
-def _dot(x: Array, other: Any = None, tensor: Any = None, vec: Any = None, mat2: Any = None, vec2: Any = None) -> Array:
+def _dot(
+    x: Array, other: Any = None, tensor: Any = None, vec: Any = None, mat2: Any = None, vec2: Any = None
+) -> Array:
     factor = next(one for one in (other, tensor, vec, mat2, vec2) if one is not None)
     return np.asarray(x @ factor)
 

@@ -90,7 +90,9 @@ def parsed_graph(described: Any, input_shape: tuple[int, ...] | None = None) -> 
                 outputs.append(_name(_entry(arg, "name", str)))
     described_nodes = _entry(graph, "nodes", list)
     if len(described_nodes) > _MOST_NODES:
-        raise ModelFileError(f"has {len(described_nodes)} operations, more than the {_MOST_NODES} that are read")
+        raise ModelFileError(
+            f"has {len(described_nodes)} operations, more than the {_MOST_NODES} that are read"
+        )
     nodes = tuple(node for one in described_nodes for node in _nodes(one))
     read = {name for node in nodes for name in referred(list(node.arguments.values()))} | set(outputs)
     weights = {own: said for own, said in weights.items() if own in read}
@@ -132,7 +134,9 @@ def _nodes(described: Any) -> Iterator[Node]:
     arguments = {}
     for index, one in enumerate(_entry(described, "inputs", list)):
         name = one.get("name") if isinstance(one, dict) else None
-        arguments[name if isinstance(name, str) and name else str(index)] = _argument(_entry(one, "arg", dict))
+        arguments[name if isinstance(name, str) and name else str(index)] = _argument(
+            _entry(one, "arg", dict)
+        )
     results = _entry(described, "outputs", list)
     path, kind = _module(metadata.get("nn_module_stack"))
     trace = metadata.get("stack_trace")
@@ -177,7 +181,9 @@ def _argument(described: Mapping[str, Any]) -> Any:
             return _references(said)
         case "as_optional_tensor":
             return _argument(said)
-        case "as_optional_tensors" | "as_sym_ints" | "as_sym_floats" | "as_sym_bools" if isinstance(said, list):
+        case "as_optional_tensors" | "as_sym_ints" | "as_sym_floats" | "as_sym_bools" if isinstance(
+            said, list
+        ):
             return [_argument(one) for one in said]
         case "as_sym_int" | "as_sym_float" | "as_sym_bool" if isinstance(said, dict):
             return _argument(said)

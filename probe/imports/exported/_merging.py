@@ -40,7 +40,14 @@ def merged(nodes: Sequence[Node]) -> tuple[Node, ...]:
 def _chain(node: Node, by_name: Mapping[str, Node]) -> list[Node]:
     """Return what divides in `node`, from the power down to the square of what is divided; [] if that is another."""
     x, at = node.arguments.get("self"), node.arguments.get("other")
-    wanted = [("pow",), ("add",), ("mul",), ("avg_pool2d", "avg_pool3d"), ("pad", "constant_pad_nd"), ("mul",)]
+    wanted = [
+        ("pow",),
+        ("add",),
+        ("mul",),
+        ("avg_pool2d", "avg_pool3d"),
+        ("pad", "constant_pad_nd"),
+        ("mul",),
+    ]
     chain: list[Node] = []
     while wanted and isinstance(at, Reference) and at.name in by_name:
         one = by_name[at.name]
@@ -51,7 +58,9 @@ def _chain(node: Node, by_name: Mapping[str, Node]) -> list[Node]:
         chain.append(one)
         at = one.arguments.get("self")
     is_square = not wanted and chain[-1].arguments.get("self") == x == chain[-1].arguments.get("other")
-    numbers = [one.arguments.get(key) for one, key in zip(chain, ("exponent", "other", "other"), strict=False)]
+    numbers = [
+        one.arguments.get(key) for one, key in zip(chain, ("exponent", "other", "other"), strict=False)
+    ]
     return chain if is_square and all(isinstance(one, int | float) for one in numbers) else []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ def hardtanh(at: Operations, x: Any, min_val: float = -1, max_val: float = 1) ->
     return at.clip(x, min_val, max_val)
 
 
-def clamp(at: Operations, x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002
+def clamp(at: Operations, x: Any, min: Any = None, max: Any = None) -> Any:
     if all(one is None or isinstance(one, int | float) for one in (min, max)):
         return at.clip(x, min, max)
     x = x if min is None else at.binary("maximum", x, min)
@@ -151,7 +151,9 @@ def variance_and_mean(at: Operations, x: Any, dim: Any = None, keepdim: bool = F
     return [variance(at, x, dim, keepdim=keepdim, **settings), _reduced("mean")(at, x, dim, keepdim)]
 
 
-def norm(at: Operations, x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, p: Any = None) -> Any:  # noqa: A002
+def norm(
+    at: Operations, x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, p: Any = None
+) -> Any:
     order = ord if p is None else p
     axes = [dim] if isinstance(dim, int) else dim
     if order == 1:
@@ -190,9 +192,21 @@ _ACTIVATIONS = {
     "tanh": "tanh",
 }
 
-_SAME = (
-    "_to_copy alias clone contiguous detach lift lift_fresh lift_fresh_copy positive resolve_conj resolve_neg to type_as"
-).split()
+_SAME = [
+    "_to_copy",
+    "alias",
+    "clone",
+    "contiguous",
+    "detach",
+    "lift",
+    "lift_fresh",
+    "lift_fresh_copy",
+    "positive",
+    "resolve_conj",
+    "resolve_neg",
+    "to",
+    "type_as",
+]
 
 POINTWISE: Mapping[str, Callable[..., Any]] = {
     **{name: _named(activation) for name, activation in _ACTIVATIONS.items()},

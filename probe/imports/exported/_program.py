@@ -111,11 +111,11 @@ def layer_name(node: Node) -> str:
 
 
 def shown_line(trace: str) -> str:
-    """Return the innermost line of a stack trace that is not PyTorch's own, for messages.
+    r"""Return the innermost line of a stack trace that is not PyTorch's own, for messages.
 
     Examples
     --------
-    >>> shown_line('File "/home/me/net.py", line 8, in forward\\n    return x.cumsum(1)')
+    >>> shown_line('File "/home/me/net.py", line 8, in forward\n    return x.cumsum(1)')
     'net.py, line 8 (return x.cumsum(1)),'
     """
     frames = [frame for frame in _FRAME.findall(trace) if not _OF_TORCH.search(frame[0])]

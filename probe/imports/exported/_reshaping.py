@@ -58,7 +58,9 @@ def t(at: Operations, x: Any) -> Any:
     return at.transpose(x, 0, 1) if len(_full(at, x)) > 1 else x
 
 
-def cut(at: Operations, x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1) -> Any:
+def cut(
+    at: Operations, x: Any, dim: int = 0, start: int | None = None, end: int | None = None, step: int = 1
+) -> Any:
     return at.slice(x, dim, start, end, step)
 
 
@@ -107,7 +109,11 @@ def index_select(at: Operations, x: Any, dim: int, index: Any) -> Any:
 
 def index(at: Operations, x: Any, indices: Sequence[Any]) -> Any:
     chosen = [axis for axis, one in enumerate(indices) if one is not None]
-    if len(chosen) != 1 or np.ndim(indices[chosen[0]]) != 1 or np.asarray(indices[chosen[0]]).dtype.kind != "i":
+    if (
+        len(chosen) != 1
+        or np.ndim(indices[chosen[0]]) != 1
+        or np.asarray(indices[chosen[0]]).dtype.kind != "i"
+    ):
         at.refuse("takes values at places that are no list of indices along one axis", "write it with slices")
     return index_select(at, x, chosen[0], indices[chosen[0]])
 
@@ -125,18 +131,14 @@ def pixel_shuffle(at: Operations, x: Any, upscale_factor: int) -> Any:
     n, channels, height, width = _full(at, x)
     r = upscale_factor
     parts = at.reshape(x, (n, channels // r**2, r, r, height, width))
-    return at.reshape(
-        at.permute(parts, (0, 1, 4, 2, 5, 3)), (n, channels // r**2, height * r, width * r)
-    )
+    return at.reshape(at.permute(parts, (0, 1, 4, 2, 5, 3)), (n, channels // r**2, height * r, width * r))
 
 
 def pixel_unshuffle(at: Operations, x: Any, downscale_factor: int) -> Any:
     n, channels, height, width = _full(at, x)
     r = downscale_factor
     parts = at.reshape(x, (n, channels, height // r, r, width // r, r))
-    return at.reshape(
-        at.permute(parts, (0, 1, 3, 5, 2, 4)), (n, channels * r**2, height // r, width // r)
-    )
+    return at.reshape(at.permute(parts, (0, 1, 3, 5, 2, 4)), (n, channels * r**2, height // r, width // r))
 
 
 def channel_shuffle(at: Operations, x: Any, groups: int) -> Any:
@@ -145,7 +147,9 @@ def channel_shuffle(at: Operations, x: Any, groups: int) -> Any:
     return at.reshape(at.transpose(parts, 1, 2), (n, channels, *rest))
 
 
-def pad(at: Operations, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None) -> Any:
+def pad(
+    at: Operations, x: Any, pad: Sequence[int], mode: str = "constant", value: float | None = None
+) -> Any:
     """Return margins; `pad` has two numbers for each axis, from the last on."""
     known = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     if mode not in known:

@@ -18,7 +18,17 @@ from probe.network import Network
 __all__ = ["translated"]
 
 _OF_NO_EFFECT = frozenset(
-    {"device", "dtype", "generator", "implicit", "layout", "memory_format", "non_blocking", "pin_memory", "copy"}
+    {
+        "device",
+        "dtype",
+        "generator",
+        "implicit",
+        "layout",
+        "memory_format",
+        "non_blocking",
+        "pin_memory",
+        "copy",
+    }
 )
 """Arguments that say how, and not what."""
 
@@ -37,8 +47,30 @@ _CHECKS = frozenset(
 """Operations that give nothing."""
 
 _VIEWS = frozenset(
-    "alias chunk detach expand expand_as flatten narrow permute reshape select slice split split_with_sizes squeeze t "
-    "transpose unbind unflatten unsqueeze view view_as getitem".split()
+    [
+        "alias",
+        "chunk",
+        "detach",
+        "expand",
+        "expand_as",
+        "flatten",
+        "narrow",
+        "permute",
+        "reshape",
+        "select",
+        "slice",
+        "split",
+        "split_with_sizes",
+        "squeeze",
+        "t",
+        "transpose",
+        "unbind",
+        "unflatten",
+        "unsqueeze",
+        "view",
+        "view_as",
+        "getitem",
+    ]
 )
 """Operations whose results may share their memory with what they read."""
 
@@ -138,7 +170,9 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
             if not is_constant:
                 return found(place, **arguments)
             place.building.reserve(*sizes_made(operation, arguments))
-            return found(**arguments) if any(name in CONSTANTS for name in names) else found(place, **arguments)
+            return (
+                found(**arguments) if any(name in CONSTANTS for name in names) else found(place, **arguments)
+            )
     except InputError as error:
         if str(error).startswith(f"{place.building.source}: "):
             raise
@@ -165,11 +199,9 @@ def _check_shape(place: Operations, value: object, wanted: tuple[int | None, ...
     """Raise if what was built has another shape than the program says."""
     if wanted is None or not isinstance(value, Value | np.ndarray):
         return
-    found: tuple[int, ...]
+    found = value.shape
     if isinstance(value, Value):
         found = (place.building.batch, *(value.repeated or value.shape))
-    else:
-        found = value.shape
     if len(found) != len(wanted) or any(
         size not in (None, got) for size, got in zip(wanted, found, strict=True)
     ):
@@ -203,7 +235,8 @@ class _Changes:
         for name in self._relatives.get(root, {root}) - {changed, node.name}:
             if self._defined.get(name, -1) < index < self._last_read.get(name, -1):
                 place.refuse(
-                    "writes over values that are read elsewhere as well", "use the operation that returns a new tensor"
+                    "writes over values that are read elsewhere as well",
+                    "use the operation that returns a new tensor",
                 )
         return changed
 
