@@ -14,6 +14,7 @@ from probe._layout import input_layout
 from probe.datasets import Split, load_dataset
 from probe.film import Film
 from probe.fitting import for_data
+from probe.imports.onnx import is_onnx, onnx_obstacles
 from probe.interventions import apply_edits, read_edits
 from probe.kerasfile import (
     Diagnosis,
@@ -320,7 +321,8 @@ def _inspected(model: Path, source: Reading, *, why: bool) -> str:
         foreign, others = foreign_file(model), tuple[str, ...]()
         if foreign is not None and foreign.is_model:
             # Another kind of file that is read, and whose reader knows what is wrong with it.
-            found = Diagnosis(foreign.what, (str(error),))
+            listed = onnx_obstacles(model, input_shape=source.input_shape) if why and is_onnx(model) else ()
+            found = Diagnosis(foreign.what, listed or (str(error),))
         else:
             found = diagnose(
                 model,
