@@ -14,7 +14,7 @@ from probe._layout import input_layout
 from probe.datasets import Split, load_dataset
 from probe.film import Film
 from probe.fitting import for_data
-from probe.imports.onnx import is_onnx, onnx_obstacles
+from probe.imports import is_onnx, onnx_obstacles
 from probe.interventions import apply_edits, read_edits
 from probe.kerasfile import (
     Diagnosis,

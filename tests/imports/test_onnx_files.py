@@ -10,6 +10,7 @@ from probe import ModelFileError
 from probe.imports.onnx import is_onnx, onnx_obstacles, read_onnx
 from probe.layers import Conv2D, Dense
 from probe.storage import load_network, save_network
+from probe.workflow.models import inspect_model
 
 FIXTURES = Path(__file__).parent / "fixtures" / "onnx"
 NAMES = sorted(path.stem for path in FIXTURES.glob("*.onnx"))
@@ -195,6 +196,8 @@ def test_all_that_is_in_the_way_is_listed(write):
     assert any("'second' (MatMul) multiplies two values that depend on the image" in line for line in found)
     with pytest.raises(ModelFileError, match=r"\(2 more: probe inspect --why lists them\)"):
         read_onnx(path)
+    text = inspect_model(path, why=True).summary
+    assert text.startswith(f"{path} is an ONNX model\nit does not open:\n") and text.count("node '") == 3
     assert onnx_obstacles(write(chain([node("Relu", ["x"], ["y"])]))) == ()
 
 
