@@ -191,7 +191,7 @@ ALONE = {
         for mode in ("constant", "reflect", "edge")
     },
     "broadcast": (Broadcast("b", (3, 5, 4, 2)), (5, 1, 2)),
-    "broadcast of a number": (Broadcast("b", (2, 3)), ()),
+    "broadcast of a number": (Broadcast("b", (2, 3)), (1,)),
     **{
         f"resizing, {how}, {where}": (Resizing("r", 7, 4, how, where), IMAGE)
         for how, where in product(
