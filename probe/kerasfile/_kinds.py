@@ -119,6 +119,10 @@ class LayerKind:
                 spec.refuse(f"has {setting} = True, which cannot be read")
         return {name: reader(spec, shape) for name, reader in self.settings.items()}
 
+    def read_for(self, spec: LayerSpec, shapes: Sequence[Shape]) -> Settings:
+        """Return what `read` does, for inputs of several shapes."""
+        return self.read(spec, shapes[0])
+
     def variable_shapes(self, spec: LayerSpec, shape: Shape) -> Variables:
         """Return the shapes of the variables, for inputs of `shape`, in Keras' order."""
         if self.variables is not None:
@@ -155,17 +159,20 @@ class LayerKind:
         """Return the layer that `spec` describes, with its settings and what `prepared` returned."""
         return self.layer(name=spec.name, **prepared, **settings)  # type: ignore[call-arg]
 
+    def output_shape_for(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of one output, which may be any."""
+        if not issubclass(self.layer, Merge) and len(shapes) != 1:
+            spec.refuse(f"is called with {len(shapes)} inputs, takes one")
+        if self.output_shape is not None:
+            return self.output_shape(spec, shapes[0])
+        return self.build(spec, settings, {}).output_shape(*shapes)
+
     def shape_of(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape], most: int) -> Shape:
         """Return the shape of one output for inputs of `shapes`, and allocate nothing.
 
         Outputs and arrays on the way of more than `most` values are refused.
         """
-        if not issubclass(self.layer, Merge) and len(shapes) != 1:
-            spec.refuse(f"is called with {len(shapes)} inputs, takes one")
-        if self.output_shape is not None:
-            shape = self.output_shape(spec, shapes[0])
-        else:
-            shape = self.build(spec, settings, {}).output_shape(*shapes)
+        shape = self.output_shape_for(spec, settings, shapes)
         short = str(shape) if len(shape) <= 4 else f"arrays of {len(shape)} axes"
         if min(shape, default=1) <= 0:
             spec.refuse(f"puts out {short}, which holds no value")

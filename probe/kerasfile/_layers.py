@@ -14,7 +14,8 @@ import numpy as np
 
 from probe._checks import Array
 from probe._errors import InputError
-from probe.kerasfile._config import MAX_AXES, MAX_SIZE, LayerSpec, Shape
+from probe.kerasfile._config import MAX_AXES, MAX_SIZE, LayerSpec, Shape, instead
+from probe.kerasfile._fields import field_of
 from probe.kerasfile._images import IMAGES
 from probe.kerasfile._kinds import (
     ACTIVATION_CLASSES,
@@ -30,6 +31,7 @@ from probe.kerasfile._kinds import (
 )
 from probe.kerasfile._ours import OURS, count
 from probe.kerasfile._signals import SIGNALS
+from probe.kerasfile._steps import STEP, StepSpec
 from probe.layers import (
     LAYERS,
     ActivationLayer,
@@ -58,9 +60,16 @@ Pair = tuple[int, int]
 
 def kind_of(spec: LayerSpec) -> LayerKind:
     """Return how to read `spec`, or raise if its class is not among `KINDS`."""
+    if isinstance(spec, StepSpec):
+        return STEP
     kind = KINDS.get(spec.class_name)
     if kind is None:
-        spec.refuse(f"is of a class that cannot be read; supported are {', '.join(sorted(KINDS))}")
+        field = field_of(spec.class_name)
+        if field is not None:
+            spec.refuse(f"is a layer for {field}, and not of image classifiers, which alone are read")
+        spec.refuse(
+            f"is of a class that cannot be read; {instead(spec)}; supported are {', '.join(sorted(KINDS))}"
+        )
     return kind
 
 

@@ -96,7 +96,7 @@ OURS: dict[str, LayerKind] = {
         {
             "starts": _integers("starts", -MAX_SIZE, may_be_null=True),
             "stops": _integers("stops", -MAX_SIZE, may_be_null=True),
-            "steps": _integers("steps", 1),
+            "steps": _integers("steps", -MAX_SIZE),
         },
     ),
     "probe>UnitNormalization": kind_for(

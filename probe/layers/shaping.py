@@ -124,7 +124,7 @@ class Slice(Layer):
         One for each axis of one input, without that of the samples; negative ones count from the end, None is the
         end itself, and what lies beyond it does not count, as in Python.
     steps : tuple of int
-        One for each axis, at least 1.
+        One for each axis, other than 0; a negative one goes backwards.
 
     Raises
     ------
@@ -159,7 +159,11 @@ class Slice(Layer):
                 for end in getattr(self, setting)
             )
             object.__setattr__(self, setting, ends)
-        steps = tuple(check_integer(f"steps of layer '{self.name}'", step, minimum=1) for step in self.steps)
+        steps = tuple(
+            check_integer(f"steps of layer '{self.name}'", step, minimum=-(1 << 62)) for step in self.steps
+        )
+        if 0 in steps:
+            raise InputError(f"layer '{self.name}': steps must be other than 0, got {self.steps}")
         object.__setattr__(self, "steps", steps)
 
     def _part(self) -> tuple[slice, ...]:

@@ -91,6 +91,8 @@ def load_network(
     path: str | os.PathLike[str],
     *,
     architecture: str | os.PathLike[str] | None = None,
+    replace: Mapping[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     limits: Limits | None = DEFAULT_LIMITS,
 ) -> Network:
     """Read a network from a file that Keras 2, Keras 3 or `save_network` wrote.
@@ -108,6 +110,11 @@ def load_network(
         Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
         for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
         another one too, such as one with a Rescaling where the file has a Lambda.
+    replace : mapping of str to str, optional
+        For layers that hold code, or are not known, the expression that they compute, such as {"scale": "x / 127.5 - 1"}:
+        x, numbers, + - * / and functions such as relu(x). It is parsed, and never evaluated.
+    input_shape : tuple of int, optional
+        Shape of one input, (height, width, channels), of a model that leaves sizes open.
     limits : Limits or None
         What is read at most; None for a file of one's own: as much as there is.
 
@@ -129,7 +136,9 @@ def load_network(
     ModelFileWarning
         If the file can be read, but something in it is odd.
     """
-    with open_model(path, architecture=architecture, limits=limits) as model:
+    with open_model(
+        path, architecture=architecture, replace=replace, input_shape=input_shape, limits=limits
+    ) as model:
         return model.network()
 
 
