@@ -18,10 +18,12 @@ from probe.layers import (
     LAYERS,
     LEAKY_RELU_SLOPE,
     Activation,
+    Clip,
     Elu,
     Layer,
     LeakyRelu,
     Merge,
+    Power,
     Relu,
     Softmax,
 )
@@ -107,7 +109,7 @@ class LayerKind:
     @property
     def switches(self) -> dict[str, str]:
         """The settings that say whether there is a variable, by its name."""
-        names = {argument.name for argument in fields(self.layer)}  # type: ignore[arg-type]
+        names = {argument.name for argument in fields(self.layer)} - self.settings.keys()  # type: ignore[arg-type]
         return {name: switch for name, switch in _SWITCHES.items() if name in names}
 
     def read(self, spec: LayerSpec, shape: Shape) -> Settings:
@@ -172,7 +174,7 @@ class LayerKind:
         """
         shape = self.output_shape_for(spec, settings, shapes)
         short = str(shape) if len(shape) <= 4 else f"arrays of {len(shape)} axes"
-        if not shape or min(shape) <= 0:
+        if min(shape, default=1) <= 0:
             spec.refuse(f"puts out {short}, which holds no value")
         if len(shape) > MAX_AXES:
             spec.refuse(f"puts out {short}, more than the {MAX_AXES} that are computed with")
@@ -337,6 +339,10 @@ ACTIVATION_CLASSES: dict[str, Callable[[LayerSpec], str | Activation]] = {
     "ELU": _elu,
     "Softmax": _softmax,
     "ThresholdedReLU": lambda spec: Relu(threshold=spec.number("theta", 1)),
+    "probe>Clip": lambda spec: Clip(
+        *(spec.number(end, 0) if spec.has(end) else None for end in ("low", "high"))
+    ),
+    "probe>Power": lambda spec: Power(spec.number("exponent", 1)),
 }
 """How to read the layers that are an activation, by Keras' name for the class."""
 
@@ -351,6 +357,8 @@ def _as_layer(activation: Activation) -> tuple[str, Settings] | None:
             return "LeakyReLU", {"alpha": activation.negative_slope}
         case Elu():
             return "ELU", {"alpha": activation.alpha}
+        case Clip() | Power():
+            return f"probe>{type(activation).__name__}", dict(activation.settings)
         case Softmax() if activation.axis != -1:
             return "Softmax", {"axis": _plain(activation.axis)}
     if activation.name not in _NAMED or activation.settings:
@@ -372,8 +380,9 @@ def _activation_config(activation: Activation) -> str | Settings:
         return activation.name
     class_name, settings = as_layer
     # Keras 3 looks classes up by their module.
+    module = None if class_name.startswith("probe>") else "keras.layers"
     config = {"name": "activation", **settings}
-    return {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}
+    return {"module": module, "class_name": class_name, "config": config, "registered_name": None}
 
 
 def activation_layer(activation: Activation) -> tuple[str, Settings]:

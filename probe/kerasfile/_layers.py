@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -210,12 +209,19 @@ def _groups_of_channels(spec: LayerSpec, _shape: Shape) -> int:
     return -1 if spec.config.get("groups") == -1 else count(spec, "groups", 32)
 
 
+def _grouped_shape(spec: LayerSpec, shape: Shape) -> Shape:
+    settings = KINDS["GroupNormalization"].read(spec, shape)
+    return GroupNormalization(spec.name, None, None, **settings).output_shape(shape)
+
+
 def _unit_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
-    return spec.axes(len(shape), -1) or spec.refuse("has no axis to normalize over")
-
-
-def _write_unit(_layer: Any, settings: Settings) -> Settings:
-    return {"axis": settings["axis"]}
+    axes = spec.axes(len(shape), -1)
+    if len(axes) != 1 and (spec.keras >= 3 or not axes):
+        spec.refuse(
+            f"has {len(axes)} axes, over which Keras 3 takes no length of vectors; put a Rescaling or a "
+            "LayerNormalization in its place (--architecture)"
+        )
+    return axes
 
 
 _SPECIAL: dict[str, LayerKind] = {
@@ -232,9 +238,14 @@ _SPECIAL: dict[str, LayerKind] = {
         output_shape=lambda spec, shape: (*shape[:-1], count(spec, "units")),
     ),
     "GroupNormalization": kind_for(
-        GroupNormalization, {"groups": _groups_of_channels}, output_shape=lambda _spec, shape: shape
+        GroupNormalization, {"groups": _groups_of_channels}, output_shape=_grouped_shape
     ),
-    "UnitNormalization": LayerKind(UnitNormalization, {"axis": _unit_axes}, _write_unit),
+    "UnitNormalization": LayerKind(
+        UnitNormalization,
+        # Keras 2 bounds the squared length, Keras 3 the length.
+        {"axis": _unit_axes, "epsilon": lambda spec, _shape: 1e-12 if spec.keras < 3 else 1e-24},
+        lambda _layer, settings: {"axis": settings["axis"]},
+    ),
     "LayerNormalization": kind_for(
         LayerNormalization, {"axis": _layer_axes}, output_shape=lambda _spec, shape: shape
     ),

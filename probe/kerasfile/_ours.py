@@ -100,7 +100,7 @@ OURS: dict[str, LayerKind] = {
         },
     ),
     "probe>UnitNormalization": kind_for(
-        UnitNormalization, {"epsilon": lambda spec, _shape: positive(spec, "epsilon", 1e-12)}
+        UnitNormalization, {"epsilon": lambda spec, _shape: positive(spec, "epsilon", 1e-24)}
     ),
 }
 """How to read and write each of them, by the name that stands in files."""

@@ -19,11 +19,14 @@ from probe.layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from probe.layers.signals import Stretching
 
 __all__ = ["SIGNALS"]
 
 _WINDOW_SETTINGS = ("kernel_size", "pool_size", "strides", "dilation_rate", "size", "output_padding")
 _MARGIN_SETTINGS = ("padding", "cropping")
+_LISTED = ("kernel_size", "pool_size", "strides", "dilation_rate")
+"""The settings that Keras writes as lists of one."""
 
 
 def _as_image(spec: LayerSpec) -> LayerSpec:
@@ -97,8 +100,10 @@ def _signal_kind(name: str, twin: LayerKind) -> LayerKind:
 
 def _written(write: Callable[[Any, Settings], Settings]) -> Callable[[Any, Settings], Settings]:
     return lambda layer, settings: {
-        key: [value] if key in _WINDOW_SETTINGS and type(value) is int and key != "size" else value
+        key: [value] if key in _LISTED and type(value) is int else value
         for key, value in write(layer, settings).items()
+        # Of some Keras knows that their channels are last.
+        if key != "data_format" or layer.channels_first or not isinstance(layer, Stretching)
     }
 
 
@@ -111,6 +116,9 @@ _TWINS = {
 }
 
 SIGNALS: dict[str, LayerKind] = {
-    name: _signal_kind(name, _TWINS[name.replace("1D", "2D")]) for name in LAYERS if "1D" in name
+    prefix + name: _signal_kind(name, _TWINS[name.replace("1D", "2D")])
+    for name, layer in LAYERS.items()
+    if "1D" in name
+    for prefix in (("", "probe>") if issubclass(layer, Stretching) else ("",))
 }
-"""How to read and write each of them, by Keras' name."""
+"""How to read and write each of them, by the name that stands in files."""

@@ -156,7 +156,7 @@ class UnitNormalization(Layer):
         The least squared length that is divided by; above 0.
     """
 
-    KERAS_EPSILON: ClassVar[float] = 1e-12
+    KERAS_EPSILON: ClassVar[float] = 1e-24
 
     name: str
     axis: tuple[int, ...] = (-1,)
@@ -164,8 +164,8 @@ class UnitNormalization(Layer):
 
     @property
     def is_in_keras(self) -> bool:  # type: ignore[override]
-        """Whether it has the epsilon of Keras."""
-        return self.epsilon == self.KERAS_EPSILON
+        """Whether it has one axis, and the epsilon of Keras."""
+        return self.epsilon == self.KERAS_EPSILON and len(self.axis) == 1
 
     def __post_init__(self) -> None:
         axes = self.axis if isinstance(self.axis, (tuple, list)) else (self.axis,)

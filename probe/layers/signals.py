@@ -209,49 +209,52 @@ class GlobalAveragePooling1D(_GlobalPooling):
     twin_kind = GlobalAveragePooling2D
 
 
-@checked
 @dataclass(frozen=True, slots=True)
-class ZeroPadding1D(SignalLayer):
-    """Steps of zeros around each signal: `padding` before and after, at least 0."""
+class Stretching(SignalLayer):
+    """What the layers have in common that add steps or take some away: Keras has them with the channels last."""
 
     is_affine = is_monotone = is_channelwise = True
+
+    @property
+    def is_in_keras(self) -> bool:  # type: ignore[override]
+        """Whether the channels are last."""
+        return not self.channels_first
+
+    def __post_init__(self) -> None:
+        self._keep()
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class ZeroPadding1D(Stretching):
+    """Steps of zeros around each signal: `padding` before and after, at least 0."""
+
     twin_kind = ZeroPadding2D
 
     name: str
     padding: Pair = (1, 1)
     data_format: DataFormat = "channels_last"
 
-    def __post_init__(self) -> None:
-        self._keep()
-
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Cropping1D(SignalLayer):
+class Cropping1D(Stretching):
     """Each signal without its outer steps: `cropping` before and after, at least 0."""
 
-    is_affine = is_monotone = is_channelwise = True
     twin_kind = Cropping2D
 
     name: str
     cropping: Pair = (1, 1)
     data_format: DataFormat = "channels_last"
 
-    def __post_init__(self) -> None:
-        self._keep()
-
 
 @checked
 @dataclass(frozen=True, slots=True)
-class UpSampling1D(SignalLayer):
+class UpSampling1D(Stretching):
     """Each step repeated `size` times, at least 1."""
 
-    is_affine = is_monotone = is_channelwise = True
     twin_kind = UpSampling2D
 
     name: str
     size: int = 2
     data_format: DataFormat = "channels_last"
-
-    def __post_init__(self) -> None:
-        self._keep()
