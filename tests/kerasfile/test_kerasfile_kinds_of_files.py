@@ -13,6 +13,7 @@ from probe._errors import ModelFileError, ModelFileWarning
 from probe.cli import run
 from probe.kerasfile import OpenShapeError, diagnose, foreign_file
 from probe.storage import load_network
+from probe.workflow import Reading
 
 RNG = np.random.default_rng(6)
 K, B = RNG.normal(size=(4, 3)).astype("f4"), RNG.normal(size=3).astype("f4")
@@ -222,9 +223,8 @@ def test_open_axes_are_fixed_by_the_user_or_the_data(tmp_path, shape, capsys):
     assert ("3 x 8 x 6" if shape[0] == 3 else "8 x 6 x 3") in capsys.readouterr().out
     images = RNG.random((24, 8, 6, 3)).astype("f4")
     np.savez(tmp_path / "data.npz", images=images, labels=np.arange(24) % 2)
-    assert (
-        run(["noise", str(path), "--data", str(tmp_path / "data.npz"), "--out", str(tmp_path / "out")]) == 0
-    )
+    fitted = Reading().for_data(path, probe.load_dataset(tmp_path / "data.npz"))
+    assert fitted.outputs(images).shape == (24, 2)
 
 
 def test_a_shape_that_is_not_open_is_not_changed(tmp_path):
