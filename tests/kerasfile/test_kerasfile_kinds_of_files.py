@@ -123,7 +123,7 @@ def test_three_lines_export_a_module_of_pytorch(tmp_path):
 @pytest.mark.parametrize(
     ("names", "what", "remedy"),
     [
-        (["saved_model.pb", "keras_metadata.pb", "variables"], "a SavedModel folder that Keras 2 wrote", "tf_keras.models.load_model"),
+        (["saved_model.pb", "keras_metadata.pb"], "a SavedModel folder that Keras 2 wrote", "tf_keras.models.load_model"),
         (["saved_model.pb"], "a SavedModel folder of TensorFlow", "python -m tf2onnx.convert --saved-model"),
         (["config.json", "metadata.json", "model.weights.h5"], "an unpacked .keras archive", "zip -0"),
         (["model.json", "group1-shard1of1.bin"], "a folder of a TensorFlow.js model", "tensorflowjs_converter"),
