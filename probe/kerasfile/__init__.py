@@ -22,6 +22,7 @@ Examples
 (('cat', 'dog'), 'output', [(3, 2), (2,)])
 """
 
+from probe.kerasfile._config import last_net, naming, parse_json
 from probe.kerasfile._diagnosis import Diagnosis, diagnose
 from probe.kerasfile._file import LayerDescription, ModelFile, VariableDescription
 from probe.kerasfile._foreign import Foreign, foreign_file
@@ -40,8 +41,11 @@ __all__ = [
     "diagnose",
     "encode_provenance",
     "foreign_file",
+    "last_net",
     "model_in",
+    "naming",
     "open_model",
+    "parse_json",
     "read_provenance",
     "write_network",
     "write_text_attribute",

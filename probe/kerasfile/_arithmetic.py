@@ -43,6 +43,14 @@ def _negative(call: OperationCall, steps: Steps) -> Value:
     return steps.scaled(call.tensor(0), -1.0)
 
 
+def _log_of_one_more(call: OperationCall, steps: Steps) -> Value:
+    return steps.activated(steps.scaled(call.tensor(0), 1.0, 1.0), "log")
+
+
+def _exponential_less_one(call: OperationCall, steps: Steps) -> Value:
+    return steps.scaled(steps.activated(call.tensor(0), "exponential"), 1.0, -1.0)
+
+
 def _bias_add(call: OperationCall, steps: Steps) -> Value:
     if call.channels_first():
         call.refuse("adds to channels that come first, which cannot be read")
@@ -155,6 +163,8 @@ def _grey(call: OperationCall, steps: Steps) -> Value:
     x = call.tensor(0)
     # Rec. 601, as TensorFlow has it.
     matrix = np.array([[0.2989], [0.5870], [0.1140]], steps.dtype)
+    if call.channels_first():
+        call.refuse("takes images with their channels first, which cannot be read")
     return steps.add(lambda name, _shapes: Dense(name, matrix), x)
 
 
@@ -229,12 +239,15 @@ ARITHMETIC: dict[str, Operation] = {
         "SparseSigmoid": "sparse_sigmoid",
         "Exp math.exp exp": "exponential",
         "Log math.log": "log",
+        "Erf math.erf": "erf",
         "Absolute Abs math.abs abs": "abs",
         "Square math.square square": "square",
         "Sqrt math.sqrt sqrt": "sqrt",
         "Reciprocal math.reciprocal Inv": "reciprocal",
     }),
     **all_names("Negative math.negative __operators__.neg negative Neg", _negative),
+    **all_names("Log1p math.log1p", _log_of_one_more),
+    **all_names("Expm1 math.expm1", _exponential_less_one),
     **all_names("Gelu nn.gelu", _gelu),
     **all_names("LeakyRelu nn.leaky_relu", _with_slope),
     **all_names("Elu nn.elu", _elu),
@@ -252,8 +265,8 @@ ARITHMETIC: dict[str, Operation] = {
     **all_names("Normalize math.l2_normalize nn.l2_normalize linalg.l2_normalize", _unit),
     **all_names("Cast cast Identity identity StopGradient stop_gradient convert_to_tensor ConvertToTensor Copy", _passed_on),
     **all_names("Clip clip_by_value ClipByValue", _clipped),
-    **all_names("Matmul linalg.matmul matmul MatMul", _multiplied),
-    **all_names("image.rgb_to_grayscale", _grey),
+    **all_names("Matmul Dot linalg.matmul matmul MatMul", _multiplied),
+    **all_names("RGBToGrayscale image.rgb_to_grayscale", _grey),
     **all_names("nn.local_response_normalization", _responses),
     **all_names("Celu", _celu),
     **all_names("HardShrink", partial(_with_default, "hard_shrink", "threshold", 0.5)),

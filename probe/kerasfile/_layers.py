@@ -67,9 +67,7 @@ def kind_of(spec: LayerSpec) -> LayerKind:
         field = field_of(spec.class_name)
         if field is not None:
             spec.refuse(f"is a layer for {field}, and not of image classifiers, which alone are read")
-        spec.refuse(
-            f"is of a class that cannot be read; {instead(spec)}; supported are {', '.join(sorted(KINDS))}"
-        )
+        spec.refuse(f"is of a class that cannot be read; {instead(spec)}")
     return kind
 
 

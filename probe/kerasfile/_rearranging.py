@@ -241,6 +241,8 @@ def _split(call: OperationCall, steps: Steps) -> list[Value]:
 
 def _resized(call: OperationCall, steps: Steps) -> Value:
     x, size = call.tensor(0), call.integers(1, "size")
+    if call.get(None, "fill_mode", default="constant") != "constant":
+        call.refuse("fills by another mode than constant")
     kind = str(call.get(2, "interpolation", "method", default="bilinear")).lower()
     if len(size) != 2 or min(size) < 1:
         call.refuse(f"has the size {shown(list(size))}, expected a height and a width")
@@ -252,7 +254,8 @@ def _resized(call: OperationCall, steps: Steps) -> Value:
         width=size[1],
         interpolation=kind,
         data_format=data_format,
-        antialias=call.flag("antialias"),
+        **{name: call.flag(name) for name in ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")},
+        fill_value=call.number(None, "fill_value", default=0.0),
     )
 
 

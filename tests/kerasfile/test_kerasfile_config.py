@@ -144,7 +144,7 @@ def test_models_that_make_no_sense_are_refused(model, match):
         ({"class_name": "Lambda", "config": {"function": "x"}}, r"\(Lambda\) holds program code"),
         (
             {"class_name": "Conv9D"},
-            r"layer 'hidden' \(Conv9D\) is of a class that cannot be read; supported are ",
+            r"layer 'hidden' \(Conv9D\) is of a class that cannot be read; say what it computes ",
         ),
         ({"registered_name": "my>Dense"}, "registered as 'my>Dense': a custom layer"),
         ({"module": "os.path"}, "the module 'os.path': a custom layer"),
