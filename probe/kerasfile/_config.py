@@ -70,7 +70,8 @@ def naming(shown_path: str, error: type[Exception] = ModelFileError) -> Iterator
                 raise
             # Errors of a file have cut what it says; those of layers and networks have not.
             most = 1000 if isinstance(failure, ModelFileError) else 300
-            raise error(f"{shown_path}: {printable(failure, most)}") from None
+            kind = type(failure) if isinstance(failure, error) else error
+            raise kind(f"{shown_path}: {printable(failure, most)}") from None
 
 
 @contextmanager

@@ -66,7 +66,7 @@ class LayerDescription:
     name : str
         The name that it has in the network.
     class_name : str
-        Keras' name for its class.
+        Keras' name for its class, or ours for one that Keras lacks.
     output_shape : tuple of int
         Shape of one output, without n_samples.
     variables : tuple of VariableDescription
@@ -156,7 +156,7 @@ class ModelFile:
         activation = self._settings[node.spec.name].get("activation_name", "linear")
         return LayerDescription(
             node.spec.name,
-            node.spec.class_name,
+            node.spec.class_name.removeprefix("probe>"),
             self._shapes[node.spec.name],
             variables,
             activation if isinstance(activation, str) else activation.name,

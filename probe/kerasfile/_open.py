@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from probe._checks import check_integer
-from probe._errors import InputError, ModelFileError
+from probe._errors import ModelFileError
 from probe._signatures import checked
 from probe.kerasfile._archives import Archive, Inner, is_archive, model_inside, open_archive, open_members
 from probe.kerasfile._config import MAX_SIZE, last_net, naming, naming_file, parse_json, warn
@@ -51,7 +51,6 @@ from probe.safeh5 import (
     open_bytes,
     open_file,
     printable,
-    shown,
 )
 
 __all__ = ["architecture_in", "model_in", "open_model", "read_provenance"]
@@ -105,11 +104,6 @@ def open_model(
 
 
 def _said(replace: Mapping[str, str] | None, input_shape: tuple[int, ...] | None) -> Said:
-    for name, expression in (replace or {}).items():
-        if not isinstance(name, str) or not isinstance(expression, str):
-            raise InputError(
-                f"replace must map names of layers to expressions such as 'x / 255', got {shown({name: expression})}"
-            )
     if input_shape is not None:
         sizes = (check_integer("input_shape", size, minimum=1, maximum=MAX_SIZE) for size in input_shape)
         input_shape = tuple(sizes)

@@ -169,6 +169,11 @@ class Layer(ABC):
         *window, n_in, n_out = self.variables[kernel].shape
         return math.prod(window) * n_in, math.prod(window) * n_out
 
+    def n_multiplications(self, output_shape: Shape) -> int:
+        """Return how many multiplications with weights one output of this shape costs."""
+        positions = output_shape[1:] if self.channels_first else output_shape[:-1]
+        return sum(self.variables[name].size for name in self.kernel_axes) * math.prod(positions)
+
     def with_activation(self, activation: str | Activation) -> Self:
         """Return the layer with another activation; itself if it is of a kind that has none."""
         if not hasattr(self, "activation_name"):

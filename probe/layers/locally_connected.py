@@ -89,6 +89,10 @@ class LocallyConnected2D(ImageLayer):
         """How many channels images have."""
         return int(self.kernel.shape[1]) // math.prod(self.kernel_size)
 
+    def n_multiplications(self, output_shape: tuple[int, ...]) -> int:
+        """Return how many multiplications with weights one output costs: each weight is used once."""
+        return self.kernel.size
+
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         (rows, columns), _ = windows_of(self, shape, self.kernel_size, self.strides, "valid")
         expected = rows * columns, math.prod(self.kernel_size) * shape[2]

@@ -273,7 +273,7 @@ IMAGE = ("InputLayer", {"batch_shape": [None, 6, 6, 4]})
         ("ZeroPadding2D", {"padding": [[1, 2], 3, 4]}, "padding = .* expected counts of pixels"),
         ("ZeroPadding2D", {"padding": 10**6}, "more than 67108864 values"),
         ("Cropping2D", {"cropping": 3}, "nothing is left"),
-        ("UpSampling2D", {"interpolation": "bilinear"}, "interpolation = 'bilinear', expected nearest"),
+        ("UpSampling2D", {"interpolation": "area"}, "interpolation = 'area', expected nearest"),
         ("Dense", {"units": 10**9}, "units = 1000000000"),
     ],
 )

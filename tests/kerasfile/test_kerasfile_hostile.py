@@ -467,7 +467,7 @@ LAMBDA = entry("Lambda", "scale", function=["4wE=", None, None], function_type="
 @pytest.mark.parametrize("name", ["scale", "rescaling"])
 def test_another_architecture_takes_the_place_of_the_files_own(tmp_path, name):
     path = legacy_file(tmp_path / "a.h5", chain(LAMBDA), {"scale": []} | WEIGHTS)
-    refused(path, r"'scale' \(Lambda\) holds program code, .* --replace scale='.*--architecture")
+    refused(path, r"'scale' \(Lambda\) holds program code, .*--replace scale='.*--architecture")
     model = chain(entry("Rescaling", name, scale=0.5, offset=-1.0))
     network = load_network(path, architecture=json_file(tmp_path / "config.json", model))
     x = np.random.default_rng(0).normal(size=(2, 4)).astype("f4")

@@ -157,8 +157,8 @@ def test_two_inputs_are_divided_again(tmp_path):
         ),
         (
             "probe>Slice",
-            {"starts": [0], "stops": [1], "steps": [0, 1]},
-            "steps = [0, 1], expected a list of integers",
+            {"starts": [0, 0], "stops": [1, 1], "steps": [0, 1]},
+            "steps must be other than 0, got (0, 1)",
         ),
         ("probe>Slice", {"starts": [7], "stops": [9], "steps": [1]}, "takes inputs of 1 axes"),
         ("probe>Pad", {"margins": [[1]]}, "margins = [[1]], expected counts"),

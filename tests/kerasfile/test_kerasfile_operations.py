@@ -133,7 +133,9 @@ def test_functions_of_tensorflow_are_what_it_computes(tmp_path):
 def test_what_operations_became_is_stored_and_read_again(tmp_path, keras):
     inputs = keras.Input((3, 6, 4))
     parts = keras.ops.split(inputs / 255.0, 2, axis=-1)
-    joined = keras.ops.stack([parts[0] - C[:2], keras.ops.mean(parts[1], 1, keepdims=True) * parts[0]], axis=1)
+    joined = keras.ops.stack(
+        [parts[0] - C[:2], keras.ops.mean(parts[1], 1, keepdims=True) * parts[0]], axis=1
+    )
     model = keras.Model(inputs, keras.layers.Flatten()(joined[:, 1, ::2]))
     model.save(tmp_path / "a.keras")
     network = load_network(tmp_path / "a.keras")
@@ -154,7 +156,10 @@ def node(operation, *, attributes=None, constants=None):
         (node("RealDiv", constants={"1": 255.0}), lambda x: x / 255),
         (node("Sub", constants={"0": 1.0}), lambda x: 1 - x),
         (node("Relu6", attributes={"T": {"type": "DT_FLOAT"}}), lambda x: np.clip(x, 0, 6)),
-        (node("Mean", constants={"1": [1]}, attributes={"keep_dims": {"b": True}}), lambda x: x.mean(1, keepdims=True)),
+        (
+            node("Mean", constants={"1": [1]}, attributes={"keep_dims": {"b": True}}),
+            lambda x: x.mean(1, keepdims=True),
+        ),
         (node("Reshape", constants={"1": [-1, 8]}), lambda x: x.reshape(-1, 8)),
         (
             node(
@@ -167,10 +172,14 @@ def node(operation, *, attributes=None, constants=None):
     ],
 )
 def test_nodes_of_tensorflows_graphs_are_read(tmp_path, settings, right):
-    operation = entry("TensorFlowOpLayer", "op", [[["in", 0, 0, {}]]], **settings) | {"name": "tf_op_layer_op"}
+    operation = entry("TensorFlowOpLayer", "op", [[["in", 0, 0, {}]]], **settings) | {
+        "name": "tf_op_layer_op"
+    }
     flat = entry("Flatten", "flat", [[["tf_op_layer_op", 0, 0, {}]]])
     model = functional([old_input("in", 4, 2, inbound=[]), operation, flat], [["in", 0, 0]], [["flat", 0, 0]])
-    path = legacy_file(tmp_path / "a.h5", model, {"in": [], "tf_op_layer_op": [], "flat": []}, version="2.4.0")
+    path = legacy_file(
+        tmp_path / "a.h5", model, {"in": [], "tf_op_layer_op": [], "flat": []}, version="2.4.0"
+    )
     x = np.random.default_rng(0).normal(size=(3, 4, 2)).astype("f4") * 5
     np.testing.assert_allclose(load_network(path).outputs(x), right(x).reshape(3, -1), rtol=1e-6)
 
@@ -193,7 +202,9 @@ def test_nodes_of_tensorflows_graphs_are_read(tmp_path, settings, right):
     ],
 )
 def test_operations_that_are_not_read_say_why(tmp_path, class_name, settings, called, problem):
-    operation = entry(class_name, "op", [new_node(("in", 0, 0), **called)]) | {"module": "keras.src.ops.numpy"}
+    operation = entry(class_name, "op", [new_node(("in", 0, 0), **called)]) | {
+        "module": "keras.src.ops.numpy"
+    }
     operation["config"] = {"name": "op"} | settings
     model = functional([new_input("in", 4, inbound=[]), operation], [["in", 0, 0]], [["op", 0, 0]])
     path = legacy_file(tmp_path / "a.h5", model, {"in": []}, version="3.15.1")

@@ -186,12 +186,13 @@ ALONE = {
             ("mean", "sum", "max", "min"), (((1, 2), False), ((-1,), True), ((1, 2, 3), False)))
     },
     "slice": (Slice("s", (1, None, -1), (None, -1, None), (2, 3, 1)), IMAGE),
+    "slice, turned round": (Slice("s", (None, None, None), (None, None, None), (1, 1, -1)), IMAGE),
     **{
         f"pad, {mode}": (Pad("p", ((0, 0), (2, 1), (1, 0)), mode, 0.5 * (mode == "constant")), IMAGE)
         for mode in ("constant", "reflect", "edge")
     },
     "broadcast": (Broadcast("b", (3, 5, 4, 2)), (5, 1, 2)),
-    "broadcast of a number": (Broadcast("b", (2, 3)), ()),
+    "broadcast of a number": (Broadcast("b", (2, 3)), (1,)),
     **{
         f"resizing, {how}, {where}": (Resizing("r", 7, 4, how, where), IMAGE)
         for how, where in product(
