@@ -140,7 +140,7 @@ def inserted(target, arguments, before="chunk", reading="max_pool2d"):
 X_IN = {"as_tensor": {"name": "max_pool2d"}}
 
 HOSTILE = {
-    "pickled weights": (entry("use_pickle", True), "'fc.weight' is stored by pickle, which can run code"),
+    "pickled weights": (entry("use_pickle", True), "it keeps 'fc.weight' in a pickle, which can run code"),
     "a path outside": (entry("path_name", "../../../../etc/passwd"), "has no values of 'fc.weight'"),
     "no description": (entry("tensor_meta", None), "has no values of 'fc.weight'"),
     "a huge tensor": (meta("sizes", [{"as_int": HUGE}, {"as_int": HUGE}]), "does not fit into what is stored"),
@@ -212,8 +212,8 @@ def test_hostile_programs_are_refused_at_once_and_in_one_line(tmp_path, name):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda c: OLD, "is stored by pickle, which can run code .* PyTorch 2.9 or later: torch.export.save"),
-        (lambda c: c | {"data/weights/model.pt": b"x"}, "its weights is stored by pickle"),
+        (lambda c: OLD, "it keeps all tensors in a pickle, which can run code .* PyTorch 2.9 or later: torch.export.save"),
+        (lambda c: c | {"data/weights/model.pt": b"x"}, "it keeps its weights in a pickle"),
         (lambda c: c | {"byteorder": b"big"}, "another byte order"),
         (lambda c: c | {"models/other.json": b"{}"}, "holds 2 programs"),
         (lambda c: c | {MODEL: b"[" * 200_000}, "nested deeper than 100"),

@@ -140,7 +140,7 @@ class _Archive:
         members = archive.members
         models = [name for name in members if _model_name(name)]
         if not models or any(name in members for name in _OLD):
-            raise ModelFileError(_pickled("it is of a PyTorch before 2.8, where all"))
+            raise ModelFileError(_pickled("all tensors"))
         if len(models) > 1:
             raise ModelFileError(f"holds {len(models)} programs; export one of them alone")
         self._root = models[0].rsplit("models/", 1)[0]
@@ -283,6 +283,6 @@ def _chosen(
 
 def _pickled(what: str) -> str:
     return (
-        f"{what} is stored by pickle, which can run code and is never read. Save it again with PyTorch 2.9 or later: "
+        f"it keeps {what} in a pickle, which can run code and is never read. Save it again with PyTorch 2.9 or later: "
         "torch.export.save(torch.export.load(OLD), NEW)"
     )
