@@ -61,7 +61,7 @@ def map_layout(network: Network, layer: str) -> DataFormat | None:
     while not isinstance(at, ImageLayer):
         if isinstance(at, Permute):
             moves.append(at)
-        elif _changes_shape(at):
+        elif _changes_shape(network, at):
             return None
         read = _first_read(network, at)
         if isinstance(read, int):
@@ -99,15 +99,16 @@ def _said_below(network: Network, layer: ImageLayer) -> DataFormat | None:
         below = network.layer(read)
         if isinstance(below, Permute):
             axis = below.dims[axis] - 1
-        elif isinstance(below, ImageLayer) or _changes_shape(below):
+        elif isinstance(below, ImageLayer) or _changes_shape(network, below):
             return None
         read = _first_read(network, below)
     return _LAYOUTS.get(axis) if read == 0 else None
 
 
-def _changes_shape(layer: Layer) -> bool:
-    """Return whether a layer moves values to other axes, nobody says which."""
-    return layer.rearranges and not layer.is_elementwise
+def _changes_shape(network: Network, layer: Layer) -> bool:
+    """Return whether a layer moves values to other axes, nobody says which, or has other axes than it reads."""
+    n_axes = len(network.input_shapes_of(layer.name)[0]), len(network.layer_shapes[layer.name])
+    return (layer.rearranges and not layer.is_elementwise) or n_axes[0] != n_axes[1]
 
 
 def _axis_of(layout: DataFormat) -> int:

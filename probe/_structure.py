@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from itertools import chain, count
 
@@ -179,12 +178,8 @@ class Structure:
     @property
     def n_multiplications(self) -> int:
         """How many multiplications with weights an input costs; at least 1."""
-        work = 0
-        for layer in self.layers:
-            shape = self.layer_shapes[layer.name]
-            positions = shape[1:] if layer.channels_first else shape[:-1]
-            work += sum(layer.variables[name].size * math.prod(positions) for name in layer.kernel_axes)
-        return max(1, work)
+        work = (layer.n_multiplications(self.layer_shapes[layer.name]) for layer in self.layers)
+        return max(1, sum(work))
 
     @property
     def dtype(self) -> np.dtype[np.floating]:

@@ -270,7 +270,7 @@ VALID = {
         "network": w.network, "images": w.images, "layer": "last", "controls": None, "n_images": 20, "seed": 0,
     },
     "from_sklearn": lambda w: {"model": w.classifier, "input_shape": (8, 8)},
-    "from_torch": lambda w: {"module": _torch_module(), "input_shape": (8, 8), "class_names": ("a", "b")},
+    "from_torch": lambda w: {"module": _torch_module(), "example_input": (8, 8), "class_names": ("a", "b")},
     "image_concepts": lambda w: {"images": w.images, "regions": 3},
     "landscape": lambda w: few(
         w, cost="quadratic", n_networks=2, n_directions=10, updates=5, resolution=3, n_planes=2, n_lines=3,

@@ -11,7 +11,7 @@ import numpy as np
 from probe._checks import Array, InputError, check_choice
 from probe._layout import input_layout, map_layout
 from probe._signatures import checked
-from probe.layers import DataFormat, Dense, Layer
+from probe.layers import DataFormat, Dense, Layer, LocallyConnected2D
 from probe.network import Network
 from probe.results import Columns, Record, Result
 
@@ -325,9 +325,15 @@ def _map_images(
 
 def _kernel_images(network: Network, target: Layer) -> WeightImages:
     """Return the kernels of a convolution, one image for each filter and channel, or one in color."""
+    if isinstance(target, LocallyConnected2D):
+        raise InputError(f"layer '{target.name}' has other weights at each place of the image; they are no images")
     name, axes = next(iter(target.kernel_axes.items()))
-    rows, columns, *_ = target.variables[name].shape
-    by_filter = np.moveaxis(target.variables[name], axes, range(len(axes)))
+    values: Array = target.variables[name]
+    if values.ndim == 3:
+        # Kernels of signals are images of one row.
+        values, axes = values[None], tuple(axis + 1 for axis in axes)
+    rows, columns, *_ = values.shape
+    by_filter = np.moveaxis(values, axes, range(len(axes)))
     kernel: Array = by_filter.reshape(math.prod(by_filter.shape[: len(axes)]), rows, columns, -1)
     n_units = len(kernel)
     if kernel.shape[3] != 3:

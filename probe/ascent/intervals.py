@@ -11,6 +11,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import reduce, singledispatch
@@ -20,17 +21,25 @@ import numpy as np
 
 from probe._checks import Array
 from probe.layers import (
+    GLU,
     Activation,
+    ActivationLayer,
+    Conv1D,
     Conv2D,
+    DepthwiseConv1D,
     DepthwiseConv2D,
+    Divide,
+    GroupNormalization,
     Layer,
     LayerNormalization,
     LogSoftmax,
     Multiply,
     PReLU,
+    SeparableConv1D,
     SeparableConv2D,
     Softmax,
     Subtract,
+    UnitNormalization,
 )
 
 __all__ = ["Range", "activation_range", "pre_activation_range"]
@@ -111,6 +120,20 @@ def _(layer: SeparableConv2D, read: Range) -> Range:
 
 
 @_through.register
+def _(layer: SeparableConv1D, read: Range) -> Range:
+    first = DepthwiseConv1D(
+        layer.name,
+        layer.depthwise_kernel,
+        strides=layer.strides,
+        padding=layer.padding,
+        dilation_rate=layer.dilation_rate,
+        data_format=layer.data_format,
+    )
+    second = Conv1D(layer.name, layer.pointwise_kernel, layer.bias, data_format=layer.data_format)
+    return _weighted(second, _weighted(first, read))
+
+
+@_through.register
 def _(_layer: Subtract, first: Range, second: Range) -> Range:
     return Range(first.low - second.high, first.high - second.low)
 
@@ -126,6 +149,22 @@ def _(_layer: Multiply, *read: Range) -> Range:
 
 
 @_through.register
+def _(_layer: Divide, first: Range, second: Range) -> Range:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ends = [a / b for a in first for b in second]
+    around_zero = (second.low <= 0) & (second.high >= 0)
+    least, most = reduce(np.minimum, ends), reduce(np.maximum, ends)
+    return Range(np.where(around_zero, -np.inf, least), np.where(around_zero, np.inf, most))
+
+
+@_through.register
+def _(layer: GLU, read: Range) -> Range:
+    (low, low_gates), (high, high_gates) = (np.split(end, 2, layer.axis) for end in read)
+    gates = activation_range(ActivationLayer(layer.name, "sigmoid"), Range(low_gates, high_gates))
+    return _through(Multiply(layer.name), Range(low, high), gates)
+
+
+@_through.register
 def _(layer: PReLU, read: Range) -> Range:
     # With a negative slope it falls to 0 and then rises.
     return _lowest_at(lambda z: layer.pre_activation(z)[0], 0.0, read)
@@ -133,16 +172,35 @@ def _(layer: PReLU, read: Range) -> Range:
 
 @_through.register
 def _(layer: LayerNormalization, read: Range) -> Range:
-    # Of n values of mean 0 and mean square 1 none is beyond the root of n - 1; epsilon only lessens it.
     shape = read.low.shape[1:]
-    n = int(np.prod([shape[axis - 1 if axis > 0 else axis] for axis in layer.axis]))
-    most = np.full(read.low.shape, np.sqrt(n - 1))
+    n = math.prod(shape[axis - 1 if axis > 0 else axis] for axis in layer.axis)
+    return _normalized(layer, read.low.shape, n, layer.axis)
+
+
+@_through.register
+def _(layer: GroupNormalization, read: Range) -> Range:
+    shape = read.low.shape
+    n_groups = shape[layer.axis] if layer.groups == -1 else layer.groups
+    return _normalized(layer, shape, math.prod(shape[1:]) // n_groups, (layer.axis,))
+
+
+def _normalized(
+    layer: LayerNormalization | GroupNormalization, shape: tuple[int, ...], n: int, axes: tuple[int, ...]
+) -> Range:
+    """Return the range of values that are normalized `n` at a time, then scaled and shifted along `axes`."""
+    # Of n values of mean 0 and mean square 1 none is beyond the root of n - 1; epsilon only lessens it.
+    most = np.full(shape, np.sqrt(n - 1))
     layer = layer.astype(np.float64)
     gamma, beta = (
-        np.float64(default) if values is None else _in_place(values, layer.axis, len(shape))
+        np.float64(default) if values is None else _in_place(values, axes, len(shape) - 1)
         for values, default in ((layer.gamma, 1.0), (layer.beta, 0.0))
     )
     return Range(beta - np.abs(gamma) * most, beta + np.abs(gamma) * most)
+
+
+@_through.register
+def _(_layer: UnitNormalization, read: Range) -> Range:
+    return Range(np.full(read.low.shape, -1.0), np.ones(read.low.shape))
 
 
 def _in_place(values: Array, axes: tuple[int, ...], n_axes: int) -> Array:

@@ -55,8 +55,9 @@ COMMANDS = {
         "train_model",
     ),
     "inspect": CommandLine(
-        "Say what is in a model file: layers, shapes, parameters, origin. Nothing is random: --seed has no effect.",
-        ("inspect reports/mnist/model.h5",),
+        "Say what a file is, whether it opens, and what is in it or in the way: layers, shapes, parameters, origin. "
+        "Nothing is random: --seed has no effect.",
+        ("inspect reports/mnist/model.h5", "inspect somebodys.h5 --why"),
         "inspect_model",
     ),
     "weights": CommandLine(
@@ -298,6 +299,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
 """Type and settings of the arguments that mean the same in all commands."""
 
 _FIELDS = {
+    "source": ("architecture", "replace", "input_shape"),
     "config": (
         "epochs",
         "batch_size",
@@ -306,6 +308,6 @@ _FIELDS = {
         "optimizer",
         "schedule",
         "weight_decay",
-    )
+    ),
 }
 """Of an argument that is a dataclass, the fields that are options, where these are not all."""

@@ -27,6 +27,7 @@ _METAVARS = {
     "data": "NAME|PATH",
     "edited": "OUT",
     "image_shape": "H,W",
+    "input_shape": "H,W[,C]",
     "mean": "M[,M,M]",
     "objectives": "TERMS",
     "out": "FOLDER",
@@ -149,7 +150,9 @@ def _option(name: str, hint: Any, default: Any, text: str) -> Option:
     kind: Any = hint
     metavar: str | None = "NAME"
     parse: Callable[[str, Any], Any] = _as_it_is
-    if origin is list:
+    if origin is Mapping:
+        kind, metavar, parse, default = list[str], "NAME=FORMULA", _assignments, None
+    elif origin is list:
         default = None
     elif origin is Literal:
         kind = str
@@ -202,6 +205,18 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 def _names(option: str, text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",")) if text else ()
+
+
+def _assignments(option: str, texts: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    wrong = [
+        text
+        for text, (name, sign, formula) in zip(texts, pairs, strict=True)
+        if not (name and sign and formula.strip())
+    ]
+    if wrong:
+        raise InputError(f"{option} must be NAME=FORMULA, such as scale='x / 127.5 - 1'; got {wrong[0]!r}")
+    return {name: formula for name, _, formula in pairs}
 
 
 def _count(option: str, value: int) -> int:

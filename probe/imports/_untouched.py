@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from probe._checks import Array, InputError
 from probe.network import Network
@@ -55,49 +54,64 @@ def comparison_type(network: Network) -> np.dtype[np.floating]:
 
 
 def check_same_outputs(
-    network: Network, original: Callable[[Array], npt.NDArray[Any]], name: str, dtype: np.dtype[np.floating]
+    network: Network,
+    original: Callable[..., Array | Sequence[Array]],
+    name: str,
+    dtype: np.dtype[np.floating],
 ) -> None:
     """Run a network and what it was made from on the same random inputs of a type, or raise if they do not agree.
 
-    `original` takes and gives arrays with their axes in the order of `network`; errors call it `name`.
+    `original` takes an array for each input of `network`, and gives one for each output, or the only one; errors call it
+    `name`.
     """
-    tolerance = _TOLERANCES[dtype]
-    for words, x in _batches(network.input_shape, dtype):
-        found = network.outputs(x)
+    for words, arrays in _batches(network.input_shapes, dtype):
+        found = network.all_outputs(arrays)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                expected = original(x)
+                expected = original(*arrays)
         except Exception as error:  # code of another library, on objects that anybody may have changed
+            shapes = network.input_shapes
             raise InputError(
-                f"{name} does not run on {words} of shape {network.input_shape}: {str(error)[:200]}"
+                f"{name} does not run on {words} of shape {shapes[0] if len(shapes) == 1 else shapes}: {str(error)[:200]}"
             ) from None
-        if expected.shape != found.shape:
-            raise InputError(
-                f"{name} puts out shape {expected.shape[1:]}, but what was taken over {found.shape[1:]}"
-            )
-        finite = np.isfinite(expected)
-        scale = float(np.abs(expected[finite]).max(initial=0.0))
-        with np.errstate(invalid="ignore"):
-            difference = np.abs(found - expected)
-        difference[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
-        difference[np.isnan(difference)] = np.inf
-        largest = float(difference.max())
-        if largest > tolerance * scale:
-            place = tuple(int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
-            raise InputError(
-                f"{name} and what was taken over differ by up to {largest:.3g} for {words}, at output "
-                f"{place[1:]} of input {place[0]}: {expected[place]:.6g} and {found[place]:.6g}, where "
-                f"{tolerance * scale:.1g} is allowed. Something in it, or in the library, was changed, and "
-                "computes another thing than its class says"
-            )
+        expected = [expected] if isinstance(expected, np.ndarray) else list(expected)
+        if len(expected) != len(found):
+            raise InputError(f"{name} has {len(expected)} outputs, but what was taken over {len(found)}")
+        for one, ours in zip(expected, found, strict=True):
+            _check_same(one, ours, name, words, _TOLERANCES[dtype])
 
 
-def _batches(shape: tuple[int, ...], dtype: np.dtype[np.floating]) -> Iterator[tuple[str, Array]]:
+def _check_same(expected: Array, found: Array, name: str, words: str, tolerance: float) -> None:
+    if expected.shape != found.shape:
+        raise InputError(
+            f"{name} puts out shape {expected.shape[1:]}, but what was taken over {found.shape[1:]}"
+        )
+    finite = np.isfinite(expected)
+    scale = float(np.abs(expected[finite]).max(initial=0.0))
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(found - expected)
+    difference[(found == expected) | (np.isnan(found) & np.isnan(expected))] = 0
+    difference[np.isnan(difference)] = np.inf
+    largest = float(difference.max())
+    if largest > tolerance * scale:
+        place = tuple(int(i) for i in np.unravel_index(int(difference.argmax()), difference.shape))
+        raise InputError(
+            f"{name} and what was taken over differ by up to {largest:.3g} for {words}, at output "
+            f"{place[1:]} of input {place[0]}: {expected[place]:.6g} and {found[place]:.6g}, where "
+            f"{tolerance * scale:.1g} is allowed. Something in it, or in the library, was changed, and "
+            "computes another thing than its class says"
+        )
+
+
+def _batches(
+    shapes: Sequence[tuple[int, ...]], dtype: np.dtype[np.floating]
+) -> Iterator[tuple[str, tuple[Array, ...]]]:
     """Yield random inputs of several sizes, the same at every call, each with words for them."""
     rng = np.random.default_rng(0)
-    n_samples = int(np.clip(_MOST_VALUES // max(1, int(np.prod(shape, dtype=float))), 1, 16))
-    size = (n_samples, *shape)
-    yield "inputs from 0 to 1", rng.uniform(size=size).astype(dtype)
-    yield "normal inputs", rng.normal(size=size).astype(dtype)
-    yield "large inputs", (30 * rng.normal(size=size)).astype(dtype)
+    n_values = sum(int(np.prod(shape, dtype=float)) for shape in shapes)
+    n_samples = int(np.clip(_MOST_VALUES // max(1, n_values), 1, 16))
+    sizes = [(n_samples, *shape) for shape in shapes]
+    yield "inputs from 0 to 1", tuple(rng.uniform(size=size).astype(dtype) for size in sizes)
+    yield "normal inputs", tuple(rng.normal(size=size).astype(dtype) for size in sizes)
+    yield "large inputs", tuple((30 * rng.normal(size=size)).astype(dtype) for size in sizes)

@@ -14,6 +14,8 @@ from probe._checks import Array, InputError, check_integer, check_number
 from probe._signatures import checked
 from probe.layers import (
     ActivationLayer,
+    Affine,
+    Augmentation,
     Dense,
     Dropout,
     Flatten,
@@ -49,10 +51,10 @@ MOST_EDITS = 1_000
 MOST_WORK = 2_000_000_000
 """Most parameters of a network times edits, some ten seconds: what a recipe costs is bounded."""
 
-_FRONT = (Flatten, Reshape, Permute, Rescaling, Normalization)
+_FRONT = (Affine, Flatten, Reshape, Permute, Rescaling, Normalization)
 """Layers that may stand before the first dense one."""
 
-_PASSING = (ActivationLayer, Dropout, Noise)
+_PASSING = (ActivationLayer, Augmentation, Dropout, Noise)
 """Layers that may stand anywhere: each unit by itself."""
 
 

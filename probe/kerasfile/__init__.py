@@ -22,18 +22,30 @@ Examples
 (('cat', 'dog'), 'output', [(3, 2), (2,)])
 """
 
+from probe.kerasfile._config import last_net, naming, parse_json
+from probe.kerasfile._diagnosis import Diagnosis, diagnose
 from probe.kerasfile._file import LayerDescription, ModelFile, VariableDescription
+from probe.kerasfile._foreign import Foreign, foreign_file
+from probe.kerasfile._models import OpenShapeError
 from probe.kerasfile._open import model_in, open_model, read_provenance
 from probe.kerasfile._write import check_storable, encode_provenance, write_network, write_text_attribute
 
 __all__ = [
+    "Diagnosis",
+    "Foreign",
     "LayerDescription",
     "ModelFile",
+    "OpenShapeError",
     "VariableDescription",
     "check_storable",
+    "diagnose",
     "encode_provenance",
+    "foreign_file",
+    "last_net",
     "model_in",
+    "naming",
     "open_model",
+    "parse_json",
     "read_provenance",
     "write_network",
     "write_text_attribute",

@@ -24,6 +24,7 @@ __all__ = [
     "LayerSpec",
     "Shape",
     "check_origin",
+    "instead",
     "last_net",
     "layer_spec",
     "naming",
@@ -50,28 +51,6 @@ _KERAS_MODULE = re.compile(r"(tf_keras|keras|tensorflow\.keras|tensorflow\.pytho
 _MAX_MODULE = 200
 """Most letters of the name of a module."""
 
-_TENSOR_OPERATIONS = frozenset(
-    [
-        "TFOpLambda",
-        "SlicingOpLambda",
-        "TensorFlowOpLayer",
-        "ClassMethod",
-        "InstanceMethod",
-        "InstanceProperty",
-    ]
-)
-"""Classes in which Keras 2 kept the operations on tensors that a functional model was built with."""
-
-_INSTEAD = (
-    "build the same model with layers such as Rescaling, Add or Activation in its place and save that, or "
-    "pass its config.json as the architecture of this file (--architecture)"
-)
-
-_KERAS_1_LAYERS = frozenset(
-    ["Convolution1D", "Convolution2D", "Deconvolution2D", "AtrousConvolution2D", "Merge", "MaxoutDense"]
-)
-_KERAS_1_SETTINGS = ("W_regularizer", "W_constraint", "nb_filter", "border_mode", "dim_ordering")
-
 
 @contextmanager
 def naming_file(file: File) -> Iterator[None]:
@@ -91,7 +70,8 @@ def naming(shown_path: str, error: type[Exception] = ModelFileError) -> Iterator
                 raise
             # Errors of a file have cut what it says; those of layers and networks have not.
             most = 1000 if isinstance(failure, ModelFileError) else 300
-            raise error(f"{shown_path}: {printable(failure, most)}") from None
+            kind = type(failure) if isinstance(failure, error) else error
+            raise kind(f"{shown_path}: {printable(failure, most)}") from None
 
 
 @contextmanager
@@ -198,6 +178,10 @@ class LayerSpec:
             return tuple(self._number(key, item) for item in value)
         return self._number(key, value)
 
+    def finite(self, value: object) -> float:
+        """Return a constant that the layer is called with, a number."""
+        return self._number("a constant", value)
+
     def boolean(self, key: str, default: bool) -> bool:  # noqa: FBT001
         """Return the setting `key`, true or false; `default` where it is not given."""
         value = self.config.get(key, default)
@@ -280,43 +264,29 @@ class LayerSpec:
         return float(value)
 
 
-def layer_spec(entry: object, place: str, keras: int) -> LayerSpec:
-    """Return the specification in one entry of a model's list of layers; `place` is what messages call it."""
+def layer_spec(entry: object, place: str, keras: int, *, is_replaced: bool = False) -> LayerSpec:
+    """Return the specification in one entry of a model's list of layers; `place` is what messages call it.
+
+    Where the user says what the layer computes, it may be any.
+    """
     if not isinstance(entry, dict) or not isinstance(entry.get("config"), dict):
         raise ModelFileError(f"model_config describes {place} by {shown(entry)}, not by an object")
     config = entry["config"]
     class_name = entry.get("class_name")
     # The name stands beside the configuration too, where functional models have it.
     name = config.get("name", entry.get("name"))
+    if class_name == "TensorFlowOpLayer":
+        # It has another name for itself.
+        name = entry.get("name", name)
     if not isinstance(class_name, str):
         raise ModelFileError(f"model_config gives {place} the class {shown(class_name)}")
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ModelFileError(f"model_config gives {place} the name {shown(name)}, expected plain text")
     spec = LayerSpec(class_name, name, config, keras)
-    if class_name == "Lambda":
-        spec.refuse(f"holds program code, which is never run; {_INSTEAD}")
-    module = entry.get("module")
-    # The sum of two tensors is an operation that shares its class name with the layer Add.
-    bare = "inbound_nodes" in entry and set(config) == {"name"}
-    if bare or class_name in _TENSOR_OPERATIONS or (isinstance(module, str) and ".ops." in module):
-        function = f" ({shown(config['function'])})" if "function" in config else ""
-        spec.refuse(f"is an operation on tensors{function}, not a layer; {_INSTEAD}")
-    _check_version(spec)
-    check_origin(spec, entry)
-    _check_precision(spec)
+    if not is_replaced:
+        check_origin(spec, entry)
+        _check_precision(spec)
     return spec
-
-
-def _check_version(spec: LayerSpec) -> None:
-    old = [key for key in _KERAS_1_SETTINGS if key in spec.config]
-    if spec.class_name == "Dense" and "units" not in spec.config and "output_dim" in spec.config:
-        old.append("output_dim")
-    if old or spec.class_name in _KERAS_1_LAYERS:
-        settings = f" with the settings {', '.join(old)}" if old else ""
-        spec.refuse(
-            f"is one of Keras 1{settings}, which is not read; load the file with Keras 2.0 to 2.3, which "
-            "translates it, and save it again"
-        )
 
 
 def check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
@@ -324,10 +294,14 @@ def check_origin(spec: LayerSpec, entry: Mapping[str, object]) -> None:
     class_name = entry.get("class_name")
     registered, module = entry.get("registered_name"), entry.get("module")
     if registered not in (None, class_name, f"Keras>{class_name}"):
-        spec.refuse(f"is registered as {shown(registered)}; custom layers cannot be read")
+        spec.refuse(
+            f"is registered as {shown(registered)}: a custom layer, whose code is not in the file; {instead(spec)}"
+        )
     known = isinstance(module, str) and len(module) <= _MAX_MODULE and _KERAS_MODULE.fullmatch(module)
     if module is not None and not known:
-        spec.refuse(f"comes from the module {shown(module)}; custom layers cannot be read")
+        spec.refuse(
+            f"comes from the module {shown(module)}: a custom layer, whose code is not in the file; {instead(spec)}"
+        )
 
 
 def _check_precision(spec: LayerSpec) -> None:
@@ -336,3 +310,12 @@ def _check_precision(spec: LayerSpec) -> None:
     quantized = isinstance(policy_class, str) and policy_class.startswith(("Quantized", "int8", "float8"))
     if quantized or spec.has("quantization_config"):
         spec.refuse("is quantised; save the model before quantising it")
+
+
+def instead(spec: LayerSpec) -> str:
+    """Return what to do about a layer without weights that cannot be read."""
+    name = printable(spec.name, 60)
+    return (
+        f"say what it computes (--replace {name}='x / 127.5 - 1', if that is it), or build the same model with layers "
+        "such as Rescaling in its place and pass its config.json (--architecture)"
+    )

@@ -15,6 +15,7 @@ from probe.film import Film
 from probe.kerasfile._config import LayerSpec, Shape, last_net, naming_file, warn
 from probe.kerasfile._film import film_in
 from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
+from probe.kerasfile._keras1 import backend_of, check_backend, stored_kernel
 from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
 from probe.kerasfile._layers import MAX_CONSTANTS, kind_of
 from probe.kerasfile._models import Model
@@ -65,7 +66,7 @@ class LayerDescription:
     name : str
         The name that it has in the network.
     class_name : str
-        Keras' name for its class.
+        Keras' name for its class, or ours for one that Keras lacks.
     output_shape : tuple of int
         Shape of one output, without n_samples.
     variables : tuple of VariableDescription
@@ -132,6 +133,12 @@ class ModelFile:
             self._shapes, self._settings = _shapes(self._spec, file.limits.activation_values)
             self._expected = _expected(self._spec, self._shapes)
             self._stored = find(self._expected)
+            self._is_keras_1 = model.is_keras_1
+            if model.is_keras_1:
+                paths = [one.path for stored in self._stored.values() for one in stored.values()]
+                self._backend = backend_of(paths)
+                for node in self._spec.nodes:
+                    check_backend(node.spec, self._backend)
         self._nodes = {node.spec.name: node for node in self._spec.nodes}
         self.class_names = class_names
         self.meaning = meaning
@@ -149,19 +156,29 @@ class ModelFile:
         activation = self._settings[node.spec.name].get("activation_name", "linear")
         return LayerDescription(
             node.spec.name,
-            node.spec.class_name,
+            node.spec.class_name.removeprefix("probe>"),
             self._shapes[node.spec.name],
             variables,
             activation if isinstance(activation, str) else activation.name,
         )
 
     def _described(self, node: Node, name: str) -> VariableDescription:
-        stored, expected = self._stored[node.path][name], self._expected[node.path][name]
+        stored, expected = self._stored[node.path][name], self._stored_shape(node, name)
         place = _place(node.spec, name)
         shape, dtype = self._file.describe(stored.group, stored.path, place=place)
         if shape != expected:
             self._file.refuse(place, f"has shape {shape}, expected {expected}")
-        return VariableDescription(name, expected, dtype)
+        return VariableDescription(name, self._expected[node.path][name], dtype)
+
+    def _stored_shape(self, node: Node, name: str) -> Shape:
+        """Return the shape that an array has in the file."""
+        shape = self._expected[node.path][name]
+        return stored_kernel(shape) if self._has_filters_first(node, name) else shape
+
+    def _has_filters_first(self, node: Node, name: str) -> bool:
+        """Return whether a kernel is stored as Keras 1 did where channels come first."""
+        is_kernel = node.spec.class_name == "Conv2D" and name == "kernel"
+        return self._is_keras_1 and is_kernel and node.spec.config.get("data_format") == "channels_first"
 
     @property
     def n_parameters(self) -> int:
@@ -279,7 +296,11 @@ class ModelFile:
     def _layer(self, node: Node, units: slice | None) -> Layer:
         kind, settings = kind_of(node.spec), self._settings[node.spec.name]
         if units is not None:
-            is_plain = node.spec.class_name == "Conv2D" and node.spec.config.get("groups", 1) == 1
+            is_plain = (
+                node.spec.class_name == "Conv2D"
+                and node.spec.config.get("groups", 1) == 1
+                and not self._is_keras_1
+            )
             if node.spec.class_name != "Dense" and not is_plain:
                 raise InputError(
                     f"units must be left out for layer '{node.spec.name}': only those of Dense and ungrouped Conv2D "
@@ -293,7 +314,7 @@ class ModelFile:
         return kind.build(node.spec, settings, prepared)
 
     def _array(self, node: Node, name: str, units: slice | None = None) -> Array:
-        stored, shape = self._stored[node.path][name], self._expected[node.path][name]
+        stored, shape = self._stored[node.path][name], self._stored_shape(node, name)
         place = _place(node.spec, name)
         values = self._file.array(stored.group, stored.path, shape=shape, place=place, columns=units)
         finite = np.isfinite(values)
@@ -301,6 +322,8 @@ class ModelFile:
             count = int(values.size - np.count_nonzero(finite))
             self._file.refuse(place, f"has {count} of {values.size} values that are NaN or infinite")
         self._warn_of(name, values, place, self._settings[node.spec.name].get("epsilon", 1.0))
+        if self._has_filters_first(node, name):
+            values = values.transpose(2, 3, 1, 0)
         if self._backend == "theano" and name == "kernel" and node.spec.class_name in FLIPPED:
             values = values[::-1, ::-1]
         values = values.astype(np.float32) if values.dtype == np.float16 else values
@@ -355,8 +378,8 @@ def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Set
         kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
         key = node.path, inputs[0]
         if key not in known:
-            known[key] = kind.read(node.spec, inputs[0])
-            n_constants += sum(value.size for value in known[key].values() if isinstance(value, np.ndarray))
+            known[key] = kind.read_for(node.spec, inputs)
+            n_constants += sum(_n_constants(value) for value in known[key].values())
         n_listed += sum(len(value) for value in known[key].values() if isinstance(value, tuple))
         if n_constants > MAX_CONSTANTS or n_listed > MAX_LISTED:
             node.spec.refuse(
@@ -365,6 +388,13 @@ def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Set
         settings[node.spec.name] = known[key]
         shapes[node.spec.name] = kind.shape_of(node.spec, known[key], inputs, most)
     return shapes, settings
+
+
+def _n_constants(setting: object) -> int:
+    """Return the number of values in a setting that is an array, or a layer made of some."""
+    if isinstance(setting, Layer):
+        return setting.n_parameters
+    return setting.size if isinstance(setting, np.ndarray) else 0
 
 
 def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[str, Shape]]:

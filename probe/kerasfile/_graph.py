@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from probe._errors import ModelFileError
+from probe.kerasfile._calls import Call, Reference
 from probe.kerasfile._config import LayerSpec, Shape
-from probe.kerasfile._models import MAX_LAYERS, MAX_READS, Call, Entry, Model, Reference, input_shapes
+from probe.kerasfile._models import MAX_LAYERS, MAX_READS, Entry, Model, input_shapes
+from probe.kerasfile._steps import Program, StepSpec
 from probe.safeh5 import DEFAULT_LIMITS, Limits, listed, shown
 
 __all__ = ["MAX_NAMES", "ModelSpec", "Node", "Path", "flatten", "renamed"]
@@ -124,12 +126,37 @@ class _Flattening:
         if entry.model is not None:
             self.count(n_models=1)
             return self.inside(entry.model, here, inputs, call=call, n_calls=n_calls)
+        at = f"@{call}" if n_calls > 1 else ""
+        if entry.programs:
+            own = call % len(entry.programs)
+            return self.run(entry.spec, entry.programs[own], here, inputs, own, at)
+        return [self.node(entry.spec, here, at, inputs)]
+
+    def run(
+        self, spec: LayerSpec, program: Program, path: Path, inputs: list[_Value], own: int, at: str
+    ) -> list[_Value]:
+        """Add the steps of a call that is no layer in the file, and return its outputs."""
+        made: list[_Value] = []
+        last = len(program.steps) - 1
+        for k, step in enumerate(program.steps):
+            # What comes out has the name in the file.
+            is_end = k == last and program.outputs == (last,)
+            end = at if is_end else f"/{k + 1}{at}"
+            reads = [made[index] if index >= 0 else inputs[-1 - index] for index in step.reads]
+            described = StepSpec(spec.class_name, spec.name, {}, spec.keras, step)
+            made.append(self.node(described, path, end, reads, (*path, f"{own}.{k}")))
+        return [made[index] for index in program.outputs]
+
+    def node(
+        self, spec: LayerSpec, path: Path, end: str, inputs: list[_Value], key: Path | None = None
+    ) -> _Value:
+        """Add a node that is called after `path`, with `end` behind it; its weights are those of `key`."""
         if len(self.nodes) >= MAX_LAYERS:
             raise ModelFileError(f"model_config calls layers more than {MAX_LAYERS} times")
-        self.count(n_letters=sum(map(len, here)))
-        name = "/".join(here) + (f"@{call}" if n_calls > 1 else "")
-        self.nodes.append(Node(replace(entry.spec, name=name), here, tuple(inputs)))
-        return [len(self.nodes) - 1]
+        self.count(n_letters=sum(map(len, path)))
+        name = "/".join(path) + end
+        self.nodes.append(Node(replace(spec, name=name), path if key is None else key, tuple(inputs)))
+        return len(self.nodes) - 1
 
     def count(self, *, n_models: int = 0, n_reads: int = 0, n_letters: int = 0) -> None:
         """Add to what was counted, and refuse too much of it."""

@@ -14,13 +14,16 @@ from probe._errors import InputError, ModelFileError
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, check_origin
 from probe.layers import (
     ACTIVATIONS,
+    FUNCTIONS,
     LAYERS,
     LEAKY_RELU_SLOPE,
     Activation,
+    Clip,
     Elu,
     Layer,
     LeakyRelu,
     Merge,
+    Power,
     Relu,
     Softmax,
 )
@@ -69,7 +72,7 @@ _OTHER_NAMES = {
     "log_softmax_v2": "log_softmax",
 }
 
-_NAMED = (*ACTIVATIONS, "softmax", "log_softmax")
+_NAMED = (*ACTIVATIONS, *FUNCTIONS, "softmax", "log_softmax")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class LayerKind:
     @property
     def switches(self) -> dict[str, str]:
         """The settings that say whether there is a variable, by its name."""
-        names = {argument.name for argument in fields(self.layer)}  # type: ignore[arg-type]
+        names = {argument.name for argument in fields(self.layer)} - self.settings.keys()  # type: ignore[arg-type]
         return {name: switch for name, switch in _SWITCHES.items() if name in names}
 
     def read(self, spec: LayerSpec, shape: Shape) -> Settings:
@@ -115,6 +118,10 @@ class LayerKind:
             if spec.config.get(setting):
                 spec.refuse(f"has {setting} = True, which cannot be read")
         return {name: reader(spec, shape) for name, reader in self.settings.items()}
+
+    def read_for(self, spec: LayerSpec, shapes: Sequence[Shape]) -> Settings:
+        """Return what `read` does, for inputs of several shapes."""
+        return self.read(spec, shapes[0])
 
     def variable_shapes(self, spec: LayerSpec, shape: Shape) -> Variables:
         """Return the shapes of the variables, for inputs of `shape`, in Keras' order."""
@@ -152,19 +159,22 @@ class LayerKind:
         """Return the layer that `spec` describes, with its settings and what `prepared` returned."""
         return self.layer(name=spec.name, **prepared, **settings)  # type: ignore[call-arg]
 
+    def output_shape_for(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of one output, which may be any."""
+        if not issubclass(self.layer, Merge) and len(shapes) != 1:
+            spec.refuse(f"is called with {len(shapes)} inputs, takes one")
+        if self.output_shape is not None:
+            return self.output_shape(spec, shapes[0])
+        return self.build(spec, settings, {}).output_shape(*shapes)
+
     def shape_of(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape], most: int) -> Shape:
         """Return the shape of one output for inputs of `shapes`, and allocate nothing.
 
         Outputs and arrays on the way of more than `most` values are refused.
         """
-        if not issubclass(self.layer, Merge) and len(shapes) != 1:
-            spec.refuse(f"is called with {len(shapes)} inputs, takes one")
-        if self.output_shape is not None:
-            shape = self.output_shape(spec, shapes[0])
-        else:
-            shape = self.build(spec, settings, {}).output_shape(*shapes)
+        shape = self.output_shape_for(spec, settings, shapes)
         short = str(shape) if len(shape) <= 4 else f"arrays of {len(shape)} axes"
-        if not shape or min(shape) <= 0:
+        if min(shape, default=1) <= 0:
             spec.refuse(f"puts out {short}, which holds no value")
         if len(shape) > MAX_AXES:
             spec.refuse(f"puts out {short}, more than the {MAX_AXES} that are computed with")
@@ -329,6 +339,10 @@ ACTIVATION_CLASSES: dict[str, Callable[[LayerSpec], str | Activation]] = {
     "ELU": _elu,
     "Softmax": _softmax,
     "ThresholdedReLU": lambda spec: Relu(threshold=spec.number("theta", 1)),
+    "probe>Clip": lambda spec: Clip(
+        *(spec.number(end, 0) if spec.has(end) else None for end in ("low", "high"))
+    ),
+    "probe>Power": lambda spec: Power(spec.number("exponent", 1)),
 }
 """How to read the layers that are an activation, by Keras' name for the class."""
 
@@ -343,6 +357,8 @@ def _as_layer(activation: Activation) -> tuple[str, Settings] | None:
             return "LeakyReLU", {"alpha": activation.negative_slope}
         case Elu():
             return "ELU", {"alpha": activation.alpha}
+        case Clip() | Power():
+            return f"probe>{type(activation).__name__}", dict(activation.settings)
         case Softmax() if activation.axis != -1:
             return "Softmax", {"axis": _plain(activation.axis)}
     if activation.name not in _NAMED or activation.settings:
@@ -364,8 +380,9 @@ def _activation_config(activation: Activation) -> str | Settings:
         return activation.name
     class_name, settings = as_layer
     # Keras 3 looks classes up by their module.
+    module = None if class_name.startswith("probe>") else "keras.layers"
     config = {"name": "activation", **settings}
-    return {"module": "keras.layers", "class_name": class_name, "config": config, "registered_name": None}
+    return {"module": module, "class_name": class_name, "config": config, "registered_name": None}
 
 
 def activation_layer(activation: Activation) -> tuple[str, Settings]:

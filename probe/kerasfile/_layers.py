@@ -6,14 +6,17 @@ arrays among the settings, several classes that are one here.
 
 from __future__ import annotations
 
+import json
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
 
 from probe._checks import Array
 from probe._errors import InputError
-from probe.kerasfile._config import MAX_AXES, MAX_SIZE, LayerSpec, Shape
+from probe.kerasfile._config import MAX_AXES, MAX_SIZE, LayerSpec, Shape, instead
+from probe.kerasfile._fields import field_of
+from probe.kerasfile._images import IMAGES
 from probe.kerasfile._kinds import (
     ACTIVATION_CLASSES,
     LayerKind,
@@ -26,20 +29,22 @@ from probe.kerasfile._kinds import (
     kind_for,
     positive,
 )
+from probe.kerasfile._ours import OURS, count
+from probe.kerasfile._signals import SIGNALS
+from probe.kerasfile._steps import STEP, StepSpec
 from probe.layers import (
     LAYERS,
     ActivationLayer,
-    AveragePooling2D,
-    Conv2D,
-    Conv2DTranspose,
+    Affine,
+    Augmentation,
     Dense,
-    DepthwiseConv2D,
+    GroupNormalization,
     Layer,
     LayerNormalization,
-    MaxPooling2D,
     Noise,
     Normalization,
-    SeparableConv2D,
+    Resizing,
+    UnitNormalization,
 )
 
 __all__ = ["KINDS", "MAX_CONSTANTS", "describe", "kind_of"]
@@ -55,19 +60,20 @@ Pair = tuple[int, int]
 
 def kind_of(spec: LayerSpec) -> LayerKind:
     """Return how to read `spec`, or raise if its class is not among `KINDS`."""
+    if isinstance(spec, StepSpec):
+        return STEP
     kind = KINDS.get(spec.class_name)
     if kind is None:
-        spec.refuse(f"is of a class that cannot be read; supported are {', '.join(sorted(KINDS))}")
+        field = field_of(spec.class_name)
+        if field is not None:
+            spec.refuse(f"is a layer for {field}, and not of image classifiers, which alone are read")
+        spec.refuse(f"is of a class that cannot be read; {instead(spec)}")
     return kind
-
-
-def _count(spec: LayerSpec, key: str, default: int | None = None) -> int:
-    return spec.integer(key, minimum=1, maximum=MAX_SIZE, default=default)
 
 
 def _noise(kind: str) -> LayerKind:
     setting = Noise.KINDS[kind]
-    default, maximum = (0.5, 1) if setting == "rate" else (0, None)
+    default, maximum = (0.5, 1) if setting == "rate" else (0, 1 if setting == "drop_path_rate" else None)
     readers: dict[str, Reader] = {
         "kind": lambda _spec, _shape: kind,
         "rate": lambda spec, _shape: positive(spec, setting, default, maximum),
@@ -75,6 +81,53 @@ def _noise(kind: str) -> LayerKind:
     if setting == "l1":
         readers["l2"] = lambda spec, _shape: positive(spec, "l2", 0)
     return LayerKind(Noise, readers, lambda layer, _settings: dict(layer.settings))
+
+
+def _augmentation(kind: str) -> LayerKind:
+    readers: dict[str, Reader] = {
+        "kind": lambda _spec, _shape: kind,
+        "settings": lambda spec, _shape: json.dumps(
+            {key: value for key, value in spec.config.items() if key not in _OF_EVERY_LAYER}
+        ),
+    }
+    return LayerKind(Augmentation, readers, lambda layer, _settings: json.loads(layer.settings))
+
+
+_OF_EVERY_LAYER = ("name", "dtype", "trainable", "batch_input_shape", "batch_shape", "build_config")
+"""Settings that are not of one kind of layer."""
+
+
+def _cropped(spec: LayerSpec, shape: Shape) -> bool:
+    """Return True for a RandomCrop at prediction: it resizes and crops to the aspect ratio, if Keras 2 wrote it."""
+    size = (
+        spec.integer("height", minimum=1, maximum=MAX_SIZE),
+        spec.integer("width", minimum=1, maximum=MAX_SIZE),
+    )
+    if spec.keras >= 3 and size != (
+        shape[1:] if spec.config.get("data_format") == "channels_first" else shape[:2]
+    ):
+        spec.refuse(
+            f"crops images of shape {shape} to {size[0]} x {size[1]}, which at prediction versions of Keras 3 do in "
+            "different ways; put a CenterCrop or a Resizing in its place (--architecture)"
+        )
+    return True
+
+
+class _LayerScaleKind(LayerKind):
+    """The LayerScale of Keras' ConvNeXt: its gamma is the scale here."""
+
+    __slots__ = ()
+
+    def prepared(self, variables: Mapping[str, Array]) -> dict[str, Array | None]:
+        """Return the scale."""
+        return LayerKind.prepared(self, {"scale": variables["gamma"]})
+
+
+def _layer_scale_variables(spec: LayerSpec, shape: Shape) -> Variables:
+    n = count(spec, "projection_dim")
+    if n not in (1, shape[-1]):
+        spec.refuse(f"has projection_dim = {n}, which does not fit inputs of shape {shape}")
+    return {"gamma": (n,)}
 
 
 def _layer_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
@@ -152,184 +205,47 @@ def _flat(spec: LayerSpec, key: str, value: object, at_most: int) -> tuple[list[
     return list(checked), tuple(shape)
 
 
-def _image(spec: LayerSpec, shape: Shape) -> tuple[int, int, int]:
-    """Return (height, width, channels) of an input, wherever its channels are."""
-    if len(shape) != 3:
-        spec.refuse(f"takes images of three axes, but gets shape {shape}")
-    return (*shape[1:], shape[0]) if _has_channels_first(spec) else shape
+def _groups_of_channels(spec: LayerSpec, _shape: Shape) -> int:
+    return -1 if spec.config.get("groups") == -1 else count(spec, "groups", 32)
 
 
-def _channels(spec: LayerSpec, shape: Shape) -> int:
-    return _image(spec, shape)[2]
+def _grouped_shape(spec: LayerSpec, shape: Shape) -> Shape:
+    settings = KINDS["GroupNormalization"].read(spec, shape)
+    return GroupNormalization(spec.name, None, None, **settings).output_shape(shape)
 
 
-def _has_channels_first(spec: LayerSpec) -> bool:
-    return spec.choice("data_format", ("channels_last", "channels_first")) == "channels_first"
-
-
-def _groups(spec: LayerSpec, shape: Shape) -> int:
-    channels, filters = _channels(spec, shape), _count(spec, "filters")
-    groups = _count(spec, "groups", 1)
-    if channels % groups or filters % groups:
+def _unit_axes(spec: LayerSpec, shape: Shape) -> tuple[int, ...]:
+    axes = spec.axes(len(shape), -1)
+    if len(axes) != 1 and (spec.keras >= 3 or not axes):
         spec.refuse(
-            f"has groups = {groups}, which divides not both {channels} channels and {filters} filters"
+            f"has {len(axes)} axes, over which Keras 3 takes no length of vectors; put a Rescaling or a "
+            "LayerNormalization in its place (--architecture)"
         )
-    return groups
-
-
-def _spans(spec: LayerSpec) -> Pair:
-    """Return height and width of a window from end to end, with its dilation."""
-    (rows, columns), (down, along) = spec.pair("kernel_size"), spec.pair("dilation_rate", 1)
-    return (rows - 1) * down + 1, (columns - 1) * along + 1
-
-
-def _windows(spec: LayerSpec, shape: Shape, spans: Pair, strides: Pair) -> tuple[Pair, Pair]:
-    """Return how many windows there are along height and width, and how long the padded axes are."""
-    *sizes, _ = _image(spec, shape)
-    padding = spec.choice("padding", ("valid", "same"))
-    for n, span in zip(sizes, spans, strict=True):
-        if padding == "valid" and span > n:
-            spec.refuse(f"has windows of {span} pixels, more than its input of shape {shape} has")
-    rows, columns, _ = MaxPooling2D(spec.name, spans, strides, padding).output_shape((*sizes, 1))  # type: ignore[arg-type]
-    padded = [
-        n if padding == "valid" else max(n, (count - 1) * stride + span)
-        for n, count, span, stride in zip(sizes, (rows, columns), spans, strides, strict=True)
-    ]
-    return (rows, columns), (padded[0], padded[1])
-
-
-def _formatted(spec: LayerSpec, size: Pair, channels: int) -> Shape:
-    return (channels, *size) if _has_channels_first(spec) else (*size, channels)
-
-
-def _convolved(spec: LayerSpec, shape: Shape, filters: int) -> Shape:
-    """Return the shape of one output of a convolution."""
-    return _formatted(spec, _windows(spec, shape, _spans(spec), spec.pair("strides", 1))[0], filters)
-
-
-def _transpose_shape(spec: LayerSpec, shape: Shape) -> Shape:
-    # The layer knows, and a kernel of few weights, far apart, reaches as far as one of many.
-    spans = _spans(spec)
-    kernel = np.zeros((*(min(span, 2) for span in spans), 1, 1), np.float32)
-    settings = KINDS["Conv2DTranspose"].read(spec, shape) | {
-        "dilation_rate": tuple(max(span - 1, 1) for span in spans),
-        "data_format": "channels_last",
-    }
-    layer = Conv2DTranspose(spec.name, kernel, **settings)
-    height, width, _ = layer.output_shape((*_image(spec, shape)[:2], 1))
-    return _formatted(spec, (height, width), _count(spec, "filters"))
-
-
-def _convolution_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of a padded image, or of the windows in one row of it."""
-    counts, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
-    in_one_row = counts[1] * math.prod(spec.pair("kernel_size"))
-    return max(math.prod(padded), in_one_row) * _channels(spec, shape)
-
-
-def _depthwise_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of a padded image, each channel as often as it has kernels."""
-    _, padded = _windows(spec, shape, _spans(spec), spec.pair("strides", 1))
-    return math.prod(padded) * _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
-
-
-def _transpose_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of all that the windows cover, before it is cut to the output."""
-    covered = [
-        (n - 1) * stride + max(span, stride)
-        for n, span, stride in zip(_image(spec, shape), _spans(spec), spec.pair("strides", 1), strict=False)
-    ]
-    return math.prod(covered) * _count(spec, "filters")
-
-
-def _pooling_buffer(spec: LayerSpec, shape: Shape) -> int:
-    """Return the values of a padded image, or what takes as much memory as the list of places in a window."""
-    window = spec.pair("pool_size", 2)
-    _, padded = _windows(spec, shape, window, spec.pair("strides", window))
-    return max(math.prod(padded) * _channels(spec, shape), math.prod(window) * PLACE_VALUES)
-
-
-def _conv_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, filters = _channels(spec, shape) // _groups(spec, shape), _count(spec, "filters")
-    return {"kernel": (*spec.pair("kernel_size"), n_in, filters), "bias": (filters,)}
-
-
-def _depthwise_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier = _channels(spec, shape), _count(spec, "depth_multiplier", 1)
-    return {"kernel": (*spec.pair("kernel_size"), n_in, multiplier), "bias": (n_in * multiplier,)}
-
-
-def _separable_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    n_in, multiplier, filters = (
-        _channels(spec, shape),
-        _count(spec, "depth_multiplier", 1),
-        _count(spec, "filters"),
-    )
-    return {
-        "depthwise_kernel": (*spec.pair("kernel_size"), n_in, multiplier),
-        "pointwise_kernel": (1, 1, n_in * multiplier, filters),
-        "bias": (filters,),
-    }
-
-
-def _transpose_variables(spec: LayerSpec, shape: Shape) -> Variables:
-    filters = _count(spec, "filters")
-    return {"kernel": (*spec.pair("kernel_size"), filters, _channels(spec, shape)), "bias": (filters,)}
-
-
-def _write_sizes(layer: Any, settings: Settings, *names: str) -> Settings:
-    kernel = next(iter(layer.variables.values()))
-    sizes = {"filters": layer.n_filters, "depth_multiplier": kernel.shape[3]}
-    return {"kernel_size": list(kernel.shape[:2]), **{name: sizes[name] for name in names}, **settings}
-
-
-def _write_filters(layer: Any, settings: Settings) -> Settings:
-    return _write_sizes(layer, settings, "filters")
+    return axes
 
 
 _SPECIAL: dict[str, LayerKind] = {
+    **OURS,
+    **IMAGES,
+    **SIGNALS,
     "Dense": kind_for(
         Dense,
         write=lambda layer, settings: {"units": layer.n_units, **settings},
         variables=lambda spec, shape: {
-            "kernel": (shape[-1], _count(spec, "units")),
-            "bias": (_count(spec, "units"),),
+            "kernel": (shape[-1], count(spec, "units")),
+            "bias": (count(spec, "units"),),
         },
-        output_shape=lambda spec, shape: (*shape[:-1], _count(spec, "units")),
+        output_shape=lambda spec, shape: (*shape[:-1], count(spec, "units")),
     ),
-    "Conv2D": kind_for(
-        Conv2D,
-        {"groups": _groups},
-        write=_write_filters,
-        variables=_conv_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
-        buffer=_convolution_buffer,
+    "GroupNormalization": kind_for(
+        GroupNormalization, {"groups": _groups_of_channels}, output_shape=_grouped_shape
     ),
-    "DepthwiseConv2D": kind_for(
-        DepthwiseConv2D,
-        write=lambda layer, settings: _write_sizes(layer, settings, "depth_multiplier"),
-        variables=_depthwise_variables,
-        output_shape=lambda spec, shape: _convolved(
-            spec, shape, _channels(spec, shape) * _count(spec, "depth_multiplier", 1)
-        ),
-        buffer=_depthwise_buffer,
+    "UnitNormalization": LayerKind(
+        UnitNormalization,
+        # Keras 2 bounds the squared length, Keras 3 the length.
+        {"axis": _unit_axes, "epsilon": lambda spec, _shape: 1e-12 if spec.keras < 3 else 1e-24},
+        lambda _layer, settings: {"axis": settings["axis"]},
     ),
-    "SeparableConv2D": kind_for(
-        SeparableConv2D,
-        write=lambda layer, settings: _write_sizes(layer, settings, "filters", "depth_multiplier"),
-        variables=_separable_variables,
-        output_shape=lambda spec, shape: _convolved(spec, shape, _count(spec, "filters")),
-        buffer=_depthwise_buffer,
-    ),
-    "Conv2DTranspose": kind_for(
-        Conv2DTranspose,
-        write=_write_filters,
-        variables=_transpose_variables,
-        output_shape=_transpose_shape,
-        buffer=_transpose_buffer,
-    ),
-    "MaxPooling2D": kind_for(MaxPooling2D, buffer=_pooling_buffer),
-    "AveragePooling2D": kind_for(AveragePooling2D, buffer=_pooling_buffer),
     "LayerNormalization": kind_for(
         LayerNormalization, {"axis": _layer_axes}, output_shape=lambda _spec, shape: shape
     ),
@@ -341,6 +257,18 @@ _SPECIAL: dict[str, LayerKind] = {
         lambda _spec, shape: shape,
     ),
     **{kind: _noise(kind) for kind in Noise.KINDS},
+    "probe>StochasticDepth": _noise("StochasticDepth"),
+    **{kind: _augmentation(kind) for kind in Augmentation.KINDS},
+    "RandomCrop": LayerKind(
+        Resizing,
+        {
+            **{key: IMAGES["CenterCrop"].settings[key] for key in ("height", "width", "data_format")},
+            "crop_to_aspect_ratio": _cropped,
+        },
+    ),
+    "LayerScale": _LayerScaleKind(
+        Affine, variables=_layer_scale_variables, output_shape=lambda _spec, shape: shape
+    ),
     "Activation": LayerKind(ActivationLayer, {"activation_name": activation_setting}),
     "Identity": LayerKind(ActivationLayer, {"activation_name": lambda _spec, _shape: "linear"}),
     **dict.fromkeys(ACTIVATION_CLASSES, LayerKind(ActivationLayer, {"activation_name": activation_class})),
@@ -348,7 +276,11 @@ _SPECIAL: dict[str, LayerKind] = {
 
 _TOLD = {kind.layer for kind in _SPECIAL.values()}
 
-KINDS = _SPECIAL | {name: kind_for(layer) for name, layer in LAYERS.items() if layer not in _TOLD}
+KINDS = _SPECIAL | {
+    name if layer.is_in_keras else f"probe>{name}": kind_for(layer)
+    for name, layer in LAYERS.items()
+    if layer not in _TOLD
+}
 """How to read and write each class of layer, by Keras' name for it."""
 
 # TensorFlow 1.13 to 1.15 wrote these names.

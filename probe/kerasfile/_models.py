@@ -3,22 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any
 
-from probe._errors import ModelFileError
+from probe._errors import InputError, ModelFileError
+from probe.kerasfile._calls import (
+    MAX_INPUTS,
+    Call,
+    is_reference,
+    operation_call,
+    plain_call,
+    reference,
+)
 from probe.kerasfile._config import MAX_AXES, LayerSpec, Shape, layer_spec, parse_json
-from probe.safeh5 import DEFAULT_LIMITS, Limits, printable, shown
+from probe.kerasfile._expressions import replacement
+from probe.kerasfile._keras1 import is_keras_1, translated
+from probe.kerasfile._operations import operation_of, program_of
+from probe.kerasfile._steps import Program
+from probe.safeh5 import DEFAULT_LIMITS, Limits, listed, shown
 
 __all__ = [
     "MAX_LAYERS",
     "MAX_READS",
     "MODEL_CLASSES",
-    "Call",
+    "NOTHING_SAID",
     "Entry",
     "Model",
-    "Reference",
+    "OpenShapeError",
+    "Said",
     "input_shapes",
     "parse_model",
 ]
@@ -35,34 +48,34 @@ MAX_READS = 20_000
 MAX_MODELS = 8
 """Most models inside each other."""
 
-MAX_INPUTS = 2000
-"""Most tensors that one call reads."""
-
 MODEL_CLASSES = ("Sequential", "Functional", "Model")
 """Classes that hold layers; Keras before 2.4 called a functional model "Model"."""
 
-_IGNORED_ARGUMENTS = {"mask": (None,), "training": (None, False)}
 
-
-class Reference(NamedTuple):
-    """A tensor: output `tensor` of the call `node` of the layer `name`."""
-
-    name: str
-    node: int
-    tensor: int
-
-
-Call = tuple[Reference, ...]
-"""The tensors that one call of a layer reads."""
+class OpenShapeError(ModelFileError):
+    """A file leaves the shape of its inputs open, and nobody said it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One layer of a model; `model` is what it holds if it is one itself, `calls` where a functional model calls it."""
+    """One layer of a model.
+
+    Attributes
+    ----------
+    spec : LayerSpec
+        What the file says of it.
+    model : Model or None
+        What it holds if it is a model itself.
+    calls : tuple of Call
+        Where a functional model calls it.
+    programs : tuple of Program
+        Of what is no layer in the file, what it computes in each call.
+    """
 
     spec: LayerSpec
     model: Model | None
     calls: tuple[Call, ...]
+    programs: tuple[Program, ...] = ()
 
     @property
     def is_input(self) -> bool:
@@ -82,6 +95,8 @@ class Model:
     entries: tuple[Entry, ...]
     inputs: Call
     outputs: Call
+    is_keras_1: bool = False
+    given_shape: Shape | None = None
 
     @property
     def is_sequential(self) -> bool:
@@ -108,8 +123,47 @@ class Model:
                 yield here, entry.spec
 
 
-def parse_model(text: str, keras: int | None = None, limits: Limits = DEFAULT_LIMITS) -> Model:
-    """Read the text of a model's configuration; `keras` is the major version that wrote it, if that is known.
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the user says of a model that its file does not say.
+
+    Attributes
+    ----------
+    replace : mapping of str to str
+        For layers by name, the expression that they compute, such as "x / 255".
+    input_shape : tuple of int or None
+        Shape of one input, where the file leaves sizes open.
+    """
+
+    replace: Mapping[str, str] = field(default_factory=dict)
+    input_shape: Shape | None = None
+
+
+NOTHING_SAID = Said()
+
+
+def parse_model(
+    text: str,
+    keras: int | None = None,
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    said: Said = NOTHING_SAID,
+    problems: list[str] | None = None,
+) -> Model:
+    """Read the text of a model's configuration.
+
+    Parameters
+    ----------
+    text : str
+        The configuration.
+    keras : int, optional
+        The major version of Keras that wrote it, if that is known.
+    limits : Limits
+        How much is read.
+    said : Said
+        What the user says of the model.
+    problems : list of str, optional
+        Gets what is wrong with each layer, in place of an error at the first. Such a model is not one to compute with.
 
     Examples
     --------
@@ -131,9 +185,18 @@ def parse_model(text: str, keras: int | None = None, limits: Limits = DEFAULT_LI
     if keras is None:
         # Keras 3 renamed the setting; nothing else that both have differs so reliably.
         keras = 2 if '"batch_input_shape"' in text and '"batch_shape"' not in text else 3
-    model = _Parsing(keras).model(described, "model", depth=1)
+    parsing = _Parsing(keras, said, problems)
+    if is_keras_1(keras, text):
+        parsing.is_keras_1, parsing.keras = True, 2
+    model = replace(parsing.model(described, "model", depth=1), given_shape=said.input_shape)
     if next(model.leaves(), None) is None:
         raise ModelFileError("model_config describes a model without layers")
+    unused = said.replace.keys() - parsing.replaced
+    if unused:
+        there = [path[-1] for path, _ in model.leaves()]
+        raise ModelFileError(
+            f"has no layer {listed(sorted(unused))} to replace: it has {listed(there)}. Pass one of these to --replace"
+        )
     return model
 
 
@@ -142,8 +205,12 @@ class _Parsing:
     """The configuration of one file, and how much of it was read."""
 
     keras: int
-    n_entries: int = field(default=0)
-    n_reads: int = field(default=0)
+    said: Said
+    problems: list[str] | None
+    is_keras_1: bool = False
+    n_entries: int = 0
+    n_reads: int = 0
+    replaced: set[str] = field(default_factory=set)
 
     def model(self, described: Mapping[str, Any], name: str, depth: int) -> Model:
         config = described.get("config")
@@ -163,33 +230,62 @@ class _Parsing:
         if spec.class_name == "Sequential":
             if any(entry.is_input for entry in entries[1:]):
                 raise ModelFileError("model_config has an InputLayer behind other layers")
-            return Model(spec, entries, (), ())
+            return Model(spec, entries, (), (), self.is_keras_1)
         inputs, outputs = (_ends(spec, settings, key) for key in ("input_layers", "output_layers"))
         names = [reference.name for reference in inputs]
         known = {entry.spec.name for entry in entries if entry.is_input}
         if len(set(names)) != len(names) or not known.issuperset(names):
             spec.refuse(f"has input_layers {shown(names)}, which are not layers of inputs")
-        return Model(spec, entries, inputs, outputs)
+        return Model(spec, entries, inputs, outputs, self.is_keras_1)
 
     def entry(self, entry: object, index: int, depth: int) -> Entry:
         named = entry
         if isinstance(entry, dict) and isinstance(entry.get("config"), list):
             named = entry | {"config": {"name": entry.get("name", f"sequential_{index}")}}
-        spec = layer_spec(named, f"layer {index}", self.keras)
+        if self.problems is None:
+            return self.checked_entry(entry, named, index, depth)
+        try:
+            return self.checked_entry(entry, named, index, depth)
+        except InputError as error:
+            self.problems.append(str(error))
+            return Entry(LayerSpec("", f"layer {index}", {}), None, ())
+
+    def checked_entry(self, entry: object, named: object, index: int, depth: int) -> Entry:
+        is_replaced = isinstance(named, dict) and self.name_of(named) in self.said.replace
+        if self.is_keras_1 and not is_replaced:
+            named = translated(named)
+        spec = layer_spec(named, f"layer {index}", self.keras, is_replaced=is_replaced)
+        assert isinstance(named, dict)
         assert isinstance(entry, dict)
-        model = self.model(entry, spec.name, depth + 1) if spec.class_name in MODEL_CLASSES else None
-        nodes = entry.get("inbound_nodes", [])
+        nodes = named.get("inbound_nodes", [])
         if not isinstance(nodes, list) or len(nodes) > MAX_LAYERS:
             spec.refuse(f"has inbound_nodes = {shown(nodes)}, expected a list of at most {MAX_LAYERS}")
+        if is_replaced:
+            self.replaced.add(spec.name)
+            program = replacement(spec.name, self.said.replace[spec.name])
+            calls = tuple(self.counted(spec, operation_call(spec, node)[0]) for node in nodes)
+            if any(len(call) != 1 for call in calls):
+                spec.refuse("reads several tensors, and can be replaced only where it reads one, x")
+            return Entry(spec, None, calls, (program,) * max(len(calls), 1))
+        operation = operation_of(spec, named)
+        if operation is not None:
+            found = [operation_call(spec, node) for node in nodes]
+            calls = tuple(self.counted(spec, call) for call, _ in found)
+            return Entry(spec, None, calls, tuple(program_of(spec, operation, called) for _, called in found))
+        model = self.model(entry, spec.name, depth + 1) if spec.class_name in MODEL_CLASSES else None
         if spec.class_name == "InputLayer":
             nodes = []
             for key in ("sparse", "ragged"):
                 if spec.config.get(key):
                     spec.refuse(f"takes {key} inputs, which cannot be read")
-        return Entry(spec, model, tuple(self.call(spec, node) for node in nodes))
+        return Entry(spec, model, tuple(self.counted(spec, plain_call(spec, node)) for node in nodes))
 
-    def call(self, spec: LayerSpec, node: object) -> Call:
-        reads = _call(spec, node)
+    def name_of(self, entry: Mapping[str, Any]) -> object:
+        config = entry.get("config")
+        name = config.get("name", entry.get("name")) if isinstance(config, dict) else None
+        return name if isinstance(name, str) else None
+
+    def counted(self, spec: LayerSpec, reads: Call) -> Call:
         self.n_reads += len(reads)
         if self.n_reads > MAX_READS:
             spec.refuse(f"is called with more tensors, with those of the layers before, than {MAX_READS}")
@@ -208,64 +304,21 @@ def _ends(spec: LayerSpec, settings: Mapping[str, Any], key: str) -> Call:
     """Return the tensors that a functional model lists as its inputs or outputs."""
     ends = settings.get(key)
     # Keras 3 writes a single one bare.
-    listed = [ends] if _is_reference(ends) else ends
-    if not isinstance(listed, list) or not listed or len(listed) > MAX_INPUTS:
+    tensors = [ends] if is_reference(ends) else ends
+    if not isinstance(tensors, list) or not tensors or len(tensors) > MAX_INPUTS:
         spec.refuse(f"has {key} = {shown(ends)}, expected a list of [name, node, tensor]")
-    return tuple(_reference(spec, end) for end in listed)
-
-
-def _call(spec: LayerSpec, node: object) -> Call:
-    """Return what one of a layer's inbound nodes reads, as Keras 2 or Keras 3 writes it."""
-    if isinstance(node, dict):
-        arguments = node.get("args")
-        if not isinstance(arguments, list) or len(arguments) != 1:
-            spec.refuse(f"is called with {shown(arguments)}, expected one tensor or one list of tensors")
-        _check_arguments(spec, node.get("kwargs"))
-        tensors = arguments[0] if isinstance(arguments[0], list) else arguments
-        reads = [_keras_tensor(spec, tensor) for tensor in tensors]
-    else:
-        if not isinstance(node, list):
-            spec.refuse(f"is called with {shown(node)}, expected a list of [name, node, tensor]")
-        tensors = [node] if _is_reference(node) else node
-        reads = [_reference(spec, tensor) for tensor in tensors]
-        for tensor in tensors:
-            _check_arguments(spec, tensor[3] if len(tensor) == 4 else {})
-    if not 0 < len(reads) <= MAX_INPUTS:
-        spec.refuse(f"is called with {len(reads)} tensors, expected 1 to {MAX_INPUTS}")
-    return tuple(reads)
-
-
-def _is_reference(value: object) -> TypeGuard[list[Any]]:
-    return isinstance(value, list) and len(value) in (3, 4) and isinstance(value[0], str)
-
-
-def _reference(spec: LayerSpec, value: object) -> Reference:
-    if not _is_reference(value) or not all(type(k) is int and 0 <= k <= MAX_LAYERS for k in value[1:3]):
-        spec.refuse(f"refers to a tensor as {shown(value)}, expected [name, node, tensor]")
-    return Reference(*value[:3])
-
-
-def _keras_tensor(spec: LayerSpec, value: object) -> Reference:
-    config = value.get("config") if isinstance(value, dict) else None
-    if not isinstance(value, dict) or value.get("class_name") != "__keras_tensor__":
-        spec.refuse(f"is called with {shown(value)}, which is no tensor of the model")
-    return _reference(spec, config.get("keras_history") if isinstance(config, dict) else None)
-
-
-def _check_arguments(spec: LayerSpec, arguments: object) -> None:
-    """Refuse arguments of a call that could change what the layer computes."""
-    if not isinstance(arguments, dict):
-        spec.refuse(f"is called with the arguments {shown(arguments)}, expected an object")
-    for key, value in arguments.items():
-        if not any(value is ignored for ignored in _IGNORED_ARGUMENTS.get(key, ())):
-            spec.refuse(f"is called with {printable(key, 40)} = {shown(value)}, which cannot be read")
+    return tuple(reference(spec, end) for end in tensors)
 
 
 def input_shapes(model: Model) -> tuple[Shape, ...]:
     """Return the shape of one input, without the axis of the samples, for each input of `model`, or raise."""
+    given = model.given_shape
     if model.is_sequential:
-        return (_checked(_sequential_shape(model)),)
-    return tuple(_checked(_given(model.by_name[reference.name].spec)) for reference in model.inputs)
+        return (_checked(_sequential_shape(model), given),)
+    shapes = [_given(model.by_name[reference.name].spec) for reference in model.inputs]
+    if given is not None and len(shapes) > 1:
+        raise ModelFileError(f"takes {len(shapes)} inputs, and no input shape can be given to it")
+    return tuple(_checked(shape, given) for shape in shapes)
 
 
 def _given(spec: LayerSpec) -> object:
@@ -287,17 +340,38 @@ def _sequential_shape(model: Model) -> object:
     return model.spec.config.get("build_input_shape") if shape is None else shape
 
 
-def _checked(shape: object) -> Shape:
+def _checked(shape: object, given: Shape | None) -> Shape:
+    """Return the shape of one input, with the sizes of `given` where the file leaves them open."""
+    if shape is None and given is not None:
+        return given
     if shape is None:
-        raise ModelFileError("model_config gives no input shape; build the model before saving it")
+        raise OpenShapeError(
+            "model_config gives no input shape; say it: --input-shape 224,224,3, or build the model before saving it"
+        )
     if isinstance(shape, list) and len(shape) - 1 > MAX_AXES:
         raise ModelFileError(
             f"model_config gives inputs of {len(shape) - 1} axes, more than the {MAX_AXES} that are computed with"
         )
     # The file of a model that was built by calling it has the number of samples of that call.
     sizes = tuple(shape[1:]) if isinstance(shape, list) else ()
-    if not sizes or not all(type(size) is int and size > 0 for size in sizes):
+    if not sizes or not all(size is None or (type(size) is int and size > 0) for size in sizes):
         raise ModelFileError(
             f"model_config gives the input shape {shown(shape)}; every axis but the first must have a size"
         )
-    return sizes
+    if given is None:
+        if None in sizes:
+            example = ",".join("224" if size is None else str(size) for size in sizes)
+            raise OpenShapeError(
+                f"model_config gives the input shape {shown(shape)}, with open axes; say their sizes, such as "
+                f"--input-shape {example}"
+            )
+        return sizes
+    for fitted in (given, (*given[-1:], *given[:-1]), (*given, 1), (1, *given)):
+        if len(fitted) == len(sizes) and all(
+            size in (None, own) for size, own in zip(sizes, fitted, strict=True)
+        ):
+            return fitted
+    raise ModelFileError(
+        f"model_config gives the input shape {shown(shape)}, which an input shape of {','.join(map(str, given))} "
+        "does not fit"
+    )

@@ -7,27 +7,31 @@ HDF5, attribute `model_config`            that attribute              group `mod
 HDF5, attribute `layer_names`             elsewhere                   the file's root
 HDF5, group `layers`                      elsewhere                   group `layers`
 zip archive (.keras)                      member `config.json`        member `model.weights.h5`
+zip archive with one model in it          in that model               in that model
 ========================================  ==========================  ================================
 
-The suffix says nothing: a .keras that TensorFlow before 2.13 wrote is HDF5.
+The suffix says nothing: a .keras that TensorFlow before 2.13 wrote is HDF5. What is none of these is named by
+`probe.kerasfile._foreign`.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from probe._checks import check_integer
 from probe._errors import ModelFileError
 from probe._signatures import checked
-from probe.kerasfile._config import last_net, naming, naming_file, parse_json, warn
+from probe.kerasfile._archives import Archive, Inner, is_archive, model_inside, open_archive, open_members
+from probe.kerasfile._config import MAX_SIZE, last_net, naming, naming_file, parse_json, warn
 from probe.kerasfile._file import ModelFile
-from probe.kerasfile._models import Model, parse_model
+from probe.kerasfile._foreign import foreign_file
+from probe.kerasfile._models import NOTHING_SAID, Model, Said, parse_model
 from probe.kerasfile._own import (
     class_names_of,
     film_group,
@@ -39,39 +43,17 @@ from probe.kerasfile._own import (
 from probe.kerasfile._weights import CONTAINERS, legacy_weights, object_weights
 from probe.safeh5 import (
     DEFAULT_LIMITS,
-    DamagedError,
     File,
     Group,
     Limits,
-    ZipArchive,
-    ZipError,
     is_hdf5,
     limits_of,
-    listed,
     open_bytes,
     open_file,
-    open_regular,
-    open_zip,
     printable,
 )
 
-__all__ = ["is_archive", "model_in", "open_archive", "open_model", "read_provenance"]
-
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
-
-MAX_METADATA_BYTES = 64 << 10
-
-_MAGIC = b"PK"
-"""How every zip archive begins, also one without members."""
-
-
-@dataclass(frozen=True, slots=True)
-class Archive:
-    """An open .keras archive."""
-
-    config: str
-    metadata: str | None
-    weights: File
+__all__ = ["architecture_in", "model_in", "open_model", "read_provenance"]
 
 
 @checked
@@ -80,6 +62,8 @@ def open_model(
     path: str | os.PathLike[str],
     *,
     architecture: str | os.PathLike[str] | None = None,
+    replace: Mapping[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     limits: Limits | None = DEFAULT_LIMITS,
 ) -> Iterator[ModelFile]:
     """Open a model file and read its description, but none of its weights.
@@ -92,6 +76,11 @@ def open_model(
         Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
         for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
         another one too, such as one with a Rescaling where the file has a Lambda.
+    replace : mapping of str to str, optional
+        For layers that hold code, or are not known, the expression that they compute, such as {"scale": "x / 127.5 - 1"}:
+        x, numbers, + - * / and functions such as relu(x). It is parsed, and never evaluated.
+    input_shape : tuple of int, optional
+        Shape of one input, (height, width, channels), of a model that leaves sizes open.
     limits : Limits or None
         What is read at most; None for a file of one's own: as much as there is.
 
@@ -110,29 +99,101 @@ def open_model(
     with ExitStack() as opened:
         # Not around what the caller does with the model.
         with last_net(printable(path, 200)):
-            model = _opened(opened, path, where, limits_of(limits))
+            model = _opened(opened, path, where, _said(replace, input_shape), limits_of(limits))
         yield model
 
 
-def _opened(opened: ExitStack, path: Path, architecture: Path | None, limits: Limits) -> ModelFile:
+def _said(replace: Mapping[str, str] | None, input_shape: tuple[int, ...] | None) -> Said:
+    if input_shape is not None:
+        sizes = (check_integer("input_shape", size, minimum=1, maximum=MAX_SIZE) for size in input_shape)
+        input_shape = tuple(sizes)
+    return Said(dict(replace or {}), input_shape or None)
+
+
+def _opened(
+    opened: ExitStack, path: Path, architecture: Path | None, said: Said, limits: Limits
+) -> ModelFile:
     """Return the model in a file that stays open until `opened` closes it."""
-    other = None if architecture is None else _model_of(architecture, limits)
+    other = None if architecture is None else _model_of(architecture, said, limits)
     if is_archive(path):
+        inner = model_inside(path, limits)
+        if inner is not None:
+            return _opened_inside(opened, path, inner, other, said, limits)
+        _refuse_foreign(path)
         archive = opened.enter_context(open_archive(path, limits))
-        file, model = archive.weights, other
-        if model is None:
-            keras = _version_of_archive(path, archive.metadata, limits)
-            with naming_file(file):
-                model = parse_model(archive.config, keras, limits)
-        find = partial(object_weights, file, file.root, model)
-        return ModelFile(file, model, find, meaning=meaning_of_archive(archive.config))
+        return _archived(archive, path, other, said, limits)
+    if not is_hdf5(path):
+        _refuse_foreign(path)
     file = opened.enter_context(open_file(path, ModelFileError, limits))
     if file.has_attribute(file.root, "model_config"):
-        return model_in(file, file.root, other)
-    return _weights_only(file, path, other, limits)
+        model = model_in(file, file.root, other, said)
+        labels = path.with_name("labels.txt")
+        # Teachable Machine gives its files these names.
+        if path.name == "keras_model.h5" and not model.class_names and labels.is_file():
+            model.class_names = _class_names(model, _json_text(labels, limits), file.shown_path)
+        return model
+    return _weights_only(file, path, other, said, limits)
 
 
-def model_in(file: File, group: Group, architecture: Model | None = None) -> ModelFile:
+def _refuse_foreign(path: Path) -> None:
+    """Raise if it is known which other kind of file this is."""
+    foreign = foreign_file(path)
+    if foreign is not None:
+        raise ModelFileError(f"{printable(path, 200)} {foreign.text}")
+
+
+def _archived(archive: Archive, path: Path, other: Model | None, said: Said, limits: Limits) -> ModelFile:
+    file, model = archive.weights, other
+    if model is None:
+        keras = _version_of_archive(path, archive.metadata, limits)
+        with naming(archive.shown_path):
+            model = parse_model(archive.config, keras, limits, said=said)
+    find = partial(object_weights, file, file.root, model)
+    return ModelFile(file, model, find, meaning=meaning_of_archive(archive.config))
+
+
+def _opened_inside(
+    opened: ExitStack, path: Path, inner: Inner, other: Model | None, said: Said, limits: Limits
+) -> ModelFile:
+    """Return the one model in a zip archive that is none itself."""
+    shown_path = f"{printable(path, 200)}, {printable(inner.name, 100)}"
+    if inner.is_archive:
+        archive = opened.enter_context(open_members(inner.content, shown_path, limits))
+        model = _archived(archive, path, other, said, limits)
+    else:
+        file = opened.enter_context(open_bytes(inner.content, shown_path, ModelFileError, limits))
+        if not file.has_attribute(file.root, "model_config"):
+            return _weights_only(file, path, other, said, limits)
+        model = model_in(file, file.root, other, said)
+    if inner.labels is not None and not model.class_names:
+        model.class_names = _class_names(model, inner.labels, shown_path)
+    return model
+
+
+def _class_names(model: ModelFile, labels: str, shown_path: str) -> tuple[str, ...]:
+    """Return the names in the lines of labels.txt, such as "0 cat"; () with a warning if they do not fit the outputs."""
+    lines = [line.strip() for line in labels.splitlines() if line.strip()]
+    numbered = [re.fullmatch(r"(\d{1,6})\s+(.+)", line) for line in lines]
+    if all(found is not None and int(found[1]) == k for k, found in enumerate(numbered)):
+        lines = [found[2] for found in numbered if found is not None]
+    name = model.output_names[0]
+    shape = next(layer.output_shape for layer in model.layers if layer.name == name)
+    n = 2 if shape == (1,) else shape[-1]
+    distinct = len(set(lines)) == len(lines) and all(
+        line.isprintable() and len(line) < 1000 for line in lines
+    )
+    if len(model.output_names) > 1 or len(shape) != 1 or len(lines) != n or not distinct:
+        warn(
+            shown_path,
+            f"labels.txt has {len(lines)} lines, which are no names of {n} classes and are not read",
+        )
+        return ()
+    return tuple(lines)
+
+
+def model_in(
+    file: File, group: Group, architecture: Model | None = None, said: Said = NOTHING_SAID
+) -> ModelFile:
     """Return the model that a group of an open file (or its root) holds whole, in Keras' older layout.
 
     Parameters
@@ -143,6 +204,8 @@ def model_in(file: File, group: Group, architecture: Model | None = None) -> Mod
         Such as `file.root`.
     architecture : Model, optional
         The architecture, if not that of the group.
+    said : Said
+        What the user says of the model.
 
     Raises
     ------
@@ -159,7 +222,7 @@ def model_in(file: File, group: Group, architecture: Model | None = None) -> Mod
                 file.shown_path, "does not say which version of Keras wrote it; it is read as one of Keras 2"
             )
         with naming_file(file):
-            model = parse_model(text, keras or 2, file.limits)
+            model = parse_model(text, keras or 2, file.limits, said=said)
     weights = file.group(group, "model_weights")
     return ModelFile(
         file,
@@ -186,13 +249,13 @@ def _backend(file: File, group: Group) -> str:
     return file.text(group, "backend") if file.has_attribute(group, "backend") else ""
 
 
-def _weights_only(file: File, path: Path, model: Model | None, limits: Limits) -> ModelFile:
+def _weights_only(file: File, path: Path, model: Model | None, said: Said, limits: Limits) -> ModelFile:
     root = file.root
     is_legacy = _has_legacy_weights(file, root)
     if model is None and (is_legacy or _has_object_weights(file, root)):
         beside = path.with_name(re.sub(r"(\.weights)?\.\w+$", "", path.name) + ".keras")
         if beside.is_file() and beside != path:
-            model = _model_of(beside, limits)
+            model = _model_of(beside, said, limits)
     if model is None or not (is_legacy or _has_object_weights(file, root)):
         file.refuse("the file", _no_model(file, root))
     if is_legacy:
@@ -210,24 +273,36 @@ def _has_object_weights(file: File, group: Group) -> bool:
     return any(file.has(group, name) for name in CONTAINERS)
 
 
-def _model_of(path: Path, limits: Limits) -> Model:
+def _model_of(path: Path, said: Said, limits: Limits) -> Model:
     """Return the architecture in a file."""
-    text, keras = _architecture(path, limits)
+    text, keras = architecture_in(path, limits)
     with naming(printable(path, 200)):
-        return parse_model(text, keras, limits)
+        return parse_model(text, keras, limits, said=said)
 
 
-def _architecture(path: Path, limits: Limits) -> tuple[str, int | None]:
+def architecture_in(path: Path, limits: Limits) -> tuple[str, int | None]:
     """Return the configuration of the model in a file, and which Keras wrote it if that is known."""
     if is_archive(path):
-        with open_archive(path, limits) as archive:
+        inner = model_inside(path, limits)
+        shown_path = printable(path, 200)
+        if inner is not None and not inner.is_archive:
+            with open_bytes(inner.content, shown_path, ModelFileError, limits) as file:
+                return _configuration_of(file)
+        opened = (
+            open_archive(path, limits) if inner is None else open_members(inner.content, shown_path, limits)
+        )
+        with opened as archive:
             return archive.config, _version_of_archive(path, archive.metadata, limits)
     if not path.is_file() or not is_hdf5(path):
         return _json_text(path, limits), None
     with open_file(path, ModelFileError, limits) as file:
-        if not file.has_attribute(file.root, "model_config"):
-            file.refuse("the file", "holds no architecture; pass a config.json or a file with a whole model")
-        return _configuration(file, file.root)
+        return _configuration_of(file)
+
+
+def _configuration_of(file: File) -> tuple[str, int | None]:
+    if not file.has_attribute(file.root, "model_config"):
+        file.refuse("the file", "holds no architecture; pass a config.json or a file with a whole model")
+    return _configuration(file, file.root)
 
 
 def _json_text(path: Path, limits: Limits) -> str:
@@ -260,9 +335,9 @@ def _version_of_archive(path: Path, metadata: str | None, limits: Limits) -> int
 
 
 def _major(version: str) -> int:
-    """Return 2 or 3; what is not readable counts as 2, as no version at all does."""
+    """Return the number in front; what is not readable counts as 2, as no version at all does."""
     digits = re.match(r"\d{1,3}", version)
-    return max(2, int(digits[0])) if digits else 2
+    return max(1, int(digits[0])) if digits else 2
 
 
 def _no_model(file: File, group: Group) -> str:
@@ -286,80 +361,7 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelFileError
         If the file is missing, damaged or unsafe to read.
     """
-    if is_archive(path):
+    if is_archive(path) or (not is_hdf5(path) and foreign_file(path) is not None):
         return {}
     with last_net(printable(path, 200)), open_file(path, ModelFileError) as file:
         return provenance_of(file, file.root)
-
-
-def is_archive(path: str | os.PathLike[str]) -> bool:
-    """Return whether the file begins as a zip archive does; False if it cannot be read."""
-    try:
-        with open_regular(path) as file:
-            return file.read(2) == _MAGIC
-    except (DamagedError, OSError, ValueError):
-        return False
-
-
-@contextmanager
-def open_archive(path: str | os.PathLike[str], limits: Limits | None = DEFAULT_LIMITS) -> Iterator[Archive]:
-    """Open a .keras archive for reading.
-
-    Nothing is ever extracted: three members are read into memory, and no more of each than the limits allow, whatever
-    the archive says.
-    """
-    shown_path, most = printable(os.fspath(path), 200), limits_of(limits)
-    try:
-        config, metadata, weights = _members(Path(path), most)
-    except ModelFileError as failure:
-        between = ": " if str(failure).startswith("the ") else " "
-        raise ModelFileError(f"{shown_path}{between}{failure}") from None
-    except (DamagedError, OSError, ValueError) as failure:
-        is_too_much = isinstance(failure, ZipError) and "more than the" in str(failure)
-        again = "" if is_too_much else ". Save or copy it again"
-        raise ModelFileError(
-            f"{shown_path} is a damaged zip archive: {printable(failure, 200)}{again}"
-        ) from None
-    with open_bytes(weights, f"{shown_path}, {WEIGHTS}", ModelFileError, limits) as file:
-        # What is wrong inside is said of the archive that the user knows.
-        yield Archive(config, metadata, file)
-
-
-def _members(path: Path, most: Limits) -> tuple[str, str | None, bytes]:
-    """Return the configuration, what was kept about the file, and the weights. Errors do not name the archive."""
-    size = path.stat().st_size
-    if size > most.file_bytes:
-        raise ModelFileError(f"has {size} bytes, more than the {most.file_bytes} that are read")
-    with open_zip(path, most_members=most.archive_members) as archive:
-        members = archive.members
-        # No model has names that lead out of the archive, and other programs may follow them.
-        for name in members:
-            parts = name.replace("\\", "/").rstrip("/").split("/")
-            if any(part in ("", ".", "..") or ":" in part for part in parts):
-                raise ModelFileError(
-                    f"the member '{printable(name)}' has a path that leads out of the archive"
-                )
-        there = f"It has {listed(members, letters=40, none='nothing')}"
-        if CONFIG not in members:
-            raise ModelFileError(f"has no {CONFIG}; it is no model that Keras saved. {there}")
-        if WEIGHTS not in members:
-            raise ModelFileError(f"has no {WEIGHTS}; weights of another kind are not read. {there}")
-        config = _text(archive, CONFIG, most.text_bytes, most)
-        metadata = _text(archive, METADATA, MAX_METADATA_BYTES, most) if METADATA in members else None
-        return config, metadata, _content(archive, WEIGHTS, most.archive_bytes, most)
-
-
-def _content(archive: ZipArchive, name: str, most_bytes: int, most: Limits) -> bytes:
-    member = archive.members[name]
-    if member.n_bytes > 1 << 20 and member.n_bytes > most.compression * member.n_packed:
-        raise ModelFileError(
-            f"the member '{name}' takes {member.n_bytes} bytes but is stored in {member.n_packed}"
-        )
-    return archive.read(name, most_bytes).tobytes()
-
-
-def _text(archive: ZipArchive, name: str, most_bytes: int, most: Limits) -> str:
-    try:
-        return _content(archive, name, most_bytes, most).decode()
-    except UnicodeDecodeError:
-        raise ModelFileError(f"the member '{name}' is no UTF-8 text") from None

@@ -54,6 +54,8 @@ class Layer(ABC):
         What the variables are before training, by name. Kernels are drawn; others that are not here are settings.
     measured : frozenset of str
         The variables that are measured on data, not moved by gradient descent.
+    is_in_keras : bool
+        Whether Keras has a layer of this name and these settings.
     """
 
     __slots__ = ()
@@ -67,11 +69,13 @@ class Layer(ABC):
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     initial_values: ClassVar[Mapping[str, float]] = {}
     measured: ClassVar[frozenset[str]] = frozenset()
+    is_in_keras: ClassVar[bool] = True
 
     @property
     def keras_name(self) -> str:
-        """Name of the layer's class in Keras."""
-        return type(self).__name__
+        """Name of the layer's class in Keras, or of one registered as ours, such as "probe>Pad"."""
+        name = type(self).__name__
+        return name if self.is_in_keras else f"probe>{name}"
 
     @property
     def has_kernels(self) -> bool:
@@ -164,6 +168,11 @@ class Layer(ABC):
         """
         *window, n_in, n_out = self.variables[kernel].shape
         return math.prod(window) * n_in, math.prod(window) * n_out
+
+    def n_multiplications(self, output_shape: Shape) -> int:
+        """Return how many multiplications with weights one output of this shape costs."""
+        positions = output_shape[1:] if self.channels_first else output_shape[:-1]
+        return sum(self.variables[name].size for name in self.kernel_axes) * math.prod(positions)
 
     def with_activation(self, activation: str | Activation) -> Self:
         """Return the layer with another activation; itself if it is of a kind that has none."""

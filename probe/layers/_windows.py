@@ -25,30 +25,32 @@ _ROWS_BYTES = 1 << 24
 """Largest image, its windows' columns unfolded, that is multiplied row by row of the kernel."""
 
 
-def window_padding(n: int, window: int, stride: int, padding: str) -> tuple[int, int, int]:
+def window_padding(n: int, window: int, stride: int, padding: str | Pair) -> tuple[int, int, int]:
     """Return how many windows fit along an axis of length `n`, and the padding before and after it.
 
-    "same" places ceil(n / stride) windows and pads the odd pixel after.
+    "same" places ceil(n / stride) windows and pads the odd pixel after. A pair is the padding itself.
 
     Examples
     --------
     >>> window_padding(10, 3, 2, "same")
     (5, 0, 1)
     """
-    if padding == "valid":
-        return (n - window) // stride + 1, 0, 0
+    if padding != "same":
+        before, after = (0, 0) if isinstance(padding, str) else padding
+        return (n + before + after - window) // stride + 1, before, after
     n_windows = -(-n // stride)
     total = max((n_windows - 1) * stride + window - n, 0)
     return n_windows, total // 2, total - total // 2
 
 
 def windows_of(
-    layer: Layer, shape: tuple[int, ...], window: Pair, strides: Pair, padding: str
+    layer: Layer, shape: tuple[int, ...], window: Pair, strides: Pair, padding: str | tuple[Pair, Pair]
 ) -> tuple[Pair, tuple[Pair, Pair]]:
     """Return the numbers of windows along the height and the width and the padding of each, or raise for none."""
+    along: tuple[str | Pair, str | Pair] = (padding, padding) if isinstance(padding, str) else padding
     (rows, top, bottom), (columns, left, right) = (
-        window_padding(n, size, stride, padding)
-        for n, size, stride in zip(shape, window, strides, strict=False)
+        window_padding(n, size, stride, each)
+        for n, size, stride, each in zip(shape, window, strides, along, strict=False)
     )
     if min(rows, columns) <= 0:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Activations: what they are, those of every number alone, softmax, and rectifiers with settings.
+"""Activations: what they are, those of every number alone, and softmax.
 
 Elementwise activations know `value(z, out)` and `slope(z, y, out)`, so that a population of networks
 can run them in place in its buffers, and a network can run them on fresh arrays: one formula for both.
@@ -9,27 +9,27 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from probe._checks import Array, InputError, brief, check_choice, check_integer, check_number
+from probe._checks import Array, InputError, brief, check_choice, check_integer
 from probe._signatures import checked
 from probe.layers import _formulas as f
+from probe.layers import _functions as g
 from probe.layers._formulas import LEAKY_RELU_SLOPE
 
 __all__ = [
     "ACTIVATIONS",
+    "FUNCTIONS",
     "LEAKY_RELU_SLOPE",
     "Activation",
     "Elementwise",
-    "Elu",
-    "LeakyRelu",
+    "Line",
     "LogSoftmax",
     "Pullback",
-    "Relu",
     "Softmax",
     "activation_from",
     "activation_named",
@@ -191,6 +191,31 @@ References
 """
 
 
+FUNCTIONS: dict[str, Elementwise] = {
+    function.name: function
+    for function in (
+        Elementwise("abs", np.abs, g.sign, f.zero,
+                    slope_from_output=False, turning_point=0.0, asymptotes=((-1.0, 0.0), _SAME)),
+        Elementwise("negative", np.negative, g.minus_one, f.zero,
+                    turning_point=math.inf, odd_about=0.0, asymptotes=((-1.0, 0.0), (-1.0, 0.0))),
+        Elementwise("square", np.square, g.square_slope, g.two, slope_from_output=False, turning_point=0.0),
+        Elementwise("sqrt", g.sqrt, g.sqrt_slope, g.sqrt_curvature),
+        Elementwise("reciprocal", g.reciprocal, g.reciprocal_slope, g.reciprocal_curvature, turning_point=None),
+        Elementwise("log", g.log, g.log_slope, g.log_curvature),
+        Elementwise("erf", g.erf, g.erf_slope, g.erf_curvature,
+                    slope_from_output=False, odd_about=0.0, asymptotes=(_MINUS_ONE, _ONE)),
+        Elementwise("gelu_tanh", g.gelu_tanh, g.gelu_tanh_slope, g.gelu_tanh_curvature,
+                    slope_from_output=False, turning_point=-0.7524614220710162, initialization="he",
+                    asymptotes=(_ZERO, _SAME)),
+    )
+}  # fmt: skip
+"""Other functions of every number alone, by name: what networks from elsewhere compute on their way.
+
+They are no choices for networks that are trained here. `sqrt` and `log` are not a number below zero; `gelu_tanh` is GELU
+by tanh, 0.5 z (1 + tanh(sqrt(2 / pi) (z + 0.044715 z^3))).
+"""
+
+
 @checked
 @dataclass(frozen=True, slots=True)
 class _OverAxes(Activation):
@@ -257,128 +282,17 @@ def softmax(z: Array, axis: int | tuple[int, ...], out: Array) -> Array:
     return out
 
 
-@dataclass(frozen=True, slots=True)
-class _Rectifier(Activation):
-    """A rectifier with settings, which are its arguments."""
-
-    turning_point = 0.0
-    initialization = "he"
-    minimum: ClassVar[float | None] = None
-
-    def __post_init__(self) -> None:
-        for setting, value in self.settings.items():
-            if value is not None or setting != "max_value":
-                number = check_number(f"{setting} of {self.name}", value, minimum=self.minimum)
-                object.__setattr__(self, setting, number)
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The arguments."""
-        return {setting.name: getattr(self, setting.name) for setting in fields(self)}
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class Relu(_Rectifier):
-    """Keras' ReLU layer: min(z, max_value) above the threshold and negative_slope * (z - threshold) elsewhere.
-
-    Parameters
-    ----------
-    max_value : float or None
-        The greatest output; None for none.
-    negative_slope : float
-        Slope at and below the threshold.
-    threshold : float
-        Where the rectifier opens; at least 0.
-
-    Examples
-    --------
-    >>> Relu(max_value=6.0, negative_slope=0.1).forward(np.array([-2.0, 3.0, 8.0]))[0]
-    array([-0.2,  3. ,  6. ])
-    """
-
-    name = "relu"
-    turning_point = -math.inf
-    minimum = 0
-
-    max_value: float | None = None
-    negative_slope: float = 0.0
-    threshold: float = 0.0
-
-    @property
-    def asymptotes(self) -> tuple[Line, Line]:
-        """The line below the threshold, and the greatest output or z itself."""
-        above = _SAME if self.max_value is None else (0.0, self.max_value)
-        return (self.negative_slope, -self.negative_slope * self.threshold), above
-
-    def forward(self, z: Array) -> tuple[Array, Pullback]:
-        """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
-        above = z > self.threshold
-        open_ = above if self.max_value is None else above & (z < self.max_value)
-        top = z if self.max_value is None else np.minimum(z, self.max_value)
-        y = np.where(above, top, self.negative_slope * (z - self.threshold))
-        return y, lambda dy: dy * np.where(open_, 1, np.where(above, 0, self.negative_slope)).astype(z.dtype)
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class LeakyRelu(_Rectifier):
-    """z above zero and negative_slope * z elsewhere: Keras' LeakyReLU layer, whose own slope is 0.3.
-
-    Examples
-    --------
-    >>> LeakyRelu(0.25).forward(np.array([-2.0, 3.0]))[0]
-    array([-0.5,  3. ])
-    """
-
-    name = "leaky_relu"
-
-    negative_slope: float = 0.3
-
-    @property
-    def asymptotes(self) -> tuple[Line, Line]:
-        """A line of the slope, and z itself."""
-        return (self.negative_slope, 0.0), _SAME
-
-    def forward(self, z: Array) -> tuple[Array, Pullback]:
-        """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
-        slope = np.where(z > 0, 1, self.negative_slope).astype(z.dtype)
-        return z * slope, lambda dy: dy * slope
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class Elu(_Rectifier):
-    """z above zero and alpha * (exp(z) - 1) elsewhere.
-
-    Examples
-    --------
-    >>> Elu(0.5).forward(np.array([-50.0, 3.0]))[0]
-    array([-0.5,  3. ])
-    """
-
-    name = "elu"
-
-    alpha: float = 1.0
-
-    @property
-    def asymptotes(self) -> tuple[Line, Line]:
-        """-alpha, and z itself."""
-        return (0.0, -self.alpha), _SAME
-
-    def forward(self, z: Array) -> tuple[Array, Pullback]:
-        """Return f(z), of the shape of `z`, and the map from dC/dy to dC/dz."""
-        below = np.minimum(z, 0)
-        y = np.maximum(z, 0) + self.alpha * np.expm1(below)
-        return y, lambda dy: dy * np.where(z > 0, z.dtype.type(1), self.alpha * np.exp(below))
-
-
-_NAMED: dict[str, Activation] = {**ACTIVATIONS, "log_softmax": LogSoftmax(), "softmax": Softmax()}
+_NAMED: dict[str, Activation] = {
+    **ACTIVATIONS,
+    **FUNCTIONS,
+    "log_softmax": LogSoftmax(),
+    "softmax": Softmax(),
+}
 
 
 @checked
 def activation_named(name: str) -> Activation:
-    """Return the activation called `name`: one of `ACTIVATIONS`, or (log_)softmax over the last axis."""
+    """Return the activation called `name`: one of `ACTIVATIONS` or `FUNCTIONS`, or (log_)softmax over the last axis."""
     check_choice("activation", name, _NAMED)
     return _NAMED[name]
 

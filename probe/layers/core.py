@@ -1,4 +1,4 @@
-"""Dense layers, layers that only activate or rearrange, and those that, at inference, do nothing."""
+"""Dense layers, and layers that only activate or rearrange."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from probe._checks import Array, InputError, check_choice, check_integer, check_number
+from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
 from probe.layers._base import (
     DATA_FORMATS,
@@ -22,10 +22,11 @@ from probe.layers._base import (
     check_variables,
     keep_activation,
     keep_arrays,
+    sample_axis,
 )
-from probe.layers.activations import Activation, Pullback
+from probe.layers.activations import ACTIVATIONS, Activation, Pullback
 
-__all__ = ["ActivationLayer", "Dense", "Dropout", "Flatten", "Noise", "PReLU", "Permute", "Reshape"]
+__all__ = ["GLU", "ActivationLayer", "Dense", "Flatten", "PReLU", "Permute", "Reshape"]
 
 
 @checked
@@ -317,66 +318,49 @@ class Permute(Rearranging):
 
 @checked
 @dataclass(frozen=True, slots=True)
-class Dropout(Rearranging):
-    """Dropout as it is at inference: it passes its input on. `rate`, in [0, 1], is kept for the file."""
-
-    is_elementwise = is_channelwise = True
-
-    name: str
-    rate: float
-
-    def __post_init__(self) -> None:
-        check_number(f"rate of layer '{self.name}'", self.rate, minimum=0, maximum=1)
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class Noise(Rearranging):
-    """A layer that acts in training only; at inference it passes its input on.
+class GLU(Layer):
+    """A gated linear unit: along one axis the first half times the sigmoid of the second.
 
     Parameters
     ----------
     name : str
         The layer's name in its network.
-    kind : str
-        Its class in Keras: one of `Noise.KINDS`.
-    rate : float
-        Its setting, kept for the file: the share dropped, the standard deviation (GaussianNoise) or the
-        factor of the absolute values (ActivityRegularization). At least 0.
-    l2 : float
-        The factor of the squares, for ActivityRegularization. At least 0.
+    axis : int
+        The axis that is halved, counted with that of the samples (which is 0) or from the last (-1).
+
+    References
+    ----------
+    .. [1] Y. Dauphin, A. Fan, M. Auli, D. Grangier, "Language Modeling with Gated Convolutional Networks", ICML 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> GLU("gate").forward(np.array([[3.0, 5.0, 0.0, 99.0]]))[0]
+    array([[1.5, 5. ]])
     """
 
-    is_elementwise = is_channelwise = True
-
-    KINDS: ClassVar[dict[str, str]] = {
-        "ActivityRegularization": "l1",
-        "AlphaDropout": "rate",
-        "GaussianDropout": "rate",
-        "GaussianNoise": "stddev",
-        "SpatialDropout1D": "rate",
-        "SpatialDropout2D": "rate",
-        "SpatialDropout3D": "rate",
-    }
+    is_in_keras = False
 
     name: str
-    kind: str
-    rate: float
-    l2: float = 0.0
+    axis: int = -1
 
     def __post_init__(self) -> None:
-        check_choice(f"kind of layer '{self.name}'", self.kind, self.KINDS)
-        maximum = 1 if self.KINDS[self.kind] == "rate" else None
-        check_number(f"{self.KINDS[self.kind]} of layer '{self.name}'", self.rate, minimum=0, maximum=maximum)
-        check_number(f"l2 of layer '{self.name}'", self.l2, minimum=0)
+        check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
 
-    @property
-    def keras_name(self) -> str:
-        """The kind."""
-        return self.kind
+    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
+        """Return the product of the halves of `x` (n_samples, ...), and its pullback."""
+        axis = sample_axis(self, self.axis, x.ndim - 1) + 1
+        values, gates = np.split(x, 2, axis)
+        shares, gate_pullback = ACTIVATIONS["sigmoid"].forward(gates)
 
-    @property
-    def settings(self) -> dict[str, float]:
-        """The settings by the names that Keras gives them."""
-        settings = {self.KINDS[self.kind]: self.rate}
-        return settings | ({"l2": self.l2} if self.kind == "ActivityRegularization" else {})
+        def pullback(dz: Array) -> Array:
+            return np.concatenate([dz * shares, gate_pullback(dz * values)], axis)
+
+        return values * shares, pullback
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return `input_shape` with half the length along the axis."""
+        index = sample_axis(self, self.axis, len(input_shape))
+        if input_shape[index] % 2:
+            raise InputError(f"layer '{self.name}' halves axis {self.axis}, but gets shape {input_shape}")
+        return (*input_shape[:index], input_shape[index] // 2, *input_shape[index + 1 :])

@@ -1,4 +1,4 @@
-"""Layers of several inputs: sums, products, extremes and concatenation."""
+"""Layers of several inputs: sums, products, quotients, extremes and concatenation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from probe._signatures import checked
 from probe.layers._base import Layer, sample_axis
 from probe.layers.activations import Pullback
 
-__all__ = ["Add", "Average", "Concatenate", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"]
+__all__ = ["Add", "Average", "Concatenate", "Divide", "Maximum", "Merge", "Minimum", "Multiply", "Subtract"]
 
 
 class Merge(Layer):
@@ -60,27 +60,47 @@ def _check_count(layer: Merge, count: int) -> None:
         raise InputError(f"layer '{layer.name}' takes {rule} inputs, but gets {count}")
 
 
+def _aligned(xs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """Return arrays of the same number of axes: samples of fewer get axes of length 1 in front of their own."""
+    n_axes = max(x.ndim for x in xs)
+    return tuple(x.reshape(len(x), *[1] * (n_axes - x.ndim), *x.shape[1:]) for x in xs)
+
+
 def _summed_to(gradient: Array, shape: tuple[int, ...]) -> Array:
     """Sum a gradient over the axes along which an input of `shape` was repeated."""
-    axes = tuple(axis for axis, size in enumerate(shape) if size == 1 and gradient.shape[axis] != 1)
-    return gradient.sum(axis=axes, keepdims=True) if axes else gradient
+    sizes = (shape[0], *[1] * (gradient.ndim - len(shape)), *shape[1:])
+    axes = tuple(axis for axis, size in enumerate(sizes) if size == 1 and gradient.shape[axis] != 1)
+    return (gradient.sum(axis=axes, keepdims=True) if axes else gradient).reshape(shape)
 
 
 class _Elementwise(Merge):
-    """A merge of inputs of one shape, where an axis of length 1 goes with any length."""
+    """A merge number by number, which repeats axes of length 1, and axes that an input lacks in front, as NumPy does."""
 
     __slots__ = ()
 
     def output_shape(self, *input_shapes: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of the inputs, with the greater of 1 and n along each axis."""
         _check_count(self, len(input_shapes))
-        fits = len({len(shape) for shape in input_shapes}) == 1 and all(
-            len(set(sizes) - {1}) <= 1 for sizes in zip(*input_shapes, strict=True)
-        )
-        if not fits:
+        n_axes = max(len(shape) for shape in input_shapes)
+        aligned = [[1] * (n_axes - len(shape)) + list(shape) for shape in input_shapes]
+        if any(len(set(sizes) - {1}) > 1 for sizes in zip(*aligned, strict=True)):
             listed = ", ".join(map(str, input_shapes))
             raise InputError(f"layer '{self.name}' cannot merge inputs of shapes {listed}")
-        return tuple(max(sizes) for sizes in zip(*input_shapes, strict=True))
+        return tuple(max(sizes) for sizes in zip(*aligned, strict=True))
+
+    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
+        """Return what the layer makes of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+        z, pullback = self._merged(_aligned(xs))
+        shapes = [x.shape for x in xs]
+
+        def to_inputs(dz: Array) -> tuple[Array, ...]:
+            return tuple(_summed_to(one, shape) for one, shape in zip(pullback(dz), shapes, strict=True))
+
+        return z, to_inputs
+
+    @abstractmethod
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
+        """Return the value for inputs of as many axes, and the map to gradients of the shape of the value."""
 
 
 @checked
@@ -92,10 +112,8 @@ class Add(_Elementwise):
 
     name: str
 
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the sum of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        shapes = [x.shape for x in xs]
-        return reduce(np.add, xs), lambda dz: tuple(_summed_to(dz, shape) for shape in shapes)
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
+        return reduce(np.add, xs), lambda dz: (dz,) * len(xs)
 
 
 @checked
@@ -109,10 +127,8 @@ class Subtract(_Elementwise):
 
     name: str
 
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the difference of the two `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        first, second = (x.shape for x in xs)
-        return np.subtract(*xs), lambda dz: (_summed_to(dz, first), _summed_to(-dz, second))
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
+        return np.subtract(*xs), lambda dz: (dz, -dz)
 
 
 @checked
@@ -122,16 +138,36 @@ class Multiply(_Elementwise):
 
     name: str
 
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the product of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
         def pullback(dz: Array) -> tuple[Array, ...]:
             others = ([other for k, other in enumerate(xs) if k != index] for index in range(len(xs)))
-            return tuple(
-                _summed_to(reduce(np.multiply, rest, dz), x.shape) for rest, x in zip(others, xs, strict=True)
-            )
+            return tuple(reduce(np.multiply, rest, dz) for rest in others)
 
         return reduce(np.multiply, xs), pullback
+
+
+@checked
+@dataclass(frozen=True, slots=True)
+class Divide(_Elementwise):
+    """The first input divided by the second; infinite or not a number where that is 0."""
+
+    is_in_keras = False
+
+    n_inputs_max: ClassVar[int | None] = 2
+
+    name: str
+
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
+        _, divisor = xs
+        with np.errstate(divide="ignore", invalid="ignore"):
+            z = np.divide(*xs)
+
+        def pullback(dz: Array) -> tuple[Array, ...]:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                first = dz / divisor
+                return first, -first * z
+
+        return z, pullback
 
 
 @checked
@@ -143,12 +179,8 @@ class Average(_Elementwise):
 
     name: str
 
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the mean of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
-        shapes = [x.shape for x in xs]
-        return reduce(np.add, xs) / len(xs), lambda dz: tuple(
-            _summed_to(dz / len(shapes), shape) for shape in shapes
-        )
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
+        return reduce(np.add, xs) / len(xs), lambda dz: (dz / len(xs),) * len(xs)
 
 
 class _Extreme(_Elementwise):
@@ -159,8 +191,7 @@ class _Extreme(_Elementwise):
     is_monotone = True
     _pick: ClassVar[np.ufunc]
 
-    def pre_activation(self, *xs: Array) -> tuple[Array, Pullback]:
-        """Return the extreme of `xs`, and the map from dC/dz to a tuple of the dC/dx."""
+    def _merged(self, xs: tuple[Array, ...]) -> tuple[Array, Pullback]:
         z = reduce(self._pick, xs)
 
         def pullback(dz: Array) -> tuple[Array, ...]:
@@ -169,7 +200,7 @@ class _Extreme(_Elementwise):
             for x in xs:
                 taken = untaken & (x == z)
                 untaken &= ~taken
-                gradients.append(_summed_to(dz * taken, x.shape))
+                gradients.append(dz * taken)
             return tuple(gradients)
 
         return z, pullback

@@ -1,4 +1,4 @@
-"""Layers that shift and scale: by a mean and a variance, measured, given or each input's own, or by constants."""
+"""Layers that shift and scale by a mean and a variance: measured, given, or each input's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from probe._signatures import checked
 from probe.layers._base import Layer, Shape, check_variables, keep_arrays, sample_axis
 from probe.layers.activations import Pullback
 
-__all__ = ["BatchNormalization", "LayerNormalization", "Normalization", "Rescaling"]
+__all__ = ["BatchNormalization", "LayerNormalization", "Normalization"]
 
 _LEAST_DEVIATION = 1e-7
 """What Keras' Normalization divides by where the variance is zero."""
@@ -280,60 +280,3 @@ class Normalization(_AlongAxes):
         if self.invert:
             return mean + x * deviation, lambda dz: dz * deviation
         return (x - mean) / deviation, lambda dz: dz / deviation
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class Rescaling(Layer):
-    """Inputs times a scale plus an offset: x * scale + offset.
-
-    Parameters
-    ----------
-    name : str
-        The layer's name in its network.
-    scale, offset : float or tuple of float
-        One number, or one for each value along the last axis.
-
-    Raises
-    ------
-    InputError
-        If one is no finite number.
-
-    Examples
-    --------
-    >>> Rescaling("to one", scale=1 / 255).forward(np.array([[0.0, 51.0, 255.0]]))[0]
-    array([[0. , 0.2, 1. ]])
-    """
-
-    is_affine = is_elementwise = True
-
-    name: str
-    scale: float | tuple[float, ...]
-    offset: float | tuple[float, ...] = 0.0
-
-    def __post_init__(self) -> None:
-        for setting in ("scale", "offset"):
-            value = getattr(self, setting)
-            several = isinstance(value, (tuple, list))
-            numbers = tuple(
-                check_number(f"{setting} of layer '{self.name}'", one)
-                for one in (value if several else [value])
-            )
-            if not numbers:
-                raise InputError(f"{setting} of layer '{self.name}' must hold at least one number, got ()")
-            object.__setattr__(self, setting, numbers if several else numbers[0])
-
-    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        """Return the rescaled `x` (n_samples, ...), and its pullback."""
-        scale = np.asarray(self.scale, x.dtype)
-        return x * scale + np.asarray(self.offset, x.dtype), lambda dz: dz * scale
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        for setting, value in (("scale", self.scale), ("offset", self.offset)):
-            if isinstance(value, tuple) and len(value) > 1 and input_shape[-1:] != (len(value),):
-                raise InputError(
-                    f"layer '{self.name}' has {len(value)} values of {setting}, which do not fit "
-                    f"inputs of shape {input_shape}"
-                )
-        return input_shape

@@ -1,16 +1,15 @@
-"""Layers that make images smaller or larger and learn nothing: pooling, padding, cropping and upsampling."""
+"""Layers that make images smaller or larger and learn nothing: pooling, padding and cropping."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from probe._checks import Array, InputError, check_choice, check_integer
 from probe._signatures import checked
 from probe.layers._base import PADDINGS, DataFormat, ImageLayer, Padding, Pair, keep_pair
-from probe.layers._windows import inside, padded, window_offsets, windows_of
+from probe.layers._windows import inside, padded, reach, window_offsets, windows_of
 from probe.layers.activations import Pullback
 
 __all__ = [
@@ -19,9 +18,11 @@ __all__ = [
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
     "MaxPooling2D",
-    "UpSampling2D",
     "ZeroPadding2D",
 ]
+
+Margins = tuple[Pair, Pair]
+"""((top, bottom), (left, right))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class _Pooling(ImageLayer):
     name: str
     pool_size: Pair = (2, 2)
     strides: Pair | None = None
-    padding: Padding = "valid"
+    padding: Padding | Margins = "valid"
     data_format: DataFormat = "channels_last"
 
     def __post_init__(self) -> None:
@@ -39,17 +40,41 @@ class _Pooling(ImageLayer):
         keep_pair(self, "pool_size", minimum=1)
         if self.strides is not None:
             keep_pair(self, "strides", minimum=1)
-        check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
+        if isinstance(self.padding, str):
+            check_choice(f"padding of layer '{self.name}'", self.padding, PADDINGS)
+            return
+        _keep_margins(self, "padding")
+        if any(max(pair) >= size for pair, size in zip(self.padding, self._span, strict=True)):
+            raise InputError(
+                f"layer '{self.name}': padding must be less than a window, {self._span[0]} x {self._span[1]}, "
+                f"got {self.padding}"
+            )
 
     @property
     def _steps(self) -> Pair:
         return self.pool_size if self.strides is None else self.strides
 
-    def _windows(self, shape: tuple[int, ...]) -> tuple[Pair, tuple[Pair, Pair]]:
-        return windows_of(self, shape, self.pool_size, self._steps, self.padding)
+    @property
+    def is_in_keras(self) -> bool:  # type: ignore[override]
+        """Whether its padding has a name, and its windows are dense."""
+        return isinstance(self.padding, str) and self._dilation == (1, 1)
+
+    @property
+    def _dilation(self) -> Pair:
+        return (1, 1)
+
+    @property
+    def _span(self) -> Pair:
+        """Height and width of a window from end to end."""
+        return reach(self.pool_size, self._dilation)
+
+    def _windows(self, shape: tuple[int, ...]) -> tuple[Pair, Margins]:
+        return windows_of(self, shape, self._span, self._steps, self.padding)
 
     def _offsets(self, n_windows: Pair) -> list[tuple[slice, slice, slice]]:
-        return [pixels for _, pixels in window_offsets(self.pool_size, self._steps, (1, 1), n_windows)]
+        return [
+            pixels for _, pixels in window_offsets(self.pool_size, self._steps, self._dilation, n_windows)
+        ]
 
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._windows(shape)[0], shape[2])
@@ -70,11 +95,13 @@ class MaxPooling2D(_Pooling):
         Height and width of a window, at least 1.
     strides : (int, int), optional
         Steps from window to window; `pool_size` by default.
-    padding : {"valid", "same"}
-        "valid" uses windows inside the image only; "same" places ceil(n / stride) windows, and what lies
-        outside of the image does not count.
+    padding : {"valid", "same"} or ((top, bottom), (left, right))
+        "valid" uses windows inside the image only; "same" places ceil(n / stride) windows. Or how many rows and
+        columns there are around the image. What lies outside of the image does not count.
     data_format : {"channels_last", "channels_first"}
         Which axis of an image is that of the channels.
+    dilation_rate : (int, int)
+        Steps within a window, at least 1.
 
     Examples
     --------
@@ -84,6 +111,16 @@ class MaxPooling2D(_Pooling):
     """
 
     is_monotone = is_channelwise = True
+
+    dilation_rate: Pair = (1, 1)
+
+    def __post_init__(self) -> None:
+        keep_pair(self, "dilation_rate", minimum=1)
+        super(MaxPooling2D, self).__post_init__()
+
+    @property
+    def _dilation(self) -> Pair:
+        return self.dilation_rate
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         n_windows, margins = self._windows(x.shape[1:])
@@ -139,7 +176,7 @@ class AveragePooling2D(_Pooling):
 
         return z, pullback
 
-    def _counts(self, size: tuple[int, ...], margins: tuple[Pair, Pair], n_windows: Pair) -> Array:
+    def _counts(self, size: tuple[int, ...], margins: Margins, n_windows: Pair) -> Array:
         """Return how many pixels of each window are inside, of shape (n_rows, n_columns, 1)."""
         rows, columns = (
             np.minimum(starts + window, n) - np.maximum(starts, 0)
@@ -224,7 +261,7 @@ class GlobalAveragePooling2D(_GlobalPooling):
         return x.mean(axis=(1, 2), keepdims=self.keepdims), pullback
 
 
-def _keep_margins(layer: ZeroPadding2D | Cropping2D, setting: str) -> None:
+def _keep_margins(layer: ImageLayer, setting: str) -> None:
     """Keep ((top, bottom), (left, right)), or raise."""
     value = getattr(layer, setting)
     try:
@@ -258,7 +295,7 @@ class ZeroPadding2D(ImageLayer):
     is_affine = is_monotone = is_channelwise = True
 
     name: str
-    padding: tuple[Pair, Pair] = ((1, 1), (1, 1))
+    padding: Margins = ((1, 1), (1, 1))
     data_format: DataFormat = "channels_last"
 
     def __post_init__(self) -> None:
@@ -291,7 +328,7 @@ class Cropping2D(ImageLayer):
     is_affine = is_monotone = is_channelwise = True
 
     name: str
-    cropping: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    cropping: Margins = ((0, 0), (0, 0))
     data_format: DataFormat = "channels_last"
 
     def __post_init__(self) -> None:
@@ -308,45 +345,3 @@ class Cropping2D(ImageLayer):
                 f"layer '{self.name}' crops {self.cropping} off images of {shape[0]} x {shape[1]}: nothing is left"
             )
         return height, width, shape[2]
-
-
-@checked
-@dataclass(frozen=True, slots=True)
-class UpSampling2D(ImageLayer):
-    """Each pixel repeated in both directions.
-
-    Parameters
-    ----------
-    name : str
-        The layer's name in its network.
-    size : (int, int)
-        How many rows and columns each pixel becomes; at least 1.
-    data_format : {"channels_last", "channels_first"}
-        Which axis of an image is that of the channels.
-    interpolation : {"nearest"}
-        Kept for the file; there is no other.
-    """
-
-    is_affine = is_monotone = is_channelwise = True
-
-    name: str
-    size: Pair = (2, 2)
-    data_format: DataFormat = "channels_last"
-    interpolation: Literal["nearest"] = "nearest"
-
-    def __post_init__(self) -> None:
-        self._check_format()
-        keep_pair(self, "size", minimum=1)
-        check_choice(f"interpolation of layer '{self.name}'", self.interpolation, ["nearest"])
-
-    def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        rows, columns = self.size
-        n_samples, height, width, channels = x.shape
-        tiles = (n_samples, height, rows, width, columns, channels)
-        z = np.broadcast_to(x[:, :, None, :, None], tiles).reshape(
-            n_samples, height * rows, width * columns, channels
-        )
-        return z, lambda dz: dz.reshape(tiles).sum(axis=(2, 4))
-
-    def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return shape[0] * self.size[0], shape[1] * self.size[1], shape[2]

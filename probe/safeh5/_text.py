@@ -19,6 +19,9 @@ MAX_BLANKS = 1 << 20
 
 _TOKENS = "[]{}:,\\"
 _BLANKS = " \n\t\r"
+_STRINGS = re.compile(r'"(?:[^"\\]++|\\.)*+"|\\.', re.S)
+"""Strings, and escapes outside of them, so that no quotation mark is looked at from two sides."""
+
 _BRACKETS = re.compile(r"[\[\]{}]")
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 
@@ -107,7 +110,8 @@ def check_json(text: str, what: str, limits: Limits) -> None:
         raise DamagedError(
             f"{what} has {len(text)} characters, more than the {limits.text_bytes} that are read"
         )
-    tokens = sum(map(text.count, _TOKENS))
+    bare = _STRINGS.sub("", text)
+    tokens = sum(map(bare.count, _TOKENS)) + text.count("\\u")
     if tokens > limits.json_tokens:
         raise DamagedError(
             f"{what} has {tokens} brackets, commas and colons, more than the {limits.json_tokens} that are read"
@@ -115,8 +119,7 @@ def check_json(text: str, what: str, limits: Limits) -> None:
     blanks = sum(map(text.count, _BLANKS))
     if blanks > MAX_BLANKS + 100 * tokens:
         raise DamagedError(f"{what} has {blanks} spaces and line breaks, more than any writer puts there")
-    # Brackets inside strings count too; no model of Keras comes near the limit either way.
-    steps = map(_STEPS.__getitem__, _BRACKETS.findall(text))
+    steps = map(_STEPS.__getitem__, _BRACKETS.findall(bare))
     if max(accumulate(steps), default=0) > MAX_JSON_DEPTH:
         raise DamagedError(f"{what} is nested deeper than {MAX_JSON_DEPTH} levels")
     half = next((escape[1] for escape in _ESCAPES.finditer(text) if escape[1]), None)

@@ -9,8 +9,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from probe._checks import InputError
 from probe._signatures import checked
 from probe.film import Film
+from probe.imports import foreign_kind, read_foreign
 from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
@@ -91,9 +93,14 @@ def load_network(
     path: str | os.PathLike[str],
     *,
     architecture: str | os.PathLike[str] | None = None,
+    replace: Mapping[str, str] | None = None,
+    input_shape: tuple[int, ...] | None = None,
     limits: Limits | None = DEFAULT_LIMITS,
 ) -> Network:
-    """Read a network from a file that Keras 2, Keras 3 or `save_network` wrote.
+    """Read a network from a file of Keras, PyTorch or ONNX, or one that `save_network` wrote.
+
+    What a file is shows in its content. Exported programs of PyTorch (.pt2) and ONNX files need neither library, and no
+    pickle is ever opened.
 
     Sequential and functional models, also inside each other, are read as one graph of layers: a layer
     `conv` of the model `block` inside another is called "block/conv", and the calls of a layer that is
@@ -103,11 +110,17 @@ def load_network(
     Parameters
     ----------
     path : path
-        A whole model (.h5, .keras), or the weights of one (.weights.h5); what it is shows in its content.
+        A whole model (.h5, .keras, .pt2, .onnx), or the weights of one (.weights.h5, .safetensors).
     architecture : path, optional
+        For .safetensors a .pt2 file, whose graph calls weights by the same names. Of Keras:
         Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
         for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
         another one too, such as one with a Rescaling where the file has a Lambda.
+    replace : mapping of str to str, optional
+        For layers that hold code, or are not known, the expression that they compute, such as {"scale": "x / 127.5 - 1"}:
+        x, numbers, + - * / and functions such as relu(x). It is parsed, and never evaluated. For models of Keras only.
+    input_shape : tuple of int, optional
+        Shape of one input, (height, width, channels), of a model that leaves sizes open.
     limits : Limits or None
         What is read at most; None for a file of one's own: as much as there is.
 
@@ -129,7 +142,14 @@ def load_network(
     ModelFileWarning
         If the file can be read, but something in it is odd.
     """
-    with open_model(path, architecture=architecture, limits=limits) as model:
+    kind = foreign_kind(path)
+    if kind is not None:
+        if replace:
+            raise InputError("--replace is for layers of Keras; leave it out for this file")
+        return read_foreign(path, kind, architecture=architecture, input_shape=input_shape, limits=limits)
+    with open_model(
+        path, architecture=architecture, replace=replace, input_shape=input_shape, limits=limits
+    ) as model:
         return model.network()
 
 

@@ -238,4 +238,4 @@ def _loaded(model: Path, split: Split, reading: Reading) -> _Subject:
         ", which was trained on other data than these" if elsewhere else ""
     )
     history = None if elsewhere else recorded_history(provenance)
-    return _Subject(network, history, provenance, origin, kept_film(model, network, reading.architecture))
+    return _Subject(network, history, provenance, origin, kept_film(model, network, reading))

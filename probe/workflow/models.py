@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -13,10 +14,19 @@ from probe._layout import input_layout
 from probe.datasets import Split, load_dataset
 from probe.film import Film
 from probe.fitting import for_data
+from probe.imports import is_onnx, onnx_obstacles
 from probe.interventions import apply_edits, read_edits
-from probe.kerasfile import ModelFile, open_model, read_provenance
+from probe.kerasfile import (
+    Diagnosis,
+    ModelFile,
+    OpenShapeError,
+    diagnose,
+    foreign_file,
+    open_model,
+    read_provenance,
+)
 from probe.network import Network
-from probe.safeh5 import DamagedError, open_regular, printable
+from probe.safeh5 import DamagedError, is_hdf5, open_regular, printable
 from probe.storage import OwnedFolder, load_network, save_network
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
@@ -43,6 +53,9 @@ _KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
 _MOST_RECIPE = 1 << 20
 """Most bytes of a recipe of edits that are read."""
 
+_OTHERS_SHOWN = 6
+"""Problems of a file that are named beside the first."""
+
 _NAMES_SHOWN = 40
 """Names of classes that are listed; of a model with more, the first."""
 
@@ -67,6 +80,11 @@ class Reading:
     architecture : Path, optional
         File with the layers, for a model file that holds weights only, or in place of its own layers: config.json, a
         .keras file or a whole model.
+    replace : mapping of str to str
+        What a layer computes that holds code or is not known, such as scale="x / 127.5 - 1": x, numbers, + - * / and
+        functions such as relu(x). Repeat it for further layers.
+    input_shape : tuple of int, optional
+        Shape of one input, for a model file that leaves sizes open. By default that of the data.
     """
 
     pixel_range: tuple[float, float] = (0.0, 1.0)
@@ -75,6 +93,8 @@ class Reading:
     output: str | None = None
     from_logits: bool = False
     architecture: Path | None = None
+    replace: Mapping[str, str] = field(default_factory=dict)
+    input_shape: tuple[int, ...] | None = None
 
     def network(self, model: Path, image_shape: tuple[int, ...] | None = None) -> Network:
         """Return the network of the file, for images in [0, 1].
@@ -83,7 +103,7 @@ class Reading:
         """
         if bool(self.mean) != bool(self.std):
             raise InputError("--mean and --std must come together: inputs are (pixel - mean) / std")
-        network = load_network(model, architecture=self.architecture)
+        network = self._loaded(model, image_shape)
         if self.output is not None:
             network = network.truncate(self.output)
         if self.from_logits:
@@ -93,6 +113,24 @@ class Reading:
         if self.mean:
             network = network.with_standardized_input(self.mean, self.std)
         return network.with_input_range(*self.pixel_range)
+
+    def _loaded(self, model: Path, image_shape: tuple[int, ...] | None) -> Network:
+        """Return the network of the file, of the shape of the images where it has none of its own."""
+        load = partial(load_network, model, architecture=self.architecture, replace=self.replace)
+        try:
+            return load(input_shape=self.input_shape)
+        except OpenShapeError:
+            if image_shape is None:
+                raise
+        return load(input_shape=image_shape)
+
+    @contextmanager
+    def open(self, model: Path) -> Iterator[ModelFile]:
+        """Open the file, none of whose weights is read yet."""
+        with open_model(
+            model, architecture=self.architecture, replace=self.replace, input_shape=self.input_shape
+        ) as file:
+            yield file
 
     def for_data(self, model: Path, split: Split) -> Network:
         """Return the network of the file for data, with the units that it has; see `probe.fitting`."""
@@ -135,12 +173,14 @@ def for_shape(network: Network, image_shape: tuple[int, ...] | None) -> Network:
     return network
 
 
-def kept_film(model: Path, network: Network, architecture: Path | None = None) -> Film | None:
+def kept_film(model: Path, network: Network, reading: Reading = READ_AS_IT_IS) -> Film | None:
     """Return the film in a model file, as one of `network`, which was read from it.
 
     None if there is none; also if another architecture took the place of the file's, or layers were changed that it shows.
     """
-    with open_model(model, architecture=architecture) as file:
+    if not is_hdf5(model):
+        return None
+    with reading.open(model) as file:
         film = file.film()
     with suppress(InputError):
         return None if film is None else film.of(network)
@@ -159,9 +199,7 @@ def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) ->
     _check_written(model, to, "OUT", "converted_from")
     network = reading.network(model)
     provenance = read_provenance(model) | {"converted_from": model.name}
-    kept = save_network(
-        network, to, provenance=provenance, film=kept_film(model, network, reading.architecture)
-    )
+    kept = save_network(network, to, provenance=provenance, film=kept_film(model, network, reading))
     return Written((kept,), f"{len(network.layers)} layers, {network.n_parameters:,} parameters")
 
 
@@ -237,15 +275,19 @@ def _check_written(model: Path, to: Path, name: str, origin: str) -> None:
             )
 
 
-def inspect_model(model: Path, *, architecture: Path | None = None, out: Path | None = None) -> Written:
-    """Say what is in a model file, and write it to inspect.txt where there is a folder for it.
+def inspect_model(
+    model: Path, *, source: Reading = READ_AS_IT_IS, why: bool = False, out: Path | None = None
+) -> Written:
+    """Say what a file is, and what is in it, and write it to inspect.txt where there is a folder for it.
 
     Parameters
     ----------
     model : Path
-        The file. Its weights are read, to check them, only if they are few.
-    architecture : Path, optional
-        File with the layers, for a model file that holds weights only, or in place of its own layers.
+        The file, of any kind. The weights of a model are read, to check them, only if they are few.
+    source : Reading
+        What the model file does not say itself; of it the architecture, what is replaced and the shape of the inputs.
+    why : bool
+        Of a file that does not open, list all that is in the way, in place of an error.
     out : Path, optional
         Folder for inspect.txt; not written by default.
 
@@ -255,7 +297,7 @@ def inspect_model(model: Path, *, architecture: Path | None = None, out: Path | 
         If the model cannot be read, `out` is no folder that can be written to, or its inspect.txt is of another model.
     """
     if out is None:
-        return Written((), _inspected(model, architecture))
+        return Written((), _inspected(model, source, why=why))
     folder = OwnedFolder(check_out(out))
     head = f"file: {printable(path_from(folder, model), 1000)}\n"
     if folder.kind(_KEPT) is not None:
@@ -265,12 +307,50 @@ def inspect_model(model: Path, *, architecture: Path | None = None, out: Path | 
             known = ""
         if not known.startswith(head):
             raise InputError(f"{folder.path / _KEPT} is of another model. Pass another --out, or remove it")
-    text = _inspected(model, architecture)
+    text = _inspected(model, source, why=why)
     return Written((folder.write_text(_KEPT, f"{head}\n{text}\n"),), f"{text}\nkept as text")
 
 
-def _inspected(model: Path, architecture: Path | None) -> str:
-    with open_model(model, architecture=architecture) as file:
+def _inspected(model: Path, source: Reading, *, why: bool) -> str:
+    """Return what is in a file, or raise if it does not open: with all that is in the way, and what to do."""
+    try:
+        return _contents(model, source)
+    except InputError as error:
+        if not model.exists():
+            raise
+        foreign, others = foreign_file(model), tuple[str, ...]()
+        if foreign is not None and foreign.is_model:
+            # Another kind of file that is read, and whose reader knows what is wrong with it.
+            listed = onnx_obstacles(model, input_shape=source.input_shape) if why and is_onnx(model) else ()
+            found = Diagnosis(foreign.what, listed or (str(error),))
+        else:
+            found = diagnose(
+                model,
+                architecture=source.architecture,
+                replace=source.replace,
+                input_shape=source.input_shape,
+            )
+            others = found.problems[1:] if foreign is None else ()
+        if not why:
+            text = str(error)
+            if others:
+                places = "; ".join(printable(problem, 80) for problem in others[:_OTHERS_SHOWN])
+                more = ", ..." if len(others) > _OTHERS_SHOWN else ""
+                text += f" ({len(others)} more in the way: {places}{more}; --why lists each)"
+            raise type(error)(text) from None
+    lines = [
+        f"{printable(model, 300)} is {found.what}",
+        "it does not open:",
+        *(f"  {line}" for line in found.problems),
+    ]
+    return "\n".join(printable(line, _LINE) for line in lines)
+
+
+def _contents(model: Path, source: Reading) -> str:
+    foreign = foreign_file(model)
+    if foreign is not None and foreign.is_model:
+        return _contents_of(foreign.what, source.network(model))
+    with source.open(model) as file:
         network = file.network() if file.n_parameters <= _CHECKED else None
         lines = [*_table(file), "", f"{_size(file)}, {_outputs(file, network)}"]
         if network is None:
@@ -302,10 +382,31 @@ def _table(file: ModelFile) -> list[str]:
         activation = "" if layer.activation == "linear" and not layer.n_parameters else layer.activation
         name, kind, shape = layer.name, layer.class_name, _shape(layer.output_shape)
         rows.append((_cell(name), _cell(kind), _cell(shape), parameters, _cell(activation)))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def _contents_of(what: str, network: Network) -> str:
+    """Return what is in a network whose file can only be read whole."""
+    rows = [("layer", "kind", "output", "parameters", "activation")]
+    rows += [("(input)", "", _shape(shape), "", "") for shape in network.input_shapes]
+    for layer in network.layers:
+        parameters = f"{layer.n_parameters:,}" if layer.n_parameters else ""
+        activation = (
+            "" if layer.activation.name == "linear" and not layer.n_parameters else layer.activation.name
+        )
+        name, kind = _cell(layer.name), _cell(layer.keras_name)
+        rows.append((name, kind, _shape(network.layer_shapes[layer.name]), parameters, activation))
+    shape = network.layer_shapes[network.output_names[0]]
+    size = f"{network.n_parameters:,} parameters, {network.dtype}, {_meaning(network, shape)}"
+    lines = [*_aligned(rows), "", what, size]
+    return "\n".join(printable(line, _LINE) for line in lines)
 
 
 def _size(file: ModelFile) -> str:
@@ -324,6 +425,14 @@ def _outputs(file: ModelFile, network: Network | None) -> str:
             tuple(map(str, range(shape[0]))) if len(shape) == 1 and shape[0] > 1 else ()
         )
         return f"classes: {_names(names)}" if names else said
+    return _meaning(network, shape)
+
+
+def _meaning(network: Network, shape: Sequence[int]) -> str:
+    """Return what the outputs of a network stand for, the first of which have this shape."""
+    if len(network.output_names) > 1:
+        return f"outputs: {', '.join(network.output_names)}"
+    said = f"output of shape {_shape(shape)}"
     if network.is_regression:
         return (
             f"regression: {shape[0]} output{'s' * (shape[0] > 1)}"
@@ -336,7 +445,7 @@ def _outputs(file: ModelFile, network: Network | None) -> str:
         return f"classes: 2 (one {unit})" + f": {_names(names)}" * (names != ("0", "1"))
     if network.n_classes:
         return f"classes: {_names(network.class_names)}"
-    if shape == (1,) and network.output_name == "linear":
+    if tuple(shape) == (1,) and network.output_name == "linear":
         return "one linear output: a regression, or the logit of the second of two classes (then pass --from-logits)"
     return said
 

@@ -18,14 +18,13 @@ from probe.analyses.weights import (
     weight_images,
 )
 from probe.figures.weights import SCALES, page_of, scale_of, words
-from probe.kerasfile import open_model
 from probe.layers import DataFormat
 from probe.network import Network
 from probe.report import Section
-from probe.storage import load_network, results_bytes
+from probe.storage import results_bytes
 from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
 from probe.workflow._owner import Owner
-from probe.workflow.models import for_shape
+from probe.workflow.models import READ_AS_IT_IS, Reading, for_shape
 
 __all__ = ["weights_model", "weights_section"]
 
@@ -43,7 +42,7 @@ def weights_model(
     units: slice | None = None,
     image_shape: tuple[int, ...] | None = None,
     scale: Literal["shared", "robust", "unit"] | None = None,
-    architecture: Path | None = None,
+    source: Reading = READ_AS_IT_IS,
     out: Path | None = None,
     seed: int = 0,
 ) -> Written:
@@ -62,8 +61,8 @@ def weights_model(
     scale : {"shared", "robust", "unit"}, optional
         Weight that has the full color: the largest of all units ("shared"), the largest but for outliers ("robust"), or
         the largest of each unit ("unit"). By default "shared", or "robust" where most units would be blank.
-    architecture : Path, optional
-        File with the layers, for a model file that holds weights only, or in place of its own layers.
+    source : Reading
+        What the model file does not say itself; of it the architecture, what is replaced and the shape of the inputs.
     out : Path, optional
         Folder for results.json, results.h5 and figures; reports/weights-<name> by default.
     """
@@ -71,9 +70,9 @@ def weights_model(
         check_choice("scale", scale, SCALES)
     results: Iterable[WeightImages]
     if units is not None:
-        results = [_some_units(model, layer, units, image_shape, architecture)]
+        results = [_some_units(model, layer, units, image_shape, source)]
     else:
-        network = for_shape(load_network(model, architecture=architecture), image_shape)
+        network = for_shape(source.network(model, image_shape), image_shape)
         layout = _layout(network, image_shape)
         results = (
             images_of_layers(network, layout=layout)
@@ -156,12 +155,12 @@ def _some_units(
     layer: str | None,
     units: slice,
     image_shape: tuple[int, ...] | None,
-    architecture: Path | None,
+    source: Reading,
 ) -> WeightImages:
     """Return the weight images of some units of a layer, having read no others."""
     if layer is None:
         raise InputError("--units must come with --layer, the layer whose units they are")
-    with open_model(model, architecture=architecture) as file:
+    with source.open(model) as file:
         network = for_shape(file.network(ending_at=layer, units=units), image_shape)
     images = weight_images(network, layer, layout=_layout(network, image_shape))
     return replace(images, unit_names=tuple(str(k) for k in range(units.start, units.stop)))

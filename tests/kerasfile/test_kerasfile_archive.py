@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from probe._checks import ModelFileError
-from probe.kerasfile._open import is_archive, open_archive
+from probe.kerasfile._archives import is_archive, open_archive
 from probe.safeh5 import DEFAULT_LIMITS
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"

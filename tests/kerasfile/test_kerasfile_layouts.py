@@ -376,14 +376,16 @@ def test_quantised_layers_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("module", [None, "keras.src.ops.numpy"])
-def test_operations_on_tensors_are_refused(tmp_path, module):
-    operation = entry("Add", "add", [new_node(("in", 0, 0), ("in", 0, 0))])
+def test_an_operation_is_told_from_the_layer_of_its_name(tmp_path, module):
+    both = new_node(("in", 0, 0), ("in", 0, 0))
+    operation = entry("Add", "add", [both | {"args": both["args"][0]}])
     operation["config"] = {"name": "add"} if module is None else {"name": "add", "trainable": True}
     if module is not None:
         operation["module"] = module
     model = functional([new_input("in", 4, inbound=[]), operation], [["in", 0, 0]], [["add", 0, 0]])
-    with pytest.raises(ModelFileError, match=r"layer 'add' \(Add\) is an operation on tensors"):
-        load_network(legacy_file(tmp_path / "a.h5", model, {"in": []}, version="3.15.1"))
+    network = load_network(legacy_file(tmp_path / "a.h5", model, {"in": []}, version="3.15.1"))
+    x = np.arange(4, dtype="f4")[None]
+    np.testing.assert_array_equal(network.outputs(x), 2 * x)
 
 
 def test_the_oldest_configurations_are_lists_with_the_shape_in_the_first_layer(tmp_path):

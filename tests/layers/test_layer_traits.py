@@ -5,7 +5,19 @@ import pytest
 from every_layer import EVERYTHING, IMAGE, arguments, changed, conv, inputs, transpose
 
 from probe import layers
-from probe.layers import ACTIVATIONS, LAYERS, Elu, LeakyRelu, LogSoftmax, Merge, Relu, Softmax
+from probe.layers import (
+    ACTIVATIONS,
+    FUNCTIONS,
+    LAYERS,
+    Clip,
+    Elu,
+    LeakyRelu,
+    LogSoftmax,
+    Merge,
+    Power,
+    Relu,
+    Softmax,
+)
 
 CASES = EVERYTHING | {
     "conv, channels first": (conv(channels=5, data_format="channels_first"), (IMAGE,)),
@@ -88,8 +100,8 @@ def test_layers_that_rearrange_hold_the_values_that_they_read(case):
 
 @pytest.mark.parametrize("case", [case for case, (layer, _) in CASES.items() if layer.is_channelwise])
 def test_channelwise_layers_do_with_two_channels_what_they_do_with_one(case):
-    layer, _ = CASES[case]
-    x, y = (each[..., :1] for each in inputs([(5, 6, 2)] * 2, 2))
+    layer, (shape,) = CASES[case]
+    x, y = (each[..., :1] for each in inputs([shape] * 2, 2))
     apart = [pre_activation(layer, one) for one in (x, y)]
     together = pre_activation(layer, np.concatenate([x, y], axis=-1))
     np.testing.assert_allclose(together, np.concatenate(apart, axis=-1), rtol=1e-12, atol=1e-12)
@@ -169,10 +181,16 @@ SETTINGS = {
     "leaky, falling": LeakyRelu(-0.7),
     "elu": Elu(0.5),
     "elu, falling": Elu(-0.8),
+    "cube": Power(3.0),
+    "fourth power": Power(4.0),
+    "root": Power(0.3),
+    "inverse square": Power(-2.0),
+    "clip": Clip(-1.0, 1.0),
+    "clip below": Clip(0.5),
     "softmax": Softmax(),
     "log_softmax": LogSoftmax(),
 }
-ALL_ACTIVATIONS = ACTIVATIONS | SETTINGS
+ALL_ACTIVATIONS = ACTIVATIONS | FUNCTIONS | SETTINGS
 
 
 def of(activation, z):
@@ -183,10 +201,12 @@ def of(activation, z):
 @pytest.mark.parametrize("name", ALL_ACTIVATIONS)
 def test_an_activation_is_monotone_up_to_its_turning_point_and_never_falls_after_it(name):
     activation = ALL_ACTIVATIONS[name]
-    if activation.turning_point is None:
-        assert activation.axes
-        return
     z = np.linspace(-20, 20, 4001)
+    z = z[np.isfinite(of(activation, z))]
+    if activation.turning_point is None:
+        steps = np.diff(of(activation, z))
+        assert activation.axes or ((steps > 0).any() and (steps < 0).any())
+        return
     below, above = (
         of(activation, part) for part in (z[z <= activation.turning_point], z[z >= activation.turning_point])
     )
@@ -218,12 +238,15 @@ def test_an_activation_approaches_its_asymptotes(name):
 
 def test_only_what_has_no_asymptotes_says_that_it_has_none():
     none = {name for name in ALL_ACTIVATIONS if ALL_ACTIVATIONS[name].asymptotes is None}
-    assert none == {"exponential", "softmax", "log_softmax"}
+    assert none == {
+        "exponential", "softmax", "log_softmax", "log", "sqrt", "square", "reciprocal", "cube", "fourth power",
+        "root", "inverse square",
+    }  # fmt: skip
 
 
 def test_kernels_in_front_of_rectifiers_start_as_he_has_it():
     he = {name for name in ALL_ACTIVATIONS if ALL_ACTIVATIONS[name].initialization == "he"}
     assert he == {
-        "relu", "leaky_relu", "elu", "gelu", "softplus",
+        "relu", "leaky_relu", "elu", "gelu", "gelu_tanh", "softplus",
         "capped relu", "plain relu", "leaky", "leaky, falling", "elu, falling",
     }  # fmt: skip

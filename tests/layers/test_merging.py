@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probe._checks import InputError
-from probe.layers import Add, Average, Concatenate, Maximum, Merge, Minimum, Multiply, Subtract
+from probe.layers import Add, Average, Concatenate, Divide, Maximum, Merge, Minimum, Multiply, Subtract
 
 RNG = np.random.default_rng(31)
 A, B, C = (RNG.normal(size=(2, 3, 4)) for _ in range(3))
@@ -47,7 +47,8 @@ def test_the_gradient_of_a_tie_goes_to_the_first(kind):
         (lambda: Add("m").output_shape((2,)), "takes at least 2 inputs, but gets 1"),
         (lambda: Subtract("m").output_shape((2,), (2,), (2,)), "takes exactly 2 inputs, but gets 3"),
         (lambda: Add("m").output_shape((2, 3), (2, 4)), "cannot merge inputs of shapes (2, 3), (2, 4)"),
-        (lambda: Maximum("m").output_shape((2, 3), (3,)), "cannot merge inputs of shapes (2, 3), (3,)"),
+        (lambda: Maximum("m").output_shape((2, 3), (2,)), "cannot merge inputs of shapes (2, 3), (2,)"),
+        (lambda: Divide("m").output_shape((2,), (2,), (2,)), "takes exactly 2 inputs, but gets 3"),
         (lambda: Concatenate("m").output_shape((2, 3)), "takes at least 2 inputs, but gets 1"),
         (
             lambda: Concatenate("m").output_shape((2, 3), (3, 3)),

@@ -135,9 +135,14 @@ def _rounding(slopes: Array) -> Array:
 
 def _pooled(layer: MaxPooling2D | GlobalMaxPooling2D, constants: Array, slopes: Array) -> tuple[Array, Array]:
     """Return the line that is the highest in the end in each window: of the greatest slopes the greatest constant."""
-    if isinstance(layer, MaxPooling2D) and layer.strides != layer.pool_size:
+    if isinstance(layer, MaxPooling2D) and layer.strides not in (None, layer.pool_size):
         raise InputError(
             f"the limit needs max pooling without overlap, but '{layer.name}' has strides {layer.strides}"
+        )
+    if not layer.is_in_keras:
+        raise InputError(
+            f"the limit needs max pooling of windows that lie side by side, but '{layer.name}' has other ones: "
+            f"{layer}"
         )
     highest = layer.pre_activation(slopes)[0]
     # Without overlap each place belongs to one window at most.

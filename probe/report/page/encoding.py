@@ -33,10 +33,11 @@ _CONVOLUTIONS = (kinds.Conv2D, kinds.DepthwiseConv2D, kinds.SeparableConv2D)
 _POOLS = (kinds.MaxPooling2D, kinds.AveragePooling2D)
 _GLOBAL_POOLS = (kinds.GlobalMaxPooling2D, kinds.GlobalAveragePooling2D)
 _WINDOWED = (*_CONVOLUTIONS, *_POOLS, *_GLOBAL_POOLS, kinds.ZeroPadding2D, kinds.Cropping2D)
-_SCALES = (kinds.Rescaling, kinds.Normalization, kinds.BatchNormalization)
+_SCALES = (kinds.Affine, kinds.Rescaling, kinds.Normalization, kinds.BatchNormalization)
 _MERGES = (kinds.Add, kinds.Concatenate)
 _REARRANGING = (
     kinds.ActivationLayer,
+    kinds.Augmentation,
     kinds.Dropout,
     kinds.Flatten,
     kinds.Noise,
@@ -45,6 +46,9 @@ _REARRANGING = (
 )
 _KINDS = (kinds.Dense, *_WINDOWED, *_SCALES, *_MERGES, *_REARRANGING)
 """The layers that the script computes: `layerKinds` in model_layers.js."""
+
+_CALLED: dict[type[Layer], str] = {kinds.Affine: "rescaling", kinds.Augmentation: "noise"}
+"""What the script calls a layer, where not as Python does."""
 
 _PLAIN = {"linear", "log_softmax", "sigmoid", "silu", "softmax", "softplus", "step", "tanh"}
 _FORMULAS: dict[str, dict[str, Any]] = {
@@ -89,7 +93,7 @@ def _why_not(network: Network, layer: Layer) -> str:
     """Return in a few words why the script cannot compute a layer; "" where it can."""
     activation, shape = layer.activation, network.layer_shapes[layer.name]
     if not isinstance(layer, _KINDS):
-        return f"it is of the kind {layer.keras_name}"
+        return f"it is of the kind {layer.keras_name.removeprefix('probe>')}"
     if activation.name not in _PLAIN and activation.name not in _FORMULAS:
         return f"its activation is {activation.name}"
     if activation.axes and (activation.axes not in ((-1,), (len(shape),)) or layer.channels_first):
@@ -193,7 +197,8 @@ class _Layers:
     def _append(self, layer: Any, inputs: list[str | int], shape: Sequence[int]) -> None:
         """Append one layer that reads `inputs`, images with their channels last if it is of such."""
         shapes = [self._shapes[source] for source in inputs]
-        kind = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower()
+        own = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower()
+        kind = _CALLED.get(type(layer), own)
         settings = _settings(layer, shapes, shape)
         if isinstance(layer, kinds.SeparableConv2D):
             first = {**_depthwise(layer.depthwise_kernel), "windows": settings["windows"]}
@@ -286,13 +291,15 @@ def _windows(layer: Any, shape: Sequence[int], output_shape: Sequence[int]) -> d
     elif isinstance(layer, _POOLS):
         window = layer.pool_size
         strides = layer.pool_size if layer.strides is None else layer.strides
+        dilation = getattr(layer, "dilation_rate", dilation)
     elif isinstance(layer, _GLOBAL_POOLS):
         window, grid = (shape[0], shape[1]), (1, 1)
-    if isinstance(layer, kinds.ZeroPadding2D):
-        margins = [before for before, _ in layer.padding]
-    elif isinstance(layer, kinds.Cropping2D):
+    padding = getattr(layer, "padding", "valid")
+    if isinstance(layer, kinds.Cropping2D):
         margins = [-before for before, _ in layer.cropping]
-    elif getattr(layer, "padding", "valid") == "same":
+    elif not isinstance(padding, str):
+        margins = [before for before, _ in padding]
+    elif padding == "same":
         margins = [
             max((count - 1) * stride + (n - 1) * step + 1 - length, 0) // 2
             for count, stride, n, step, length in zip(grid, strides, window, dilation, shape[:2], strict=True)

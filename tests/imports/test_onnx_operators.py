@@ -1,0 +1,62 @@
+"""Every operator, in several versions of the set, against what onnxruntime puts out."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from onnx_cases import CASES, EXPECTED
+from onnx_writing import chain, node
+
+from probe.imports.onnx import read_onnx
+from probe.storage import load_network, save_network
+
+
+def network_input(network, x):
+    """Return what the network takes for what the graph takes: images with their channels last."""
+    return x if network.input_shape == x.shape[1:] else np.moveaxis(x, 1, -1)
+
+
+def check(network, x, expected):
+    found = network.outputs(network_input(network, x))
+    np.testing.assert_allclose(found, expected.reshape(found.shape), rtol=1e-5, atol=1e-5)
+
+
+def test_each_case_has_a_name_of_its_own():
+    assert max(Counter(case.name for case in CASES).values()) == 1
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_outputs_are_those_of_onnxruntime(case, tmp_path):
+    (tmp_path / "one.onnx").write_bytes(case.content)
+    with np.load(EXPECTED) as expected:
+        check(read_onnx(tmp_path / "one.onnx"), case.x, expected[case.name])
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_what_was_read_can_be_stored(case, tmp_path):
+    (tmp_path / "one.onnx").write_bytes(case.content)
+    network = read_onnx(tmp_path / "one.onnx")
+    again = load_network(save_network(network, tmp_path / "one.h5"))
+    x = network_input(network, case.x)
+    np.testing.assert_array_equal(again.outputs(x), network.outputs(x))
+    assert again.layer_names == network.layer_names
+
+
+def test_the_first_sets_of_operators_say_where_a_constant_lies(tmp_path):
+    shift = np.float32([1, -2, 3])
+    content = chain(
+        [node("Add", ["x", "b"], ["y"], broadcast=1, axis=1)], ("n", 3, 5, 6), {"b": shift}, opset=6
+    )
+    (tmp_path / "one.onnx").write_bytes(content)
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 6)).astype(np.float32)
+    check(read_onnx(tmp_path / "one.onnx"), x, x + shift[:, None, None])
+
+
+def test_live_outputs_are_those_that_are_stored():
+    onnxruntime = pytest.importorskip("onnxruntime")
+    onnxruntime.set_default_logger_severity(4)
+    with np.load(EXPECTED) as expected:
+        for case in CASES:
+            session = onnxruntime.InferenceSession(case.content, providers=["CPUExecutionProvider"])
+            (live,) = session.run(["y"], {"x": case.x})
+            np.testing.assert_allclose(live, expected[case.name], rtol=1e-5, atol=1e-5, err_msg=case.name)
