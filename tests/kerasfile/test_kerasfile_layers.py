@@ -189,6 +189,7 @@ def test_two_inputs_are_divided_again(tmp_path):
             "interpolation = 'area', expected bilinear",
         ),
         ("RandomCrop", {"height": 2, "width": 2}, "put a CenterCrop or a Resizing in its place"),
+        ("Activation", {"activation": "glu"}, "call keras.ops.glu in its place"),
         ("GroupNormalization", {"groups": 3}, "4 channels cannot be split into 3 groups"),
         ("UnitNormalization", {"axis": [1, 2]}, "has 2 axes, over which Keras 3 takes no length"),
         (
