@@ -286,10 +286,7 @@ _BY_NAME: dict[str, Reader] = {
 def _known(spec: LayerSpec, value: object) -> str:
     name = _OTHER_NAMES.get(value, value) if isinstance(value, str) else value
     if name == "glu":
-        spec.refuse(
-            "has the activation 'glu', which halves its outputs while Keras' shapes count all of them; call keras.ops.glu "
-            "in its place"
-        )
+        spec.refuse("has the activation 'glu', which halves its outputs; call keras.ops.glu in its place")
     if not isinstance(name, str) or name not in _NAMED:
         named = (one for one in (*_NAMED, *_OTHER_NAMES) if one not in FUNCTIONS)
         spec.refuse(
