@@ -285,10 +285,12 @@ _BY_NAME: dict[str, Reader] = {
 
 def _known(spec: LayerSpec, value: object) -> str:
     name = _OTHER_NAMES.get(value, value) if isinstance(value, str) else value
+    if name == "glu":
+        spec.refuse("has the activation 'glu', which halves its outputs; call keras.ops.glu in its place")
     if not isinstance(name, str) or name not in _NAMED:
+        named = (one for one in (*_NAMED, *_OTHER_NAMES) if one not in FUNCTIONS)
         spec.refuse(
-            f"has the activation {shown(value)}, which cannot be read; "
-            f"supported are {', '.join((*_NAMED, *_OTHER_NAMES))}"
+            f"has the activation {shown(value)}, which cannot be read; supported are {', '.join(named)}"
         )
     # The two versions mean different functions by this name.
     return "hard_sigmoid_v2" if name == "hard_sigmoid" and spec.keras < 3 else name

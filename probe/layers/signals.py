@@ -93,6 +93,10 @@ class SignalLayer(Layer):
         """The axis of the rows in images of the twin."""
         return 2 if self.channels_first else 1
 
+    def channel_axis(self, shape: tuple[int, ...]) -> int:
+        """Return which axis of one output, of `shape`, counts channels."""
+        return 0 if self.channels_first else len(shape) - 1
+
     def _keep(self) -> None:
         """Keep arrays and activation, or raise for those, and for settings, that do not fit."""
         for name in self.kernel_axes:

@@ -10,12 +10,15 @@ from probe.layers import (
     ActivationLayer,
     Add,
     BatchNormalization,
+    Conv1D,
     Conv2D,
     Dense,
     DepthwiseConv2D,
     Dropout,
     Flatten,
     GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    LocallyConnected2D,
     MaxPooling2D,
     Normalization,
     Permute,
@@ -331,3 +334,19 @@ def test_the_images_of_all_layers_come_one_layer_at_a_time():
     found = images_of_layers(network)
     assert next(found).layer == "conv_1"
     assert [result.layer for result in found] == ["depthwise", "separable", "output"]
+
+
+def test_kernels_of_signals_are_images_of_one_row():
+    kernel = np.random.default_rng(0).normal(size=(3, 8, 6)).astype("f4")
+    network = probe.Network(
+        (Conv1D("signal", kernel), GlobalMaxPooling1D("most"), Dense("out", np.ones((6, 2), "f4"))), (9, 8)
+    )
+    found = probe.weight_images(network, "signal")
+    assert (found.kind, found.planes, found.images.shape) == ("kernels", 8, (48, 1, 3))
+    np.testing.assert_array_equal(found.images.reshape(6, 8, 3), kernel.transpose(2, 1, 0))
+
+
+def test_weights_without_a_place_are_no_images():
+    layer = LocallyConnected2D("own", np.ones((9, 8, 2), "f4"), kernel_size=(2, 2))
+    with pytest.raises(InputError, match="layer 'own' has other weights at each place of the image"):
+        probe.weight_images(probe.Network((layer,), (4, 4, 2)), "own")

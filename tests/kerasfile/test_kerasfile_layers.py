@@ -11,7 +11,18 @@ import numpy as np
 import pytest
 
 from probe._errors import ModelFileError
-from probe.layers import ActivationLayer, Broadcast, Clip, Cropping1D, Dense, Divide, Noise, Power, Rescaling
+from probe.layers import (
+    ActivationLayer,
+    Broadcast,
+    Clip,
+    Cropping1D,
+    Dense,
+    Divide,
+    Noise,
+    Power,
+    Rescaling,
+    Resizing,
+)
 from probe.network import Network
 from probe.storage import load_network, save_network
 
@@ -178,6 +189,7 @@ def test_two_inputs_are_divided_again(tmp_path):
             "interpolation = 'area', expected bilinear",
         ),
         ("RandomCrop", {"height": 2, "width": 2}, "put a CenterCrop or a Resizing in its place"),
+        ("Activation", {"activation": "glu"}, "call keras.ops.glu in its place"),
         ("GroupNormalization", {"groups": 3}, "4 channels cannot be split into 3 groups"),
         ("UnitNormalization", {"axis": [1, 2]}, "has 2 axes, over which Keras 3 takes no length"),
         (
@@ -202,3 +214,37 @@ def test_settings_that_do_not_fit_are_refused_in_one_line(tmp_path, class_name, 
     with pytest.raises(ModelFileError, match=re.escape(match)) as caught:
         load_network(path)
     assert "layer 'odd'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_layers_of_convnext_are_a_scale_and_nothing(keras, tmp_path):
+    from keras.src.applications.convnext import LayerScale, StochasticDepth
+
+    rng = np.random.default_rng(0)
+    scale = LayerScale(0.5, 4, name="scale")
+    model = keras.Sequential([keras.layers.Input(IMAGE), scale, StochasticDepth(0.25, name="depth")])
+    scale.gamma.assign(rng.normal(size=4))
+    model.save(tmp_path / "theirs.keras")
+    network = load_network(tmp_path / "theirs.keras")
+    x = rng.normal(size=(3, *IMAGE)).astype("f4")
+    np.testing.assert_allclose(network.outputs(x), model.predict(x, verbose=0), rtol=1e-6)
+    assert network.layer("depth") == Noise("depth", "StochasticDepth", 0.25)
+    again = load_network(save_network(network, tmp_path / "ours.h5"))
+    np.testing.assert_array_equal(again.outputs(x), network.outputs(x))
+
+
+@pytest.mark.parametrize("keras_version", ["2.15.0", "3.0.0"])
+def test_random_crop_at_prediction_is_that_of_keras_2_or_nothing(tmp_path, keras_version):
+    path = save_network(Network((ActivationLayer("crop", "relu"),), (6, 5, 4)), tmp_path / "a.h5")
+    with h5py.File(path, "r+") as file:
+        model = json.loads(file.attrs["model_config"])
+        crop = {"class_name": "RandomCrop", "config": {"name": "crop", "height": 3, "width": 4}}
+        model["config"]["layers"][-1] = crop
+        file.attrs["model_config"] = json.dumps(model)
+        file.attrs["keras_version"] = file["model_weights"].attrs["keras_version"] = keras_version
+    if keras_version == "3.0.0":
+        with pytest.raises(
+            ModelFileError, match="versions of Keras 3 do in different ways; put a CenterCrop"
+        ):
+            load_network(path)
+        return
+    assert load_network(path).layers[0] == Resizing("crop", 3, 4, crop_to_aspect_ratio=True)
