@@ -29,14 +29,12 @@ from probe.layers._windows import (
     correlate,
     correlate_each,
     correlate_pullback,
-    correlate_rows,
     each_kernel_gradient,
     kernel_gradient,
     padded,
     reach,
     spread,
     spread_each,
-    takes_rows,
     windows_of,
 )
 from probe.layers.activations import Activation, Pullback
@@ -170,10 +168,7 @@ class Conv2D(_Convolution):
         _, margins = self._windows(x.shape[1:])
         settings = self.strides, self.dilation_rate, self.groups
         shape = x.shape[1:]
-        if self.strides == (1, 1) and self.groups == 1 and takes_rows(shape, self.kernel, margins):
-            z = correlate_rows(x, self.kernel, margins, self.dilation_rate, self.bias)
-        else:
-            z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
+        z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
         return z, lambda dz: correlate_pullback(dz, self.kernel, shape, margins, *settings)
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
