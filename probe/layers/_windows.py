@@ -269,6 +269,12 @@ def each_kernel_gradient(
     return gradient
 
 
+def summed(dz: Array) -> Array:
+    """Return the sum over all axes but that of the channels; as a product, since there may be few channels."""
+    rows = dz.reshape(-1, dz.shape[-1])
+    return np.ones(len(rows), dz.dtype) @ rows
+
+
 def _blocks(n_samples: int, n_rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:
     """Yield samples and rows in blocks of about `_BLOCK_BYTES`: whole samples, or some rows of one."""
     most = max(1, _BLOCK_BYTES // max(1, row_bytes))

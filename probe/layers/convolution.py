@@ -35,6 +35,7 @@ from probe.layers._windows import (
     reach,
     spread,
     spread_each,
+    summed,
     windows_of,
 )
 from probe.layers.activations import Activation, Pullback
@@ -84,7 +85,7 @@ class _Convolution(ImageLayer):
     def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
         """Return the gradients of the kernels, and that of the bias if there is one."""
         has_bias = "bias" in self.variables
-        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if has_bias else {})
+        return gradients | ({"bias": summed(dz)} if has_bias else {})
 
     @property
     def _n_channels(self) -> int:
