@@ -22,7 +22,7 @@ from probe.layers import (
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
 from probe.training import train_network
-from probe.training.graph import _BatchMoments, _in_training
+from probe.training._learning import _BatchMoments, in_training
 
 CLASSES = tuple("0123456789")
 
@@ -79,7 +79,7 @@ def test_a_dense_network_trains_as_a_population_of_one_does(small_digits, optimi
 def test_the_way_back_through_batch_moments_is_right():
     """Finite differences of a batch in which every image moves the moments of all others."""
     rng = np.random.default_rng(0)
-    layer = _in_training(
+    layer = in_training(
         BatchNormalization("bn", *(values(3, dtype=np.float64, seed=k) for k in (1, 2, 3)), np.ones(3)),
         rng,
         {},
@@ -171,7 +171,7 @@ def test_it_is_taught_the_labels_given(small_digits):
     ids=lambda layer: layer.keras_name,
 )
 def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noise):
-    layer, x = _in_training(noise, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
+    layer, x = in_training(noise, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
     z, pullback = layer.pre_activation(x)
     assert z.dtype == np.float32
     assert z.std() > 0.3
@@ -185,7 +185,7 @@ def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noi
 
 def test_nothing_acts_where_nothing_is_dropped():
     for layer in (Dropout("d", 0.0), Noise("n", "ActivityRegularization", 0.1), Flatten("f")):
-        assert _in_training(layer, np.random.default_rng(0), {}) is layer
+        assert in_training(layer, np.random.default_rng(0), {}) is layer
 
 
 def test_layers_that_share_what_they_learn_keep_sharing_it(small_digits):
