@@ -14,7 +14,7 @@ from scipy.stats import ortho_group
 
 import probe
 from probe.analyses.concepts.pixels import has_loop
-from probe.controls import reinitialized
+from probe.training import reinitialized
 from probe.datasets import Dataset, permuted_labels
 from probe.layers import Dense, Flatten
 from probe.recipes import RECIPES

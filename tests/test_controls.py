@@ -8,7 +8,8 @@ import pytest
 
 import probe
 from probe._checks import DivergedError
-from probe.controls import architecture_of, reinitialized
+from probe.controls import architecture_of
+from probe.training import reinitialized
 from probe.fitting import for_images_of
 from probe.layers import (
     ACTIVATIONS,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import probe
-from probe.controls import reinitialized
+from probe.training import reinitialized
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
