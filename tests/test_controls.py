@@ -9,7 +9,6 @@ import pytest
 import probe
 from probe._checks import DivergedError
 from probe.controls import architecture_of
-from probe.training import reinitialized
 from probe.fitting import for_images_of
 from probe.layers import (
     ACTIVATIONS,
@@ -23,6 +22,7 @@ from probe.layers import (
     Normalization,
 )
 from probe.recipes import RECIPES, recorded_recipe
+from probe.training import reinitialized
 
 CONFIG = probe.TrainingConfig(epochs=25, batch_size=20, learning_rate=1.0)
 
@@ -93,7 +93,7 @@ def test_members_of_all_groups_have_one_start(three, digits):
 
 def test_few_and_random_labels_differ_in_the_labels_alone(trained, small_digits, monkeypatch):
     """With permutations that change nothing, both networks come out the same."""
-    monkeypatch.setattr("probe.controls.training.permuted_labels", lambda labels, *, rng: labels.copy())
+    monkeypatch.setattr("probe.controls.few.permuted_labels", lambda labels, *, rng: labels.copy())
     found = probe.control_networks(
         trained, small_digits, n_networks=7, recipe=recipe(replace(CONFIG, epochs=2))
     )

@@ -173,8 +173,8 @@ def layered_controls(
     stop = threading.Event()
     workers = min(cpu_count(), n_networks)
     with closing(in_threads(of_network, range(n_networks), workers=workers, stop=stop)) as results:
-        for k, trained in results:
-            found[k], done = trained, done + 1
+        for k, of_one in results:
+            found[k], done = of_one, done + 1
             progress(ProgressEvent("controls", done, n_networks))
     if len(found) < n_networks:
         raise KeyboardInterrupt

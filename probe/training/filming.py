@@ -116,7 +116,8 @@ def _cost(way: Population, shard: Shard, cost: CostName, member: int) -> Floats:
 
 def _some(seen: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
     """Return `_N_IMAGES` of the indices of images, evenly spread, or all where there are no more."""
-    return seen[np.linspace(0, len(seen) - 1, min(_N_IMAGES, len(seen))).round().astype(int)]
+    chosen = np.linspace(0, len(seen) - 1, min(_N_IMAGES, len(seen))).round().astype(int)
+    return np.asarray(seen[chosen])
 
 
 def _accuracy(way: Population, test: Dataset, epochs: Floats, recorded: Floats) -> Floats:

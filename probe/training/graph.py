@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -197,7 +197,7 @@ class _Run:
         self._records: dict[str, list[float]] = {field.name: [] for field in fields(TrainingHistory)}
         self.network = start
         self._kept: dict[int, Network] = {0: start}
-        self._map: Callable[..., Iterator[tuple[float, Array]]] = map
+        self._map: Callable[..., Iterator[Array]] = map
 
     @contextmanager
     def working(self, workers: int) -> Iterator[None]:
@@ -236,7 +236,7 @@ class _Run:
             return gradient
 
         used = [part for part in parts if len(part)]
-        shared = self._map if len(used) > 1 else map
+        shared: Callable[..., Iterator[Array]] = self._map if len(used) > 1 else map
         first, *others = shared(of_lane, self._lanes[: len(used)], used)
         for other in others:
             first += other
@@ -284,7 +284,7 @@ class _Run:
     def _test_accuracy(self) -> float:
         return self._measured(self.network, self._test, self._split.test.labels)[1]
 
-    def _measured(self, network: Network, images: Array, labels: Ints) -> Sequence[float]:
+    def _measured(self, network: Network, images: Array, labels: Ints) -> tuple[float, float]:
         """Return the mean cost and the accuracy, each lane's worth of images by itself."""
         space = ParameterSpace(network, self._config.cost)
         parts = np.array_split(np.arange(len(images)), min(_MOST_LANES, len(images)))
@@ -293,7 +293,7 @@ class _Run:
             with _quiet():
                 return len(part) / len(images) * np.array(space.measure(images[part], labels[part]))
 
-        cost, accuracy = sum(self._map(of_part, parts))  # type: ignore[misc]
+        cost, accuracy = np.sum(list(self._map(of_part, parts)), axis=0)
         return float(cost), float(accuracy)
 
     def _calibrated(self, vector: Array) -> Network:

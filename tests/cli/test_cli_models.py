@@ -156,7 +156,7 @@ def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     )
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
-    monkeypatch.setattr(import_module("probe.controls.training"), "_MOST_VALUES", 1e6)
+    monkeypatch.setattr(import_module("probe.controls.layered"), "_MOST_VALUES", 1e6)
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")

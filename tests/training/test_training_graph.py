@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import probe
-from probe.training import reinitialized
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
@@ -21,7 +20,7 @@ from probe.layers import (
 )
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.training import train_network
+from probe.training import reinitialized, train_network
 from probe.training._learning import _BatchMoments, in_training
 
 CLASSES = tuple("0123456789")
