@@ -46,6 +46,9 @@ that plain gradient descent takes."""
 _MEMORIZED = 0.9
 """Share of its random labels that a network must put out to show what memorizing does."""
 
+_LOOKING = 100_000_000_000
+"""Multiplications that measuring the training accuracy may take."""
+
 _SHARD = 6
 """Control networks that share an order, whatever their number: so the first ones are the same with more of them."""
 
@@ -127,7 +130,8 @@ def control_networks(
 
 def _target(network: Network, split: Split) -> float:
     """Return the training accuracy of a network; NaN if it is near guessing, which no training ends at."""
-    seen = split.train.sample(min(10_000, len(split.train)), rng=np.random.default_rng(0))
+    affordable = max(500, min(10_000, _LOOKING // network.n_multiplications))
+    seen = split.train.sample(min(affordable, len(split.train)), rng=np.random.default_rng(0))
     if network.n_classes != split.train.n_classes:
         return np.nan
     accuracy = float((network.predict(seen.images) == seen.labels).mean())
