@@ -291,10 +291,10 @@ class _Run:
 
         def of_part(part: npt.NDArray[np.intp]) -> Array:
             with _quiet():
-                return len(part) / len(images) * np.array(space.measure(images[part], labels[part]))
+                return len(part) * np.array(space.measure(images[part], labels[part]))
 
-        cost, accuracy = np.sum(list(self._map(of_part, parts)), axis=0)
-        return float(cost), float(accuracy)
+        cost, hits = np.sum(list(self._map(of_part, parts)), axis=0)
+        return float(cost / len(images)), round(hits) / len(images)
 
     def _calibrated(self, vector: Array) -> Network:
         """Return the network at `vector` as it predicts: with the moments of training images."""
