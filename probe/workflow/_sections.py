@@ -138,7 +138,7 @@ def _maximizations(subject: Subject, options: Mapping[str, Any], note: str) -> S
     run = partial(maximize, network, seed=subject.seed, progress=subject.progress)
     classes, units = class_objectives(network), _hidden_objectives(network)
     n, restarts, steps = affordable_ascents(network, len(classes), 8, 300)
-    of_classes = {"restarts": restarts, "steps": steps}
+    of_classes: dict[str, Any] = {"restarts": restarts, "steps": steps}
     results = {
         "maximize_classes": run(classes[:n], **of_classes),
         "maximize_classes_smooth": run(classes[:n], **of_classes, l2=0.02, total_variation=0.05),
@@ -170,7 +170,7 @@ def _drawing(subject: Subject, options: Mapping[str, Any], note: str) -> Section
         if options != usual:
             reduced = f"Reduced, for this network is slow: {restarts} starts, {steps} steps; `probe drawing` takes more."
             note = " ".join(filter(None, (note, reduced)))
-    given = {"controls": subject.controls, "seed": subject.seed, "progress": subject.progress}
+    given: dict[str, Any] = {"controls": subject.controls, "seed": subject.seed, "progress": subject.progress}
     result = drawing(network, split, **given, **options)
     return Section(key="drawing", results={"drawing": result}, note=note)
 
