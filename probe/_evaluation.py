@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -88,13 +88,17 @@ class Evaluation(Structure):
 
         return values, to_head
 
-    def parameter_vjp(self, x: Array) -> tuple[Array, Callable[[Array], list[tuple[Array, Array]]]]:
+    def parameter_vjp(
+        self, x: Array, learning: Container[str] | None = None
+    ) -> tuple[Array, Callable[[Array], list[tuple[Array, Array]]]]:
         """Return the logits for `x`, and the way back from them to all that the network learned.
 
         Parameters
         ----------
         x : ndarray of shape (n_samples, *input_shape), float
             Inputs, in the range that the network was trained on.
+        learning : container of str, optional
+            Names of the layers whose gradients are wanted; all layers without.
 
         Returns
         -------
@@ -112,7 +116,7 @@ class Evaluation(Structure):
 
         def to_learned(gradient: Array) -> list[tuple[Array, Array]]:
             seeds: dict[Node, Array] = {(head, "pre_activation"): to_head(gradient)}
-            return list(self._graph.parameter_gradients(passes, inputs, seeds))
+            return list(self._graph.parameter_gradients(passes, inputs, seeds, learning))
 
         return logits, to_learned
 

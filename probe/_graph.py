@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -43,8 +43,8 @@ Node = tuple[int, Stage]
 Wiring = tuple[tuple[str | int, ...], ...]
 """For each layer what it reads: names of layers before it, or k for the k-th input of the network."""
 
-_BATCH_VALUES = 1 << 24
-"""Most values of the widest layer at a time: 64 MiB in float32. Longer batches are split."""
+_BATCH_VALUES = 1 << 20
+"""Most values of the widest layer at a time: 4 MiB in float32, near what a cache holds. Longer batches are split."""
 
 
 class Pass(NamedTuple):
@@ -143,16 +143,28 @@ class Graph:
         return arrived[-1]
 
     def parameter_gradients(
-        self, passes: Mapping[int, Pass], inputs: Sequence[Array], seeds: Mapping[Node, Array]
+        self,
+        passes: Mapping[int, Pass],
+        inputs: Sequence[Array],
+        seeds: Mapping[Node, Array],
+        learning: Container[str] | None = None,
     ) -> Iterator[tuple[Array, Array]]:
-        """Give each array that a layer learns, with its gradient; an array of several layers once for each."""
-        above: set[int] = set()
+        """Give each array that a layer learns, with its gradient; an array of several layers once for each.
+
+        Left out are layers that are not in `learning`, and those whose gradients steps make zero.
+        """
+        learns, above = set[int](), set[int]()
         for index in sorted(passes):
-            if self.layers[index].trainable or any(source in above for source in self.sources[index]):
+            layer = self.layers[index]
+            if layer.activation.name == "step" and (index, "pre_activation") not in seeds:
+                continue
+            if layer.trainable and (learning is None or layer.name in learning):
+                learns.add(index)
+            if index in learns or any(source in above for source in self.sources[index]):
                 above.add(index)
         for index, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
-            layer = self.layers[index]
-            if layer.trainable:
+            if index in learns:
+                layer = self.layers[index]
                 (source,) = self.sources[index]
                 x = passes[source].activation if source >= 0 else inputs[-1 - source]
                 variables = layer.variables

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, fields, replace
 from itertools import chain, count
+from typing import Self
 
 import numpy as np
 
@@ -70,6 +72,15 @@ class Structure:
             two = " (the single output is that of the second of two classes)" * self._is_single
             named = f"{n_classes} {'classes' if self._is_single else 'outputs'}"
             raise InputError(f"class_names must name {named}{two}, got {len(self.class_names)} names")
+
+    def with_layers(self, layers: tuple[Layer, ...]) -> Self:
+        """Return the network with layers of the same kinds, names and shapes, unchecked."""
+        changed = object.__new__(type(self))
+        for one in fields(self):
+            object.__setattr__(changed, one.name, getattr(self, one.name))
+        object.__setattr__(changed, "layers", layers)
+        object.__setattr__(changed, "_graph", replace(self._graph, layers=layers))
+        return changed
 
     def _count_classes(self) -> int:
         if (

@@ -18,7 +18,7 @@ from probe.datasets import Dataset, Split
 from probe.layers import Layer, Normalization, Rescaling
 from probe.network import Network
 
-__all__ = ["doubt_about", "fitted", "for_data", "for_images_of", "warn_of_images"]
+__all__ = ["class_names_for", "doubt_about", "fitted", "for_data", "for_images_of", "warn_of_images"]
 
 _MOST_IMAGES, _FEWEST_IMAGES = 1000, 20
 """Test images that a network is tried on."""
@@ -112,7 +112,7 @@ def for_data(network: Network, split: Split) -> Network:
             f"the network takes {len(network.input_shapes)} inputs, but the data has one image for each"
         )
     prepared = network.with_input_shape(split.train.image_shape)
-    prepared = replace(prepared, class_names=_class_names(prepared, split))
+    prepared = replace(prepared, class_names=class_names_for(prepared, split))
     doubt = _doubt(prepared, split.train, split.test)
     _KNOWN[prepared] = _Known(weakref.ref(split.test.images), doubt)
     if doubt:
@@ -161,7 +161,7 @@ def warn_of_images(network: Network, images: Dataset | Array) -> None:
         _warn(f"the network may be given inputs of another range: {contradiction.sentence}; try it {remedy}")
 
 
-def _class_names(network: Network, split: Split) -> tuple[str, ...]:
+def class_names_for(network: Network, split: Split) -> tuple[str, ...]:
     """Return the class names of the data, or raise if they are not those of the network."""
     ours, theirs = network.class_names, split.train.class_names
     if len(ours) != len(theirs):

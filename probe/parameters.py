@@ -6,8 +6,8 @@ A network of any layers is a point; lines and planes through it are where landsc
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
@@ -21,7 +21,6 @@ from probe._checks import (
     check_labels,
     check_shape,
     chunks,
-    frozen_copy,
     readonly,
 )
 from probe._signatures import checked
@@ -33,7 +32,7 @@ __all__ = ["ParameterSpace", "Part", "output_of"]
 
 Labels = npt.NDArray[np.int64]
 
-_MOST_SAMPLES, _VALUES = 4000, 20_000_000
+_MOST_SAMPLES, _VALUES = 4000, 2_000_000
 """Images at a time in a gradient, at most, and values that all layers make of them: these bound its memory."""
 
 
@@ -151,25 +150,45 @@ class ParameterSpace:
         keys = {id(values): None for layer in layers for values in self._arrays[layer.name].values()}
         return [self._places[key] for key in keys]
 
+    def layers_in(self, places: Sequence[slice]) -> frozenset[str]:
+        """Return the names of the layers that learned what lies in some of `places` of the vector."""
+        held = np.zeros(self.n_parameters, bool)
+        for place in places:
+            held[place] = True
+        return frozenset(
+            name
+            for name, arrays in self._arrays.items()
+            if any(held[self._places[id(values)]].any() for values in arrays.values())
+        )
+
     def _at(self, vector: Array) -> tuple[Network, dict[int, slice]]:
         """Return the network at `vector`, and where each of its arrays lies in it."""
         check_shape("vector", vector.shape, (self.n_parameters,))
         arrays = dict[int, Array]()
         layers = tuple(self._layer_at(layer, vector, arrays) for layer in self.network.layers)
         places = {id(array): self._places[key] for key, array in arrays.items()}
-        return replace(self.network, layers=layers), places
+        return self.network.with_layers(layers), places
 
     def _layer_at(self, layer: Layer, vector: Array, arrays: dict[int, Array]) -> Layer:
         """Return `layer` with its values in `vector`; `arrays` holds those made before, by what they replace."""
         changed = {}
         for name, values in self._arrays[layer.name].items():
             if id(values) not in arrays:
-                fresh = vector[self._places[id(values)]].astype(values.dtype).reshape(values.shape)
-                arrays[id(values)] = frozen_copy(fresh)
+                fresh = vector[self._places[id(values)]].reshape(values.shape).astype(values.dtype)
+                # As `frozen_copy` leaves an array, which is known again, and shared.
+                fresh.flags.writeable = False
+                arrays[id(values)] = fresh
             changed[name] = arrays[id(values)]
-        return replace(layer, **changed) if changed else layer  # type: ignore[type-var]
+        return layer.with_arrays(changed) if changed else layer
 
-    def gradient(self, images: Array, labels: Labels, vector: Array | None = None) -> tuple[float, Array]:
+    def gradient(
+        self,
+        images: Array,
+        labels: Labels,
+        vector: Array | None = None,
+        *,
+        learning: Container[str] | None = None,
+    ) -> tuple[float, Array]:
         """Return the mean cost over the images, and its gradient.
 
         Parameters
@@ -180,6 +199,8 @@ class ParameterSpace:
             Their classes.
         vector : ndarray of shape (n_parameters,), optional
             Where; at the network itself without.
+        learning : container of str, optional
+            Names of the layers whose gradients are wanted; the others are zero. All layers without.
 
         Returns
         -------
@@ -189,7 +210,7 @@ class ParameterSpace:
         network, places = (self.network, self._places) if vector is None else self._at(vector)
         gradient, total = np.zeros(self.n_parameters, network.dtype), 0.0
         for taken in self._parts(len(images)):
-            logits, pullback = network.parameter_vjp(images[taken])
+            logits, pullback = network.parameter_vjp(images[taken], learning)
             stacked = np.ascontiguousarray(logits.T)[None]
             positions = label_positions(labels[None, taken], _shape(stacked))
             total += float(cost_values(self.cost, self.output, stacked, positions).sum(dtype=np.float64))

@@ -94,13 +94,15 @@ def recorded_recipe(provenance: Mapping[str, Any]) -> Recipe | None:
         From `probe.kerasfile.read_provenance`; a file may say anything.
     """
     shape, settings = provenance.get("architecture"), provenance.get("config")
-    if not isinstance(shape, dict) or not isinstance(settings, dict):
+    # A network of any layers records its training alone.
+    if not isinstance(shape, dict | None) or not isinstance(settings, dict):
         return None
     known = {field.name for field in fields(TrainingConfig)}
     if not set(settings) <= known:
         return None
     try:
-        architecture, config = MLP(**shape), TrainingConfig(**settings)
+        architecture = MLP((1,)) if shape is None else MLP(**shape)
+        config = TrainingConfig(**settings)
     except (InputError, TypeError):
         return None
     return Recipe(

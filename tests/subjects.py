@@ -14,11 +14,10 @@ from scipy.stats import ortho_group
 
 import probe
 from probe.analyses.concepts.pixels import has_loop
-from probe.controls import reinitialized
 from probe.datasets import Dataset, permuted_labels
 from probe.layers import Dense, Flatten
 from probe.recipes import RECIPES
-from probe.training import train_network, train_population
+from probe.training import reinitialized, train_network, train_population
 
 CLASSES = tuple("0123456789")
 KERAS_CNN = Path(__file__).with_name("mnist_cnn.h5")

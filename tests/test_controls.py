@@ -1,6 +1,7 @@
 """Networks to hold a trained one against: the same shape and recipe, the same start, few or other labels, no training."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 import probe
 from probe._checks import DivergedError
-from probe.controls import architecture_of, reinitialized
+from probe.controls import architecture_of
 from probe.fitting import for_images_of
 from probe.layers import (
     ACTIVATIONS,
@@ -20,8 +21,10 @@ from probe.layers import (
     Dropout,
     Flatten,
     Normalization,
+    Reshape,
 )
 from probe.recipes import RECIPES, recorded_recipe
+from probe.training import reinitialized
 
 CONFIG = probe.TrainingConfig(epochs=25, batch_size=20, learning_rate=1.0)
 
@@ -92,7 +95,7 @@ def test_members_of_all_groups_have_one_start(three, digits):
 
 def test_few_and_random_labels_differ_in_the_labels_alone(trained, small_digits, monkeypatch):
     """With permutations that change nothing, both networks come out the same."""
-    monkeypatch.setattr("probe.controls.training.permuted_labels", lambda labels, *, rng: labels.copy())
+    monkeypatch.setattr("probe.controls.few.permuted_labels", lambda labels, *, rng: labels.copy())
     found = probe.control_networks(
         trained, small_digits, n_networks=7, recipe=recipe(replace(CONFIG, epochs=2))
     )
@@ -318,3 +321,29 @@ def test_a_layer_that_is_called_twice_keeps_one_set_of_weights():
     fresh = reinitialized(network, rng=np.random.default_rng(0))
     assert fresh.layers[0].kernel is fresh.layers[1].kernel
     assert fresh.n_parameters == 20
+
+
+def test_networks_that_take_too_long_are_trained_on_fewer_images_or_left_out_and_it_is_said(
+    small_digits, monkeypatch
+):
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 1, 2)).astype(np.float32)
+    layers = (
+        Reshape("reshape", (8, 8, 1)),
+        Conv2D("conv", kernel, kernel[0, 0, 0], activation_name="relu"),
+        Flatten("flatten"),
+        Dense("output", np.zeros((72, 10), np.float32), np.zeros(10, np.float32), "softmax"),
+    )
+    network, events = probe.Network(layers, (8, 8)), []
+    # A second for an image: all of them would take hours.
+    monkeypatch.setattr("probe.controls.layered.seconds_per_image", lambda *arguments: 1.0)
+    monkeypatch.setattr("probe.controls.layered._FITTING", (2, 2))
+    monkeypatch.setattr("probe.controls.layered._MOST_VALUES", 1e5)
+    found = probe.control_networks(network, small_digits, n_networks=2, progress=events.append)
+    assert not found.copies
+    assert re.search(r"whose training would take about \d+ minutes \(--minutes \d+\)", found.caveat)
+    assert "control networks like this one are left out" in events[0].note
+    most = int(re.search(r"--minutes (\d+)", found.caveat)[1])
+    some = probe.control_networks(network, small_digits, n_networks=2, minutes=most / 2)
+    assert some.copies
+    assert re.search(r"trained on \d+ of the 200 training images; --minutes \d+ for all", some.caveat)
+    assert probe.control_networks(network, small_digits, n_networks=2, minutes=most).caveat == ""

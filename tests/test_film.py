@@ -288,7 +288,7 @@ def test_the_commands_record_it_and_pass_it_on(tmp_path):
     from probe.workflow import convert_model, inspect_model, train_model
     from probe.workflow.models import Reading
 
-    train_model(MLP, probe.TrainingConfig(epochs=2), data="digits", out=tmp_path / "t")
+    train_model(MLP, {"epochs": 2}, data="digits", out=tmp_path / "t")
     model = tmp_path / "t" / "model.h5"
     film = probe.load_film(model)
     assert film.updates.tolist()[:4] == [0, 1, 2, 5] and film.updates[-1] == 30

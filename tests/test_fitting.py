@@ -12,10 +12,10 @@ from recipes_of_tests import quick
 import probe
 from probe._checks import InputError
 from probe.analyses.paths import expanded_weights
-from probe.controls import reinitialized
 from probe.fitting import doubt_about, fitted, for_data, for_images_of
 from probe.layers import Dense, Flatten, Normalization, Rescaling
 from probe.sensitivity import critical_samples, loss_sensitivity
+from probe.training import reinitialized
 
 RNG = np.random.default_rng
 

@@ -4,7 +4,7 @@ Small families of values, each with one interface: parameterizations (`Pixels`, 
 transforms (`Shift`) and regions (`Box`, `Ball`); `ascend` climbs, `certify` says how high a climb can get.
 """
 
-from probe.ascent._climb import Ascent, Frames, ascend
+from probe.ascent._climb import Ascent, Frames, affordable_ascents, ascend
 from probe.ascent.certificates import Bounds, certify
 from probe.ascent.expressions import parse_objective
 from probe.ascent.regions import UNIT_BOX, Ball, Box, Region
@@ -33,6 +33,7 @@ __all__ = [
     "Region",
     "Shift",
     "Transform",
+    "affordable_ascents",
     "ascend",
     "certify",
     "parse_objective",

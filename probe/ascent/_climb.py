@@ -25,7 +25,7 @@ from probe.network import Network
 from probe.objectives import AnyObjective
 from probe.results import Record
 
-__all__ = ["Ascent", "Frames", "ascend", "checked_objectives"]
+__all__ = ["Ascent", "Frames", "affordable_ascents", "ascend", "checked_objectives"]
 
 _FIRST_STEP = 0.1
 _GROWTH, _SHRINKAGE, _LARGEST_STEP = 1.5, 0.5, 1e4
@@ -34,6 +34,9 @@ _LOOK_EVERY, _WORTHWHILE = 10, 0.9
 """After how many steps the batch is made smaller, if no more than this share of it still moves."""
 
 _MOST_FRAMES = 10_000
+
+_CLIMBING, _FEWEST_STARTS, _FEWEST_STEPS = 600_000_000_000, 2, 50
+"""Multiplications of all ascents together where the caller does not choose how many there are, and what is kept of them."""
 
 _LARGEST_WEIGHT = 1e30
 """Of a penalty: float32 holds its products with sums of squares."""
@@ -186,6 +189,27 @@ def ascend(
     best = np.arange(len(chosen)) * restarts + found.best_restarts
     images = np.stack([frame[best] for frame in frames], axis=1)
     return replace(found, frames=Frames(images=images, steps=np.array([0, *wanted])))
+
+
+def affordable_ascents(
+    network: Network, n_objectives: int, restarts: int, steps: int
+) -> tuple[int, int, int]:
+    """Return for how many objectives, from how many starts and in how many steps to climb: fewer for a slow network.
+
+    Of a network that costs many multiplications there are first fewer restarts, then fewer steps, then fewer objectives.
+
+    Examples
+    --------
+    >>> from probe.layers import Dense
+    >>> kernel = np.zeros((784, 10), np.float32)
+    >>> affordable_ascents(Network((Dense("output", kernel, kernel[0]),), input_shape=(784,)), 10, 8, 300)
+    (10, 8, 300)
+    """
+    # Forward, and as much again for the way back to the image.
+    most = _CLIMBING // (2 * network.n_multiplications)
+    restarts = max(min(restarts, _FEWEST_STARTS), min(restarts, most // (n_objectives * steps)))
+    steps = max(min(steps, _FEWEST_STEPS), min(steps, most // (n_objectives * restarts)))
+    return max(1, min(n_objectives, most // (restarts * steps))), restarts, steps
 
 
 def checked_objectives(objectives: Sequence[AnyObjective]) -> tuple[AnyObjective, ...]:

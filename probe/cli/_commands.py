@@ -51,7 +51,11 @@ COMMANDS = {
     ),
     "train": CommandLine(
         "Train a network by gradient descent and keep it as model.h5, which Keras opens too.",
-        ("train", "train --hidden 128 --activation relu --learning-rate 0.1"),
+        (
+            "train",
+            "train --hidden 128 --activation relu --learning-rate 0.1",
+            "train --like my_cnn.h5 --epochs 3",
+        ),
         "train_model",
     ),
     "inspect": CommandLine(
@@ -172,6 +176,8 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
     """Return the arguments of the function of a command, in the order in which help shows their options."""
     function, entry = _function(line.function), line.entry
     hints: dict[str, Any] = typing.get_type_hints(function)
+    from probe.training import DEFAULT_TRAINING
+
     left_out = {"progress", *(_unneeded(entry) if entry else ())}
     parts: dict[str, _Part] = {}
     for name, parameter in inspect.signature(function).parameters.items():
@@ -183,6 +189,8 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
             parts[name] = _shared(name, inspect.Parameter.empty)
         elif name in _SHARED and not (name == "data" and parameter.default is None):
             parts[name] = _shared(name, parameter.default)
+        elif name == "training":
+            parts[name] = _together(training_options(_FIELDS["config"], DEFAULT_TRAINING))
         elif is_dataclass(hints[name]):
             parts[name] = _fields(name, hints[name], parameter.default)
         else:
@@ -195,7 +203,7 @@ def _unneeded(entry: Analysis) -> list[str]:
     """Return the arguments of `analyze` that the analyses of an entry do without."""
     names = (entry.command and entry.command.analyses) or (entry.name,)
     needs = {need for name in names for need in analysis_of(name).needs}
-    unneeded = {"network": ["model", "reading"], "other": ["other"], "controls": ["n_networks"]}
+    unneeded = {"network": ["model", "reading"], "other": ["other"], "controls": ["n_networks", "minutes"]}
     return [argument for need, arguments in unneeded.items() if need not in needs for argument in arguments]
 
 

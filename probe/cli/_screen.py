@@ -119,9 +119,9 @@ def shown_anywhere() -> None:
 
 @contextmanager
 def drawn_progress() -> Iterator[Progress]:
-    """Draw progress on standard error while the block runs; nothing if that is no terminal."""
+    """Draw progress on standard error while the block runs; if that is no terminal, say only what is announced."""
     if not sys.stderr.isatty():
-        yield lambda event: None
+        yield lambda event: put(event.note, err=True) if event.note and not event.total else None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -137,6 +137,10 @@ def drawn_progress() -> Iterator[Progress]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
 
         def draw(event: Any) -> None:
+            if not event.total:
+                if event.note:
+                    bars.print(_clean(event.note), markup=False, highlight=False)
+                return
             if event.stage not in tasks:
                 tasks[event.stage] = bars.add_task(event.stage, total=event.total, note="")
             bars.update(tasks[event.stage], completed=event.done, total=event.total, note=event.note)

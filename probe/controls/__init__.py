@@ -1,8 +1,9 @@
 """Networks to hold a trained network against: of its kind and recipe, trained like it, on random labels, and not at all."""
 
+from probe.controls.few import n_memorizable
 from probe.controls.groups import Controls, ControlsSummary, Group, NetworkGroup
-from probe.controls.kind import architecture_of, reinitialized
-from probe.controls.training import MEMORIZING, control_networks, n_memorizable
+from probe.controls.kind import architecture_of
+from probe.controls.training import MEMORIZING, control_networks
 
 __all__ = [
     "MEMORIZING",
@@ -13,5 +14,4 @@ __all__ = [
     "architecture_of",
     "control_networks",
     "n_memorizable",
-    "reinitialized",
 ]

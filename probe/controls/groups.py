@@ -66,6 +66,8 @@ class ControlsSummary(Result):
         What they are, such as "784-16-16-10 sigmoid".
     copies : bool
         Whether they have the layers of the network that they were made for; otherwise they have those of the video's.
+    note : str
+        Why they have other layers, or on how few of the images they were trained; "" where there is nothing to say.
     target : float
         Training accuracy of the network at hand at which training ended early; NaN if it was not asked for.
     """
@@ -78,6 +80,7 @@ class ControlsSummary(Result):
     config: TrainingConfig
     kind: str
     copies: bool
+    note: str
     target: float
 
     def columns(self) -> Columns:
@@ -105,10 +108,10 @@ class ControlsSummary(Result):
 
     @property
     def caveat(self) -> str:
-        """What a verdict over them must add, with a blank before it: nothing where they have the network's layers."""
+        """What a verdict over them must add, with a blank before it; nothing for the network's layers and all images."""
         if self.copies:
-            return ""
-        return f" These networks ({self.kind}) do not have this network's layers, which gradient descent cannot train here."
+            return f" The control networks were {self.note}." if self.note else ""
+        return f" These networks ({self.kind}) do not have this network's layers, {self.note}."
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)

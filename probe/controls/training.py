@@ -1,4 +1,4 @@
-"""Control networks trained: populations of dense layers, and networks of any layers one by one."""
+"""Control networks trained: populations of dense layers here, networks of any layers in `probe.controls.layered`."""
 
 from __future__ import annotations
 
@@ -11,51 +11,46 @@ import numpy.typing as npt
 from probe._checks import (
     Array,
     DivergedError,
-    InputError,
     check_integer,
+    check_number,
     generator,
 )
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import Progress, announcement, silent
 from probe._signatures import checked
-from probe.controls.groups import Controls, ControlsSummary, NetworkGroup
-from probe.controls.kind import architecture_of, kind_of, reinitialized
-from probe.datasets import Split, permuted_labels
+from probe.controls.few import FEWEST_RANDOM, few_of, n_memorizable
+from probe.controls.groups import Controls, ControlsSummary
+from probe.controls.kind import architecture_of
+from probe.controls.layered import can_train, layered_controls, planned
+from probe.datasets import Split
 from probe.fitting import for_images_of
 from probe.layers import Dropout, Noise
 from probe.network import Network
-from probe.parameters import ParameterSpace, output_of
+from probe.parameters import output_of
 from probe.population import MLP, Population, initial_population
-from probe.recipes import RECIPES, Recipe, described
+from probe.recipes import RECIPES, Recipe
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     PopulationResult,
     TrainingConfig,
-    TrainingResult,
     learning_rate_for,
     smaller_rates,
-    train_network,
     train_population,
 )
 
-__all__ = ["MEMORIZING", "control_networks", "n_memorizable"]
+__all__ = ["MEMORIZING", "control_networks"]
 
 MEMORIZING = TrainingConfig(epochs=600, batch_size=50, learning_rate=0.3, optimizer="nesterov", stop="fitted")
 """The video's network fits 1,000 random labels of MNIST in 86 to 149 of these epochs: in less than half of the updates
 that plain gradient descent takes."""
 
-_MOST_RANDOM, _FEWEST_RANDOM = 1_000, 50
-_PARAMETERS_PER_LABEL = 13
-"""Random labels that networks are taught: one for each 13 parameters, as 1,000 are of the video's network."""
-
 _MEMORIZED = 0.9
 """Share of its random labels that a network must put out to show what memorizing does."""
 
+_LOOKING = 100_000_000_000
+"""Multiplications that measuring the training accuracy may take."""
+
 _SHARD = 6
 """Control networks that share an order, whatever their number: so the first ones are the same with more of them."""
-
-_MOST_VALUES = 5e9
-"""Values that all layers of a control network may make in training, where it is no dense chain: what bounds the time. On
-MNIST a convolution to 32 channels makes 3 epochs of them."""
 
 
 @checked
@@ -65,6 +60,7 @@ def control_networks(
     *,
     n_networks: int = 20,
     recipe: Recipe | None = None,
+    minutes: float = 4.0,
     seed: int | np.random.Generator = 0,
     progress: Progress = silent,
 ) -> Controls:
@@ -74,7 +70,8 @@ def control_networks(
     ----------
     network : Network
         A network that was trained on such data. Its layers are copied, whatever they are. Where gradient descent cannot
-        train them, the control networks have the shape of the video's, and `Controls.copies` is False.
+        train them, or not within `minutes`, the control networks have the shape of the video's, and `Controls.copies` is
+        False.
     split : Split
         What they are trained on.
     n_networks : int
@@ -83,6 +80,10 @@ def control_networks(
         How `network` was made and trained: of `probe.recipes.RECIPES`, or from `probe.recipes.recorded_recipe`. If nothing
         is known it is "modern", until the training accuracy of `network` is reached, if that is not near guessing.
         If networks diverge, a tenth of the rate is tried.
+    minutes : float
+        Time for networks of other layers than dense ones, about, at least 0. A minibatch is timed first: where all
+        images would take longer, networks are trained on a half, a quarter or an eighth of them, and
+        `ControlsSummary.note` says so.
     seed : int or numpy.random.Generator
         Starts, permutations and orders follow from it.
     progress : callable
@@ -106,20 +107,31 @@ def control_networks(
     (2, True, (2, 8, 64))
     """
     check_integer("n_networks", n_networks, minimum=1)
+    check_number("minutes", minutes, minimum=0)
     network = for_images_of(network, split)
     target = np.nan if recipe is not None else _target(network, split)
     known = replace(RECIPES["modern"], output=output_of(network)) if recipe is None else recipe
     architecture = None if _is_noisy(network) else architecture_of(network)
-    if architecture is None and _can_train(network, split):
-        return _graph_controls(network, split, known, n_networks, target, seed, progress)
+    note = ""
+    if architecture is None:
+        note = "which gradient descent cannot train here"
+        if can_train(network, split):
+            plan = planned(network, split, known, n_networks, minutes)
+            progress(announcement(plan.said))
+            if plan.share:
+                return layered_controls(network, split, plan, n_networks, target, seed, progress)
+            note = plan.note
     shape = DEFAULT_ARCHITECTURE if architecture is None else architecture
     found = _population_controls(shape, split, known, n_networks, target, seed, progress)
-    return found if architecture is not None else replace(found, summary=replace(found.summary, copies=False))
+    if architecture is not None:
+        return found
+    return replace(found, summary=replace(found.summary, copies=False, note=note))
 
 
 def _target(network: Network, split: Split) -> float:
     """Return the training accuracy of a network; NaN if it is near guessing, which no training ends at."""
-    seen = split.train.sample(min(10_000, len(split.train)), rng=np.random.default_rng(0))
+    affordable = max(500, min(10_000, _LOOKING // network.n_multiplications))
+    seen = split.train.sample(min(affordable, len(split.train)), rng=np.random.default_rng(0))
     if network.n_classes != split.train.n_classes:
         return np.nan
     accuracy = float((network.predict(seen.images) == seen.labels).mean())
@@ -161,6 +173,7 @@ def _population_controls(
             config=config,
             kind=architecture.named(math.prod(data.image_shape), data.n_classes),
             copies=True,
+            note="",
             target=target,
         ),
     )
@@ -213,105 +226,16 @@ def _memorizers(
     pairs = starts.take(np.repeat(np.arange(len(starts)), 2))
     while True:
         images_rng, order_rng = rng.spawn(2)
-        few, labels = _few(split, n, len(starts), images_rng)
+        few, labels = few_of(split, n, len(starts), images_rng)
         result = _trained(architecture, few, config, pairs, order_rng, progress, labels, 2 * _SHARD)
         memorized = result.history.train_accuracy[1::2, -1]
-        if np.median(memorized[:_SHARD]) >= _MEMORIZED or n // 2 < _FEWEST_RANDOM:
+        if np.median(memorized[:_SHARD]) >= _MEMORIZED or n // 2 < FEWEST_RANDOM:
             break
         n //= 2
     population = result.population
     return population.take(slice(0, None, 2)), population.take(slice(1, None, 2)), memorized, n
 
 
-@checked
-def n_memorizable(n_parameters: int, n_samples: int) -> int:
-    """Return how many random labels networks of so many parameters are taught, if there are as many images.
-
-    Examples
-    --------
-    >>> n_memorizable(13_002, 60_000), n_memorizable(1_482, 1_437)
-    (1000, 114)
-    """
-    check_integer("n_parameters", n_parameters, minimum=1)
-    check_integer("n_samples", n_samples, minimum=1)
-    return min(n_samples, max(_FEWEST_RANDOM, min(_MOST_RANDOM, n_parameters // _PARAMETERS_PER_LABEL)))
-
-
-def _few(
-    split: Split, n: int, n_networks: int, rng: np.random.Generator
-) -> tuple[Split, npt.NDArray[np.int64]]:
-    """Return some of the images, and for each network their own labels and these permuted: (2 * n_networks, n)."""
-    few = replace(split, train=split.train.sample(n, rng=rng))
-    own = few.train.labels
-    permuted = [permuted_labels(own, rng=one) for one in rng.spawn(n_networks)]
-    return few, np.stack([taught for labels in permuted for taught in (own, labels)])
-
-
 def _is_noisy(network: Network) -> bool:
     """Return whether layers act in training alone, by chance."""
     return any(isinstance(layer, Dropout | Noise) and layer.rate for layer in network.layers)
-
-
-def _can_train(network: Network, split: Split) -> bool:
-    """Return whether gradient descent has a way to all that a network learned."""
-    if any(layer.activation.name == "step" for layer in network.layers):
-        return False
-    try:
-        ParameterSpace(network).gradient(split.train.images[:2].astype(network.dtype), split.train.labels[:2])
-    except (
-        InputError,
-        NotImplementedError,
-    ):  # why there is none makes no difference: others stand in, and say so
-        return False
-    return True
-
-
-def _graph_controls(
-    network: Network,
-    split: Split,
-    recipe: Recipe,
-    n_networks: int,
-    target: float,
-    seed: int | np.random.Generator,
-    progress: Progress,
-) -> Controls:
-    """Return controls with the layers of `network`, trained one by one with Adam: as many epochs as the budget holds."""
-    start_rng, train_rng, few_rng = generator(seed).spawn(3)
-    values = sum(math.prod(shape) for shape in network.layer_shapes.values())
-    n_images = len(split.train)
-    epochs = max(1, min(20, int(_MOST_VALUES / (values * n_images))))
-    config = TrainingConfig(epochs=epochs, batch_size=32, learning_rate=1e-3, optimizer="adam")
-    starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
-    few, labels = _few(split, n_memorizable(network.n_parameters, n_images), n_networks, few_rng)
-    fitting = replace(config, epochs=max(10, min(100, int(_MOST_VALUES / (2 * values * len(few.train))))))
-    trained, own, random = list[TrainingResult](), list[TrainingResult](), list[TrainingResult]()
-    until = target if np.isfinite(target) else 1.0
-    for k, (start, rng) in enumerate(zip(starts, train_rng.spawn(n_networks), strict=True)):
-        one, *two = rng.spawn(3)
-        trained.append(train_network(start, split, config, rng=one, until=until))
-        for kept, taught, order in zip((own, random), labels[2 * k : 2 * k + 2], two, strict=True):
-            kept.append(train_network(start, few, fitting, rng=order, labels=taught))
-        if any(result.interrupted for result in (trained[-1], own[-1], random[-1])):
-            raise KeyboardInterrupt
-        progress(ProgressEvent("training controls", k + 1, n_networks))
-
-    def last(results: list[TrainingResult], name: str) -> Array:
-        return np.array([getattr(result.history, name)[-1] for result in results])
-
-    return Controls(
-        untrained=NetworkGroup(tuple(starts)),
-        trained=NetworkGroup(tuple(result.network for result in trained)),
-        few_labels=NetworkGroup(tuple(result.network for result in own)),
-        random_label=NetworkGroup(tuple(result.network for result in random)),
-        summary=ControlsSummary(
-            test_accuracy=last(trained, "test_accuracy"),
-            train_accuracy=last(trained, "train_accuracy"),
-            memorized=last(random, "train_accuracy"),
-            n_random_labels=len(few.train),
-            recipe=f"the layers of this network, drawn anew, with {described(config)}",
-            config=config,
-            kind=kind_of(network),
-            copies=True,
-            target=target,
-        ),
-    )

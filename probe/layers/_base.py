@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass, replace
+from functools import cache
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -24,6 +25,12 @@ DATA_FORMATS = ("channels_last", "channels_first")
 
 Padding = Literal["valid", "same"]
 PADDINGS = ("valid", "same")
+
+
+@cache
+def _arguments(kind: type) -> tuple[str, ...]:
+    """Return the names of the fields of a kind of layer; looking them up anew takes longer than a small layer's products."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else ()
 
 
 class Layer(ABC):
@@ -115,10 +122,18 @@ class Layer(ABC):
     @property
     def variables(self) -> dict[str, Array]:
         """The layer's arrays by the names that Keras gives them, in Keras' order, without those that are None."""
-        layer: Any = self
-        arguments = fields(layer) if is_dataclass(layer) else ()
-        values = {argument.name: getattr(layer, argument.name) for argument in arguments}
-        return {name: array for name, array in values.items() if isinstance(array, np.ndarray)}
+        values = ((name, getattr(self, name)) for name in _arguments(type(self)))
+        return {name: array for name, array in values if isinstance(array, np.ndarray)}
+
+    def with_arrays(self, arrays: Mapping[str, Array]) -> Self:
+        """Return the layer with some of its variables replaced by arrays of the same shapes and types, unchecked.
+
+        The arrays are not copied; they must not change any more.
+        """
+        changed = object.__new__(type(self))
+        for name in _arguments(type(self)):
+            object.__setattr__(changed, name, arrays[name] if name in arrays else getattr(self, name))
+        return changed
 
     @classmethod
     def variable_shapes(cls, input_shape: Shape, settings: Mapping[str, Any]) -> dict[str, Shape]:

@@ -11,6 +11,7 @@ channels * multiplier is the number of filters. `frame` is the height and width 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,11 +19,8 @@ import numpy as np
 from probe._checks import Array, InputError
 from probe.layers._base import Layer, Pair, Shape
 
-_BLOCK_BYTES = 5 << 19
-"""Size of the buffer in which windows are unfolded, unless a single row of windows needs more."""
-
-_ROWS_BYTES = 1 << 24
-"""Largest image, its windows' columns unfolded, that is multiplied row by row of the kernel."""
+_BLOCK_BYTES = 1 << 20
+"""Size of the buffer in which windows are unfolded, unless a single row of windows needs more: what a cache holds."""
 
 
 def window_padding(n: int, window: int, stride: int, padding: str | Pair) -> tuple[int, int, int]:
@@ -119,85 +117,47 @@ def correlate(
     )
     dtype = np.result_type(x, kernel)
     z = np.empty((len(x), *n_windows, kernel.shape[3]), dtype)
-    inputs, outputs = kernel.shape[2], kernel.shape[3] // groups
+    for seen, made in _groups(kernel.shape, groups):
+        matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, kernel.shape[3] // groups)
+        for samples, rows, unfolded in _unfolded(x[..., seen], kernel.shape, strides, dilation_rate, dtype):
+            product = z[samples, rows, :, made]
+            if product.flags.c_contiguous:
+                np.matmul(unfolded, matrix, out=product.reshape(-1, matrix.shape[1]))
+            else:
+                product[...] = (unfolded @ matrix).reshape(product.shape)
+            if bias is not None:
+                product += bias[made]
+    return z
+
+
+def _groups(kernel_shape: Shape, groups: int) -> Iterator[tuple[slice, slice]]:
+    """Yield the channels that each group of filters sees, and its filters."""
+    inputs, outputs = kernel_shape[2], kernel_shape[3] // groups
+    for group in range(groups):
+        yield slice(group * inputs, (group + 1) * inputs), slice(group * outputs, (group + 1) * outputs)
+
+
+def _unfolded(
+    x: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, dtype: np.dtype[np.generic]
+) -> Iterator[tuple[slice, slice, Array]]:
+    """Yield blocks of the windows of padded images: their samples, their rows, and each window as a row of a matrix.
+
+    The matrix is overwritten by the next block.
+    """
+    span = reach(kernel_shape, dilation_rate)
     windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
     windows = windows[:, :: strides[0], :: strides[1], :, :: dilation_rate[0], :: dilation_rate[1]]
     windows = windows.transpose(0, 1, 2, 4, 5, 3)
-    for group in range(groups):
-        seen = slice(group * inputs, (group + 1) * inputs)
-        made = slice(group * outputs, (group + 1) * outputs)
-        matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, outputs)
-        _multiply_windows(windows[..., seen], matrix, None if bias is None else bias[made], z[..., made])
-    return z
-
-
-def correlate_rows(
-    x: Array,
-    kernel: Array,
-    margins: tuple[Pair, Pair],
-    dilation_rate: Pair = (1, 1),
-    bias: Array | None = None,
-) -> Array:
-    """Return the same as `correlate` with steps of one and a single group, for images without their padding.
-
-    Only the columns of a window are unfolded; its rows are added up by BLAS, for which the rows of an
-    unfolded image lie right where they are: a third of the copies for kernels of three rows.
-    """
-    from scipy.linalg import get_blas_funcs
-
-    x = x.astype(np.result_type(x, kernel), copy=False)
-    (top, bottom), (left, right) = margins
-    n_samples, height, width, channels = x.shape
-    columns, _, filters = kernel.shape[1:]
-    frame = np.zeros((height + top + bottom, width + left + right, channels), x.dtype)
-    down, along = reach(kernel.shape, dilation_rate)
-    n_rows, n_columns = frame.shape[0] - down + 1, frame.shape[1] - along + 1
-    windows = np.lib.stride_tricks.sliding_window_view(frame, along, axis=1)
-    windows = windows[..., :: dilation_rate[1]].transpose(0, 1, 3, 2)
-    unfolded = np.empty(windows.shape, x.dtype)
-    n_in = columns * channels
-    by_row = [
-        np.ascontiguousarray(part).reshape(n_in, filters).T for part in kernel.astype(x.dtype, copy=False)
-    ]
-    multiply = get_blas_funcs("gemm", dtype=x.dtype)
-    z = np.empty((n_samples, n_rows, n_columns, filters), x.dtype)
-    for image, made in zip(x, z, strict=True):
-        frame[top : top + height, left : left + width] = image
-        np.copyto(unfolded, windows)
-        made[...] = 0 if bias is None else bias
-        for row, part in enumerate(by_row):
-            begin = row * dilation_rate[0]
-            seen = unfolded[begin : begin + n_rows].reshape(-1, n_in)
-            # Transposed, since BLAS wants columns: it adds to `made` where it lies.
-            multiply(1.0, part, seen.T, beta=1.0, c=made.reshape(-1, filters).T, overwrite_c=True)
-    return z
-
-
-def takes_rows(shape: tuple[int, ...], kernel: Array, margins: tuple[Pair, Pair]) -> bool:
-    """Return whether `correlate_rows` is the faster way for images of `shape` (height, width, channels)."""
-    (top, bottom), (left, right) = margins
-    unfolded = (shape[0] + top + bottom) * (shape[1] + left + right) * shape[2] * kernel.shape[1]
-    return bool(kernel.shape[0] > 1 and unfolded * kernel.itemsize <= _ROWS_BYTES)
-
-
-def _multiply_windows(windows: Array, matrix: Array, bias: Array | None, z: Array) -> None:
-    """Write the product of each window (n_samples, n_rows, n_columns, *window) with `matrix` to `z`."""
-    n_in, n_out = matrix.shape
-    n_columns = windows.shape[2]
-    buffer = np.empty(0, matrix.dtype)
-    for samples, rows in _blocks(len(windows), windows.shape[1], n_columns * n_in * matrix.itemsize):
+    n_in = math.prod(kernel_shape[:3])
+    buffer = np.empty(0, dtype)
+    row_bytes = windows.shape[2] * n_in * dtype.itemsize
+    for samples, rows in _blocks(len(windows), windows.shape[1], row_bytes):
         block = windows[samples, rows]
         if buffer.size < block.size:
-            buffer = np.empty(block.size, matrix.dtype)
-        unfolded = buffer[: block.size].reshape(block.shape)
-        np.copyto(unfolded, block)
-        product = z[samples, rows]
-        if product.flags.c_contiguous:
-            np.matmul(unfolded.reshape(-1, n_in), matrix, out=product.reshape(-1, n_out))
-        else:
-            product[...] = (unfolded.reshape(-1, n_in) @ matrix).reshape(product.shape)
-        if bias is not None:
-            product += bias
+            buffer = np.empty(block.size, dtype)
+        unfolded = buffer[: block.size]
+        np.copyto(unfolded.reshape(block.shape), block)
+        yield samples, rows, unfolded.reshape(-1, n_in)
 
 
 def spread(
@@ -209,37 +169,24 @@ def spread(
     groups: int = 1,
 ) -> Array:
     """Return the adjoint of `correlate`: each value of `dz` times the kernel, added up where windows overlap."""
-    inputs = kernel.shape[2]
+    rows, columns, inputs, filters = kernel.shape
     dtype = np.result_type(dz, kernel)
     x = np.zeros((len(dz), *frame, inputs * groups), dtype)
     transposed = np.ascontiguousarray(kernel.transpose(0, 1, 3, 2), dtype)
     part = np.empty((0, inputs), dtype)
-    for offset, made, values, target in _by_offset(x, dz, kernel.shape, strides, dilation_rate, groups):
-        if len(part) != len(values):
-            part = np.empty((len(values), inputs), dtype)
-        np.matmul(values, transposed[offset][made], out=part)
-        target += part.reshape(target.shape)
-    return x
-
-
-def _by_offset(
-    x: Array, dz: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, groups: int
-) -> Iterator[tuple[Pair, slice, Array, Array]]:
-    """Yield an offset in a window, the filters of a group, their `dz` as rows, and the view of `x` there, in blocks."""
-    rows, columns, inputs, filters = kernel_shape
-    outputs = filters // groups
-    dtype = np.result_type(x, dz)
-    # Half a block, for the buffer and the values that it is made of.
-    row_bytes = 2 * dz.shape[2] * (inputs + outputs) * dtype.itemsize
+    row_bytes = dz.shape[2] * (2 * inputs + filters // groups) * dtype.itemsize
     for samples, taken in _blocks(len(dz), dz.shape[1], row_bytes):
         n_windows = taken.stop - taken.start, dz.shape[2]
         block = x[samples, taken.start * strides[0] :]
-        for group in range(groups):
-            made = slice(group * outputs, (group + 1) * outputs)
-            seen = slice(group * inputs, (group + 1) * inputs)
-            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, outputs)
+        for seen, made in _groups(kernel.shape, groups):
+            values = np.ascontiguousarray(dz[samples, taken, :, made], dtype).reshape(-1, filters // groups)
+            if len(part) != len(values):
+                part = np.empty((len(values), inputs), dtype)
             for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-                yield offset, made, values, block[pixels][..., seen]
+                np.matmul(values, transposed[offset][made], out=part)
+                target = block[pixels][..., seen]
+                target += part.reshape(target.shape)
+    return x
 
 
 def correlate_pullback(
@@ -255,13 +202,11 @@ def correlate_pullback(
     height, width = shape[:2]
     (top, bottom), (left, right) = margins
     # With steps of one it is a correlation too, with the kernel turned round: faster unless dz is much deeper.
-    if strides == (1, 1) and groups == 1 and kernel.shape[3] <= 2 * kernel.shape[2]:
+    if strides == (1, 1) and groups == 1 and kernel.shape[3] < 2 * kernel.shape[2]:
         down, along = (size - 1 for size in reach(kernel.shape, dilation_rate))
         rows, columns = dz.shape[1:3]
         turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
         around = (down - top, height + top - rows), (along - left, width + left - columns)
-        if takes_rows(dz.shape[1:], turned, around):
-            return correlate_rows(dz, turned, around, dilation_rate)
         return correlate(padded(dz, around), turned, (1, 1), dilation_rate)
     frame = height + top + bottom, width + left + right
     x = spread(dz, kernel, frame, strides, dilation_rate, groups)
@@ -303,10 +248,13 @@ def kernel_gradient(
     groups: int = 1,
 ) -> Array:
     """Return the gradient of `correlate` with respect to its kernel, summed over samples and windows."""
-    gradient = np.zeros(kernel_shape, np.result_type(x, dz))
-    for offset, made, values, seen in _by_offset(x, dz, kernel_shape, strides, dilation_rate, groups):
-        gradient[offset][:, made] += seen.reshape(-1, kernel_shape[2]).T @ values
-    return gradient
+    dtype = np.result_type(x, dz)
+    gradient = np.zeros((math.prod(kernel_shape[:3]), kernel_shape[3]), dtype)
+    for seen, made in _groups(kernel_shape, groups):
+        for samples, rows, unfolded in _unfolded(x[..., seen], kernel_shape, strides, dilation_rate, dtype):
+            values = dz[samples, rows, :, made].reshape(len(unfolded), -1)
+            gradient[:, made] += unfolded.T @ values
+    return gradient.reshape(kernel_shape)
 
 
 def each_kernel_gradient(
@@ -319,6 +267,12 @@ def each_kernel_gradient(
     for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, dz.shape[1:3]):
         gradient[offset] = np.einsum("nrsc,nrscm->cm", x[pixels], deltas)
     return gradient
+
+
+def summed(dz: Array) -> Array:
+    """Return the sum over all axes but that of the channels; as a product, since there may be few channels."""
+    rows = dz.reshape(-1, dz.shape[-1])
+    return np.ones(len(rows), dz.dtype) @ rows
 
 
 def _blocks(n_samples: int, n_rows: int, row_bytes: int) -> Iterator[tuple[slice, slice]]:

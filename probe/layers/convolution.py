@@ -29,14 +29,13 @@ from probe.layers._windows import (
     correlate,
     correlate_each,
     correlate_pullback,
-    correlate_rows,
     each_kernel_gradient,
     kernel_gradient,
     padded,
     reach,
     spread,
     spread_each,
-    takes_rows,
+    summed,
     windows_of,
 )
 from probe.layers.activations import Activation, Pullback
@@ -86,7 +85,7 @@ class _Convolution(ImageLayer):
     def _with_bias(self, gradients: dict[str, Array], dz: Array) -> dict[str, Array]:
         """Return the gradients of the kernels, and that of the bias if there is one."""
         has_bias = "bias" in self.variables
-        return gradients | ({"bias": dz.reshape(-1, dz.shape[-1]).sum(axis=0)} if has_bias else {})
+        return gradients | ({"bias": summed(dz)} if has_bias else {})
 
     @property
     def _n_channels(self) -> int:
@@ -170,10 +169,7 @@ class Conv2D(_Convolution):
         _, margins = self._windows(x.shape[1:])
         settings = self.strides, self.dilation_rate, self.groups
         shape = x.shape[1:]
-        if self.strides == (1, 1) and self.groups == 1 and takes_rows(shape, self.kernel, margins):
-            z = correlate_rows(x, self.kernel, margins, self.dilation_rate, self.bias)
-        else:
-            z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
+        z = correlate(padded(x, margins), self.kernel, *settings, self.bias)
         return z, lambda dz: correlate_pullback(dz, self.kernel, shape, margins, *settings)
 
     def _variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:

@@ -132,12 +132,11 @@ class MaxPooling2D(_Pooling):
 
         def pullback(dz: Array) -> Array:
             dx = np.zeros(around.shape, dz.dtype)
-            untaken = np.ones(z.shape, bool)
+            left = dz.copy()
             for pixels in offsets:
-                taken = around[pixels] == z
-                taken &= untaken
-                untaken &= ~taken
-                dx[pixels] += dz * taken
+                part = left * (around[pixels] == z)
+                dx[pixels] += part
+                left -= part
             return inside(dx, margins)
 
         return z, pullback

@@ -10,11 +10,13 @@ from probe.training.config import (
     DEFAULT_TRAINING,
     TrainingConfig,
     enough_epochs,
+    layered_training,
     learning_rate_for,
     smaller_rates,
 )
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
-from probe.training.graph import train_network
+from probe.training.graph import seconds_per_image, train_network
+from probe.training.initial import reinitialized
 from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
@@ -34,7 +36,10 @@ __all__ = [
     "TrainingHistory",
     "TrainingResult",
     "enough_epochs",
+    "layered_training",
     "learning_rate_for",
+    "reinitialized",
+    "seconds_per_image",
     "smaller_rates",
     "train",
     "train_network",

@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_TRAINING",
     "TrainingConfig",
     "enough_epochs",
+    "layered_training",
     "learning_rate_for",
     "smaller_rates",
 ]
@@ -152,3 +153,20 @@ def enough_epochs(n_samples: int) -> int:
     check_integer("n_samples", n_samples, minimum=1)
     per_epoch = math.ceil(n_samples / DEFAULT_TRAINING.batch_size)
     return min(max(DEFAULT_TRAINING.epochs, math.ceil(_UPDATES / per_epoch)), _MOST_EPOCHS)
+
+
+_LAYERED_UPDATES, _MOST_LAYERED_EPOCHS = 5_600, 100
+"""Minibatches that a network of any layers is trained on: three epochs of MNIST."""
+
+
+def layered_training(n_samples: int) -> TrainingConfig:
+    """Return the training of a network of any layers, on so many images, if nothing else is said.
+
+    Examples
+    --------
+    >>> layered_training(60_000).epochs, layered_training(1_000).epochs
+    (3, 100)
+    """
+    check_integer("n_samples", n_samples, minimum=1)
+    epochs = min(math.ceil(_LAYERED_UPDATES / math.ceil(n_samples / 32)), _MOST_LAYERED_EPOCHS)
+    return TrainingConfig(epochs=epochs, batch_size=32, learning_rate=1e-3, optimizer="adam")

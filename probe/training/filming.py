@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,13 +12,16 @@ import numpy.typing as npt
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.film import Film
+from probe.network import Network
+from probe.parameters import ParameterSpace
 from probe.population import Population
 from probe.training.config import TrainingConfig
 from probe.training.shard import Shard, ShardOutcome
 
-__all__ = ["films_of", "updates_per_epoch"]
+__all__ = ["film_of", "films_of", "updates_per_epoch"]
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 _N_IMAGES = 1_000
 """Training images that the costs of a film are means over."""
@@ -36,6 +40,31 @@ def films_of(shard: Shard, outcome: ShardOutcome, config: TrainingConfig) -> tup
     if not shard.moments:
         return ()
     return tuple(_film(shard, outcome, config, k) for k in range(len(outcome.population)))
+
+
+def film_of(kept: Mapping[int, Network], split: Split, labels: Ints, config: TrainingConfig) -> Film:
+    """Return the film of one network of any layers, which was as in `kept` after so many updates."""
+    updates = sorted(kept)
+    way, last = [kept[update] for update in updates], kept[updates[-1]]
+    some = _some(np.arange(len(split.train)))
+    seen = split.train.images[some].astype(last.dtype, copy=False), labels[some]
+    test = split.test.images.astype(last.dtype, copy=False), split.test.labels
+    spaces = [ParameterSpace(network, config.cost) for network in way]
+    cost = np.array([space.measure(*seen)[0] for space in spaces])
+    taken = np.isfinite(cost) | (np.arange(len(cost)) == len(cost) - 1)
+    shown = [one for one, is_taken in zip(way, taken, strict=True) if is_taken]
+    return Film(
+        last=last,
+        updates=np.array(updates, np.int64)[taken],
+        parameters={
+            f"{layer.name}/{name}": np.stack([one.layer(layer.name).variables[name] for one in shown])
+            for layer in last.layers
+            for name in {**dict.fromkeys(layer.trainable), **dict.fromkeys(sorted(layer.measured))}
+            if name in layer.variables
+        },
+        cost=cost[taken],
+        test_accuracy=np.array([space.measure(*test)[1] for space in spaces])[taken],
+    )
 
 
 def _film(shard: Shard, outcome: ShardOutcome, config: TrainingConfig, member: int) -> Film:
@@ -81,8 +110,14 @@ def _cost(way: Population, shard: Shard, cost: CostName, member: int) -> Floats:
     train = shard.split.train
     labels = train.labels if shard.labels is None else shard.labels[min(member, len(shard.labels) - 1)]
     seen = np.arange(len(train)) if shard.sample_masks is None else np.flatnonzero(shard.sample_masks[member])
-    some = seen[np.linspace(0, len(seen) - 1, min(_N_IMAGES, len(seen))).round().astype(int)]
+    some = _some(seen)
     return way.evaluate(replace(train, images=train.images[some], labels=labels[some]), cost).cost
+
+
+def _some(seen: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """Return `_N_IMAGES` of the indices of images, evenly spread, or all where there are no more."""
+    chosen = np.linspace(0, len(seen) - 1, min(_N_IMAGES, len(seen))).round().astype(int)
+    return np.asarray(seen[chosen])
 
 
 def _accuracy(way: Population, test: Dataset, epochs: Floats, recorded: Floats) -> Floats:

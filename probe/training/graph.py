@@ -1,29 +1,37 @@
 """Training one network of any layers: convolutions, pooling, normalization, dropout, several paths.
 
 A population of dense networks trains many times faster in `probe.training.loop`; this is for what has another shape.
+The images of a minibatch are shared out among a few lanes, each with a stream of its own for what is drawn: threads work
+on several lanes at the same time, and however many there are, the sums are the same.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_labels, check_number, check_rng
+from probe._checks import Array, InputError, check_integer, check_labels, check_number, check_rng
+from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Split
-from probe.layers import BatchNormalization, Dropout, Layer, Noise
-from probe.layers.activations import Pullback
+from probe.film import moments
+from probe.layers import BatchNormalization
 from probe.network import Network
 from probe.parameters import ParameterSpace
+from probe.training._learning import Moments, in_training, looks_at_batches
 from probe.training.config import TrainingConfig
+from probe.training.filming import film_of, updates_per_epoch
 from probe.training.results import TrainingHistory, TrainingResult
 
-__all__ = ["train_network"]
+__all__ = ["seconds_per_image", "train_network"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -32,6 +40,13 @@ _CALIBRATION = 1_000
 
 _EVALUATED = 5_000
 """Training images on which the cost and the training accuracy of an epoch are measured, at most."""
+
+_MOST_LANES, _LANE_VALUES = 4, 300_000
+"""Lanes that share a minibatch, at most, and values that the layers make of the images of one at least: about a megabyte,
+which a core's cache holds."""
+
+_TOLD_EVERY = 1.0
+"""Seconds between two events of progress within an epoch, at least."""
 
 
 @checked
@@ -42,7 +57,9 @@ def train_network(
     *,
     rng: np.random.Generator,
     labels: npt.NDArray[np.int64] | None = None,
-    until: float = 1.0,
+    until: float | None = None,
+    frames: int | None = None,
+    workers: int | None = None,
     progress: Progress = silent,
 ) -> TrainingResult:
     """Train a network from `start`, whatever its layers.
@@ -53,19 +70,23 @@ def train_network(
     Parameters
     ----------
     start : Network
-        Before training, such as `probe.controls.reinitialized` returns.
+        Before training, such as `probe.training.reinitialized` returns.
     split : Split
         Training data, and test data for the history.
     config : TrainingConfig
-        How; `stop` and `dtype` are not used.
+        How; `stop` and `dtype` are not used. With `evaluation="end"` the test images are classified in the end only.
     rng : numpy.random.Generator
         Draws the order of the images, and what is dropped.
     labels : ndarray of shape (n_samples,), int64, optional
         What the network is taught; the data's own labels without.
-    until : float, in (0, 1]
+    until : float, in (0, 1], optional
         Training ends after the epoch in which this share of the training images is right.
+    frames : int, optional
+        Moments that the result's `film` keeps, as for `probe.train`.
+    workers : int, optional
+        Threads that share a minibatch; by default as many as there are cores. What is learned does not depend on it.
     progress : callable
-        Called with a `ProgressEvent` after each epoch.
+        Called with a `ProgressEvent` after each epoch, and every second of a long one.
 
     Returns
     -------
@@ -78,57 +99,112 @@ def train_network(
     InputError
         If the network and the data do not fit, or a layer says no gradients of what it learns.
     """
+    from joblib import cpu_count
+
     check_rng(rng)
-    check_number("until", until, above=0, maximum=1)
+    if until is not None:
+        check_number("until", until, above=0, maximum=1)
     taught = split.train.labels if labels is None else labels
     check_labels("labels", taught, len(split.train), start.n_classes)
-    run = _Run(start, split, taught, config, rng)
+    stops = () if frames is None else moments(config.epochs, updates_per_epoch(split, config), frames)
+    workers = cpu_count() if workers is None else check_integer("workers", workers, minimum=1)
+    run = _Run(start, split, taught, config, rng, frozenset(stops), progress)
     diverged, interrupted = 0, False
     try:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with _quiet(), run.working(workers):
             for epoch in range(config.epochs):
-                is_finite = run.train_epoch(epoch)
-                if not is_finite:
+                if not run.train_epoch(epoch):
                     diverged = epoch + 1
                     break
                 progress(ProgressEvent("training", epoch + 1, config.epochs))
-                if run.train_accuracy >= until:
+                if until is not None and run.train_accuracy >= until:
                     break
     except KeyboardInterrupt:
         interrupted = True
     return TrainingResult(
-        network=run.network, history=run.history(), diverged_epoch=diverged, interrupted=interrupted
+        network=run.network,
+        history=run.history(),
+        diverged_epoch=diverged,
+        interrupted=interrupted,
+        film=None if frames is None else film_of(run.kept(), split, taught, config),
     )
+
+
+def seconds_per_image(network: Network, split: Split, batch_size: int = 32) -> float:
+    """Return about how many seconds one core takes to train a network on one image: the least of three minibatches.
+
+    Other work on the machine does not count.
+    """
+    few = replace(split, train=split.train.take(np.arange(min(batch_size, len(split.train)))))
+    run = _Run(
+        network, few, few.train.labels, TrainingConfig(batch_size=batch_size), np.random.default_rng(0)
+    )
+    indices, taken = np.arange(len(few.train)), list[float]()
+    with run.working(1):
+        for _ in range(3):
+            began = time.thread_time()
+            run.gradient(indices, run.vector)
+            taken.append(time.thread_time() - began)
+    return min(taken) / len(indices)
+
+
+def _quiet() -> np.errstate:
+    """Return what keeps a network that diverges from warning of it; each thread needs one of its own."""
+    return np.errstate(over="ignore", invalid="ignore", divide="ignore")
 
 
 class _Run:
     """A network on its way."""
 
     def __init__(
-        self, start: Network, split: Split, labels: Ints, config: TrainingConfig, rng: np.random.Generator
+        self,
+        start: Network,
+        split: Split,
+        labels: Ints,
+        config: TrainingConfig,
+        rng: np.random.Generator,
+        stops: frozenset[int] = frozenset(),
+        progress: Progress = silent,
     ) -> None:
         self._split, self._labels, self._config = split, labels, config
+        self._stops, self._progress = stops, progress
         self._order_rng, layers_rng, sample_rng = rng.spawn(3)
-        self._moments: dict[str, tuple[Array, Array]] = {}
+        self._moments: Moments = {}
         self._still = ParameterSpace(start, config.cost)
-        learning = replace(
-            start, layers=tuple(_in_training(layer, layers_rng, self._moments) for layer in start.layers)
-        )
-        self._learning = ParameterSpace(learning, config.cost)
+        values = config.batch_size * sum(map(math.prod, start.layer_shapes.values()))
+        n_lanes = 1 if looks_at_batches(start.layers) else max(1, min(_MOST_LANES, values // _LANE_VALUES))
+        self._lanes = [
+            ParameterSpace(
+                replace(
+                    start, layers=tuple(in_training(layer, lane, self._moments) for layer in start.layers)
+                ),
+                config.cost,
+            )
+            for lane in layers_rng.spawn(n_lanes)
+        ]
         self._images = split.train.images.astype(start.dtype, copy=False)
         self._test = split.test.images.astype(start.dtype, copy=False)
         n = len(self._images)
         self._evaluated = np.sort(sample_rng.permutation(n)[:_EVALUATED])
         self._calibration = np.sort(sample_rng.permutation(n)[:_CALIBRATION])
-        self._vector = self._still.vector.copy()
-        self._decays = np.zeros(len(self._vector), bool)
+        self.vector = self._still.vector.copy()
+        self._decays = np.zeros(len(self.vector), bool)
         for part in self._still.parts:
             self._decays[part.place] = bool(part.filter_axes)
         self._optimizer = config.make_optimizer()
-        self._state = self._optimizer.init(self._vector)
+        self._state = self._optimizer.init(self.vector)
         self._step = 0
         self._records: dict[str, list[float]] = {field.name: [] for field in fields(TrainingHistory)}
         self.network = start
+        self._kept: dict[int, Network] = {0: start}
+        self._map: Callable[..., Iterator[Array]] = map
+
+    @contextmanager
+    def working(self, workers: int) -> Iterator[None]:
+        """Let so many threads share the work while the block runs."""
+        with single_threaded_blas(), ThreadPoolExecutor(workers) as pool:
+            self._map = map if workers == 1 else pool.map
+            yield
 
     @property
     def train_accuracy(self) -> float:
@@ -137,19 +213,43 @@ class _Run:
 
     def history(self) -> TrainingHistory:
         """Return what was recorded of the epochs that are done."""
+        accuracies = self._records["test_accuracy"]
+        if accuracies and np.isnan(accuracies[-1]):
+            accuracies[-1] = self._test_accuracy()
         return TrainingHistory(
             **{name: np.array(values, np.float64) for name, values in self._records.items()}
         )
 
+    def kept(self) -> dict[int, Network]:
+        """Return the networks that were kept on the way, by the updates made before: the first and the last among them."""
+        end = len(self._records["cost"]) * updates_per_epoch(self._split, self._config)
+        return {update: one for update, one in self._kept.items() if update < end} | {end: self.network}
+
+    def gradient(self, taken: npt.NDArray[np.intp], vector: Array) -> Array:
+        """Return the gradient of the mean cost of some images: each lane sees a part of them."""
+        parts = np.array_split(taken, len(self._lanes))
+
+        def of_lane(lane: ParameterSpace, part: npt.NDArray[np.intp]) -> Array:
+            with _quiet():
+                gradient = lane.gradient(self._images[part], self._labels[part], vector)[1]
+            gradient *= len(part) / len(taken)
+            return gradient
+
+        used = [part for part in parts if len(part)]
+        shared: Callable[..., Iterator[Array]] = self._map if len(used) > 1 else map
+        first, *others = shared(of_lane, self._lanes[: len(used)], used)
+        for other in others:
+            first += other
+        return first
+
     def train_epoch(self, epoch: int) -> bool:
         """Train one epoch and record it; False if the cost is no number any more, and nothing changed then."""
         config, began = self._config, time.perf_counter()
-        vector, rate = self._vector.copy(), config.learning_rate * config.rate_factor(epoch)
-        order, squares = self._order_rng.permutation(len(self._images)), list[float]()
+        vector, rate = self.vector.copy(), config.learning_rate * config.rate_factor(epoch)
+        order, squares, told = self._order_rng.permutation(len(self._images)), list[float](), began
         for begin in range(0, len(order), config.batch_size):
-            taken = order[begin : begin + config.batch_size]
             try:
-                _, gradient = self._learning.gradient(self._images[taken], self._labels[taken], vector)
+                gradient = self.gradient(order[begin : begin + config.batch_size], vector)
             except NotImplementedError as error:
                 raise InputError(f"this network cannot be trained: {error}") from error
             squares.append(float(np.square(gradient, dtype=np.float64).sum()))
@@ -157,19 +257,23 @@ class _Run:
                 gradient[self._decays] += config.weight_decay * vector[self._decays]
             self._step += 1
             self._optimizer.apply(vector, gradient, self._state, rate, self._step)
+            if self._step in self._stops and np.isfinite(vector).all():
+                self._kept[self._step] = self._calibrated(vector)
+            if time.perf_counter() - told > _TOLD_EVERY:
+                told, share = time.perf_counter(), begin / len(order)
+                self._progress(ProgressEvent("training", epoch, config.epochs, f"{share:.0%} of an epoch"))
         seconds = time.perf_counter() - began
         if not np.isfinite(vector).all():
             return False
         network = self._calibrated(vector)
-        space = ParameterSpace(network, config.cost)
-        cost, accuracy = space.measure(self._images[self._evaluated], self._labels[self._evaluated])
+        cost, accuracy = self._measured(network, self._images[self._evaluated], self._labels[self._evaluated])
         if not np.isfinite(cost):
             return False
-        self._vector, self.network = vector, network
+        self.vector, self.network = vector, network
         measured = {
             "cost": cost,
             "train_accuracy": accuracy,
-            "test_accuracy": space.measure(self._test, self._split.test.labels)[1],
+            "test_accuracy": np.nan if config.evaluation == "end" else self._test_accuracy(),
             "gradient_norm": float(np.sqrt(np.mean(squares[-10:]))),
             "seconds": seconds,
         }
@@ -177,11 +281,28 @@ class _Run:
             self._records[name].append(value)
         return True
 
+    def _test_accuracy(self) -> float:
+        return self._measured(self.network, self._test, self._split.test.labels)[1]
+
+    def _measured(self, network: Network, images: Array, labels: Ints) -> tuple[float, float]:
+        """Return the mean cost and the accuracy, each lane's worth of images by itself."""
+        space = ParameterSpace(network, self._config.cost)
+        parts = np.array_split(np.arange(len(images)), min(_MOST_LANES, len(images)))
+
+        def of_part(part: npt.NDArray[np.intp]) -> Array:
+            with _quiet():
+                return len(part) * np.array(space.measure(images[part], labels[part]))
+
+        cost, hits = np.sum(list(self._map(of_part, parts)), axis=0)
+        return float(cost / len(images)), round(hits) / len(images)
+
     def _calibrated(self, vector: Array) -> Network:
         """Return the network at `vector` as it predicts: with the moments of training images."""
-        self._moments.clear()
-        self._learning.at(vector).logits(self._images[self._calibration])
         still = self._still.at(vector)
+        if not looks_at_batches(still.layers):
+            return still
+        self._moments.clear()
+        self._lanes[0].at(vector).logits(self._images[self._calibration])
         layers = [
             replace(
                 layer, moving_mean=self._moments[layer.name][0], moving_variance=self._moments[layer.name][1]
@@ -191,90 +312,3 @@ class _Run:
             for layer in still.layers
         ]
         return replace(still, layers=tuple(layers))
-
-
-def _in_training(layer: Layer, rng: np.random.Generator, moments: dict[str, tuple[Array, Array]]) -> Layer:
-    """Return a layer as it is while the network learns; itself if that makes no difference."""
-    if isinstance(layer, BatchNormalization):
-        ours = {name.name: getattr(layer, name.name) for name in fields(layer)}
-        return _BatchMoments(**ours, moments=moments)
-    if isinstance(layer, Dropout) and layer.rate:
-        return _Multiplied(layer.name, layer.rate, "Dropout", rng)
-    if (
-        isinstance(layer, Noise)
-        and layer.rate
-        and layer.kind not in ("ActivityRegularization", "AlphaDropout")
-    ):
-        return _Multiplied(layer.name, layer.rate, layer.kind, rng)
-    return layer
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _BatchMoments(BatchNormalization):
-    """Batch normalization by the moments of the batch, which it leaves in `moments`."""
-
-    is_affine = is_elementwise = False
-
-    moments: dict[str, tuple[Array, Array]] = field(default_factory=dict)
-
-    def _normal(self, x: Array) -> tuple[Array, Array, tuple[int, ...]]:
-        """Return the standardized values, what they were multiplied by, and the axes of the moments."""
-        axis = self.axis % x.ndim
-        others = tuple(k for k in range(x.ndim) if k != axis)
-        mean, variance = x.mean(axis=others, keepdims=True), x.var(axis=others, keepdims=True)
-        self.moments[self.name] = mean.reshape(-1), variance.reshape(-1)
-        inverse = 1 / np.sqrt(variance + x.dtype.type(self.epsilon))
-        return (x - mean) * inverse, inverse, others
-
-    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        """Return the normalized `x` (n_samples, ...), and its pullback."""
-        normal, inverse, others = self._normal(x)
-        gamma, beta = (
-            None if values is None else values.reshape(inverse.shape) for values in (self.gamma, self.beta)
-        )
-
-        def pullback(dz: Array) -> Array:
-            scaled = dz if gamma is None else dz * gamma
-            along = (scaled * normal).mean(axis=others, keepdims=True)
-            return np.asarray(inverse * (scaled - scaled.mean(axis=others, keepdims=True) - normal * along))
-
-        z = normal if gamma is None else normal * gamma
-        return z if beta is None else z + beta, pullback
-
-    def variable_gradients(self, x: Array, dz: Array) -> dict[str, Array]:
-        """Return the gradients of gamma and beta, where there are."""
-        normal, _, others = self._normal(x)
-        found = {"gamma": (dz * normal).sum(axis=others), "beta": dz.sum(axis=others)}
-        return {name: found[name] for name in self.trainable}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Multiplied(Layer):
-    """Dropout, and the noise of layers that multiply or add, drawn anew at every call."""
-
-    name: str
-    rate: float
-    kind: str
-    rng: Any
-
-    def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
-        """Return `x` with noise, and its pullback."""
-        if self.kind == "GaussianNoise":
-            return x + self._normal(x) * x.dtype.type(self.rate), lambda dz: dz
-        if self.kind == "GaussianDropout":
-            factor = 1 + self._normal(x) * x.dtype.type(np.sqrt(self.rate / (1 - self.rate)))
-        else:
-            shape = (
-                (len(x), *(1,) * (x.ndim - 2), x.shape[-1]) if self.kind.startswith("Spatial") else x.shape
-            )
-            kept = self.rng.random(shape, np.float32) >= self.rate
-            factor = kept.astype(x.dtype) / x.dtype.type(max(1 - self.rate, 1e-7))
-        return x * factor, lambda dz: dz * factor
-
-    def _normal(self, x: Array) -> Array:
-        drawn: Array = self.rng.standard_normal(x.shape, np.float32).astype(x.dtype)
-        return drawn
-
-    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
-        """Return `input_shape`."""
-        return input_shape

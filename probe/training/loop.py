@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,13 @@ from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
 from probe.film import Film, moments
+from probe.fitting import class_names_for
+from probe.network import Network
 from probe.population import MLP, Population, initial_population
-from probe.training.config import DEFAULT_TRAINING, TrainingConfig
+from probe.training.config import DEFAULT_TRAINING, TrainingConfig, layered_training
 from probe.training.filming import films_of, updates_per_epoch
+from probe.training.graph import train_network
+from probe.training.initial import reinitialized
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
@@ -33,7 +38,7 @@ _SMALLEST_PARALLEL = 100_000
 
 @checked
 def train(
-    architecture: MLP,
+    architecture: MLP | Network,
     split: Split,
     config: TrainingConfig | None = None,
     *,
@@ -45,12 +50,13 @@ def train(
 
     Parameters
     ----------
-    architecture : MLP
-        Its shape.
+    architecture : MLP or Network
+        Its shape; or a network of any layers, of which a fresh one is trained, with weights drawn anew.
     split : Split
         Training data, and test data for the history.
     config : TrainingConfig, optional
-        `DEFAULT_TRAINING` by default: 20 epochs at a learning rate that falls from 1 along a cosine.
+        `DEFAULT_TRAINING` by default: 20 epochs at a learning rate that falls from 1 along a cosine. For a network of any
+        layers `probe.training.layered_training`: Adam at 0.001, and minibatches of 32 like three epochs of MNIST.
     seed : int or numpy.random.Generator
         Start of the weights and order of the data follow from it.
     frames : int, optional
@@ -72,6 +78,8 @@ def train(
     >>> bool(trained.history.test_accuracy[-1] > 0.9)
     True
     """
+    if isinstance(architecture, Network):
+        return _trained_like(architecture, split, config, seed, frames, progress)
     result = train_population(
         architecture, split, config, n_networks=1, seed=seed, frames=frames, progress=progress
     )
@@ -82,6 +90,24 @@ def train(
         interrupted=result.interrupted,
         film=result.films[0] if result.films else None,
     )
+
+
+def _trained_like(
+    network: Network,
+    split: Split,
+    config: TrainingConfig | None,
+    seed: int | np.random.Generator,
+    frames: int | None,
+    progress: Progress,
+) -> TrainingResult:
+    """Train a fresh network of the layers of `network`."""
+    config = layered_training(len(split.train)) if config is None else config
+    start_rng, rng = generator(seed).spawn(2)
+    network = network.with_input_shape(split.train.image_shape)
+    network = replace(network, class_names=class_names_for(network, split)).astype(config.dtype)
+    start = reinitialized(network, rng=start_rng)
+    until = config.until if config.stop == "fitted" else None
+    return train_network(start, split, config, rng=rng, until=until, frames=frames, progress=progress)
 
 
 @checked

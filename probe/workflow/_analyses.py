@@ -38,6 +38,7 @@ def analyze(
     *,
     data: str = "mnist",
     n_networks: int | None = None,
+    minutes: float = 4.0,
     options: Mapping[str, Any] | None = None,
     reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
@@ -56,6 +57,9 @@ def analyze(
         A second model file, for an analysis of two networks.
     n_networks : int, optional
         Control networks of each kind (untrained, trained, trained on few and on random labels), at least 2.
+    minutes : float
+        Time for control networks of other layers than dense ones, about: where it does not suffice, they are trained on
+        a part of the images, or networks of the video's shape take their place, and the page says so.
     options : mapping, optional
         Further arguments of the analysis.
     out : Path, optional
@@ -93,7 +97,13 @@ def analyze(
         assert network is not None and model is not None
         recipe = recorded_recipe(read_provenance(model))
         controls = control_networks(
-            network, split, n_networks=n_networks, recipe=recipe, seed=seed, progress=progress
+            network,
+            split,
+            n_networks=n_networks,
+            recipe=recipe,
+            minutes=minutes,
+            seed=seed,
+            progress=progress,
         )
         beside = f"; beside it {controls.summary.sentence}"
         facts["n_networks"] = n_networks

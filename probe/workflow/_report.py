@@ -52,6 +52,7 @@ def report(
     data: str = "mnist",
     recipe: Literal["modern", "video"] = "modern",
     reading: Reading = READ_AS_IT_IS,
+    minutes: float = 4.0,
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -67,6 +68,9 @@ def report(
     recipe : {"modern", "video"}
         How the network is made and trained without a model file: as `probe train` does by default, or as for the video,
         with weights from N(0, 1), sigmoid outputs and quadratic cost, which takes several times as long.
+    minutes : float
+        Time for control networks of other layers than dense ones, about: where it does not suffice, they are trained on
+        a part of the images, or networks of the video's shape take their place, and the page says so.
     out : Path, optional
         Folder for index.html, results.json, results.h5, model.h5 and figures; reports/<name> by default.
 
@@ -91,7 +95,7 @@ def report(
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
     try:
-        sections = _sections(subject, accuracy, split, seed, progress)
+        sections = _sections(subject, accuracy, split, minutes, seed, progress)
     except KeyboardInterrupt:
         if model is not None:
             raise
@@ -142,12 +146,18 @@ def _kept_bytes(subject: _Subject) -> bytes:
 
 
 def _sections(
-    subject: _Subject, accuracy: float, split: Split, seed: int, progress: Progress
+    subject: _Subject, accuracy: float, split: Split, minutes: float, seed: int, progress: Progress
 ) -> tuple[Section, ...]:
     """Return the sections of the page: the network, and what each analysis of the catalogue finds of it."""
     recipe = recorded_recipe(subject.provenance)
     controls = control_networks(
-        subject.network, split, n_networks=_CONTROLS, recipe=recipe, seed=seed, progress=progress
+        subject.network,
+        split,
+        n_networks=_CONTROLS,
+        recipe=recipe,
+        minutes=minutes,
+        seed=seed,
+        progress=progress,
     )
     on = Subject(subject.network, split, controls, seed, progress)
     summary: dict[str, Record] = {

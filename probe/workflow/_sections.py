@@ -10,13 +10,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from probe._checks import DivergedError, InputError
 from probe._layout import input_layout
 from probe._progress import Progress, silent
+from probe.analyses.drawing import RESTARTS, STEPS, drawing
 from probe.analyses.maximize import maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.minima import minima_of_kind
 from probe.analyses.paths import ExpandedWeights, expanded_weights
+from probe.ascent import affordable_ascents
 from probe.catalogue import Analysis, function_of
 from probe.controls import MEMORIZING, Controls, architecture_of, n_memorizable
 from probe.datasets import Split
@@ -133,11 +137,42 @@ def _maximizations(subject: Subject, options: Mapping[str, Any], note: str) -> S
     network = _network(subject)
     run = partial(maximize, network, seed=subject.seed, progress=subject.progress)
     classes, units = class_objectives(network), _hidden_objectives(network)
+    n, restarts, steps = affordable_ascents(network, len(classes), 8, 300)
+    of_classes: dict[str, Any] = {"restarts": restarts, "steps": steps}
     results = {
-        "maximize_classes": run(classes, restarts=8, steps=300),
-        "maximize_classes_smooth": run(classes, restarts=8, steps=300, l2=0.02, total_variation=0.05),
-    } | ({"maximize_units": run(units, restarts=4, steps=200)} if units else {})
-    return Section(key="maximize", results=results, note=note)
+        "maximize_classes": run(classes[:n], **of_classes),
+        "maximize_classes_smooth": run(classes[:n], **of_classes, l2=0.02, total_variation=0.05),
+    }
+    fewer = (n, restarts, steps) != (len(classes), 8, 300)
+    said = f"{n:,} of {len(classes):,} classes, {restarts} starts, {steps} steps"
+    if units:
+        n, restarts, steps = affordable_ascents(network, len(units), 4, 200)
+        spread = np.linspace(0, len(units) - 1, n).round().astype(int)
+        results["maximize_units"] = run([units[index] for index in spread], restarts=restarts, steps=steps)
+        if (n, restarts, steps) != (len(units), 4, 200):
+            fewer = True
+            said += f"; {n:,} of {len(units):,} units, {restarts} starts, {steps} steps"
+    reduced = f"Reduced, for this network is slow: {said}. `probe maximize` takes as many as you choose."
+    return Section(key="maximize", results=results, note=" ".join(filter(None, (note, reduced * fewer))))
+
+
+def _drawing(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
+    """Return what the network draws, of fewer starts and steps where it is slow; or why it was not asked."""
+    network, split = _network(subject), subject.split
+    usual = {"restarts": RESTARTS, "steps": STEPS}
+    if not options:
+        n, restarts, steps = affordable_ascents(network, network.n_classes, RESTARTS, STEPS)
+        if n < network.n_classes:
+            command = f"`probe drawing --restarts {restarts} --steps {steps}`"
+            why = f"an image of each of {network.n_classes:,} classes would take too long; {command} draws them all the same"
+            return Section(key="drawing", facts={"why": why}, note=note)
+        options = {"restarts": restarts, "steps": steps}
+        if options != usual:
+            reduced = f"Reduced, for this network is slow: {restarts} starts, {steps} steps; `probe drawing` takes more."
+            note = " ".join(filter(None, (note, reduced)))
+    given: dict[str, Any] = {"controls": subject.controls, "seed": subject.seed, "progress": subject.progress}
+    result = drawing(network, split, **given, **options)
+    return Section(key="drawing", results={"drawing": result}, note=note)
 
 
 def _hidden_objectives(network: Network) -> list[Objective]:
@@ -206,6 +241,7 @@ def _network(subject: Subject) -> Network:
 _OWN: dict[str, Callable[[Subject, Mapping[str, Any], str], Section]] = {
     "weight_images": _weights,
     "expanded_weights": _paths,
+    "drawing": _drawing,
     "maximize": _maximizations,
     "memorization": _memorization,
     "minima": _minima,

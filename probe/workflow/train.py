@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 
 from probe._checks import InputError
-from probe._progress import Progress, silent
+from probe._progress import WORTH_SAYING, Progress, announcement, lasting, silent
 from probe._text import plain
-from probe.datasets import Split, load_dataset
+from probe.datasets import Split
 from probe.film import affordable_frames
+from probe.kerasfile import read_provenance
+from probe.network import Network
 from probe.population import MLP
+from probe.recipes import recorded_recipe
 from probe.storage import network_bytes, results_bytes
 from probe.training import (
     DEFAULT_ARCHITECTURE,
@@ -22,19 +27,24 @@ from probe.training import (
     TrainingConfig,
     TrainingHistory,
     TrainingResult,
+    layered_training,
+    seconds_per_image,
     train,
 )
 from probe.workflow._folder import Written, data_stem, destination, drawn, run_facts
 from probe.workflow._owner import Owner
+from probe.workflow.models import Reading
 
 __all__ = ["frames_of", "recorded_history", "train_model", "training_provenance"]
 
 
 def train_model(
     architecture: MLP = DEFAULT_ARCHITECTURE,
-    config: TrainingConfig = DEFAULT_TRAINING,
+    training: Mapping[str, Any] | None = None,
     *,
+    like: Path | None = None,
     data: str = "mnist",
+    pixel_range: tuple[float, float] = (0.0, 1.0),
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -45,37 +55,53 @@ def train_model(
     ----------
     architecture : MLP
         Its shape.
-    config : TrainingConfig
-        How it is trained.
+    training : mapping, optional
+        Fields of `TrainingConfig` that are not as they are by default: as in `DEFAULT_TRAINING`; with `like` as the file
+        records them, or else as in `probe.training.layered_training`.
+    like : Path, optional
+        Model file whose layers the network has, whatever they are, in place of an architecture. Its weights are drawn anew.
     data, seed, progress
         As for all commands.
+    pixel_range : (float, float)
+        Range of the inputs of the model of `like`, such as 0 255; images of the data have [0, 1].
     out : Path, optional
         Folder for model.h5, results.json, results.h5 and figures; reports/train-<data> by default.
 
     Raises
     ------
     InputError
-        If the data cannot be read, training diverges, or `out` cannot be written to.
+        If the data or the model cannot be read or do not fit each other, training diverges, or `out` cannot be written to.
     """
-    split = load_dataset(data)
-    settings = plain({"architecture": asdict(architecture), "config": asdict(config)})
+    reading = Reading(pixel_range=pixel_range)
+    split = reading.split(data)
+    shape: MLP | Network = architecture
+    config = DEFAULT_TRAINING
+    if like is not None:
+        if architecture != DEFAULT_ARCHITECTURE:
+            raise InputError(
+                "--hidden and --activation must be left out with --like, which says what the layers are"
+            )
+        shape = reading.network(like, split.train.image_shape)
+        recipe = recorded_recipe(read_provenance(like))
+        config = layered_training(len(split.train)) if recipe is None else recipe.config
+        config = replace(config, evaluation="epoch")
+    config = replace(config, **(training or {}))
+    shown = {} if like else {"architecture": asdict(architecture)}
+    settings = plain(shown | {"config": asdict(config)})
     assert isinstance(settings, dict)
-    owner = Owner("probe train", seed, split, settings=settings)
+    owner = Owner("probe train", seed, split, like, settings=settings)
     folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5", "results.h5"))
-    result = train(
-        architecture,
-        split,
-        config,
-        seed=seed,
-        frames=frames_of(architecture, split),
-        progress=progress,
-    )
+    if isinstance(shape, Network):
+        progress(announcement(_time_of(shape, split, config)))
+    result = train(shape, split, config, seed=seed, frames=frames_of(shape, split), progress=progress)
     if result.diverged_epoch:
         raise InputError(
             f"training diverged in epoch {result.diverged_epoch} at --learning-rate {config.learning_rate:g}; "
             f"pass a smaller one"
         )
-    provenance = training_provenance(owner, architecture, config, result)
+    if not result.history.n_epochs:
+        raise KeyboardInterrupt
+    provenance = training_provenance(owner, shape, config, result)
     facts = {name: fact for name, fact in provenance.items() if name != "history"}
     folder.keep(
         facts | {"results": {"training": result.history.to_dict()}},
@@ -93,23 +119,37 @@ def train_model(
     )
 
 
-def frames_of(architecture: MLP, split: Split) -> int | None:
+def _time_of(network: Network, split: Split, config: TrainingConfig) -> str:
+    """Return about how long the training takes, and how it would be shorter; "" if it is short."""
+    network = network.with_input_shape(split.train.image_shape)
+    each = seconds_per_image(network, split, config.batch_size)
+    seconds = config.epochs * len(split.train) * each / min(cpu_count(), 2)
+    return f"training: {lasting(seconds)}; fewer --epochs for less" if seconds >= WORTH_SAYING else ""
+
+
+def frames_of(architecture: MLP | Network, split: Split) -> int | None:
     """Return how many moments the film in the model file of such a network has; None where it is too large for one."""
+    if isinstance(architecture, Network):
+        return affordable_frames(architecture.n_parameters)
     n_parameters = architecture.n_parameters(math.prod(split.train.image_shape), split.train.n_classes)
     return affordable_frames(n_parameters)
 
 
 def training_provenance(
-    owner: Owner, architecture: MLP, config: TrainingConfig, result: TrainingResult
+    owner: Owner, architecture: MLP | Network, config: TrainingConfig, result: TrainingResult
 ) -> dict[str, object]:
-    """Return what a model file says of its origin."""
+    """Return what a model file says of its origin; of a network of any layers its layers say what it is."""
     history = {name: values.tolist() for name, values in result.history.arrays().items()}
-    facts = run_facts(owner) | {
-        "architecture": asdict(architecture),
-        "config": asdict(config),
-        "history": history,
-        "interrupted": result.interrupted,
-    }
+    shape = {"architecture": asdict(architecture)} if isinstance(architecture, MLP) else {}
+    facts = (
+        run_facts(owner)
+        | shape
+        | {
+            "config": asdict(config),
+            "history": history,
+            "interrupted": result.interrupted,
+        }
+    )
     recorded = plain(facts)
     assert isinstance(recorded, dict)
     return recorded

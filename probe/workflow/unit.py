@@ -28,6 +28,7 @@ def unit_model(
     *,
     data: str = "mnist",
     n_networks: int = 0,
+    minutes: float = 4.0,
     reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
     seed: int = 0,
@@ -44,6 +45,9 @@ def unit_model(
     n_networks : int
         Control networks of each kind (untrained, trained, trained on few and on random labels) that the unit is held
         against, at least 2; or 0 for none, which takes seconds.
+    minutes : float
+        Time for control networks of other layers than dense ones, about: where it does not suffice, they are trained on
+        a part of the images, or networks of the video's shape take their place, and the page says so.
     out : Path, optional
         Folder for index.html, results.json, results.h5 and figures; reports/unit-<name> by default.
 
@@ -67,7 +71,13 @@ def unit_model(
     if n_networks:
         recipe = recorded_recipe(read_provenance(model))
         controls = control_networks(
-            network, split, n_networks=n_networks, recipe=recipe, seed=seed, progress=progress
+            network,
+            split,
+            n_networks=n_networks,
+            recipe=recipe,
+            minutes=minutes,
+            seed=seed,
+            progress=progress,
         )
         results["controls"] = controls.summary
         about += f"; beside it {controls.summary.sentence}"

@@ -16,11 +16,11 @@ from probe.analyses.comparison.analysis import _apart
 from probe.analyses.comparison.matching import layer_pairs
 from probe.analyses.comparison.units import aligned_layers, cka_of, rows_of, values_of
 from probe.analyses.robustness import CLAIMS, primary_estimates
-from probe.controls import reinitialized
 from probe.fitting import fitted
 from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from probe.network import Network
 from probe.stats import Interval
+from probe.training import reinitialized
 
 sys.path.append(str(Path(__file__).parents[2] / "scripts"))
 from compare_planted import is_found, planted

@@ -11,9 +11,9 @@ from subjects import loop_unit
 import probe
 from probe.analyses.concepts import concepts, loop_sample, primary_estimates
 from probe.analyses.concepts.loops import LEAST, PLANTED, loops_told, planted_powers
-from probe.controls import reinitialized
 from probe.layers import Conv2D, Dense, Flatten
 from probe.network import Network
+from probe.training import reinitialized
 
 RNG = np.random.default_rng
 

@@ -19,7 +19,6 @@ from probe.analyses.concepts.selectivity import (
 )
 from probe.analyses.concepts.units import hidden_layers, layer_values
 from probe.analyses.concepts.within import Sample
-from probe.controls import reinitialized
 from probe.layers import (
     ActivationLayer,
     Add,
@@ -30,6 +29,7 @@ from probe.layers import (
     GlobalAveragePooling2D,
 )
 from probe.network import Network
+from probe.training import reinitialized
 
 
 def drawn(rows):

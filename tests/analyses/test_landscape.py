@@ -23,9 +23,9 @@ from probe.analyses.landscape.path import (
 )
 from probe.analyses.landscape.plane import principal
 from probe.analyses.landscape.steepness import STEEPEST, steepness
-from probe.controls import reinitialized
 from probe.layers import ActivationLayer, Conv2D, Dense, Flatten, MaxPooling2D
 from probe.parameters import ParameterSpace
+from probe.training import reinitialized
 
 TINY = {"n_networks": 6, "n_directions": 60, "updates": 80, "resolution": 5, "n_planes": 2, "n_lines": 20}
 

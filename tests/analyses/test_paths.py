@@ -140,6 +140,7 @@ def controls_of(make, n=8, shape=(6,)):
         config=probe.TrainingConfig(),
         kind=architecture.named(shape[0], 3),
         copies=True,
+        note="",
         target=np.nan,
     )
     return Controls(untrained=start, trained=trained, few_labels=start, random_label=start, summary=summary)

@@ -424,7 +424,7 @@ def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeyp
     )
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
-    monkeypatch.setattr(import_module("probe.controls.training"), "_MOST_VALUES", 1e6)
+    monkeypatch.setattr(import_module("probe.controls.layered"), "_MOST_VALUES", 1e6)
     split = probe.load_dataset("digits")
     trained = probe.train(probe.MLP(hidden=(6,)), split, probe.TrainingConfig(epochs=3))
     probe.save_network(trained.network, "model.h5", provenance={"note": "mine"})

@@ -156,7 +156,7 @@ def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     )
     monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
-    monkeypatch.setattr(import_module("probe.controls.training"), "_MOST_VALUES", 1e6)
+    monkeypatch.setattr(import_module("probe.controls.layered"), "_MOST_VALUES", 1e6)
     model = str(FIXTURES / "digits_cnn.h5")
     assert run(["report", model, "--data", "digits", "--range", "0", "16", "--out", "page"]) == 0
     found = numbers("page")
@@ -169,3 +169,17 @@ def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     # What was imported is kept, with the layers that scale and lay out the images.
     kept = probe.load_network("page/model.h5")
     assert kept.layer_names[:3] == ("images", "range", "rescaling")
+
+
+def test_a_fresh_network_is_trained_like_that_of_a_file(capsys):
+    model = str(FIXTURES / "digits_cnn.h5")
+    train = ["train", "--data", "digits", "--like"]
+    assert run([*train, model, "--range", "0", "16", "--epochs", "1", "--out", "twin"]) == 0
+    like, twin = probe.load_network(model), probe.load_network("twin/model.h5")
+    assert twin.layer_names[-len(like.layers) :] == like.layer_names
+    assert not np.array_equal(twin.layer("c1").kernel, like.layer("c1").kernel)
+    # What the file records is repeated.
+    assert run([*train, "twin/model.h5", "--out", "again"]) == 0
+    assert json.loads(Path("again/results.json").read_text())["config"]["epochs"] == 1
+    assert run([*train, model, "--hidden", "3", "--out", "other"]) == 2
+    assert "--hidden and --activation must be left out with --like" in capsys.readouterr().err

@@ -15,10 +15,10 @@ import test_layers_contract
 import probe
 from probe.analyses.noise.limit import confidence_limit
 from probe.ascent import certify
-from probe.controls import reinitialized
 from probe.kerasfile import _layers as reader
 from probe.layers import Dense, Dropout, Flatten
 from probe.parameters import ParameterSpace
+from probe.training import reinitialized
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-layer.md"
 

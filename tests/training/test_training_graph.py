@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import probe
-from probe.controls import reinitialized
 from probe.layers import (
     ActivationLayer,
     BatchNormalization,
@@ -21,8 +20,9 @@ from probe.layers import (
 )
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.training import train_network
-from probe.training.graph import _BatchMoments, _in_training
+from probe.training import reinitialized, train_network
+from probe.training._learning import _BatchMoments, in_training
+from probe.training.graph import _Run
 
 CLASSES = tuple("0123456789")
 
@@ -79,7 +79,7 @@ def test_a_dense_network_trains_as_a_population_of_one_does(small_digits, optimi
 def test_the_way_back_through_batch_moments_is_right():
     """Finite differences of a batch in which every image moves the moments of all others."""
     rng = np.random.default_rng(0)
-    layer = _in_training(
+    layer = in_training(
         BatchNormalization("bn", *(values(3, dtype=np.float64, seed=k) for k in (1, 2, 3)), np.ones(3)),
         rng,
         {},
@@ -171,7 +171,7 @@ def test_it_is_taught_the_labels_given(small_digits):
     ids=lambda layer: layer.keras_name,
 )
 def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noise):
-    layer, x = _in_training(noise, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
+    layer, x = in_training(noise, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
     z, pullback = layer.pre_activation(x)
     assert z.dtype == np.float32
     assert z.std() > 0.3
@@ -185,7 +185,7 @@ def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noi
 
 def test_nothing_acts_where_nothing_is_dropped():
     for layer in (Dropout("d", 0.0), Noise("n", "ActivityRegularization", 0.1), Flatten("f")):
-        assert _in_training(layer, np.random.default_rng(0), {}) is layer
+        assert in_training(layer, np.random.default_rng(0), {}) is layer
 
 
 def test_layers_that_share_what_they_learn_keep_sharing_it(small_digits):
@@ -246,3 +246,58 @@ def test_labels_that_do_not_fit_are_refused(small_digits):
             rng=np.random.default_rng(0),
             labels=small_digits.train.labels[:-1],
         )
+
+
+def test_what_is_learned_does_not_depend_on_the_number_of_threads(digits, monkeypatch):
+    """Dropout is drawn by lanes, which share a minibatch whoever works on them; and the lanes together are the batch."""
+    monkeypatch.setattr("probe.training.graph._LANE_VALUES", 5_000)
+    config = probe.TrainingConfig(epochs=1, batch_size=30, learning_rate=0.05)
+    network = convolutional(noise=Dropout("dropout", 0.3))
+    start = fresh(_without(network, "bn"))
+    one, several = (
+        train_network(start, digits, config, rng=np.random.default_rng(0), workers=workers)
+        for workers in (1, 3)
+    )
+    for name in ("conv", "output"):
+        np.testing.assert_array_equal(one.network.layer(name).kernel, several.network.layer(name).kernel)
+    np.testing.assert_array_equal(one.history.cost, several.history.cost)
+
+
+def test_lanes_together_give_the_gradient_of_the_batch(digits, monkeypatch):
+    start = fresh(_without(convolutional(), "bn")).astype(np.float64)
+    rng, taken = np.random.default_rng(0), np.arange(50)
+    images, labels = digits.train.images[taken].astype(np.float64), digits.train.labels[taken]
+    monkeypatch.setattr("probe.training.graph._LANE_VALUES", 5_000)
+    run = _Run(start, digits, digits.train.labels, probe.TrainingConfig(batch_size=50), rng)
+    found = run.gradient(taken, run.vector)
+    np.testing.assert_allclose(
+        found, ParameterSpace(start).gradient(images, labels)[1], rtol=1e-9, atol=1e-12
+    )
+
+
+def test_a_fresh_network_is_trained_like_another_with_a_film(digits):
+    like, config = convolutional(), probe.TrainingConfig(epochs=2, batch_size=64, learning_rate=0.05)
+    found = probe.train(like, digits, config, seed=3, frames=5)
+    again = probe.train(like, digits, config, seed=3)
+    assert found.network.layer_names == like.layer_names
+    assert not np.array_equal(found.network.layer("conv").kernel, like.layer("conv").kernel)
+    np.testing.assert_array_equal(found.network.layer("conv").kernel, again.network.layer("conv").kernel)
+    film = found.film
+    assert film.updates[0] == 0
+    assert film.updates[-1] == 2 * -(-len(digits.train) // 64)
+    x = digits.test.images[:20]
+    np.testing.assert_array_equal(film.network(-1).logits(x), found.network.logits(x))
+    assert film.test_accuracy[-1] == found.history.test_accuracy[-1]
+    # What is measured moves, too: the moments of the batches.
+    assert not np.array_equal(*film.parameters["bn/moving_mean"][[1, -1]])
+
+
+def test_a_network_of_other_classes_is_refused(digits):
+    layers = (Flatten("flatten"), Dense("output", values(64, 3), values(3), "softmax"))
+    with pytest.raises(probe.InputError, match="the network has 3 classes, but 'digits' has 10"):
+        probe.train(probe.Network(layers, (8, 8)), digits, probe.TrainingConfig(epochs=1))
+
+
+def _without(network: probe.Network, name: str) -> probe.Network:
+    layers = tuple(layer for layer in network.layers if layer.name != name)
+    return probe.Network(layers, network.input_shape, network.class_names)

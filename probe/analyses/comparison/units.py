@@ -12,8 +12,8 @@ import numpy.typing as npt
 from probe._checks import Array, chunks
 from probe._layout import hidden_ends
 from probe._matching import Correlations, mirror
-from probe.controls import reinitialized
 from probe.network import Network
+from probe.training import reinitialized
 
 __all__ = [
     "N_ORDERS",

@@ -26,10 +26,11 @@ from probe.analyses.concepts.selectivity import (
 )
 from probe.analyses.concepts.units import LayerValues, ablated, hidden_layers, layer_values
 from probe.analyses.concepts.within import FEWEST, FEWEST_CLASSES, Sample, principal_components, standardized
-from probe.controls import Controls, reinitialized
+from probe.controls import Controls
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
 from probe.network import Network
+from probe.training import reinitialized
 
 __all__ = ["concepts"]
 

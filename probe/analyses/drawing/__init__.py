@@ -2,13 +2,15 @@
 
 from probe.analyses.drawing._artist import ARTISTS, Artist
 from probe.analyses.drawing._jury import JUDGES, MEASURES, DrawnImages
-from probe.analyses.drawing.analysis import DRAWS, Drawing, drawing, primary_estimates
+from probe.analyses.drawing.analysis import DRAWS, RESTARTS, STEPS, Drawing, drawing, primary_estimates
 
 __all__ = [
     "ARTISTS",
     "JUDGES",
     "MEASURES",
     "PRIMARY_CLAIMS",
+    "RESTARTS",
+    "STEPS",
     "Artist",
     "Drawing",
     "DrawnImages",

@@ -17,7 +17,6 @@ from probe.analyses.landscape.directions import measure_many_lines
 from probe.analyses.landscape.path import Look, TrainingPath, affordable_looks, training_path
 from probe.analyses.landscape.plane import filter_directions
 from probe.analyses.landscape.steepness import steepness
-from probe.controls import reinitialized
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.fitting import fitted
@@ -26,6 +25,7 @@ from probe.parameters import ParameterSpace
 from probe.planes import measure_plane
 from probe.results import Columns, Record, Result
 from probe.stats import Estimate, Verdict
+from probe.training import reinitialized
 
 __all__ = ["PARTS", "Landscape", "LossSurface", "Part", "landscape", "primary_estimates"]
 

@@ -249,13 +249,16 @@ def descended(
     vector, done = space.vector.copy(), 0
     size = min(BATCH_SIZE, len(data))
     order, at = rng.permutation(len(data)), 0
+    learning = space.layers_in(moved)
     with np.errstate(over="ignore", invalid="ignore"):
         for stop in stops:
             while done < stop:
                 if at + size > len(data):
                     order, at = rng.permutation(len(data)), 0
                 chosen = order[at : at + size]
-                _, gradient = space.gradient(data.images[chosen], data.labels[chosen], vector)
+                _, gradient = space.gradient(
+                    data.images[chosen], data.labels[chosen], vector, learning=learning
+                )
                 for part in moved:
                     vector[part] -= learning_rate * gradient[part]
                 at, done = at + size, done + 1
