@@ -326,7 +326,9 @@ def _map_images(
 def _kernel_images(network: Network, target: Layer) -> WeightImages:
     """Return the kernels of a convolution, one image for each filter and channel, or one in color."""
     if isinstance(target, LocallyConnected2D):
-        raise InputError(f"layer '{target.name}' has other weights at each place of the image; they are no images")
+        raise InputError(
+            f"layer '{target.name}' has other weights at each place of the image; they are no images"
+        )
     name, axes = next(iter(target.kernel_axes.items()))
     values: Array = target.variables[name]
     if values.ndim == 3:
