@@ -138,7 +138,7 @@ def command_of(name: str, *, whole: bool) -> Callable[..., None]:
 
     def called(**values: Any) -> None:
         arguments = {argument: part.argument(values) for argument, part in parts.items()}
-        if "learning_rate" in arguments.get("training", {}) and arguments["options"].get("rates"):
+        if "learning_rate" in arguments.get("training", {}) and arguments.get("options", {}).get("rates"):
             raise InputError("--learning-rate must be left out with --rates, which it is chosen from")
         function = _function(line.function)
         if "progress" in inspect.signature(function).parameters:
