@@ -51,7 +51,7 @@ def read_foreign(
     path, kind
         The file, and which kind it is of.
     architecture : path, optional
-        For .safetensors, which holds weights only: a .pt2 file with the graph that they belong to.
+        For .safetensors, which holds weights only: a .pt2 or .onnx file with the graph that they belong to.
     input_shape : tuple of int, optional
         Shape of one input with the channels last, for a file that leaves sizes open.
     limits : Limits or None
@@ -85,13 +85,14 @@ def _with_tensors(
     limits: Limits | None,
 ) -> Network:
     kind = foreign_kind(architecture)
-    if kind != "exported":
+    if kind not in ("exported", "onnx"):
         raise ModelFileError(
-            f"{printable(os.fspath(architecture), 200)} is no architecture for {shown_path}; pass a .pt2 file, whose graph "
-            "calls weights by the names that they have there"
+            f"{printable(os.fspath(architecture), 200)} is no architecture for {shown_path}; pass a .pt2 or .onnx file, "
+            "whose graph calls weights by the names that they have there; axes of other libraries would have to be guessed"
         )
     tensors = read_tensors(path, limits=limits)
     try:
-        return read_exported(architecture, tensors=tensors, input_shape=input_shape, limits=limits)
+        read = read_exported if kind == "exported" else read_onnx
+        return read(architecture, tensors=tensors, input_shape=input_shape, limits=limits)
     except ModelFileError as error:
         raise ModelFileError(f"{shown_path}, with {error}") from None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -20,7 +20,7 @@ from probe._errors import ModelFileError
 from probe.kerasfile import last_net, parse_json
 from probe.safeh5 import DEFAULT_LIMITS, DamagedError, Limits, limits_of, open_regular, printable, shown
 
-__all__ = ["is_safetensors", "read_tensors"]
+__all__ = ["check_fitting", "is_safetensors", "read_tensors"]
 
 _PREFIX = 8
 
@@ -157,3 +157,31 @@ def _read(file: BinaryIO, kind: str, shape: tuple[int, ...], n_bytes: int) -> np
     if kind == "BF16":
         return (values.astype(np.uint32) << 16).view(np.float32)
     return values.astype(np.float32) if kind == "F16" else values
+
+
+def check_fitting(
+    tensors: Mapping[str, npt.NDArray[np.generic]],
+    shapes: Mapping[str, tuple[int, ...]],
+    needed: Collection[str],
+) -> None:
+    """Raise and list what does not fit unless tensors have the names and shapes of an architecture.
+
+    Parameters
+    ----------
+    tensors : mapping of str to ndarray
+        What a file holds.
+    shapes : mapping of str to tuple of int
+        What the architecture knows.
+    needed : collection of str
+        Names among `shapes` that must be there.
+    """
+    wrong = [f"'{printable(name)}' is missing" for name in shapes if name in needed and name not in tensors]
+    wrong += [
+        f"'{printable(name)}' has shape {tensors[name].shape} instead of {shape}"
+        for name, shape in shapes.items()
+        if name in tensors and tensors[name].shape != shape
+    ]
+    wrong += [f"'{printable(name)}' is not in it" for name in tensors if name not in shapes]
+    if wrong:
+        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
+        raise ModelFileError(f"the tensors are not those of this architecture: {', '.join(wrong[:5])}{more}")

@@ -257,7 +257,9 @@ class GlobalAveragePooling2D(_GlobalPooling):
             share = dz.reshape(n_samples, 1, 1, channels) / (height * width)
             return np.ascontiguousarray(np.broadcast_to(share, shape))
 
-        return x.mean(axis=(1, 2), keepdims=self.keepdims), pullback
+        # In float32 the sum of many pixels, one after another, would be off by the rounding of each.
+        means = x.mean(axis=(1, 2), dtype=np.float64, keepdims=self.keepdims)
+        return means.astype(x.dtype), pullback
 
 
 def _keep_margins(layer: ImageLayer, setting: str) -> None:

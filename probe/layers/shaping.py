@@ -79,7 +79,9 @@ class Reduce(Layer):
         axes = tuple(index + 1 for index in self._indices(x.shape[1:]))
         shape = x.shape
         kept = tuple(1 if axis in axes else size for axis, size in enumerate(shape))
-        z: Array = getattr(np, self.kind)(x, axis=axes, keepdims=True)
+        # In float32 the sum of many values, one after another, would be off by the rounding of each.
+        exactly = {"dtype": np.float64} if self.is_affine else {}
+        z: Array = getattr(np, self.kind)(x, axis=axes, keepdims=True, **exactly).astype(x.dtype)
 
         def pullback(dz: Array) -> Array:
             share = dz.reshape(kept)

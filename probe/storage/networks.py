@@ -112,7 +112,7 @@ def load_network(
     path : path
         A whole model (.h5, .keras, .pt2, .onnx), or the weights of one (.weights.h5, .safetensors).
     architecture : path, optional
-        For .safetensors a .pt2 file, whose graph calls weights by the same names. Of Keras:
+        For .safetensors a .pt2 or .onnx file, whose graph calls weights by the same names. Of Keras:
         Where the architecture is: a `config.json`, or a file with a whole model. By default that of the file;
         for a file that holds only weights, a .keras beside it with the same stem. A whole model can be given
         another one too, such as one with a Rescaling where the file has a Lambda.

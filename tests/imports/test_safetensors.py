@@ -11,6 +11,9 @@ import pytest
 from probe import ModelFileError, load_network
 from probe.imports._safetensors import is_safetensors, read_tensors
 from probe.imports.exported._archive import open_program
+from probe.imports.onnx._model import read_graph
+from probe.imports.onnx._wire import Reader
+from probe.safeh5 import DEFAULT_LIMITS, open_regular
 
 SMALL = Path(__file__).parent / "fixtures" / "small.pt2"
 X = np.random.default_rng(0).uniform(size=(3, 6, 6, 2)).astype("f4")
@@ -72,6 +75,27 @@ def test_weights_go_into_the_graph_of_a_program(tmp_path):
     np.testing.assert_allclose(
         other.logits(X) - network.logits(X), np.tile(np.arange(4.0), (3, 1)), atol=1e-5
     )
+
+
+def test_weights_go_into_the_graph_of_an_onnx_file(tmp_path):
+    graph = SMALL.parent / "onnx" / "torch_squeeze_excite_opset17.onnx"
+    with open_regular(graph, buffering=0) as file:
+        stored = {name: one.array() for name, one in read_graph(Reader(file, DEFAULT_LIMITS)).arrays.items()}
+    weights = {name: values for name, values in stored.items() if values.dtype == np.float32}
+    assert len(weights) > 4
+    path = written(tmp_path / "a.safetensors", weights)
+    own, network = load_network(graph), load_network(path, architecture=graph)
+    x = np.random.default_rng(0).uniform(size=(3, *own.input_shape)).astype("f4")
+    np.testing.assert_array_equal(network.outputs(x), own.outputs(x))
+    changed = {name: 2 * values for name, values in weights.items()}
+    other = load_network(written(path, changed), architecture=graph)
+    assert np.abs(other.outputs(x) - own.outputs(x)).max() > 1e-3
+    name = next(iter(weights))
+    changed["another"] = changed.pop(name)
+    with pytest.raises(
+        ModelFileError, match=f"a.safetensors, with .*'{name}' is missing, 'another' is not in it"
+    ):
+        load_network(written(path, changed), architecture=graph)
 
 
 def test_what_counts_steps_may_be_left_out(tmp_path):

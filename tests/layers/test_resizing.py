@@ -11,6 +11,7 @@ from probe.layers import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     MaxPooling2D,
+    Reduce,
     UpSampling2D,
     ZeroPadding2D,
 )
@@ -139,3 +140,11 @@ def test_margins_and_sizes_that_do_not_fit_are_refused_by_name(make, message):
 def test_shapes_of_huge_images_cost_nothing():
     assert ZeroPadding2D("z", ((10**9, 10**9), (0, 0))).output_shape((1, 1, 1)) == (2 * 10**9 + 1, 1, 1)
     assert UpSampling2D("u", (10**9, 10**9)).output_shape((2, 2, 1)) == (2 * 10**9, 2 * 10**9, 1)
+
+
+@pytest.mark.parametrize("layer", [GlobalAveragePooling2D("mean"), Reduce("mean", "mean", (1, 2))])
+def test_means_of_many_pixels_are_as_exact_as_float32_is(layer):
+    x = np.random.default_rng(0).uniform(size=(2, 112, 112, 5)).astype("f4")
+    means = layer.forward(x)[0]
+    assert means.dtype == np.float32
+    np.testing.assert_allclose(means, x.astype("f8").mean(axis=(1, 2)), rtol=1.2e-7)

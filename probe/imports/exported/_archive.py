@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._errors import ModelFileError
+from probe.imports._safetensors import check_fitting
 from probe.imports.exported._graph import parsed_graph
 from probe.imports.exported._program import Program
 from probe.imports.exported._translation import translated
@@ -155,7 +156,8 @@ class _Archive:
         if tensors is None:
             known = self._tensors("weights", {name for name, kind in needed.values() if kind == "weights"})
         else:
-            known = _chosen(tensors, graph.state_shapes, {name for name, _ in needed.values()})
+            check_fitting(tensors, graph.state_shapes, {name for name, _ in needed.values()})
+            known = dict(tensors)
         known |= self._tensors("constants", {name for name, _ in needed.values() if name not in known})
         missing = sorted(name for name, _ in needed.values() if name not in known)
         if missing:
@@ -262,23 +264,6 @@ def _numbers(meta: Mapping[str, Any], key: str, name: str) -> list[int]:
     if numbers is None or any(type(number) is not int or not 0 <= number < 1 << 48 for number in numbers):
         raise ModelFileError(f"'{name}' has {key} that are not known. Export it again")
     return numbers  # type: ignore[return-value]
-
-
-def _chosen(
-    tensors: Arrays, shapes: Mapping[str, tuple[int, ...]], needed: set[str]
-) -> dict[str, npt.NDArray[np.generic]]:
-    """Return other weights by the names of the program, or raise and list those that do not fit."""
-    wrong = [f"'{name}' is missing" for name in shapes if name in needed and name not in tensors]
-    wrong += [
-        f"'{name}' has shape {tensors[name].shape} instead of {shape}"
-        for name, shape in shapes.items()
-        if name in tensors and tensors[name].shape != shape
-    ]
-    wrong += [f"'{name}' is not in it" for name in tensors if name not in shapes]
-    if wrong:
-        more = f", and {len(wrong) - 5} more" if len(wrong) > 5 else ""
-        raise ModelFileError(f"the tensors are not those of this architecture: {', '.join(wrong[:5])}{more}")
-    return dict(tensors)
 
 
 def _pickled(what: str) -> str:

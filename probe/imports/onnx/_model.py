@@ -47,6 +47,7 @@ class Tensor:
         self._message = message
         self.name = message.text(8)
         self.shape = tuple(message.integers(1))
+        self.kind = message.integer(2)
         limits = message.reader.limits
         if len(self.shape) > limits.rank or any(size < 0 for size in self.shape):
             raise DamagedError(f"the array {quoted(self.name)} has the shape {str(self.shape)[:80]}")
@@ -56,7 +57,7 @@ class Tensor:
         message, what = self._message, f"the array {quoted(self.name)}"
         if message.all(13) or message.integer(14):
             raise DamagedError(f"{what} {_EXTERNAL}")
-        kind = message.integer(2)
+        kind = self.kind
         if kind not in DTYPES:
             raise DamagedError(f"{what} has values of the type {kind} of ONNX, which are not read")
         is_bfloat = DTYPES[kind] == "bfloat16"

@@ -10,12 +10,13 @@ import numpy as np
 
 from probe._checks import Array, InputError, ModelFileError
 from probe.imports._building import Building, Value
+from probe.imports._safetensors import check_fitting
 from probe.imports.onnx._call import Call, Erf, Operand
 from probe.imports.onnx._constants import FOLDED, GROWTH, Budget, fold
 from probe.imports.onnx._elementwise import ELEMENTWISE
 from probe.imports.onnx._images import IMAGES
 from probe.imports.onnx._layout import batch_of, graph_input
-from probe.imports.onnx._model import Graph, Input, Node, quoted
+from probe.imports.onnx._model import AnyArray, Graph, Input, Node, quoted
 from probe.imports.onnx._names import class_names_of, layer_name
 from probe.imports.onnx._shaping import SHAPING
 from probe.imports.onnx._sizes import SIZES
@@ -67,8 +68,20 @@ class Construction:
         What is in the way, one line for each node.
     """
 
-    def __init__(self, graph: Graph, shown: str, file_bytes: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        shown: str,
+        file_bytes: int,
+        limits: Limits,
+        tensors: Mapping[str, AnyArray] | None = None,
+    ) -> None:
         self._graph, self._limits = graph, limits
+        if tensors is not None:
+            shapes = {name: tensor.shape for name, tensor in graph.arrays.items()}
+            # Integers are shapes, axes and the like: they are of the graph, and may stay as they are.
+            check_fitting(tensors, shapes, {name for name in shapes if graph.arrays[name].kind in _REALS})
+        self._tensors = tensors or {}
         self.problems: list[str] = []
         most = GROWTH + 4 * file_bytes
         self._budget = Budget(
@@ -233,7 +246,8 @@ class Construction:
         if name not in self._known:
             if name not in self._graph.arrays:
                 node.refuse(f"reads {quoted(name)}, which no node puts out")
-            self._known[name] = self._graph.arrays[name].array()
+            stored = self._tensors.get(name)
+            self._known[name] = self._graph.arrays[name].array() if stored is None else stored
         return self._known[name]
 
     def _free_name(self, name: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from probe._errors import InputError, ModelFileError, printable
 from probe._signatures import checked
-from probe.imports.onnx._model import read_graph
+from probe.imports.onnx._model import AnyArray, read_graph
 from probe.imports.onnx._network import Construction
 from probe.imports.onnx._wire import BYTES, VARINT, Reader
 from probe.network import Network
@@ -45,6 +45,7 @@ _OTHERS = {
 def read_onnx(
     path: str | os.PathLike[str],
     *,
+    tensors: Mapping[str, AnyArray] | None = None,
     input_shape: tuple[int, ...] | None = None,
     limits: Limits | None = DEFAULT_LIMITS,
 ) -> Network:
@@ -58,6 +59,8 @@ def read_onnx(
     ----------
     path : path
         The file.
+    tensors : mapping of str to ndarray, optional
+        Other weights, by the names of the initializers.
     input_shape : tuple of int, optional
         Shape of one input, such as (224, 224, 3), for a file that leaves it open; or another shape of as many values,
         such as (28, 28) for one that takes 784. The number of samples is open always.
@@ -78,7 +81,7 @@ def read_onnx(
         operator; `onnx_obstacles` names all of them.
     """
     shown = printable(os.fspath(path), 200)
-    with _opened(path, shown, limits_of(limits)) as construction:
+    with _opened(path, shown, limits_of(limits), tensors) as construction:
         return construction.network(input_shape)
 
 
@@ -108,7 +111,12 @@ def onnx_obstacles(
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str], shown: str, limits: Limits) -> Iterator[Construction]:
+def _opened(
+    path: str | os.PathLike[str],
+    shown: str,
+    limits: Limits,
+    tensors: Mapping[str, AnyArray] | None = None,
+) -> Iterator[Construction]:
     """Yield the network in the making of a file; errors get its name."""
     try:
         file = open_regular(path, buffering=0)
@@ -128,7 +136,7 @@ def _opened(path: str | os.PathLike[str], shown: str, limits: Limits) -> Iterato
                 raise ModelFileError(f"{shown} is no ONNX file, but {hint}")
         try:
             reader = Reader(file, limits)
-            yield Construction(read_graph(reader), shown, reader.size, limits)
+            yield Construction(read_graph(reader), shown, reader.size, limits, tensors)
         except DamagedError as failure:
             raise ModelFileError(f"{shown} cannot be read as ONNX: {failure}") from None
         except InputError as failure:
