@@ -49,7 +49,7 @@ def lasting(seconds: float) -> str:
 
     Examples
     --------
-    >>> lasting(20), lasting(100), lasting(9000)
+    >>> lasting(20), lasting(100), lasting(10_000)
     ('less than a minute', 'about 2 minutes', 'about 3 hours')
     """
     if seconds < 50:

@@ -27,6 +27,7 @@ def architecture_of(network: Network) -> MLP | None:
 
     Examples
     --------
+    >>> import numpy as np
     >>> kernel = np.eye(3, dtype=np.float32)
     >>> layers = Dense("hidden", kernel, kernel[0], "tanh"), Dense("output", kernel, kernel[0], "softmax")
     >>> architecture_of(Network(layers, input_shape=(3,))).hidden
