@@ -15,7 +15,7 @@ from probe.training.config import (
     smaller_rates,
 )
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
-from probe.training.graph import seconds_per_image, train_network
+from probe.training.graph import images_worth, seconds_per_image, train_network
 from probe.training.initial import reinitialized
 from probe.training.loop import train, train_population, train_shards, useful_workers
 from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
@@ -36,6 +36,7 @@ __all__ = [
     "TrainingHistory",
     "TrainingResult",
     "enough_epochs",
+    "images_worth",
     "layered_training",
     "learning_rate_for",
     "reinitialized",

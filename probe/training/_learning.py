@@ -94,12 +94,17 @@ class _Multiplied(Layer):
         if self.kind == "GaussianDropout":
             factor = 1 + self._normal(x) * x.dtype.type(np.sqrt(self.rate / (1 - self.rate)))
         else:
-            shape = (
-                (len(x), *(1,) * (x.ndim - 2), x.shape[-1]) if self.kind.startswith("Spatial") else x.shape
-            )
-            kept = self.rng.random(shape, np.float32) >= self.rate
+            kept = self.rng.random(self._dropped_together(x), np.float32) >= self.rate
             factor = kept.astype(x.dtype) / x.dtype.type(max(1 - self.rate, 1e-7))
         return x * factor, lambda dz: dz * factor
+
+    def _dropped_together(self, x: Array) -> tuple[int, ...]:
+        """Return the shape of a mask for `x`: 1 along the axes whose values are dropped together."""
+        if self.kind == "StochasticDepth":
+            return len(x), *(1,) * (x.ndim - 1)
+        if self.kind.startswith("Spatial"):
+            return len(x), *(1,) * (x.ndim - 2), x.shape[-1]
+        return x.shape
 
     def _normal(self, x: Array) -> Array:
         drawn: Array = self.rng.standard_normal(x.shape, np.float32).astype(x.dtype)

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
+from probe._checks import Array
+from probe._progress import Progress, ProgressEvent
 from probe.costs import CostName
 from probe.datasets import Dataset, Split
 from probe.film import Film
 from probe.network import Network
-from probe.parameters import ParameterSpace
 from probe.population import Population
 from probe.training.config import TrainingConfig
 from probe.training.shard import Shard, ShardOutcome
 
-__all__ = ["film_of", "films_of", "updates_per_epoch"]
+__all__ = ["FILMED", "film_of", "films_of", "updates_per_epoch"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Measured = Callable[[Network, Array, Ints], tuple[float, float]]
 
-_N_IMAGES = 1_000
+FILMED = 1_000
 """Training images that the costs of a film are means over."""
 
 
@@ -42,15 +44,23 @@ def films_of(shard: Shard, outcome: ShardOutcome, config: TrainingConfig) -> tup
     return tuple(_film(shard, outcome, config, k) for k in range(len(outcome.population)))
 
 
-def film_of(kept: Mapping[int, Network], split: Split, labels: Ints, config: TrainingConfig) -> Film:
-    """Return the film of one network of any layers, which was as in `kept` after so many updates."""
+def film_of(
+    kept: Mapping[int, Network], split: Split, labels: Ints, measured: Measured, progress: Progress
+) -> Film:
+    """Return the film of one network of any layers, which was as in `kept` after so many updates.
+
+    `measured` returns the mean cost and the accuracy of a network on images of such labels.
+    """
     updates = sorted(kept)
     way, last = [kept[update] for update in updates], kept[updates[-1]]
     some = _some(np.arange(len(split.train)))
     seen = split.train.images[some].astype(last.dtype, copy=False), labels[some]
     test = split.test.images.astype(last.dtype, copy=False), split.test.labels
-    spaces = [ParameterSpace(network, config.cost) for network in way]
-    cost = np.array([space.measure(*seen)[0] for space in spaces])
+    found = []
+    for network in way:
+        found.append((measured(network, *seen)[0], measured(network, *test)[1]))
+        progress(ProgressEvent("filming", len(found), len(way)))
+    cost, accuracy = np.array(found).T
     taken = np.isfinite(cost) | (np.arange(len(cost)) == len(cost) - 1)
     shown = [one for one, is_taken in zip(way, taken, strict=True) if is_taken]
     return Film(
@@ -63,7 +73,7 @@ def film_of(kept: Mapping[int, Network], split: Split, labels: Ints, config: Tra
             if name in layer.variables
         },
         cost=cost[taken],
-        test_accuracy=np.array([space.measure(*test)[1] for space in spaces])[taken],
+        test_accuracy=accuracy[taken],
     )
 
 
@@ -115,8 +125,8 @@ def _cost(way: Population, shard: Shard, cost: CostName, member: int) -> Floats:
 
 
 def _some(seen: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """Return `_N_IMAGES` of the indices of images, evenly spread, or all where there are no more."""
-    chosen = np.linspace(0, len(seen) - 1, min(_N_IMAGES, len(seen))).round().astype(int)
+    """Return `FILMED` of the indices of images, evenly spread, or all where there are no more."""
+    chosen = np.linspace(0, len(seen) - 1, min(FILMED, len(seen))).round().astype(int)
     return np.asarray(seen[chosen])
 
 

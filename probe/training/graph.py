@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 
 import numpy as np
@@ -28,10 +28,10 @@ from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.training._learning import Moments, in_training, looks_at_batches
 from probe.training.config import TrainingConfig
-from probe.training.filming import film_of, updates_per_epoch
+from probe.training.filming import FILMED, film_of, updates_per_epoch
 from probe.training.results import TrainingHistory, TrainingResult
 
-__all__ = ["seconds_per_image", "train_network"]
+__all__ = ["images_worth", "seconds_per_image", "train_network"]
 
 Ints = npt.NDArray[np.int64]
 
@@ -44,6 +44,9 @@ _EVALUATED = 5_000
 _MOST_LANES, _LANE_VALUES = 4, 300_000
 """Lanes that share a minibatch, at most, and values that the layers make of the images of one at least: about a megabyte,
 which a core's cache holds."""
+
+_LOOKING = 1 / 3
+"""What it takes to classify an image, as a share of what it takes to train on it."""
 
 _TOLD_EVERY = 1.0
 """Seconds between two events of progress within an epoch, at least."""
@@ -110,8 +113,8 @@ def train_network(
     workers = cpu_count() if workers is None else check_integer("workers", workers, minimum=1)
     run = _Run(start, split, taught, config, rng, frozenset(stops), progress)
     diverged, interrupted = 0, False
-    try:
-        with _quiet(), run.working(workers):
+    with _quiet(), run.working(workers):
+        try:
             for epoch in range(config.epochs):
                 if not run.train_epoch(epoch):
                     diverged = epoch + 1
@@ -119,15 +122,34 @@ def train_network(
                 progress(ProgressEvent("training", epoch + 1, config.epochs))
                 if until is not None and run.train_accuracy >= until:
                     break
-    except KeyboardInterrupt:
-        interrupted = True
+        except KeyboardInterrupt:
+            interrupted = True
+        history, film = run.history(), None
+        with suppress(KeyboardInterrupt):  # what was learned is kept, without a film
+            if frames is not None:
+                film = film_of(run.kept(), split, taught, run.measured, progress)
     return TrainingResult(
-        network=run.network,
-        history=run.history(),
-        diverged_epoch=diverged,
-        interrupted=interrupted,
-        film=None if frames is None else film_of(run.kept(), split, taught, config),
+        network=run.network, history=history, diverged_epoch=diverged, interrupted=interrupted, film=film
     )
+
+
+def images_worth(split: Split, config: TrainingConfig, frames: int | None = None) -> float:
+    """Return on how many images a network is trained in all, counting in those that are only classified on the way.
+
+    Examples
+    --------
+    >>> from probe.datasets import load_dataset
+    >>> split = load_dataset("digits")
+    >>> len(split.train), len(split.test), images_worth(split, TrainingConfig(epochs=2))
+    (1442, 355, 4082.0)
+    """
+    n, n_test = len(split.train), len(split.test)
+    looked = config.epochs * min(n, _EVALUATED) + (
+        n_test if config.evaluation == "end" else config.epochs * n_test
+    )
+    if frames is not None:
+        looked += frames * (min(n, FILMED) + n_test)
+    return config.epochs * n + _LOOKING * looked
 
 
 def seconds_per_image(network: Network, split: Split, batch_size: int = 32) -> float:
@@ -266,7 +288,7 @@ class _Run:
         if not np.isfinite(vector).all():
             return False
         network = self._calibrated(vector)
-        cost, accuracy = self._measured(network, self._images[self._evaluated], self._labels[self._evaluated])
+        cost, accuracy = self.measured(network, self._images[self._evaluated], self._labels[self._evaluated])
         if not np.isfinite(cost):
             return False
         self.vector, self.network = vector, network
@@ -282,9 +304,9 @@ class _Run:
         return True
 
     def _test_accuracy(self) -> float:
-        return self._measured(self.network, self._test, self._split.test.labels)[1]
+        return self.measured(self.network, self._test, self._split.test.labels)[1]
 
-    def _measured(self, network: Network, images: Array, labels: Ints) -> tuple[float, float]:
+    def measured(self, network: Network, images: Array, labels: Ints) -> tuple[float, float]:
         """Return the mean cost and the accuracy, each lane's worth of images by itself."""
         space = ParameterSpace(network, self._config.cost)
         parts = np.array_split(np.arange(len(images)), min(_MOST_LANES, len(images)))

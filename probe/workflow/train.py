@@ -27,6 +27,7 @@ from probe.training import (
     TrainingConfig,
     TrainingHistory,
     TrainingResult,
+    images_worth,
     layered_training,
     seconds_per_image,
     train,
@@ -91,9 +92,10 @@ def train_model(
     assert isinstance(settings, dict)
     owner = Owner("probe train", seed, split, like, settings=settings)
     folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5", "results.h5"))
+    frames = frames_of(shape, split)
     if isinstance(shape, Network):
-        progress(announcement(_time_of(shape, split, config)))
-    result = train(shape, split, config, seed=seed, frames=frames_of(shape, split), progress=progress)
+        progress(announcement(_time_of(shape, split, config, frames)))
+    result = train(shape, split, config, seed=seed, frames=frames, progress=progress)
     if result.diverged_epoch:
         raise InputError(
             f"training diverged in epoch {result.diverged_epoch} at --learning-rate {config.learning_rate:g}; "
@@ -119,11 +121,11 @@ def train_model(
     )
 
 
-def _time_of(network: Network, split: Split, config: TrainingConfig) -> str:
+def _time_of(network: Network, split: Split, config: TrainingConfig, frames: int | None) -> str:
     """Return about how long the training takes, and how it would be shorter; "" if it is short."""
     network = network.with_input_shape(split.train.image_shape)
     each = seconds_per_image(network, split, config.batch_size)
-    seconds = config.epochs * len(split.train) * each / min(cpu_count(), 2)
+    seconds = each * images_worth(split, config, frames) / cpu_count()
     return f"training: {lasting(seconds)}; fewer --epochs for less" if seconds >= WORTH_SAYING else ""
 
 

@@ -20,7 +20,7 @@ from probe.layers import (
 )
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.training import reinitialized, train_network
+from probe.training import images_worth, reinitialized, train_network
 from probe.training._learning import _BatchMoments, in_training
 from probe.training.graph import _Run
 
@@ -167,6 +167,7 @@ def test_it_is_taught_the_labels_given(small_digits):
         Noise("noise", "SpatialDropout2D", 0.5),
         Noise("noise", "GaussianDropout", 0.5),
         Noise("noise", "GaussianNoise", 0.5),
+        Noise("noise", "StochasticDepth", 0.5),
     ],
     ids=lambda layer: layer.keras_name,
 )
@@ -180,6 +181,9 @@ def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noi
     np.testing.assert_array_equal(pullback(np.full_like(x, 2)), 2 * factor)
     if noise.keras_name.startswith("Spatial"):
         assert (z == z[:, :1, :1]).all()
+    if noise.keras_name == "StochasticDepth":
+        assert (z == z[:, :1, :1, :1]).all()
+        assert set(np.unique(z)) == {0, 2}
     assert not np.array_equal(layer.pre_activation(x)[0], z)
 
 
@@ -227,6 +231,41 @@ def test_ctrl_c_keeps_the_epochs_that_are_done(small_digits):
     assert found.history.n_epochs == 2
     again = train_network(start, small_digits, replace(config, epochs=2), rng=np.random.default_rng(0))
     np.testing.assert_array_equal(found.network.layer("conv").kernel, again.network.layer("conv").kernel)
+
+
+def test_ctrl_c_while_the_film_is_measured_keeps_the_network(small_digits):
+    def stop(event):
+        if event.stage == "filming":
+            raise KeyboardInterrupt
+
+    start, config = fresh(convolutional()), probe.TrainingConfig(epochs=1, batch_size=30, learning_rate=0.05)
+    one, other = (
+        train_network(start, small_digits, config, rng=np.random.default_rng(0), frames=3, progress=progress)
+        for progress in (stop, lambda event: None)
+    )
+    assert one.film is None
+    np.testing.assert_array_equal(
+        one.network.layer("conv").kernel, other.film.network(-1).layer("conv").kernel
+    )
+
+
+def test_threads_classify_the_test_images_of_the_end(small_digits):
+    config = probe.TrainingConfig(epochs=2, batch_size=30, learning_rate=0.05, evaluation="end")
+    start = fresh(convolutional())
+    found = train_network(start, small_digits, config, rng=np.random.default_rng(0), workers=2)
+    before, after = found.history.test_accuracy
+    assert np.isnan(before)
+    assert after == (found.network.predict(small_digits.test.images) == small_digits.test.labels).mean()
+
+
+def test_what_is_only_classified_counts_as_a_third(small_digits):
+    n, n_test = len(small_digits.train), len(small_digits.test)
+    config = probe.TrainingConfig(epochs=3)
+    assert images_worth(small_digits, config) == pytest.approx(3 * n + (3 * n + 3 * n_test) / 3)
+    end = replace(config, evaluation="end")
+    assert images_worth(small_digits, end, 5) == pytest.approx(
+        3 * n + (3 * n + n_test + 5 * (n + n_test)) / 3
+    )
 
 
 @pytest.mark.parametrize("until", [0.0, 1.2])
