@@ -31,6 +31,9 @@ __all__ = ["Assembly", "Operand", "Place", "Shape", "Value"]
 
 Shape = tuple[int, ...]
 
+_MOST_LAYERS = 5000
+"""The largest image classifiers have about 1,000."""
+
 _MOST_CONSTANT = 1 << 28
 """Values of one constant that is computed: 1 GiB in float32."""
 
@@ -81,6 +84,7 @@ class Assembly:
         self.dtype = np.dtype(dtype)
         self._layers: dict[str, Layer] = {}
         self._reads: dict[str, tuple[Value, ...]] = {}
+        self._numbers: dict[str, int] = {}
         self.budget = budget
         self._inputs: list[tuple[str, Shape]] = []
         self._arrays: dict[tuple[int, object], tuple[npt.NDArray[np.generic], Array]] = {}
@@ -119,6 +123,8 @@ class Assembly:
                 f"{self.source}: layer '{layer.name}' would put out {math.prod(shape):,} values for one input, more than "
                 f"the {DEFAULT_LIMITS.activation_values:,} that are computed"
             )
+        if len(self._layers) >= _MOST_LAYERS:
+            raise InputError(f"{self.source}: it becomes more than the {_MOST_LAYERS:,} layers that are made")
         self._layers[layer.name] = layer
         self._reads[layer.name] = read
         return Value(layer.name, shape)
@@ -147,10 +153,13 @@ class Assembly:
 
     def free_name(self, name: str) -> str:
         """Return `name`, or the first of name_1, name_2, ... that no layer has."""
-        free, number = name, 0
+        # Layers stay, and so do the numbers that are taken.
+        number = self._numbers.get(name, 0)
+        free = f"{name}_{number}" if number else name
         while free in self._layers:
             number += 1
             free = f"{name}_{number}"
+        self._numbers[name] = number
         return free
 
     def array(

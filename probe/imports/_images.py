@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Literal, cast
 
@@ -26,6 +27,7 @@ from probe.layers import (
     UpSampling2D,
     ZeroPadding2D,
 )
+from probe.safeh5 import DEFAULT_LIMITS
 
 __all__ = ["ImageOperations"]
 
@@ -204,6 +206,7 @@ class ImageOperations(Place):
         size, steps = self.images(x)[1:], _pair(stride or window)
         rows, columns = ((n - 1) * step + 1 for n, step in zip(window, dilation, strict=True))
         margins = _reached(size, (rows, columns), steps, _margins(padding), ceil_mode)
+        self._check_frame(x, margins)
         way = _simple(size, (rows, columns), steps, margins)
         layer = MaxPooling2D(self.free(), _pair(window), steps, way, _FIRST, dilation_rate=_pair(dilation))
         return self.add(layer, x)
@@ -235,8 +238,16 @@ class ImageOperations(Place):
             margins = ((0, extra[0]), (0, extra[1]))
         else:
             margins = _reached(size, _pair(window), steps, margins, ceil_mode)
+        self._check_frame(x, margins)
         way = _simple(size, _pair(window), steps, margins)
         return self.add(AveragePooling2D(self.free(), _pair(window), steps, way, _FIRST), x)
+
+    def _check_frame(self, x: Value, margins: Margins) -> None:
+        """Refuse images that would have too many values with their margins."""
+        channels, *size = x.shape
+        whole = math.prod(n + sum(around) for n, around in zip(size, margins, strict=True))
+        if channels * whole > DEFAULT_LIMITS.activation_values:
+            self.refuse(f"has margins of {margins} around images of shape {x.shape}, more than are computed")
 
     def adaptive_pool(
         self, x: Value, kind: Literal["mean", "max"], output_size: Sequence[int | None]
@@ -293,6 +304,8 @@ class ImageOperations(Place):
         whole = rows % height == 0 == columns % width
         if mode == "nearest" and whole and coordinates in ("half_pixel", "asymmetric"):
             return self.add(UpSampling2D(self.free(), (rows // height, columns // width), _FIRST), x)
+        if max(rows * height, columns * width) > DEFAULT_LIMITS.activation_values:
+            self.refuse(f"makes {rows} x {columns} pixels of {height} x {width}, more than are computed")
         return self.add(Resizing(self.free(), rows, columns, mode, coordinates, data_format=_FIRST), x)  # type: ignore[arg-type]
 
     def _as_signal(self, operation: object, x: Value, *args: object, **settings: object) -> Value:

@@ -47,7 +47,7 @@ class ShapeOperations(Place):
             wanted[wanted.index(-1)] = total // known
         if math.prod(wanted) != total or not wanted or wanted[0] != self.building.batch:
             self.refuse(
-                f"makes {tuple(sizes)} of samples of shape {x.shape}, and mixes the samples of a batch",
+                f"makes {tuple(sizes[:8])} of samples of shape {x.shape}, and mixes the samples of a batch",
                 "keep the first axis, such as in x.flatten(1)",
             )
         shape = tuple(wanted[1:])

@@ -1,5 +1,7 @@
 """A network from operations: layouts, names, folded activations, and refusals that say where."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,28 @@ def test_layers_with_channels_are_those_of_the_image():
     network = building.finish([y])
     assert type(network.layers[-1]).__name__ == "DepthwiseConv2D" and network.layers[-1].channels_first
     assert not isinstance(network.layers[-1], Conv2D)
+
+
+def test_layers_are_counted_and_names_are_found_at_once():
+    building = Building("net")
+    x = building.input((2, 3, 3))
+    began = time.process_time()
+    with pytest.raises(InputError, match="net: it becomes more than the 5,000 layers that are made"):
+        for _ in range(6000):
+            x = building.at("relu", "relu").elementwise(x, "relu")
+    assert time.process_time() - began < 1
+    assert building.free_name("relu") == "relu_4999" == building.free_name("relu")
+
+
+def test_margins_and_sizes_that_take_too_much_are_refused():
+    building = Building("net")
+    x = building.input((2, 6, 6))
+    at = building.at("big", "op")
+    for pool in (at.max_pool, at.avg_pool):
+        with pytest.raises(InputError, match=r"net: .* more than "):
+            pool(x, (10**9, 10**9), stride=(1, 1), padding=(10**8 * 5, 10**8 * 5))
+    tall = building.input((1, 10_000, 1), given=(10_000,))
+    with pytest.raises(
+        InputError, match="net: op makes 20001 x 1 pixels of 10000 x 1, more than are computed"
+    ):
+        building.at("tall", "op").resize(tall, (20_001, 1), "bilinear")

@@ -298,3 +298,73 @@ def test_mutants_are_read_or_refused_and_nothing_else(tmp_path, member):
             assert "cannot be read (" not in str(error), str(error)
             outcomes["refused"] += 1
     assert min(outcomes.values()) > 10
+
+
+def exported(tmp_path, function):
+    torch = pytest.importorskip("torch")
+
+    class Module(torch.nn.Module):
+        def forward(self, x):
+            return function(torch, x)
+
+    x = torch.randn(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    program = torch.export.export(Module(), (x,), strict=False)
+    torch.export.save(program, tmp_path / "one.pt2")
+    return np.moveaxis(x.numpy(), 1, -1), Module()(x).numpy()
+
+
+@pytest.mark.parametrize("kind", ["int64", "int32", "uint8", "bool"])
+def test_what_becomes_integers_is_refused(tmp_path, kind):
+    exported(tmp_path, lambda torch, x: x * (3 * x).to(getattr(torch, kind)))
+    with pytest.raises(ModelFileError, match=r"aten.to.dtype .*makes integers or truth values"):
+        load_network(tmp_path / "one.pt2")
+
+
+def over_places(torch, x):
+    of = torch.nn.functional
+    return x / of.avg_pool2d(of.pad(x * x, (1, 1, 1, 1)), 3, 1).mul(0.5).add(1.0).pow(0.75)
+
+
+def over_other_channels(torch, x):
+    of = torch.nn.functional
+    mean = of.avg_pool3d(of.pad((x * x).unsqueeze(1), (0, 0, 0, 0, 0, 1)), (2, 1, 1), 1).squeeze(1)
+    return x / mean.mul(0.5).add(1.0).pow(0.75)
+
+
+@pytest.mark.parametrize(
+    ("function", "is_one_layer"),
+    [
+        (lambda torch, x: torch.nn.functional.local_response_norm(x, 2, 0.5, 0.7, 2.0), True),
+        (lambda torch, x: torch.nn.functional.local_response_norm(x, 3, 0.5, 0.7, 2.0), True),
+        (over_places, False),
+        (over_other_channels, False),
+    ],
+)
+def test_only_pytorchs_own_local_response_norm_is_one_layer(tmp_path, function, is_one_layer):
+    x, expected = exported(tmp_path, function)
+    network = load_network(tmp_path / "one.pt2")
+    np.testing.assert_allclose(network.outputs(x), expected, rtol=1e-5, atol=1e-5)
+    assert (len(network.layers) == 2) == is_one_layer
+
+
+@pytest.mark.parametrize("second", [{"as_sym_int": {"as_name": "s{}"}}, {"as_string": "a"}])
+def test_numbers_stay_those_of_sizes(tmp_path, second):
+    def change(model):
+        first, made = {"as_int": 10**9}, []
+        for k in range(40):
+            other = json.loads(json.dumps(second).replace("{}", str(k - 1))) if k else {"as_int": 10**9}
+            arguments = [{"name": name, "arg": arg} for name, arg in (("a", first), ("b", other))]
+            made.append(
+                {
+                    "target": "_operator.mul",
+                    "inputs": arguments,
+                    "outputs": [{"as_sym_int": {"as_name": f"s{k}"}}],
+                }
+            )
+            first = {"as_sym_int": {"as_name": f"s{k}"}}
+        model["graph_module"]["graph"]["nodes"] = made + nodes(model)
+
+    with pytest.raises(
+        ModelFileError, match=r"operator.mul cannot be computed: (the result has|it takes numbers)"
+    ):
+        load_network(changed(tmp_path / "a.pt2", MODEL, change))

@@ -1,5 +1,6 @@
 """Every operator, in several versions of the set, against what onnxruntime puts out."""
 
+import time
 from collections import Counter
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from onnx_cases import CASES, EXPECTED
 from onnx_writing import chain, node
 
+from probe import ModelFileError
 from probe.imports.onnx import read_onnx
 from probe.storage import load_network, save_network
 
@@ -60,3 +62,31 @@ def test_live_outputs_are_those_that_are_stored():
             session = onnxruntime.InferenceSession(case.content, providers=["CPUExecutionProvider"])
             (live,) = session.run(["y"], {"x": case.x})
             np.testing.assert_allclose(live, expected[case.name], rtol=1e-5, atol=1e-5, err_msg=case.name)
+
+
+def test_indices_from_the_end_are_those_that_they_mean(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 3, 5, 6)).astype(np.float32)
+
+    def read(indices):
+        (tmp_path / "one.onnx").write_bytes(
+            chain([node("Gather", ["x", "i"], ["y"], axis=1)], ("n", 3, 5, 6), {"i": np.array(indices)})
+        )
+        return read_onnx(tmp_path / "one.onnx")
+
+    check(read([-2, -1]), x, x[:, [-2, -1]])
+    check(read(-1), x, x[:, -1])
+    with pytest.raises(ModelFileError, match=r"picks indices .* only one, or some in order, are read"):
+        read([-1, 0])
+    with pytest.raises(ModelFileError, match="picks indices outside of an axis of length 3"):
+        read([3])
+
+
+def test_a_layer_for_each_of_very_many_groups_is_refused_soon(tmp_path):
+    began = time.process_time()
+    (tmp_path / "one.onnx").write_bytes(
+        chain([node("ConvTranspose", ["x", "w"], ["y"], group=20_000)], ("n", 20_000, 1, 1),
+              {"w": np.zeros((20_000, 1, 1, 1), np.float32)})
+    )  # fmt: skip
+    with pytest.raises(ModelFileError, match="it becomes more than the 5,000 layers that are made"):
+        read_onnx(tmp_path / "one.onnx")
+    assert time.process_time() - began < 1

@@ -25,7 +25,7 @@ def merged(nodes: Sequence[Node]) -> tuple[Node, ...]:
             window = pooling.arguments["kernel_size"]
             arguments = {
                 "x": node.arguments["self"],
-                "size": window[0] if isinstance(window, list) else window,
+                "size": window[0],  # type: ignore[index]
                 "beta": chain[0].arguments["exponent"],
                 "k": chain[1].arguments["other"],
                 "alpha": chain[2].arguments["other"],
@@ -61,7 +61,37 @@ def _chain(node: Node, by_name: Mapping[str, Node]) -> list[Node]:
     numbers = [
         one.arguments.get(key) for one, key in zip(chain, ("exponent", "other", "other"), strict=False)
     ]
-    return chain if is_square and all(isinstance(one, int | float) for one in numbers) else []
+    is_known = is_square and all(isinstance(one, int | float) for one in numbers) and _is_of_channels(chain)
+    return chain if is_known else []
+
+
+def _is_of_channels(chain: Sequence[Node]) -> bool:
+    """Return whether means are taken over neighboring channels, each in the middle of its window, as PyTorch does."""
+    operations = [_operation(one) for one in chain]
+    at = next(k for k, operation in enumerate(operations) if operation in ("pad", "constant_pad_nd"))
+    pooling = next(one for one in chain if _operation(one) in ("avg_pool2d", "avg_pool3d"))
+    n_axes = 3 if _operation(pooling) == "avg_pool3d" else 2
+    own, around, moved = pooling.arguments, chain[at].arguments, chain[at + 1 : -1]
+    window = own.get("kernel_size")
+    size = window[0] if isinstance(window, list) and window else None
+    if not isinstance(size, int) or window != [size, *[1] * (n_axes - 1)]:
+        return False
+    margins = [*[0, 0] * (n_axes - 1), size // 2, (size - 1) // 2]
+    # The channels become the first axis behind one of length 1.
+    lifted = len(moved) == 1 and (
+        _operation(moved[0]) == "view"
+        or (_operation(moved[0]), moved[0].arguments.get("dim")) == ("unsqueeze", 1)
+    )
+    return (
+        lifted
+        and around.get("pad") == margins
+        and around.get("mode", "constant") == "constant"
+        and not around.get("value")
+        and own.get("stride") in (1, [1], [1] * n_axes)
+        and own.get("padding") in (None, 0, [0], [0] * n_axes)
+        and not own.get("ceil_mode")
+        and own.get("divisor_override") is None
+    )
 
 
 def _operation(node: Node) -> str:

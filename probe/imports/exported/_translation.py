@@ -32,6 +32,15 @@ _OF_NO_EFFECT = frozenset(
 )
 """Arguments that say how, and not what."""
 
+_CONVERTING = frozenset({"to", "_to_copy"})
+"""Operations that give another type."""
+
+_REALS = frozenset({6, 7, 8, 13, "torch.float16", "torch.float32", "torch.float64", "torch.bfloat16"})
+"""Types of real numbers, as files and as PyTorch name them."""
+
+_MOST_NUMBER = 1 << 62
+"""Sizes are integers of 64 bits."""
+
 _GROWTH = 1 << 22
 """Values of computed constants that any program may have: 16 MiB in float32."""
 
@@ -153,7 +162,7 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
         return None
     if library == "operator" and operation in NUMBERS:
         try:
-            return NUMBERS[operation](*arguments.values())
+            return _number(operation, list(arguments.values()))
         except (ArithmeticError, LookupError, TypeError) as error:
             place.refuse(f"cannot be computed: {str(error)[:200]}")
     names = (f"{operation}.{'.'.join(overload)}", operation)
@@ -165,6 +174,9 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
             "cannot be taken over",
             "write it with other operations, or pass the part of the network in front of it",
         )
+    dtype = node.arguments.get("dtype")
+    if operation in _CONVERTING and not is_constant and dtype is not None and dtype not in _REALS:
+        place.refuse("makes integers or truth values of values that depend on the input", "keep them real")
     try:
         with np.errstate(all="ignore"):
             if not is_constant:
@@ -179,6 +191,16 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
         place.refuse(f"cannot be taken over: {error}")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
         place.refuse(f"has arguments that cannot be taken over: {str(error)[:200]}")
+
+
+def _number(operation: str, arguments: Sequence[Any]) -> Any:
+    """Return what an operator of Python gives for numbers, or takes from a list."""
+    if operation != "getitem" and not all(isinstance(one, int | float) for one in arguments):
+        raise TypeError("it takes numbers")
+    result = NUMBERS[operation](*arguments)
+    if isinstance(result, int) and abs(result) > _MOST_NUMBER:
+        raise OverflowError("the result has more than 62 bits")
+    return result
 
 
 def _resolved(argument: object, values: Mapping[str, Any]) -> Any:

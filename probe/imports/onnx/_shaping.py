@@ -144,14 +144,16 @@ def _gather(call: Call) -> Operand:
         call.node.refuse("looks values up by the image, as an embedding does, which is not read")
     chosen = call.weight(1)
     axis = call.axis(call.node.integer("axis", 0), x)
+    n = call.full_shape(x)[axis]
+    if chosen.size and not -n <= chosen.min() <= chosen.max() < n:
+        call.node.refuse(f"picks indices outside of an axis of length {n}")
+    chosen = np.where(chosen < 0, chosen + n, chosen)
     if chosen.ndim == 0:
         return call.at.select(x, axis, int(chosen))
     steps = np.unique(np.diff(chosen)) if chosen.size > 1 else np.array([1])
     if chosen.ndim != 1 or not chosen.size or len(steps) != 1 or steps[0] < 1:
         call.node.refuse(f"picks indices {indices!r:.60} of an axis; only one, or some in order, are read")
-    n = call.full_shape(x)[axis]
-    first = int(chosen[0]) % n
-    return call.at.slice(x, axis, first, first + int(chosen[-1] - chosen[0]) + 1, int(steps[0]))
+    return call.at.slice(x, axis, int(chosen[0]), int(chosen[-1]) + 1, int(steps[0]))
 
 
 def _expand(call: Call) -> Operand:
