@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -128,13 +128,15 @@ def _rsqrt(call: OperationCall, steps: Steps) -> Value:
     return steps.power(call.tensor(0), -0.5)
 
 
-def _unit(call: OperationCall, steps: Steps) -> Value:
+def _unit(bounds: Literal["length", "square"], call: OperationCall, steps: Steps) -> Value:
+    """Add vectors of length 1; epsilon bounds the length, as in Keras, or its square, as in TensorFlow."""
     x, axes = call.tensor(0), call.integers(1, "axis", "dim", default=-1)
     if call.number(None, "order", default=2) != 2:
         call.refuse("has an order other than 2")
     epsilon = call.get(None, "epsilon", default=None)
+    least = (1e-7 if bounds == "length" else 1e-12) if epsilon is None else call.spec.finite(epsilon)
     return steps.layer(
-        UnitNormalization, x, axis=axes, epsilon=1e-12 if epsilon is None else call.spec.finite(epsilon)
+        UnitNormalization, x, axis=axes, epsilon=least * least if bounds == "length" else least
     )
 
 
@@ -262,7 +264,8 @@ ARITHMETIC: dict[str, Operation] = {
     **all_names("Var math.reduce_variance", _variance),
     **all_names("Std math.reduce_std", _deviation),
     **all_names("Rsqrt math.rsqrt", _rsqrt),
-    **all_names("Normalize math.l2_normalize nn.l2_normalize linalg.l2_normalize", _unit),
+    **all_names("Normalize", partial(_unit, "length")),
+    **all_names("math.l2_normalize nn.l2_normalize linalg.l2_normalize", partial(_unit, "square")),
     **all_names("Cast cast Identity identity StopGradient stop_gradient convert_to_tensor ConvertToTensor Copy", _passed_on),
     **all_names("Clip clip_by_value ClipByValue", _clipped),
     **all_names("Matmul Dot linalg.matmul matmul MatMul", _multiplied),

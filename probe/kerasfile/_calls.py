@@ -40,6 +40,9 @@ MAX_VALUES = 1 << 20
 
 _IGNORED_ARGUMENTS = {"mask": (None,), "training": (None, False)}
 
+_IGNORED_BY_KERAS3 = _IGNORED_ARGUMENTS | {"training": (None, False, True)}
+"""At prediction Keras 3 puts the model's own `training` in place of that of a call."""
+
 _CONSTANT = "_CONSTANT_VALUE"
 """What Keras 2 writes in place of a layer where a constant is the first argument."""
 
@@ -70,7 +73,7 @@ def plain_call(spec: LayerSpec, node: object) -> Call:
         arguments = node.get("args")
         if not isinstance(arguments, list) or len(arguments) != 1:
             spec.refuse(f"is called with {shown(arguments)}, expected one tensor or one list of tensors")
-        _check_arguments(spec, node.get("kwargs"))
+        _check_arguments(spec, node.get("kwargs"), _IGNORED_BY_KERAS3)
         tensors = arguments[0] if isinstance(arguments[0], list) else arguments
         reads = [_keras_tensor(spec, tensor) for tensor in tensors]
     else:
@@ -206,10 +209,12 @@ def _keras_tensor(spec: LayerSpec, value: object) -> Reference:
     return reference(spec, config.get("keras_history") if isinstance(config, dict) else None)
 
 
-def _check_arguments(spec: LayerSpec, arguments: object) -> None:
+def _check_arguments(
+    spec: LayerSpec, arguments: object, ignoring: Mapping[str, tuple[object, ...]] = _IGNORED_ARGUMENTS
+) -> None:
     """Refuse arguments of a call that could change what the layer computes."""
     if not isinstance(arguments, dict):
         spec.refuse(f"is called with the arguments {shown(arguments)}, expected an object")
     for key, value in arguments.items():
-        if not any(value is ignored for ignored in _IGNORED_ARGUMENTS.get(key, ())):
+        if not any(value is ignored for ignored in ignoring.get(key, ())):
             spec.refuse(f"is called with {printable(key, 40)} = {shown(value)}, which cannot be read")

@@ -137,6 +137,8 @@ class _Reading:
     def combined(self, kind: str, a: _Term, b: _Term) -> _Term:
         """Return a combination of two terms; constants are folded where they can be."""
         if not isinstance(a, _Scaled) and not isinstance(b, _Scaled):
+            if kind == "power" and not (isinstance(a, float) and isinstance(b, float)):
+                self.refuse("has a power of or with a list")
             folded: Constant = _FOLDED[kind](a, b)
             if not np.all(np.isfinite(folded)):
                 self.refuse("has a number that is none or too large")

@@ -129,7 +129,7 @@ _TFJS = (
 
 _TFLITE = Foreign(
     "a TensorFlow Lite model",
-    "Its layers are merged and often quantised, and nothing converts it back: pass the Keras model that it was made of "
+    "Its layers are merged and often quantized, and nothing converts it back: pass the Keras model that it was made of "
     "(for Teachable Machine: export Tensorflow, Keras)",
 )
 

@@ -221,3 +221,24 @@ def test_constants_that_are_no_numbers_are_refused(tmp_path, power):
     model = functional([new_input("in", 4, inbound=[]), operation], [["in", 0, 0]], [["op", 0, 0]])
     with pytest.raises(ModelFileError, match=r"layer 'op' \(Power\)|holds a number of 401 digits"):
         load_network(legacy_file(tmp_path / "a.h5", model, {"in": []}, version="3.15.1"))
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*")
+def test_training_of_a_call_means_nothing_at_prediction(keras, tmp_path):
+    inputs = keras.Input((6, 7, 2))
+    smaller = keras.layers.CenterCrop(4, 4)(keras.layers.Resizing(5, 6)(inputs))
+    model = keras.Model(inputs, keras.layers.Dropout(0.5)(smaller, training=True))
+    model.save(tmp_path / "a.keras")
+    x = np.random.default_rng(0).normal(size=(2, 6, 7, 2)).astype("f4")
+    expected = model.predict(x, verbose=0)
+    np.testing.assert_allclose(load_network(tmp_path / "a.keras").outputs(x), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*HDF5 file.*")
+def test_epsilon_bounds_the_length_of_vectors_in_keras(keras, tmp_path):
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.ops.normalize(inputs, -1, epsilon=0.5)).save(tmp_path / "a.keras")
+    x = np.array([[0.1, 0, 0], [0, 0.6, 0.8]], "f4")
+    np.testing.assert_allclose(
+        load_network(tmp_path / "a.keras").outputs(x), [[0.2, 0, 0], [0, 0.6, 0.8]], atol=1e-6
+    )

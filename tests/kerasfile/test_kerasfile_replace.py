@@ -168,3 +168,9 @@ def test_the_architecture_of_another_file_is_replaced_too(model, tmp_path):
     other.write_text(json.dumps(sequential(old_input("in", 4), LAMBDA, dense("d", 3, activation="tanh"))))
     network = load_network(model, architecture=other, replace={"scale": "x / 2"})
     np.testing.assert_allclose(network.outputs(X), np.tanh(X / 2 @ K + B), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("expression", ["x * [1, 2] ** 2", "x * 2 ** [1, 2]"])
+def test_powers_of_lists_are_refused(model, expression):
+    with pytest.raises(ModelFileError, match="has a power of or with a list"):
+        load_network(model, replace={"scale": expression})
