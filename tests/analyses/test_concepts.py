@@ -236,3 +236,14 @@ def test_what_does_not_fit_is_refused(trained, digits):
     with pytest.raises(probe.InputError, match="must differ in loops"):
         same = probe.Dataset(np.zeros((120, 8, 8), np.float32), np.arange(120) % 10, digits.test.class_names)
         concepts(trained, probe.Split(digits.train, same, "blank"))
+
+
+def test_a_channel_in_front_is_ablated_whatever_the_height_is():
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 4))
+    conv = Conv2D("conv", kernel, padding="same", data_format="channels_first")
+    network = Network((conv, Flatten("flat"), Dense("out", np.ones((4 * 5 * 6, 2)))), (2, 5, 6))
+    changed = ablated(network, "conv", 1, 0.25)
+    x = np.random.default_rng(1).normal(size=(3, 2, 5, 6))
+    maps = conv.forward(x)[0].copy()
+    maps[:, 1] = 0.25
+    np.testing.assert_allclose(changed.outputs(x), np.tile(maps.sum((1, 2, 3))[:, None], 2))

@@ -96,7 +96,7 @@ def ablated(network: Network, layer: str, unit: int, mean: float) -> Network:
     """Return `network` with a unit, or a channel everywhere in its map, replaced by a constant."""
     shape = network.layer_shapes[layer]
     axis = _channel_axis(network, layer)
-    n_units = shape[axis]
+    n_units = shape[axis - 1 if axis > 0 else axis]
     kept = np.ones(n_units, network.dtype)
     kept[unit] = 0
     zeros, ones = np.zeros(n_units, network.dtype), np.ones(n_units, network.dtype)
