@@ -302,7 +302,7 @@ def load_all(jobs: list[tuple[str, str, int]], files: dict[str, bytes], pipe: in
             try:
                 what = type(load_network(file.name)).__name__
             except BaseException as error:
-                what = type(error).__name__
+                what = "ModelFileError" if isinstance(error, ModelFileError) else type(error).__name__
                 detail = "" if what == "ModelFileError" else traceback.format_exc()[-700:]
             seconds, now = time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             say("ends", what, round(seconds, 3), (now - peak) / 1024, detail)
