@@ -124,7 +124,7 @@ class OperationCall:
 
     def flag(self, *names: str) -> bool:
         value = self.get(None, *names, default=False)
-        if value is not None and type(value) is not bool:
+        if value is not None and (type(value) not in (bool, int) or value not in (0, 1)):
             self.refuse(f"takes {shown(value)} where only true or false can be read")
         return bool(value)
 

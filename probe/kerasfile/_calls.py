@@ -15,7 +15,8 @@ import numpy as np
 
 from probe.kerasfile._config import MAX_AXES, LayerSpec
 from probe.kerasfile._steps import Value
-from probe.safeh5 import printable, shown
+from probe.layers import Augmentation, Noise
+from probe.safeh5 import listed, printable, shown
 
 __all__ = [
     "MAX_INPUTS",
@@ -23,6 +24,7 @@ __all__ = [
     "Arguments",
     "Call",
     "Reference",
+    "flattened",
     "is_reference",
     "operation_call",
     "plain_call",
@@ -39,6 +41,22 @@ MAX_VALUES = 1 << 20
 """Most numbers of one constant."""
 
 _IGNORED_ARGUMENTS = {"mask": (None,), "training": (None, False)}
+
+_ACTIVE = frozenset(
+    [
+        "BatchNormalization",
+        "BatchNormalizationV1",
+        "BatchNormalizationV2",
+        "Dropout",
+        "RandomCrop",
+        "Sequential",
+        "Functional",
+        "Model",
+        *Noise.KINDS,
+        *Augmentation.KINDS,
+    ]
+)
+"""Classes that compute something else in training, or may hold such layers."""
 
 _IGNORED_BY_KERAS3 = _IGNORED_ARGUMENTS | {"training": (None, False, True)}
 """At prediction Keras 3 puts the model's own `training` in place of that of a call."""
@@ -67,23 +85,63 @@ class Arguments:
     by_name: Mapping[str, Any]
 
 
-def plain_call(spec: LayerSpec, node: object) -> Call:
-    """Return what one of a layer's inbound nodes reads; arguments that could change what it computes are refused."""
-    if isinstance(node, dict):
-        arguments = node.get("args")
+def flattened(value: object, is_leaf: Callable[[object], bool], path: str = "") -> list[tuple[str, Any]]:
+    """Return the leaves of nested lists and objects, each with the keys of the objects around it.
+
+    Objects go by their keys in the order of the alphabet, as Keras has them.
+
+    Examples
+    --------
+    >>> flattened({"b": 1, "a": [2, {"c": 3}]}, lambda value: isinstance(value, int))
+    [('a', 2), ('a/c', 3), ('b', 1)]
+    """
+    if is_leaf(value) or not isinstance(value, list | dict):
+        return [(path, value)]
+    if isinstance(value, list):
+        return [leaf for item in value for leaf in flattened(item, is_leaf, path)]
+    inner = ((f"{path}/{key}".lstrip("/"), value[key]) for key in sorted(value))
+    return [leaf for key, item in inner for leaf in flattened(item, is_leaf, key)]
+
+
+def plain_call(spec: LayerSpec, node: object, keys: tuple[str, ...] = ()) -> Call:
+    """Return what one of a layer's inbound nodes reads; arguments that could change what it computes are refused.
+
+    Of a model whose inputs have names, `keys`, tensors with the same names are taken, whatever their order.
+    """
+    is_new = isinstance(node, dict) and "args" in node
+    given: Any = node
+    if isinstance(node, dict) and is_new:
+        arguments = node["args"]
         if not isinstance(arguments, list) or len(arguments) != 1:
             spec.refuse(f"is called with {shown(arguments)}, expected one tensor or one list of tensors")
         _check_arguments(spec, node.get("kwargs"), _IGNORED_BY_KERAS3)
-        tensors = arguments[0] if isinstance(arguments[0], list) else arguments
-        reads = [_keras_tensor(spec, tensor) for tensor in tensors]
+        (given,) = arguments
+    elif not isinstance(node, list | dict):
+        spec.refuse(f"is called with {shown(node)}, expected a list of [name, node, tensor]")
+    is_tensor, read = (_is_described, _keras_tensor) if is_new else (is_reference, reference)
+    if isinstance(given, dict) and not is_tensor(given):
+        tensors = _by_keys(spec, flattened(given, is_tensor), keys)
     else:
-        if not isinstance(node, list):
-            spec.refuse(f"is called with {shown(node)}, expected a list of [name, node, tensor]")
-        tensors = [node] if is_reference(node) else node
-        reads = [reference(spec, tensor) for tensor in tensors]
-        for tensor in tensors:
-            _check_arguments(spec, tensor[3] if len(tensor) == 4 else {})
+        tensors = given if isinstance(given, list) and not is_tensor(given) else [given]
+    reads = [read(spec, tensor) for tensor in tensors]
+    for tensor in () if is_new else tensors:
+        _check_arguments(spec, tensor[3] if len(tensor) == 4 else {})
     return _counted(spec, reads)
+
+
+def _is_described(value: object) -> bool:
+    """Return whether a value of Keras 3 is no object with names of tensors."""
+    return isinstance(value, dict) and "class_name" in value
+
+
+def _by_keys(spec: LayerSpec, named: list[tuple[str, Any]], keys: tuple[str, ...]) -> list[Any]:
+    """Return the tensors that a model is called with by name, in the order of its inputs."""
+    found = dict(named)
+    if len(found) != len(named) or found.keys() != set(keys):
+        spec.refuse(
+            f"is called with tensors named {listed(found)}, and takes {listed(keys, none='such without names')}"
+        )
+    return [found[key] for key in keys]
 
 
 def operation_call(spec: LayerSpec, node: object) -> tuple[Call, Arguments]:
@@ -215,6 +273,9 @@ def _check_arguments(
     """Refuse arguments of a call that could change what the layer computes."""
     if not isinstance(arguments, dict):
         spec.refuse(f"is called with the arguments {shown(arguments)}, expected an object")
+    if spec.class_name not in _ACTIVE:
+        ignoring = _IGNORED_BY_KERAS3
     for key, value in arguments.items():
+        value = bool(value) if key == "training" and type(value) is int and value in (0, 1) else value
         if not any(value is ignored for ignored in ignoring.get(key, ())):
             spec.refuse(f"is called with {printable(key, 40)} = {shown(value)}, which cannot be read")

@@ -183,11 +183,11 @@ class LayerSpec:
         return self._number("a constant", value)
 
     def boolean(self, key: str, default: bool) -> bool:  # noqa: FBT001
-        """Return the setting `key`, true or false; `default` where it is not given."""
+        """Return the setting `key`, true or false, also as 1 or 0; `default` where it is not given."""
         value = self.config.get(key, default)
-        if type(value) is not bool:
+        if type(value) not in (bool, int) or value not in (0, 1):
             self.refuse(f"has {key} = {shown(value)}, expected true or false")
-        return value
+        return bool(value)
 
     def choice(self, key: str, choices: tuple[str, ...]) -> str:
         """Return the setting `key`, one of `choices`; the first where it is null or not given."""

@@ -352,7 +352,7 @@ def _input_names(model: Model) -> tuple[str, ...]:
     if model.is_sequential:
         first = model.entries[:1]
         return tuple(entry.spec.name for entry in first if entry.is_input)
-    return tuple(reference.name for reference in model.inputs)
+    return model.input_keys or tuple(reference.name for reference in model.inputs)
 
 
 def _place(spec: LayerSpec, name: str) -> str:

@@ -11,6 +11,7 @@ from probe._errors import InputError, ModelFileError
 from probe.kerasfile._calls import (
     MAX_INPUTS,
     Call,
+    flattened,
     is_reference,
     operation_call,
     plain_call,
@@ -88,7 +89,7 @@ class Model:
     """A model, or a model inside another.
 
     Its layers are in the order of the file, which is not always that of evaluation. The tensors that it takes and
-    gives are () for a Sequential model.
+    gives are () for a Sequential model; `input_keys` are the names of the inputs where they are given by name.
     """
 
     spec: LayerSpec
@@ -97,6 +98,7 @@ class Model:
     outputs: Call
     is_keras_1: bool = False
     given_shape: Shape | None = None
+    input_keys: tuple[str, ...] = ()
 
     @property
     def is_sequential(self) -> bool:
@@ -231,12 +233,13 @@ class _Parsing:
             if any(entry.is_input for entry in entries[1:]):
                 raise ModelFileError("model_config has an InputLayer behind other layers")
             return Model(spec, entries, (), (), self.is_keras_1)
-        inputs, outputs = (_ends(spec, settings, key) for key in ("input_layers", "output_layers"))
+        input_keys, inputs = _ends(spec, settings, "input_layers")
+        _, outputs = _ends(spec, settings, "output_layers")
         names = [reference.name for reference in inputs]
         known = {entry.spec.name for entry in entries if entry.is_input}
         if len(set(names)) != len(names) or not known.issuperset(names):
             spec.refuse(f"has input_layers {shown(names)}, which are not layers of inputs")
-        return Model(spec, entries, inputs, outputs, self.is_keras_1)
+        return Model(spec, entries, inputs, outputs, self.is_keras_1, input_keys=input_keys)
 
     def entry(self, entry: object, index: int, depth: int) -> Entry:
         named = entry
@@ -278,7 +281,8 @@ class _Parsing:
             for key in ("sparse", "ragged"):
                 if spec.config.get(key):
                     spec.refuse(f"takes {key} inputs, which cannot be read")
-        return Entry(spec, model, tuple(self.counted(spec, plain_call(spec, node)) for node in nodes))
+        keys = () if model is None else model.input_keys
+        return Entry(spec, model, tuple(self.counted(spec, plain_call(spec, node, keys)) for node in nodes))
 
     def name_of(self, entry: Mapping[str, Any]) -> object:
         config = entry.get("config")
@@ -300,14 +304,16 @@ def _check_names(entries: tuple[Entry, ...]) -> None:
         seen.add(entry.spec.name)
 
 
-def _ends(spec: LayerSpec, settings: Mapping[str, Any], key: str) -> Call:
-    """Return the tensors that a functional model lists as its inputs or outputs."""
+def _ends(spec: LayerSpec, settings: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], Call]:
+    """Return the names of the inputs or outputs of a functional model, () if not all have one, and their tensors."""
     ends = settings.get(key)
     # Keras 3 writes a single one bare.
-    tensors = [ends] if is_reference(ends) else ends
-    if not isinstance(tensors, list) or not tensors or len(tensors) > MAX_INPUTS:
+    found = flattened(ends, is_reference)
+    if not isinstance(ends, list | dict) or not 0 < len(found) <= MAX_INPUTS:
         spec.refuse(f"has {key} = {shown(ends)}, expected a list of [name, node, tensor]")
-    return tuple(reference(spec, end) for end in tensors)
+    names = tuple(name for name, _ in found)
+    has_names = all(names) and len(set(names)) == len(names) and all(map(str.isprintable, names))
+    return names if has_names else (), tuple(reference(spec, end) for _, end in found)
 
 
 def input_shapes(model: Model) -> tuple[Shape, ...]:

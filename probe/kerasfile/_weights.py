@@ -184,7 +184,7 @@ def _in_files_order(entry: Entry, path: Path, expected: Expected) -> Iterator[li
 
 def _split(entry: Entry, path: Path, expected: Expected, keras: int) -> tuple[list[_SCOPED], list[_SCOPED]]:
     """Return the variables that Keras trains in a layer, or in all layers of a model, and all others."""
-    trainable = entry.spec.config.get("trainable", True) is not False
+    trainable = entry.spec.config.get("trainable", True) not in (False, 0)
     if entry.model is None:
         names = expected.get(path, {})
         trained = [(path, name) for name in names if trainable and name not in NON_TRAINABLE]

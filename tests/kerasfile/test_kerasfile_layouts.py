@@ -236,6 +236,107 @@ def test_the_calls_of_a_shared_layer_and_the_order_of_inputs_come_from_the_lists
     )
 
 
+def named_node(version, **tensors):
+    """Return a call with tensors by name."""
+    if version < "3":
+        return {name: [*tensor, {}] for name, tensor in tensors.items()}
+    described = {name: new_node(tensor)["args"][0] for name, tensor in tensors.items()}
+    return {"args": [described], "kwargs": {}}
+
+
+@pytest.mark.parametrize("version", ["2.15.0", "3.15.1"])
+def test_inputs_and_outputs_may_have_names(tmp_path, version):
+    node, make_input = (old_node, old_input) if version < "3" else (new_node, new_input)
+    inner = functional(
+        [
+            make_input("one", 4, inbound=[]),
+            make_input("two", 4, inbound=[]),
+            entry("Subtract", "minus", [node(("one", 0, 0), ("two", 0, 0))]),
+        ],
+        {"p": ["one", 0, 0], "q": {"r": ["two", 0, 0]}},
+        {"difference": ["minus", 0, 0]},
+        name="block",
+    )
+    call = named_node(version, p=("left", 0, 0), q=("right", 0, 0))
+    named = call if version < "3" else call["args"][0]
+    named["q"] = {"r": named["q"]}
+    layers = [
+        make_input("left", 4, inbound=[]),
+        make_input("right", 4, inbound=[]),
+        inside(inner, [call]),
+        dense("d", 4, [node(("block", 0 if version >= "3" else 1, 0))]),
+    ]
+    # The alphabet orders them, not the file.
+    model = functional(
+        layers, {"b": ["right", 0, 0], "a": ["left", 0, 0]}, {"y": ["d", 0, 0], "x": ["block", 1, 0]}
+    )
+    weights = {"left": [], "right": [], "block": [], "d": [("kernel", K1), ("bias", B1)]}
+    network = load_network(legacy_file(tmp_path / "a.h5", model, weights, version=version))
+    assert network.input_names == ("a", "b")
+    assert network.output_names == ("block/minus", "d")
+    assert network.wiring == ((0, 1), ("block/minus",))
+
+
+@pytest.mark.parametrize("names", [("p",), ("p", "s"), ("p", "q", "s")])
+def test_a_model_is_called_with_the_names_of_its_inputs(tmp_path, names):
+    inner = functional(
+        [
+            old_input("one", 4, inbound=[]),
+            old_input("two", 4, inbound=[]),
+            entry("Subtract", "minus", [old_node(("one", 0, 0), ("two", 0, 0))]),
+        ],
+        {"p": ["one", 0, 0], "q": ["two", 0, 0]},
+        [["minus", 0, 0]],
+        name="block",
+    )
+    call = named_node("2", **dict.fromkeys(names, ("in", 0, 0)))
+    model = functional(
+        [old_input("in", 4, inbound=[]), inside(inner, [call])], [["in", 0, 0]], [["block", 1, 0]]
+    )
+    path = legacy_file(tmp_path / "a.h5", model, {"in": [], "block": []})
+    with pytest.raises(ModelFileError, match=r"'block' .* tensors named 'p'.*, and takes 'p', 'q'"):
+        load_network(path)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "settings", "match"),
+    [
+        ("Dropout", {"rate": 0.5}, "'l' .Dropout. is called with training = True"),
+        ("BatchNormalization", {"axis": -1}, "'l' .BatchNormalization. is called with training = True"),
+        ("RandomFlip", {"mode": "horizontal"}, "'l' .RandomFlip. is called with training = True"),
+        ("ReLU", {}, None),
+    ],
+)
+@pytest.mark.parametrize("value", [True, 1])
+def test_keras_2_trains_where_a_call_says_so(tmp_path, class_name, settings, match, value):
+    layers = [
+        old_input("in", 4, inbound=[]),
+        entry(class_name, "l", [[["in", 0, 0, {"training": value}]]], **settings),
+    ]
+    path = legacy_file(
+        tmp_path / "a.h5", functional(layers, [["in", 0, 0]], [["l", 0, 0]]), {"in": [], "l": []}
+    )
+    if match is None:
+        assert load_network(path).layer_names == ("l",)
+        return
+    with pytest.raises(ModelFileError, match=match):
+        load_network(path)
+
+
+def test_booleans_may_be_numbers(tmp_path):
+    (mean, variance) = arrays((4,), (4,))
+    layer = entry("BatchNormalization", "bn", axis=[1], center=0, scale=0, trainable=0)
+    model = sequential(old_input("in", 4), layer, dense("d", 4, use_bias=1))
+    weights = {
+        "bn": [("bn/moving_mean:0", mean), ("bn/moving_variance:0", variance)],
+        "d": [("d/kernel:0", K1), ("d/bias:0", B1)],
+    }
+    network = load_network(legacy_file(tmp_path / "a.h5", model, weights))
+    assert network.layers[0].gamma is None
+    assert network.layers[0].beta is None
+    np.testing.assert_array_equal(network.layers[1].bias, B1)
+
+
 def test_layers_are_evaluated_when_what_they_read_is_there(tmp_path):
     layers = [
         entry("Add", "sum", [old_node(("late", 0, 0), ("in", 0, 0))]),
