@@ -40,7 +40,7 @@ from probe.kerasfile._own import (
     names_of_layers,
     provenance_of,
 )
-from probe.kerasfile._weights import CONTAINERS, legacy_weights, object_weights
+from probe.kerasfile._weights import has_object_weights, legacy_weights, object_weights
 from probe.safeh5 import (
     DEFAULT_LIMITS,
     File,
@@ -252,11 +252,11 @@ def _backend(file: File, group: Group) -> str:
 def _weights_only(file: File, path: Path, model: Model | None, said: Said, limits: Limits) -> ModelFile:
     root = file.root
     is_legacy = _has_legacy_weights(file, root)
-    if model is None and (is_legacy or _has_object_weights(file, root)):
+    if model is None and (is_legacy or has_object_weights(file, root)):
         beside = path.with_name(re.sub(r"(\.weights)?\.\w+$", "", path.name) + ".keras")
         if beside.is_file() and beside != path:
             model = _model_of(beside, said, limits)
-    if model is None or not (is_legacy or _has_object_weights(file, root)):
+    if model is None or not (is_legacy or has_object_weights(file, root)):
         file.refuse("the file", _no_model(file, root))
     if is_legacy:
         return ModelFile(
@@ -267,10 +267,6 @@ def _weights_only(file: File, path: Path, model: Model | None, said: Said, limit
 
 def _has_legacy_weights(file: File, group: Group) -> bool:
     return file.has_attribute(group, "layer_names") or file.has_attribute(group, "layer_names0")
-
-
-def _has_object_weights(file: File, group: Group) -> bool:
-    return any(file.has(group, name) for name in CONTAINERS)
 
 
 def _model_of(path: Path, said: Said, limits: Limits) -> Model:
@@ -341,7 +337,7 @@ def _major(version: str) -> int:
 
 
 def _no_model(file: File, group: Group) -> str:
-    if _has_object_weights(file, group) or _has_legacy_weights(file, group):
+    if has_object_weights(file, group) or _has_legacy_weights(file, group):
         return (
             "holds only weights, without the model they belong to; pass its architecture as well (--architecture), "
             "a config.json or a .keras file, or save the whole model: model.save('x.h5')"

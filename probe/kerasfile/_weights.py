@@ -8,8 +8,10 @@ called after the classes of the layers, numbered in the order of the configurati
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from probe.kerasfile._config import LayerSpec, Shape, warn
@@ -19,7 +21,15 @@ from probe.kerasfile._models import Entry, Model
 from probe.layers import LAYERS
 from probe.safeh5 import File, Group, listed, printable
 
-__all__ = ["CONTAINERS", "Expected", "Found", "Stored", "legacy_weights", "object_weights", "warn_of_crowds"]
+__all__ = [
+    "Expected",
+    "Found",
+    "Stored",
+    "has_object_weights",
+    "legacy_weights",
+    "object_weights",
+    "warn_of_crowds",
+]
 
 MAX_VARIABLES = 16
 """Most variables of one layer that are looked at, before the number is compared with the expected one."""
@@ -197,34 +207,93 @@ def _split(entry: Entry, path: Path, expected: Expected, keras: int) -> tuple[li
     return (trained, fixed) if trainable else ([], trained + fixed)
 
 
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    r"""Where the groups of the layers of a model are: the members of a group whose names begin with `prefix`.
+
+    On Windows, Keras 2.13 to 2.15 wrote no groups inside each other, but names such as "layers\conv2d"; `names` are all
+    of these, in order.
+    """
+
+    file: File
+    group: Group
+    prefix: str = ""
+    names: tuple[str, ...] = ()
+
+    def container(self) -> tuple[_Shelf, str] | None:
+        """Return what is called as one of `CONTAINERS`, and the name; None if nothing is."""
+        for name in CONTAINERS:
+            if not self.prefix and self.file.has(self.group, name):
+                return _Shelf(self.file, self.file.group(self.group, name)), name
+            if self._begins(f"{self.prefix}{name}\\"):
+                return _Shelf(self.file, self.group, f"{self.prefix}{name}\\", self.names), name
+        return None
+
+    def has(self, key: str, entry: Entry) -> bool:
+        """Return whether there is something for a layer, or for those of a model."""
+        if self.prefix and entry.model is not None:
+            return self._begins(f"{self.prefix}{key}\\")
+        return self.file.has(self.group, self.prefix + key)
+
+    def layer(self, key: str) -> Group:
+        """Return the group of a layer."""
+        return self.file.group(self.group, self.prefix + key)
+
+    def model(self, key: str) -> _Shelf:
+        """Return where the container of a model inside is."""
+        if self.prefix:
+            return _Shelf(self.file, self.group, f"{self.prefix}{key}\\", self.names)
+        return _Shelf(self.file, self.layer(key))
+
+    def has_variables(self, key: str) -> bool:
+        """Return whether there is a layer with variables."""
+        if not self.file.is_group(self.group, self.prefix + key):
+            return False
+        group = self.layer(key)
+        return self.file.has(group, "vars") and self.file.has(self.file.group(group, "vars"), "0")
+
+    def _begins(self, prefix: str) -> bool:
+        place = bisect_left(self.names, prefix)
+        return place < len(self.names) and self.names[place].startswith(prefix)
+
+
+def _outermost(file: File, group: Group) -> _Shelf:
+    return _Shelf(file, group, names=tuple(sorted(name for name in file.members(group) if "\\" in name)))
+
+
+def has_object_weights(file: File, group: Group) -> bool:
+    """Return whether weights in the newer layout are below `group`."""
+    return _outermost(file, group).container() is not None
+
+
 def object_weights(file: File, group: Group, model: Model, expected: Expected) -> Found:
     """Return where the variables are below `group`, which has a group called as one of `CONTAINERS`."""
-    return dict(_objects(file, group, model, (), expected))
+    return dict(_objects(_outermost(file, group), model, (), expected))
 
 
 def _objects(
-    file: File, group: Group, model: Model, path: Path, expected: Expected
+    shelf: _Shelf, model: Model, path: Path, expected: Expected
 ) -> Iterator[tuple[Path, dict[str, Stored]]]:
-    name = next((name for name in CONTAINERS if file.has(group, name)), None)
-    if name is None:
+    file, found = shelf.file, shelf.container()
+    if found is None:
         if any(_needs(entry, path, expected) for entry in model.entries):
-            file.refuse(str(group.name), "has no group 'layers', in which the weights of a model are")
+            file.refuse(str(shelf.group.name), "has no group 'layers', in which the weights of a model are")
         return
-    container = file.group(group, name)
-    _warn_of_many(file, container, 2 * len(model.entries))
+    container, name = found
+    if not container.prefix:
+        _warn_of_many(file, container.group, 2 * len(model.entries))
     is_ranked = name == "_layer_checkpoint_dependencies"
-    for entry, key in _ranked_keys(file, container, model, path, expected) if is_ranked else _keys(model):
+    for entry, key in _ranked_keys(container, model, path, expected) if is_ranked else _keys(model):
         here = (*path, entry.spec.name)
         if not _needs(entry, path, expected):
             continue
-        if key is None or not file.has(container, key):
-            there = f": {printable(container.name)} has {file.names(container)}"
+        if key is None or not container.has(key, entry):
+            there = f": {printable(container.group.name)} has {file.names(container.group)}"
             entry.spec.refuse(f"has no weights in the file, expected in the group '{key}'{there}")
-        member = file.group(container, key)
         if entry.model is not None:
-            yield from _objects(file, member, entry.model, here, expected)
+            yield from _objects(container.model(key), entry.model, here, expected)
         else:
-            yield here, _numbered(file, member, entry.spec, expected[here])
+            yield here, _numbered(file, container.layer(key), entry.spec, expected[here])
 
 
 def _needs(entry: Entry, path: Path, expected: Expected) -> bool:
@@ -247,7 +316,7 @@ def _keys(model: Model) -> Iterator[tuple[Entry, str | None]]:
 
 
 def _ranked_keys(
-    file: File, container: Group, model: Model, path: Path, expected: Expected
+    container: _Shelf, model: Model, path: Path, expected: Expected
 ) -> Iterator[tuple[Entry, str | None]]:
     """Yield each layer that has a group with its name, where numbers may be left out."""
     counts: Counter[str] = Counter()
@@ -259,16 +328,11 @@ def _ranked_keys(
         # Every layer was counted at most twice.
         while key is None and counts[stem] <= 2 * len(model.entries):
             candidate = _numbered_key(stem, counts[stem])
-            if file.is_group(container, candidate) and (
-                entry.model is not None or _has_variables(file, file.group(container, candidate))
-            ):
+            is_there = container.has(candidate, entry)
+            if is_there and (entry.model is not None or container.has_variables(candidate)):
                 key = candidate
             counts[stem] += 1
         yield entry, key
-
-
-def _has_variables(file: File, group: Group) -> bool:
-    return file.has(group, "vars") and file.has(file.group(group, "vars"), "0")
 
 
 def _numbered_key(stem: str, number: int) -> str:

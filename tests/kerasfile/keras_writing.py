@@ -82,16 +82,20 @@ def legacy_file(path, model, weights, *, version="2.15.0", backend="tensorflow",
     return path
 
 
-def object_file(path, tree, *, container="layers", names=None):
-    """Write the newer layout; `tree` maps keys to lists of arrays, or to such a tree again."""
+def object_file(path, tree, *, container="layers", names=None, windows=False):
+    """Write the newer layout; `tree` maps keys to lists of arrays, or to such a tree again.
 
-    def add(group, tree, prefix=""):
-        inner = group.create_group(container)
+    On Windows there are no groups inside each other.
+    """
+
+    def add(group, tree, prefix="", before=""):
+        inner = group if windows else group.create_group(container)
+        before = f"{before}{container}\\" if windows else ""
         for key, found in tree.items():
-            member = inner.create_group(key)
+            member = inner.create_group(before + key)
             variables = member.create_group("vars")
             if isinstance(found, dict):
-                add(member, found, f"{prefix}{key}/")
+                add(inner if windows else member, found, f"{prefix}{key}/", f"{before}{key}\\")
                 continue
             for place, values in enumerate(found):
                 variables[str(place)] = values

@@ -373,7 +373,8 @@ def functional_object_model():
     return functional(layers, [["in", 0, 0]], [["dense", 0, 0]])
 
 
-def test_inputs_count_among_the_groups_of_functional_models(tmp_path):
+@pytest.mark.parametrize("windows", [False, True])
+def test_inputs_count_among_the_groups_of_functional_models(tmp_path, windows):
     tree = {
         "input_layer": [],
         "dense": [K1, B1],
@@ -382,14 +383,16 @@ def test_inputs_count_among_the_groups_of_functional_models(tmp_path):
         "dense_1": [K3, B3],
     }
     config = json_file(tmp_path / "config.json", functional_object_model())
-    network = load_network(object_file(tmp_path / "a.weights.h5", tree), architecture=config)
+    path = object_file(tmp_path / "a.weights.h5", tree, windows=windows)
+    network = load_network(path, architecture=config)
     np.testing.assert_array_equal(network.layer("z").kernel, K1)
     np.testing.assert_array_equal(network.layer("block/d").kernel, K2)
     np.testing.assert_array_equal(network.layer("dense").kernel, K3)
 
 
+@pytest.mark.parametrize("windows", [False, True])
 @pytest.mark.parametrize("doubled", [True, False])
-def test_tensorflow_2_12_to_2_14_counted_layers_once_or_twice(tmp_path, doubled):
+def test_tensorflow_2_12_to_2_14_counted_layers_once_or_twice(tmp_path, doubled, windows):
     inner = sequential(dense("d", 4), entry("Dropout", "drop", rate=0.1), name="inner")
     other = sequential(dense("e", 4), name="other")
     model = sequential(
@@ -404,7 +407,9 @@ def test_tensorflow_2_12_to_2_14_counted_layers_once_or_twice(tmp_path, doubled)
         f"sequential{places[1]}": {"dense": [K2 + 1, B2]},
         f"dense{places[2]}": [K3, B3],
     }
-    path = object_file(tmp_path / "a.weights.h5", tree, container="_layer_checkpoint_dependencies")
+    path = object_file(
+        tmp_path / "a.weights.h5", tree, container="_layer_checkpoint_dependencies", windows=windows
+    )
     network = load_network(path, architecture=json_file(tmp_path / "config.json", model))
     for name, kernel in {"a": K1, "inner/d": K2, "dense": E1, "other/e": K2 + 1, "c": K3}.items():
         np.testing.assert_array_equal(network.layer(name).kernel, kernel)
