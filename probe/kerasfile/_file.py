@@ -14,12 +14,13 @@ from probe._errors import InputError
 from probe.film import Film
 from probe.kerasfile._config import LayerSpec, Shape, last_net, naming_file, warn
 from probe.kerasfile._film import film_in
-from probe.kerasfile._graph import ModelSpec, Node, Path, flatten, renamed
+from probe.kerasfile._graph import Node, Path, flatten, renamed
 from probe.kerasfile._keras1 import backend_of, check_backend, stored_kernel
-from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD, Settings
-from probe.kerasfile._layers import MAX_CONSTANTS, kind_of
+from probe.kerasfile._kinds import NON_TRAINABLE, UNREAD
+from probe.kerasfile._layers import kind_of
 from probe.kerasfile._models import Model
 from probe.kerasfile._own import Meaning, with_meaning
+from probe.kerasfile._shapes import expected_variables, shapes_and_settings
 from probe.kerasfile._weights import Expected, Found, warn_of_crowds
 from probe.layers import Layer
 from probe.network import Network
@@ -32,9 +33,6 @@ HUGE = 1e30
 
 FLIPPED = ("Conv2D", "Conv2DTranspose")
 """Layers whose kernels the Theano backend of Keras 2 stored upside down and left to right."""
-
-MAX_LISTED = 50_000
-"""Most entries of all lists in the settings of layers, those of a shared layer once for each call."""
 
 _NO_NAMES: Mapping[str, str] = {}
 
@@ -130,8 +128,8 @@ class ModelFile:
             # Before any shape, so that the first complaint is about what matters most.
             for node in self._spec.nodes:
                 kind_of(node.spec)
-            self._shapes, self._settings = _shapes(self._spec, file.limits.activation_values)
-            self._expected = _expected(self._spec, self._shapes)
+            self._shapes, self._settings = shapes_and_settings(self._spec, file.limits.activation_values)
+            self._expected = expected_variables(self._spec, self._shapes)
             self._stored = find(self._expected)
             self._is_keras_1 = model.is_keras_1
             if model.is_keras_1:
@@ -357,51 +355,3 @@ def _input_names(model: Model) -> tuple[str, ...]:
 
 def _place(spec: LayerSpec, name: str) -> str:
     return f"layer '{printable(spec.name)}': {name}"
-
-
-def _inputs(spec: ModelSpec, shapes: Mapping[str, Shape], node: Node) -> list[Shape]:
-    return [
-        spec.input_shapes[source] if isinstance(source, int) else shapes[source] for source in node.sources
-    ]
-
-
-def _shapes(spec: ModelSpec, most: int) -> tuple[dict[str, Shape], dict[str, Settings]]:
-    """Return the shape of one output of every node, and its settings, from the configuration alone.
-
-    Settings that make no sense are refused before any weight is looked at. Calls of one layer share them.
-    """
-    shapes: dict[str, Shape] = {}
-    settings: dict[str, Settings] = {}
-    known: dict[tuple[Path, Shape], Settings] = {}
-    n_constants = n_listed = 0
-    for node in spec.nodes:
-        kind, inputs = kind_of(node.spec), _inputs(spec, shapes, node)
-        key = node.path, inputs[0]
-        if key not in known:
-            known[key] = kind.read_for(node.spec, inputs)
-            n_constants += sum(_n_constants(value) for value in known[key].values())
-        n_listed += sum(len(value) for value in known[key].values() if isinstance(value, tuple))
-        if n_constants > MAX_CONSTANTS or n_listed > MAX_LISTED:
-            node.spec.refuse(
-                "has more numbers in its settings, with those of the layers before, than are read"
-            )
-        settings[node.spec.name] = known[key]
-        shapes[node.spec.name] = kind.shape_of(node.spec, known[key], inputs, most)
-    return shapes, settings
-
-
-def _n_constants(setting: object) -> int:
-    """Return the number of values in a setting that is an array, or a layer made of some."""
-    if isinstance(setting, Layer):
-        return setting.n_parameters
-    return setting.size if isinstance(setting, np.ndarray) else 0
-
-
-def _expected(spec: ModelSpec, shapes: Mapping[str, Shape]) -> dict[Path, dict[str, Shape]]:
-    """Return the shapes of the variables of every layer."""
-    expected: dict[Path, dict[str, Shape]] = {}
-    for node in spec.nodes:
-        shapes_here = kind_of(node.spec).variable_shapes(node.spec, _inputs(spec, shapes, node)[0])
-        if expected.setdefault(node.path, shapes_here) != shapes_here:
-            node.spec.refuse("is called with inputs that need weights of different shapes")
-    return expected
