@@ -316,6 +316,6 @@ def instead(spec: LayerSpec) -> str:
     """Return what to do about a layer without weights that cannot be read."""
     name = printable(spec.name, 60)
     return (
-        f"say what it computes (--replace {name}='x / 127.5 - 1', if that is it), or build the same model with layers "
-        "such as Rescaling in its place and pass its config.json (--architecture)"
+        f"say what it computes (--replace {name}='x / 127.5 - 1', if that is it; crop and resize are known too), or "
+        "build the same model with layers such as Rescaling in its place and pass its config.json (--architecture)"
     )

@@ -24,7 +24,14 @@ __all__ = ["replacement"]
 MOST_LETTERS = 500
 """Longest expression."""
 
-_CALLED = ("clip", "crop", "maximum", "minimum", "resize", "center_crop")
+_RESIZED = {
+    "resize": "half_pixel",
+    "resize_align_corners": "align_corners",
+    "resize_asymmetric": "asymmetric",
+}
+"""Where the pixels of each kind of `resize` lie; TensorFlow 1 had the others, the last by default."""
+
+_CALLED = ("clip", "crop", "maximum", "minimum", *_RESIZED, "center_crop")
 """Functions beside the activations; `_Reading.called` says what they take."""
 
 
@@ -187,8 +194,9 @@ class _Reading:
         if made is None:
             self.refuse(
                 f"has {printable(name, 40)} of {len(arguments)} arguments; known are clip(x, low, high), maximum(x, y), "
-                "minimum(x, y), crop(x, top, bottom, left, right), center_crop(x, height, width), resize(x, height, width) "
-                f"and of x alone {listed([*ACTIVATIONS, *FUNCTIONS, 'softmax', 'log_softmax'], 60)}"
+                "minimum(x, y), crop(x, top, bottom, left, right), center_crop(x, height, width), resize(x, height, "
+                f"width), {', '.join(list(_RESIZED)[1:])} and of x alone "
+                f"{listed([*ACTIVATIONS, *FUNCTIONS, 'softmax', 'log_softmax'], 60)}"
             )
         return _Scaled(made)
 
@@ -204,8 +212,10 @@ class _Reading:
                 return self.steps.layer(Cropping2D, x, cropping=((whole[0], whole[1]), (whole[2], whole[3])))
             case "center_crop", 2 if are_whole:
                 return self.steps.layer(CenterCrop, x, height=whole[0], width=whole[1])
-            case "resize", 2 if are_whole:
-                return self.steps.layer(Resizing, x, height=whole[0], width=whole[1])
+            case _, 2 if are_whole and name in _RESIZED:
+                return self.steps.layer(
+                    Resizing, x, height=whole[0], width=whole[1], coordinates=_RESIZED[name]
+                )
             case _, 0 if name in ACTIVATIONS or name in FUNCTIONS:
                 return self.steps.activated(x, name)
             case _, 0 if name in softmaxes:

@@ -141,6 +141,11 @@ def test_parts_of_images_can_be_taken(tmp_path):
     assert load_network(path, replace={"scale": "resize(x, 4, 5)"}).outputs(x).shape == (2, 4, 5, 3)
     middle = load_network(path, replace={"scale": "center_crop(x, 4, 4)"}).outputs(x)
     np.testing.assert_array_equal(middle, x[:, 2:6, 1:5])
+    aligned = load_network(path, replace={"scale": "resize_align_corners(x, 15, 6)"}).outputs(x)
+    np.testing.assert_allclose(aligned[:, ::2], x, rtol=1e-6)
+    np.testing.assert_allclose(aligned[:, 1::2], (x[:, 1:] + x[:, :-1]) / 2, rtol=1e-5)
+    from_the_corner = load_network(path, replace={"scale": "resize_asymmetric(x, 4, 6)"}).outputs(x)
+    np.testing.assert_allclose(from_the_corner, x[:, ::2], rtol=1e-6)
 
 
 def test_every_command_that_reads_a_model_takes_replacements(model, tmp_path, capsys, monkeypatch):
