@@ -35,7 +35,7 @@ _LOOK_EVERY, _WORTHWHILE = 10, 0.9
 
 _MOST_FRAMES = 10_000
 
-_CLIMBING, _FEWEST_STARTS, _FEWEST_STEPS = 600_000_000_000, 2, 50
+_CLIMBING, _FEWEST_STARTS, _FEWEST_STEPS = 300_000_000_000, 2, 50
 """Multiplications of all ascents together where the caller does not choose how many there are, and what is kept of them."""
 
 _LARGEST_WEIGHT = 1e30

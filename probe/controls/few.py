@@ -7,15 +7,40 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_integer
+from probe._checks import Array, check_integer
 from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 
-__all__ = ["FEWEST_RANDOM", "few_of", "n_memorizable"]
+__all__ = ["FEWEST_RANDOM", "few_of", "fewer_labels", "gentle_rate", "n_memorizable"]
 
 _MOST_RANDOM, FEWEST_RANDOM = 1_000, 50
 _PARAMETERS_PER_LABEL = 13
 """Random labels that networks are taught: one for each 13 parameters, as 1,000 are of the video's network."""
+
+_TAUGHT_PIXELS = 784_000
+"""Pixels of all images whose random labels are taught to networks that stand in for others: of 1,000 of MNIST."""
+
+_USUAL_SQUARE = 100
+"""Sum of the squares of an image up to which the usual rates do; on MNIST it is 88 in the mean."""
+
+_MEASURED = 2_000
+"""Images that are measured."""
+
+
+@checked
+def gentle_rate(learning_rate: float, images: Array) -> float:
+    """Return a rate for dense layers on `images` (n_images, ...): less where these are brighter or larger than on MNIST.
+
+    The cost is the steeper in the first weights the larger the squares of the inputs are. A larger rate drives the units
+    of that layer into saturation, and networks that do not diverge learn nothing either.
+
+    Examples
+    --------
+    >>> gentle_rate(0.3, np.full((5, 28, 28), 0.3)), gentle_rate(0.3, np.full((5, 32, 32, 3), 0.5))
+    (0.3, 0.0390625)
+    """
+    square = float(np.mean([np.vdot(image, image) for image in images[:_MEASURED]]))
+    return learning_rate * _USUAL_SQUARE / max(square, _USUAL_SQUARE)
 
 
 @checked
@@ -30,6 +55,17 @@ def n_memorizable(n_parameters: int, n_samples: int) -> int:
     check_integer("n_parameters", n_parameters, minimum=1)
     check_integer("n_samples", n_samples, minimum=1)
     return min(n_samples, max(FEWEST_RANDOM, min(_MOST_RANDOM, n_parameters // _PARAMETERS_PER_LABEL)))
+
+
+def fewer_labels(n_labels: int, n_pixels: int) -> int:
+    """Return how many of `n_labels` random labels of such large images are taught to networks that stand in for others.
+
+    Examples
+    --------
+    >>> fewer_labels(1000, 28 * 28), fewer_labels(1000, 32 * 32 * 3)
+    (1000, 255)
+    """
+    return min(n_labels, max(FEWEST_RANDOM, _TAUGHT_PIXELS // n_pixels))
 
 
 def few_of(

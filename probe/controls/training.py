@@ -17,7 +17,7 @@ from probe._checks import (
 )
 from probe._progress import Progress, announcement, silent
 from probe._signatures import checked
-from probe.controls.few import FEWEST_RANDOM, few_of, n_memorizable
+from probe.controls.few import FEWEST_RANDOM, few_of, fewer_labels, gentle_rate, n_memorizable
 from probe.controls.groups import Controls, ControlsSummary
 from probe.controls.kind import architecture_of
 from probe.controls.layered import can_train, layered_controls, planned
@@ -48,6 +48,12 @@ _MEMORIZED = 0.9
 
 _LOOKING = 100_000_000_000
 """Multiplications that measuring the training accuracy may take."""
+
+_STAND_IN_VALUES, _STAND_IN_EPOCHS = 50_000_000, 20
+"""Pixels of all images that networks which stand in for others see, about those of MNIST, and how often."""
+
+_FEWEST_FOR_STAND_INS = 500
+"""Images that these see at least."""
 
 _SHARD = 6
 """Control networks that share an order, whatever their number: so the first ones are the same with more of them."""
@@ -121,11 +127,23 @@ def control_networks(
             if plan.share:
                 return layered_controls(network, split, plan, n_networks, target, seed, progress)
             note = plan.note
-    shape = DEFAULT_ARCHITECTURE if architecture is None else architecture
-    found = _population_controls(shape, split, known, n_networks, target, seed, progress)
     if architecture is not None:
-        return found
-    return replace(found, summary=replace(found.summary, copies=False, note=note))
+        return _population_controls(architecture, split, known, n_networks, target, seed, progress)
+    few, said = _for_stand_ins(split)
+    found = _population_controls(
+        DEFAULT_ARCHITECTURE, few, known, n_networks, target, seed, progress, stand_in=True
+    )
+    return replace(found, summary=replace(found.summary, copies=False, note=note + said))
+
+
+def _for_stand_ins(split: Split) -> tuple[Split, str]:
+    """Return `split`, of large images some, and what to say of that."""
+    train = split.train
+    n = max(_FEWEST_FOR_STAND_INS, _STAND_IN_VALUES // math.prod(train.image_shape))
+    if n >= len(train):
+        return split, ""
+    some = train.sample(n, rng=np.random.default_rng(0))
+    return replace(split, train=some), f"; they were trained on {n:,} of the {len(train):,} training images"
 
 
 def _target(network: Network, split: Split) -> float:
@@ -147,18 +165,25 @@ def _population_controls(
     target: float,
     seed: int | np.random.Generator,
     progress: Progress,
+    *,
+    stand_in: bool = False,
 ) -> Controls:
     """Return controls that are chains of dense layers."""
     start_rng, order_rng, few_rng = generator(seed).spawn(3)
     architecture, data = recipe.architecture(like), split.train
     config = recipe.training(architecture.activation, len(data))
+    if recipe.adapts:
+        config = replace(config, learning_rate=gentle_rate(config.learning_rate, data.images))
+    if stand_in:
+        most = _STAND_IN_EPOCHS * _STAND_IN_VALUES // data.images.size
+        config = replace(config, epochs=max(1, min(config.epochs, most)))
     if np.isfinite(target):
         config = replace(config, stop="fitted", until=target, evaluation="epoch")
     starts = initial_population(
         architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=config.dtype
     )
     result = _trained(architecture, split, config, starts, order_rng, progress)
-    few, random, memorized, n_random = _memorizers(architecture, split, starts, few_rng, progress)
+    few, random, memorized, n_random = _memorizers(architecture, split, starts, stand_in, few_rng, progress)
     return Controls(
         untrained=starts,
         trained=result.population,
@@ -211,18 +236,24 @@ def _trained(
 
 
 def _memorizers(
-    architecture: MLP, split: Split, starts: Population, rng: np.random.Generator, progress: Progress
+    architecture: MLP,
+    split: Split,
+    starts: Population,
+    rng: np.random.Generator,
+    progress: Progress,
+    *,
+    stand_in: bool,
 ) -> tuple[Population, Population, Array, int]:
     """Return networks trained on few images, with their own labels and with permuted ones; what share the second put out.
 
     Half as many images are taken where most networks do not learn their random labels.
     """
     data = split.train
-    n_parameters = architecture.n_parameters(math.prod(data.image_shape), data.n_classes)
-    n = n_memorizable(n_parameters, len(data))
-    config = replace(
-        MEMORIZING, learning_rate=learning_rate_for(architecture.activation, MEMORIZING.learning_rate)
-    )
+    n_pixels = math.prod(data.image_shape)
+    n = n_memorizable(architecture.n_parameters(n_pixels, data.n_classes), len(data))
+    n = fewer_labels(n, n_pixels) if stand_in else n
+    rate = learning_rate_for(architecture.activation, MEMORIZING.learning_rate)
+    config = replace(MEMORIZING, learning_rate=gentle_rate(rate, data.images))
     pairs = starts.take(np.repeat(np.arange(len(starts)), 2))
     while True:
         images_rng, order_rng = rng.spawn(2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup
@@ -17,7 +17,7 @@ from probe.analyses import drawing, memorization, minima, noise, structure
 from probe.analyses.drawing.analysis import DRAWS
 from probe.analyses.structure.analysis import EDGES
 from probe.ascent import ascend
-from probe.controls import MEMORIZING, n_memorizable
+from probe.controls import MEMORIZING, gentle_rate, n_memorizable
 from probe.datasets import Split, uniform_noise
 from probe.network import Network
 from probe.objectives import class_logit
@@ -174,7 +174,7 @@ def _labels(about: _Class) -> Question:
     found = memorization.memorization(
         architecture,
         about.split,
-        MEMORIZING,
+        replace(MEMORIZING, learning_rate=gentle_rate(MEMORIZING.learning_rate, train.images)),
         n_samples=n,
         replicates=_REPLICATES,
         n_test=1000,

@@ -36,7 +36,7 @@ from probe.training import (
 )
 from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
-from probe.workflow._sections import Subject, sections_of
+from probe.workflow._sections import Subject, in_report, sections_of
 from probe.workflow.models import READ_AS_IT_IS, Reading, kept_film
 from probe.workflow.train import frames_of, recorded_history, training_provenance
 
@@ -52,7 +52,7 @@ def report(
     data: str = "mnist",
     recipe: Literal["modern", "video"] = "modern",
     reading: Reading = READ_AS_IT_IS,
-    minutes: float = 4.0,
+    minutes: float = 1.0,
     out: Path | None = None,
     seed: int = 0,
     progress: Progress = silent,
@@ -204,8 +204,7 @@ def _side_by_side(on: Subject) -> list[Section]:
 
     def analyzed(index: int, stop: threading.Event) -> tuple[Section, ...]:
         entry = entries[index]
-        assert entry.report is not None
-        return sections_of(entry, replace(on, progress=tell), entry.report)
+        return sections_of(entry, replace(on, progress=tell), *in_report(entry, on))
 
     with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=2, stop=stop)) as found:
         done = {turns[turn]: sections for turn, sections in found}

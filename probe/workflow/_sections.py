@@ -16,13 +16,14 @@ from probe._checks import DivergedError, InputError
 from probe._layout import input_layout
 from probe._progress import Progress, silent
 from probe.analyses.drawing import RESTARTS, STEPS, drawing
+from probe.analyses.landscape import affordable_looks
 from probe.analyses.maximize import maximize
 from probe.analyses.memorization import Memorization, memorization
 from probe.analyses.minima import minima_of_kind
 from probe.analyses.paths import ExpandedWeights, expanded_weights
 from probe.ascent import affordable_ascents
 from probe.catalogue import Analysis, function_of
-from probe.controls import MEMORIZING, Controls, architecture_of, n_memorizable
+from probe.controls import MEMORIZING, Controls, architecture_of, fewer_labels, gentle_rate, n_memorizable
 from probe.datasets import Split
 from probe.layers import DataFormat
 from probe.network import Network
@@ -34,13 +35,19 @@ from probe.training import DEFAULT_ARCHITECTURE, learning_rate_for, smaller_rate
 from probe.workflow.maximize import class_objectives, unit_objectives
 from probe.workflow.weights import weights_section
 
-__all__ = ["Subject", "function_of", "paths_section", "sections_about", "sections_of"]
+__all__ = ["Subject", "function_of", "in_report", "paths_section", "sections_about", "sections_of"]
 
 _MOST_PICTURES = 16
 """Layers whose paths are drawn: the first ones."""
 
 _N_MINIMA = 8
 """Networks whose ends are compared in a report."""
+
+_LOOKING = 100_000_000_000
+"""Multiplications that looking around one network may take in a report: some five seconds."""
+
+_MOST_RETRAINED = 3_000_000
+"""Multiplications for one image of networks that a report trains anew with step activations."""
 
 _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
@@ -79,6 +86,27 @@ def sections_of(
         first = next(iter(entry.sections), entry.key)
         return (Section(key=first, facts={"why": str(error)}, note=note),)
     return sections_about(entry, result, note)
+
+
+def in_report(entry: Analysis, subject: Subject) -> tuple[Mapping[str, Any], str]:
+    """Return the arguments of an analysis in a report, and what to say where less is done with a slow network."""
+    assert entry.report is not None
+    options, network = dict[str, Any](entry.report), _network(subject)
+    if entry.name != "landscape":
+        return options, ""
+    usual = options["n_images"], options["n_directions"]
+    options["n_images"], options["n_directions"] = affordable_looks(network, *usual, _LOOKING)
+    said = []
+    if (options["n_images"], options["n_directions"]) != usual:
+        said.append(f"{options['n_directions']} directions, {options['n_images']} images")
+    if network.n_multiplications > _MOST_RETRAINED:
+        options["parts"] = ()
+        said.append("no training with step activations")
+    return options, _reduced("; ".join(said), "`probe landscape` does all") if said else ""
+
+
+def _reduced(said: str, otherwise: str) -> str:
+    return f"Reduced, for this network is slow: {said}. {otherwise}."
 
 
 def sections_about(entry: Analysis, result: Record, note: str = "") -> tuple[Section, ...]:
@@ -152,7 +180,7 @@ def _maximizations(subject: Subject, options: Mapping[str, Any], note: str) -> S
         if (n, restarts, steps) != (len(units), 4, 200):
             fewer = True
             said += f"; {n:,} of {len(units):,} units, {restarts} starts, {steps} steps"
-    reduced = f"Reduced, for this network is slow: {said}. `probe maximize` takes as many as you choose."
+    reduced = _reduced(said, "`probe maximize` takes as many as you choose")
     return Section(key="maximize", results=results, note=" ".join(filter(None, (note, reduced * fewer))))
 
 
@@ -168,7 +196,7 @@ def _drawing(subject: Subject, options: Mapping[str, Any], note: str) -> Section
             return Section(key="drawing", facts={"why": why}, note=note)
         options = {"restarts": restarts, "steps": steps}
         if options != usual:
-            reduced = f"Reduced, for this network is slow: {restarts} starts, {steps} steps; `probe drawing` takes more."
+            reduced = _reduced(f"{restarts} starts, {steps} steps", "`probe drawing` takes more")
             note = " ".join(filter(None, (note, reduced)))
     given: dict[str, Any] = {"controls": subject.controls, "seed": subject.seed, "progress": subject.progress}
     result = drawing(network, split, **given, **options)
@@ -183,16 +211,25 @@ def _hidden_objectives(network: Network) -> list[Objective]:
 
 
 def _memorization(subject: Subject, options: Mapping[str, Any], note: str) -> Section:
-    """Return the experiment on networks of the same shape."""
-    architecture, shape = _shape_for_memorization(_network(subject))
-    result = _memorized(architecture, subject)
+    """Return the experiment on networks of the same shape, or on smaller ones that stand in for them."""
+    own = architecture_of(_network(subject))
+    architecture = DEFAULT_ARCHITECTURE if own is None else own
+    train, n_pixels = subject.split.train, subject.split.train.images[0].size
+    n_samples = n_memorizable(architecture.n_parameters(n_pixels, train.n_classes), len(train))
+    shape = "They have the widths of the network on this page."
+    if own is None:
+        n_samples = fewer_labels(n_samples, n_pixels)
+        widths = "-".join(map(str, architecture.hidden))
+        why = "is no chain of dense layers with one kind of activation that gradient descent can train"
+        shape = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
+    result = _memorized(architecture, subject, n_samples)
     return Section(key="memorization", results={"memorization": result}, note=shape)
 
 
-def _memorized(architecture: MLP, subject: Subject) -> Memorization:
+def _memorized(architecture: MLP, subject: Subject, n_samples: int) -> Memorization:
     train = subject.split.train
-    n_samples = n_memorizable(architecture.n_parameters(train.images[0].size, train.n_classes), len(train))
-    for learning_rate in smaller_rates(learning_rate_for(architecture.activation, MEMORIZING.learning_rate)):
+    usual = learning_rate_for(architecture.activation, MEMORIZING.learning_rate)
+    for learning_rate in smaller_rates(gentle_rate(usual, train.images)):
         config = replace(MEMORIZING, learning_rate=learning_rate)
         with suppress(DivergedError):
             result = memorization(
@@ -211,17 +248,6 @@ def _memorized(architecture: MLP, subject: Subject) -> Memorization:
         f"networks of this shape diverge at learning_rate {config.learning_rate:g}, and at larger ones, when they are "
         "taught labels anew"
     )
-
-
-def _shape_for_memorization(network: Network) -> tuple[MLP, str]:
-    """Return the shape of the networks of the experiment, and a sentence on that."""
-    copied = architecture_of(network)
-    if copied is not None:
-        return copied, "They have the widths of the network on this page."
-    widths = "-".join(map(str, DEFAULT_ARCHITECTURE.hidden))
-    why = "is no chain of dense layers with one kind of activation that gradient descent can train"
-    note = f"They have hidden layers of {widths} sigmoid units: the network on this page {why}."
-    return DEFAULT_ARCHITECTURE, note
 
 
 def _minima(subject: Subject, options: Mapping[str, Any], note: str) -> Section:

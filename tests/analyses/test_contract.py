@@ -83,7 +83,7 @@ SETTINGS = {
     "robustness": {
         "architectures": probe.MLP((4,)),
         "recipes": ("modern",),
-        "lengths": (0.05,),
+        "lengths": (0.05, 0.1),
         "datasets": (),
     },
     "search": {

@@ -9,13 +9,12 @@ from result_checks import check_result
 
 import probe
 from probe._progress import silent
-from probe.analyses.landscape import primary_estimates
+from probe.analyses.landscape import affordable_looks, primary_estimates
 from probe.analyses.landscape.activations import _verdict as steps_verdict
 from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.path import (
     Look,
     _walk_shares,
-    affordable_looks,
     affordable_updates,
     hidden_activation,
     records,
@@ -295,15 +294,15 @@ def test_costly_networks_are_looked_at_with_fewer_images_and_then_fewer_directio
     def dense(n_units):
         return probe.Network((Dense("output", np.zeros((784, n_units)), np.zeros(n_units)),), (784,))
 
-    assert affordable_looks(dense(10), 7, 500, 1000) == (500, 1000)
-    images, directions_left = affordable_looks(dense(400), 7, 500, 1000)
+    assert affordable_looks(dense(10), 500, 1000) == (500, 1000)
+    images, directions_left = affordable_looks(dense(400), 500, 1000)
     assert 100 < images < 500
     assert directions_left == 1000
-    images, directions_left = affordable_looks(dense(4000), 7, 500, 1000)
-    assert images == 100
-    assert 100 < directions_left < 1000
-    assert affordable_looks(dense(10**4), 7, 500, 1000) == (100, 100)
-    assert affordable_looks(dense(10**4), 7, 20, 30) == (20, 30)
+    images, directions_left = affordable_looks(dense(4000), 500, 1000)
+    assert images == 50
+    assert 50 < directions_left < 1000
+    assert affordable_looks(dense(10**4), 500, 1000, 10**11) == (50, 50)
+    assert affordable_looks(dense(10**4), 20, 30, 10**11) == (20, 30)
 
 
 def test_a_rate_that_is_too_large_does_not_speak_against_slopes(digits):

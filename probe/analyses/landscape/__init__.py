@@ -6,7 +6,7 @@ steps in place of slopes, `plane` is for the page, and `analysis` looks around t
 
 from probe.analyses.landscape.activations import StepActivations
 from probe.analyses.landscape.analysis import Landscape, LossSurface, landscape, primary_estimates
-from probe.analyses.landscape.descent import Components, Descent
+from probe.analyses.landscape.descent import Components, Descent, affordable_looks
 from probe.analyses.landscape.path import TrainingPath
 from probe.analyses.landscape.plane import CostPlane, cost_plane
 from probe.analyses.landscape.steepness import Steepness
@@ -20,6 +20,7 @@ __all__ = [
     "Steepness",
     "StepActivations",
     "TrainingPath",
+    "affordable_looks",
     "cost_plane",
     "landscape",
     "primary_estimates",

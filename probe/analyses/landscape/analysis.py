@@ -12,9 +12,9 @@ from probe._checks import InputError, check_choice, check_integer, check_once, g
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
-from probe.analyses.landscape.descent import STEPS, Descent, descent
+from probe.analyses.landscape.descent import Descent, affordable_looks, descent
 from probe.analyses.landscape.directions import measure_many_lines
-from probe.analyses.landscape.path import Look, TrainingPath, affordable_looks, training_path
+from probe.analyses.landscape.path import Look, TrainingPath, training_path
 from probe.analyses.landscape.plane import filter_directions
 from probe.analyses.landscape.steepness import steepness
 from probe.costs import CostName
@@ -163,7 +163,7 @@ def landscape(
     n_networks : int
         Fresh starts to train, at least 2. At least six are needed for a decision on continuous activations.
     n_directions : int, optional
-        Random directions at each network, at least 1; by default 1,000, or fewer (at least 100) for a slow network.
+        Random directions at each network, at least 1; by default 1,000, or fewer (at least 50) for a slow network.
     updates : int
         Updates of the path, at least 2; a slow network gets fewer. Each start with step activations gets a quarter.
     resolution : int
@@ -173,7 +173,7 @@ def landscape(
     n_lines : int
         Random lines through the network, at least 1.
     n_images : int, optional
-        Training images to average the cost over, at least 1, drawn at random; by default 500, or fewer (at least 100)
+        Training images to average the cost over, at least 1, drawn at random; by default 500, or fewer (at least 50)
         for a slow network.
     workers : int
         Threads that work at the same time. The result does not depend on it.
@@ -215,7 +215,7 @@ def landscape(
         _N_DIRECTIONS if n_directions is None else check_integer("n_directions", n_directions, minimum=1),
     )
     network = fitted(network, split)
-    affordable = affordable_looks(network, len(STEPS), *asked)
+    affordable = affordable_looks(network, *asked)
     n_images = affordable[0] if n_images is None else n_images
     n_directions = affordable[1] if n_directions is None else n_directions
     check_integer("updates", updates, minimum=2)

@@ -17,12 +17,15 @@ from probe.parameters import ParameterSpace
 from probe.results import Record
 from probe.stats import Verdict
 
-__all__ = ["STEPS", "Components", "Descent", "decreases", "descent"]
+__all__ = ["STEPS", "Components", "Descent", "affordable_looks", "decreases", "descent"]
 
 Floats = npt.NDArray[np.float64]
 
 STEPS = np.geomspace(1e-3, 1.0, 7)
 """Lengths of steps, as shares of the length of the parameters that move."""
+
+_LOOKING, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 400_000_000_000, 50, 50
+"""Multiplications of looking along all directions at one network, some twenty seconds; and what is looked at at least."""
 
 _N_NAMED = 12
 _MOST = 0.9
@@ -119,6 +122,17 @@ class Descent(Record):
     def wins_up_to(self) -> Floats:
         """For each network the longest step up to which no random direction does better; 0 where one always does."""
         return np.concatenate([[0.0], self.steps])[self.n_wins]
+
+
+def affordable_looks(
+    network: Network, n_images: int, n_directions: int, multiplications: int = _LOOKING
+) -> tuple[int, int]:
+    """Return how many images and directions to look along: fewer images, then fewer directions, for a slow network."""
+    each = network.n_multiplications * len(STEPS)
+    n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, multiplications // (each * n_directions)))
+    return n_images, max(
+        min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, multiplications // (each * n_images))
+    )
 
 
 def descent(

@@ -24,7 +24,6 @@ __all__ = [
     "BATCH_SIZE",
     "Look",
     "TrainingPath",
-    "affordable_looks",
     "affordable_updates",
     "descended",
     "hidden_activation",
@@ -41,10 +40,7 @@ BATCH_SIZE = 100
 _DESCENT = 30_000_000
 """Multiplications for one image times updates: the video's network gets all updates, a convolutional one fewer."""
 
-_LOOKING = 400_000_000_000
-"""Multiplications of looking along all directions at one network: some twenty seconds."""
-
-_FEWEST_UPDATES, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 60, 100, 100
+_FEWEST_UPDATES = 60
 
 _LINE = np.linspace(-0.25, 1.25, 61)
 
@@ -189,15 +185,6 @@ def _walk_shares(lengths: Floats, dimensions: int, rng: np.random.Generator) -> 
 def affordable_updates(network: Network, most: int) -> int:
     """Return `most`, or fewer updates for a network whose images cost many multiplications."""
     return max(min(most, _FEWEST_UPDATES), min(most, _DESCENT // network.n_multiplications))
-
-
-def affordable_looks(network: Network, n_steps: int, n_images: int, n_directions: int) -> tuple[int, int]:
-    """Return how many images and directions to look along: fewer images, then fewer directions, for a costly network."""
-    each = network.n_multiplications * n_steps
-    n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, _LOOKING // (each * n_directions)))
-    return n_images, max(
-        min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, _LOOKING // (each * n_images))
-    )
 
 
 def hidden_activation(network: Network) -> str:
