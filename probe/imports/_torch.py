@@ -184,9 +184,7 @@ def _program(exported: Any) -> Program:
     """Return an exported program as one of this package."""
     inputs, constants = dict[str, tuple[int, ...]](), dict[str, npt.NDArray[np.generic]]()
     tensors = {
-        node.name: node.meta["val"]
-        for node in exported.graph.nodes
-        if hasattr(node.meta.get("val"), "shape")
+        node.name: node.meta["val"] for node in exported.graph.nodes if hasattr(node.meta.get("val"), "shape")
     }
     shapes = {
         name: tuple(size if isinstance(size, int) else None for size in tensor.shape)

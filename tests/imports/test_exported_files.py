@@ -338,18 +338,23 @@ def test_integer_images_are_read_where_nothing_computes_in_integers(tmp_path, fu
 
 
 @pytest.mark.parametrize(
-    "function", [lambda torch, x: (x - 128).float(), lambda torch, x: (x * 2).float(), lambda torch, x: -x / 2]
+    "function",
+    [lambda torch, x: (x - 128).float(), lambda torch, x: (x * 2).float(), lambda torch, x: -x / 2],
 )
 def test_what_computes_in_integers_is_refused(tmp_path, function):
     exported(tmp_path, function, "uint8")
-    with pytest.raises(ModelFileError, match=r"line \d+ .*, computes in uint8, .*; convert the input first, as in x.fl"):
+    with pytest.raises(
+        ModelFileError, match=r"line \d+ .*, computes in uint8, .*; convert the input first, as in x.fl"
+    ):
         load_network(tmp_path / "one.pt2")
 
 
 @pytest.mark.parametrize("kind", ["float16", "bfloat16"])
 def test_half_precision_in_between_is_refused(tmp_path, kind):
     exported(tmp_path, lambda torch, x: x.to(getattr(torch, kind)).float() * 3)
-    with pytest.raises(ModelFileError, match=f"aten.to.dtype .*rounds values that depend on the input to {kind}; keep"):
+    with pytest.raises(
+        ModelFileError, match=f"aten.to.dtype .*rounds values that depend on the input to {kind}; keep"
+    ):
         load_network(tmp_path / "one.pt2")
 
 

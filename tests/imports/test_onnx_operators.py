@@ -110,7 +110,9 @@ def test_an_integer_image_is_read_where_nothing_computes_in_integers(tmp_path):
 @pytest.mark.parametrize("op", ["Add", "Div", "Mul"])
 def test_what_computes_in_integers_is_refused(tmp_path, op):
     nodes = [node(op, ["x", "s"], ["h"], "early"), node("Cast", ["h"], ["y"], to=1)]
-    with pytest.raises(ModelFileError, match=rf"'early' \({op}\) computes in integers, .*; cast the image to float f"):
+    with pytest.raises(
+        ModelFileError, match=rf"'early' \({op}\) computes in integers, .*; cast the image to float f"
+    ):
         of_integers(tmp_path / "one.onnx", nodes, {"s": np.uint8(2)})
 
 
