@@ -22,7 +22,7 @@ from probe.layers import (
     Softmax,
     UnitNormalization,
 )
-from probe.safeh5 import printable
+from probe.safeh5 import shown
 
 __all__ = ["ARITHMETIC"]
 
@@ -142,8 +142,9 @@ def _unit(bounds: Literal["length", "square"], call: OperationCall, steps: Steps
 
 def _passed_on(call: OperationCall, steps: Steps) -> Value:
     x, kind = call.tensor(0), call.get(1, "dtype", "DstT", default=None)
-    if isinstance(kind, str) and not kind.removeprefix("DT_").lower().startswith(("float", "bfloat", "half")):
-        call.refuse(f"makes {printable(kind, 20)} of its input")
+    name = kind.removeprefix("DT_").lower() if isinstance(kind, str) else ""
+    if kind is not None and name not in ("float", "float32", "float64", "double"):
+        call.refuse(f"makes {shown(kind)} of its input, where float32 and float64 can be read")
     return steps.activated(x, "linear")
 
 
