@@ -287,7 +287,7 @@ def inspect_model(
     source : Reading
         What the model file does not say itself; of it the architecture, what is replaced and the shape of the inputs.
     why : bool
-        Of a file that does not open, list all that is in the way, in place of an error.
+        Of a file that does not open, list all that is in the way, in place of an error and with exit status 0.
     out : Path, optional
         Folder for inspect.txt; not written by default.
 

@@ -120,7 +120,7 @@ def test_what_computes_in_integers_is_refused(tmp_path, op):
 def test_half_precision_in_between_is_refused(tmp_path, kind):
     cast = [node("Cast", ["x"], ["h"], to=kind), node("Cast", ["h"], ["y"], to=1)]
     (tmp_path / "one.onnx").write_bytes(chain(cast))
-    with pytest.raises(ModelFileError, match="rounds values .* to half precision; export it in float32"):
+    with pytest.raises(ModelFileError, match=r"rounds values .* to half precision; export it in float32"):
         read_onnx(tmp_path / "one.onnx")
     scaled = [cast[0], node("Mul", ["h", "s"], ["g"]), node("Cast", ["g"], ["y"], to=1)]
     (tmp_path / "one.onnx").write_bytes(chain(scaled, ("n", 3), {"s": np.float16(2)}))
