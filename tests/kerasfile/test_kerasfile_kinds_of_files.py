@@ -183,7 +183,7 @@ def test_labels_that_do_not_fit_are_left_out_with_a_warning(tmp_path, labels):
 
 def test_an_archive_of_several_models_is_not_guessed_at(tmp_path):
     with pytest.raises(
-        ModelFileError, match="is a zip archive of 2 models. Unpack it, and pass one of them: 'keras"
+        ModelFileError, match=r"is a zip archive of 2 models. Unpack it, and pass one of them: 'keras"
     ):
         load_network(teachable(tmp_path, "", more=["other.h5"]))
 

@@ -98,7 +98,8 @@ class Construction:
         self._known: dict[str, Operand] = {}
         self._broken: set[str] = set()
         self._integers: set[str] = set()
-        self._is_half = any(one.kind in _HALVES for one in (*graph.inputs, *graph.arrays.values()))
+        kinds = [one.kind for one in graph.inputs] + [one.kind for one in graph.arrays.values()]
+        self._is_half = not set(kinds).isdisjoint(_HALVES)
         self._names: Counter[str] = Counter()
         self._shown = shown
 
@@ -287,9 +288,9 @@ class Construction:
         outputs: list[Value] = []
         for name in chosen:
             value = self._known.get(name)
+            value = value.value(building.at(name, "output")) if isinstance(value, Erf) else value
             if not isinstance(value, Value):
-                what = "half of a GELU" if isinstance(value, Erf) else "no value that depends on an input"
-                raise ModelFileError(f"the output {quoted(name)} is {what}")
+                raise ModelFileError(f"the output {quoted(name)} is no value that depends on an input")
             value = building.at(name, "output").solid(value)
             if len(value.shape) > 1 and value.shape.count(1) >= len(value.shape) - 1:
                 # Classes in images of one pixel: the outputs of a classifier are a vector.
