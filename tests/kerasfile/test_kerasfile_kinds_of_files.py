@@ -293,3 +293,9 @@ def test_why_says_what_another_file_is(tmp_path, capsys):
     assert TORCH in capsys.readouterr().err
     assert run(["inspect", str(path), "--why"]) == 0
     assert f"\n  {TORCH}\n" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_named_before_its_architecture(tmp_path):
+    (tmp_path / "model.pt2").write_bytes(FILES["exported"][0])
+    with pytest.raises(ModelFileError, match=r"absent\.safetensors"):
+        load_network(tmp_path / "absent.safetensors", architecture=tmp_path / "model.pt2")
