@@ -278,10 +278,13 @@ def _file(text: str, metavar: str) -> Any:
 
 
 _SHARED: dict[str, tuple[Any, Any]] = {
-    "model": (Path, _file("Trained network of Keras or probe, .h5 or .keras.", "model")),
+    "model": (Path, _file("Trained network: .h5, .keras, .onnx, .pt2 or .safetensors.", "model")),
     "optional model": (
         Path | None,
-        _file("Trained network of Keras or probe, .h5 or .keras. By default one is trained first.", "model"),
+        _file(
+            "Trained network: .h5, .keras, .onnx, .pt2 or .safetensors. By default one is trained first.",
+            "model",
+        ),
     ),
     "unit": (
         str,

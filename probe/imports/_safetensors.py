@@ -142,9 +142,10 @@ def _place(name: str, said: Any, limits: Limits) -> tuple[str, str, tuple[int, .
             f"'{shown_name}' of shape {shown(shape)} takes {shown(n_bytes)} bytes as {kind}, but has those from "
             f"{shown(offsets[0])} to {shown(offsets[1])}"
         )
-    if n_bytes > limits.tensor_bytes:
+    if max(n_bytes, math.prod(size or 1 for size in shape)) > limits.tensor_bytes:
         raise ModelFileError(
-            f"'{shown_name}' takes {n_bytes} bytes, more than the {limits.tensor_bytes} that are read"
+            f"'{shown_name}' of shape {shown(shape)} takes {n_bytes} bytes, more than the {limits.tensor_bytes} that are "
+            "read, or has larger axes"
         )
     return name, kind, tuple(shape), offsets[0], offsets[1]
 

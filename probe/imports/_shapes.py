@@ -31,6 +31,30 @@ __all__ = ["ShapeOperations"]
 _REDUCTIONS: dict[str, Callable[..., Array]] = {"mean": np.mean, "sum": np.sum, "max": np.max, "min": np.min}
 
 
+_MOST_PARTS = 1024
+"""Parts of an axis that are put together in another order."""
+
+
+def _runs(indices: Sequence[int]) -> list[range]:
+    """Return indices as ranges, one after the other.
+
+    Examples
+    --------
+    >>> _runs([2, 1, 0, 5, 5, 7])
+    [range(2, -1, -1), range(5, 6), range(5, 9, 2)]
+    """
+    runs, first = list[range](), 0
+    while first < len(indices):
+        start, *rest = indices[first : first + 2]
+        step = (rest[0] - start if rest else 0) or 1
+        last = first + 1
+        while last < len(indices) and indices[last] - indices[last - 1] == step:
+            last += 1
+        runs.append(range(start, indices[last - 1] + step, step))
+        first = last
+    return runs
+
+
 class ShapeOperations(Place):
     """What changes shapes: axes of values are counted with that of the samples, of constants as they are."""
 
@@ -159,14 +183,32 @@ class ShapeOperations(Place):
         if (start, step) == (0, 1) and stop == n:
             return x
         index = self.axis(axis, x.shape) - 1
-        if step < 1 or stop <= start:
-            self.refuse(
-                f"takes {start}:{stop}:{step} of {n}", "steps must be positive, and something must be left"
-            )
+        if not range(start, stop, step):
+            self.refuse(f"takes {start}:{stop}:{step} of {n}", "something must be left")
         x = self.solid(x)
         starts, stops, steps = ([default] * len(x.shape) for default in (None, None, 1))
-        starts[index], stops[index], steps[index] = start, stop, step
+        starts[index], stops[index], steps[index] = start, stop if stop >= 0 else None, step
         return self.add(Slice(self.free(), tuple(starts), tuple(stops), tuple(steps)), x)  # type: ignore[arg-type]
+
+    def take(self, x: Value | Array, axis: int, indices: Sequence[int]) -> Value | Array:
+        """Return what is at indices of an axis: one part for each run of them with the same step."""
+        if isinstance(x, np.ndarray):
+            return np.take(x, np.asarray(indices), axis)
+        n = self._full(x)[axis]
+        if not len(indices) or any(not -n <= index < n for index in indices):
+            self.refuse(f"picks indices outside of an axis of length {n}")
+        runs = _runs([int(index) % n for index in indices])
+        if len(runs) > _MOST_PARTS:
+            self.refuse(
+                f"picks {len(runs)} parts of an axis, each of which would be a layer",
+                f"at most {_MOST_PARTS} are made",
+            )
+        ends = [run[-1] + run.step for run in runs]
+        parts = [
+            self.slice(x, axis, run.start, end if end >= 0 else None, run.step)
+            for run, end in zip(runs, ends, strict=True)
+        ]
+        return self.concat(parts, axis)
 
     def select(self, x: Value | Array, axis: int, index: int) -> Value | Array:
         """Return what is at one index of an axis, without the axis."""

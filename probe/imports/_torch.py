@@ -183,11 +183,14 @@ def _first_line(error: Exception) -> str:
 def _program(exported: Any) -> Program:
     """Return an exported program as one of this package."""
     inputs, constants = dict[str, tuple[int, ...]](), dict[str, npt.NDArray[np.generic]]()
-    shapes = {
-        node.name: tuple(size if isinstance(size, int) else None for size in node.meta["val"].shape)
-        for node in exported.graph.nodes
-        if hasattr(node.meta.get("val"), "shape")
+    tensors = {
+        node.name: node.meta["val"] for node in exported.graph.nodes if hasattr(node.meta.get("val"), "shape")
     }
+    shapes = {
+        name: tuple(size if isinstance(size, int) else None for size in tensor.shape)
+        for name, tensor in tensors.items()
+    }
+    types = {name: _type(tensor) for name, tensor in tensors.items()}
     for spec in exported.graph_signature.input_specs:
         kind, name = spec.kind.name, spec.arg.name
         if kind == "USER_INPUT":
@@ -206,12 +209,12 @@ def _program(exported: Any) -> Program:
         spec.arg.name for spec in exported.graph_signature.output_specs
         if spec.kind.name == "USER_OUTPUT" and getattr(spec.arg, "name", None) in shapes
     )  # fmt: skip
-    return Program(inputs, constants, nodes, outputs, shapes, _SAMPLES)
+    return Program(inputs, constants, nodes, outputs, shapes, _SAMPLES, types)
 
 
 def array_of(tensor: Any, name: str) -> npt.NDArray[np.generic]:
     """Return a tensor as an array; half precision becomes float32."""
-    kind = str(tensor.dtype).removeprefix("torch.")
+    kind = _type(tensor)
     if kind in ("float16", "bfloat16"):
         tensor = tensor.float()
     elif kind not in ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool"):
@@ -220,6 +223,10 @@ def array_of(tensor: Any, name: str) -> npt.NDArray[np.generic]:
         )
     values: npt.NDArray[np.generic] = np.array(tensor.numpy(force=True))
     return values
+
+
+def _type(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _node(node: Any) -> Node:

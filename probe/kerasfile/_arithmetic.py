@@ -22,7 +22,7 @@ from probe.layers import (
     Softmax,
     UnitNormalization,
 )
-from probe.safeh5 import printable
+from probe.safeh5 import shown
 
 __all__ = ["ARITHMETIC"]
 
@@ -142,8 +142,9 @@ def _unit(bounds: Literal["length", "square"], call: OperationCall, steps: Steps
 
 def _passed_on(call: OperationCall, steps: Steps) -> Value:
     x, kind = call.tensor(0), call.get(1, "dtype", "DstT", default=None)
-    if isinstance(kind, str) and not kind.removeprefix("DT_").lower().startswith(("float", "bfloat", "half")):
-        call.refuse(f"makes {printable(kind, 20)} of its input")
+    name = kind.removeprefix("DT_").lower() if isinstance(kind, str) else ""
+    if kind is not None and name not in ("float", "float32", "float64", "double"):
+        call.refuse(f"makes {shown(kind)} of its input, where float32 and float64 can be read")
     return steps.activated(x, "linear")
 
 
@@ -161,7 +162,7 @@ def _multiplied(call: OperationCall, steps: Steps) -> Value:
     return steps.add(lambda name, _shapes: Dense(name, matrix), x)
 
 
-def _grey(call: OperationCall, steps: Steps) -> Value:
+def _gray(call: OperationCall, steps: Steps) -> Value:
     x = call.tensor(0)
     # Rec. 601, as TensorFlow has it.
     matrix = np.array([[0.2989], [0.5870], [0.1140]], steps.dtype)
@@ -269,7 +270,7 @@ ARITHMETIC: dict[str, Operation] = {
     **all_names("Cast cast Identity identity StopGradient stop_gradient convert_to_tensor ConvertToTensor Copy", _passed_on),
     **all_names("Clip clip_by_value ClipByValue", _clipped),
     **all_names("Matmul Dot linalg.matmul matmul MatMul", _multiplied),
-    **all_names("RGBToGrayscale image.rgb_to_grayscale", _grey),
+    **all_names("RGBToGrayscale image.rgb_to_grayscale", _gray),
     **all_names("nn.local_response_normalization", _responses),
     **all_names("Celu", _celu),
     **all_names("HardShrink", partial(_with_default, "hard_shrink", "threshold", 0.5)),

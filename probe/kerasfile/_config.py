@@ -309,7 +309,7 @@ def _check_precision(spec: LayerSpec) -> None:
     policy_class = policy.get("class_name") if isinstance(policy, dict) else policy
     quantized = isinstance(policy_class, str) and policy_class.startswith(("Quantized", "int8", "float8"))
     if quantized or spec.has("quantization_config"):
-        spec.refuse("is quantised; save the model before quantising it")
+        spec.refuse("is quantized; save the model before quantizing it")
 
 
 def instead(spec: LayerSpec) -> str:

@@ -30,6 +30,10 @@ _TORCH_EXPORT = (
 
 _READ = "Pass it to probe.load_network, or convert it first: probe convert"
 
+_PASS = "Pass a model: a file that ends in .h5, .keras, .onnx, .pt2 or .safetensors"
+
+_MODEL = re.compile(r"\.(h5|hdf5|keras|pt2|onnx|safetensors)$", re.IGNORECASE)
+
 _PICKLE = "which can run any code when it is opened and is never unpickled here"
 
 
@@ -119,7 +123,24 @@ def foreign_members(members: Collection[str]) -> Foreign | None:
         return Foreign(f"a zip archive of a {_TFLITE.what.removeprefix('a ')}", _TFLITE.remedy)
     if "schema.json" in names and any(name.endswith(".npy") for name in names):
         return Foreign("an archive of skops", _SKLEARN)
-    return None
+    if names & {"config.json", "metadata.json", "model.weights.h5"}:
+        return None
+    models = [name for name in members if _is_model(name)]
+    if not models:
+        return Foreign(f"a zip archive of {listed(members, none='nothing')}, without a model", _PASS)
+    if len(models) > 1:
+        remedy = f"Unpack it, and pass one of them: {listed(models)}"
+        return Foreign(f"a zip archive of {len(models)} models", remedy)
+    if models[0].lower().endswith((".h5", ".hdf5", ".keras")):
+        # It is read where it lies.
+        return None
+    return Foreign("a zip archive of a model", f"Unpack it, and pass {listed(models)}")
+
+
+def _is_model(name: str) -> bool:
+    """Return whether a name in an archive or a folder is that of a model, and not what macOS puts beside it."""
+    own = name.rsplit("/", 1)[-1]
+    return _MODEL.search(own) is not None and not own.startswith("._") and not name.startswith("__MACOSX/")
 
 
 _TFJS = (
@@ -173,12 +194,12 @@ def _folder(path: Path) -> Foreign:
             "Load them into the model that wrote them, in Python, and save that",
             ("model.load_weights(...)", "model.save('model.h5')"),
         )
-    models = sorted(
-        name for name in names if re.search(r"\.(h5|hdf5|keras|pt2|onnx|safetensors)$", name, re.IGNORECASE)
-    )
+    models = sorted(filter(_is_model, names))
     if models:
         return Foreign("a folder", f"Pass one of the models in it: {listed(models)}")
-    return Foreign(f"a folder, of {listed(sorted(names), none='nothing')}", "Pass a model file")
+    if not names:
+        return Foreign("an empty folder", _PASS)
+    return Foreign(f"a folder of {listed(sorted(names))}, without a model", _PASS)
 
 
 _BY_START: tuple[tuple[str, Foreign], ...] = (

@@ -21,6 +21,7 @@ from probe.layers import (
     MaxPooling2D,
     Resizing,
     SeparableConv2D,
+    UpSampling2D,
 )
 
 __all__ = ["IMAGES"]
@@ -163,6 +164,14 @@ def _adaptive_buffer(spec: LayerSpec, shape: Shape) -> int:
     return max(rows * width * channels, MATRIX_VALUES * max(rows * height, columns * width))
 
 
+def _upsampling_buffer(spec: LayerSpec, shape: Shape) -> int:
+    """Return the values of a matrix along an axis, which all but "nearest" need."""
+    if spec.config.get("interpolation", "nearest") == "nearest":
+        return 0
+    sizes = zip(_image(spec, shape), spec.pair("size", 2), strict=False)
+    return MATRIX_VALUES * max(n * n * factor for n, factor in sizes)
+
+
 def _size(name: str) -> Reader:
     return lambda spec, _shape: count(spec, name)
 
@@ -303,6 +312,7 @@ IMAGES: dict[str, LayerKind] = {
     **_named_twice("AveragePooling2D", kind_for(AveragePooling2D, _POOLING, buffer=_pooling_buffer)),
     **_named_twice("Resizing", kind_for(Resizing, _SIZES, write=_write_resizing, buffer=_resizing_buffer)),
     "CenterCrop": kind_for(CenterCrop, _SIZES, buffer=_resizing_buffer),
+    "UpSampling2D": kind_for(UpSampling2D, buffer=_upsampling_buffer),
     "AdaptiveAveragePooling2D": kind_for(
         AdaptiveAveragePooling2D,
         {"output_size": lambda spec, _shape: spec.pair("output_size")},

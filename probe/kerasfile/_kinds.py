@@ -180,10 +180,14 @@ class LayerKind:
             spec.refuse(f"puts out {short}, more than the {MAX_AXES} that are computed with")
         if math.prod(shape) > most:
             spec.refuse(f"puts out {short}, more than {most} values")
-        needed = self.buffer(spec, shapes[0]) if self.buffer is not None else 0
+        self.check_buffer(spec, shapes[0], most)
+        return shape
+
+    def check_buffer(self, spec: LayerSpec, shape: Shape, most: int) -> None:
+        """Refuse a layer that needs an array of more than `most` values on the way to one output."""
+        needed = self.buffer(spec, shape) if self.buffer is not None else 0
         if needed > most:
             spec.refuse(f"needs an array of {needed} values for one input, more than {most}")
-        return shape
 
 
 def _plain(value: Any) -> Any:

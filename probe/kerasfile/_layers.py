@@ -265,6 +265,7 @@ _SPECIAL: dict[str, LayerKind] = {
             **{key: IMAGES["CenterCrop"].settings[key] for key in ("height", "width", "data_format")},
             "crop_to_aspect_ratio": _cropped,
         },
+        buffer=IMAGES["CenterCrop"].buffer,
     ),
     "LayerScale": _LayerScaleKind(
         Affine, variables=_layer_scale_variables, output_shape=lambda _spec, shape: shape

@@ -114,7 +114,8 @@ def _opened(
     opened: ExitStack, path: Path, architecture: Path | None, said: Said, limits: Limits
 ) -> ModelFile:
     """Return the model in a file that stays open until `opened` closes it."""
-    other = None if architecture is None else _model_of(architecture, said, limits)
+    # Of a file that is not there nothing else is of interest.
+    other = None if architecture is None or not path.exists() else _model_of(architecture, said, limits)
     if is_archive(path):
         inner = model_inside(path, limits)
         if inner is not None:

@@ -6,6 +6,7 @@ or a node of its graphs (TensorFlowOpLayer). Each is looked up in `OPERATIONS`; 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,6 +29,8 @@ OPERATIONS = ARITHMETIC | REARRANGING
 
 _OF_TENSORFLOW = ("TFOpLambda", "SlicingOpLambda")
 """Classes in which Keras 2 kept functions of TensorFlow; they have the name of the function."""
+
+_PLACE, _INTEGER = re.compile(r"\d{1,3}", re.ASCII), re.compile(r"-?\d{1,19}", re.ASCII)
 
 _METHODS = ("ClassMethod", "InstanceMethod", "InstanceProperty")
 """Classes in which Keras 2 kept methods of tensors."""
@@ -128,8 +131,8 @@ def arguments_of(spec: LayerSpec, called: Arguments) -> Arguments:
     (first,) = called.by_position
     inputs = list(first) if isinstance(first, list) else [first]
     constants = spec.config.get("constants") or {}
-    if not isinstance(constants, dict) or not all(isinstance(k, str) and k.isdecimal() for k in constants):
-        spec.refuse(f"has the constants {shown(constants)}, expected an object")
+    if not isinstance(constants, dict) or not all(map(_PLACE.fullmatch, constants)):
+        spec.refuse(f"has the constants {shown(constants)}, expected those of inputs by their numbers")
     for place in sorted(constants, key=int):
         inputs.insert(int(place), constants[place])
     if operation in ("AddN", "ConcatV2"):
@@ -168,8 +171,7 @@ def _number_of(value: Any) -> Any:
     """Return a value in which 64-bit integers are text, as JSON of protocol buffers has them, with numbers."""
     if isinstance(value, list):
         return [_number_of(item) for item in value]
-    is_integer = isinstance(value, str) and len(value) < 20 and value.lstrip("-").isdecimal()
-    return int(value) if is_integer else value
+    return int(value) if isinstance(value, str) and _INTEGER.fullmatch(value) else value
 
 
 def program_of(spec: LayerSpec, operation: str, arguments: Arguments) -> Program:

@@ -158,6 +158,10 @@ def _strided(call: OperationCall, steps: Steps) -> Value:
     """Add the part that a StridedSlice of TensorFlow's graphs takes."""
     x = call.tensor(0)
     begin, end, strides = (call.integers(place) for place in (1, 2, 3))
+    if not len(begin) == len(end) == len(strides):
+        call.refuse(
+            f"begins at {shown(list(begin))}, ends at {shown(list(end))} and has the steps {shown(list(strides))}"
+        )
     masks = {
         name: call.integer(None, f"{name}_mask", default=0)
         for name in ("begin", "end", "ellipsis", "new_axis", "shrink_axis")

@@ -16,7 +16,6 @@ from probe.layers import (
     GlobalAveragePooling2D,
     GlobalMaxPooling2D,
     Layer,
-    UpSampling2D,
     ZeroPadding2D,
 )
 from probe.layers.signals import Stretching
@@ -111,7 +110,7 @@ _TWINS = {
     **IMAGES,
     **{
         twin.__name__: kind_for(twin)
-        for twin in (Cropping2D, GlobalAveragePooling2D, GlobalMaxPooling2D, UpSampling2D, ZeroPadding2D)
+        for twin in (Cropping2D, GlobalAveragePooling2D, GlobalMaxPooling2D, ZeroPadding2D)
     },
 }
 

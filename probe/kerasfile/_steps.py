@@ -14,6 +14,7 @@ import numpy as np
 from probe._checks import Array
 from probe._errors import InputError
 from probe.kerasfile._config import LayerSpec, Shape
+from probe.kerasfile._images import IMAGES
 from probe.kerasfile._kinds import LayerKind, Settings, Variables
 from probe.layers import (
     Activation,
@@ -108,6 +109,15 @@ class _StepKind(LayerKind):
         """Return the layer that was made."""
         layer: Layer = settings["layer"]
         return layer
+
+    def shape_of(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape], most: int) -> Shape:
+        """Return the shape of one output, where what the layer of the same class in a file needs is not too much."""
+        shape = super().shape_of(spec, settings, shapes, most)
+        layer: Layer = settings["layer"]
+        kind = IMAGES.get(layer.keras_name)
+        if kind is not None:
+            kind.check_buffer(LayerSpec(layer.keras_name, spec.name, kind.written(layer)), shapes[0], most)
+        return shape
 
     def output_shape_for(self, spec: LayerSpec, settings: Settings, shapes: Sequence[Shape]) -> Shape:
         """Return what the layer says."""

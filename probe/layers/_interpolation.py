@@ -7,11 +7,20 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from probe._checks import Array
 from probe.layers.activations import Pullback
 
-__all__ = ["COORDINATES", "INTERPOLATIONS", "Coordinates", "Interpolation", "axis_matrix", "resampled"]
+__all__ = [
+    "COORDINATES",
+    "INTERPOLATIONS",
+    "Coordinates",
+    "Interpolation",
+    "axis_matrix",
+    "nearest_pixels",
+    "resampled",
+]
 
 Interpolation = Literal["bilinear", "nearest", "bicubic", "bicubic_clamped", "lanczos3", "lanczos5"]
 INTERPOLATIONS = ("bilinear", "nearest", "bicubic", "bicubic_clamped", "lanczos3", "lanczos5")
@@ -55,6 +64,13 @@ def _places(n: int, size: int, coordinates: str) -> Array:
     return (at + 0.5) * n / size - 0.5
 
 
+def nearest_pixels(n: int, size: int, coordinates: str) -> npt.NDArray[np.intp]:
+    """Return the index (size,) of the pixel among `n` that "nearest" takes for each."""
+    # Halfway between two, the later one.
+    nearest = np.floor(_places(n, size, coordinates) + (0.0 if coordinates == "asymmetric" else 0.5))
+    return np.asarray(np.clip(nearest, 0, n - 1), np.intp)
+
+
 def axis_matrix(
     n: int, size: int, interpolation: str, coordinates: str = "half_pixel", *, widened: bool = False
 ) -> Array:
@@ -79,11 +95,9 @@ def axis_matrix(
            [0.25, 0.75],
            [0.  , 1.  ]])
     """
-    places = _places(n, size, coordinates)
     if interpolation == "nearest":
-        # Halfway between two, the later one.
-        nearest = np.floor(places + (0.0 if coordinates == "asymmetric" else 0.5))
-        return np.asarray(np.eye(n)[np.clip(nearest, 0, n - 1).astype(int)])
+        return np.asarray(np.eye(n)[nearest_pixels(n, size, coordinates)])
+    places = _places(n, size, coordinates)
     kernel, radius = _KERNELS[interpolation]
     width = max(n / size, 1.0) if widened else 1.0
     clamped = interpolation == "bicubic_clamped" or coordinates != "half_pixel"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from probe._checks import DataFileError, InputError
@@ -28,6 +27,7 @@ from probe.kerasfile import (
 from probe.network import Network
 from probe.safeh5 import DamagedError, is_hdf5, open_regular, printable
 from probe.storage import OwnedFolder, load_network, save_network
+from probe.workflow._contents import LINE, lines_of_file, lines_of_network
 from probe.workflow._folder import Written
 from probe.workflow._owner import check_out, path_from
 
@@ -41,12 +41,6 @@ __all__ = [
     "kept_film",
 ]
 
-_CHECKED = 1 << 24
-"""Most parameters that are read only to see that they are sound: 64 MiB in float32."""
-
-_FACTS_SHOWN, _DEPTH, _CELL, _LINE = 40, 4, 60, 1000
-"""Facts of a file's origin that are shown, and levels of them; most characters of a cell and of a line."""
-
 _KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
 """Where an inspection is kept, and most bytes of it that are read."""
 
@@ -55,9 +49,6 @@ _MOST_RECIPE = 1 << 20
 
 _OTHERS_SHOWN = 6
 """Problems of a file that are named beside the first."""
-
-_NAMES_SHOWN = 40
-"""Names of classes that are listed; of a model with more, the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +278,7 @@ def inspect_model(
     source : Reading
         What the model file does not say itself; of it the architecture, what is replaced and the shape of the inputs.
     why : bool
-        Of a file that does not open, list all that is in the way, in place of an error.
+        Of a file that does not open, list all that is in the way, in place of an error and with exit status 0.
     out : Path, optional
         Folder for inspect.txt; not written by default.
 
@@ -314,7 +305,7 @@ def inspect_model(
 def _inspected(model: Path, source: Reading, *, why: bool) -> str:
     """Return what is in a file, or raise if it does not open: with all that is in the way, and what to do."""
     try:
-        return _contents(model, source)
+        lines = _contents(model, source)
     except InputError as error:
         if not model.exists():
             raise
@@ -338,140 +329,17 @@ def _inspected(model: Path, source: Reading, *, why: bool) -> str:
                 more = ", ..." if len(others) > _OTHERS_SHOWN else ""
                 text += f" ({len(others)} more in the way: {places}{more}; --why lists each)"
             raise type(error)(text) from None
-    lines = [
-        f"{printable(model, 300)} is {found.what}",
-        "it does not open:",
-        *(f"  {line}" for line in found.problems),
-    ]
-    return "\n".join(printable(line, _LINE) for line in lines)
+        lines = [
+            f"{printable(model, 300)} is {found.what}",
+            "it does not open:",
+            *(f"  {line}" for line in found.problems),
+        ]
+    return "\n".join(printable(line, LINE) for line in lines)
 
 
-def _contents(model: Path, source: Reading) -> str:
+def _contents(model: Path, source: Reading) -> list[str]:
     foreign = foreign_file(model)
     if foreign is not None and foreign.is_model:
-        return _contents_of(foreign.what, source.network(model))
+        return lines_of_network(foreign.what, source.network(model))
     with source.open(model) as file:
-        network = file.network() if file.n_parameters <= _CHECKED else None
-        lines = [*_table(file), "", f"{_size(file)}, {_outputs(file, network)}"]
-        if network is None:
-            lines.append("the weights were not read: there are too many to check them here")
-        film = None if network is None else file.film()
-        provenance = file.provenance
-    if provenance:
-        lines += ["", "written by probe:"]
-        facts = {key: value for key, value in islice(provenance.items(), _FACTS_SHOWN) if key != "history"}
-        lines += [f"  {key}: {_brief(value)}" for key, value in facts.items()]
-        # Training is loaded only where there was some.
-        from probe.workflow.train import recorded_history
-
-        history = recorded_history(provenance)
-        if history is not None:
-            final = f"cost {history.cost[-1]:.4f}, test accuracy {history.test_accuracy[-1]:.2%}"
-            lines.append(f"  after {history.n_epochs} epochs: {final}")
-    if film is not None:
-        lines.append(f"  film of the training: {len(film)} moments, updates 0 to {film.updates[-1]:,}")
-    return "\n".join(printable(line, _LINE) for line in lines)
-
-
-def _table(file: ModelFile) -> list[str]:
-    """Return the layers, one line each, in aligned columns."""
-    rows = [("layer", "kind", "output", "parameters", "activation")]
-    rows += [("(input)", "", _shape(shape), "", "") for shape in file.input_shapes]
-    for layer in file.layers:
-        parameters = f"{layer.n_parameters:,}" if layer.n_parameters else ""
-        activation = "" if layer.activation == "linear" and not layer.n_parameters else layer.activation
-        name, kind, shape = layer.name, layer.class_name, _shape(layer.output_shape)
-        rows.append((_cell(name), _cell(kind), _cell(shape), parameters, _cell(activation)))
-    return _aligned(rows)
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
-def _contents_of(what: str, network: Network) -> str:
-    """Return what is in a network whose file can only be read whole."""
-    rows = [("layer", "kind", "output", "parameters", "activation")]
-    rows += [("(input)", "", _shape(shape), "", "") for shape in network.input_shapes]
-    for layer in network.layers:
-        parameters = f"{layer.n_parameters:,}" if layer.n_parameters else ""
-        activation = (
-            "" if layer.activation.name == "linear" and not layer.n_parameters else layer.activation.name
-        )
-        name, kind = _cell(layer.name), _cell(layer.keras_name)
-        rows.append((name, kind, _shape(network.layer_shapes[layer.name]), parameters, activation))
-    shape = network.layer_shapes[network.output_names[0]]
-    size = f"{network.n_parameters:,} parameters, {network.dtype}, {_meaning(network, shape)}"
-    lines = [*_aligned(rows), "", what, size]
-    return "\n".join(printable(line, _LINE) for line in lines)
-
-
-def _size(file: ModelFile) -> str:
-    types = sorted({variable.dtype for layer in file.layers for variable in layer.variables})
-    return f"{file.n_parameters:,} parameters" + (f", {' and '.join(types)}" if types else "")
-
-
-def _outputs(file: ModelFile, network: Network | None) -> str:
-    """Return what the outputs stand for: by the network, or where that was not read by their shape."""
-    if len(file.output_names) > 1:
-        return f"outputs: {', '.join(file.output_names)}"
-    shape = next(layer.output_shape for layer in file.layers if layer.name == file.output_names[0])
-    said = f"output of shape {_shape(shape)}"
-    if network is None:
-        names = file.class_names or (
-            tuple(map(str, range(shape[0]))) if len(shape) == 1 and shape[0] > 1 else ()
-        )
-        return f"classes: {_names(names)}" if names else said
-    return _meaning(network, shape)
-
-
-def _meaning(network: Network, shape: Sequence[int]) -> str:
-    """Return what the outputs of a network stand for, the first of which have this shape."""
-    if len(network.output_names) > 1:
-        return f"outputs: {', '.join(network.output_names)}"
-    said = f"output of shape {_shape(shape)}"
-    if network.is_regression:
-        return (
-            f"regression: {shape[0]} output{'s' * (shape[0] > 1)}"
-            if len(shape) == 1
-            else f"regression, {said}"
-        )
-    if network.is_one_unit:
-        unit = "sigmoid unit" if network.output_name == "sigmoid" else "logit"
-        names = network.class_names
-        return f"classes: 2 (one {unit})" + f": {_names(names)}" * (names != ("0", "1"))
-    if network.n_classes:
-        return f"classes: {_names(network.class_names)}"
-    if tuple(shape) == (1,) and network.output_name == "linear":
-        return "one linear output: a regression, or the logit of the second of two classes (then pass --from-logits)"
-    return said
-
-
-def _names(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-
-
-def _shape(shape: Sequence[int]) -> str:
-    return " x ".join(map(str, shape))
-
-
-def _cell(text: str) -> str:
-    return printable(text, _CELL)
-
-
-def _brief(value: object, depth: int = _DEPTH) -> str:
-    """Return what can be said of a value in one line; only the first of many entries, and few levels of them."""
-    if isinstance(value, Mapping | list | tuple) and not depth:
-        return "..."
-    if isinstance(value, Mapping):
-        items = islice(value.items(), _FACTS_SHOWN)
-        return ", ".join(f"{printable(key)} {_brief(item, depth - 1)}" for key, item in items)
-    if isinstance(value, list | tuple):
-        first = list(islice(value, _FACTS_SHOWN))
-        if all(isinstance(item, int) for item in first):
-            return _shape(first)
-        return " ".join(_brief(item, depth - 1) for item in first)
-    return printable(value, _LINE)
+        return lines_of_file(file)

@@ -21,8 +21,8 @@ from probe._checks import InputError, ModelFileWarning, ProbeWarning
 from probe._progress import ProgressEvent
 from probe.cli import app, run
 from probe.cli._screen import LESS, drawn_progress, is_lack_of_memory
+from probe.workflow._contents import _brief
 from probe.workflow._folder import Written
-from probe.workflow.models import _brief
 
 ROOT = Path(__file__).resolve().parents[2]
 

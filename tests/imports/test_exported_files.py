@@ -300,7 +300,7 @@ def test_mutants_are_read_or_refused_and_nothing_else(tmp_path, member):
     assert min(outcomes.values()) > 10
 
 
-def exported(tmp_path, function):
+def exported(tmp_path, function, dtype="float32"):
     torch = pytest.importorskip("torch")
 
     class Module(torch.nn.Module):
@@ -308,6 +308,7 @@ def exported(tmp_path, function):
             return function(torch, x)
 
     x = torch.randn(2, 3, 5, 6, generator=torch.Generator().manual_seed(0))
+    x = x if dtype == "float32" else (100 * x.abs()).to(getattr(torch, dtype))
     program = torch.export.export(Module(), (x,), strict=False)
     torch.export.save(program, tmp_path / "one.pt2")
     return np.moveaxis(x.numpy(), 1, -1), Module()(x).numpy()
@@ -318,6 +319,49 @@ def test_what_becomes_integers_is_refused(tmp_path, kind):
     exported(tmp_path, lambda torch, x: x * (3 * x).to(getattr(torch, kind)))
     with pytest.raises(ModelFileError, match=r"aten.to.dtype .*makes integers or truth values"):
         load_network(tmp_path / "one.pt2")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda torch, x: x.float() / 255,
+        lambda torch, x: x / 255,
+        lambda torch, x: 0.5 * x.permute(0, 1, 3, 2)[:, 1:].flatten(1),
+        lambda torch, x: x.clamp(10, 90).amax(1).double(),
+    ],
+)
+@pytest.mark.parametrize("kind", ["uint8", "int32"])
+def test_integer_images_are_read_where_nothing_computes_in_integers(tmp_path, function, kind):
+    x, expected = exported(tmp_path, function, kind)
+    found = load_network(tmp_path / "one.pt2").outputs(x.astype(np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda torch, x: (x - 128).float(), lambda torch, x: (x * 2).float(), lambda torch, x: -x / 2],
+)
+def test_what_computes_in_integers_is_refused(tmp_path, function):
+    exported(tmp_path, function, "uint8")
+    with pytest.raises(
+        ModelFileError, match=r"line \d+ .*, computes in uint8, .*; convert the input first, as in x.fl"
+    ):
+        load_network(tmp_path / "one.pt2")
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+def test_half_precision_in_between_is_refused(tmp_path, kind):
+    exported(tmp_path, lambda torch, x: x.to(getattr(torch, kind)).float() * 3)
+    with pytest.raises(
+        ModelFileError, match=f"aten.to.dtype .*rounds values that depend on the input to {kind}; keep"
+    ):
+        load_network(tmp_path / "one.pt2")
+
+
+def test_modules_in_half_precision_are_read(tmp_path):
+    x, expected = exported(tmp_path, lambda torch, x: x * 3, "float16")
+    network = load_network(tmp_path / "one.pt2")
+    np.testing.assert_allclose(network.outputs(x.astype(np.float32)), expected, rtol=2e-3)
 
 
 def over_places(torch, x):

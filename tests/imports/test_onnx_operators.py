@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from onnx_cases import CASES, EXPECTED
-from onnx_writing import chain, node
+from onnx_writing import chain, graph, model, node, value
 
 from probe import ModelFileError
 from probe.imports.onnx import read_onnx
@@ -75,8 +75,11 @@ def test_indices_from_the_end_are_those_that_they_mean(tmp_path):
 
     check(read([-2, -1]), x, x[:, [-2, -1]])
     check(read(-1), x, x[:, -1])
-    with pytest.raises(ModelFileError, match=r"picks indices .* only one, or some in order, are read"):
-        read([-1, 0])
+    check(read([-1, 0]), x, x[:, [-1, 0]])
+    with pytest.raises(
+        ModelFileError, match=r"picks an array of indices of shape \(1, 2\); only one or a list"
+    ):
+        read([[0, 1]])
     with pytest.raises(ModelFileError, match="picks indices outside of an axis of length 3"):
         read([3])
 
@@ -90,3 +93,39 @@ def test_a_layer_for_each_of_very_many_groups_is_refused_soon(tmp_path):
     with pytest.raises(ModelFileError, match="it becomes more than the 5,000 layers that are made"):
         read_onnx(tmp_path / "one.onnx")
     assert time.process_time() - began < 1
+
+
+def of_integers(path, nodes, arrays=None):
+    x = value("x", ("n", 3, 5, 6), 2)
+    path.write_bytes(model(graph(nodes, [x], [value("y", None)], arrays or {})))
+    return read_onnx(path)
+
+
+def test_an_integer_image_is_read_where_nothing_computes_in_integers(tmp_path):
+    moved = [node("Transpose", ["x"], ["h"], perm=[0, 1, 3, 2]), node("Cast", ["h"], ["f"], to=1)]
+    network = of_integers(
+        tmp_path / "one.onnx", [*moved, node("Div", ["f", "s"], ["y"])], {"s": np.float32(255)}
+    )
+    x = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 6)).astype(np.float32)
+    check(network, x, x.swapaxes(2, 3) / 255)
+
+
+@pytest.mark.parametrize("op", ["Add", "Div", "Mul"])
+def test_what_computes_in_integers_is_refused(tmp_path, op):
+    nodes = [node(op, ["x", "s"], ["h"], "early"), node("Cast", ["h"], ["y"], to=1)]
+    with pytest.raises(
+        ModelFileError, match=rf"'early' \({op}\) computes in integers, .*; cast the image to float f"
+    ):
+        of_integers(tmp_path / "one.onnx", nodes, {"s": np.uint8(2)})
+
+
+@pytest.mark.parametrize("kind", [10, 16])
+def test_half_precision_in_between_is_refused(tmp_path, kind):
+    cast = [node("Cast", ["x"], ["h"], to=kind), node("Cast", ["h"], ["y"], to=1)]
+    (tmp_path / "one.onnx").write_bytes(chain(cast))
+    with pytest.raises(ModelFileError, match=r"rounds values .* to half precision; export it in float32"):
+        read_onnx(tmp_path / "one.onnx")
+    scaled = [cast[0], node("Mul", ["h", "s"], ["g"]), node("Cast", ["g"], ["y"], to=1)]
+    (tmp_path / "one.onnx").write_bytes(chain(scaled, ("n", 3), {"s": np.float16(2)}))
+    x = np.float32([[1, 2, 3]])
+    check(read_onnx(tmp_path / "one.onnx"), x, 2 * x)

@@ -214,3 +214,12 @@ def test_mutants_are_read_or_refused_and_nothing_else(tmp_path):
             assert "cannot be read (" not in str(error), str(error)
             n_refused += 1
     assert 200 < n_refused < 300
+
+
+def test_sizes_beyond_all_arrays_are_refused_by_name(tmp_path):
+    def enlarge(header):
+        header["w"]["shape"] = [1 << 60, 1 << 60, 0]
+
+    path = written(tmp_path / "a.safetensors", {"w": np.zeros((0, 3), "f4")}, enlarge)
+    with pytest.raises(ModelFileError, match=r"'w' of shape .* or has larger axes"):
+        read_tensors(path)

@@ -72,6 +72,8 @@ OPERATIONS = {
     "parts": lambda: image(lambda m, x: x[:, 1:, ::2, 1:-1] * x[:, :1, ::2, 2:]),
     "one channel": lambda: image(lambda m, x: x[:, 2].flatten(1) - x.select(1, -1).flatten(1)),
     "every other": lambda: image(lambda m, x: x[:, [0, 2, 3]]),
+    "channels turned around": lambda: image(lambda m, x: x[:, [3, 2, 1, 0]] - x.flip(1) * x.flip(-1, 2)),
+    "channels in any order": lambda: image(lambda m, x: x.index_select(1, torch.tensor([2, 0, 0, 3, 1]))),
     "unbind and stack": lambda: image(lambda m, x: torch.stack(x.unbind(1)[::-1], 2)),
     "shuffle": lambda: image(lambda m, x: x.view(x.shape[0], 2, 2, 8, 8).transpose(1, 2).reshape(x.shape[0], 4, 8, 8)),
     "ChannelShuffle": lambda: image(lambda m, x: m.a(x), a=nn.ChannelShuffle(2)),

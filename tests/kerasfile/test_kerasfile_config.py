@@ -100,8 +100,8 @@ def test_text_that_is_no_model_is_refused(text, match):
         (sequential(INPUT, ("Dense", {"name": "l0"})), "shares its name"),
         (sequential(INPUT, ("Dense", {"name": "a\x1b[31m"})), "expected plain text"),
         (sequential(INPUT, ("Dense", {"name": 3})), "the name 3"),
-        (sequential(INPUT, ("Dense", {"quantization_config": {}})), "is quantised"),
-        (sequential(INPUT, ("Dense", {"dtype": "int8_from_float32"})), "is quantised"),
+        (sequential(INPUT, ("Dense", {"quantization_config": {}})), "is quantized"),
+        (sequential(INPUT, ("Dense", {"dtype": "int8_from_float32"})), "is quantized"),
         (
             sequential(("InputLayer", {"batch_shape": [None, 4], "sparse": True}), DENSE),
             "takes sparse inputs",

@@ -129,7 +129,8 @@ def test_three_lines_export_a_module_of_pytorch(tmp_path):
         (["model.json", "group1-shard1of1.bin"], "a folder of a TensorFlow.js model", "tensorflowjs_converter"),
         (["checkpoint", "ckpt-1.index"], "a folder of checkpoints", "model.load_weights"),
         (["a.h5", "b.keras", "notes.txt"], "a folder", "Pass one of the models in it: 'a.h5', 'b.keras'"),
-        ([], "a folder, of nothing", "Pass a model file"),
+        (["b.txt", "a.csv"], "a folder of 'a.csv', 'b.txt', without a model", "Pass a model: a file that ends in .h5, "),
+        ([], "an empty folder", "Pass a model: a file that ends in .h5, .keras"),
     ],
 )  # fmt: skip
 def test_a_folder_is_named_with_what_to_do(tmp_path, names, what, remedy):
@@ -181,8 +182,30 @@ def test_labels_that_do_not_fit_are_left_out_with_a_warning(tmp_path, labels):
 
 
 def test_an_archive_of_several_models_is_not_guessed_at(tmp_path):
-    with pytest.raises(ModelFileError, match=r"has no config\.json; it is no model that Keras saved"):
+    with pytest.raises(
+        ModelFileError, match=r"is a zip archive of 2 models. Unpack it, and pass one of them: 'keras"
+    ):
         load_network(teachable(tmp_path, "", more=["other.h5"]))
+
+
+@pytest.mark.parametrize(
+    ("members", "what", "remedy"),
+    [
+        ({"a.txt": "", "b/c.png": ""}, "a zip archive of 'a.txt', 'b/c.png', without a model", "Pass a model: a file"),
+        ({}, "a zip archive of nothing, without a model", "Pass a model: a file"),
+        ({"m/a.onnx": "", "__MACOSX/m/._a.onnx": ""}, "a zip archive of a model", "Unpack it, and pass 'm/a.onnx'"),
+        ({"a.onnx": "", "b.pt2": ""}, "a zip archive of 2 models", "pass one of them: 'a.onnx', 'b.pt2'"),
+    ],
+)  # fmt: skip
+def test_an_archive_without_a_model_that_is_read_says_what_it_has(tmp_path, capsys, members, what, remedy):
+    path = tmp_path / "a.zip"
+    path.write_bytes(zipped(**members))
+    assert foreign_file(path).what == what
+    assert run(["inspect", str(path)]) == 2
+    assert remedy in capsys.readouterr().err
+    assert run(["inspect", str(path), "--why"]) == 0
+    shown = capsys.readouterr().out
+    assert f"a.zip is {what}\nit does not open:\n" in shown and remedy in shown
 
 
 def test_a_keras_archive_in_an_archive_is_read(tmp_path, fixtures):
@@ -270,3 +293,9 @@ def test_why_says_what_another_file_is(tmp_path, capsys):
     assert TORCH in capsys.readouterr().err
     assert run(["inspect", str(path), "--why"]) == 0
     assert f"\n  {TORCH}\n" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there_is_named_before_its_architecture(tmp_path):
+    (tmp_path / "model.pt2").write_bytes(FILES["exported"][0])
+    with pytest.raises(ModelFileError, match=r"absent\.safetensors"):
+        load_network(tmp_path / "absent.safetensors", architecture=tmp_path / "model.pt2")

@@ -183,6 +183,7 @@ def test_two_inputs_are_divided_again(tmp_path):
         ("probe>Broadcast", {"shape": [1 << 20, 6, 5, 4]}, "values"),
         ("probe>GLU", {"axis": 2}, "halves axis 2, but gets shape (6, 5, 4)"),
         ("Resizing", {"height": 1 << 20, "width": 1}, "needs an array of"),
+        ("UpSampling2D", {"size": [1 << 18, 1], "interpolation": "bilinear"}, "needs an array of"),
         (
             "Resizing",
             {"height": 2, "width": 2, "interpolation": "area"},

@@ -470,11 +470,11 @@ def test_constants_that_do_not_fit_are_refused(tmp_path, mean, match):
         load_network(path)
 
 
-def test_quantised_layers_are_refused(tmp_path):
+def test_quantized_layers_are_refused(tmp_path):
     policy = {"class_name": "QuantizedDTypePolicy", "config": {"name": "int8_from_float32"}}
     model = sequential(new_input("in", 4), dense("d", 4, dtype=policy))
     variables = [("kernel", K1.astype("i1")), ("bias", B1), ("kernel_scale", B1)]
-    with pytest.raises(ModelFileError, match=r"layer 'd'.* is quantised"):
+    with pytest.raises(ModelFileError, match=r"layer 'd'.* is quantized"):
         load_network(legacy_file(tmp_path / "a.h5", model, {"d": variables}, version="3.15.1"))
     model = sequential(new_input("in", 4), dense("d", 4))
     with pytest.raises(ModelFileError, match=r"layer 'd'.* has 3 arrays"):

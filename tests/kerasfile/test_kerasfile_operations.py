@@ -185,6 +185,35 @@ def test_nodes_of_tensorflows_graphs_are_read(tmp_path, settings, right):
 
 
 @pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        (
+            node("Sub", constants={"9" * 5000: 1.0}),
+            r"has the constants .*, expected those of inputs by their numbers",
+        ),
+        (node("Cast", attributes={"DstT": {"type": 3}}), "is the operation Cast, which makes 3 of its input"),
+        (
+            node("Cast", attributes={"DstT": {"type": "DT_HALF"}}),
+            "makes 'DT_HALF' of its input, where float32 and",
+        ),
+        (node("Cast", attributes={"DstT": {"type": "DT_UINT8"}}), "makes 'DT_UINT8' of its input"),
+        (node("Squeeze", attributes={"squeeze_dims": {"list": {"i": ["--5"]}}}), "--5"),
+        (
+            node("StridedSlice", constants={"1": [0, 1], "2": [0], "3": [1, 1]}),
+            r"begins at \[0, 1\], ends at \[0\] and has the steps",
+        ),
+    ],
+)
+def test_nodes_that_make_no_sense_are_refused_by_name(tmp_path, settings, problem):
+    operation = entry("TensorFlowOpLayer", "op", [[["in", 0, 0, {}]]], **settings)
+    model = functional([old_input("in", 4, 2, inbound=[]), operation], [["in", 0, 0]], [["op", 0, 0]])
+    path = legacy_file(tmp_path / "a.h5", model, {"in": [], "op": []}, version="2.4.0")
+    with pytest.raises(ModelFileError, match=problem) as caught:
+        load_network(path)
+    assert "layer 'op'" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("class_name", "settings", "called", "problem"),
     [
         ("Einsum", {}, {}, "is the operation Einsum, which cannot be read; say what it computes"),
@@ -212,6 +241,23 @@ def test_operations_that_are_not_read_say_why(tmp_path, class_name, settings, ca
         load_network(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("class_name", "settings"),
+    [
+        ("Resize", {"size": [1 << 22, 1]}),
+        ("Resize", {"size": [1, 1 << 13], "pad_to_aspect_ratio": True}),
+        ("MaxPool", {"pool_size": [1 << 20, 1 << 20], "padding": "same"}),
+    ],
+)
+def test_operations_on_images_are_counted_before_memory_is_taken(tmp_path, class_name, settings):
+    operation = entry(class_name, "op", [new_node(("in", 0, 0))]) | {
+        "module": "keras.src.ops.image", "config": {"name": "op"} | settings
+    }  # fmt: skip
+    model = functional([new_input("in", 4096, 4, 1, inbound=[]), operation], [["in", 0, 0]], [["op", 0, 0]])
+    with pytest.raises(ModelFileError, match=r"layer 'op' .*needs an array of \d+ values for one input"):
+        load_network(legacy_file(tmp_path / "a.h5", model, {"in": []}, version="3.15.1"))
 
 
 @pytest.mark.parametrize("power", [10**400, 1e300, "2", None, [1, [2]], True])

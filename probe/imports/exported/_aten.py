@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 
 from probe.imports._building import Operations, Value
-from probe.imports.exported._pointwise import POINTWISE
+from probe.imports.exported._pointwise import POINTWISE, SAME
 from probe.imports.exported._reshaping import RESHAPING
 
-__all__ = ["OPERATIONS"]
+__all__ = ["EXACT", "OPERATIONS"]
 
 Sizes = Sequence[int] | int
 
@@ -273,3 +273,7 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "upsample_bicubic2d": resize("bicubic_clamped"),
 }  # fmt: skip
 """The operations by their names, those of one overload only as "name.overload"."""
+
+EXACT = frozenset([*RESHAPING, *SAME, "getitem", "relu", "clamp", "clamp_min", "clamp_max", "clip", "maximum", "minimum",
+                   "amax", "amin", "max", "min", "max_pool2d", "adaptive_max_pool2d", "upsample_nearest2d"])  # fmt: skip
+"""Operations that give the same for integers as for real numbers."""

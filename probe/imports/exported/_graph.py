@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,12 @@ _OPEN_BATCH = 2
 
 _MOST_NODES = 20_000
 _MOST_SIZE = 1 << 28
+
+_TYPES = {
+    1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64", 12: "bool",
+    13: "bfloat16", 28: "uint16",
+}  # fmt: skip
+"""Types of tensors by their numbers."""
 
 _FLOATS = {"Infinity": math.inf, "-Infinity": -math.inf, "NaN": math.nan}
 
@@ -55,17 +61,19 @@ class Graph:
     def program(self, constants: Mapping[str, npt.NDArray[np.generic]]) -> Program:
         """Return the program with its weights."""
         bare = self.bare
-        return Program(bare.inputs, constants, bare.nodes, bare.outputs, bare.shapes, bare.batch)
+        return replace(bare, constants=constants)
 
 
 def parsed_graph(described: Any, input_shape: tuple[int, ...] | None = None) -> Graph:
     """Return the graph that JSON describes, or raise; `input_shape` (with the channels last) fills open sizes."""
     module = _entry(described, "graph_module", dict)
     graph, signature = _entry(module, "graph", dict), _entry(module, "signature", dict)
+    tensors = _entry(graph, "tensor_values", dict)
     shapes = {
         _name(name): tuple(_size(one) for one in _entry(meta, "sizes", list))
-        for name, meta in _entry(graph, "tensor_values", dict).items()
+        for name, meta in tensors.items()
     }
+    types = {name: _TYPES.get(_entry(meta, "dtype", int), "?") for name, meta in tensors.items()}
     weights, inputs, states = dict[str, tuple[str, str]](), list[str](), dict[str, tuple[int, ...]]()
     for spec in _entry(signature, "input_specs", list):
         kind, said = _single(spec)
@@ -97,7 +105,7 @@ def parsed_graph(described: Any, input_shape: tuple[int, ...] | None = None) -> 
     read = {name for node in nodes for name in referred(list(node.arguments.values()))} | set(outputs)
     weights = {own: said for own, said in weights.items() if own in read}
     batch, sized = _sized(inputs, shapes, input_shape)
-    return Graph(weights, states, Program(sized, {}, nodes, tuple(outputs), shapes, batch))
+    return Graph(weights, states, Program(sized, {}, nodes, tuple(outputs), shapes, batch, types))
 
 
 def _sized(

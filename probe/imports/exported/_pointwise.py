@@ -11,7 +11,7 @@ import numpy as np
 from probe.imports._building import Operations
 from probe.layers import Elu, LeakyRelu, Relu
 
-__all__ = ["POINTWISE"]
+__all__ = ["POINTWISE", "SAME"]
 
 
 def _named(name: str) -> Callable[..., Any]:
@@ -192,7 +192,7 @@ _ACTIVATIONS = {
     "tanh": "tanh",
 }
 
-_SAME = [
+SAME = [
     "_to_copy",
     "alias",
     "clone",
@@ -207,10 +207,11 @@ _SAME = [
     "to",
     "type_as",
 ]
+"""Operations that pass values on, perhaps in another type."""
 
 POINTWISE: Mapping[str, Callable[..., Any]] = {
     **{name: _named(activation) for name, activation in _ACTIVATIONS.items()},
-    **dict.fromkeys(_SAME, _same),
+    **dict.fromkeys(SAME, _same),
     "log_sigmoid_forward": lambda at, x: [at.elementwise(x, "log_sigmoid"), None],
     "rsqrt": lambda at, x: at.power(x, -0.5),
     "gelu": gelu,

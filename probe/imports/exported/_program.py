@@ -71,6 +71,8 @@ class Program:
         Shapes that values are known to have, with the samples; None for an unknown length.
     batch : int
         How many samples the shapes are for.
+    types : mapping of str to str
+        Types of values as PyTorch names them, such as "float32", as far as they are known.
     """
 
     inputs: Mapping[str, tuple[int, ...]]
@@ -79,6 +81,7 @@ class Program:
     outputs: tuple[str, ...]
     shapes: Mapping[str, tuple[int | None, ...]] = field(default_factory=dict)
     batch: int = 1
+    types: Mapping[str, str] = field(default_factory=dict)
 
 
 def referred(argument: object) -> list[str]:

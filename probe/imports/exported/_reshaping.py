@@ -88,23 +88,13 @@ def unbind(at: Operations, x: Any, dim: int = 0) -> Any:
 
 
 def index_select(at: Operations, x: Any, dim: int, index: Any) -> Any:
-    """Return slices, one for each run of indices with one step, side by side."""
-    indices = np.asarray(index)
-    n = _full(at, x)[dim]
-    if isinstance(x, np.ndarray):
-        return np.take(x, indices, dim)
-    _check_count(at, len(indices))
-    parts, first = [], 0
-    while first < len(indices):
-        last = first + 1
-        step = int(indices[last] - indices[first]) if last < len(indices) else 1
-        while last < len(indices) and step > 0 and indices[last] - indices[last - 1] == step:
-            last += 1
-        start = int(indices[first]) % n
-        parts.append(at.slice(x, dim, start, start + step * (last - first - 1) + 1, step) if last > first + 1
-                     else at.slice(x, dim, start, start + 1))  # fmt: skip
-        first = last
-    return at.concat(parts, dim)
+    return at.take(x, dim, np.asarray(index).reshape(-1).tolist())
+
+
+def flip(at: Operations, x: Any, dims: Sequence[int]) -> Any:
+    for dim in dims:
+        x = at.slice(x, dim, None, None, -1)
+    return x
 
 
 def index(at: Operations, x: Any, indices: Sequence[Any]) -> Any:
@@ -194,6 +184,7 @@ RESHAPING: Mapping[str, Callable[..., Any]] = {
     "unbind": unbind,
     "index_select": index_select,
     "index": index,
+    "flip": flip,
     "repeat": repeat,
     "tile": lambda at, x, dims: repeat(at, x, dims),
     "pixel_shuffle": pixel_shuffle,

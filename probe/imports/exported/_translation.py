@@ -9,7 +9,7 @@ import numpy as np
 
 from probe._checks import InputError
 from probe.imports._building import Building, Operations, Value
-from probe.imports.exported._aten import OPERATIONS
+from probe.imports.exported._aten import EXACT, OPERATIONS
 from probe.imports.exported._constants import CONSTANTS, NUMBERS, sizes_made
 from probe.imports.exported._merging import merged
 from probe.imports.exported._program import Node, Program, Reference, layer_name, referred
@@ -32,11 +32,8 @@ _OF_NO_EFFECT = frozenset(
 )
 """Arguments that say how, and not what."""
 
-_CONVERTING = frozenset({"to", "_to_copy"})
-"""Operations that give another type."""
-
-_REALS = frozenset({6, 7, 8, 13, "torch.float16", "torch.float32", "torch.float64", "torch.bfloat16"})
-"""Types of real numbers, as files and as PyTorch name them."""
+_REALS, _HALVES = ("float32", "float64"), ("float16", "bfloat16")
+"""Types of real numbers, as PyTorch names them."""
 
 _MOST_NUMBER = 1 << 62
 """Sizes are integers of 64 bits."""
@@ -131,6 +128,9 @@ def translated(
         result = _result(place, node, values)
         values[node.name] = result
         _check_shape(place, result, program.shapes.get(node.name))
+        if isinstance(result, Value):
+            read = [name for name in referred(list(node.arguments.values())) if _has_value(values[name])]
+            _check_type(place, node, program.types, read)
         changed = changes.at(index, node, place)
         if changed is not None:
             values[changed] = result
@@ -148,8 +148,8 @@ def place_of_output(building: Building, value: Value) -> Value:
 
 def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
     """Return what a node gives: a value, a constant, a number, or a list of these."""
-    library, operation, *overload = node.target.split(".")
-    operation = operation if operation.startswith("__") else operation.removesuffix("_")
+    library, _, *overload = node.target.split(".")
+    operation = _operation(node)
     try:
         arguments = {
             "x" if name in ("self", "input") else name: _resolved(argument, values)
@@ -174,9 +174,6 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
             "cannot be taken over",
             "write it with other operations, or pass the part of the network in front of it",
         )
-    dtype = node.arguments.get("dtype")
-    if operation in _CONVERTING and not is_constant and dtype is not None and dtype not in _REALS:
-        place.refuse("makes integers or truth values of values that depend on the input", "keep them real")
     try:
         with np.errstate(all="ignore"):
             if not is_constant:
@@ -191,6 +188,12 @@ def _result(place: Operations, node: Node, values: Mapping[str, Any]) -> Any:
         place.refuse(f"cannot be taken over: {error}")
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, AssertionError) as error:
         place.refuse(f"has arguments that cannot be taken over: {str(error)[:200]}")
+
+
+def _operation(node: Node) -> str:
+    """Return what a node does, without the mark of writing over what it reads."""
+    operation = node.target.split(".")[1]
+    return operation if operation.startswith("__") else operation.removesuffix("_")
 
 
 def _number(operation: str, arguments: Sequence[Any]) -> Any:
@@ -228,6 +231,22 @@ def _check_shape(place: Operations, value: object, wanted: tuple[int | None, ...
         size not in (None, got) for size, got in zip(wanted, found, strict=True)
     ):
         place.refuse(f"gives values of shape {wanted}, but what was taken over gives {found}")
+
+
+def _check_type(place: Operations, node: Node, types: Mapping[str, str], read: Sequence[str]) -> None:
+    """Raise if a node computes in a type whose results differ from those in real numbers; `read` depends on inputs."""
+    made, known = types.get(node.name, "float32"), {types.get(name, "float32") for name in read}
+    if made in _REALS or (made in _HALVES and not known.intersection(_REALS)):
+        return
+    if made in _HALVES:
+        place.refuse(f"rounds values that depend on the input to {made}", "keep them float32")
+    if known.intersection((*_REALS, *_HALVES)):
+        place.refuse("makes integers or truth values of values that depend on the input", "keep them real")
+    if _operation(node) not in EXACT:
+        place.refuse(
+            f"computes in {made}, whose results wrap around or are cut off",
+            "convert the input first, as in x.float()",
+        )
 
 
 class _Changes:

@@ -15,11 +15,18 @@ __all__ = ["Above", "Call", "Erf", "Operand"]
 
 @dataclass(frozen=True, slots=True)
 class Erf:
-    """scale * erf(x / sqrt(2)) + offset, which is no layer, but half of a GELU."""
+    """scale * erf(x / sqrt(2)) + offset, which may become a GELU, and is layers where it does not."""
 
     of: Value
     scale: float = 1.0
     offset: float = 0.0
+
+    def value(self, at: Operations) -> Value:
+        """Return it by itself."""
+        bent = at.elementwise(at.rescale(self.of, 0.5**0.5), "erf")
+        made = at.rescale(bent, self.scale, self.offset)
+        assert isinstance(made, Value)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,8 @@ class Call:
 
     def operand(self, index: int) -> Operand:
         """Return what it reads at an index; None where that is left out."""
-        return self.values[index] if index < len(self.values) else None
+        value = self.values[index] if index < len(self.values) else None
+        return value.value(self.at) if isinstance(value, Erf) else value
 
     def value(self, index: int = 0) -> Value:
         """Return a value that depends on the input, or refuse."""

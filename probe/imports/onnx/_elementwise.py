@@ -116,10 +116,12 @@ def _softmax(kind: type[Softmax] | type[LogSoftmax]) -> Handler:
 
 def _binary(kind: Binary) -> Handler:
     def make(call: Call) -> Operand:
+        first, second = (*call.values, None, None)[:2]
+        for one, other in ((first, second), (second, first)):
+            gelu = _with_erf(call, kind, one, other) if isinstance(one, Erf) else None
+            if gelu is not None:
+                return gelu
         a, b = call.operand(0), _aligned(call)
-        for one, other in ((a, b), (b, a)):
-            if isinstance(one, Erf):
-                return _with_erf(call, kind, one, other)
         if kind == "multiply":
             gated = _gated(call, a, b) or _gated(call, b, a)
             if gated is not None:
@@ -202,12 +204,12 @@ def _where(call: Call) -> Operand:
 def _erf(call: Call) -> Operand:
     scaling = _scaling(call, call.value())
     if scaling is None or not _close(scaling[1], 0.5**0.5):
-        call.node.refuse("is no part of a GELU, x * (1 + erf(x / sqrt(2))) / 2; by itself it is not read")
+        return call.at.elementwise(call.value(), "erf")
     return Erf(scaling[0])
 
 
 def _with_erf(call: Call, kind: Binary, erf: Erf, other: Operand) -> Operand:
-    """Return the sum or product of a half of a GELU and a number, or the GELU."""
+    """Return the sum or product of a half of a GELU and a number, or the GELU; None if it is something else."""
     if isinstance(other, np.ndarray) and other.size == 1:
         number = float(other.reshape(-1)[0])
         if kind == "add":
@@ -220,7 +222,7 @@ def _with_erf(call: Call, kind: Binary, erf: Erf, other: Operand) -> Operand:
             (other, 1.0) if other.source == erf.of.source else _scaling(call, other) or (None, 0.0)
         )
     if inner is None or inner.source != erf.of.source:
-        call.node.refuse("makes something else of an Erf than a GELU, x * (1 + erf(x / sqrt(2))) / 2")
+        return None
     return call.at.rescale(call.at.elementwise(erf.of, "gelu"), 2 * erf.scale * factor)
 
 
@@ -234,8 +236,8 @@ def _power(call: Call) -> Operand:
 def _many(kind: Binary) -> Handler:
     def make(call: Call) -> Operand:
         result = call.operand(0)
-        for other in call.values[1:]:
-            result = call.at.binary(kind, result, other)  # type: ignore[arg-type]
+        for index in range(1, len(call.values)):
+            result = call.at.binary(kind, result, call.operand(index))  # type: ignore[arg-type]
         return result
 
     return make

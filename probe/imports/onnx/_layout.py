@@ -14,7 +14,7 @@ __all__ = ["batch_of", "graph_input"]
 Shape = tuple[int, ...]
 
 _CHANNELS = (1, 3, 4)
-"""Grey, colour, and colour with transparency."""
+"""Gray, color, and color with transparency."""
 
 _DECISIVE = ("Conv", "MaxPool", "AveragePool", "BatchNormalization", "GlobalAveragePool", "ConvTranspose")
 """Operators whose images have the channels first."""

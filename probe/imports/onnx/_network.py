@@ -42,6 +42,14 @@ NO_LIMIT = 1 << 60
 _REALS = (1, 10, 11, 16)
 """Types of outputs that are no labels."""
 
+_HALVES = (10, 16)
+
+_EXACT = {
+    "Clip", "Concat", "DepthToSpace", "Expand", "Flatten", "Gather", "Identity", "Max", "MaxPool", "Min", "Pad", "ReduceMax",
+    "ReduceMin", "Relu", "Reshape", "Shape", "Size", "Slice", "SpaceToDepth", "Split", "Squeeze", "Transpose", "Unsqueeze",
+}  # fmt: skip
+"""Operators that give the same for integers as for real numbers."""
+
 _COMMUTING = {
     "Abs", "Add", "Clip", "Div", "Elu", "Exp", "Gelu", "HardSigmoid", "HardSwish", "LeakyRelu", "Max", "Min", "Mish", "Mul",
     "Neg", "Pow", "Relu", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh",
@@ -89,6 +97,9 @@ class Construction:
         )
         self._known: dict[str, Operand] = {}
         self._broken: set[str] = set()
+        self._integers: set[str] = set()
+        kinds = [one.kind for one in graph.inputs] + [one.kind for one in graph.arrays.values()]
+        self._is_half = not set(kinds).isdisjoint(_HALVES)
         self._names: Counter[str] = Counter()
         self._shown = shown
 
@@ -180,6 +191,8 @@ class Construction:
                     f"{self._limits.activation_values} values that are read"
                 )
             self._known[one.name] = value
+            if one.kind not in _REALS:
+                self._integers.add(one.name)
         return building
 
     @staticmethod
@@ -219,6 +232,7 @@ class Construction:
         name = _full_name(node)
         if name not in OPERATORS:
             node.refuse("depends on the image; it is read for constants only")
+        self._check_type(node)
         called = self._free_name(layer_name(node, [one for one in node.inputs if one in self._graph.arrays]))
         at = building.at(called, f"node {quoted(node.name)} ({node.op})")
         is_last = any(output in chosen for output in node.outputs)
@@ -239,6 +253,18 @@ class Construction:
             if isinstance(result, Value):
                 call.check_size(*result.shape)
         return results
+
+    def _check_type(self, node: Node) -> None:
+        """Refuse what differs from the same in real numbers, and note what puts out integers."""
+        if node.op == "Cast":
+            if node.integer("to", 1) in _HALVES and not self._is_half:
+                node.refuse("rounds values that depend on the image to half precision; export it in float32")
+        elif node.op != "Scaler" and not self._integers.isdisjoint(node.inputs):
+            if node.op not in _EXACT:
+                node.refuse(
+                    "computes in integers, whose results wrap around or are cut off; cast the image to float first"
+                )
+            self._integers.update(node.outputs)
 
     def _read(self, node: Node, name: str) -> Operand:
         if not name:
@@ -262,9 +288,9 @@ class Construction:
         outputs: list[Value] = []
         for name in chosen:
             value = self._known.get(name)
+            value = value.value(building.at(name, "output")) if isinstance(value, Erf) else value
             if not isinstance(value, Value):
-                what = "half of a GELU" if isinstance(value, Erf) else "no value that depends on an input"
-                raise ModelFileError(f"the output {quoted(name)} is {what}")
+                raise ModelFileError(f"the output {quoted(name)} is no value that depends on an input")
             value = building.at(name, "output").solid(value)
             if len(value.shape) > 1 and value.shape.count(1) >= len(value.shape) - 1:
                 # Classes in images of one pixel: the outputs of a classifier are a vector.

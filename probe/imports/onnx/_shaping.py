@@ -132,14 +132,12 @@ def _slice(call: Call) -> Operand:
     y: Operand = x
     for axis, start, stop, step in slices:
         index = call.axis(axis, x)
-        n = call.full_shape(x)[index]
-        stop = max(stop, -n) if stop < 0 else stop
         y = call.at.slice(y, index, start, stop, step)  # type: ignore[arg-type]
     return y
 
 
 def _gather(call: Call) -> Operand:
-    x, indices = call.operand(0), call.operand(1)
+    x = call.operand(0)
     if not isinstance(x, Value):
         call.node.refuse("looks values up by the image, as an embedding does, which is not read")
     chosen = call.weight(1)
@@ -147,13 +145,14 @@ def _gather(call: Call) -> Operand:
     n = call.full_shape(x)[axis]
     if chosen.size and not -n <= chosen.min() <= chosen.max() < n:
         call.node.refuse(f"picks indices outside of an axis of length {n}")
-    chosen = np.where(chosen < 0, chosen + n, chosen)
     if chosen.ndim == 0:
         return call.at.select(x, axis, int(chosen))
-    steps = np.unique(np.diff(chosen)) if chosen.size > 1 else np.array([1])
-    if chosen.ndim != 1 or not chosen.size or len(steps) != 1 or steps[0] < 1:
-        call.node.refuse(f"picks indices {indices!r:.60} of an axis; only one, or some in order, are read")
-    return call.at.slice(x, axis, int(chosen[0]), int(chosen[-1]) + 1, int(steps[0]))
+    if chosen.ndim != 1 or not chosen.size:
+        call.node.refuse(
+            f"picks an array of indices of shape {chosen.shape}; only one or a list of them is read"
+        )
+    call.check_size(math.prod(x.shape) // n * chosen.size)
+    return call.at.take(x, axis, chosen.tolist())
 
 
 def _expand(call: Call) -> Operand:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from probe.imports._building import Value
 from probe.imports.onnx._call import Call, Operand
 from probe.imports.onnx._constants import axes_of
+from probe.layers._interpolation import nearest_pixels
 
 __all__ = ["SIZES"]
 
@@ -45,6 +47,22 @@ _COORDINATES = {
     "align_corners": "align_corners",
     "asymmetric": "asymmetric",
 }
+_NEAREST: Mapping[str, Callable[..., Any]] = {
+    "half_pixel": lambda at, n, size, scale: (at + np.float32(0.5)) / scale - np.float32(0.5),
+    "pytorch_half_pixel": lambda at, n, size, scale: (at + np.float32(0.5)) / scale - np.float32(0.5),
+    "tf_half_pixel_for_nn": lambda at, n, size, scale: (at + np.float32(0.5)) / scale,
+    "asymmetric": lambda at, n, size, scale: at / scale,
+    "align_corners": lambda at, n, size, scale: at * np.float32(n - 1) / np.float32(max(size - 1, 1)),
+}
+"""Where each pixel lies among `n` others."""
+
+_ROUNDINGS: Mapping[str, Callable[..., Any]] = {
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round_prefer_floor": lambda places: np.ceil(places - np.float32(0.5)),
+    "round_prefer_ceil": lambda places: np.floor(places + np.float32(0.5)),
+}
+
 _MODES = {"nearest": "nearest", "linear": "bilinear", "bilinear": "bilinear", "cubic": "bicubic_clamped"}
 
 
@@ -70,7 +88,10 @@ def _resize(call: Call) -> Operand:
         )
     call.check_size(*wanted[1:])
     coordinates = _coordinates(call, mode, tuple(wanted), full)
-    if scales is not None:
+    if mode == "nearest":
+        factors = dict(zip(axes, scales or (), strict=False))
+        coordinates = _rounded(call, tuple(wanted), full, factors)
+    elif scales is not None:
         _check_scales(call, scales, axes, tuple(wanted), full)
     return call.at.resize(x, wanted[2:], _MODES[mode], coordinates)  # type: ignore[arg-type]
 
@@ -97,23 +118,48 @@ def _coordinates(call: Call, mode: str, wanted: tuple[int, ...], full: tuple[int
     if node.op == "Upsample" or node.opset < 11:
         return "asymmetric"
     kind = node.text("coordinate_transformation_mode", "half_pixel")
-    nearest = node.text("nearest_mode", "round_prefer_floor")
+    node.ignore("nearest_mode")
     cubic = node.real("cubic_coeff_a", -0.75)
-    if kind not in _COORDINATES or (kind == "pytorch_half_pixel" and 1 in wanted[2:]):
+    if kind not in (_NEAREST if mode == "nearest" else _COORDINATES) or (
+        kind == "pytorch_half_pixel" and 1 in wanted[2:]
+    ):
         node.refuse(f"has coordinate_transformation_mode={kind!r}, which is not read")
     if mode == "cubic" and not np.isclose(cubic, -0.75):
         node.refuse(f"has cubic_coeff_a={cubic:g}; only -0.75 is read")
-    if mode == "nearest":
-        whole = all(big % small == 0 for big, small in zip(wanted, full, strict=True))
-        # Where each pixel becomes several, no place lies halfway: all roundings say the same.
-        if whole and (kind, nearest) in (
-            ("asymmetric", "floor"), ("half_pixel", "round_prefer_floor"), ("half_pixel", "round_prefer_ceil"),
-            ("pytorch_half_pixel", "round_prefer_floor"),
-        ):  # fmt: skip
-            return "asymmetric"
-        if (kind, nearest) not in (("asymmetric", "floor"), ("half_pixel", "round_prefer_ceil")):
-            node.refuse(f"has nearest_mode={nearest!r} with {kind!r}, which is not read for these sizes")
-    return _COORDINATES[kind]
+    return _COORDINATES.get(kind, kind)
+
+
+def _rounded(call: Call, wanted: tuple[int, ...], full: tuple[int, ...], factors: Mapping[int, float]) -> str:
+    """Return the coordinates of a Resizing that takes the same pixels as a nearest Resize, or refuse.
+
+    Places are computed in float32, as onnxruntime does: which pixel is nearest may depend on it.
+    """
+    node = call.node
+    if node.op == "Upsample" or node.opset < 11:
+        kind, rounding = "asymmetric", ""
+    else:
+        kind = node.text("coordinate_transformation_mode", "half_pixel")
+        rounding = node.text("nearest_mode", "round_prefer_floor")
+    if rounding not in ("", *_ROUNDINGS):
+        node.refuse(f"has nearest_mode={rounding!r}, which is not read")
+    pixels = []
+    for axis in range(2, len(full)):
+        n, size = full[axis], wanted[axis]
+        # The first sets of operators took the next pixel where images become smaller.
+        round_ = _ROUNDINGS[rounding or ("ceil" if size < n else "floor")]
+        places = _NEAREST[kind](
+            np.arange(size, dtype=np.float32), n, size, np.float32(factors.get(axis, size / n))
+        )
+        pixels.append(np.clip(round_(places), 0, n - 1))
+    for coordinates in ("asymmetric", "half_pixel", "align_corners"):
+        known = [nearest_pixels(n, size, coordinates) for n, size in zip(full[2:], wanted[2:], strict=True)]
+        if all(map(np.array_equal, known, pixels)):
+            break
+    else:
+        node.refuse(
+            f"has nearest_mode={rounding!r} with {kind!r}, which is not read for {wanted[2:]} pixels of {full[2:]}"
+        )
+    return coordinates
 
 
 def _check_scales(
