@@ -166,13 +166,14 @@ def _by_source(network: Network, layer: Layer, way: _Way) -> Floats | None:
     if any(isinstance(each, Permute | Reshape) for each in way.between):
         return None
     flattened = [each for each in way.between if isinstance(each, Flatten)]
-    shape, axis = (len(kernel),), 0
+    shape: tuple[int, ...] = (len(kernel),)
+    axis = 0
     if flattened:
         (shape,), (read,) = network.input_shapes_of(flattened[0].name), _read(network, flattened[0].name)
         axis = network.channel_axes.get(read, len(shape) - 1)
         if flattened[0].data_format == "channels_first":
             shape, axis = (*shape[1:], shape[0]), (axis or len(shape)) - 1
-    found = np.moveaxis(kernel.reshape(*shape, -1), axis, -2)
+    found: Floats = np.moveaxis(kernel.reshape(*shape, -1), axis, -2)
     found = found.reshape(-1, *found.shape[-2:])
     return found if found.shape[1] == _n_units(network, way) else None
 
