@@ -305,13 +305,12 @@ class Evaluation(Structure):
             for weight, term in self.terms_of(objective):
                 index = self._head if term.layer is None else self._index(term.layer)
                 by_node.setdefault((index, term.stage), []).append((row, weight, term))
-        return {
-            (index, stage): LayerTerms.of(
-                self.layers[index], self._graph.shapes[self.layers[index].name], terms,
-                is_last=index == self._head,
-            )
-            for (index, stage), terms in by_node.items()
-        }  # fmt: skip
+        found = {}
+        for (index, stage), terms in by_node.items():
+            name = self.layers[index].name
+            shape, axis = self._graph.shapes[name], self.channel_axis(name)
+            found[index, stage] = LayerTerms.of(name, shape, axis, terms, is_last=index == self._head)
+        return found
 
     def terms_of(self, objective: AnyObjective) -> tuple[tuple[float, Objective], ...]:
         """Return the weights and terms of `objective`; of a one-unit classifier with its unit in place of classes.

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from probe._channels import channel_axes
 from probe._checks import Array, InputError, chunks
 from probe.layers import (
     ActivationLayer,
@@ -68,18 +69,21 @@ class Graph:
         For each layer the indices that it reads; -1 - k stands for the k-th input of the network.
     shapes : dict of str to tuple of int
         Shape of one output of each layer, by name, in order.
+    channel_axes : dict of int to int
+        Which axis of one output counts units or channels, by index; see `probe._channels.channel_axes`.
     """
 
     layers: tuple[Layer, ...]
     sources: tuple[tuple[int, ...], ...]
     shapes: Mapping[str, Shape]
+    channel_axes: Mapping[int, int]
 
     def ancestors(self, indices: Iterable[int]) -> list[int]:
         """Return `indices` and all indices that they depend on, in the order of evaluation.
 
         Examples
         --------
-        >>> Graph((), ((-1,), (0,), (0,), (1, 2)), {}).ancestors([2])
+        >>> Graph((), ((-1,), (0,), (0,), (1, 2)), {}, {}).ancestors([2])
         [0, 2]
         """
         ancestors: set[int] = set()
@@ -249,7 +253,8 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         sources.append(tuple(index for index, _ in inputs))
         shapes[layer.name] = layer.output_shape(*(shape for _, shape in inputs))
         indices[layer.name] = index
-    return Graph(tuple(layers), tuple(sources), shapes)
+    by_index = dict(enumerate(shapes.values())) | {-1 - k: shape for k, shape in enumerate(input_shapes)}
+    return Graph(tuple(layers), tuple(sources), shapes, channel_axes(layers, sources, by_index))
 
 
 def with_second_unit(
@@ -266,7 +271,7 @@ def with_second_unit(
         index = sources[index][0]
     last = layers[index]
     bends = any(layers[k].activation.name != "linear" for k in (index, *on_the_way) if k != head)
-    first = any(layers[k].channels_first for k in (index, *on_the_way))
+    first = any(getattr(layers[k], "data_format", "") == "channels_first" for k in (index, *on_the_way))
     readers = [k for k, read in enumerate(sources) if set(read) & {index, *on_the_way}]
     if not isinstance(last, Dense | Conv2D) or bends or first or sorted(readers) != sorted(on_the_way):
         return None

@@ -237,6 +237,42 @@ class Structure:
         """
         return self.layers[self._index(name)]
 
+    @property
+    def channel_axes(self) -> dict[str | int, int]:
+        """Which axis of one output counts units or channels, by layer, and of the k-th input by k.
+
+        Layers of convolutions and the like say it, and those between them have it from these. Where no layer says it,
+        there is none.
+        """
+        axes = self._graph.channel_axes.items()
+        return {self.layer_names[index] if index >= 0 else -1 - index: axis for index, axis in axes}
+
+    @checked
+    def channel_axis(self, layer: str) -> int:
+        """Return which axis of one output of `layer` counts its units or channels: of maps the last if no layer says it.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer, or its outputs are neither a vector nor feature maps.
+
+        Examples
+        --------
+        >>> from probe import Network
+        >>> from probe.layers import Add, MaxPooling2D, Permute
+        >>> layers = Permute("first", (3, 1, 2)), MaxPooling2D("max", data_format="channels_first"), Add("sum")
+        >>> network = Network(layers, (8, 6, 3), wiring=((0,), ("first",), ("max", "max")))
+        >>> network.layer_shapes["sum"], network.channel_axis("sum"), network.n_units("sum")
+        ((3, 4, 3), 0, 3)
+        """
+        shape = self._graph.shapes[self.layer(layer).name]
+        axis = self._graph.channel_axes.get(self._index(layer), 2 if len(shape) == 3 else None)
+        if axis is None:
+            raise InputError(
+                f"layer '{layer}' has outputs of shape {shape}; pass a layer of units or of feature maps"
+            )
+        return axis
+
     @checked
     def n_units(self, layer: str) -> int:
         """Return how many units `layer` has, or channels if its outputs are feature maps.
@@ -246,8 +282,8 @@ class Structure:
         InputError
             If there is no such layer.
         """
-        with_units, shape = self.layer(layer), self.layer_shapes[layer]
-        return shape[with_units.channel_axis(shape)]
+        axis = self.channel_axis(layer)
+        return self._graph.shapes[layer][axis]
 
     def unit_names(self, layer: str) -> tuple[str, ...]:
         """Return what the units or channels of `layer` are called: after the classes where they are these, or numbers.

@@ -24,7 +24,6 @@ from probe._checks import (
     check_shape,
 )
 from probe._signatures import checked
-from probe.layers import Layer
 
 __all__ = ["AnyObjective", "Combination", "Objective", "Stage", "class_logit", "direction", "unit"]
 
@@ -273,17 +272,18 @@ class LayerTerms(NamedTuple):
     """Whether no row is there twice, so that all can be written at once."""
 
     @classmethod
-    def of(cls, layer: Layer, shape: tuple[int, ...], terms: Sequence[Term], *, is_last: bool) -> LayerTerms:
-        """Check the terms against the layer's output of `shape`.
+    def of(
+        cls, layer: str, shape: tuple[int, ...], axis: int, terms: Sequence[Term], *, is_last: bool
+    ) -> LayerTerms:
+        """Check the terms against the layer's output of `shape`, whose channels are along `axis`.
 
         Raises
         ------
         InputError
             If there is no such unit, channel or position.
         """
-        axis = layer.channel_axis(shape)
         n_channels, grid = shape[axis], shape[:axis] + shape[axis + 1 :]
-        what = "class" if is_last else f"{'channel' if grid else 'unit'} of layer '{layer.name}'"
+        what = "class" if is_last else f"{'channel' if grid else 'unit'} of layer '{layer}'"
         positions = []
         for _, _, objective in terms:
             if objective.index >= n_channels:
@@ -293,7 +293,7 @@ class LayerTerms(NamedTuple):
                 positions.append(-1 if grid else 0)
             elif len(at) != len(grid) or any(index >= size for index, size in zip(at, grid, strict=True)):
                 wanted = f"must lie in a map of shape {grid}" if grid else "must be None: it has no positions"
-                raise InputError(f"position in layer '{layer.name}' {wanted}, got {at}")
+                raise InputError(f"position in layer '{layer}' {wanted}, got {at}")
             else:
                 positions.append(int(np.ravel_multi_index(at, grid)))
         rows = np.array([row for row, _, _ in terms])

@@ -303,7 +303,7 @@ def test_only_what_is_needed_is_computed():
 
 
 def test_ancestors_are_in_order():
-    graph = Graph((), ((-1,), (0,), (0,), (1, 2), (3,)), {})
+    graph = Graph((), ((-1,), (0,), (0,), (1, 2), (3,)), {}, {})
     assert graph.ancestors([3]) == [0, 1, 2, 3]
     assert graph.last_readers([0, 1, 2, 3]) == {0: [-1], 1: [], 2: [0], 3: [1, 2]}
 

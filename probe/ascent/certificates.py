@@ -191,7 +191,8 @@ class _Certifier:
     def _part(self, name: str, stage: Stage, terms: list[Term]) -> tuple[float, float, float]:
         """Return the bounds of the terms in one layer and stage, and the sum of their absolute values."""
         layer, shape = self._network.layer(name), self._network.layer_shapes[name]
-        in_layer = LayerTerms.of(layer, shape, terms, is_last=terms[0][2].layer is None)
+        axis = self._network.channel_axis(name)
+        in_layer = LayerTerms.of(name, shape, axis, terms, is_last=terms[0][2].layer is None)
         weights = in_layer.add_values(np.zeros((1, *shape)), np.zeros(1))
         offset, found = 0.0, self._range(name, stage)
         source = self._sources(name)[0]

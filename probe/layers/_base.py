@@ -110,11 +110,6 @@ class Layer(ABC):
         return self.rearranges and self.activation.name == "linear"
 
     @property
-    def channels_first(self) -> bool:
-        """Whether the first axis of its images is that of the channels."""
-        return getattr(self, "data_format", "channels_last") == "channels_first"
-
-    @property
     def activation(self) -> Activation:
         """The activation that the layer's `activation_name` names, or is; the identity for a layer without."""
         return activation_from(getattr(self, "activation_name", "linear"))
@@ -186,8 +181,10 @@ class Layer(ABC):
 
     def n_multiplications(self, output_shape: Shape) -> int:
         """Return how many multiplications with weights one output of this shape costs."""
-        positions = output_shape[1:] if self.channels_first else output_shape[:-1]
-        return sum(self.variables[name].size for name in self.kernel_axes) * math.prod(positions)
+        axis = self.own_channel_axis(output_shape)
+        n_units = 1 if axis is None else output_shape[axis]
+        n_weights = sum(self.variables[name].size for name in self.kernel_axes)
+        return n_weights * (math.prod(output_shape) // n_units)
 
     def with_activation(self, activation: str | Activation) -> Self:
         """Return the layer with another activation; itself if it is of a kind that has none."""
@@ -215,19 +212,12 @@ class Layer(ABC):
             arrays[name] = made[id(values)]
         return replace(layer, **arrays) if arrays else self
 
-    def channel_axis(self, shape: tuple[int, ...]) -> int:
-        """Return which axis of one output, of `shape`, counts units or channels.
+    def own_channel_axis(self, shape: Shape) -> int | None:
+        """Return which axis of one input or output, of `shape`, is that of the channels by the layer's own settings.
 
-        Raises
-        ------
-        InputError
-            If there is none: outputs are neither a vector nor feature maps.
+        None for a layer that treats all axes alike. Where its channels are, `Network.channel_axis` says.
         """
-        if len(shape) not in (1, 3):
-            raise InputError(
-                f"layer '{self.name}' has outputs of shape {shape}; pass a layer of units or of feature maps"
-            )
-        return 0 if self.channels_first else len(shape) - 1
+        return None
 
     @abstractmethod
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
@@ -256,6 +246,12 @@ class ImageLayer(Layer):
     __slots__ = ()
 
     data_format: DataFormat
+
+    def own_channel_axis(self, shape: Shape) -> int | None:
+        """Return the axis that `data_format` names; None for what is no image."""
+        if len(shape) != 3:
+            return None
+        return 0 if self.data_format == "channels_first" else 2
 
     def _check_format(self) -> None:
         check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)

@@ -75,6 +75,10 @@ class Dense(Layer):
         """Number of units."""
         return int(self.kernel.shape[1])
 
+    def own_channel_axis(self, shape: Shape) -> int:
+        """Return the last axis, along which it reads and puts out."""
+        return len(shape) - 1
+
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return x @ kernel + bias for `x` of shape (n_samples, ..., n_in), and its pullback."""
         z = x @ self.kernel
@@ -221,6 +225,10 @@ class Flatten(Rearranging):
 
     def __post_init__(self) -> None:
         check_choice(f"data_format of layer '{self.name}'", self.data_format, DATA_FORMATS)
+
+    def own_channel_axis(self, shape: Shape) -> int | None:
+        """Return the first axis if that is moved last; else what it reads may have its channels anywhere."""
+        return 0 if self.data_format == "channels_first" else None
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return `x` as (n_samples, n), and its pullback."""

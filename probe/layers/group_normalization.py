@@ -71,6 +71,10 @@ class GroupNormalization(Layer):
                 f"groups of layer '{self.name}' must be at least 1, or -1 for each channel, got 0"
             )
 
+    def own_channel_axis(self, shape: Shape) -> int:
+        """Return the axis that is split into groups."""
+        return sample_axis(self, self.axis, len(shape))
+
     @property
     def keeps_units(self) -> bool:
         """True: each value stays where it is, among others of its own input."""
@@ -240,6 +244,10 @@ class LocalResponseNormalization(Layer):
         for setting in ("alpha", "beta", "k"):
             check_number(f"{setting} of layer '{self.name}'", getattr(self, setting))
 
+    def own_channel_axis(self, shape: Shape) -> int:
+        """Return the axis that `data_format` names."""
+        return 0 if self.data_format == "channels_first" else len(shape) - 1
+
     @property
     def keeps_units(self) -> bool:
         """True: each value stays where it is, among others of its own input."""
@@ -261,7 +269,7 @@ class LocalResponseNormalization(Layer):
 
     def _summed(self, values: Array, before: int) -> Array:
         """Return for each channel the sum over the `before` channels before it, its own and those after it."""
-        axis = 1 if self.channels_first else -1
+        axis = 1 if self.data_format == "channels_first" else -1
         channels = np.moveaxis(values, axis, 0)
         n, total = len(channels), np.zeros_like(channels)
         for offset in range(max(-before, 1 - n), min(self.size - before, n)):

@@ -134,6 +134,10 @@ class BatchNormalization(_AlongAxes):
         check_integer(f"axis of layer '{self.name}'", self.axis, minimum=-32, maximum=32)
         check_number(f"epsilon of layer '{self.name}'", self.epsilon, minimum=0)
 
+    def own_channel_axis(self, shape: Shape) -> int:
+        """Return the axis that keeps its values apart."""
+        return sample_axis(self, self.axis, len(shape))
+
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         """Return the normalized `x` (n_samples, ...), and its pullback."""
         indices = self._indices(x.shape[1:])

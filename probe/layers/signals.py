@@ -93,8 +93,13 @@ class SignalLayer(Layer):
         """The axis of the rows in images of the twin."""
         return 2 if self.channels_first else 1
 
-    def channel_axis(self, shape: tuple[int, ...]) -> int:
-        """Return which axis of one output, of `shape`, counts channels."""
+    @property
+    def channels_first(self) -> bool:
+        """Whether the first axis of its signals is that of the channels."""
+        return self.data_format == "channels_first"
+
+    def own_channel_axis(self, shape: tuple[int, ...]) -> int:
+        """Return the axis that `data_format` names."""
         return 0 if self.channels_first else len(shape) - 1
 
     def _keep(self) -> None:

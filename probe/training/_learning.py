@@ -23,19 +23,22 @@ def looks_at_batches(layers: Iterable[Layer]) -> bool:
     return any(isinstance(layer, BatchNormalization) for layer in layers)
 
 
-def in_training(layer: Layer, rng: np.random.Generator, moments: Moments) -> Layer:
-    """Return a layer as it is while the network learns; itself if that makes no difference."""
+def in_training(layer: Layer, channel_axis: int, rng: np.random.Generator, moments: Moments) -> Layer:
+    """Return a layer, with its channels along an axis of one output, as it is while the network learns.
+
+    Itself if that makes no difference.
+    """
     if isinstance(layer, BatchNormalization):
         ours = {name.name: getattr(layer, name.name) for name in fields(layer)}
         return _BatchMoments(**ours, moments=moments)
     if isinstance(layer, Dropout) and layer.rate:
-        return _Multiplied(layer.name, layer.rate, "Dropout", rng)
+        return _Multiplied(layer.name, layer.rate, "Dropout", channel_axis, rng)
     if (
         isinstance(layer, Noise)
         and layer.rate
         and layer.kind not in ("ActivityRegularization", "AlphaDropout")
     ):
-        return _Multiplied(layer.name, layer.rate, layer.kind, rng)
+        return _Multiplied(layer.name, layer.rate, layer.kind, channel_axis, rng)
     return layer
 
 
@@ -85,6 +88,7 @@ class _Multiplied(Layer):
     name: str
     rate: float
     kind: str
+    channel_axis: int
     rng: Any
 
     def pre_activation(self, x: Array) -> tuple[Array, Pullback]:
@@ -103,7 +107,8 @@ class _Multiplied(Layer):
         if self.kind == "StochasticDepth":
             return len(x), *(1,) * (x.ndim - 1)
         if self.kind.startswith("Spatial"):
-            return len(x), *(1,) * (x.ndim - 2), x.shape[-1]
+            alone = (0, 1 + self.channel_axis % (x.ndim - 1))
+            return tuple(n if axis in alone else 1 for axis, n in enumerate(x.shape))
         return x.shape
 
     def _normal(self, x: Array) -> Array:

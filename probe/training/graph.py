@@ -195,10 +195,15 @@ class _Run:
         self._still = ParameterSpace(start, config.cost)
         values = config.batch_size * sum(map(math.prod, start.layer_shapes.values()))
         n_lanes = 1 if looks_at_batches(start.layers) else max(1, min(_MOST_LANES, values // _LANE_VALUES))
+        axes = start.channel_axes
         self._lanes = [
             ParameterSpace(
                 replace(
-                    start, layers=tuple(in_training(layer, lane, self._moments) for layer in start.layers)
+                    start,
+                    layers=tuple(
+                        in_training(layer, axes.get(layer.name, -1), lane, self._moments)
+                        for layer in start.layers
+                    ),
                 ),
                 config.cost,
             )

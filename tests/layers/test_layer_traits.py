@@ -129,7 +129,7 @@ def test_the_axes_of_a_kernel_count_the_units_that_it_alone_feeds(case):
     kernel = layer.variables[name]
     n_units = int(np.prod([kernel.shape[axis] for axis in axes]))
     shape = layer.output_shape(*shapes)
-    channels = layer.channel_axis(shape) if len(shape) in (1, 3) else len(shape) - 1
+    channels = layer.own_channel_axis(shape)
     assert shape[channels] == n_units
     z = pre_activation(layer, *xs)
     for unit in range(n_units):

@@ -13,6 +13,7 @@ from probe.layers import (
     Activation,
     ActivationLayer,
     Add,
+    Affine,
     AveragePooling2D,
     BatchNormalization,
     Concatenate,
@@ -70,9 +71,10 @@ def check_forward(network, x, folder, *, every_layer=True, tolerance=1e-4):
     assert np.array_equal(np.array(found["predicted"])[clear], network.predict(x)[clear])
     assert clear.mean() > 0.9
     if every_layer:
+        shapes = {layer["name"]: layer["shape"] for layer in encoded_network(network)["layers"]}
         for name, expected in network.activations(x).items():
             ours = np.array(found["layers"][name])
-            if network.layer(name).channels_first and expected.ndim == 4:
+            if shapes[name] != list(expected.shape[1:]):
                 expected = np.moveaxis(expected, 1, -1)
             np.testing.assert_allclose(ours, expected.reshape(ours.shape), rtol=tolerance, atol=tolerance)
 
@@ -241,6 +243,41 @@ def test_layers_that_read_several(tmp_path):
     )
     network = classifier(layers, shape, wiring=wiring)
     check_forward(network, inputs(network), tmp_path)
+
+
+def test_maps_with_the_channels_first_have_them_last_on_the_page(tmp_path):
+    def residual(data_format):
+        first = data_format == "channels_first"
+        images, axis = {"data_format": data_format}, (1 if first else -1)
+        width = (slice(None), None, None) if first else (slice(None),)
+        layers = (
+            Conv2D("left", values(3, 3, 3, 4), values(4), padding="same", **images),
+            BatchNormalization("bn", values(4), values(4), values(4), values(4) ** 2, axis=axis),
+            ActivationLayer("relu", "relu"),
+            Conv2D("right", values(3, 3, 3, 4), None, padding="same", **images),
+            Add("sum"),
+            ActivationLayer("tanh", "tanh"),
+            Affine("affine", values(4)[width], values(4)[width]),
+            Dropout("dropout", 0.5),
+            Concatenate("both", axis),
+            Concatenate("twice", 3 if first else 2),
+        )
+        wiring = (
+            (0,), ("left",), ("bn",), (0,), ("relu", "right"), ("sum",), ("tanh",), ("affine",), ("dropout", "sum"),
+            ("both", "both"), ("twice",),
+        )  # fmt: skip
+        network = classifier(layers, (3, 6, 5) if first else (6, 5, 3), wiring=wiring)
+        return network.with_input_shape((6, 5, 3))
+
+    last, first = residual("channels_last"), residual("channels_first")
+    x = inputs(last)
+    check_forward(first, x, tmp_path)
+    (tmp_path / "last").mkdir()
+    ours, theirs = forward(first, x, tmp_path)["layers"], forward(last, x, tmp_path / "last")["layers"]
+    shapes = {layer["name"]: layer["shape"] for layer in encoded_network(first)["layers"]}
+    for name in last.layer_names[:-2]:
+        assert shapes[name] == list(last.layer_shapes[name])
+        np.testing.assert_allclose(ours[name], theirs[name], rtol=1e-5, atol=1e-5)
 
 
 def test_channels_first_through_several_layers(tmp_path):

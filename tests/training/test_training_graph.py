@@ -81,6 +81,7 @@ def test_the_way_back_through_batch_moments_is_right():
     rng = np.random.default_rng(0)
     layer = in_training(
         BatchNormalization("bn", *(values(3, dtype=np.float64, seed=k) for k in (1, 2, 3)), np.ones(3)),
+        -1,
         rng,
         {},
     )
@@ -172,7 +173,7 @@ def test_it_is_taught_the_labels_given(small_digits):
     ids=lambda layer: layer.keras_name,
 )
 def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noise):
-    layer, x = in_training(noise, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
+    layer, x = in_training(noise, -1, np.random.default_rng(0), {}), np.ones((4000, 3, 3, 2), np.float32)
     z, pullback = layer.pre_activation(x)
     assert z.dtype == np.float32
     assert z.std() > 0.3
@@ -181,6 +182,8 @@ def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noi
     np.testing.assert_array_equal(pullback(np.full_like(x, 2)), 2 * factor)
     if noise.keras_name.startswith("Spatial"):
         assert (z == z[:, :1, :1]).all()
+        first = in_training(noise, 0, np.random.default_rng(0), {}).pre_activation(np.moveaxis(x, -1, 1))[0]
+        np.testing.assert_array_equal(first, np.moveaxis(z, -1, 1))
     if noise.keras_name == "StochasticDepth":
         assert (z == z[:, :1, :1, :1]).all()
         assert set(np.unique(z)) == {0, 2}
@@ -189,7 +192,7 @@ def test_noise_acts_in_training_with_the_mean_of_prediction_and_its_way_back(noi
 
 def test_nothing_acts_where_nothing_is_dropped():
     for layer in (Dropout("d", 0.0), Noise("n", "ActivityRegularization", 0.1), Flatten("f")):
-        assert in_training(layer, np.random.default_rng(0), {}) is layer
+        assert in_training(layer, -1, np.random.default_rng(0), {}) is layer
 
 
 def test_layers_that_share_what_they_learn_keep_sharing_it(small_digits):

@@ -92,23 +92,19 @@ def values_of(network: Network, images: Array) -> list[Values]:
     for part in chunks(len(images), max(1, min(_BATCH, _BATCH_VALUES // n_values))):
         activations = network.activations(images[part])
         for name, end in ends.items():
-            parts[name].append(_placed(activations[end], channels_first=_is_first(network, end)))
+            parts[name].append(_placed(activations[end], network.channel_axis(end)))
     found = []
     for name, end in ends.items():
-        shape = network.layer_shapes[end]
-        places = shape[1:] if _is_first(network, end) else shape[:-1]
+        shape, axis = network.layer_shapes[end], network.channel_axis(end)
+        places = shape[:axis] + shape[axis + 1 :]
         is_signed = mirror(network.layer(end).activation) is not None
         found.append(Values(name, end, np.concatenate(parts[name]), places, is_signed))
     return found
 
 
-def _is_first(network: Network, end: str) -> bool:
-    return len(network.layer_shapes[end]) == 3 and network.layer(end).channels_first
-
-
-def _placed(values: Array, *, channels_first: bool) -> Array:
+def _placed(values: Array, channel_axis: int) -> Array:
     """Return activations (n_images, ...) as (n_images, n_places, n_units), of large maps some places evenly apart."""
-    maps = np.moveaxis(values, 1, -1) if channels_first else values
+    maps = np.moveaxis(values, 1 + channel_axis, -1)
     steps = [slice(None, None, ceil(length / _SIDE)) for length in maps.shape[1:-1]]
     return np.ascontiguousarray(maps[:, *steps]).reshape(len(maps), -1, maps.shape[-1])
 

@@ -127,7 +127,7 @@ class _Way:
 def _way_down(network: Network, name: str, ends: set[str]) -> _Way:
     between, at = list[Layer](), name
     while True:
-        read = network.wiring[network.layer_names.index(at)]
+        read = _read(network, at)
         if len(read) > 1:
             return _Way(None, ())
         if isinstance(read[0], int):
@@ -136,6 +136,10 @@ def _way_down(network: Network, name: str, ends: set[str]) -> _Way:
             return _Way(read[0], tuple(between))
         at = read[0]
         between.append(network.layer(at))
+
+
+def _read(network: Network, name: str) -> tuple[str | int, ...]:
+    return network.wiring[network.layer_names.index(name)]
 
 
 def _is_alike(first: tuple[Layer, ...], second: tuple[Layer, ...]) -> bool:
@@ -162,9 +166,14 @@ def _by_source(network: Network, layer: Layer, way: _Way) -> Floats | None:
     if any(isinstance(each, Permute | Reshape) for each in way.between):
         return None
     flattened = [each for each in way.between if isinstance(each, Flatten)]
-    shape = network.input_shapes_of(flattened[0].name)[0] if flattened else (len(kernel),)
-    is_first = len(shape) == 3 and network.layer(str(way.source)).channels_first
-    found = np.moveaxis(kernel.reshape(*shape, -1), 0 if is_first else len(shape) - 1, -2)
+    shape: tuple[int, ...] = (len(kernel),)
+    axis = 0
+    if flattened:
+        (shape,), (read,) = network.input_shapes_of(flattened[0].name), _read(network, flattened[0].name)
+        axis = network.channel_axes.get(read, len(shape) - 1)
+        if flattened[0].data_format == "channels_first":
+            shape, axis = (*shape[1:], shape[0]), (axis or len(shape)) - 1
+    found: Floats = np.moveaxis(kernel.reshape(*shape, -1), axis, -2)
     found = found.reshape(-1, *found.shape[-2:])
     return found if found.shape[1] == _n_units(network, way) else None
 

@@ -72,7 +72,7 @@ def _parts_of(network: Network, name: str, after: Array, before: Array) -> tuple
     """Return units, basis and features of a batch."""
     if after.ndim == 2:
         return after, before, after
-    maps = np.moveaxis(after, _channel_axis(network, name), -1)
+    maps = np.moveaxis(after, 1 + network.channel_axis(name), -1)
     means = maps.mean(axis=tuple(range(1, maps.ndim - 1)))
     return means, means, _cells(maps).reshape(len(maps), -1)
 
@@ -87,16 +87,9 @@ def _cells(maps: Array) -> Array:
     return maps
 
 
-def _channel_axis(network: Network, name: str) -> int:
-    layer = network.layer(name)
-    return 1 if layer.channels_first else -1
-
-
 def ablated(network: Network, layer: str, unit: int, mean: float) -> Network:
     """Return `network` with a unit, or a channel everywhere in its map, replaced by a constant."""
-    shape = network.layer_shapes[layer]
-    axis = _channel_axis(network, layer)
-    n_units = shape[axis - 1 if axis > 0 else axis]
+    axis, n_units = 1 + network.channel_axis(layer), network.n_units(layer)
     kept = np.ones(n_units, network.dtype)
     kept[unit] = 0
     zeros, ones = np.zeros(n_units, network.dtype), np.ones(n_units, network.dtype)

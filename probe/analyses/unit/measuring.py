@@ -113,7 +113,7 @@ def outputs_at(network: Network, where: Sequence[Place], images: Array) -> tuple
 
 def by_unit(network: Network, layer: str, values: Array) -> Array:
     """Return values (n_images, ...) of a layer by unit, (n_images, n_units): of a channel the mean over its map."""
-    last = np.moveaxis(values, 1 + _axis(network, layer), -1)
+    last = np.moveaxis(values, 1 + network.channel_axis(layer), -1)
     return np.asarray(last.mean(axis=tuple(range(1, last.ndim - 1))) if last.ndim > 2 else last)
 
 
@@ -127,10 +127,6 @@ def named(network: Network, logits: Array) -> npt.NDArray[np.int64]:
     if network.is_one_unit:
         return (logits[:, 0] > 0).astype(np.int64)
     return np.asarray(logits.argmax(axis=1), dtype=np.int64)
-
-
-def _axis(network: Network, layer: str) -> int:
-    return network.layer(layer).channel_axis(network.layer_shapes[layer])
 
 
 def _rows(network: Network) -> int:
@@ -153,7 +149,7 @@ def right_without(
             changed[:, unit] = values[:, unit].mean()
             right[row] = named(network, changed) == data.labels
         return right
-    axis = 1 + _axis(network, place.end)
+    axis = 1 + network.channel_axis(place.end)
     means = by_unit(network, place.end, values).mean(axis=0)
     if not network.is_chain or place.end == network.layers[-1].name:
         for row, unit in enumerate(units):
@@ -200,7 +196,7 @@ def products(network: Network, layer: str, units: IntArray, images: Array) -> Pr
     inputs = images if isinstance(source, int) else network.truncate(source).outputs(images)
     inputs = inputs.astype(network.dtype)
     before, pullback = target.pre_activation(inputs)
-    axis = 1 + target.channel_axis(before.shape[1:])
+    axis = 1 + network.channel_axis(layer)
     rows = np.arange(len(units))
     maps = np.moveaxis(before, axis, 1)[rows, units]
     flat = maps.reshape(len(units), -1)
@@ -216,8 +212,9 @@ def products(network: Network, layer: str, units: IntArray, images: Array) -> Pr
         positions = np.stack(np.unravel_index(best, maps.shape[1:]), axis=1)
     if isinstance(target, Dense) and len(shape) == 1:
         found = weights_of(network, layer, units, kernel=found.T)[1]
-    elif target.channels_first:
-        found = np.moveaxis(found, 1, -1)
+    else:
+        own = target.own_channel_axis(shape)
+        found = found if own is None else np.moveaxis(found, 1 + own, -1)
     return Products(found, sums, flat[rows, best], positions.astype(np.int64))
 
 

@@ -71,6 +71,17 @@ export class Subject {
     }
   }
 
+  /** Whether what a dense layer reads of maps comes channel by channel, and not pixel by pixel. */
+  readsByChannel(name) {
+    let layer = this.network.layer(name);
+    while (layer.inputs.length === 1 && layer.inputs[0] !== 0) {
+      layer = this.network.layer(layer.inputs[0]);
+      if (layer.kind === "permute") return layer.order[0] === 2;
+      if (WITH_UNITS.has(layer.kind)) break;
+    }
+    return false;
+  }
+
   probabilities() {
     return this.network.probabilities();
   }

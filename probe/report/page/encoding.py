@@ -35,16 +35,9 @@ _GLOBAL_POOLS = (kinds.GlobalMaxPooling2D, kinds.GlobalAveragePooling2D)
 _WINDOWED = (*_CONVOLUTIONS, *_POOLS, *_GLOBAL_POOLS, kinds.ZeroPadding2D, kinds.Cropping2D)
 _SCALES = (kinds.Affine, kinds.Rescaling, kinds.Normalization, kinds.BatchNormalization)
 _MERGES = (kinds.Add, kinds.Concatenate)
-_REARRANGING = (
-    kinds.ActivationLayer,
-    kinds.Augmentation,
-    kinds.Dropout,
-    kinds.Flatten,
-    kinds.Noise,
-    kinds.Permute,
-    kinds.Reshape,
-)
-_KINDS = (kinds.Dense, *_WINDOWED, *_SCALES, *_MERGES, *_REARRANGING)
+_PASSING = (kinds.ActivationLayer, kinds.Augmentation, kinds.Dropout, kinds.Noise)
+_REARRANGING = (kinds.Flatten, kinds.Permute, kinds.Reshape)
+_KINDS = (kinds.Dense, *_WINDOWED, *_SCALES, *_MERGES, *_PASSING, *_REARRANGING)
 """The layers that the script computes: `layerKinds` in model_layers.js."""
 
 _CALLED: dict[type[Layer], str] = {kinds.Affine: "rescaling", kinds.Augmentation: "noise"}
@@ -96,11 +89,16 @@ def _why_not(network: Network, layer: Layer) -> str:
         return f"it is of the kind {layer.keras_name.removeprefix('probe>')}"
     if activation.name not in _PLAIN and activation.name not in _FORMULAS:
         return f"its activation is {activation.name}"
-    if activation.axes and (activation.axes not in ((-1,), (len(shape),)) or layer.channels_first):
+    if activation.axes and (activation.axes not in ((-1,), (len(shape),)) or _is_first(layer)):
         return "its softmax is not over the last axis"
     if isinstance(layer, kinds.Add) and len(set(network.input_shapes_of(layer.name))) > 1:
         return "its inputs have different shapes"
     return ""
+
+
+def _is_first(layer: Layer) -> bool:
+    """Return whether a layer of images has the channels first."""
+    return getattr(layer, "data_format", "") == "channels_first"
 
 
 @checked
@@ -144,8 +142,9 @@ def encoded_network(network: Network) -> dict[str, Any]:
 class _Layers:
     """The layers of a network as the script has them: images have their channels last.
 
-    Where a layer wants them first, or gives them so, a layer that permutes the axes stands before or behind it. A
-    separable convolution becomes two layers.
+    Where a layer of images has them first, so has what follows it and keeps the axes, and all of these have them last
+    here. Before what reads the values in their order in Python stands a layer that permutes the axes. A separable
+    convolution becomes two layers.
     """
 
     def __init__(self, network: Network) -> None:
@@ -158,16 +157,28 @@ class _Layers:
     def add(self, layer: Any, read: Sequence[str | int]) -> None:
         """Append a layer, and what it needs before and behind it."""
         shape = self._network.layer_shapes[layer.name]
-        if not isinstance(layer, _WINDOWED) or not layer.channels_first:
+        if isinstance(layer, _WINDOWED):
+            turns = _is_first(layer)
+        else:
+            keeps_axes = isinstance(layer, (*_SCALES, *_MERGES, *_PASSING)) and not layer.activation.axes
+            turns = keeps_axes and any(source in self._turned for source in read)
+        if not turns:
             self._append(layer, [self._channels_first(source) for source in read], shape)
             return
-        (source,) = read
-        if source not in self._turned:
-            source = self._permuted(f"{layer.name}, channels last", source, (1, 2, 0))
+        sources = [self._channels_last(layer.name, source) for source in read]
         images = len(shape) == 3
-        self._append(layer, [source], (*shape[1:], shape[0]) if images else shape)
+        self._append(layer, sources, (*shape[1:], shape[0]) if images else shape, is_turned=images)
         if images:
             self._turned[layer.name] = layer.name
+
+    def _channels_last(self, reader: str, source: str | int) -> str | int:
+        """Return the layer that has the images of `source` with their channels last."""
+        if source in self._turned:
+            return source
+        name = f"{reader}, channels last"
+        while name in self._shapes:
+            name += ", too"
+        return self._permuted(name, source, (1, 2, 0))
 
     def _channels_first(self, source: str | int) -> str | int:
         """Return the layer that has the values of `source` in the order that they have in Python."""
@@ -194,19 +205,21 @@ class _Layers:
         self._shapes[name] = described["shape"]
         return name
 
-    def _append(self, layer: Any, inputs: list[str | int], shape: Sequence[int]) -> None:
-        """Append one layer that reads `inputs`, images with their channels last if it is of such."""
+    def _append(
+        self, layer: Any, inputs: list[str | int], shape: Sequence[int], *, is_turned: bool = False
+    ) -> None:
+        """Append one layer that reads `inputs`, images with their channels last if it is of such or turned."""
         shapes = [self._shapes[source] for source in inputs]
         own = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", type(layer).__name__).lower()
         kind = _CALLED.get(type(layer), own)
-        settings = _settings(layer, shapes, shape)
+        settings = _settings(layer, shapes, shape, is_turned=is_turned)
         if isinstance(layer, kinds.SeparableConv2D):
             first = {**_depthwise(layer.depthwise_kernel), "windows": settings["windows"]}
             width = layer.pointwise_kernel.shape[2]
             name = f"{layer.name}, each channel"
             inputs = [self._described(name, "depthwise_conv2d", inputs, (*shape[:2], width), first)]
             settings = {"kernel": _float32(layer.pointwise_kernel[0, 0]), **_bias(layer)}
-        if isinstance(layer, kinds.Flatten) and layer.channels_first and len(shapes[0]) > 1:
+        if isinstance(layer, kinds.Flatten) and _is_first(layer) and len(shapes[0]) > 1:
             order = [*range(1, len(shapes[0])), 0]
             turned = [shapes[0][axis] for axis in order]
             inputs = [
@@ -228,12 +241,17 @@ def _activation(activation: Activation, shape: Sequence[int]) -> str | dict[str,
     return {"name": activation.name, **settings} if settings else activation.name
 
 
-def _settings(layer: Any, shapes: Sequence[Sequence[int]], shape: Sequence[int]) -> dict[str, Any]:
-    """Return what the script must know of a layer beside its name, kind, inputs, activation and shape."""
+def _settings(
+    layer: Any, shapes: Sequence[Sequence[int]], shape: Sequence[int], *, is_turned: bool
+) -> dict[str, Any]:
+    """Return what the script must know of a layer beside its name, kind, inputs, activation and shape.
+
+    The shapes are those in the script; if the layer `is_turned`, the first axis in Python is the last of these.
+    """
     if isinstance(layer, _SCALES):
-        return _scale(layer, shapes[0])
+        return _scale(layer, shapes[0], is_turned=is_turned)
     if isinstance(layer, kinds.Concatenate):
-        axis = layer.axis - 1 if layer.axis > 0 else layer.axis + len(shape)
+        axis = _axis(layer.axis, shape, is_turned=is_turned)
         return {"inner": [math.prod(each[axis:]) for each in shapes]}
     if isinstance(layer, kinds.Permute):
         return {"order": [axis - 1 for axis in layer.dims]}
@@ -247,6 +265,12 @@ def _settings(layer: Any, shapes: Sequence[Sequence[int]], shape: Sequence[int])
     elif isinstance(layer, kinds.DepthwiseConv2D):
         settings |= {**_depthwise(layer.kernel), **_bias(layer)}
     return settings
+
+
+def _axis(axis: int, shape: Sequence[int], *, is_turned: bool) -> int:
+    """Return the index into `shape` of an axis that is counted with the samples' or from the last."""
+    index = axis - 1 if axis > 0 else axis + len(shape)
+    return (index - 1) % len(shape) if is_turned else index
 
 
 def _float32(values: Array) -> dict[str, Any]:
@@ -263,7 +287,7 @@ def _depthwise(kernel: Array) -> dict[str, Any]:
     return {"kernel": _float32(kernel.reshape(rows, columns, 1, channels * multiplier)), "groups": channels}
 
 
-def _scale(layer: Any, shape: Sequence[int]) -> dict[str, Any]:
+def _scale(layer: Any, shape: Sequence[int], *, is_turned: bool) -> dict[str, Any]:
     """Return a scale and an offset for each index along an axis, and how many values come after the axis."""
     inner = 1
     if isinstance(layer, kinds.BatchNormalization):
@@ -273,11 +297,13 @@ def _scale(layer: Any, shape: Sequence[int]) -> dict[str, Any]:
         )
         scale = np.asarray(gamma / np.sqrt(layer.moving_variance.astype(np.float64) + layer.epsilon))
         offset = np.asarray(beta - layer.moving_mean * scale)
-        inner = math.prod(shape[(layer.axis - 1 if layer.axis > 0 else layer.axis + len(shape)) + 1 :])
+        inner = math.prod(shape[_axis(layer.axis, shape, is_turned=is_turned) + 1 :])
     else:
         # An affine map of each value by itself: its values at 0 and 1 say what it is.
-        offset, ends = layer.pre_activation(np.stack([np.zeros(shape), np.ones(shape)]))[0]
-        scale = ends - offset
+        own_shape = (shape[-1], *shape[:-1]) if is_turned else shape
+        ends = layer.pre_activation(np.stack([np.zeros(own_shape), np.ones(own_shape)]))[0]
+        offset, end = np.moveaxis(ends, 1, -1) if is_turned else ends
+        scale = end - offset
     return {"scale": _float32(scale), "offset": _float32(offset), "inner": inner}
 
 

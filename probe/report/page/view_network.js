@@ -209,10 +209,12 @@ export class NetworkView {
     if (!source) return [];
     const starts = source.places.map(({ right, y }) => [right, y]);
     const channels = source.layer.shape[source.layer.shape.length - 1];
+    const size = nIn / channels;
+    const [own, step] = this.network.readsByChannel(layer.name) ? [size, 1] : [1, channels];
     units.forEach((unit, k) =>
       source.units.forEach((from, j) => {
         let value = 0;
-        for (let at = from; at < nIn; at += channels) value += reads[at] * kernel[at * nOut + unit];
+        for (let at = from * own, left = size; left > 0; at += step, left--) value += reads[at] * kernel[at * nOut + unit];
         lines.push({ value, from: starts[j], to: ends[k] });
       }));
     return lines;
