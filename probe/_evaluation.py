@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, check_integer
 from probe._graph import Node
 from probe._inputs import Inputs, checked_inputs
 from probe._signatures import checked
@@ -37,6 +37,63 @@ class Evaluation(Structure):
         head = self._head
         values = self._graph.values(self._inputs(x), [(head, "pre_activation")])[head, "pre_activation"]
         return self.after_head(values)[0]
+
+    @checked
+    def logits_without(self, x: Inputs, layer: str, units: Sequence[int], constants: Array) -> Array:
+        """Return the logits for `x` with a constant in place of one unit of a hidden layer, for one unit after the other.
+
+        Only what follows the layer is computed anew.
+
+        Parameters
+        ----------
+        x : ndarray of shape (n_samples, *input_shape), float
+            As in `logits`.
+        layer : str
+            A hidden layer of units or feature maps.
+        units : sequence of int
+            The units, or channels.
+        constants : ndarray of shape (len(units),)
+            What each is replaced by; a channel everywhere in its map.
+
+        Returns
+        -------
+        ndarray of shape (len(units), n_samples, *shape of the output)
+            Row k without `units[k]`.
+
+        Raises
+        ------
+        InputError
+            If there is no such layer, it is the output, it has no units, or there is no such unit.
+
+        Examples
+        --------
+        >>> from probe import Network
+        >>> from probe.layers import Dense
+        >>> network = Network((Dense("a", np.eye(2), np.zeros(2)), Dense("b", np.ones((2, 1)), np.zeros(1))), (2,))
+        >>> network.logits_without(np.array([[1.0, 5.0]]), "a", [0, 1], np.array([0.0, 2.0]))[:, 0, 0]
+        array([5., 3.])
+        """
+        graph, head, index = self._graph, self._head, self._index(layer)
+        axis, n_units = 1 + self.channel_axis(layer), self.n_units(layer)
+        if index == head:
+            raise InputError(f"layer must be a hidden one, got '{layer}', which is the output")
+        for each in units:
+            check_integer("units", each, minimum=0, maximum=n_units - 1)
+        if len(constants) != len(units):
+            raise InputError(f"constants must be one for each of {len(units)} units, got {len(constants)}")
+        inputs = self._inputs(x)
+        node: Node = (head, "pre_activation")
+        found = np.empty((len(units), len(inputs[0]), *graph.shapes[self.head_name]), self.dtype)
+        needed: list[Node] = [(each, "activation") for each in (index, *graph.beside(index, head))]
+        for rows in graph.parts(len(inputs[0])):
+            part = [values[rows] for values in inputs]
+            known = {each: values for (each, _), values in graph.values(part, needed).items()}
+            whole = known[index]
+            for row, (which, constant) in enumerate(zip(units, constants, strict=True)):
+                known[index] = whole.copy()
+                np.moveaxis(known[index], axis, 0)[which] = constant
+                found[row, rows] = graph.values(part, [node], known)[node]
+        return np.stack([self.after_head(values)[0] for values in found]) if len(units) else found
 
     def logits_vjp(self, x: Array) -> tuple[Array, Pullback]:
         """Return the logits for `x`, and the way back from them to the inputs.
@@ -173,6 +230,17 @@ class Evaluation(Structure):
     def pre_activations(self, x: Inputs) -> dict[str, Array]:
         """Return what every layer computes for `x` before its activation, by layer name, in order."""
         return self._all_values(x, "pre_activation")
+
+    def stages(self, x: Inputs, layers: Sequence[str]) -> dict[str, tuple[Array, Array]]:
+        """Return what some layers compute for `x` before and after their activation, by layer name, in one sweep.
+
+        Arrays are those of `pre_activations` and `activations`; nothing else is kept.
+        """
+        indices = {name: self._index(name) for name in layers}
+        both: tuple[Stage, Stage] = ("pre_activation", "activation")
+        nodes = [(index, stage) for index in indices.values() for stage in both]
+        values = self._graph.values(self._inputs(x), nodes)
+        return {name: (values[index, both[0]], values[index, both[1]]) for name, index in indices.items()}
 
     def _all_values(self, x: Inputs, stage: Stage) -> dict[str, Array]:
         values = self._graph.values(self._inputs(x), [(index, stage) for index in range(len(self.layers))])

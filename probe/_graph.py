@@ -78,8 +78,8 @@ class Graph:
     shapes: Mapping[str, Shape]
     channel_axes: Mapping[int, int]
 
-    def ancestors(self, indices: Iterable[int]) -> list[int]:
-        """Return `indices` and all indices that they depend on, in the order of evaluation.
+    def ancestors(self, indices: Iterable[int], known: Container[int] = ()) -> list[int]:
+        """Return `indices` and all indices that they depend on, in the order of evaluation; not beyond `known` ones.
 
         Examples
         --------
@@ -87,13 +87,22 @@ class Graph:
         [0, 2]
         """
         ancestors: set[int] = set()
-        open_ = [index for index in indices if index >= 0]
+        open_ = [*indices]
         while open_:
             index = open_.pop()
-            if index not in ancestors:
+            if index >= 0 and index not in ancestors and index not in known:
                 ancestors.add(index)
-                open_ += [source for source in self.sources[index] if source >= 0]
+                open_ += self.sources[index]
         return sorted(ancestors)
+
+    def beside(self, index: int, above: int) -> list[int]:
+        """Return which other layers are read on all ways from the layer `index` up to `above`."""
+        depending = {index}
+        for each in self.ancestors([above]):
+            if depending.intersection(self.sources[each]):
+                depending.add(each)
+        read = {source for each in depending - {index} for source in self.sources[each] if source >= 0}
+        return sorted(read - depending)
 
     def last_readers(self, indices: Sequence[int]) -> dict[int, list[int]]:
         """Return for each of `indices` what none of the later ones reads any more."""
@@ -109,13 +118,19 @@ class Graph:
         size = max(1, _BATCH_VALUES // largest)
         return chunks(n_samples, size)
 
-    def values(self, inputs: Sequence[Array], nodes: Sequence[Node]) -> dict[Node, Array]:
-        """Return what the layers at some indices compute; other values are given up on the way."""
-        indices = self.ancestors(index for index, _ in nodes)
+    def values(
+        self, inputs: Sequence[Array], nodes: Sequence[Node], known: Mapping[int, Array] | None = None
+    ) -> dict[Node, Array]:
+        """Return what the layers at some indices compute; other values are given up on the way.
+
+        What layers put out that are `known`, by index, is taken as it is.
+        """
+        given = {**{-1 - k: values for k, values in enumerate(inputs)}, **(known or {})}
+        indices = self.ancestors((index for index, _ in nodes), known or ())
         done_with = self.last_readers(indices)
         parts: dict[Node, list[Array]] = {node: [] for node in nodes}
         for rows in self.parts(len(inputs[0])):
-            live = {-1 - k: values[rows] for k, values in enumerate(inputs)}
+            live = {source: values[rows] for source, values in given.items()}
             for index in indices:
                 layer = self.layers[index]
                 z = layer.pre_activation(*(live[source] for source in self.sources[index]))[0]

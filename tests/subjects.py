@@ -15,7 +15,7 @@ from scipy.stats import ortho_group
 import probe
 from probe.analyses.concepts.pixels import has_loop
 from probe.datasets import Dataset, permuted_labels
-from probe.layers import Dense, Flatten
+from probe.layers import BatchNormalization, Dense, Flatten
 from probe.recipes import RECIPES
 from probe.training import reinitialized, train_network, train_population
 
@@ -295,3 +295,18 @@ def write_keras_cnn() -> None:
 
 if __name__ == "__main__":
     write_keras_cnn()
+
+
+def ablated(network: probe.Network, layer: str, unit: int, constant: float) -> probe.Network:
+    """Return `network` with a layer more, which replaces a unit, or a channel everywhere in its map, by a constant."""
+    axis, kept = 1 + network.channel_axis(layer), np.ones(network.n_units(layer), network.dtype)
+    kept[unit] = 0
+    zeros, shift = np.zeros_like(kept), (1 - kept) * network.dtype.type(constant)
+    mask = BatchNormalization("ablated", kept, shift, zeros, np.ones_like(kept), axis=axis, epsilon=0.0)
+    at = network.layer_names.index(layer) + 1
+    wiring = [tuple("ablated" if source == layer else source for source in read) for read in network.wiring]
+    return replace(
+        network,
+        layers=(*network.layers[:at], mask, *network.layers[at:]),
+        wiring=(*wiring[:at], (layer,), *wiring[at:]),
+    )

@@ -4,6 +4,7 @@ from dataclasses import fields, is_dataclass
 
 import numpy as np
 import pytest
+from subjects import ablated
 
 import probe
 from probe import InputError, Network
@@ -11,7 +12,7 @@ from probe._layout import hidden_ends, input_layout, map_layout
 from probe.analyses.comparison.matching import layer_pairs
 from probe.analyses.comparison.units import values_of
 from probe.analyses.comparison.weights import comparable
-from probe.analyses.concepts.units import ablated, layer_values
+from probe.analyses.concepts.units import layer_values
 from probe.analyses.unit.measuring import by_unit
 from probe.datasets import Dataset, Split
 from probe.layers import (
@@ -159,7 +160,12 @@ def test_units_have_the_same_values_gradients_and_effects(name):
         objective = probe.unit(name, unit, position=at)
         check_alike(*(each.input_gradient(IMAGES, objective) for each in (last, first)))
     if name != "output":
-        check_alike(*(ablated(each, name, unit, 0.3).logits(IMAGES) for each in (last, first)))
+        for each in (last, first):
+            without = each.logits_without(IMAGES, name, [0, unit], np.array([0.1, 0.3]))
+            expected = [
+                ablated(each, name, k, constant).logits(IMAGES) for k, constant in ((0, 0.1), (unit, 0.3))
+            ]
+            check_alike(without, np.stack(expected))
     with pytest.raises(InputError, match=f"must be from 0 to {unit}, got {unit + 1}"):
         first.input_gradient(IMAGES, probe.unit(name, unit + 1))
 

@@ -1,7 +1,10 @@
 """Networks that are no chains: branches, shared layers, several inputs and outputs, feature maps."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
+from subjects import ablated
 
 import probe
 from probe._checks import InputError
@@ -360,3 +363,26 @@ def test_layers_that_share_arrays_share_them_in_another_type():
     assert exact.dtype == np.float64
     assert exact.n_parameters == network.n_parameters == 12
     np.testing.assert_allclose(exact.logits(np.eye(3)), network.logits(np.eye(3)), rtol=1e-6)
+
+
+def test_only_what_follows_a_layer_is_computed_anew_without_its_units(monkeypatch):
+    rng = np.random.default_rng(0)
+    dense = [Dense(name, rng.normal(size=(5, 5)), rng.normal(size=5), "tanh") for name in "abcd"]
+    wiring = ((0,), ("a",), ("a",), ("b", "c"), ("sum",))
+    network = probe.Network((*dense[:3], Add("sum"), dense[3]), (5,), wiring=wiring)
+    x, constants = rng.normal(size=(7, 5)), np.array([0.5, -1.0])
+    for layer in ("a", "b", "sum"):
+        expected = [ablated(network, layer, k, c).logits(x) for k, c in zip((3, 0), constants, strict=True)]
+        np.testing.assert_allclose(network.logits_without(x, layer, [3, 0], constants), np.stack(expected))
+    counts = Counter()
+    forward = Dense.pre_activation
+    monkeypatch.setattr(Dense, "pre_activation", lambda self, x: counts.update(self.name) or forward(self, x))
+    network.logits_without(x, "b", [3, 0, 1], np.zeros(3))
+    assert counts == {"a": 1, "b": 1, "c": 1, "d": 3}
+    assert network.logits_without(x, "b", [], np.zeros(0)).shape == (0, 7, 5)
+    with pytest.raises(InputError, match="layer must be a hidden one, got 'd', which is the output"):
+        network.logits_without(x, "d", [0], np.zeros(1))
+    with pytest.raises(InputError, match="units must be"):
+        network.logits_without(x, "b", [5], np.zeros(1))
+    with pytest.raises(InputError, match="constants must be one for each of 2 units, got 1"):
+        network.logits_without(x, "b", [0, 1], np.zeros(1))

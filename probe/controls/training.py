@@ -183,7 +183,9 @@ def _population_controls(
         architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=config.dtype
     )
     result = _trained(architecture, split, config, starts, order_rng, progress)
-    few, random, memorized, n_random = _memorizers(architecture, split, starts, stand_in, few_rng, progress)
+    few, random, memorized, n_random = _memorizers(
+        architecture, split, starts, few_rng, progress, stand_in=stand_in
+    )
     return Controls(
         untrained=starts,
         trained=result.population,

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import rotate
 from sklearn.metrics import log_loss, roc_auc_score
+from subjects import ablated
 
 import probe
 from probe.analyses.concepts import concepts, image_concepts
 from probe.analyses.concepts.selectivity import aurocs, largest_of_rotated, p_values
-from probe.analyses.concepts.units import ablated
 from probe.analyses.concepts.within import Sample
 from probe.layers import BatchNormalization, Conv2D, Dense, Flatten
 from probe.network import Network
@@ -164,7 +164,10 @@ def test_an_ablated_unit_is_its_mean_in_dense_and_in_feature_maps(digits):
     hidden[:, 4] = 0.3
     head = network.dense_layers[-1]
     np.testing.assert_allclose(
-        ablated(network, "hidden_1", 4, 0.3).logits(x), hidden @ head.kernel + head.bias, rtol=1e-4, atol=1e-5
+        network.logits_without(x, "hidden_1", [4], np.array([0.3]))[0],
+        hidden @ head.kernel + head.bias,
+        rtol=1e-4,
+        atol=1e-5,
     )
     kernel = RNG(0).normal(size=(3, 3, 1, 5)).astype(np.float32)
     layers = (
@@ -177,7 +180,7 @@ def test_an_ablated_unit_is_its_mean_in_dense_and_in_feature_maps(digits):
     maps[..., 2] = 0.7
     expected = maps.reshape(50, -1) @ layers[-1].kernel
     np.testing.assert_allclose(
-        ablated(cnn, "conv", 2, 0.7).logits(x[..., None]), expected, rtol=1e-4, atol=1e-4
+        cnn.logits_without(x[..., None], "conv", [2], np.array([0.7]))[0], expected, rtol=1e-4, atol=1e-4
     )
 
 
@@ -242,8 +245,8 @@ def test_a_channel_in_front_is_ablated_whatever_the_height_is():
     kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 4))
     conv = Conv2D("conv", kernel, padding="same", data_format="channels_first")
     network = Network((conv, Flatten("flat"), Dense("out", np.ones((4 * 5 * 6, 2)))), (2, 5, 6))
-    changed = ablated(network, "conv", 1, 0.25)
     x = np.random.default_rng(1).normal(size=(3, 2, 5, 6))
     maps = conv.forward(x)[0].copy()
     maps[:, 1] = 0.25
-    np.testing.assert_allclose(changed.outputs(x), np.tile(maps.sum((1, 2, 3))[:, None], 2))
+    found = network.logits_without(x, "conv", [1], np.array([0.25]))[0]
+    np.testing.assert_allclose(found, np.tile(maps.sum((1, 2, 3))[:, None], 2))

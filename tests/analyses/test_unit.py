@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from recipes_of_tests import quick_controls
+from subjects import ablated
 
 import probe
 from probe import InputError, Network
-from probe.analyses.concepts.units import ablated
 from probe.analyses.structure.meter import gabors
 from probe.analyses.unit.measuring import Place, right_without
 from probe.datasets import Dataset, Split
@@ -192,7 +192,7 @@ def test_what_is_lost_is_what_a_network_without_the_unit_gets_wrong(name):
         assert lost == pytest.approx(whole.mean() - (named == test.labels).mean())
 
 
-def test_layers_that_are_no_chain_are_computed_whole_and_give_the_same(trained, digits):
+def test_layers_that_are_no_chain_give_the_same(trained, digits):
     place, units = Place("hidden_1", "hidden_1", False), np.arange(12)
     values = trained.activations(digits.test.images)["hidden_1"]
     fast = right_without(trained, place, values, digits.test, units)

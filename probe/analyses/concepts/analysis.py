@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_number, chunks, generator
+from probe._checks import Array, InputError, IntArray, check_integer, check_number, generator
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
@@ -24,7 +24,7 @@ from probe.analyses.concepts.selectivity import (
     permuted_within,
     selectivities,
 )
-from probe.analyses.concepts.units import LayerValues, ablated, hidden_layers, layer_values
+from probe.analyses.concepts.units import LayerValues, hidden_layers, layer_values
 from probe.analyses.concepts.within import FEWEST, FEWEST_CLASSES, Sample, principal_components, standardized
 from probe.controls import Controls
 from probe.datasets import Dataset, Split
@@ -232,9 +232,10 @@ class _Measurement:
         self, layer: str, means: Array, chosen: npt.NDArray[np.bool_]
     ) -> tuple[Array, Array, Array, Array]:
         """Return the accuracy lost without each unit, and the cost added: overall, with its concept and without."""
-        rows, (whole_right, whole_cost) = [], _marks(self.network, self.test)
-        for unit, mean in enumerate(means):
-            right, cost = _marks(ablated(self.network, layer, unit, float(mean)), self.test)
+        whole, units = self.network.logits(self.test.images), range(len(means))
+        rows, (whole_right, whole_cost) = [], _marks(whole, self.test.labels)
+        for unit, logits in enumerate(self.network.logits_without(self.test.images, layer, units, means)):
+            right, cost = _marks(logits, self.test.labels)
             added, has = cost - whole_cost, chosen[unit]
             lost = whole_right.mean() - right.mean()
             rows.append((lost, added.mean(), added[has].mean(), added[~has].mean()))
@@ -242,11 +243,10 @@ class _Measurement:
         return lost, added, with_it, without_it
 
 
-def _marks(network: Network, test: Dataset) -> tuple[npt.NDArray[np.bool_], Array]:
+def _marks(logits: Array, labels: IntArray) -> tuple[npt.NDArray[np.bool_], Array]:
     """Return which images are classified right, and the cross-entropy of each."""
     from scipy.special import logsumexp
 
-    logits = np.concatenate([network.logits(test.images[part]) for part in chunks(len(test), 500)])
     logits = logits.astype(np.float64)
-    cost = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), test.labels]
-    return logits.argmax(axis=1) == test.labels, cost
+    cost = logsumexp(logits, axis=1) - logits[np.arange(len(logits)), labels]
+    return logits.argmax(axis=1) == labels, cost

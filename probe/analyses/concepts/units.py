@@ -1,18 +1,17 @@
-"""What units are on images, and networks without one of them."""
+"""What units are on images."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from probe._checks import Array, InputError, chunks
 from probe._layout import hidden_ends
 from probe.analyses.concepts.within import standardized
-from probe.layers import BatchNormalization, Layer
 from probe.network import Network
 
-__all__ = ["LayerValues", "ablated", "hidden_layers", "layer_values"]
+__all__ = ["LayerValues", "hidden_layers", "layer_values"]
 
 _BATCH = 500
 """Images whose feature maps are kept at a time."""
@@ -56,9 +55,8 @@ def layer_values(network: Network, layers: tuple[str, ...], x: Array) -> dict[st
     """Return what layers are on images (n_images, *input_shape), by name."""
     parts: dict[str, list[tuple[Array, Array, Array]]] = {name: [] for name in layers}
     for part in chunks(len(x), _BATCH):
-        after, before = network.activations(x[part]), network.pre_activations(x[part])
-        for name in layers:
-            parts[name].append(_parts_of(network, name, after[name], before[name]))
+        for name, (before, after) in network.stages(x[part], layers).items():
+            parts[name].append(_parts_of(network, name, after, before))
     found = {}
     for name, pieces in parts.items():
         units, basis, features = (
@@ -85,25 +83,3 @@ def _cells(maps: Array) -> Array:
         counts = np.diff(np.append(cuts, length)).reshape([-1 if k == axis else 1 for k in range(maps.ndim)])
         maps = np.add.reduceat(maps, cuts, axis=axis) / counts
     return maps
-
-
-def ablated(network: Network, layer: str, unit: int, mean: float) -> Network:
-    """Return `network` with a unit, or a channel everywhere in its map, replaced by a constant."""
-    axis, n_units = 1 + network.channel_axis(layer), network.n_units(layer)
-    kept = np.ones(n_units, network.dtype)
-    kept[unit] = 0
-    zeros, ones = np.zeros(n_units, network.dtype), np.ones(n_units, network.dtype)
-    name = next(
-        f"ablated_{k}" for k in range(len(network.layers) + 1) if f"ablated_{k}" not in network.layer_names
-    )
-    mask = BatchNormalization(
-        name, kept, (1 - kept) * network.dtype.type(mean), zeros, ones, axis=axis, epsilon=0.0
-    )
-    layers, wiring = list[Layer](), []
-    for each, read in zip(network.layers, network.wiring, strict=True):
-        layers.append(each)
-        wiring.append(tuple(name if source == layer else source for source in read))
-        if each.name == layer:
-            layers.append(mask)
-            wiring.append((layer,))
-    return replace(network, layers=tuple(layers), wiring=tuple(wiring))

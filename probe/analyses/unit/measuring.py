@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, IntArray, chunks
 from probe._layout import input_layout, layer_ends
-from probe.analyses.concepts.units import ablated
 from probe.analyses.unit.card import WeightsKind
 from probe.analyses.weights import weight_images
 from probe.datasets import Dataset
@@ -71,9 +70,8 @@ def unit_values(network: Network, where: Sequence[Place], images: Array) -> tupl
     """Return the pre-activations of the units of each place on images, (n_images, n_units) each; of a channel its mean."""
     parts: dict[str, list[Array]] = {place.layer: [] for place in where}
     for part in chunks(len(images), _rows(network)):
-        before = network.pre_activations(images[part])
-        for name, found in parts.items():
-            found.append(by_unit(network, name, before[name]))
+        for name, (before, _) in network.stages(images[part], tuple(parts)).items():
+            parts[name].append(by_unit(network, name, before))
     return tuple(np.concatenate(found) for found in parts.values())
 
 
@@ -102,13 +100,9 @@ class Ranks(NamedTuple):
 
 def outputs_at(network: Network, where: Sequence[Place], images: Array) -> tuple[Array, ...]:
     """Return the activations at the end of each place, each of shape (n_images, *shape of its output)."""
-    ends = [place.end for place in where]
-    if not ends:
-        return ()
-    below = network.truncate(ends[-1])
-    below = below if set(ends) <= set(below.layer_names) else network
-    parts = [below.activations(images[part]) for part in chunks(len(images), _rows(below))]
-    return tuple(np.concatenate([part[end] for part in parts]) for end in ends)
+    ends = tuple(place.end for place in where)
+    parts = [network.stages(images[part], ends) for part in chunks(len(images), _rows(network))]
+    return tuple(np.concatenate([part[end][1] for part in parts]) for end in ends)
 
 
 def by_unit(network: Network, layer: str, values: Array) -> Array:
@@ -139,32 +133,16 @@ def right_without(
 ) -> npt.NDArray[np.bool_]:
     """Return which images are classified right, (n_units, n_images), with each unit replaced by its mean over them.
 
-    `values` are the activations of a hidden layer, or the logits for the output. Only the layers above are computed anew
-    where the layers are a chain.
+    `values` are the activations of a hidden layer, or the logits for the output.
     """
-    right = np.empty((len(units), len(data)), bool)
-    if place.is_output and values.shape[1:] == (network.n_units(place.layer),):
-        for row, unit in enumerate(units):
-            changed = values.copy()
-            changed[:, unit] = values[:, unit].mean()
-            right[row] = named(network, changed) == data.labels
-        return right
-    axis = 1 + network.channel_axis(place.end)
-    means = by_unit(network, place.end, values).mean(axis=0)
-    if not network.is_chain or place.end == network.layers[-1].name:
-        for row, unit in enumerate(units):
-            without = ablated(network, place.end, int(unit), float(means[unit]))
-            right[row] = named(network, all_logits(without, data.images)) == data.labels
-        return right
-    index = network.layer_names.index(place.end)
-    above = Network(network.layers[index + 1 :], network.layer_shapes[place.end], network.class_names)
-    for some in chunks(len(units), max(1, _rows(above) // len(data))):
-        stack = np.repeat(values[None], len(units[some]), axis=0)
-        for row, unit in enumerate(units[some]):
-            np.moveaxis(stack[row], axis, 0)[unit] = means[unit]
-        logits = all_logits(above, stack.reshape(-1, *values.shape[1:]))
-        right[some] = named(network, logits).reshape(-1, len(data)) == data.labels
-    return right
+    if place.is_output:
+        logits = np.repeat(values[None], len(units), axis=0)
+        logits[np.arange(len(units)), :, units] = values.mean(axis=0)[units, None]
+    else:
+        means = by_unit(network, place.end, values).mean(axis=0)
+        logits = network.logits_without(data.images, place.end, units.tolist(), means[units])
+    right = [named(network, one) == data.labels for one in logits]
+    return np.array(right, dtype=bool).reshape(len(units), len(data))
 
 
 class Products(NamedTuple):
