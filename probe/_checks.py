@@ -46,6 +46,7 @@ __all__ = [
     "check_folder",
     "check_images",
     "check_indices",
+    "check_input_shape",
     "check_integer",
     "check_labels",
     "check_number",
@@ -210,6 +211,12 @@ def check_sizes(name: str, value: object, rule: str, *, max_axes: int = 32) -> t
         with suppress(InputError):
             return tuple(check_integer(name, size, minimum=1) for size in value)
     raise InputError(f"{name} must be a tuple of positive integers, {rule}, got {brief(value)}")
+
+
+def check_input_shape(shape: object) -> None:
+    """Raise unless `shape` is a shape of one input, or None where the caller says none."""
+    if shape is not None:
+        check_sizes("input_shape", shape, "the shape of one input")
 
 
 def check_finite(name: str, values: Array) -> None:

@@ -74,8 +74,8 @@ RESULTS = {
     "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
     "CapacityTrial", "Components",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CostPlane", "CriticalSamples",
-    "Descent", "Drawing", "DrawnImages", "Estimate", "Evaluation", "ExampleDynamics",
-    "Examples", "Film", "Frames",
+    "Descent", "Diagnosis", "Drawing", "DrawnImages", "Estimate", "Evaluation", "ExampleDynamics",
+    "Examples", "Film", "Foreign", "Frames",
     "ExpandedWeights", "ImageConcepts", "Interval", "NoiseCondition", "Landscape", "LayerConcepts",
     "LayerDescription", "LoopSample", "LoopUnits", "LossSurface", "Maximization", "Memorization", "MemorizationCell",
     "MemorizationScores", "MemorizationTrial", "LayerWeights", "NetworkSummary", "NetworkWeights", "WeightPicture",
@@ -96,13 +96,14 @@ INNER = {
     "connections", "learning_rate_for", "smaller_rates",
     "Backend", "CapacityStudy", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
     "run_study_in", "run_trial",
-    "Shard", "sampled_test", "check_storable", "encode_provenance", "model_in", "write_network", "write_text_attribute",
+    "Shard", "sampled_test", "check_storable", "encode_provenance", "last_net", "model_in", "naming", "parse_json",
+    "write_network", "write_text_attribute",
 }  # fmt: skip
 """Parts of loops, of sweeps and of files: they get what this package made, once for each batch, trial or file."""
 
 ABSTRACT = {
     "Activation", "ImageLayer", "Layer", "Merge", "Optimizer", "Parameterization", "Region", "Result", "Transform",
-    "DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "ProbeWarning",
+    "DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "OpenShapeError", "ProbeWarning",
 }  # fmt: skip
 """Classes to derive from and protocols, and exceptions."""
 
@@ -185,6 +186,7 @@ def array(*shape):
     return np.full(shape, 0.5, "f4")
 
 
+ONNX = Path(__file__).parent / "imports" / "fixtures" / "onnx" / "torch_mlp_opset17.onnx"
 QUICK = quick(1)
 FITTED = TrainingConfig(epochs=2, batch_size=20, stop="fitted")
 
@@ -192,6 +194,9 @@ STEPS = {"strides": (1, 1), "padding": "valid", "data_format": "channels_last"}
 POOLING = {"name": "pool", "pool_size": (2, 2), **STEPS}
 CONVOLUTION = {"name": "c", **STEPS, "dilation_rate": (1, 1), "activation_name": "relu"}
 IMAGES = {"name": "i", "data_format": "channels_last"}
+SIGNALS = {"name": "s", "data_format": "channels_last"}
+SIGNAL_STEPS = {**SIGNALS, "strides": 1, "padding": "valid"}
+SIGNAL_CONVOLUTION = {**SIGNAL_STEPS, "dilation_rate": 1, "activation_name": "relu"}
 
 VALID = {
     # name: world -> arguments of the callable of this name
@@ -201,6 +206,7 @@ VALID = {
     "Network": lambda w: {
         "layers": w.network.layers, "input_shape": (8, 8), "class_names": w.train.class_names,
         "wiring": w.network.wiring, "output_names": ("output",), "more_input_shapes": (),
+        "input_names": ("input",), "is_regression": False,
     },
     "Network.logits": lambda w: {"self": w.network, "x": w.images},
     "Network.logits_vjp": lambda w: {"self": w.network, "x": w.images},
@@ -240,7 +246,7 @@ VALID = {
     "TrainingConfig": lambda w: {
         "epochs": 1, "batch_size": 5, "learning_rate": 0.5, "cost": "quadratic", "optimizer": "adam", "momentum": 0.9,
         "weight_decay": 0.0, "schedule": "cosine", "step_epochs": 10, "step_factor": 0.1, "stop": "never",
-        "evaluation": "epoch", "dtype": "float32",
+        "evaluation": "epoch", "until": 0.9, "dtype": "float32",
     },
     "Controls": lambda w: {
         "untrained": w.controls.untrained, "trained": w.controls.trained, "few_labels": w.controls.few_labels,
@@ -278,7 +284,9 @@ VALID = {
     ),
     "load_dataset": lambda w: {"name_or_path": "digits", "pixel_range": (0.0, 1.0)},
     "load_film": lambda w: {"path": w.folder / "model.h5", "limits": probe.Limits()},
-    "load_network": lambda w: {"path": w.folder / "model.h5", "architecture": None, "limits": Limits()},
+    "load_network": lambda w: {
+        "path": w.folder / "model.h5", "architecture": None, "replace": {}, "input_shape": None, "limits": Limits(),
+    },
     "load_result": lambda w: {"path": w.folder / "result.h5", "kind": type(w.shown)},
     "loss_sensitivity": lambda w: {"network": w.network, "images": w.images, "labels": w.labels, "cost": "quadratic"},
     "maximize": lambda w: {
@@ -300,9 +308,11 @@ VALID = {
         "n_networks": 3, "n_samples": 40, "polish": 3, "curvature": "extremes", "margin": 0.02, "n_connected": 2,
         "seed": 0, "workers": 1, "progress": ignore,
     },
-    "noise_confidence": lambda w: few(w, n_images=20, seed=0),
+    "noise_confidence": lambda w: few(w, controls=w.controls, n_images=20, seed=0),
     "noise_severity": lambda w: few(w, controls=w.controls, n_images=20, seed=0, progress=ignore),
-    "open_model": lambda w: {"path": w.folder / "model.h5", "architecture": None, "limits": Limits()},
+    "open_model": lambda w: {
+        "path": w.folder / "model.h5", "architecture": None, "replace": {}, "input_shape": None, "limits": Limits(),
+    },
     "parse_objective": lambda w: {"text": "class:3 - class:8", "network": w.network},
     "result_from_bytes": lambda w: {"content": storage.result_bytes(w.shown), "kind": type(w.shown), "shown": "a.h5"},
     "network_bytes": lambda w: {"network": w.network},
@@ -314,13 +324,15 @@ VALID = {
         "rates": (0.3,), "n_networks": 2, "first_epochs": 1, "epochs": 3, "reduction": 3, "batch_size": 20,
         "n_samples": 40, "validation": 0.2, "seed": 0, "progress": ignore,
     },
-    "train": lambda w: {"architecture": w.mlp, "split": w.split, "config": w.config, "seed": 0, "progress": ignore},
+    "train": lambda w: {
+        "architecture": w.mlp, "split": w.split, "config": w.config, "seed": 0, "frames": 2, "progress": ignore,
+    },
     "train_population": lambda w: {
         "architecture": w.mlp, "split": w.split, "config": w.config, "n_networks": 2, "seed": 0,
         "labels": np.stack([w.train.labels] * 2), "learning_rates": np.array([0.1, 0.2]),
         "sample_masks": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
     },
-    "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, seed=0, progress=ignore),
+    "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, minutes=9.0, seed=0, progress=ignore),
     "unit": lambda w: {"layer": "hidden_1", "index": 2, "stage": "activation", "position": (1, 1)},
     "unit_card": lambda w: few(w, unit="hidden_1:2", controls=w.controls, seed=0, progress=ignore),
     "unit_cards": lambda w: few(
@@ -376,14 +388,23 @@ VALID = {
     },
     # Layers.
     "ActivationLayer": lambda w: {"name": "a", "activation_name": "relu"},
-    **{name: lambda w: {"name": "m"} for name in ("Add", "Average", "Maximum", "Minimum", "Multiply", "Subtract")},
+    **{name: lambda w: {"name": "m"} for name in (
+        "Add", "Average", "Divide", "Maximum", "Minimum", "Multiply", "Subtract",
+    )},
     "Concatenate": lambda w: {"name": "m", "axis": -1},
     "AveragePooling2D": lambda w: POOLING,
-    "MaxPooling2D": lambda w: POOLING,
+    "MaxPooling2D": lambda w: {**POOLING, "dilation_rate": (1, 1)},
+    "AdaptiveAveragePooling2D": lambda w: {**IMAGES, "output_size": (2, 2)},
+    **{name: lambda w: {**SIGNAL_STEPS, "pool_size": 2} for name in ("AveragePooling1D", "MaxPooling1D")},
     "BatchNormalization": lambda w: {
         "name": "n", "gamma": array(4), "beta": array(4), "moving_mean": array(4), "moving_variance": array(4),
         "axis": -1, "epsilon": 0.001,
     },
+    "GroupNormalization": lambda w: {
+        "name": "n", "gamma": array(4), "beta": array(4), "groups": 2, "axis": -1, "epsilon": 0.001,
+    },
+    "UnitNormalization": lambda w: {"name": "n", "axis": (-1,), "epsilon": 0.001},
+    "LocalResponseNormalization": lambda w: {**IMAGES, "size": 5, "alpha": 0.1, "beta": 0.75, "k": 1.0},
     "LayerNormalization": lambda w: {"name": "n", "gamma": array(4), "beta": array(4), "axis": (-1,), "epsilon": 0.1},
     "Normalization": lambda w: {"name": "n", "mean": array(4), "variance": array(4), "axis": (-1,), "invert": False},
     "Conv2D": lambda w: {**CONVOLUTION, "kernel": array(3, 3, 2, 4), "bias": array(4), "groups": 1},
@@ -392,14 +413,38 @@ VALID = {
     "SeparableConv2D": lambda w: {
         **CONVOLUTION, "depthwise_kernel": array(3, 3, 2, 1), "pointwise_kernel": array(1, 1, 2, 4), "bias": array(4),
     },
+    "Conv1D": lambda w: {**SIGNAL_CONVOLUTION, "kernel": array(3, 2, 4), "bias": array(4), "groups": 1},
+    "Conv1DTranspose": lambda w: {
+        **SIGNAL_CONVOLUTION, "kernel": array(3, 4, 2), "bias": array(4), "output_padding": None,
+    },
+    "DepthwiseConv1D": lambda w: {**SIGNAL_CONVOLUTION, "kernel": array(3, 2, 2), "bias": array(4)},
+    "SeparableConv1D": lambda w: {
+        **SIGNAL_CONVOLUTION, "depthwise_kernel": array(3, 2, 1), "pointwise_kernel": array(1, 2, 4), "bias": array(4),
+    },
+    "LocallyConnected2D": lambda w: {
+        "name": "c", "kernel": array(4, 18, 3), "bias": array(2, 2, 3), "kernel_size": (3, 3), "strides": (1, 1),
+        "activation_name": "relu", "data_format": "channels_last",
+    },
     "Cropping2D": lambda w: {**IMAGES, "cropping": ((1, 1), (0, 0))},
     "ZeroPadding2D": lambda w: {**IMAGES, "padding": ((1, 1), (0, 0))},
     "UpSampling2D": lambda w: {**IMAGES, "size": (2, 2), "interpolation": "nearest"},
+    "Cropping1D": lambda w: {**SIGNALS, "cropping": (1, 0)},
+    "ZeroPadding1D": lambda w: {**SIGNALS, "padding": (1, 0)},
+    "UpSampling1D": lambda w: {**SIGNALS, "size": 2},
+    "CenterCrop": lambda w: {**IMAGES, "height": 4, "width": 4},
+    "Resizing": lambda w: {
+        **IMAGES, "height": 4, "width": 4, "interpolation": "bilinear", "coordinates": "half_pixel",
+        "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": True, "fill_value": 0.5, "antialias": False,
+    },
     "Dense": lambda w: {
         "name": "d", "kernel": array(4, 3), "bias": array(3), "activation_name": "relu",
     },
     "Dropout": lambda w: {"name": "d", "rate": 0.5},
     "Noise": lambda w: {"name": "n", "kind": "GaussianNoise", "rate": 0.1, "l2": 0.0},
+    "Augmentation": lambda w: {"name": "a", "kind": "RandomFlip", "settings": '{"mode": "horizontal"}'},
+    "Clip": lambda w: {"low": -1.0, "high": 1.0},
+    "Power": lambda w: {"exponent": 2.0},
+    "GLU": lambda w: {"name": "g", "axis": -1},
     "Elementwise": lambda w: {"name": "e", "value": np.tanh, "slope": np.cos, "curvature": np.sin},
     "Elu": lambda w: {"alpha": 1.0},
     "LeakyRelu": lambda w: {"negative_slope": 0.1},
@@ -409,9 +454,16 @@ VALID = {
     "Flatten": lambda w: IMAGES,
     "GlobalAveragePooling2D": lambda w: {**IMAGES, "keepdims": False},
     "GlobalMaxPooling2D": lambda w: {**IMAGES, "keepdims": False},
+    "GlobalAveragePooling1D": lambda w: {**SIGNALS, "keepdims": False},
+    "GlobalMaxPooling1D": lambda w: {**SIGNALS, "keepdims": False},
     "PReLU": lambda w: {"name": "p", "alpha": array(4), "shared_axes": ()},
     "Permute": lambda w: {"name": "p", "dims": (2, 1)},
+    "Affine": lambda w: {"name": "a", "scale": array(4), "shift": array(4)},
     "Rescaling": lambda w: {"name": "r", "scale": 2.0, "offset": -1.0},
+    "Broadcast": lambda w: {"name": "b", "shape": (3, 4)},
+    "Pad": lambda w: {"name": "p", "margins": ((1, 1), (0, 2)), "mode": "constant", "value": 0.5},
+    "Reduce": lambda w: {"name": "r", "kind": "mean", "axes": (1, -1), "keepdims": False},
+    "Slice": lambda w: {"name": "s", "starts": (1, None), "stops": (-1, None), "steps": (1, 2)},
     "Reshape": lambda w: {"name": "r", "target_shape": (4, 4)},
     "activation_from": lambda w: {"activation": "relu"},
     "activation_named": lambda w: {"name": "relu"},
@@ -449,12 +501,28 @@ VALID = {
     },
     "train_network": lambda w: {
         "start": w.network, "split": w.split, "config": w.config, "rng": rng(), "labels": w.train.labels, "until": 0.5,
-        "progress": ignore,
+        "frames": 2, "workers": 1, "progress": ignore,
     },
     "enough_epochs": lambda w: {"n_samples": 1000},
+    "layered_training": lambda w: {"n_samples": 1000},
+    "images_worth": lambda w: {"split": w.split, "config": w.config, "frames": 2},
+    "seconds_per_image": lambda w: {"network": w.convolution, "split": w.split, "batch_size": 20},
     "useful_workers": lambda w: {"n_weights": 1000},
     # Files.
     "read_provenance": lambda w: {"path": w.folder / "model.h5"},
+    "diagnose": lambda w: {
+        "path": w.folder / "model.h5", "architecture": None, "replace": {}, "input_shape": None,
+    },
+    "foreign_file": lambda w: {"path": w.folder / "model.h5"},
+    "foreign_kind": lambda w: {"path": w.folder / "model.h5"},
+    "is_onnx": lambda w: {"path": w.folder / "model.h5"},
+    "onnx_obstacles": lambda w: {"path": ONNX, "input_shape": (8, 8), "limits": Limits()},
+    "read_onnx": lambda w: {
+        "path": ONNX, "tensors": None, "input_shape": (8, 8), "limits": Limits(),
+    },
+    "read_foreign": lambda w: {
+        "path": ONNX, "kind": "onnx", "architecture": None, "input_shape": (8, 8), "limits": Limits(),
+    },
     "result_bytes": lambda w: {"result": w.shown},
     "write_atomically": lambda w: {"path": "saved"},
     "write_bytes": lambda w: {"path": "saved", "content": b"1"},
@@ -476,6 +544,7 @@ VALID = {
         "parameterization": Fourier(), "transform": Shift(1), "region": Ball(2.0), "l2": 0.1, "total_variation": 0.1,
         "diversity": 0.1, "seed": 0, "progress": ignore, "keep": 2,
     },
+    "affordable_ascents": lambda w: {"network": w.network, "n_objectives": 10, "restarts": 8, "steps": 300},
     "certify": lambda w: {"network": w.network, "objectives": [class_logit(0)], "region": Box()},
     # Figures.
     "parts_of": lambda w: {"result": w.shown},

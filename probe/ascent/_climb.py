@@ -191,6 +191,7 @@ def ascend(
     return replace(found, frames=Frames(images=images, steps=np.array([0, *wanted])))
 
 
+@checked
 def affordable_ascents(
     network: Network, n_objectives: int, restarts: int, steps: int
 ) -> tuple[int, int, int]:
@@ -205,6 +206,8 @@ def affordable_ascents(
     >>> affordable_ascents(Network((Dense("output", kernel, kernel[0]),), input_shape=(784,)), 10, 8, 300)
     (10, 8, 300)
     """
+    for name, value in (("n_objectives", n_objectives), ("restarts", restarts), ("steps", steps)):
+        check_integer(name, value, minimum=1)
     # Forward, and as much again for the way back to the image.
     most = _CLIMBING // (2 * network.n_multiplications)
     restarts = max(min(restarts, _FEWEST_STARTS), min(restarts, most // (n_objectives * steps)))

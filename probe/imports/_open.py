@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Literal, get_args
 
+from probe._checks import check_choice
 from probe._errors import ModelFileError, printable
+from probe._signatures import checked
 from probe.imports._safetensors import is_safetensors, read_tensors
 from probe.imports.exported import is_exported, read_exported
 from probe.imports.onnx import is_onnx, read_onnx
@@ -17,6 +19,7 @@ __all__ = ["foreign_kind", "read_foreign"]
 Kind = Literal["exported", "onnx", "safetensors"]
 
 
+@checked
 def foreign_kind(path: str | os.PathLike[str]) -> Kind | None:
     """Return which kind of file this is; None for one of Keras, or one that is not known or cannot be read.
 
@@ -36,6 +39,7 @@ def foreign_kind(path: str | os.PathLike[str]) -> Kind | None:
     return "onnx" if is_onnx(path) else None
 
 
+@checked
 def read_foreign(
     path: str | os.PathLike[str],
     kind: Kind,
@@ -62,6 +66,7 @@ def read_foreign(
     ModelFileError
         If the file cannot be read, has no architecture or one that is its own and another one is given.
     """
+    check_choice("kind", kind, get_args(Kind))
     shown_path = printable(os.fspath(path), 200)
     if kind == "safetensors":
         if architecture is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from probe._errors import InputError, ModelFileError
+from probe._signatures import checked
 from probe.kerasfile._archives import is_archive, model_inside
 from probe.kerasfile._config import LayerSpec, last_net
 from probe.kerasfile._foreign import foreign_file
@@ -37,6 +38,7 @@ class Diagnosis:
     problems: tuple[str, ...]
 
 
+@checked
 def diagnose(
     path: str | os.PathLike[str],
     *,
@@ -80,8 +82,9 @@ def diagnose(
 def _kind(path: Path) -> str:
     """Return which kind of file this is, of those that are read."""
     try:
-        inner = model_inside(path, DEFAULT_LIMITS) if is_archive(path) else None
-        text, keras = architecture_in(path, DEFAULT_LIMITS)
+        with last_net(printable(path, 200)):
+            inner = model_inside(path, DEFAULT_LIMITS) if is_archive(path) else None
+            text, keras = architecture_in(path, DEFAULT_LIMITS)
     except InputError:
         if is_archive(path):
             return "a zip archive"

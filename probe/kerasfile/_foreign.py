@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
+from probe._signatures import checked
 from probe.safeh5 import DamagedError, listed, open_regular, open_zip, printable
 
 __all__ = ["Foreign", "foreign_file", "foreign_members"]
@@ -73,6 +74,7 @@ def _torch(what: str) -> Foreign:
     )
 
 
+@checked
 def foreign_file(path: str | os.PathLike[str]) -> Foreign | None:
     """Return which other kind of file or folder this is; None if that is not known, or it cannot be read.
 

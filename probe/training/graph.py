@@ -133,6 +133,7 @@ def train_network(
     )
 
 
+@checked
 def images_worth(split: Split, config: TrainingConfig, frames: int | None = None) -> float:
     """Return on how many images a network is trained in all, counting in those that are only classified on the way.
 
@@ -143,6 +144,8 @@ def images_worth(split: Split, config: TrainingConfig, frames: int | None = None
     >>> len(split.train), len(split.test), images_worth(split, TrainingConfig(epochs=2))
     (1442, 355, 4082.0)
     """
+    if frames is not None:
+        check_integer("frames", frames, minimum=1)
     n, n_test = len(split.train), len(split.test)
     looked = config.epochs * min(n, _EVALUATED) + (
         n_test if config.evaluation == "end" else config.epochs * n_test
@@ -152,11 +155,13 @@ def images_worth(split: Split, config: TrainingConfig, frames: int | None = None
     return config.epochs * n + _LOOKING * looked
 
 
+@checked
 def seconds_per_image(network: Network, split: Split, batch_size: int = 32) -> float:
     """Return about how many seconds one core takes to train a network on one image: the least of three minibatches.
 
     Other work on the machine does not count.
     """
+    check_integer("batch_size", batch_size, minimum=1)
     few = replace(split, train=split.train.take(np.arange(min(batch_size, len(split.train)))))
     run = _Run(
         network, few, few.train.labels, TrainingConfig(batch_size=batch_size), np.random.default_rng(0)

@@ -12,7 +12,7 @@ from probe._checks import InputError
 from probe.analyses.noise import CONFIDENT, noise_severity, primary_estimates
 from probe.analyses.noise.confidence import noise_images
 from probe.layers import Conv2D, Dense, Flatten
-from probe.training import train_network
+from probe.training import reinitialized, train_network
 
 NAMES = ("real", "uniform", "gaussian", "shuffled", "norm-matched")
 
@@ -264,9 +264,8 @@ def verdicts_of(network, split):
 
 
 def test_an_untrained_network_is_not_sure_of_noise(trained, digits):
-    verdict = verdicts_of(probe.controls.reinitialized(trained, rng=np.random.default_rng(1)), digits)[
-        "noise"
-    ]
+    untrained = reinitialized(trained, rng=np.random.default_rng(1))
+    verdict = verdicts_of(untrained, digits)["noise"]
     assert (verdict.decision, verdict.statistic) == ("refuted", 0)
     assert verdict.title == "Given pure noise, the network confidently names a digit"
 

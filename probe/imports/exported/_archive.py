@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from probe._checks import check_input_shape
 from probe._errors import ModelFileError
 from probe.imports._safetensors import check_fitting
 from probe.imports.exported._graph import parsed_graph
@@ -96,6 +97,7 @@ def read_exported(
     ModelFileError
         If the file is missing, damaged or unsafe to read, its weights are pickled, or an operation in it is not known.
     """
+    check_input_shape(input_shape)
     shown_path = printable(os.fspath(path), 200)
     with last_net(shown_path), open_program(path, tensors, input_shape, limits) as program:
         try:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from probe._checks import check_input_shape
 from probe._errors import InputError, ModelFileError, printable
 from probe._signatures import checked
 from probe.imports.onnx._model import AnyArray, read_graph
@@ -80,6 +81,7 @@ def read_onnx(
         `input_shape` is given, or has something that is not read. The message names the file, the node and its
         operator; `onnx_obstacles` names all of them.
     """
+    check_input_shape(input_shape)
     shown = printable(os.fspath(path), 200)
     with _opened(path, shown, limits_of(limits), tensors) as construction:
         return construction.network(input_shape)
@@ -99,6 +101,7 @@ def onnx_obstacles(
     path, input_shape, limits
         As for `read_onnx`.
     """
+    check_input_shape(input_shape)
     shown = printable(os.fspath(path), 200)
     construction = None
     try:
@@ -144,6 +147,7 @@ def _opened(
             raise ModelFileError(f"{shown}: {problem}") from None
 
 
+@checked
 def is_onnx(path: str | os.PathLike[str]) -> bool:
     """Return whether a regular file begins as ONNX files do; False if it cannot be read.
 
