@@ -157,11 +157,21 @@ def command_of(name: str, *, whole: bool) -> Callable[..., None]:
     return called
 
 
-def training_options(names: Sequence[str], config: Any) -> list[Option]:
-    """Return fields of a training configuration as options that are left out where nothing is typed."""
+def training_options(names: Sequence[str], config: Any, of_like: Any = None) -> list[Option]:
+    """Return fields of a training configuration as options that are left out where nothing is typed.
+
+    Help shows what they are then: as in `config`, and with --like as in `of_like`.
+    """
+    alone = options_of(type(config), names, config)
+    with_like = options_of(type(config), names, of_like or config)
     return [
-        replace(option, default=None, shown=option.default_text)
-        for option in options_of(type(config), names, config)
+        replace(
+            option,
+            default=None,
+            shown=option.default_text + ("" if same else f"; with --like {other.default_text}"),
+        )
+        for option, other in zip(alone, with_like, strict=True)
+        for same in [option.default == other.default]
     ]
 
 
@@ -176,7 +186,7 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
     """Return the arguments of the function of a command, in the order in which help shows their options."""
     function, entry = _function(line.function), line.entry
     hints: dict[str, Any] = typing.get_type_hints(function)
-    from probe.training import DEFAULT_TRAINING
+    from probe.training import DEFAULT_TRAINING, layered_training
 
     left_out = {"progress", *(_unneeded(entry) if entry else ())}
     parts: dict[str, _Part] = {}
@@ -190,7 +200,9 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
         elif name in _SHARED and not (name == "data" and parameter.default is None):
             parts[name] = _shared(name, parameter.default)
         elif name == "training":
-            parts[name] = _together(training_options(_FIELDS["config"], DEFAULT_TRAINING))
+            parts[name] = _together(
+                training_options(_FIELDS["config"], DEFAULT_TRAINING, layered_training(_N_MNIST))
+            )
         elif is_dataclass(hints[name]):
             parts[name] = _fields(name, hints[name], parameter.default)
         else:
@@ -308,6 +320,9 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "seed": (int, typer.Option(help="Seed of everything random.", metavar="N")),
 }
 """Type and settings of the arguments that mean the same in all commands."""
+
+_N_MNIST = 60_000
+"""Images of the data that `probe train` takes by default: the epochs with --like depend on how many there are."""
 
 _FIELDS = {
     "source": ("architecture", "replace", "input_shape"),

@@ -182,4 +182,6 @@ def test_a_fresh_network_is_trained_like_that_of_a_file(capsys):
     assert run([*train, "twin/model.h5", "--out", "again"]) == 0
     assert json.loads(Path("again/results.json").read_text())["config"]["epochs"] == 1
     assert run([*train, model, "--hidden", "3", "--out", "other"]) == 2
-    assert "--hidden and --activation must be left out with --like" in capsys.readouterr().err
+    assert (
+        "--activation, --output and --initialization must be left out with --like" in capsys.readouterr().err
+    )

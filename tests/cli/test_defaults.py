@@ -1,9 +1,12 @@
 """A command and the function of its analysis do the same where nobody says otherwise."""
 
 import inspect
-from dataclasses import fields
+import json
+from dataclasses import asdict, fields
 from importlib import import_module
+from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
@@ -14,10 +17,10 @@ from probe.analyses.minima import MinimaDesign
 from probe.analyses.robustness import RobustnessDesign
 from probe.analyses.scores import ScoresDesign
 from probe.catalogue import ANALYSES, analysis_of, function_of
-from probe.cli import app
+from probe.cli import app, run
 from probe.cli._commands import training_options
 from probe.cli._options import options_of, parsed
-from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
+from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, layered_training
 
 COMMANDS = [entry for entry in ANALYSES if entry.command is not None]
 STUDIES = [entry for entry in COMMANDS if entry.study]
@@ -111,11 +114,42 @@ def test_minima_of_a_function_and_of_a_command_have_one_learning_rate(activation
     assert study.default_config((*shapes, probe.MLP((4,), "relu"))).learning_rate == 0.1
 
 
+def test_help_shows_the_training_that_is_done_alone_and_with_like(digits, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {
+        option.name: option for option in typer.main.get_command(app("train")).commands["train"].params
+    }
+    of_mnist, names = (
+        layered_training(60_000),
+        [f.name for f in fields(DEFAULT_TRAINING) if f.name in options],
+    )
+    assert len(names) == 7
+    for name in names:
+        alone, like = (
+            f"{value:g}" if isinstance(value, float) else str(value)
+            for value in (getattr(DEFAULT_TRAINING, name), getattr(of_mnist, name))
+        )
+        shown = alone if alone == like else f"{alone}; with --like {like}"
+        assert options[name].default is None and options[name].show_default == shown
+    assert f"{of_mnist.epochs} epochs for the 60,000 images of MNIST" in options["like"].help
+    few = digits.train.take(range(50))
+    np.savez("few.npz", images=few.images, labels=np.arange(50) % 10)
+    n = len(probe.load_dataset("few.npz").train)
+    probe.save_network(
+        probe.train(probe.MLP((3,)), digits, probe.TrainingConfig(epochs=1)).network, "bare.h5"
+    )
+    done = {
+        "alone": ([], DEFAULT_TRAINING),
+        "recorded": (["--like", "alone/model.h5"], DEFAULT_TRAINING),
+        "like": (["--like", "bare.h5"], layered_training(n)),
+    }
+    for out, (arguments, config) in done.items():
+        assert run(["train", *arguments, "--data", "few.npz", "--out", out]) == 0
+        assert json.loads(Path(out, "results.json").read_text())["config"] == asdict(config)
+
+
 def test_training_is_that_of_its_command(digits):
     shown = defaults("train")
-    config = {field.name: shown[field.name] for field in fields(DEFAULT_TRAINING) if field.name in shown}
-    assert config == {name: getattr(DEFAULT_TRAINING, name) for name in config}
-    assert len(config) == 7
     assert shown["hidden"] == ",".join(map(str, DEFAULT_ARCHITECTURE.hidden))
     for name in ("activation", "output", "initialization"):
         assert shown[name] == getattr(DEFAULT_ARCHITECTURE, name)
