@@ -45,6 +45,9 @@ __all__ = ["report"]
 _CONTROLS = 12
 """Control networks of a report."""
 
+_LONG = {"concepts", "landscape"}
+"""Analyses that take long where a network is slow."""
+
 
 def report(
     model: Path | None = None,
@@ -191,8 +194,10 @@ def _sections(
 def _side_by_side(on: Subject) -> list[Section]:
     """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time."""
     entries = [entry for entry in ANALYSES if entry.report is not None]
-    # What trains takes longest, and is begun first.
-    turns = sorted(range(len(entries)), key=lambda index: not entries[index].study)
+    # What trains or asks much of a slow network takes longest, and is begun first.
+    turns = sorted(
+        range(len(entries)), key=lambda index: not (entries[index].study or entries[index].name in _LONG)
+    )
     stop, drawing = threading.Event(), threading.Lock()
 
     def tell(event: ProgressEvent) -> None:

@@ -46,8 +46,8 @@ _N_MINIMA = 8
 _LOOKING = 100_000_000_000
 """Multiplications that looking around one network may take in a report: some five seconds."""
 
-_MOST_RETRAINED = 3_000_000
-"""Multiplications for one image of networks that a report trains anew with step activations."""
+_SLOW = 3_000_000
+"""Multiplications for one image from which on a network is slow: less is done with it, and it is not trained anew."""
 
 _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
@@ -92,17 +92,19 @@ def in_report(entry: Analysis, subject: Subject) -> tuple[Mapping[str, Any], str
     """Return the arguments of an analysis in a report, and what to say where less is done with a slow network."""
     assert entry.report is not None
     options, network = dict[str, Any](entry.report), _network(subject)
-    if entry.name != "landscape":
-        return options, ""
-    usual = options["n_images"], options["n_directions"]
-    options["n_images"], options["n_directions"] = affordable_looks(network, *usual, _LOOKING)
-    said = []
-    if (options["n_images"], options["n_directions"]) != usual:
-        said.append(f"{options['n_directions']} directions, {options['n_images']} images")
-    if network.n_multiplications > _MOST_RETRAINED:
-        options["parts"] = ()
-        said.append("no training with step activations")
-    return options, _reduced("; ".join(said), "`probe landscape` does all") if said else ""
+    said, command = list[str](), "`probe landscape` does all"
+    if entry.name == "landscape":
+        usual = options["n_images"], options["n_directions"]
+        options["n_images"], options["n_directions"] = affordable_looks(network, *usual, _LOOKING)
+        if (options["n_images"], options["n_directions"]) != usual:
+            said.append(f"{options['n_directions']} directions, {options['n_images']} images")
+        if network.n_multiplications > _SLOW:
+            options["parts"] = ()
+            said.append("no training with step activations")
+    elif entry.name == "concepts" and network.n_multiplications > _SLOW:
+        options["n_images"] //= 2
+        said, command = [f"{options['n_images']} images"], "`probe features` looks at more"
+    return options, _reduced("; ".join(said), command) if said else ""
 
 
 def _reduced(said: str, otherwise: str) -> str:

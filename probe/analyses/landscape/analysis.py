@@ -163,7 +163,7 @@ def landscape(
     n_networks : int
         Fresh starts to train, at least 2. At least six are needed for a decision on continuous activations.
     n_directions : int, optional
-        Random directions at each network, at least 1; by default 1,000, or fewer (at least 50) for a slow network.
+        Random directions at each network, at least 1; by default 1,000, or fewer (at least 30) for a slow network.
     updates : int
         Updates of the path, at least 2; a slow network gets fewer. Each start with step activations gets a quarter.
     resolution : int

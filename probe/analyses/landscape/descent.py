@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float64]
 STEPS = np.geomspace(1e-3, 1.0, 7)
 """Lengths of steps, as shares of the length of the parameters that move."""
 
-_LOOKING, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 400_000_000_000, 50, 50
+_LOOKING, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 400_000_000_000, 50, 30
 """Multiplications of looking along all directions at one network, some twenty seconds; and what is looked at at least."""
 
 _N_NAMED = 12
