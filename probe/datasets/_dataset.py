@@ -234,8 +234,9 @@ class Split:
 
     @property
     def noun(self) -> str:
-        """What one image is called: "digit" where the classes are the ten digits, else "image"."""
-        return "digit" if self.train.class_names == tuple("0123456789") else "image"
+        """What one image is called: "digit" where it is gray and the classes are the ten digits, else "image"."""
+        is_digit = self.train.class_names == tuple("0123456789") and len(self.train.image_shape) == 2
+        return "digit" if is_digit else "image"
 
     @property
     def fingerprint(self) -> str:

@@ -498,3 +498,37 @@ def test_who_clicks_fast_hears_nothing_untrue(opened):
     opened.wait_for_timeout(500)
     assert "Not every image is learned" not in opened.inner_text("main")
     assert "NaN" not in opened.inner_text("main")
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("n_maps", [1, 4])
+def test_layers_of_many_maps_and_units_lie_beside_each_other(chromium, tmp_path, n_maps, width):  # noqa: F811
+    rng, channels, layers = np.random.default_rng(0), 3, []
+    for k in range(n_maps):
+        kernel = rng.normal(size=(3, 3, channels, 17), scale=0.1).astype(np.float32)
+        layers.append(Conv2D(f"convolution_{k}", kernel, padding="same", activation_name="relu"))
+        channels = 17
+    wide = rng.normal(size=(8 * 8 * 17, 60), scale=0.02).astype(np.float32)
+    head = rng.normal(size=(60, 10)).astype(np.float32)
+    layers += [Flatten("flatten"), Dense("dense", wide, activation_name="relu"), Dense("output", head)]
+    images = rng.random((40, 8, 8, 3)).astype(np.float32)
+    data = probe.Dataset(images, np.arange(40) % 10, tuple("abcdefghij"))
+    file = page_about(tmp_path, Network(tuple(layers), (8, 8, 3)), probe.Split(data, data, "noise"))
+    with Opened(chromium, file, viewport={"width": width, "height": 900}) as opened:
+        boxes = opened.evaluate(
+            "[...document.querySelectorAll('.net .tile.input, .net .units, .net .output .value, .net .pager button')]"
+            ".map((one) => { const {left, right, top, bottom} = one.getBoundingClientRect();"
+            " return [left, right, top, bottom, one.className]; })"
+        )
+        assert len(boxes) == 1 + n_maps + 2 + 10 + 2 * n_maps
+        groups = [box for box in boxes if "units" in box[4] or "input" in box[4]]
+        buttons = [box for box in boxes if not box[4]]
+        for some in (groups, buttons):
+            for k, (left, right, top, bottom, _) in enumerate(some):
+                for other in some[:k]:
+                    assert left >= other[1] or right <= other[0] or top >= other[3] or bottom <= other[2]
+        if width == 1280:
+            assert all(box[1] <= width for box in boxes)
+        scrolled = opened.evaluate("document.documentElement.scrollWidth")
+        assert scrolled <= width
+        assert opened.said == []

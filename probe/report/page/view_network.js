@@ -32,6 +32,8 @@ export class NetworkView {
     this.network = network;
     this.input = h("canvas", { class: "tile input", role: "img", "aria-label": "What the network sees" });
     this.layers = network.shown.map((layer) => this.column(layer));
+    // Feature maps of several layers beside each other have to be small.
+    this.columns.classList.toggle("deep", this.layers.filter((layer) => layer.isMaps).length > 1);
     this.columns.replaceChildren(
       h("div", { class: "layer" }, h("h3", {}, "input"), this.input),
       ...this.layers.map((layer) => layer.element),
@@ -54,14 +56,14 @@ export class NetworkView {
     };
     const pager = count > most && h("p", { class: "pager" },
       h("button", { onclick: () => turn(Math.max(0, from - most)), disabled: from === 0, "aria-label": `earlier units of ${layer.name}` }, "‹"),
-      ` ${from}–${from + units.length - 1} of ${count} `,
+      h("span", {}, ` ${from}–${from + units.length - 1} of ${count} `),
       h("button", { onclick: () => turn(from + most), disabled: from + most >= count, "aria-label": `later units of ${layer.name}` }, "›"));
     const kind = isOutput ? "outputs" : isMaps ? "maps" : units.length > 24 ? "many" : "few";
     const group = h("div", { class: `units ${kind}`, role: "group", "aria-label": `Units of layer ${layer.name}`, onkeydown: (event) => this.walk(event, buttons) }, buttons);
     buttons.forEach((button, k) => (button.tabIndex = k ? -1 : 0));
     return {
       layer, units, buttons, isOutput, isMaps,
-      element: h("div", { class: `layer ${isOutput ? "last" : ""}` }, h("h3", { title: layer.name }, cut(layer.name, 14)), group, pager || null),
+      element: h("div", { class: `layer ${isOutput ? "last" : ""}` }, h("h3", { title: layer.name }, cut(layer.name, 14)), group, pager),
     };
   }
 
