@@ -24,7 +24,7 @@ from probe.analyses.concepts.selectivity import (
     permuted_within,
     selectivities,
 )
-from probe.analyses.concepts.units import LayerValues, hidden_layers, layer_values
+from probe.analyses.concepts.units import LayerValues, hidden_layers, layer_values, logits_without_each
 from probe.analyses.concepts.within import FEWEST, FEWEST_CLASSES, Sample, principal_components, standardized
 from probe.controls import Controls
 from probe.datasets import Dataset, Split
@@ -232,9 +232,9 @@ class _Measurement:
         self, layer: str, means: Array, chosen: npt.NDArray[np.bool_]
     ) -> tuple[Array, Array, Array, Array]:
         """Return the accuracy lost without each unit, and the cost added: overall, with its concept and without."""
-        whole, units = self.network.logits(self.test.images), range(len(means))
-        rows, (whole_right, whole_cost) = [], _marks(whole, self.test.labels)
-        for unit, logits in enumerate(self.network.logits_without(self.test.images, layer, units, means)):
+        network, images, units = self.network, self.test.images, np.arange(len(means))
+        rows, (whole_right, whole_cost) = [], _marks(network.logits(images), self.test.labels)
+        for unit, logits in enumerate(logits_without_each(network, layer, units, means, images)):
             right, cost = _marks(logits, self.test.labels)
             added, has = cost - whole_cost, chosen[unit]
             lost = whole_right.mean() - right.mean()

@@ -1,22 +1,27 @@
-"""What units are on images."""
+"""What units are on images, and what a network says without one of them."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from probe._checks import Array, InputError, chunks
+from probe._checks import Array, InputError, IntArray, chunks
 from probe._layout import hidden_ends
 from probe.analyses.concepts.within import standardized
 from probe.network import Network
 
-__all__ = ["LayerValues", "hidden_layers", "layer_values"]
+__all__ = ["LayerValues", "hidden_layers", "layer_values", "logits_without_each"]
 
 _BATCH = 500
 """Images whose feature maps are kept at a time."""
 
 _CELLS = 4
+
+_LOGITS = 1 << 23
+"""Logits that are kept at a time: 32 MiB in float32."""
 
 
 def hidden_layers(network: Network) -> tuple[str, ...]:
@@ -83,3 +88,12 @@ def _cells(maps: Array) -> Array:
         counts = np.diff(np.append(cuts, length)).reshape([-1 if k == axis else 1 for k in range(maps.ndim)])
         maps = np.add.reduceat(maps, cuts, axis=axis) / counts
     return maps
+
+
+def logits_without_each(
+    network: Network, layer: str, units: IntArray, constants: Array, x: Array
+) -> Iterator[Array]:
+    """Yield the logits for images with a constant in place of one of `units` and the next, few at a time."""
+    n_logits = len(x) * math.prod(network.layer_shapes[network.head_name])
+    for some in chunks(len(units), max(1, _LOGITS // n_logits)):
+        yield from network.logits_without(x, layer, units[some].tolist(), constants[some])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, InputError, IntArray, chunks
 from probe._layout import input_layout, layer_ends
+from probe.analyses.concepts.units import logits_without_each
 from probe.analyses.unit.card import WeightsKind
 from probe.analyses.weights import weight_images
 from probe.datasets import Dataset
@@ -136,13 +137,18 @@ def right_without(
     `values` are the activations of a hidden layer, or the logits for the output.
     """
     if place.is_output:
-        logits = np.repeat(values[None], len(units), axis=0)
-        logits[np.arange(len(units)), :, units] = values.mean(axis=0)[units, None]
+        changed: Iterator[Array] = (_with_mean(values, unit) for unit in units)
     else:
         means = by_unit(network, place.end, values).mean(axis=0)
-        logits = network.logits_without(data.images, place.end, units.tolist(), means[units])
-    right = [named(network, one) == data.labels for one in logits]
-    return np.array(right, dtype=bool).reshape(len(units), len(data))
+        changed = logits_without_each(network, place.end, units, means[units], data.images)
+    right = np.array([named(network, logits) == data.labels for logits in changed], dtype=bool)
+    return right.reshape(len(units), len(data))
+
+
+def _with_mean(logits: Array, unit: int) -> Array:
+    changed = logits.copy()
+    changed[:, unit] = logits[:, unit].mean()
+    return changed
 
 
 class Products(NamedTuple):
