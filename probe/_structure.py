@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain, count
 from typing import Self
@@ -190,6 +191,11 @@ class Structure:
         """How many multiplications with weights an input costs; at least 1."""
         work = (layer.n_multiplications(self.layer_shapes[layer.name]) for layer in self.layers)
         return max(1, sum(work))
+
+    @property
+    def work(self) -> int:
+        """How long an input takes, in multiplications: putting out a value takes as long as some 80 of them."""
+        return self.n_multiplications + 80 * sum(map(math.prod, self.layer_shapes.values()))
 
     @property
     def dtype(self) -> np.dtype[np.floating]:

@@ -386,3 +386,8 @@ def test_only_what_follows_a_layer_is_computed_anew_without_its_units(monkeypatc
         network.logits_without(x, "b", [5], np.zeros(1))
     with pytest.raises(InputError, match="constants must be one for each of 2 units, got 1"):
         network.logits_without(x, "b", [0, 1], np.zeros(1))
+
+
+def test_work_counts_products_and_what_is_put_out():
+    layers = Dense("a", np.zeros((5, 7))), Dense("b", np.zeros((7, 3)))
+    assert probe.Network(layers, (5,)).work == 5 * 7 + 7 * 3 + 80 * (7 + 3)

@@ -209,7 +209,7 @@ def affordable_ascents(
     for name, value in (("n_objectives", n_objectives), ("restarts", restarts), ("steps", steps)):
         check_integer(name, value, minimum=1)
     # Forward, and as much again for the way back to the image.
-    most = _CLIMBING // (2 * network.n_multiplications)
+    most = _CLIMBING // (2 * network.work)
     restarts = max(min(restarts, _FEWEST_STARTS), min(restarts, most // (n_objectives * steps)))
     steps = max(min(steps, _FEWEST_STEPS), min(steps, most // (n_objectives * restarts)))
     return max(1, min(n_objectives, most // (restarts * steps))), restarts, steps

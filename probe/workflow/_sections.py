@@ -47,7 +47,7 @@ _LOOKING = 100_000_000_000
 """Multiplications that looking around one network may take in a report: some five seconds."""
 
 _SLOW = 3_000_000
-"""Multiplications for one image from which on a network is slow: less is done with it, and it is not trained anew."""
+"""`Network.work` from which on a network is slow: less is done with it, and it is not trained with step activations."""
 
 _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
@@ -98,10 +98,10 @@ def in_report(entry: Analysis, subject: Subject) -> tuple[Mapping[str, Any], str
         options["n_images"], options["n_directions"] = affordable_looks(network, *usual, _LOOKING)
         if (options["n_images"], options["n_directions"]) != usual:
             said.append(f"{options['n_directions']} directions, {options['n_images']} images")
-        if network.n_multiplications > _SLOW:
+        if network.work > _SLOW:
             options["parts"] = ()
             said.append("no training with step activations")
-    elif entry.name == "concepts" and network.n_multiplications > _SLOW:
+    elif entry.name == "concepts" and network.work > _SLOW:
         options["n_images"] //= 2
         said, command = [f"{options['n_images']} images"], "`probe features` looks at more"
     return options, _reduced("; ".join(said), command) if said else ""

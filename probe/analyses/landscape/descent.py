@@ -128,7 +128,7 @@ def affordable_looks(
     network: Network, n_images: int, n_directions: int, multiplications: int = _LOOKING
 ) -> tuple[int, int]:
     """Return how many images and directions to look along: fewer images, then fewer directions, for a slow network."""
-    each = network.n_multiplications * len(STEPS)
+    each = network.work * len(STEPS)
     n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, multiplications // (each * n_directions)))
     return n_images, max(
         min(n_directions, _FEWEST_DIRECTIONS), min(n_directions, multiplications // (each * n_images))
