@@ -363,6 +363,9 @@ VALID = {
     "minima.primary_estimates": lambda w: few(w, n_networks=2, seed=0),
     "noise.primary_estimates": lambda w: few(w, n_images=20, seed=0),
     "robustness.primary_estimates": lambda w: few(w, seed=0),
+    "fewer_labels": lambda w: {"n_labels": 100, "n_pixels": 784},
+    "gentle_rate": lambda w: {"learning_rate": 0.3, "images": w.images},
+    "affordable_looks": lambda w: {"network": w.network, "n_images": 10, "n_directions": 10, "multiplications": 10**9},
     "n_memorizable": lambda w: {"n_parameters": 1_000, "n_samples": 100},
     "structure.primary_estimates": lambda w: few(w, n_null=39, alpha=0.05, seed=0),
     "MemorizationDesign": lambda w: {

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, check_integer
+from probe._checks import Array, check_integer, check_number
 from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 
@@ -39,6 +39,7 @@ def gentle_rate(learning_rate: float, images: Array) -> float:
     >>> gentle_rate(0.3, np.full((5, 28, 28), 0.3)), gentle_rate(0.3, np.full((5, 32, 32, 3), 0.5))
     (0.3, 0.0390625)
     """
+    check_number("learning_rate", learning_rate, above=0)
     square = float(np.mean([np.vdot(image, image) for image in images[:_MEASURED]]))
     return learning_rate * _USUAL_SQUARE / max(square, _USUAL_SQUARE)
 
@@ -57,6 +58,7 @@ def n_memorizable(n_parameters: int, n_samples: int) -> int:
     return min(n_samples, max(FEWEST_RANDOM, min(_MOST_RANDOM, n_parameters // _PARAMETERS_PER_LABEL)))
 
 
+@checked
 def fewer_labels(n_labels: int, n_pixels: int) -> int:
     """Return how many of `n_labels` random labels of such large images are taught to networks that stand in for others.
 
@@ -65,6 +67,8 @@ def fewer_labels(n_labels: int, n_pixels: int) -> int:
     >>> fewer_labels(1000, 28 * 28), fewer_labels(1000, 32 * 32 * 3)
     (1000, 255)
     """
+    check_integer("n_labels", n_labels, minimum=1)
+    check_integer("n_pixels", n_pixels, minimum=1)
     return min(n_labels, max(FEWEST_RANDOM, _TAUGHT_PIXELS // n_pixels))
 
 

@@ -134,7 +134,9 @@ def test_layers_with_channels_are_those_of_the_image():
     building = Building("net")
     y = building.at("conv", "conv2d").conv(building.input((4, 5, 5)), np.ones((8, 1, 3, 3)), groups=4)
     network = building.finish([y])
-    assert type(network.layers[-1]).__name__ == "DepthwiseConv2D" and network.layers[-1].channels_first
+    last = network.layers[-1]
+    assert type(last).__name__ == "DepthwiseConv2D" and last.data_format == "channels_first"
+    assert network.channel_axis(last.name) == 0
     assert not isinstance(network.layers[-1], Conv2D)
 
 

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, check_integer
 from probe._progress import ProgressEvent
+from probe._signatures import checked
 from probe.analyses.landscape.directions import measure_many_lines, unit_directions
 from probe.analyses.landscape.path import Look
 from probe.analyses.landscape.steepness import Steepness, steepness
@@ -124,10 +125,14 @@ class Descent(Record):
         return np.concatenate([[0.0], self.steps])[self.n_wins]
 
 
+@checked
 def affordable_looks(
     network: Network, n_images: int, n_directions: int, multiplications: int = _LOOKING
 ) -> tuple[int, int]:
     """Return how many images and directions to look along: fewer images, then fewer directions, for a slow network."""
+    check_integer("n_images", n_images, minimum=1)
+    check_integer("n_directions", n_directions, minimum=1)
+    check_integer("multiplications", multiplications, minimum=1)
     each = network.work * len(STEPS)
     n_images = max(min(n_images, _FEWEST_IMAGES), min(n_images, multiplications // (each * n_directions)))
     return n_images, max(
