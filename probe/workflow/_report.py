@@ -45,8 +45,8 @@ __all__ = ["report"]
 _CONTROLS = 12
 """Control networks of a report."""
 
-_LONG = {"concepts", "landscape"}
-"""Analyses that take long where a network is slow."""
+_LONGEST = ("memorization", "concepts", "landscape", "drawing", "maximize", "noise_severity")
+"""Analyses that take longest, which are begun first, so that none is left alone at the end."""
 
 
 def report(
@@ -194,10 +194,8 @@ def _sections(
 def _side_by_side(on: Subject) -> list[Section]:
     """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time."""
     entries = [entry for entry in ANALYSES if entry.report is not None]
-    # What trains or asks much of a slow network takes longest, and is begun first.
-    turns = sorted(
-        range(len(entries)), key=lambda index: not (entries[index].study or entries[index].name in _LONG)
-    )
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
+    turns = sorted(range(len(entries)), key=lambda index: ranks.get(entries[index].name, len(ranks)))
     stop, drawing = threading.Event(), threading.Lock()
 
     def tell(event: ProgressEvent) -> None:
