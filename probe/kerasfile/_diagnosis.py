@@ -81,6 +81,8 @@ def diagnose(
 
 def _kind(path: Path) -> str:
     """Return which kind of file this is, of those that are read."""
+    if not is_archive(path) and not is_hdf5(path):
+        return "no file that is known"
     try:
         with last_net(printable(path, 200)):
             inner = model_inside(path, DEFAULT_LIMITS) if is_archive(path) else None
@@ -88,7 +90,7 @@ def _kind(path: Path) -> str:
     except InputError:
         if is_archive(path):
             return "a zip archive"
-        return "an HDF5 file without a model in it" if is_hdf5(path) else "no file that is known"
+        return "an HDF5 file without a model in it"
     if inner is not None:
         return f"a zip archive with a Keras model in it, {printable(inner.name, 100)}"
     layout = ".keras" if is_archive(path) else "HDF5"

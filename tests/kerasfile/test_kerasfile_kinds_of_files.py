@@ -295,6 +295,14 @@ def test_why_says_what_another_file_is(tmp_path, capsys):
     assert f"\n  {TORCH}\n" in capsys.readouterr().out
 
 
+def test_a_file_that_is_no_model_is_not_called_one(tmp_path):
+    text = tmp_path / "program.py"
+    text.write_text("import torch")
+    found = diagnose(text)
+    assert found.what == "no file that is known"
+    assert "is not an HDF5 file: it starts with b'import t'" in found.problems[0]
+
+
 def test_a_file_that_is_not_there_is_named_before_its_architecture(tmp_path):
     (tmp_path / "model.pt2").write_bytes(FILES["exported"][0])
     with pytest.raises(ModelFileError, match=r"absent\.safetensors"):
