@@ -5,6 +5,7 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,9 @@ os.environ["KERAS_BACKEND"] = "numpy"
 
 # Some tests use what those of another folder have.
 sys.path += [str(Path(__file__).parent / folder) for folder in ("figures", "sweep", "workflow")]
+
+# Modules that tests of PyTorch share cannot be imported without it, and are looked at for examples.
+collect_ignore = [] if find_spec("torch") else ["imports/torch_operations.py", "imports/torch_zoo.py"]
 
 # No test depends on how fast the machine is.
 settings.register_profile("probe", deadline=None)
