@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import InputError, check_integer, check_labels, check_number, check_shape, generator
 from probe._parallel import available_workers, interrupts_as, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
@@ -44,7 +45,7 @@ def train(
     *,
     seed: int | np.random.Generator = 0,
     frames: int | None = None,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> TrainingResult:
     """Train one network.
 
@@ -62,7 +63,7 @@ def train(
     frames : int, optional
         Moments whose weights the result's `film` keeps, at least 2, the start and the end among them; dense in the first
         epoch. No film without.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each epoch.
 
     Returns
@@ -78,6 +79,7 @@ def train(
     >>> bool(trained.history.test_accuracy[-1] > 0.9)
     True
     """
+    assert callable(progress)
     if isinstance(architecture, Network):
         return _trained_like(architecture, split, config, seed, frames, progress)
     result = train_population(
@@ -125,7 +127,7 @@ def train_population(
     shard_size: int = 16,
     workers: int | None = None,
     frames: int | None = None,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> PopulationResult:
     """Train many networks of one architecture together.
 
@@ -155,6 +157,7 @@ def train_population(
     InputError
         If an argument is outside its range or does not fit the others.
     """
+    assert callable(progress)
     config = DEFAULT_TRAINING if config is None else config
     check_integer("n_networks", n_networks, minimum=1)
     check_integer("shard_size", shard_size, minimum=1)
