@@ -11,6 +11,7 @@ from html import escape
 from typing import Any, Literal
 
 from probe._checks import InputError, brief
+from probe._notebook import displayed
 from probe._progress import Progress, ProgressEvent, silent
 from probe.safeh5 import printable
 
@@ -80,7 +81,7 @@ def shown(progress: object) -> Iterator[Progress]:
 
 @contextmanager
 def _drawn() -> Iterator[Progress]:
-    display = _notebook_display()
+    display = displayed()
     if display is not None:
         bars = _NotebookBars(display)
         try:
@@ -195,16 +196,3 @@ class _Html:
 
     def _repr_html_(self) -> str:
         return self._html
-
-
-def _notebook_display() -> Callable[..., Any] | None:
-    """Return what shows something in the output of a notebook's cell, or None outside notebooks."""
-    # Nobody is in a notebook who has not imported IPython.
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    if shell is None or type(shell).__module__.startswith("IPython.terminal"):
-        return None
-    from IPython.display import display  # type: ignore[import-not-found, unused-ignore]
-
-    shows: Callable[..., Any] = display
-    return shows

@@ -41,7 +41,7 @@ class Cell:
 @pytest.fixture
 def cell(monkeypatch):
     made = Cell()
-    monkeypatch.setattr(_bars, "_notebook_display", lambda: made.display)
+    monkeypatch.setattr(_bars, "displayed", lambda: made.display)
     monkeypatch.setattr(_bars, "_AFTER_SECONDS", 0)
     monkeypatch.setattr(_bars, "_REDRAWN_SECONDS", 0)
     return made
@@ -157,11 +157,3 @@ def test_a_terminal_shows_a_bar(tmp_path):
     os.close(ours)
     assert run.returncode == 0 and run.stdout == b""
     assert "training" in said and "2/2" in said and "cost 0.5" in said
-
-
-def test_a_shell_of_a_terminal_is_no_notebook(monkeypatch):
-    shell = type("Shell", (), {"__module__": "IPython.terminal.interactiveshell"})()
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
-    assert _bars._notebook_display() is None
-    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: None))
-    assert _bars._notebook_display() is None

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from probe._checks import InputError, brief, check_choice
+from probe._notebook import shown_at_the_end
 from probe.catalogue import ANALYSES
 from probe.figures._parts import Part
 
@@ -45,7 +46,8 @@ def plot(result: object, *, part: str | None = None, ax: Axes | None = None, **s
     Returns
     -------
     Figure or Axes
-        `ax`, or the new figure, with `savefig` as usual and at most 8 x 20 inches, whatever the network.
+        `ax`, or the new figure, with `savefig` as usual and at most 8 x 20 inches, whatever the network. A notebook shows
+        it as the last line of a cell, and at the end of the cell where it was made in a loop.
 
     Raises
     ------
@@ -57,9 +59,15 @@ def plot(result: object, *, part: str | None = None, ax: Axes | None = None, **s
     >>> import probe
     >>> split = probe.load_dataset("digits")
     >>> trained = probe.train(probe.MLP(hidden=(4,)), split, probe.TrainingConfig(epochs=2))
-    >>> type(plot(probe.weight_images(trained.network), cmap="PuOr")).__name__
-    'Figure'
+    >>> plot(probe.weight_images(trained.network), cmap="PuOr").savefig("weights.png")  # doctest: +SKIP
     """
+    figure = _plotted(result, part, ax, style)
+    if ax is None:
+        shown_at_the_end(figure)  # type: ignore[arg-type]
+    return figure
+
+
+def _plotted(result: object, part: str | None, ax: Axes | None, style: dict[str, Any]) -> Figure | Axes:
     from matplotlib.axes import Axes
 
     parts = _parts(result)
@@ -104,7 +112,7 @@ def picture(result: object, **view: Any) -> bytes:
     from probe.figures._style import png_of, quietly
 
     with quietly():
-        figure = plot(result, **view)
+        figure = _plotted(result, view.pop("part", None), None, view)
     return png_of(figure)  # type: ignore[arg-type]
 
 
@@ -113,7 +121,7 @@ def picture_files(result: object, **view: Any) -> tuple[bytes, bytes]:
     from probe.figures._style import png_and_svg_of, quietly
 
     with quietly():
-        figure = plot(result, **view)
+        figure = _plotted(result, view.pop("part", None), None, view)
     return png_and_svg_of(figure)  # type: ignore[arg-type]
 
 

@@ -37,6 +37,7 @@ __all__ = [
     "literal",
     "note_inches",
     "png_and_svg_of",
+    "png_bytes",
     "png_of",
     "quietly",
     "resize",
@@ -125,9 +126,9 @@ def styled() -> Iterator[None]:
 
 def fresh(height: float) -> Figure:
     """Return an empty figure of the common width and `height` inches, `HEIGHT` at most, independent of pyplot."""
-    from matplotlib.figure import Figure
+    from probe.figures._picture import Picture
 
-    figure = Figure(figsize=(WIDTH, min(height, HEIGHT)), layout="constrained", dpi=DOTS)
+    figure = Picture(figsize=(WIDTH, min(height, HEIGHT)), layout="constrained", dpi=DOTS)
     figure.set_gid(_FRESH)
     return figure
 
@@ -152,7 +153,7 @@ def png_of(figure: Figure) -> bytes:
     A figure that is larger at the usual number of dots an inch gets fewer: it is whole, and smaller.
     """
     with quietly():
-        png = _png(figure)
+        png = png_bytes(figure)
     _free(figure)
     return png
 
@@ -160,7 +161,7 @@ def png_of(figure: Figure) -> bytes:
 def png_and_svg_of(figure: Figure) -> tuple[bytes, bytes]:
     """Return a figure as PNG and as SVG, and free what it holds; the same figure gives the same bytes."""
     with quietly():
-        png = _png(figure)
+        png = png_bytes(figure)
         # All has its place now, in both.
         figure.set_layout_engine("none")
         svg = _svg(figure)
@@ -168,7 +169,8 @@ def png_and_svg_of(figure: Figure) -> tuple[bytes, bytes]:
     return png, svg
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
+    """Return a figure as PNG, at most `MAX_PIXELS` high and wide."""
     buffer = io.BytesIO()
     dots = min(DOTS, MAX_PIXELS / max(figure.get_size_inches()))
     # It is packed once, when its colors are counted.
