@@ -42,7 +42,11 @@ def pictures(outputs):
     """Return the pictures that a cell shows, as arrays."""
     data = [output["data"] for output in outputs if "data" in output]
     found = [values["image/png"] for values in data if "image/png" in values]
-    found += [png for values in data for png in re.findall(r"data:image/png;base64,([^\"]+)", values.get("text/html", ""))]
+    found += [
+        png
+        for values in data
+        for png in re.findall(r"data:image/png;base64,([^\"]+)", values.get("text/html", ""))
+    ]
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(png))).convert("L")) for png in found]
 
 

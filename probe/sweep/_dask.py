@@ -52,8 +52,12 @@ def on_dask(
     *,
     scheduler: str,
     stop: threading.Event,
+    prepare: Callable[[], None] | None = None,
 ) -> Generator[bool, None, None]:
     """Call `function` on each task on the workers of a cluster, and keep the results as they come, one at a time.
+
+    `prepare` is called on each worker once, before its first trial, also on one that comes later; what it brings along,
+    such as data, travels once to each.
 
     It yields for each trial that ends whether it gave a result, or gave up. A trial whose worker dies runs again on
     another one. On an error, on Ctrl-C, on `close()` and once `stop` is set, the trials under way are told to give up,
@@ -66,6 +70,8 @@ def on_dask(
         _check_workers(client, scheduler)
         flight = _Flight(client, function, tasks)
         try:
+            if prepare is not None:
+                flight.prepare(prepare)
             while not stop.is_set() and (landed := flight.next()) is not None:
                 index, result = landed
                 if result is not None:
@@ -76,6 +82,8 @@ def on_dask(
             with suppress(InputError):
                 for index, result in flight.give_up():
                     keeper.submit(keep, index, result).result()
+            if prepare is not None:
+                flight.forget()
 
 
 class _Flight(Generic[Task, Result]):
@@ -94,6 +102,17 @@ class _Flight(Generic[Task, Result]):
         self._token = uuid.uuid4().hex
         self._in_flight: dict[Any, int] = {}
         self._completed = as_completed(loop=client.loop)
+
+    def prepare(self, function: Callable[[], None]) -> None:
+        """Call `function` on all workers there are, and on each that comes; the scheduler keeps it for these."""
+        from distributed import WorkerPlugin
+
+        class Preparation(WorkerPlugin):  # type: ignore[misc]
+            def setup(self, worker: Any) -> None:
+                function()
+
+        with _unanswered():
+            self._client.register_plugin(Preparation(), name=self._token)
 
     def next(self) -> tuple[int, Result | None] | None:
         """Return the next trial that ends, or None if all have."""
@@ -128,10 +147,8 @@ class _Flight(Generic[Task, Result]):
 
     def _n_threads(self) -> int:
         """Return the threads of all workers there are now: they come and go."""
-        try:
+        with _unanswered():
             return sum(self._client.nthreads().values())
-        except OSError:
-            raise InputError(_LOST) from None
 
     def give_up(self) -> Generator[tuple[int, Result], None, None]:
         """Tell the trials under way to give up, wait for them, and give the results of those that did not."""
@@ -154,14 +171,18 @@ class _Flight(Generic[Task, Result]):
         with suppress(Exception):
             self._client.cancel(list(self._in_flight))
 
+    def forget(self) -> None:
+        """Let the scheduler forget what workers were prepared by."""
+        with suppress(Exception):
+            if self._client.status == "running":
+                self._client.unregister_worker_plugin(self._token)
+
     def _fill(self) -> None:
         # If all are gone, one trial waits for the next to come.
         n_threads = max(1, self._n_threads())
-        try:
+        with _unanswered():
             while self._waiting and len(self._in_flight) < _PER_THREAD * n_threads:
                 self._submit(*self._waiting.pop())
-        except OSError:
-            raise InputError(_LOST) from None
 
     def _submit(self, index: int, task: Task) -> None:
         future = self._client.submit(
@@ -175,6 +196,14 @@ class _Flight(Generic[Task, Result]):
         )
         self._in_flight[future] = index
         self._completed.add(future)
+
+
+@contextmanager
+def _unanswered() -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        raise InputError(_LOST) from None
 
 
 _LOST = f"the Dask scheduler does not answer any more, and the trials under way are lost. {GO_ON}"

@@ -83,6 +83,7 @@ def run_sweep(
     workers: int = 1,
     backend: Literal["threads", "processes", "dask"] = "threads",
     scheduler: str | None = None,
+    prepare: Callable[[], None] | None = None,
     progress: Progress = silent,
     stage: str = "trials",
     note: Callable[[Sequence[Result]], str] = _no_note,
@@ -118,6 +119,8 @@ def run_sweep(
         and do not wait for each other: for long trials of small networks two are twice as fast as one.
     scheduler : str, optional
         Address of the Dask scheduler, such as "tcp://127.0.0.1:8786"; with `backend="dask"` only.
+    prepare : callable, optional
+        Called on each worker of a Dask cluster before its trials, with what they share, such as data; goes there by pickle.
     progress : callable
         Called with a `ProgressEvent` once for all reused trials, and after each trial.
     stage : str
@@ -165,7 +168,7 @@ def run_sweep(
         try:
             run.reuse()
             if scheduler is not None:
-                computed: Computed = partial(on_dask, scheduler=scheduler)
+                computed: Computed = partial(on_dask, scheduler=scheduler, prepare=prepare)
             else:
                 computed = partial(_in_processes if backend == "processes" else _on_threads, workers=workers)
             with closing(run.finish(computed)) as reports:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -45,9 +45,23 @@ class Backend:
 ONE_THREAD = Backend()
 
 
+_SENT: dict[str, Split] = {}
+"""On a worker of a cluster: the data that came there, by fingerprint."""
+
+_MOST_SENT = 2
+"""Data sets that a worker keeps: those of the latest studies."""
+
+
+def _receive(split: Split, fingerprint: str) -> None:
+    _SENT.pop(fingerprint, None)
+    _SENT[fingerprint] = split
+    while len(_SENT) > _MOST_SENT:
+        del _SENT[next(iter(_SENT))]
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The data of a trial, as a worker finds them: by name, and checked against the fingerprint."""
+    """The data of a trial, as a worker finds them: those that were sent, or by name, checked against the fingerprint."""
 
     data: str
     fingerprint: str
@@ -60,6 +74,8 @@ class Source:
 
     def split(self) -> Split:
         """Return the data."""
+        if self.fingerprint in _SENT:
+            return _SENT[self.fingerprint]
         split, fingerprint = _loaded(self.data)
         if fingerprint != self.fingerprint:
             raise InputError(
@@ -129,7 +145,7 @@ def run_study_in(
     done: dict[AnyKey, Trial] = {}
     while missing := [key for key in study.keys(done, split) if key not in done]:
         try:
-            finished, interrupted = _finished(folder, study, missing, done, source, backend, progress)
+            finished, interrupted = _finished(folder, study, missing, done, split, source, backend, progress)
         except KeyboardInterrupt:
             if not done:
                 raise
@@ -145,6 +161,7 @@ def _finished(
     study: Study[AnyKey, Trial, Found],
     keys: Sequence[AnyKey],
     before: Mapping[AnyKey, Trial],
+    split: Split,
     source: Source,
     backend: Backend,
     progress: Progress,
@@ -168,6 +185,7 @@ def _finished(
         workers=backend.workers,
         backend=backend.backend,
         scheduler=backend.scheduler,
+        prepare=partial(_receive, split, source.fingerprint),
         progress=shifted,
         stage=study.stage,
         note=note,

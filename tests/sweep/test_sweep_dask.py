@@ -14,6 +14,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_sweep import (
     CONFIGURATION,
@@ -35,6 +36,7 @@ from test_sweep import (
 )
 from threadpoolctl import threadpool_info
 
+import probe
 import probe.sweep._dask
 from probe._checks import InputError, ProbeWarning
 from probe.sweep import run_sweep
@@ -441,6 +443,42 @@ def test_nothing_of_dask_is_loaded_for_threads():
         check=True,
     ).stdout
     assert json.loads(out) == []
+
+
+def test_data_that_only_we_have_reach_workers_that_come_later_too(tmp_path, monkeypatch, undrawn):
+    """Workers of other machines have no file of ours: what they need is sent to each once."""
+    from probe import workflow
+
+    split = probe.load_dataset("digits")
+    data = tmp_path / "ours.npz"
+    parts = {"images": split.train, "test_images": split.test}
+    arrays = {key: part.images for key, part in parts.items()}
+    labels = {"labels": split.train.labels, "test_labels": split.test.labels}
+    np.savez(data, **arrays, **labels)
+    design = {"n_samples": 40, "corruption": (0, 1), "replicates": 8}
+    study = {"name": "memorization", "architectures": (probe.MLP((8,), "relu"),), "options": design}
+    study |= {"training": {"epochs": 40, "batch_size": 10}, "data": str(data), "seed": 3}
+    workflow.run_study(**study, out=tmp_path / "threads")
+    hidden = tmp_path / "elsewhere.npz"
+    (tmp_path / "cluster").mkdir()
+    cluster = Cluster(tmp_path / "cluster", 1)
+    try:
+        one = cluster.workers[0]
+
+        def told(event):
+            # The file goes once it was read here, then the worker that has its data; another one takes its place.
+            if data.exists():
+                data.rename(hidden)
+            if event.done == 2:
+                one.kill()
+                cluster.add_worker()
+
+        backend = workflow.Backend(backend="dask", scheduler=cluster.address)
+        monkeypatch.setattr(probe.sweep._dask, "_PER_THREAD", 1)
+        workflow.run_study(**study, out=tmp_path / "dask", backend=backend, progress=told)
+    finally:
+        cluster.close()
+    assert contents(tmp_path / "threads") == contents(tmp_path / "dask")
 
 
 def test_a_memorization_study_on_a_cluster_is_the_one_on_threads(tmp_path, monkeypatch, cluster, undrawn):
