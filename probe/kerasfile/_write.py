@@ -39,6 +39,9 @@ KERAS_VERSION = "3.0.0"
 
 _RESERVED = (".", "..", "top_level_model_weights")
 
+_MODULES = {"Sequential": "keras", "Functional": "keras.src.models.functional"}
+"""Where Keras 3 looks for the class of a model, as it writes it itself."""
+
 _ONLY_OURS = ("step", "hard_sigmoid_v2")
 """Activations that Keras 3 does not have."""
 
@@ -118,7 +121,10 @@ def archive_of(network: Network, provenance: str = "", film: Film | None = None)
     _check_in_keras(network)
     written = _in_keras_order(network, _written(network))
     # Files hold what differs between layers of a class in the order of the model that Keras makes of the configuration.
-    config = _config(network, written) | {"module": "keras", "registered_name": None}
+    config = _config(network, written)
+    config |= {"module": _MODULES[config["class_name"]], "registered_name": config["class_name"]}
+    for entry in config["config"]["layers"]:
+        entry |= {"module": "keras.layers", "registered_name": None}
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         counts: Counter[str] = Counter()

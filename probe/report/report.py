@@ -121,6 +121,7 @@ class Rendered:
             still=head_picture(self.report.chapters, self.sections),
             chapters=paged(self.report.chapters, self.sections, claims),
             general=in_general(),
+            has_pictures=bool(self.pictures),
             origin=origin,
         )
 

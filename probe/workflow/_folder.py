@@ -17,7 +17,6 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe._text import plain
 from probe._version import __version__
-from probe.figures import picture as drawn
 from probe.report import Report
 from probe.storage import OwnedFolder, results_bytes
 from probe.workflow._owner import (
@@ -38,7 +37,6 @@ __all__ = [
     "Written",
     "data_stem",
     "destination",
-    "drawn",
     "file_name",
     "model_stem",
     "run_facts",

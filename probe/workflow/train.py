@@ -22,7 +22,7 @@ from probe.network import Network
 from probe.population import MLP
 from probe.recipes import recorded_recipe
 from probe.report import Report, Section
-from probe.storage import network_bytes
+from probe.storage import network_bytes, save_network
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
@@ -38,7 +38,7 @@ from probe.training import (
 from probe.workflow._folder import data_stem, destination, run_facts
 from probe.workflow._owner import Owner
 from probe.workflow._written import Written
-from probe.workflow.models import MODEL_FILES, Reading, check_model_file, write_model
+from probe.workflow.models import MODEL_FILES, Reading, check_model_file
 
 __all__ = ["frames_of", "recorded_history", "train_model", "training_provenance"]
 
@@ -122,7 +122,7 @@ def train_model(
     summary = f"{accuracy:.2%} of the test images right; epochs trained: {result.history.n_epochs}"
     network = for_data(result.network, split)
     if to_file:
-        kept = write_model(result.network, out, provenance, result.film)
+        kept = save_network(result.network, out, provenance=provenance, film=result.film)
         return Written((kept,), summary, result.interrupted)
     folder.owner = owner.about(result.network)
     facts = {name: fact for name, fact in provenance.items() if name != "history"}
