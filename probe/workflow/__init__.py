@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow._written import Written
-    from probe.workflow.gallery import gallery
+    from probe.workflow._gallery import gallery
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model
@@ -52,7 +52,7 @@ _NAMES = {
     "_written": ("Written",),
     "_report": ("report",),
     "_lesson": ("lesson",),
-    "gallery": ("gallery",),
+    "_gallery": ("gallery",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),

@@ -30,7 +30,7 @@ from probe.workflow._owner import (
     path_from,
 )
 from probe.workflow._written import PAGE, Written
-from probe.workflow.gallery import REPORTS, index_above, refresh
+from probe.workflow._gallery import REPORTS, index_above, refresh
 
 __all__ = [
     "Folder",
@@ -158,7 +158,7 @@ class Folder:
 _AUTHORS, _TITLE = "the probe developers", "probe: what did the hidden layers learn?"
 """Of the software, as in CITATION.cff."""
 
-_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|svg|gif|h5|html|txt)")
+_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|svg|gif|h5|html)|inspect\.txt")
 """Names of files that are written, and may be removed when they are out of date."""
 
 
