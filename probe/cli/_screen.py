@@ -171,6 +171,7 @@ LESS = {
     "edit": (),
     "lesson": ("fewer --students", "smaller --data"),
     "features": ("fewer --networks", "smaller --data"),
+    "evaluate": ("fewer --images",),
     "maximize": ("fewer --restarts", "one --objective at a time"),
     "drawing": ("fewer --networks", "fewer --restarts"),
     "noise": ("fewer --images",),
