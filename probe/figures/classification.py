@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from matplotlib.ticker import PercentFormatter
 
 from probe._checks import Array
 from probe.analyses.classification import Classification, JudgedImages
-from probe.figures._axes import spread
+from probe.figures._axes import log_axis, spread
 from probe.figures._grid import Grid
 from probe.figures._parts import one_panel, panels
-from probe.figures._style import COLORS, WIDTH, cut, note_inches, resize
+from probe.figures._style import COLORS, WIDTH, cut, literal, note_inches, resize, text_width
 from probe.figures._tiles import image_grid
 
 __all__ = ["PARTS"]
@@ -26,6 +27,15 @@ _ABREAST = 10
 _NUMBERS, _NAMES = 16, 32
 """Classes up to which each cell has its number, and each row its name."""
 
+_CELLS = 200
+"""Cells side by side: of more classes several share one."""
+
+_SHORT = 4
+"""Letters of a name, up to which two fit above an image."""
+
+_SIDE = 5.0
+"""Width of the matrix in inches, about."""
+
 _NAME_INCHES = 1.1
 """Width of the name of a class beside the matrix."""
 
@@ -34,32 +44,34 @@ _NAME_INCHES = 1.1
 def examples(result: Classification, figure: Figure | SubFigure) -> list[str]:
     """Draw the images with the surest mistakes, those with the least sure answers and those with the surest right ones."""
     groups = {
-        f"wrong, and the surest of it ({len(result.wrong.labels)} of {result.n_wrong:,})": result.wrong,
-        "least sure, right or wrong": result.least_sure,
-        "right, and the surest of it": result.surest,
+        f"The surest mistakes ({len(result.wrong.labels)} of {result.n_wrong:,})": result.wrong,
+        "The least sure answers": result.least_sure,
+        "The surest right answers": result.surest,
     }
     shown = {title: group for title, group in groups.items() if len(group.labels)}
-    across = WIDTH - 0.6
+    # Names that do not fit beside each other stand one above the other.
+    break_at = "\n" if max(map(len, result.class_names)) > _SHORT else " "
+    across, lines = WIDTH - 0.6, 2 + break_at.count("\n")
     grids = [
-        Grid.of(len(group.labels), group.images.shape[1:3], 2, abreast=_ABREAST, across=across)
+        Grid.of(len(group.labels), group.images.shape[1:3], lines, abreast=_ABREAST, across=across)
         for group in shown.values()
     ]
     notes = [
         "Above each: its class, what the network says where that is another class (after the arrow), and its confidence."
     ]
-    heights = [grid.inches + 0.4 for grid in grids]
+    heights = [grid.inches + 0.5 for grid in grids]
     resize(figure, sum(heights) + note_inches(notes))
     axes = np.ravel(figure.subplots(len(shown), 1, height_ratios=heights, squeeze=False))
     for (title, group), grid, each in zip(shown.items(), grids, axes, strict=True):
-        _strip(each, result, group, grid)
+        _strip(each, result, group, grid, break_at)
         each.set_title(title, fontsize=9.5)
     return notes
 
 
-def _strip(axes: Axes, result: Classification, group: JudgedImages, grid: Grid) -> None:
-    names = result.class_names
+def _strip(axes: Axes, result: Classification, group: JudgedImages, grid: Grid, break_at: str) -> None:
+    names = [literal(name) for name in result.class_names]
     labels = [
-        f"{names[label]}{f' → {names[named]}' if named != label else ''}\n{confidence:.0%}"
+        f"{names[label]}{f'{break_at}→ {names[named]}' if named != label else ''}\n{confidence:.1%}"
         for label, named, confidence in zip(
             group.labels.tolist(), group.predictions.tolist(), group.confidences.tolist(), strict=True
         )
@@ -78,33 +90,31 @@ def confusion(result: Classification, ax: Axes, cmap: str = "Blues", **style: An
     counts, n = result.confusion, len(result.class_names)
     totals = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    together = ceil(n / _CELLS)
+    for axis in (0, 1):
+        shares = np.maximum.reduceat(shares, range(0, n, together), axis=axis)
     # Mistakes are rare beside what is right: the root makes them visible.
     look = {"cmap": cmap, "norm": PowerNorm(0.5, 0, 1), "interpolation": "nearest"} | style
-    image = ax.imshow(shares, **look)
+    image = ax.imshow(shares, extent=(-0.5, n - 0.5, n - 0.5, -0.5), **look)
     ax.grid(visible=False)
     ticks = spread(n, _NAMES)
     names = [cut(result.class_names[k], 8, _NAME_INCHES) for k in ticks]
-    turned = n > 10 or any(len(name) > 3 for name in names)
+    turned = max(text_width(name, 8) for name in names) > 0.9 * _SIDE / len(names)
     ax.set_xticks(ticks, names, fontsize=8, rotation=90 if turned else 0)
     ax.set_yticks(ticks, names, fontsize=8)
     ax.set(xlabel="class that the network names", ylabel="class")
     if n <= _NUMBERS:
+        size = 8 if n > 6 else 10
         for row, column in np.argwhere(counts > 0).tolist():
             color = "white" if shares[row, column] > 0.4 else "#222222"
-            ax.text(
-                column,
-                row,
-                f"{counts[row, column]:,}",
-                ha="center",
-                va="center",
-                color=color,
-                fontsize=8 if n > 6 else 10,
-            )
+            number = f"{counts[row, column]:,}"
+            ax.text(column, row, number, ha="center", va="center", color=color, fontsize=size)
     bar = ax.figure.colorbar(image, ax=ax, fraction=0.04, ticks=[0, 0.01, 0.05, 0.2, 0.5, 1])
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     bar.set_label("share of the images of the class")
     return [
         f"Numbers: how many of {result.n_images:,} test images." * (n <= _NUMBERS),
+        f"Each cell is the largest share of {together} by {together} pairs of classes." * (together > 1),
         f"Named: {len(ticks)} of {n:,} classes, evenly apart." * (len(ticks) < n),
     ]
 
@@ -130,13 +140,13 @@ def reliability(result: Classification, figure: Figure | SubFigure) -> list[str]
         markersize=5,
     )
     above.set(xlim=(0, 1.01), ylim=(0, 1.02), ylabel="share that is right")
-    above.text(0.02, 0.97, "surer than it should be:\nbelow the dashed line", va="top", fontsize=9)
     edges = np.linspace(0, 1, len(found.counts) + 1)
     below.bar(edges[:-1], found.counts, width=np.diff(edges), align="edge", color=COLORS["test"], alpha=0.55)
+    log_axis(below, "y", 0.8, 1.3 * float(found.counts.max()))
     below.set(xlabel="confidence", ylabel="images")
     return [
         "Dots: bins of confidence with their exact 95% intervals over images. On the dashed line confidence is the share "
-        "that is right.",
+        "that is right; below it the network is too sure.",
         f"Calibration error: {found.error:.3f}.",
     ]
 
