@@ -182,8 +182,8 @@ ANALYSES = (
         command=Command(
             name="evaluate",
             title="Where is it wrong?",
-            help="Measure how well a network classifies test images: accuracy, what it takes for what, its surest mistakes, and "
-            "how far its confidence can be trusted.",
+            help="Measure how well a network classifies test images: accuracy, what it takes for what, its surest mistakes, "
+            "and how far its confidence can be trusted.",
             examples=("evaluate model.h5 --data mnist",),
         ),
     ),

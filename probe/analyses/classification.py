@@ -1,4 +1,4 @@
-"""How well a network classifies test images: what it takes for what, how surely, and how far its confidence can be trusted."""
+"""How well a network classifies test images: what it takes for what, how surely, and how far that can be trusted."""
 
 from __future__ import annotations
 
@@ -298,4 +298,6 @@ def _calibration(confidences: Array, hits: npt.NDArray[np.bool_]) -> Calibration
 
 def _share(part: npt.NDArray[np.generic], whole: npt.NDArray[np.int64]) -> Array:
     """Return `part` over `whole`; NaN where there is nothing."""
-    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+    shares = np.full(len(whole), np.nan)
+    np.divide(part, whole, out=shares, where=whole > 0)
+    return shares

@@ -1,4 +1,4 @@
-"""Figures of `probe.analyses.classification`: the surest mistakes, what is taken for what, and how far confidence is right."""
+"""Figures of `probe.analyses.classification`: the surest mistakes, what is taken for what, and calibration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 
 from probe._checks import Array
 from probe.analyses.classification import Classification, JudgedImages
-from probe.figures._axes import log_axis, spread
+from probe.figures._axes import Look, log_axis, spread
 from probe.figures._grid import Grid
 from probe.figures._parts import one_panel, panels
 from probe.figures._style import COLORS, WIDTH, cut, literal, note_inches, resize, text_width
@@ -94,7 +94,7 @@ def confusion(result: Classification, ax: Axes, cmap: str = "Blues", **style: An
     for axis in (0, 1):
         shares = np.maximum.reduceat(shares, range(0, n, together), axis=axis)
     # Mistakes are rare beside what is right: the root makes them visible.
-    look = {"cmap": cmap, "norm": PowerNorm(0.5, 0, 1), "interpolation": "nearest"} | style
+    look: Look = {"cmap": cmap, "norm": PowerNorm(0.5, 0, 1), "interpolation": "nearest"} | style
     image = ax.imshow(shares, extent=(-0.5, n - 0.5, n - 0.5, -0.5), **look)
     ax.grid(visible=False)
     ticks = spread(n, _NAMES)

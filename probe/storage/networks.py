@@ -56,8 +56,8 @@ def save_network(
     ------
     InputError
         If the file cannot be written, a weight is NaN or infinite, a layer's name is no printable text, Keras lacks
-        something that a .keras file would have to hold, the provenance has something that JSON cannot express, or the film is of another network or larger than what
-        is read again (`probe.film.affordable_frames`).
+        something that a .keras file would have to hold, the provenance has something that JSON cannot express, or the film
+        is of another network or larger than what is read again (`probe.film.affordable_frames`).
 
     Examples
     --------

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
+    from probe.workflow._gallery import gallery
     from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow._written import Written
-    from probe.workflow._gallery import gallery
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model

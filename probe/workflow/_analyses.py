@@ -87,7 +87,9 @@ def analyze(
         of_each = zip(("A: the", "B: the") if len(files) == 2 else ("The",), files, strict=True)
         about = "".join(f"{which} network in {file.name}; " for which, file in of_each)
     owner = Owner(f"probe {command.name}", seed, split, model, other).about(*networks)
-    folder = destination(out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"), overwrite=overwrite)
+    folder = destination(
+        out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"), overwrite=overwrite
+    )
     facts: dict[str, object] = {
         name: str(file) for name, file in zip(("model", "other"), files, strict=False)
     }

@@ -19,6 +19,7 @@ from probe._text import plain
 from probe._version import __version__
 from probe.report import Report
 from probe.storage import OwnedFolder, results_bytes
+from probe.workflow._gallery import REPORTS, index_above, refresh
 from probe.workflow._owner import (
     MODEL_FILE,
     OTHER_FILE,
@@ -30,7 +31,6 @@ from probe.workflow._owner import (
     path_from,
 )
 from probe.workflow._written import PAGE, Written
-from probe.workflow._gallery import REPORTS, index_above, refresh
 
 __all__ = [
     "Folder",
@@ -125,9 +125,7 @@ class Folder:
             It says the verdicts, or what the page claims where there are none.
         """
         kept = "the results in results.h5, for probe.load_result"
-        report = replace(
-            report, kept=f"{report.kept} and {kept}" if report.kept else kept, index=self.index
-        )
+        report = replace(report, kept=f"{report.kept} and {kept}" if report.kept else kept, index=self.index)
         rendered = report.rendered(progress)
         self.seconds = time.perf_counter() - self._began
         run = run_facts(self.owner) | {"seconds": round(self.seconds, 1)}

@@ -55,7 +55,7 @@ class Owner:
     other : Path or None
         The second one, for a command that takes two.
     fingerprints : tuple of str
-        `Network.fingerprint` of each network that the results are about; empty where there is none, or it is not trained yet.
+        `Network.fingerprint` of each network that the results are about; empty where there is none, or not yet.
     settings : mapping
         What else makes the results: entries of results.json that may differ, for a message to say how.
     is_study : bool
@@ -137,7 +137,11 @@ def claimed(
         )
     if not overwrite:
         differences = "; ".join(_differences(folder, results, owner))
-        what = f"other results of {owner.command}: {differences}" if differences else f"results of {owner.command}"
+        what = (
+            f"other results of {owner.command}: {differences}"
+            if differences
+            else f"results of {owner.command}"
+        )
         raise InputError(f"{shown} holds {what}. {_OVERWRITE}")
     return _files(results)
 

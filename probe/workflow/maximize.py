@@ -100,7 +100,9 @@ def maximize_model(
         network = for_data(network, split)
     chosen, name = _objectives(network, objectives, layer, position)
     owner = Owner("probe maximize", seed, split, model).about(network)
-    folder = destination(out, f"maximize-{model_stem(model)}", owner, ("index.html", "results.h5"), overwrite=overwrite)
+    folder = destination(
+        out, f"maximize-{model_stem(model)}", owner, ("index.html", "results.h5"), overwrite=overwrite
+    )
     result = maximize(
         network,
         chosen,

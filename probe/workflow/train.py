@@ -100,9 +100,9 @@ def train_model(
     settings = plain(shown | {"config": asdict(config)})
     assert isinstance(settings, dict)
     owner = Owner("probe train", seed, split, like, settings=settings)
-    to_file = out is not None and out.suffix.lower() in MODEL_FILES and not out.is_dir()
-    if to_file:
-        check_model_file(out, "--out", overwrite=overwrite, read=like)
+    file = out if out is not None and out.suffix.lower() in MODEL_FILES and not out.is_dir() else None
+    if file is not None:
+        check_model_file(file, "--out", overwrite=overwrite, read=like)
     else:
         name, files = f"train-{data_stem(data)}", ("index.html", "model.h5", "results.h5")
         folder = destination(out, name, owner, files, overwrite=overwrite)
@@ -121,8 +121,8 @@ def train_model(
     accuracy = float(result.history.test_accuracy[-1])
     summary = f"{accuracy:.2%} of the test images right; epochs trained: {result.history.n_epochs}"
     network = for_data(result.network, split)
-    if to_file:
-        kept = save_network(result.network, out, provenance=provenance, film=result.film)
+    if file is not None:
+        kept = save_network(result.network, file, provenance=provenance, film=result.film)
         return Written((kept,), summary, result.interrupted)
     folder.owner = owner.about(result.network)
     facts = {name: fact for name, fact in provenance.items() if name != "history"}

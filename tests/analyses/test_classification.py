@@ -45,7 +45,9 @@ def test_the_images_that_are_kept_are_the_surest_mistakes_and_their_kin(found, t
     outputs = softmax(trained.logits(digits.test.images).astype(float), axis=1)
     confidences, named = outputs.max(axis=1), outputs.argmax(axis=1)
     is_wrong = named != digits.test.labels
-    assert found.n_wrong == is_wrong.sum() and found.n_sure_and_wrong == (is_wrong & (confidences >= 0.9)).sum()
+    assert (
+        found.n_wrong == is_wrong.sum() and found.n_sure_and_wrong == (is_wrong & (confidences >= 0.9)).sum()
+    )
     for kept, among, best in (
         (found.wrong, confidences[is_wrong], -1),
         (found.surest, confidences[~is_wrong], -1),
