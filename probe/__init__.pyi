@@ -2,6 +2,7 @@
 from probe._version import __version__ as __version__
 from probe._checks import DataFileError as DataFileError, InputError as InputError, ModelFileError as ModelFileError, ModelFileWarning as ModelFileWarning, ProbeWarning as ProbeWarning
 from probe.analyses.capacity import capacity as capacity
+from probe.analyses.classification import classification as classification
 from probe.analyses.comparison import compare_networks as compare_networks
 from probe.analyses.concepts import concepts as concepts, image_concepts as image_concepts
 from probe.analyses.drawing import drawing as drawing

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass, field, fields, replace
 from itertools import chain, count
@@ -14,7 +16,7 @@ from probe._errors import printable
 from probe._graph import Graph, Shape, Wiring, chain_of, joined
 from probe._inputs import listed
 from probe._signatures import checked
-from probe._text import html_table, shortened, text_table
+from probe._text import html_table, plain, shortened, text_table
 from probe.layers import Dense, Layer
 
 __all__ = ["Structure"]
@@ -196,6 +198,32 @@ class Structure:
     def work(self) -> int:
         """How long an input takes, in multiplications: putting out a value takes as long as some 80 of them."""
         return self.n_multiplications + 80 * sum(map(math.prod, self.layer_shapes.values()))
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the layers, how they are joined, and all that they learned, as 64 hexadecimal digits.
+
+        Computed at each call. Equal networks have equal fingerprints, on every machine and in whichever format they were
+        stored. Names of layers and classes do not count.
+        """
+        index = {name: k for k, name in enumerate(self.layer_names)}
+        digest = hashlib.sha256()
+        for layer, reads in zip(self.layers, self.wiring, strict=True):
+            arrays = layer.variables
+            settings = {
+                one.name: getattr(layer, one.name)
+                for one in fields(layer)  # type: ignore[arg-type]
+                if one.name != "name" and one.name not in arrays
+            }
+            sources = [-1 - source if isinstance(source, int) else index[source] for source in reads]
+            shapes = {name: [values.dtype.name, values.shape] for name, values in arrays.items()}
+            facts = [layer.keras_name, plain(settings), sources, plain(shapes)]
+            digest.update(f"{json.dumps(facts, default=repr)}\n".encode())
+            for values in arrays.values():
+                digest.update(np.ascontiguousarray(values, values.dtype.newbyteorder("<")).data)
+        ends = [self.input_shapes, [index[name] for name in self.output_names], self.is_regression]
+        digest.update(f"probe network 1: {json.dumps(ends)}\n".encode())
+        return digest.hexdigest()
 
     @property
     def dtype(self) -> np.dtype[np.floating]:

@@ -172,6 +172,22 @@ ANALYSES = (
         needs=("network", "split", "controls"),
     ),
     Analysis(
+        name="classification",
+        module="classification",
+        result="Classification",
+        figures="classification",
+        key="classification",
+        report={},
+        options=("n_images",),
+        command=Command(
+            name="evaluate",
+            title="Where is it wrong?",
+            help="Measure how well a network classifies test images: accuracy, what it takes for what, its surest mistakes, "
+            "and how far its confidence can be trusted.",
+            examples=("evaluate model.h5 --data mnist",),
+        ),
+    ),
+    Analysis(
         name="drawing",
         module="drawing",
         result="Drawing",

@@ -1,12 +1,12 @@
 """Choromanska et al.'s study of local minima, into reports/samples/minima: python scripts/minima.py.
 
 Ten minutes on 2 cores. One hidden layer of 25, 50, 100, 250 or 500 units on MNIST scaled down to 10 x 10 pixels, many
-networks of each from different starts. A sweep: started again, it goes on where it was. It differs from the paper [1] in this: 200 networks of
-each width and not 1,000; 20 epochs and not 200, at a rate that falls along half a cosine, the largest of 0.1, 0.3 and 1,
-which gave the lowest training cost; starts after He et al. and not uniform in the unit cube; each ten networks share the
-order of the images; and intervals over networks beside the paper's statements, which are that the spread of the test loss
-and the correlation of training and test loss fall with the width. As there, networks are where training left them: nothing
-says that these are minima.
+networks of each from different starts. A sweep: started again, it goes on where it was. It differs from the paper [1]
+in this: 200 networks of each width and not 1,000; 20 epochs and not 200, at a rate that falls along half a cosine, the
+largest of 0.1, 0.3 and 1, which gave the lowest training cost; starts after He et al. and not uniform in the unit
+cube; each ten networks share the order of the images; and intervals over networks beside the paper's statements, which
+are that the spread of the test loss and the correlation of training and test loss fall with the width. As there,
+networks are where training left them: nothing says that these are minima.
 
 [1] A. Choromanska, M. Henaff, M. Mathieu, G. Ben Arous, Y. LeCun, "The Loss Surfaces of Multilayer Networks",
 AISTATS 2015.

@@ -100,6 +100,14 @@ def nobody_else_draws():
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_browser(monkeypatch):
+    """No test opens a page: what `probe --open` would show is listed."""
+    shown = []
+    monkeypatch.setattr("webbrowser.open", lambda address: shown.append(address) or True)
+    return shown
+
+
 @pytest.fixture
 def undrawn(monkeypatch) -> None:
     """Pages have a black dot for each picture: for tests of all the rest, as drawing takes most of the time."""

@@ -13,6 +13,7 @@ from itertools import product
 import numpy as np
 
 import probe
+from probe.analyses.classification import BINS, Calibration, Classification, JudgedImages
 from probe.analyses.comparison import Abilities, ClaimPair, Comparison, LayerPair
 from probe.analyses.concepts import Concepts, LayerConcepts, LoopUnits
 from probe.analyses.drawing import MEASURES, Artist, Drawing, DrawnImages
@@ -306,6 +307,49 @@ def unit_card(class_names, shape=(28, 28), *, layer="hidden", kind="image", weig
         class_names=class_names,
         noun="image",
         missing=(),
+    )
+
+
+def classified(class_names, shape=(28, 28), n_images=3000):
+    """Return what is found of answers that are wrong now and then, over every class."""
+    rng, n = np.random.default_rng(0), len(class_names)
+    labels = np.arange(n_images) % n
+    named = np.where(rng.random(n_images) < 0.8, labels, rng.integers(0, n, n_images))
+    confusion = np.zeros((n, n), np.int64)
+    np.add.at(confusion, (labels, named), 1)
+
+    def judged(chosen):
+        images = rng.random((len(chosen), *shape), np.float32)
+        confidences = np.linspace(1, 0.5, len(chosen))
+        return JudgedImages(
+            images=images,
+            indices=chosen,
+            labels=labels[chosen],
+            predictions=named[chosen],
+            confidences=confidences,
+        )
+
+    shares = np.linspace(0.02, 0.98, BINS)
+    return Classification(
+        class_names=tuple(class_names),
+        noun="image",
+        confusion=confusion,
+        accuracy=Interval(0.8, 0.78, 0.82, 0.95, n_images),
+        top_5_accuracy=0.9,
+        n_sure_and_wrong=3,
+        wrong=judged(np.flatnonzero(named != labels)[:20]),
+        surest=judged(np.flatnonzero(named == labels)[:10]),
+        least_sure=judged(np.arange(10)),
+        calibration=Calibration(
+            counts=np.arange(BINS),
+            confidences=np.where(np.arange(BINS) > 0, shares, np.nan),
+            accuracies=np.where(np.arange(BINS) > 0, shares**2, np.nan),
+            low=np.where(np.arange(BINS) > 0, shares**2 * 0.8, np.nan),
+            high=np.where(np.arange(BINS) > 0, 1 - 0.8 * (1 - shares**2), np.nan),
+            error=0.1,
+        ),
+        brier_score=0.3,
+        log_loss=0.5,
     )
 
 

@@ -48,7 +48,6 @@ def app(wanted: str | None = None) -> typer.Typer:
         name="probe",
         help="Look inside the hidden layers of trained networks, and test what they learned.",
         epilog="Examples:  probe report   |   probe report my_model.h5 --data mnist   |   probe train --hidden 64",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

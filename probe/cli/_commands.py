@@ -53,7 +53,7 @@ COMMANDS = {
         "Train a network by gradient descent and keep it as model.h5, which Keras opens too.",
         (
             "train",
-            "train --hidden 128 --activation relu --learning-rate 0.1",
+            "train --hidden 128 --activation relu --learning-rate 0.1 --out wide.h5",
             "train --like my_cnn.h5 --epochs 3",
         ),
         "train_model",
@@ -70,9 +70,9 @@ COMMANDS = {
         "weights_model",
     ),
     "convert": CommandLine(
-        "Convert a model file of any format that probe reads to an HDF5 file, which Keras opens too. Nothing is random: "
-        "--seed has no effect.",
-        ("convert model.keras model.h5",),
+        "Convert a model file of any format that probe reads to an HDF5 or a .keras file, which Keras opens too. Nothing is "
+        "random: --seed has no effect.",
+        ("convert model.keras model.h5", "convert model.onnx model.keras"),
         "convert_model",
     ),
     "edit": CommandLine(
@@ -137,6 +137,7 @@ def command_of(name: str, *, whole: bool) -> Callable[..., None]:
     parts = _parts(line) if whole else {}
 
     def called(**values: Any) -> None:
+        opened = values.get(_OPEN, False)
         arguments = {argument: part.argument(values) for argument, part in parts.items()}
         if "learning_rate" in arguments.get("training", {}) and arguments.get("options", {}).get("rates"):
             raise InputError("--learning-rate must be left out with --rates, which it is chosen from")
@@ -146,11 +147,13 @@ def command_of(name: str, *, whole: bool) -> Callable[..., None]:
                 written = function(**arguments, progress=progress)
         else:
             written = function(**arguments)
-        say(written)
+        say(written, opened=opened)
 
     parameters = [parameter for part in parts.values() for parameter in part.parameters]
     if "seed" not in parts:
         parameters += _shared("seed", 0).parameters
+    if line.function not in _WITHOUT_PAGE:
+        parameters += _shared(_OPEN, False).parameters  # noqa: FBT003
     called.__name__, called.__doc__ = name, line.help
     called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     called.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
@@ -186,7 +189,7 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
     """Return the arguments of the function of a command, in the order in which help shows their options."""
     function, entry = _function(line.function), line.entry
     hints: dict[str, Any] = typing.get_type_hints(function)
-    from probe.training import DEFAULT_TRAINING, layered_training
+    from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING, layered_training
 
     left_out = {"progress", *(_unneeded(entry) if entry else ())}
     parts: dict[str, _Part] = {}
@@ -203,6 +206,8 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
             parts[name] = _together(
                 training_options(_FIELDS["config"], DEFAULT_TRAINING, layered_training(_N_MNIST))
             )
+        elif name == "architecture":
+            parts[name] = _together(training_options(_FIELDS[name], DEFAULT_ARCHITECTURE))
         elif is_dataclass(hints[name]):
             parts[name] = _fields(name, hints[name], parameter.default)
         else:
@@ -289,6 +294,11 @@ def _file(text: str, metavar: str) -> Any:
     return typer.Argument(help=text, parser=path, metavar=metavar, show_default=False)
 
 
+_OPEN = "opened"
+"""Whether the page is shown at the end: of every command that may write one."""
+
+_WITHOUT_PAGE = ("convert_model", "edit_model")
+
 _SHARED: dict[str, tuple[Any, Any]] = {
     "model": (Path, _file("Trained network: .h5, .keras, .onnx, .pt2 or .safetensors.", "model")),
     "optional model": (
@@ -308,7 +318,7 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     ),
     "other": (Path, _file("The network to compare it with.", "other")),
     "folder": (Path, _file("Folder with reports.", "DIR")),
-    "to": (Path, _file("HDF5 file to write, .h5 or .hdf5.", "OUT")),
+    "to": (Path, _file("File to write: .h5, .hdf5 or .keras.", "OUT")),
     "edits": (Path, _file("Recipe of edits in JSON, as the page of a report saves it.", "edits")),
     "data": (
         str,
@@ -317,7 +327,9 @@ _SHARED: dict[str, tuple[Any, Any]] = {
             metavar="NAME|PATH",
         ),
     ),
+    "overwrite": (bool, typer.Option("--overwrite", help="Replace results that are there already.")),
     "seed": (int, typer.Option(help="Seed of everything random.", metavar="N")),
+    _OPEN: (bool, typer.Option("--open", help="Open the page in the browser.")),
 }
 """Type and settings of the arguments that mean the same in all commands."""
 
@@ -325,6 +337,7 @@ _N_MNIST = 60_000
 """Images of the data that `probe train` takes by default: the epochs with --like depend on how many there are."""
 
 _FIELDS = {
+    "architecture": ("hidden", "activation", "output", "initialization"),
     "source": ("architecture", "replace", "input_shape"),
     "config": (
         "epochs",

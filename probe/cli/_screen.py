@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+import webbrowser
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
@@ -15,6 +16,8 @@ import typer
 from probe._bars import in_terminal, shown
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from probe._progress import Progress
     from probe.workflow import Written
 
@@ -41,14 +44,23 @@ SAID = 1130
 """Status of an interrupted command that has said what it kept. Typer gives 130 to one that has said nothing."""
 
 
-def say(written: Written) -> None:
-    """Say what a command found and which files it wrote."""
+def say(written: Written, *, opened: bool = False) -> None:
+    """Say what a command found and which files it wrote; its page may be opened in the browser."""
     put(written.summary)
     for path in written.files:
         put(f"wrote {path}")
+    if opened:
+        _open(written.page)
     if written.interrupted:
         typer.echo("probe: interrupted; what was done is kept", err=True)
         raise typer.Exit(SAID)
+
+
+def _open(page: Path | None) -> None:
+    if page is None:
+        put("probe: there is no page to open; pass --out with the name of a folder", err=True)
+    elif not webbrowser.open(page.resolve().as_uri()):
+        put(f"probe: no browser could be started; open {page} in one", err=True)
 
 
 def put(text: str, *, err: bool = False) -> None:
@@ -143,6 +155,7 @@ LESS = {
     "edit": (),
     "lesson": ("fewer --students", "smaller --data"),
     "features": ("fewer --networks", "smaller --data"),
+    "evaluate": ("fewer --images",),
     "maximize": ("fewer --restarts", "one --objective at a time"),
     "drawing": ("fewer --networks", "fewer --restarts"),
     "noise": ("fewer --images",),

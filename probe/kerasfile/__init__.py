@@ -1,8 +1,8 @@
 """Keras' model files, read and written without Keras or TensorFlow, and safely: a file may come from anybody.
 
 `open_model` opens a file and says what is in it; `ModelFile.network` builds the network, and `ModelFile.variable`
-reads one array. `write_network` writes a network so that every Keras opens it. Nothing in a file is run. Which versions
-and layouts are read, and what is refused: `docs/kerasfile.md`.
+reads one array. `write_network` writes a network so that every Keras opens it, `archive_of` as a .keras file. Nothing in
+a file is run. Which versions and layouts are read, and what is refused: `docs/kerasfile.md`.
 
 Reading needs NumPy only; writing needs h5py.
 
@@ -28,7 +28,13 @@ from probe.kerasfile._file import LayerDescription, ModelFile, VariableDescripti
 from probe.kerasfile._foreign import Foreign, foreign_file
 from probe.kerasfile._models import OpenShapeError
 from probe.kerasfile._open import model_in, open_model, read_provenance
-from probe.kerasfile._write import check_storable, encode_provenance, write_network, write_text_attribute
+from probe.kerasfile._write import (
+    archive_of,
+    check_storable,
+    encode_provenance,
+    write_network,
+    write_text_attribute,
+)
 
 __all__ = [
     "Diagnosis",
@@ -37,6 +43,7 @@ __all__ = [
     "ModelFile",
     "OpenShapeError",
     "VariableDescription",
+    "archive_of",
     "check_storable",
     "diagnose",
     "encode_provenance",

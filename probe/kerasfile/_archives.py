@@ -27,7 +27,10 @@ from probe.safeh5 import (
 )
 
 __all__ = [
+    "CONFIG",
     "MAX_METADATA_BYTES",
+    "METADATA",
+    "WEIGHTS",
     "Archive",
     "Inner",
     "is_archive",

@@ -149,8 +149,16 @@ def _archived(archive: Archive, path: Path, other: Model | None, said: Said, lim
         keras = _version_of_archive(path, archive.metadata, limits)
         with naming(archive.shown_path):
             model = parse_model(archive.config, keras, limits, said=said)
-    find = partial(object_weights, file, file.root, model)
-    return ModelFile(file, model, find, meaning=meaning_of_archive(archive.config))
+    return ModelFile(
+        file,
+        model,
+        partial(object_weights, file, file.root, model),
+        class_names=class_names_of(file, file.root),
+        own_names=names_of_layers(file, file.root) if other is None else {},
+        provenance=provenance_of(file, file.root),
+        meaning=meaning_of(file, file.root) or meaning_of_archive(archive.config),
+        film=film_group(file, file.root) if other is None else None,
+    )
 
 
 def _opened_inside(
@@ -358,7 +366,10 @@ def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
     ModelFileError
         If the file is missing, damaged or unsafe to read.
     """
-    if is_archive(path) or (not is_hdf5(path) and foreign_file(path) is not None):
+    if foreign_file(path) is not None:
         return {}
+    if is_archive(path):
+        with last_net(printable(path, 200)), open_archive(path) as archive:
+            return provenance_of(archive.weights, archive.weights.root)
     with last_net(printable(path, 200)), open_file(path, ModelFileError) as file:
         return provenance_of(file, file.root)

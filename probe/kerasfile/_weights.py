@@ -27,7 +27,9 @@ __all__ = [
     "Stored",
     "has_object_weights",
     "legacy_weights",
+    "numbered_key",
     "object_weights",
+    "snake_case",
     "warn_of_crowds",
 ]
 
@@ -310,8 +312,8 @@ def _keys(model: Model) -> Iterator[tuple[Entry, str | None]]:
     for entry in model.entries:
         if entry.is_input and model.is_sequential:
             continue
-        stem = _snake(entry.spec.class_name)
-        yield entry, _numbered_key(stem, counts[stem])
+        stem = snake_case(entry.spec.class_name)
+        yield entry, numbered_key(stem, counts[stem])
         counts[stem] += 1
 
 
@@ -323,11 +325,11 @@ def _ranked_keys(
     for entry in model.entries:
         if entry.model is None and not _needs(entry, path, expected):
             continue
-        stem = _snake(entry.spec.class_name)
+        stem = snake_case(entry.spec.class_name)
         key = None
         # Every layer was counted at most twice.
         while key is None and counts[stem] <= 2 * len(model.entries):
-            candidate = _numbered_key(stem, counts[stem])
+            candidate = numbered_key(stem, counts[stem])
             is_there = container.has(candidate, entry)
             if is_there and (entry.model is not None or container.has_variables(candidate)):
                 key = candidate
@@ -335,16 +337,17 @@ def _ranked_keys(
         yield entry, key
 
 
-def _numbered_key(stem: str, number: int) -> str:
+def numbered_key(stem: str, number: int) -> str:
+    """Return the name of the group of the k-th layer of a class, counted from 0."""
     return f"{stem}_{number}" if number else stem
 
 
-def _snake(class_name: str) -> str:
+def snake_case(class_name: str) -> str:
     """Return the name of a class as Keras writes it in groups.
 
     Examples
     --------
-    >>> [_snake(name) for name in ("Conv2D", "MaxPooling2D", "ReLU", "PReLU", "BatchNormalization")]
+    >>> [snake_case(name) for name in ("Conv2D", "MaxPooling2D", "ReLU", "PReLU", "BatchNormalization")]
     ['conv2d', 'max_pooling2d', 're_lu', 'p_re_lu', 'batch_normalization']
     """
     name = "Functional" if class_name == "Model" else re.sub(r"\W+", "", class_name)

@@ -1,9 +1,12 @@
-"""Networks written in Keras' older HDF5 layout, which every Keras reads; `docs/kerasfile.md` shows it."""
+"""Networks written in Keras' older HDF5 layout, which every Keras reads, and as .keras files; see `docs/kerasfile.md`."""
 
 from __future__ import annotations
 
+import io
 import json
 import re
+import zipfile
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,24 +18,32 @@ from probe._errors import InputError
 from probe._text import json_default
 from probe._version import __version__
 from probe.film import MOST_FRAMES, MOST_VALUES, Film
+from probe.kerasfile._archives import CONFIG, METADATA, WEIGHTS
 from probe.kerasfile._film import MEASURED, MOST_ARRAYS
 from probe.kerasfile._graph import MAX_NAMES
 from probe.kerasfile._layers import describe
 from probe.kerasfile._models import MAX_LAYERS
 from probe.kerasfile._own import ENCODING_VERSION
+from probe.kerasfile._weights import numbered_key, snake_case
 from probe.layers import Layer, Normalization
 from probe.network import Network
-from probe.safeh5 import DEFAULT_LIMITS, DamagedError, check_json, printable, shown
+from probe.safeh5 import DEFAULT_LIMITS, DamagedError, check_json, listed, printable, shown
 
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["check_storable", "encode_provenance", "write_network", "write_text_attribute"]
+__all__ = ["archive_of", "check_storable", "encode_provenance", "write_network", "write_text_attribute"]
 
 KERAS_VERSION = "3.0.0"
 """The version of Keras whose layout is written; Keras 2 reads it too."""
 
 _RESERVED = (".", "..", "top_level_model_weights")
+
+_MODULES = {"Sequential": "keras", "Functional": "keras.src.models.functional"}
+"""Where Keras 3 looks for the class of a model, as it writes it itself."""
+
+_ONLY_OURS = ("step", "hard_sigmoid_v2")
+"""Activations that Keras 3 does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +83,7 @@ def write_network(
         is of another network or has more values than are read again.
     """
     written = _written(network)
-    config = _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
+    config = _config(network, written)
     write_text_attribute(group, "model_config", json.dumps(config))
     weights = group.create_group("model_weights")
     for target in (group, weights):
@@ -84,13 +95,131 @@ def write_network(
     for name in inputs:
         _write_texts(weights.create_group(name), "weight_names", [])
     for layer in written:
-        variables: dict[str, Any] = dict(layer.calls[0].variables)
-        if isinstance(layer.calls[0], Normalization):
-            variables["count"] = np.int64(0)
+        variables = _variables(layer)
         member = weights.create_group(layer.name)
         _write_texts(member, "weight_names", [f"{layer.name}/{name}" for name in variables])
         for name, values in variables.items():
             member.create_dataset(f"{layer.name}/{name}", data=values)
+    _write_own(group, network, written, provenance, film)
+
+
+def archive_of(network: Network, provenance: str = "", film: Film | None = None) -> bytes:
+    """Return the content of a .keras file that Keras 3 opens, with what is only ours in `/probe` of its weights.
+
+    Parameters
+    ----------
+    network, provenance, film
+        As for `write_network`.
+
+    Raises
+    ------
+    InputError
+        As `write_network` does; also if Keras has no such layer or activation, and so could not open the file.
+    """
+    import h5py
+
+    _check_in_keras(network)
+    written = _in_keras_order(network, _written(network))
+    # Files hold what differs between layers of a class in the order of the model that Keras makes of the configuration.
+    config = _config(network, written)
+    config |= {"module": _MODULES[config["class_name"]], "registered_name": config["class_name"]}
+    for entry in config["config"]["layers"]:
+        entry |= {"module": "keras.layers", "registered_name": None}
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        counts: Counter[str] = Counter()
+        layers = file.create_group("layers")
+        for layer in written:
+            stem = snake_case(layer.calls[0].keras_name)
+            member = layers.create_group(numbered_key(stem, counts[stem])).create_group("vars")
+            counts[stem] += 1
+            for index, values in enumerate(_variables(layer).values()):
+                member.create_dataset(str(index), data=values)
+        _write_own(file, network, written, provenance, film)
+    parts: dict[str, str | bytes] = {
+        METADATA: json.dumps({"keras_version": KERAS_VERSION}),
+        CONFIG: json.dumps(config),
+        WEIGHTS: buffer.getvalue(),
+    }
+    archived = io.BytesIO()
+    with zipfile.ZipFile(archived, "w") as archive:
+        for name, content in parts.items():
+            # Of this date without another one: the same network gives the same bytes.
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return archived.getvalue()
+
+
+def _check_in_keras(network: Network) -> None:
+    """Raise unless Keras has all layers and activations."""
+    missing = {layer.name: layer.keras_name for layer in network.layers if not layer.is_in_keras}
+    missing |= {
+        layer.name: f"activation {layer.activation.name}"
+        for layer in network.layers
+        if layer.activation.name in _ONLY_OURS
+    }
+    if missing:
+        told = listed([f"'{name}' ({what})" for name, what in missing.items()], 4)
+        raise InputError(
+            f"a .keras file can only hold what Keras has, and it has no {told}; write an .h5 file, which probe reads"
+        )
+
+
+def _in_keras_order(network: Network, written: list[_Written]) -> list[_Written]:
+    """Return the layers in the order that they have in a model of Keras: by depth, then as met from the outputs.
+
+    Raises
+    ------
+    InputError
+        If some lead to no output: such a model has none of these.
+    """
+    if _is_chain(network, written):
+        return written
+    reads = dict(zip(network.layer_names, network.wiring, strict=True))
+    layer_of = {call.name: layer.name for layer in written for call in layer.calls}
+    met, finished, done = dict[str, int](), list[str](), set[str]()
+    for output in network.output_names:
+        waiting = [(output, False)]
+        while waiting:
+            name, is_read = waiting.pop()
+            if is_read:
+                finished.append(name)
+            elif name not in done:
+                done.add(name)
+                met.setdefault(layer_of[name], len(met))
+                waiting.append((name, True))
+                waiting += [(source, False) for source in reversed(reads[name]) if isinstance(source, str)]
+    lost = [name for name in network.layer_names if name not in done]
+    if lost:
+        raise InputError(
+            f"a .keras file can only hold layers that lead to an output, and {listed(lost, 4)} do not; write an .h5 file"
+        )
+    depths, of_layer = dict[str, int](), dict[str, int]()
+    for name in reversed(finished):
+        depth = max(depths.get(name, 0), of_layer.get(layer_of[name], 0))
+        depths[name] = of_layer[layer_of[name]] = depth
+        for source in reads[name]:
+            if isinstance(source, str):
+                depths[source] = max(depth + 1, depths.get(source, 0))
+    return sorted(written, key=lambda layer: (-of_layer[layer.name], met[layer.name]))
+
+
+def _config(network: Network, written: list[_Written]) -> dict[str, Any]:
+    return _sequential(network, written) if _is_chain(network, written) else _functional(network, written)
+
+
+def _variables(written: _Written) -> dict[str, Any]:
+    """Return the arrays of a layer in Keras' order."""
+    layer = written.calls[0]
+    variables: dict[str, Any] = dict(layer.variables)
+    if isinstance(layer, Normalization):
+        variables["count"] = np.int64(0)
+    return variables
+
+
+def _write_own(
+    group: h5py.Group, network: Network, written: list[_Written], provenance: str, film: Film | None
+) -> None:
+    """Write what is only ours into `/probe` of a group."""
     own = group.create_group("probe")
     write_text_attribute(own, "encoding-type", "network")
     write_text_attribute(own, "encoding-version", ENCODING_VERSION)
@@ -99,8 +228,8 @@ def write_network(
     if network.is_regression:
         write_text_attribute(own, "outputs", "regression")
     in_file = {name: other for layer in written for name, other in layer.names_in_file().items()}
-    if any(name != other for name, other in in_file.items()):
-        # In the order of evaluation, which the list of layers does not give where one is called twice.
+    if tuple(in_file.items()) != tuple((name, name) for name in network.layer_names):
+        # In the order of evaluation, which the list of layers need not give.
         own_names = {in_file[name]: name for name in network.layer_names}
         write_text_attribute(own, "own_names", json.dumps(own_names))
     if provenance:

@@ -139,6 +139,12 @@ CHAPTERS = (
         stills=("costs", "surface"),
         play="landscape",
     ),
+    Chapter(
+        key="mistakes",
+        question="Where is it wrong?",
+        sections=("classification",),
+        stills=("classification",),
+    ),
 )
 """In the order of the video."""
 

@@ -170,6 +170,8 @@ class Lesson:
     image_shape : tuple of int
         Of one image.
     seed : int
+    index : str
+        Address of the index of reports that the lesson is in; "" if there is none.
     """
 
     questions: tuple[Question, ...]
@@ -185,6 +187,7 @@ class Lesson:
     n_noise: int
     image_shape: tuple[int, ...]
     seed: int
+    index: str = ""
 
     @property
     def is_color(self) -> bool:

@@ -43,6 +43,8 @@ class Report:
         What is in which file beside the page, in words.
     warning : str
         What a reader must know before all else.
+    index : str
+        Address of the index of reports that it is in; "" if there is none.
     live : mapping of str to object
         What the page's script reads, as values that JSON holds. The page has no script without.
     """
@@ -53,6 +55,7 @@ class Report:
     chapters: tuple[Chapter, ...] = ()
     kept: str = ""
     warning: str = ""
+    index: str = ""
     live: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -118,6 +121,7 @@ class Rendered:
             still=head_picture(self.report.chapters, self.sections),
             chapters=paged(self.report.chapters, self.sections, claims),
             general=in_general(),
+            has_pictures=bool(self.pictures),
             origin=origin,
         )
 

@@ -73,10 +73,10 @@ def open_file(
     try:
         file = open_regular(path, buffering=0)
     except FileNotFoundError:
-        raise error(f"{shown} does not exist. Pass the path of an HDF5 file") from None
+        raise error(f"{shown} does not exist. Pass the path of a file that does") from None
     except DamagedError as failure:
         problem = str(failure).removeprefix("it ")
-        raise error(f"{shown} {problem}. Pass the path of an HDF5 file") from None
+        raise error(f"{shown} {problem}. Pass the path of a file") from None
     except (OSError, ValueError) as failure:
         reason = getattr(failure, "strerror", None) or printable(failure)
         raise error(f"{shown} cannot be read: {reason}") from None

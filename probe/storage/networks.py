@@ -8,12 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from probe._checks import InputError
 from probe._signatures import checked
 from probe.film import Film
 from probe.imports import foreign_kind, read_foreign
-from probe.kerasfile import check_storable, encode_provenance, open_model, write_network
+from probe.kerasfile import archive_of, check_storable, encode_provenance, open_model, write_network
 from probe.network import Network
 from probe.safeh5 import DEFAULT_LIMITS, Limits
 from probe.storage._atomic import hdf5_bytes, write_bytes
@@ -29,7 +30,7 @@ def save_network(
     provenance: Mapping[str, object] | None = None,
     film: Film | None = None,
 ) -> Path:
-    """Write `network` to an HDF5 file that Keras opens too.
+    """Write `network` to a file that Keras opens too: a .keras archive if its name ends so, and HDF5 otherwise.
 
     The file appears at once and whole, or not at all. The same network and provenance give the same
     bytes. Layers keep their names, also those that Keras could not have ("block/conv", "dense@1").
@@ -54,9 +55,9 @@ def save_network(
     Raises
     ------
     InputError
-        If the file cannot be written, a weight is NaN or infinite, a layer's name is no printable text,
-        the provenance has something that JSON cannot express, or the film is of another network or larger than what
-        is read again (`probe.film.affordable_frames`).
+        If the file cannot be written, a weight is NaN or infinite, a layer's name is no printable text, Keras lacks
+        something that a .keras file would have to hold, the provenance has something that JSON cannot express, or the film
+        is of another network or larger than what is read again (`probe.film.affordable_frames`).
 
     Examples
     --------
@@ -69,12 +70,17 @@ def save_network(
     >>> load_network(path).class_names
     ('cat', 'dog')
     """
-    return write_bytes(path, network_bytes(network, provenance=provenance, film=film))
+    suffix: Literal[".keras", ".h5"] = ".keras" if Path(path).suffix.lower() == ".keras" else ".h5"
+    return write_bytes(path, network_bytes(network, suffix=suffix, provenance=provenance, film=film))
 
 
 @checked
 def network_bytes(
-    network: Network, *, provenance: Mapping[str, object] | None = None, film: Film | None = None
+    network: Network,
+    *,
+    suffix: Literal[".keras", ".h5"] = ".h5",
+    provenance: Mapping[str, object] | None = None,
+    film: Film | None = None,
 ) -> bytes:
     """Return the content of the file that `save_network` writes, for writing it elsewhere.
 
@@ -85,6 +91,8 @@ def network_bytes(
     """
     text = encode_provenance(provenance or {})
     check_storable(network)
+    if suffix == ".keras":
+        return archive_of(network, text, film)
     return hdf5_bytes(lambda file: write_network(file, network, text, film))
 
 

@@ -7,6 +7,7 @@ are loaded when they are first used. What several functions take:
 - `data`: the name or the path of data, as `probe.load_dataset` takes it;
 - `reading`: a `Reading`, what the model file does not say itself;
 - `out`: the folder to write to;
+- `overwrite`: whether results that are there already are replaced;
 - `seed`: everything random follows from it;
 - `progress`: called with a `ProgressEvent` now and then.
 """
@@ -18,10 +19,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
-    from probe.workflow._folder import Written
+    from probe.workflow._gallery import gallery
     from probe.workflow._lesson import lesson
     from probe.workflow._report import report
-    from probe.workflow.gallery import gallery
+    from probe.workflow._written import Written
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model
@@ -48,10 +49,10 @@ __all__ = [
 
 _NAMES = {
     "_analyses": ("Backend", "analyze", "run_study"),
-    "_folder": ("Written",),
+    "_written": ("Written",),
     "_report": ("report",),
     "_lesson": ("lesson",),
-    "gallery": ("gallery",),
+    "_gallery": ("gallery",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),

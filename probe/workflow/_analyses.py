@@ -21,9 +21,10 @@ from probe.recipes import recorded_recipe
 from probe.report import Report
 from probe.report.page.payload import payload
 from probe.sweep import ONE_THREAD, Backend, Source, run_study_in
-from probe.workflow._folder import Written, data_stem, destination, model_stem
+from probe.workflow._folder import data_stem, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._sections import Subject, sections_about, sections_of
+from probe.workflow._written import Written
 from probe.workflow.models import READ_AS_IT_IS, Reading
 
 __all__ = ["Backend", "analyze", "run_study"]
@@ -42,6 +43,7 @@ def analyze(
     options: Mapping[str, Any] | None = None,
     reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
@@ -51,7 +53,7 @@ def analyze(
     ----------
     name : str
         Name of an entry of the catalogue with a command, such as "noise_confidence".
-    model, data, reading, seed, progress
+    model, data, reading, overwrite, seed, progress
         As for all commands; the model for an analysis of a network only.
     other : Path, optional
         A second model file, for an analysis of two networks.
@@ -84,8 +86,10 @@ def analyze(
         stem = "-".join(map(model_stem, files))
         of_each = zip(("A: the", "B: the") if len(files) == 2 else ("The",), files, strict=True)
         about = "".join(f"{which} network in {file.name}; " for which, file in of_each)
-    owner = Owner(f"probe {command.name}", seed, split, model, other)
-    folder = destination(out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"))
+    owner = Owner(f"probe {command.name}", seed, split, model, other).about(*networks)
+    folder = destination(
+        out, f"{command.name}-{stem}", owner, ("index.html", "results.h5"), overwrite=overwrite
+    )
     facts: dict[str, object] = {
         name: str(file) for name, file in zip(("model", "other"), files, strict=False)
     }
@@ -160,6 +164,7 @@ def run_study(
     training: Mapping[str, Any] | None = None,
     backend: Backend = ONE_THREAD,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
@@ -169,7 +174,7 @@ def run_study(
     ----------
     name : str
         Name of an entry of the catalogue with a study, such as "minima".
-    data, seed, progress
+    data, overwrite, seed, progress
         As for all commands.
     architectures : tuple of MLP, optional
         Shapes of networks; those of the study by default.
@@ -196,7 +201,8 @@ def run_study(
     config = replace(kind.default_config(shapes), **(training or {}))
     study = kind.of(shapes, split, config, seed=seed, **(options or {}))
     owner = Owner(f"probe {command.name}", seed, split, is_study=True)
-    folder = destination(out, f"{command.name}-{data_stem(data)}", owner, ("index.html", "results.h5"))
+    name = f"{command.name}-{data_stem(data)}"
+    folder = destination(out, name, owner, ("index.html", "results.h5"), overwrite=overwrite)
     done, interrupted = run_study_in(folder.owned, study, source, backend=backend, progress=progress)
     try:
         result = study.combine(done, split, progress)

@@ -8,7 +8,7 @@ import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,41 +17,30 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe._text import plain
 from probe._version import __version__
-from probe.datasets import Split
-from probe.figures import picture as drawn
 from probe.report import Report
 from probe.storage import OwnedFolder, results_bytes
-from probe.workflow._owner import MODEL_FILE, OTHER_FILE, RESULTS, Owner, check_out, claimed, path_from
+from probe.workflow._gallery import REPORTS, index_above, refresh
+from probe.workflow._owner import (
+    MODEL_FILE,
+    OTHER_FILE,
+    RESULTS,
+    Owner,
+    check_out,
+    claimed,
+    free_name,
+    path_from,
+)
+from probe.workflow._written import PAGE, Written
 
 __all__ = [
     "Folder",
     "Written",
     "data_stem",
     "destination",
-    "drawn",
     "file_name",
     "model_stem",
     "run_facts",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a command wrote.
-
-    Attributes
-    ----------
-    files : tuple of Path
-        The files, the one to look at first.
-    summary : str
-        One line: what was found.
-    interrupted : bool
-        Whether Ctrl-C ended the work early and what was done until then was kept.
-    """
-
-    files: tuple[Path, ...]
-    summary: str
-    interrupted: bool = False
 
 
 class Folder:
@@ -66,18 +55,27 @@ class Folder:
         If `path` is no folder that can be written to, or holds the results of something else. Nothing was written then.
     """
 
-    def __init__(self, path: Path, owner: Owner, files: Sequence[str] = ()) -> None:
+    def __init__(
+        self, path: Path, owner: Owner, files: Sequence[str] = (), *, overwrite: bool = False
+    ) -> None:
         self.path, self.owner = check_out(path), owner
         self.owned = OwnedFolder(self.path)
         self.files: list[Path] = []
         self._began, self.seconds = time.perf_counter(), 0.0
-        self._before = claimed(self.owned, owner, files)
+        self._before = claimed(self.owned, owner, files, overwrite=overwrite)
+
+    @property
+    def index(self) -> str:
+        """Address of the index that the folder will be in, from a page in it; "" if there is none."""
+        above = index_above(self.path)
+        return "" if above is None else f"{path_from(self.owned, above)}/{PAGE}"
 
     def keep(self, numbers: Mapping[str, object], contents: Mapping[str, bytes | memoryview]) -> None:
         """Write results.json with `numbers`, and each of `contents` under its name.
 
-        results.json comes first: it says whose the folder is, also if nothing else is written any more. What an earlier
-        run of the same command left, and this one does not write, is removed.
+        results.json comes first: it says whose the folder is, also if nothing else is written any more. What was there
+        before, and this run does not write, is removed, but for a model file that it read. Then the index that the folder
+        is in, if any, is written anew.
         """
         before = set(self._before or ())
         for name in contents:
@@ -92,11 +90,13 @@ class Folder:
             ensure_ascii=False,
         )
         results = self.owned.write(RESULTS, (text + "\n").encode(errors="backslashreplace"))
-        for name in before.difference(contents):
+        read = [path_from(self.owned, file) for file in files.values() if file is not None]
+        for name in before.difference(contents, read):
             if _WRITTEN.fullmatch(name):
                 self.owned.remove(name)
         self.files += [self.owned.write(name, content) for name, content in contents.items()]
         self.files.append(results)
+        refresh(self.path)
 
     def publish(
         self,
@@ -125,7 +125,7 @@ class Folder:
             It says the verdicts, or what the page claims where there are none.
         """
         kept = "the results in results.h5, for probe.load_result"
-        report = replace(report, kept=f"{report.kept} and {kept}" if report.kept else kept)
+        report = replace(report, kept=f"{report.kept} and {kept}" if report.kept else kept, index=self.index)
         rendered = report.rendered(progress)
         self.seconds = time.perf_counter() - self._began
         run = run_facts(self.owner) | {"seconds": round(self.seconds, 1)}
@@ -138,7 +138,7 @@ class Folder:
                 "results": {name: result.to_dict() for name, result in report.results.items()},
             },
             {
-                "index.html": rendered.html(_origin(run, self.owner.split)).encode(),
+                PAGE: rendered.html(_origin(run, self.owner)).encode(),
                 **{f"figures/{file_name(name)}.png": png for name, png in rendered.pictures.items()},
                 **{f"figures/{file_name(name)}.svg": svg for name, svg in rendered.vectors.items()},
                 "results.h5": results_bytes({file_name(name): kept for name, kept in report.results.items()}),
@@ -156,7 +156,7 @@ class Folder:
 _AUTHORS, _TITLE = "the probe developers", "probe: what did the hidden layers learn?"
 """Of the software, as in CITATION.cff."""
 
-_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|svg|gif|h5|html)")
+_WRITTEN = re.compile(r"(figures/)?[A-Za-z0-9][A-Za-z0-9._=+-]*\.(png|svg|gif|h5|html)|inspect\.txt")
 """Names of files that are written, and may be removed when they are out of date."""
 
 
@@ -185,6 +185,8 @@ def run_facts(owner: Owner) -> dict[str, object]:
         "versions": {"probe": __version__, "python": platform.python_version()}
         | {name: _version(name) for name in packages},
     }
+    if owner.fingerprints:
+        facts["fingerprints"] = list(owner.fingerprints)
     if split is not None:
         facts["data"] = {
             "name": split.name,
@@ -204,11 +206,13 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
+def _origin(facts: Mapping[str, object], owner: Owner) -> dict[str, str]:
     """Return what the foot of a page says."""
-    versions = facts["versions"]
+    versions, split = facts["versions"], owner.split
     assert isinstance(versions, dict)
     data = {}
+    if owner.fingerprints:
+        data["Network fingerprint"] = f"SHA-256 {' and '.join(owner.fingerprints)}"
     if split is not None:
         data["Data"] = f"{split.name}: {len(split.train):,} training and {len(split.test):,} test images"
         data["Data fingerprint"] = f"SHA-256 {split.fingerprint}"
@@ -222,9 +226,15 @@ def _origin(facts: Mapping[str, object], split: Split | None) -> dict[str, str]:
     }
 
 
-def destination(out: Path | None, name: str, owner: Owner, files: Sequence[str] = ()) -> Folder:
-    """Return the folder `out`, or by default reports/`name`, for the results of `owner`."""
-    return Folder(Path("reports") / name if out is None else out, owner, files)
+def destination(
+    out: Path | None, name: str, owner: Owner, files: Sequence[str] = (), *, overwrite: bool = False
+) -> Folder:
+    """Return the folder `out`, or by default reports/`name`, for the results of `owner`.
+
+    Where that name holds what the same command found of another network, the default is a name of its own.
+    """
+    path = free_name(REPORTS / name, owner) if out is None else out
+    return Folder(path, owner, files, overwrite=overwrite)
 
 
 def data_stem(data: str) -> str:

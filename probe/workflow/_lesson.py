@@ -20,9 +20,10 @@ from probe.recipes import RECIPES, described
 from probe.report.lesson import Item, Lesson, Worksheet, image_uri, weights_uri
 from probe.storage import network_bytes
 from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, train_population
-from probe.workflow._folder import Written, data_stem, destination, run_facts
+from probe.workflow._folder import data_stem, destination, run_facts
 from probe.workflow._owner import Owner
 from probe.workflow._questions import questions_of
+from probe.workflow._written import Written
 
 __all__ = ["lesson"]
 
@@ -49,6 +50,7 @@ def lesson(
     data: str = "mnist",
     n_students: int = 4,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
@@ -56,7 +58,7 @@ def lesson(
 
     Parameters
     ----------
-    data, seed, progress
+    data, overwrite, seed, progress
         As for all commands.
     n_students : int
         Students, 1 to 40: each gets a network and two pages.
@@ -77,7 +79,7 @@ def lesson(
     config = RECIPES["modern"].training(architecture.activation, len(split.train))
     config = replace(config, epochs=max(1, round(_SHARE * config.epochs)), evaluation="end")
     owner = Owner("probe lesson", seed, split)
-    folder = destination(out, f"lesson-{data_stem(data)}", owner, _PAGES)
+    folder = destination(out, f"lesson-{data_stem(data)}", owner, _PAGES, overwrite=overwrite)
     # The first network is that of the page; the students' are the same whatever their number is, but for rounding.
     found = train_population(
         architecture, split, config, n_networks=n_students + 1, seed=seed, progress=progress
@@ -109,6 +111,7 @@ def lesson(
         n_noise=N_NOISE,
         image_shape=split.train.image_shape,
         seed=seed,
+        index=folder.index,
     )
     facts = run_facts(owner) | {"architecture": asdict(architecture), "config": asdict(config)}
     folder.keep(facts | {"answers": _answers(whole)}, _contents(whole, networks, facts, config))

@@ -1,4 +1,4 @@
-"""Whose results a folder holds: the same command on the same model and data may write them anew, no other may."""
+"""Whose results a folder holds: those of one command on one network, which nothing replaces without being told to."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from probe._checks import InputError, check_folder
 from probe.datasets import Split
+from probe.network import Network
 from probe.safeh5 import printable
 from probe.storage import OwnedFolder
 
-__all__ = ["MODEL_FILE", "OTHER_FILE", "RESULTS", "Owner", "check_out", "claimed", "path_from"]
+__all__ = ["MODEL_FILE", "OTHER_FILE", "RESULTS", "Owner", "check_out", "claimed", "free_name", "path_from"]
 
 RESULTS, MODEL_FILE, OTHER_FILE = "results.json", "model_file", "other_file"
 
@@ -31,6 +32,11 @@ _ENDING = re.compile(
 """How files are called and folders are not."""
 
 _ADVICE = "Pass another --out, or remove what is there"
+
+_OVERWRITE = "Pass another --out, or --overwrite to replace them"
+
+_LETTERS = 8
+"""Of a fingerprint, in names and in errors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +54,12 @@ class Owner:
         The model file, for a command that takes one.
     other : Path or None
         The second one, for a command that takes two.
+    fingerprints : tuple of str
+        `Network.fingerprint` of each network that the results are about; empty where there is none, or not yet.
     settings : mapping
-        What else makes the results: entries of results.json that must be the same. For what is only another look
-        at the same network it is empty: there new results may replace the old ones.
+        What else makes the results: entries of results.json that may differ, for a message to say how.
     is_study : bool
-        Whether the command is a sweep, which compares its settings itself.
+        Whether the command is a sweep, which goes on in a folder of its own and compares its settings itself.
     """
 
     command: str
@@ -60,8 +67,13 @@ class Owner:
     split: Split | None = None
     model: Path | None = None
     other: Path | None = None
+    fingerprints: tuple[str, ...] = ()
     settings: Mapping[str, object] | None = None
     is_study: bool = False
+
+    def about(self, *networks: Network) -> Owner:
+        """Return the owner of what is found of these networks."""
+        return replace(self, fingerprints=tuple(network.fingerprint for network in networks))
 
 
 def check_out(out: Path) -> Path:
@@ -80,13 +92,25 @@ def check_out(out: Path) -> Path:
     return out
 
 
-def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the files that `owner` wrote to `folder` before, or None if it was not there yet.
+def free_name(out: Path, owner: Owner) -> Path:
+    """Return the default folder `out`, or where it holds what the same command found of another network, one beside it."""
+    results = _results(OwnedFolder(out)) or {}
+    known = results.get("fingerprints")
+    other = results.get("command") == owner.command and known != list(owner.fingerprints)
+    if not (other and known and owner.fingerprints):
+        return out
+    return out.with_name("-".join([out.name, *(each[:_LETTERS] for each in owner.fingerprints)]))
+
+
+def claimed(
+    folder: OwnedFolder, owner: Owner, files: Sequence[str], *, overwrite: bool = False
+) -> tuple[str, ...] | None:
+    """Return the files of before that `owner` may replace in `folder`, or None if it was not there yet.
 
     Raises
     ------
     InputError
-        If it holds the results of something else, or one of `files`, which will be written, from an unknown origin.
+        If it holds results that must not be replaced, or one of `files`, which will be written, from an unknown origin.
     """
     folder.check("figures", "folder")
     shown = printable(folder.path, 300)
@@ -106,12 +130,19 @@ def claimed(folder: OwnedFolder, owner: Owner, files: Sequence[str]) -> tuple[st
     results = _results(folder)
     if results is None:
         raise InputError(f"{shown} holds a {RESULTS} that cannot be read. {_ADVICE}")
-    differences = list(_differences(folder, results, owner))
-    if differences:
+    if results.get("command") != owner.command:
         raise InputError(
-            f"{shown} holds other results, which {owner.command} would write over: "
-            f"{'; '.join(differences)}. {_ADVICE}"
+            f"{shown} holds other results, which {owner.command} would write over: those of "
+            f"{printable(results.get('command', 'something else'))}. {_ADVICE}"
         )
+    if not overwrite:
+        differences = "; ".join(_differences(folder, results, owner))
+        what = (
+            f"other results of {owner.command}: {differences}"
+            if differences
+            else f"results of {owner.command}"
+        )
+        raise InputError(f"{shown} holds {what}. {_OVERWRITE}")
     return _files(results)
 
 
@@ -135,13 +166,12 @@ def _files(results: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _differences(folder: OwnedFolder, results: Mapping[str, Any], owner: Owner) -> Iterator[str]:
     """Say how the results that are there differ from those of `owner`."""
-    if results.get("command") != owner.command:
-        yield f"those of {printable(results.get('command', 'something else'))}"
-        return
     was, now = results.get(MODEL_FILE), None if owner.model is None else path_from(folder, owner.model)
     if was != now:
         before = "a network trained for it" if was is None else printable(_joined(folder, was), 300)
         yield f"the model was {before}, now {'none' if owner.model is None else printable(owner.model, 300)}"
+    elif owner.fingerprints and results.get("fingerprints") != list(owner.fingerprints):
+        yield "the network was another one"
     other = None if owner.other is None else path_from(folder, owner.other)
     if results.get(OTHER_FILE) != other:
         before = printable(_joined(folder, results.get(OTHER_FILE)), 300)

@@ -34,9 +34,10 @@ from probe.training import (
     TrainingHistory,
     train,
 )
-from probe.workflow._folder import Folder, Written, data_stem, destination, model_stem
+from probe.workflow._folder import Folder, data_stem, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._sections import Subject, in_report, sections_of
+from probe.workflow._written import Written
 from probe.workflow.models import READ_AS_IT_IS, Reading, kept_film
 from probe.workflow.train import frames_of, recorded_history, training_provenance
 
@@ -57,6 +58,7 @@ def report(
     reading: Reading = READ_AS_IT_IS,
     minutes: float = 1.0,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
@@ -66,7 +68,7 @@ def report(
     ----------
     model : Path, optional
         A model file; a network is trained without.
-    data, reading, seed, progress
+    data, reading, overwrite, seed, progress
         As for all commands.
     recipe : {"modern", "video"}
         How the network is made and trained without a model file: as `probe train` does by default, or as for the video,
@@ -86,15 +88,19 @@ def report(
     split = reading.split(data)
     name = data_stem(data) if model is None else model_stem(model)
     owner = Owner("probe report", seed, split, model)
+    loaded = None if model is None else _loaded(model, split, reading)
+    owner = owner if loaded is None else owner.about(loaded.network)
     # The report may go beside the model, which is kept as it is then.
     beside = model is not None and out is not None and _is_same(out / _KEPT, model)
-    folder = destination(out, name, owner, ("index.html",) if beside else ("index.html", _KEPT))
-    if model is None:
+    files = ("index.html",) if beside else ("index.html", _KEPT)
+    folder = destination(out, name, owner, files, overwrite=overwrite)
+    if loaded is None:
         subject, interrupted = _trained(owner, split, RECIPES[recipe], progress)
+        folder.owner = owner.about(subject.network)
         if interrupted:
             return _kept_only(folder, subject, "the network as it was; no report was made of it")
     else:
-        subject = _loaded(model, split, reading)
+        subject = loaded
     network = subject.network
     accuracy = float((network.predict(split.test.images) == split.test.labels).mean())
     try:

@@ -49,6 +49,9 @@ _LOOKING = 100_000_000_000
 _SLOW = 3_000_000
 """`Network.work` from which on a network is slow: less is done with it, and it is not trained with step activations."""
 
+_N_CLASSIFIED = 1_000
+"""Images that a slow network classifies for the section on its mistakes."""
+
 _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
 
@@ -104,6 +107,9 @@ def in_report(entry: Analysis, subject: Subject) -> tuple[Mapping[str, Any], str
     elif entry.name == "concepts" and network.work > _SLOW:
         options["n_images"] //= 2
         said, command = [f"{options['n_images']} images"], "`probe features` looks at more"
+    elif entry.name == "classification" and network.work > _SLOW:
+        options["n_images"] = min(_N_CLASSIFIED, len(subject.split.test))
+        said, command = [f"{options['n_images']:,} images"], "`probe evaluate` takes all"
     return options, _reduced("; ".join(said), command) if said else ""
 
 

@@ -20,8 +20,9 @@ from probe.network import Network
 from probe.objectives import AnyObjective, Objective, class_logit, unit
 from probe.report import Report, Section
 from probe.storage import result_bytes, result_from_bytes
-from probe.workflow._folder import Written, destination, model_stem
+from probe.workflow._folder import destination, model_stem
 from probe.workflow._owner import Owner
+from probe.workflow._written import Written
 from probe.workflow.models import READ_AS_IT_IS, Reading, for_shape
 
 __all__ = ["class_objectives", "maximize_model", "unit_objectives"]
@@ -50,6 +51,7 @@ def maximize_model(
     ball: float | None = None,
     animation: Literal["none", "gif"] = "none",
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
@@ -57,7 +59,7 @@ def maximize_model(
 
     Parameters
     ----------
-    model, reading, seed, progress
+    model, reading, overwrite, seed, progress
         As for all commands.
     objectives : list of str, optional
         What to maximize instead of every class, such as "class:3 - class:8", "hidden_1:4", "-hidden_1:4" or
@@ -97,8 +99,10 @@ def maximize_model(
     if split is not None and network.n_classes == split.test.n_classes:
         network = for_data(network, split)
     chosen, name = _objectives(network, objectives, layer, position)
-    owner = Owner("probe maximize", seed, split, model)
-    folder = destination(out, f"maximize-{model_stem(model)}", owner, ("index.html", "results.h5"))
+    owner = Owner("probe maximize", seed, split, model).about(network)
+    folder = destination(
+        out, f"maximize-{model_stem(model)}", owner, ("index.html", "results.h5"), overwrite=overwrite
+    )
     result = maximize(
         network,
         chosen,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,15 +25,19 @@ from probe.kerasfile import (
     read_provenance,
 )
 from probe.network import Network
-from probe.safeh5 import DamagedError, is_hdf5, open_regular, printable
-from probe.storage import OwnedFolder, load_network, save_network
+from probe.report import Report, Section
+from probe.safeh5 import DamagedError, open_regular, printable
+from probe.storage import load_network, save_network
 from probe.workflow._contents import LINE, lines_of_file, lines_of_network
-from probe.workflow._folder import Written
-from probe.workflow._owner import check_out, path_from
+from probe.workflow._folder import Folder
+from probe.workflow._owner import Owner
+from probe.workflow._written import Written
 
 __all__ = [
+    "MODEL_FILES",
     "READ_AS_IT_IS",
     "Reading",
+    "check_model_file",
     "convert_model",
     "edit_model",
     "for_shape",
@@ -41,8 +45,11 @@ __all__ = [
     "kept_film",
 ]
 
-_KEPT, _MOST_KEPT = "inspect.txt", 1 << 26
-"""Where an inspection is kept, and most bytes of it that are read."""
+MODEL_FILES = (".h5", ".hdf5", ".keras")
+"""How files are called that a network is written to."""
+
+_KEPT = "inspect.txt"
+"""Where an inspection is kept as text."""
 
 _MOST_RECIPE = 1 << 20
 """Most bytes of a recipe of edits that are read."""
@@ -169,7 +176,7 @@ def kept_film(model: Path, network: Network, reading: Reading = READ_AS_IT_IS) -
 
     None if there is none; also if another architecture took the place of the file's, or layers were changed that it shows.
     """
-    if not is_hdf5(model):
+    if foreign_file(model) is not None:
         return None
     with reading.open(model) as file:
         film = file.film()
@@ -178,16 +185,18 @@ def kept_film(model: Path, network: Network, reading: Reading = READ_AS_IT_IS) -
     return None
 
 
-def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) -> Written:
-    """Write a network that can be read as an HDF5 file that Keras and probe open.
+def convert_model(
+    model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS, overwrite: bool = False
+) -> Written:
+    """Write a network that can be read as a file that Keras and probe open: HDF5, or the .keras archive of Keras 3.
 
     Raises
     ------
     InputError
-        If the model cannot be read, or `to` has the ending of another kind of file, or exists and was not converted
-        from this model before.
+        If the model cannot be read, `to` has the ending of another kind of file, is the model itself or exists already, or
+        Keras lacks something that a .keras file would have to hold.
     """
-    _check_written(model, to, "OUT", "converted_from")
+    check_model_file(to, "OUT", overwrite=overwrite, read=model)
     network = reading.network(model)
     provenance = read_provenance(model) | {"converted_from": model.name}
     kept = save_network(network, to, provenance=provenance, film=kept_film(model, network, reading))
@@ -195,7 +204,12 @@ def convert_model(model: Path, to: Path, *, reading: Reading = READ_AS_IT_IS) ->
 
 
 def edit_model(
-    model: Path, edits: Path, *, reading: Reading = READ_AS_IT_IS, edited: Path | None = None
+    model: Path,
+    edits: Path,
+    *,
+    reading: Reading = READ_AS_IT_IS,
+    edited: Path | None = None,
+    overwrite: bool = False,
 ) -> Written:
     """Write a network after the edits of a recipe, as the page of a report saves them, as a file that Keras opens.
 
@@ -208,16 +222,18 @@ def edit_model(
     reading : Reading
         What the model file does not say itself.
     edited : Path, optional
-        HDF5 file to write; <model>-edited.h5 in the working directory by default.
+        File to write, .h5, .hdf5 or .keras; <model>-edited.h5 in the working directory by default.
+    overwrite : bool
+        Replace a file that is there already.
 
     Raises
     ------
     InputError
-        If the model or the recipe cannot be read or do not fit each other, or the file has the ending of another kind, or
-        exists and was not edited from this model before.
+        If the model or the recipe cannot be read or do not fit each other, or the file has the ending of another kind, is
+        the model itself or exists already.
     """
     to = Path(f"{model.stem}-edited.h5") if edited is None else edited
-    _check_written(model, to, "--out", "edited_from")
+    check_model_file(to, "--out", overwrite=overwrite, read=model)
     network = reading.network(model)
     recipe = read_edits(_recipe_text(edits))
     changed = apply_edits(network, recipe)
@@ -248,28 +264,30 @@ def _recipe_text(recipe: Path) -> str:
         ) from None
 
 
-def _check_written(model: Path, to: Path, name: str, origin: str) -> None:
-    """Raise unless `to`, which users call `name`, may be written: an HDF5 file, and new or of this model's `origin`."""
-    if to.suffix.lower() not in (".h5", ".hdf5"):
+def check_model_file(to: Path, name: str, *, overwrite: bool, read: Path | None) -> None:
+    """Raise unless a model may be written to `to`, which users call `name`; `read` is the file that it is made of."""
+    if to.suffix.lower() not in MODEL_FILES:
         raise InputError(
-            f"{name} must end in .h5 or .hdf5, for HDF5 is what is written and Keras goes by the ending; got {to}. "
+            f"{name} must end in .h5, .hdf5 or .keras, for Keras goes by the ending of what is written; got {to}. "
             f"Pass {to.with_suffix('.h5')}"
         )
-    if to.is_file():
-        try:
-            known = read_provenance(to).get(origin)
-        except InputError:
-            known = None
-        if known != model.name or to.samefile(model):
-            raise InputError(
-                f"{to} exists, and was not {origin.replace('_', ' ')} {model.name} before. Pass another name, or remove it"
-            )
+    if not to.exists():
+        return
+    if read is not None and read.exists() and to.samefile(read):
+        raise InputError(f"{name} must be another file than the model that is read, {to}. Pass another name")
+    if not overwrite:
+        raise InputError(f"{to} exists already. Pass another name, or --overwrite to replace it")
 
 
 def inspect_model(
-    model: Path, *, source: Reading = READ_AS_IT_IS, why: bool = False, out: Path | None = None
+    model: Path,
+    *,
+    source: Reading = READ_AS_IT_IS,
+    why: bool = False,
+    out: Path | None = None,
+    overwrite: bool = False,
 ) -> Written:
-    """Say what a file is, and what is in it, and write it to inspect.txt where there is a folder for it.
+    """Say what a file is, and what is in it, and write it to a page where there is a folder for it.
 
     Parameters
     ----------
@@ -280,26 +298,29 @@ def inspect_model(
     why : bool
         Of a file that does not open, list all that is in the way, in place of an error and with exit status 0.
     out : Path, optional
-        Folder for inspect.txt; not written by default.
+        Folder for index.html, inspect.txt and results.json; nothing is written by default.
+    overwrite : bool
+        Replace results that are there already.
 
     Raises
     ------
     InputError
-        If the model cannot be read, `out` is no folder that can be written to, or its inspect.txt is of another model.
+        If the model cannot be read, or `out` cannot be written to.
     """
     if out is None:
         return Written((), _inspected(model, source, why=why))
-    folder = OwnedFolder(check_out(out))
-    head = f"file: {printable(path_from(folder, model), 1000)}\n"
-    if folder.kind(_KEPT) is not None:
-        try:
-            known = folder.read(_KEPT, _MOST_KEPT).decode(errors="replace")
-        except OSError:
-            known = ""
-        if not known.startswith(head):
-            raise InputError(f"{folder.path / _KEPT} is of another model. Pass another --out, or remove it")
+    owner = Owner("probe inspect", 0, model=model)
+    folder = Folder(out, owner, ("index.html", _KEPT), overwrite=overwrite)
     text = _inspected(model, source, why=why)
-    return Written((folder.write_text(_KEPT, f"{head}\n{text}\n"),), f"{text}\nkept as text")
+    page = Report(
+        title="What is in this file?",
+        subtitle=printable(model, 300),
+        sections=(Section(key="inspect", facts={"text": text}),),
+        kept=f"the text in {_KEPT}",
+    )
+    facts = {"model": str(model), "text": text.split("\n")}
+    written = folder.publish(page, facts=facts, beside={_KEPT: f"{text}\n".encode()})
+    return replace(written, summary=text)
 
 
 def _inspected(model: Path, source: Reading, *, why: bool) -> str:

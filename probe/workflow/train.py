@@ -16,14 +16,17 @@ from probe._progress import WORTH_SAYING, Progress, announcement, lasting, silen
 from probe._text import plain
 from probe.datasets import Split
 from probe.film import affordable_frames
+from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
 from probe.network import Network
 from probe.population import MLP
 from probe.recipes import recorded_recipe
-from probe.storage import network_bytes, results_bytes
+from probe.report import Report, Section
+from probe.storage import network_bytes, save_network
 from probe.training import (
     DEFAULT_ARCHITECTURE,
     DEFAULT_TRAINING,
+    NetworkSummary,
     TrainingConfig,
     TrainingHistory,
     TrainingResult,
@@ -32,30 +35,32 @@ from probe.training import (
     seconds_per_image,
     train,
 )
-from probe.workflow._folder import Written, data_stem, destination, drawn, run_facts
+from probe.workflow._folder import data_stem, destination, run_facts
 from probe.workflow._owner import Owner
-from probe.workflow.models import Reading
+from probe.workflow._written import Written
+from probe.workflow.models import MODEL_FILES, Reading, check_model_file
 
 __all__ = ["frames_of", "recorded_history", "train_model", "training_provenance"]
 
 
 def train_model(
-    architecture: MLP = DEFAULT_ARCHITECTURE,
+    architecture: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     *,
     like: Path | None = None,
     data: str = "mnist",
     pixel_range: tuple[float, float] = (0.0, 1.0),
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
-    """Train one network, and write it with a picture of the training.
+    """Train one network, and write it with a page about the training.
 
     Parameters
     ----------
-    architecture : MLP
-        Its shape.
+    architecture : mapping, optional
+        Fields of `MLP` that are not as in `DEFAULT_ARCHITECTURE`; none with `like`.
     training : mapping, optional
         Fields of `TrainingConfig` that are not as they are by default: as in `DEFAULT_TRAINING`; with `like` as the file
         records them, or else as in `probe.training.layered_training`.
@@ -63,12 +68,13 @@ def train_model(
         Model file whose layers the network has, whatever they are, in place of an architecture. Its weights are drawn anew.
         It is trained as the file records, if it does; else by the defaults, with 3 epochs for the 60,000 images of MNIST,
         more for fewer images (at most 100) and fewer for more.
-    data, seed, progress
+    data, overwrite, seed, progress
         As for all commands.
     pixel_range : (float, float)
         Range of the inputs of that model, such as 0 255; images of the data have [0, 1].
     out : Path, optional
-        Folder for model.h5, results.json, results.h5 and figures; reports/train-<data> by default.
+        Folder for index.html, model.h5, results.json, results.h5 and figures; reports/train-<data> by default. Or a model
+        file, which ends in .h5, .hdf5 or .keras, to write that alone.
 
     Raises
     ------
@@ -77,10 +83,10 @@ def train_model(
     """
     reading = Reading(pixel_range=pixel_range)
     split = reading.split(data)
-    shape: MLP | Network = architecture
+    shape: MLP | Network = replace(DEFAULT_ARCHITECTURE, **(architecture or {}))
     config = DEFAULT_TRAINING
     if like is not None:
-        if architecture != DEFAULT_ARCHITECTURE:
+        if architecture:
             raise InputError(
                 "--hidden, --activation, --output and --initialization must be left out with --like, "
                 "which says what the layers are"
@@ -90,11 +96,16 @@ def train_model(
         config = layered_training(len(split.train)) if recipe is None else recipe.config
         config = replace(config, evaluation="epoch")
     config = replace(config, **(training or {}))
-    shown = {} if like else {"architecture": asdict(architecture)}
+    shown = {"architecture": asdict(shape)} if isinstance(shape, MLP) else {}
     settings = plain(shown | {"config": asdict(config)})
     assert isinstance(settings, dict)
     owner = Owner("probe train", seed, split, like, settings=settings)
-    folder = destination(out, f"train-{data_stem(data)}", owner, ("model.h5", "results.h5"))
+    file = out if out is not None and out.suffix.lower() in MODEL_FILES and not out.is_dir() else None
+    if file is not None:
+        check_model_file(file, "--out", overwrite=overwrite, read=like)
+    else:
+        name, files = f"train-{data_stem(data)}", ("index.html", "model.h5", "results.h5")
+        folder = destination(out, name, owner, files, overwrite=overwrite)
     frames = frames_of(shape, split)
     if isinstance(shape, Network):
         progress(announcement(_time_of(shape, split, config, frames)))
@@ -107,21 +118,26 @@ def train_model(
     if not result.history.n_epochs:
         raise KeyboardInterrupt
     provenance = training_provenance(owner, shape, config, result)
-    facts = {name: fact for name, fact in provenance.items() if name != "history"}
-    folder.keep(
-        facts | {"results": {"training": result.history.to_dict()}},
-        {
-            "model.h5": network_bytes(result.network, provenance=provenance, film=result.film),
-            "results.h5": results_bytes({"training": result.history}),
-            "figures/training.png": drawn(result),
-        },
-    )
     accuracy = float(result.history.test_accuracy[-1])
-    return Written(
-        tuple(folder.files),
-        f"{accuracy:.2%} of the test images right; epochs trained: {result.history.n_epochs}",
-        result.interrupted,
+    summary = f"{accuracy:.2%} of the test images right; epochs trained: {result.history.n_epochs}"
+    network = for_data(result.network, split)
+    if file is not None:
+        kept = save_network(result.network, file, provenance=provenance, film=result.film)
+        return Written((kept,), summary, result.interrupted)
+    folder.owner = owner.about(result.network)
+    facts = {name: fact for name, fact in provenance.items() if name != "history"}
+    summed = NetworkSummary.of(network, split.name, accuracy)
+    page = Report(
+        title="How did it learn?",
+        subtitle=f"A network of {network.n_parameters:,} parameters, trained with seed {seed}; data: {split.name}"
+        + " (interrupted)" * result.interrupted,
+        sections=(Section(key="training", results={"network": summed, "training": result.history}),),
+        kept="the network in model.h5",
+        warning=doubt_about(network),
     )
+    beside = {"model.h5": network_bytes(result.network, provenance=provenance, film=result.film)}
+    written = folder.publish(page, facts=facts, beside=beside, progress=progress)
+    return replace(written, summary=summary, interrupted=result.interrupted)
 
 
 def _time_of(network: Network, split: Split, config: TrainingConfig, frames: int | None) -> str:

@@ -15,8 +15,9 @@ from probe.kerasfile import read_provenance
 from probe.recipes import recorded_recipe
 from probe.report import Report, Section
 from probe.results import Record
-from probe.workflow._folder import Written, destination, file_name, model_stem
+from probe.workflow._folder import destination, file_name, model_stem
 from probe.workflow._owner import Owner
+from probe.workflow._written import Written
 from probe.workflow.models import READ_AS_IT_IS, Reading
 
 __all__ = ["unit_model"]
@@ -31,6 +32,7 @@ def unit_model(
     minutes: float = 4.0,
     reading: Reading = READ_AS_IT_IS,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Written:
@@ -38,7 +40,7 @@ def unit_model(
 
     Parameters
     ----------
-    model, data, reading, seed, progress
+    model, data, reading, overwrite, seed, progress
         As for all commands.
     unit : str
         The unit as LAYER:UNIT, counted from 0, such as hidden_1:4; or a class, such as class:3.
@@ -63,9 +65,9 @@ def unit_model(
     split = reading.split(data)
     network = reading.for_data(model, split)
     place, index = addressed(network, unit)
-    owner = Owner("probe unit", seed, split, model)
+    owner = Owner("probe unit", seed, split, model).about(network)
     name = file_name(f"unit-{model_stem(model)}-{place.layer}-{index}")
-    folder = destination(out, name, owner, ("index.html", "results.h5"))
+    folder = destination(out, name, owner, ("index.html", "results.h5"), overwrite=overwrite)
     about, results = f"The network in {model.name}; data: {split.name}", dict[str, Record]()
     controls: Controls | None = None
     if n_networks:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
 from probe._checks import InputError, check_choice
 from probe._layout import input_layout
+from probe._progress import Progress, silent
 from probe.analyses.weights import (
     LayerWeights,
     NetworkWeights,
@@ -20,10 +21,10 @@ from probe.analyses.weights import (
 from probe.figures.weights import SCALES, page_of, scale_of, words
 from probe.layers import DataFormat
 from probe.network import Network
-from probe.report import Section
-from probe.storage import results_bytes
-from probe.workflow._folder import Written, destination, drawn, model_stem, run_facts
+from probe.report import Report, Section
+from probe.workflow._folder import destination, file_name, model_stem
 from probe.workflow._owner import Owner
+from probe.workflow._written import Written
 from probe.workflow.models import READ_AS_IT_IS, Reading, for_shape
 
 __all__ = ["weights_model", "weights_section"]
@@ -44,13 +45,15 @@ def weights_model(
     scale: Literal["shared", "robust", "unit"] | None = None,
     source: Reading = READ_AS_IT_IS,
     out: Path | None = None,
+    overwrite: bool = False,
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Written:
     """Write the weight images of one layer, or of the first 16 that have some; the numbers of all.
 
     Parameters
     ----------
-    model, seed
+    model, overwrite, seed, progress
         As for all commands; nothing is random.
     layer : str, optional
         Name of a dense or convolutional layer; all by default.
@@ -64,13 +67,16 @@ def weights_model(
     source : Reading
         What the model file does not say itself; of it the architecture, what is replaced and the shape of the inputs.
     out : Path, optional
-        Folder for results.json, results.h5 and figures; reports/weights-<name> by default.
+        Folder for index.html, results.json, results.h5 and figures; reports/weights-<name> by default.
     """
     if scale is not None:
         check_choice("scale", scale, SCALES)
-    results: Iterable[WeightImages]
+    name = f"weights-{model_stem(model)}"
     if units is not None:
-        results = [_some_units(model, layer, units, image_shape, source)]
+        network, part = _some_units(model, layer, units, image_shape, source)
+        results: Iterable[WeightImages] = [part]
+        # What was read is a part of the network, which has a folder of its own.
+        name = file_name(f"{name}-{part.layer}-{units.start}-{units.stop}")
     else:
         network = for_shape(source.network(model, image_shape), image_shape)
         layout = _layout(network, image_shape)
@@ -79,44 +85,64 @@ def weights_model(
             if layer is None
             else [weight_images(network, layer, layout=layout)]
         )
-    pictures = dict[str, bytes]()
-
-    def drawn_first(results: Iterable[WeightImages]) -> Iterator[WeightImages]:
-        for result in results:
-            if len(pictures) < _MOST_PICTURES:
-                pictures[f"figures/weights_{len(pictures) + 1}.png"] = drawn(result, scale=scale)
-            yield result
-
-    weights, images = _kept(drawn_first(results), scale)
+    owner = Owner("probe weights", seed, None, model).about(network)
+    folder = destination(out, name, owner, overwrite=overwrite)
+    section = _section(
+        results,
+        lambda layer: part if units is not None else weight_images(network, layer, layout=layout),
+        scale=scale,
+    )
+    weights = section.results["weights"]
+    assert isinstance(weights, NetworkWeights)
     if not weights.layers:
         raise InputError("no layer of this network has weights that form images")
-    kept = {"weights": weights, **images}
-    owner = Owner("probe weights", seed, None, model)
-    folder = destination(out, f"weights-{model_stem(model)}", owner)
-    folder.keep(
-        run_facts(owner)
-        | {"model": str(model), "results": {name: result.to_dict() for name, result in kept.items()}},
-        pictures | {"results.h5": results_bytes(kept)},
+    page = Report(
+        title="What do the units look for?", subtitle=f"The network in {model.name}", sections=(section,)
     )
-    names, n_drawn = [repr(numbers.layer) for numbers in weights.layers], len(pictures)
+    written = folder.publish(page, facts={"model": str(model)}, progress=progress)
+    names = [repr(numbers.layer) for numbers in weights.layers]
+    n_drawn = min(len(names), _MOST_PICTURES)
     summary = f"weights of {', '.join(names[:n_drawn])}"
     if n_drawn < len(names):
         summary += f": the first {n_drawn} of {len(names)} layers"
         summary += "; --layer NAME draws another, results.json has the numbers of all"
-    return Written(tuple(folder.files), summary)
+    return replace(written, summary=summary)
 
 
 def weights_section(
     network: Network, *, layout: DataFormat | None, is_tested: bool = False, note: str = ""
 ) -> Section:
     """Return the section on the weights of all layers; `is_tested` if another tests them for structure."""
-    weights, images = _kept(images_of_layers(network, layout=layout))
+    return _section(
+        images_of_layers(network, layout=layout),
+        lambda layer: weight_images(network, layer, layout=layout),
+        is_tested=is_tested,
+        note=note,
+    )
+
+
+def _section(
+    results: Iterable[WeightImages],
+    again: Callable[[str], WeightImages],
+    *,
+    scale: str | None = None,
+    is_tested: bool = False,
+    note: str = "",
+) -> Section:
+    """Return the section on some layers; `again` gives the images of a layer that are not kept."""
+    weights, images = _kept(results, scale)
 
     def images_of(index: int) -> WeightImages:
         known = images.get(f"weights_{index + 1}")
-        return weight_images(network, weights.layers[index].layer, layout=layout) if known is None else known
+        return again(weights.layers[index].layer) if known is None else known
 
-    facts = {"n_drawn": _MOST_PICTURES, "images_of": images_of, "words": words, "is_tested": is_tested}
+    facts = {
+        "n_drawn": _MOST_PICTURES,
+        "images_of": images_of,
+        "words": words,
+        "scale": scale,
+        "is_tested": is_tested,
+    }
     return Section(key="weights", results={"weights": weights, **images}, facts=facts, note=note)
 
 
@@ -156,11 +182,11 @@ def _some_units(
     units: slice,
     image_shape: tuple[int, ...] | None,
     source: Reading,
-) -> WeightImages:
-    """Return the weight images of some units of a layer, having read no others."""
+) -> tuple[Network, WeightImages]:
+    """Return what was read of a network for some units of a layer, and their weight images."""
     if layer is None:
         raise InputError("--units must come with --layer, the layer whose units they are")
     with source.open(model) as file:
         network = for_shape(file.network(ending_at=layer, units=units), image_shape)
     images = weight_images(network, layer, layout=_layout(network, image_shape))
-    return replace(images, unit_names=tuple(str(k) for k in range(units.start, units.stop)))
+    return network, replace(images, unit_names=tuple(str(k) for k in range(units.start, units.stop)))

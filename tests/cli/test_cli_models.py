@@ -77,7 +77,23 @@ def test_channels_positions_and_ranges_are_maximized(capsys):
         (["--layer", "c1"], None),
         (["--layer", "c1", "--position", "2,3", "--range", "0", "16"], 16),
     ):
-        assert run(["maximize", model, *options, "--restarts", "2", "--steps", "60", "--out", "found"]) == 0
+        assert (
+            run(
+                [
+                    "maximize",
+                    model,
+                    *options,
+                    "--restarts",
+                    "2",
+                    "--steps",
+                    "60",
+                    "--out",
+                    "found",
+                    "--overwrite",
+                ]
+            )
+            == 0
+        )
         found = numbers("found")["results"]["maximize_units"]
         assert len(found["objectives"]) == 8
         if best is not None:

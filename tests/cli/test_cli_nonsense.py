@@ -32,8 +32,9 @@ report MODEL --data digits --range 1
 report MODEL --data digits --output nope
 report MODEL --data digits --output ''
 report --seed -1
-train --data digits --out x.h5
-train --data digits --out x.KERAS
+train --data digits --out FILE
+train --data digits --out x.json
+train --data digits --out /dev/null/x.h5
 train --data digits --hidden -1
 train --data digits --hidden ,,
 train --data digits --hidden 1e3
@@ -81,7 +82,7 @@ weights MODEL --image-shape ''
 weights MODEL --out /proc/x
 weights MODEL --units '²:³' --layer hidden_1
 weights MODEL --units 0:1 --layer nope
-convert MODEL out.keras
+convert MODEL out.keras.json
 convert MODEL ''
 convert MODEL out
 convert MODEL FOLDER
@@ -215,7 +216,7 @@ edit MODEL EMPTY
 edit MODEL FOLDER --out x.h5
 edit MODEL no-such.json --out x.h5
 edit FILE FILE --out x.h5
-edit MODEL FILE --out x.keras
+edit MODEL FILE --out x.npz
 edit MODEL FILE --out MODEL
 search --data digits --rates nan
 search --data digits --seed -1

@@ -55,6 +55,8 @@ def results(names):
     yield "unit of the output", planted.unit_card(names, (8, 8), layer=layer, name=names[-2]), {}
     yield "drawing", planted.drawings(names, (8, 8)), {}
     yield "noise", planted.noise(names, (8, 8)), {}
+    for part in ("examples", "confusion"):
+        yield f"classification {part}", planted.classified(names, (8, 8)), {"part": part}
     yield "scores", planted.scores(names, (8, 8)), {}
     yield "examples", synthetic(conditions_of(), 2, n_epochs=20, names=names), {"part": "examples"}
     yield "robustness", planted.robustness(lengths=1, widths=1, data=names), {}

@@ -15,12 +15,17 @@ def dense(name, n_in, n_units, activation, dtype="f4"):
 
 
 def assert_keras_agrees(keras, network, path):
-    model = keras.models.load_model(save_network(network, path, provenance={"seed": 0}))
+    for other in (path, path.with_suffix(".keras")):
+        model = keras.models.load_model(save_network(network, other, provenance={"seed": 0}))
+        assert_same(model, network)
+    return model
+
+
+def assert_same(model, network):
     x = np.random.default_rng(1).random((7, *network.input_shape)).astype(network.dtype)
     np.testing.assert_allclose(model.predict(x, verbose=0), network.outputs(x), atol=1e-5)
     found = model(x)
     assert np.asarray(found).dtype == network.dtype
-    return model
 
 
 @pytest.mark.parametrize("output", ["softmax", "sigmoid", "linear"])

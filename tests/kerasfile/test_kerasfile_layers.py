@@ -111,11 +111,13 @@ def test_keras_and_we_predict_the_same_there_and_back(keras, tmp_path, name, suf
     expected = model.predict(x, verbose=0)
     network = load_network(path)
     np.testing.assert_allclose(network.outputs(x), expected, rtol=1e-5, atol=1e-5)
-    path = save_network(network, tmp_path / "ours.h5")
-    again = keras.models.load_model(path)
-    np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-5)
-    for layer, own in zip(network.layers, load_network(path).layers, strict=True):
-        assert_equal(layer, own)
+    for ours in ("ours.h5", "ours.keras"):
+        path = save_network(network, tmp_path / ours)
+        again = keras.models.load_model(path)
+        np.testing.assert_allclose(again.predict(x, verbose=0), expected, rtol=1e-5, atol=1e-5)
+        for layer, own in zip(network.layers, load_network(path).layers, strict=True):
+            assert_equal(layer, own)
+        assert load_network(path).fingerprint == network.fingerprint
 
 
 def assert_equal(layer, other):

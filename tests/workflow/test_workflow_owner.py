@@ -1,4 +1,4 @@
-"""Whose a folder is: a command writes its own results anew, and nobody else's."""
+"""Whose a folder is: that of one command on one network, and nothing is replaced without being told to."""
 
 import json
 import os
@@ -68,12 +68,18 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("first", COMMANDS)
-def test_a_command_writes_its_own_folder_anew_and_no_other_command_does(first, here, capfd):
-    for _ in range(2):
+def test_a_command_replaces_its_own_results_when_told_to_and_never_those_of_another(first, here, capfd):
+    assert run([*COMMANDS[first], "--out", "there"]) == 0
+    if first == "memorize":  # which goes on where it was
         assert run([*COMMANDS[first], "--out", "there"]) == 0
+    else:
+        said = refused([*COMMANDS[first], "--out", "there"], capfd)
+        told = "Pass another --out, or --overwrite to replace them"
+        assert f"probe: there holds results of probe {first}. {told}\n" == said
+        assert run([*COMMANDS[first], "--out", "there", "--overwrite"]) == 0
     for second, arguments in COMMANDS.items():
         if second != first:
-            said = refused([*arguments, "--out", "there"], capfd)
+            said = refused([*arguments, "--out", "there", "--overwrite"], capfd)
             assert "there holds" in said and f"probe {second}" in said
             assert "Pass another --out" in said
     said = refused(["report", "a/model.h5", *DATA, "--out", "there"], capfd)
@@ -86,7 +92,6 @@ def test_a_command_writes_its_own_folder_anew_and_no_other_command_does(first, h
         (["noise", "b/model.h5", *DATA], "the model was there/../a/model.h5, now b/model.h5"),
         (["noise", "a/model.h5", *DATA, "--seed", "1"], "--seed was 0, now 1"),
         (["noise", "a/model.h5", "--data", "other.npz"], "the data were 'digits', now 'other'"),
-        (["severity", "a/model.h5", *DATA, "--networks", "2"], "those of probe noise"),
     ],
 )
 def test_results_of_another_model_seed_or_data_are_kept(here, capfd, changes, difference):
@@ -95,7 +100,8 @@ def test_results_of_another_model_seed_or_data_are_kept(here, capfd, changes, di
     assert run(["noise", "a/model.h5", *DATA, "--images", "20", "--out", "there"]) == 0
     said = refused([*changes, "--images", "20", "--out", "there"], capfd)
     assert os.path.normpath(difference) in said or difference.replace("there/../", "") in said
-    assert "Pass another --out, or remove what is there" in said
+    assert "Pass another --out, or --overwrite to replace them" in said
+    assert run([*changes, "--images", "20", "--out", "there", "--overwrite"]) == 0
 
 
 def test_data_of_the_same_name_that_changed_are_other_data(here, capfd):
@@ -113,26 +119,67 @@ def test_data_of_the_same_name_that_changed_are_other_data(here, capfd):
 def test_a_network_that_was_trained_otherwise_is_not_lost(here, capfd):
     arguments = ["train", *DATA, "--hidden", "4", "--epochs", "1", "--out", "t"]
     assert run(arguments) == 0
-    assert run(arguments) == 0
     said = refused([*arguments, "--epochs", "2", "--hidden", "4,4"], capfd)
     assert "hidden was [4], now [4, 4]" in said and "epochs was 1, now 2" in said
 
 
-def test_the_model_file_may_change_and_the_folder_may_move(here, capfd):
+def test_another_network_in_the_file_of_the_same_name_is_another_network(here, capfd):
     assert run(["weights", "a/model.h5", "--out", "w"]) == 0
-    shutil.copy("b/model.h5", "a/model.h5")
-    assert run(["weights", "a/model.h5", "--out", "w"]) == 0
+    network = probe.load_network("a/model.h5")
     found = json.loads(Path("w/results.json").read_text())
-    assert found["model_file"] == "../a/model.h5" and found["files"] == [
+    assert found["model_file"] == "../a/model.h5" and found["fingerprints"] == [network.fingerprint]
+    assert found["files"] == [
         "figures/weights_1.png",
+        "figures/weights_1.svg",
         "figures/weights_2.png",
+        "figures/weights_2.svg",
+        "index.html",
         "results.h5",
     ]
+    assert network.fingerprint in Path("w/index.html").read_text()
+    shutil.copy("b/model.h5", "a/model.h5")
+    assert "the network was another one" in refused(["weights", "a/model.h5", "--out", "w"], capfd)
+
+
+def test_a_default_folder_that_another_network_has_gets_a_name_of_its_own(here, capfd):
+    assert run(["weights", "a/model.h5"]) == 0
+    first = state("reports/weights-a-model")
+    shutil.copy("b/model.h5", "a/model.h5")
+    assert run(["weights", "a/model.h5"]) == 0
+    own = f"weights-a-model-{probe.load_network('b/model.h5').fingerprint[:8]}"
+    assert {path.name for path in Path("reports").iterdir()} == {"weights-a-model", own, "index.html"}
+    assert state("reports/weights-a-model") == first
+    # There it is at home.
+    assert f"reports/{own} holds results of probe weights." in refused(["weights", "a/model.h5"], capfd)
+    assert run(["weights", "a/model.h5", "--overwrite"]) == 0
+    assert state("reports/weights-a-model") == first
+
+
+def test_a_part_of_a_network_has_a_folder_of_its_own(here):
+    for units in ("0:2", "2:4"):
+        assert run(["weights", "a/model.h5", "--layer", "hidden_1", "--units", units]) == 0
+    names = {path.name for path in Path("reports").iterdir() if path.is_dir()}
+    assert names == {f"weights-a-model-hidden_1-{units}" for units in ("0-2", "2-4")}
+
+
+def test_a_report_beside_its_model_never_removes_it(here, monkeypatch):
+    Path("r").mkdir()
+    shutil.copy("a/model.h5", "r/model.h5")
+    known = {"command": "probe report", "seed": 0, "files": ["model.h5", "figures/old.png"]}
+    Path("r/results.json").write_text(json.dumps(known))
+    owner = Owner("probe report", 0, None, Path("r/model.h5"))
+    Folder(Path("r"), owner, overwrite=True).keep({"command": "probe report"}, {"index.html": b"page"})
+    assert Path("r/model.h5").read_bytes() == Path("a/model.h5").read_bytes()
+
+
+def test_a_folder_may_move_with_its_model(here, capfd):
+    assert run(["weights", "a/model.h5", "--out", "w"]) == 0
     Path("moved").mkdir()
     Path("a").rename("moved/a")
     Path("w").rename("moved/w")
     os.chdir("moved")
-    assert run(["weights", str(Path("a/model.h5").resolve()), "--out", "w"]) == 0
+    said = refused(["weights", str(Path("a/model.h5").resolve()), "--out", "w"], capfd)
+    assert "w holds results of probe weights. Pass" in said
 
 
 def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
@@ -144,11 +191,13 @@ def test_what_an_earlier_run_left_is_removed_and_nothing_else(here):
     found = json.loads(Path("w/results.json").read_text())
     found["files"] += ["../victim.png", "figures/../../victim.png", "notes.txt", "/etc/passwd", 3, "a\0.png"]
     Path("w/results.json").write_text(json.dumps(found))
-    assert run(["weights", "a/model.h5", "--layer", "output", "--out", "w"]) == 0
+    assert run(["weights", "a/model.h5", "--layer", "output", "--out", "w", "--overwrite"]) == 0
     assert set(state("w")) == {
+        "index.html",
         "results.json",
         "results.h5",
         "figures/weights_1.png",
+        "figures/weights_1.svg",
         "figures/mine.png",
         "notes.txt",
     }
@@ -225,11 +274,11 @@ SAMPLES = {
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_the_commands_of_the_readme_may_write_the_samples_anew(name):
+def test_the_samples_can_be_written_anew(name):
     command, model = SAMPLES[name]
     reports = Path(__file__).resolve().parents[2] / "reports" / "samples"
     owner = Owner(command, 0, probe.load_dataset("mnist"), None if model is None else reports / model)
-    assert claimed(OwnedFolder(reports / name), owner, ("index.html",)) is not None
+    assert claimed(OwnedFolder(reports / name), owner, ("index.html",), overwrite=True) is not None
 
 
 # Names.
@@ -238,10 +287,13 @@ def test_the_commands_of_the_readme_may_write_the_samples_anew(name):
 def test_models_of_one_name_have_folders_of_their_own(here):
     for model in ("a/model.h5", "b/model.h5"):
         assert run(["weights", model]) == 0
-    assert {path.name for path in Path("reports").iterdir()} == {"weights-a-model", "weights-b-model"}
+    assert {path.name for path in Path("reports").iterdir() if path.is_dir()} == {
+        "weights-a-model",
+        "weights-b-model",
+    }
     os.chdir("a")
     assert run(["weights", "model.h5"]) == 0
-    assert [path.name for path in Path("reports").iterdir()] == ["weights-model"]
+    assert {path.name for path in Path("reports").iterdir()} == {"weights-model", "index.html"}
 
 
 def test_models_whose_folders_have_one_name_are_told_apart(here, capfd):
@@ -254,7 +306,7 @@ def test_models_whose_folders_have_one_name_are_told_apart(here, capfd):
 def test_noise_and_its_severity_do_not_share_a_folder(here, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "probe.workflow._analyses.destination", lambda out, name, *_: seen.append(name) or 1 / 0
+        "probe.workflow._analyses.destination", lambda out, name, *_, **more: seen.append(name) or 1 / 0
     )
     for command in ("noise", "severity"):
         with pytest.raises(ZeroDivisionError):
@@ -270,6 +322,8 @@ def test_a_hidden_model_file_has_a_visible_folder(here):
 @pytest.mark.parametrize("name", ["x.h5", "x.HDF5", "x.keras", "a/x.json", "x.html", "x.png"])
 @pytest.mark.parametrize("command", [*COMMANDS, "inspect"])
 def test_a_folder_is_not_called_like_a_file(command, name, here, capfd):
+    if command == "train" and name.endswith((".h5", ".HDF5", ".keras")):
+        pytest.skip("train writes such a file")
     arguments = COMMANDS.get(command, ["inspect", "a/model.h5"])
     said = refused([*arguments, "--out", name], capfd)
     assert (
@@ -339,7 +393,7 @@ def test_a_folder_that_is_removed_before_the_page_is_written_is_told(here, monke
     assert not Path("m").exists()
 
 
-def test_an_interrupted_report_may_be_made_again(here, monkeypatch):
+def test_an_interrupted_report_may_be_made_again(here, monkeypatch, capfd):
     from importlib import import_module
 
     module = import_module("probe.workflow._report")
@@ -350,8 +404,9 @@ def test_an_interrupted_report_may_be_made_again(here, monkeypatch):
     monkeypatch.setattr(module, "_sections", interrupted)
     config = replace(RECIPES["modern"].config, epochs=1)
     monkeypatch.setitem(RECIPES, "modern", replace(RECIPES["modern"], config=config, adapts=False))
-    for _ in range(2):
-        assert run(["report", *DATA, "--out", "r"]) == 130
+    assert run(["report", *DATA, "--out", "r"]) == 130
+    assert "r holds results of probe report" in refused(["report", *DATA, "--out", "r"], capfd)
+    assert run(["report", *DATA, "--out", "r", "--overwrite"]) == 130
     assert set(state("r")) == {"model.h5", "results.json"}
     assert json.loads(Path("r/results.json").read_text())["interrupted"] is True
 
@@ -361,33 +416,49 @@ def test_claims_name_the_files_of_before(here):
     folder = OwnedFolder(Path("w"))
     assert claimed(folder, owner, ()) is None
     workflow.weights_model(Path("a/model.h5"), out=Path("w"))
-    assert claimed(folder, owner, ()) == ("figures/weights_1.png", "figures/weights_2.png", "results.h5")
+    files = {f"figures/weights_{k}.{kind}" for k in (1, 2) for kind in ("png", "svg")}
+    assert set(claimed(folder, owner, (), overwrite=True)) == files | {"index.html", "results.h5"}
 
 
 # Converting and inspecting.
 
 
-@pytest.mark.parametrize("name", ["out.keras", "out", "out.json", "out.h5.gz", "out.weights"])
-def test_only_what_keras_opens_under_that_name_is_converted_to(name, here, capfd):
+@pytest.mark.parametrize("name", ["out", "out.json", "out.h5.gz", "out.weights"])
+@pytest.mark.parametrize("command", ["convert", "train"])
+def test_only_what_keras_opens_under_that_name_is_converted_to(command, name, here, capfd):
+    if command == "train":
+        assert run([*COMMANDS["train"], "--out", "file.h5"]) == 0
+        assert probe.load_network("file.h5").n_classes == 10 and not Path("reports").exists()
+        return
     said = refused(["convert", "a/model.h5", name], capfd)
-    assert (
-        f"must end in .h5 or .hdf5, for HDF5 is what is written and Keras goes by the ending; got {name}"
-        in said
-    )
+    told = "must end in .h5, .hdf5 or .keras, for Keras goes by the ending of what is written"
+    assert f"{told}; got {name}" in said
     assert f"Pass {Path(name).with_suffix('.h5')}" in said
 
 
-def test_a_conversion_is_written_anew_and_no_other_file(here, capfd):
-    for name in ("c.h5", "c.HDF5"):
-        for _ in range(2):
-            assert run(["convert", "a/model.h5", name]) == 0
-    shutil.copy("a/model.h5", "other.h5")
-    for to in ("a/model.h5", "b/model.h5"):
-        said = refused(["convert", "a/model.h5", to], capfd)
-        assert f"{to} exists, and was not converted from model.h5 before" in said
-    assert "was not converted from other.h5" in refused(["convert", "other.h5", "c.h5"], capfd)
-    Path("text.h5").write_text("mine")
-    assert "text.h5 exists" in refused(["convert", "a/model.h5", "text.h5"], capfd)
+@pytest.mark.parametrize("name", ["c.h5", "c.HDF5", "c.keras"])
+def test_a_model_file_is_replaced_only_when_told_to(name, here, capfd):
+    origin = probe.load_network("a/model.h5").fingerprint
+    assert run(["convert", "a/model.h5", name]) == 0
+    assert probe.load_network(name).fingerprint == origin
+    for command in (["convert", "b/model.h5", name], [*COMMANDS["train"], "--out", name]):
+        assert f"{name} exists already. Pass another name, or --overwrite" in refused(command, capfd)
+        assert run([*command, "--overwrite"]) == 0
+        assert probe.load_network(name).fingerprint != origin
+    said = refused(["convert", name, name, "--overwrite"], capfd)
+    assert f"OUT must be another file than the model that is read, {name}" in said
+
+
+def test_what_a_model_file_says_of_its_origin_is_in_a_keras_archive_too(here, capfd):
+    assert run([*COMMANDS["train"], "--out", "t.keras"]) == 0
+    assert run(["convert", "t.keras", "t.h5"]) == 0
+    capfd.readouterr()
+    said = []
+    for name in ("t.keras", "t.h5"):
+        assert run(["inspect", name]) == 0
+        said.append(capfd.readouterr().out)
+    assert "film of the training: " in said[0] and "  after 1 epochs: cost " in said[0]
+    assert said[1].replace("  converted_from: t.keras\n", "") == said[0]
 
 
 def test_a_link_that_the_user_typed_is_followed(here):
@@ -396,12 +467,15 @@ def test_a_link_that_the_user_typed_is_followed(here):
     assert Path("real.h5").is_symlink() and probe.load_network("target.h5").n_classes == 10
 
 
-def test_an_inspection_is_kept_beside_a_report_and_not_over_that_of_another_model(here, capfd):
-    assert run(["weights", "a/model.h5", "--out", "w"]) == 0
-    for _ in range(2):
-        assert run(["inspect", "a/model.h5", "--out", "w"]) == 0
-    assert Path("w/inspect.txt").read_text().startswith("file: ../a/model.h5\n")
-    assert "inspect.txt is of another model" in refused(["inspect", "b/model.h5", "--out", "w"], capfd)
-    Path("w/inspect.txt").unlink()
-    Path("w/inspect.txt").symlink_to("../victim")
-    assert "inspect.txt is of another model" in refused(["inspect", "a/model.h5", "--out", "w"], capfd)
+def test_an_inspection_has_a_page(here, capfd):
+    assert run(["inspect", "a/model.h5", "--out", "i"]) == 0
+    text = Path("i/inspect.txt").read_text()
+    assert text.startswith("layer ") and text in capfd.readouterr().out
+    page = Path("i/index.html").read_text()
+    assert "<h1>What is in this file?</h1>" in page and text.splitlines()[-1].strip() in page
+    assert "figures/" not in page
+    said = refused(["inspect", "b/model.h5", "--out", "i"], capfd)
+    assert "the model was a/model.h5, now b/model.h5" in said
+    Path("bad.h5").write_text("no model")
+    assert run(["inspect", "bad.h5", "--why", "--out", "i", "--overwrite"]) == 0
+    assert "it does not open" in Path("i/index.html").read_text()

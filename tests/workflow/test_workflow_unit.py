@@ -20,7 +20,7 @@ def model(trained, tmp_path_factory):
 def test_a_card_is_a_page_a_picture_and_numbers(model, trained, digits, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run(["unit", str(model), "hidden_1:4", "--data", "digits"]) == 0
-    (folder,) = (tmp_path / "reports").iterdir()
+    (folder,) = (path for path in (tmp_path / "reports").iterdir() if path.is_dir())
     assert folder.name.startswith("unit-") and folder.name.endswith("digits-hidden_1-4")
     assert {path.name for path in folder.rglob("*.*")} == {
         "index.html", "results.json", "results.h5", "unit.png", "unit.svg",
@@ -69,5 +69,5 @@ def test_what_is_wrong_is_said_before_networks_are_trained(model, tmp_path, monk
 
 def test_the_card_of_another_unit_may_take_the_place_of_one(model, tmp_path, undrawn):
     for unit in ("hidden_1:1", "hidden_2:1"):
-        unit_model(model, unit, data="digits", out=tmp_path / "out")
+        unit_model(model, unit, data="digits", out=tmp_path / "out", overwrite=unit == "hidden_2:1")
     assert json.loads((tmp_path / "out" / "results.json").read_text())["unit"] == "hidden_2:1"

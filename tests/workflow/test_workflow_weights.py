@@ -31,8 +31,8 @@ def written(tmp_path, monkeypatch):
 
     def call(network, *arguments):
         probe.save_network(network, tmp_path / "model.h5")
-        assert run(["weights", "model.h5", "--out", "out", *arguments]) == 0
-        pictures = sorted((tmp_path / "out" / "figures").iterdir())
+        assert run(["weights", "model.h5", "--out", "out", "--overwrite", *arguments]) == 0
+        pictures = sorted((tmp_path / "out" / "figures").glob("*.png"))
         return pictures, json.loads((tmp_path / "out" / "results.json").read_text())["results"]
 
     return call

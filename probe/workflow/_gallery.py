@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import quote
@@ -16,12 +17,13 @@ from probe.report.gallery import GENERATOR, Entry, gallery_page, thumbnail
 from probe.safeh5 import printable
 from probe.stats import Decision
 from probe.storage import OwnedFolder
-from probe.workflow._folder import Written
 from probe.workflow._owner import RESULTS
+from probe.workflow._written import PAGE, Written
 
-__all__ = ["gallery"]
+__all__ = ["REPORTS", "gallery", "index_above", "refresh"]
 
-_PAGE = "index.html"
+REPORTS = Path("reports")
+"""Where commands write by default, in the working directory."""
 
 _MOST_BYTES, _MOST_PICTURE, _MOST_HEAD = 1 << 24, 1 << 23, 1 << 27
 """Bytes that are read of a results.json, of a picture, and of the page that may be written anew."""
@@ -58,12 +60,47 @@ def gallery(folder: Path) -> Written:
     if not folder.is_dir():
         raise InputError(f"DIR must be a folder with reports, and {printable(folder, 300)} is none")
     owned = OwnedFolder(folder)
-    owned.check(_PAGE, "file")
-    if owned.kind(_PAGE) is not None and not _is_ours(owned):
-        what = "a report itself" if owned.kind(RESULTS) else f"a page of something else, {_PAGE}"
+    owned.check(PAGE, "file")
+    if owned.kind(PAGE) is not None and not _is_ours(owned):
+        what = "a report itself" if owned.kind(RESULTS) else f"a page of something else, {PAGE}"
         raise InputError(
             f"{printable(folder, 300)} holds {what}, which would be written over. Pass the folder above it"
         )
+    page, found = _made(owned)
+    return Written((owned.write(PAGE, page),), found)
+
+
+def index_above(folder: Path) -> Path | None:
+    """Return the nearest folder above `folder` with an index of reports, or which will have one: the default one has.
+
+    None if there is none, or something else is in its place.
+    """
+    for above in folder.resolve().parents[:_DEPTH]:
+        owned = OwnedFolder(above)
+        kind = owned.kind(PAGE)
+        if (kind == "file" and _is_ours(owned)) or (kind is None and above == REPORTS.resolve()):
+            return above
+    return None
+
+
+def refresh(folder: Path) -> None:
+    """Write the index that a folder of results is in anew, if there is one.
+
+    Several commands may do so at once: whoever writes last has seen what all others wrote.
+    """
+    above = index_above(folder)
+    if above is None:
+        return
+    owned = OwnedFolder(above)
+    # No index is worth the results: what cannot be written is left as it is.
+    with suppress(InputError):
+        page = b""
+        while page != (page := _made(owned)[0]):
+            owned.write(PAGE, page)
+
+
+def _made(owned: OwnedFolder) -> tuple[bytes, str]:
+    """Return the index of the reports in a folder, and what was found."""
     entries, n_left_out = list[Entry](), 0
     for name, inside, has_reports in _folders(owned):
         entry = _entry(name, inside)
@@ -72,19 +109,19 @@ def gallery(folder: Path) -> Written:
         elif not has_reports:
             n_left_out += 1
     entries.sort(key=lambda entry: (entry.name.casefold(), entry.name))
-    title = f"Reports in {folder.resolve().name or folder}"
+    title = f"Reports in {owned.path.resolve().name or owned.path}"
     page = gallery_page(title, entries, n_left_out, f"Made by probe {__version__}: probe gallery.")
-    path = owned.write(_PAGE, page.encode(errors="backslashreplace"))
     folders = (
         "1 folder without a report is" if n_left_out == 1 else f"{n_left_out} folders without a report are"
     )
     found = "1 report" if len(entries) == 1 else f"{len(entries)} reports"
-    return Written((path,), f"{found}; {folders} left out" if n_left_out else found)
+    said = f"{found}; {folders} left out" if n_left_out else found
+    return page.encode(errors="backslashreplace"), said
 
 
 def _is_ours(folder: OwnedFolder) -> bool:
     try:
-        head = folder.read(_PAGE, _MOST_HEAD)[:2000]
+        head = folder.read(PAGE, _MOST_HEAD)[:2000]
     except OSError:
         return False
     return f'name="generator" content="{GENERATOR}"'.encode() in head
@@ -113,7 +150,7 @@ def _folders(top: OwnedFolder) -> Iterator[tuple[str, OwnedFolder, bool]]:
 
 def _entry(name: str, folder: OwnedFolder) -> Entry | None:
     """Return what a report says; None where there is none that can be read."""
-    if folder.kind(RESULTS) != "file" or folder.kind(_PAGE) != "file":
+    if folder.kind(RESULTS) != "file" or folder.kind(PAGE) != "file":
         return None
     try:
         results = json.loads(folder.read(RESULTS, _MOST_BYTES))
@@ -125,7 +162,7 @@ def _entry(name: str, folder: OwnedFolder) -> Entry | None:
     decisions, statements, primary = _claims(results)
     return Entry(
         name=name,
-        link="/".join(quote(os.fsencode(part)) for part in name.split("/")) + f"/{_PAGE}",
+        link="/".join(quote(os.fsencode(part)) for part in name.split("/")) + f"/{PAGE}",
         title=_TITLES.get(command, command),
         about=" and ".join(filter(None, (_text(results.get(name)) for name in ("model", "other")))),
         data=_text(_mapping(results.get("data")).get("name")),
