@@ -69,7 +69,7 @@ class Analysis:
     figures : str
         Module of `probe.figures` that plots it.
     key : str
-        Of its section: its template is `probe/report/templates/<key>.html`, its result is `<key>` in results.json and
+        Of its section: its template is `probe/pages/templates/<key>.html`, its result is `<key>` in results.json and
         results.h5.
     needs : tuple of {"network", "other", "split", "controls"}
         What it is called with, in this order; "other" is a second network; controls by keyword.

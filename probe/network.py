@@ -258,7 +258,7 @@ class Network(Evaluation):
             If anywidget is not installed, no data fit, or the page cannot compute the network.
         """
         # Of a floor above, when it is asked for.
-        return import_module("probe.report.page.widget").explorer(self, split)
+        return import_module("probe.pages.page.widget").explorer(self, split)
 
     @checked
     def truncate(self, layer: str) -> Network:

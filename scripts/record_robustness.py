@@ -1,6 +1,6 @@
 """Keep what pages say of networks in general: python scripts/record_robustness.py.
 
-Reads two results of `probe robustness` and writes probe/report/general.json: reports/samples/robustness, of the whole
+Reads two results of `probe robustness` and writes probe/pages/general.json: reports/samples/robustness, of the whole
 range, and reports/samples/robustness/recipes, of more networks of the video's shape by each recipe:
 
     cd reports/samples

@@ -18,7 +18,7 @@ from PIL import Image
 import probe
 from probe.layers import Dense
 from probe.network import Network
-from probe.report._drawing import Drawn
+from probe.pages._drawing import Drawn
 
 # Keras reads this once, when it is first imported; whichever test comes first must find it.
 os.environ["KERAS_BACKEND"] = "numpy"
@@ -35,7 +35,7 @@ settings.load_profile("probe")
 
 
 LONGEST = (
-    "report/test_report.py",
+    "pages/test_report.py",
     "test_packaging.py",
     "sweep/test_sweep_dask.py",
     "workflow/",
@@ -43,7 +43,7 @@ LONGEST = (
     "analyses/",
     "figures/",
     "cli/",
-    "report/",
+    "pages/",
     "sweep/",
     "test_curvature.py",
     "kerasfile/test_kerasfile_fuzz.py",
@@ -96,7 +96,7 @@ def small_network() -> Network:
 def nobody_else_draws():
     """No further processes for pictures: the tests have all cores already, and some change how pictures are drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.report._drawing._MANY", 1000)
+        patch.setattr("probe.pages._drawing._MANY", 1000)
         yield
 
 
@@ -116,7 +116,7 @@ def undrawn(monkeypatch) -> None:
     drawn = Drawn(dot.getvalue(), b"<svg/>")
     for module in ("report", "section"):
         monkeypatch.setattr(
-            f"probe.report.{module}.draw_all", lambda drawings, *progress: [drawn] * len(drawings)
+            f"probe.pages.{module}.draw_all", lambda drawings, *progress: [drawn] * len(drawings)
         )
 
 

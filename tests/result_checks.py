@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from probe import InputError
 from probe.figures import parts_of
-from probe.report._drawing import Drawn
+from probe.pages._drawing import Drawn
 from probe.results import Record
 
 
@@ -71,7 +71,7 @@ def words(section):
 
 def html_of(section):
     """Return the HTML of a section without its pictures, which take most of the time and say nothing here."""
-    with patch("probe.report.section.draw_all", lambda drawings: [Drawn(b"", b"")] * len(drawings)):
+    with patch("probe.pages.section.draw_all", lambda drawings: [Drawn(b"", b"")] * len(drawings)):
         return section.rendered().html
 
 

@@ -52,9 +52,9 @@ from probe import (
 )
 from probe.ascent import Ball, Box, Fourier, Pixels, Shift
 from probe.interventions import Flip
+from probe.pages import CHAPTERS, Section
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.report import CHAPTERS, Section
 
 EXAMPLES = int(os.environ.get("PROBE_NONSENSE", "12"))
 
@@ -63,7 +63,7 @@ PACKAGES = [
     *map(
         importlib.import_module,
         ["probe.ascent", "probe.controls", "probe.curvature", "probe.figures", "probe.imports", "probe.kerasfile",
-         "probe.network", "probe.parameters", "probe.planes", "probe.population", "probe.report", "probe.sensitivity"],
+         "probe.network", "probe.parameters", "probe.planes", "probe.population", "probe.pages", "probe.sensitivity"],
     ),
     *(importlib.import_module(f"probe.analyses.{found.name}") for found in pkgutil.iter_modules(analyses.__path__)
       if not found.name.startswith("_")),

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 NEEDED = (
     "probe/datasets/mnist.h5",
     "probe/datasets/MNIST-LICENSE.md",
-    "probe/report/page/model.js",
-    "probe/report/templates/page.html",
-    "probe/report/page/page.css",
+    "probe/pages/page/model.js",
+    "probe/pages/templates/page.html",
+    "probe/pages/page/page.css",
     "probe/py.typed",
 )
 

@@ -16,10 +16,10 @@ from probe.datasets import Split, load_dataset
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
 from probe.network import Network
+from probe.pages import Report
+from probe.pages.page.payload import payload
 from probe.population import MLP
 from probe.recipes import recorded_recipe
-from probe.report import Report
-from probe.report.page.payload import payload
 from probe.sweep import ONE_THREAD, Backend, Source, run_study_in
 from probe.workflow._folder import data_stem, destination, model_stem
 from probe.workflow._owner import Owner

@@ -17,7 +17,7 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe._text import plain
 from probe._version import __version__
-from probe.report import Report
+from probe.pages import Report
 from probe.storage import OwnedFolder, results_bytes
 from probe.workflow._gallery import REPORTS, index_above, refresh
 from probe.workflow._owner import (

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from probe._checks import InputError
 from probe._version import __version__
 from probe.catalogue import ANALYSES
-from probe.report.gallery import GENERATOR, Entry, gallery_page, thumbnail
+from probe.pages.gallery import GENERATOR, Entry, gallery_page, thumbnail
 from probe.safeh5 import printable
 from probe.stats import Decision
 from probe.storage import OwnedFolder

@@ -15,9 +15,9 @@ from probe.ascent import ascend
 from probe.datasets import Split, load_dataset, uniform_noise
 from probe.network import Network
 from probe.objectives import class_logit
+from probe.pages.lesson import Item, Lesson, Worksheet, image_uri, weights_uri
 from probe.population import Population
 from probe.recipes import RECIPES, described
-from probe.report.lesson import Item, Lesson, Worksheet, image_uri, weights_uri
 from probe.storage import network_bytes
 from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, train_population
 from probe.workflow._folder import data_stem, destination, run_facts

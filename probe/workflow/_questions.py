@@ -21,7 +21,7 @@ from probe.controls import MEMORIZING, gentle_rate, n_memorizable
 from probe.datasets import Split, uniform_noise
 from probe.network import Network
 from probe.objectives import class_logit
-from probe.report.lesson import Question, image_uri, is_color
+from probe.pages.lesson import Question, image_uri, is_color
 from probe.stats import Verdict
 from probe.training import DEFAULT_ARCHITECTURE
 

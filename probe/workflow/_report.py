@@ -23,9 +23,9 @@ from probe.film import Film
 from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
 from probe.network import Network
+from probe.pages import CHAPTERS, Report, Section
+from probe.pages.page.payload import payload
 from probe.recipes import RECIPES, Recipe, recorded_recipe
-from probe.report import CHAPTERS, Report, Section
-from probe.report.page.payload import payload
 from probe.results import Record
 from probe.storage import network_bytes
 from probe.training import (

@@ -28,8 +28,8 @@ from probe.datasets import Split
 from probe.layers import DataFormat
 from probe.network import Network
 from probe.objectives import Objective
+from probe.pages import Section
 from probe.population import MLP
-from probe.report import Section
 from probe.results import Record
 from probe.training import DEFAULT_ARCHITECTURE, learning_rate_for, smaller_rates
 from probe.workflow.maximize import class_objectives, unit_objectives

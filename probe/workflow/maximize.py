@@ -18,7 +18,7 @@ from probe.datasets import Split
 from probe.fitting import doubt_about, for_data
 from probe.network import Network
 from probe.objectives import AnyObjective, Objective, class_logit, unit
-from probe.report import Report, Section
+from probe.pages import Report, Section
 from probe.storage import result_bytes, result_from_bytes
 from probe.workflow._folder import destination, model_stem
 from probe.workflow._owner import Owner

@@ -25,7 +25,7 @@ from probe.kerasfile import (
     read_provenance,
 )
 from probe.network import Network
-from probe.report import Report, Section
+from probe.pages import Report, Section
 from probe.safeh5 import DamagedError, open_regular, printable
 from probe.storage import load_network, save_network
 from probe.workflow._contents import LINE, lines_of_file, lines_of_network

@@ -19,9 +19,9 @@ from probe.film import affordable_frames
 from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
 from probe.network import Network
+from probe.pages import Report, Section
 from probe.population import MLP
 from probe.recipes import recorded_recipe
-from probe.report import Report, Section
 from probe.storage import network_bytes, save_network
 from probe.training import (
     DEFAULT_ARCHITECTURE,

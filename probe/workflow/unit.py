@@ -12,8 +12,8 @@ from probe.analyses.unit.addresses import addressed
 from probe.controls import Controls, control_networks
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
+from probe.pages import Report, Section
 from probe.recipes import recorded_recipe
-from probe.report import Report, Section
 from probe.results import Record
 from probe.workflow._folder import destination, file_name, model_stem
 from probe.workflow._owner import Owner

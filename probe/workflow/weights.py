@@ -21,7 +21,7 @@ from probe.analyses.weights import (
 from probe.figures.weights import SCALES, page_of, scale_of, words
 from probe.layers import DataFormat
 from probe.network import Network
-from probe.report import Report, Section
+from probe.pages import Report, Section
 from probe.workflow._folder import destination, file_name, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._written import Written

@@ -12,19 +12,19 @@ import pytest
 from test_contract import analyze
 
 import probe
-import probe.report.report
-import probe.report.section
+import probe.pages.report
+import probe.pages.section
 from probe.catalogue import ANALYSES
 from probe.figures import picture_files
-from probe.report import Report, Section
-from probe.report._drawing import Drawn
+from probe.pages import Report, Section
+from probe.pages._drawing import Drawn
 from probe.training import NetworkSummary
 from probe.workflow._sections import paths_section, sections_about
 from probe.workflow.weights import weights_section
 
 TEMPLATES = sorted(
     path.stem
-    for path in (Path(probe.report.__file__).parent / "templates").glob("*.html")
+    for path in (Path(probe.pages.__file__).parent / "templates").glob("*.html")
     if not path.stem.startswith("_")
     and path.stem not in ("page", "gallery", "lesson", "lesson_key", "worksheets")
 )
@@ -166,7 +166,7 @@ def no_pictures():
     """Pictures of such names are another test's: test_figures_names."""
     drawn = Drawn(*picture_files(planted.noise(("a", "b"), (4, 4))))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (probe.report.report, probe.report.section):
+        for module in (probe.pages.report, probe.pages.section):
             patch.setattr(module, "draw_all", lambda drawings, *progress: [drawn] * len(drawings))
         yield
 

@@ -13,7 +13,7 @@ from pictures import all_overlaps, all_texts, cut_off, rendered
 import probe
 from probe.analyses.capacity import Capacity, CapacityDesign
 from probe.figures import parts_of
-from probe.report import Section
+from probe.pages import Section
 from probe.workflow._folder import plain
 
 

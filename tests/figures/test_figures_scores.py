@@ -14,7 +14,7 @@ from pictures import overlaps, rendered, visible_texts
 import probe
 from probe.analyses.scores import MemorizationScores
 from probe.figures._style import COLORS
-from probe.report import Section
+from probe.pages import Section
 
 DIGITS = tuple("0123456789")
 CLOTHES = (

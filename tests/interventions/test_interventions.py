@@ -326,7 +326,7 @@ process.stdout.write(JSON.stringify(found));
 
 
 def test_the_page_computes_the_same(tmp_path, trained):
-    page = pytest.importorskip("probe.report.page")
+    page = pytest.importorskip("probe.pages.page")
     node, folder = shutil.which("node"), Path(page.__file__).parent
     if node is None or not (folder / "model_surgery.js").is_file():
         pytest.skip("node is not installed")

@@ -13,7 +13,7 @@ from PIL import Image
 
 import probe
 from probe import workflow
-from probe.report.lesson import Question, image_uri, weights_uri
+from probe.pages.lesson import Question, image_uri, weights_uri
 
 CHROMIUM = shutil.which("chromium")
 KEYS = ["edges", "drawing", "noise", "random-labels", "minima"]

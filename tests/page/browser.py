@@ -9,9 +9,9 @@ import pytest
 from probe.analyses.landscape import cost_plane
 from probe.analyses.maximize import maximize
 from probe.analyses.unit import unit_cards
+from probe.pages import CHAPTERS, Report, Section
+from probe.pages.page.payload import payload
 from probe.recipes import RECIPES
-from probe.report import CHAPTERS, Report, Section
-from probe.report.page.payload import payload
 from probe.training import NetworkSummary
 from probe.workflow._sections import _hidden_objectives
 from probe.workflow.maximize import class_objectives

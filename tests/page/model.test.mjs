@@ -2,10 +2,10 @@
 import assert from "node:assert/strict";
 import { deflateSync } from "node:zlib";
 import { test } from "node:test";
-import { decodeArray, decodePayload, Network } from "../../probe/report/page/model.js";
-import { Ascent, noiseImage, prepared, withShuffledPixels } from "../../probe/report/page/model_images.js";
-import { copied, denseChain, edited, freshNetwork, Random } from "../../probe/report/page/model_surgery.js";
-import { directionsFrom, evaluated, moved, Trainer } from "../../probe/report/page/model_training.js";
+import { decodeArray, decodePayload, Network } from "../../probe/pages/page/model.js";
+import { Ascent, noiseImage, prepared, withShuffledPixels } from "../../probe/pages/page/model_images.js";
+import { copied, denseChain, edited, freshNetwork, Random } from "../../probe/pages/page/model_surgery.js";
+import { directionsFrom, evaluated, moved, Trainer } from "../../probe/pages/page/model_training.js";
 
 const array = (values, ...shape) => ({ values: Float32Array.from(values), shape });
 const dense = (name, reads, kernel, bias, activation, more = {}) =>

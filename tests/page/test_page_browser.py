@@ -12,8 +12,8 @@ from PIL import Image
 import probe
 from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from probe.network import Network
-from probe.report import Section, report
-from probe.report._drawing import Drawn
+from probe.pages import Section, report
+from probe.pages._drawing import Drawn
 
 PLAYS = ("learning", "units", "drawing", "noise", "memorization", "landscape")
 
@@ -440,7 +440,7 @@ def test_a_convolutional_network_shows_its_maps(chromium, tmp_path):  # noqa: F8
 
 
 def test_a_network_that_is_too_large_is_said_to_be(chromium, tmp_path, monkeypatch, taught, digits):  # noqa: F811
-    monkeypatch.setattr("probe.report.page.encoding.MOST_WEIGHTS", 100)
+    monkeypatch.setattr("probe.pages.page.encoding.MOST_WEIGHTS", 100)
     file = page_about(tmp_path, taught.network, digits)
     with Opened(chromium, file) as opened:
         assert "not alive" in opened.inner_text("#living")

@@ -32,8 +32,8 @@ from probe.layers import (
     activation_named,
 )
 from probe.network import Network
-from probe.report.page import encoded, encoded_network, why_not_alive
-from probe.report.page.encoding import _FORMULAS, _PLAIN
+from probe.pages.page import encoded, encoded_network, why_not_alive
+from probe.pages.page.encoding import _FORMULAS, _PLAIN
 
 pytestmark = needs_node
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ import probe
 from probe.datasets import Dataset
 from probe.layers import Dense
 from probe.network import Network
-from probe.report.page import encoded, encoded_images, module, script, styles, why_not_alive
+from probe.pages.page import encoded, encoded_images, module, script, styles, why_not_alive
 
 TESTS = Path(__file__).parent
 
@@ -164,6 +164,6 @@ def test_networks_without_classes_or_with_several_outputs_are_not_alive():
 def test_names_from_files_are_kept_as_they_are():
     hostile = "</script><b>\u2028"
     network = Network((Dense(hostile, np.eye(2, dtype=np.float32)),), (2,), ("a" * 40, "b"))
-    found = json.loads(json.dumps(probe.report.page.encoded_network(network)))
+    found = json.loads(json.dumps(probe.pages.page.encoded_network(network)))
     assert found["layers"][0]["name"] == found["head"] == hostile
     assert found["class_names"] == ["a" * 40, "b"]

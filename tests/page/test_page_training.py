@@ -15,9 +15,9 @@ from probe.datasets import Split
 from probe.layers import ActivationLayer, Dense, Dropout, Permute
 from probe.network import Network
 from probe.objectives import class_logit, unit
+from probe.pages.page import encoded, encoded_images, encoded_network
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
-from probe.report.page import encoded, encoded_images, encoded_network
 
 pytestmark = needs_node
 

@@ -53,6 +53,6 @@ def test_without_data_that_fit_it_says_what_to_pass():
 
 
 def test_a_network_that_the_page_cannot_compute_is_refused(trained, digits, monkeypatch):
-    monkeypatch.setattr("probe.report.page.encoding.MOST_WEIGHTS", 10)
+    monkeypatch.setattr("probe.pages.page.encoding.MOST_WEIGHTS", 10)
     with pytest.raises(probe.InputError, match=r"one that the page computes. It has [\d,]+ weights"):
         trained.explore(digits)

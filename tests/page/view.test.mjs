@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { cividis, cut, number, percent, signedColor, ticks } from "../../probe/report/page/view.js";
+import { cividis, cut, number, percent, signedColor, ticks } from "../../probe/pages/page/view.js";
 
 test("numbers have few digits and a real minus", () => {
   assert.equal(number(-0.12345), "−0.123");

@@ -12,7 +12,7 @@ from PIL import Image
 
 import probe
 from probe.cli import run
-from probe.report.gallery import thumbnail
+from probe.pages.gallery import thumbnail
 from probe.workflow import gallery
 
 

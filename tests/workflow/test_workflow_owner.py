@@ -362,7 +362,7 @@ def test_a_layer_name_leads_nowhere(here):
     result = probe.expanded_weights(network, split.test.images[:20], "hidden_2")
     from dataclasses import replace
 
-    from probe.report import Report, Section
+    from probe.pages import Report, Section
 
     odd = replace(result, layer="../../../elsewhere")
     owner = Owner("probe features", 0, split)

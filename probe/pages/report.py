@@ -12,12 +12,12 @@ import numpy as np
 
 from probe._progress import Progress, silent
 from probe._signatures import checked
-from probe.report._drawing import draw_all
-from probe.report._embedded import embedded, live_script, live_style, static_style
-from probe.report._paged import head_picture, paged
-from probe.report._words import template
-from probe.report.chapters import Chapter
-from probe.report.section import Claim, RenderedSection, Section
+from probe.pages._drawing import draw_all
+from probe.pages._embedded import embedded, live_script, live_style, static_style
+from probe.pages._paged import head_picture, paged
+from probe.pages._words import template
+from probe.pages.chapters import Chapter
+from probe.pages.section import Claim, RenderedSection, Section
 from probe.results import Record
 from probe.stats import holm
 
@@ -132,7 +132,7 @@ def in_general() -> Mapping[str, str]:
 
     `scripts/record_robustness.py` writes the file.
     """
-    recorded = resources.files("probe.report") / "general.json"
+    recorded = resources.files("probe.pages") / "general.json"
     sentences: dict[str, str] = json.loads(recorded.read_text(encoding="utf-8"))["sentences"]
     return sentences
 

@@ -7,7 +7,7 @@ from recipes_of_tests import quick_controls
 from result_checks import check_result, table_rows, words
 
 from probe.analyses.drawing import drawing
-from probe.report import Section
+from probe.pages import Section
 
 
 def shown(result):

@@ -7,7 +7,7 @@ import planted
 import pytest
 from result_checks import check_result, html_of, table_rows, words
 
-from probe.report import Section
+from probe.pages import Section
 
 
 def section(result):

@@ -4,8 +4,8 @@
 are in `templates`, one for each section; `_words` has what they are written with; `chapters` says what belongs together.
 """
 
-from probe.report.chapters import CHAPTERS, Chapter
-from probe.report.report import Rendered, Report
-from probe.report.section import Claim, RenderedSection, Section
+from probe.pages.chapters import CHAPTERS, Chapter
+from probe.pages.report import Rendered, Report
+from probe.pages.section import Claim, RenderedSection, Section
 
 __all__ = ["CHAPTERS", "Chapter", "Claim", "Rendered", "RenderedSection", "Report", "Section"]

@@ -7,7 +7,7 @@ import pytest
 from result_checks import check_result, table_rows, words
 
 from probe.analyses.structure import NULLS, weight_structure
-from probe.report import Section
+from probe.pages import Section
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
-from probe.report.page.arrays import encoded, encoded_images
-from probe.report.page.encoding import MOST_MULTIPLICATIONS, MOST_WEIGHTS, encoded_network, why_not_alive
+from probe.pages.page.arrays import encoded, encoded_images
+from probe.pages.page.encoding import MOST_MULTIPLICATIONS, MOST_WEIGHTS, encoded_network, why_not_alive
 
 __all__ = [
     "MOST_MULTIPLICATIONS",
@@ -32,7 +32,7 @@ _KINDS = ("model", "view", "controls")
 
 _STYLES = ("page.css", "live.css")
 
-_HEAD = "// The files with their comments: probe/report/page in hidden-layer-probe.\n"
+_HEAD = "// The files with their comments: probe/pages/page in hidden-layer-probe.\n"
 
 _IMPORT = re.compile(r'^import [^;]* from "\./([\w.]+)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:const|let|function|class)\b\*? (\w+))", re.MULTILINE)

@@ -9,7 +9,7 @@ from result_checks import check_result, table_rows, words
 from scipy import stats
 
 from probe.analyses.concepts import concepts
-from probe.report import Section
+from probe.pages import Section
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from typing import Any
 from probe._checks import InputError
 from probe.datasets import Split, load_dataset
 from probe.network import Network
-from probe.report.page import module, styles
-from probe.report.page.encoding import why_not_alive
-from probe.report.page.payload import payload
+from probe.pages.page import module, styles
+from probe.pages.page.encoding import why_not_alive
+from probe.pages.page.payload import payload
 
 __all__ = ["explorer"]
 

@@ -7,7 +7,7 @@ import pytest
 
 from probe import InputError
 from probe.figures import picture, picture_files
-from probe.report import _drawing as drawing
+from probe.pages import _drawing as drawing
 
 
 @pytest.fixture(scope="module", autouse=True)

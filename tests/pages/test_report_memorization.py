@@ -8,7 +8,7 @@ import pytest
 
 import probe
 from probe.figures import parts_of
-from probe.report import Section
+from probe.pages import Section
 
 
 def data(n_classes, weights=None):

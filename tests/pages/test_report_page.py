@@ -13,11 +13,11 @@ import pytest
 from markupsafe import Markup
 
 from probe.catalogue import ANALYSES
-from probe.report import CHAPTERS, Claim, Rendered, Report, Section
-from probe.report import _words as words
-from probe.report import report as rendering
-from probe.report import section as sections
-from probe.report._words import isolated
+from probe.pages import CHAPTERS, Claim, Rendered, Report, Section
+from probe.pages import _words as words
+from probe.pages import report as rendering
+from probe.pages import section as sections
+from probe.pages._words import isolated
 from probe.stats import Agreement, Interval
 
 

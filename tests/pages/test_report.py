@@ -20,7 +20,7 @@ from probe.catalogue import analysis_of
 from probe.controls import MEMORIZING
 from probe.kerasfile import read_provenance
 from probe.layers import Dense, Dropout
-from probe.report import CHAPTERS, Section
+from probe.pages import CHAPTERS, Section
 from probe.training import DEFAULT_TRAINING
 from probe.workflow.train import recorded_history
 

@@ -12,7 +12,7 @@ import probe
 from probe.analyses.search import ArchitectureSearch, search
 from probe.cli import app
 from probe.figures import picture
-from probe.report import Section
+from probe.pages import Section
 from probe.workflow._folder import plain
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from markupsafe import Markup
 
 from probe._signatures import checked
-from probe.report._drawing import Drawing, Drawn, draw_all
-from probe.report._words import attribute, template
+from probe.pages._drawing import Drawing, Drawn, draw_all
+from probe.pages._words import attribute, template
 from probe.results import Record
 from probe.stats import Decision, Verdict
 
@@ -28,7 +28,7 @@ class Section:
     Attributes
     ----------
     key : str
-        Its anchor, and its template: `probe/report/templates/<key>.html`.
+        Its anchor, and its template: `probe/pages/templates/<key>.html`.
     results : mapping of str to Record
         What the template reads, by the names under which results.json and results.h5 keep them.
     facts : mapping

@@ -8,7 +8,7 @@ import pytest
 from result_checks import table_rows, words
 
 import probe
-from probe.report import Section
+from probe.pages import Section
 
 
 @pytest.fixture(scope="module")

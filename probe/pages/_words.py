@@ -189,7 +189,7 @@ def _environment() -> Environment:
         return value if isinstance(value, Markup | Undefined) else isolated(value)
 
     environment = Environment(
-        loader=PackageLoader("probe.report"),
+        loader=PackageLoader("probe.pages"),
         autoescape=True,
         finalize=shown,
         undefined=StrictUndefined,

@@ -17,20 +17,20 @@ __all__ = ["embedded", "live_script", "live_style", "static_style"]
 @cache
 def static_style() -> Markup:
     """Return the style of a page without a script."""
-    text = (resources.files("probe.report.page") / "page.css").read_text(encoding="utf-8")
+    text = (resources.files("probe.pages.page") / "page.css").read_text(encoding="utf-8")
     return _raw(text, "</style")
 
 
 def live_style() -> Markup:
     """Return the style of a page with a script."""
-    from probe.report.page import styles
+    from probe.pages.page import styles
 
     return _raw(styles(), "</style")
 
 
 def live_script() -> Markup:
     """Return the script of a page."""
-    from probe.report.page import script
+    from probe.pages.page import script
 
     return _raw(script(), "</script")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from probe.report.chapters import CHAPTERS, Chapter, chapter_of
-from probe.report.section import Claim, RenderedSection
+from probe.pages.chapters import CHAPTERS, Chapter, chapter_of
+from probe.pages.section import Claim, RenderedSection
 
 __all__ = ["ChapterPage", "head_picture", "paged"]
 

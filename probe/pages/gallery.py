@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from markupsafe import Markup
 
-from probe.report._embedded import static_style
-from probe.report._words import template
+from probe.pages._embedded import static_style
+from probe.pages._words import template
 from probe.stats import Decision
 
 __all__ = ["GENERATOR", "Entry", "gallery_page", "thumbnail"]

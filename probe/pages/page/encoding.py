@@ -14,7 +14,7 @@ from probe._checks import Array, InputError
 from probe._signatures import checked
 from probe.layers import Activation, Layer
 from probe.network import Network
-from probe.report.page.arrays import encoded
+from probe.pages.page.arrays import encoded
 
 __all__ = [
     "MOST_MULTIPLICATIONS",

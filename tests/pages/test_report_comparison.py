@@ -5,7 +5,7 @@ from dataclasses import replace
 import planted
 from result_checks import check_result, table_rows, words
 
-from probe.report.report import Section
+from probe.pages.report import Section
 
 
 def section(result):

@@ -9,8 +9,8 @@ from markupsafe import Markup
 
 from probe._checks import InputError
 from probe._signatures import checked
-from probe.report._pixels import image_uri, is_color, weights_uri
-from probe.report._words import template
+from probe.pages._pixels import image_uri, is_color, weights_uri
+from probe.pages._words import template
 
 __all__ = ["Item", "Lesson", "Question", "Worksheet", "image_uri", "is_color", "weights_uri"]
 

@@ -6,7 +6,7 @@ from result_checks import check_result, words
 
 import probe
 from probe.layers import Conv2D, Dense, Flatten
-from probe.report import Section
+from probe.pages import Section
 from probe.training import NetworkSummary
 
 

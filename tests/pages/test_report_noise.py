@@ -10,7 +10,7 @@ from result_checks import check_result, table_rows, words
 
 import probe
 from probe.analyses.noise import GROUPS, KINDS, noise_severity
-from probe.report import Section
+from probe.pages import Section
 from probe.workflow._folder import plain
 
 

@@ -21,9 +21,9 @@ from probe.analyses.unit import UnitCards
 from probe.datasets import Split
 from probe.film import Film
 from probe.network import Network
+from probe.pages.page.arrays import encoded, encoded_images
+from probe.pages.page.encoding import encoded_network, why_not_alive
 from probe.recipes import Recipe
-from probe.report.page.arrays import encoded, encoded_images
-from probe.report.page.encoding import encoded_network, why_not_alive
 from probe.results import Record
 
 __all__ = ["payload"]
