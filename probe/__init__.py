@@ -34,6 +34,7 @@ _NAMES = {
     "probe.sensitivity": ("critical_samples", "loss_sensitivity"),
     "probe.stats": ("Verdict",),
     "probe.storage": ("load_film", "load_network", "load_result", "save_network", "save_result"),
+    "probe.workflow.notebook": ("report",),
     "probe.training": ("PopulationResult", "TrainingConfig", "TrainingResult", "train", "train_population"),
 }
 

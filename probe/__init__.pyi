@@ -35,5 +35,6 @@ from probe.sensitivity import critical_samples as critical_samples, loss_sensiti
 from probe.stats import Verdict as Verdict
 from probe.storage import load_film as load_film, load_network as load_network, load_result as load_result, save_network as save_network, save_result as save_result
 from probe.training import PopulationResult as PopulationResult, TrainingConfig as TrainingConfig, TrainingResult as TrainingResult, train as train, train_population as train_population
+from probe.workflow.notebook import report as report
 
 __all__: list[str]

@@ -333,6 +333,7 @@ VALID = {
         "sample_masks": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
     },
     "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, minutes=9.0, seed=0, progress=ignore),
+    "report": lambda w: few(w, recipe=QUICK, minutes=0.0, seed=0, progress=ignore),
     "unit": lambda w: {"layer": "hidden_1", "index": 2, "stage": "activation", "position": (1, 1)},
     "unit_card": lambda w: few(w, unit="hidden_1:2", controls=w.controls, seed=0, progress=ignore),
     "unit_cards": lambda w: few(
@@ -572,7 +573,7 @@ VALID = {
         "coordinates": [[0.0, 0.0], [1.0, 1.0]], "origin": w.space.vector, "workers": 1,
     },
     # Pages.
-    "report.Claim": lambda w: {
+    "pages.Claim": lambda w: {
         "statement": "s", "found": "f", "section": "weights", "verdict": None, "picture": None, "said": "s",
         "minute": "1:00",
     },

@@ -39,6 +39,7 @@ __all__ = [
     "destination",
     "file_name",
     "model_stem",
+    "origin_of",
     "run_facts",
 ]
 
@@ -138,7 +139,7 @@ class Folder:
                 "results": {name: result.to_dict() for name, result in report.results.items()},
             },
             {
-                PAGE: rendered.html(_origin(run, self.owner)).encode(),
+                PAGE: rendered.html(origin_of(run, self.owner)).encode(),
                 **{f"figures/{file_name(name)}.png": png for name, png in rendered.pictures.items()},
                 **{f"figures/{file_name(name)}.svg": svg for name, svg in rendered.vectors.items()},
                 "results.h5": results_bytes({file_name(name): kept for name, kept in report.results.items()}),
@@ -206,7 +207,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _origin(facts: Mapping[str, object], owner: Owner) -> dict[str, str]:
+def origin_of(facts: Mapping[str, object], owner: Owner) -> dict[str, str]:
     """Return what the foot of a page says."""
     versions, split = facts["versions"], owner.split
     assert isinstance(versions, dict)

@@ -14,6 +14,7 @@ from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from probe.network import Network
 from probe.pages import Section, report
 from probe.pages._drawing import Drawn
+from probe.workflow.notebook import ReportPage
 
 PLAYS = ("learning", "units", "drawing", "noise", "memorization", "landscape")
 
@@ -532,3 +533,29 @@ def test_layers_of_many_maps_and_units_lie_beside_each_other(chromium, tmp_path,
         scrolled = opened.evaluate("document.documentElement.scrollWidth")
         assert scrolled <= width
         assert opened.said == []
+
+
+def test_in_the_frame_of_a_notebook_the_page_is_alive(chromium, file, tmp_path):  # noqa: F811
+    shown = ReportPage(html=file.read_text(encoding="utf-8"), claims=(), results={})
+    outer = tmp_path / "notebook.html"
+    outer.write_text(f"<!doctype html><title>Notebook</title><body>{shown._repr_html_()}</body>", "utf-8")
+    context = chromium.new_context(viewport={"width": 1100, "height": 900})
+    page, said = context.new_page(), []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.goto(outer.as_uri())
+    frame = page.frame_locator("iframe")
+    frame.locator("#living .says:not(:empty)").wait_for(timeout=15_000)
+    before = frame.locator("#living .says").inner_text()
+    box = frame.locator("#living canvas").first.bounding_box()
+    page.mouse.move(box["x"] + 0.3 * box["width"], box["y"] + 0.2 * box["height"])
+    page.mouse.down()
+    for k in range(10):
+        page.mouse.move(
+            box["x"] + (0.3 + 0.04 * k) * box["width"], box["y"] + (0.2 + 0.06 * k) * box["height"]
+        )
+    page.mouse.up()
+    page.wait_for_timeout(500)
+    assert frame.locator("#living .says").inner_text() != before
+    assert box["width"] < 1100 and said == []
+    context.close()

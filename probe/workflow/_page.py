@@ -1,0 +1,140 @@
+"""What the page of a whole report is made of: a network, and what every analysis of the catalogue finds of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+from probe._parallel import available_workers, in_threads, single_threaded_blas
+from probe._progress import Progress, ProgressEvent
+from probe.analyses.concepts import Concepts
+from probe.analyses.landscape import cost_plane
+from probe.analyses.maximize import Maximization
+from probe.analyses.unit import unit_cards
+from probe.catalogue import ANALYSES
+from probe.controls import control_networks
+from probe.datasets import Split
+from probe.film import Film
+from probe.fitting import doubt_about
+from probe.network import Network
+from probe.pages import CHAPTERS, Report, Section
+from probe.pages.page.payload import payload
+from probe.recipes import Recipe
+from probe.results import Record
+from probe.training import (
+    NetworkSummary,
+    TrainingHistory,
+)
+from probe.workflow._sections import Subject, in_report, sections_of
+
+__all__ = ["PageSubject", "page_of"]
+
+_CONTROLS = 12
+"""Control networks of a report."""
+
+_LONGEST = ("memorization", "concepts", "landscape", "drawing", "maximize", "noise_severity")
+"""Analyses that take longest, which are begun first, so that none is left alone at the end."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PageSubject:
+    """The network that a report is about, and where it comes from."""
+
+    network: Network
+    history: TrainingHistory | None
+    recipe: Recipe | None
+    origin: str
+    film: Film | None
+    provenance: Mapping[str, object] = field(default_factory=dict)
+
+    def accuracy(self, split: Split) -> float:
+        """Return the share of the test images that it gets right."""
+        return float((self.network.predict(split.test.images) == split.test.labels).mean())
+
+
+def page_of(
+    subject: PageSubject, split: Split, *, minutes: float, kept: str, seed: int, progress: Progress
+) -> Report:
+    """Return the page about a network, with what every analysis of the catalogue finds of it."""
+    network, accuracy = subject.network, subject.accuracy(split)
+    sections = _sections(subject, accuracy, split, minutes, seed, progress)
+    results = {name: result for section in sections for name, result in section.results.items()}
+    return Report(
+        title="What did the hidden layers learn?",
+        subtitle=f"{subject.origin}. It gets {accuracy:.2%} of {len(split.test):,} {split.name} test images right.",
+        sections=sections,
+        chapters=CHAPTERS,
+        kept=kept,
+        warning=doubt_about(network),
+        live=payload(network, split, results, recipe=subject.recipe, film=subject.film),
+    )
+
+
+def _sections(
+    subject: PageSubject, accuracy: float, split: Split, minutes: float, seed: int, progress: Progress
+) -> tuple[Section, ...]:
+    """Return the sections of the page: the network, and what each analysis of the catalogue finds of it."""
+    recipe = subject.recipe
+    controls = control_networks(
+        subject.network,
+        split,
+        n_networks=_CONTROLS,
+        recipe=recipe,
+        minutes=minutes,
+        seed=seed,
+        progress=progress,
+    )
+    on = Subject(subject.network, split, controls, seed, progress)
+    summary: dict[str, Record] = {
+        "network": NetworkSummary.of(subject.network, split.name, accuracy),
+        "controls": controls.summary,
+    }
+    cost = "cross-entropy" if recipe is None else recipe.config.cost
+    summary["plane"] = cost_plane(subject.network, split, film=subject.film, cost=cost, seed=seed)
+    if subject.history is not None:
+        summary["training"] = subject.history
+    sections = {section.key: section for section in _side_by_side(on)}
+    found = {name: result for section in sections.values() for name, result in section.results.items()}
+    cards = unit_cards(
+        subject.network,
+        split,
+        controls=controls,
+        favorites=[result for result in found.values() if isinstance(result, Maximization)],
+        concepts=cast("Concepts | None", found.get("concepts")),
+        seed=seed,
+    )
+    weights, is_tested = sections["weights"], bool(sections["structure"].results)
+    sections["weights"] = replace(
+        weights,
+        results={**weights.results, "cards": cards},
+        facts={**weights.facts, "is_tested": is_tested},
+    )
+    beside = f"Beside it stand {controls.summary.sentence}"
+    return Section(key="training", results=summary, note=beside), *sections.values()
+
+
+def _side_by_side(on: Subject) -> list[Section]:
+    """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time."""
+    entries = [entry for entry in ANALYSES if entry.report is not None]
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
+    turns = sorted(range(len(entries)), key=lambda index: ranks.get(entries[index].name, len(ranks)))
+    stop, drawing = threading.Event(), threading.Lock()
+
+    def tell(event: ProgressEvent) -> None:
+        # What is under way when the work is given up ends at its next step.
+        if stop.is_set():
+            raise KeyboardInterrupt
+        with drawing:
+            on.progress(event)
+
+    def analyzed(index: int, stop: threading.Event) -> tuple[Section, ...]:
+        entry = entries[index]
+        return sections_of(entry, replace(on, progress=tell), *in_report(entry, on))
+
+    workers = available_workers(2)
+    with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=workers, stop=stop)) as found:
+        done = {turns[turn]: sections for turn, sections in found}
+    return [section for index in range(len(entries)) for section in done[index]]
