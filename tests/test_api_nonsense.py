@@ -330,7 +330,7 @@ VALID = {
     "train_population": lambda w: {
         "architecture": w.mlp, "split": w.split, "config": w.config, "n_networks": 2, "seed": 0,
         "labels": np.stack([w.train.labels] * 2), "learning_rates": np.array([0.1, 0.2]),
-        "sample_masks": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
+        "sample_weights": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
     },
     "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, minutes=9.0, seed=0, progress=ignore),
     "unit": lambda w: {"layer": "hidden_1", "index": 2, "stage": "activation", "position": (1, 1)},
