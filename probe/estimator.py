@@ -118,7 +118,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     in float32, which is faster; all others in float64.
 
     A sample of weight 0 is left out. The others count in the mean of their minibatch by their weight. So a weight of 2 is
-    the same as the sample twice, where one minibatch holds all samples; with smaller ones it is so on average only.
+    exactly the same as the sample twice where one minibatch holds all samples, and nearly so where it does not.
 
     Examples
     --------

@@ -128,6 +128,17 @@ def test_a_member_with_a_mask_trains_as_on_the_samples_left(split):
     np.testing.assert_allclose(masked.history.train_accuracy, alone.history.train_accuracy)
 
 
+def test_a_whole_weight_is_a_sample_many_times_in_full_batches(split):
+    weights = np.random.default_rng(0).integers(0, 4, (2, 18))
+    weighted = train(split, 2, configuration=config(batch_size=100), sample_weights=weights)
+    for k in (0, 1):
+        many = probe.Split(split.train.take(np.arange(18).repeat(weights[k])), split.test, "many")
+        repeated = train(many, 2, configuration=config(batch_size=100))
+        np.testing.assert_allclose(weights_of(weighted, k), weights_of(repeated, k), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(weighted.history.cost[k], repeated.history.cost[k], rtol=1e-10)
+        np.testing.assert_allclose(weighted.history.train_accuracy[k], repeated.history.train_accuracy[k])
+
+
 def test_a_mask_of_everything_is_no_mask(split):
     one = train(split, sample_weights=np.ones((3, 18), bool))
     np.testing.assert_allclose(weights_of(one, 2), weights_of(train(split), 2), rtol=1e-12)
@@ -298,8 +309,9 @@ def test_fitted_is_fitted_on_the_samples_of_the_mask(split):
             "learning_rates must be a finite number above 0, got nan",
         ),
         ({"sample_weights": np.ones((3, 17), bool)}, "sample_weights must have shape (3, 18), got (3, 17)"),
-        ({"sample_weights": np.ones((3, 18))}, "sample_weights must be bool, with at least one sample"),
-        ({"sample_weights": np.zeros((3, 18), bool)}, "sample_weights must be bool, with at least one sample"),
+        ({"sample_weights": np.full((3, 18), -1.0)}, "smallest of sample_weights must be a finite number at least 0, got -1"),
+        ({"sample_weights": np.full((3, 18), np.nan)}, "sample_weights must be finite"),
+        ({"sample_weights": np.zeros((3, 18), bool)}, "sample_weights must have a weight above 0 for each network"),
         ({"start": start_of(n_networks=2)}, "start must have the number of networks 3, got 2"),
         ({"start": start_of(dtype="float32")}, "start must have the dtype float64, got float32"),
         ({"start": start_of(probe.MLP((6,)))}, "start must have the architecture MLP(hidden=(5,)"),
