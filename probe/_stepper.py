@@ -8,7 +8,7 @@ gradients one network at a time and independently; tests hold the two together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -314,7 +314,7 @@ def evaluate(
     x: Pixels,
     labels: npt.NDArray[np.int64],
     cost: CostName,
-    sample_weights: npt.NDArray[np.bool_] | npt.NDArray[np.float64] | None = None,
+    sample_weights: npt.NDArray[Any] | None = None,
     observe: Callable[[npt.NDArray[np.intp], Array, npt.NDArray[np.int64]], None] | None = None,
 ) -> Evaluation:
     """Return each network's mean cost and accuracy on `x`.

@@ -34,7 +34,14 @@ from probe.costs import CostName, OutputName
 from probe.network import Network
 from probe.optimizers import OptimizerName
 from probe.population import MLP, InitializationName, Population, initial_population
-from probe.training import PopulationResult, PreparedData, Shard, TrainingConfig, TrainingHistory, train_shards
+from probe.training import (
+    PopulationResult,
+    PreparedData,
+    Shard,
+    TrainingConfig,
+    TrainingHistory,
+    train_shards,
+)
 
 __all__ = ["NetworkClassifier", "fit_many"]
 
@@ -286,7 +293,8 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self)
-        return self.network_.logits(_dense(validate_data(self, X, reset=False, **_ROWS)))
+        network: Network = self.network_
+        return network.logits(_dense(validate_data(self, X, reset=False, **_ROWS)))
 
 
 @checked
@@ -376,7 +384,8 @@ def _begin(
     check_classification_targets(y)
     architecture = MLP(estimator.hidden, estimator.activation, estimator.output, estimator.initialization)
     names = [field.name for field in fields(TrainingConfig) if field.name != "dtype"]
-    config = TrainingConfig(**{name: getattr(estimator, name) for name in names}, dtype=str(x.dtype))
+    settings = {name: getattr(estimator, name) for name in names}
+    config = TrainingConfig(**settings, dtype="float32" if x.dtype == np.float32 else "float64")
     if is_new:
         estimator.classes_ = np.unique(y) if classes is None else classes
         seed = int(check_random_state(estimator.random_state).randint(2**31))
@@ -410,22 +419,21 @@ def _start(
 
 def _continued(estimator: NetworkClassifier, architecture: MLP, config: TrainingConfig) -> Population:
     """Return the network that an estimator has, as a population of one."""
-    network: Network = estimator.network_
-    *hidden, last = network.dense_layers
-    found = MLP(
-        [layer.n_units for layer in hidden],
-        hidden[0].activation.name if hidden else architecture.activation,
-        last.activation.name,
-        architecture.initialization,
-    )
-    if found != architecture:
+    layers = estimator.network_.dense_layers
+    *hidden, last = ((layer.n_units, layer.activation.name) for layer in layers)
+    wanted = [(width, architecture.activation) for width in architecture.hidden]
+    if hidden != wanted or last[1] != architecture.output:
         raise InputError(
-            f"hidden, activation and output must be those of the network that is there, {found}, got {architecture}; "
-            "clone the estimator to train another one"
+            "hidden, activation and output must be those of the network that is there, to go on with it; clone the "
+            "estimator to train another one"
         )
-    kernels = tuple(layer.kernel.T[None].astype(config.dtype) for layer in network.dense_layers)
-    biases = tuple(layer.bias[None].astype(config.dtype) for layer in network.dense_layers)
-    return Population(architecture, network.input_shape, network.class_names, kernels, biases)
+    return Population(
+        architecture,
+        estimator.network_.input_shape,
+        estimator.network_.class_names,
+        tuple(layer.kernel.T[None].astype(config.dtype) for layer in layers),
+        tuple(layer.variables["bias"][None].astype(config.dtype) for layer in layers),
+    )
 
 
 def _train(tasks: Sequence[_Task], x: Any, sample_weight: Any, progress: Progress = silent) -> None:

@@ -14,7 +14,9 @@ from probe.population import initial_population
 
 DIGITS = probe.load_dataset("digits")
 FEW = probe.Split(DIGITS.train.take(range(60)), DIGITS.test.take(range(80)), "few digits")
-NETWORK = probe.train(probe.MLP((6,), "relu"), DIGITS, probe.TrainingConfig(epochs=10, learning_rate=0.1)).network
+NETWORK = probe.train(
+    probe.MLP((6,), "relu"), DIGITS, probe.TrainingConfig(epochs=10, learning_rate=0.1)
+).network
 
 CASES = {
     # name: arguments beside the network, options of the analysis, and the analysis itself
@@ -78,8 +80,10 @@ def test_a_notebook_shows_a_figure_of_its_own_once():
 
 
 def test_options_of_the_picture_reach_the_artists():
-    display = probe.WeightImagesDisplay.from_network(NETWORK, plot_kw={"cmap": "PuOr"})
-    assert {image.get_cmap().name for image in display.images_} == {"PuOr"}
+    display = probe.WeightImagesDisplay.from_network(NETWORK, plot_kw={"cmap": "PuOr", "alpha": 0.5})
+    (purple,), (red,) = display.images_, probe.WeightImagesDisplay.from_network(NETWORK).images_
+    assert purple.get_alpha() == 0.5
+    assert not np.array_equal(purple.get_array(), red.get_array())
     display = probe.MemorizationDisplay.from_network(
         NETWORK, *CASES["MemorizationDisplay"][0], **CASES["MemorizationDisplay"][1], plot_kw={"part": "time"}
     )

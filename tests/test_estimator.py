@@ -146,7 +146,9 @@ def test_a_fitted_one_goes_through_a_pickle_and_goes_on():
 
 def test_the_type_of_the_inputs_is_that_of_the_training():
     assert quick().fit(X.astype(np.float32), Y).network_.dtype == np.float32
-    assert quick().fit(X, Y).network_.dtype == quick().fit((X * 10).astype(int), Y).network_.dtype == np.float64
+    assert (
+        quick().fit(X, Y).network_.dtype == quick().fit((X * 10).astype(int), Y).network_.dtype == np.float64
+    )
 
 
 # The network, and what was recorded.
@@ -197,7 +199,9 @@ def test_passes_over_the_data_one_by_one_are_the_same_as_many():
     alike(whole, begun)
     again = quick(epochs=2, schedule="constant", warm_start=True).fit(X, Y)
     alike(whole, again.fit(X, Y))
-    assert not np.allclose(whole.predict_proba(X), quick(epochs=2, schedule="constant").fit(X, Y).fit(X, Y).predict_proba(X))
+    assert not np.allclose(
+        whole.predict_proba(X), quick(epochs=2, schedule="constant").fit(X, Y).fit(X, Y).predict_proba(X)
+    )
 
 
 def test_partial_fit_needs_the_classes_once_and_need_not_see_them_all():
@@ -205,14 +209,18 @@ def test_partial_fit_needs_the_classes_once_and_need_not_see_them_all():
         quick().partial_fit(X, Y)
     model = quick().partial_fit(X[:60], NAMES[:60], classes=np.unique(NAMES))
     assert model.predict_proba(X).shape == (150, 3)
-    with pytest.raises(InputError, match="y must hold the classes that came before, .* got array\\(\\['other'\\]"):
+    with pytest.raises(
+        InputError, match=r"y must hold the classes that came before, .* got array\(\['other'\]"
+    ):
         model.partial_fit(X[:1], ["other"])
 
 
 def test_going_on_with_other_layers_is_refused():
     model = quick(warm_start=True).fit(X, Y)
     for change in ({"hidden": (6,)}, {"activation": "tanh"}, {"output": "sigmoid"}):
-        with pytest.raises(InputError, match="must be those of the network that is there, .*; clone the estimator"):
+        with pytest.raises(
+            InputError, match=r"must be those of the network that is there, .*; clone the estimator"
+        ):
             pickle.loads(pickle.dumps(model)).set_params(**change).fit(X, Y)
 
 
@@ -311,7 +319,9 @@ def test_those_without_a_seed_differ_and_share_the_order():
     shards, train_shards = [], estimator.train_shards
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            estimator, "train_shards", lambda found, *more, **rest: shards.append(found) or train_shards(found, *more, **rest)
+            estimator,
+            "train_shards",
+            lambda found, *more, **rest: shards.append(found) or train_shards(found, *more, **rest),
         )
         one, other, *_ = fit_many([quick(random_state=None)] * 20, X, Y)
     assert [len(shard.start) for shard in shards[0]] == [16, 4]
@@ -326,7 +336,9 @@ def test_sparse_tables_with_names_and_members_that_end_early_are_the_same_too():
     assert fast.n_iter_ == clone(members[1]).fit(table, Y).n_iter_
     assert list(fast.feature_names_in_) == list(slow.feature_names_in_) == list("abcd")
     thin = fit_many(members, sparse.csr_array(table), Y)[1]
-    np.testing.assert_array_equal(thin.network_.logits(table.to_numpy()), fast.network_.logits(table.to_numpy()))
+    np.testing.assert_array_equal(
+        thin.network_.logits(table.to_numpy()), fast.network_.logits(table.to_numpy())
+    )
 
 
 @pytest.mark.parametrize(
@@ -342,4 +354,3 @@ def test_sparse_tables_with_names_and_members_that_end_early_are_the_same_too():
 def test_what_cannot_be_fitted_together_is_refused(estimators, labels, message):
     with pytest.raises(InputError, match=message):
         fit_many(estimators, X, labels)
-

@@ -118,7 +118,11 @@ def _stacked(moments: list[Population], member: int) -> Population:
 def _cost(way: Population, shard: Shard, train: Dataset, cost: CostName, member: int) -> Floats:
     """Return the cost on some training images at each moment."""
     labels = train.labels if shard.labels is None else shard.labels[min(member, len(shard.labels) - 1)]
-    seen = np.arange(len(train)) if shard.sample_weights is None else np.flatnonzero(shard.sample_weights[member])
+    seen = (
+        np.arange(len(train))
+        if shard.sample_weights is None
+        else np.flatnonzero(shard.sample_weights[member])
+    )
     some = _some(seen)
     return way.evaluate(replace(train, images=train.images[some], labels=labels[some]), cost).cost
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,7 +129,7 @@ def train_population(
     seed: int | np.random.Generator = 0,
     labels: Ints | None = None,
     learning_rates: Floats | None = None,
-    sample_weights: npt.NDArray[np.bool_] | Floats | None = None,
+    sample_weights: npt.NDArray[Any] | None = None,
     start: Population | None = None,
     shard_size: int = 16,
     workers: int | None = None,
@@ -326,7 +327,7 @@ def _check_members(
     n_networks: int,
     labels: Ints | None,
     learning_rates: Floats | None,
-    sample_weights: npt.NDArray[np.bool_] | Floats | None,
+    sample_weights: npt.NDArray[Any] | None,
 ) -> None:
     if labels is not None:
         check_shape("labels", labels.shape, (n_networks, len(train)))
@@ -338,7 +339,11 @@ def _check_members(
     if sample_weights is not None:
         check_shape("sample_weights", sample_weights.shape, (n_networks, len(train)))
         if sample_weights.dtype != bool:
-            check_number("the smallest of sample_weights", check_floats("sample_weights", sample_weights).min(), minimum=0)
+            check_number(
+                "the smallest of sample_weights",
+                check_floats("sample_weights", sample_weights).min(),
+                minimum=0,
+            )
         if not sample_weights.any(axis=1).all():
             raise InputError("sample_weights must have a weight above 0 for each network")
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,7 @@ class Shard:
     order_rng: np.random.Generator
     labels: Ints | None = None
     learning_rates: Floats | None = None
-    sample_weights: npt.NDArray[np.bool_] | Floats | None = None
+    sample_weights: npt.NDArray[Any] | None = None
     dynamics: DynamicsKind = "none"
     moments: tuple[int, ...] = ()
 

@@ -309,9 +309,15 @@ def test_fitted_is_fitted_on_the_samples_of_the_mask(split):
             "learning_rates must be a finite number above 0, got nan",
         ),
         ({"sample_weights": np.ones((3, 17), bool)}, "sample_weights must have shape (3, 18), got (3, 17)"),
-        ({"sample_weights": np.full((3, 18), -1.0)}, "smallest of sample_weights must be a finite number at least 0, got -1"),
+        (
+            {"sample_weights": np.full((3, 18), -1.0)},
+            "smallest of sample_weights must be a finite number at least 0, got -1",
+        ),
         ({"sample_weights": np.full((3, 18), np.nan)}, "sample_weights must be finite"),
-        ({"sample_weights": np.zeros((3, 18), bool)}, "sample_weights must have a weight above 0 for each network"),
+        (
+            {"sample_weights": np.zeros((3, 18), bool)},
+            "sample_weights must have a weight above 0 for each network",
+        ),
         ({"start": start_of(n_networks=2)}, "start must have the number of networks 3, got 2"),
         ({"start": start_of(dtype="float32")}, "start must have the dtype float64, got float32"),
         ({"start": start_of(probe.MLP((6,)))}, "start must have the architecture MLP(hidden=(5,)"),
