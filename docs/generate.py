@@ -17,7 +17,7 @@ from probe.catalogue import ANALYSES
 from probe.cli import app
 
 DOCS = Path(__file__).resolve().parent
-REPORTS = DOCS.parent / "reports"
+REPORTS = DOCS.parent / "reports" / "samples"
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -76,7 +76,7 @@ def public_names(package: str) -> list[str]:
 
 
 def verdict_table(name: str) -> str:
-    """Return a table of the verdicts in the results.json of `reports/<name>`."""
+    """Return a table of the verdicts in the results.json of `reports/samples/<name>`."""
     seen = dict[str, tuple[str, str, str]]()
     for verdict in verdicts(json.loads((REPORTS / name / "results.json").read_text("utf-8"))):
         title = verdict.get("title", verdict.get("claim"))
@@ -101,7 +101,7 @@ def verdicts(value: Any) -> Iterator[dict[str, Any]]:
 
 
 def speed_table(name: str) -> str:
-    """Return the rows of `reports/benchmark/<name>.json`."""
+    """Return the rows of `reports/samples/benchmark/<name>.json`."""
     rows = []
     for row in json.loads((REPORTS / "benchmark" / f"{name}.json").read_text("utf-8"))["rows"]:
         if row["against"] == "limit":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any, Generic, TypeVar, cast
 
 from probe._errors import InputError
 
-__all__ = ["gathered", "in_threads", "single_threaded_blas"]
+__all__ = ["available_workers", "gathered", "in_threads", "interrupts_as", "single_threaded_blas"]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -19,47 +21,45 @@ Returned = TypeVar("Returned")
 class _BlasLimit:
     """The limit of one thread on a BLAS whose threads belong to the whole process.
 
-    A thread of its own sets the limit and takes it back: since 3.8 threadpoolctl ignores, without a word,
-    every thread but the one that set a limit first, and holders may leave in any order.
+    Holders may come and leave in any order, in any thread: the first one sets the limit, the last one takes it back.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._n_holders = 0
-        self._thread: threading.Thread | None = None
-        self._done = threading.Event()
+        self._before: list[tuple[Any, int]] = []
 
-    def hold(self) -> None:
+    def hold(self, libraries: Sequence[Any]) -> None:
         with self._lock:
             if self._n_holders == 0:
-                self._begin()
+                shared = [library for library in libraries if not _is_limited_by_thread(library)]
+                self._before = [(library, library.num_threads) for library in shared]
+                _set_threads([(library, 1) for library in shared])
             self._n_holders += 1
 
     def leave(self) -> None:
         with self._lock:
             self._n_holders -= 1
-            if self._n_holders == 0 and self._thread is not None:
-                self._done.set()
-                self._thread.join()
-
-    def _begin(self) -> None:
-        begun, self._done = threading.Event(), threading.Event()
-        self._thread = threading.Thread(
-            target=_limit_blas, args=(begun, self._done), name="probe-blas-limit", daemon=True
-        )
-        self._thread.start()
-        begun.wait()
+            if self._n_holders == 0:
+                _set_threads(self._before)
 
 
-def _limit_blas(begun: threading.Event, done: threading.Event) -> None:
-    from threadpoolctl import threadpool_limits
+def _is_limited_by_thread(library: Any) -> bool:
+    return getattr(library, "threading_layer", "") == "openmp"
 
-    try:
-        with threadpool_limits(1, user_api="blas"):
-            begun.set()
-            done.wait()
-    finally:
-        begun.set()
+
+def _set_threads(numbers: Sequence[tuple[Any, int]]) -> None:
+    """Set the number of threads of BLAS libraries, from whatever thread this is.
+
+    Since 3.8 threadpoolctl ignores, without a word, every thread but the one that set a number first.
+    """
+    for library, n_threads in numbers:
+        forget = getattr(library, "clear_controlling_thread", None)
+        if forget is not None:
+            forget(force=True)
+        library.set_num_threads(n_threads)
+        if forget is not None:
+            forget(force=True)
 
 
 _BLAS_LIMIT = _BlasLimit()
@@ -72,6 +72,7 @@ def single_threaded_blas() -> Iterator[None]:
     Blocks may nest and overlap in several threads: the limit that was there before the first one comes
     back when the last one ends. `threadpool_limits` alone does not do that: of two that overlap, the one
     that ends last puts back the limit of the other, or none has an effect but that of the first thread.
+    No thread is started for it.
     A `threadpool_limits` block of another thread around all this stays in force.
 
     Examples
@@ -81,15 +82,61 @@ def single_threaded_blas() -> Iterator[None]:
     ...     {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     {1}
     """
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import ThreadpoolController
 
-    _BLAS_LIMIT.hold()
+    controller = ThreadpoolController().select(user_api="blas")
+    _BLAS_LIMIT.hold(controller.lib_controllers)
     try:
         # Where BLAS is built on OpenMP, every thread has a limit of its own.
-        with threadpool_limits(1, user_api="blas"):
+        with controller.limit(limits=1):
             yield
     finally:
         _BLAS_LIMIT.leave()
+
+
+def available_workers(most: int | None = None) -> int:
+    """Return how many threads or processes may work at the same time: one for each core, `most` at most.
+
+    One where no thread can be started, as in a browser (Pyodide): then nothing in this package starts one.
+    """
+    from joblib import cpu_count
+
+    if not _threads_start():
+        return 1
+    return int(cpu_count()) if most is None else min(most, int(cpu_count()))
+
+
+def _threads_start() -> bool:
+    try:
+        thread = threading.Thread(target=bool, daemon=True)
+        thread.start()
+    except RuntimeError:
+        return False
+    thread.join()
+    return True
+
+
+@contextmanager
+def interrupts_as(stop: threading.Event) -> Iterator[None]:
+    """Let Ctrl-C set `stop` while the block runs, for work in the main thread that ends cleanly then.
+
+    A second Ctrl-C raises KeyboardInterrupt as usual; so does the first where Ctrl-C has another meaning already, or this
+    is not the main thread.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def told(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stop.set()
+
+    signal.signal(signal.SIGINT, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def in_threads(
@@ -106,7 +153,8 @@ def in_threads(
     where the loop over it can fail. A second Ctrl-C while waiting does not wait any longer.
 
     `function(task, stop)` should return soon once `stop` is set. Then, whoever sets it, no further task is started, and
-    nothing is given for these. With one worker or one task, the calling thread does the work. Results come as pairs of
+    nothing is given for these. With one worker or one task, and where no thread can be started, the calling thread does the
+    work. Results come as pairs of
     the index of a task and what was returned, in any order.
 
     Raises
@@ -209,7 +257,7 @@ class _Calls(Generic[Task, Returned]):
 def _outcomes(
     calls: _Calls[Task, Returned], tasks: Sequence[Task], workers: int
 ) -> Generator[_Outcome[Returned] | None, None, None]:
-    if workers <= 1:
+    if workers <= 1 or not _threads_start():
         return (calls(index, task) for index, task in enumerate(tasks))
     from joblib import Parallel, delayed
 

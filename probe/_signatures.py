@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from probe._bars import shown
 from probe._checks import InputError, brief, is_path_like
 
 __all__ = ["AtLeast", "check_arguments", "checked"]
@@ -63,6 +64,8 @@ def check_arguments(function: Callable[..., Any], arguments: Mapping[str, Any]) 
 def checked(target: Target) -> Target:
     """Return a function or a dataclass that refuses arguments of other kinds than its annotations name.
 
+    A function whose `progress` is "auto" by default is called with the function that shows it, see `probe._bars`.
+
     Raises
     ------
     InputError
@@ -97,12 +100,18 @@ def checked(target: Target) -> Target:
         target.__init__ = make  # type: ignore[misc]
         return target
 
+    progress = inspect.signature(target).parameters.get("progress")
+    is_shown = progress is not None and progress.default == "auto"
+
     @wraps(target)
     def call(*args: Any, **kwargs: Any) -> Any:
         problem = _problem(target, args, kwargs)
         if problem:
             raise InputError(problem)
-        return target(*args, **kwargs)
+        if not is_shown:
+            return target(*args, **kwargs)
+        with shown(kwargs.get("progress", "auto")) as told:
+            return target(*args, **kwargs | {"progress": told})
 
     return call  # type: ignore[return-value]
 

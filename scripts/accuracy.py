@@ -8,7 +8,7 @@ import numpy as np
 from probe import MLP, TrainingConfig, load_dataset, train_population
 from probe.training import DEFAULT_ARCHITECTURE, DEFAULT_TRAINING
 
-OUT = Path(__file__).resolve().parent.parent / "reports" / "accuracy"
+OUT = Path(__file__).resolve().parent.parent / "reports" / "samples" / "accuracy"
 WIDE = MLP(hidden=(128,), activation="relu")
 WIDE_TRAINING = TrainingConfig(epochs=20, learning_rate=0.5, weight_decay=1e-4, schedule="cosine")
 

@@ -4,7 +4,7 @@ The same work for everyone: 60,000 MNIST digits in memory, float32, the same lay
 gradient descent on softmax cross-entropy, a new order of the digits in every epoch, nothing evaluated
 inside a timed epoch, one core, one BLAS thread. The contestants take turns (A B C A B C ...) after one
 untimed epoch each, and medians over the rounds are compared. Peers that are not installed are left out;
-`pip install -e '.[bench]'` installs them. Writes reports/benchmark/results.json.
+`pip install -e '.[bench]'` installs them. Writes reports/samples/benchmark/results.json.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 import probe
 
-RESULTS = Path(__file__).resolve().parents[1] / "reports" / "benchmark" / "results.json"
+RESULTS = Path(__file__).resolve().parents[1] / "reports" / "samples" / "benchmark" / "results.json"
 CORES = sorted(os.sched_getaffinity(0))
 RATE = 0.1
 N_NETWORKS = 32

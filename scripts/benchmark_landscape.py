@@ -1,4 +1,4 @@
-"""Speed of landscapes, into reports/benchmark/landscape.json: python scripts/benchmark_landscape.py (two minutes).
+"""Speed of landscapes, into reports/samples/benchmark/landscape.json: python scripts/benchmark_landscape.py (two minutes).
 
 500 networks 100-50-10 on MNIST scaled down to 10 x 10, 20 epochs at batches of 100, with all that `probe minima` does
 around it, in two processes, against sgemm on two cores; Hessian-vector products of a population against its gradient;
@@ -22,7 +22,7 @@ from probe.parameters import ParameterSpace
 from probe.planes import measure_plane
 from probe.population import initial_population
 
-OUT = Path(__file__).resolve().parents[1] / "reports" / "benchmark" / "landscape.json"
+OUT = Path(__file__).resolve().parents[1] / "reports" / "samples" / "benchmark" / "landscape.json"
 
 
 def seconds(function, times):

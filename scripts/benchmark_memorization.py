@@ -4,7 +4,7 @@ The standard study: 5 corruption fractions, 784-128-10 ReLU, batch 100, 5,000 di
 PyTorch trains the same networks one after another with the loop of `benchmark.py`, stopped and evaluated
 (5,000 training and 2,000 test digits) as often as ours; one network of every fraction is timed. Ours runs
 whole trials (one network of every fraction), on one core and on two. One BLAS thread everywhere. Writes
-reports/benchmark/memorization.json.
+reports/samples/benchmark/memorization.json.
 """
 
 from __future__ import annotations

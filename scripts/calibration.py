@@ -3,7 +3,7 @@
 96 networks of 16 units before training, for each way of drawing their weights and each size of image, and the same with
 random combinations of training images added: calibrated tests at 5% reject about 5% of the units. How the weights were
 drawn is not told: it is seen at pixels that never vary, or, in the middle 12 x 12 pixels where there are none, in all
-weights of the layer. Writes reports/calibration/results.json.
+weights of the layer. Writes reports/samples/calibration/results.json.
 """
 
 import json
@@ -18,7 +18,7 @@ from probe.analyses.structure.nulls import Draws, Start, p_values, scaled
 from probe.analyses.structure.view import View
 from probe.population import initial_population
 
-OUT = Path(__file__).resolve().parents[1] / "reports" / "calibration" / "results.json"
+OUT = Path(__file__).resolve().parents[1] / "reports" / "samples" / "calibration" / "results.json"
 N_BLOCKS, N_NETWORKS, N_NULL, ALPHA = 16, 6, 499, 0.05
 """Networks of a block share their draws."""
 

@@ -1,7 +1,7 @@
 """Do the intervals cover? python scripts/coverage.py [--repeats 2000] (about five minutes).
 
 For distributions of replicates that occur in this project: how often the 95% interval holds the truth, and how often a
-claim about the true value is decided though nothing is there to decide. Writes reports/coverage/results.json.
+claim about the true value is decided though nothing is there to decide. Writes reports/samples/coverage/results.json.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import numpy as np
 import probe
 from probe.stats import count_estimate, mean_estimate
 
-OUT = Path(__file__).resolve().parents[1] / "reports" / "coverage" / "results.json"
+OUT = Path(__file__).resolve().parents[1] / "reports" / "samples" / "coverage" / "results.json"
 SIZES = (6, 10, 20, 40)
 N_NETWORKS = 60
 

@@ -1,4 +1,4 @@
-"""Write the sample report that the repository shows: reports/mnist, as `probe report` writes it."""
+"""Write the sample report that the repository shows: reports/samples/mnist, as `probe report` writes it."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ from probe.workflow import report
 ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    written = report(out=ROOT / "reports" / "mnist", seed=0)
+    written = report(out=ROOT / "reports" / "samples" / "mnist", seed=0)
     print(written.summary)
     print(*written.files, sep="\n")

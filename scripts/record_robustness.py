@@ -1,10 +1,11 @@
 """Keep what pages say of networks in general: python scripts/record_robustness.py.
 
-Reads two results of `probe robustness` and writes probe/report/general.json: reports/robustness, of the whole range, and
-reports/robustness/recipes, of more networks of the video's shape by each recipe:
+Reads two results of `probe robustness` and writes probe/report/general.json: reports/samples/robustness, of the whole
+range, and reports/samples/robustness/recipes, of more networks of the video's shape by each recipe:
 
-    probe robustness --workers 2 --out reports/robustness
-    probe robustness --hidden 16,16 --lengths 1 --datasets '' --replicates 4 --workers 2 --out reports/robustness/recipes
+    cd reports/samples
+    probe robustness --workers 2 --out robustness
+    probe robustness --hidden 16,16 --lengths 1 --datasets '' --replicates 4 --workers 2 --out robustness/recipes
 """
 
 import json
@@ -41,7 +42,7 @@ def in_short(sentence: str) -> str:
 
 def main() -> None:
     """Read, word, write."""
-    folder = ROOT / "reports" / "robustness"
+    folder = ROOT / "reports" / "samples" / "robustness"
     throughout, recipes = (
         probe.load_result(path / "results.h5", Robustness) for path in (folder, folder / "recipes")
     )

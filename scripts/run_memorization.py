@@ -1,4 +1,4 @@
-"""The full memorization study, into reports/memorization: python scripts/run_memorization.py.
+"""The full memorization study, into reports/samples/memorization: python scripts/run_memorization.py.
 
 Four parts, each a study that goes on where it was if it is started again: the standard study (784-128-10 ReLU,
 5,000 digits, five shares of random labels, 20 replicates); Arpit et al.'s network of two layers of 16 units on
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from probe import MLP, workflow
 
-OUT = Path(__file__).resolve().parent.parent / "reports" / "memorization"
+OUT = Path(__file__).resolve().parent.parent / "reports" / "samples" / "memorization"
 WIDE = (MLP((128,), "relu"),)
 SMALL = (*(MLP((width,), "relu") for width in (4, 8, 16)), MLP((16, 16), "sigmoid"))
 

@@ -4,7 +4,9 @@ import gc
 import io
 import os
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -108,6 +110,29 @@ def undrawn(monkeypatch) -> None:
         monkeypatch.setattr(
             f"probe.report.{module}.draw_all", lambda drawings, *progress: [drawn] * len(drawings)
         )
+
+
+@pytest.fixture(scope="session")
+def no_threads_in() -> Callable[..., AbstractContextManager[None]]:
+    """A block in which no thread can be started, as in a browser."""
+
+    @contextmanager
+    def block(error: BaseException | None = None) -> Iterator[None]:
+        def refuse(thread: threading.Thread) -> None:
+            raise error or RuntimeError("can't start new thread")
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            yield
+
+    return block
+
+
+@pytest.fixture
+def no_threads(no_threads_in) -> Iterator[None]:
+    """No thread can be started, as in a browser."""
+    with no_threads_in():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -52,7 +52,7 @@ def network_of(*weights, activation="sigmoid") -> probe.Network:
 @cache
 def trained() -> probe.Network:
     """The sample of the repository."""
-    return probe.load_network(Path(__file__).parents[1] / "reports" / "mnist" / "model.h5")
+    return probe.load_network(Path(__file__).parents[1] / "reports" / "samples" / "mnist" / "model.h5")
 
 
 @cache

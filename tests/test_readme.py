@@ -38,7 +38,7 @@ def test_no_placeholder_is_left():
 
 def test_its_program_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     (tmp_path / "reports" / "mnist").mkdir(parents=True)
-    shutil.copy(ROOT / "reports" / "mnist" / "model.h5", tmp_path / "reports" / "mnist")
+    shutil.copy(ROOT / "reports" / "samples" / "mnist" / "model.h5", tmp_path / "reports" / "mnist")
     monkeypatch.chdir(tmp_path)
     (program,) = programs(README)
     names = {}

@@ -9,8 +9,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import Array, check_images, check_integer, generator
-from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.ascent import (
     PIXELS,
@@ -204,7 +204,7 @@ def maximize(
     n_top: int = 5,
     frames: int | None = None,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Maximization:
     """Find inputs in a region, [0, 1] by default, that maximize each objective.
 
@@ -249,7 +249,7 @@ def maximize(
         Images of the ascent to keep, about, at least 2.
     seed : int or numpy.random.Generator
         Draws the starting images.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each step.
 
     Raises
@@ -276,6 +276,7 @@ def maximize(
     >>> found.best_images, found.reached.round(3), found.n_optima
     (array([[1., 0.]], dtype=float32), array([1.]), array([1]))
     """
+    assert callable(progress)
     if frames is not None:
         check_integer("frames", frames, minimum=2)
     check_integer("n_top", n_top, minimum=1)

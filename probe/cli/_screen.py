@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from probe._bars import in_terminal, shown
+
 if TYPE_CHECKING:
     from probe._progress import Progress
     from probe.workflow import Written
@@ -120,32 +122,14 @@ def shown_anywhere() -> None:
 @contextmanager
 def drawn_progress() -> Iterator[Progress]:
     """Draw progress on standard error while the block runs; if that is no terminal, say only what is announced."""
-    if not sys.stderr.isatty():
-        yield lambda event: put(event.note, err=True) if event.note and not event.total else None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("{task.description:<12}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed}/{task.total}", markup=False),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", markup=False),
-    )
-    tasks: dict[str, Any] = {}
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-
-        def draw(event: Any) -> None:
-            if not event.total:
-                if event.note:
-                    bars.print(_clean(event.note), markup=False, highlight=False)
-                return
-            if event.stage not in tasks:
-                tasks[event.stage] = bars.add_task(event.stage, total=event.total, note="")
-            bars.update(tasks[event.stage], completed=event.done, total=event.total, note=event.note)
-
-        yield draw
+    if sys.stderr.isatty():
+        with in_terminal() as draw, shown(draw) as told:
+            yield told
+    else:
+        with shown(
+            lambda event: put(event.note, err=True) if event.note and not event.total else None
+        ) as told:
+            yield told
 
 
 LESS = {

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, DivergedError, InputError, generator
-from probe._parallel import in_threads
+from probe._parallel import available_workers, in_threads
 from probe._progress import WORTH_SAYING, Progress, ProgressEvent, lasting
 from probe.controls.few import FEWEST_RANDOM, few_of, n_memorizable
 from probe.controls.groups import Controls, ControlsSummary, NetworkGroup
@@ -93,14 +93,12 @@ class Plan:
 
 def planned(network: Network, split: Split, recipe: Recipe, n_networks: int, minutes: float) -> Plan:
     """Return the training that there is time for: a minibatch is timed."""
-    from joblib import cpu_count
-
     n_images, values = len(split.train), sum(map(math.prod, network.layer_shapes.values()))
     base = layered_training(n_images) if recipe.adapts else recipe.config
     config = replace(
         base, epochs=max(1, min(20, base.epochs, int(_MOST_VALUES / (values * n_images)))), evaluation="end"
     )
-    each = seconds_per_image(network, split, config.batch_size) / min(cpu_count(), n_networks)
+    each = seconds_per_image(network, split, config.batch_size) / available_workers(n_networks)
 
     def of_share(share: float) -> Plan:
         n, n_few = (
@@ -147,8 +145,6 @@ def layered_controls(
     progress: Progress,
 ) -> Controls:
     """Return controls with the layers of `network`, trained by a plan."""
-    from joblib import cpu_count
-
     start_rng, train_rng, few_rng, some_rng = generator(seed).spawn(4)
     starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
     few, labels = few_of(split, plan.n_few, n_networks, few_rng)
@@ -171,7 +167,7 @@ def layered_controls(
     found = dict[int, list[TrainingResult]]()
     progress(ProgressEvent("controls", 0, n_networks))
     stop = threading.Event()
-    workers = min(cpu_count(), n_networks)
+    workers = available_workers(n_networks)
     with closing(in_threads(of_network, range(n_networks), workers=workers, stop=stop)) as results:
         for k, of_one in results:
             found[k], done = of_one, done + 1

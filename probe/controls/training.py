@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import (
     Array,
     DivergedError,
@@ -15,7 +16,7 @@ from probe._checks import (
     check_number,
     generator,
 )
-from probe._progress import Progress, announcement, silent
+from probe._progress import Progress, announcement
 from probe._signatures import checked
 from probe.controls.few import FEWEST_RANDOM, few_of, fewer_labels, gentle_rate, n_memorizable
 from probe.controls.groups import Controls, ControlsSummary
@@ -68,7 +69,7 @@ def control_networks(
     recipe: Recipe | None = None,
     minutes: float = 4.0,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Controls:
     """Train networks of the kind of `network`: on the data, on few images, on random labels; and keep their starts.
 
@@ -92,7 +93,7 @@ def control_networks(
         `ControlsSummary.note` says so.
     seed : int or numpy.random.Generator
         Starts, permutations and orders follow from it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each epoch.
 
     Raises
@@ -112,6 +113,7 @@ def control_networks(
     >>> len(controls), controls.copies, controls.trained.weights[0].shape
     (2, True, (2, 8, 64))
     """
+    assert callable(progress)
     check_integer("n_networks", n_networks, minimum=1)
     check_number("minutes", minutes, minimum=0)
     network = for_images_of(network, split)

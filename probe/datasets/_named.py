@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib import resources
 from types import MappingProxyType
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from probe._checks import MAX_NAME_LENGTH, DataFileError, InputError, IntArray
+from probe._parallel import available_workers, in_threads
 from probe.datasets._dataset import Images, Split
 from probe.datasets._stored import (
     MAX_MESSAGE,
@@ -65,12 +67,16 @@ def _pixels(dataset: Any) -> Images:
     starts = range(0, len(pixels), piece[0])
     packed = [dataset.id.read_direct_chunk((start, 0, 0))[1] for start in starts]
 
-    def unpack(start: int, compressed: bytes) -> None:
+    def unpack(piece_at: tuple[int, bytes], stop: threading.Event) -> None:
+        start, compressed = piece_at
         levels = np.frombuffer(zlib.decompress(compressed, bufsize=math.prod(piece)), dtype=np.uint8)
         np.divide(levels.reshape(piece), LARGEST_LEVEL, out=pixels[start : start + piece[0]])
 
-    with ThreadPoolExecutor(max_workers=2) as threads:
-        list(threads.map(unpack, starts, packed))
+    pieces = list(zip(starts, packed, strict=True))
+    stop = threading.Event()
+    with closing(in_threads(unpack, pieces, workers=available_workers(2), stop=stop)) as unpacked:
+        for _ in unpacked:
+            pass
     return pixels
 
 

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
+from probe._parallel import available_workers
 from probe._progress import Progress, ProgressEvent, silent
 from probe.figures import picture_files
 from probe.results import Record
@@ -68,9 +69,9 @@ def _drawn(drawing: Drawing) -> Drawn:
 
 def _in_processes(drawings: Sequence[Drawing]) -> Generator[tuple[int, Drawn], None, None]:
     """Draw in other processes, and give index and picture as they come; nothing where there is one core."""
-    from joblib import Parallel, cpu_count, delayed
+    from joblib import Parallel, delayed
 
-    workers = min(cpu_count(), _MOST_PROCESSES, len(drawings))
+    workers = available_workers(min(_MOST_PROCESSES, len(drawings)))
     if workers < 2:
         return
     parallel = Parallel(

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, InputError, check_integer, check_labels, check_number, check_rng
-from probe._parallel import single_threaded_blas
+from probe._parallel import available_workers, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Split
@@ -102,15 +102,13 @@ def train_network(
     InputError
         If the network and the data do not fit, or a layer says no gradients of what it learns.
     """
-    from joblib import cpu_count
-
     check_rng(rng)
     if until is not None:
         check_number("until", until, above=0, maximum=1)
     taught = split.train.labels if labels is None else labels
     check_labels("labels", taught, len(split.train), start.n_classes)
     stops = () if frames is None else moments(config.epochs, updates_per_epoch(split, config), frames)
-    workers = cpu_count() if workers is None else check_integer("workers", workers, minimum=1)
+    workers = available_workers() if workers is None else check_integer("workers", workers, minimum=1)
     run = _Run(start, split, taught, config, rng, frozenset(stops), progress)
     diverged, interrupted = 0, False
     with _quiet(), run.working(workers):

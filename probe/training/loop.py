@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import (
     InputError,
     check_floats,
@@ -21,7 +22,7 @@ from probe._checks import (
     check_shape,
     generator,
 )
-from probe._parallel import single_threaded_blas
+from probe._parallel import available_workers, interrupts_as, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
@@ -53,7 +54,7 @@ def train(
     *,
     seed: int | np.random.Generator = 0,
     frames: int | None = None,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> TrainingResult:
     """Train one network.
 
@@ -71,7 +72,7 @@ def train(
     frames : int, optional
         Moments whose weights the result's `film` keeps, at least 2, the start and the end among them; dense in the first
         epoch. No film without.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each epoch.
 
     Returns
@@ -87,6 +88,7 @@ def train(
     >>> bool(trained.history.test_accuracy[-1] > 0.9)
     True
     """
+    assert callable(progress)
     if isinstance(architecture, Network):
         return _trained_like(architecture, split, config, seed, frames, progress)
     result = train_population(
@@ -134,7 +136,7 @@ def train_population(
     shard_size: int = 16,
     workers: int | None = None,
     frames: int | None = None,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> PopulationResult:
     """Train many networks of one architecture together.
 
@@ -165,6 +167,7 @@ def train_population(
     InputError
         If an argument is outside its range or does not fit the others.
     """
+    assert callable(progress)
     config = DEFAULT_TRAINING if config is None else config
     check_integer("n_networks", n_networks, minimum=1)
     check_integer("shard_size", shard_size, minimum=1)
@@ -231,27 +234,37 @@ def train_shards(
     splits = {id(shard.split): shard.split for shard in shards}
     data = {key: PreparedData.of(split, config) for key, split in splits.items()}
     monitor = _Monitor(progress, stage, len(shards) * config.epochs)
-    with single_threaded_blas(), ThreadPoolExecutor(min(workers, len(shards))) as pool:
+    watched = [(shard, data[id(shard.split)], config) for shard in shards]
+    with single_threaded_blas():
+        outcomes = _outcomes(monitor, watched, min(workers, len(shards)))
+    films = [films_of(shard, outcome, config) for shard, outcome in zip(shards, outcomes, strict=True)]
+    return _trimmed(outcomes, films)
+
+
+def _outcomes(
+    monitor: _Monitor, watched: Sequence[tuple[Shard, PreparedData, TrainingConfig]], workers: int
+) -> list[ShardOutcome]:
+    """Return what comes of each shard, also where Ctrl-C told them to stop."""
+    if workers == 1:
+        with interrupts_as(monitor.stop):
+            return [monitor.watch(*each) for each in watched]
+    with ThreadPoolExecutor(workers) as pool:
         futures = []
         try:
-            futures += [pool.submit(monitor.watch, shard, data[id(shard.split)], config) for shard in shards]
+            futures += [pool.submit(monitor.watch, *each) for each in watched]
             wait(futures, return_when=FIRST_EXCEPTION)
         except KeyboardInterrupt:
             pass  # what was done until here is returned, marked as interrupted
         finally:
             # Of no effect when all are done; after an error or Ctrl-C it ends the shards still running.
             monitor.stop.set()
-    outcomes = [future.result() for future in futures]
-    films = [films_of(shard, outcome, config) for shard, outcome in zip(shards, outcomes, strict=True)]
-    return _trimmed(outcomes, films)
+    return [future.result() for future in futures]
 
 
 def useful_workers(n_weights: int) -> int:
     """Return how many threads pay, if each trains networks with so many weights in all at a time."""
-    from joblib import cpu_count
-
     check_integer("n_weights", n_weights, minimum=1)
-    return int(cpu_count()) if n_weights >= _SMALLEST_PARALLEL else 1
+    return available_workers() if n_weights >= _SMALLEST_PARALLEL else 1
 
 
 def _size(shard: Shard) -> int:

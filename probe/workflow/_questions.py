@@ -11,7 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from probe._checks import InputError
-from probe._parallel import in_threads, single_threaded_blas
+from probe._parallel import available_workers, in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses import drawing, memorization, minima, noise, structure
 from probe.analyses.drawing.analysis import DRAWS
@@ -84,7 +84,7 @@ def questions_of(
     order = range(len(_QUESTIONS))
     with (
         single_threaded_blas(),
-        closing(in_threads(asked, order, workers=2, stop=threading.Event())) as results,
+        closing(in_threads(asked, order, workers=available_workers(2), stop=threading.Event())) as results,
     ):
         found = dict(results)
     answers = [found[index] for index in order]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from probe._checks import check_integer
-from probe._parallel import in_threads, single_threaded_blas
+from probe._parallel import available_workers, in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.concepts import Concepts
 from probe.analyses.landscape import cost_plane
@@ -209,7 +209,8 @@ def _side_by_side(on: Subject) -> list[Section]:
         entry = entries[index]
         return sections_of(entry, replace(on, progress=tell), *in_report(entry, on))
 
-    with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=2, stop=stop)) as found:
+    workers = available_workers(2)
+    with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=workers, stop=stop)) as found:
         done = {turns[turn]: sections for turn, sections in found}
     return [section for index in range(len(entries)) for section in done[index]]
 

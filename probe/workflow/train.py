@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import cpu_count
 
 from probe._checks import InputError
+from probe._parallel import available_workers
 from probe._progress import WORTH_SAYING, Progress, announcement, lasting, silent
 from probe._text import plain
 from probe.datasets import Split
@@ -128,7 +128,7 @@ def _time_of(network: Network, split: Split, config: TrainingConfig, frames: int
     """Return about how long the training takes, and how it would be shorter; "" if it is short."""
     network = network.with_input_shape(split.train.image_shape)
     each = seconds_per_image(network, split, config.batch_size)
-    seconds = each * images_worth(split, config, frames) / cpu_count()
+    seconds = each * images_worth(split, config, frames) / available_workers()
     return f"training: {lasting(seconds)}; fewer --epochs for less" if seconds >= WORTH_SAYING else ""
 
 

@@ -59,7 +59,7 @@ def subject(name, split):
         return loop_unit(rotated=True, width=16, activation="sigmoid")
     if name == "class units":
         return class_units(split)
-    sample = probe.load_network(Path(__file__).parents[2] / "reports/mnist/model.h5")
+    sample = probe.load_network(Path(__file__).parents[2] / "reports/samples/mnist/model.h5")
     return sample if name == "trained" else reinitialized(sample, rng=RNG(0))
 
 

@@ -179,7 +179,7 @@ def test_what_goes_in_stays_as_it_is_and_one_seed_is_one_result(name, trained, d
 
 
 @EVERY
-def test_one_generator_is_one_result(name, result, trained, digits):
+def test_one_generator_is_one_result_and_needs_no_thread(name, result, trained, digits, no_threads):
     one = analyze(name, trained, digits, np.random.default_rng(0))
     if name in KEEP_THEIR_SEED:  # these draw a seed from a generator, to be run again from it
         assert_alike(one, analyze(name, trained, digits, np.random.default_rng(0)), without="seconds")

@@ -125,7 +125,9 @@ def test_arrays_are_decoded_wherever_they_are(tmp_path):
 
 def test_1000_digits_through_the_network_of_the_sample_report(tmp_path):
     images = probe.load_dataset("mnist").test.images[:1000]
-    network = probe.load_network(ROOT / "reports" / "mnist" / "model.h5").with_input_shape((28, 28))
+    network = probe.load_network(ROOT / "reports" / "samples" / "mnist" / "model.h5").with_input_shape(
+        (28, 28)
+    )
     check_forward(network, images, tmp_path)
 
 

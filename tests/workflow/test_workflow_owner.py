@@ -227,7 +227,7 @@ SAMPLES = {
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_commands_of_the_readme_may_write_the_samples_anew(name):
     command, model = SAMPLES[name]
-    reports = Path(__file__).resolve().parents[2] / "reports"
+    reports = Path(__file__).resolve().parents[2] / "reports" / "samples"
     owner = Owner(command, 0, probe.load_dataset("mnist"), None if model is None else reports / model)
     assert claimed(OwnedFolder(reports / name), owner, ("index.html",)) is not None
 

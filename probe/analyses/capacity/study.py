@@ -10,8 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._parallel import single_threaded_blas
-from probe._progress import Progress, silent
+from probe._progress import Progress
 from probe._signatures import checked
 from probe.analyses.capacity.results import (
     CAPACITY_CONFIG,
@@ -46,7 +47,7 @@ def capacity(
     tolerance: float = 0.1,
     seed: int | np.random.Generator = 0,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Capacity:
     """Find the largest number of random labels that networks of each architecture fit.
 
@@ -81,7 +82,7 @@ def capacity(
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
     workers : int
         Threads that train populations at the same time. The result does not depend on it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each population.
 
     Raises
@@ -105,6 +106,7 @@ def capacity(
     >>> result.architectures
     ('64-4-10 relu',)
     """
+    assert callable(progress)
     study = CapacityStudy.of(
         architectures,
         split,

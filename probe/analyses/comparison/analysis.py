@@ -7,8 +7,9 @@ from math import sqrt
 
 import numpy as np
 
+from probe._bars import ShownProgress
 from probe._checks import Array, InputError, check_integer, generator
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import Progress, ProgressEvent
 from probe._signatures import checked
 from probe.analyses.comparison.abilities import abilities_of, better
 from probe.analyses.comparison.matching import layer_pairs
@@ -68,7 +69,7 @@ def compare_networks(
     n_images: int = 1000,
     n_null: int = 499,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Comparison:
     """Compare two networks for the same data: units matched by what they do, abilities, and what is true of each.
 
@@ -91,7 +92,7 @@ def compare_networks(
         Untrained networks of each kind that units are held against, at least 99. Fewer are drawn of large networks.
     seed : int or numpy.random.Generator
         Draws images and untrained networks.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` now and then.
 
     Raises
@@ -112,6 +113,7 @@ def compare_networks(
     >>> len(found.layers[0].pairs), found.is_same, compare_networks(one, one, split, n_null=99).is_same
     (6, False, True)
     """
+    assert callable(progress)
     check_integer("n_images", n_images, minimum=20)
     check_integer("n_null", n_null, minimum=99)
     rng = generator(seed)

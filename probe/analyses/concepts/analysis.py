@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import Array, InputError, IntArray, check_integer, check_number, generator
 from probe._parallel import single_threaded_blas
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import ProgressEvent
 from probe._signatures import checked
 from probe.analyses.concepts.claims import judged
 from probe.analyses.concepts.pixels import image_concepts
@@ -53,7 +54,7 @@ def concepts(
     n_rotations: int = 999,
     alpha: float = 0.05,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Concepts:
     """Look for loops, strokes, edges and ink in the hidden layers of a network, within classes.
 
@@ -90,7 +91,7 @@ def concepts(
         Level of the tests, in (0, 0.5].
     seed : int or numpy.random.Generator
         Draws images and nulls.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each layer.
 
     Raises
@@ -114,6 +115,7 @@ def concepts(
     >>> found.layers[0].auroc.shape == (8, len(found.names))
     True
     """
+    assert callable(progress)
     check_integer("n_images", n_images, minimum=100)
     check_integer("n_permutations", n_permutations, minimum=19)
     check_integer("n_rotations", n_rotations, minimum=19)

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import Array, check_choice, generator
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import ProgressEvent
 from probe._signatures import AtLeast, checked
 from probe.analyses.drawing._artist import Artist
 from probe.analyses.drawing._jury import JUDGES, MEASURES, DrawnImages, Jury
@@ -163,7 +164,7 @@ def drawing(
     l2: float = 0.0,
     total_variation: float = 0.0,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Drawing:
     """Let a network draw every class, and have others judge what comes out.
 
@@ -190,7 +191,7 @@ def drawing(
         Weights of the penalties of the plain ascent, at least 0; see `probe.maximize`.
     seed : int or numpy.random.Generator
         Draws starts, references and the other kinds of images.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each network.
 
     Raises
@@ -211,6 +212,7 @@ def drawing(
     >>> found.kind("optimized").percentiles.shape
     (20, 4)
     """
+    assert callable(progress)
     network = fitted(network, split)
     if controls is not None:
         controls.check_of(network)

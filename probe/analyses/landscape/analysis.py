@@ -8,8 +8,9 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import InputError, check_choice, check_integer, check_once, generator
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import ProgressEvent
 from probe._signatures import checked
 from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
 from probe.analyses.landscape.descent import Descent, affordable_looks, descent
@@ -138,7 +139,7 @@ def landscape(
     n_images: int | None = None,
     workers: int = 1,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Landscape:
     """Look at the cost around a network and on the way to where gradient descent ends.
 
@@ -179,7 +180,7 @@ def landscape(
         Threads that work at the same time. The result does not depend on it.
     seed : int or numpy.random.Generator
         Everything random follows from it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` on the way.
 
     Raises
@@ -206,6 +207,7 @@ def landscape(
     >>> found.surface.planes.shape, found.descent.along_random.shape
     ((8, 5, 5), (3, 7, 20))
     """
+    assert callable(progress)
     for part in parts:
         check_choice("parts", part, PARTS)
     check_once("parts", parts)

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import numpy.typing as npt
 
-from probe._progress import Progress, silent
+from probe._bars import ShownProgress
+from probe._progress import Progress
 from probe._signatures import checked
 from probe.analyses.memorization.combine import memorization_of
 from probe.analyses.memorization.design import (
@@ -49,7 +50,7 @@ def memorization(
     n_test: int = 2000,
     seed: int | np.random.Generator = 0,
     workers: int | None = None,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Memorization:
     """Train networks on true and on corrupted labels of the same images, and judge claims about memorization.
 
@@ -91,7 +92,7 @@ def memorization(
     workers : int, optional
         Threads that run trials at the same time; by default as many as there are cores, or one if the trials
         are so small that threads would only wait for each other. The result does not depend on it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
     Returns
@@ -119,6 +120,7 @@ def memorization(
     >>> result.slowdown().interval.estimate > 1
     True
     """
+    assert callable(progress)
     study = MemorizationStudy.of(
         architecture,
         split,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from probe._bars import ShownProgress
 from probe._progress import Progress, silent
 from probe._signatures import checked
 from probe.analyses.minima.connections import Connections, connections
@@ -55,7 +56,7 @@ def minima(
     n_connected: int | None = None,
     seed: int | np.random.Generator = 0,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Minima:
     """Train many networks from different starts, and compare where they end.
 
@@ -91,7 +92,7 @@ def minima(
         Everything random follows from it; from a generator a seed is drawn.
     workers : int
         Threads that compute trials of 10 networks. The result does not depend on it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
     Raises
@@ -113,6 +114,7 @@ def minima(
     >>> found.widths[0].test_accuracy.shape, found.widths[0].connections.before.shape
     ((4,), (2, 2))
     """
+    assert callable(progress)
     study = MinimaStudy.of(
         architectures,
         split,

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import numpy as np
 
+from probe._bars import ShownProgress
 from probe._checks import Array, InputError, check_integer, generator
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import ProgressEvent
 from probe._signatures import AtLeast, checked
 from probe.analyses.noise.confidence import Reader, Scores, noise_images
 from probe.analyses.noise.limit import confidence_limit
@@ -83,7 +84,7 @@ def noise_severity(
     controls: Controls | None = None,
     n_images: Annotated[int, AtLeast(10)] = N_IMAGES,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> NoiseSeverity:
     """Measure confidence from images to noise and beyond, of a network and of its controls.
 
@@ -102,7 +103,7 @@ def noise_severity(
         Images of each condition, at least 10. If there are fewer test images, they are used several times.
     seed : int or numpy.random.Generator
         Draws the images: those of noise are the images of `noise_confidence` with this seed.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each condition.
 
     Raises
@@ -129,6 +130,7 @@ def noise_severity(
     >>> result.own_confidence.shape == (len(result.conditions),)
     True
     """
+    assert callable(progress)
     check_integer("n_images", n_images, minimum=10, maximum=1_000_000)
     network = fitted(network, split)
     image_rng, step_rng, direction_rng = generator(seed).spawn(3)

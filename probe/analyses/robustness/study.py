@@ -9,9 +9,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from probe._bars import ShownProgress
 from probe._checks import InputError, check_integer
 from probe._parallel import single_threaded_blas
-from probe._progress import Progress, silent
+from probe._progress import Progress
 from probe._signatures import checked
 from probe.analyses.robustness.results import (
     ANALYSES,
@@ -48,7 +49,7 @@ def robustness(
     replicates: int = 1,
     seed: int | np.random.Generator = 0,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Robustness:
     """Judge the primary claims about one network on networks of a declared range: a specification curve [1]_.
 
@@ -75,7 +76,7 @@ def robustness(
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
     workers : int
         Threads that run trials at the same time. The result does not depend on it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
     Raises
@@ -96,6 +97,7 @@ def robustness(
     >>> found.n_settings, found.shares.shape[1]
     (2, 2)
     """
+    assert callable(progress)
     study = RobustnessStudy.of(
         architectures,
         split,

@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import DivergedError, InputError, readonly
 from probe._parallel import single_threaded_blas
-from probe._progress import Progress, silent
+from probe._progress import Progress
 from probe._signatures import checked
 from probe.analyses.scores.results import (
     SCORES_CONFIG,
@@ -52,7 +53,7 @@ def memorization_scores(
     label_corruption: LabelCorruption = "permute",
     seed: int | np.random.Generator = 0,
     workers: int | None = None,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> MemorizationScores:
     """Estimate how much each training example is memorized.
 
@@ -85,7 +86,7 @@ def memorization_scores(
         Everything random follows from it; from a generator a seed is drawn.
     workers : int, optional
         Threads that train networks at the same time; by default as many as are useful. The result does not depend on it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each group of networks.
 
     Raises
@@ -113,6 +114,7 @@ def memorization_scores(
     >>> bool(result.scores[wrong].mean() > 2 * result.scores[~wrong].mean())
     True
     """
+    assert callable(progress)
     study = ScoresStudy.of(
         architecture,
         split,

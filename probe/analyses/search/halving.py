@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import InputError, check_choice, check_integer, check_number, check_once, generator
-from probe._progress import Progress, silent
+from probe._progress import Progress
 from probe._signatures import checked
 from probe.analyses.search.results import (
     ArchitectureSearch,
@@ -59,7 +60,7 @@ def search(
     n_samples: int | None = None,
     validation: float = 0.2,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> ArchitectureSearch:
     """Search for the best architecture and training, by successive halving [1]_ [2]_.
 
@@ -104,7 +105,7 @@ def search(
         Share of the training images that is kept apart to choose by, in (0, 1).
     seed : int or numpy.random.Generator
         Images, starts and orders follow from it.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each epoch of networks in training.
 
     Raises
@@ -134,6 +135,7 @@ def search(
     >>> found.chosen.label, found.videos.label
     ('32 relu', '16-16 sigmoid')
     """
+    assert callable(progress)
     check_integer("n_networks", n_networks, minimum=2)
     check_integer("batch_size", batch_size, minimum=1)
     if first_epochs is None:

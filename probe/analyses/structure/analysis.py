@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from probe._bars import ShownProgress
 from probe._checks import Array, check_integer, check_number, generator
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import ProgressEvent
 from probe._signatures import checked
 from probe.analyses.structure.measuring import MORAN, Bench, Measured, Planted, measured
 from probe.analyses.structure.nulls import p_values
@@ -80,7 +81,7 @@ def weight_structure(
     n_null: int = 999,
     alpha: float = 0.05,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> WeightStructure:
     """Test whether the weight images of a layer have more structure than chance, and whether units are edge detectors.
 
@@ -120,7 +121,7 @@ def weight_structure(
         Level of the tests, in (0, 0.5].
     seed : int or numpy.random.Generator
         Draws the nulls and the positive controls.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each network.
 
     Raises
@@ -146,6 +147,7 @@ def weight_structure(
     >>> found.values.shape, [null.name for null in found.nulls]
     ((6, 5), ['initialization', 'data-span'])
     """
+    assert callable(progress)
     check_integer("n_null", n_null, minimum=19)
     check_number("alpha", alpha, above=0, maximum=0.5)
     network = for_images_of(network, split)

@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import Array, InputError, IntArray, check_integer, generator
 from probe._parallel import single_threaded_blas
-from probe._progress import Progress, ProgressEvent, silent
+from probe._progress import Progress, ProgressEvent
 from probe._signatures import checked
 from probe.analyses.concepts.pixels import image_concepts
 from probe.analyses.concepts.results import Concepts
@@ -50,7 +51,7 @@ def unit_card(
     *,
     controls: Controls | None = None,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> UnitCard:
     """Return the card of one unit, or of one channel of a convolution.
 
@@ -66,7 +67,7 @@ def unit_card(
         From `probe.control_networks`. The unit is held against all units of its layer in these networks.
     seed : int or numpy.random.Generator
         Draws test images where there are very many, and the start of the favorite image.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each layer.
 
     Raises
@@ -89,6 +90,7 @@ def unit_card(
     >>> abs(card.products_sum + card.bias - card.pre_activation) < 1e-5
     True
     """
+    assert callable(progress)
     network = for_data(network, split)
     place, index = addressed(network, unit)
     found = _cards(network, split, {place: np.array([index])}, controls, None, None, seed, progress)
@@ -106,7 +108,7 @@ def unit_cards(
     favorites: Sequence[Maximization] | None = None,
     concepts: Concepts | None = None,
     seed: int | np.random.Generator = 0,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> UnitCards:
     """Return the cards of all units of dense layers, the output too, and of all channels of convolutions.
 
@@ -136,7 +138,7 @@ def unit_cards(
         What `probe.concepts` found with the same seed; without, what stays below chance is not known.
     seed : int or numpy.random.Generator
         Draws test images where there are very many, and starts of favorite images.
-    progress : callable
+    progress : callable, "auto" or None
         Called after each layer.
 
     Raises
@@ -157,6 +159,7 @@ def unit_cards(
     >>> cards.n_cards, cards.addresses[-1], cards.layers[0].lost_by_class.shape
     (18, 'output:9', (8, 10))
     """
+    assert callable(progress)
     check_integer("most_units", most_units, minimum=1)
     network = for_data(network, split)
     known = {place.layer: place for place in places(network)}
