@@ -18,6 +18,7 @@ from sklearn.utils import assert_all_finite, check_consistent_length, check_rand
 from sklearn.utils.multiclass import _check_partial_fit_first_call, check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from probe._bars import ShownProgress
 from probe._checks import (
     Array,
     InputError,
@@ -50,6 +51,9 @@ Ints = npt.NDArray[np.int64]
 
 _SHARD_SIZE = 16
 """Networks that share minibatches at a time."""
+
+_LARGE = 10.0
+"""Inputs beyond this may be what a network learns nothing of."""
 
 _ROWS = {"accept_sparse": "csr", "dtype": (np.float64, np.float32)}
 """How scikit-learn checks the inputs: float32 stays what it is, all else becomes float64."""
@@ -304,7 +308,7 @@ def fit_many(
     y: Any,
     sample_weight: Any = None,
     *,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> list[NetworkClassifier]:
     """Fit many classifiers to the same inputs, as populations: much faster than one after the other.
 
@@ -323,8 +327,8 @@ def fit_many(
         The classes, or those of each estimator.
     sample_weight : array-like of shape (n_samples,), optional
         How much each sample counts, at least 0; all alike without.
-    progress : callable
-        Called with a `ProgressEvent` after each epoch.
+    progress : callable, "auto" or None
+        Called with a `ProgressEvent` after each epoch. "auto" shows a bar in a terminal or a notebook.
 
     Returns
     -------
@@ -345,8 +349,9 @@ def fit_many(
     >>> [model.history_.n_epochs for model in fit_many(models, X / 16, y)]
     [5, 5, 5]
     """
-    if not len(estimators) or not all(isinstance(each, NetworkClassifier) for each in estimators):
-        raise InputError(f"estimators must hold at least one NetworkClassifier each, got {brief(estimators)}")
+    assert callable(progress)
+    if not len(estimators):
+        raise InputError("estimators must hold at least one NetworkClassifier, got none")
     try:
         ys = [y] * len(estimators) if np.ndim(y) < 2 else list(np.asarray(y))
         if len(ys) != len(estimators):
@@ -397,7 +402,8 @@ def _begin(
     unknown = np.setdiff1d(y, estimator.classes_)
     if len(unknown):
         raise InputError(
-            f"y must hold the classes that came before, {brief(estimator.classes_)}, got {brief(unknown)}"
+            f"y must hold the classes that came before, {brief(list(map(str, estimator.classes_)))}, "
+            f"got {unknown[0]}"
         )
     labels = np.searchsorted(estimator.classes_, y)
     return _Task(estimator, labels, start, config, order, None if is_new else estimator.history_)
@@ -412,7 +418,7 @@ def _start(
 ) -> Population:
     """Return one network before training."""
     if len(classes) < 2:
-        raise InputError(f"y must hold at least 2 classes, got one class: {brief(classes[0])}")
+        raise InputError(f"y must hold at least 2 classes, got one class: {classes[0]}")
     names = check_class_names("classes in y", tuple(str(name) for name in classes))
     return initial_population(architecture, (n_features,), names, rngs=[rng], dtype=config.dtype)
 
@@ -457,6 +463,7 @@ def _train(tasks: Sequence[_Task], x: Any, sample_weight: Any, progress: Progres
         for part, shard, result in zip(parts, shards, results, strict=True):
             for k, task in enumerate(part):
                 _finish(task, shard, result, k)
+                _warn_of_range(task, x, sample_weight, int(result.diverged_epoch[k]))
 
 
 def _weighted(
@@ -508,13 +515,6 @@ def _finish(task: _Task, shard: Shard, result: PopulationResult, k: int) -> None
     """Give an estimator its network and history."""
     estimator = task.estimator
     diverged, fitted = int(result.diverged_epoch[k]), int(result.fitted_epoch[k])
-    if diverged:
-        warnings.warn(
-            f"training diverged in epoch {diverged}, and network_ is from the epoch before: scale the inputs, or make "
-            f"learning_rate smaller than {estimator.learning_rate:g}",
-            ConvergenceWarning,
-            stacklevel=4,
-        )
     history = result.history.member(k).first(diverged or fitted or result.history.n_epochs)
     if task.before is not None:
         pairs = zip(task.before.arrays().items(), history.arrays().values(), strict=True)
@@ -523,6 +523,23 @@ def _finish(task: _Task, shard: Shard, result: PopulationResult, k: int) -> None
     estimator.history_ = history
     estimator.n_iter_ = history.n_epochs
     estimator._order_rng = copy.deepcopy(shard.order_rng)
+
+
+def _warn_of_range(task: _Task, x: Array, weights: Floats | None, diverged: int) -> None:
+    """Warn of a network that diverged, or that learned nothing of inputs that are large."""
+    estimator, problem = task.estimator, ""
+    counts = np.bincount(task.labels, weights)
+    share = counts.max() / counts.sum()
+    learned_nothing = share < 1 and estimator.history_.train_accuracy[-1] <= share + 1e-9
+    if diverged:
+        problem = f"training diverged in epoch {diverged}, and network_ is from the epoch before"
+    elif learned_nothing and np.abs(x).max() > _LARGE:
+        problem = (
+            f"always naming the commonest class is right as often, and inputs reach {np.abs(x).max():.3g}"
+        )
+    if problem:
+        rule = f"scale the inputs, as StandardScaler does, or make learning_rate={estimator.learning_rate:g} smaller"
+        warnings.warn(f"{problem}; {rule}", ConvergenceWarning, stacklevel=4)
 
 
 def _dense(x: Any) -> Array:
