@@ -328,12 +328,12 @@ def test_a_grid_of_many_is_the_grid_of_a_search():
 
 
 def test_those_without_a_seed_differ_and_share_the_order():
-    from probe import estimator
+    from probe.estimator import _fits
 
-    shards, train_shards = [], estimator.train_shards
+    shards, train_shards = [], _fits.train_shards
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            estimator,
+            _fits,
             "train_shards",
             lambda found, *more, **rest: shards.append(found) or train_shards(found, *more, **rest),
         )
