@@ -22,6 +22,8 @@ _NAMES = {
     "probe.controls": ("Controls", "control_networks"),
     "probe.datasets": ("Dataset", "Split", "load_dataset"),
     "probe.figures": ("plot",),
+    "probe.displays": ("LandscapeDisplay", "MemorizationDisplay", "NoiseDisplay", "WeightImagesDisplay"),
+    "probe.estimator": ("NetworkClassifier", "fit_many"),
     "probe.film": ("Film",),
     "probe.imports": ("from_sklearn", "from_torch"),
     "probe.interventions": ("apply_edits", "read_edits"),

@@ -21,6 +21,8 @@ from probe.analyses.weights import weight_images as weight_images
 from probe.ascent import parse_objective as parse_objective
 from probe.controls import Controls as Controls, control_networks as control_networks
 from probe.datasets import Dataset as Dataset, Split as Split, load_dataset as load_dataset
+from probe.displays import LandscapeDisplay as LandscapeDisplay, MemorizationDisplay as MemorizationDisplay, NoiseDisplay as NoiseDisplay, WeightImagesDisplay as WeightImagesDisplay
+from probe.estimator import NetworkClassifier as NetworkClassifier, fit_many as fit_many
 from probe.figures import plot as plot
 from probe.film import Film as Film
 from probe.imports import from_sklearn as from_sklearn, from_torch as from_torch

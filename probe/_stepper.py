@@ -8,7 +8,7 @@ gradients one network at a time and independently; tests hold the two together.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -314,7 +314,7 @@ def evaluate(
     x: Pixels,
     labels: npt.NDArray[np.int64],
     cost: CostName,
-    sample_masks: npt.NDArray[np.bool_] | None = None,
+    sample_weights: npt.NDArray[Any] | None = None,
     observe: Callable[[npt.NDArray[np.intp], Array, npt.NDArray[np.int64]], None] | None = None,
 ) -> Evaluation:
     """Return each network's mean cost and accuracy on `x`.
@@ -329,8 +329,8 @@ def evaluate(
         Classes; a first axis of 1 means that all networks share them.
     cost : str
         Name of the cost.
-    sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
-        Which samples count for which network; all without.
+    sample_weights : ndarray of shape (n_networks, n_samples), bool or float, at least 0, optional
+        Which samples count for which network, or how much; all alike without.
     observe : callable, optional
         Called with the indices of some samples in `x`, their logits (n_networks, n_classes, n) and the
         classes predicted (n_networks, n), until it has seen all samples: whatever else is read off an
@@ -343,12 +343,14 @@ def evaluate(
         values = cost_values(cost, architecture.output, logits, stepper.positions(classes))
         predicted = logits.argmax(axis=1)
         hits = predicted == classes
-        if sample_masks is not None:
-            values = np.where(sample_masks[:, rows], values, 0)
-            hits &= sample_masks[:, rows]
+        if sample_weights is not None:
+            weighted = sample_weights[:, rows]
+            # A cost that does not count may be infinite.
+            values = np.where(weighted > 0, values * weighted, 0)
+            hits = hits * weighted
         costs += values.sum(axis=1, dtype=np.float64)
         right += hits.sum(axis=1)
         if observe is not None:
             observe(rows, logits, predicted)
-    counts = np.full(n_networks, len(x)) if sample_masks is None else sample_masks.sum(axis=1)
+    counts = np.full(n_networks, len(x)) if sample_weights is None else sample_weights.sum(axis=1)
     return Evaluation(costs / counts, right / counts)

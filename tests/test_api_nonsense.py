@@ -104,8 +104,9 @@ INNER = {
 ABSTRACT = {
     "Activation", "ImageLayer", "Layer", "Merge", "Optimizer", "Parameterization", "Region", "Result", "Transform",
     "DataFileError", "InputError", "ModelFileError", "ModelFileWarning", "OpenShapeError", "ProbeWarning",
+    "NetworkClassifier",
 }  # fmt: skip
-"""Classes to derive from and protocols, and exceptions."""
+"""Classes to derive from and protocols, and exceptions; and the one that scikit-learn's own checks try with nonsense."""
 
 LONG = {
     "epochs", "steps", "updates", "restarts", "n_networks", "polish", "n_connected", "n_directions", "n_lines",
@@ -330,7 +331,7 @@ VALID = {
     "train_population": lambda w: {
         "architecture": w.mlp, "split": w.split, "config": w.config, "n_networks": 2, "seed": 0,
         "labels": np.stack([w.train.labels] * 2), "learning_rates": np.array([0.1, 0.2]),
-        "sample_masks": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
+        "sample_weights": np.ones((2, 60), bool), "start": w.population, "shard_size": 2, "workers": 1, "progress": ignore,
     },
     "control_networks": lambda w: few(w, n_networks=2, recipe=QUICK, minutes=9.0, seed=0, progress=ignore),
     "report": lambda w: few(w, recipe=QUICK, minutes=0.0, seed=0, progress=ignore),
@@ -555,6 +556,15 @@ VALID = {
     "picture": lambda w: {"result": w.shown, "scale": "unit"},
     "picture_files": lambda w: {"result": w.shown, "scale": "unit"},
     "plot": lambda w: {"result": w.shown, "part": None, "ax": None, "scale": "shared"},
+    # scikit-learn.
+    "fit_many": lambda w: {
+        "estimators": [probe.NetworkClassifier((3,), epochs=1, random_state=0)] * 2, "X": w.images.reshape(40, -1),
+        "y": w.labels, "sample_weight": np.ones(40), "progress": ignore,
+    },
+    "WeightImagesDisplay.from_network": lambda w: {"network": w.network, "ax": None, "plot_kw": {"cmap": "PuOr"}},
+    "NoiseDisplay.from_network": lambda w: few(w, n_images=20, seed=0),
+    "LandscapeDisplay.from_network": lambda w: few(w, parts=("descent",), n_networks=2, n_directions=5, n_images=20),
+    "MemorizationDisplay.from_network": lambda w: few(w, config=w.config, n_samples=20, replicates=2, n_test=20),
     # Networks as points.
     "initial_population": lambda w: {
         "architecture": w.mlp, "input_shape": (8, 8), "class_names": w.train.class_names, "rngs": [rng(), rng()],

@@ -123,6 +123,7 @@ def test_the_third_program_runs_as_it_stands(tmp_path, monkeypatch):
         ("guides/memorization.md", "Memorization: "),
         ("guides/comparing.md", "Interval("),
         ("guides/own-model.md", "bee"),
+        ("guides/scikit-learn.md", "p-value"),
     ],
 )
 def test_the_programs_of_a_guide_run_as_they_stand(page, shown, tmp_path):

@@ -39,9 +39,9 @@ def films_of(shard: Shard, outcome: ShardOutcome, config: TrainingConfig) -> tup
 
     What came after the last epoch that was kept, as when the network diverged or Ctrl-C was pressed, is left out.
     """
-    if not shard.moments:
+    if not shard.moments or not isinstance(shard.split, Split):
         return ()
-    return tuple(_film(shard, outcome, config, k) for k in range(len(outcome.population)))
+    return tuple(_film(shard, shard.split, outcome, config, k) for k in range(len(outcome.population)))
 
 
 def film_of(
@@ -77,8 +77,8 @@ def film_of(
     )
 
 
-def _film(shard: Shard, outcome: ShardOutcome, config: TrainingConfig, member: int) -> Film:
-    per_epoch = updates_per_epoch(shard.split, config)
+def _film(shard: Shard, split: Split, outcome: ShardOutcome, config: TrainingConfig, member: int) -> Film:
+    per_epoch = updates_per_epoch(split, config)
     diverged, fitted = int(outcome.diverged_epoch[member]), int(outcome.fitted_epoch[member])
     n_epochs = diverged - 1 if diverged else fitted or outcome.n_epochs
     end = n_epochs * per_epoch
@@ -86,8 +86,8 @@ def _film(shard: Shard, outcome: ShardOutcome, config: TrainingConfig, member: i
     kept = {0: shard.start, **between, end: outcome.population}
     way = _stacked(list(kept.values()), member)
     updates = np.array(list(kept), np.int64)
-    cost = _cost(way, shard, config.cost, member)
-    accuracy = _accuracy(way, shard.split.test, updates / per_epoch, outcome.history.test_accuracy[member])
+    cost = _cost(way, shard, split.train, config.cost, member)
+    accuracy = _accuracy(way, split.test, updates / per_epoch, outcome.history.test_accuracy[member])
     last = outcome.population.network(member)
     names = [layer.name for layer in last.dense_layers]
     # Only a cost that no longer counts is not finite, on the way of a network that came back.
@@ -115,11 +115,14 @@ def _stacked(moments: list[Population], member: int) -> Population:
     )
 
 
-def _cost(way: Population, shard: Shard, cost: CostName, member: int) -> Floats:
+def _cost(way: Population, shard: Shard, train: Dataset, cost: CostName, member: int) -> Floats:
     """Return the cost on some training images at each moment."""
-    train = shard.split.train
     labels = train.labels if shard.labels is None else shard.labels[min(member, len(shard.labels) - 1)]
-    seen = np.arange(len(train)) if shard.sample_masks is None else np.flatnonzero(shard.sample_masks[member])
+    seen = (
+        np.arange(len(train))
+        if shard.sample_weights is None
+        else np.flatnonzero(shard.sample_weights[member])
+    )
     some = _some(seen)
     return way.evaluate(replace(train, images=train.images[some], labels=labels[some]), cost).cost
 

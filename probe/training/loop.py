@@ -7,12 +7,21 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._bars import ShownProgress
-from probe._checks import InputError, check_integer, check_labels, check_number, check_shape, generator
+from probe._checks import (
+    InputError,
+    check_floats,
+    check_integer,
+    check_labels,
+    check_number,
+    check_shape,
+    generator,
+)
 from probe._parallel import available_workers, interrupts_as, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
@@ -122,7 +131,7 @@ def train_population(
     seed: int | np.random.Generator = 0,
     labels: Ints | None = None,
     learning_rates: Floats | None = None,
-    sample_masks: npt.NDArray[np.bool_] | None = None,
+    sample_weights: npt.NDArray[Any] | None = None,
     start: Population | None = None,
     shard_size: int = 16,
     workers: int | None = None,
@@ -141,8 +150,9 @@ def train_population(
         What each network is taught; the data set's own labels without.
     learning_rates : ndarray of shape (n_networks,), optional
         In place of `config.learning_rate`, each above 0.
-    sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
-        Which samples each network is trained on, at least one for each network.
+    sample_weights : ndarray of shape (n_networks, n_samples), bool or float, at least 0, optional
+        Which samples each network is trained on, or how much each counts in the mean of its minibatch. At least one
+        counts for each network.
     start : Population, optional
         Networks to start from; drawn from `seed` without, member k the same whatever `n_networks` is.
     shard_size : int
@@ -163,8 +173,8 @@ def train_population(
     check_integer("shard_size", shard_size, minimum=1)
     labels = None if labels is None else np.asarray(labels)
     learning_rates = None if learning_rates is None else np.asarray(learning_rates)
-    sample_masks = None if sample_masks is None else np.asarray(sample_masks)
-    _check_members(split.train, n_networks, labels, learning_rates, sample_masks)
+    sample_weights = None if sample_weights is None else np.asarray(sample_weights)
+    _check_members(split.train, n_networks, labels, learning_rates, sample_weights)
     start_rng, order_rng = generator(seed).spawn(2)
     if start is None:
         start = initial_population(
@@ -184,7 +194,7 @@ def train_population(
             rng,
             None if labels is None else labels[part],
             None if learning_rates is None else learning_rates[part],
-            None if sample_masks is None else sample_masks[part],
+            None if sample_weights is None else sample_weights[part],
             moments=stops,
         )
         for part, rng in zip(parts, order_rng.spawn(len(parts)), strict=True)
@@ -330,7 +340,7 @@ def _check_members(
     n_networks: int,
     labels: Ints | None,
     learning_rates: Floats | None,
-    sample_masks: npt.NDArray[np.bool_] | None,
+    sample_weights: npt.NDArray[Any] | None,
 ) -> None:
     if labels is not None:
         check_shape("labels", labels.shape, (n_networks, len(train)))
@@ -339,10 +349,16 @@ def _check_members(
         check_shape("learning_rates", learning_rates.shape, (n_networks,))
         check_number("the smallest of learning_rates", np.min(learning_rates), above=0)
         check_number("the largest of learning_rates", np.max(learning_rates), above=0)
-    if sample_masks is not None:
-        check_shape("sample_masks", sample_masks.shape, (n_networks, len(train)))
-        if sample_masks.dtype != bool or not sample_masks.any(axis=1).all():
-            raise InputError("sample_masks must be bool, with at least one sample for each network")
+    if sample_weights is not None:
+        check_shape("sample_weights", sample_weights.shape, (n_networks, len(train)))
+        if sample_weights.dtype != bool:
+            check_number(
+                "the smallest of sample_weights",
+                check_floats("sample_weights", sample_weights).min(),
+                minimum=0,
+            )
+        if not sample_weights.any(axis=1).all():
+            raise InputError("sample_weights must have a weight above 0 for each network")
 
 
 def _check_start(

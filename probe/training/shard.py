@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from probe._checks import Array
 from probe._pixels import Pixels
 from probe._stepper import Parameters, Stepper, evaluate, input_gradient_norms
-from probe.datasets import Split
+from probe.datasets import Dataset, Split
 from probe.population import Population
 from probe.training.config import TrainingConfig
 from probe.training.dynamics import DynamicsKind, DynamicsRecorder, ExampleDynamics
@@ -37,7 +38,7 @@ class Shard:
     ----------
     start : Population
         The networks before training.
-    split : Split
+    split : Split or PreparedData
         What they are trained on, and the test data for their history.
     order_rng : numpy.random.Generator
         Draws the order of the samples anew for every epoch.
@@ -45,8 +46,9 @@ class Shard:
         What each network is taught; the data set's own labels without.
     learning_rates : ndarray of shape (n_networks,), optional
         In place of the configuration's.
-    sample_masks : ndarray of shape (n_networks, n_samples), bool, optional
-        Which samples each network is trained on; all without.
+    sample_weights : ndarray of shape (n_networks, n_samples), bool or float, at least 0, optional
+        Which samples each network is trained on, or how much each counts in the mean of its minibatch; all alike
+        without.
     dynamics : {"none", "examples", "sensitivity"}
         Whether to record the `ExampleDynamics` of every example, and its loss-sensitivity too.
     moments : tuple of int
@@ -54,11 +56,11 @@ class Shard:
     """
 
     start: Population
-    split: Split
+    split: Split | PreparedData
     order_rng: np.random.Generator
     labels: Ints | None = None
     learning_rates: Floats | None = None
-    sample_masks: npt.NDArray[np.bool_] | None = None
+    sample_weights: npt.NDArray[Any] | None = None
     dynamics: DynamicsKind = "none"
     moments: tuple[int, ...] = ()
 
@@ -86,18 +88,26 @@ class PreparedData:
         return self.columns[: self.n_lit]
 
     @classmethod
-    def of(cls, split: Split, config: TrainingConfig) -> PreparedData:
-        """Return `split` prepared for training with `config`."""
-        x_train = split.train.images.reshape(len(split.train), -1)
-        x_test = split.test.images.reshape(len(split.test), -1)
+    def of(cls, split: Split | PreparedData, config: TrainingConfig) -> PreparedData:
+        """Return `split` prepared for training with `config`; itself if it is prepared already."""
+        if isinstance(split, PreparedData):
+            return split
+        return cls.of_rows(_labeled_rows(split.train), _labeled_rows(split.test), config)
+
+    @classmethod
+    def of_rows(
+        cls, train: tuple[Array, Ints], test: tuple[Array, Ints], config: TrainingConfig
+    ) -> PreparedData:
+        """Return rows (n_samples, n_in) of any range, with their labels, prepared for training; `test` may be empty."""
+        (x_train, train_labels), (x_test, test_labels) = train, test
         counts = np.count_nonzero(x_train, axis=0)
         columns = np.argsort(-counts, kind="stable")
         n_lit = max(1, int(np.count_nonzero(counts))) if config.weight_decay == 0 else len(columns)
         return cls(
             Pixels(np.take(x_train, columns[:n_lit], axis=1), config.dtype),
             Pixels(np.take(x_test, columns, axis=1), config.dtype),
-            split.train.labels,
-            split.test.labels,
+            train_labels,
+            test_labels,
             columns,
             n_lit,
         )
@@ -229,14 +239,15 @@ class ShardRun:
     def _find_gradients(self, stepper: Stepper, x: Array, chosen: npt.NDArray[np.intp]) -> None:
         shard, config, gradients = self._shard, self._config, self._gradients
         sample_weights = None
-        if shard.sample_masks is not None:
-            mask = shard.sample_masks[np.ix_(self._alive, chosen)]
-            sample_weights = mask / np.maximum(mask.sum(axis=1, keepdims=True), 1).astype(x.dtype)
+        if shard.sample_weights is not None:
+            weights = shard.sample_weights[np.ix_(self._alive, chosen)]
+            total = weights.sum(axis=1, keepdims=True)
+            sample_weights = (weights / np.where(total > 0, total, 1)).astype(x.dtype)
         positions = stepper.positions(self._labels(chosen))
         stepper.gradients(x, positions, config.cost, gradients, sample_weights)
         if config.weight_decay > 0:
-            weights = slice(0, gradients.n_weights)
-            gradients.flat[weights] += config.weight_decay * self._parameters.flat[weights]
+            decaying = slice(0, gradients.n_weights)
+            gradients.flat[decaying] += config.weight_decay * self._parameters.flat[decaying]
 
     def _learning_rate(self, epoch: int) -> float | Array:
         factor = self._config.rate_factor(epoch)
@@ -281,7 +292,7 @@ class ShardRun:
     def _evaluate(self) -> dict[str, Floats]:
         parameters, recorder = self._parameters, self._recorder
         data, architecture, cost = self._data, self._shard.start.architecture, self._config.cost
-        masks = self._shard.sample_masks
+        sample_weights = self._shard.sample_weights
         if recorder is not None:
             recorder.open_epoch(self._alive)
         train = evaluate(
@@ -291,7 +302,7 @@ class ShardRun:
             data.x_train,
             self._labels(),
             cost,
-            None if masks is None else masks[self._alive],
+            None if sample_weights is None else sample_weights[self._alive],
             None if recorder is None else recorder.see_train,
         )
         # Test images may have ink where no training image has: their weights, still at their start, count.
@@ -369,6 +380,11 @@ class ShardRun:
         for member in np.flatnonzero(self._fitted):
             for values in curves:
                 values[member, self._fitted[member] :] = values[member, self._fitted[member] - 1]
+
+
+def _labeled_rows(data: Dataset) -> tuple[Array, Ints]:
+    """Return the images as rows, and their labels."""
+    return data.images.reshape(len(data), -1), data.labels
 
 
 def _squared_norms(gradients: Parameters) -> Floats:

@@ -347,7 +347,7 @@ def test_nothing_is_changed_that_was_passed_in():
         n_networks=2,
         labels=labels,
         learning_rates=rates,
-        sample_masks=masks,
+        sample_weights=masks,
         start=start,
     )
     for now, before in zip(given_arrays, kept, strict=True):

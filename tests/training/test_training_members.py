@@ -107,8 +107,8 @@ def test_a_masked_sample_has_no_influence(split, optimizer):
     images, labels = split.train.images.copy(), split.train.labels.copy()
     images[2], labels[2] = 1 - images[2], (labels[2] + 1) % 3
     other = probe.Split(probe.Dataset(images, labels, NAMES), split.test, "changed")
-    one = train(split, configuration=config(optimizer=optimizer), sample_masks=masks)
-    two = train(other, configuration=config(optimizer=optimizer), sample_masks=masks)
+    one = train(split, configuration=config(optimizer=optimizer), sample_weights=masks)
+    two = train(other, configuration=config(optimizer=optimizer), sample_weights=masks)
     for k in (0, 1):
         np.testing.assert_array_equal(weights_of(one, k), weights_of(two, k))
         np.testing.assert_array_equal(one.history.cost[k], two.history.cost[k])
@@ -121,22 +121,33 @@ def test_a_member_with_a_mask_trains_as_on_the_samples_left(split):
     mask = np.random.default_rng(0).random(18) < 0.6
     left = probe.Split(split.train.take(np.flatnonzero(mask)), split.test, "left")
     full = config(batch_size=18)
-    masked = train(split, 1, configuration=full, sample_masks=mask[None])
+    masked = train(split, 1, configuration=full, sample_weights=mask[None])
     alone = train(left, 1, configuration=full)
     np.testing.assert_allclose(weights_of(masked, 0), weights_of(alone, 0), rtol=1e-10, atol=1e-12)
     np.testing.assert_allclose(masked.history.cost, alone.history.cost, rtol=1e-10)
     np.testing.assert_allclose(masked.history.train_accuracy, alone.history.train_accuracy)
 
 
+def test_a_whole_weight_is_a_sample_many_times_in_full_batches(split):
+    weights = np.random.default_rng(0).integers(0, 4, (2, 18))
+    weighted = train(split, 2, configuration=config(batch_size=100), sample_weights=weights)
+    for k in (0, 1):
+        many = probe.Split(split.train.take(np.arange(18).repeat(weights[k])), split.test, "many")
+        repeated = train(many, 2, configuration=config(batch_size=100))
+        np.testing.assert_allclose(weights_of(weighted, k), weights_of(repeated, k), rtol=1e-10, atol=1e-12)
+        np.testing.assert_allclose(weighted.history.cost[k], repeated.history.cost[k], rtol=1e-10)
+        np.testing.assert_allclose(weighted.history.train_accuracy[k], repeated.history.train_accuracy[k])
+
+
 def test_a_mask_of_everything_is_no_mask(split):
-    one = train(split, sample_masks=np.ones((3, 18), bool))
+    one = train(split, sample_weights=np.ones((3, 18), bool))
     np.testing.assert_allclose(weights_of(one, 2), weights_of(train(split), 2), rtol=1e-12)
 
 
 def test_a_batch_without_a_sample_of_a_member_does_not_move_it(split):
     mask = np.zeros((1, 18), bool)
     mask[0, 4] = True
-    one = train(split, 1, configuration=config(batch_size=1, epochs=1), sample_masks=mask)
+    one = train(split, 1, configuration=config(batch_size=1, epochs=1), sample_weights=mask)
     only = probe.Split(split.train.take([4]), split.test, "one")
     other = train(only, 1, configuration=config(batch_size=1, epochs=1))
     np.testing.assert_allclose(weights_of(one, 0), weights_of(other, 0), rtol=1e-12, atol=1e-14)
@@ -265,7 +276,7 @@ def test_fitted_is_fitted_on_the_samples_of_the_mask(split):
     masks = np.zeros((3, 18), bool)
     masks[:, :2] = True
     result = train(
-        split, configuration=config(epochs=500, learning_rate=0.2, stop="fitted"), sample_masks=masks
+        split, configuration=config(epochs=500, learning_rate=0.2, stop="fitted"), sample_weights=masks
     )
     assert (result.fitted_epoch > 0).all()
     network = result.population.network(0)
@@ -297,9 +308,16 @@ def test_fitted_is_fitted_on_the_samples_of_the_mask(split):
             {"learning_rates": np.array([1, np.nan, 1])},
             "learning_rates must be a finite number above 0, got nan",
         ),
-        ({"sample_masks": np.ones((3, 17), bool)}, "sample_masks must have shape (3, 18), got (3, 17)"),
-        ({"sample_masks": np.ones((3, 18))}, "sample_masks must be bool, with at least one sample"),
-        ({"sample_masks": np.zeros((3, 18), bool)}, "sample_masks must be bool, with at least one sample"),
+        ({"sample_weights": np.ones((3, 17), bool)}, "sample_weights must have shape (3, 18), got (3, 17)"),
+        (
+            {"sample_weights": np.full((3, 18), -1.0)},
+            "smallest of sample_weights must be a finite number at least 0, got -1",
+        ),
+        ({"sample_weights": np.full((3, 18), np.nan)}, "sample_weights must be finite"),
+        (
+            {"sample_weights": np.zeros((3, 18), bool)},
+            "sample_weights must have a weight above 0 for each network",
+        ),
         ({"start": start_of(n_networks=2)}, "start must have the number of networks 3, got 2"),
         ({"start": start_of(dtype="float32")}, "start must have the dtype float64, got float32"),
         ({"start": start_of(probe.MLP((6,)))}, "start must have the architecture MLP(hidden=(5,)"),

@@ -242,7 +242,8 @@ class MemorizationStudy(DesignedStudy[TrialKey, MemorizationTrial, Memorization]
 
 def _levels(values: Any) -> tuple[Any, ...]:
     """Return the levels of a factor, of which there may be one by itself."""
-    return tuple(values) if isinstance(values, Sequence | np.ndarray) else (values,)
+    is_several = isinstance(values, Sequence | np.ndarray) and getattr(values, "ndim", 1) > 0
+    return tuple(values) if is_several else (values,)
 
 
 def chosen_conditions(

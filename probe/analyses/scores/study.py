@@ -272,7 +272,7 @@ def _trained_answers(group: _Group, stop: threading.Event, *, config: TrainingCo
         rngs=group.start_rngs,
         dtype=config.dtype,
     )
-    shard = Shard(start, group.data, group.order_rng, sample_masks=group.masks)
+    shard = Shard(start, group.data, group.order_rng, sample_weights=group.masks)
     with single_threaded_blas():
         outcome = ShardRun(shard, PreparedData.of(group.data, config), config, stop, lambda cost: None).run()
         if outcome.interrupted:
