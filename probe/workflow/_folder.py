@@ -17,7 +17,7 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe._text import plain
 from probe._version import __version__
-from probe.datasets import Split
+from probe.datasets import DataSource, Split
 from probe.figures import picture as drawn
 from probe.report import Report
 from probe.storage import OwnedFolder, results_bytes
@@ -227,9 +227,9 @@ def destination(out: Path | None, name: str, owner: Owner, files: Sequence[str] 
     return Folder(Path("reports") / name if out is None else out, owner, files)
 
 
-def data_stem(data: str) -> str:
+def data_stem(data: str | DataSource) -> str:
     """Return what a destination is called after the data it was made of."""
-    name = data.removeprefix("openml:")
+    name = DataSource.of(data).data.removeprefix("openml:")
     return Path(name).resolve().stem or "data"
 
 

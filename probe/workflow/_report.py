@@ -18,7 +18,7 @@ from probe.analyses.maximize import Maximization
 from probe.analyses.unit import unit_cards
 from probe.catalogue import ANALYSES
 from probe.controls import control_networks
-from probe.datasets import Split
+from probe.datasets import DataSource, Split
 from probe.film import Film
 from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
@@ -52,7 +52,7 @@ _LONGEST = ("memorization", "concepts", "landscape", "drawing", "maximize", "noi
 def report(
     model: Path | None = None,
     *,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     recipe: Literal["modern", "video"] = "modern",
     reading: Reading = READ_AS_IT_IS,
     minutes: float = 1.0,

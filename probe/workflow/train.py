@@ -14,7 +14,7 @@ from joblib import cpu_count
 from probe._checks import InputError
 from probe._progress import WORTH_SAYING, Progress, announcement, lasting, silent
 from probe._text import plain
-from probe.datasets import Split
+from probe.datasets import DataSource, Split
 from probe.film import affordable_frames
 from probe.kerasfile import read_provenance
 from probe.network import Network
@@ -44,7 +44,7 @@ def train_model(
     training: Mapping[str, Any] | None = None,
     *,
     like: Path | None = None,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     pixel_range: tuple[float, float] = (0.0, 1.0),
     out: Path | None = None,
     seed: int = 0,

@@ -179,7 +179,7 @@ def test_wrong_images_in_a_file_are_refused(tmp_path, images, message):
         (np.array([-1, 1, 1, 0]), "labels must lie in [0, 2) for 2 classes, got -1"),
         (np.array([0, 1, 1, 10**12]), "more than 1000 classes need class_names"),
         (np.eye(4, dtype=int), "store labels.argmax(axis=1) if they are one-hot"),
-        (np.zeros((4, 1), int), "got (4, 1); store labels[:, 0]"),
+        (np.zeros((4, 2, 1), int), "got (4, 2, 1); store labels.argmax(axis=1) if"),
         (np.arange(4), "no class has two images"),
         (np.int64(1), "labels must have shape (4,), one for each image, got ()"),
         (np.zeros(0, int), "labels must hold at least one label"),

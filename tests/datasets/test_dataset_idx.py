@@ -9,7 +9,7 @@ import pytest
 
 from probe._checks import DataFileError
 from probe.datasets import load_dataset
-from probe.datasets._formats import read_idx
+from probe.datasets._idx import read_idx
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 5, 4), np.uint8)

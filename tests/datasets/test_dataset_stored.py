@@ -64,7 +64,7 @@ def refusal(tmp_path, labels, **more):
         (np.zeros(0, int), "labels must hold at least one label, got shape (0,)"),
         (np.zeros((0, 3), int), "labels must have shape (n_samples,), got (0, 3)"),
         (np.int64(1), "labels must have shape (1,), one for each image, got ()"),
-        (np.array(["a"] * 12), "labels must hold numbers, got <U1"),
+        (np.array([["a"]] * 12), "labels must be one row of fixed-length strings"),
     ],
 )
 def test_labels_that_would_make_classes_without_images_are_refused(tmp_path, labels, message):
