@@ -239,9 +239,9 @@ def _data(default: str | None) -> _Part:
     options[0] = replace(options[0], default=default)
 
     def make(data: str | None = None, **more: Any) -> Any:
-        if data is None and any(more.values()):
+        if data is None and more:
             raise InputError("--classes and --image-size must come with --data, which they are about")
-        return DataSource(data, **more) if data is not None and any(more.values()) else data
+        return DataSource(data, **more) if data is not None and more else data
 
     return _together(options, make)
 

@@ -9,6 +9,7 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,15 +105,28 @@ def _in_order(labels: set[str], place: Path) -> tuple[str, ...]:
 
 
 def _parts(places: Iterable[Path]) -> dict[str, Path]:
-    """Return which folders or tables are parts of the data, if one of them is `train`."""
-    named = {
-        PARTS[stem]: path for path in places if (stem := path.name.lower().removesuffix(".csv")) in PARTS
-    }
-    return named if "train" in named else {}
+    """Return which folders or tables are parts of the data, if one of them is `train`.
+
+    A folder of pictures is no part: vehicles have a class called train.
+    """
+    parts: dict[str, Path] = {}
+    for path in places:
+        part = PARTS.get(path.name.lower().removesuffix(".csv"))
+        if part is None or not (_is_table(path) or any(map(_is_listed, _entries(path)))):
+            continue
+        if part in parts:
+            raise InputError(
+                f"{_quoted(parts[part].name)} and {_quoted(path.name)} are the same part of the data; keep one"
+            )
+        parts[part] = path
+    return parts if "train" in parts else {}
 
 
 def _pictures(place: Path) -> list[Picture]:
-    """Return the pictures that a table or a folder lists: by class and name, or in the order of the table."""
+    """Return the pictures that a place lists: in the order of its table; or by name, one of each class at a time.
+
+    So the first pictures are of all classes.
+    """
     if _is_table(place):
         return _counted(_in_table(place))
     entries = _entries(place)
@@ -125,13 +139,15 @@ def _pictures(place: Path) -> list[Picture]:
     if tables:
         return _counted(_in_table(tables[0]))
     folders = [path for path in entries if path.is_dir()]
-    if not folders:
-        found = "pictures only" if any(map(_is_picture, entries)) else listed([path.name for path in entries])
+    pictures = [path.name for path in entries if _is_picture(path)]
+    if not folders or pictures:
+        found = f"the picture {_quoted(pictures[0])}" if pictures else listed([path.name for path in entries])
         raise InputError(
             f"{_quoted(place.name)} must hold a folder of pictures for each class, a CSV table of {COLUMNS}, or MNIST's "
             f"IDX files; found {found}"
         )
-    return _counted(picture for folder in folders for picture in _in_class(folder))
+    by_turns = zip_longest(*(_counted(_in_class(folder)) for folder in folders))
+    return _counted(picture for turn in by_turns for picture in turn if picture is not None)
 
 
 def _in_class(folder: Path) -> Iterator[Picture]:
@@ -231,6 +247,10 @@ def _counted(pictures: Iterable[Picture]) -> list[Picture]:
 
 def _is_picture(path: Path) -> bool:
     return path.suffix.lower() in ENDINGS and not path.is_dir()
+
+
+def _is_listed(path: Path) -> bool:
+    return path.is_dir() or _is_table(path)
 
 
 def _is_table(path: Path) -> bool:

@@ -44,7 +44,11 @@ LAST_CHARACTER = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
 
 HDF5_LIMITS = replace(
-    DEFAULT_LIMITS, tensor_bytes=MAX_BYTES, total_bytes=2 * MAX_BYTES, strings_bytes=MAX_TEXT_BYTES
+    DEFAULT_LIMITS,
+    tensor_bytes=MAX_BYTES,
+    total_bytes=2 * MAX_BYTES,
+    strings_bytes=MAX_TEXT_BYTES,
+    steps=2_000_000,  # a label of variable length takes a few
 )
 FREE_BYTES = 64 << 20
 

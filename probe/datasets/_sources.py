@@ -129,7 +129,11 @@ def load_dataset(
     if size is None:
         return split
     for part in (split.train, split.test):
-        check_declared("images", (len(part), *size, *part.image_shape[2:]), np.dtype(np.float32))
+        check_declared(
+            "image_size must be smaller: images",
+            (len(part), *size, *part.image_shape[2:]),
+            np.dtype(np.float32),
+        )
     return resized(split, size)
 
 
@@ -140,15 +144,16 @@ class DataSource:
     Parameters
     ----------
     data : str
-        Data: mnist, digits, openml:NAME, or the path of an HDF5 file, an NPZ file, a folder of IDX files or a folder of pictures.
-    classes : tuple of str
+        Data: mnist, digits, openml:NAME, or the path of an HDF5 file, an NPZ file, a folder of IDX files or a folder of
+        pictures.
+    classes : tuple of str, optional
         Names of the classes, separated by commas: those of the data in the order that you want, or new ones.
     image_size : tuple of int, optional
         Height and width to resize the images to.
     """
 
     data: str
-    classes: tuple[str, ...] = ()
+    classes: tuple[str, ...] | None = None
     image_size: tuple[int, ...] | None = None
 
     @classmethod
@@ -163,9 +168,7 @@ class DataSource:
     def split(self, pixel_range: tuple[float, float] = UNIT_RANGE) -> Split:
         """Return the data; see `load_dataset`."""
         size: Any = self.image_size
-        return load_dataset(
-            self.data, pixel_range=pixel_range, class_names=self.classes or None, image_size=size
-        )
+        return load_dataset(self.data, pixel_range=pixel_range, class_names=self.classes, image_size=size)
 
 
 def is_named(name_or_path: str | os.PathLike[str]) -> bool:

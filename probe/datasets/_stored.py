@@ -213,7 +213,7 @@ def named(split: Split, class_names: tuple[str, ...]) -> Split:
     if missing and (len(missing) < len(own) or len(own) != len(class_names)):
         raise InputError(
             f"class_names must have all {len(own)} names of the data, in any order, or be {len(own)} new ones; got "
-            f"{len(class_names)}, and {listed(missing, limit=MAX_VALUES)} not among them"
+            f"{len(class_names)} without {listed(missing, limit=MAX_VALUES)}"
         )
     rank = {name: index for index, name in enumerate(own if missing else class_names)}
     numbers = np.array([rank[name] for name in own], np.int64)

@@ -249,3 +249,23 @@ def test_a_group_or_an_empty_dataspace_is_no_array(tmp_path):
     assert "images is a group, expected a dataset" in refusal(path)
     path = write(tmp_path / "own.h5", labels=LABELS, images=h5py.Empty("u1"))
     assert "images is empty" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "kind", [h5py.string_dtype(), h5py.string_dtype(length=4), h5py.string_dtype("ascii", 4)]
+)
+def test_labels_may_be_names_which_are_sorted(tmp_path, kind):
+    labels = np.array([b"dog", b"cat", b"dog", b"cat"]).astype(kind)
+    split = load_dataset(write(tmp_path / "own.h5", images=PIXELS, labels=labels))
+    assert split.train.class_names == ("cat", "dog")
+    assert split.train.labels.tolist() + split.test.labels.tolist() == [1, 0, 1, 0]
+    path = write(tmp_path / "own.h5", images=labels, labels=labels)
+    assert "images holds" in refusal(path)
+
+
+def test_as_many_names_as_there_are_images_are_read(tmp_path):
+    n = 60_000
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["images"] = np.zeros((n, 2, 2), np.uint8)
+        file["labels"] = np.array(["cat", "dög"] * (n // 2), dtype=h5py.string_dtype())
+    assert len(load_dataset(tmp_path / "own.h5").train) == n // 6 * 5
