@@ -169,8 +169,14 @@ def class_names_for(network: Network, split: Split) -> tuple[str, ...]:
             "pass the data that it was trained on (--data)"
         )
     if ours != theirs and not all(name.isdigit() for name in ours):
+        advice = (
+            "in the order of the network"
+            if set(ours) == set(theirs)
+            else "if they are the same by other names"
+        )
         raise InputError(
-            f"the network's classes are {', '.join(ours)}, but those of '{split.name}' {', '.join(theirs)}"
+            f"the network's classes are {', '.join(ours)}, but those of '{split.name}' {', '.join(theirs)}; pass --classes "
+            f"(class_names in Python) with its names {advice}"
         )
     return theirs
 

@@ -57,17 +57,20 @@ def open_pictures(folder: Path, image_size: tuple[int, int] | None) -> Iterator[
 
 def _images(folder: Path, paths: Sequence[Path], image_size: tuple[int, int] | None) -> Levels:
     """Return the pixels of all pictures: (n, height, width), or (n, height, width, 3) if any of them has colors."""
+
+    def shown(path: Path) -> str:
+        return printable(path.relative_to(folder).as_posix(), SHOWN)
+
     images = np.empty((0, 0, 0), np.uint8)
     n_packed = n_unpacked = 0
     with warnings.catch_warnings():
         # Pillow's, of what is odd in files.
         warnings.simplefilter("ignore")
         for index, path in enumerate(paths):
-            shown = printable(path.relative_to(folder).as_posix(), SHOWN)
             try:
                 levels, n_bytes = _read(path, MAX_EXPANSION * n_packed + FREE_BYTES - n_unpacked)
             except (InputError, DamagedError) as error:
-                raise type(error)(f"{shown} {error}") from None
+                raise type(error)(f"{shown(path)} {error}") from None
             n_packed, n_unpacked = n_packed + n_bytes, n_unpacked + levels.size
             if image_size is not None:
                 levels = _resized(levels, image_size)
@@ -75,10 +78,10 @@ def _images(folder: Path, paths: Sequence[Path], image_size: tuple[int, int] | N
                 check_declared("the pictures", (len(paths), *levels.shape), levels.dtype)
                 images = np.empty((len(paths), *levels.shape), np.uint8)
             if levels.shape[:2] != images.shape[1:3]:
-                first = printable(paths[0].relative_to(folder).as_posix(), SHOWN)
                 raise InputError(
-                    f"pictures must have one size, but {first} is {_size(images[0])} and {shown} {_size(levels)}. Resize "
-                    "them with --image-size 32,32 (image_size=(32, 32) in Python), or another height and width"
+                    f"pictures must have one size, but {shown(paths[0])} is {_size(images[0])} and {shown(path)} "
+                    f"{_size(levels)}. Resize them with --image-size 32,32 (image_size=(32, 32) in Python), or another "
+                    "height and width"
                 )
             if levels.ndim == 3 and images.ndim == 3:
                 # The first in color: the gray ones before it look the same in color.

@@ -215,7 +215,7 @@ def test_weights_are_drawn_of_the_one_unit(folder):
     assert len(results("out")["results"]["weights"]["layers"][0]["unit_names"]) == 1
 
 
-def test_names_of_folders_reach_the_results_and_the_page(tmp_path):
+def test_names_of_folders_reach_the_results_and_the_page(tmp_path, capsys):
     """Also in another order, resized, and of a network trained on them."""
     rng, names = np.random.default_rng(0), ("Blåbär", "a long name, with $x^2$ & <", "wolf")
     for label, name in enumerate(names):
@@ -241,6 +241,8 @@ def test_names_of_folders_reach_the_results_and_the_page(tmp_path):
     assert found["results"]["noise"]["class_names"] == list(names[::-1])
     # In the order of the folders the classes are not those of the network.
     assert run(["noise", "trained/model.h5", *options[:4], "--out", "other"]) == 2
+    said = "; pass --classes (class_names in Python) with its names in the order of the network"
+    assert said in capsys.readouterr().err
 
 
 def test_a_study_takes_named_and_resized_data(tmp_path):
