@@ -89,8 +89,11 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
             panel.imshow(lone(image[None])[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             panel.set(xticks=[], yticks=[])
         for row, (kind, at) in enumerate(kinds):
-            seen = [result.class_names[judge] if judge >= 0 else "–" for judge in kind.judged[:, at].tolist()]
-            axes[row, k].set_xlabel(literal("/".join(seen[: 3 if row < 2 else 2]), n_letters), fontsize=8)
+            judges = kind.judged[: 3 if row < 2 else 2, at].tolist()
+            # All judges are to be read, if only the beginnings of what they say.
+            room = n_letters // len(judges)
+            seen = [literal(result.class_names[judge], room) if judge >= 0 else "–" for judge in judges]
+            axes[row, k].set_xlabel("/".join(seen), fontsize=8)
             if kind.drawn[at]:
                 n_framed += 1
                 axes[row, k].spines[:].set(visible=True, color=COLORS["optimum"], linewidth=2.5)
