@@ -10,7 +10,9 @@ import math
 import operator
 import os
 import re
+import sys
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import suppress
@@ -60,6 +62,7 @@ __all__ = [
     "is_path_like",
     "kept_seed",
     "readonly",
+    "warn",
 ]
 
 Array = npt.NDArray[np.floating]
@@ -68,6 +71,14 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 MAX_NAME_LENGTH = 256  # the longest name of ImageNet's classes has 131 letters
 TAG = re.compile(r"<[A-Za-z/!?]")
+
+
+def warn(text: str) -> None:
+    """Warn at the line that called into this package."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("probe."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, ProbeWarning, stacklevel=level)
 
 
 def brief(value: object, limit: int = 200) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
-import warnings
 import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import bdtrc
 
-from probe._checks import Array, InputError, ProbeWarning
+from probe._checks import Array, InputError, warn
 from probe.datasets import Dataset, Split
 from probe.layers import Layer, Normalization, Rescaling
 from probe.network import Network
@@ -116,7 +114,7 @@ def for_data(network: Network, split: Split) -> Network:
     doubt = _doubt(prepared, split.train, split.test)
     _KNOWN[prepared] = _Known(weakref.ref(split.test.images), doubt)
     if doubt:
-        _warn(doubt)
+        warn(doubt)
     return prepared
 
 
@@ -152,13 +150,13 @@ def warn_of_images(network: Network, images: Dataset | Array) -> None:
         if network.n_classes == images.n_classes:
             doubt = _doubt(network, images, images)
             if doubt:
-                _warn(doubt)
+                warn(doubt)
             return
         images = images.images
     contradiction = _contradiction(network, images[:: max(1, len(images) // 100)])
     if contradiction is not None:
         remedy = contradiction.remedy.phrase(_without_ours(network)[1])
-        _warn(f"the network may be given inputs of another range: {contradiction.sentence}; try it {remedy}")
+        warn(f"the network may be given inputs of another range: {contradiction.sentence}; try it {remedy}")
 
 
 def class_names_for(network: Network, split: Split) -> tuple[str, ...]:
@@ -171,18 +169,16 @@ def class_names_for(network: Network, split: Split) -> tuple[str, ...]:
             "pass the data that it was trained on (--data)"
         )
     if ours != theirs and not all(name.isdigit() for name in ours):
+        advice = (
+            "in the order of the network"
+            if set(ours) == set(theirs)
+            else "if they are the same by other names"
+        )
         raise InputError(
-            f"the network's classes are {', '.join(ours)}, but those of '{split.name}' {', '.join(theirs)}"
+            f"the network's classes are {', '.join(ours)}, but those of '{split.name}' {', '.join(theirs)}; pass --classes "
+            f"(class_names in Python) with its names {advice}"
         )
     return theirs
-
-
-def _warn(doubt: str) -> None:
-    """Warn at the line that called into this package."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith("probe."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(doubt, ProbeWarning, stacklevel=level)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from probe.datasets import MNIST_SHA256
-from probe.datasets._formats import IDX_PARTS, find_idx, read_idx
+from probe.datasets._idx import IDX_PARTS, find_idx, read_idx
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = "http://yann.lecun.com/exdb/mnist/"

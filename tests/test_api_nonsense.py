@@ -94,7 +94,7 @@ INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
     "connections", "learning_rate_for", "smaller_rates",
-    "Backend", "CapacityStudy", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
+    "Backend", "CapacityStudy", "DataSource", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
     "run_study_in", "run_trial",
     "Shard", "sampled_test", "check_storable", "encode_provenance", "last_net", "model_in", "naming", "parse_json",
     "write_network", "write_text_attribute",
@@ -283,7 +283,9 @@ VALID = {
         w, cost="quadratic", n_networks=2, n_directions=10, updates=5, resolution=3, n_planes=2, n_lines=3,
         n_images=20, workers=1, seed=0, progress=ignore,
     ),
-    "load_dataset": lambda w: {"name_or_path": "digits", "pixel_range": (0.0, 1.0)},
+    "load_dataset": lambda w: {
+        "name_or_path": "digits", "pixel_range": (0.0, 1.0), "class_names": tuple("ABCDEFGHIJ"), "image_size": (4, 4),
+    },
     "load_film": lambda w: {"path": w.folder / "model.h5", "limits": probe.Limits()},
     "load_network": lambda w: {
         "path": w.folder / "model.h5", "architecture": None, "replace": {}, "input_shape": None, "limits": Limits(),

@@ -103,7 +103,13 @@ def _usage_message(error: typer.TyperException) -> str:
     return f"{message.rstrip('.')}. See {command} --help"
 
 
-_OTHERWISE = {"architectures": "hidden", "images": "", "radius": "ball", "pixels": "shift"}
+_OTHERWISE = {
+    "architectures": "hidden",
+    "class_names": "classes",
+    "images": "",
+    "radius": "ball",
+    "pixels": "shift",
+}
 """Arguments of functions below that are options of another name."""
 
 

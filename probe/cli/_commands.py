@@ -200,7 +200,9 @@ def _parts(line: CommandLine) -> dict[str, _Part]:
             parts[name] = _OF_ENTRY[name](entry)
         elif name in ("model", "other") and entry is not None:
             parts[name] = _shared(name, inspect.Parameter.empty)
-        elif name in _SHARED and not (name == "data" and parameter.default is None):
+        elif name == "data":
+            parts[name] = _data(parameter.default)
+        elif name in _SHARED:
             parts[name] = _shared(name, parameter.default)
         elif name == "training":
             parts[name] = _together(
@@ -232,6 +234,21 @@ def _together(options: Sequence[Option], make: Callable[..., Any] = dict) -> _Pa
 def _fields(name: str, kind: Any, default: Any) -> _Part:
     names = _FIELDS.get(name) or [field.name for field in fields(kind)]
     return _together(options_of(kind, names, default), kind)
+
+
+def _data(default: str | None) -> _Part:
+    """Return the options that say which data a command takes, and what these do not say themselves."""
+    from probe.datasets import DataSource
+
+    options = options_of(DataSource, [field.name for field in fields(DataSource)], DataSource(default or ""))
+    options[0] = replace(options[0], default=default)
+
+    def make(data: str | None = None, **more: Any) -> Any:
+        if data is None and more:
+            raise InputError("--classes and --image-size must come with --data, which they are about")
+        return DataSource(data, **more) if data is not None and more else data
+
+    return _together(options, make)
 
 
 def _typed(option: Option, default: Any, values: Mapping[str, Any]) -> Any:
@@ -320,13 +337,6 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "folder": (Path, _file("Folder with reports.", "DIR")),
     "to": (Path, _file("File to write: .h5, .hdf5 or .keras.", "OUT")),
     "edits": (Path, _file("Recipe of edits in JSON, as the page of a report saves it.", "edits")),
-    "data": (
-        str,
-        typer.Option(
-            help="Data: mnist, digits, openml:NAME, or the path of an HDF5 file, an NPZ file or a folder of IDX files.",
-            metavar="NAME|PATH",
-        ),
-    ),
     "overwrite": (bool, typer.Option("--overwrite", help="Replace results that are there already.")),
     "seed": (int, typer.Option(help="Seed of everything random.", metavar="N")),
     _OPEN: (bool, typer.Option("--open", help="Open the page in the browser.")),

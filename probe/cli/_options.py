@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import inspect
 import re
 import types
@@ -27,6 +28,7 @@ _METAVARS = {
     "data": "NAME|PATH",
     "edited": "OUT",
     "image_shape": "H,W",
+    "image_size": "H,W",
     "input_shape": "H,W[,C]",
     "mean": "M[,M,M]",
     "objectives": "TERMS",
@@ -204,7 +206,8 @@ def _numbers(option: str, text: str) -> tuple[float, ...]:
 
 
 def _names(option: str, text: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in text.split(",")) if text else ()
+    # A name with a comma in it is put in quotation marks.
+    return tuple(part.strip() for part in next(csv.reader([text], skipinitialspace=True))) if text else ()
 
 
 def _assignments(option: str, texts: Sequence[str]) -> dict[str, str]:

@@ -20,12 +20,13 @@ from probe.datasets._corruption import (
 )
 from probe.datasets._dataset import Dataset, Split, resized
 from probe.datasets._named import MNIST_SHA256
-from probe.datasets._sources import is_named, load_dataset
+from probe.datasets._sources import DataSource, is_named, load_dataset
 
 __all__ = [
     "INPUT_CORRUPTIONS",
     "LABEL_CORRUPTIONS",
     "MNIST_SHA256",
+    "DataSource",
     "Dataset",
     "InputCorruption",
     "LabelCorruption",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ from probe._checks import (
 from probe._signatures import checked
 from probe.safeh5 import printable
 
-__all__ = ["Dataset", "Images", "Split", "check_image_shape", "resized"]
+__all__ = ["Dataset", "Images", "Split", "check_image_shape", "resized", "resized_images"]
 
 Images = npt.NDArray[np.float32]
 
@@ -282,15 +283,23 @@ def resized(split: Split, shape: tuple[int, int]) -> Split:
 
 
 def _resized(data: Dataset, height: int, width: int) -> Dataset:
-    rows, columns = _shares(data.image_shape[0], height), _shares(data.image_shape[1], width)
-    images = np.empty((len(data), height, width, *data.image_shape[2:]), np.float32)
-    for part in chunks(len(data), RESIZING_BLOCK):
-        along = np.moveaxis(np.tensordot(data.images[part], rows, axes=(1, 1)), -1, 1)
-        images[part] = np.moveaxis(np.tensordot(along, columns, axes=(2, 1)), -1, 2)
+    return replace(data, images=resized_images(data.images, height, width))
+
+
+def resized_images(images: Images, height: int, width: int) -> Images:
+    """Return images of another height and width, see `resized`; those that have it already as they are."""
+    if images.shape[1:3] == (height, width):
+        return images
+    rows, columns = _shares(images.shape[1], height), _shares(images.shape[2], width)
+    made = np.empty((len(images), height, width, *images.shape[3:]), np.float32)
+    for part in chunks(len(images), RESIZING_BLOCK):
+        along = np.moveaxis(np.tensordot(images[part], rows, axes=(1, 1)), -1, 1)
+        made[part] = np.moveaxis(np.tensordot(along, columns, axes=(2, 1)), -1, 2)
     # A mean of values in [0, 1] may leave it in the last digit.
-    return replace(data, images=np.clip(images, 0, 1, out=images))
+    return np.clip(made, 0, 1, out=made)
 
 
+@lru_cache(maxsize=16)
 def _shares(before: int, after: int) -> Array:
     """Return how much of each new pixel each old one is, of shape (after, before); rows sum to one."""
     edges = np.linspace(0, before, after + 1)

@@ -1,4 +1,4 @@
-"""The formats of files with images and labels: HDF5, NPZ, and folders of IDX files. They may come from anybody.
+"""Files of arrays with images and labels: HDF5 and NPZ. They may come from anybody.
 
 A format is a context manager: it opens a path and gives an `ArrayFile`, which checks what an array says of itself
 before it is read. What all formats share is in `_stored`; how a path is looked up, in `_sources`.
@@ -7,9 +7,7 @@ before it is read. What all formats share is in `_stored`; how a path is looked 
 from __future__ import annotations
 
 import math
-import os
 import re
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,41 +15,41 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from probe._checks import DataFileError, InputError
 from probe.datasets._stored import (
     MAX_BYTES,
-    MAX_MESSAGE,
     ArrayFile,
     Stored,
     check_declared,
-    listed,
-    refused_as_data_error,
 )
 from probe.safeh5 import (
     DEFAULT_LIMITS,
     MAX_EXPANSION,
-    DamagedError,
     ZipArchive,
     open_file,
-    open_regular,
     open_zip,
     printable,
-    read_stored,
-    unpack,
-    unpack_start,
 )
 
-__all__ = ["IDX_PARTS", "find_idx", "open_hdf5", "open_idx", "open_npz", "read_idx"]
+__all__ = ["open_hdf5", "open_npz"]
 
 NAMES = "class_names"
+LABELS = ("labels", "test_labels", "y_train", "y_test", "train_labels")  # which may be names of classes
 MAX_CLASSES = 2**16
 MAX_NAME_BYTES = 2**24
+MAX_TEXT_LABELS = 2**22
+MAX_TEXT_BYTES = 2**27
 LAST_CHARACTER = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
 
-HDF5_LIMITS = replace(DEFAULT_LIMITS, tensor_bytes=MAX_BYTES, total_bytes=2 * MAX_BYTES)
+HDF5_LIMITS = replace(
+    DEFAULT_LIMITS,
+    tensor_bytes=MAX_BYTES,
+    total_bytes=2 * MAX_BYTES,
+    strings_bytes=MAX_TEXT_BYTES,
+    steps=2_000_000,  # a label of variable length takes a few
+)
 FREE_BYTES = 64 << 20
 
 NPY, NPY_MAGIC = ".npy", b"\x93NUMPY"
@@ -66,17 +64,6 @@ ENTRY = re.compile(
 )
 SHAPE = re.compile(r"\s*|(?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*", re.ASCII)  # L: written by Python 2
 
-IDX_PARTS = {
-    "images": ("train", "images", 3),
-    "labels": ("train", "labels", 1),
-    "test_images": ("t10k", "images", 3),
-    "test_labels": ("t10k", "labels", 1),
-}
-GZIP_MAGIC = b"\x1f\x8b"
-UNSIGNED_BYTE = 0x08  # the only element type of the ones in the format that image sets use
-MAX_IDX_HEADER_BYTES = 20
-START_BYTES = 1 << 16  # of a packed file, to read the header from
-
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[ArrayFile]:
@@ -88,8 +75,10 @@ def open_hdf5(path: Path) -> Iterator[ArrayFile]:
     with open_file(path, DataFileError, HDF5_LIMITS) as file:
         keys, taken = file.members(file.root), 0
 
-        def read(key: str) -> Stored:
+        def read(key: str) -> Stored | tuple[str, ...]:
             nonlocal taken
+            if key in LABELS and file.is_text(file.root, key):
+                return file.string_array(file.root, key, MAX_TEXT_LABELS)
             shape, dtype = file.describe(file.root, key, kinds="fui", place=key)
             check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
             # Pixels become 4 bytes each, and labels 8.
@@ -122,47 +111,55 @@ def open_npz(path: Path) -> Iterator[ArrayFile]:
     """Open an NPZ file, a zip archive of arrays, as `numpy.savez` writes it. No pickle is ever opened."""
     with open_zip(path) as archive:
 
-        def read(key: str) -> Stored:
+        def read(key: str) -> Stored | tuple[str, ...]:
             header = _header(archive, key)
+            if key in LABELS and header.dtype.kind in "US":
+                return text(key, header, MAX_TEXT_LABELS, MAX_TEXT_BYTES)
             check_declared(key, header.shape, header.dtype)
             return _content(archive, key, header)
 
+        def text(key: str, header: _Header, most: int, most_bytes: int) -> tuple[str, ...]:
+            _check_declared_text(key, header.shape, header.dtype, most, most_bytes)
+            return _as_text(key, _content(archive, key, header))
+
         keys = [name.removesuffix(NPY) for name in archive.members if name.endswith(NPY)]
+        if archive.members and not keys:
+            raise InputError(
+                "is a zip archive without arrays (.npy); unpack it, and pass the folder that it makes"
+            )
         names = None
         if NAMES in keys:
-            header = _header(archive, NAMES)
-            _check_declared_names(header.shape, header.dtype)
-            names = _names_as_text(_content(archive, NAMES, header))
+            names = text(NAMES, _header(archive, NAMES), MAX_CLASSES, MAX_NAME_BYTES)
         yield ArrayFile(keys, read, names)
 
 
-def _check_declared_names(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    """Raise if class names are no row of strings or too many, before they are read."""
+def _check_declared_text(
+    key: str, shape: tuple[int, ...], dtype: np.dtype[Any], most: int, most_bytes: int
+) -> None:
+    """Raise if names of classes are no row of strings or too many, before they are read."""
     n_names = math.prod(shape)
     if len(shape) != 1 or dtype.kind not in "US":
         raise InputError(
-            "class_names must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
+            f"{key} must be one row of fixed-length strings, as numpy.char.encode(names) gives, "
             f"got {printable(dtype)} of shape {printable(shape)}"
         )
-    if n_names > MAX_CLASSES:
-        raise InputError(f"class_names must name at most {MAX_CLASSES} classes, got {n_names}")
-    if n_names * dtype.itemsize > MAX_NAME_BYTES:
-        raise InputError(
-            f"class_names take more than {MAX_NAME_BYTES >> 20} MiB, got {dtype} of shape {shape}"
-        )
+    if n_names > most:
+        raise InputError(f"{key} must be at most {most} strings, got {n_names}")
+    if n_names * dtype.itemsize > most_bytes:
+        raise InputError(f"{key} take more than {most_bytes >> 20} MiB, got {dtype} of shape {shape}")
 
 
-def _names_as_text(stored: Stored) -> tuple[str, ...]:
-    """Return class names that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
+def _as_text(key: str, stored: Stored) -> tuple[str, ...]:
+    """Return names of classes that are stored as a row of fixed-length strings: UTF-8, or NumPy's Unicode."""
     if stored.dtype.kind == "S":
         try:
             return tuple(name.decode() for name in stored.tolist())
         except UnicodeDecodeError as error:
-            raise InputError(f"class_names must be text in UTF-8: {error}") from None
+            raise InputError(f"{key} must be text in UTF-8: {error}") from None
     # NumPy makes strings of any numbers; Python must not see those that are no characters.
     codes = np.ascontiguousarray(stored).view(stored.dtype.byteorder.replace("|", "=") + "u4")
     if ((codes > LAST_CHARACTER) | ((codes >= SURROGATES[0]) & (codes <= SURROGATES[1]))).any():
-        raise InputError("class_names hold numbers that are no characters of Unicode")
+        raise InputError(f"{key} hold numbers that are no characters of Unicode")
     return tuple(stored.tolist())
 
 
@@ -221,70 +218,3 @@ def _parsed(key: str, text: str, n_bytes: int) -> _Header:
             f"{key} must hold numbers, got {entries['descr']!r}, which is no type of NumPy's"
         ) from None
     return _Header(shape, dtype, "F" if entries["fortran_order"] == "True" else "C", n_bytes)
-
-
-@contextmanager
-def open_idx(folder: Path) -> Iterator[ArrayFile]:
-    """Open a folder that holds the four files of MNIST or of a set like it, gzip or not.
-
-    Accepted names are `train-images-idx3-ubyte` and `train-images.idx3-ubyte`, likewise for
-    labels (`idx1`) and for the test set (`t10k`), each with or without `.gz`.
-    """
-    paths = {key: find_idx(folder, *part) for key, part in IDX_PARTS.items()}
-    shown = {key: f"{part} {kind}" for key, (part, kind, _) in IDX_PARTS.items()}
-    yield ArrayFile(paths, lambda key: read_idx(paths[key]), shown=shown)
-
-
-def read_idx(path: Path) -> npt.NDArray[np.uint8]:
-    """Return the array of unsigned bytes in one IDX file, plain or gzip.
-
-    Raises
-    ------
-    DataFileError
-        If the file is no IDX file of unsigned bytes, or is shorter or longer than it says.
-    """
-    with refused_as_data_error(str(path), DamagedError, OSError), open_regular(path) as file:
-        start = file.read(START_BYTES)
-        is_gzip = start.startswith(GZIP_MAGIC)
-        shape = _shape(
-            unpack_start(start, MAX_IDX_HEADER_BYTES, "gzip") if is_gzip else start[:MAX_IDX_HEADER_BYTES]
-        )
-        size = os.fstat(file.fileno()).st_size
-        file.seek(0)
-        n_header, n_values = 4 + 4 * len(shape), math.prod(shape)
-        if is_gzip:
-            return unpack(file, size, n_header + n_values, "gzip")[n_header:].reshape(shape)
-        if size != n_header + n_values:
-            actual = "more" if size > n_header + n_values else str(size - n_header)
-            raise InputError(
-                f"is no whole IDX file: {n_values} bytes are promised for {shape}, {actual} found"
-            )
-        return read_stored(file, size)[n_header:].reshape(shape)
-
-
-def _shape(header: bytes) -> tuple[int, ...]:
-    if len(header) < 4 or header[:2] != b"\0\0" or header[3] not in (1, 2, 3, 4):
-        raise InputError(f"is no IDX file: it begins with {header[:4]!r}")
-    if header[2] != UNSIGNED_BYTE:
-        raise InputError(f"must hold unsigned bytes (type 0x08), got type 0x{header[2]:02x}")
-    n_axes = header[3]
-    if len(header) < 4 + 4 * n_axes:
-        raise DamagedError(f"ends within its header, which has {4 + 4 * n_axes} bytes for {n_axes} axes")
-    shape: tuple[int, ...] = struct.unpack_from(f">{n_axes}I", header, 4)
-    check_declared("the array", shape, np.dtype(np.uint8))
-    return shape
-
-
-def find_idx(folder: Path, part: str, kind: str, n_axes: int) -> Path:
-    """Return the path of one of the four files, or raise DataFileError if it is not there."""
-    names = [f"{part}-{kind}{mark}idx{n_axes}-ubyte{end}" for mark in "-." for end in ("", ".gz")]
-    # One that is no regular file is refused when it is opened, unless another is there.
-    for is_there in (Path.is_file, Path.exists):
-        for name in names:
-            if is_there(folder / name):
-                return folder / name
-    entries = sorted(entry.name for entry in folder.iterdir())
-    raise DataFileError(
-        f"{printable(folder, MAX_MESSAGE)} holds no {names[0]} (.gz or not); "
-        f"found {printable(listed(entries), MAX_MESSAGE)}"
-    )

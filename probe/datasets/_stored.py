@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import DataFileError, InputError, IntArray
+from probe._checks import DataFileError, InputError, IntArray, check_class_names, warn
 from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
 from probe.safeh5 import printable
 
@@ -24,6 +24,7 @@ __all__ = [
     "check_declared",
     "last_of_each_class",
     "listed",
+    "named",
     "refused_as_data_error",
     "split_from_arrays",
     "split_in",
@@ -46,25 +47,31 @@ MAX_VALUES = 6  # labels in a message that says them twice
 LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("images", "labels", "test_images", "test_labels"),
     ("x_train", "y_train", "x_test", "y_test"),
+    ("train_images", "train_labels", "test_images", "test_labels"),
     ("images", "labels"),
 )
 EXPECTED = (
-    "images and labels (test_images and test_labels may follow), or x_train, y_train, x_test and y_test"
+    "images and labels (test_images and test_labels may follow), or x_train, y_train, x_test and y_test, or the "
+    "keys of MedMNIST"
 )
+FIRST_KEYS = tuple(layout[0] for layout in LAYOUTS[:3])
+LEFT_OUT = "val_images"
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayFile:
     """An open file of named arrays.
 
-    `read` returns the array of one of the `keys`, after `check_declared`. Class names may be missing. `shown` has what
-    errors call an array, where its user does not know the key.
+    `read` returns the array of one of the `keys`, after `check_declared`; labels may be the names of classes, a tuple.
+    Class names may be missing. `shown` has what errors call an array, where its user does not know the key. `name` is
+    what the data are called, where it is not the name of the path.
     """
 
     keys: Collection[str]
-    read: Callable[[str], Stored]
+    read: Callable[[str], Stored | tuple[str, ...]]
     class_names: tuple[str, ...] | None = None
     shown: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
 
 
 @contextmanager
@@ -113,8 +120,13 @@ def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
         )
 
 
-def split_in(file: ArrayFile, name: str, pixel_range: tuple[float, float]) -> Split:
-    """Return the split that a file holds, under one of the accepted sets of keys."""
+def split_in(
+    file: ArrayFile, name: str, pixel_range: tuple[float, float], class_names: tuple[str, ...] | None = None
+) -> Split:
+    """Return the split that a file holds, under one of the accepted sets of keys.
+
+    Numbered classes that have no names in the file have `class_names`.
+    """
     keys = set(file.keys)
     layout = next((names for names in LAYOUTS if keys.issuperset(names)), None)
     if layout is None:
@@ -122,20 +134,93 @@ def split_in(file: ArrayFile, name: str, pixel_range: tuple[float, float]) -> Sp
     alone = {"test_images", "test_labels"} & keys
     if layout == ("images", "labels") and alone:
         raise InputError(f"test_images and test_labels must come together; found only {alone.pop()}")
-    if {"images", "labels", "x_train", "y_train"} <= keys:
+    present = [key for key in FIRST_KEYS if key in keys]
+    if len(present) > 1:
         raise InputError(
-            "both images and x_train are there, and which is meant is not guessed; keep one of them"
+            f"both {present[0]} and {present[1]} are there, and which is meant is not guessed; keep one of them"
         )
-    arrays = {key: file.read(key) for key in layout}
-    for key in layout[1::2]:
-        _check_label_row(
-            file.shown.get(key, key), arrays[key]
-        )  # before the images take four times the memory
-    parts = [
-        (_unit_pixels(file.shown.get(images, images), arrays.pop(images), pixel_range), arrays[labels])
-        for images, labels in zip(layout[::2], layout[1::2], strict=True)
+    arrays = {key: np.asarray(file.read(key)) for key in layout[::2]}
+    labels = {key: file.read(key) for key in layout[1::2]}
+    names = _sorted_names(labels) if file.class_names is None else file.class_names
+    # Before the images take four times the memory.
+    rows = [
+        _label_row(file.shown.get(key, key), _numbered(key, column, labels, names))
+        for key, column in labels.items()
     ]
-    return split_from_arrays(parts[0], parts[1] if len(parts) == 2 else None, file.class_names, name)
+    if LEFT_OUT in keys and layout[0] == "train_images":
+        warn(
+            f"{LEFT_OUT} and val_labels are left out: networks are trained on train_images and tested on test_images"
+        )
+    parts = [
+        (_unit_pixels(file.shown.get(key, key), arrays.pop(key), pixel_range), row)
+        for key, row in zip(layout[::2], rows, strict=True)
+    ]
+    return split_from_arrays(
+        parts[0],
+        parts[1] if len(parts) == 2 else None,
+        class_names if names is None else names,
+        file.name or name,
+    )
+
+
+def _sorted_names(labels: Mapping[str, Stored | tuple[str, ...]]) -> tuple[str, ...] | None:
+    """Return the classes that labels name, in the order in which NumPy, scikit-learn and Keras number them.
+
+    None if labels are numbers.
+    """
+    if not any(isinstance(column, tuple) for column in labels.values()):
+        return None
+    names = sorted({name for column in labels.values() if isinstance(column, tuple) for name in column})
+    if len(names) > MAX_UNNAMED_CLASSES:
+        raise InputError(
+            f"labels name {len(names)} classes; more than {MAX_UNNAMED_CLASSES} need class_names in the file"
+        )
+    return tuple(names)
+
+
+def _numbered(
+    key: str,
+    column: Stored | tuple[str, ...],
+    labels: Mapping[str, Stored | tuple[str, ...]],
+    names: tuple[str, ...] | None,
+) -> Stored:
+    """Return labels that are names of classes as numbers, and others as they are."""
+    if not isinstance(column, tuple):
+        if any(isinstance(other, tuple) for other in labels.values()):
+            raise InputError(f"{key} must be names of classes as the other labels are, got {column.dtype}")
+        return column
+    assert names is not None
+    index = {name: number for number, name in enumerate(names)}
+    unknown = sorted(set(column) - set(index))
+    if unknown:
+        raise InputError(
+            f"{key} must name classes that class_names has, but {listed(unknown, limit=MAX_VALUES)} are not among them"
+        )
+    return np.array([index[name] for name in column], np.int64)
+
+
+def named(split: Split, class_names: tuple[str, ...]) -> Split:
+    """Return `split` with its classes in the order of `class_names`, or with these names if they are new.
+
+    Raises
+    ------
+    InputError
+        If they are neither all names of the data nor as many new ones.
+    """
+    check_class_names("class_names", class_names)
+    own = split.train.class_names
+    missing = [name for name in own if name not in set(class_names)]
+    if missing and (len(missing) < len(own) or len(own) != len(class_names)):
+        raise InputError(
+            f"class_names must have all {len(own)} names of the data, in any order, or be {len(own)} new ones; got "
+            f"{len(class_names)} without {listed(missing, limit=MAX_VALUES)}"
+        )
+    rank = {name: index for index, name in enumerate(own if missing else class_names)}
+    numbers = np.array([rank[name] for name in own], np.int64)
+    train, test = (
+        Dataset(part.images, numbers[part.labels], class_names) for part in (split.train, split.test)
+    )
+    return Split(train, test, split.name)
 
 
 def _unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float]) -> Images:
@@ -179,7 +264,6 @@ def split_from_arrays(
     """Return the split of these arrays; without `test`, every class's last 1/parts is split off."""
     sets = {"labels": train} if test is None else {"labels": train, "test labels": test}
     for key, (images, labels) in sets.items():
-        _check_label_row(key, labels)
         if labels.shape != (len(images),) and len(images):
             raise InputError(
                 f"{key} must have shape ({len(images)},), one for each image, got {labels.shape}"
@@ -215,14 +299,20 @@ def last_of_each_class(labels: IntArray, *, parts: int) -> tuple[IntArray, IntAr
     return np.flatnonzero(~is_test), np.flatnonzero(is_test)
 
 
-def _check_label_row(name: str, labels: Stored) -> None:
+def _label_row(name: str, labels: Stored) -> Stored:
+    """Return labels as one row; Keras' CIFAR-10 and MedMNIST have them as a column."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
     if labels.ndim > 1:
-        advice = "labels[:, 0]" if labels.shape[1:] == (1,) else "labels.argmax(axis=1) if they are one-hot"
-        raise InputError(f"{name} must have shape (n_samples,), got {labels.shape}; store {advice}")
+        raise InputError(
+            f"{name} must have shape (n_samples,), got {labels.shape}; store labels.argmax(axis=1) if they are one-hot. "
+            "An image can have one class only"
+        )
     if not np.issubdtype(labels.dtype, np.integer):
         raise InputError(f"{name} must be integers, got {labels.dtype}")
     if labels.size == 0:
         raise InputError(f"{name} must hold at least one label, got shape {labels.shape}")
+    return labels
 
 
 def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
@@ -237,7 +327,7 @@ def _numbered_classes(label_arrays: list[Stored]) -> tuple[str, ...]:
         )
     if highest >= MAX_UNNAMED_CLASSES:
         raise InputError(
-            f"labels go up to {highest}; more than {MAX_UNNAMED_CLASSES} classes need class_names in the file. "
+            f"labels go up to {highest}; more than {MAX_UNNAMED_CLASSES} classes need class_names. "
             f"Fewer are numbered from 0 without gaps: store {ALL_NUMBERED}, for the test set too"
         )
     occurring = np.zeros(n_classes, dtype=np.bool_)

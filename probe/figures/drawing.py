@@ -77,6 +77,7 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
     own, linear = result.artists[0], result.artists[-1]
     means, n_framed = result.kind("class means").images, 0
     axes = figure.subplots(5, n_shown, squeeze=False)
+    n_letters = 9 * _SHOWN // n_shown  # fewer classes have more room for their names
     for k in range(n_shown):
         index = int(result.best_indices[k])
         smooth, of_linear = (_best(artist, k, result.n_restarts) for artist in (own, linear))
@@ -88,13 +89,16 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
             panel.imshow(lone(image[None])[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             panel.set(xticks=[], yticks=[])
         for row, (kind, at) in enumerate(kinds):
-            seen = [result.class_names[judge] if judge >= 0 else "–" for judge in kind.judged[:, at].tolist()]
-            axes[row, k].set_xlabel(literal("/".join(seen[: 3 if row < 2 else 2]), 9), fontsize=8)
+            judges = kind.judged[: 3 if row < 2 else 2, at].tolist()
+            # All judges are to be read, if only the beginnings of what they say.
+            room = n_letters // len(judges)
+            seen = [literal(result.class_names[judge], room) if judge >= 0 else "–" for judge in judges]
+            axes[row, k].set_xlabel("/".join(seen), fontsize=8)
             if kind.drawn[at]:
                 n_framed += 1
                 axes[row, k].spines[:].set(visible=True, color=COLORS["optimum"], linewidth=2.5)
-        axes[0, k].set_title(literal(result.class_names[k], 9), loc="center", fontsize=9)
-        axes[3, k].set_xlabel(literal(result.class_names[result.nearest_classes[k]], 9), fontsize=8)
+        axes[0, k].set_title(literal(result.class_names[k], n_letters), loc="center", fontsize=9)
+        axes[3, k].set_xlabel(literal(result.class_names[result.nearest_classes[k]], n_letters), fontsize=8)
     names = ("plain", "smoothed", "linear", "nearest", "mean")
     for panel, name in zip(axes[:, 0], names, strict=True):
         panel.set_ylabel(name, fontsize=9)

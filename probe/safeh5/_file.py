@@ -227,6 +227,10 @@ class File:
             content = read_bytes(self._source, stored, refuse)
         return self._texts(stored.type, content, stored.shape[0], place, self.limits.strings_bytes)
 
+    def is_text(self, group: Group, name: str) -> bool:
+        """Return whether the array at `name`, a path relative to `group`, holds strings."""
+        return self._stored(group, name, _joined(group, name)).type.is_text
+
     def describe(
         self, group: Group, name: str, *, kinds: str = "f", place: str | None = None
     ) -> tuple[Shape, str]:

@@ -6,12 +6,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from probe._checks import InputError
 from probe._progress import Progress, ProgressEvent, silent
-from probe.datasets import Split, is_named, load_dataset
+from probe.datasets import DataSource, Split
 from probe.storage import OwnedFolder
 from probe.study import Key, Study
 from probe.sweep.run import run_sweep
@@ -63,13 +62,13 @@ def _receive(split: Split, fingerprint: str) -> None:
 class Source:
     """The data of a trial, as a worker finds them: those that were sent, or by name, checked against the fingerprint."""
 
-    data: str
+    data: DataSource
     fingerprint: str
 
     @classmethod
-    def of(cls, data: str) -> Source:
+    def of(cls, data: str | DataSource) -> Source:
         """Return the source for `data`; a path is made absolute, because workers start elsewhere."""
-        located = data if is_named(data) else str(Path(data).resolve())
+        located = DataSource.of(data).located()
         return cls(located, _loaded(located)[1])
 
     def split(self) -> Split:
@@ -79,14 +78,14 @@ class Source:
         split, fingerprint = _loaded(self.data)
         if fingerprint != self.fingerprint:
             raise InputError(
-                f"the data '{self.data}' of this worker are not those that the study was started with"
+                f"the data '{self.data.data}' of this worker are not those that the study was started with"
             )
         return split
 
 
 @lru_cache(maxsize=2)
-def _loaded(data: str) -> tuple[Split, str]:
-    split = load_dataset(data)
+def _loaded(data: DataSource) -> tuple[Split, str]:
+    split = data.split()
     return split, split.fingerprint
 
 

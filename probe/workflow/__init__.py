@@ -4,7 +4,7 @@ Here seeds, storage, analyses and the report meet; everything below is pure or d
 are loaded when they are first used. What several functions take:
 
 - `model`: the path of a model file;
-- `data`: the name or the path of data, as `probe.load_dataset` takes it;
+- `data`: the name or the path of data, as `probe.load_dataset` takes it, or a `DataSource` that says more;
 - `reading`: a `Reading`, what the model file does not say itself;
 - `out`: the folder to write to;
 - `overwrite`: whether results that are there already are replaced;

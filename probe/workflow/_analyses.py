@@ -12,7 +12,7 @@ from probe._progress import Progress, silent
 from probe._signatures import check_arguments
 from probe.catalogue import analysis_of, function_of, study_of
 from probe.controls import control_networks
-from probe.datasets import Split, load_dataset
+from probe.datasets import DataSource, Split
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
 from probe.network import Network
@@ -37,7 +37,7 @@ def analyze(
     model: Path | None = None,
     other: Path | None = None,
     *,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     n_networks: int | None = None,
     minutes: float = 4.0,
     options: Mapping[str, Any] | None = None,
@@ -79,7 +79,7 @@ def analyze(
     check_arguments(function_of(entry), options)
     analyses = [analysis_of(other) for other in command.analyses or (name,)]
     files = [file for file in (model, other) if file is not None]
-    split = reading.split(data) if files else load_dataset(data)
+    split = reading.split(data) if files else DataSource.of(data).split()
     networks = [_network(file, split, reading, files) for file in files]
     about, stem = "", data_stem(data)
     if files:
@@ -159,7 +159,7 @@ def run_study(
     name: str,
     architectures: tuple[MLP, ...] | None = None,
     *,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     options: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
     backend: Backend = ONE_THREAD,

@@ -17,6 +17,7 @@ from probe._checks import InputError
 from probe._progress import Progress, silent
 from probe._text import plain
 from probe._version import __version__
+from probe.datasets import DataSource
 from probe.pages import Report
 from probe.storage import OwnedFolder, results_bytes
 from probe.workflow._gallery import REPORTS, index_above, refresh
@@ -238,9 +239,9 @@ def destination(
     return Folder(path, owner, files, overwrite=overwrite)
 
 
-def data_stem(data: str) -> str:
+def data_stem(data: str | DataSource) -> str:
     """Return what a destination is called after the data it was made of."""
-    name = data.removeprefix("openml:")
+    name = DataSource.of(data).data.removeprefix("openml:")
     return Path(name).resolve().stem or "data"
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from probe._checks import Array, DivergedError, check_integer
 from probe._progress import Progress, ProgressEvent, silent
 from probe.ascent import ascend
-from probe.datasets import Split, load_dataset, uniform_noise
+from probe.datasets import DataSource, Split, uniform_noise
 from probe.network import Network
 from probe.objectives import class_logit
 from probe.pages.lesson import Item, Lesson, Worksheet, image_uri, weights_uri
@@ -47,7 +47,7 @@ _FULL = 0.99
 
 def lesson(
     *,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     n_students: int = 4,
     out: Path | None = None,
     overwrite: bool = False,
@@ -74,7 +74,7 @@ def lesson(
     """
     check_integer("n_students", n_students, minimum=1, maximum=MOST_STUDENTS)
     check_integer("--seed", seed, minimum=0)
-    split = load_dataset(data)
+    split = DataSource.of(data).split()
     architecture = DEFAULT_ARCHITECTURE
     config = RECIPES["modern"].training(architecture.activation, len(split.train))
     config = replace(config, epochs=max(1, round(_SHARE * config.epochs)), evaluation="end")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from probe._checks import check_integer
 from probe._progress import Progress, silent
-from probe.datasets import Split
+from probe.datasets import DataSource, Split
 from probe.fitting import for_data
 from probe.kerasfile import read_provenance
 from probe.recipes import RECIPES, Recipe, recorded_recipe
@@ -31,7 +31,7 @@ __all__ = ["report"]
 def report(
     model: Path | None = None,
     *,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     recipe: Literal["modern", "video"] = "modern",
     reading: Reading = READ_AS_IT_IS,
     minutes: float = 1.0,

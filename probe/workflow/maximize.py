@@ -14,7 +14,7 @@ from probe._progress import Progress, silent
 from probe._signatures import check_arguments
 from probe.analyses.maximize import Maximization, maximize
 from probe.ascent import Ball, Blurred, Box, Fourier, Pixels, Shift, parse_objective
-from probe.datasets import Split
+from probe.datasets import DataSource, Split
 from probe.fitting import doubt_about, for_data
 from probe.network import Network
 from probe.objectives import AnyObjective, Objective, class_logit, unit
@@ -42,7 +42,7 @@ def maximize_model(
     objectives: list[str] | None = None,
     layer: str | None = None,
     position: tuple[int, ...] | None = None,
-    data: str | None = None,
+    data: str | DataSource | None = None,
     image_shape: tuple[int, ...] | None = None,
     reading: Reading = READ_AS_IT_IS,
     options: Mapping[str, Any] | None = None,
@@ -68,7 +68,7 @@ def maximize_model(
         Layer whose units or channels to maximize instead of the classes.
     position : tuple of int, optional
         Row and column of the value of a channel to maximize. By default its mean over all positions.
-    data : str, optional
+    data : str or DataSource, optional
         Data with the real images to compare with: those with the largest values are shown. None by default.
     image_shape : tuple of int, optional
         Shape of the images, for a network that takes each as a row of values.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from probe._checks import DataFileError, InputError
 from probe._layout import input_layout
-from probe.datasets import Split, load_dataset
+from probe.datasets import DataSource, Split
 from probe.film import Film
 from probe.fitting import for_data
 from probe.imports import is_onnx, onnx_obstacles
@@ -134,14 +134,15 @@ class Reading:
         """Return the network of the file for data, with the units that it has; see `probe.fitting`."""
         return for_data(self.network(model, split.train.image_shape), split)
 
-    def split(self, data: str) -> Split:
+    def split(self, data: str | DataSource) -> Split:
         """Return the data; float pixels of a file that are not in [0, 1] are scaled from the range to it."""
+        source = DataSource.of(data)
         try:
-            return load_dataset(data)
+            return source.split()
         except DataFileError:
             if self.pixel_range == (0, 1):
                 raise
-            return load_dataset(data, pixel_range=self.pixel_range)
+            return source.split(self.pixel_range)
 
 
 READ_AS_IT_IS = Reading()

@@ -14,7 +14,7 @@ from probe._checks import InputError
 from probe._parallel import available_workers
 from probe._progress import WORTH_SAYING, Progress, announcement, lasting, silent
 from probe._text import plain
-from probe.datasets import Split
+from probe.datasets import DataSource, Split
 from probe.film import affordable_frames
 from probe.fitting import doubt_about, for_data
 from probe.kerasfile import read_provenance
@@ -48,7 +48,7 @@ def train_model(
     training: Mapping[str, Any] | None = None,
     *,
     like: Path | None = None,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     pixel_range: tuple[float, float] = (0.0, 1.0),
     out: Path | None = None,
     overwrite: bool = False,

@@ -10,6 +10,7 @@ from probe._progress import Progress, silent
 from probe.analyses.unit import UnitCard, unit_card
 from probe.analyses.unit.addresses import addressed
 from probe.controls import Controls, control_networks
+from probe.datasets import DataSource
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
 from probe.pages import Report, Section
@@ -27,7 +28,7 @@ def unit_model(
     model: Path,
     unit: str,
     *,
-    data: str = "mnist",
+    data: str | DataSource = "mnist",
     n_networks: int = 0,
     minutes: float = 4.0,
     reading: Reading = READ_AS_IT_IS,

@@ -1,4 +1,4 @@
-"""The commands on networks of one unit for two classes, and on networks whose inputs lie in another range."""
+"""The commands on networks of one unit for two classes, on inputs in another range, and on classes with names."""
 
 import json
 from dataclasses import replace
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import probe
 from probe.analyses.noise import NoiseConfidence
@@ -212,3 +213,41 @@ def test_units_can_be_maximized_of_what_has_no_classes(folder):
 def test_weights_are_drawn_of_the_one_unit(folder):
     assert run(["weights", str(folder / "unit.h5"), "--layer", "output", "--out", "out"]) == 0
     assert len(results("out")["results"]["weights"]["layers"][0]["unit_names"]) == 1
+
+
+def test_names_of_folders_reach_the_results_and_the_page(tmp_path, capsys):
+    """Also in another order, resized, and of a network trained on them."""
+    rng, names = np.random.default_rng(0), ("Blåbär", "a long name, with $x^2$ & <", "wolf")
+    for label, name in enumerate(names):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+        for index in range(12):
+            levels = rng.integers(0, 50, (6 + index % 3, 8, 3), np.uint8)
+            levels[..., label] += 150
+            Image.fromarray(levels).save(tmp_path / "pets" / name / f"{index:02}.png")
+    options = [
+        "--data",
+        "pets",
+        "--image-size",
+        "4,5",
+        "--classes",
+        'wolf,"a long name, with $x^2$ & <",Blåbär',
+    ]
+    assert run(["train", *options, "--hidden", "4", "--out", "trained"]) == 0
+    assert run(["noise", "trained/model.h5", *options, "--images", "50", "--out", "out"]) == 0
+    found = results("out")
+    assert found["data"]["class_names"] == list(names[::-1])
+    assert found["data"]["image_shape"] == [4, 5, 3] and found["data"]["name"] == "pets 4 x 5"
+    assert probe.load_network("trained/model.h5").class_names == names[::-1]
+    assert found["results"]["noise"]["class_names"] == list(names[::-1])
+    # In the order of the folders the classes are not those of the network.
+    assert run(["noise", "trained/model.h5", *options[:4], "--out", "other"]) == 2
+    said = "; pass --classes (class_names in Python) with its names in the order of the network"
+    assert said in capsys.readouterr().err
+
+
+def test_a_study_takes_named_and_resized_data(tmp_path):
+    options = ["--data", "digits", "--image-size", "4,4", "--classes", "A,B,C,D,E,F,G,H,I,J"]
+    few = ["--replicates", "1", "--samples", "40", "--epochs", "2", "--hidden", "3", "--workers", "2"]
+    assert run(["memorize", *options, *few, "--backend", "processes", "--out", "out"]) == 0
+    assert results("out")["data"]["class_names"] == list("ABCDEFGHIJ")
+    assert results("out")["data"]["image_shape"] == [4, 4]

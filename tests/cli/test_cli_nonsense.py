@@ -1,4 +1,4 @@
-"""A hundred and eighty command lines that make no sense: each gets one line and status 2, and writes nothing."""
+"""Two hundred command lines that make no sense: each gets one line and status 2, and writes nothing."""
 
 import shlex
 from dataclasses import replace
@@ -49,6 +49,24 @@ train --data digits --output ''
 train --data digits --seed 1.5
 train --data digits --activation ''
 train --data digits --hidden MANY
+train --data digits --classes ''
+train --data digits --classes a,b
+train --data digits --classes a,a,b,c,d,e,f,g,h,i
+train --data digits --classes 0,1,2,3,4,5,6,7,8,x
+train --data digits --classes LONG
+train --data digits --image-size ''
+train --data digits --image-size 5
+train --data digits --image-size 0,4
+train --data digits --image-size 4,4,4
+train --data digits --image-size x,y
+train --data digits --image-size 99999,99999
+train --data digits --image-size 99999999999999999999,1
+train --data FOLDER
+train --data TABLE
+maximize MODEL --classes a,b
+maximize MODEL --image-size 4,4
+lesson --data digits --classes a
+memorize --data digits --classes a
 inspect ''
 inspect .
 inspect /dev/null
@@ -243,6 +261,7 @@ def there(tmp_path_factory):
     (folder / "folder").mkdir()
     (folder / "text").write_text("mine")
     (folder / "empty").touch()
+    (folder / "table.csv").write_text("label,pixel0\n1,2\n")
     return folder
 
 
@@ -253,6 +272,7 @@ def words(line: str, there: Path) -> list[str]:
         "FOLDER": str(there / "folder"),
         "FILE": str(there / "text"),
         "EMPTY": str(there / "empty"),
+        "TABLE": str(there / "table.csv"),
         "LONG": "x" * 5000,
         "MANY": "1," * 3000,
         "DASHES": "-" * 3000,

@@ -179,7 +179,7 @@ def test_wrong_images_in_a_file_are_refused(tmp_path, images, message):
         (np.array([-1, 1, 1, 0]), "labels must lie in [0, 2) for 2 classes, got -1"),
         (np.array([0, 1, 1, 10**12]), "more than 1000 classes need class_names"),
         (np.eye(4, dtype=int), "store labels.argmax(axis=1) if they are one-hot"),
-        (np.zeros((4, 1), int), "got (4, 1); store labels[:, 0]"),
+        (np.zeros((4, 2, 1), int), "got (4, 2, 1); store labels.argmax(axis=1) if"),
         (np.arange(4), "no class has two images"),
         (np.int64(1), "labels must have shape (4,), one for each image, got ()"),
         (np.zeros(0, int), "labels must hold at least one label"),
@@ -249,3 +249,23 @@ def test_a_group_or_an_empty_dataspace_is_no_array(tmp_path):
     assert "images is a group, expected a dataset" in refusal(path)
     path = write(tmp_path / "own.h5", labels=LABELS, images=h5py.Empty("u1"))
     assert "images is empty" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    "kind", [h5py.string_dtype(), h5py.string_dtype(length=4), h5py.string_dtype("ascii", 4)]
+)
+def test_labels_may_be_names_which_are_sorted(tmp_path, kind):
+    labels = np.array([b"dog", b"cat", b"dog", b"cat"]).astype(kind)
+    split = load_dataset(write(tmp_path / "own.h5", images=PIXELS, labels=labels))
+    assert split.train.class_names == ("cat", "dog")
+    assert split.train.labels.tolist() + split.test.labels.tolist() == [1, 0, 1, 0]
+    path = write(tmp_path / "own.h5", images=labels, labels=labels)
+    assert "images holds" in refusal(path)
+
+
+def test_as_many_names_as_there_are_images_are_read(tmp_path):
+    n = 60_000
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["images"] = np.zeros((n, 2, 2), np.uint8)
+        file["labels"] = np.array(["cat", "dög"] * (n // 2), dtype=h5py.string_dtype())
+    assert len(load_dataset(tmp_path / "own.h5").train) == n // 6 * 5

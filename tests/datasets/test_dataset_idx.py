@@ -9,7 +9,7 @@ import pytest
 
 from probe._checks import DataFileError
 from probe.datasets import load_dataset
-from probe.datasets._formats import read_idx
+from probe.datasets._idx import read_idx
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (12, 5, 4), np.uint8)
@@ -200,3 +200,67 @@ def test_labels_of_letters_are_refused_with_what_to_store(tmp_path):
         path.write_bytes(idx(read_idx(path) + np.uint8(1)))
     assert "labels are 1, 2, 3; without" in refusal(tmp_path)
     assert "Store labels - 1, for the test set too" in refusal(tmp_path)
+
+
+def write_emnist(folder, *, name="emnist-letters", first=1):
+    """Write images of EMNIST, which lie on their side, and the names of its classes."""
+    for part, rows in (("train", slice(None)), ("test", slice(4))):
+        lying = np.ascontiguousarray(IMAGES[rows].swapaxes(1, 2))
+        (folder / f"{name}-{part}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(lying)))
+        (folder / f"{name}-{part}-labels-idx1-ubyte.gz").write_bytes(
+            gzip.compress(idx(LABELS[rows] + np.uint8(first)))
+        )
+    (folder / f"{name}-mapping.txt").write_text(
+        "".join(f"{k + first} {65 + k} {97 + k}\r\n" for k in range(3))
+    )
+    return folder
+
+
+def test_emnist_stands_upright_and_has_the_names_of_its_mapping(tmp_path):
+    split = load_dataset(write_emnist(tmp_path))
+    assert np.array_equal(split.train.images, IMAGES / np.float32(255))
+    assert split.train.images.flags.c_contiguous
+    assert np.array_equal(split.test.images, IMAGES[:4] / np.float32(255))
+    # The labels of its letters begin with 1.
+    assert np.array_equal(split.train.labels, LABELS)
+    assert split.train.class_names == ("Aa", "Bb", "Cc")
+    assert split.name == "emnist-letters"
+
+
+def test_of_several_sets_in_a_folder_one_file_says_which(tmp_path):
+    write_emnist(write_emnist(tmp_path), name="emnist-digits", first=0)
+    message = refusal(tmp_path)
+    assert (
+        "holds several sets, 'emnist-digits-', 'emnist-letters-'; pass one file of the set that you mean"
+        in message
+    )
+    for part in ("train-images-idx3", "test-labels-idx1"):
+        split = load_dataset(tmp_path / f"emnist-letters-{part}-ubyte.gz")
+        assert (split.name, len(split.train), len(split.test)) == ("emnist-letters", 12, 4)
+    write_folder(tmp_path)
+    assert load_dataset(tmp_path / "train-labels-idx1-ubyte").name == "train-labels-idx1-ubyte"
+
+
+def test_emnist_without_its_mapping_has_numbers(tmp_path):
+    write_emnist(tmp_path, name="emnist-digits", first=0)
+    (tmp_path / "emnist-digits-mapping.txt").unlink()
+    assert load_dataset(tmp_path).train.class_names == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "message"),
+    [
+        ("", "emnist-letters-mapping.txt must have a line for each class: its label, and the codes of its characters"),
+        ("1 65\n2\n3 67\n", "must have a line for each class"),
+        ("1 65\n1 66\n", "must have a line for each class"),
+        ("1 a\n", "must have a line for each class"),
+        ("1 99999999\n", "must have a line for each class"),
+        ("1 65\n" * 20_000, "must have a line for each class"),
+        ("1 65\n2 66\n", "train labels must be labels that the mapping file lists, got 3"),
+        ("1 65\n2 66\n3 7\n", "has characters that cannot be printed"),
+        ("1 65\n2 66\n3 65\n", "class_names must be distinct, but 'A' occurs 2 times"),
+    ],
+)  # fmt: skip
+def test_mappings_that_name_no_classes_are_refused(tmp_path, mapping, message):
+    (write_emnist(tmp_path) / "emnist-letters-mapping.txt").write_text(mapping)
+    assert message in refusal(tmp_path)

@@ -104,7 +104,7 @@ def test_other_members_are_refused_and_listed(tmp_path):
     assert "found 'arr_0', 'arr_1'" in refusal(path)
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("word/document.xml", "<w/>")
-    assert "found nothing" in refusal(path)
+    assert "is a zip archive without arrays (.npy); unpack it, and pass the folder" in refusal(path)
 
 
 def test_two_sets_of_names_are_refused(tmp_path):
@@ -275,7 +275,7 @@ def test_honest_images_with_a_wide_black_border_are_read(tmp_path):
         (np.array([0x7FFFFFFF, 0x61], ">u4").view(">U1"), "numbers that are no characters of Unicode"),
         (np.array([b"\xe9", b"a"]), "class_names must be text in UTF-8: "),
         (np.array(["a"]), "labels must lie in [0, 1) for 1 classes, got 1"),
-        (np.full(2**16 + 1, b"a"), "class_names must name at most 65536 classes, got 65537"),
+        (np.full(2**16 + 1, b"a"), "class_names must be at most 65536 strings, got 65537"),
         (np.array([["a", "b"]]), "class_names must be one row of fixed-length strings"),
         (np.array([b""], dtype="S1")[:0], "class_names must be a tuple of strings, one for each class, got none"),
     ],

@@ -46,6 +46,10 @@ def test_a_name_goes_before_a_file_and_a_path_goes_to_the_file(tmp_path, monkeyp
     [
         (b"", r"is empty \(0 bytes\); expected an HDF5 or NPZ file"),
         (b"a,b,c\n1,2,3\n", r"is neither HDF5 nor NPZ: it begins with b'a,b,c"),
+        (
+            b"\x89PNG\r\n\x1a\n",
+            "is one picture; pass the folder that holds a folder of pictures for each class",
+        ),
         (b"\x93NUMPY\x01\0", "is a single NPY array; store images and labels together with numpy.savez"),
         (gzip.compress(b"x", mtime=0), "is one gzip or IDX file; pass the folder"),
         (b"\0\0\x08\x03\0\0\0\0", "is one gzip or IDX file; pass the folder"),
@@ -57,6 +61,23 @@ def test_other_files_are_refused_by_what_they_are(tmp_path, content, message):
     with pytest.raises(DataFileError, match=message) as caught:
         load_dataset(path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["train.csv", "TRAIN.CSV", "train.tsv"])
+def test_a_table_is_refused_with_what_to_do(tmp_path, name):
+    table = np.column_stack([np.arange(12) % 2, np.zeros((12, 9))])
+    np.savetxt(tmp_path / name, table, delimiter=",", fmt="%d")
+    with pytest.raises(DataFileError, match="is a table of text") as caught:
+        load_dataset(tmp_path / name)
+    message = str(caught.value)
+    assert (
+        "numpy.savez('data.npz', images=pixels.reshape(-1, 28, 28).astype('uint8'), labels=labels)" in message
+    )
+    assert "pass the folder that the table and the pictures are in" in message
+    # What it says to do, done.
+    pixels, labels = table[:, 1:], table[:, 0].astype(int)
+    np.savez(tmp_path / "data.npz", images=pixels.reshape(-1, 3, 3).astype("uint8"), labels=labels)
+    assert load_dataset(tmp_path / "data.npz").train.image_shape == (3, 3)
 
 
 def test_devices_and_pipes_are_not_read(tmp_path):

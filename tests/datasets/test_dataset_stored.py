@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from probe._checks import DataFileError, InputError
+from probe._checks import DataFileError, InputError, ProbeWarning
 from probe.datasets import Split, load_dataset
 from probe.datasets._stored import last_of_each_class
 
@@ -64,7 +64,7 @@ def refusal(tmp_path, labels, **more):
         (np.zeros(0, int), "labels must hold at least one label, got shape (0,)"),
         (np.zeros((0, 3), int), "labels must have shape (n_samples,), got (0, 3)"),
         (np.int64(1), "labels must have shape (1,), one for each image, got ()"),
-        (np.array(["a"] * 12), "labels must hold numbers, got <U1"),
+        (np.array([["a"]] * 12), "labels must be one row of fixed-length strings"),
     ],
 )
 def test_labels_that_would_make_classes_without_images_are_refused(tmp_path, labels, message):
@@ -205,3 +205,84 @@ def test_every_sample_is_in_one_part_and_every_class_gives_its_share(labels, par
 def test_a_test_set_needs_a_class_with_two_samples():
     with pytest.raises(InputError, match="no class has two images"):
         last_of_each_class(np.arange(5), parts=6)
+
+
+def test_a_column_of_labels_is_a_row(tmp_path):
+    """So has Keras' CIFAR-10 them, in uint8, beside images (n, 32, 32, 3)."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8)
+    labels = (np.arange(12) % 3).astype(np.uint8)[:, None]
+    np.savez(tmp_path / "cifar10.npz", x_train=images, y_train=labels, x_test=images[:3], y_test=labels[:3])
+    names = ("airplane", "automobile", "bird")
+    split = load_dataset(tmp_path / "cifar10.npz", class_names=names)
+    assert split.train.labels.tolist() == [0, 1, 2] * 4
+    assert split.test.class_names == names
+    assert split.train.image_shape == (32, 32, 3)
+
+
+def test_medmnist_is_read_without_its_validation_set(tmp_path):
+    parts = {"train": PIXELS, "val": PIXELS[:3], "test": PIXELS[:4]}
+    arrays = {f"{part}_images": images for part, images in parts.items()}
+    arrays |= {f"{part}_labels": (np.arange(len(images)) % 2)[:, None] for part, images in parts.items()}
+    np.savez(tmp_path / "pathmnist.npz", **arrays)
+    said = "val_images and val_labels are left out: networks are trained on train_images and tested on test_images"
+    with pytest.warns(ProbeWarning, match=said) as caught:
+        split = load_dataset(tmp_path / "pathmnist.npz")
+    assert caught[0].filename == __file__
+    assert (len(split.train), len(split.test)) == (12, 4)
+    assert split.train.labels.tolist() == [0, 1] * 6
+    arrays["train_labels"] = np.zeros((12, 14), np.uint8)
+    np.savez(tmp_path / "chestmnist.npz", **arrays)
+    with pytest.raises(
+        DataFileError, match=r"argmax\(axis=1\) if they are one-hot. An image can have one class only"
+    ):
+        load_dataset(tmp_path / "chestmnist.npz")
+    np.savez(tmp_path / "both.npz", **arrays, images=PIXELS, labels=np.zeros(12, int))
+    with pytest.raises(DataFileError, match="both images and train_images are there, and which is meant"):
+        load_dataset(tmp_path / "both.npz")
+
+
+@pytest.mark.parametrize("kind", ["U", "S"])
+def test_labels_may_be_names_which_are_sorted(tmp_path, kind):
+    labels = np.char.encode(["dög", "Cat", "cat"] * 4) if kind == "S" else np.array(["dög", "Cat", "cat"] * 4)
+    split = load(tmp_path, labels, test_images=PIXELS[:2], test_labels=labels[:2])
+    assert split.train.class_names == ("Cat", "cat", "dög")
+    assert split.train.labels.tolist() == [2, 0, 1] * 4
+    assert split.test.labels.tolist() == [2, 0]
+
+
+def test_names_of_labels_are_looked_up_in_class_names(tmp_path):
+    labels = np.array(["b", "a"] * 6)
+    split = load(tmp_path, labels, class_names=["a", "c", "b"])
+    assert split.train.class_names == ("a", "c", "b")
+    assert split.train.labels[:2].tolist() == [2, 0]
+    assert "labels must name classes that class_names has, but 'b' are not among them" in refusal(
+        tmp_path, labels, class_names=["a", "c"]
+    )
+    assert "test_labels must be names of classes as the other labels are, got int64" in refusal(
+        tmp_path, labels, test_images=PIXELS[:2], test_labels=[0, 1]
+    )
+    assert "class 0, '', is empty" in refusal(tmp_path, np.array(["", "a"] * 6))
+    assert "got <U1 of shape (6, 2)" in refusal(tmp_path, labels.reshape(6, 2))
+
+
+def test_too_many_names_are_no_classes(tmp_path):
+    images, labels = np.zeros((1200, 1, 1), np.uint8), np.arange(1200).astype(str)
+    np.savez(tmp_path / "own.npz", images=images, labels=labels)
+    with pytest.raises(
+        DataFileError, match="labels name 1200 classes; more than 1000 need class_names in the file"
+    ):
+        load_dataset(tmp_path / "own.npz")
+
+
+def test_numbers_are_named_in_their_order(tmp_path):
+    np.savez(tmp_path / "own.npz", images=PIXELS, labels=np.arange(12) % 2)
+    path = tmp_path / "own.npz"
+    assert load_dataset(path, class_names=["cat", "dog", "no image"]).train.class_names == (
+        "cat",
+        "dog",
+        "no image",
+    )
+    with pytest.raises(DataFileError, match=r"labels must lie in \[0, 1\) for 1 classes, got 1"):
+        load_dataset(path, class_names=["cat"])
+    digits = load_dataset("digits", class_names=["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"]).train
+    assert np.array_equal(9 - digits.labels, load_dataset("digits").train.labels)

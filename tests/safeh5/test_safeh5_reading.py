@@ -195,3 +195,11 @@ def test_any_array(tmp_path_factory, data):
     with created(path, data.draw(st.sampled_from(VERSIONS))) as file:
         file.create_dataset("a", data=values.astype(dtype), **options)
     assert compare(path) == 1
+
+
+def test_whether_an_array_holds_text_is_known_before_it_is_read(tmp_path):
+    with h5py.File(tmp_path / "labels.h5", "w") as written:
+        written["names"] = ["cat", "dog"]
+        written["numbers"] = [1, 2]
+    with open_file(tmp_path / "labels.h5") as file:
+        assert file.is_text(file.root, "names") and not file.is_text(file.root, "numbers")
