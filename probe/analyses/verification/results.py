@@ -1,0 +1,139 @@
+"""What was published beside what was found: a table."""
+
+from __future__ import annotations
+
+import math
+
+from probe.analyses.verification.rows import SOURCES, Row, Size
+from probe.results import Columns, Record, Result
+from probe.stats import Decision, Interval
+
+__all__ = ["Comparison", "Verification"]
+
+
+class Comparison(Record):
+    """One row of the table: what was published, and ours.
+
+    Attributes
+    ----------
+    key, source, where, claim, setup, differs, known, unit : str
+        As in `Row`.
+    published : str
+        What was published, as text.
+    ours : str
+        What was found, with its 95% interval over networks, as text.
+    low, high : float
+        What was published, as numbers; infinite where a range is open.
+    tolerance : float
+        How far ours may lie outside, as it was declared.
+    reason : str
+        Why.
+    interval : Interval
+        Ours, with its 95% interval; without ends where nothing is random or all networks are equal.
+    decision : {"supported", "refuted", "inconclusive"}
+        Whether the interval lies within the tolerance, outside of it, or neither.
+    """
+
+    key: str
+    source: str
+    where: str
+    claim: str
+    setup: str
+    differs: str
+    known: str
+    unit: str
+    published: str
+    ours: str
+    low: float
+    high: float
+    tolerance: float
+    reason: str
+    interval: Interval
+    decision: Decision
+
+    @classmethod
+    def of(cls, row: Row, interval: Interval) -> Comparison:
+        """Return what an estimate says of a row."""
+        ours = row.written(interval.estimate)
+        if math.isfinite(interval.low) and math.isfinite(interval.high):
+            ours += f" ({row.written(interval.low)} to {row.written(interval.high)})"
+        return cls(
+            **{
+                name: getattr(row, name)
+                for name in ("key", "source", "where", "claim", "setup", "differs", "known", "unit")
+            },
+            published=row.published,
+            ours=ours,
+            low=row.low,
+            high=row.high,
+            tolerance=row.tolerance,
+            reason=row.tolerance_reason,
+            interval=interval,
+            decision=row.decision(interval),
+        )
+
+    @property
+    def relative(self) -> tuple[float, float, float]:
+        """Ours and the ends of its interval, on an axis where the tolerated band ends at -1 and 1.
+
+        Of a range that is open on one side, the closed end is at -1 (or at 1), and the unit is its distance from 0, or 1.
+        """
+        bottom, top = self.low - self.tolerance, self.high + self.tolerance
+        closed = top if math.isinf(bottom) else bottom
+        half = (top - bottom) / 2 if math.isfinite(top - bottom) else abs(closed) or 1.0
+        half = half or abs(closed) or 1.0
+        center = closed + half if math.isfinite(bottom) else closed - half
+        if bottom == top:
+            center = closed
+        estimate, low, high = (
+            (value - center) / half for value in (self.interval.estimate, self.interval.low, self.interval.high)
+        )
+        return estimate, low, high
+
+
+class Verification(Result):
+    """Published figures and directions beside ours, each within a tolerance that was declared before or not.
+
+    Attributes
+    ----------
+    comparisons : tuple of Comparison
+        The table, source by source.
+    size : {"small", "medium", "full"}
+        How much was trained.
+    n_networks : int
+        Networks of each kind.
+    left_out : tuple of str
+        Keys of rows that were asked for and cannot be compared at this size, or on these data.
+    interrupted : bool
+        Whether experiments are missing.
+    """
+
+    comparisons: tuple[Comparison, ...]
+    size: Size
+    n_networks: int
+    left_out: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Rows by decision: within the tolerance, outside of it, and undecided."""
+        decisions = [comparison.decision for comparison in self.comparisons]
+        return {name: decisions.count(name) for name in ("supported", "refuted", "inconclusive")}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The sources that there are rows of, by name."""
+        there = {comparison.source for comparison in self.comparisons}
+        return {name: text for name, text in SOURCES.items() if name in there}
+
+    def of_source(self, source: str) -> tuple[Comparison, ...]:
+        """Return the rows of one source."""
+        return tuple(comparison for comparison in self.comparisons if comparison.source == source)
+
+    def columns(self) -> Columns:
+        """Return one row for each row of the table."""
+        names = ("source", "where", "claim", "published", "ours", "tolerance", "decision", "reason", "differs")
+        return {
+            "row": [comparison.key for comparison in self.comparisons],
+            **{name: [getattr(comparison, name) for comparison in self.comparisons] for name in names},
+        }
