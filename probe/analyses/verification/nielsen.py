@@ -501,7 +501,6 @@ _STARTS = Experiment(
             "Smaller weights at the start bring the network there much faster",
             _SETUP_STARTS,
             low=0.0,
-            carries=True,
             reason="a direction: the accuracy after one epoch is higher",
         ),
         _row(

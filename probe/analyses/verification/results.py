@@ -18,20 +18,20 @@ class Comparison(Record):
     ----------
     key, source, where, claim, setup, differs, known, unit : str
         As in `Row`.
-    published : str
-        What was published, as text.
+    published, tolerated : str
+        What was published, and the tolerance with its reason, as text.
     ours : str
         What was found, with its 95% interval over networks, as text.
     low, high : float
         What was published, as numbers; infinite where a range is open.
     tolerance : float
         How far ours may lie outside, as it was declared.
-    reason : str
-        Why.
     interval : Interval
         Ours, with its 95% interval; without ends where nothing is random or all networks are equal.
     decision : {"supported", "refuted", "inconclusive"}
         Whether the interval lies within the tolerance, outside of it, or neither.
+    remark : str
+        What is known of why, if it lies outside.
     """
 
     key: str
@@ -43,13 +43,14 @@ class Comparison(Record):
     known: str
     unit: str
     published: str
+    tolerated: str
     ours: str
     low: float
     high: float
     tolerance: float
-    reason: str
     interval: Interval
     decision: Decision
+    remark: str = ""
 
     @classmethod
     def of(cls, row: Row, interval: Interval) -> Comparison:
@@ -57,19 +58,21 @@ class Comparison(Record):
         ours = row.written(interval.estimate)
         if math.isfinite(interval.low) and math.isfinite(interval.high):
             ours += f" ({row.written(interval.low)} to {row.written(interval.high)})"
+        decision = row.decision(interval)
         return cls(
             **{
                 name: getattr(row, name)
                 for name in ("key", "source", "where", "claim", "setup", "differs", "known", "unit")
             },
             published=row.published,
+            tolerated=row.tolerated,
             ours=ours,
             low=row.low,
             high=row.high,
             tolerance=row.tolerance,
-            reason=row.tolerance_reason,
             interval=interval,
-            decision=row.decision(interval),
+            decision=decision,
+            remark="" if decision == "supported" else row.remark,
         )
 
     @property
@@ -80,11 +83,10 @@ class Comparison(Record):
         """
         bottom, top = self.low - self.tolerance, self.high + self.tolerance
         closed = top if math.isinf(bottom) else bottom
-        half = (top - bottom) / 2 if math.isfinite(top - bottom) else abs(closed) or 1.0
+        half = (top - bottom) / 2 if math.isfinite(top - bottom) else 0.0
         half = half or abs(closed) or 1.0
-        center = closed + half if math.isfinite(bottom) else closed - half
-        if bottom == top:
-            center = closed
+        # Of one number without a tolerance the middle is that number.
+        center = closed if bottom == top else closed - half if math.isinf(bottom) else closed + half
         estimate, low, high = (
             (value - center) / half for value in (self.interval.estimate, self.interval.low, self.interval.high)
         )
@@ -132,7 +134,7 @@ class Verification(Result):
 
     def columns(self) -> Columns:
         """Return one row for each row of the table."""
-        names = ("source", "where", "claim", "published", "ours", "tolerance", "decision", "reason", "differs")
+        names = ("source", "where", "claim", "published", "ours", "tolerance", "decision", "tolerated", "differs", "remark")
         return {
             "row": [comparison.key for comparison in self.comparisons],
             **{name: [getattr(comparison, name) for comparison in self.comparisons] for name in names},

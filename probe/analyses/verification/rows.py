@@ -81,6 +81,8 @@ class Row:
         The smallest size at which it can be compared.
     carries : bool
         Whether it can be asked of other data than MNIST.
+    remark : str
+        What is known of why ours lies elsewhere, where it does. Written after results; the tolerance is not.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class Row:
     statistic: Statistic = "mean"
     size: Size = "small"
     carries: bool = False
+    remark: str = ""
 
     def __post_init__(self) -> None:
         check_choice("source", self.source, SOURCES)
@@ -131,15 +134,15 @@ class Row:
         return f"{self.written(self.low)} to {self.written(self.high)}"
 
     @property
-    def tolerance_reason(self) -> str:
-        """Why the tolerance is what it is."""
+    def tolerated(self) -> str:
+        """The tolerance and why it is that, as text."""
         parts = []
         if self.spread:
-            parts.append(f"two standard deviations between networks ({self.written(self.spread)} each)")
+            parts.append(f"two standard deviations between networks of {self.written(self.spread)}")
         if self.rounding:
             parts.append(f"{self.written(self.rounding)} for rounding")
-        said = " and ".join(parts)
-        return f"{said}: {self.reason}" if said and self.reason else said or self.reason
+        why = "; ".join(part for part in (" and ".join(parts), self.reason) if part)
+        return f"{self.written(self.tolerance)}: {why}" if self.tolerance else f"none: {why}"
 
     def written(self, value: float) -> str:
         """Return a number of this row as text."""
