@@ -4,6 +4,8 @@ Pilot networks, of another seed than any table has by default. Only standard dev
 tolerance by them sees what it will be held against.
 """
 
+import sys
+
 import numpy as np
 from joblib import Parallel, delayed
 
@@ -23,12 +25,15 @@ PILOTS = {
     "nielsen-starts": "small",
     "nielsen-entropy-100": "medium",
     "nielsen-decayed-100": "medium",
+    "hendrycks": "small",
 }
 
 
 def spreads(key: str, size: str) -> dict[str, float]:
     """Return the standard deviation between pilot networks of each row of an experiment."""
-    bench = Bench(probe.load_dataset("mnist"), size, N_NETWORKS, np.random.default_rng((PILOT_SEED, len(key))))
+    bench = Bench(
+        probe.load_dataset("mnist"), size, N_NETWORKS, np.random.default_rng((PILOT_SEED, len(key)))
+    )
     return {
         row: float(values.std(ddof=1))
         for row, values in EXPERIMENTS[key].measure(bench).items()
@@ -37,6 +42,9 @@ def spreads(key: str, size: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    for found in Parallel(n_jobs=2, return_as="generator")(delayed(spreads)(*pilot) for pilot in PILOTS.items()):
+    pilots = {key: PILOTS[key] for key in sys.argv[1:] or PILOTS}
+    for found in Parallel(n_jobs=2, return_as="generator")(
+        delayed(spreads)(*pilot) for pilot in PILOTS.items()
+    ):
         for row, spread in found.items():
             print(f"{row}: {spread:.5f}", flush=True)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 
-from probe.analyses.verification import Comparison, Verification
+from probe.analyses.verification import Verification, VerifiedRow
 from probe.figures._parts import one_panel
 from probe.figures._style import COLORS, cut, resize
 
@@ -33,7 +33,7 @@ _LETTERS, _SIZE = 4.1, 7.5
 @one_panel(height=6.0)
 def verification(result: Verification, ax: Axes) -> None:
     """Draw ours with its interval against the published figure and the tolerance, a row for each."""
-    rows = list[Comparison | str]()
+    rows = list[VerifiedRow | str]()
     for source in result.sources:
         rows += [source, *result.of_source(source)]
     resize(ax, _FOOT + _ROW * len(rows))
@@ -58,7 +58,7 @@ def verification(result: Verification, ax: Axes) -> None:
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0.1, handletextpad=0.2)
 
 
-def _draw(ax: Axes, y: int, row: Comparison) -> None:
+def _draw(ax: Axes, y: int, row: VerifiedRow) -> None:
     color, marker, _ = _LOOKS[row.decision]
     left = -_REACH if math.isinf(row.low) else -1.0
     right = _REACH if math.isinf(row.high) else 1.0

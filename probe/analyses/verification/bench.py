@@ -34,7 +34,7 @@ class Bench:
     size : {"small", "medium", "full"}
         How much to train.
     n_networks : int
-        Networks of each kind, at least 2.
+        Networks of each kind, at least 3.
     rng : numpy.random.Generator
         Of this experiment alone.
     """
@@ -127,8 +127,8 @@ class Experiment:
     rows : tuple of Row
         What is compared.
     measure : callable
-        `measure(bench)` returns the values of each row by its key, (n_networks,) or (n_networks, n_columns); rows that need a
-        larger size may be missing.
+        `measure(bench)` returns the values of each row by its key, (n_networks,) or (n_networks, n_columns). Rows that need
+        a larger size may be missing.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""Hendrycks and Gimpel 2017: how confident a network on MNIST is of noise, and whether confidence tells noise from digits."""
+"""Hendrycks and Gimpel 2017: how confident a network is of noise, and whether that tells noise from digits."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ _PART = 1000
 
 _SETUP = "784-256-256-256-10, GELU, 30 epochs by Adam at 0.001, from epoch 21 at 0.0001, batches of 128, decay 1e-5"
 _DIFFERS = (
-    "Starts after Glorot. Decay of the last layer too. At size small 1 epoch, at medium 10, with two thirds at the first rate."
+    "Starts after Glorot; decay of the last layer too. At size small 1 epoch, at medium 10, two thirds of them at the first "
+    "rate."
 )
 
 
@@ -71,7 +72,9 @@ def _measure(bench: Bench) -> Mapping[str, Floats]:
         found["hendrycks-error"] = 1 - right.mean(axis=1)
         pairs = list(zip(confidence, right, strict=True))
         found["hendrycks-wrong"] = np.array([sure[~correct].mean() for sure, correct in pairs])
-        found["hendrycks-errors-found"] = np.array([_auroc(sure[correct], sure[~correct]) for sure, correct in pairs])
+        found["hendrycks-errors-found"] = np.array(
+            [_auroc(sure[correct], sure[~correct]) for sure, correct in pairs]
+        )
     shape = test.images.shape
     noises = {"gaussian": bench.rng.standard_normal(shape), "uniform": bench.rng.random(shape)}
     for name, noise in noises.items():

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
 from probe.analyses.verification.rows import SOURCES, Row, Size
 from probe.results import Columns, Record, Result
 from probe.stats import Decision, Interval
 
-__all__ = ["Comparison", "Verification"]
+__all__ = ["Verification", "VerifiedRow"]
 
 
-class Comparison(Record):
+class VerifiedRow(Record):
     """One row of the table: what was published, and ours.
 
     Attributes
@@ -30,6 +33,8 @@ class Comparison(Record):
         Ours, with its 95% interval; without ends where nothing is random or all networks are equal.
     decision : {"supported", "refuted", "inconclusive"}
         Whether the interval lies within the tolerance, outside of it, or neither.
+    values : ndarray of shape (n_networks,) or (n_networks, n_columns)
+        Of single networks, which the estimate is of.
     remark : str
         What is known of why, if it lies outside.
     """
@@ -50,11 +55,13 @@ class Comparison(Record):
     tolerance: float
     interval: Interval
     decision: Decision
+    values: npt.NDArray[np.float64]
     remark: str = ""
 
     @classmethod
-    def of(cls, row: Row, interval: Interval) -> Comparison:
-        """Return what an estimate says of a row."""
+    def of(cls, row: Row, values: npt.NDArray[np.float64]) -> VerifiedRow:
+        """Return what the values of networks say of a row."""
+        interval = row.interval(values)
         ours = row.written(interval.estimate)
         if math.isfinite(interval.low) and math.isfinite(interval.high):
             ours += f" ({row.written(interval.low)} to {row.written(interval.high)})"
@@ -72,6 +79,7 @@ class Comparison(Record):
             tolerance=row.tolerance,
             interval=interval,
             decision=decision,
+            values=values,
             remark="" if decision == "supported" else row.remark,
         )
 
@@ -88,7 +96,8 @@ class Comparison(Record):
         # Of one number without a tolerance the middle is that number.
         center = closed if bottom == top else closed - half if math.isinf(bottom) else closed + half
         estimate, low, high = (
-            (value - center) / half for value in (self.interval.estimate, self.interval.low, self.interval.high)
+            (value - center) / half
+            for value in (self.interval.estimate, self.interval.low, self.interval.high)
         )
         return estimate, low, high
 
@@ -98,7 +107,7 @@ class Verification(Result):
 
     Attributes
     ----------
-    comparisons : tuple of Comparison
+    rows : tuple of VerifiedRow
         The table, source by source.
     size : {"small", "medium", "full"}
         How much was trained.
@@ -110,7 +119,7 @@ class Verification(Result):
         Whether experiments are missing.
     """
 
-    comparisons: tuple[Comparison, ...]
+    rows: tuple[VerifiedRow, ...]
     size: Size
     n_networks: int
     left_out: tuple[str, ...] = ()
@@ -119,23 +128,34 @@ class Verification(Result):
     @property
     def counts(self) -> dict[str, int]:
         """Rows by decision: within the tolerance, outside of it, and undecided."""
-        decisions = [comparison.decision for comparison in self.comparisons]
+        decisions = [row.decision for row in self.rows]
         return {name: decisions.count(name) for name in ("supported", "refuted", "inconclusive")}
 
     @property
     def sources(self) -> dict[str, str]:
         """The sources that there are rows of, by name."""
-        there = {comparison.source for comparison in self.comparisons}
+        there = {row.source for row in self.rows}
         return {name: text for name, text in SOURCES.items() if name in there}
 
-    def of_source(self, source: str) -> tuple[Comparison, ...]:
+    def of_source(self, source: str) -> tuple[VerifiedRow, ...]:
         """Return the rows of one source."""
-        return tuple(comparison for comparison in self.comparisons if comparison.source == source)
+        return tuple(row for row in self.rows if row.source == source)
 
     def columns(self) -> Columns:
         """Return one row for each row of the table."""
-        names = ("source", "where", "claim", "published", "ours", "tolerance", "decision", "tolerated", "differs", "remark")
+        names = (
+            "source",
+            "where",
+            "claim",
+            "published",
+            "ours",
+            "tolerance",
+            "decision",
+            "tolerated",
+            "differs",
+            "remark",
+        )
         return {
-            "row": [comparison.key for comparison in self.comparisons],
-            **{name: [getattr(comparison, name) for comparison in self.comparisons] for name in names},
+            "row": [row.key for row in self.rows],
+            **{name: [getattr(row, name) for row in self.rows] for name in names},
         }

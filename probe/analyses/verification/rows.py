@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import check_choice, check_number
+from probe._checks import InputError, check_choice, check_integer, check_number
 from probe._signatures import checked
 from probe.stats import FEWEST, Decision, Interval, bootstrap_interval, count_estimate, mean_estimate
 
@@ -25,12 +25,14 @@ SIZES: tuple[Size, ...] = get_args(Size)
 Known = Literal["digits", "sentence", "account"]
 """How a figure is known: printed in a table or a transcript, said in a sentence, or told by accounts of the source."""
 
-Statistic = Literal["mean", "ratio", "count", "best of three", "spread", "correlation", "correlations", "exact"]
+Statistic = Literal[
+    "mean", "ratio", "count", "best of three", "spread", "correlation", "correlations", "exact"
+]
 
 SOURCES: Mapping[str, str] = {
     "lesson": '3Blue1Brown, "Gradient descent, how neural networks learn", 2017',
     "nielsen": 'M. A. Nielsen, "Neural Networks and Deep Learning", 2015',
-    "hendrycks": "D. Hendrycks, K. Gimpel, \"A Baseline for Detecting Misclassified and Out-of-Distribution Examples in "
+    "hendrycks": 'D. Hendrycks, K. Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution Examples in '
     'Neural Networks", ICLR 2017',
     "zhang": 'C. Zhang et al., "Understanding deep learning requires rethinking generalization", ICLR 2017',
     "arpit": 'D. Arpit et al., "A Closer Look at Memorization in Deep Networks", ICML 2017',
@@ -114,8 +116,18 @@ class Row:
         check_choice("known", self.known, get_args(Known))
         check_choice("statistic", self.statistic, STATISTICS)
         check_choice("size", self.size, SIZES)
+        for name in ("low", "high"):
+            if not _is_infinite(getattr(self, name)):
+                check_number(name, getattr(self, name))
+        if self.low > self.high or (math.isinf(self.low) and math.isinf(self.high)):
+            raise InputError(
+                "low and high must be a number twice, or a range that is open on one side at most, got "
+                f"{self.low} and {self.high}"
+            )
         check_number("spread", self.spread, minimum=0)
         check_number("rounding", self.rounding, minimum=0)
+        check_integer("digits", self.digits, minimum=0, maximum=12)
+        check_choice("unit", self.unit, ("share", "", "times"))
 
     @property
     def tolerance(self) -> float:
@@ -159,6 +171,10 @@ class Row:
         return decided(interval, self.low - self.tolerance, self.high + self.tolerance)
 
 
+def _is_infinite(value: object) -> bool:
+    return isinstance(value, float) and math.isinf(value)
+
+
 def decided(interval: Interval, low: float, high: float) -> Decision:
     """Return whether an estimate lies within bounds: two one-sided tests, at 2.5% each for a 95% interval [1]_.
 
@@ -181,9 +197,7 @@ def decided(interval: Interval, low: float, high: float) -> Decision:
     """
     if not math.isfinite(interval.estimate):
         return "inconclusive"
-    lower, upper = (
-        end if math.isfinite(end) else interval.estimate for end in (interval.low, interval.high)
-    )
+    lower, upper = (end if math.isfinite(end) else interval.estimate for end in (interval.low, interval.high))
     if low <= lower and upper <= high:
         return "supported"
     return "refuted" if upper < low or lower > high else "inconclusive"

@@ -19,9 +19,10 @@ from probe.analyses.verification.bench import Bench, Experiment, is_mnist
 from probe.analyses.verification.landscapes import CHOROMANSKA, GARIPOV, LI
 from probe.analyses.verification.lesson import LESSON
 from probe.analyses.verification.memorizing import ARPIT, TONEVA, ZHANG
-from probe.analyses.verification.nielsen import NIELSEN
+from probe.analyses.verification.nielsen import FIRST_CHAPTERS
+from probe.analyses.verification.nielsen_improved import THIRD_CHAPTER
 from probe.analyses.verification.noise import HENDRYCKS
-from probe.analyses.verification.results import Comparison, Verification
+from probe.analyses.verification.results import Verification, VerifiedRow
 from probe.analyses.verification.rows import SIZES, SOURCES, Row, Size
 from probe.datasets import Split
 from probe.population import MLP
@@ -33,7 +34,18 @@ __all__ = ["EXPERIMENTS", "ROWS", "VerificationDesign", "VerificationStudy", "ve
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     experiment.key: experiment
-    for experiment in (*LESSON, *NIELSEN, *HENDRYCKS, *ZHANG, *ARPIT, *TONEVA, *CHOROMANSKA, *LI, *GARIPOV)
+    for experiment in (
+        *LESSON,
+        *FIRST_CHAPTERS,
+        *THIRD_CHAPTER,
+        *HENDRYCKS,
+        *ZHANG,
+        *ARPIT,
+        *TONEVA,
+        *CHOROMANSKA,
+        *LI,
+        *GARIPOV,
+    )
 }
 """All experiments by key, in the order of the table."""
 
@@ -45,7 +57,7 @@ ROWS: Mapping[str, Row] = {row.key: row for experiment in EXPERIMENTS.values() f
 def verify(
     split: Split,
     *,
-    rows: Sequence[str] = (),
+    rows: Sequence[str] | None = None,
     size: Size = "small",
     n_networks: int = 8,
     seed: int | np.random.Generator = 0,
@@ -63,12 +75,12 @@ def verify(
     ----------
     split : Split
         Data. Most figures are about MNIST, all 60,000 images of it.
-    rows : sequence of str
-        Sources, such as nielsen or zhang, or keys of rows; by default all.
+    rows : sequence of str, optional
+        Sources, such as nielsen or zhang, or keys of rows, at least one; all without.
     size : {"small", "medium", "full"}
         How much is trained: minutes, an hour, or what was published.
     n_networks : int
-        Networks of each kind, at least 2. Fewer than six decide nothing.
+        Networks of each kind, at least 3. Fewer than six decide nothing.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int
@@ -93,7 +105,7 @@ def verify(
     --------
     >>> import probe
     >>> found = verify(probe.load_dataset("digits"), rows=["nielsen-backprop", "zhang-theorem"], n_networks=6)
-    >>> [(comparison.key, comparison.decision) for comparison in found.comparisons]
+    >>> [(row.key, row.decision) for row in found.rows]
     [('nielsen-backprop', 'supported'), ('zhang-theorem', 'supported')]
     """
     study = VerificationStudy.of((), split, rows=rows, size=size, n_networks=n_networks, seed=kept_seed(seed))
@@ -113,7 +125,7 @@ class VerificationDesign:
         If a value is outside its range.
     """
 
-    rows: tuple[str, ...]
+    rows: tuple[str, ...] = ()
     size: Size = "small"
     n_networks: int = 8
     seed: int = 0
@@ -122,7 +134,7 @@ class VerificationDesign:
         for row in self.rows:
             check_choice("rows", row, ROWS)
         check_choice("size", self.size, SIZES)
-        check_integer("n_networks", self.n_networks, minimum=2)
+        check_integer("n_networks", self.n_networks, minimum=3)
         check_integer("seed", self.seed, minimum=0)
 
     @property
@@ -174,21 +186,20 @@ class VerificationStudy(DesignedStudy[VerificationKey, VerificationTrial, Verifi
     @staticmethod
     def _designed(split: Split, **options: Any) -> VerificationDesign:
         # Which networks are trained, and how, is what was published.
-        named = tuple(options.pop("rows", ()))
-        check_once("rows", named)
+        named = options.pop("rows", None)
+        asked = _asked(named)
         fields = {name: value for name, value in options.items() if name not in ("architectures", "config")}
-        design = VerificationDesign(rows=(), **fields)
+        design = VerificationDesign(**fields)
         there = [
             row.key
             for experiment in EXPERIMENTS.values()
             for row in experiment.asked(design.size, everything=is_mnist(split))
         ]
-        asked = _asked(named)
         rows = tuple(key for key in there if key in asked)
         if not rows:
             raise InputError(
                 f"rows must name something that can be compared at size {design.size!r} on {split.name!r}, got "
-                f"{', '.join(named) or 'all'}: take a larger size, or MNIST"
+                f"{', '.join(named or ()) or 'all'}: take a larger size, or MNIST"
             )
         return VerificationDesign(rows=rows, **fields)
 
@@ -215,9 +226,11 @@ class VerificationStudy(DesignedStudy[VerificationKey, VerificationTrial, Verifi
         design = self.design
         values = {row: of for trial in done.values() for row, of in trial.values.items()}
         order = list(SOURCES)
-        shown = sorted((key for key in design.rows if key in values), key=lambda key: order.index(ROWS[key].source))
+        shown = sorted(
+            (key for key in design.rows if key in values), key=lambda key: order.index(ROWS[key].source)
+        )
         return Verification(
-            comparisons=tuple(Comparison.of(ROWS[key], ROWS[key].interval(values[key])) for key in shown),
+            rows=tuple(VerifiedRow.of(ROWS[key], values[key]) for key in shown),
             size=design.size,
             n_networks=design.n_networks,
             left_out=tuple(key for key in ROWS if key not in design.rows),
@@ -235,9 +248,13 @@ class VerificationStudy(DesignedStudy[VerificationKey, VerificationTrial, Verifi
         return f"{judged.count('supported')} of {len(judged)} rows within"
 
 
-def _asked(named: Sequence[str]) -> set[str]:
-    """Return the keys of the rows that are named, by themselves or by their source; all if none are."""
-    known = (*SOURCES, *ROWS)
+def _asked(named: Sequence[str] | None) -> set[str]:
+    """Return the keys of the rows that are named, by themselves or by their source; all without names."""
+    if named is None:
+        return set(ROWS)
+    if not len(named):
+        raise InputError(f"rows must name at least one of {', '.join(SOURCES)}, or a single row; got none")
     for name in named:
-        check_choice("rows", name, known)
-    return {key for key, row in ROWS.items() if not named or key in named or row.source in named}
+        check_choice("rows", name, (*SOURCES, *ROWS))
+    check_once("rows", named)
+    return {key for key, row in ROWS.items() if key in named or row.source in named}
