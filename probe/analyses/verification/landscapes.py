@@ -62,7 +62,12 @@ def _measure_choromanska(bench: Bench) -> Mapping[str, Floats]:
 
 
 def _choromanska(key: str, where: str, claim: str, **more: Any) -> Row:
-    fields = {"setup": _SETUP_MINIMA, "differs": _DIFFERS_MINIMA, "unit": "times", "carries": True} | more
+    fields: dict[str, Any] = {
+        "setup": _SETUP_MINIMA,
+        "differs": _DIFFERS_MINIMA,
+        "unit": "times",
+        "carries": True,
+    } | more
     return Row(key=f"choromanska-{key}", source="choromanska", where=where, claim=claim, **fields)
 
 
@@ -151,7 +156,7 @@ def _vectors(networks: Any) -> Floats:
 
 
 def _li(key: str, claim: str, **more: Any) -> Row:
-    fields = {
+    fields: dict[str, Any] = {
         "where": "on optimization paths, p. 11",
         "setup": "VGG-9 on CIFAR-10, 300 epochs, weights after each",
         "differs": "784-16-16-10 by plain gradient descent at 0.1; 20 epochs of 5,000 images, 60 of 20,000 at size medium, "
@@ -217,7 +222,7 @@ def _measure_garipov(bench: Bench) -> Mapping[str, Floats]:
 
 
 def _garipov(key: str, claim: str, **more: Any) -> Row:
-    fields = {
+    fields: dict[str, Any] = {
         "setup": "residual networks and VGG-16 on CIFAR-10 and CIFAR-100, pairs of networks",
         "differs": "Two hidden layers of 16 rectifiers on 1,000 of the images at hand, 32 on 2,000 at size medium, 64 on "
         "10,000 at full; to the second network with its units in the order of the first.",

@@ -48,7 +48,7 @@ def _updates(cell: MemorizationCell) -> Floats:
 
 
 def _zhang(key: str, where: str, claim: str, **more: Any) -> Row:
-    fields = {"carries": True, "known": "digits"} | more
+    fields: dict[str, Any] = {"carries": True, "known": "digits"} | more
     return Row(key=f"zhang-{key}", source="zhang", where=where, claim=claim, **fields)
 
 
@@ -203,7 +203,12 @@ def _measure_peak(bench: Bench) -> Mapping[str, Floats]:
 
 
 def _arpit(key: str, where: str, claim: str, **more: Any) -> Row:
-    fields = {"carries": True, "reason": "a direction: above zero", "unit": "", "low": 0.0} | more
+    fields: dict[str, Any] = {
+        "carries": True,
+        "reason": "a direction: above zero",
+        "unit": "",
+        "low": 0.0,
+    } | more
     return Row(key=f"arpit-{key}", source="arpit", where=where, claim=claim, **fields)
 
 

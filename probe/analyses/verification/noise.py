@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from probe._checks import Array
 from probe.analyses.verification.bench import Bench, Experiment
 from probe.analyses.verification.rows import Row
 from probe.costs import apply_output
-from probe.population import MLP
+from probe.population import MLP, Population
 from probe.stats.auroc import aurocs
 from probe.training import TrainingConfig
 
@@ -30,11 +31,11 @@ _DIFFERS = (
 
 
 def _row(key: str, where: str, claim: str, **more: Any) -> Row:
-    fields = {"setup": _SETUP, "differs": _DIFFERS, "digits": 0, "known": "digits"} | more
+    fields: dict[str, Any] = {"setup": _SETUP, "differs": _DIFFERS, "digits": 0, "known": "digits"} | more
     return Row(key=f"hendrycks-{key}", source="hendrycks", where=where, claim=claim, **fields)
 
 
-def _confidence(population: Any, images: Floats) -> tuple[Floats, npt.NDArray[np.int64]]:
+def _confidence(population: Population, images: Array) -> tuple[Floats, npt.NDArray[np.int64]]:
     """Return the largest softmax and the class of each image: (n_networks, n_images) each."""
     confidence, said = [], []
     for begin in range(0, len(images), _PART):
