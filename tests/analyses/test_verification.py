@@ -11,6 +11,7 @@ from probe import InputError
 from probe.analyses.verification import EXPERIMENTS, ROWS, SIZES, SOURCES, Row, VerifiedRow
 from probe.analyses.verification.bench import Bench, is_mnist
 from probe.analyses.verification.memorizing import _of_the_proof
+from probe.analyses.verification.results import met
 from probe.analyses.verification.rows import STATISTICS, best_of_three, decided
 from probe.datasets import Split
 from probe.stats import Interval
@@ -56,6 +57,7 @@ def test_a_row_is_written_in_its_unit():
     above = Row(**FIELDS, low=1.0, unit="times", reason="a direction")
     assert (above.published, above.tolerated) == ("above 1.00", "none: a direction")
     assert Row(**FIELDS, high=0.01, digits=0).published == "below 1%"
+    assert Row(**FIELDS, high=1e-6, unit="").published == "below 1e-06"
     assert Row(**FIELDS, low=1.5, high=3.5, unit="times", digits=1).published == "1.5 to 3.5"
 
 
@@ -160,6 +162,22 @@ def test_a_remark_is_made_only_where_ours_lies_elsewhere():
     assert VerifiedRow.of(row, np.full(8, 0.90)).remark == "it gets stuck"
 
 
+@pytest.mark.parametrize(
+    ("within", "outside", "undecided", "decision"),
+    [(6, 2, 1, "supported"), (4, 2, 3, "inconclusive"), (1, 6, 2, "refuted"), (1, 0, 0, "supported")],
+)
+def test_the_table_is_met_where_most_rows_are(within, outside, undecided, decision):
+    at = {0.954: within, 0.90: outside, np.nan: undecided}
+    rows = [
+        VerifiedRow.of(NUMBER, np.full(8, value) if value == value else np.linspace(0.9, 1, 8))
+        for value, n in at.items()
+        for _ in range(n)
+    ]
+    found = met(rows)
+    assert (found.decision, found.subject, found.interval.n) == (decision, "general", len(rows))
+    assert found.sentence.startswith(f"{within} of {len(rows)} rows lie within")
+
+
 # What is run
 
 
@@ -219,9 +237,12 @@ def test_rows_are_named_by_source_or_one_by_one_and_their_networks_are_trained_o
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"rows": ["newton"]}, "rows must be one of lesson, nielsen"),
+        (
+            {"rows": ["newton"]},
+            r"rows must be sources \(lesson, nielsen.*\) or single rows, such as .*, got 'newton'",
+        ),
         ({"rows": ["zhang", "zhang"]}, "rows"),
-        ({"rows": []}, "rows must name at least one of lesson, nielsen"),
+        ({"rows": []}, "got none; leave it out for all"),
         (
             {"rows": ["nielsen-darkness"]},
             "can be compared at size 'small' on 'few digits', got nielsen-darkness: take a larger",

@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from probe.analyses.verification.rows import SOURCES, Row, Size
 from probe.results import Columns, Record, Result
-from probe.stats import Decision, Interval
+from probe.stats import Claim, Decision, Estimate, Interval, Verdict
 
-__all__ = ["Verification", "VerifiedRow"]
+__all__ = ["Verification", "VerifiedRow", "met"]
+
+_MET = Claim(
+    key="verified",
+    title="Most of what was published comes out within its tolerance",
+    statistic_name="share of rows within",
+    unit="share",
+    replicate="rows",
+    subject="general",
+    threshold=0.5,
+    reason="most rows; those that are undecided count as not met",
+    null="half of the rows lie within",
+)
 
 
 class VerifiedRow(Record):
@@ -113,6 +126,8 @@ class Verification(Result):
         How much was trained.
     n_networks : int
         Networks of each kind.
+    verdict : Verdict
+        Whether most of the table is met.
     left_out : tuple of str
         Keys of rows that were asked for and cannot be compared at this size, or on these data.
     interrupted : bool
@@ -122,6 +137,7 @@ class Verification(Result):
     rows: tuple[VerifiedRow, ...]
     size: Size
     n_networks: int
+    verdict: Verdict
     left_out: tuple[str, ...] = ()
     interrupted: bool = False
 
@@ -159,3 +175,21 @@ class Verification(Result):
             "row": [row.key for row in self.rows],
             **{name: [getattr(row, name) for row in self.rows] for name in names},
         }
+
+
+def met(rows: Sequence[VerifiedRow]) -> Verdict:
+    """Return whether most rows lie within their tolerance: counted, for rows are no sample of anything."""
+    n, within, outside = (
+        len(rows),
+        *(sum(row.decision == name for row in rows) for name in ("supported", "refuted")),
+    )
+    decision: Decision = "inconclusive"
+    if max(within, outside) > n / 2:
+        decision = "supported" if within > outside else "refuted"
+    undecided = n - within - outside
+    return _MET.verdict(
+        Estimate(Interval(within / n, np.nan, np.nan, 0.95, n), "none", lambda null: (np.nan, np.nan)),
+        f"{within} of {n} rows lie within the tolerance that was declared for them, {outside} outside, and {undecided} "
+        "cannot be decided.",
+        decision=decision,
+    )

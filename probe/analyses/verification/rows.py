@@ -19,6 +19,9 @@ __all__ = ["SIZES", "SOURCES", "STATISTICS", "Known", "Row", "Size", "Statistic"
 Floats = npt.NDArray[np.float64]
 
 Size = Literal["small", "medium", "full"]
+_TINY = 1e-4
+"""Numbers below are written with an exponent."""
+
 SIZES: tuple[Size, ...] = get_args(Size)
 """How much is trained; "full" is what was published, as far as the data are there."""
 
@@ -158,7 +161,9 @@ class Row:
 
     def written(self, value: float) -> str:
         """Return a number of this row as text."""
-        return f"{100 * value:.{self.digits}f}%" if self.unit == "share" else f"{value:,.{self.digits}f}"
+        if self.unit == "share":
+            return f"{100 * value:.{self.digits}f}%"
+        return f"{value:.0e}" if 0 < abs(value) < _TINY else f"{value:,.{self.digits}f}"
 
     def interval(self, values: Floats) -> Interval:
         """Return what values of networks, (n_networks,) or (n_networks, n_columns), come to."""

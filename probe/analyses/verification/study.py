@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import InputError, check_choice, check_integer, check_once, kept_seed
+from probe._checks import InputError, brief, check_choice, check_integer, check_once, kept_seed
 from probe._parallel import single_threaded_blas
 from probe._progress import Progress, silent
 from probe._signatures import checked
@@ -22,7 +22,7 @@ from probe.analyses.verification.memorizing import ARPIT, TONEVA, ZHANG
 from probe.analyses.verification.nielsen import FIRST_CHAPTERS
 from probe.analyses.verification.nielsen_improved import THIRD_CHAPTER
 from probe.analyses.verification.noise import HENDRYCKS
-from probe.analyses.verification.results import Verification, VerifiedRow
+from probe.analyses.verification.results import Verification, VerifiedRow, met
 from probe.analyses.verification.rows import SIZES, SOURCES, Row, Size
 from probe.datasets import Split
 from probe.population import MLP
@@ -229,8 +229,10 @@ class VerificationStudy(DesignedStudy[VerificationKey, VerificationTrial, Verifi
         shown = sorted(
             (key for key in design.rows if key in values), key=lambda key: order.index(ROWS[key].source)
         )
+        rows = tuple(VerifiedRow.of(ROWS[key], values[key]) for key in shown)
         return Verification(
-            rows=tuple(VerifiedRow.of(ROWS[key], values[key]) for key in shown),
+            rows=rows,
+            verdict=met(rows),
             size=design.size,
             n_networks=design.n_networks,
             left_out=tuple(key for key in ROWS if key not in design.rows),
@@ -252,9 +254,11 @@ def _asked(named: Sequence[str] | None) -> set[str]:
     """Return the keys of the rows that are named, by themselves or by their source; all without names."""
     if named is None:
         return set(ROWS)
+    known = f"sources ({', '.join(SOURCES)}) or single rows, such as nielsen-darkness"
     if not len(named):
-        raise InputError(f"rows must name at least one of {', '.join(SOURCES)}, or a single row; got none")
+        raise InputError(f"rows must be {known}, got none; leave it out for all")
     for name in named:
-        check_choice("rows", name, (*SOURCES, *ROWS))
+        if not (isinstance(name, str) and (name in SOURCES or name in ROWS)):
+            raise InputError(f"rows must be {known}, got {brief(name)}")
     check_once("rows", named)
     return {key for key, row in ROWS.items() if key in named or row.source in named}
