@@ -44,16 +44,14 @@ def verification(result: Verification, ax: Axes) -> None:
             continue
         labels.append(cut(row.claim, _SIZE, _LETTERS))
         _draw(ax, y, row)
-    ax.axvline(0, color=COLORS["reference"], linewidth=0.8, linestyle=":")
-    for look in _LOOKS.values():
-        color, marker, name = look
+    for color, marker, name in _LOOKS.values():
         ax.plot([], [], marker, color=color, linestyle="", markersize=5, label=name)
     ax.set_yticks(range(len(rows)), labels, fontsize=_SIZE)
     for label, row in zip(ax.get_yticklabels(), rows, strict=True):
         label.set_fontweight("bold" if isinstance(row, str) else "normal")
     ax.tick_params(axis="y", length=0)
     ax.set(xlim=(-_REACH, _REACH), ylim=(len(rows) - 0.4, -0.6))
-    ax.set_xticks([-1, 0, 1], ["tolerance", "published", "tolerance"])
+    ax.set_xticks([-1, 0, 1], ["tolerance", "published", "tolerance"], fontsize=8)
     ax.grid(visible=False)
     ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, borderpad=0.1, handletextpad=0.2)
 
@@ -63,6 +61,8 @@ def _draw(ax: Axes, y: int, row: VerifiedRow) -> None:
     left = -_REACH if math.isinf(row.low) else -1.0
     right = _REACH if math.isinf(row.high) else 1.0
     ax.fill_between([left, right], y - 0.38, y + 0.38, color="#e9eef3", linewidth=0, zorder=0)
+    if left == -right:  # a number, or a range, has a middle
+        ax.vlines(0, y - 0.38, y + 0.38, color=COLORS["reference"], linewidth=1, zorder=1)
     estimate, low, high = row.relative
     if math.isfinite(low) and math.isfinite(high):
         ends = np.clip([low, high], -_REACH, _REACH)

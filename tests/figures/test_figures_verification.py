@@ -45,7 +45,7 @@ def test_an_interval_without_ends_is_a_point():
     result = planted.verification(3)
     row = replace(result.rows[0], interval=Interval(0.5, float("nan"), float("nan"), 0.95, 8))
     figure = rendered(replace(result, rows=(row,)))
-    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [1, 2, 0, 0, 0]
+    assert [len(line.get_xdata()) for line in figure.axes[0].lines] == [1, 0, 0, 0]
 
 
 def test_a_hundred_rows_of_long_claims_fit():
