@@ -52,7 +52,7 @@ def test_there_are_as_many_rows_as_are_asked_for_of_every_source():
 def test_a_row_is_written_in_its_unit():
     assert (NUMBER.published, NUMBER.tolerance) == ("95.42%", pytest.approx(0.00405))
     assert (
-        NUMBER.tolerated == "0.40%: two standard deviations between networks of 0.20% and 0.01% for rounding"
+        NUMBER.tolerated == "0.405%: two standard deviations between networks of 0.2% and 0.005% for rounding"
     )
     above = Row(**FIELDS, low=1.0, unit="times", reason="a direction")
     assert (above.published, above.tolerated) == ("above 1.00", "none: a direction")

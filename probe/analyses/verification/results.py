@@ -116,7 +116,7 @@ class VerifiedRow(Record):
 
 
 class Verification(Result):
-    """Published figures and directions beside ours, each within a tolerance that was declared before or not.
+    """Published figures and directions beside ours, and whether ours lies within a tolerance that was declared before.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Verification(Result):
     verdict : Verdict
         Whether most of the table is met.
     left_out : tuple of str
-        Keys of rows that were asked for and cannot be compared at this size, or on these data.
+        Keys of rows that were not asked for, or cannot be compared at this size or on these data.
     interrupted : bool
         Whether experiments are missing.
     """

@@ -153,11 +153,14 @@ class Row:
         """The tolerance and why it is that, as text."""
         parts = []
         if self.spread:
-            parts.append(f"two standard deviations between networks of {self.written(self.spread)}")
+            parts.append(f"two standard deviations between networks of {self._short(self.spread)}")
         if self.rounding:
-            parts.append(f"{self.written(self.rounding)} for rounding")
+            parts.append(f"{self._short(self.rounding)} for rounding")
         why = "; ".join(part for part in (" and ".join(parts), self.reason) if part)
-        return f"{self.written(self.tolerance)}: {why}" if self.tolerance else f"none: {why}"
+        return f"{self._short(self.tolerance)}: {why}" if self.tolerance else f"none: {why}"
+
+    def _short(self, value: float) -> str:
+        return f"{100 * value:.3g}%" if self.unit == "share" else f"{value:.3g}"
 
     def written(self, value: float) -> str:
         """Return a number of this row as text."""
