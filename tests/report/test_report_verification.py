@@ -26,7 +26,7 @@ def test_the_counts_are_said(result):
     said, counts = words(section(result)), result.counts
     assert sum(counts.values()) == 12 and all(counts.values())
     assert (
-        f"{counts['supported']} of 12 rows lie within a tolerance that was declared before anything was run"
+        f"{counts['supported']} of 12 rows lie within a tolerance that was declared before the table was run"
         in said
     )
     assert f"{counts['refuted']} outside of it" in said

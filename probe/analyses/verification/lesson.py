@@ -35,8 +35,8 @@ _SENTENCES = {
 """Of the claims about one network by their keys. Edges and loops are what one had hoped for, and did not find."""
 
 _DIVIDED = {
-    "random": "of so few networks all must agree; `probe robustness` asks more of them",
-    "noise": "networks differ, and few are sure of most noise; `probe robustness` says on what it depends",
+    "random": "of so few networks all must agree; probe robustness asks more of them",
+    "noise": "networks differ, and few are sure of most noise; probe robustness says on what it depends",
 }
 """What is known where networks do not all say so."""
 

@@ -221,8 +221,8 @@ _SETUP_ARPIT = "two layers of 16 rectifiers, 1,000 MNIST digits of 14 x 14 pixel
 _DIFFERS_ARPIT = "Until fitted, for at most 300 epochs; compared over the same epochs."
 _SETUP_PEAK = "two layers of 4,096 rectifiers, MNIST, gradient descent at 0.01"
 _DIFFERS_PEAK = (
-    "256 units a layer on 1,000 images, 512 on 2,000 at size medium, 1,024 on 5,000 at full: 4,096 would take days here. At a "
-    "rate of 0.1. The peak is chosen on one half of the test images and measured on the other."
+    "256 units a layer on 1,000 images, 512 on 2,000 at size medium, 1,024 on 5,000 at full: 4,096 would take days here. At "
+    "a rate of 0.1. The peak is chosen on one half of the test images and measured on the other."
 )
 
 ARPIT = (

@@ -50,7 +50,7 @@ SOURCES: Mapping[str, str] = {
 @checked
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A published figure, or a published direction, and how far ours may lie from it: declared before anything is run.
+    """A published figure, or a published direction, and how far ours may lie from it: declared before the table is run.
 
     Attributes
     ----------

@@ -67,7 +67,7 @@ def verify(
     """Train what was published, and say whether ours comes to the same.
 
     Each row of the table is a published figure, or a direction where the setup cannot be had, with a tolerance that was
-    declared before anything was run: two standard deviations between networks, and what rounding leaves open. A row is
+    declared before the table was run: two standard deviations between networks, and what rounding leaves open. A row is
     supported if the 95% interval of ours over networks lies within the tolerance, refuted if it lies outside, and else
     undecided. On data other than MNIST only what carries over is compared.
 
