@@ -413,7 +413,9 @@ def verification(n=12, claim="What was published, number {}"):
         )
         middle = 0.5 + (0.0, 0.1, -0.1, 0.02)[k % 4]
         made.append(VerifiedRow.of(row, np.linspace(middle - 0.01, middle + 0.01, 8)))
-    return Verification(rows=tuple(made), verdict=verdict(), size="small", n_networks=8, left_out=("nielsen-svm",))
+    return Verification(
+        rows=tuple(made), verdict=verdict(), size="small", n_networks=8, left_out=("nielsen-svm",)
+    )
 
 
 def layer_pair(n_first, n_second, shape=(28, 28), *, name="hidden", planes=1, n_drawn=32):
