@@ -174,6 +174,24 @@ def nielsen_table() -> str:
     return table(("network", "eta", "best epoch of each run", "published"), rows)
 
 
+def verify_table() -> str:
+    """Return what the sample of `probe verify` found, row by row."""
+    path = REPORTS / "verify" / "results.json"
+    words = {"supported": "within", "refuted": "**outside**", "inconclusive": "undecided"}
+    rows = [
+        (
+            row["source"],
+            row["claim"],
+            row["published"],
+            row["ours"],
+            row["tolerated"],
+            words[row["decision"]] + (f": {row['remark']}" if row["remark"] else ""),
+        )
+        for row in json.loads(path.read_text("utf-8"))["results"]["verification"]["rows"]
+    ]
+    return table(("source", "what was published", "figure", "ours", "tolerance", ""), rows)
+
+
 def table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """Return a Markdown table between empty lines."""
     lines = [heads, ("---",) * len(heads), *rows]
@@ -197,6 +215,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "calibration": calibration_table,
     "coverage": coverage_table,
     "nielsen": nielsen_table,
+    "verify": verify_table,
 } | {
     f"verdicts-{name.replace('/', '-')}": lambda name=name: verdict_table(name)
     for name in (

@@ -17,6 +17,7 @@ from probe.analyses.scores import memorization_scores as memorization_scores
 from probe.analyses.search import search as search
 from probe.analyses.structure import weight_structure as weight_structure
 from probe.analyses.unit import unit_card as unit_card, unit_cards as unit_cards
+from probe.analyses.verification import verify as verify
 from probe.analyses.weights import weight_images as weight_images
 from probe.ascent import parse_objective as parse_objective
 from probe.controls import Controls as Controls, control_networks as control_networks

@@ -364,6 +364,23 @@ ANALYSES = (
         ),
     ),
     Analysis(
+        name="verify",
+        module="verification",
+        result="Verification",
+        figures="verification",
+        key="verification",
+        needs=("split",),
+        study="VerificationStudy",
+        options=("rows", "size", "n_networks"),
+        command=Command(
+            name="verify",
+            title="Does it come to what was published?",
+            help="Train what books and papers report, and hold ours against their figures, each within a tolerance that was "
+            "declared before. It can be killed at any moment: the same command goes on from there.",
+            examples=("verify --workers 2 --backend processes", "verify --rows nielsen,zhang --size medium"),
+        ),
+    ),
+    Analysis(
         name="compare_networks",
         module="comparison",
         result="Comparison",

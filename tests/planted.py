@@ -4,6 +4,7 @@ Run as a program it draws all pictures of one case and prints their sizes and th
 """
 
 import json
+import math
 import resource
 import struct
 import sys
@@ -26,6 +27,7 @@ from probe.analyses.scores import MemorizationScores
 from probe.analyses.structure import WeightStructure
 from probe.analyses.structure.results import StructureNull
 from probe.analyses.unit import RankedImages, Standing, UnitCard
+from probe.analyses.verification import SOURCES, Row, Verification, VerifiedRow
 from probe.ascent import Bounds, Frames
 from probe.figures._style import png_of
 from probe.layers import Conv2D, Dense, Flatten
@@ -434,6 +436,29 @@ def robustness(
         verdicts=tuple(
             verdict(key=key, title=claim.title, subject="general") for key, claim in claims.items()
         ),
+    )
+
+
+def verification(n=12, claim="What was published, number {}"):
+    """Return a table that nothing was trained for: numbers and bounds, of which ours lie within, outside and between."""
+    made = list[VerifiedRow]()
+    for k in range(n):
+        ends = ((0.5, 0.5), (0.5, math.inf), (-math.inf, 0.5))[k % 3]
+        row = Row(
+            key=f"lesson-{k}",
+            source=list(SOURCES)[k * len(SOURCES) // n],
+            where="chapter 1",
+            claim=claim.format(k),
+            setup="theirs",
+            low=ends[0],
+            high=ends[1],
+            rounding=0.02,
+            remark="it is planted",
+        )
+        middle = 0.5 + (0.0, 0.1, -0.1, 0.02)[k % 4]
+        made.append(VerifiedRow.of(row, np.linspace(middle - 0.01, middle + 0.01, 8)))
+    return Verification(
+        rows=tuple(made), verdict=verdict(), size="small", n_networks=8, left_out=("nielsen-svm",)
     )
 
 

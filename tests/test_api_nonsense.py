@@ -86,7 +86,8 @@ RESULTS = {
     "StructureNull", "SweepOutcome", "TopImages", "TrainingHistory", "TrainingPath",
     "TrainingResult",
     "LayerCards", "RankedImages", "Standing", "UnitCard", "UnitCards",
-    "VariableDescription", "Verdict", "WeightImages", "WeightStructure", "WidthMinima",
+    "VariableDescription", "Verdict",
+    "Verification", "VerificationKey", "VerificationTrial", "VerifiedRow", "WeightImages", "WeightStructure", "WidthMinima",
 }  # fmt: skip
 """Values that functions return: nobody makes one by hand."""
 
@@ -95,6 +96,7 @@ INNER = {
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
     "connections", "learning_rate_for", "smaller_rates",
     "Backend", "CapacityStudy", "DataSource", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
+    "VerificationStudy",
     "run_study_in", "run_trial",
     "Shard", "sampled_test", "check_storable", "encode_provenance", "last_net", "model_in", "naming", "parse_json",
     "write_network", "write_text_attribute",
@@ -357,6 +359,16 @@ VALID = {
     "robustness": lambda w: {
         "architectures": w.mlp, "split": w.split, "recipes": ("modern",), "lengths": (0.01,), "datasets": (),
         "replicates": 1, "seed": 0, "workers": 1, "progress": ignore,
+    },
+    "verify": lambda w: {
+        "split": w.split, "rows": ("zhang-theorem",), "size": "small", "n_networks": 3, "seed": 0, "workers": 1,
+        "progress": ignore,
+    },
+    "VerificationDesign": lambda w: {"rows": ("zhang-theorem",), "size": "small", "n_networks": 3, "seed": 0},
+    "Row": lambda w: {
+        "key": "lesson-x", "source": "lesson", "where": "w", "claim": "c", "setup": "s", "differs": "", "low": 0.5,
+        "high": 0.6, "spread": 0.01, "rounding": 0.01, "reason": "r", "known": "digits", "unit": "share", "digits": 1,
+        "statistic": "mean", "size": "small", "carries": False, "remark": "",
     },
     "concepts.primary_estimates": lambda w: few(w, images=None, n_images=100, seed=0),
     "drawing.primary_estimates": lambda w: few(w, seed=0),

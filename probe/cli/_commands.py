@@ -262,10 +262,15 @@ def _n_networks(entry: Analysis) -> _Part:
 
 
 def _architectures(entry: Analysis) -> _Part:
-    """Return the widths of the networks of a study, which may be given several times, and their activation."""
+    """Return the widths of the networks of a study, which may be given several times, and their activation.
+
+    None of a study that is about certain networks.
+    """
     from probe.population import MLP
 
     shapes = study_of(entry).default_architectures
+    if not shapes:
+        return _Part((), lambda values: None)
     hidden = Option(
         "hidden",
         list[str],

@@ -167,6 +167,7 @@ LESS = {
     "minima": ("--workers 1", "fewer --samples", "fewer --networks", "narrower layers in --hidden"),
     "compare": ("fewer --images", "smaller --data"),
     "robustness": ("--workers 1", "narrower layers in --hidden"),
+    "verify": ("--workers 1", "a smaller --size", "fewer --networks"),
     "search": ("smaller --widths", "fewer --networks", "fewer --samples"),
 }
 """By command: what to ask for instead. Each names an option that the command has."""

@@ -86,6 +86,7 @@ SETTINGS = {
         "lengths": (0.05, 0.1),
         "datasets": (),
     },
+    "verify": {"rows": ("nielsen-backprop", "zhang-theorem"), "n_networks": 6},
     "search": {
         "widths": (4,),
         "depths": (1,),
@@ -98,7 +99,7 @@ SETTINGS = {
 }
 """What makes an analysis quick; one that is not here gets what it needs, and its defaults."""
 
-KEEP_THEIR_SEED = {"memorization", "capacity", "memorization_scores", "minima", "robustness"}
+KEEP_THEIR_SEED = {"memorization", "capacity", "memorization_scores", "minima", "robustness", "verify"}
 EVERY = pytest.mark.parametrize("name", [entry.name for entry in ANALYSES])
 
 

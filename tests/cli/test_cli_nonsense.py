@@ -241,6 +241,16 @@ search --data digits --seed -1
 search --data digits --activations ''
 search --data digits --out /dev/null/x
 search --data digits --networks 999999999999999
+verify --data digits --rows newton
+verify --data digits --rows ''
+verify --data digits --rows nielsen-darkness
+verify --data digits --size tiny
+verify --data digits --networks 2
+verify --data digits --networks 99999999999999
+verify --data digits --workers 0
+verify --data digits --seed -1
+verify --data no-such.npz
+verify --data digits --out /dev/null/x
 """
 """Words in capitals stand for what `words` says."""
 

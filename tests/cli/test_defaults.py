@@ -16,6 +16,7 @@ from probe.analyses.memorization import MemorizationDesign
 from probe.analyses.minima import MinimaDesign
 from probe.analyses.robustness import RobustnessDesign
 from probe.analyses.scores import ScoresDesign
+from probe.analyses.verification import VerificationDesign
 from probe.catalogue import ANALYSES, analysis_of, function_of
 from probe.cli import app, run
 from probe.cli._commands import training_options
@@ -90,6 +91,7 @@ DESIGNS = {
     "memorization_scores": ScoresDesign,
     "minima": MinimaDesign,
     "robustness": RobustnessDesign,
+    "verify": VerificationDesign,
 }
 
 

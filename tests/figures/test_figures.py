@@ -182,6 +182,7 @@ def results(digits):
         probe.minima([probe.MLP((2,)), probe.MLP((4,))], digits, n_networks=4, n_samples=60, polish=20),
         probe.search(digits, widths=(4, 8), depths=(1,), rates=(0.3,), n_networks=2, epochs=3),
         planted.robustness(),
+        planted.verification(),
         planted.comparison(),
         trained,
         trained.history,

@@ -60,6 +60,7 @@ def results(names):
     yield "scores", planted.scores(names, (8, 8)), {}
     yield "examples", synthetic(conditions_of(), 2, n_epochs=20, names=names), {"part": "examples"}
     yield "robustness", planted.robustness(lengths=1, widths=1, data=names), {}
+    yield "verification", planted.verification(9, names[0].replace("{", "{{").replace("}", "}}") + " {}"), {}
     for part in ("units", "similarities", "layers", "abilities", "examples"):
         yield (
             f"comparison {part}",

@@ -276,7 +276,7 @@ def test_every_section_of_an_analysis_has_its_chapter_and_no_other():
     keys = [key for chapter in CHAPTERS for key in chapter.sections]
     assert len(keys) == len(set(keys))
     known = {key for entry in ANALYSES for key in entry.sections or {entry.key: ""}}
-    assert known - set(keys) <= {"search", "robustness", "unit", "comparison"}
+    assert known - set(keys) <= {"search", "robustness", "verification", "unit", "comparison"}
     for chapter in CHAPTERS:
         assert chapter.answers.keys() == {"supported", "refuted", "inconclusive"}
 
