@@ -151,7 +151,9 @@ def test_the_nearest_index_is_the_one(here):
 def test_what_cannot_be_opened_is_said(here, monkeypatch, capfd):
     monkeypatch.setattr("webbrowser.open", lambda address: False)
     assert run([*SHORT["weights"], "--open"]) == 0
-    assert "no browser could be started; open reports/weights-model/index.html in one" in capfd.readouterr().err
+    assert (
+        "no browser could be started; open reports/weights-model/index.html in one" in capfd.readouterr().err
+    )
     for arguments in (["inspect", "model.h5"], [*SHORT["train"], "--out", "x.h5"]):
         assert run([*arguments, "--open"]) == 0
         assert "there is no page to open; pass --out with the name of a folder" in capfd.readouterr().err
@@ -162,6 +164,8 @@ def test_a_network_that_learned_says_nothing_of_chance(here, trained, capfd):
     assert run(["evaluate", "good.h5", *DATA]) == 0
     out, err = capfd.readouterr()
     assert err == "" and "images) are put in their class" in out
-    found = probe.load_result("reports/evaluate-good/results.h5", probe.analyses.classification.Classification)
+    found = probe.load_result(
+        "reports/evaluate-good/results.h5", probe.analyses.classification.Classification
+    )
     split = probe.load_dataset("digits")
     np.testing.assert_array_equal(found.confusion, probe.classification(trained, split).confusion)
