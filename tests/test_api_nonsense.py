@@ -71,8 +71,8 @@ PACKAGES = [
 
 RESULTS = {
     "Abilities", "Agreement", "ClaimPair", "Comparison", "ControlsSummary", "LayerPair",
-    "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Calibration", "Classification", "JudgedImages", "Capacity", "CapacityFit", "CapacityKey",
-    "CapacityTrial", "Components",
+    "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Calibration", "Capacity", "CapacityFit", "CapacityKey",
+    "CapacityTrial", "Classification", "Components", "JudgedImages",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CostPlane", "CriticalSamples",
     "Descent", "Diagnosis", "Drawing", "DrawnImages", "Estimate", "Evaluation", "ExampleDynamics",
     "Examples", "Film", "Foreign", "Frames",
