@@ -18,6 +18,7 @@ from probe.cli import app
 
 DOCS = Path(__file__).resolve().parent
 REPORTS = DOCS.parent / "reports" / "samples"
+SHARED = ("--out", "--overwrite", "--open", "--seed")
 BLOCK = re.compile(r"(<!-- generated: ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -33,9 +34,9 @@ def command_table() -> str:
         arguments = [p for p in command.params if p.param_type_name == "argument"]
         shown = " ".join(f"[{p.name.upper()}]" if not p.required else p.name.upper() for p in arguments)
         options = [p.opts[0] for p in command.params if p.param_type_name == "option"]
-        rest = " ".join(f"`{option}`" for option in options if option not in ("--out", "--seed"))
+        rest = " ".join(f"`{option}`" for option in options if option not in SHARED)
         rows.append((f"`probe {f'{name} {shown}'.strip()}`", " ".join(command.help.split()), rest))
-    return table(("command", "what it does", "options besides --out and --seed"), rows)
+    return table(("command", "what it does", "options besides {}".format(", ".join(SHARED))), rows)
 
 
 def analysis_table() -> str:

@@ -7,6 +7,6 @@ from probe.workflow import report
 ROOT = Path(__file__).resolve().parent.parent
 
 if __name__ == "__main__":
-    written = report(out=ROOT / "reports" / "samples" / "mnist", seed=0)
+    written = report(out=ROOT / "reports" / "samples" / "mnist", seed=0, overwrite=True)
     print(written.summary)
     print(*written.files, sep="\n")

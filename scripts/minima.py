@@ -38,6 +38,7 @@ if __name__ == "__main__":
         options=OPTIONS | {"n_samples": len(split.train)},
         data=str(DATA),
         out=OUT,
+        overwrite=True,
         backend=workflow.Backend(workers=2, backend="processes"),
     )
     print(written.summary)

@@ -16,7 +16,7 @@ WIDE = (MLP((128,), "relu"),)
 SMALL = (*(MLP((width,), "relu") for width in (4, 8, 16)), MLP((16, 16), "sigmoid"))
 
 if __name__ == "__main__":
-    run = partial(workflow.run_study, backend=workflow.Backend(workers=2))
+    run = partial(workflow.run_study, backend=workflow.Backend(workers=2), overwrite=True)
     studies = (
         run(
             "memorization",

@@ -71,8 +71,8 @@ PACKAGES = [
 
 RESULTS = {
     "Abilities", "Agreement", "ClaimPair", "Comparison", "ControlsSummary", "LayerPair",
-    "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Capacity", "CapacityFit", "CapacityKey",
-    "CapacityTrial", "Components",
+    "ArchitectureSearch", "Artist", "Ascent", "Bounds", "Calibration", "Capacity", "CapacityFit", "CapacityKey",
+    "CapacityTrial", "Classification", "Components", "JudgedImages",
     "Concepts", "ConditionConfidence", "ConditionSummary", "ConfidenceLimit", "Connections", "CostPlane", "CriticalSamples",
     "Descent", "Diagnosis", "Drawing", "DrawnImages", "Estimate", "Evaluation", "ExampleDynamics",
     "Examples", "Film", "Foreign", "Frames",
@@ -99,7 +99,7 @@ INNER = {
     "VerificationStudy",
     "run_study_in", "run_trial",
     "Shard", "sampled_test", "check_storable", "encode_provenance", "last_net", "model_in", "naming", "parse_json",
-    "write_network", "write_text_attribute",
+    "archive_of", "write_network", "write_text_attribute",
 }  # fmt: skip
 """Parts of loops, of sweeps and of files: they get what this package made, once for each batch, trial or file."""
 
@@ -313,6 +313,7 @@ VALID = {
         "n_networks": 3, "n_samples": 40, "polish": 3, "curvature": "extremes", "margin": 0.02, "n_connected": 2,
         "seed": 0, "workers": 1, "progress": ignore,
     },
+    "classification": lambda w: few(w, n_images=20, seed=0),
     "noise_confidence": lambda w: few(w, controls=w.controls, n_images=20, seed=0),
     "noise_severity": lambda w: few(w, controls=w.controls, n_images=20, seed=0, progress=ignore),
     "open_model": lambda w: {

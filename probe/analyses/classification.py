@@ -99,7 +99,7 @@ class Classification(Result):
     least_sure : JudgedImages
         Those with the lowest confidence, the lowest first; 10 at most.
     calibration : Calibration
-    brier_score : float, in [0, 2]
+    brier_score : float, at least 0
         Squared differences between the outputs and what they should be (1 for the class, 0 for the others), summed over the
         classes and averaged over the images. 0 is perfect.
     log_loss : float

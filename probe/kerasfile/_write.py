@@ -152,15 +152,14 @@ def archive_of(network: Network, provenance: str = "", film: Film | None = None)
 def _check_in_keras(network: Network) -> None:
     """Raise unless Keras has all layers and activations."""
     missing = {layer.name: layer.keras_name for layer in network.layers if not layer.is_in_keras}
-    missing |= {
-        layer.name: f"activation {layer.activation.name}"
-        for layer in network.layers
-        if layer.activation.name in _ONLY_OURS
-    }
+    for layer in network.layers:
+        if layer.activation.name in _ONLY_OURS:
+            missing[layer.name] = f"activation {layer.activation.name}"
     if missing:
-        told = listed([f"'{name}' ({what})" for name, what in missing.items()], 4)
+        told = ", ".join(f"{shown(name)} ({what})" for name, what in list(missing.items())[:4])
+        more = f" and {len(missing) - 4} more" if len(missing) > 4 else ""
         raise InputError(
-            f"a .keras file can only hold what Keras has, and it has no {told}; write an .h5 file, which probe reads"
+            f"a .keras file can only hold what Keras has, and it has no {told}{more}; write an .h5 file, which probe reads"
         )
 
 

@@ -6,6 +6,7 @@ import base64
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from markupsafe import Markup
 
@@ -91,6 +92,7 @@ def gallery_page(title: str, entries: Sequence[Entry], n_left_out: int, made: st
     )
 
 
+@lru_cache(256)
 def thumbnail(png: bytes) -> bytes:
     """Return the upper part of a picture as a small JPEG; empty if it is no PNG that can be read, or too large."""
     from PIL import Image
@@ -99,13 +101,14 @@ def thumbnail(png: bytes) -> bytes:
         with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
             if image.width * image.height > _MOST_PIXELS:
                 return b""
-            shown = Image.new("RGB", image.size, "white")
-            shown.paste(image.convert("RGBA"), mask=image.convert("RGBA"))
+            width, height = _SIZE
+            upper = image.crop((0, 0, image.width, min(image.height, max(1, image.width * height // width))))
+            upper = upper.convert("RGBA")
+            shown = Image.new("RGB", upper.size, "white")
+            shown.paste(upper, mask=upper)
     except Exception:  # Pillow raises errors of many kinds for files that are damaged
         return b""
-    width, height = _SIZE
-    shown = shown.crop((0, 0, shown.width, min(shown.height, max(1, shown.width * height // width))))
-    shown.thumbnail(_SIZE, Image.Resampling.LANCZOS)
+    shown.thumbnail(_SIZE, Image.Resampling.LANCZOS, reducing_gap=2.0)
     buffer = io.BytesIO()
     shown.save(buffer, format="JPEG", quality=75, optimize=True)
     return buffer.getvalue()

@@ -135,6 +135,7 @@ class Folder:
             run
             | dict(facts or {})
             | {
+                "title": report.title,
                 "warnings": [report.warning] if report.warning else [],
                 "claims": [claim.to_dict() for claim in rendered.claims],
                 "results": {name: result.to_dict() for name, result in report.results.items()},

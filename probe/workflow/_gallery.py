@@ -163,7 +163,7 @@ def _entry(name: str, folder: OwnedFolder) -> Entry | None:
     return Entry(
         name=name,
         link="/".join(quote(os.fsencode(part)) for part in name.split("/")) + f"/{PAGE}",
-        title=_TITLES.get(command, command),
+        title=_text(results.get("title")) or _TITLES.get(command, command),
         about=" and ".join(filter(None, (_text(results.get(name)) for name in ("model", "other")))),
         data=_text(_mapping(results.get("data")).get("name")),
         created=_text(results.get("created")),

@@ -29,6 +29,8 @@ __all__ = ["lesson"]
 
 MOST_STUDENTS = 40
 
+_TITLE = "A lesson"
+
 N_NOISE = 200
 """Noise images that each network sees."""
 
@@ -114,7 +116,9 @@ def lesson(
         index=folder.index,
     )
     facts = run_facts(owner) | {"architecture": asdict(architecture), "config": asdict(config)}
-    folder.keep(facts | {"answers": _answers(whole)}, _contents(whole, networks, facts, config))
+    folder.keep(
+        facts | {"title": _TITLE, "answers": _answers(whole)}, _contents(whole, networks, facts, config)
+    )
     many = f"{n_students} worksheet{'s' * (n_students != 1)} of 2 pages"
     return Written(tuple(folder.files), f"{len(questions)} questions and {many}")
 

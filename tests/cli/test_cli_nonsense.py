@@ -136,6 +136,13 @@ maximize MODEL --animation mp4
 maximize MODEL --restarts 99999999999999999999999
 maximize MODEL --restarts 9999999999
 maximize MODEL --seed -3
+evaluate
+evaluate MODEL --data digits --images 0
+evaluate MODEL --data digits --images 356
+evaluate MODEL --data mnist
+evaluate FILE --data digits
+evaluate MODEL --data digits --out x.html
+train --like MODEL --hidden 16,16 --data digits
 drawing MODEL --data digits --restarts 0
 drawing MODEL --data digits --steps x
 drawing MODEL --data digits --networks 1

@@ -314,7 +314,7 @@ def test_what_would_help_is_there_for_every_command():
             assert option in options(commands[name]), (name, option)
 
 
-MODEL_COMMANDS = ("weights", "features", "maximize", "drawing", "noise", "severity", "landscape")
+MODEL_COMMANDS = ("weights", "features", "maximize", "evaluate", "drawing", "noise", "severity", "landscape")
 
 
 @pytest.mark.parametrize("name", LESS)

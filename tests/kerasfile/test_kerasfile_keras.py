@@ -1,9 +1,13 @@
 """Against the real thing: Keras on its NumPy backend, and files that several versions of it wrote."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from probe.layers import ActivationLayer, Dense, Dropout, Flatten, Reshape
+from probe import InputError
+from probe.kerasfile import read_provenance
+from probe.layers import ActivationLayer, Add, Dense, Dropout, Flatten, Pad, Reshape
 from probe.network import Network
 from probe.storage import load_network, save_network
 
@@ -100,3 +104,66 @@ def test_we_predict_what_keras_predicts(keras, tmp_path, name):
     x = np.random.default_rng(1).random((7, *network.input_shape)).astype(network.dtype)
     tolerance = 1e-2 if name == "half" else 1e-5
     np.testing.assert_allclose(network.outputs(x), model.predict(x, verbose=0), atol=tolerance)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_branches_of_equal_layers_are_not_exchanged_in_an_archive(keras, tmp_path, seed):
+    """All layers have one shape, so that whatever stands in the wrong place would go unnoticed but for the outputs."""
+    rng = np.random.default_rng(seed)
+    layers, wiring, values = [], [], [0]
+    for k in range(12):
+        if k % 3 == 2:
+            layers.append(Add(f"sum_{k}"))
+            wiring.append(tuple(rng.choice(np.array(values, object), 2, replace=False)))
+        else:
+            layers.append(dense(f"layer_{int(rng.integers(1e6))}_{k}", 4, 4, "tanh"))
+            layers[-1] = replace(layers[-1], kernel=rng.normal(size=(4, 4)).astype("f4"))
+            wiring.append((values[int(rng.integers(len(values)))],))
+        values.append(layers[-1].name)
+    read = {source for reads in wiring for source in reads}
+    ends = [layer.name for layer in layers if layer.name not in read]
+    layers.append(Add("output"))
+    wiring.append((*ends, values[1]))
+    network = Network(tuple(layers), (4,), wiring=tuple(wiring))
+    path = save_network(network, tmp_path / "a.keras")
+    assert_same(keras.models.load_model(path), network)
+    again = load_network(path)
+    assert (again.layer_names, again.wiring) == (network.layer_names, network.wiring)
+    assert again.fingerprint == network.fingerprint
+    assert path.read_bytes() == save_network(network, tmp_path / "b.keras").read_bytes()
+
+
+def test_names_classes_and_origin_are_in_an_archive_too(tmp_path):
+    layers = (Flatten("a/flat"), dense("dense@1", 12, 2, "softmax"))
+    network = Network(layers, (3, 4), ("cat", "dog"))
+    path = save_network(network, tmp_path / "a.keras", provenance={"seed": 3})
+    again = load_network(path)
+    assert (again.layer_names, again.class_names) == (("a/flat", "dense@1"), ("cat", "dog"))
+    assert read_provenance(path) == {"seed": 3}
+    regression = Network((dense("output", 3, 2, "linear"),), (3,)).for_regression()
+    assert load_network(save_network(regression, tmp_path / "r.keras")).is_regression
+
+
+@pytest.mark.parametrize(
+    ("layers", "why"),
+    [
+        ((dense("output", 4, 3, "step"),), r"it has no 'output' \(activation step\); write an \.h5 file"),
+        (
+            (Pad("pad", ((1, 1),)), dense("output", 6, 3, "hard_sigmoid_v2")),
+            r"'pad' \(probe>Pad\), 'output' \(activation hard_sigmoid_v2\)",
+        ),
+    ],
+)
+def test_what_keras_lacks_is_not_written_to_an_archive(tmp_path, layers, why):
+    with pytest.raises(InputError, match=why):
+        save_network(Network(layers, (4,)), tmp_path / "a.keras")
+    assert not list(tmp_path.iterdir())
+
+
+def test_layers_that_lead_to_no_output_are_not_written_to_an_archive(tmp_path):
+    layers = (dense("output", 4, 3, "softmax"), dense("aside", 4, 3, "relu"))
+    network = Network(layers, (4,), wiring=((0,), (0,)), output_names=("output",))
+    with pytest.raises(
+        InputError, match=r"layers that lead to an output, and 'aside' do not; write an \.h5 file"
+    ):
+        save_network(network, tmp_path / "a.keras")

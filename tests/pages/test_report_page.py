@@ -40,7 +40,16 @@ def page(monkeypatch):
     """Return a function that makes a page of hand-made claims and one section with a template of its own."""
 
     def made(
-        *claims, kept="", source="", title="T", subtitle="S", origin=None, chapters=(), live=None, **facts
+        *claims,
+        kept="",
+        source="",
+        title="T",
+        subtitle="S",
+        origin=None,
+        chapters=(),
+        live=None,
+        index="",
+        **facts,
     ):
         text = "{% set title = 'Title' %}" + source
         own = words._environment().from_string(text)
@@ -49,7 +58,13 @@ def page(monkeypatch):
         )
         section = Section(key="here", facts={"noise": noise(), **facts})
         report = Report(
-            title=title, subtitle=subtitle, sections=(section,), kept=kept, chapters=chapters, live=live or {}
+            title=title,
+            subtitle=subtitle,
+            sections=(section,),
+            kept=kept,
+            chapters=chapters,
+            live=live or {},
+            index=index,
         )
         (done,) = report.rendered().sections
         done = replace(done, claims=(*claims, *done.claims))
@@ -205,10 +220,17 @@ def test_a_picture_of_any_name_is_shown_once(name, page):
 
 
 def test_a_page_that_keeps_nothing_else_says_so_in_a_whole_sentence(page):
-    assert "every picture is in figures/ ." in plain(page())
-    assert "every picture is in figures/ , and the network in model.h5." in plain(
-        page(kept="the network in model.h5")
-    )
+    kept = "the network in model.h5"
+    assert "results.json beside this page." in plain(page())
+    assert "results.json beside this page, and the network in model.h5." in plain(page(kept=kept))
+    assert "beside this page, every picture is in figures/ ." in plain(page(source=PICTURE))
+    both = plain(page(source=PICTURE, kept=kept))
+    assert "every picture is in figures/ , and the network in model.h5." in both
+
+
+def test_the_index_that_a_page_is_in_is_linked_where_there_is_one(page):
+    assert '<nav><a href="../index.html">All reports</a></nav>' in page(index="../index.html")
+    assert "<nav>" not in page()
 
 
 def policy(html):
@@ -278,7 +300,9 @@ def test_every_section_of_an_analysis_has_its_chapter_and_no_other():
     known = {key for entry in ANALYSES for key in entry.sections or {entry.key: ""}}
     assert known - set(keys) <= {"search", "robustness", "verification", "unit", "comparison"}
     for chapter in CHAPTERS:
-        assert chapter.answers.keys() == {"supported", "refuted", "inconclusive"}
+        # Where nothing is judged, there is nothing to answer.
+        judged = {"supported", "refuted", "inconclusive"} if chapter.claims else set()
+        assert chapter.answers.keys() == judged
 
 
 NAMES = {
