@@ -21,7 +21,7 @@ def folders(tmp_path_factory):
     """A model that records a short recipe, its report, and the commands on the same model with more controls."""
     folder, seed = tmp_path_factory.mktemp("agree"), 1
     config = {"epochs": 20, "batch_size": 20, "learning_rate": 1.0}
-    train_model(probe.MLP((12, 9)), config, data="digits", out=folder / "trained", seed=seed)
+    train_model({"hidden": (12, 9)}, config, data="digits", out=folder / "trained", seed=seed)
     model = folder / "trained" / "model.h5"
     report(model, data="digits", out=folder / "report", seed=seed)
     for name in ("weight_structure", "drawing", "noise_confidence", "noise_severity"):
