@@ -94,7 +94,7 @@ def test_the_claims_at_the_head_are_the_videos(folders):
 
 
 def test_the_videos_recipe_can_be_the_subject(tmp_path, monkeypatch):
-    from probe.workflow import _report
+    from probe.workflow import _page, _report
 
     short = {
         name: probe.recipes.Recipe(
@@ -108,7 +108,7 @@ def test_the_videos_recipe_can_be_the_subject(tmp_path, monkeypatch):
         for name, one in RECIPES.items()
     }
     monkeypatch.setattr(_report, "RECIPES", short)
-    monkeypatch.setattr(_report, "_sections", lambda *arguments: ())
+    monkeypatch.setattr(_page, "_sections", lambda *arguments: ())
     written = report(data="digits", recipe="video", out=tmp_path / "video")
     recorded = probe.kerasfile.read_provenance(tmp_path / "video" / "model.h5")
     assert recorded["architecture"]["initialization"] == "normal"
