@@ -218,7 +218,7 @@ def test_no_part_file_is_left(folder):
     assert not list(folder.rglob("*.part"))
 
 
-def test_the_same_seed_gives_the_same_report(folder, numbers, tmp_path):
+def test_the_same_seed_gives_the_same_report_and_needs_no_thread(folder, numbers, tmp_path, no_threads):
     workflow.report(data="digits", out=tmp_path, seed=1)
     again = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
     # What a clock said is not of the seed.
