@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,15 +34,15 @@ class Pixels:
         Type of the batches.
     """
 
-    def __init__(self, values: Array, dtype: str) -> None:
+    def __init__(self, values: npt.NDArray[Any], dtype: str) -> None:
         self.shape = values.shape
         self._dtype = np.dtype(dtype)
         if values.dtype == np.uint8 and dtype != "float32":
             values = in_unit_range(values)
-        bytes_ = values if values.dtype == np.uint8 else None
-        if values.dtype == dtype:
-            bytes_ = _as_bytes(values)
-        self._stored = values.astype(dtype, copy=False) if bytes_ is None else bytes_
+        self._stored: npt.NDArray[Any] = values
+        if values.dtype != np.uint8:
+            bytes_ = _as_bytes(values) if values.dtype == dtype else None
+            self._stored = values.astype(dtype, copy=False) if bytes_ is None else bytes_
         self._widths = _widths(self._stored)
 
     def __len__(self) -> int:
@@ -66,7 +67,7 @@ class Pixels:
         return batch
 
     def parts(self, size: int) -> Iterator[tuple[npt.NDArray[np.intp], Array]]:
-        """Go through all rows, in pieces that a file can be read by and in these the narrowest first, by parts of at most `size`.
+        """Go through all rows in parts of at most `size`: in pieces as from a file, and in each the narrowest first.
 
         Yields
         ------
@@ -122,9 +123,11 @@ def pixels_of(values: Array | StoredImages, columns: npt.NDArray[np.intp], dtype
 def lit_counts(values: Array | StoredImages) -> npt.NDArray[np.intp]:
     """Return for each column in how many rows of such inputs it is not zero."""
     if not isinstance(values, StoredImages):
-        return np.count_nonzero(values, axis=0)
-    counts: Any = sum(np.count_nonzero(_flat(values.pixels(part)), axis=0) for part in values.blocks())
-    return counts  # type: ignore[no-any-return]
+        return np.asarray(np.count_nonzero(values, axis=0))
+    counts: npt.NDArray[np.intp] = np.zeros(math.prod(values.shape[1:]), np.intp)
+    for part in values.blocks():
+        counts += np.count_nonzero(_flat(values.pixels(part)), axis=0)
+    return counts
 
 
 def _flat(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -132,7 +135,9 @@ def _flat(images: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _pieces(shape: tuple[int, ...]) -> Iterator[slice]:
-    return (slice(part.start, min(part.stop, shape[0])) for part in chunks(shape[0], max(1, _PIECE // shape[1])))
+    return (
+        slice(part.start, min(part.stop, shape[0])) for part in chunks(shape[0], max(1, _PIECE // shape[1]))
+    )
 
 
 def _widths(rows: npt.NDArray[np.generic]) -> npt.NDArray[np.intp]:

@@ -41,9 +41,9 @@ class RowsOfFile:
     version: tuple[int, ...]
 
     @classmethod
-    def of(cls, path: Path, offset: int, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> RowsOfFile:
+    def of(cls, path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> RowsOfFile:
         """Return where rows are in a file as it is now."""
-        return cls(path.resolve(), offset, np.dtype(dtype), shape, _version(os.stat(path)))
+        return cls(path.resolve(), offset, dtype, shape, _version(path.stat()))
 
     def read(self, rows: IntArray) -> npt.NDArray[Any]:
         """Return some rows, which are in rising order, as they are stored.
@@ -134,10 +134,11 @@ class StoredImages:
         """Whether the file has 8-bit pixels."""
         return bool(self._place.dtype == np.uint8)
 
-    def __getitem__(self, samples: int | slice | IntArray) -> Images:
+    def __getitem__(self, samples: int | slice | IntArray) -> npt.NDArray[Any]:
         """Return some of the images as an array."""
         if isinstance(samples, int | np.integer):
-            return self[np.arange(len(self))[[samples]]][0]
+            one: npt.NDArray[Any] = self[np.arange(len(self))[[samples]]][0]
+            return one
         return in_unit_range(self.pixels(samples))
 
     def pixels(self, samples: slice | IntArray) -> npt.NDArray[Any]:
@@ -158,13 +159,13 @@ class StoredImages:
         """Return some of the images as ones that stay in the file."""
         return StoredImages(self._place, self._converted, self._rows_at(samples))
 
-    def take(self, samples: slice | IntArray) -> StoredImages | Images:
+    def take(self, samples: slice | IntArray) -> StoredImages | npt.NDArray[Any]:
         """Return some of the images: an array, unless they are many."""
         some = self.rows(samples)
         return some if 4 * math.prod(some.shape) > _SMALL else some[:]
 
     def converted_by(self, converted: Callable[[npt.NDArray[Any]], Images]) -> StoredImages:
-        """Return images that `converted` makes of the stored ones; all of them are looked at, if they are no 8-bit pixels."""
+        """Return images that `converted` makes of the stored ones; all are looked at, if they are no 8-bit pixels."""
         if self.are_bytes:
             return self
         images = StoredImages(self._place, converted, self._rows)
@@ -191,8 +192,8 @@ class StoredImages:
 
     def _refuse(self) -> NoReturn:
         raise InputError(
-            f"the {len(self):,} images stay in {printable(self._place.path, 200)}, because they are larger than memory: train, "
-            "noise and fingerprints read them part by part, and all else needs an array. Take a part, such as "
+            f"the {len(self):,} images stay in {printable(self._place.path, 200)}, because they are larger than memory. "
+            "Training and noise tests read them part by part; all else needs an array. Take some, such as "
             "split.train.sample(60_000, rng=rng), or store fewer in a file"
         )
 

@@ -30,7 +30,7 @@ from probe.safeh5 import printable
 __all__ = ["AnyImages", "Dataset", "Images", "Split", "check_image_shape", "resized", "resized_images"]
 
 if TYPE_CHECKING:
-    # Whoever reads images is written for arrays. Images in a file say so themselves where more is asked of them than they do.
+    # Who reads images is written for arrays. Those in a file say themselves what they do not do.
     AnyImages = Images
 else:
     AnyImages = Images | StoredImages

@@ -14,7 +14,15 @@ from typing import Any, get_args
 
 import numpy as np
 
-from probe._checks import DataFileError, InputError, brief, check_choice, check_class_names, check_number, check_sizes
+from probe._checks import (
+    DataFileError,
+    InputError,
+    brief,
+    check_choice,
+    check_class_names,
+    check_number,
+    check_sizes,
+)
 from probe.datasets._dataset import Split, resized
 from probe.datasets._formats import open_hdf5, open_npz
 from probe.datasets._idx import idx_sets, open_idx

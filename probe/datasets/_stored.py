@@ -228,12 +228,11 @@ def named(split: Split, class_names: tuple[str, ...]) -> Split:
     return Split(train, test, split.name)
 
 
-def _unit_pixels(name: str, pixels: Any, pixel_range: tuple[float, float]) -> Images:
+def _unit_pixels(name: str, pixels: Any, pixel_range: tuple[float, float]) -> Any:
     """Return uint8 pixels divided by 255, or float pixels scaled from `pixel_range` to [0, 1], as float32."""
     check_image_shape(name, pixels.shape)
-    if isinstance(pixels, StoredImages) and math.prod(pixels.shape):
-        stored: Any = pixels.converted_by(partial(_unit_pixels, name, pixel_range=pixel_range))
-        return stored  # type: ignore[no-any-return]
+    if isinstance(pixels, StoredImages) and 0 not in pixels.shape:
+        return pixels.converted_by(partial(_unit_pixels, name, pixel_range=pixel_range))
     if pixels.dtype == np.uint8:
         return np.divide(pixels, np.float32(255), dtype=np.float32)
     rule = f"{name} must be uint8, or float in"
@@ -281,11 +280,11 @@ def split_from_arrays(
     data = Dataset(*train, class_names)
     if test is None:
         for_training, for_test = last_of_each_class(data.labels, parts=parts)
-        parts_of_data = (
+        train_part, test_part = (
             Dataset(rows_of(data.images, part), data.labels[part], class_names)
             for part in (for_training, for_test)
         )
-        return Split(*parts_of_data, name)
+        return Split(train_part, test_part, name)
     try:
         test_data = Dataset(*test, class_names)
     except InputError as error:

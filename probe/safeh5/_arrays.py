@@ -232,9 +232,9 @@ def contiguous_at(source: Source, array: Description, refuse: Refuse) -> int:
     """Return where in the file the values of an array begin that lie there as they are, one behind the other."""
     if array.storage != "contiguous" or array.filters or array.type.name == "bfloat16":
         refuse(
-            f"of shape {array.shape} is stored as {array.storage} {array.type.name}, and is too large to be unpacked in memory. "
-            "Store it contiguous, with h5py: new.create_dataset(name, old.shape, 'uint8') without chunks or compression, "
-            "then new[name][a:b] = old[a:b] part by part"
+            f"of shape {array.shape} is {array.storage} {array.type.name}, and only contiguous numbers can be read part by "
+            "part. Write it again with h5py: new.create_dataset(name, old.shape, old.dtype), without chunks or compression, "
+            "and then new[name][a:b] = old[a:b] for one part after the other"
         )
     if array.n_stored < array.n_bytes or array.address == UNDEFINED:
         refuse(f"of shape {array.shape} was never written; the file is incomplete")

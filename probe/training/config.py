@@ -66,8 +66,8 @@ class TrainingConfig:
     dtype : {"float32", "float64"}
         Number type of all computations.
     buffer : int, optional
-        Samples that are shuffled together, at least 16 minibatches: blocks of a sixteenth of them come in random order, and
-        16 blocks at a time are shuffled. All samples together without; of images that stay in a file, as many as take 128 MiB.
+        Samples that are shuffled together, at least 16 minibatches: blocks of a sixteenth of them come in random order,
+        and 16 blocks at a time are shuffled. All samples without; of images that stay in a file, as many as take 128 MiB.
         The same seed and buffer give the same networks in memory and from a file.
 
     Raises

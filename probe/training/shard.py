@@ -96,11 +96,16 @@ class PreparedData:
         if isinstance(split, PreparedData):
             return split
         buffer = buffer_of(config, split.train)
-        return cls.of_rows(_labeled_rows(split.train), _labeled_rows(split.test), replace(config, buffer=buffer))
+        return cls.of_rows(
+            _labeled_rows(split.train), _labeled_rows(split.test), replace(config, buffer=buffer)
+        )
 
     @classmethod
     def of_rows(
-        cls, train: tuple[Array | StoredImages, Ints], test: tuple[Array | StoredImages, Ints], config: TrainingConfig
+        cls,
+        train: tuple[Array | StoredImages, Ints],
+        test: tuple[Array | StoredImages, Ints],
+        config: TrainingConfig,
     ) -> PreparedData:
         """Return rows (n_samples, n_in) of any range, with their labels, prepared for training; `test` may be empty.
 
