@@ -54,15 +54,15 @@ class RowsOfFile:
             If the file is gone, was cut off, or is another one by now.
         """
         values = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        flat: Any = values.reshape(len(rows), -1).view(np.uint8)
-        width = flat.shape[1]
+        memory: Any = memoryview(values.reshape(-1).view(np.uint8))
+        width = math.prod(self.shape[1:]) * self.dtype.itemsize
         try:
             with open_regular(self.path, buffering=0) as file:
                 if _version(os.fstat(file.fileno())) != self.version:
                     self._refuse("was changed since it was opened; load it again")
                 for begin, end in _runs(rows):
                     file.seek(self.offset + int(rows[begin]) * width)
-                    part = memoryview(flat[begin:end].reshape(-1))
+                    part = memory[begin * width : end * width]
                     while len(part):
                         count = file.readinto(part)  # type: ignore[attr-defined]
                         if not count:
@@ -186,9 +186,13 @@ class StoredImages:
     def _rows_at(self, samples: slice | IntArray) -> IntArray:
         if self._rows is not None:
             return self._rows[samples]
+        n = len(self)
         if isinstance(samples, slice):
-            return np.arange(*samples.indices(len(self)))
-        return np.asarray(samples, np.int64)
+            return np.arange(*samples.indices(n))
+        rows = np.flatnonzero(samples) if samples.dtype == np.bool_ else samples.astype(np.int64)
+        if rows.size and not -n <= rows.min() <= rows.max() < n:
+            raise IndexError(f"samples must lie in [0, {n}), got {rows.min()} to {rows.max()}")
+        return rows % n
 
     def _refuse(self) -> NoReturn:
         raise InputError(

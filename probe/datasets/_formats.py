@@ -82,9 +82,10 @@ def open_hdf5(path: Path, images_in: ImagesIn = "auto") -> Iterator[ArrayFile]:
             if key in LABELS and file.is_text(file.root, key):
                 return file.string_array(file.root, key, MAX_TEXT_LABELS)
             shape, dtype = file.describe(file.root, key, kinds="fui", place=key)
-            is_large = 4 * math.prod(shape) > MAX_BYTES and images_in == "auto"
-            if key not in LABELS and (is_large or images_in == "file"):
-                found = file.contiguous(file.root, key, kinds="fui", place=key)
+            n_bytes = 4 * math.prod(shape)
+            if key not in LABELS and (images_in == "file" or (images_in == "auto" and n_bytes > MAX_BYTES)):
+                shown = f"{key} ({n_bytes / 2**30:,.1f} GiB in memory)"
+                found = file.contiguous(file.root, key, kinds="fui", place=shown)
                 return StoredImages(RowsOfFile.of(path, *found))
             check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
             # Pixels become 4 bytes each, and labels 8.
