@@ -109,7 +109,7 @@ class StoredImages:
         return StoredImages, (self._place, self._converted, self._rows)
 
     def __repr__(self) -> str:
-        return f"<images of shape {self.shape} in {printable(self._place.path, 200)}>"
+        return f"images {self.shape} that stay in their file (take some with split.test.sample(n, rng=rng), as an array)"
 
     def __len__(self) -> int:
         return self._place.shape[0] if self._rows is None else len(self._rows)
