@@ -3,7 +3,7 @@
 import json
 import signal
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import h5py
 import numpy as np
@@ -288,7 +288,7 @@ def test_the_commands_record_it_and_pass_it_on(tmp_path):
     from probe.workflow import convert_model, inspect_model, train_model
     from probe.workflow.models import Reading
 
-    train_model(MLP, {"epochs": 2}, data="digits", out=tmp_path / "t")
+    train_model(asdict(MLP), {"epochs": 2}, data="digits", out=tmp_path / "t")
     model = tmp_path / "t" / "model.h5"
     film = probe.load_film(model)
     assert film.updates.tolist()[:4] == [0, 1, 2, 5] and film.updates[-1] == 30

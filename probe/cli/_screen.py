@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from probe._bars import in_terminal, shown
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -134,6 +132,8 @@ def shown_anywhere() -> None:
 @contextmanager
 def drawn_progress() -> Iterator[Progress]:
     """Draw progress on standard error while the block runs; if that is no terminal, say only what is announced."""
+    from probe._bars import in_terminal, shown
+
     if sys.stderr.isatty():
         with in_terminal() as draw, shown(draw) as told:
             yield told

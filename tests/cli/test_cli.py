@@ -422,7 +422,7 @@ def test_a_report_beside_the_model_leaves_the_model_as_it_was(elsewhere, monkeyp
     monkeypatch.setattr(
         import_module("probe.workflow._sections"), "MEMORIZING", replace(MEMORIZING, epochs=5)
     )
-    monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
+    monkeypatch.setattr(import_module("probe.workflow._page"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
     monkeypatch.setattr(import_module("probe.controls.layered"), "_MOST_VALUES", 1e6)
     split = probe.load_dataset("digits")

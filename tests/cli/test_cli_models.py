@@ -170,7 +170,7 @@ def test_a_convolutional_network_is_reported_on(monkeypatch, undrawn):
     monkeypatch.setattr(
         import_module("probe.workflow._sections"), "MEMORIZING", replace(MEMORIZING, epochs=3)
     )
-    monkeypatch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 2)
+    monkeypatch.setattr(import_module("probe.workflow._page"), "_CONTROLS", 2)
     monkeypatch.setattr(import_module("probe.training.config"), "_MOST_EPOCHS", 5)
     monkeypatch.setattr(import_module("probe.controls.layered"), "_MOST_VALUES", 1e6)
     model = str(FIXTURES / "digits_cnn.h5")

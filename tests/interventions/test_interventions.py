@@ -362,7 +362,9 @@ def test_the_command_writes_what_probe_and_keras_open(trained, digits, tmp_path)
     assert facts["edited_from"] == "m.h5" and facts["edits"] == RECIPE and facts["seed"] == 3
     # The training was not that of the edited network.
     assert "history" not in facts and probe.load_film(tmp_path / "e.h5") is None
-    edited_file(trained, tmp_path)
+    with pytest.raises(probe.InputError, match=r"e\.h5 exists already"):
+        edited_file(trained, tmp_path)
+    edited_file(trained, tmp_path, overwrite=True)
     keras = pytest.importorskip("keras")
     model = keras.models.load_model(tmp_path / "e.h5", compile=False)
     images = digits.test.images[:20]
@@ -374,7 +376,10 @@ def test_the_command_overwrites_nothing_else(trained, tmp_path):
 
     edited_file(trained, tmp_path)
     model, recipe = tmp_path / "m.h5", tmp_path / "r.json"
-    for to, match in ((model, "was not edited from"), (tmp_path / "e.keras", "--out must end in .h5")):
+    for to, match in (
+        (model, "must be another file than the model"),
+        (tmp_path / "e.npz", "--out must end in .h5"),
+    ):
         with pytest.raises(probe.InputError, match=match):
             edit_model(model, recipe, edited=to)
     for bad in (tmp_path / "nothing.json", tmp_path, model):

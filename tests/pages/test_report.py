@@ -73,7 +73,7 @@ def shorter_experiment():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(import_module("probe.workflow._sections"), "MEMORIZING", replace(MEMORIZING, epochs=60))
         patch.setattr(import_module("probe.workflow._sections"), "_N_MINIMA", 2)
-        patch.setattr(import_module("probe.workflow._report"), "_CONTROLS", 3)
+        patch.setattr(import_module("probe.workflow._page"), "_CONTROLS", 3)
         patch.setitem(analysis_of("landscape").report, "n_directions", 20)
         patch.setitem(analysis_of("landscape").report, "updates", 100)
         patch.setitem(analysis_of("noise_severity").report, "n_images", 300)

@@ -401,7 +401,7 @@ def test_an_interrupted_report_may_be_made_again(here, monkeypatch, capfd):
     def interrupted(*arguments, **more):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_sections", interrupted)
+    monkeypatch.setattr(module, "page_of", interrupted)
     config = replace(RECIPES["modern"].config, epochs=1)
     monkeypatch.setitem(RECIPES, "modern", replace(RECIPES["modern"], config=config, adapts=False))
     assert run(["report", *DATA, "--out", "r"]) == 130

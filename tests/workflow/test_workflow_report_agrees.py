@@ -21,7 +21,7 @@ def folders(tmp_path_factory):
     """A model that records a short recipe, its report, and the commands on the same model with more controls."""
     folder, seed = tmp_path_factory.mktemp("agree"), 1
     config = {"epochs": 20, "batch_size": 20, "learning_rate": 1.0}
-    train_model(probe.MLP((12, 9)), config, data="digits", out=folder / "trained", seed=seed)
+    train_model({"hidden": (12, 9)}, config, data="digits", out=folder / "trained", seed=seed)
     model = folder / "trained" / "model.h5"
     report(model, data="digits", out=folder / "report", seed=seed)
     for name in ("weight_structure", "drawing", "noise_confidence", "noise_severity"):
@@ -94,7 +94,7 @@ def test_the_claims_at_the_head_are_the_videos(folders):
 
 
 def test_the_videos_recipe_can_be_the_subject(tmp_path, monkeypatch):
-    from probe.workflow import _report
+    from probe.workflow import _page, _report
 
     short = {
         name: probe.recipes.Recipe(
@@ -108,7 +108,7 @@ def test_the_videos_recipe_can_be_the_subject(tmp_path, monkeypatch):
         for name, one in RECIPES.items()
     }
     monkeypatch.setattr(_report, "RECIPES", short)
-    monkeypatch.setattr(_report, "_sections", lambda *arguments: ())
+    monkeypatch.setattr(_page, "_sections", lambda *arguments: ())
     written = report(data="digits", recipe="video", out=tmp_path / "video")
     recorded = probe.kerasfile.read_provenance(tmp_path / "video" / "model.h5")
     assert recorded["architecture"]["initialization"] == "normal"
