@@ -54,7 +54,7 @@ class RowsOfFile:
             If the file is gone, was cut off, or is another one by now.
         """
         values = np.empty((len(rows), *self.shape[1:]), self.dtype)
-        memory: Any = memoryview(values.reshape(-1).view(np.uint8))
+        memory = memoryview(values.reshape(-1).view(np.uint8))  # type: ignore[arg-type]
         width = math.prod(self.shape[1:]) * self.dtype.itemsize
         try:
             with open_regular(self.path, buffering=0) as file:

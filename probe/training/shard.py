@@ -32,6 +32,10 @@ _NORM_BATCHES = 10
 """Minibatches at the end of an epoch whose gradients make its recorded gradient norm."""
 
 
+_TOLD_EVERY = 1.0
+"""Seconds between two calls within an epoch, at least."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Shard:
     """Networks that are trained on the same minibatches in the same order.
@@ -158,6 +162,8 @@ class ShardRun:
         Once set, the epoch under way is given up and the networks stay as the last one left them.
     after_epoch : callable
         Called with the median cost of the networks still trained (NaN if there is none).
+    within_epoch : callable, optional
+        Called every second or so with the share of an epoch that is done, where its samples come in several buffers.
     """
 
     def __init__(
@@ -167,9 +173,10 @@ class ShardRun:
         config: TrainingConfig,
         stop: threading.Event,
         after_epoch: Callable[[float], None],
+        within_epoch: Callable[[float], None] | None = None,
     ) -> None:
         self._shard, self._data, self._config = shard, data, config
-        self._stop, self._after_epoch = stop, after_epoch
+        self._stop, self._after_epoch, self._within_epoch = stop, after_epoch, within_epoch
         start, n_networks = shard.start, shard.start.n_networks
         self._final_weights = [w.copy() for w in start.weights]
         self._final_biases = [b.copy() for b in start.biases]
@@ -233,7 +240,7 @@ class ShardRun:
         }
         batch = np.empty((size, data.x_train.shape[1]), config.dtype)
         scratch = np.empty(batch.shape, np.uint8)
-        norms, first = [], self._step
+        norms, first, told = [], self._step, time.perf_counter()
         for order in shuffled(n_samples, data.buffer, size, self._shard.order_rng):
             held, places = data.x_train.near(order)
             for part in chunks(len(order), size):
@@ -249,6 +256,9 @@ class ShardRun:
                 if self._step in self._stops:
                     self._moments[self._step] = self._now()
             del held  # before the next ones are read
+            if self._within_epoch is not None and time.perf_counter() - told > _TOLD_EVERY:
+                told = time.perf_counter()
+                self._within_epoch((self._step - first) * size / n_samples)
         return np.asarray(np.sqrt(np.mean(norms, axis=0)))
 
     def _find_gradients(self, stepper: Stepper, x: Array, chosen: npt.NDArray[np.intp]) -> None:

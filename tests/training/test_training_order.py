@@ -155,3 +155,19 @@ def test_noise_and_control_networks_are_the_same_in_memory_and_from_a_file(tmp_p
         results.append(probe.noise_confidence(network, split, controls=controls, n_images=300))
     first, second = (str(result.to_dict()) for result in results)
     assert first == second
+
+
+def test_a_long_epoch_tells_how_far_it_is(tmp_path, monkeypatch):
+    _, file = both(tmp_path)
+    monkeypatch.setattr("probe.training.shard._TOLD_EVERY", 0)
+    events = []
+    probe.train(
+        probe.MLP((5,)),
+        file,
+        probe.TrainingConfig(epochs=2, batch_size=10, buffer=200),
+        progress=events.append,
+    )
+    notes = [event.note for event in events if "of an epoch" in event.note]
+    assert notes[0] == "21% of an epoch"
+    assert notes[len(notes) // 2 - 1] == "100% of an epoch"
+    assert [event.done for event in events if event.note.startswith("cost")] == [1, 2]
