@@ -182,10 +182,16 @@ class DataSource:
         """Return the same source with an absolute path, for a process that starts elsewhere."""
         return self if is_named(self.data) else replace(self, data=str(Path(self.data).resolve()))
 
-    def split(self, pixel_range: tuple[float, float] = UNIT_RANGE) -> Split:
-        """Return the data; see `load_dataset`."""
+    def split(self, pixel_range: tuple[float, float] = UNIT_RANGE, images_in: ImagesIn = "memory") -> Split:
+        """Return the data; see `load_dataset`. What is larger than memory is refused, unless `images_in` is "auto"."""
         size: Any = self.image_size
-        return load_dataset(self.data, pixel_range=pixel_range, class_names=self.classes, image_size=size)
+        return load_dataset(
+            self.data,
+            pixel_range=pixel_range,
+            class_names=self.classes,
+            image_size=size,
+            images_in=images_in,
+        )
 
 
 def is_named(name_or_path: str | os.PathLike[str]) -> bool:

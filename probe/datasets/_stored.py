@@ -121,7 +121,8 @@ def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
     if n_bytes > MAX_BYTES:
         raise InputError(
             f"{name} of shape {shape} would take {n_bytes / 2**30:.1f} GiB of memory, "
-            f"more than the {MAX_BYTES / 2**30:g} GiB allowed; store a part of it"
+            f"more than the {MAX_BYTES / 2**30:g} GiB allowed; store a part of it. Training and noise tests take all of it, "
+            "from HDF5"
         )
 
 

@@ -1,5 +1,6 @@
 """Images that stay in their HDF5 file: what is read of them, what is refused, and how little memory it takes."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -15,6 +16,7 @@ import probe
 from probe._checks import DataFileError, InputError
 from probe.datasets import gaussian_noise, load_dataset, resized
 from probe.datasets._blocks import StoredImages
+from probe.workflow import analyze, train_model
 
 N = 600
 
@@ -325,3 +327,29 @@ def test_training_and_noise_take_little_memory(tmp_path):
     )
     # In memory it would be more than 1,200 MiB; the pieces that an evaluation goes through have 64 MiB.
     assert float(done.stdout) < 400
+
+
+def test_commands_take_them_where_all_is_done_by_parts_and_say_so_elsewhere(tmp_path, monkeypatch):
+    digits = probe.load_dataset("digits").train
+    write(
+        tmp_path / "large.h5",
+        images=np.round(digits.images * 255).astype(np.uint8),
+        labels=digits.labels,
+    )
+    for module in ("_formats", "_stored"):
+        monkeypatch.setattr(f"probe.datasets.{module}.MAX_BYTES", 4 * 64 * 1000)
+    monkeypatch.chdir(tmp_path)
+    assert isinstance(load_dataset("large.h5").train.images, StoredImages)
+    written = train_model(
+        {"hidden": (8,)}, {"epochs": 2, "batch_size": 10, "buffer": 320}, data="large.h5", out=Path("one")
+    )
+    assert "of the test images right" in written.summary
+    facts = json.loads(Path("one/results.json").read_text())
+    assert facts["config"]["buffer"] == 320
+    assert facts["data"]["fingerprint"] == load_dataset("large.h5", images_in="file").fingerprint
+    analyze("noise_confidence", Path("one/model.h5"), data="large.h5", options={"n_images": 50})
+    for refused in ("classification", "drawing"):
+        with pytest.raises(
+            DataFileError, match=r"store a part of it\. Training and noise tests take all of it"
+        ):
+            analyze(refused, Path("one/model.h5"), data="large.h5")
