@@ -17,7 +17,7 @@ import probe
 from probe.analyses.robustness import Robustness
 
 ROOT = Path(__file__).resolve().parents[1]
-OUT = ROOT / "probe" / "report" / "general.json"
+OUT = ROOT / "probe" / "pages" / "general.json"
 
 
 def by_recipe(result: Robustness, key: str) -> str:

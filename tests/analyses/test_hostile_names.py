@@ -90,6 +90,7 @@ def sections(network, split):
     own = (
         weights_section(network, layout=None),
         Section(key="maximize", results=maximized),
+        Section(key="inspect", facts={"text": f"{PLAIN}1  Dense\n{PLAIN}2  Dense"}),
         Section(key="memorization", results={"memorization": results["memorization"]}),
         Section(
             key="training",

@@ -72,7 +72,7 @@ def arguments(folder, command, model, *more):
 
 REDUCED = {
     "_sections": {"MEMORIZING": replace(MEMORIZING, epochs=3), "_UNITS_SHOWN": 2},
-    "_report": {"_CONTROLS": 2},
+    "_page": {"_CONTROLS": 2},
 }
 
 

@@ -171,6 +171,7 @@ def results(digits):
         probe.expanded_weights(network, digits.test.images),
         probe.maximize(network, [probe.class_logit(k) for k in range(10)], restarts=3, steps=30),
         probe.noise_confidence(network, digits),
+        probe.classification(network, digits),
         probe.memorization(probe.MLP(hidden=(32,), activation="relu"), digits, n_samples=100, replicates=3),
         probe.capacity(
             probe.MLP(hidden=(4,)), digits, replicates=1, starts=1, rates=(0.03,), updates=100, largest=20

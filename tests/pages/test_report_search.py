@@ -156,5 +156,5 @@ def test_epochs_that_are_asked_for_are_taken(tmp_path):
     assert ran("--epochs", "3", "--out", str(tmp_path)).exit_code == 0
     kept = probe.load_result(tmp_path / "results.h5", ArchitectureSearch)
     assert [rung.n_epochs for rung in kept.rungs] == [1, 3]
-    refused = ran("--first-epochs", "5", "--epochs", "3", "--out", str(tmp_path))
+    refused = ran("--first-epochs", "5", "--epochs", "3", "--out", str(tmp_path), "--overwrite")
     assert str(refused.exception) == "epochs must be an integer of at least 5, got 3"

@@ -39,6 +39,7 @@ SHORT = {
     "minima": ["minima", *DATA, "--hidden", "2", "--networks", "2", "--samples", "40", "--epochs", "2"],
     "robustness": ["robustness", "--datasets", "digits", "--hidden", "4", "--recipes", "modern", "--lengths", "0.1",
                    "--replicates", "2", *DATA],
+    "verify": ["verify", *DATA, "--rows", "zhang-theorem", "--networks", "3"],
     "compare": ["compare", "model.h5", "model.h5", *DATA, "--images", "20"],
     "search": ["search", *DATA, "--widths", "2", "--depths", "1", "--activations", "relu", "--networks", "2",
                "--samples", "200", "--first-epochs", "1", "--epochs", "2"],
