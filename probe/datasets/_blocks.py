@@ -41,9 +41,11 @@ class RowsOfFile:
     version: tuple[int, ...]
 
     @classmethod
-    def of(cls, path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]) -> RowsOfFile:
-        """Return where rows are in a file as it is now."""
-        return cls(path.resolve(), offset, dtype, shape, _version(path.stat()))
+    def of(
+        cls, path: Path, before: os.stat_result, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...]
+    ) -> RowsOfFile:
+        """Return where rows are in a file that was so before it was opened."""
+        return cls(path.resolve(), offset, dtype, shape, _version(before))
 
     def read(self, rows: IntArray) -> npt.NDArray[Any]:
         """Return some rows, which are in rising order, as they are stored.
@@ -148,7 +150,9 @@ class StoredImages:
             self._refuse()
         order = None if (rows[1:] >= rows[:-1]).all() else np.argsort(rows, kind="stable")
         stored = self._place.read(rows if order is None else rows[order])
-        pixels = stored if self._converted is None else self._converted(stored)
+        pixels = stored
+        if self._converted is not None:
+            pixels = self._converted(stored) if len(rows) else stored.astype(np.float32)
         if order is None:
             return pixels
         back = np.empty_like(order)

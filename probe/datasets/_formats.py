@@ -74,6 +74,7 @@ def open_hdf5(path: Path, images_in: ImagesIn = "auto") -> Iterator[ArrayFile]:
     Only plain arrays directly in the root group are read: what a link, an external file or a virtual
     dataset points to may be any other file of the reader's.
     """
+    before = path.stat()
     with open_file(path, DataFileError, HDF5_LIMITS) as file:
         keys, taken = file.members(file.root), 0
 
@@ -86,7 +87,7 @@ def open_hdf5(path: Path, images_in: ImagesIn = "auto") -> Iterator[ArrayFile]:
             if key not in LABELS and (images_in == "file" or (images_in == "auto" and n_bytes > MAX_BYTES)):
                 shown = f"{key} ({n_bytes / 2**30:,.1f} GiB in memory)"
                 found = file.contiguous(file.root, key, kinds="fui", place=shown)
-                return StoredImages(RowsOfFile.of(path, *found))
+                return StoredImages(RowsOfFile.of(path, before, *found))
             check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
             # Pixels become 4 bytes each, and labels 8.
             taken += math.prod(shape) * (4 if len(shape) > 1 else 8)

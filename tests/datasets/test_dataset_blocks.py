@@ -74,9 +74,10 @@ def test_float_pixels_are_scaled_from_their_range(tmp_path):
     assert stored.fingerprint == memory.fingerprint
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float64"])
 @pytest.mark.parametrize("part", ["whole file", "split off"])
-def test_they_are_indexed_like_an_array(tmp_path, part):
-    images, labels = arrays()
+def test_they_are_indexed_like_an_array(tmp_path, part, dtype):
+    images, labels = arrays(dtype)
     more = {"test_images": images, "test_labels": labels} if part == "whole file" else {}
     memory, stored = both(write(tmp_path / "own.h5", images=images, labels=labels, **more))
     expected, found = memory.train.images, stored.train.images
@@ -86,6 +87,7 @@ def test_they_are_indexed_like_an_array(tmp_path, part):
         assert np.array_equal(found[samples], expected[samples])
     for samples in (rng.integers(0, len(expected), 99), np.array([-1, 0, -2, 0, 5]), np.array([], int)):
         assert np.array_equal(found[samples], expected[samples])
+        assert found[samples].dtype == np.float32
         assert np.array_equal(found.rows(samples)[:], expected[samples])
     for outside in (np.array([len(expected)]), np.array([-len(expected) - 1])):
         with pytest.raises(IndexError):
