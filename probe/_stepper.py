@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
-from probe._pixels import Pixels
+from probe._pixels import AnyPixels
 from probe.costs import (
     CostName,
     Evaluation,
@@ -259,7 +259,7 @@ def input_gradient_norms(
     architecture: Architecture,
     weights: Sequence[Array],
     biases: Sequence[Array],
-    x: Pixels,
+    x: AnyPixels,
     labels: npt.NDArray[np.int64],
     cost: CostName,
 ) -> Iterator[tuple[npt.NDArray[np.intp], Array]]:
@@ -296,7 +296,7 @@ def _shared_product(weights: Array, x: Array, out: Array) -> None:
 
 
 def _batches(
-    architecture: Architecture, weights: Sequence[Array], biases: Sequence[Array], x: Pixels, n_units: int
+    architecture: Architecture, weights: Sequence[Array], biases: Sequence[Array], x: AnyPixels, n_units: int
 ) -> Iterator[tuple[npt.NDArray[np.intp], Array, Stepper]]:
     """Go through all samples in batches that suit networks with so many units side by side, each with its stepper."""
     size = int(np.clip(_EVALUATION_VALUES // n_units, *_EVALUATION_SAMPLES))
@@ -311,7 +311,7 @@ def evaluate(
     architecture: Architecture,
     weights: Sequence[Array],
     biases: Sequence[Array],
-    x: Pixels,
+    x: AnyPixels,
     labels: npt.NDArray[np.int64],
     cost: CostName,
     sample_weights: npt.NDArray[Any] | None = None,
@@ -323,7 +323,7 @@ def evaluate(
     ----------
     architecture, weights, biases
         As for `Stepper`.
-    x : Pixels
+    x : Pixels or StoredPixels
         Inputs.
     labels : ndarray of shape (n_networks or 1, n_samples), int64
         Classes; a first axis of 1 means that all networks share them.

@@ -90,6 +90,8 @@ class Analysis:
     report : mapping, optional
         Its place in the report is that of the entry; these are the arguments that keep it short there. Not in the report
         without.
+    by_parts : bool
+        Whether its command takes images that are larger than memory: all that it does with them is done by parts.
     """
 
     name: str
@@ -105,6 +107,7 @@ class Analysis:
     command: Command | None = None
     optional: bool = False
     report: Mapping[str, object] | None = None
+    by_parts: bool = False
 
 
 ANALYSES = (
@@ -217,6 +220,7 @@ ANALYSES = (
             help="Measure how confident a network is on noise, and whether that tells noise from images.",
             examples=("noise model.h5 --data mnist",),
         ),
+        by_parts=True,
     ),
     Analysis(
         name="noise_severity",
@@ -235,6 +239,7 @@ ANALYSES = (
             analyses=("noise_confidence", "noise_severity"),
             n_controls=30,
         ),
+        by_parts=True,
     ),
     Analysis(
         name="memorization",

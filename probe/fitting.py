@@ -297,7 +297,7 @@ def _doubt(network: Network, train: Dataset, test: Dataset) -> str:
 def _sample(network: Network, test: Dataset) -> Dataset:
     """Return some of the test images, the same at each call: fewer for a network that costs much."""
     n = min(len(test), max(_FEWEST_IMAGES, min(_MOST_IMAGES, _WORK // network.n_multiplications)))
-    return test if n == len(test) else test.sample(n, rng=np.random.default_rng(0))
+    return test.sample(n, rng=np.random.default_rng(0))
 
 
 def _scalings(train: Dataset, contradiction: _Contradiction | None) -> list[_Scaling]:

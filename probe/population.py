@@ -30,11 +30,12 @@ from probe._checks import (
     readonly,
 )
 from probe._inputs import checked_inputs
-from probe._pixels import Pixels
+from probe._pixels import AnyPixels, Pixels, StoredPixels
 from probe._signatures import checked
 from probe._text import html_table, shortened, text_table
 from probe.costs import CostName, Evaluation, OutputName
 from probe.datasets import Dataset
+from probe.datasets._blocks import StoredImages
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network
 
@@ -285,7 +286,12 @@ class Population:
                 f"data must have the population's inputs of {ours[0]} and {ours[1]} classes, "
                 f"got images of {theirs[0]} and {theirs[1]} classes"
             )
-        pixels = Pixels(self._rows(data.images), str(self.weights[0].dtype))
+        images, dtype = data.images, str(self.weights[0].dtype)
+        pixels: AnyPixels
+        if isinstance(images, StoredImages):
+            pixels = StoredPixels(images, np.arange(math.prod(self.input_shape)), dtype)
+        else:
+            pixels = Pixels(self._rows(images), dtype)
         labels = data.labels[None]
         # Weights just short of divergence overflow here as they do in training.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

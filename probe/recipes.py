@@ -125,7 +125,8 @@ def described(config: TrainingConfig) -> str:
     """
     schedule = "" if config.schedule == "constant" else f" ({config.schedule})"
     decay = f", weight decay {config.weight_decay:g}" if config.weight_decay else ""
+    buffered = f", shuffled {config.buffer:,} at a time" if config.buffer else ""
     return (
         f"{config.epochs} epochs of batches of {config.batch_size}, {config.optimizer} at a rate of "
-        f"{config.learning_rate:g}{schedule}, {config.cost}{decay}"
+        f"{config.learning_rate:g}{schedule}, {config.cost}{decay}{buffered}"
     )

@@ -362,6 +362,7 @@ _FIELDS = {
         "optimizer",
         "schedule",
         "weight_decay",
+        "buffer",
     ),
 }
 """Of an argument that is a dataclass, the fields that are options, where these are not all."""

@@ -78,7 +78,9 @@ class Option:
 
     @property
     def default_text(self) -> str:
-        """The default as it is typed."""
+        """The default as it is typed; "" for none."""
+        if self.default is None:
+            return ""
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
     def parameter(self) -> inspect.Parameter:

@@ -11,7 +11,7 @@ from probe._checks import Array, check_integer, check_number
 from probe._signatures import checked
 from probe.datasets import Split, permuted_labels
 
-__all__ = ["FEWEST_RANDOM", "few_of", "fewer_labels", "gentle_rate", "n_memorizable"]
+__all__ = ["FEWEST_RANDOM", "MEASURED", "few_of", "fewer_labels", "gentle_rate", "n_memorizable"]
 
 _MOST_RANDOM, FEWEST_RANDOM = 1_000, 50
 _PARAMETERS_PER_LABEL = 13
@@ -23,8 +23,8 @@ _TAUGHT_PIXELS = 784_000
 _USUAL_SQUARE = 100
 """Sum of the squares of an image up to which the usual rates do; on MNIST it is 88 in the mean."""
 
-_MEASURED = 2_000
-"""Images that are measured."""
+MEASURED = 2_000
+"""Images that `gentle_rate` looks at."""
 
 
 @checked
@@ -40,7 +40,7 @@ def gentle_rate(learning_rate: float, images: Array) -> float:
     (0.3, 0.0390625)
     """
     check_number("learning_rate", learning_rate, above=0)
-    square = float(np.mean([np.vdot(image, image) for image in images[:_MEASURED]]))
+    square = float(np.mean([np.vdot(image, image) for image in images[:MEASURED]]))
     return learning_rate * _USUAL_SQUARE / max(square, _USUAL_SQUARE)
 
 

@@ -18,7 +18,7 @@ from probe._checks import (
 )
 from probe._progress import Progress, announcement
 from probe._signatures import checked
-from probe.controls.few import FEWEST_RANDOM, few_of, fewer_labels, gentle_rate, n_memorizable
+from probe.controls.few import FEWEST_RANDOM, MEASURED, few_of, fewer_labels, gentle_rate, n_memorizable
 from probe.controls.groups import Controls, ControlsSummary
 from probe.controls.kind import architecture_of
 from probe.controls.layered import can_train, layered_controls, planned
@@ -175,7 +175,7 @@ def _population_controls(
     architecture, data = recipe.architecture(like), split.train
     config = recipe.training(architecture.activation, len(data))
     if recipe.adapts:
-        config = replace(config, learning_rate=gentle_rate(config.learning_rate, data.images))
+        config = replace(config, learning_rate=gentle_rate(config.learning_rate, data.images[:MEASURED]))
     if stand_in:
         most = _STAND_IN_EPOCHS * _STAND_IN_VALUES // data.images.size
         config = replace(config, epochs=max(1, min(config.epochs, most)))
@@ -257,7 +257,7 @@ def _memorizers(
     n = n_memorizable(architecture.n_parameters(n_pixels, data.n_classes), len(data))
     n = fewer_labels(n, n_pixels) if stand_in else n
     rate = learning_rate_for(architecture.activation, MEMORIZING.learning_rate)
-    config = replace(MEMORIZING, learning_rate=gentle_rate(rate, data.images))
+    config = replace(MEMORIZING, learning_rate=gentle_rate(rate, data.images[:MEASURED]))
     pairs = starts.take(np.repeat(np.arange(len(starts)), 2))
     while True:
         images_rng, order_rng = rng.spawn(2)

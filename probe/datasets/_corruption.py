@@ -5,6 +5,7 @@ All images lie in [0, 1], the range of real images, so that a network cannot tel
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -20,9 +21,11 @@ from probe._checks import (
     check_labels,
     check_number,
     check_rng,
+    chunks,
 )
 from probe._signatures import checked
-from probe.datasets._dataset import Dataset, Images, Split
+from probe.datasets._blocks import StoredImages
+from probe.datasets._dataset import AnyImages, Dataset, Images, Split
 
 __all__ = [
     "INPUT_CORRUPTIONS",
@@ -46,6 +49,8 @@ INPUT_CORRUPTIONS: tuple[InputCorruption, ...] = get_args(InputCorruption)
 
 # Saturation is exact in real numbers; in floats the last free pixel may exceed 1 by rounding.
 ROUNDING = 1e-12
+
+MEASURED = 1 << 22  # pixels whose mean is taken at once: 16 MB
 
 
 @checked
@@ -87,7 +92,7 @@ def uniform_noise(n_samples: int, image_shape: tuple[int, ...], *, rng: np.rando
 
 
 @checked
-def gaussian_noise(n_samples: int, images_like: Array, *, rng: np.random.Generator) -> Images:
+def gaussian_noise(n_samples: int, images_like: AnyImages, *, rng: np.random.Generator) -> Images:
     """Return images of independent normal pixels with the mean and deviation of real pixels, clipped.
 
     One mean and one standard deviation are taken over all pixels of all reference images. Clipping
@@ -100,7 +105,7 @@ def gaussian_noise(n_samples: int, images_like: Array, *, rng: np.random.Generat
     n_samples : int
         Number of images, at least 1.
     images_like : ndarray of shape (n, height, width[, channels]), float, in [0, 1]
-        Reference images.
+        Reference images; or those of a `Dataset` that stay in a file.
     rng : numpy.random.Generator
         Source of randomness.
 
@@ -122,11 +127,20 @@ def gaussian_noise(n_samples: int, images_like: Array, *, rng: np.random.Generat
     """
     check_rng(rng)
     n = check_integer("n_samples", n_samples, minimum=1)
-    _check_reference("images_like", images_like)
-    mean = np.float32(images_like.mean(dtype=np.float64))
-    deviation = np.float32(images_like.std(dtype=np.float64))
+    if not isinstance(images_like, StoredImages):
+        _check_reference("images_like", images_like)
+    mean, deviation = _moments(images_like)
     noise = rng.standard_normal((n, *images_like.shape[1:]), dtype=np.float32)
     return np.asarray(np.clip(mean + deviation * noise, 0.0, 1.0))
+
+
+def _moments(images: AnyImages) -> tuple[np.float32, np.float32]:
+    """Return mean and standard deviation of all pixels, by parts: the same of images in memory and in a file."""
+    n_pixels = math.prod(images.shape)
+    parts = list(chunks(len(images), max(1, MEASURED // math.prod(images.shape[1:]))))
+    mean = sum(float(images[part].sum(dtype=np.float64)) for part in parts) / n_pixels
+    squares = sum(float(np.square(images[part] - mean, dtype=np.float64).sum()) for part in parts)
+    return np.float32(mean), np.float32(math.sqrt(squares / n_pixels))
 
 
 @checked

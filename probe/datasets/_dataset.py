@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,14 +24,16 @@ from probe._checks import (
     readonly,
 )
 from probe._signatures import checked
+from probe.datasets._blocks import Images, StoredImages, pixel_digest
 from probe.safeh5 import printable
 
-__all__ = ["Dataset", "Images", "Split", "check_image_shape", "resized", "resized_images"]
+__all__ = ["AnyImages", "Dataset", "Images", "Split", "check_image_shape", "resized", "resized_images"]
 
-Images = npt.NDArray[np.float32]
-
-# 1024 MNIST images are 3 MB: a block stays in the cache while it is tested and hashed.
-FINGERPRINT_BLOCK = 1024
+if TYPE_CHECKING:
+    # Who reads images is written for arrays. Those in a file say themselves what they do not do.
+    AnyImages = Images
+else:
+    AnyImages = Images | StoredImages
 
 RESIZING_BLOCK = 4096
 
@@ -43,7 +45,8 @@ CHANNELS = (1, 3, 4)  # gray, color, and color with opacity
 class Dataset:
     """Images with a class label each.
 
-    The arrays are not copied. They are seen through read-only views.
+    The arrays are not copied. They are seen through read-only views. Images that `load_dataset` left in their file, because
+    they are larger than memory, are read part by part.
 
     Parameters
     ----------
@@ -72,16 +75,17 @@ class Dataset:
     array([0, 1])
     """
 
-    images: Images
+    images: AnyImages
     labels: IntArray
     class_names: tuple[str, ...]
 
     def __post_init__(self) -> None:
         check_class_names("class_names", self.class_names)
-        _check_pixels(self.images)
+        if not isinstance(self.images, StoredImages):
+            _check_pixels(self.images)
+            object.__setattr__(self, "images", readonly(self.images))
         _check_is_array("labels", self.labels)
         check_labels("labels", self.labels, len(self.images), len(self.class_names))
-        object.__setattr__(self, "images", readonly(self.images))
         object.__setattr__(self, "labels", readonly(self.labels.astype(np.int64, copy=False)))
 
     def __repr__(self) -> str:
@@ -112,14 +116,15 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the images and labels, as 64 hexadecimal digits; computed at each call.
+        """SHA-256 of the images and labels, as 64 hexadecimal digits; computed at each call, of images in a file once.
 
         Equal data give equal fingerprints, on every machine. The hash runs over a line of text
         with the shapes and the way the pixels were taken, then the SHA-256 of the pixels and that
         of the labels (little-endian int64). Pixels that all are exactly k/255 are taken as the
         bytes k, all others as little-endian float32. Class names do not count.
         """
-        encoding, pixels = _pixel_digest(self.images)
+        stored = self.images
+        encoding, pixels = stored.digest() if isinstance(stored, StoredImages) else pixel_digest(stored)
         header = f"probe dataset 1: images {self.images.shape} {encoding}, labels {self.labels.shape} <i8\n"
         labels = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return hashlib.sha256(header.encode() + pixels + labels.digest()).hexdigest()
@@ -135,7 +140,8 @@ class Dataset:
         Returns
         -------
         Dataset
-            With the same class names, even if a class no longer occurs.
+            With the same class names, even if a class no longer occurs. Of images in a file at most 256 MiB become an
+            array; more stay there.
 
         Raises
         ------
@@ -143,7 +149,9 @@ class Dataset:
             If an index is out of range, or if no sample is taken.
         """
         chosen = samples if isinstance(samples, slice) else check_indices("samples", samples, self.n_samples)
-        return Dataset(self.images[chosen], self.labels[chosen], self.class_names)
+        stored = self.images
+        images = stored.take(chosen) if isinstance(stored, StoredImages) else stored[chosen]
+        return Dataset(images, self.labels[chosen], self.class_names)
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Dataset:
         """Return `n` samples drawn at random without replacement, in the order of this data set.
@@ -341,19 +349,3 @@ def check_image_shape(name: str, shape: tuple[int, ...]) -> None:
             f"{name} must have their channels last, (n_samples, height, width, channels), but {shape} has "
             f"{shape[1]} {n_channels} first; use numpy.moveaxis(images, 1, -1)"
         )
-
-
-def _pixel_digest(images: Images) -> tuple[str, bytes]:
-    # Bytes are a quarter of the floats: it is the hashing, not the test for k/255, that takes time.
-    levels_digest, digest = hashlib.sha256(), hashlib.sha256()
-    blocks = [images[part] for part in chunks(len(images), FINGERPRINT_BLOCK)]
-    for block in blocks:
-        levels = (block * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-        if not np.array_equal(np.divide(levels, np.float32(255), dtype=np.float32), block):
-            break
-        levels_digest.update(np.ascontiguousarray(levels).data)
-    else:
-        return "k/255", levels_digest.digest()
-    for block in blocks:
-        digest.update(np.ascontiguousarray(block, dtype="<f4").data)
-    return "<f4", digest.digest()

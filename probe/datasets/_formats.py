@@ -17,9 +17,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from probe._checks import DataFileError, InputError
+from probe.datasets._blocks import RowsOfFile, StoredImages
 from probe.datasets._stored import (
     MAX_BYTES,
     ArrayFile,
+    ImagesIn,
     Stored,
     check_declared,
 )
@@ -66,20 +68,26 @@ SHAPE = re.compile(r"\s*|(?:\s*\d{1,19}L?\s*,)+(?:\s*\d{1,19}L?)?\s*", re.ASCII)
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[ArrayFile]:
-    """Open an HDF5 file.
+def open_hdf5(path: Path, images_in: ImagesIn = "auto") -> Iterator[ArrayFile]:
+    """Open an HDF5 file, whose images may stay in it.
 
     Only plain arrays directly in the root group are read: what a link, an external file or a virtual
     dataset points to may be any other file of the reader's.
     """
+    before = path.stat()
     with open_file(path, DataFileError, HDF5_LIMITS) as file:
         keys, taken = file.members(file.root), 0
 
-        def read(key: str) -> Stored | tuple[str, ...]:
+        def read(key: str) -> Stored | StoredImages | tuple[str, ...]:
             nonlocal taken
             if key in LABELS and file.is_text(file.root, key):
                 return file.string_array(file.root, key, MAX_TEXT_LABELS)
             shape, dtype = file.describe(file.root, key, kinds="fui", place=key)
+            n_bytes = 4 * math.prod(shape)
+            if key not in LABELS and (images_in == "file" or (images_in == "auto" and n_bytes > MAX_BYTES)):
+                shown = f"{key} ({n_bytes / 2**30:,.1f} GiB in memory)"
+                found = file.contiguous(file.root, key, kinds="fui", place=shown)
+                return StoredImages(RowsOfFile.of(path, before, *found))
             check_declared(key, shape, np.dtype("float32" if dtype == "bfloat16" else dtype))
             # Pixels become 4 bytes each, and labels 8.
             taken += math.prod(shape) * (4 if len(shape) > 1 else 8)

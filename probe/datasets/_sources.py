@@ -10,11 +10,19 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
-from probe._checks import DataFileError, InputError, brief, check_class_names, check_number, check_sizes
+from probe._checks import (
+    DataFileError,
+    InputError,
+    brief,
+    check_choice,
+    check_class_names,
+    check_number,
+    check_sizes,
+)
 from probe.datasets._dataset import Split, resized
 from probe.datasets._formats import open_hdf5, open_npz
 from probe.datasets._idx import idx_sets, open_idx
@@ -24,6 +32,7 @@ from probe.datasets._stored import (
     MAX_MESSAGE,
     UNIT_RANGE,
     ArrayFile,
+    ImagesIn,
     check_declared,
     named,
     refused_as_data_error,
@@ -45,6 +54,7 @@ def load_dataset(
     pixel_range: tuple[float, float] = UNIT_RANGE,
     class_names: Sequence[str] | None = None,
     image_size: tuple[int, int] | None = None,
+    images_in: ImagesIn = "auto",
 ) -> Split:
     """Load images and labels by name, or from a file or folder of your own.
 
@@ -86,6 +96,10 @@ def load_dataset(
     image_size : tuple of int, optional
         Height and width to resize all images to. Each new pixel is the mean over the area of the old ones that it
         covers; what is not of the same shape is stretched. Pictures of a folder must be of one size without it.
+    images_in : {"auto", "memory", "file"}
+        Whether images are read into memory or stay in their HDF5 file and are read part by part, as training and
+        `probe.noise_confidence` do. "auto" leaves those in the file that would take more than 4 GiB as float32. Such an
+        array must be contiguous, neither chunked nor compressed, and the file must not change.
 
     Returns
     -------
@@ -95,7 +109,8 @@ def load_dataset(
     Raises
     ------
     InputError
-        If there is neither such a name nor such a file, or the names or the size do not suit the data.
+        If there is neither such a name nor such a file, or the names or the size do not suit the data, or the images of
+        no HDF5 file should stay in it.
     DataFileError
         If the file is damaged or does not hold what is described above, or if OpenML cannot
         be reached.
@@ -119,11 +134,13 @@ def load_dataset(
         raise InputError(f"data must be a name or a path, got {printable(repr(name_or_path))}")
     low_and_high, size = _checked_range(pixel_range), _checked_size(image_size)
     names = None if class_names is None else _checked_names(class_names)
+    check_choice("images_in", images_in, get_args(ImagesIn))
     if is_named(name_or_path):
+        _check_can_stay(images_in, None)
         name = str(name_or_path)
         split = NAMED[name]() if name in NAMED else load_openml(name.removeprefix(OPENML_PREFIX))
     else:
-        split = _read_path(Path(name_or_path), low_and_high, names, size)
+        split = _read_path(Path(name_or_path), low_and_high, names, size, images_in)
     if names is not None and names != split.train.class_names:
         split = named(split, names)
     if size is None:
@@ -165,10 +182,16 @@ class DataSource:
         """Return the same source with an absolute path, for a process that starts elsewhere."""
         return self if is_named(self.data) else replace(self, data=str(Path(self.data).resolve()))
 
-    def split(self, pixel_range: tuple[float, float] = UNIT_RANGE) -> Split:
-        """Return the data; see `load_dataset`."""
+    def split(self, pixel_range: tuple[float, float] = UNIT_RANGE, images_in: ImagesIn = "memory") -> Split:
+        """Return the data; see `load_dataset`. What is larger than memory is refused, unless `images_in` is "auto"."""
         size: Any = self.image_size
-        return load_dataset(self.data, pixel_range=pixel_range, class_names=self.classes, image_size=size)
+        return load_dataset(
+            self.data,
+            pixel_range=pixel_range,
+            class_names=self.classes,
+            image_size=size,
+            images_in=images_in,
+        )
 
 
 def is_named(name_or_path: str | os.PathLike[str]) -> bool:
@@ -209,13 +232,25 @@ def _read_path(
     pixel_range: tuple[float, float],
     class_names: tuple[str, ...] | None,
     image_size: tuple[int, int] | None,
+    images_in: ImagesIn,
 ) -> Split:
     _check_exists(path)
     name = path.resolve().name or "idx" if path.is_dir() else path.stem
     with refused_as_data_error(str(path), DamagedError, OSError):
         opened = _format_of(path, printable(path, MAX_MESSAGE), image_size)
+        _check_can_stay(images_in, opened)
+        if opened is open_hdf5:
+            opened = partial(open_hdf5, images_in=images_in)
         with opened(path) as file:
             return split_in(file, printable(name), pixel_range, class_names)
+
+
+def _check_can_stay(images_in: ImagesIn, opened: object) -> None:
+    """Raise if images should stay in a file that is read as a whole."""
+    if images_in == "file" and opened is not open_hdf5:
+        raise InputError(
+            "images_in='file' needs an HDF5 file, and this is none; leave it out, or store the images as HDF5"
+        )
 
 
 def _check_exists(path: Path) -> None:

@@ -9,18 +9,21 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import DataFileError, InputError, IntArray, check_class_names, warn
+from probe.datasets._blocks import StoredImages, rows_of
 from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
 from probe.safeh5 import printable
 
 __all__ = [
     "UNIT_RANGE",
     "ArrayFile",
+    "ImagesIn",
     "check_declared",
     "last_of_each_class",
     "listed",
@@ -31,6 +34,7 @@ __all__ = [
 ]
 
 Stored = npt.NDArray[Any]
+ImagesIn = Literal["auto", "memory", "file"]
 
 FILE_PARTS = 6  # 1/6 to test on: 10,000 of 60,000, as in MNIST's training file
 MAX_BYTES = 4 * 2**30  # of one array as float32: 23 times MNIST, and still in the memory of a laptop
@@ -62,13 +66,14 @@ LEFT_OUT = "val_images"
 class ArrayFile:
     """An open file of named arrays.
 
-    `read` returns the array of one of the `keys`, after `check_declared`; labels may be the names of classes, a tuple.
+    `read` returns the array of one of the `keys`, after `check_declared`; labels may be the names of classes, a tuple, and
+    images may stay in the file.
     Class names may be missing. `shown` has what errors call an array, where its user does not know the key. `name` is
     what the data are called, where it is not the name of the path.
     """
 
     keys: Collection[str]
-    read: Callable[[str], Stored | tuple[str, ...]]
+    read: Callable[[str], Any]
     class_names: tuple[str, ...] | None = None
     shown: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
@@ -116,7 +121,8 @@ def check_declared(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> N
     if n_bytes > MAX_BYTES:
         raise InputError(
             f"{name} of shape {shape} would take {n_bytes / 2**30:.1f} GiB of memory, "
-            f"more than the {MAX_BYTES / 2**30:g} GiB allowed; store a part of it"
+            f"more than the {MAX_BYTES / 2**30:g} GiB allowed; store a part of it. Training and noise tests take all of it, "
+            "from HDF5"
         )
 
 
@@ -139,7 +145,7 @@ def split_in(
         raise InputError(
             f"both {present[0]} and {present[1]} are there, and which is meant is not guessed; keep one of them"
         )
-    arrays = {key: np.asarray(file.read(key)) for key in layout[::2]}
+    arrays = {key: file.read(key) for key in layout[::2]}
     labels = {key: file.read(key) for key in layout[1::2]}
     names = _sorted_names(labels) if file.class_names is None else file.class_names
     # Before the images take four times the memory.
@@ -223,9 +229,11 @@ def named(split: Split, class_names: tuple[str, ...]) -> Split:
     return Split(train, test, split.name)
 
 
-def _unit_pixels(name: str, pixels: Stored, pixel_range: tuple[float, float]) -> Images:
+def _unit_pixels(name: str, pixels: Any, pixel_range: tuple[float, float]) -> Any:
     """Return uint8 pixels divided by 255, or float pixels scaled from `pixel_range` to [0, 1], as float32."""
     check_image_shape(name, pixels.shape)
+    if isinstance(pixels, StoredImages) and 0 not in pixels.shape:
+        return pixels.converted_by(partial(_unit_pixels, name, pixel_range=pixel_range))
     if pixels.dtype == np.uint8:
         return np.divide(pixels, np.float32(255), dtype=np.float32)
     rule = f"{name} must be uint8, or float in"
@@ -273,7 +281,11 @@ def split_from_arrays(
     data = Dataset(*train, class_names)
     if test is None:
         for_training, for_test = last_of_each_class(data.labels, parts=parts)
-        return Split(data.take(for_training), data.take(for_test), name)
+        train_part, test_part = (
+            Dataset(rows_of(data.images, part), data.labels[part], class_names)
+            for part in (for_training, for_test)
+        )
+        return Split(train_part, test_part, name)
     try:
         test_data = Dataset(*test, class_names)
     except InputError as error:

@@ -70,7 +70,7 @@ def begun(estimator: Any, y: Any, x: Any, *, is_new: bool = True, classes: Any =
     check_consistent_length(x, y)
     check_classification_targets(y)
     architecture = MLP(estimator.hidden, estimator.activation, estimator.output, estimator.initialization)
-    names = [field.name for field in fields(TrainingConfig) if field.name != "dtype"]
+    names = [field.name for field in fields(TrainingConfig) if field.name not in ("dtype", "buffer")]
     settings = {name: getattr(estimator, name) for name in names}
     config = TrainingConfig(**settings, dtype="float32" if x.dtype == np.float32 else "float64")
     if is_new:

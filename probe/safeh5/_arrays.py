@@ -35,6 +35,7 @@ __all__ = [
     "check_array",
     "check_size",
     "check_storage",
+    "contiguous_at",
     "described",
     "read_array",
     "read_bytes",
@@ -225,6 +226,20 @@ def check_size(
     if n_chunks * index.n_bytes > bytes_left:
         refuse(f"of shape {shape} unpacks to more bytes than are read from one file")
     return max(size, n_chunks * index.n_bytes)
+
+
+def contiguous_at(source: Source, array: Description, refuse: Refuse) -> int:
+    """Return where in the file the values of an array begin that lie there as they are, one behind the other."""
+    if array.storage != "contiguous" or array.filters or array.type.name == "bfloat16":
+        refuse(
+            f"of shape {array.shape} is {array.storage} {array.type.name}, and only contiguous numbers can be read part by "
+            "part. Write it again with h5py: new.create_dataset(name, old.shape, old.dtype), without chunks or compression, "
+            "and then new[name][a:b] = old[a:b] for one part after the other"
+        )
+    if array.n_stored < array.n_bytes or array.address == UNDEFINED:
+        refuse(f"of shape {array.shape} was never written; the file is incomplete")
+    source.extents.take([(array.address, array.n_bytes)], array.owner)
+    return source.place(array.address, array.n_bytes)
 
 
 def read_array(source: Source, array: Description, columns: range | None, refuse: Refuse) -> npt.NDArray[Any]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, NoReturn
 
+import numpy as np
 import numpy.typing as npt
 
 from probe._errors import InputError
@@ -21,6 +22,7 @@ from probe.safeh5._arrays import (
     check_array,
     check_size,
     check_storage,
+    contiguous_at,
     read_array,
     read_bytes,
 )
@@ -241,6 +243,20 @@ class File:
         described = self._checked(group, name, kinds, place or _joined(group, name))
         assert described.shape is not None
         return described.shape, described.type.name
+
+    def contiguous(
+        self, group: Group, name: str, *, kinds: str = "f", place: str | None = None
+    ) -> tuple[int, np.dtype[Any], Shape]:
+        """Return where in the file the values of an array begin, their type and the shape, for a caller who reads them.
+
+        The array at `name` is checked as `array` would, but for its size: all its bytes are in the file, as they are.
+        """
+        place = place or _joined(group, name)
+        described = self._checked(group, name, kinds, place)
+        assert described.shape is not None and described.type.dtype is not None
+        with self._readable(place):
+            offset = contiguous_at(self._source, described, partial(self.refuse, place))
+        return offset, described.type.dtype, described.shape
 
     def check_claims(self, arrays: Sequence[tuple[Group, str]]) -> None:
         """Refuse a file whose arrays, each a group and a path below it, share their bytes or claim far too many.

@@ -252,6 +252,11 @@ class Source:
                 raise DamagedError("it was cut off while it was read")
             done += count
 
+    def place(self, address: int, n_bytes: int) -> int:
+        """Return where in the file `n_bytes` bytes at `address` are; all of them, or it is an error."""
+        self._check(address, n_bytes)
+        return self.base + address
+
     def _check(self, address: int, n_bytes: int) -> None:
         if n_bytes < 0 or self.base + address + n_bytes > self.size:
             raise DamagedError(f"it refers to {n_bytes} bytes at {address}, which it does not have")

@@ -13,6 +13,7 @@ from probe.optimizers import OPTIMIZERS, Momentum, Optimizer, OptimizerName
 from probe.population import MLP
 
 __all__ = [
+    "BLOCKS",
     "DEFAULT_ARCHITECTURE",
     "DEFAULT_TRAINING",
     "TrainingConfig",
@@ -21,6 +22,10 @@ __all__ = [
     "learning_rate_for",
     "smaller_rates",
 ]
+
+
+BLOCKS = 16
+"""Blocks of a buffer: each is read in one piece."""
 
 
 @checked
@@ -60,6 +65,10 @@ class TrainingConfig:
         When cost and accuracies are measured: after each epoch, or only after the last. Before, they are NaN.
     dtype : {"float32", "float64"}
         Number type of all computations.
+    buffer : int, optional
+        Samples that are shuffled together, at least 16 minibatches: blocks of a sixteenth of them come in random order,
+        and 16 blocks at a time are shuffled. All samples without; of images that stay in a file, as many as take 128 MiB.
+        The same seed and buffer give the same networks in memory and from a file.
 
     Raises
     ------
@@ -81,6 +90,7 @@ class TrainingConfig:
     until: float = 1.0
     evaluation: Literal["epoch", "end"] = "epoch"
     dtype: Literal["float32", "float64"] = "float32"
+    buffer: int | None = None
 
     def __post_init__(self) -> None:
         check_integer("epochs", self.epochs, minimum=1)
@@ -97,6 +107,8 @@ class TrainingConfig:
         check_choice("stop", self.stop, ("never", "fitted"))
         check_choice("evaluation", self.evaluation, ("epoch", "end"))
         check_choice("dtype", self.dtype, ("float32", "float64"))
+        if self.buffer is not None:
+            check_integer("buffer", self.buffer, minimum=BLOCKS * self.batch_size)
         if self.stop == "fitted" and self.evaluation == "end":
             raise InputError("stop='fitted' needs evaluation='epoch', got evaluation='end'")
 

@@ -54,8 +54,8 @@ def film_of(
     updates = sorted(kept)
     way, last = [kept[update] for update in updates], kept[updates[-1]]
     some = _some(np.arange(len(split.train)))
-    seen = split.train.images[some].astype(last.dtype, copy=False), labels[some]
-    test = split.test.images.astype(last.dtype, copy=False), split.test.labels
+    seen = split.train.images[some], labels[some]
+    test = split.test.images, split.test.labels
     found = []
     for network in way:
         found.append((measured(network, *seen)[0], measured(network, *test)[1]))

@@ -13,20 +13,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_integer, check_labels, check_number, check_rng
+from probe._checks import Array, InputError, check_integer, check_labels, check_number, check_rng, chunks
 from probe._parallel import available_workers, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Split
+from probe.datasets._blocks import StoredImages, in_unit_range
 from probe.film import moments
 from probe.layers import BatchNormalization
 from probe.network import Network
 from probe.parameters import ParameterSpace
 from probe.training._learning import Moments, in_training, looks_at_batches
+from probe.training._order import buffer_of, shuffled
 from probe.training.config import TrainingConfig
 from probe.training.filming import FILMED, film_of, updates_per_epoch
 from probe.training.results import TrainingHistory, TrainingResult
@@ -44,6 +47,9 @@ _EVALUATED = 5_000
 _MOST_LANES, _LANE_VALUES = 4, 300_000
 """Lanes that share a minibatch, at most, and values that the layers make of the images of one at least: about a megabyte,
 which a core's cache holds."""
+
+_MEASURED_VALUES = 1 << 24
+"""Values of the images that are classified together, at most."""
 
 _LOOKING = 1 / 3
 """What it takes to classify an image, as a share of what it takes to train on it."""
@@ -168,7 +174,7 @@ def seconds_per_image(network: Network, split: Split, batch_size: int = 32) -> f
     with run.working(1):
         for _ in range(3):
             began = time.thread_time()
-            run.gradient(indices, run.vector)
+            run.gradient(few.train.images, indices, few.train.labels, run.vector)
             taken.append(time.thread_time() - began)
     return min(taken) / len(indices)
 
@@ -212,8 +218,7 @@ class _Run:
             )
             for lane in layers_rng.spawn(n_lanes)
         ]
-        self._images = split.train.images.astype(start.dtype, copy=False)
-        self._test = split.test.images.astype(start.dtype, copy=False)
+        self._images, self._buffer = split.train.images, buffer_of(config, split.train)
         n = len(self._images)
         self._evaluated = np.sort(sample_rng.permutation(n)[:_EVALUATED])
         self._calibration = np.sort(sample_rng.permutation(n)[:_CALIBRATION])
@@ -255,13 +260,16 @@ class _Run:
         end = len(self._records["cost"]) * updates_per_epoch(self._split, self._config)
         return {update: one for update, one in self._kept.items() if update < end} | {end: self.network}
 
-    def gradient(self, taken: npt.NDArray[np.intp], vector: Array) -> Array:
-        """Return the gradient of the mean cost of some images: each lane sees a part of them."""
-        parts = np.array_split(taken, len(self._lanes))
+    def gradient(
+        self, images: npt.NDArray[Any], taken: npt.NDArray[np.intp], labels: Ints, vector: Array
+    ) -> Array:
+        """Return the gradient of the mean cost of those of the images that are taken: each lane sees a part of them."""
+        parts = np.array_split(np.arange(len(taken)), len(self._lanes))
 
         def of_lane(lane: ParameterSpace, part: npt.NDArray[np.intp]) -> Array:
+            seen = self._floats(images[taken[part]])
             with _quiet():
-                gradient = lane.gradient(self._images[part], self._labels[part], vector)[1]
+                gradient = lane.gradient(seen, labels[part], vector)[1]
             gradient *= len(part) / len(taken)
             return gradient
 
@@ -276,10 +284,10 @@ class _Run:
         """Train one epoch and record it; False if the cost is no number any more, and nothing changed then."""
         config, began = self._config, time.perf_counter()
         vector, rate = self.vector.copy(), config.learning_rate * config.rate_factor(epoch)
-        order, squares, told = self._order_rng.permutation(len(self._images)), list[float](), began
-        for begin in range(0, len(order), config.batch_size):
+        squares, told = list[float](), began
+        for done, minibatch in enumerate(self._minibatches()):
             try:
-                gradient = self.gradient(order[begin : begin + config.batch_size], vector)
+                gradient = self.gradient(*minibatch, vector)
             except NotImplementedError as error:
                 raise InputError(f"this network cannot be trained: {error}") from error
             squares.append(float(np.square(gradient, dtype=np.float64).sum()))
@@ -290,7 +298,7 @@ class _Run:
             if self._step in self._stops and np.isfinite(vector).all():
                 self._kept[self._step] = self._calibrated(vector)
             if time.perf_counter() - told > _TOLD_EVERY:
-                told, share = time.perf_counter(), begin / len(order)
+                told, share = time.perf_counter(), done * config.batch_size / len(self._images)
                 self._progress(ProgressEvent("training", epoch, config.epochs, f"{share:.0%} of an epoch"))
         seconds = time.perf_counter() - began
         if not np.isfinite(vector).all():
@@ -311,17 +319,32 @@ class _Run:
             self._records[name].append(value)
         return True
 
+    def _minibatches(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.intp], Ints]]:
+        """Go through the data in random order: images, which of them are in the minibatch, and its labels."""
+        size, images = self._config.batch_size, self._images
+        for order in shuffled(len(images), self._buffer, size, self._order_rng):
+            held, places = images, order
+            if isinstance(images, StoredImages):
+                rows = np.sort(order)
+                held, places = images.pixels(rows), np.searchsorted(rows, order)
+            for part in chunks(len(order), size):
+                yield held, places[part], self._labels[order[part]]
+
+    def _floats(self, pixels: npt.NDArray[Any]) -> Array:
+        return in_unit_range(pixels).astype(self._still.network.dtype, copy=False)
+
     def _test_accuracy(self) -> float:
-        return self.measured(self.network, self._test, self._split.test.labels)[1]
+        return self.measured(self.network, self._split.test.images, self._split.test.labels)[1]
 
     def measured(self, network: Network, images: Array, labels: Ints) -> tuple[float, float]:
         """Return the mean cost and the accuracy, each lane's worth of images by itself."""
         space = ParameterSpace(network, self._config.cost)
-        parts = np.array_split(np.arange(len(images)), min(_MOST_LANES, len(images)))
+        n_parts = max(_MOST_LANES, len(images) * math.prod(images.shape[1:]) // _MEASURED_VALUES)
+        parts = np.array_split(np.arange(len(images)), min(n_parts, len(images)))
 
         def of_part(part: npt.NDArray[np.intp]) -> Array:
             with _quiet():
-                return len(part) * np.array(space.measure(images[part], labels[part]))
+                return len(part) * np.array(space.measure(self._floats(images[part]), labels[part]))
 
         cost, hits = np.sum(list(self._map(of_part, parts)), axis=0)
         return float(cost / len(images)), round(hits) / len(images)
@@ -332,7 +355,7 @@ class _Run:
         if not looks_at_batches(still.layers):
             return still
         self._moments.clear()
-        self._lanes[0].at(vector).logits(self._images[self._calibration])
+        self._lanes[0].at(vector).logits(self._floats(self._images[self._calibration]))
         layers = [
             replace(
                 layer, moving_mean=self._moments[layer.name][0], moving_variance=self._moments[layer.name][1]

@@ -282,10 +282,15 @@ class _Monitor:
         self._done = 0
 
     def watch(self, shard: Shard, data: PreparedData, config: TrainingConfig) -> ShardOutcome:
-        outcome = ShardRun(shard, data, config, self.stop, self._advance).run()
+        outcome = ShardRun(shard, data, config, self.stop, self._advance, self._tell).run()
         if not self.stop.is_set():
             self._advance(math.nan, config.epochs - outcome.n_epochs)
         return outcome
+
+    def _tell(self, share: float) -> None:
+        with self._lock:
+            note = f"{min(share, 1):.0%} of an epoch"
+            self._progress(ProgressEvent(self._stage, self._done, self._total, note))
 
     def _advance(self, cost: float, epochs: int = 1) -> None:
         if epochs == 0:

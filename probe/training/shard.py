@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
-from probe._pixels import Pixels
+from probe._checks import Array, chunks
+from probe._pixels import AnyPixels, lit_counts, pixels_of
 from probe._stepper import Parameters, Stepper, evaluate, input_gradient_norms
 from probe.datasets import Dataset, Split
+from probe.datasets._blocks import StoredImages
 from probe.population import Population
+from probe.training._order import buffer_of, shuffled
 from probe.training.config import TrainingConfig
 from probe.training.dynamics import DynamicsKind, DynamicsRecorder, ExampleDynamics
 from probe.training.results import TrainingHistory
@@ -28,6 +30,10 @@ Ints = npt.NDArray[np.int64]
 
 _NORM_BATCHES = 10
 """Minibatches at the end of an epoch whose gradients make its recorded gradient norm."""
+
+
+_TOLD_EVERY = 1.0
+"""Seconds between two calls within an epoch, at least."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,15 +78,16 @@ class PreparedData:
     `columns` are the inputs, those that are lit most often in the training data first, so that a batch can
     end where its rarely lit pixels are all dark (see `Pixels`). A pixel that is zero in every training
     image gives its weights no gradient. Without weight decay they keep their start exactly, so the
-    training products take only the first `n_lit` columns; the test's take all.
+    training products take only the first `n_lit` columns; the test's take all. `buffer` samples are shuffled together.
     """
 
-    x_train: Pixels
-    x_test: Pixels
+    x_train: AnyPixels
+    x_test: AnyPixels
     train_labels: Ints
     test_labels: Ints
     columns: npt.NDArray[np.intp]
     n_lit: int
+    buffer: int | None
 
     @property
     def lit(self) -> npt.NDArray[np.intp]:
@@ -92,24 +99,34 @@ class PreparedData:
         """Return `split` prepared for training with `config`; itself if it is prepared already."""
         if isinstance(split, PreparedData):
             return split
-        return cls.of_rows(_labeled_rows(split.train), _labeled_rows(split.test), config)
+        buffer = buffer_of(config, split.train)
+        return cls.of_rows(
+            _labeled_rows(split.train), _labeled_rows(split.test), replace(config, buffer=buffer)
+        )
 
     @classmethod
     def of_rows(
-        cls, train: tuple[Array, Ints], test: tuple[Array, Ints], config: TrainingConfig
+        cls,
+        train: tuple[Array | StoredImages, Ints],
+        test: tuple[Array | StoredImages, Ints],
+        config: TrainingConfig,
     ) -> PreparedData:
-        """Return rows (n_samples, n_in) of any range, with their labels, prepared for training; `test` may be empty."""
+        """Return rows (n_samples, n_in) of any range, with their labels, prepared for training; `test` may be empty.
+
+        Images in a file stay there.
+        """
         (x_train, train_labels), (x_test, test_labels) = train, test
-        counts = np.count_nonzero(x_train, axis=0)
+        counts = lit_counts(x_train)
         columns = np.argsort(-counts, kind="stable")
         n_lit = max(1, int(np.count_nonzero(counts))) if config.weight_decay == 0 else len(columns)
         return cls(
-            Pixels(np.take(x_train, columns[:n_lit], axis=1), config.dtype),
-            Pixels(np.take(x_test, columns, axis=1), config.dtype),
+            pixels_of(x_train, columns[:n_lit], config.dtype),
+            pixels_of(x_test, columns, config.dtype),
             train_labels,
             test_labels,
             columns,
             n_lit,
+            config.buffer,
         )
 
 
@@ -145,6 +162,8 @@ class ShardRun:
         Once set, the epoch under way is given up and the networks stay as the last one left them.
     after_epoch : callable
         Called with the median cost of the networks still trained (NaN if there is none).
+    within_epoch : callable, optional
+        Called every second or so with the share of an epoch that is done, where its samples come in several buffers.
     """
 
     def __init__(
@@ -154,9 +173,10 @@ class ShardRun:
         config: TrainingConfig,
         stop: threading.Event,
         after_epoch: Callable[[float], None],
+        within_epoch: Callable[[float], None] | None = None,
     ) -> None:
         self._shard, self._data, self._config = shard, data, config
-        self._stop, self._after_epoch = stop, after_epoch
+        self._stop, self._after_epoch, self._within_epoch = stop, after_epoch, within_epoch
         start, n_networks = shard.start, shard.start.n_networks
         self._final_weights = [w.copy() for w in start.weights]
         self._final_biases = [b.copy() for b in start.biases]
@@ -210,7 +230,6 @@ class ShardRun:
         """Pass over the data once; return the gradient norms, or None if told to stop on the way."""
         n_samples = len(self._data.x_train)
         config = self._config
-        order = self._shard.order_rng.permutation(n_samples)
         size = min(config.batch_size, n_samples)
         last = len(range(0, n_samples, size)) - _NORM_BATCHES
         rate = self._learning_rate(epoch)
@@ -221,19 +240,25 @@ class ShardRun:
         }
         batch = np.empty((size, data.x_train.shape[1]), config.dtype)
         scratch = np.empty(batch.shape, np.uint8)
-        norms = []
-        for index, begin in enumerate(range(0, n_samples, size)):
-            if self._stop.is_set():
-                return None
-            chosen = order[begin : begin + size]
-            x = data.x_train.gather(chosen, batch, scratch)
-            self._find_gradients(steppers[len(chosen)], x, chosen)
-            if index >= last:
-                norms.append(_squared_norms(self._gradients))
-            self._step += 1
-            self._optimizer.apply(parameters.flat, self._gradients.flat, self._state, rate, self._step)
-            if self._step in self._stops:
-                self._moments[self._step] = self._now()
+        norms, first, told = [], self._step, time.perf_counter()
+        for order in shuffled(n_samples, data.buffer, size, self._shard.order_rng):
+            held, places = data.x_train.near(order)
+            for part in chunks(len(order), size):
+                if self._stop.is_set():
+                    return None
+                chosen = order[part]
+                x = held.gather(places[part], batch, scratch)
+                self._find_gradients(steppers[len(chosen)], x, chosen)
+                if self._step - first >= last:
+                    norms.append(_squared_norms(self._gradients))
+                self._step += 1
+                self._optimizer.apply(parameters.flat, self._gradients.flat, self._state, rate, self._step)
+                if self._step in self._stops:
+                    self._moments[self._step] = self._now()
+            del held  # before the next ones are read
+            if self._within_epoch is not None and time.perf_counter() - told > _TOLD_EVERY:
+                told = time.perf_counter()
+                self._within_epoch((self._step - first) * size / n_samples)
         return np.asarray(np.sqrt(np.mean(norms, axis=0)))
 
     def _find_gradients(self, stepper: Stepper, x: Array, chosen: npt.NDArray[np.intp]) -> None:
@@ -382,9 +407,11 @@ class ShardRun:
                 values[member, self._fitted[member] :] = values[member, self._fitted[member] - 1]
 
 
-def _labeled_rows(data: Dataset) -> tuple[Array, Ints]:
-    """Return the images as rows, and their labels."""
-    return data.images.reshape(len(data), -1), data.labels
+def _labeled_rows(data: Dataset) -> tuple[Array | StoredImages, Ints]:
+    """Return the images as rows, unless they are in a file, and their labels."""
+    images: Any = data.images
+    is_stored = isinstance(images, StoredImages)
+    return images if is_stored else images.reshape(len(data), -1), data.labels
 
 
 def _squared_norms(gradients: Parameters) -> Floats:

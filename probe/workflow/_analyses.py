@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from probe._checks import InputError, ModelFileError, check_integer
 from probe._progress import Progress, silent
@@ -79,7 +79,10 @@ def analyze(
     check_arguments(function_of(entry), options)
     analyses = [analysis_of(other) for other in command.analyses or (name,)]
     files = [file for file in (model, other) if file is not None]
-    split = reading.split(data) if files else DataSource.of(data).split()
+    images_in: Literal["auto", "memory"] = (
+        "auto" if all(analysis.by_parts for analysis in analyses) else "memory"
+    )
+    split = reading.split(data, images_in) if files else DataSource.of(data).split(images_in=images_in)
     networks = [_network(file, split, reading, files) for file in files]
     about, stem = "", data_stem(data)
     if files:

@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from probe._checks import DataFileError, InputError
 from probe._layout import input_layout
@@ -134,15 +135,18 @@ class Reading:
         """Return the network of the file for data, with the units that it has; see `probe.fitting`."""
         return for_data(self.network(model, split.train.image_shape), split)
 
-    def split(self, data: str | DataSource) -> Split:
-        """Return the data; float pixels of a file that are not in [0, 1] are scaled from the range to it."""
+    def split(self, data: str | DataSource, images_in: Literal["auto", "memory"] = "memory") -> Split:
+        """Return the data; float pixels of a file that are not in [0, 1] are scaled from the range to it.
+
+        What is larger than memory is refused, unless `images_in` is "auto".
+        """
         source = DataSource.of(data)
         try:
-            return source.split()
+            return source.split(images_in=images_in)
         except DataFileError:
             if self.pixel_range == (0, 1):
                 raise
-            return source.split(self.pixel_range)
+            return source.split(self.pixel_range, images_in)
 
 
 READ_AS_IT_IS = Reading()

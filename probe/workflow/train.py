@@ -82,7 +82,7 @@ def train_model(
         If the data or the model cannot be read or do not fit each other, training diverges, or `out` cannot be written to.
     """
     reading = Reading(pixel_range=pixel_range)
-    split = reading.split(data)
+    split = reading.split(data, "auto")
     shape: MLP | Network = replace(DEFAULT_ARCHITECTURE, **(architecture or {}))
     config = DEFAULT_TRAINING
     if like is not None:

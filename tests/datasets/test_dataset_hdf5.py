@@ -239,7 +239,12 @@ def test_a_huge_promise_is_refused_before_memory_is_taken(tmp_path):
         file.create_dataset("images", (2**20, 1000, 1000), np.uint8, chunks=(1, 1000, 1000))
         file["labels"] = LABELS
     assert path.stat().st_size < 2**20
-    assert "would take 3906.2 GiB of memory, more than the 4 GiB allowed" in refusal(path)
+    assert (
+        "images (3,906.2 GiB in memory) of shape (1048576, 1000, 1000) is chunked uint8, and only"
+        in refusal(path)
+    )
+    with pytest.raises(DataFileError, match=r"would take 3906\.2 GiB of memory, more than the 4 GiB allowed"):
+        load_dataset(path, images_in="memory")
 
 
 def test_a_group_or_an_empty_dataspace_is_no_array(tmp_path):

@@ -311,7 +311,7 @@ def test_lanes_together_give_the_gradient_of_the_batch(digits, monkeypatch):
     images, labels = digits.train.images[taken].astype(np.float64), digits.train.labels[taken]
     monkeypatch.setattr("probe.training.graph._LANE_VALUES", 5_000)
     run = _Run(start, digits, digits.train.labels, probe.TrainingConfig(batch_size=50), rng)
-    found = run.gradient(taken, run.vector)
+    found = run.gradient(digits.train.images, taken, labels, run.vector)
     np.testing.assert_allclose(
         found, ParameterSpace(start).gradient(images, labels)[1], rtol=1e-9, atol=1e-12
     )
