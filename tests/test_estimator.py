@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.special import expit, softmax
 from sklearn.base import clone, is_classifier
 from sklearn.datasets import load_breast_cancer, load_iris, load_wine
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
@@ -79,7 +80,7 @@ def test_other_settings_pass_them_too(estimator, check):
 
 def test_it_is_a_classifier_with_parameters_named_as_those_of_networks_and_training():
     names = set(NetworkClassifier().get_params())
-    ours = set(probe.MLP.__dataclass_fields__) | set(probe.TrainingConfig.__dataclass_fields__) - {"dtype"}
+    ours = set(probe.MLP.__dataclass_fields__) | set(probe.TrainingConfig.__dataclass_fields__) - {"dtype", "buffer"}
     assert is_classifier(NetworkClassifier())
     assert names == ours | {"random_state", "warm_start"}
     changed = clone(NetworkClassifier(hidden=[3]).set_params(epochs=7))
@@ -130,6 +131,23 @@ def test_sparse_inputs_give_what_dense_ones_do(kind):
     positive = MinMaxScaler().fit_transform(X)
     dense, thin = quick().fit(positive, Y), quick().fit(kind(positive), Y)
     np.testing.assert_array_equal(dense.predict_proba(positive), thin.predict_proba(kind(positive)))
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_of_sigmoid_outputs_too_the_probability_follows_from_the_decision_function(n_classes):
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(200, 4)), rng.integers(0, n_classes, 200)
+    model = NetworkClassifier(hidden=(6,), output="sigmoid", cost="quadratic", epochs=5, random_state=0).fit(
+        x, y
+    )
+    far = rng.normal(scale=30, size=(300, 4))
+    decision, proba = model.decision_function(far), model.predict_proba(far)
+    if n_classes == 2:
+        np.testing.assert_allclose(proba[:, 1], expit(decision), rtol=1e-12)
+    else:
+        np.testing.assert_allclose(proba, softmax(decision, axis=1), rtol=1e-12)
+    outputs = expit(model.network_.logits(far.astype("f4")).astype("f8"))
+    np.testing.assert_allclose(proba, outputs / outputs.sum(axis=1, keepdims=True), rtol=1e-4)
 
 
 def test_names_of_columns_are_kept_and_held_to():

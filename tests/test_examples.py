@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 EVERY = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
-SHOWN = {"01-first-steps": 8, "02-your-own-keras-cnn": 4, "03-a-memorization-study": 7, "04-a-lecture": 6}
+SHOWN = {"01-first-steps": 6, "02-your-own-keras-cnn": 4, "03-a-memorization-study": 7, "04-a-lecture": 6}
 """Pictures that each notebook shows at least."""
 
 

@@ -205,7 +205,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def decision_function(self, X: Any) -> Array:
-        """Return the logits.
+        """Return the logits; of sigmoid outputs their logarithms, so that `predict_proba` is the softmax of either.
 
         Parameters
         ----------
@@ -215,10 +215,10 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Returns
         -------
         ndarray of shape (n_samples, n_classes), or (n_samples,) of two classes
-            For two classes the logit of the second less that of the first.
+            For two classes the score of the second less that of the first: the logit of its probability.
         """
-        logits = self._logits(X)
-        return logits if len(self.classes_) > 2 else logits[:, 1] - logits[:, 0]
+        scores = self._scores(X)
+        return scores if len(self.classes_) > 2 else scores[:, 1] - scores[:, 0]
 
     def predict_proba(self, X: Any) -> Array:
         """Return the probability of each class; what sigmoid outputs say is divided by its sum.
@@ -233,10 +233,7 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ndarray of shape (n_samples, n_classes), in [0, 1]
             In the order of `classes_`; rows sum to one.
         """
-        logits = self._logits(X)
-        if self.network_.output_name == "sigmoid":
-            logits = -np.logaddexp(0, -logits)
-        return np.asarray(softmax(logits, axis=1))
+        return np.asarray(softmax(self._scores(X), axis=1))
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the class with the largest logit.
@@ -258,6 +255,12 @@ class NetworkClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+    def _scores(self, X: Any) -> Array:
+        """Return what `predict_proba` is the softmax of, of shape (n_samples, n_classes)."""
+        logits = self._logits(X)
+        is_sigmoid = self.network_.output_name == "sigmoid"
+        return np.asarray(-np.logaddexp(0, -logits)) if is_sigmoid else logits
 
     def _logits(self, X: Any) -> Array:
         check_is_fitted(self)

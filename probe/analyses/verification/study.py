@@ -11,9 +11,10 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from probe._bars import ShownProgress
 from probe._checks import InputError, brief, check_choice, check_integer, check_once, kept_seed
 from probe._parallel import single_threaded_blas
-from probe._progress import Progress, silent
+from probe._progress import Progress
 from probe._signatures import checked
 from probe.analyses.verification.bench import Bench, Experiment, is_mnist
 from probe.analyses.verification.landscapes import CHOROMANSKA, GARIPOV, LI
@@ -62,7 +63,7 @@ def verify(
     n_networks: int = 8,
     seed: int | np.random.Generator = 0,
     workers: int = 1,
-    progress: Progress = silent,
+    progress: ShownProgress = "auto",
 ) -> Verification:
     """Train what was published, and say whether ours comes to the same.
 
@@ -85,7 +86,7 @@ def verify(
         Everything random follows from it; from a generator a seed is drawn.
     workers : int
         Threads that run experiments at the same time. The result does not depend on it.
-    progress : callable
+    progress : callable, "auto" or None
         Called with a `ProgressEvent` after each experiment.
 
     Raises
@@ -108,6 +109,7 @@ def verify(
     >>> [(row.key, row.decision) for row in found.rows]
     [('nielsen-backprop', 'supported'), ('zhang-theorem', 'supported')]
     """
+    assert callable(progress)
     study = VerificationStudy.of((), split, rows=rows, size=size, n_networks=n_networks, seed=kept_seed(seed))
     return run_study(study, split, workers=workers, progress=progress)
 
