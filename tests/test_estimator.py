@@ -80,7 +80,10 @@ def test_other_settings_pass_them_too(estimator, check):
 
 def test_it_is_a_classifier_with_parameters_named_as_those_of_networks_and_training():
     names = set(NetworkClassifier().get_params())
-    ours = set(probe.MLP.__dataclass_fields__) | set(probe.TrainingConfig.__dataclass_fields__) - {"dtype", "buffer"}
+    ours = set(probe.MLP.__dataclass_fields__) | set(probe.TrainingConfig.__dataclass_fields__) - {
+        "dtype",
+        "buffer",
+    }
     assert is_classifier(NetworkClassifier())
     assert names == ours | {"random_state", "warm_start"}
     changed = clone(NetworkClassifier(hidden=[3]).set_params(epochs=7))
