@@ -22,7 +22,7 @@ import numpy as np
 from probe._bars import shown
 from probe._checks import InputError, brief, is_path_like
 
-__all__ = ["AtLeast", "check_arguments", "checked"]
+__all__ = ["AtLeast", "check_arguments", "checked", "origin_of"]
 
 Target = TypeVar("Target", bound=Callable[..., Any])
 
@@ -138,7 +138,9 @@ def _rules(function: Callable[..., Any]) -> tuple[tuple[str, ...], dict[str, _Ru
 
 def _rule(hint: Any) -> _Rule | None:
     """Return what a value of this annotation must be; None where that is checked elsewhere."""
-    origin, inner = _origin(hint), typing.get_args(hint)
+    origin, inner = origin_of(hint), typing.get_args(hint)
+    if hasattr(hint, "__value__") and not inner:
+        return None  # NumPy's ArrayLike, from Python 3.12 on an alias of its own kind
     if origin is typing.Annotated:
         bounds = [extra for extra in inner[1:] if isinstance(extra, AtLeast)]
         return bounds[0].rule() if bounds else _rule(inner[0])
@@ -146,7 +148,7 @@ def _rule(hint: Any) -> _Rule | None:
         return _Rule("None", lambda value: value is None)
     if origin in (typing.Union, types.UnionType):
         # A path is told by os.PathLike; text alone would do for any string.
-        is_path = os.PathLike in map(_origin, inner)
+        is_path = os.PathLike in map(origin_of, inner)
         return _any_of([_rule(one) for one in inner if not (is_path and one is str)])
     if origin is os.PathLike:
         return _Rule("a path that a file can have", is_path_like)
@@ -178,8 +180,18 @@ def _named(kind: type) -> str:
     return f"an {name}" if name[0] in "AEIO" or name.isupper() else f"a {name}"
 
 
-def _origin(hint: Any) -> Any:
-    return typing.get_origin(hint) or hint
+def origin_of(hint: Any) -> Any:
+    """Return the class behind a type, such as tuple of tuple[int, ...], also where NumPy has another name for it.
+
+    Examples
+    --------
+    >>> origin_of(tuple[int, ...]), origin_of(int), origin_of(np.typing.NDArray[np.float32])
+    (<class 'tuple'>, <class 'int'>, <class 'numpy.ndarray'>)
+    """
+    origin = typing.get_origin(hint) or hint
+    # From Python 3.12 on NumPy's NDArray may be an alias of its own kind.
+    named = getattr(origin, "__value__", None)
+    return origin if named is None else typing.get_origin(named) or named
 
 
 def _any_of(rules: Sequence[_Rule | None]) -> _Rule | None:

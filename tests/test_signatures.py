@@ -1,16 +1,18 @@
 """Arguments of another kind than their annotation names are refused, in words that say which and what came."""
 
 import os
+import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from probe import MLP, InputError, Network, Split, train, unit
-from probe._signatures import checked
+from probe._signatures import checked, origin_of
 from probe.layers import Dense
 
 
@@ -142,3 +144,22 @@ def test_a_bound_of_an_annotation_is_said_and_checked_before_the_call():
         for call in (repeated, lambda times: check_arguments(repeated, {"times": times})):
             with pytest.raises(InputError, match="times must be an integer of at least 2, got "):
                 call(wrong)
+
+
+def test_an_alias_for_arrays_is_seen_through():
+    # As NumPy 2.5 has it on Python 3.12 and later.
+    class Alias:
+        __value__ = np.ndarray[Any, np.dtype[np.floating]]
+
+        def __class_getitem__(cls, item):
+            return types.GenericAlias(cls, item)
+
+    hint = Alias[np.floating]
+    assert origin_of(hint) is origin_of(np.typing.NDArray[np.floating]) is np.ndarray
+
+    def function(values, text="a"):
+        return values
+
+    function.__annotations__ = {"values": hint, "text": str}
+    with pytest.raises(InputError, match="values must be a NumPy array of numbers, got 'x'"):
+        checked(function)("x")

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 import numpy as np
 
 from probe._checks import DataFileError, InputError, readonly
-from probe._signatures import checked
+from probe._signatures import checked, origin_of
 from probe._text import json_default
 from probe.kerasfile import model_in, write_network, write_text_attribute
 from probe.network import Network
@@ -295,7 +295,7 @@ def _read(file: File, group: Group, name: str, hint: Any) -> Any:
     if file.has_attribute(group, name):
         return _fitted(file, file.json(group, name), hint, place)
     for option in _options(hint):
-        if _origin(option) is np.ndarray:
+        if origin_of(option) is np.ndarray:
             # Nothing else that a field can hold is a data set.
             if not file.is_group(group, name):
                 # One array under many names would take its memory many times.
@@ -309,7 +309,7 @@ def _read(file: File, group: Group, name: str, hint: Any) -> Any:
 
 
 def _matches(file: File, member: Group, option: Any) -> bool:
-    origin = _origin(option)
+    origin = origin_of(option)
     if origin is Network:
         return file.has_attribute(member, "model_config")
     if not file.has_attribute(member, _TYPE):
@@ -322,7 +322,7 @@ def _matches(file: File, member: Group, option: Any) -> bool:
 
 
 def _read_group(file: File, member: Group, option: Any) -> Any:
-    origin = _origin(option)
+    origin = origin_of(option)
     if origin is Network:
         return model_in(file, member).network()
     if dataclasses.is_dataclass(origin):
@@ -348,7 +348,7 @@ def _length(file: File, member: Group) -> int:
 def _fitted(file: File, value: Any, hint: Any, place: str) -> Any:
     """Return a value from JSON in the type `hint`, or refuse it."""
     for option in _options(hint):
-        origin = _origin(option)
+        origin = origin_of(option)
         if origin is Any or (origin is Literal and value in get_args(option)):
             return value
         if origin is type(None) and value is None:
@@ -367,7 +367,7 @@ def _fitted(file: File, value: Any, hint: Any, place: str) -> Any:
 def _item_hints(file: File, option: Any, length: int, place: str) -> tuple[Any, ...]:
     """Return the type of each of the `length` items of a tuple of type `option`."""
     arguments = get_args(option) or (Any, ...)
-    if _origin(option) is Sequence:
+    if origin_of(option) is Sequence:
         arguments = (*arguments[:1], ...)
     if arguments[-1] is Ellipsis:
         return (arguments[0],) * length
@@ -384,11 +384,6 @@ def _value_hint(option: Any) -> Any:
 def _options(hint: Any) -> tuple[Any, ...]:
     """Return the members of a union, or the type itself."""
     return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
-
-
-def _origin(option: Any) -> Any:
-    """Return the class behind a type such as tuple[int, ...]."""
-    return get_origin(option) or option
 
 
 def _in_words(hint: Any) -> str:
