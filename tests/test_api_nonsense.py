@@ -52,7 +52,7 @@ from probe import (
 )
 from probe.ascent import Ball, Box, Fourier, Pixels, Shift
 from probe.interventions import Flip
-from probe.pages import CHAPTERS, Section
+from probe.pages import CHAPTERS, Report, Section
 from probe.parameters import ParameterSpace
 from probe.population import initial_population
 
@@ -799,6 +799,13 @@ def public():
         for name, values in known.items()
         for package in values.values()
     }
+
+
+@pytest.fixture(autouse=True)
+def no_whole_report(monkeypatch):
+    """A report has no sections here: each of its analyses has its own turn, and all of them take half a minute."""
+    empty = Report(title="Report", subtitle="Empty", sections=())
+    monkeypatch.setattr("probe.workflow.notebook.page_of", lambda *arguments, **more: empty)
 
 
 def test_every_public_callable_has_a_valid_call_or_a_reason():

@@ -35,10 +35,10 @@ def shuffled(
 
     Examples
     --------
-    >>> order = shuffled(100, 32, 2, np.random.default_rng(0))
+    >>> order = list(shuffled(100, 32, 2, np.random.default_rng(0)))
     >>> [len(part) for part in order]
     [32, 32, 32, 4]
-    >>> np.array_equal(np.sort(np.concatenate(list(shuffled(100, 32, 2, rng)))), np.arange(100))
+    >>> np.array_equal(np.sort(np.concatenate(order)), np.arange(100))
     True
     """
     if buffer is None or buffer >= n_samples:
