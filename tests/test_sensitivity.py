@@ -132,9 +132,8 @@ def test_on_two_linear_classes_the_critical_samples_are_the_exact_ones(seed, rad
         np.testing.assert_array_equal(found.steps[near], np.ceil(share[near] * 4))
 
 
-@given(seed=st.integers(0, 9999))
-@settings(max_examples=30)
-def test_of_many_linear_classes_none_is_critical_that_cannot_be(seed):
+def found_and_possible(seed):
+    """Return which of 40 images are found critical, and which can be, by the planes between five linear classes."""
     rng = np.random.default_rng(seed)
     net, images = linear(rng.normal(size=(8, 5))), rng.random((40, 8))
     kernel, logits = net.dense_layers[0].kernel, net.logits(images)
@@ -143,9 +142,21 @@ def test_of_many_linear_classes_none_is_critical_that_cannot_be(seed):
     reach = 0.1 * np.abs(kernel[:, own].T[:, None] - kernel.T).sum(axis=2)
     margins[np.arange(40), own] = np.inf
     possible = (margins < reach).any(axis=1)
-    found = critical_samples(net, images, radius=0.1, noise=0)
-    assert not found.is_critical[~possible].any()
-    assert found.is_critical.sum() >= 0.8 * possible.sum()
+    return critical_samples(net, images, radius=0.1, noise=0).is_critical, possible
+
+
+@given(seed=st.integers(0, 9999))
+@settings(max_examples=30)
+def test_of_many_linear_classes_none_is_critical_that_cannot_be(seed):
+    found, possible = found_and_possible(seed)
+    assert not found[~possible].any()
+
+
+def test_of_many_linear_classes_nearly_all_are_found_that_can_be():
+    # Of one network alone there may be two, of which one is found.
+    found, possible = np.transpose([found_and_possible(seed) for seed in range(50)], (1, 0, 2))
+    assert possible.sum() > 200
+    assert found.sum() >= 0.95 * possible.sum()
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
