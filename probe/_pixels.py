@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, chunks
-from probe.datasets._blocks import StoredImages, in_unit_range
+from probe.datasets import StoredImages, in_unit_range
 
 __all__ = ["AnyPixels", "Pixels", "StoredPixels", "lit_counts", "pixels_of"]
 

@@ -5,7 +5,6 @@ A display computes and draws nothing itself. `from_network` calls the analysis, 
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -121,13 +120,10 @@ class _Display:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.result!r})"
 
-    def _repr_png_(self) -> bytes | None:
-        """Return the picture as a notebook shows it; None where there is none yet, or pyplot shows it."""
-        if not hasattr(self, "figure_") or self.figure_.canvas.manager is not None:
-            return None
-        png = io.BytesIO()
-        self.figure_.savefig(png, format="png")
-        return png.getvalue()
+    def _repr_png_(self) -> Any:
+        """Return the picture as a notebook shows it; None before it is drawn, and for axes of the caller's."""
+        shown = getattr(getattr(self, "figure_", None), "_repr_png_", None)
+        return None if shown is None else shown()
 
 
 class WeightImagesDisplay(_Display):

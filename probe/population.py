@@ -34,8 +34,7 @@ from probe._pixels import AnyPixels, Pixels, StoredPixels
 from probe._signatures import checked
 from probe._text import html_table, shortened, text_table
 from probe.costs import CostName, Evaluation, OutputName
-from probe.datasets import Dataset
-from probe.datasets._blocks import StoredImages
+from probe.datasets import Dataset, StoredImages
 from probe.layers import ACTIVATIONS, Dense, Flatten, Layer
 from probe.network import Network
 

@@ -96,6 +96,7 @@ INNER = {
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
     "connections", "learning_rate_for", "smaller_rates",
     "Backend", "CapacityStudy", "DataSource", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
+    "StoredImages", "in_unit_range",
     "VerificationStudy",
     "run_study_in", "run_trial",
     "Shard", "sampled_test", "check_storable", "encode_provenance", "last_net", "model_in", "naming", "parse_json",

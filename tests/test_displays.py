@@ -70,7 +70,7 @@ def test_one_can_be_drawn_again_in_the_place_of_axes(name):
 def test_a_notebook_shows_a_figure_of_its_own_once():
     display = probe.WeightImagesDisplay(probe.weight_images(NETWORK))
     assert display._repr_png_() is None
-    assert display.plot()._repr_png_().startswith(b"\x89PNG")
+    assert display.plot()._repr_png_()[0].startswith(b"\x89PNG")
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 

@@ -119,6 +119,11 @@ class Classification(Result):
     brier_score: float
     log_loss: float
 
+    def summary(self) -> str:
+        """Return the accuracy with its interval, and the other numbers, in lines of text."""
+        first, *numbers = Result.summary(self).splitlines()
+        return "\n".join([first, f"accuracy: {self.accuracy:.2%;images}", *numbers])
+
     @property
     def n_images(self) -> int:
         """Test images that were classified."""

@@ -5,6 +5,7 @@
 arrays and an `rng`.
 """
 
+from probe.datasets._blocks import StoredImages, in_unit_range
 from probe.datasets._corruption import (
     INPUT_CORRUPTIONS,
     LABEL_CORRUPTIONS,
@@ -31,8 +32,10 @@ __all__ = [
     "InputCorruption",
     "LabelCorruption",
     "Split",
+    "StoredImages",
     "corrupted_inputs",
     "gaussian_noise",
+    "in_unit_range",
     "is_named",
     "load_dataset",
     "norm_matched_noise",

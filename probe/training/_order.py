@@ -8,8 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import chunks
-from probe.datasets import Dataset
-from probe.datasets._blocks import StoredImages
+from probe.datasets import Dataset, StoredImages
 from probe.training.config import BLOCKS, TrainingConfig
 
 __all__ = ["buffer_of", "shuffled"]

@@ -22,8 +22,7 @@ from probe._checks import Array, InputError, check_integer, check_labels, check_
 from probe._parallel import available_workers, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
-from probe.datasets import Split
-from probe.datasets._blocks import StoredImages, in_unit_range
+from probe.datasets import Split, StoredImages, in_unit_range
 from probe.film import moments
 from probe.layers import BatchNormalization
 from probe.network import Network

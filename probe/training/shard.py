@@ -15,8 +15,7 @@ import numpy.typing as npt
 from probe._checks import Array, chunks
 from probe._pixels import AnyPixels, lit_counts, pixels_of
 from probe._stepper import Parameters, Stepper, evaluate, input_gradient_norms
-from probe.datasets import Dataset, Split
-from probe.datasets._blocks import StoredImages
+from probe.datasets import Dataset, Split, StoredImages
 from probe.population import Population
 from probe.training._order import buffer_of, shuffled
 from probe.training.config import TrainingConfig

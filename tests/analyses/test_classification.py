@@ -126,3 +126,8 @@ def test_some_of_the_images_are_drawn_at_random(trained, digits):
     np.testing.assert_array_equal(found[0].surest.labels, digits.test.labels[found[0].surest.indices])
     with pytest.raises(probe.InputError, match="n_images must be an integer from 1 to 355, got 356"):
         probe.classification(trained, digits, n_images=356)
+
+
+def test_its_summary_begins_with_the_accuracy_and_its_interval(found):
+    assert found.summary().splitlines()[1] == f"accuracy: {found.accuracy:.2%;images}"
+    assert f"brier_score: {found.brier_score:.6g}" in found.summary()
