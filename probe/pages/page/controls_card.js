@@ -30,13 +30,14 @@ export class Cards {
     this.before = document.activeElement;
     this.subject = subject;
     const address = `#${encodeURIComponent(layer)}/${unit}`;
-    if (!this.hasAddresses || subject !== this.page.subject || location.hash === address) this.show(layer, unit);
-    else location.hash = address;
+    // Shown at once: the browser tells of a new address later, and who clicks again by then means this card.
+    this.show(layer, unit);
+    if (this.hasAddresses && subject === this.page.subject) location.hash = address;
   }
 
   close() {
     this.element.close();
-    if (this.hasAddresses) history.replaceState(null, "", location.pathname + location.search);
+    if (this.hasAddresses) history.replaceState(null, "", location.href.split("#")[0]);
     this.before?.focus?.();
   }
 
