@@ -116,6 +116,40 @@ def speed_table(name: str) -> str:
     return table(("case", "probe", "against", "ratio", "target", "reached"), rows)
 
 
+def command_speed_table() -> str:
+    """Return the rows of `reports/samples/benchmark/commands.json`."""
+    rows = []
+    for row in json.loads((REPORTS / "benchmark" / "commands.json").read_text("utf-8"))["rows"]:
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in row["stages"].items())
+        low, high = row["spread"]
+        reached = "yes" if row["wall"] <= (row["limit"] or row["wall"]) else "**no**"
+        rows.append(
+            (
+                row["name"],
+                f"`{row['command']}`",
+                f"{row['wall']:.1f} s ({low:.1f} to {high:.1f})",
+                f"{row['cpu']:.1f} s",
+                f"{row['peak'] / 1e6:.0f} MB",
+                stages,
+                f"{row['limit']:.0f} s" if row["limit"] else "",
+                reached if row["limit"] else "",
+            )
+        )
+    return table(
+        (
+            "what",
+            "command",
+            "time",
+            "of both cores",
+            "peak memory",
+            "the longest stages, in s",
+            "asked",
+            "reached",
+        ),
+        rows,
+    )
+
+
 def amount(value: float, unit: str) -> str:
     """Return a number with its unit."""
     if unit == "GFLOP/s":
@@ -211,6 +245,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "analyses": analysis_table,
     "analysis-reference": analysis_reference,
     "speed": lambda: speed_table("results"),
+    "speed-commands": command_speed_table,
     "speed-memorization": lambda: speed_table("memorization"),
     "accuracy": accuracy_table,
     "calibration": calibration_table,

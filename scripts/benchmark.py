@@ -1,5 +1,8 @@
 """Compare training speed with PyTorch, scikit-learn and JAX on one core: python scripts/benchmark.py.
 
+`--commands` times the commands of the documentation instead, and `--growth` draws how time grows with networks, units
+and samples: see `benchmark_commands.py` and `benchmark_growth.py`.
+
 The same work for everyone: 60,000 MNIST digits in memory, float32, the same layer sizes and batch, plain
 gradient descent on softmax cross-entropy, a new order of the digits in every epoch, nothing evaluated
 inside a timed epoch, one core, one BLAS thread. The contestants take turns (A B C A B C ...) after one
@@ -9,6 +12,7 @@ untimed epoch each, and medians over the rounds are compared. Peers that are not
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import importlib.metadata
 import json
@@ -28,6 +32,8 @@ from typing import Any
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 os.environ["JAX_PLATFORMS"] = "cpu"
 
+import benchmark_commands
+import benchmark_growth
 import numpy as np
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -517,14 +523,32 @@ def machine() -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure everything, print a Markdown table, write the same as JSON."""
+    """Measure what is asked for; without options the speed of training: a Markdown table, and the same as JSON."""
     import sklearn.neural_network  # noqa: F401  (so that its BLAS is listed)
 
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
+        "--commands", nargs="*", metavar="NAME", help="commands of the documentation; all without names"
+    )
+    kinds.add_argument("--growth", action="store_true", help="time against networks, units and samples")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each command (default: 5)")
+    asked = parser.parse_args()
     about = machine()
     print(json.dumps(about, indent=2))
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         if name in os.environ:
             print(f"{name}={os.environ[name]} is set: unset it, these numbers are not the machine's own")
+    if asked.commands is not None:
+        benchmark_commands.commands(about, asked.commands, asked.rounds)
+    elif asked.growth:
+        benchmark_growth.growth(about)
+    else:
+        training(about)
+
+
+def training(about: dict[str, Any]) -> None:
+    """Compare with the peers, print a Markdown table, write the same as JSON."""
     split = probe.load_dataset("mnist")
     with threadpool_limits(1):
         on_cores(CORES[-1:])  # the last one: interrupts usually go to the first
