@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import gc
 import multiprocessing
 import os
 import pickle
+import shutil
 import signal
 import sys
 import threading
@@ -15,7 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -46,13 +48,10 @@ _LOOK_SECONDS = 0.05
 """How often it is looked at what workers tell."""
 
 _ALIGNMENT = 64
+"""Bytes from one part of shared memory to the next."""
 
-
-class Stop(Protocol):
-    """What tells work to give up, such as `threading.Event`."""
-
-    def is_set(self) -> bool:
-        """Return whether to give up."""
+_ROOM_LEFT = 1 << 20
+"""Bytes of shared memory that are left to others."""
 
 
 def process_workers(most: int | None = None) -> int:
@@ -68,7 +67,7 @@ def process_workers(most: int | None = None) -> int:
 
 def pay_off(seconds: float) -> bool:
     """Return whether processes pay for work that takes one core so many seconds."""
-    return process_workers() > 1 and seconds > (_WARM_SECONDS if _POOL.is_warm else _COLD_SECONDS)
+    return seconds > (_WARM_SECONDS if _POOL.is_warm else _COLD_SECONDS) and process_workers() > 1
 
 
 def submit(function: Callable[..., Returned], *args: Any) -> Future[Returned]:
@@ -247,6 +246,7 @@ class _Job:
             begin = -(-end // _ALIGNMENT) * _ALIGNMENT
             end = begin + part.nbytes
             parts.append(slice(begin, end))
+        _check_room(end)
         self._memory = SharedMemory(create=True, size=end)
         assert self._memory.buf is not None
         for part, place in zip(raw, parts, strict=True):
@@ -267,6 +267,13 @@ class _Job:
         del self._numbers
         self._memory.close()
         self._memory.unlink()
+
+
+def _check_room(n_bytes: int) -> None:
+    """Raise where shared memory is a file system with too little room, as in a container: writing to it would kill us."""
+    with suppress(FileNotFoundError):
+        if shutil.disk_usage("/dev/shm").free < n_bytes + _ROOM_LEFT:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/dev/shm")
 
 
 class Worker:
