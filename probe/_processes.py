@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import gc
+import math
 import multiprocessing
 import os
 import pickle
@@ -12,25 +13,29 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
-from typing import Any, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._parallel import available_workers
 
-__all__ = ["Told", "Worker", "in_processes", "pay_off", "process_workers", "submit"]
+__all__ = ["NO_PROCESS", "Told", "Worker", "in_processes", "place", "submit"]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
 
 Told = npt.NDArray[np.float64]
 """What workers tell on the way, of shape (n_tasks, 2): a count that grows, and a number to it. See `Worker.tell`."""
+
+NO_PROCESS: Final = (BrokenExecutor, OSError, ImportError)
+"""What is raised where no process can be started, or one was killed."""
 
 _COLD_SECONDS, _WARM_SECONDS = 5.0, 0.3
 """Seconds of work on one core from which processes pay: before they are started, which takes 1.5 s, and after."""
@@ -54,20 +59,34 @@ _ROOM_LEFT = 1 << 20
 """Bytes of shared memory that are left to others."""
 
 
-def process_workers(most: int | None = None) -> int:
-    """Return how many processes may work at the same time: one for each core, `most` at most.
+def place(seconds: float, workers: int | None, n_tasks: int) -> tuple[Literal["threads", "processes"], int]:
+    """Return where tasks that all are small for BLAS are best done, and how many at the same time.
 
-    One where none can be started, in a worker itself, and where threads do not wait for each other (free-threaded Python).
+    Parameters
+    ----------
+    seconds : float
+        What all take one core, about.
+    workers : int, optional
+        How many are wanted. Without, as many as there are cores if the work is long enough, or one.
+    n_tasks : int
+        How many there are.
+
+    Returns
+    -------
+    where : {"threads", "processes"}
+        Processes where the work is long and threads would wait for each other, which on free-threaded Python they do not.
+        Threads in a worker itself.
+    workers : int
+        As wanted, or found.
     """
-    waits = getattr(sys, "_is_gil_enabled", lambda: True)()
-    if not waits or multiprocessing.current_process().daemon:
-        return 1
-    return available_workers(most)
-
-
-def pay_off(seconds: float) -> bool:
-    """Return whether processes pay for work that takes one core so many seconds."""
-    return seconds > (_WARM_SECONDS if _POOL.is_warm else _COLD_SECONDS) and process_workers() > 1
+    waiting = getattr(sys, "_is_gil_enabled", lambda: True)()
+    is_long = seconds > (_COLD_SECONDS if waiting and not _POOL.is_warm else _WARM_SECONDS)
+    if workers is None:
+        workers = available_workers(n_tasks) if is_long else 1
+    may_start = waiting and not multiprocessing.current_process().daemon
+    if is_long and may_start and min(workers, n_tasks) > 1 and available_workers() > 1:
+        return "processes", workers
+    return "threads", workers
 
 
 def submit(function: Callable[..., Returned], *args: Any) -> Future[Returned]:
@@ -118,10 +137,8 @@ def in_processes(
 
     Raises
     ------
-    BrokenExecutor
-        If a process died.
-    OSError, ImportError
-        If none can be started.
+    BrokenExecutor, OSError, ImportError
+        `NO_PROCESS`: if one was killed, perhaps for lack of memory, or none can be started.
     BaseException
         What `function` raised, the first if several did.
     """
@@ -286,6 +303,13 @@ class Worker:
         """Return whether the task should give up, as `threading.Event.is_set`."""
         return bool(self._numbers[-1, 0])
 
+    def wait(self, timeout: float = math.inf) -> bool:
+        """Wait until the task should give up, or so many seconds; return whether it should, as `threading.Event.wait`."""
+        end = time.monotonic() + timeout
+        while not self.is_set() and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK_SECONDS))
+        return self.is_set()
+
     def tell(self, count: float, number: float) -> None:
         """Tell how far the task is: a count that grows, and any number to it."""
         self._numbers[self._index] = count, number
@@ -304,20 +328,19 @@ def _run(address: _Address, index: int) -> Any:
     return job.function(job.tasks[index], Worker(job.numbers, index))
 
 
+_HELD: list[SharedMemory] = []
+"""In a worker: memory of earlier jobs that something still looks at, such as a cache."""
+
+
 def _forget() -> None:
     """Let go of the latest job."""
-    if not _OPENED:
-        return
-    memory = _OPENED.pop().memory
+    if _OPENED:
+        _HELD.append(_OPENED.pop().memory)
     gc.collect()
-    try:
-        memory.close()
-    except BufferError:
-        # Something still holds an array, such as a cache: then the memory stays, and is not closed behind its back.
-        _HELD.append(memory)
-
-
-_HELD: list[SharedMemory] = []
+    for memory in tuple(_HELD):
+        with suppress(BufferError):
+            memory.close()
+            _HELD.remove(memory)
 
 
 def _begin(lifeline: Any) -> None:

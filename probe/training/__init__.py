@@ -17,7 +17,7 @@ from probe.training.config import (
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
 from probe.training.graph import images_worth, seconds_per_image, train_network
 from probe.training.initial import reinitialized
-from probe.training.loop import train, train_population, train_shards, training_seconds, useful_workers
+from probe.training.loop import train, train_population, train_shards, training_seconds
 from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
@@ -47,5 +47,4 @@ __all__ = [
     "train_population",
     "train_shards",
     "training_seconds",
-    "useful_workers",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, cast
@@ -24,7 +24,7 @@ from probe._checks import (
     generator,
 )
 from probe._parallel import available_workers, interrupts_as, single_threaded_blas
-from probe._processes import Told, Worker, in_processes, pay_off
+from probe._processes import NO_PROCESS, Told, Worker, in_processes, place
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
@@ -39,7 +39,7 @@ from probe.training.initial import reinitialized
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
-__all__ = ["train", "train_population", "train_shards", "training_seconds", "useful_workers"]
+__all__ = ["train", "train_population", "train_shards", "training_seconds"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -241,22 +241,28 @@ def train_shards(
     """
     if len(shards) == 0:
         raise InputError("shards must hold at least one shard, got none")
+    if workers is not None:
+        check_integer("workers", workers, minimum=1)
     splits = {id(shard.split): shard.split for shard in shards}
     data = {key: PreparedData.of(split, config) for key, split in splits.items()}
     watched = [(shard, data[id(shard.split)], config) for shard in shards]
     largest = max(_size(shard) for shard in shards)
     seconds = sum(training_seconds(_size(shard), len(held.x_train), config) for shard, held, _ in watched)
-    workers = useful_workers(largest, seconds) if workers is None else workers
-    check_integer("workers", workers, minimum=1)
-    workers = min(workers, len(shards))
+    if workers is None and largest >= _SMALLEST_PARALLEL:
+        workers = available_workers()
+    where, workers = place(seconds, workers, len(shards))
     monitor = _Monitor(progress, stage, len(shards) * config.epochs)
     done = dict[int, ShardOutcome]()
     with single_threaded_blas():
-        if workers > 1 and largest * config.batch_size <= _LARGEST_IN_PROCESSES and pay_off(seconds):
+        if where == "processes" and largest * config.batch_size <= _LARGEST_IN_PROCESSES:
             done = _outcomes_of_processes(monitor, watched, workers)
         left = [index for index in range(len(shards)) if index not in done]
         if left:
-            done |= zip(left, _outcomes(monitor, [watched[index] for index in left], workers), strict=True)
+            done |= zip(
+                left,
+                _outcomes(monitor, [watched[index] for index in left], min(workers, len(left))),
+                strict=True,
+            )
     outcomes = [done[index] for index in range(len(shards))]
     films = [films_of(shard, outcome, config) for shard, outcome in zip(shards, outcomes, strict=True)]
     return _trimmed(outcomes, films)
@@ -312,7 +318,7 @@ def _outcomes_of_processes(
             for task, outcome in found:
                 outcomes[order[task]] = outcome
                 monitor.close(outcome)
-    except (BrokenExecutor, OSError, ImportError):
+    except NO_PROCESS:
         # No room for processes, or one was killed: what is missing is trained here, from the start.
         monitor.take_back(sum(int(n) for task, n in enumerate(heard) if order[task] not in outcomes))
     return outcomes
@@ -347,22 +353,6 @@ def training_seconds(n_weights: int, n_samples: int, config: TrainingConfig) -> 
     size = min(config.batch_size, n_samples)
     n_updates = config.epochs * math.ceil(n_samples / size)
     return n_updates * (_STEP_SECONDS + _VALUE_SECONDS * n_weights * size)
-
-
-@checked
-def useful_workers(n_weights: int, seconds: float = 0) -> int:
-    """Return how many threads or processes pay, if each trains networks with so many weights in all at a time.
-
-    Parameters
-    ----------
-    n_weights : int
-        At least 1.
-    seconds : float
-        What all of it takes one core, at least 0, see `training_seconds`.
-    """
-    check_integer("n_weights", n_weights, minimum=1)
-    check_number("seconds", seconds, minimum=0)
-    return available_workers() if n_weights >= _SMALLEST_PARALLEL or pay_off(seconds) else 1
 
 
 def _size(shard: Shard) -> int:

@@ -46,7 +46,7 @@ def capacity(
     largest: int | None = None,
     tolerance: float = 0.1,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Capacity:
     """Find the largest number of random labels that networks of each architecture fit.
@@ -80,8 +80,9 @@ def capacity(
         The search ends when the next number that failed is at most this share above the largest that fitted; above 0.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
-    workers : int
-        Threads that train populations at the same time. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each population.
 

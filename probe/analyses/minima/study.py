@@ -55,7 +55,7 @@ def minima(
     margin: float = 0.02,
     n_connected: int | None = None,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Minima:
     """Train many networks from different starts, and compare where they end.
@@ -90,8 +90,9 @@ def minima(
         2 to 50. By default 8, or all if there are fewer.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
-    workers : int
-        Threads that compute trials of 10 networks. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 

@@ -48,7 +48,7 @@ def robustness(
     datasets: Sequence[str] = ("digits",),
     replicates: int = 1,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Robustness:
     """Judge the primary claims about one network on networks of a declared range: a specification curve [1]_.
@@ -74,8 +74,9 @@ def robustness(
         Populations of six networks in each setting, at least 1. More can be added later.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
-    workers : int
-        Threads that run trials at the same time. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
