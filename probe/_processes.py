@@ -37,8 +37,11 @@ Told = npt.NDArray[np.float64]
 NO_PROCESS: Final = (BrokenExecutor, OSError, ImportError)
 """What is raised where no process can be started, or one was killed."""
 
-_COLD_SECONDS, _WARM_SECONDS = 5.0, 0.3
+_COLD_SECONDS, _WARM_SECONDS = 4.0, 0.3
 """Seconds of work on one core from which processes pay: before they are started, which takes 1.5 s, and after."""
+
+_LARGE = 200_000_000
+"""Multiplications of a step, in which BLAS takes fifty times as long as Python."""
 
 _ENVIRONMENT = {
     "LOKY_MAX_CPU_COUNT": "1",  # whoever asks there how many workers pay is told one
@@ -59,8 +62,10 @@ _ROOM_LEFT = 1 << 20
 """Bytes of shared memory that are left to others."""
 
 
-def place(seconds: float, workers: int | None, n_tasks: int) -> tuple[Literal["threads", "processes"], int]:
-    """Return where tasks that all are small for BLAS are best done, and how many at the same time.
+def place(
+    seconds: float, workers: int | None, n_tasks: int, *, size: int = 0
+) -> tuple[Literal["threads", "processes"], int]:
+    """Return where tasks are best done, and how many at the same time.
 
     Parameters
     ----------
@@ -70,16 +75,18 @@ def place(seconds: float, workers: int | None, n_tasks: int) -> tuple[Literal["t
         How many are wanted. Without, as many as there are cores if the work is long enough, or one.
     n_tasks : int
         How many there are.
+    size : int
+        Multiplications of a step, with no more of which threads would wait for each other's Python.
 
     Returns
     -------
     where : {"threads", "processes"}
-        Processes where the work is long and threads would wait for each other, which on free-threaded Python they do not.
-        Threads in a worker itself.
+        Processes where the work is long and threads would wait for each other: not where BLAS does the work, nor on
+        free-threaded Python. Threads in a worker itself.
     workers : int
         As wanted, or found.
     """
-    waiting = getattr(sys, "_is_gil_enabled", lambda: True)()
+    waiting = size < _LARGE and getattr(sys, "_is_gil_enabled", lambda: True)()
     is_long = seconds > (_COLD_SECONDS if waiting and not _POOL.is_warm else _WARM_SECONDS)
     if workers is None:
         workers = available_workers(n_tasks) if is_long else 1

@@ -23,7 +23,7 @@ from probe._checks import (
     check_shape,
     generator,
 )
-from probe._parallel import available_workers, interrupts_as, single_threaded_blas
+from probe._parallel import interrupts_as, single_threaded_blas
 from probe._processes import NO_PROCESS, Told, Worker, in_processes, place
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
@@ -46,12 +46,6 @@ Ints = npt.NDArray[np.int64]
 
 _Watched = tuple[Shard, PreparedData, TrainingConfig]
 """A shard, its data and how it is trained."""
-
-_SMALLEST_PARALLEL = 100_000
-"""Weights in the largest shard from which threads pay: with smaller ones they wait for Python, not for BLAS."""
-
-_LARGEST_IN_PROCESSES = 200_000_000
-"""Weights of a shard times samples of a minibatch from which threads do as well: they hardly wait for Python."""
 
 _STEP_SECONDS, _VALUE_SECONDS = 1.5e-4, 8e-11
 """What a minibatch takes on one core, measured: for itself, and for each of its samples and each weight. Evaluations are
@@ -248,13 +242,11 @@ def train_shards(
     watched = [(shard, data[id(shard.split)], config) for shard in shards]
     largest = max(_size(shard) for shard in shards)
     seconds = sum(training_seconds(_size(shard), len(held.x_train), config) for shard, held, _ in watched)
-    if workers is None and largest >= _SMALLEST_PARALLEL:
-        workers = available_workers()
-    where, workers = place(seconds, workers, len(shards))
+    where, workers = place(seconds, workers, len(shards), size=largest * config.batch_size)
     monitor = _Monitor(progress, stage, len(shards) * config.epochs)
     done = dict[int, ShardOutcome]()
     with single_threaded_blas():
-        if where == "processes" and largest * config.batch_size <= _LARGEST_IN_PROCESSES:
+        if where == "processes":
             done = _outcomes_of_processes(monitor, watched, workers)
         left = [index for index in range(len(shards)) if index not in done]
         if left:
