@@ -1,8 +1,8 @@
 """Training by gradient descent: always a population; one network is a population of one.
 
 The unit of work is a *shard*: networks that see the same minibatches in the same order and differ in
-their start, labels, learning rate or sample mask. Shards are independent and run in parallel threads;
-what a shard computes does not depend on how many run beside it.
+their start, labels, learning rate or sample mask. Shards are independent and run side by side, in
+processes or threads; what a shard computes does not depend on how many run beside it.
 """
 
 from probe.training.config import (

@@ -1,4 +1,4 @@
-"""Training networks and populations: shards made, run in parallel threads, and joined again."""
+"""Training networks and populations: shards made, run side by side, and joined again."""
 
 from __future__ import annotations
 
