@@ -531,6 +531,9 @@ def main() -> None:
         if name in os.environ:
             print(f"{name}={os.environ[name]} is set: unset it, these numbers are not the machine's own")
     split = probe.load_dataset("mnist")
+    if "--cores" in sys.argv[1:]:
+        print("\n".join(row.markdown() for row in two_cores(split)))
+        return
     with threadpool_limits(1):
         on_cores(CORES[-1:])  # the last one: interrupts usually go to the first
         peers = {"PyTorch": (pytorch, 8.0), "scikit-learn": (scikit_learn, 5.0), "JAX": (jax, 1.1)}
