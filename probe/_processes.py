@@ -252,7 +252,7 @@ class _Opened:
 
 
 def _numbers(memory: SharedMemory, n_tasks: int) -> Told:
-    """Return what is told each way: a row for each task, by the worker; and one whose first number tells all to stop."""
+    """Return what is told each way: a row for each task, by its worker; and one to all: stop, and it is over."""
     return np.ndarray((n_tasks + 1, 2), np.float64, memory.buf)
 
 
@@ -288,6 +288,7 @@ class _Job:
 
     def end(self) -> None:
         """Give the memory back; workers that still look at it keep it until their next job."""
+        self._numbers[-1] = 1
         del self._numbers
         self._memory.close()
         self._memory.unlink()
@@ -322,28 +323,32 @@ class Worker:
         self._numbers[self._index] = count, number
 
 
-_OPENED: list[_Opened] = []
-"""In a worker: its latest job, or none."""
-
-
-def _run(address: _Address, index: int) -> Any:
-    """Do one task of a job, in a worker."""
-    if not _OPENED or _OPENED[0].address != address:
-        _forget()
-        _OPENED.append(address.opened())
-    job = _OPENED[0]
-    return job.function(job.tasks[index], Worker(job.numbers, index))
-
+_OPENED: dict[str, _Opened] = {}
+"""In a worker: the jobs under way, and the latest."""
 
 _HELD: list[SharedMemory] = []
 """In a worker: memory of earlier jobs that something still looks at, such as a cache."""
 
 
-def _forget() -> None:
-    """Let go of the latest job."""
-    if _OPENED:
-        _HELD.append(_OPENED.pop().memory)
-    gc.collect()
+def _run(address: _Address, index: int) -> Any:
+    """Do one task of a job, in a worker."""
+    if address.name not in _OPENED:
+        _forget([name for name, job in _OPENED.items() if job.numbers[-1, 1]])
+        _OPENED[address.name] = address.opened()
+    job = _OPENED[address.name]
+    return job.function(job.tasks[index], Worker(job.numbers, index))
+
+
+def _forget(names: Sequence[str]) -> None:
+    """Let go of jobs."""
+    _HELD.extend([_OPENED.pop(name).memory for name in names])
+    _close_held()
+    if _HELD:
+        gc.collect()
+        _close_held()
+
+
+def _close_held() -> None:
     for memory in tuple(_HELD):
         with suppress(BufferError):
             memory.close()
@@ -354,7 +359,7 @@ def _begin(lifeline: Any) -> None:
     """Begin a worker: Ctrl-C goes to all processes of a terminal, but the first one decides."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-    atexit.register(_forget)
+    atexit.register(lambda: _forget(tuple(_OPENED)))
     from joblib.externals.loky import process_executor
 
     # It would take shared memory for a leak, and end the worker.
