@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from probe.analyses.capacity.results import (
 from probe.datasets import Split, permuted_labels
 from probe.population import MLP, initial_population
 from probe.study import DesignedStudy, run_study
-from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
+from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, training_seconds
 
 __all__ = ["CapacityStudy", "capacity", "capacity_of", "next_number"]
 
@@ -152,6 +153,15 @@ class CapacityStudy(DesignedStudy[CapacityKey, CapacityFit, Capacity]):
         with single_threaded_blas():
             share = _fitted_share(self.design, key, split, key.n_samples, stop)
         return None if share is None else CapacityFit(fitted_share=share)
+
+    def seconds(self, keys: Sequence[CapacityKey], split: Split) -> float:
+        """Return about how long one core takes, where no network fits before its time."""
+        design, n_in = self.design, math.prod(split.train.image_shape)
+        sizes = [mlp.n_parameters(n_in, split.train.n_classes) for mlp in design.architectures]
+        n = design.starts * len(design.rates)
+        return sum(
+            training_seconds(n * sizes[key.architecture], key.n_samples or 1, design.config) for key in keys
+        )
 
     def combine(self, done: Mapping[CapacityKey, CapacityFit], split: Split, progress: Progress) -> Capacity:
         """Return what the searches that are over come to."""
