@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from probe._errors import InputError
 
-__all__ = ["available_workers", "gathered", "in_threads", "interrupts_as", "single_threaded_blas"]
+__all__ = ["available_workers", "gather", "in_threads", "interrupts_as", "single_threaded_blas"]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -191,27 +191,24 @@ def in_threads(
         raise
 
 
-def gathered(
-    function: Callable[[Task, threading.Event], Returned | None],
+def gather(
+    results: Generator[tuple[int, Returned | None], None, None],
     tasks: Sequence[Task],
-    *,
-    workers: int,
-    report: Callable[[dict[int, Returned]], None],
-) -> dict[int, Returned]:
-    """Return what `in_threads` gives, by the index of the task; after Ctrl-C, what was done until then.
+    done: dict[Task, Returned],
+    report: Callable[[], None],
+) -> None:
+    """Keep in `done`, by the task, what `in_threads` and its like give; after Ctrl-C, what was done until then.
 
-    A task that returns None has given up and is left out. `report` is called with all that is done after each task.
+    A task that returns None has given up and is left out. `report` is called after each task that is kept.
     """
-    done: dict[int, Returned] = {}
     try:
-        with closing(in_threads(function, tasks, workers=workers, stop=threading.Event())) as finished:
-            for index, result in finished:
+        with closing(results):
+            for index, result in results:
                 if result is not None:
-                    done[index] = result
-                    report(done)
+                    done[tasks[index]] = result
+                    report()
     except KeyboardInterrupt:
         pass  # the caller sees from what is missing that it was interrupted
-    return done
 
 
 @dataclass(frozen=True, slots=True)

@@ -345,7 +345,7 @@ ANALYSES = (
             help="Train many networks from different starts, and compare where they end: costs, curvature, what lies "
             "between. For units other than sigmoid the default learning rate is a tenth. It can be killed at any moment: "
             "the same command goes on from there, also with more --networks.",
-            examples=("minima", "minima --hidden 4 --hidden 16 --workers 2 --backend processes"),
+            examples=("minima", "minima --hidden 4 --hidden 16 --workers 1"),
         ),
     ),
     Analysis(
@@ -382,7 +382,7 @@ ANALYSES = (
             title="Does it come to what was published?",
             help="Train what books and papers report, and hold ours against their figures, each within a tolerance that was "
             "declared before. It can be killed at any moment: the same command goes on from there.",
-            examples=("verify --workers 2 --backend processes", "verify --rows nielsen,zhang --size medium"),
+            examples=("verify", "verify --rows nielsen,zhang --size medium"),
         ),
     ),
     Analysis(

@@ -6,16 +6,19 @@ folder that can be killed and goes on, on threads, processes or a cluster, by `p
 
 from __future__ import annotations
 
+import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast
 
 import numpy as np
 
 from probe._checks import check_integer, kept_seed
-from probe._parallel import gathered
+from probe._parallel import gather, in_threads
+from probe._processes import NO_PROCESS, Worker, in_processes, place
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import Split
 
@@ -84,6 +87,10 @@ class Study(ABC, Generic[AnyKey, Trial, Found]):
     def given(self, key: AnyKey, done: Mapping[AnyKey, Trial]) -> Any:
         """Return what a trial needs of those before it; nothing by default."""
         return None
+
+    def seconds(self, keys: Sequence[AnyKey], split: Split) -> float:
+        """Return about how long one core takes for these trials, from which it follows whether processes pay."""
+        return math.inf
 
     def note(self, trials: Sequence[Trial]) -> str:
         """Return the state of the study in a few words, for a progress bar."""
@@ -158,9 +165,13 @@ class DesignedStudy(Study[AnyKey, Trial, Found]):
 
 
 def run_study(
-    study: Study[AnyKey, Trial, Found], split: Split, *, workers: int = 1, progress: Progress = silent
+    study: Study[AnyKey, Trial, Found],
+    split: Split,
+    *,
+    workers: int | None = None,
+    progress: Progress = silent,
 ) -> Found:
-    """Run all trials of a study in this process, and return what they come to.
+    """Run all trials of a study, and return what they come to.
 
     Parameters
     ----------
@@ -168,8 +179,9 @@ def run_study(
         What to run.
     split : Split
         The data.
-    workers : int
-        Threads that run trials at the same time, at least 1. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, at least 1: in processes, or in threads where those would not pay. As many as
+        there are cores without, or one if it is quickly done. The result does not depend on it.
     progress : callable
         Called with a `ProgressEvent` after each trial.
 
@@ -180,7 +192,8 @@ def run_study(
     KeyboardInterrupt
         If Ctrl-C came before there was anything to say; later it ends the study early.
     """
-    check_integer("workers", workers, minimum=1)
+    if workers is not None:
+        check_integer("workers", workers, minimum=1)
     done: dict[AnyKey, Trial] = {}
     while missing := [key for key in study.keys(done, split) if key not in done]:
         finished = _finished(study, missing, done, split, workers, progress)
@@ -195,17 +208,33 @@ def _finished(
     keys: Sequence[AnyKey],
     before: Mapping[AnyKey, Trial],
     split: Split,
-    workers: int,
+    workers: int | None,
     progress: Progress,
 ) -> dict[AnyKey, Trial]:
     """Return the trials of `keys` that were done before an interruption, if there was one."""
+    finished = dict[AnyKey, Trial]()
 
     def trial(key: AnyKey, stop: threading.Event) -> Trial | None:
         return study.run(key, study.given(key, before), split, stop)
 
-    def report(finished: dict[int, Trial]) -> None:
+    def report() -> None:
         n_done, note = len(before) + len(finished), study.note([*before.values(), *finished.values()])
         progress(ProgressEvent(study.stage, n_done, len(before) + len(keys), note))
 
-    finished = gathered(trial, keys, workers=workers, report=report)
-    return {keys[index]: done for index, done in finished.items()}
+    where, workers = place(study.seconds(keys, split), workers, len(keys))
+    if where == "processes":
+        tasks = [(study, key, study.given(key, before), split) for key in keys]
+        with suppress(*NO_PROCESS):
+            gather(
+                in_processes(_trial, tasks, workers=workers, stop=threading.Event()), keys, finished, report
+            )
+            return finished
+    left = [key for key in keys if key not in finished]
+    gather(in_threads(trial, left, workers=workers, stop=threading.Event()), left, finished, report)
+    return finished
+
+
+def _trial(task: tuple[Study[Any, Trial, Any], Any, Any, Split], worker: Worker) -> Trial | None:
+    """Run a trial in another process."""
+    study, key, given, split = task
+    return study.run(key, given, split, cast(threading.Event, worker))

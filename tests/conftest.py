@@ -2,6 +2,7 @@
 
 import gc
 import io
+import math
 import os
 import sys
 import threading
@@ -98,6 +99,23 @@ def nobody_else_draws():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("probe.pages._drawing._MANY", 1000)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_else_trains():
+    """No further processes for training either, but where a test asks for them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("_COLD_SECONDS", "_WARM_SECONDS"):
+            patch.setattr(f"probe._processes.{name}", math.inf)
+        yield
+
+
+@pytest.fixture
+def in_processes(monkeypatch):
+    """All that can be done in other processes is, however short."""
+    for name in ("_COLD_SECONDS", "_WARM_SECONDS"):
+        monkeypatch.setattr(f"probe._processes.{name}", 0.0)
+    monkeypatch.setattr("probe._processes.available_workers", lambda most=None: min(2, most or 2))
 
 
 @pytest.fixture(autouse=True)

@@ -528,7 +528,7 @@ VALID = {
     "layered_training": lambda w: {"n_samples": 1000},
     "images_worth": lambda w: {"split": w.split, "config": w.config, "frames": 2},
     "seconds_per_image": lambda w: {"network": w.convolution, "split": w.split, "batch_size": 20},
-    "useful_workers": lambda w: {"n_weights": 1000},
+    "training_seconds": lambda w: {"n_weights": 1000, "n_samples": 100, "config": w.config},
     # Files.
     "read_provenance": lambda w: {"path": w.folder / "model.h5"},
     "diagnose": lambda w: {

@@ -5,6 +5,6 @@ the machines of a Dask cluster; `study` runs a `probe.study.Study` so.
 """
 
 from probe.sweep.run import SweepOutcome, run_sweep
-from probe.sweep.study import ONE_THREAD, Backend, Source, run_study_in
+from probe.sweep.study import ANYWHERE, Backend, Source, run_study_in
 
-__all__ = ["ONE_THREAD", "Backend", "Source", "SweepOutcome", "run_study_in", "run_sweep"]
+__all__ = ["ANYWHERE", "Backend", "Source", "SweepOutcome", "run_study_in", "run_sweep"]

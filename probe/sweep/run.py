@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 import threading
 from collections.abc import Callable, Generator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, is_dataclass
 from functools import partial
-from multiprocessing import get_context, parent_process
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar, cast
 
 from probe._checks import InputError, brief, check_choice, check_integer
 from probe._parallel import in_threads, single_threaded_blas
+from probe._processes import Worker, in_processes
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.storage import OwnedFolder
@@ -32,9 +29,6 @@ Result = TypeVar("Result")
 
 Computed = Callable[..., Generator[bool, None, None]]
 """Computes tasks somewhere: `computed(function, tasks, keep, stop=stop)`, as `on_dask` does."""
-
-_STOP: Any = None
-"""In a worker: what tells its trial to give up. It has the methods of `threading.Event` that trials use."""
 
 _ADDRESS = re.compile(r"([a-z]+://)?[^\s\x00]+:\d{1,5}/?")
 
@@ -115,12 +109,13 @@ def run_sweep(
     workers : int
         Threads or processes that compute trials, at least 1. On Dask its workers decide.
     backend : {"threads", "processes", "dask"}
-        Where trials are computed. The files are written by this process in any case. Processes take seconds to start,
-        and do not wait for each other: for long trials of small networks two are twice as fast as one.
+        Where trials are computed. The files are written by this process in any case. Processes take a second or two to
+        start, stay for the next sweep, and do not wait for each other: of small networks two train twice as many as one.
     scheduler : str, optional
         Address of the Dask scheduler, such as "tcp://127.0.0.1:8786"; with `backend="dask"` only.
     prepare : callable, optional
-        Called on each worker of a Dask cluster before its trials, with what they share, such as data; goes there by pickle.
+        Called on each worker of a Dask cluster, and in other processes, before trials, with what they share, such as data;
+        goes there by pickle, to processes in shared memory.
     progress : callable
         Called with a `ProgressEvent` once for all reused trials, and after each trial.
     stage : str
@@ -170,7 +165,9 @@ def run_sweep(
             if scheduler is not None:
                 computed: Computed = partial(on_dask, scheduler=scheduler, prepare=prepare)
             else:
-                computed = partial(_in_processes if backend == "processes" else _on_threads, workers=workers)
+                computed = partial(_on_threads, workers=workers)
+                if backend == "processes":
+                    computed = partial(_in_processes, workers=workers, prepare=prepare)
             with closing(run.finish(computed)) as reports:
                 for n_done in reports:
                     progress(ProgressEvent(stage, n_done, len(trials), note(run.finished()[1])))
@@ -274,62 +271,34 @@ def _in_processes(
     *,
     workers: int,
     stop: threading.Event,
+    prepare: Callable[[], None] | None,
 ) -> Generator[bool, None, None]:
-    """Call `function` on each task, each worker in a process of its own, as `on_dask` does on a cluster.
+    """Call `function` on each task in processes, as `on_dask` does on a cluster; they get `prepare` once, before.
 
-    However this ends, no process is left: trials under way are told to give up, and waited for. Where this process is
-    killed, its workers end at once. An InputError is raised if a worker died.
+    However this ends, no trial goes on: those under way are told to give up, and waited for. An InputError is raised if a
+    process died.
     """
-    # Fresh processes: a copy of this one would hold its locks, and BLAS' threads would be gone.
-    context = get_context("spawn")
-    told = context.Event()
-    pool = ProcessPoolExecutor(
-        min(workers, len(tasks)), mp_context=context, initializer=_begin, initargs=(told,)
-    )
-    running: dict[Future[Result | None], int] = {}
-    following = iter(enumerate(tasks))
-    with pool:
-        try:
-            while True:
-                while len(running) < workers and not stop.is_set():
-                    index, task = next(following, (-1, None))
-                    if task is None:
-                        break
-                    running[pool.submit(_computed, function, task)] = index
-                if not running:
-                    return
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
-                    index, result = running.pop(future), future.result()
-                    if result is not None:
-                        keep(index, result)
-                    yield result is not None
-        except BrokenProcessPool as error:
-            raise InputError(
-                f"a process of this sweep died, perhaps for lack of memory; pass fewer --workers. {GO_ON}"
-            ) from error
-        finally:
-            told.set()
+    work: list[Any] = [(function, task, prepare) for task in tasks]
+    try:
+        with closing(in_processes(_computed, work, workers=workers, stop=stop)) as outcomes:
+            for index, result in outcomes:
+                if result is not None:
+                    keep(index, result)
+                yield result is not None
+    except BrokenExecutor as error:
+        raise InputError(
+            f"a process of this sweep died, perhaps for lack of memory; pass fewer --workers. {GO_ON}"
+        ) from error
 
 
-def _begin(told: Any) -> None:
-    """Begin a worker: Ctrl-C goes to all processes of a terminal, but the first one decides."""
-    global _STOP
-    _STOP = told
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """End this process once its parent is gone: there is nobody left to keep what it finds."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _computed(function: Callable[[Task, threading.Event], Result | None], task: Task) -> Result | None:
-    with single_threaded_blas():
-        return function(task, _STOP)
+def _computed(
+    work: tuple[Callable[[Task, threading.Event], Result | None], Task, Callable[[], None] | None],
+    worker: Worker,
+) -> Result | None:
+    function, task, prepare = work
+    if prepare is not None:
+        prepare()
+    return function(task, cast(threading.Event, worker))
 
 
 def _check_arguments(

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Literal, TypeVar
 
-from probe._checks import InputError
+from probe._checks import InputError, check_integer
+from probe._processes import place
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import DataSource, Split
 from probe.storage import OwnedFolder
 from probe.study import Key, Study
 from probe.sweep.run import run_sweep
 
-__all__ = ["ONE_THREAD", "Backend", "Source", "run_study_in"]
+__all__ = ["ANYWHERE", "Backend", "Source", "run_study_in"]
 
 AnyKey = TypeVar("AnyKey", bound=Key)
 Trial = TypeVar("Trial")
@@ -28,20 +29,22 @@ class Backend:
 
     Parameters
     ----------
-    workers : int
-        Threads or processes that run trials at the same time, at least 1. The result does not depend on it.
-    backend : {"threads", "processes", "dask"}
-        Where trials run: in threads, in processes, or on a Dask cluster (extra dask), whose own workers count.
+    workers : int, optional
+        Trials that run at the same time, at least 1; as many as there are cores without, or one if all is quickly done.
+        The result does not depend on it.
+    backend : {"auto", "threads", "processes", "dask"}
+        Where trials run: in threads, in processes, or on a Dask cluster (extra dask), whose own workers count; "auto"
+        takes processes where they pay.
     scheduler : str, optional
         Address of the Dask scheduler, such as tcp://127.0.0.1:8786.
     """
 
-    workers: int = 1
-    backend: Literal["threads", "processes", "dask"] = "threads"
+    workers: int | None = None
+    backend: Literal["auto", "threads", "processes", "dask"] = "auto"
     scheduler: str | None = None
 
 
-ONE_THREAD = Backend()
+ANYWHERE = Backend()
 
 
 _SENT: dict[str, Split] = {}
@@ -108,7 +111,7 @@ def run_study_in(
     study: Study[AnyKey, Trial, Found],
     source: Source,
     *,
-    backend: Backend = ONE_THREAD,
+    backend: Backend = ANYWHERE,
     progress: Progress = silent,
 ) -> tuple[dict[AnyKey, Trial], bool]:
     """Run the trials of a study that its folder does not hold yet.
@@ -140,6 +143,8 @@ def run_study_in(
     KeyboardInterrupt
         If Ctrl-C came before any trial was done.
     """
+    if backend.workers is not None:
+        check_integer("workers", backend.workers, minimum=1)
     split = source.split()
     done: dict[AnyKey, Trial] = {}
     while missing := [key for key in study.keys(done, split) if key not in done]:
@@ -174,6 +179,7 @@ def _finished(
     def note(trials: Sequence[Trial]) -> str:
         return study.note([*before.values(), *trials])
 
+    where, workers = place(study.seconds(keys, split), backend.workers, len(keys))
     outcome = run_sweep(
         folder,
         {"experiment": study.name, "data": source.fingerprint} | study.settings(),
@@ -181,8 +187,8 @@ def _finished(
         _trial,
         study.trial,
         extent=study.extent(),
-        workers=backend.workers,
-        backend=backend.backend,
+        workers=workers,
+        backend=where if backend.backend == "auto" else backend.backend,
         scheduler=backend.scheduler,
         prepare=partial(_receive, split, source.fingerprint),
         progress=shifted,

@@ -1,8 +1,8 @@
 """Training by gradient descent: always a population; one network is a population of one.
 
 The unit of work is a *shard*: networks that see the same minibatches in the same order and differ in
-their start, labels, learning rate or sample mask. Shards are independent and run in parallel threads;
-what a shard computes does not depend on how many run beside it.
+their start, labels, learning rate or sample mask. Shards are independent and run side by side, in
+processes or threads; what a shard computes does not depend on how many run beside it.
 """
 
 from probe.training.config import (
@@ -17,7 +17,7 @@ from probe.training.config import (
 from probe.training.dynamics import DynamicsKind, ExampleDynamics
 from probe.training.graph import images_worth, seconds_per_image, train_network
 from probe.training.initial import reinitialized
-from probe.training.loop import train, train_population, train_shards, useful_workers
+from probe.training.loop import train, train_population, train_shards, training_seconds
 from probe.training.results import NetworkSummary, PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
@@ -46,5 +46,5 @@ __all__ = [
     "train_network",
     "train_population",
     "train_shards",
-    "useful_workers",
+    "training_seconds",
 ]

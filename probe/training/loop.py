@@ -1,4 +1,4 @@
-"""Training networks and populations: shards made, run in parallel threads, and joined again."""
+"""Training networks and populations: shards made, run side by side, and joined again."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 import threading
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,8 @@ from probe._checks import (
     check_shape,
     generator,
 )
-from probe._parallel import available_workers, interrupts_as, single_threaded_blas
+from probe._parallel import interrupts_as, single_threaded_blas
+from probe._processes import NO_PROCESS, Told, Worker, in_processes, place
 from probe._progress import Progress, ProgressEvent, silent
 from probe._signatures import checked
 from probe.datasets import Dataset, Split
@@ -37,13 +39,17 @@ from probe.training.initial import reinitialized
 from probe.training.results import PopulationResult, TrainingHistory, TrainingResult
 from probe.training.shard import PreparedData, Shard, ShardOutcome, ShardRun
 
-__all__ = ["train", "train_population", "train_shards", "useful_workers"]
+__all__ = ["train", "train_population", "train_shards", "training_seconds"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-_SMALLEST_PARALLEL = 100_000
-"""Weights in the largest shard from which threads pay: with smaller ones they wait for Python, not for BLAS."""
+_Watched = tuple[Shard, PreparedData, TrainingConfig]
+"""A shard, its data and how it is trained."""
+
+_STEP_SECONDS, _VALUE_SECONDS = 1.5e-4, 8e-11
+"""What a minibatch takes on one core, measured: for itself, and for each of its samples and each weight. Evaluations are
+in it."""
 
 
 @checked
@@ -159,8 +165,9 @@ def train_population(
         Networks that share the order of the data. Part of the experiment: another size gives other
         networks, another number of workers does not.
     workers : int, optional
-        Threads that train shards at the same time; by default as many as there are cores, or one if the
-        networks are so small that threads would only wait for each other.
+        How many shards are trained at the same time, by default as many as there are cores, or one if it is quickly
+        done. Small networks are trained in processes, as threads would wait for each other's Python; large ones, or on
+        free-threaded Python all, in threads. The networks are the same.
 
     Raises
     ------
@@ -228,23 +235,33 @@ def train_shards(
     """
     if len(shards) == 0:
         raise InputError("shards must hold at least one shard, got none")
-    if workers is None:
-        workers = useful_workers(max(_size(shard) for shard in shards))
-    check_integer("workers", workers, minimum=1)
+    if workers is not None:
+        check_integer("workers", workers, minimum=1)
     splits = {id(shard.split): shard.split for shard in shards}
     data = {key: PreparedData.of(split, config) for key, split in splits.items()}
-    monitor = _Monitor(progress, stage, len(shards) * config.epochs)
     watched = [(shard, data[id(shard.split)], config) for shard in shards]
+    largest = max(_size(shard) for shard in shards)
+    seconds = sum(training_seconds(_size(shard), len(held.x_train), config) for shard, held, _ in watched)
+    where, workers = place(seconds, workers, len(shards), size=largest * config.batch_size)
+    monitor = _Monitor(progress, stage, len(shards) * config.epochs)
+    done = dict[int, ShardOutcome]()
     with single_threaded_blas():
-        outcomes = _outcomes(monitor, watched, min(workers, len(shards)))
+        if where == "processes":
+            done = _outcomes_of_processes(monitor, watched, workers)
+        left = [index for index in range(len(shards)) if index not in done]
+        if left:
+            done |= zip(
+                left,
+                _outcomes(monitor, [watched[index] for index in left], min(workers, len(left))),
+                strict=True,
+            )
+    outcomes = [done[index] for index in range(len(shards))]
     films = [films_of(shard, outcome, config) for shard, outcome in zip(shards, outcomes, strict=True)]
     return _trimmed(outcomes, films)
 
 
-def _outcomes(
-    monitor: _Monitor, watched: Sequence[tuple[Shard, PreparedData, TrainingConfig]], workers: int
-) -> list[ShardOutcome]:
-    """Return what comes of each shard, also where Ctrl-C told them to stop."""
+def _outcomes(monitor: _Monitor, watched: Sequence[_Watched], workers: int) -> list[ShardOutcome]:
+    """Return what comes of each shard in this process, also where Ctrl-C told them to stop."""
     if workers == 1:
         with interrupts_as(monitor.stop):
             return [monitor.watch(*each) for each in watched]
@@ -261,10 +278,73 @@ def _outcomes(
     return [future.result() for future in futures]
 
 
-def useful_workers(n_weights: int) -> int:
-    """Return how many threads pay, if each trains networks with so many weights in all at a time."""
+def _outcomes_of_processes(
+    monitor: _Monitor, watched: Sequence[_Watched], workers: int
+) -> dict[int, ShardOutcome]:
+    """Return what comes of the shards in other processes, by their index.
+
+    Some are missing after Ctrl-C, where processes cannot be started, and where one of them was killed.
+    """
+    # The largest first, so that no process is left alone with one.
+    order = sorted(range(len(watched)), key=lambda index: -_size(watched[index][0]))
+    tasks = [
+        (replace(shard, split=data), data, config) for shard, data, config in (watched[k] for k in order)
+    ]
+    heard, outcomes = np.zeros(len(tasks)), dict[int, ShardOutcome]()
+
+    def hear(told: Told) -> None:
+        for task, (reached, cost) in enumerate(told):
+            for _ in range(int(reached) - int(heard[task])):
+                monitor.advance(cost)
+            if reached > heard[task] and reached % 1:
+                monitor.tell(reached % 1)
+            heard[task] = reached
+
+    try:
+        with (
+            interrupts_as(monitor.stop),
+            closing(
+                in_processes(_trained_there, tasks, workers=workers, stop=monitor.stop, told=hear)
+            ) as found,
+        ):
+            for task, outcome in found:
+                outcomes[order[task]] = outcome
+                monitor.close(outcome)
+    except NO_PROCESS:
+        # No room for processes, or one was killed: what is missing is trained here, from the start.
+        monitor.take_back(sum(int(n) for task, n in enumerate(heard) if order[task] not in outcomes))
+    return outcomes
+
+
+def _trained_there(task: _Watched, worker: Worker) -> ShardOutcome:
+    """Train a shard in another process."""
+    n_epochs = 0
+
+    def advance(cost: float) -> None:
+        nonlocal n_epochs
+        n_epochs += 1
+        worker.tell(n_epochs, cost)
+
+    stop = cast(threading.Event, worker)  # all that is asked of it is whether it is set
+    return ShardRun(
+        *task, stop, advance, lambda share: worker.tell(n_epochs + min(share, 0.99), math.nan)
+    ).run()
+
+
+@checked
+def training_seconds(n_weights: int, n_samples: int, config: TrainingConfig) -> float:
+    """Return about how long one core trains networks of so many weights in all, together, if nothing ends it early.
+
+    Examples
+    --------
+    >>> round(training_seconds(16 * 12_704, 60_000, TrainingConfig(epochs=10, batch_size=100)))
+    11
+    """
     check_integer("n_weights", n_weights, minimum=1)
-    return available_workers() if n_weights >= _SMALLEST_PARALLEL else 1
+    check_integer("n_samples", n_samples, minimum=1)
+    size = min(config.batch_size, n_samples)
+    n_updates = config.epochs * math.ceil(n_samples / size)
+    return n_updates * (_STEP_SECONDS + _VALUE_SECONDS * n_weights * size)
 
 
 def _size(shard: Shard) -> int:
@@ -282,23 +362,34 @@ class _Monitor:
         self._done = 0
 
     def watch(self, shard: Shard, data: PreparedData, config: TrainingConfig) -> ShardOutcome:
-        outcome = ShardRun(shard, data, config, self.stop, self._advance, self._tell).run()
-        if not self.stop.is_set():
-            self._advance(math.nan, config.epochs - outcome.n_epochs)
+        outcome = ShardRun(shard, data, config, self.stop, self.advance, self.tell).run()
+        self.close(outcome)
         return outcome
 
-    def _tell(self, share: float) -> None:
+    def close(self, outcome: ShardOutcome) -> None:
+        """Count the epochs that a shard did not need."""
+        if not self.stop.is_set():
+            self.advance(math.nan, outcome.history.n_epochs - outcome.n_epochs)
+
+    def tell(self, share: float) -> None:
+        """Report the share of an epoch that is done."""
         with self._lock:
             note = f"{min(share, 1):.0%} of an epoch"
             self._progress(ProgressEvent(self._stage, self._done, self._total, note))
 
-    def _advance(self, cost: float, epochs: int = 1) -> None:
+    def advance(self, cost: float, epochs: int = 1) -> None:
+        """Report epochs, the last with its cost."""
         if epochs == 0:
             return
         with self._lock:
             self._done += epochs
             note = f"cost {cost:.4f}" if math.isfinite(cost) else ""
             self._progress(ProgressEvent(self._stage, self._done, self._total, note))
+
+    def take_back(self, epochs: int) -> None:
+        """Take epochs for not done that are lost."""
+        with self._lock:
+            self._done -= epochs
 
 
 def _trimmed(outcomes: Sequence[ShardOutcome], films: Sequence[tuple[Film, ...]]) -> list[PopulationResult]:

@@ -20,7 +20,7 @@ from probe.pages import Report
 from probe.pages.page.payload import payload
 from probe.population import MLP
 from probe.recipes import recorded_recipe
-from probe.sweep import ONE_THREAD, Backend, Source, run_study_in
+from probe.sweep import ANYWHERE, Backend, Source, run_study_in
 from probe.workflow._folder import data_stem, destination, model_stem
 from probe.workflow._owner import Owner
 from probe.workflow._sections import Subject, sections_about, sections_of
@@ -165,7 +165,7 @@ def run_study(
     data: str | DataSource = "mnist",
     options: Mapping[str, Any] | None = None,
     training: Mapping[str, Any] | None = None,
-    backend: Backend = ONE_THREAD,
+    backend: Backend = ANYWHERE,
     out: Path | None = None,
     overwrite: bool = False,
     seed: int = 0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from probe.analyses.capacity.results import (
 from probe.datasets import Split, permuted_labels
 from probe.population import MLP, initial_population
 from probe.study import DesignedStudy, run_study
-from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
+from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, training_seconds
 
 __all__ = ["CapacityStudy", "capacity", "capacity_of", "next_number"]
 
@@ -46,7 +47,7 @@ def capacity(
     largest: int | None = None,
     tolerance: float = 0.1,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Capacity:
     """Find the largest number of random labels that networks of each architecture fit.
@@ -80,8 +81,9 @@ def capacity(
         The search ends when the next number that failed is at most this share above the largest that fitted; above 0.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
-    workers : int
-        Threads that train populations at the same time. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each population.
 
@@ -151,6 +153,15 @@ class CapacityStudy(DesignedStudy[CapacityKey, CapacityFit, Capacity]):
         with single_threaded_blas():
             share = _fitted_share(self.design, key, split, key.n_samples, stop)
         return None if share is None else CapacityFit(fitted_share=share)
+
+    def seconds(self, keys: Sequence[CapacityKey], split: Split) -> float:
+        """Return about how long one core takes, where no network fits before its time."""
+        design, n_in = self.design, math.prod(split.train.image_shape)
+        sizes = [mlp.n_parameters(n_in, split.train.n_classes) for mlp in design.architectures]
+        n = design.starts * len(design.rates)
+        return sum(
+            training_seconds(n * sizes[key.architecture], key.n_samples or 1, design.config) for key in keys
+        )
 
     def combine(self, done: Mapping[CapacityKey, CapacityFit], split: Split, progress: Progress) -> Capacity:
         """Return what the searches that are over come to."""

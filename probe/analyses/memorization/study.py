@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from probe.datasets import InputCorruption, LabelCorruption, Split
 from probe.population import MLP
 from probe.stats import Estimate
 from probe.study import DesignedStudy, run_study
-from probe.training import TrainingConfig, useful_workers
+from probe.training import TrainingConfig, training_seconds
 
 __all__ = ["MemorizationStudy", "chosen_conditions", "memorization", "primary_estimates"]
 
@@ -90,8 +91,8 @@ def memorization(
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
     workers : int, optional
-        Threads that run trials at the same time; by default as many as there are cores, or one if the trials
-        are so small that threads would only wait for each other. The result does not depend on it.
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
@@ -136,7 +137,6 @@ def memorization(
         n_test=n_test,
         seed=seed,
     )
-    workers = study.useful_workers(split) if workers is None else workers
     return run_study(study, split, workers=workers, progress=progress)
 
 
@@ -195,11 +195,14 @@ class MemorizationStudy(DesignedStudy[TrialKey, MemorizationTrial, Memorization]
         design.check_fits(split)
         return design
 
-    def useful_workers(self, split: Split) -> int:
-        """Return how many threads pay."""
-        n_in, n_classes = split.train.images[0].size, split.train.n_classes
-        largest = max(mlp.n_parameters(n_in, n_classes) for mlp in self.design.architectures)
-        return useful_workers(largest * len(self.design.conditions))
+    def seconds(self, keys: Sequence[TrialKey], split: Split) -> float:
+        """Return about how long one core takes."""
+        design, n_in = self.design, math.prod(split.train.image_shape)
+        sizes = [mlp.n_parameters(n_in, split.train.n_classes) for mlp in design.architectures]
+        n = len(design.conditions)
+        return sum(
+            training_seconds(n * sizes[k.architecture], design.n_samples[k.size], design.config) for k in keys
+        )
 
     def keys(self, done: Mapping[TrialKey, MemorizationTrial], split: Split) -> tuple[TrialKey, ...]:
         """Return the trials of the pilot; with those of the study once it is done."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -32,7 +33,7 @@ from probe.parameters import output_of
 from probe.population import MLP, Population
 from probe.stats import Estimate
 from probe.study import DesignedStudy, run_study
-from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, learning_rate_for
+from probe.training import DEFAULT_ARCHITECTURE, TrainingConfig, learning_rate_for, training_seconds
 
 __all__ = ["MinimaStudy", "minima", "minima_of_kind", "primary_estimates"]
 
@@ -55,7 +56,7 @@ def minima(
     margin: float = 0.02,
     n_connected: int | None = None,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Minima:
     """Train many networks from different starts, and compare where they end.
@@ -90,8 +91,9 @@ def minima(
         2 to 50. By default 8, or all if there are fewer.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
-    workers : int
-        Threads that compute trials of 10 networks. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
@@ -187,6 +189,10 @@ def primary_estimates(
     return {EQUAL.key: found.widths[0].within(found.margin)}
 
 
+_WHOLE_TRIAL = 5
+"""How many times as long as its training a trial takes, at least."""
+
+
 @dataclass(frozen=True)
 class MinimaStudy(DesignedStudy[MinimaKey, MinimaTrial, Minima]):
     """The networks of a design, a trial for every ten of them: a last one with fewer is run again where there are more."""
@@ -215,6 +221,16 @@ class MinimaStudy(DesignedStudy[MinimaKey, MinimaTrial, Minima]):
         design.check_fits(split)
         n_connected = min(N_CONNECTED, design.n_networks) if n_connected is None else n_connected
         return replace(design, n_connected=n_connected)
+
+    def seconds(self, keys: Sequence[MinimaKey], split: Split) -> float:
+        """Return about how long one core takes: what follows training takes much longer."""
+        design, n_in = self.design, math.prod(split.train.image_shape)
+        n_samples = design.n_samples or len(split.train)
+        sizes = [shape.n_parameters(n_in, split.train.n_classes) for shape in design.architectures]
+        training = [
+            training_seconds(key.count * sizes[key.architecture], n_samples, design.config) for key in keys
+        ]
+        return _WHOLE_TRIAL * sum(training)
 
     def run(self, key: MinimaKey, given: None, split: Split, stop: threading.Event) -> MinimaTrial | None:
         """Train and measure the networks of one trial."""

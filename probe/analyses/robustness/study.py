@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from probe.population import MLP, initial_population
 from probe.recipes import RECIPES
 from probe.stats import Estimate
 from probe.study import DesignedStudy, run_study
-from probe.training import PreparedData, Shard, ShardRun, TrainingConfig
+from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, training_seconds
 
 __all__ = ["RobustnessStudy", "primary_estimates", "robustness"]
 
@@ -48,7 +49,7 @@ def robustness(
     datasets: Sequence[str] = ("digits",),
     replicates: int = 1,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Robustness:
     """Judge the primary claims about one network on networks of a declared range: a specification curve [1]_.
@@ -74,8 +75,9 @@ def robustness(
         Populations of six networks in each setting, at least 1. More can be added later.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn, which `design.seed` keeps.
-    workers : int
-        Threads that run trials at the same time. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each trial.
 
@@ -130,6 +132,18 @@ class RobustnessStudy(DesignedStudy[RobustnessKey, RobustnessTrial, Robustness])
         for data in design.datasets:
             load_dataset(data)
         return design
+
+    def seconds(self, keys: Sequence[RobustnessKey], split: Split) -> float:
+        """Return about how long one core trains, other data taken for as many."""
+        design, train = self.design, split.train
+        total = 0.0
+        for key in keys:
+            recipe, like = RECIPES[design.recipes[key.recipe]], design.architectures[key.architecture]
+            n_parameters = like.n_parameters(math.prod(train.image_shape), train.n_classes)
+            config = recipe.training(like.activation, len(train))
+            whole = training_seconds(N_NETWORKS * n_parameters, len(train), config)
+            total += design.lengths[key.length] * whole
+        return total
 
     def run(
         self, key: RobustnessKey, given: None, split: Split, stop: threading.Event

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,7 +29,7 @@ from probe.analyses.scores.results import (
 from probe.datasets import Dataset, LabelCorruption, Split, permuted_labels, redrawn_labels
 from probe.population import MLP, initial_population
 from probe.study import DesignedStudy, run_study
-from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, useful_workers
+from probe.training import PreparedData, Shard, ShardRun, TrainingConfig, training_seconds
 
 __all__ = ["ScoresStudy", "memorization_scores"]
 
@@ -85,7 +86,8 @@ def memorization_scores(
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
     workers : int, optional
-        Threads that train networks at the same time; by default as many as are useful. The result does not depend on it.
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each group of networks.
 
@@ -126,9 +128,6 @@ def memorization_scores(
         label_corruption=label_corruption,
         seed=seed,
     )
-    if workers is None:
-        sizes = architecture.n_parameters(split.train.images[0].size, split.train.n_classes)
-        workers = useful_workers(min(SHARD_SIZE, n_networks) * sizes)
     return run_study(study, split, workers=workers, progress=progress)
 
 
@@ -168,6 +167,12 @@ class ScoresStudy(DesignedStudy[ScoresKey, ScoresTrial, MemorizationScores]):
             streams["order"].spawn(len(self.design.keys))[index],
         )
         return _trained_answers(group, stop, config=self.design.config)
+
+    def seconds(self, keys: Sequence[ScoresKey], split: Split) -> float:
+        """Return about how long one core takes."""
+        design = self.design
+        each = design.architecture.n_parameters(math.prod(split.train.image_shape), split.train.n_classes)
+        return len(keys) * training_seconds(SHARD_SIZE * each, design.n_samples, design.config)
 
     def combine(
         self, done: Mapping[ScoresKey, ScoresTrial], split: Split, progress: Progress

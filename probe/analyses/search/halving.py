@@ -21,7 +21,7 @@ from probe.analyses.search.results import (
     SearchRung,
     compared,
 )
-from probe.analyses.search.trials import Training, Trial
+from probe.analyses.search.trials import Training, Trial, accuracies
 from probe.costs import CostName
 from probe.datasets import Split
 from probe.layers import ACTIVATIONS
@@ -151,7 +151,10 @@ def search(
         for setting, rng in zip(settings, starts.spawn(len(settings)), strict=True)
     ]
     rungs, finalists = _halved(trials, budgets, reduction, Training(parts, batch_size, orders), progress)
-    candidates = tuple(trial.candidate(split.test, finalist=trial in finalists) for trial in trials)
+    candidates = tuple(
+        trial.candidate(accuracy, finalist=trial in finalists)
+        for trial, accuracy in zip(trials, accuracies(trials, split.test), strict=True)
+    )
     best = trials.index(finalists[0])
     reference = trials.index(min((trial for trial in trials if trial.role != "candidate"), key=Trial.rank))
     return ArchitectureSearch(

@@ -17,7 +17,7 @@ from probe.population import MLP, Population, initial_population
 from probe.stats.concentration import finite_median
 from probe.training import PopulationResult, Shard, TrainingConfig, train_shards
 
-__all__ = ["Training", "Trial"]
+__all__ = ["Training", "Trial", "accuracies"]
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -67,8 +67,8 @@ class Trial:
         self._n_epochs += n_epochs
         self._seconds += seconds
 
-    def candidate(self, test: Dataset, *, finalist: bool) -> SearchCandidate:
-        """Return what came of it, with the networks' accuracy on test images."""
+    def candidate(self, test_accuracy: Floats, *, finalist: bool) -> SearchCandidate:
+        """Return what came of it, with the networks' accuracy on test images, from `accuracies`."""
         first, *rest = (weights[0].size for weights in self.networks.weights)
         return SearchCandidate(
             hidden=tuple(self.architecture.hidden),
@@ -82,7 +82,7 @@ class Trial:
             training_flops=(4 * first + 6 * sum(rest)) * self._n_images * self._n_epochs,
             training_seconds=finite_median(self._seconds),
             validation_accuracy=np.stack(self.validation),
-            test_accuracy=np.where(self._failed, self._chance, self.networks.evaluate(test).accuracy),
+            test_accuracy=np.where(self._failed, self._chance, test_accuracy),
             failed=self._failed,
         )
 
@@ -122,8 +122,6 @@ class Training:
             found = train_shards(
                 [shard for key in groups for shard in shards[key]],
                 config,
-                # One at a time: in threads that wait for each other a clock says little of one network.
-                workers=1,
                 progress=_after(done, total, progress, stage),
             )
             if any(result.interrupted for result in found):
@@ -142,6 +140,16 @@ class Training:
             Shard(_members([(networks, k) for networks in members]), self.parts, rng, learning_rates=rates)
             for k, rng in enumerate(rngs)
         ]
+
+
+def accuracies(trials: Sequence[Trial], test: Dataset) -> list[Floats]:
+    """Return the networks' accuracy on `test` for each trial; all networks of one architecture are asked together."""
+    found = dict[Trial, Floats]()
+    for architecture in dict.fromkeys(trial.architecture for trial in trials):
+        group = [trial for trial in trials if trial.architecture == architecture]
+        networks = _members([(trial.networks, k) for trial in group for k in range(len(trial.networks))])
+        found |= zip(group, np.split(networks.evaluate(test).accuracy, len(group)), strict=True)
+    return [found[trial] for trial in trials]
 
 
 def _groups(trials: Sequence[Trial]) -> dict[tuple[CostName, MLP], list[Trial]]:

@@ -62,7 +62,7 @@ def verify(
     size: Size = "small",
     n_networks: int = 8,
     seed: int | np.random.Generator = 0,
-    workers: int = 1,
+    workers: int | None = None,
     progress: ShownProgress = "auto",
 ) -> Verification:
     """Train what was published, and say whether ours comes to the same.
@@ -84,8 +84,9 @@ def verify(
         Networks of each kind, at least 3. Fewer than six decide nothing.
     seed : int or numpy.random.Generator
         Everything random follows from it; from a generator a seed is drawn.
-    workers : int
-        Threads that run experiments at the same time. The result does not depend on it.
+    workers : int, optional
+        Trials that run at the same time, in processes where those pay; by default as many as there are cores, or one if
+        all is quickly done. The result does not depend on it.
     progress : callable, "auto" or None
         Called with a `ProgressEvent` after each experiment.
 
