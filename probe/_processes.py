@@ -1,0 +1,331 @@
+"""A pool of processes that stays warm, for work that in threads would wait for Python: its data are in shared memory."""
+
+from __future__ import annotations
+
+import atexit
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.shared_memory import SharedMemory
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from probe._parallel import available_workers
+
+__all__ = ["Told", "Worker", "in_processes", "pay_off", "process_workers", "submit"]
+
+Task = TypeVar("Task")
+Returned = TypeVar("Returned")
+
+Told = npt.NDArray[np.float64]
+"""What workers tell on the way, of shape (n_tasks, 2): a count that grows, and a number to it. See `Worker.tell`."""
+
+_COLD_SECONDS, _WARM_SECONDS = 5.0, 0.3
+"""Seconds of work on one core from which processes pay: before they are started, which takes 1.5 s, and after."""
+
+_ENVIRONMENT = {
+    "LOKY_MAX_CPU_COUNT": "1",  # whoever asks there how many workers pay is told one
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "BLIS_NUM_THREADS": "1",
+    "VECLIB_MAXIMUM_THREADS": "1",
+}
+
+_LOOK_SECONDS = 0.05
+"""How often it is looked at what workers tell."""
+
+_ALIGNMENT = 64
+
+
+class Stop(Protocol):
+    """What tells work to give up, such as `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Return whether to give up."""
+
+
+def process_workers(most: int | None = None) -> int:
+    """Return how many processes may work at the same time: one for each core, `most` at most.
+
+    One where none can be started, in a worker itself, and where threads do not wait for each other (free-threaded Python).
+    """
+    waits = getattr(sys, "_is_gil_enabled", lambda: True)()
+    if not waits or multiprocessing.current_process().daemon:
+        return 1
+    return available_workers(most)
+
+
+def pay_off(seconds: float) -> bool:
+    """Return whether processes pay for work that takes one core so many seconds."""
+    return process_workers() > 1 and seconds > (_WARM_SECONDS if _POOL.is_warm else _COLD_SECONDS)
+
+
+def submit(function: Callable[..., Returned], *args: Any) -> Future[Returned]:
+    """Call `function` in a process of the pool, which is started at the first call and lasts as long as this process.
+
+    Function and arguments go there by pickle, also those that a script or a notebook defines. BLAS has one thread there.
+
+    Raises
+    ------
+    OSError, ImportError
+        If no process can be started.
+    """
+    return _POOL.submit(function, *args)
+
+
+def in_processes(
+    function: Callable[[Task, Worker], Returned],
+    tasks: Sequence[Task],
+    *,
+    workers: int,
+    stop: threading.Event,
+    told: Callable[[Told], None] = lambda told: None,
+) -> Generator[tuple[int, Returned], None, None]:
+    """Call `function` on each task in processes, as `in_threads` does, and give the results as they come.
+
+    Arrays in the tasks are written to shared memory once, whatever the number of workers; there they are read-only.
+    However this ends, no task runs any more when it has ended.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(task, worker)``: it should return soon once ``worker.is_set()``, as `stop` is then.
+    tasks : sequence
+        What it is called on. What tasks share goes once.
+    workers : int
+        How many are under way at the same time, at least 1.
+    stop : threading.Event
+        Once set, by whomever, no further task is started.
+    told : callable
+        Called in this thread, now and then and at the end, with what workers have told until then.
+
+    Yields
+    ------
+    index : int
+        Of a task.
+    result
+        What was returned for it.
+
+    Raises
+    ------
+    BrokenExecutor
+        If a process died.
+    OSError, ImportError
+        If none can be started.
+    BaseException
+        What `function` raised, the first if several did.
+    """
+    job = _Job((function, tasks), len(tasks))
+    running: dict[Future[Returned], int] = {}
+    waiting = iter(range(len(tasks)))
+    try:
+        while True:
+            while len(running) < workers and not stop.is_set():
+                index = next(waiting, None)
+                if index is None:
+                    break
+                running[submit(_run, job.address, index)] = index
+            if not running:
+                return
+            done = wait(running, _LOOK_SECONDS, FIRST_COMPLETED).done
+            told(job.told)
+            for future in done:
+                yield running.pop(future), future.result()
+            if stop.is_set():
+                job.stop()
+    finally:
+        job.stop()
+        try:
+            wait(running)
+        finally:
+            job.end()
+
+
+class _Pool:
+    """The processes of this one, once they are started."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._executor: Any = None
+        self._lifeline: Any = None
+
+    @property
+    def is_warm(self) -> bool:
+        return self._executor is not None
+
+    def submit(self, function: Callable[..., Returned], *args: Any) -> Future[Returned]:
+        with self._lock:
+            if self._executor is not None:
+                # It is broken after a process died.
+                with suppress(BrokenExecutor):
+                    return self._submitted(function, *args)
+            self._executor = self._started()
+            return self._submitted(function, *args)
+
+    def _submitted(self, function: Callable[..., Returned], *args: Any) -> Future[Returned]:
+        future: Future[Returned] = self._executor.submit(function, *args)
+        return future
+
+    def _started(self) -> Any:
+        # Not joblib's own pool, which ends where others ask for one with other options.
+        from joblib.externals.loky import ProcessPoolExecutor
+        from joblib.externals.loky.backend import get_context
+
+        context = get_context("loky")
+        held, self._lifeline = context.Pipe(duplex=False)
+        return ProcessPoolExecutor(
+            available_workers(), context=context, initializer=_begin, initargs=(held,), env=_ENVIRONMENT
+        )
+
+    def forget(self) -> None:
+        """Know nothing of the processes: in a copy of this one they are not its own."""
+        self.__init__()  # type: ignore[misc]
+
+
+_POOL = _Pool()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_POOL.forget)
+
+
+@dataclass(frozen=True, slots=True)
+class _Address:
+    """Where workers find a job: shared memory, and what is where in it."""
+
+    name: str
+    n_tasks: int
+    parts: tuple[slice, ...]
+
+    def opened(self) -> _Opened:
+        """Return the job, in a worker. What it is made of lies in the shared memory, read-only."""
+        memory = SharedMemory(self.name)
+        assert memory.buf is not None
+        view = memory.buf.toreadonly()
+        pickled, *buffers = (view[part] for part in self.parts)
+        function, tasks = pickle.loads(pickled, buffers=buffers)
+        return _Opened(self, memory, function, tasks, _numbers(memory, self.n_tasks))
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A job in a worker."""
+
+    address: _Address
+    memory: SharedMemory
+    function: Callable[[Any, Worker], Any]
+    tasks: Sequence[Any]
+    numbers: Told
+
+
+def _numbers(memory: SharedMemory, n_tasks: int) -> Told:
+    """Return what is told each way: a row for each task, by the worker; and one whose first number tells all to stop."""
+    return np.ndarray((n_tasks + 1, 2), np.float64, memory.buf)
+
+
+class _Job:
+    """What workers are to do, in shared memory."""
+
+    def __init__(self, content: object, n_tasks: int) -> None:
+        import cloudpickle
+
+        buffers: list[pickle.PickleBuffer] = []
+        pickled = cloudpickle.dumps(content, protocol=5, buffer_callback=buffers.append)
+        raw = [memoryview(pickled), *(buffer.raw() for buffer in buffers)]
+        parts, end = list[slice](), 16 * (n_tasks + 1)
+        for part in raw:
+            begin = -(-end // _ALIGNMENT) * _ALIGNMENT
+            end = begin + part.nbytes
+            parts.append(slice(begin, end))
+        self._memory = SharedMemory(create=True, size=end)
+        assert self._memory.buf is not None
+        for part, place in zip(raw, parts, strict=True):
+            self._memory.buf[place] = part
+        self._numbers = _numbers(self._memory, n_tasks)
+        self._numbers[:] = 0
+        self.address = _Address(self._memory.name, n_tasks, tuple(parts))
+
+    @property
+    def told(self) -> Told:
+        return self._numbers[:-1].copy()
+
+    def stop(self) -> None:
+        self._numbers[-1, 0] = 1
+
+    def end(self) -> None:
+        """Give the memory back; workers that still look at it keep it until their next job."""
+        del self._numbers
+        self._memory.close()
+        self._memory.unlink()
+
+
+class Worker:
+    """What a task in another process sees of this one: whether it should give up, and where to tell how far it is."""
+
+    def __init__(self, numbers: Told, index: int) -> None:
+        self._numbers, self._index = numbers, index
+
+    def is_set(self) -> bool:
+        """Return whether the task should give up, as `threading.Event.is_set`."""
+        return bool(self._numbers[-1, 0])
+
+    def tell(self, count: float, number: float) -> None:
+        """Tell how far the task is: a count that grows, and any number to it."""
+        self._numbers[self._index] = count, number
+
+
+_OPENED: list[_Opened] = []
+"""In a worker: its latest job, or none."""
+
+
+def _run(address: _Address, index: int) -> Any:
+    """Do one task of a job, in a worker."""
+    if not _OPENED or _OPENED[0].address != address:
+        _forget()
+        _OPENED.append(address.opened())
+    job = _OPENED[0]
+    return job.function(job.tasks[index], Worker(job.numbers, index))
+
+
+def _forget() -> None:
+    """Let go of the latest job."""
+    if not _OPENED:
+        return
+    memory = _OPENED.pop().memory
+    gc.collect()
+    try:
+        memory.close()
+    except BufferError:
+        # Something still holds an array, such as a cache: then the memory stays, and is not closed behind its back.
+        _HELD.append(memory)
+
+
+_HELD: list[SharedMemory] = []
+
+
+def _begin(lifeline: Any) -> None:
+    """Begin a worker: Ctrl-C goes to all processes of a terminal, but the first one decides."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    atexit.register(_forget)
+    from joblib.externals.loky import process_executor
+
+    # It would take shared memory for a leak, and end the worker.
+    process_executor._MAX_MEMORY_LEAK_SIZE = sys.maxsize
+
+
+def _end_with_parent(lifeline: Any) -> None:
+    """End this process once its parent is gone: there is nobody left to keep what it finds."""
+    with suppress(EOFError, OSError):
+        lifeline.recv()
+    os._exit(1)
