@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import bidirectional, category
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
@@ -192,7 +194,7 @@ def _svg(figure: Figure) -> bytes:
 
 
 @contextmanager
-def _drawn_on(kind: type[Canvas], figure: Figure, dots: float) -> Iterator[Canvas]:
+def _drawn_on(kind: type[FigureCanvasBase], figure: Figure, dots: float) -> Iterator[Any]:
     """Give a canvas of a kind with the figure, which is as it was afterwards.
 
     `Figure.savefig` draws all twice, the first time for its layout alone, which each drawing makes anyway.
@@ -207,7 +209,7 @@ def _drawn_on(kind: type[Canvas], figure: Figure, dots: float) -> Iterator[Canva
 
 
 def _packed(dots: npt.NDArray[np.uint8]) -> bytes:
-    """Return a picture (height, width, 4) without what is see-through as PNG with a palette, or with all its colors where the difference could be seen."""
+    """Return an opaque picture (height, width, 4) as PNG with a palette; with all its colors where that could be seen."""
     from PIL import Image, ImageChops
 
     image = Image.fromarray(dots).convert("RGB")
