@@ -97,7 +97,7 @@ def small_network() -> Network:
 def nobody_else_draws():
     """No further processes for pictures: the tests have all cores already, and some change how pictures are drawn."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("probe.pages._drawing._MANY", 1000)
+        patch.setattr("probe.pages._drawing.available_workers", lambda: 1)
         yield
 
 
@@ -132,10 +132,9 @@ def undrawn(monkeypatch) -> None:
     dot = io.BytesIO()
     Image.new("RGB", (1, 1)).save(dot, "png")
     drawn = Drawn(dot.getvalue(), b"<svg/>")
-    for module in ("report", "section"):
-        monkeypatch.setattr(
-            f"probe.pages.{module}.draw_all", lambda drawings, *progress: [drawn] * len(drawings)
-        )
+    monkeypatch.setattr(
+        "probe.pages._drawing.Easel.drawn", lambda self, drawings, *progress: [drawn] * len(drawings)
+    )
 
 
 @pytest.fixture(scope="session")

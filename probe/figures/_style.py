@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any
 from unicodedata import bidirectional, category
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import FigureCanvasBase
     from matplotlib.figure import Figure, SubFigure
 
 __all__ = [
@@ -171,30 +173,46 @@ def png_and_svg_of(figure: Figure) -> tuple[bytes, bytes]:
 
 def png_bytes(figure: Figure) -> bytes:
     """Return a figure as PNG, at most `MAX_PIXELS` high and wide."""
-    buffer = io.BytesIO()
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     dots = min(DOTS, MAX_PIXELS / max(figure.get_size_inches()))
-    # It is packed once, when its colors are counted.
-    figure.savefig(
-        buffer, format="png", dpi=dots, metadata={"Software": None}, pil_kwargs={"compress_level": 0}
-    )
-    return _packed(buffer)
+    with _drawn_on(FigureCanvasAgg, figure, dots) as canvas:
+        canvas.draw()
+        return _packed(np.asarray(canvas.buffer_rgba()))
 
 
 def _svg(figure: Figure) -> bytes:
     import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     buffer = io.BytesIO()
     # Letters are drawn, as not every machine has the font that they were measured in.
-    with mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "probe"}):
-        figure.savefig(buffer, format="svg", dpi=DOTS, metadata={"Date": None, "Creator": None})
+    settings = mpl.rc_context({"svg.fonttype": "path", "svg.hashsalt": "probe"})
+    with settings, _drawn_on(FigureCanvasSVG, figure, DOTS) as canvas:
+        canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
     return buffer.getvalue()
 
 
-def _packed(picture: io.BytesIO) -> bytes:
-    """Return a picture as PNG with a palette, or with all its colors where the difference could be seen."""
+@contextmanager
+def _drawn_on(kind: type[FigureCanvasBase], figure: Figure, dots: float) -> Iterator[Any]:
+    """Give a canvas of a kind with the figure, which is as it was afterwards.
+
+    `Figure.savefig` draws all twice, the first time for its layout alone, which each drawing makes anyway.
+    """
+    canvas, dpi = figure.canvas, figure.dpi
+    figure.dpi = dots
+    try:
+        yield kind(figure)
+    finally:
+        figure.dpi = dpi
+        figure.set_canvas(canvas)
+
+
+def _packed(dots: npt.NDArray[np.uint8]) -> bytes:
+    """Return an opaque picture (height, width, 4) as PNG with a palette; with all its colors where that could be seen."""
     from PIL import Image, ImageChops
 
-    image = Image.open(picture).convert("RGB")
+    image = Image.fromarray(dots).convert("RGB")
     packed = image
     if image.getcolors(_MOST_COLORS) is not None:
         few = image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)

@@ -156,14 +156,15 @@ def _in_color(image: npt.NDArray[Any], limits: tuple[float, float]) -> npt.NDArr
     return np.asarray(np.round(255 * np.nan_to_num(shares, nan=1.0)), np.uint8)
 
 
-def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0) -> None:
-    """Draw a heavy frame around some images, at a distance from them in shares of the gap."""
+def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0, **style: Any) -> None:
+    """Draw a heavy frame around some images, at a distance from them in shares of the gap; `style` is that of its line."""
     pad = apart * grid.gap
     for tile in tiles:
         top, left = grid.corner(tile)
         corner = left - 0.5 - pad, top - 0.5 - pad
         size = grid.width + 2 * pad, grid.height + 2 * pad
-        axes.add_patch(Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.2, gid="framed"))
+        look = {"color": "#222222", "linewidth": 1.2} | style
+        axes.add_patch(Rectangle(corner, *size, fill=False, gid="framed", **look))
 
 
 def signed_grid(

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
+from probe._checks import IntArray
 from probe.analyses.drawing import JUDGES, MEASURES, Artist, Drawing
 from probe.figures._axes import Look, half_ticks, middle_90
-from probe.figures._grid import check_drawable, lone
+from probe.figures._grid import Grid, check_drawable, lone
 from probe.figures._parts import panels
 from probe.figures._style import COLORS, literal
+from probe.figures._tiles import framed, image_grid
 
 __all__ = ["PARTS"]
 
 _SHOWN = 10
 """Classes side by side, at most."""
+
+_IMAGES_INCHES = 4.75
+"""Height of all images."""
+
+_ROWS = ("plain", "smoothed", "linear", "nearest", "mean")
 
 _COLORS = {
     "optimized": COLORS["optimum"],
@@ -73,36 +84,61 @@ PARTS = (drawing,)
 
 
 def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
-    """Draw the images class by class; return how many of them are framed."""
+    """Draw the images, a column for each class, as tiles of one picture; return how many of them are framed."""
     own, linear = result.artists[0], result.artists[-1]
-    means, n_framed = result.kind("class means").images, 0
-    axes = figure.subplots(5, n_shown, squeeze=False)
+    means, classes = result.kind("class means").images, range(n_shown)
+    rows = [
+        (own.plain, result.best_indices[:n_shown].tolist()),
+        *(
+            (artist.smoothed, [_best(artist, k, result.n_restarts) for k in classes])
+            for artist in (own, linear)
+        ),
+    ]
+    images = [kind.images[chosen] for kind, chosen in rows]
+    images += [result.nearest[:n_shown], means[[min(k, len(means) - 1) for k in classes]]]
     n_letters = 9 * _SHOWN // n_shown  # fewer classes have more room for their names
-    for k in range(n_shown):
-        index = int(result.best_indices[k])
-        smooth, of_linear = (_best(artist, k, result.n_restarts) for artist in (own, linear))
-        kinds = ((own.plain, index), (own.smoothed, smooth), (linear.smoothed, of_linear))
-        shown = [kind.images[at] for kind, at in kinds]
-        shown += [result.nearest[k], means[min(k, len(means) - 1)]]
-        for row, image in enumerate(shown):
-            panel: Axes = axes[row, k]
-            panel.imshow(lone(image[None])[0], cmap="gray", vmin=0, vmax=1, interpolation="nearest")
-            panel.set(xticks=[], yticks=[])
-        for row, (kind, at) in enumerate(kinds):
-            judges = kind.judged[: 3 if row < 2 else 2, at].tolist()
-            # All judges are to be read, if only the beginnings of what they say.
-            room = n_letters // len(judges)
-            seen = [literal(result.class_names[judge], room) if judge >= 0 else "–" for judge in judges]
-            axes[row, k].set_xlabel("/".join(seen), fontsize=8)
-            if kind.drawn[at]:
-                n_framed += 1
-                axes[row, k].spines[:].set(visible=True, color=COLORS["optimum"], linewidth=2.5)
-        axes[0, k].set_title(literal(result.class_names[k], n_letters), loc="center", fontsize=9)
-        axes[3, k].set_xlabel(literal(result.class_names[result.nearest_classes[k]], n_letters), fontsize=8)
-    names = ("plain", "smoothed", "linear", "nearest", "mean")
-    for panel, name in zip(axes[:, 0], names, strict=True):
-        panel.set_ylabel(name, fontsize=9)
-    return n_framed
+    names = [literal(name, n_letters) for name in result.class_names]
+    below = [
+        *_seen(own.plain.judged[:, rows[0][1]], result.class_names, n_letters),
+        *_seen(own.smoothed.judged[:, rows[1][1]], result.class_names, n_letters),
+        *_seen(linear.smoothed.judged[:2, rows[2][1]], result.class_names, n_letters),
+        *(names[k] for k in result.nearest_classes[:n_shown].tolist()),
+    ]
+    drawn = np.flatnonzero(np.concatenate([kind.drawn[chosen] for kind, chosen in rows])).tolist()
+    axes = figure.subplots()
+    grid = _tiles(axes, lone(np.concatenate(images)), names[:n_shown], below)
+    framed(axes, grid, drawn, color=COLORS["optimum"], linewidth=2.5)
+    return len(drawn)
+
+
+def _tiles(axes: Axes, images: npt.NDArray[Any], above: Sequence[str], below: Sequence[str]) -> Grid:
+    """Draw images in the rows of `_ROWS` with texts above the first row and below all but the last; return their grid."""
+    n_columns = len(above)
+    sizes = (
+        Grid(len(images), n_columns, *images.shape[1:3], label_lines=1, across=tenths / 10)
+        for tenths in range(74, 0, -1)
+    )
+    grid = next(grid for grid in sizes if grid.inches < _IMAGES_INCHES)
+    image_grid(axes, images, [*above, *[""] * len(below)], grid, cmap="gray", limits=(0, 1))
+    look: Look = {"fontsize": min(8, grid.font_size), "color": "#222222", "in_layout": False}
+    for k, text in enumerate(below):
+        top, left = grid.corner(k)
+        under = top + grid.height + 0.2 * grid.line
+        axes.text(left + grid.width / 2 - 0.5, under, text, ha="center", va="top", **look)
+    for row, name in enumerate(_ROWS):
+        middle = grid.corner(row * n_columns)[0] + grid.height / 2
+        axes.text(-2 * grid.gap, middle, name, ha="right", va="center", rotation=90, fontsize=9)
+    return grid
+
+
+def _seen(judged: IntArray, class_names: Sequence[str], n_letters: int) -> list[str]:
+    """Return what judges (n_judges, n_images) see in each image; a dash of a judge that there is none of."""
+    # All judges are to be read, if only the beginnings of what they say.
+    room = n_letters // len(judged)
+    return [
+        "/".join(literal(class_names[judge], room) if judge >= 0 else "–" for judge in of_image)
+        for of_image in judged.T.tolist()
+    ]
 
 
 def _best(artist: Artist, k: int, n_restarts: int) -> int:

@@ -5,7 +5,7 @@ are in `templates`, one for each section; `_words` has what they are written wit
 """
 
 from probe.pages.chapters import CHAPTERS, Chapter
-from probe.pages.report import Rendered, Report
+from probe.pages.report import Draft, Rendered, Report
 from probe.pages.section import Claim, RenderedSection, Section
 
-__all__ = ["CHAPTERS", "Chapter", "Claim", "Rendered", "RenderedSection", "Report", "Section"]
+__all__ = ["CHAPTERS", "Chapter", "Claim", "Draft", "Rendered", "RenderedSection", "Report", "Section"]

@@ -1,26 +1,24 @@
-"""The pictures of a page, drawn by several processes where there are many."""
+"""The pictures of a page, drawn by other processes while what else is on the page is still made."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Mapping, Sequence
-from concurrent.futures import BrokenExecutor
-from contextlib import closing
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Future, as_completed, wait
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from probe._parallel import available_workers
+from probe._processes import pay_off, submit
 from probe._progress import Progress, ProgressEvent, silent
 from probe.figures import picture_files
 from probe.results import Record
 
-__all__ = ["Drawing", "Drawn", "draw_all"]
+__all__ = ["Drawing", "Drawn", "Easel"]
 
-_MANY = 8
-"""Pictures that are worth the start of other processes."""
-
-_MOST_PROCESSES = 4
-"""Each takes its memory, and two seconds to start."""
+_SECONDS = 0.35
+"""What a picture takes, about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,49 +37,61 @@ class Drawn:
     svg: bytes
 
 
-def draw_all(drawings: Sequence[Drawing], progress: Progress = silent) -> list[Drawn]:
-    """Return the pictures in this order; `progress` is called after each.
+class Easel:
+    """Draws pictures, each once, and the same whoever draws them. In a `with` block: after it no process draws."""
 
-    They are the same whoever draws them. However this ends, no process goes on drawing.
-    """
-    done = dict[int, Drawn]()
+    def __init__(self) -> None:
+        self._begun: dict[Drawing, Future[Drawn]] = {}
 
-    def keep(index: int, drawn: Drawn) -> None:
-        done[index] = drawn
-        progress(ProgressEvent("drawing", len(done), len(drawings)))
+    def __enter__(self) -> Self:
+        return self
 
-    if len(drawings) >= _MANY:
-        try:
-            with closing(_in_processes(drawings)) as others:
-                for index, drawn in others:
-                    keep(index, drawn)
-        except (BrokenExecutor, OSError):
-            pass  # no room for processes, or one was killed: what is missing is drawn here
-    for index, drawing in enumerate(drawings):
-        if index not in done:
-            keep(index, _drawn(drawing))
-    return [done[index] for index in range(len(drawings))]
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give up what is not drawn yet, and wait until no process draws."""
+        running = [future for future in self._begun.values() if not future.cancel()]
+        self._begun.clear()
+        wait(running)
+
+    def begin(self, drawings: Iterable[Drawing]) -> None:
+        """Let other processes draw these while the caller goes on; nothing where there is one core."""
+        if available_workers() < 2:
+            return
+        # Where there is no room for processes, what is missing is drawn in this one.
+        with suppress(BrokenExecutor, OSError, ImportError):
+            for drawing in drawings:
+                self._begun[drawing] = submit(_drawn_there, drawing)
+
+    def drawn(self, drawings: Sequence[Drawing], progress: Progress = silent) -> list[Drawn]:
+        """Return the pictures in this order; `progress` is called after each."""
+        done = dict[Drawing, Drawn]()
+
+        def keep(drawing: Drawing, drawn: Drawn) -> None:
+            done[drawing] = drawn
+            progress(ProgressEvent("drawing", len(done), len(drawings)))
+
+        missing = [drawing for drawing in drawings if drawing not in self._begun]
+        if pay_off(_SECONDS * len(missing)):
+            self.begin(missing)
+        begun = {self._begun[drawing]: drawing for drawing in drawings if drawing in self._begun}
+        for future in as_completed(begun):
+            # Where a process was killed, what is missing is drawn in this one.
+            with suppress(BrokenExecutor):
+                keep(begun[future], future.result())
+        for drawing in drawings:
+            if drawing not in done:
+                keep(drawing, _drawn(drawing))
+        return [done[drawing] for drawing in drawings]
 
 
 def _drawn(drawing: Drawing) -> Drawn:
     return Drawn(*picture_files(drawing.result, **drawing.view))
 
 
-def _in_processes(drawings: Sequence[Drawing]) -> Generator[tuple[int, Drawn], None, None]:
-    """Draw in other processes, and give index and picture as they come; nothing where there is one core."""
-    from joblib import Parallel, delayed
-
-    workers = available_workers(min(_MOST_PROCESSES, len(drawings)))
-    if workers < 2:
-        return
-    parallel = Parallel(
-        workers, backend="loky", return_as="generator_unordered", batch_size=1, max_nbytes=None
-    )
-    yield from parallel(delayed(_drawn_there)(*each) for each in enumerate(drawings))
-
-
-def _drawn_there(index: int, drawing: Drawing) -> tuple[int, Drawn]:
+def _drawn_there(drawing: Drawing) -> Drawn:
     # What was imported stays: it need not be looked at after each picture.
     if not gc.get_freeze_count():
         gc.freeze()
-    return index, _drawn(drawing)
+    return _drawn(drawing)

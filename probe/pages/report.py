@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
+from typing import Literal, Self
 
 import numpy as np
 
 from probe._progress import Progress, silent
 from probe._signatures import checked
-from probe.pages._drawing import draw_all
+from probe.pages._drawing import Drawing, Easel
 from probe.pages._embedded import embedded, live_script, live_style, static_style
 from probe.pages._paged import head_picture, paged
 from probe.pages._words import template
@@ -21,7 +22,7 @@ from probe.pages.section import Claim, RenderedSection, Section
 from probe.results import Record
 from probe.stats import holm
 
-__all__ = ["Rendered", "Report"]
+__all__ = ["Draft", "Rendered", "Report"]
 
 MOST_CLAIMS = 12
 """Claims in the head of a page, at most."""
@@ -63,17 +64,52 @@ class Report:
         """The results of all sections by name."""
         return {name: result for section in self.sections for name, result in section.results.items()}
 
-    def rendered(self, progress: Progress = silent) -> Rendered:
-        """Return the report in words and pictures; `progress` is called after each picture."""
-        # Of a whole report the commands say the rest.
-        worded = [section.worded("brief" if self.chapters else "full") for section in self.sections]
-        pictures = iter(draw_all([drawing for _, some in worded for drawing in some.values()], progress))
-        return Rendered(
-            self,
-            tuple(
-                words.illustrated({name: next(pictures) for name in drawings}) for words, drawings in worded
-            ),
-        )
+    def rendered(self, progress: Progress = silent, draft: Draft | None = None) -> Rendered:
+        """Return the report in words and pictures; `progress` is called after each picture.
+
+        What is in the `draft` already is taken from there.
+        """
+        if draft is None:
+            # Of a whole report the commands say the rest.
+            with Draft("brief" if self.chapters else "full") as own:
+                return self.rendered(progress, own)
+        return Rendered(self, draft.rendered(self.sections, progress))
+
+
+class Draft:
+    """Sections of a page that is still made: in a `with` block, after which no process draws for it any more.
+
+    Parameters
+    ----------
+    length : {"full", "brief"}
+        As of `Section.worded`.
+    """
+
+    def __init__(self, length: Literal["full", "brief"]) -> None:
+        self._length, self._easel = length, Easel()
+        self._worded: dict[Section, tuple[RenderedSection, dict[str, Drawing]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._easel.close()
+
+    def add(self, section: Section) -> None:
+        """Put a section in words, and let its pictures be drawn meanwhile."""
+        self._easel.begin(self._in_words(section)[1].values())
+
+    def rendered(self, sections: Sequence[Section], progress: Progress) -> tuple[RenderedSection, ...]:
+        """Return sections in words and pictures; `progress` is called after each picture."""
+        worded = [self._in_words(section) for section in sections]
+        drawings = [drawing for _, some in worded for drawing in some.values()]
+        pictures = iter(self._easel.drawn(drawings, progress))
+        return tuple(words.illustrated({name: next(pictures) for name in some}) for words, some in worded)
+
+    def _in_words(self, section: Section) -> tuple[RenderedSection, dict[str, Drawing]]:
+        if section not in self._worded:
+            self._worded[section] = section.worded(self._length)
+        return self._worded[section]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,7 +12,7 @@ import numpy as np
 from markupsafe import Markup
 
 from probe._signatures import checked
-from probe.pages._drawing import Drawing, Drawn, draw_all
+from probe.pages._drawing import Drawing, Drawn, Easel
 from probe.pages._words import attribute, template
 from probe.results import Record
 from probe.stats import Decision, Verdict
@@ -45,7 +45,8 @@ class Section:
     def rendered(self) -> RenderedSection:
         """Return the section in words and pictures."""
         words, drawings = self.worded()
-        return words.illustrated(dict(zip(drawings, draw_all([*drawings.values()]), strict=True)))
+        with Easel() as easel:
+            return words.illustrated(dict(zip(drawings, easel.drawn([*drawings.values()]), strict=True)))
 
     def worded(self, length: Literal["full", "brief"] = "full") -> tuple[RenderedSection, dict[str, Drawing]]:
         """Return the section in words, and what is to be drawn into it, by name.

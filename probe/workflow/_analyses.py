@@ -16,7 +16,7 @@ from probe.datasets import DataSource, Split
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
 from probe.network import Network
-from probe.pages import Report
+from probe.pages import Draft, Report, Section
 from probe.pages.page.payload import payload
 from probe.population import MLP
 from probe.recipes import recorded_recipe
@@ -115,29 +115,34 @@ def analyze(
         beside = f"; beside it {controls.summary.sentence}"
         facts["n_networks"] = n_networks
     subject = Subject(network, split, controls, seed, progress, second)
-    sections = [
-        section
-        for analysis in analyses
-        for section in sections_of(
-            # What cannot be done is an error where there is nothing else.
-            replace(analysis, optional=analysis.optional and len(analyses) > 1),
-            subject,
-            options if analysis is entry else {},
+    with Draft("full") as draft:
+        sections = list[Section]()
+        for analysis in analyses:
+            found = sections_of(
+                # What cannot be done is an error where there is nothing else.
+                replace(analysis, optional=analysis.optional and len(analyses) > 1),
+                subject,
+                options if analysis is entry else {},
+            )
+            if controls is not None and not sections:
+                found = (
+                    replace(found[0], results={**found[0].results, "controls": controls.summary}),
+                    *found[1:],
+                )
+            sections += found
+            # While the last one is drawn there is nothing else to do.
+            for section in found if analysis is not analyses[-1] else ():
+                draft.add(section)
+        page = Report(
+            title=command.title,
+            subtitle=f"{about}data: {split.name}{beside}",
+            sections=tuple(sections),
+            warning=_doubts(networks),
         )
-    ]
-    if controls is not None:
-        first = sections[0]
-        sections[0] = replace(first, results={**first.results, "controls": controls.summary})
-    page = Report(
-        title=command.title,
-        subtitle=f"{about}data: {split.name}{beside}",
-        sections=tuple(sections),
-        warning=_doubts(networks),
-    )
-    if network is not None and second is not None:
-        live = payload(network, split, page.results, other=second, has_training_images=False)
-        page = replace(page, live=live)
-    return folder.publish(page, facts=facts, progress=progress)
+        if network is not None and second is not None:
+            live = payload(network, split, page.results, other=second, has_training_images=False)
+            page = replace(page, live=live)
+        return folder.publish(page, facts=facts, draft=draft, progress=progress)
 
 
 def _network(file: Path, split: Split, reading: Reading, files: Sequence[Path]) -> Network:

@@ -18,7 +18,7 @@ from probe._progress import Progress, silent
 from probe._text import plain
 from probe._version import __version__
 from probe.datasets import DataSource
-from probe.pages import Report
+from probe.pages import Draft, Report
 from probe.storage import OwnedFolder, results_bytes
 from probe.workflow._gallery import REPORTS, index_above, refresh
 from probe.workflow._owner import (
@@ -106,6 +106,7 @@ class Folder:
         *,
         facts: Mapping[str, object] | None = None,
         beside: Mapping[str, bytes | memoryview] | None = None,
+        draft: Draft | None = None,
         progress: Progress = silent,
     ) -> Written:
         """Write index.html, results.json, results.h5 and figures.
@@ -118,6 +119,8 @@ class Folder:
             What results.json says beside the run's facts, the results and the claims.
         beside : mapping, optional
             Further files, by name.
+        draft : Draft, optional
+            Where sections of the report are in words and pictures already.
         progress : callable
             Called after each picture.
 
@@ -128,7 +131,7 @@ class Folder:
         """
         kept = "the results in results.h5, for probe.load_result"
         report = replace(report, kept=f"{report.kept} and {kept}" if report.kept else kept, index=self.index)
-        rendered = report.rendered(progress)
+        rendered = report.rendered(progress, draft)
         self.seconds = time.perf_counter() - self._began
         run = run_facts(self.owner) | {"seconds": round(self.seconds, 1)}
         self.keep(

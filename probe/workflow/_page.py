@@ -20,7 +20,7 @@ from probe.datasets import Split
 from probe.film import Film
 from probe.fitting import doubt_about
 from probe.network import Network
-from probe.pages import CHAPTERS, Report, Section
+from probe.pages import CHAPTERS, Draft, Report, Section
 from probe.pages.page.payload import payload
 from probe.recipes import Recipe
 from probe.results import Record
@@ -56,11 +56,21 @@ class PageSubject:
 
 
 def page_of(
-    subject: PageSubject, split: Split, *, minutes: float, kept: str, seed: int, progress: Progress
+    subject: PageSubject,
+    split: Split,
+    draft: Draft,
+    *,
+    minutes: float,
+    kept: str,
+    seed: int,
+    progress: Progress,
 ) -> Report:
-    """Return the page about a network, with what every analysis of the catalogue finds of it."""
+    """Return the page about a network, with what every analysis of the catalogue finds of it.
+
+    Each section is added to the draft as soon as it is there.
+    """
     network, accuracy = subject.network, subject.accuracy(split)
-    sections = _sections(subject, accuracy, split, minutes, seed, progress)
+    sections = _sections(subject, accuracy, split, draft, minutes, seed, progress)
     results = {name: result for section in sections for name, result in section.results.items()}
     return Report(
         title="What did the hidden layers learn?",
@@ -74,7 +84,13 @@ def page_of(
 
 
 def _sections(
-    subject: PageSubject, accuracy: float, split: Split, minutes: float, seed: int, progress: Progress
+    subject: PageSubject,
+    accuracy: float,
+    split: Split,
+    draft: Draft,
+    minutes: float,
+    seed: int,
+    progress: Progress,
 ) -> tuple[Section, ...]:
     """Return the sections of the page: the network, and what each analysis of the catalogue finds of it."""
     recipe = subject.recipe
@@ -96,7 +112,10 @@ def _sections(
     summary["plane"] = cost_plane(subject.network, split, film=subject.film, cost=cost, seed=seed)
     if subject.history is not None:
         summary["training"] = subject.history
-    sections = {section.key: section for section in _side_by_side(on)}
+    beside = f"Beside it stand {controls.summary.sentence}"
+    training = Section(key="training", results=summary, note=beside)
+    draft.add(training)
+    sections = {section.key: section for section in _side_by_side(on, draft)}
     found = {name: result for section in sections.values() for name, result in section.results.items()}
     cards = unit_cards(
         subject.network,
@@ -112,12 +131,15 @@ def _sections(
         results={**weights.results, "cards": cards},
         facts={**weights.facts, "is_tested": is_tested},
     )
-    beside = f"Beside it stand {controls.summary.sentence}"
-    return Section(key="training", results=summary, note=beside), *sections.values()
+    draft.add(sections["weights"])
+    return training, *sections.values()
 
 
-def _side_by_side(on: Subject) -> list[Section]:
-    """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time."""
+def _side_by_side(on: Subject, draft: Draft) -> list[Section]:
+    """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time.
+
+    Each is added to the draft, but that on the weights, to which more is added.
+    """
     entries = [entry for entry in ANALYSES if entry.report is not None]
     ranks = {name: rank for rank, name in enumerate(_LONGEST)}
     turns = sorted(range(len(entries)), key=lambda index: ranks.get(entries[index].name, len(ranks)))
@@ -136,5 +158,10 @@ def _side_by_side(on: Subject) -> list[Section]:
 
     workers = available_workers(2)
     with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=workers, stop=stop)) as found:
-        done = {turns[turn]: sections for turn, sections in found}
+        done = dict[int, tuple[Section, ...]]()
+        for turn, sections in found:
+            done[turns[turn]] = sections
+            for section in sections:
+                if section.key != "weights":
+                    draft.add(section)
     return [section for index in range(len(entries)) for section in done[index]]

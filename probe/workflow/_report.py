@@ -12,6 +12,7 @@ from probe._progress import Progress, silent
 from probe.datasets import DataSource, Split
 from probe.fitting import for_data
 from probe.kerasfile import read_provenance
+from probe.pages import Draft
 from probe.recipes import RECIPES, Recipe, recorded_recipe
 from probe.storage import network_bytes
 from probe.training import (
@@ -79,21 +80,29 @@ def report(
             return _kept_only(folder, subject, "the network as it was; no report was made of it")
     else:
         subject = loaded
-    try:
-        page = page_of(
-            subject, split, minutes=minutes, kept="the network in model.h5", seed=seed, progress=progress
-        )
-    except KeyboardInterrupt:
-        if model is not None:
-            raise
-        return _kept_only(folder, subject, "the trained network; no report was made of it")
     is_kept = model is not None and _is_same(folder.path / _KEPT, model)
-    written = folder.publish(
-        page,
-        facts={"model": subject.origin},
-        beside={} if is_kept else {_KEPT: _kept_bytes(subject)},
-        progress=progress,
-    )
+    with Draft("brief") as draft:
+        try:
+            page = page_of(
+                subject,
+                split,
+                draft,
+                minutes=minutes,
+                kept="the network in model.h5",
+                seed=seed,
+                progress=progress,
+            )
+        except KeyboardInterrupt:
+            if model is not None:
+                raise
+            return _kept_only(folder, subject, "the trained network; no report was made of it")
+        written = folder.publish(
+            page,
+            facts={"model": subject.origin},
+            beside={} if is_kept else {_KEPT: _kept_bytes(subject)},
+            draft=draft,
+            progress=progress,
+        )
     interrupted = any(getattr(result, "interrupted", False) for result in page.results.values())
     summary = f"{subject.accuracy(split):.2%} of the test images right; {folder.seconds:.0f} s"
     return replace(written, summary=summary, interrupted=interrupted)

@@ -15,7 +15,7 @@ from probe._signatures import checked
 from probe.datasets import Split
 from probe.fitting import for_data
 from probe.network import Network
-from probe.pages import Claim
+from probe.pages import Claim, Draft
 from probe.recipes import Recipe
 from probe.results import Record
 from probe.storage import write_bytes
@@ -119,8 +119,9 @@ def report(
     began = time.perf_counter()
     network = for_data(network, split)
     subject = PageSubject(network, None, recipe, f"A network of {network.n_parameters:,} parameters", None)
-    page = page_of(subject, split, minutes=minutes, kept="", seed=seed, progress=progress)
-    rendered = page.rendered(progress)
+    with Draft("brief") as draft:
+        page = page_of(subject, split, draft, minutes=minutes, kept="", seed=seed, progress=progress)
+        rendered = page.rendered(progress, draft)
     owner = Owner("probe.report", seed, split).about(network)
     run = run_facts(owner) | {"seconds": round(time.perf_counter() - began, 1)}
     return ReportPage(rendered.html(origin_of(run, owner)), rendered.claims, page.results)

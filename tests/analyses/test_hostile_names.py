@@ -12,12 +12,11 @@ import pytest
 from test_contract import analyze
 
 import probe
-import probe.pages.report
-import probe.pages.section
+import probe.pages
 from probe.catalogue import ANALYSES
 from probe.figures import picture_files
 from probe.pages import Report, Section
-from probe.pages._drawing import Drawn
+from probe.pages._drawing import Drawn, Easel
 from probe.training import NetworkSummary
 from probe.workflow._sections import paths_section, sections_about
 from probe.workflow.weights import weights_section
@@ -167,8 +166,7 @@ def no_pictures():
     """Pictures of such names are another test's: test_figures_names."""
     drawn = Drawn(*picture_files(planted.noise(("a", "b"), (4, 4))))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (probe.pages.report, probe.pages.section):
-            patch.setattr(module, "draw_all", lambda drawings, *progress: [drawn] * len(drawings))
+        patch.setattr(Easel, "drawn", lambda self, drawings, *progress: [drawn] * len(drawings))
         yield
 
 

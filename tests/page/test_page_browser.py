@@ -12,8 +12,8 @@ from PIL import Image
 import probe
 from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
 from probe.network import Network
-from probe.pages import Section, report
-from probe.pages._drawing import Drawn
+from probe.pages import Section
+from probe.pages._drawing import Drawn, Easel
 from probe.workflow.notebook import ReportPage
 
 PLAYS = ("learning", "units", "drawing", "noise", "memorization", "landscape")
@@ -26,7 +26,7 @@ def pictures_as_dots():
     Image.new("RGB", (1, 1)).save(dot, "png")
     drawn = Drawn(dot.getvalue(), b"<svg/>")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(report, "draw_all", lambda drawings, *progress: [drawn] * len(drawings))
+        patch.setattr(Easel, "drawn", lambda self, drawings, *progress: [drawn] * len(drawings))
         yield
 
 
