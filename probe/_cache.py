@@ -56,9 +56,9 @@ def cache_folder() -> Path | None:
     named = os.environ.get("PROBE_CACHE", "")
     if named:
         return None if named.lower() == "off" else Path(named).absolute()
-    shared = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(shared):
-        return Path(shared, "probe")
+    shared = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if shared.is_absolute():
+        return shared / "probe"
     try:
         home = Path.home()
     except RuntimeError:
