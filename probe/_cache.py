@@ -25,6 +25,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from probe._checks import DataFileError, InputError
+from probe._parallel import single_threaded_blas
 from probe.datasets import Dataset, Split
 from probe.storage import OwnedFolder, result_bytes, result_from_bytes
 
@@ -94,23 +95,29 @@ def kept(kind: type[Value], name: str, make: Callable[[], Value], *depends: obje
     name : str
         What it is, in lower case.
     make : callable
-        Called without arguments where there is no such value yet.
+        Called without arguments where there is no such value yet, with one thread of BLAS: the last digits depend on
+        their number.
     *depends
         All that the value depends on, as `digest` takes it.
     """
     place = Kept(kind, name, *depends)
     found = place.load()
-    return place.save(make()) if found is None else found
+    if found is not None:
+        return found
+    with single_threaded_blas():
+        return place.save(make())
 
 
 class Kept(Generic[Value]):
-    """The place of one value; where nothing is cached it is always empty."""
+    """The place of one value; where nothing is cached it is always empty.
+
+    Its `key` names all that the value depends on; "" where nothing is cached.
+    """
 
     def __init__(self, kind: type[Value], name: str, *depends: object) -> None:
         self._kind, self._folder = kind, _folder
-        if self._folder is not None:
-            self._key = digest(name, _surroundings(), *depends)
-            self._name = f"{name}-{self._key}.kept"
+        self.key = "" if _folder is None else digest(name, _surroundings(), *depends)
+        self._name = f"{name}-{self.key}.kept"
 
     def load(self) -> Value | None:
         """Return the value; None if there is none, or no whole one."""
@@ -139,7 +146,7 @@ class Kept(Generic[Value]):
         return value
 
     def _head(self, content: bytes) -> bytes:
-        return _HEAD + self._key.encode() + hashlib.sha256(content).hexdigest().encode()
+        return _HEAD + self.key.encode() + hashlib.sha256(content).hexdigest().encode()
 
 
 def kept_files(folder: Path) -> list[tuple[Path, os.stat_result]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from probe._cache import kept
 from probe._checks import Array, check_integer
 from probe._signatures import checked
 from probe.analyses.concepts.pixels import has_loop
@@ -255,9 +256,22 @@ def planted_powers(images: LoopSample, n_units: int, *, seed: int) -> Array:
 
     It is normal with and without a loop, in a layer whose other units tell nothing.
     """
+    n_units, sample = min(n_units, _MOST_UNITS), images.sample
+    depends = sample.images, sample.classes, sample.concepts, n_units, seed
+    return kept(_Powers, "planted", lambda: _Powers(_planted(images, n_units, seed)), *depends).values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Powers:
+    """Of `planted_powers`."""
+
+    values: Array
+
+
+def _planted(images: LoopSample, n_units: int, seed: int) -> Array:
     from scipy.stats import norm
 
-    rng, n_units = np.random.default_rng(seed), min(n_units, _MOST_UNITS)
+    rng = np.random.default_rng(seed)
     # Rotations leave a planted unit of any size the same share of its distance from chance.
     values = _with_planted(images.sample, n_units, PLANTED[-1], rng)
     held = images.sample.read_off(values)[0]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from probe._cache import Kept, cached
+from probe._cache import Kept
 from probe._checks import Array, chunks
 from probe._parallel import single_threaded_blas
 from probe.controls import Controls
@@ -135,11 +135,14 @@ class DrawnImages(Record):
 
 
 class Jury:
-    """Real images to measure by, and judges that learned from them."""
+    """Real images to measure by, and judges that learned from them.
+
+    Its `key` names what it depends on, where commands keep what they compute; elsewhere it is "".
+    """
 
     def __init__(self, split: Split, rng: np.random.Generator) -> None:
-        depends = (split, rng) if cached() else ()
-        place = Kept(_Learned, "judges", *depends)
+        place = Kept(_Learned, "judges", split, rng)
+        self.key = place.key
         self._known = _some(split.train, _REFERENCES, rng)
         self._rows = _rows(self._known.images)
         self._squares = np.einsum("nd,nd->n", self._rows, self._rows)
