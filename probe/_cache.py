@@ -46,10 +46,7 @@ _LEFT = re.compile(r"\.[a-z-]+-[0-9a-f]{64}\.kept\.[0-9a-f]+\.part")
 _ABANDONED = 3600
 """Seconds after which a file that was not written to its end never will be."""
 
-_INHERITED = "PROBE_CACHE_IN_USE"
-"""Names the folder to processes that a command starts."""
-
-_folder: Path | None = Path(os.environ[_INHERITED]) if os.environ.get(_INHERITED) else None
+_folder: Path | None = None
 
 
 def cache_folder() -> Path | None:
@@ -74,15 +71,13 @@ def cache_folder() -> Path | None:
 
 @contextmanager
 def caching(folder: Path | None) -> Iterator[None]:
-    """Keep values in a folder while the block runs, in all threads and processes that are started; None for none."""
+    """Keep values in a folder while the block runs, in all threads; None for none."""
     global _folder
     before, _folder = _folder, folder
-    os.environ[_INHERITED] = str(folder or "")
     try:
         yield
     finally:
         _folder = before
-        os.environ[_INHERITED] = str(before or "")
 
 
 def cached() -> bool:

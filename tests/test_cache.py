@@ -14,7 +14,7 @@ import pytest
 import probe
 from probe import _cache
 from probe._cache import Kept, cache_folder, caching, digest, kept, kept_files
-from probe.analyses.concepts.loops import loop_sample, planted_powers
+from probe.analyses.concepts.loops import kept_powers, loop_sample
 from probe.analyses.drawing import drawing
 from probe.cli import run
 from probe.recipes import RECIPES
@@ -273,7 +273,7 @@ def test_drawings_and_loops_are_the_same_with_and_without(trained, digits, folde
     images = loop_sample(digits)
 
     def powers():
-        return None if images is None else planted_powers(images, 8, seed=0).tobytes()
+        return None if images is None else kept_powers(images, 8, seed=0).tobytes()
 
     with caching(None):
         cold = found(), powers()

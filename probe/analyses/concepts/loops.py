@@ -28,6 +28,7 @@ __all__ = [
     "PLANTED",
     "LoopSample",
     "LoopTelling",
+    "kept_powers",
     "loop_sample",
     "loops_told",
     "planted_powers",
@@ -256,22 +257,9 @@ def planted_powers(images: LoopSample, n_units: int, *, seed: int) -> Array:
 
     It is normal with and without a loop, in a layer whose other units tell nothing.
     """
-    n_units, sample = min(n_units, _MOST_UNITS), images.sample
-    depends = sample.images, sample.classes, sample.concepts, n_units, seed
-    return kept(_Powers, "planted", lambda: _Powers(_planted(images, n_units, seed)), *depends).values
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Powers:
-    """Of `planted_powers`."""
-
-    values: Array
-
-
-def _planted(images: LoopSample, n_units: int, seed: int) -> Array:
     from scipy.stats import norm
 
-    rng = np.random.default_rng(seed)
+    rng, n_units = np.random.default_rng(seed), min(n_units, _MOST_UNITS)
     # Rotations leave a planted unit of any size the same share of its distance from chance.
     values = _with_planted(images.sample, n_units, PLANTED[-1], rng)
     held = images.sample.read_off(values)[0]
@@ -289,6 +277,22 @@ def _planted(images: LoopSample, n_units: int, seed: int) -> Array:
             pivots.append(margin.estimate / (margin.high - margin.estimate))
         powers.append(norm.cdf((np.mean(pivots) - 1) / np.std(pivots, ddof=1)))
     return np.array(powers)
+
+
+def kept_powers(images: LoopSample, n_units: int, *, seed: int) -> Array:
+    """Return `planted_powers`, which commands keep."""
+    sample, n_units = images.sample, min(n_units, _MOST_UNITS)
+    depends = sample.images, sample.classes, sample.concepts, n_units, seed
+    return kept(
+        _Powers, "planted", lambda: _Powers(planted_powers(images, n_units, seed=seed)), *depends
+    ).values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Powers:
+    """Of planted units."""
+
+    values: Array
 
 
 def with_power(margin: Estimate, powers: Array) -> Estimate:

@@ -137,19 +137,20 @@ class DrawnImages(Record):
 class Jury:
     """Real images to measure by, and judges that learned from them.
 
-    Its `key` names what it depends on, where commands keep what they compute; elsewhere it is "".
+    Where `is_kept`, commands keep what the judges learned, and `key` names what it depends on; elsewhere that is "".
     """
 
-    def __init__(self, split: Split, rng: np.random.Generator) -> None:
-        place = Kept(_Learned, "judges", split, rng)
-        self.key = place.key
+    def __init__(self, split: Split, rng: np.random.Generator, *, is_kept: bool = False) -> None:
+        place = Kept(_Learned, "judges", split, rng) if is_kept else None
+        self.key = "" if place is None else place.key
         self._known = _some(split.train, _REFERENCES, rng)
         self._rows = _rows(self._known.images)
         self._squares = np.einsum("nd,nd->n", self._rows, self._rows)
-        found = place.load()
+        found = None if place is None else place.load()
         if found is None:
             with single_threaded_blas():  # what is kept depends on no number of threads
-                found = place.save(self._learn(split, rng))
+                found = self._learn(split, rng)
+            found = found if place is None else place.save(found)
         self._components, self._regression = found.components, found.regression
         self._usual, self._plausibility = found.usual, found.plausibility
 

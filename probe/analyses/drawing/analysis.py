@@ -219,7 +219,11 @@ def drawing(
         controls.check_of(network)
     start_rng, jury_rng, kinds_rng = generator(seed).spawn(3)
     studio = _Studio(
-        Jury(split, jury_rng), restarts, steps, {"l2": l2, "total_variation": total_variation}, start_rng
+        Jury(split, jury_rng, is_kept=True),
+        restarts,
+        steps,
+        {"l2": l2, "total_variation": total_variation},
+        start_rng,
     )
     own, values = studio.drawn_by("network", network, controls)
     artists, others = [own], list[Artist]()
