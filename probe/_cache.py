@@ -26,7 +26,7 @@ import numpy as np
 
 from probe._checks import DataFileError, InputError
 from probe._parallel import single_threaded_blas
-from probe.datasets import Dataset, Split
+from probe.datasets import Dataset, Split, StoredImages
 from probe.storage import OwnedFolder, result_bytes, result_from_bytes
 
 __all__ = ["MOST_BYTES", "Kept", "cache_folder", "cached", "caching", "digest", "kept", "kept_files"]
@@ -191,7 +191,9 @@ def _add(into: Any, value: object) -> None:
         into.update(f"array {value.dtype.str} {value.shape}\n".encode())
         into.update(np.ascontiguousarray(value).data)
     elif isinstance(value, Dataset):
-        _add(into, (value.fingerprint, value.class_names))
+        # Images in a file are shuffled a buffer at a time, and give other networks.
+        in_file = value.images.bytes_each if isinstance(value.images, StoredImages) else 0
+        _add(into, (value.fingerprint, value.class_names, in_file))
     elif isinstance(value, Split):
         _add(into, (value.train, value.test))
     elif isinstance(value, np.random.Generator):

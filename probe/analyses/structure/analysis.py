@@ -157,7 +157,10 @@ def weight_structure(
         controls.check_of(network)
     bench_rng, planted_rng, few_rng = generator(seed).spawn(3)
     view = View.of(network, layer)
-    measured_with = digest(split.train, view, n_null, alpha, bench_rng, few_rng) if cached() else ""
+    measured_with = ""
+    if cached():
+        where = view.kind, view.n_below, view.window
+        measured_with = digest(split.train, *where, n_null, alpha, bench_rng, few_rng)
     bench = Bench.of(view, split, n_null, bench_rng)
     found = measured(network, bench, alpha)
     planted = Planted.of(found, bench, alpha, planted_rng)
