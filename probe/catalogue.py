@@ -237,7 +237,6 @@ ANALYSES = (
             help="Follow confidence from images to noise in steps, over networks trained beside it and nulls.",
             examples=("severity model.h5 --data mnist",),
             analyses=("noise_confidence", "noise_severity"),
-            n_controls=30,
         ),
         by_parts=True,
     ),

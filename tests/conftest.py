@@ -24,6 +24,9 @@ from probe.pages._drawing import Drawn
 # Keras reads this once, when it is first imported; whichever test comes first must find it.
 os.environ["KERAS_BACKEND"] = "numpy"
 
+# No test reads what a user's commands kept, or keeps anything there.
+os.environ["PROBE_CACHE"] = "off"
+
 # Some tests use what those of another folder have.
 sys.path += [str(Path(__file__).parent / folder) for folder in ("figures", "sweep", "workflow")]
 

@@ -114,11 +114,11 @@ def shared():
     """Make what depends on the data alone once, and not for each subject."""
     with pytest.MonkeyPatch.context() as patch, single_threaded_blas():
         jury = cache(lambda split: JURY(split, np.random.default_rng(0)))
-        patch.setattr(drawings, "Jury", lambda split, rng: jury(split))
+        patch.setattr(drawings, "Jury", lambda split, rng, **_: jury(split))
         for module, name in (
             (drawings, "_linear_softmax"),
             (claims, "loop_sample"),
-            (claims, "planted_powers"),
+            (claims, "kept_powers"),
         ):
             patch.setattr(module, name, cache(getattr(module, name)))
         yield

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
 
 import numpy as np
 
+from probe._cache import kept
 from probe._checks import Array, InputError, check_finite, check_integer, check_shape, generator
 from probe._signatures import checked
 from probe.controls import Controls
@@ -187,9 +190,11 @@ def expanded_weights(
     verdicts: tuple[Verdict, ...] = ()
     if any(isinstance(layer, Dense) for layer in layers[1:]):
         others = list[dict[str, Estimate]]()
-        if controls is not None:
+        if controls is not None and controls.like_it:
             place = [each.name for each in network.dense_layers].index(name)
-            others = [_estimates(_of_member(one, place, images, active, rng)) for one in controls.like_it]
+            depends = controls.like_it, place, images, active, rng
+            beside = kept(_Beside, "paths", partial(_of_members, *depends), *depends)
+            others = [beside.estimates(k) for k in range(len(controls.like_it))]
         verdicts = _verdicts(_estimates(measured), others)
     return ExpandedWeights(
         layer=name,
@@ -230,13 +235,28 @@ def _measured(
     }
 
 
-def _of_member(
-    member: Network, place: int, images: Array, active: Array, rng: np.random.Generator
-) -> dict[str, Array]:
-    """Return the same of the dense layer at `place` of a control network."""
-    name = member.dense_layers[place].name
-    layers = _layers_down_from(member, name)
-    return _measured(member, name, layers, images.astype(member.dtype), active, rng)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Beside:
+    """What decides the claims of each control network, (n_networks, n_units)."""
+
+    similarity: Array
+    cancellation: Array
+    chance_cancellation: Array
+
+    def estimates(self, index: int) -> dict[str, Estimate]:
+        return _estimates({field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+
+def _of_members(
+    members: Sequence[Network], place: int, images: Array, active: Array, rng: np.random.Generator
+) -> _Beside:
+    """Measure the dense layer at `place` of control networks."""
+    found = []
+    for member in members:
+        name = member.dense_layers[place].name
+        layers = _layers_down_from(member, name)
+        found.append(_measured(member, name, layers, images.astype(member.dtype), active, rng))
+    return _Beside(*(np.array([each[field.name] for each in found]) for field in fields(_Beside)))
 
 
 def _estimates(measured: dict[str, Array]) -> dict[str, Estimate]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from operator import itemgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -110,6 +110,12 @@ COMMANDS = {
         ("lesson --students 30", "lesson --data digits --students 4"),
         "lesson",
     ),
+    "cache": CommandLine(
+        "Say where commands keep what they computed from data alone, and how much is there; with clear remove it. It saves "
+        "time only: no result depends on it. Nothing is random: --seed has no effect.",
+        ("cache", "cache clear"),
+        "cache",
+    ),
 } | {
     entry.command.name: CommandLine(
         entry.command.help, entry.command.examples, "run_study" if entry.study else "analyze", entry
@@ -142,8 +148,10 @@ def command_of(name: str, *, whole: bool) -> Callable[..., None]:
         if "learning_rate" in arguments.get("training", {}) and arguments.get("options", {}).get("rates"):
             raise InputError("--learning-rate must be left out with --rates, which it is chosen from")
         function = _function(line.function)
+        from probe._cache import cache_folder, caching
+
         if "progress" in inspect.signature(function).parameters:
-            with drawn_progress() as progress:
+            with drawn_progress() as progress, caching(cache_folder()):
                 written = function(**arguments, progress=progress)
         else:
             written = function(**arguments)
@@ -319,7 +327,7 @@ def _file(text: str, metavar: str) -> Any:
 _OPEN = "opened"
 """Whether the page is shown at the end: of every command that may write one."""
 
-_WITHOUT_PAGE = ("convert_model", "edit_model")
+_WITHOUT_PAGE = ("convert_model", "edit_model", "cache")
 
 _SHARED: dict[str, tuple[Any, Any]] = {
     "model": (Path, _file("Trained network: .h5, .keras, .onnx, .pt2 or .safetensors.", "model")),
@@ -342,6 +350,10 @@ _SHARED: dict[str, tuple[Any, Any]] = {
     "folder": (Path, _file("Folder with reports.", "DIR")),
     "to": (Path, _file("File to write: .h5, .hdf5 or .keras.", "OUT")),
     "edits": (Path, _file("Recipe of edits in JSON, as the page of a report saves it.", "edits")),
+    "action": (
+        Literal["show", "clear"],
+        typer.Argument(help="What to do with it.", metavar="[show|clear]", show_default="show"),
+    ),
     "overwrite": (bool, typer.Option("--overwrite", help="Replace results that are there already.")),
     "seed": (int, typer.Option(help="Seed of everything random.", metavar="N")),
     _OPEN: (bool, typer.Option("--open", help="Open the page in the browser.")),

@@ -154,6 +154,7 @@ LESS = {
     "convert": (),
     "edit": (),
     "lesson": ("fewer --students", "smaller --data"),
+    "cache": (),
     "features": ("fewer --networks", "smaller --data"),
     "evaluate": ("fewer --images",),
     "maximize": ("fewer --restarts", "one --objective at a time"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._bars import ShownProgress
+from probe._cache import Kept, cached, digest
 from probe._checks import (
     Array,
     DivergedError,
@@ -31,11 +33,11 @@ from probe.population import MLP, Population, initial_population
 from probe.recipes import RECIPES, Recipe
 from probe.training import (
     DEFAULT_ARCHITECTURE,
-    PopulationResult,
+    Shard,
     TrainingConfig,
     learning_rate_for,
     smaller_rates,
-    train_population,
+    train_shards,
 )
 
 __all__ = ["MEMORIZING", "control_networks"]
@@ -184,7 +186,7 @@ def _population_controls(
     starts = initial_population(
         architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=config.dtype
     )
-    result = _trained(architecture, split, config, starts, order_rng, progress)
+    result = _trained(split, config, starts, order_rng, progress)
     few, random, memorized, n_random = _memorizers(
         architecture, split, starts, few_rng, progress, stand_in=stand_in
     )
@@ -194,8 +196,8 @@ def _population_controls(
         few_labels=few,
         random_label=random,
         summary=ControlsSummary(
-            test_accuracy=result.history.test_accuracy[:, -1],
-            train_accuracy=result.history.train_accuracy[:, -1],
+            test_accuracy=result.test_accuracy,
+            train_accuracy=result.train_accuracy,
             memorized=memorized,
             n_random_labels=n_random,
             recipe=recipe.sentence,
@@ -208,8 +210,17 @@ def _population_controls(
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Trained:
+    """What came of one shard of control networks."""
+
+    population: Population
+    train_accuracy: Array
+    test_accuracy: Array
+    diverged: bool
+
+
 def _trained(
-    architecture: MLP,
     split: Split,
     config: TrainingConfig,
     starts: Population,
@@ -217,26 +228,61 @@ def _trained(
     progress: Progress,
     labels: npt.NDArray[np.int64] | None = None,
     shard_size: int = _SHARD,
-) -> PopulationResult:
+) -> _Trained:
     """Train from `starts`, at a smaller rate where networks diverge."""
-    order_seed, n_networks = int(order_rng.integers(2**31)), len(starts)
+    order_seed = int(order_rng.integers(2**31))
+    parts = [slice(k, k + shard_size) for k in range(0, len(starts), shard_size)]
     for rate in smaller_rates(config.learning_rate):
-        result = train_population(
-            architecture,
-            split,
-            replace(config, learning_rate=rate),
-            n_networks=n_networks,
-            labels=labels,
-            start=starts,
-            seed=order_seed,
-            shard_size=shard_size,
-            progress=progress,
-        )
-        if result.interrupted:
-            raise KeyboardInterrupt
-        if not result.diverged:
-            return result
+        rngs = generator(order_seed).spawn(2)[1].spawn(len(parts))  # as `train_population` would
+        shards = [
+            Shard(starts.take(part), split, rng, None if labels is None else labels[part])
+            for part, rng in zip(parts, rngs, strict=True)
+        ]
+        found = _of_shards(split, shards, replace(config, learning_rate=rate), progress)
+        if not any(each.diverged for each in found):
+            return _joined(found)
     raise DivergedError(f"networks of this shape diverge at learning_rate {rate:g}, and at larger ones")
+
+
+def _of_shards(
+    split: Split, shards: Sequence[Shard], config: TrainingConfig, progress: Progress
+) -> list[_Trained]:
+    """Return what comes of each shard; those that are kept from before are not trained again."""
+    data = digest(split) if cached() else ""
+    places = [
+        Kept(_Trained, "controls", data, config, shard.start, shard.order_rng, shard.labels)
+        for shard in shards
+    ]
+    found = [place.load() for place in places]
+    missing = [k for k, each in enumerate(found) if each is None]
+    results = train_shards([shards[k] for k in missing], config, progress=progress) if missing else []
+    if any(result.interrupted for result in results):
+        raise KeyboardInterrupt
+    for k, result in zip(missing, results, strict=True):
+        history = result.history
+        trained = _Trained(
+            result.population,
+            history.train_accuracy[:, -1],
+            history.test_accuracy[:, -1],
+            bool(result.diverged),
+        )
+        found[k] = places[k].save(trained)
+    return [each for each in found if each is not None]
+
+
+def _joined(found: Sequence[_Trained]) -> _Trained:
+    populations = [each.population for each in found]
+    layers = range(len(populations[0].weights))
+    return _Trained(
+        replace(
+            populations[0],
+            weights=tuple(np.concatenate([one.weights[layer] for one in populations]) for layer in layers),
+            biases=tuple(np.concatenate([one.biases[layer] for one in populations]) for layer in layers),
+        ),
+        np.concatenate([each.train_accuracy for each in found]),
+        np.concatenate([each.test_accuracy for each in found]),
+        diverged=False,
+    )
 
 
 def _memorizers(
@@ -262,8 +308,10 @@ def _memorizers(
     while True:
         images_rng, order_rng = rng.spawn(2)
         few, labels = few_of(split, n, len(starts), images_rng)
-        result = _trained(architecture, few, config, pairs, order_rng, progress, labels, 2 * _SHARD)
-        memorized = result.history.train_accuracy[1::2, -1]
+        # Nobody asks what they make of test images: one is looked at.
+        alone = replace(few, test=few.train.take([0]))
+        result = _trained(alone, config, pairs, order_rng, progress, labels, 2 * _SHARD)
+        memorized = result.train_accuracy[1::2]
         if np.median(memorized[:_SHARD]) >= _MEMORIZED or n // 2 < FEWEST_RANDOM:
             break
         n //= 2

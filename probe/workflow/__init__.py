@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow._written import Written
+    from probe.workflow.cache import cache
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model
@@ -34,6 +35,7 @@ __all__ = [
     "Reading",
     "Written",
     "analyze",
+    "cache",
     "convert_model",
     "edit_model",
     "gallery",
@@ -53,6 +55,7 @@ _NAMES = {
     "_report": ("report",),
     "_lesson": ("lesson",),
     "_gallery": ("gallery",),
+    "cache": ("cache",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),

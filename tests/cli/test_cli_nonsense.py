@@ -100,6 +100,12 @@ weights MODEL --image-shape ''
 weights MODEL --out /proc/x
 weights MODEL --units '²:³' --layer hidden_1
 weights MODEL --units 0:1 --layer nope
+cache ''
+cache empty
+cache clear all
+cache LONG
+cache NUL
+cache --out x
 convert MODEL out.keras.json
 convert MODEL ''
 convert MODEL out

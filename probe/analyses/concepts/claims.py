@@ -11,9 +11,9 @@ from probe.analyses.concepts.loops import (
     PLANTED,
     LoopSample,
     LoopTelling,
+    kept_powers,
     loop_sample,
     loops_told,
-    planted_powers,
     with_power,
 )
 from probe.analyses.concepts.results import LoopUnits
@@ -115,7 +115,7 @@ def _of_loops(
         loops_told(network, images, seed=seed),
         [loops_told(each, images, seed=seed) for each in others],
     )
-    powers = planted_powers(images, len(own.auroc), seed=seed)
+    powers = kept_powers(images, len(own.auroc), seed=seed)
     found = _kept(own, told, images, powers)
     loops = LOOPS.verdict(
         with_power(own.margin, powers),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from probe._cache import kept
 from probe._checks import Array, check_integer
 from probe._signatures import checked
 from probe.analyses.concepts.pixels import has_loop
@@ -27,6 +28,7 @@ __all__ = [
     "PLANTED",
     "LoopSample",
     "LoopTelling",
+    "kept_powers",
     "loop_sample",
     "loops_told",
     "planted_powers",
@@ -275,6 +277,22 @@ def planted_powers(images: LoopSample, n_units: int, *, seed: int) -> Array:
             pivots.append(margin.estimate / (margin.high - margin.estimate))
         powers.append(norm.cdf((np.mean(pivots) - 1) / np.std(pivots, ddof=1)))
     return np.array(powers)
+
+
+def kept_powers(images: LoopSample, n_units: int, *, seed: int) -> Array:
+    """Return `planted_powers`, which commands keep."""
+    sample, n_units = images.sample, min(n_units, _MOST_UNITS)
+    depends = sample.images, sample.classes, sample.concepts, n_units, seed
+    return kept(
+        _Powers, "planted", lambda: _Powers(planted_powers(images, n_units, seed=seed)), *depends
+    ).values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Powers:
+    """Of planted units."""
+
+    values: Array
 
 
 def with_power(margin: Estimate, powers: Array) -> Estimate:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from probe._cache import Kept
 from probe._checks import Array, chunks
+from probe._parallel import single_threaded_blas
 from probe.controls import Controls
 from probe.datasets import Dataset, Split
 from probe.results import Record
@@ -132,26 +135,37 @@ class DrawnImages(Record):
 
 
 class Jury:
-    """Real images to measure by, and judges that learned from them."""
+    """Real images to measure by, and judges that learned from them.
 
-    def __init__(self, split: Split, rng: np.random.Generator) -> None:
-        from sklearn.decomposition import PCA
+    Where `is_kept`, commands keep what the judges learned, and `key` names what it depends on; elsewhere that is "".
+    """
 
+    def __init__(self, split: Split, rng: np.random.Generator, *, is_kept: bool = False) -> None:
+        place = Kept(_Learned, "judges", split, rng) if is_kept else None
+        self.key = "" if place is None else place.key
         self._known = _some(split.train, _REFERENCES, rng)
         self._rows = _rows(self._known.images)
         self._squares = np.einsum("nd,nd->n", self._rows, self._rows)
-        self._components = PCA(_VARIANCE, svd_solver="covariance_eigh").fit(self._rows)
+        found = None if place is None else place.load()
+        if found is None:
+            with single_threaded_blas():  # what is kept depends on no number of threads
+                found = self._learn(split, rng)
+            found = found if place is None else place.save(found)
+        self._components, self._regression = found.components, found.regression
+        self._usual, self._plausibility = found.usual, found.plausibility
+
+    def _learn(self, split: Split, rng: np.random.Generator) -> _Learned:
+        self._components = _Components.of(self._rows)
         learned_from = _some(self._known, _LEARNED_FROM, rng)
-        self._regression = _regression(
-            self._components.transform(_rows(learned_from.images)), learned_from.labels
-        )
+        rows = self._components.project(_rows(learned_from.images))
+        regression = _Linear.fitted(rows, learned_from.labels, C=0.05, max_iter=100, tol=1e-2)
         held_out = self._looked_at(_some(split.test, _HELD_OUT, rng).images)
-        self._usual = np.sort(held_out.measures, axis=0)
         real = self._looked_at(_some(self._known, _MEASURED_ON, rng).images, skip=1)
         mixed = [self._looked_at(self.mixtures(_MEASURED_ON // len(_MIXED), of, rng)) for of in _MIXED]
-        self._plausibility = _Plausibility(
+        plausibility = _Plausibility.of(
             real.looks, np.concatenate([each.looks for each in mixed]), held_out.looks
         )
+        return _Learned(self._components, regression, np.sort(held_out.measures, axis=0), plausibility)
 
     def judge(
         self, name: str, images: Array, intended: npt.NDArray[np.int64], controls: Controls | None = None
@@ -176,7 +190,7 @@ class Jury:
             intended=intended,
             percentiles=percentiles,
             judged=np.stack(judged).astype(np.int64),
-            plausible=self._plausibility.of(seen.looks),
+            plausible=self._plausibility.judge(seen.looks),
         )
 
     def nearest(self, images: Array) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -195,8 +209,8 @@ class Jury:
         rows = _rows(images)
         parts = [self._neighbors(rows[part], skip) for part in chunks(len(rows), _PART)]
         distances, nearest = (np.concatenate(each) for each in zip(*parts, strict=True))
-        components = self._components.transform(rows)
-        left = np.linalg.norm(rows - self._components.inverse_transform(components), axis=1)
+        components = self._components.project(rows)
+        left = np.linalg.norm(rows - self._components.back(components), axis=1)
         return _Looks(rows, distances, nearest, components, left, _variation(images))
 
     def _neighbors(self, rows: Array, skip: int) -> tuple[Array, npt.NDArray[np.int64]]:
@@ -238,38 +252,138 @@ class _Looks:
         return np.stack(looks, axis=1).astype(np.float64)
 
 
-class _Plausibility:
-    """Whether images could be real ones: usual in all looks, and not taken for mixtures of real images."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Components:
+    """Principal components of images: their mean (n_pixels,), and axes (n_components, n_pixels)."""
 
-    def __init__(self, real: Array, mixed: Array, held_out: Array) -> None:
+    mean: Array
+    axes: Array
+
+    @classmethod
+    def of(cls, rows: Array) -> _Components:
+        from sklearn.decomposition import PCA
+
+        found = PCA(_VARIANCE, svd_solver="covariance_eigh").fit(rows)
+        return cls(found.mean_, np.ascontiguousarray(found.components_))
+
+    def project(self, rows: Array) -> Array:
+        return np.asarray(rows @ self.axes.T - self.mean @ self.axes.T)
+
+    def back(self, components: Array) -> Array:
+        return np.asarray(components @ self.axes + self.mean)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Linear:
+    """A logistic regression. Of two classes it has one row of weights."""
+
+    weights: Array
+    biases: Array
+    classes: npt.NDArray[np.int64]
+
+    @classmethod
+    def fitted(cls, rows: Array, labels: npt.NDArray[Any], **settings: Any) -> _Linear:
+        """Return it fitted, perhaps before the last digit of its optimum, which a judge need not have."""
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-        low, self._middle, high = np.quantile(real, [0.05, 0.5, 0.95], axis=0)
-        self._below, self._above = self._middle - low, high - self._middle
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model = LogisticRegression(**settings).fit(rows, labels)
+        return cls(np.ascontiguousarray(model.coef_), model.intercept_, model.classes_.astype(np.int64))
+
+    def scores(self, rows: Array) -> Array:
+        """Return (n_rows, n_classes); of two classes (n_rows, 1), above 0 for the second."""
+        return np.asarray(rows @ self.weights.T + self.biases)
+
+    def predict(self, rows: Array) -> npt.NDArray[np.int64]:
+        """Return the class of each row."""
+        scores = self.scores(rows)
+        chosen = scores.argmax(axis=1) if scores.shape[1] > 1 else (scores[:, 0] > 0).astype(np.int64)
+        return np.asarray(self.classes[chosen])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scale:
+    """Mean and standard deviation of each column, for a column that is constant 1."""
+
+    mean: Array
+    deviation: Array
+
+    @classmethod
+    def of(cls, values: Array) -> _Scale:
+        deviation = values.std(axis=0)
+        return cls(values.mean(axis=0), np.where(deviation > 0, deviation, 1.0))
+
+    def __call__(self, values: Array) -> Array:
+        return np.asarray((values - self.mean) / self.deviation)
+
+
+def _cubic(values: Array) -> Array:
+    """Return all products of up to three columns."""
+    chosen = [
+        each for degree in (1, 2, 3) for each in combinations_with_replacement(range(values.shape[1]), degree)
+    ]
+    return np.stack([values[:, list(each)].prod(axis=1) for each in chosen], axis=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plausibility:
+    """Whether images could be real ones: usual in all looks, and not taken for mixtures of real images.
+
+    `middle`, `below` and `above` are what is usual of each look, `oddest` how far off an image may be. `reader` tells real
+    images from mixtures by products of the looks, scaled before and after; `least` is the score of a real one at least.
+    """
+
+    middle: Array
+    below: Array
+    above: Array
+    before: _Scale
+    after: _Scale
+    reader: _Linear
+    oddest: float = np.inf
+    least: float = -np.inf
+
+    @classmethod
+    def of(cls, real: Array, mixed: Array, held_out: Array) -> _Plausibility:
+        low, middle, high = np.quantile(real, [0.05, 0.5, 0.95], axis=0)
         # Only asked of images that are usual in all looks: it need not know others.
-        reader = make_pipeline(
-            StandardScaler(), PolynomialFeatures(3), StandardScaler(), LogisticRegression(max_iter=300)
-        )
         looks = np.concatenate([real, mixed])
-        self._reader = _fitted(reader, looks, np.arange(len(looks)) < len(real))
-        self._oddest = float(np.quantile(self._oddity(held_out), PASS[0]))
-        self._least = float(np.quantile(self._reader.decision_function(held_out), 1 - PASS[1]))
+        before = _Scale.of(looks)
+        products = _cubic(before(looks))
+        after = _Scale.of(products)
+        reader = _Linear.fitted(after(products), np.arange(len(looks)) < len(real), max_iter=300)
+        found = cls(middle, middle - low, high - middle, before, after, reader)
+        return replace(
+            found,
+            oddest=float(np.quantile(found._oddity(held_out), PASS[0])),
+            least=float(np.quantile(found._singleness(held_out), 1 - PASS[1])),
+        )
 
-    def of(self, looks: Array) -> npt.NDArray[np.bool_]:
+    def judge(self, looks: Array) -> npt.NDArray[np.bool_]:
         """Return which images could be real."""
-        is_single = self._reader.decision_function(looks) >= self._least
-        return np.asarray((self._oddity(looks) <= self._oddest) & is_single)
+        is_single = self._singleness(looks) >= self.least
+        return np.asarray((self._oddity(looks) <= self.oddest) & is_single)
+
+    def _singleness(self, looks: Array) -> Array:
+        return self.reader.scores(self.after(_cubic(self.before(looks))))[:, 0]
 
     def _oddity(self, looks: Array) -> Array:
         """Return how far off the least usual look is, in spreads; near, well explained and without gray is never odd."""
-        off = looks - self._middle
-        spreads = np.where(
-            off > 0, off / np.maximum(self._above, 1e-12), -off / np.maximum(self._below, 1e-12)
-        )
+        off = looks - self.middle
+        spreads = np.where(off > 0, off / np.maximum(self.above, 1e-12), -off / np.maximum(self.below, 1e-12))
         spreads[:, [0, 1, 5]] = np.where(off[:, [0, 1, 5]] > 0, spreads[:, [0, 1, 5]], 0)
         return np.asarray(spreads.max(axis=1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learned:
+    """What a jury learned from data."""
+
+    components: _Components
+    regression: _Linear
+    usual: Array
+    plausibility: _Plausibility
 
 
 def _voted(images: Array, controls: Controls) -> npt.NDArray[np.int64]:
@@ -296,18 +410,3 @@ def _variation(images: Array) -> Array:
     """Return the sum of absolute differences of neighboring pixels."""
     down, right = (np.abs(np.diff(images, axis=axis)).reshape(len(images), -1) for axis in (1, 2))
     return np.asarray(down.sum(axis=1) + right.sum(axis=1))
-
-
-def _regression(rows: Array, labels: npt.NDArray[np.int64]) -> Any:
-    from sklearn.linear_model import LogisticRegression
-
-    return _fitted(LogisticRegression(C=0.05, max_iter=100, tol=1e-2), rows, labels)
-
-
-def _fitted(model: Any, rows: Array, labels: npt.NDArray[Any]) -> Any:
-    """Return a fitted model, perhaps before the last digit of its optimum, which a judge need not have."""
-    from sklearn.exceptions import ConvergenceWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return model.fit(rows, labels)

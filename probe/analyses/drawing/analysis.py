@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._bars import ShownProgress
+from probe._cache import kept
 from probe._checks import Array, check_choice, generator
 from probe._progress import ProgressEvent
 from probe._signatures import AtLeast, checked
@@ -24,7 +25,7 @@ from probe.objectives import class_logit
 from probe.population import MLP
 from probe.results import Columns, Result
 from probe.stats import Claim, Estimate, Verdict, count_estimate, mean_estimate
-from probe.training import TrainingConfig, train
+from probe.training import TrainingConfig, TrainingResult, train
 
 __all__ = ["Drawing", "drawing", "primary_estimates"]
 
@@ -218,17 +219,21 @@ def drawing(
         controls.check_of(network)
     start_rng, jury_rng, kinds_rng = generator(seed).spawn(3)
     studio = _Studio(
-        Jury(split, jury_rng), restarts, steps, {"l2": l2, "total_variation": total_variation}, start_rng
+        Jury(split, jury_rng, is_kept=True),
+        restarts,
+        steps,
+        {"l2": l2, "total_variation": total_variation},
+        start_rng,
     )
     own, values = studio.drawn_by("network", network, controls)
     artists, others = [own], list[Artist]()
     if controls is not None:
         beside = {"untrained": controls.untrained, "random-label": controls.random_label}
-        artists += [studio.drawn_by(name, group.network(0))[0] for name, group in beside.items()]
+        artists += [studio.drawn_beside(name, group.network(0)) for name, group in beside.items()]
         for k, artist in enumerate(controls.like_it):
-            others.append(studio.drawn_by("network", artist)[0])
+            others.append(studio.drawn_beside("network", artist))
             progress(ProgressEvent(f"drawing {split.noun}s", k + 1, len(controls)))
-    artists.append(studio.drawn_by("linear", fitted(_linear_softmax(split), split))[0])
+    artists.append(studio.drawn_beside("linear", fitted(_linear_softmax(split), split)))
     references = _reference_images(split, kinds_rng)
     best = values.argmax(axis=1)
     nearest, nearest_classes = studio.jury.nearest(own.plain.images[np.arange(len(best)) * restarts + best])
@@ -286,6 +291,11 @@ class _Studio:
         self.jury, self._restarts, self._steps, self._penalties = jury, restarts, steps, penalties
         self._start = int(rng.integers(2**31))
 
+    def drawn_beside(self, name: str, artist: Network) -> Artist:
+        """Return what a network draws that others may be held against too, and which is kept for them."""
+        depends = artist, self.jury.key, self._restarts, self._steps, self._penalties, self._start
+        return kept(Artist, "artist", lambda: self.drawn_by(name, artist)[0], name, *depends)
+
     def drawn_by(self, name: str, artist: Network, controls: Controls | None = None) -> tuple[Artist, Array]:
         """Return what a network draws, and the logits of its plain images (n_classes, n_restarts)."""
         logits = [class_logit(k) for k in range(artist.n_classes)]
@@ -319,7 +329,9 @@ def _linear_softmax(split: Split) -> Network:
     if len(data) > _LINEAR_LEARNS:
         data = data.sample(_LINEAR_LEARNS, rng=np.random.default_rng(0))
     config = replace(_LINEAR, epochs=max(_LINEAR.epochs, 20_000 // len(data)))
-    return train(MLP(hidden=()), Split(data, split.test, split.name), config, seed=0).network
+    part = Split(data, split.test, split.name)
+    made = kept(TrainingResult, "linear", lambda: train(MLP(hidden=()), part, config, seed=0), part, config)
+    return made.network
 
 
 def _has_hidden_layers(network: Network) -> bool:

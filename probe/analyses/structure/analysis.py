@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from probe._bars import ShownProgress
+from probe._cache import cached, digest, kept
 from probe._checks import Array, check_integer, check_number, generator
 from probe._progress import ProgressEvent
 from probe._signatures import checked
-from probe.analyses.structure.measuring import MORAN, Bench, Measured, Planted, measured
+from probe.analyses.structure.measuring import MORAN, Bench, Counts, Measured, Planted, measured
 from probe.analyses.structure.nulls import p_values
 from probe.analyses.structure.results import STATISTICS, StructureNull, WeightStructure
 from probe.analyses.structure.view import View
@@ -155,6 +157,10 @@ def weight_structure(
         controls.check_of(network)
     bench_rng, planted_rng, few_rng = generator(seed).spawn(3)
     view = View.of(network, layer)
+    measured_with = ""
+    if cached():
+        where = view.kind, view.n_below, view.window
+        measured_with = digest(split.train, *where, n_null, alpha, bench_rng, few_rng)
     bench = Bench.of(view, split, n_null, bench_rng)
     found = measured(network, bench, alpha)
     planted = Planted.of(found, bench, alpha, planted_rng)
@@ -162,7 +168,8 @@ def weight_structure(
     if controls is not None:
         few = bench.fewer(min(n_null, _FEW_DRAWS), few_rng)
         for k, member in enumerate(controls.like_it):
-            others.append(_with_power(measured(member, few, alpha).estimates(alpha), planted))
+            counts = kept(Counts, "structure", partial(_counted, member, few, alpha), member, measured_with)
+            others.append(_with_power(counts.estimates(), planted))
             progress(ProgressEvent("measuring structure", k + 1, len(controls)))
     verdicts = _verdicts(found, planted, others, alpha, view)
     if controls is not None and controls.copies:
@@ -215,7 +222,11 @@ def primary_estimates(
     bench_rng, planted_rng = generator(seed).spawn(2)
     bench = Bench.of(View.of(network, "first"), split, n_null, bench_rng)
     found = measured(network, bench, alpha)
-    return _with_power(found.estimates(alpha), Planted.of(found, bench, alpha, planted_rng))
+    return _with_power(found.counts(alpha).estimates(), Planted.of(found, bench, alpha, planted_rng))
+
+
+def _counted(network: Network, bench: Bench, alpha: float) -> Counts:
+    return measured(network, bench, alpha).counts(alpha)
 
 
 def _with_power(estimates: dict[str, Estimate], planted: Planted) -> dict[str, Estimate]:
@@ -249,7 +260,7 @@ def _verdicts(
     found: Measured, planted: Planted, others: list[dict[str, Estimate]], alpha: float, view: View
 ) -> tuple[Verdict, ...]:
     """Return the verdicts about the network at hand."""
-    estimates, n = _with_power(found.estimates(alpha), planted), len(found.values)
+    estimates, n = _with_power(found.counts(alpha).estimates(), planted), len(found.values)
     n_varied, n_edges = int(found.varied.sum()), int(found.is_edge.sum())
     n_structured = int((found.combined_p <= alpha).sum())
     left_out = f" Left out: {n - n_varied}, whose weights are all the same." if n_varied < n else ""

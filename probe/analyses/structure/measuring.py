@@ -17,7 +17,7 @@ from probe.datasets import Split
 from probe.network import Network
 from probe.stats import Estimate, count_estimate
 
-__all__ = ["GABOR", "MORAN", "Bench", "Measured", "Planted", "measured"]
+__all__ = ["GABOR", "MORAN", "Bench", "Counts", "Measured", "Planted", "measured"]
 
 MORAN, GABOR = STATISTICS.index("moran"), STATISTICS.index("gabor")
 
@@ -69,6 +69,27 @@ def _active(images: Array) -> npt.NDArray[np.bool_]:
     return np.asarray(varied.any(axis=-1) if varied.ndim == 3 else varied)
 
 
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Units of a layer: all, those whose weights are not all the same, those with structure, and edge detectors."""
+
+    n_units: int
+    n_varied: int
+    n_structured: int
+    n_edges: int
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Return the shares of units that have more structure than chance, and of those that are edge detectors.
+
+        Where all weights are the same there is neither structure nor chance: such units do not count for the first, which is
+        missing where there are no others.
+        """
+        found = {"edges": count_estimate(self.n_edges, self.n_units)}
+        if self.n_varied:
+            found["random"] = count_estimate(self.n_structured, self.n_varied)
+        return found
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Measured:
     """The weight images of one network (n_units, height, width[, channels]), and what they are against "data-span".
@@ -86,17 +107,10 @@ class Measured:
     explained: Array
     is_edge: npt.NDArray[np.bool_]
 
-    def estimates(self, alpha: float) -> dict[str, Estimate]:
-        """Return the shares of units that have more structure than chance, and of those that are edge detectors.
-
-        Where all weights are the same there is neither structure nor chance: such units do not count for the first, which is
-        missing where there are no others.
-        """
-        n, n_varied = len(self.values), int(self.varied.sum())
-        found = {"edges": count_estimate(int(self.is_edge.sum()), n)}
-        if n_varied:
-            found["random"] = count_estimate(int((self.combined_p <= alpha).sum()), n_varied)
-        return found
+    def counts(self, alpha: float) -> Counts:
+        """Return how many units have more structure than chance, and how many are edge detectors."""
+        n_structured = int((self.combined_p <= alpha).sum())
+        return Counts(len(self.values), int(self.varied.sum()), n_structured, int(self.is_edge.sum()))
 
     @property
     def varied(self) -> npt.NDArray[np.bool_]:

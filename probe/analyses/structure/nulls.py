@@ -216,15 +216,16 @@ def p_values(values: Array, null: Array) -> tuple[Array, Array]:
 
     n_null = len(null)
     each, combined = np.ones(values.shape), np.ones(len(values))
-    oriented = null * _MORE
+    # One row for each statistic.
+    oriented = np.ascontiguousarray((null * _MORE).T)
     # Of the draws themselves: how many draws, itself included, have at least as much.
-    ranks = rankdata(-oriented, method="max", axis=0)
+    ranks = rankdata(-oriented, method="max", axis=1)
     for k, unit in enumerate(values * _MORE):
         if not np.isfinite(unit).all():
             continue
-        at_least = unit >= oriented
-        own = 1 + (oriented >= unit).sum(axis=0)
+        at_least = unit[:, None] >= oriented
+        own = 1 + (oriented >= unit[:, None]).sum(axis=1)
         each[k] = own / (n_null + 1)
-        pooled = (ranks + at_least)[:, _SPATIAL].min(axis=1)
+        pooled = (ranks + at_least)[_SPATIAL].min(axis=0)
         combined[k] = (1 + (pooled <= own[_SPATIAL].min()).sum()) / (n_null + 1)
     return each, combined
