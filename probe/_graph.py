@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -44,8 +44,8 @@ Node = tuple[int, Stage]
 Wiring = tuple[tuple[str | int, ...], ...]
 """For each layer what it reads: names of layers before it, or k for the k-th input of the network."""
 
-_BATCH_VALUES = 1 << 20
-"""Most values of the widest layer at a time: 4 MiB in float32, near what a cache holds. Longer batches are split."""
+_BATCH_VALUES = 1 << 18
+"""Most values of the widest layer at a time: 1 MiB in float32, which a cache holds. Longer batches are split."""
 
 
 class Pass(NamedTuple):
@@ -71,12 +71,16 @@ class Graph:
         Shape of one output of each layer, by name, in order.
     channel_axes : dict of int to int
         Which axis of one output counts units or channels, by index; see `probe._channels.channel_axes`.
+    postponed : dict of int to int
+        Layers whose activation can as well come after the one layer that reads them, and that layer: the greatest of
+        some values is the same before and after a function that never falls, and there are fewer of them after.
     """
 
     layers: tuple[Layer, ...]
     sources: tuple[tuple[int, ...], ...]
     shapes: Mapping[str, Shape]
     channel_axes: Mapping[int, int]
+    postponed: Mapping[int, int] = field(default_factory=dict)
 
     def ancestors(self, indices: Iterable[int], known: Container[int] = ()) -> list[int]:
         """Return `indices` and all indices that they depend on, in the order of evaluation; not beyond `known` ones.
@@ -127,6 +131,7 @@ class Graph:
         """
         given = {**{-1 - k: values for k, values in enumerate(inputs)}, **(known or {})}
         indices = self.ancestors((index for index, _ in nodes), known or ())
+        later = self.postponed_without([*(index for index, _ in nodes), *(known or ())])
         done_with = self.last_readers(indices)
         parts: dict[Node, list[Array]] = {node: [] for node in nodes}
         for rows in self.parts(len(inputs[0])):
@@ -134,7 +139,7 @@ class Graph:
             for index in indices:
                 layer = self.layers[index]
                 z = layer.pre_activation(*(live[source] for source in self.sources[index]))[0]
-                live[index] = activated(layer, z)[0]
+                z, live[index] = self.finished(index, z, later)
                 for node, values in (((index, "pre_activation"), z), ((index, "activation"), live[index])):
                     if node in parts:
                         parts[node].append(values)
@@ -142,15 +147,34 @@ class Graph:
                     del live[source]
         return {node: each[0] if len(each) == 1 else np.concatenate(each) for node, each in parts.items()}
 
-    def passes(self, inputs: Sequence[Array], indices: Iterable[int]) -> dict[int, Pass]:
-        """Go forward to `indices`; return what each layer on the way computed, with its ways back."""
+    def postponed_without(self, indices: Iterable[int]) -> dict[int, int]:
+        """Return which layers may leave their activation to the layer that reads them; not those at `indices`."""
+        asked = set(indices)
+        return {index: reader for index, reader in self.postponed.items() if index not in asked}
+
+    def finished(self, index: int, z: Array, later: Mapping[int, int]) -> tuple[Array, Array]:
+        """Return what a layer computes before and after its activation, from `z`, and with what others left to it."""
+        source = self.sources[index][0]
+        if later.get(source) == index:
+            z = activated(self.layers[source], z)[0]
+        return z, z if index in later else activated(self.layers[index], z)[0]
+
+    def passes(self, inputs: Sequence[Array], indices: Collection[int]) -> dict[int, Pass]:
+        """Go forward to `indices`; return what each layer on the way computed, with its ways back.
+
+        Other layers may leave their activation to the layer that reads them, see `postponed`.
+        """
         passes: dict[int, Pass] = {}
+        later = self.postponed_without(indices)
         for index in self.ancestors(indices):
             layer, read = self.layers[index], self.sources[index]
             z, pre_activation_pullback = layer.pre_activation(
                 *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
             )
-            y, activation_pullback = activated(layer, z)
+            if later.get(read[0]) == index:
+                z, below = activated(self.layers[read[0]], z)
+                pre_activation_pullback = _chained(below, pre_activation_pullback)
+            y, activation_pullback = (z, _same) if index in later else activated(layer, z)
             passes[index] = Pass(z, y, pre_activation_pullback, activation_pullback)
         return passes
 
@@ -230,8 +254,32 @@ class Graph:
 def activated(layer: Layer, z: Array) -> tuple[Array, Pullback]:
     """Return the activation of `z` and its pullback; `z` itself where the layer has none."""
     if layer.activation.name == "linear":
-        return z, lambda dy: dy
+        return z, _same
     return layer.activation.forward(z)
+
+
+def _same(dy: Array) -> Array:
+    return dy
+
+
+def _chained(first: Pullback, then: Pullback) -> Pullback:
+    return lambda dy: then(first(dy))
+
+
+def _postponed(layers: Sequence[Layer], sources: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return `Graph.postponed`."""
+    readers: dict[int, list[int]] = {}
+    for index, read in enumerate(sources):
+        for source in read:
+            readers.setdefault(source, []).append(index)
+    return {
+        index: readers[index][0]
+        for index, layer in enumerate(layers)
+        if len(readers.get(index, ())) == 1
+        and layers[readers[index][0]].selects
+        and layer.activation.name != "linear"
+        and layer.activation.turning_point == -math.inf
+    }
 
 
 def chain_of(layers: Sequence[Layer]) -> Wiring:
@@ -269,7 +317,8 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         shapes[layer.name] = layer.output_shape(*(shape for _, shape in inputs))
         indices[layer.name] = index
     by_index = dict(enumerate(shapes.values())) | {-1 - k: shape for k, shape in enumerate(input_shapes)}
-    return Graph(tuple(layers), tuple(sources), shapes, channel_axes(layers, sources, by_index))
+    axes = channel_axes(layers, sources, by_index)
+    return Graph(tuple(layers), tuple(sources), shapes, axes, _postponed(layers, sources))
 
 
 def with_second_unit(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Generic, TypeVar, cast
 
@@ -65,6 +67,17 @@ def _set_threads(numbers: Sequence[tuple[Any, int]]) -> None:
 _BLAS_LIMIT = _BlasLimit()
 
 
+@lru_cache(maxsize=1)
+def _blas(n_modules: int) -> Any:
+    """Return the controller of all BLAS libraries: finding them takes far longer than a small network's products.
+
+    A further library comes with a module that is imported, so that they are looked for again after each.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS to one thread in the whole process, and in any case in the thread that enters.
@@ -82,9 +95,7 @@ def single_threaded_blas() -> Iterator[None]:
     ...     {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     {1}
     """
-    from threadpoolctl import ThreadpoolController
-
-    controller = ThreadpoolController().select(user_api="blas")
+    controller = _blas(len(sys.modules))
     _BLAS_LIMIT.hold(controller.lib_controllers)
     try:
         # Where BLAS is built on OpenMP, every thread has a limit of its own.

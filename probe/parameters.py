@@ -32,8 +32,8 @@ __all__ = ["ParameterSpace", "Part", "output_of"]
 
 Labels = npt.NDArray[np.int64]
 
-_MOST_SAMPLES, _VALUES = 4000, 2_000_000
-"""Images at a time in a gradient, at most, and values that all layers make of them: these bound its memory."""
+_MOST_SAMPLES, _VALUES = 4000, 1_000_000
+"""Images at a time in a gradient, at most, and values that all layers make of them: a cache holds most of these."""
 
 
 @dataclass(frozen=True, slots=True)

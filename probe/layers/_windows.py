@@ -23,6 +23,10 @@ _BLOCK_BYTES = 1 << 20
 """Size of the buffer in which windows are unfolded, unless a single row of windows needs more: what a cache holds."""
 
 
+_SIDE_BY_SIDE = 16
+"""Values of a row of a window, below which windows are unfolded by the places in them."""
+
+
 def window_padding(n: int, window: int, stride: int, padding: str | Pair) -> tuple[int, int, int]:
     """Return how many windows fit along an axis of length `n`, and the padding before and after it.
 
@@ -119,14 +123,17 @@ def correlate(
     z = np.empty((len(x), *n_windows, kernel.shape[3]), dtype)
     for seen, made in _groups(kernel.shape, groups):
         matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, kernel.shape[3] // groups)
+        # Whole rows of windows at a time: additions of a few values each would take several times as long.
+        along = None if bias is None else np.tile(bias[made], n_windows[1])
         for samples, rows, unfolded in _unfolded(x[..., seen], kernel.shape, strides, dilation_rate, dtype):
             product = z[samples, rows, :, made]
-            if product.flags.c_contiguous:
-                np.matmul(unfolded, matrix, out=product.reshape(-1, matrix.shape[1]))
-            else:
-                product[...] = (unfolded @ matrix).reshape(product.shape)
-            if bias is not None:
-                product += bias[made]
+            whole = product.flags.c_contiguous
+            values = np.matmul(unfolded, matrix, out=product.reshape(-1, matrix.shape[1]) if whole else None)
+            if along is not None:
+                lines = values.reshape(-1, len(along))
+                lines += along
+            if not whole:
+                product[...] = values.reshape(product.shape)
     return z
 
 
@@ -149,6 +156,8 @@ def _unfolded(
     windows = windows[:, :: strides[0], :: strides[1], :, :: dilation_rate[0], :: dilation_rate[1]]
     windows = windows.transpose(0, 1, 2, 4, 5, 3)
     n_in = math.prod(kernel_shape[:3])
+    # Few values lie side by side in a window of one channel, but many along a row of windows.
+    by_offset = kernel_shape[1] * kernel_shape[2] < _SIDE_BY_SIDE
     buffer = np.empty(0, dtype)
     row_bytes = windows.shape[2] * n_in * dtype.itemsize
     for samples, rows in _blocks(len(windows), windows.shape[1], row_bytes):
@@ -156,8 +165,13 @@ def _unfolded(
         if buffer.size < block.size:
             buffer = np.empty(block.size, dtype)
         unfolded = buffer[: block.size]
-        np.copyto(unfolded.reshape(block.shape), block)
-        yield samples, rows, unfolded.reshape(-1, n_in)
+        if by_offset:
+            turned = block.transpose(3, 4, 5, 0, 1, 2)
+            np.copyto(unfolded.reshape(turned.shape), turned)
+            yield samples, rows, unfolded.reshape(n_in, -1).T
+        else:
+            np.copyto(unfolded.reshape(block.shape), block)
+            yield samples, rows, unfolded.reshape(-1, n_in)
 
 
 def spread(
