@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from probe._channels import channel_axes
-from probe._checks import Array, InputError, chunks
+from probe._checks import Array, InputError, even_chunks
 from probe.layers import (
     ActivationLayer,
     Concatenate,
@@ -120,7 +120,7 @@ class Graph:
         """Split a batch so that the widest layer's output is not too large."""
         largest = max(map(math.prod, self.shapes.values()))
         size = max(1, _BATCH_VALUES // largest)
-        return chunks(n_samples, size)
+        return even_chunks(n_samples, size)
 
     def values(
         self, inputs: Sequence[Array], nodes: Sequence[Node], known: Mapping[int, Array] | None = None

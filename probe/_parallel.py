@@ -5,8 +5,10 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
 from types import FrameType
@@ -14,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from probe._errors import InputError
 
-__all__ = ["available_workers", "gathered", "in_threads", "interrupts_as", "single_threaded_blas"]
+__all__ = ["available_workers", "gathered", "in_threads", "in_turn", "interrupts_as", "single_threaded_blas"]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -200,6 +202,36 @@ def in_threads(
         for _ in outcomes or ():
             pass
         raise
+
+
+def in_turn(
+    function: Callable[[Task], Returned], tasks: Iterable[Task], *, workers: int = 1
+) -> Iterator[Returned]:
+    """Give what `function` returns for short tasks, in their order: so many threads do as many tasks at a time.
+
+    For parts of one computation, such as a batch, of which no more results are held than that. Each task has NumPy's
+    settings for errors of the caller.
+
+    Examples
+    --------
+    >>> list(in_turn(lambda x: x * x, [1, 2, 3], workers=2))
+    [1, 4, 9]
+    """
+    left = list(tasks)
+    if len(left) < 2:
+        yield from map(function, left)
+        return
+    with single_threaded_blas():
+        if workers < 2 or not _threads_start():
+            yield from map(function, left)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for begin in range(0, len(left), workers):
+                started = [
+                    pool.submit(copy_context().run, function, task) for task in left[begin : begin + workers]
+                ]
+                for one in started:
+                    yield one.result()
 
 
 def gathered(

@@ -15,7 +15,16 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape, chunks
+from probe._checks import (
+    Array,
+    InputError,
+    check_finite,
+    check_floats,
+    check_integer,
+    check_shape,
+    chunks,
+    even_chunks,
+)
 from probe._graph import Graph, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
@@ -28,8 +37,8 @@ __all__ = ["measure_lines", "measure_plane"]
 Floats = npt.NDArray[np.float64]
 Task = TypeVar("Task")
 
-_VALUES, _PARAMETERS = 1 << 19, 8
-"""Values of the widest moving layer at a time, 2 MB: they stay in a cache between one step and the next. More where
+_VALUES, _PARAMETERS = 600_000, 8
+"""Values of the widest moving layer at a time: they stay in a cache between one step and the next. More where
 layers have over eight times as many parameters, which are computed anew for each part of the images.
 """
 
@@ -249,8 +258,7 @@ class _PlaneCosts:
 
     def parts(self, n_images: int) -> list[slice]:
         """Split the images so that what moves stays in the cache."""
-        n_parts = -(-n_images // self._n_samples)
-        return list(chunks(n_images, -(-n_images // n_parts)))
+        return list(even_chunks(n_images, self._n_samples))
 
     def pays_threads(self, n_images: int) -> bool:
         """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""

@@ -124,7 +124,7 @@ def correlate(
     for seen, made in _groups(kernel.shape, groups):
         matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, kernel.shape[3] // groups)
         # Whole rows of windows at a time: additions of a few values each would take several times as long.
-        along = None if bias is None else np.tile(bias[made], n_windows[1])
+        along = None if bias is None else bias[None, made].repeat(n_windows[1], axis=0).ravel()
         for samples, rows, unfolded in _unfolded(x[..., seen], kernel.shape, strides, dilation_rate, dtype):
             product = z[samples, rows, :, made]
             whole = product.flags.c_contiguous
@@ -144,6 +144,29 @@ def _groups(kernel_shape: Shape, groups: int) -> Iterator[tuple[slice, slice]]:
         yield slice(group * inputs, (group + 1) * inputs), slice(group * outputs, (group + 1) * outputs)
 
 
+def _windows_in(x: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair) -> Array:
+    """Return all windows of padded images as a view: (n_samples, n_rows, n_columns, rows, columns, channels).
+
+    In place of `sliding_window_view`, which takes as long as the product of a small batch.
+    """
+    along = zip(x.shape[1:3], reach(kernel_shape, dilation_rate), strides, strict=True)
+    n_windows = tuple((n - size) // stride + 1 for n, size, stride in along)
+    sample, row, column, channel = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (len(x), *n_windows, *kernel_shape[:3]),
+        (
+            sample,
+            row * strides[0],
+            column * strides[1],
+            row * dilation_rate[0],
+            column * dilation_rate[1],
+            channel,
+        ),
+        writeable=False,
+    )
+
+
 def _unfolded(
     x: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, dtype: np.dtype[np.generic]
 ) -> Iterator[tuple[slice, slice, Array]]:
@@ -151,10 +174,7 @@ def _unfolded(
 
     The matrix is overwritten by the next block.
     """
-    span = reach(kernel_shape, dilation_rate)
-    windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
-    windows = windows[:, :: strides[0], :: strides[1], :, :: dilation_rate[0], :: dilation_rate[1]]
-    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    windows = _windows_in(x, kernel_shape, strides, dilation_rate)
     n_in = math.prod(kernel_shape[:3])
     # Few values lie side by side in a window of one channel, but many along a row of windows.
     by_offset = kernel_shape[1] * kernel_shape[2] < _SIDE_BY_SIDE
