@@ -16,7 +16,15 @@ from typing import Any, Generic, TypeVar, cast
 
 from probe._errors import InputError
 
-__all__ = ["available_workers", "gathered", "in_threads", "in_turn", "interrupts_as", "single_threaded_blas"]
+__all__ = [
+    "available_workers",
+    "free_workers",
+    "gathered",
+    "in_threads",
+    "in_turn",
+    "interrupts_as",
+    "single_threaded_blas",
+]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -40,6 +48,10 @@ class _BlasLimit:
                 self._before = [(library, library.num_threads) for library in shared]
                 _set_threads([(library, 1) for library in shared])
             self._n_holders += 1
+
+    @property
+    def is_held(self) -> bool:
+        return self._n_holders > 0
 
     def leave(self) -> None:
         with self._lock:
@@ -117,6 +129,14 @@ def available_workers(most: int | None = None) -> int:
     if not _threads_start():
         return 1
     return int(cpu_count()) if most is None else min(most, int(cpu_count()))
+
+
+def free_workers() -> int:
+    """Return how many threads may share a batch: one for each core, but one where BLAS is held to one thread.
+
+    For whoever holds it has shared out the work among the cores already.
+    """
+    return 1 if _BLAS_LIMIT.is_held else available_workers()
 
 
 def _threads_start() -> bool:

@@ -262,7 +262,7 @@ class _PlaneCosts:
 
     def pays_threads(self, n_images: int) -> bool:
         """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""
-        return min(n_images, self._n_samples) * self._widest >= _VALUES_FOR_THREADS
+        return bool(min(n_images, self._n_samples) * self._widest >= _VALUES_FOR_THREADS)
 
     def before(self, images: Array, labels: npt.NDArray[np.int64]) -> _FixedValues:
         """Return what no point changes."""
