@@ -16,7 +16,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, even_chunks
 from probe.layers._base import Layer, Pair, Shape
 
 _BLOCK_BYTES = 1 << 20
@@ -252,11 +252,21 @@ def correlate_each(x: Array, kernel: Array, strides: Pair, dilation_rate: Pair, 
     rows, columns, channels, multiplier = kernel.shape
     weights = kernel.reshape(rows, columns, -1)
     z = np.zeros((len(x), *n_windows, channels * multiplier), np.result_type(x, kernel))
-    for sample, image in enumerate(x):
-        repeated = np.repeat(image, multiplier, axis=-1)[None]
+    for samples in _some_images(z):
+        repeated, target = _repeated(x[samples], multiplier), z[samples]
+        part = np.empty_like(target)
         for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-            z[sample] += (repeated[pixels] * weights[offset])[0]
+            target += np.multiply(repeated[pixels], weights[offset], out=part)
     return z
+
+
+def _some_images(values: Array) -> Iterator[slice]:
+    """Split images into a few at a time, as many as stay in a cache with what is computed of them."""
+    return even_chunks(len(values), max(1, _BLOCK_BYTES // 4 // max(1, values[:1].nbytes)))
+
+
+def _repeated(x: Array, multiplier: int) -> Array:
+    return x if multiplier == 1 else np.repeat(x, multiplier, axis=-1)
 
 
 def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_rate: Pair) -> Array:
@@ -265,11 +275,15 @@ def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_r
     weights = kernel.reshape(rows, columns, -1)
     n_windows = dz.shape[1], dz.shape[2]
     x = np.empty((len(dz), *frame, channels), np.result_type(dz, kernel))
-    for sample, gradient in enumerate(dz):
-        repeated = np.zeros((1, *frame, channels * multiplier), x.dtype)
+    for samples in _some_images(dz):
+        gradient = dz[samples]
+        repeated = np.zeros((len(gradient), *frame, channels * multiplier), x.dtype)
+        part = np.empty(gradient.shape, x.dtype)
         for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-            repeated[pixels] += gradient * weights[offset]
-        x[sample] = repeated.reshape(*frame, channels, multiplier).sum(axis=-1)
+            target = repeated[pixels]
+            target += np.multiply(gradient, weights[offset], out=part)
+        each = repeated.reshape(len(gradient), *frame, channels, multiplier)
+        x[samples] = each[..., 0] if multiplier == 1 else each.sum(axis=-1)
     return x
 
 
