@@ -365,6 +365,20 @@ def chunks(length: int, size: int) -> Iterator[slice]:
     return (slice(begin, begin + size) for begin in range(0, length, size))
 
 
+def even_chunks(length: int, most: int) -> Iterator[slice]:
+    """Return the fewest slices of `most` at most that go through `length` elements, about equally long.
+
+    Examples
+    --------
+    >>> list(even_chunks(10, 4))
+    [slice(0, 4, None), slice(4, 8, None), slice(8, 12, None)]
+    >>> list(even_chunks(9, 8))
+    [slice(0, 5, None), slice(5, 10, None)]
+    """
+    n_parts = max(1, -(-length // most))
+    return chunks(length, max(1, -(-length // n_parts)))
+
+
 def readonly(values: npt.NDArray[Scalar]) -> npt.NDArray[Scalar]:
     """Return a view of `values` that refuses writes; for arrays that nobody else holds."""
     view = values.view()

@@ -173,7 +173,7 @@ class Evaluation(Structure):
 
         def to_learned(gradient: Array) -> list[tuple[Array, Array]]:
             seeds: dict[Node, Array] = {(head, "pre_activation"): to_head(gradient)}
-            return list(self._graph.parameter_gradients(passes, inputs, seeds, learning))
+            return self._graph.parameter_gradients(passes, inputs, seeds, learning)
 
         return logits, to_learned
 
@@ -322,8 +322,13 @@ class Evaluation(Structure):
             if len(parts) == 1:
                 return self._part_gradient((x,), parts[0][1])
             values, gradients = np.empty(len(x), self.dtype), np.empty_like(x)
-            for rows, terms in parts:
+
+            def of_part(part: tuple[slice, Mapping[Node, LayerTerms]]) -> None:
+                rows, terms = part
                 values[rows], gradients[rows] = self._part_gradient((x[rows],), terms)
+
+            for _ in self._graph.shared(of_part, parts):
+                pass
             return values, gradients
 
         return evaluated

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from probe._channels import channel_axes
-from probe._checks import Array, InputError, chunks
+from probe._checks import Array, InputError, even_chunks
+from probe._parallel import free_workers, in_turn, single_threaded_blas
 from probe.layers import (
     ActivationLayer,
     Concatenate,
@@ -37,6 +39,8 @@ __all__ = [
     "with_second_unit",
 ]
 
+Part = TypeVar("Part")
+Returned = TypeVar("Returned")
 Shape = tuple[int, ...]
 Node = tuple[int, Stage]
 """An index in the order of evaluation, and which of a layer's two values."""
@@ -44,8 +48,8 @@ Node = tuple[int, Stage]
 Wiring = tuple[tuple[str | int, ...], ...]
 """For each layer what it reads: names of layers before it, or k for the k-th input of the network."""
 
-_BATCH_VALUES = 1 << 20
-"""Most values of the widest layer at a time: 4 MiB in float32, near what a cache holds. Longer batches are split."""
+_BATCH_VALUES = 1 << 18
+"""Most values of the widest layer at a time: 1 MiB in float32, which a cache holds. Longer batches are split."""
 
 
 class Pass(NamedTuple):
@@ -71,12 +75,20 @@ class Graph:
         Shape of one output of each layer, by name, in order.
     channel_axes : dict of int to int
         Which axis of one output counts units or channels, by index; see `probe._channels.channel_axes`.
+    postponed : dict of int to int
+        Layers whose activation can as well come after the one layer that reads them, and that layer: the greatest of
+        some values is the same before and after a function that never falls, and there are fewer of them after.
+    is_windowed : bool
+        Whether a layer has kernels that go over windows. Then BLAS is held to one thread: two threads would wait for each
+        other in each of many small products, which takes up to fifty times as long where other work is done as well.
     """
 
     layers: tuple[Layer, ...]
     sources: tuple[tuple[int, ...], ...]
     shapes: Mapping[str, Shape]
     channel_axes: Mapping[int, int]
+    postponed: Mapping[int, int] = field(default_factory=dict)
+    is_windowed: bool = False
 
     def ancestors(self, indices: Iterable[int], known: Container[int] = ()) -> list[int]:
         """Return `indices` and all indices that they depend on, in the order of evaluation; not beyond `known` ones.
@@ -116,7 +128,7 @@ class Graph:
         """Split a batch so that the widest layer's output is not too large."""
         largest = max(map(math.prod, self.shapes.values()))
         size = max(1, _BATCH_VALUES // largest)
-        return chunks(n_samples, size)
+        return even_chunks(n_samples, size)
 
     def values(
         self, inputs: Sequence[Array], nodes: Sequence[Node], known: Mapping[int, Array] | None = None
@@ -127,38 +139,79 @@ class Graph:
         """
         given = {**{-1 - k: values for k, values in enumerate(inputs)}, **(known or {})}
         indices = self.ancestors((index for index, _ in nodes), known or ())
+        later = self.postponed_without([*(index for index, _ in nodes), *(known or ())])
         done_with = self.last_readers(indices)
-        parts: dict[Node, list[Array]] = {node: [] for node in nodes}
-        for rows in self.parts(len(inputs[0])):
-            live = {source: values[rows] for source, values in given.items()}
+
+        def of_part(rows: slice) -> dict[Node, Array]:
+            live, found = {source: values[rows] for source, values in given.items()}, dict[Node, Array]()
             for index in indices:
                 layer = self.layers[index]
                 z = layer.pre_activation(*(live[source] for source in self.sources[index]))[0]
-                live[index] = activated(layer, z)[0]
-                for node, values in (((index, "pre_activation"), z), ((index, "activation"), live[index])):
-                    if node in parts:
-                        parts[node].append(values)
+                z, live[index] = self.finished(index, z, later)
+                computed: dict[Node, Array] = {
+                    (index, "pre_activation"): z,
+                    (index, "activation"): live[index],
+                }
+                found.update((node, values) for node, values in computed.items() if node in nodes)
                 for source in done_with[index]:
                     del live[source]
-        return {node: each[0] if len(each) == 1 else np.concatenate(each) for node, each in parts.items()}
+            return found
 
-    def passes(self, inputs: Sequence[Array], indices: Iterable[int]) -> dict[int, Pass]:
-        """Go forward to `indices`; return what each layer on the way computed, with its ways back."""
+        parts = list(self.shared(of_part, self.parts(len(inputs[0]))))
+        return {
+            node: parts[0][node] if len(parts) == 1 else np.concatenate([part[node] for part in parts])
+            for node in nodes
+        }
+
+    def shared(self, function: Callable[[Part], Returned], parts: Iterable[Part]) -> Iterator[Returned]:
+        """Give what `function` returns for each of the parts of a batch; all cores share them."""
+        parts = list(parts)
+        workers = free_workers() if len(parts) > 1 else 1
+        with self.held():
+            yield from in_turn(function, parts, workers=workers)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Hold BLAS to one thread where that pays."""
+        return single_threaded_blas() if self.is_windowed else nullcontext()
+
+    def postponed_without(self, indices: Iterable[int]) -> dict[int, int]:
+        """Return which layers may leave their activation to the layer that reads them; not those at `indices`."""
+        asked = set(indices)
+        return {index: reader for index, reader in self.postponed.items() if index not in asked}
+
+    def finished(self, index: int, z: Array, later: Mapping[int, int]) -> tuple[Array, Array]:
+        """Return what a layer computes before and after its activation, from `z`, and with what others left to it."""
+        source = self.sources[index][0]
+        if later.get(source) == index:
+            z = activated(self.layers[source], z)[0]
+        return z, z if index in later else activated(self.layers[index], z)[0]
+
+    def passes(self, inputs: Sequence[Array], indices: Collection[int]) -> dict[int, Pass]:
+        """Go forward to `indices`; return what each layer on the way computed, with its ways back.
+
+        Other layers may leave their activation to the layer that reads them, see `postponed`.
+        """
         passes: dict[int, Pass] = {}
-        for index in self.ancestors(indices):
-            layer, read = self.layers[index], self.sources[index]
-            z, pre_activation_pullback = layer.pre_activation(
-                *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
-            )
-            y, activation_pullback = activated(layer, z)
-            passes[index] = Pass(z, y, pre_activation_pullback, activation_pullback)
+        later = self.postponed_without(indices)
+        with self.held():
+            for index in self.ancestors(indices):
+                layer, read = self.layers[index], self.sources[index]
+                z, pre_activation_pullback = layer.pre_activation(
+                    *(passes[source].activation if source >= 0 else inputs[-1 - source] for source in read)
+                )
+                if later.get(read[0]) == index:
+                    z, below = activated(self.layers[read[0]], z)
+                    pre_activation_pullback = _chained(below, pre_activation_pullback)
+                y, activation_pullback = (z, _same) if index in later else activated(layer, z)
+                passes[index] = Pass(z, y, pre_activation_pullback, activation_pullback)
         return passes
 
     def input_gradient(self, passes: Mapping[int, Pass], seeds: Mapping[Node, Array]) -> Array:
         """Return the gradient with respect to the first input, from gradients at some indices and stages."""
         arrived = dict[int, Array]()
-        for _ in self._arrivals(passes, seeds, arrived, lambda source: True):
-            pass
+        with self.held():
+            for _ in self._arrivals(passes, seeds, arrived, lambda source: True):
+                pass
         return arrived[-1]
 
     def parameter_gradients(
@@ -167,8 +220,8 @@ class Graph:
         inputs: Sequence[Array],
         seeds: Mapping[Node, Array],
         learning: Container[str] | None = None,
-    ) -> Iterator[tuple[Array, Array]]:
-        """Give each array that a layer learns, with its gradient; an array of several layers once for each.
+    ) -> list[tuple[Array, Array]]:
+        """Return each array that a layer learns, with its gradient; an array of several layers once for each.
 
         Left out are layers that are not in `learning`, and those whose gradients steps make zero.
         """
@@ -181,14 +234,17 @@ class Graph:
                 learns.add(index)
             if index in learns or any(source in above for source in self.sources[index]):
                 above.add(index)
-        for index, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
-            if index in learns:
-                layer = self.layers[index]
-                (source,) = self.sources[index]
-                x = passes[source].activation if source >= 0 else inputs[-1 - source]
-                variables = layer.variables
-                for name, variable_gradient in layer.variable_gradients(x, gradient).items():
-                    yield variables[name], variable_gradient
+        found = list[tuple[Array, Array]]()
+        with self.held():
+            for index, gradient in self._arrivals(passes, seeds, {}, above.__contains__):
+                if index in learns:
+                    layer = self.layers[index]
+                    (source,) = self.sources[index]
+                    x = passes[source].activation if source >= 0 else inputs[-1 - source]
+                    variables = layer.variables
+                    for name, variable_gradient in layer.variable_gradients(x, gradient).items():
+                        found.append((variables[name], variable_gradient))
+        return found
 
     def _arrivals(
         self,
@@ -230,8 +286,32 @@ class Graph:
 def activated(layer: Layer, z: Array) -> tuple[Array, Pullback]:
     """Return the activation of `z` and its pullback; `z` itself where the layer has none."""
     if layer.activation.name == "linear":
-        return z, lambda dy: dy
+        return z, _same
     return layer.activation.forward(z)
+
+
+def _same(dy: Array) -> Array:
+    return dy
+
+
+def _chained(first: Pullback, then: Pullback) -> Pullback:
+    return lambda dy: then(first(dy))
+
+
+def _postponed(layers: Sequence[Layer], sources: Sequence[Sequence[int]]) -> dict[int, int]:
+    """Return `Graph.postponed`."""
+    readers: dict[int, list[int]] = {}
+    for index, read in enumerate(sources):
+        for source in read:
+            readers.setdefault(source, []).append(index)
+    return {
+        index: readers[index][0]
+        for index, layer in enumerate(layers)
+        if len(readers.get(index, ())) == 1
+        and layers[readers[index][0]].selects
+        and layer.activation.name != "linear"
+        and layer.activation.turning_point == -math.inf
+    }
 
 
 def chain_of(layers: Sequence[Layer]) -> Wiring:
@@ -269,7 +349,9 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         shapes[layer.name] = layer.output_shape(*(shape for _, shape in inputs))
         indices[layer.name] = index
     by_index = dict(enumerate(shapes.values())) | {-1 - k: shape for k, shape in enumerate(input_shapes)}
-    return Graph(tuple(layers), tuple(sources), shapes, channel_axes(layers, sources, by_index))
+    axes = channel_axes(layers, sources, by_index)
+    is_windowed = any(layer.variables[name].ndim > 2 for layer in layers for name in layer.kernel_axes)
+    return Graph(tuple(layers), tuple(sources), shapes, axes, _postponed(layers, sources), is_windowed)
 
 
 def with_second_unit(

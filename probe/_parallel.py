@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
+from functools import lru_cache
 from types import FrameType
 from typing import Any, Generic, TypeVar, cast
 
 from probe._errors import InputError
 
-__all__ = ["available_workers", "gather", "in_threads", "interrupts_as", "single_threaded_blas"]
+__all__ = [
+    "available_workers",
+    "free_workers",
+    "gather",
+    "in_threads",
+    "in_turn",
+    "interrupts_as",
+    "single_threaded_blas",
+]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -36,6 +48,10 @@ class _BlasLimit:
                 self._before = [(library, library.num_threads) for library in shared]
                 _set_threads([(library, 1) for library in shared])
             self._n_holders += 1
+
+    @property
+    def is_held(self) -> bool:
+        return self._n_holders > 0
 
     def leave(self) -> None:
         with self._lock:
@@ -65,6 +81,17 @@ def _set_threads(numbers: Sequence[tuple[Any, int]]) -> None:
 _BLAS_LIMIT = _BlasLimit()
 
 
+@lru_cache(maxsize=1)
+def _blas(n_modules: int) -> Any:
+    """Return the controller of all BLAS libraries: finding them takes far longer than a small network's products.
+
+    A further library comes with a module that is imported, so that they are looked for again after each.
+    """
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
+
+
 @contextmanager
 def single_threaded_blas() -> Iterator[None]:
     """Hold BLAS to one thread in the whole process, and in any case in the thread that enters.
@@ -82,9 +109,7 @@ def single_threaded_blas() -> Iterator[None]:
     ...     {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     {1}
     """
-    from threadpoolctl import ThreadpoolController
-
-    controller = ThreadpoolController().select(user_api="blas")
+    controller = _blas(len(sys.modules))
     _BLAS_LIMIT.hold(controller.lib_controllers)
     try:
         # Where BLAS is built on OpenMP, every thread has a limit of its own.
@@ -104,6 +129,14 @@ def available_workers(most: int | None = None) -> int:
     if not _threads_start():
         return 1
     return int(cpu_count()) if most is None else min(most, int(cpu_count()))
+
+
+def free_workers() -> int:
+    """Return how many threads may share a batch: one for each core, but one where BLAS is held to one thread.
+
+    For whoever holds it has shared out the work among the cores already.
+    """
+    return 1 if _BLAS_LIMIT.is_held else available_workers()
 
 
 def _threads_start() -> bool:
@@ -189,6 +222,36 @@ def in_threads(
         for _ in outcomes or ():
             pass
         raise
+
+
+def in_turn(
+    function: Callable[[Task], Returned], tasks: Iterable[Task], *, workers: int = 1
+) -> Iterator[Returned]:
+    """Give what `function` returns for short tasks, in their order: so many threads do as many tasks at a time.
+
+    For parts of one computation, such as a batch, of which no more results are held than that. Each task has NumPy's
+    settings for errors of the caller.
+
+    Examples
+    --------
+    >>> list(in_turn(lambda x: x * x, [1, 2, 3], workers=2))
+    [1, 4, 9]
+    """
+    left = list(tasks)
+    if len(left) < 2:
+        yield from map(function, left)
+        return
+    with single_threaded_blas():
+        if workers < 2 or not _threads_start():
+            yield from map(function, left)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            for begin in range(0, len(left), workers):
+                started = [
+                    pool.submit(copy_context().run, function, task) for task in left[begin : begin + workers]
+                ]
+                for one in started:
+                    yield one.result()
 
 
 def gather(

@@ -20,9 +20,10 @@ from probe._checks import (
     check_images,
     check_labels,
     check_shape,
-    chunks,
+    even_chunks,
     readonly,
 )
+from probe._parallel import in_turn
 from probe._signatures import checked
 from probe.costs import CostName, OutputName, cost_values, label_positions, logit_gradient
 from probe.layers import Layer
@@ -32,8 +33,8 @@ __all__ = ["ParameterSpace", "Part", "output_of"]
 
 Labels = npt.NDArray[np.int64]
 
-_MOST_SAMPLES, _VALUES = 4000, 2_000_000
-"""Images at a time in a gradient, at most, and values that all layers make of them: these bound its memory."""
+_MOST_SAMPLES, _VALUES = 4000, 1_000_000
+"""Images at a time in a gradient, at most, and values that all layers make of them: a cache holds most of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ class ParameterSpace:
         vector: Array | None = None,
         *,
         learning: Container[str] | None = None,
+        workers: int = 1,
     ) -> tuple[float, Array]:
         """Return the mean cost over the images, and its gradient.
 
@@ -201,6 +203,8 @@ class ParameterSpace:
             Where; at the network itself without.
         learning : container of str, optional
             Names of the layers whose gradients are wanted; the others are zero. All layers without.
+        workers : int
+            Threads that share the images, where these take many parts. The result does not depend on it.
 
         Returns
         -------
@@ -208,15 +212,23 @@ class ParameterSpace:
         gradient : ndarray of shape (n_parameters,)
         """
         network, places = (self.network, self._places) if vector is None else self._at(vector)
-        gradient, total = np.zeros(self.n_parameters, network.dtype), 0.0
-        for taken in self._parts(len(images)):
+
+        def of_part(taken: slice) -> tuple[float, Array]:
             logits, pullback = network.parameter_vjp(images[taken], learning)
             stacked = np.ascontiguousarray(logits.T)[None]
             positions = label_positions(labels[None, taken], _shape(stacked))
-            total += float(cost_values(self.cost, self.output, stacked, positions).sum(dtype=np.float64))
+            costs = cost_values(self.cost, self.output, stacked, positions)
             slopes = logit_gradient(self.cost, self.output, stacked, positions)[0].T / len(images)
+            gradient = np.zeros(self.n_parameters, network.dtype)
             for values, found in pullback(np.ascontiguousarray(slopes, logits.dtype)):
                 gradient[places[id(values)]] += found.reshape(-1)
+            return float(costs.sum(dtype=np.float64)), gradient
+
+        parts = in_turn(of_part, self._parts(len(images)), workers=workers)
+        total, gradient = next(parts)
+        for cost, found in parts:
+            total += cost
+            gradient += found
         return total / len(images), gradient
 
     def measure(self, images: Array, labels: Labels, vector: Array | None = None) -> tuple[float, float]:
@@ -242,7 +254,7 @@ class ParameterSpace:
         """Split images so that what all layers make of them fits in memory."""
         values = sum(math.prod(shape) for shape in self.network.layer_shapes.values())
         size = max(1, min(_MOST_SAMPLES, _VALUES // max(1, values)))
-        return chunks(n_images, size)
+        return even_chunks(n_images, size)
 
     def checked(self, images: Array, labels: Labels) -> tuple[Array, Labels]:
         """Return images and labels in the types that everything here takes, or raise if they do not fit."""

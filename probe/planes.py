@@ -15,8 +15,17 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array, InputError, check_finite, check_floats, check_integer, check_shape, chunks
-from probe._graph import Graph, activated, joined
+from probe._checks import (
+    Array,
+    InputError,
+    check_finite,
+    check_floats,
+    check_integer,
+    check_shape,
+    chunks,
+    even_chunks,
+)
+from probe._graph import Graph, joined
 from probe._parallel import in_threads, single_threaded_blas
 from probe._signatures import checked
 from probe.costs import Evaluation, cost_values, label_positions
@@ -28,10 +37,10 @@ __all__ = ["measure_lines", "measure_plane"]
 Floats = npt.NDArray[np.float64]
 Task = TypeVar("Task")
 
-_VALUES = 200_000
-"""Values of the widest moving layer at a time: they stay in the cache between one step and the next."""
-
-_LEAST_SAMPLES = 250
+_VALUES, _PARAMETERS = 600_000, 8
+"""Values of the widest moving layer at a time: they stay in a cache between one step and the next. More where
+layers have over eight times as many parameters, which are computed anew for each part of the images.
+"""
 
 _VALUES_FOR_THREADS = 100_000
 """Values of the widest layer from which a second thread pays."""
@@ -233,6 +242,7 @@ class _PlaneCosts:
         check_shape("origin", self._origin.shape, (space.n_parameters,))
         self._graph = joined(network.layers, network.wiring, network.input_shapes)
         self._head = network.layer_names.index(network.head_name)
+        self._later = self._graph.postponed_without([self._head, *self._graph.sources[self._head]])
         self._roles = _Roles.of(self._graph, self._head)
         self._combined = [network.layers[index] for index in self._roles.combined]
         self._rebuilt = [
@@ -243,15 +253,16 @@ class _PlaneCosts:
         self._slots = space.places(self._rebuilt)
         shapes = list(self._graph.shapes.values())
         self._widest = max(int(np.prod(shapes[index])) for index in self._roles.moving)
-        self._n_samples = max(_LEAST_SAMPLES, _VALUES // self._widest)
+        n_rebuilt = sum(slot.stop - slot.start for slot in self._slots)
+        self._n_samples = max(1, max(_VALUES, n_rebuilt // _PARAMETERS) // self._widest)
 
     def parts(self, n_images: int) -> list[slice]:
         """Split the images so that what moves stays in the cache."""
-        return list(chunks(n_images, self._n_samples))
+        return list(even_chunks(n_images, self._n_samples))
 
     def pays_threads(self, n_images: int) -> bool:
         """Return whether arrays are so large that threads wait for memory and BLAS, and not for Python."""
-        return min(n_images, self._n_samples) * self._widest >= _VALUES_FOR_THREADS
+        return bool(min(n_images, self._n_samples) * self._widest >= _VALUES_FOR_THREADS)
 
     def before(self, images: Array, labels: npt.NDArray[np.int64]) -> _FixedValues:
         """Return what no point changes."""
@@ -259,7 +270,7 @@ class _PlaneCosts:
         live = {-1: images}
         for index in self._roles.still:
             z = layers[index].pre_activation(*self._read(index, live))[0]
-            live[index] = activated(layers[index], z)[0]
+            live[index] = self._graph.finished(index, z, self._later)[1]
         return _FixedValues(live, self._combinable(self._origin, live), labels)
 
     def ends(self, fixed: _FixedValues, directions: Array) -> _Ends:
@@ -277,16 +288,24 @@ class _PlaneCosts:
     def along(self, points: Floats, directions: Array, fixed: _FixedValues, ends: _Ends) -> Floats:
         """Return the sums of the costs and the numbers of hits at points (n_points, n_directions)."""
         totals, others = np.empty((len(points), 2)), None
+        # One array for all points: fresh memory costs more than what is computed in it.
+        room = {index: np.empty_like(origin) for index, origin in fixed.origin.items()}
         for k, point in enumerate(points):
             # Along a row of the grid all coordinates but the first are the same, and so is what they add.
             if others is None or not np.array_equal(point[1:], others):
                 others = point[1:]
                 bases = {index: _base(fixed.origin[index], ends[index][1:], others) for index in ends}
-            totals[k] = self._at(point, directions, fixed, ends, bases)
+            totals[k] = self._at(point, directions, fixed, ends, bases, room)
         return totals
 
     def _at(
-        self, point: Floats, directions: Array, fixed: _FixedValues, ends: _Ends, bases: dict[int, Array]
+        self,
+        point: Floats,
+        directions: Array,
+        fixed: _FixedValues,
+        ends: _Ends,
+        bases: dict[int, Array],
+        room: dict[int, Array],
     ) -> tuple[float, int]:
         layers = self._layers_at(point, directions)
         live = dict(fixed.live)
@@ -295,14 +314,14 @@ class _PlaneCosts:
             for index in self._roles.moving:
                 if index in ends:
                     first = ends[index][0]
-                    z: Array = first * first.dtype.type(point[0])
+                    z = np.multiply(first, first.dtype.type(point[0]), out=room[index])
                     z += bases[index]
                 else:
                     layer = layers.get(self._graph.layers[index].name, self._graph.layers[index])
                     z = layer.pre_activation(*self._read(index, live))[0]
                 if index == self._head:
                     break
-                live[index] = activated(self._graph.layers[index], z)[0]
+                live[index] = self._graph.finished(index, z, self._later)[1]
             logits = np.ascontiguousarray(self._space.network.after_head(z)[0].T)[None]
             positions = label_positions(fixed.labels[None], (1, logits.shape[1], logits.shape[2]))
             costs = cost_values(self._space.cost, self._space.output, logits, positions)

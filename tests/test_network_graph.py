@@ -1,15 +1,18 @@
 """Networks that are no chains: branches, shared layers, several inputs and outputs, feature maps."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from subjects import ablated
 
 import probe
+from probe import _parallel
 from probe._checks import InputError
-from probe._graph import Graph
+from probe._graph import Graph, activated
 from probe.layers import (
+    ActivationLayer,
     Add,
     Average,
     Concatenate,
@@ -18,11 +21,13 @@ from probe.layers import (
     Dropout,
     Flatten,
     GlobalAveragePooling2D,
+    GlobalMaxPooling2D,
     MaxPooling2D,
     Multiply,
     Permute,
 )
 from probe.network import Network
+from probe.objectives import class_logit, unit
 
 
 def dense(name, n_in, n_units, activation="linear", seed=0):
@@ -391,3 +396,97 @@ def test_only_what_follows_a_layer_is_computed_anew_without_its_units(monkeypatc
 def test_work_counts_products_and_what_is_put_out():
     layers = Dense("a", np.zeros((5, 7))), Dense("b", np.zeros((7, 3)))
     assert probe.Network(layers, (5,)).work == 5 * 7 + 7 * 3 + 80 * (7 + 3)
+
+
+def pooled(activation, pooling=None):
+    """Two convolutions, each with an activation and pooling behind it; the second activation is a layer."""
+    rng = np.random.default_rng(0)
+
+    def draw(*shape):
+        return rng.normal(size=shape).astype(np.float32)
+
+    layers = (
+        Conv2D("conv", draw(3, 3, 1, 4), draw(4), activation_name=activation),
+        MaxPooling2D("pool", (2, 2), (1, 1), "same"),
+        Conv2D("deep", draw(2, 2, 4, 5), draw(5)),
+        ActivationLayer("act", activation),
+        pooling or MaxPooling2D("small"),
+        Flatten("flat"),
+    )
+    n_in = Network(layers, (9, 9, 1)).layer_shapes["flat"][0]
+    return Network((*layers, Dense("output", draw(n_in, 3), draw(3), "softmax")), (9, 9, 1))
+
+
+def at_once(network):
+    """The same network, with every activation right behind its layer."""
+    plain = network.with_layers(network.layers)
+    object.__setattr__(plain, "_graph", replace(network._graph, postponed={}))
+    return plain
+
+
+@pytest.mark.parametrize("pooling", [None, GlobalMaxPooling2D("small")])
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "step"])
+def test_activations_behind_pooling_change_nothing(activation, pooling):
+    network = pooled(activation, pooling)
+    plain, x = at_once(network), np.random.default_rng(1).normal(size=(6, 9, 9, 1)).astype(np.float32)
+    assert network._graph.postponed == {0: 1, 3: 4}
+    np.testing.assert_allclose(network.logits(x), plain.logits(x), rtol=1e-6)
+    for name, values in plain.activations(x).items():
+        np.testing.assert_array_equal(network.activations(x)[name], values)
+    objectives = [
+        unit("conv", 1),
+        unit("act", 2),
+        unit("pool", 0),
+        unit("small", 3),
+        class_logit(0),
+        class_logit(2),
+    ]
+    for ours, theirs in zip(
+        network.objective_gradient(x, objectives), plain.objective_gradient(x, objectives), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+    slopes = np.random.default_rng(2).normal(size=(6, 3)).astype(np.float32)
+    for (array, ours), (same, theirs) in zip(
+        network.parameter_vjp(x)[1](slopes), plain.parameter_vjp(x)[1](slopes), strict=True
+    ):
+        assert array is same
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    for layer in ("conv", "pool", "act"):
+        np.testing.assert_allclose(
+            network.logits_without(x, layer, [0], np.zeros(1)), plain.logits_without(x, layer, [0], np.zeros(1)),
+            rtol=1e-5, atol=1e-5,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("activation", ["gelu", "abs"])
+def test_an_activation_that_falls_stays_in_front_of_pooling(activation):
+    assert pooled(activation)._graph.postponed == {}
+
+
+def test_convolutions_hold_blas_to_one_thread(monkeypatch):
+    found = []
+
+    def watched(layer, z):
+        found.append(_parallel._BLAS_LIMIT.is_held)
+        return activated(layer, z)
+
+    monkeypatch.setattr("probe._graph.activated", watched)
+    network, x = pooled("relu"), np.zeros((2, 9, 9, 1), np.float32)
+    network.logits(x)
+    network.objective_gradient(x, [class_logit(0)] * 2)
+    assert found and all(found) and not _parallel._BLAS_LIMIT.is_held
+    found.clear()
+    branched().logits(np.zeros((2, 6), np.float32))
+    assert found and not any(found)
+
+
+def test_threads_that_share_a_batch_change_nothing(monkeypatch):
+    monkeypatch.setattr("probe._graph._BATCH_VALUES", 2 * 7 * 7 * 4)
+    network, x = pooled("relu"), np.random.default_rng(1).normal(size=(9, 9, 9, 1)).astype(np.float32)
+    objectives = [class_logit(k % 3) for k in range(9)]
+    found = []
+    for workers in (1, 3):
+        monkeypatch.setattr("probe._graph.free_workers", lambda workers=workers: workers)
+        found.append((network.logits(x), *network.objective_gradient(x, objectives)))
+    for alone, shared in zip(*found, strict=True):
+        np.testing.assert_array_equal(alone, shared)

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from probe import _parallel
 from probe._errors import InputError
-from probe._parallel import in_threads, single_threaded_blas
+from probe._parallel import available_workers, free_workers, in_threads, in_turn, single_threaded_blas
 
 ROOT = Path(__file__).parents[1]
 
@@ -206,6 +207,31 @@ def test_a_stop_from_outside_ends_it_without_an_error():
     threading.Timer(0.1, stop.set).start()
     results = list(in_threads(crew.work, ["wait"] * 20, workers=2, stop=stop))
     assert results and len(results) == crew.started <= 3 and crew.running == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_parts_come_in_their_order_with_the_settings_of_the_caller(workers):
+    def inverse(x):
+        assert _parallel._BLAS_LIMIT.is_held
+        time.sleep(0.01 * (x == 0))
+        return 1 / np.float64(x)
+
+    with np.errstate(divide="ignore"):
+        assert list(in_turn(inverse, range(4), workers=workers)) == [np.inf, 1, 1 / 2, 1 / 3]
+    assert not _parallel._BLAS_LIMIT.is_held
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_part_comes_to_the_caller(workers):
+    with pytest.raises(ZeroDivisionError):
+        list(in_turn(lambda x: 1 // x, [2, 1, 0], workers=workers))
+    assert not _parallel._BLAS_LIMIT.is_held
+
+
+def test_cores_are_shared_out_once():
+    assert free_workers() == available_workers()
+    with single_threaded_blas():
+        assert free_workers() == 1
 
 
 SCRIPT = """

@@ -163,10 +163,13 @@ def test_images_a_few_at_a_time_give_the_same_gradient_and_cost(trained, digits,
     measured = space.measure(data.images, data.labels)
     n_values = sum(np.prod(shape) for shape in trained.layer_shapes.values())
     monkeypatch.setattr("probe.parameters._VALUES", 20 * n_values)
-    assert [part.start for part in space._parts(90)] == [0, 20, 40, 60, 80]
+    assert [part.start for part in space._parts(90)] == [0, 18, 36, 54, 72]
     parts = space.gradient(data.images, data.labels)
     assert parts[0] == pytest.approx(cost, rel=1e-6)
     np.testing.assert_allclose(parts[1], gradient, atol=1e-6)
+    shared = space.gradient(data.images, data.labels, workers=3)
+    assert shared[0] == parts[0]
+    np.testing.assert_array_equal(shared[1], parts[1])
     assert space.measure(data.images, data.labels) == pytest.approx(measured, rel=1e-6)
 
 

@@ -52,6 +52,8 @@ class Layer(ABC):
         No value falls where a value of the input rises.
     is_channelwise : bool
         It treats every channel alike and alone, and takes any number of them.
+    selects : bool
+        Each value that it puts out is the greatest of some of its input.
     rearranges : bool
         It holds the values that the layer reads and no others, perhaps in another order or shape.
     kernel_axes : mapping of str to tuple of int
@@ -72,6 +74,7 @@ class Layer(ABC):
     is_elementwise: ClassVar[bool] = False
     is_monotone: ClassVar[bool] = False
     is_channelwise: ClassVar[bool] = False
+    selects: ClassVar[bool] = False
     rearranges: ClassVar[bool] = False
     kernel_axes: ClassVar[Mapping[str, tuple[int, ...]]] = {}
     initial_values: ClassVar[Mapping[str, float]] = {}

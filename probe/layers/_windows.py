@@ -16,11 +16,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from probe._checks import Array, InputError
+from probe._checks import Array, InputError, even_chunks
 from probe.layers._base import Layer, Pair, Shape
 
 _BLOCK_BYTES = 1 << 20
 """Size of the buffer in which windows are unfolded, unless a single row of windows needs more: what a cache holds."""
+
+
+_SIDE_BY_SIDE = 16
+"""Values of a row of a window, below which windows are unfolded by the places in them."""
 
 
 def window_padding(n: int, window: int, stride: int, padding: str | Pair) -> tuple[int, int, int]:
@@ -119,14 +123,17 @@ def correlate(
     z = np.empty((len(x), *n_windows, kernel.shape[3]), dtype)
     for seen, made in _groups(kernel.shape, groups):
         matrix = np.ascontiguousarray(kernel[..., made], dtype).reshape(-1, kernel.shape[3] // groups)
+        # Whole rows of windows at a time: additions of a few values each would take several times as long.
+        along = None if bias is None else bias[None, made].repeat(n_windows[1], axis=0).ravel()
         for samples, rows, unfolded in _unfolded(x[..., seen], kernel.shape, strides, dilation_rate, dtype):
             product = z[samples, rows, :, made]
-            if product.flags.c_contiguous:
-                np.matmul(unfolded, matrix, out=product.reshape(-1, matrix.shape[1]))
-            else:
-                product[...] = (unfolded @ matrix).reshape(product.shape)
-            if bias is not None:
-                product += bias[made]
+            whole = product.flags.c_contiguous
+            values = np.matmul(unfolded, matrix, out=product.reshape(-1, matrix.shape[1]) if whole else None)
+            if along is not None:
+                lines = values.reshape(-1, len(along))
+                lines += along
+            if not whole:
+                product[...] = values.reshape(product.shape)
     return z
 
 
@@ -137,6 +144,29 @@ def _groups(kernel_shape: Shape, groups: int) -> Iterator[tuple[slice, slice]]:
         yield slice(group * inputs, (group + 1) * inputs), slice(group * outputs, (group + 1) * outputs)
 
 
+def _windows_in(x: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair) -> Array:
+    """Return all windows of padded images as a view: (n_samples, n_rows, n_columns, rows, columns, channels).
+
+    In place of `sliding_window_view`, which takes as long as the product of a small batch.
+    """
+    along = zip(x.shape[1:3], reach(kernel_shape, dilation_rate), strides, strict=True)
+    n_windows = tuple((n - size) // stride + 1 for n, size, stride in along)
+    sample, row, column, channel = x.strides
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (len(x), *n_windows, *kernel_shape[:3]),
+        (
+            sample,
+            row * strides[0],
+            column * strides[1],
+            row * dilation_rate[0],
+            column * dilation_rate[1],
+            channel,
+        ),
+        writeable=False,
+    )
+
+
 def _unfolded(
     x: Array, kernel_shape: Shape, strides: Pair, dilation_rate: Pair, dtype: np.dtype[np.generic]
 ) -> Iterator[tuple[slice, slice, Array]]:
@@ -144,11 +174,10 @@ def _unfolded(
 
     The matrix is overwritten by the next block.
     """
-    span = reach(kernel_shape, dilation_rate)
-    windows = np.lib.stride_tricks.sliding_window_view(x, span, axis=(1, 2))
-    windows = windows[:, :: strides[0], :: strides[1], :, :: dilation_rate[0], :: dilation_rate[1]]
-    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    windows = _windows_in(x, kernel_shape, strides, dilation_rate)
     n_in = math.prod(kernel_shape[:3])
+    # Few values lie side by side in a window of one channel, but many along a row of windows.
+    by_offset = kernel_shape[1] * kernel_shape[2] < _SIDE_BY_SIDE
     buffer = np.empty(0, dtype)
     row_bytes = windows.shape[2] * n_in * dtype.itemsize
     for samples, rows in _blocks(len(windows), windows.shape[1], row_bytes):
@@ -156,8 +185,13 @@ def _unfolded(
         if buffer.size < block.size:
             buffer = np.empty(block.size, dtype)
         unfolded = buffer[: block.size]
-        np.copyto(unfolded.reshape(block.shape), block)
-        yield samples, rows, unfolded.reshape(-1, n_in)
+        if by_offset:
+            turned = block.transpose(3, 4, 5, 0, 1, 2)
+            np.copyto(unfolded.reshape(turned.shape), turned)
+            yield samples, rows, unfolded.reshape(n_in, -1).T
+        else:
+            np.copyto(unfolded.reshape(block.shape), block)
+            yield samples, rows, unfolded.reshape(-1, n_in)
 
 
 def spread(
@@ -218,11 +252,21 @@ def correlate_each(x: Array, kernel: Array, strides: Pair, dilation_rate: Pair, 
     rows, columns, channels, multiplier = kernel.shape
     weights = kernel.reshape(rows, columns, -1)
     z = np.zeros((len(x), *n_windows, channels * multiplier), np.result_type(x, kernel))
-    for sample, image in enumerate(x):
-        repeated = np.repeat(image, multiplier, axis=-1)[None]
+    for samples in _some_images(z):
+        repeated, target = _repeated(x[samples], multiplier), z[samples]
+        part = np.empty_like(target)
         for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-            z[sample] += (repeated[pixels] * weights[offset])[0]
+            target += np.multiply(repeated[pixels], weights[offset], out=part)
     return z
+
+
+def _some_images(values: Array) -> Iterator[slice]:
+    """Split images into a few at a time, as many as stay in a cache with what is computed of them."""
+    return even_chunks(len(values), max(1, _BLOCK_BYTES // 4 // max(1, values[:1].nbytes)))
+
+
+def _repeated(x: Array, multiplier: int) -> Array:
+    return x if multiplier == 1 else np.repeat(x, multiplier, axis=-1)
 
 
 def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_rate: Pair) -> Array:
@@ -231,11 +275,15 @@ def spread_each(dz: Array, kernel: Array, frame: Pair, strides: Pair, dilation_r
     weights = kernel.reshape(rows, columns, -1)
     n_windows = dz.shape[1], dz.shape[2]
     x = np.empty((len(dz), *frame, channels), np.result_type(dz, kernel))
-    for sample, gradient in enumerate(dz):
-        repeated = np.zeros((1, *frame, channels * multiplier), x.dtype)
+    for samples in _some_images(dz):
+        gradient = dz[samples]
+        repeated = np.zeros((len(gradient), *frame, channels * multiplier), x.dtype)
+        part = np.empty(gradient.shape, x.dtype)
         for offset, pixels in window_offsets((rows, columns), strides, dilation_rate, n_windows):
-            repeated[pixels] += gradient * weights[offset]
-        x[sample] = repeated.reshape(*frame, channels, multiplier).sum(axis=-1)
+            target = repeated[pixels]
+            target += np.multiply(gradient, weights[offset], out=part)
+        each = repeated.reshape(len(gradient), *frame, channels, multiplier)
+        x[samples] = each[..., 0] if multiplier == 1 else each.sum(axis=-1)
     return x
 
 

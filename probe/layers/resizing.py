@@ -76,6 +76,13 @@ class _Pooling(ImageLayer):
             pixels for _, pixels in window_offsets(self.pool_size, self._steps, self._dilation, n_windows)
         ]
 
+    def _give(self, dx: Array, pixels: tuple[slice, slice, slice], values: Array) -> None:
+        """Add `values` to those pixels of `dx`; put them there where no other window has these."""
+        if all(step >= size for step, size in zip(self._steps, self._span, strict=True)):
+            dx[pixels] = values
+        else:
+            dx[pixels] += values
+
     def _output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (*self._windows(shape)[0], shape[2])
 
@@ -110,7 +117,7 @@ class MaxPooling2D(_Pooling):
     array([4., 5.])
     """
 
-    is_monotone = is_channelwise = True
+    is_monotone = is_channelwise = selects = True
 
     dilation_rate: Pair = (1, 1)
 
@@ -133,10 +140,12 @@ class MaxPooling2D(_Pooling):
         def pullback(dz: Array) -> Array:
             dx = np.zeros(around.shape, dz.dtype)
             left = dz.copy()
-            for pixels in offsets:
+            for pixels in offsets[:-1]:
                 part = left * (around[pixels] == z)
-                dx[pixels] += part
+                self._give(dx, pixels, part)
                 left -= part
+            # The last pixel is the greatest where no other was.
+            self._give(dx, offsets[-1], left)
             return inside(dx, margins)
 
         return z, pullback
@@ -170,7 +179,7 @@ class AveragePooling2D(_Pooling):
             share = dz / counts
             dx = np.zeros(shape, share.dtype)
             for pixels in offsets:
-                dx[pixels] += share
+                self._give(dx, pixels, share)
             return inside(dx, margins)
 
         return z, pullback
@@ -223,7 +232,7 @@ class GlobalMaxPooling2D(_GlobalPooling):
         Which axis of an image is that of the channels.
     """
 
-    is_monotone = is_channelwise = True
+    is_monotone = is_channelwise = selects = True
 
     def _pre_activation(self, x: Array) -> tuple[Array, Pullback]:
         greatest = x.max(axis=(1, 2), keepdims=True)

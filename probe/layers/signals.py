@@ -175,7 +175,7 @@ class _Pooling(SignalLayer):
 class MaxPooling1D(_Pooling):
     """The greatest value of each window of a signal, for each channel; settings as in `MaxPooling2D`, of one axis."""
 
-    is_monotone = is_channelwise = True
+    is_monotone = is_channelwise = selects = True
     twin_kind = MaxPooling2D
 
 
@@ -205,7 +205,7 @@ class _GlobalPooling(SignalLayer):
 class GlobalMaxPooling1D(_GlobalPooling):
     """The greatest value of each channel of a signal; settings as in `GlobalMaxPooling2D`."""
 
-    is_monotone = is_channelwise = True
+    is_monotone = is_channelwise = selects = True
     twin_kind = GlobalMaxPooling2D
 
 

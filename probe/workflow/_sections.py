@@ -43,7 +43,7 @@ _MOST_PICTURES = 16
 _N_MINIMA = 8
 """Networks whose ends are compared in a report."""
 
-_LOOKING = 100_000_000_000
+_LOOKING = 200_000_000_000
 """Multiplications that looking around one network may take in a report: some five seconds."""
 
 _SLOW = 3_000_000

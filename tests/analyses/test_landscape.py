@@ -275,8 +275,8 @@ def test_activations_are_replaced_in_front_of_the_output_only():
 def test_costly_networks_get_fewer_updates():
     small = probe.Network((Dense("output", np.zeros((64, 10)), np.zeros(10)),), (64,))
     assert affordable_updates(small, 2000) == 2000
-    large = probe.Network((Dense("hidden", np.zeros((784, 500)), np.zeros(500)),), (784,))
-    assert affordable_updates(large, 2000) == 30_000_000 // (784 * 500)
+    large = probe.Network((Dense("hidden", np.zeros((784, 9000), np.float32)),), (784,))
+    assert affordable_updates(large, 2000) == 5_000_000_000 // (784 * 9000)
     assert affordable_updates(large, 20) == 20
 
 
@@ -295,10 +295,10 @@ def test_costly_networks_are_looked_at_with_fewer_images_and_then_fewer_directio
         return probe.Network((Dense("output", np.zeros((784, n_units)), np.zeros(n_units)),), (784,))
 
     assert affordable_looks(dense(10), 500, 1000) == (500, 1000)
-    images, directions_left = affordable_looks(dense(400), 500, 1000)
+    images, directions_left = affordable_looks(dense(2000), 500, 1000)
     assert 100 < images < 500
     assert directions_left == 1000
-    images, directions_left = affordable_looks(dense(4000), 500, 1000)
+    images, directions_left = affordable_looks(dense(20_000), 500, 1000)
     assert images == 50
     assert 30 < directions_left < 1000
     assert affordable_looks(dense(10**4), 500, 1000, 5 * 10**10) == (50, 30)

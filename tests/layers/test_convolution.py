@@ -123,6 +123,19 @@ def test_blocks_of_any_size_give_the_same(monkeypatch, layer):
         np.testing.assert_allclose(pullback(whole), gradient, rtol=1e-12, atol=1e-10)
 
 
+@pytest.mark.parametrize("settings", [{}, {"padding": "same"}, {"strides": (2, 1), "dilation_rate": (2, 2)}])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_windows_unfolded_by_their_places_give_the_same(monkeypatch, settings, groups):
+    kernel = RNG.normal(size=(3, 2, X.shape[3] // groups, 4))
+    layer, found = Conv2D("c", kernel, np.arange(4.0), groups=groups, **settings), []
+    for least in (0, 1000):
+        monkeypatch.setattr(_windows, "_SIDE_BY_SIDE", least)
+        z, _ = layer.pre_activation(X)
+        found.append((z, *layer.variable_gradients(X, np.cos(z)).values()))
+    for by_window, by_place in zip(*found, strict=True):
+        np.testing.assert_allclose(by_place, by_window, rtol=1e-12, atol=1e-12)
+
+
 def test_memory_is_bounded_by_the_batch_and_not_by_its_windows():
     import tracemalloc
 

@@ -231,7 +231,7 @@ class _Way:
         """Return costs and accuracies (n_records,) on the way, NaN from where it diverged, and where it ended."""
         costs, accuracies = np.full((2, len(self.stops)), np.nan)
         rng, measured, test = np.random.default_rng(self.seed), self.look.data, self.split.test
-        way = descended(self.space, self.split.train, self.moved, rate, self.stops, rng)
+        way = descended(self.space, self.split.train, self.moved, rate, self.stops, rng, self.look.workers)
         with single_threaded_blas():
             for index, vector in enumerate(way):
                 if not np.isfinite(vector).all():

@@ -25,8 +25,11 @@ Floats = npt.NDArray[np.float64]
 STEPS = np.geomspace(1e-3, 1.0, 7)
 """Lengths of steps, as shares of the length of the parameters that move."""
 
-_LOOKING, _FEWEST_IMAGES, _FEWEST_DIRECTIONS = 400_000_000_000, 50, 30
-"""Multiplications of looking along all directions at one network, some twenty seconds; and what is looked at at least."""
+_LOOKING = 2_000_000_000_000
+"""Multiplications of looking along all directions at one network, some thirty seconds of one core."""
+
+_FEWEST_IMAGES, _FEWEST_DIRECTIONS = 50, 30
+"""What is looked at at least."""
 
 _N_NAMED = 12
 _MOST = 0.9

@@ -37,8 +37,8 @@ Floats = npt.NDArray[np.float64]
 
 BATCH_SIZE = 100
 
-_DESCENT = 30_000_000
-"""Multiplications for one image times updates: the video's network gets all updates, a convolutional one fewer."""
+_DESCENT = 5_000_000_000
+"""Multiplications for one image times updates, a minute of one core: a small convolutional network gets all updates."""
 
 _FEWEST_UPDATES = 60
 
@@ -126,7 +126,7 @@ def training_path(
     """Train from `start` on `train`."""
     space, images, labels = ParameterSpace(start, look.cost), look.data.images, look.data.labels
     stops = records(affordable_updates(start, updates), _N_RECORDS)
-    path, rate = _path(space, train, stops, rng, look.progress)
+    path, rate = _path(space, train, stops, rng, look)
     end = path[-1]
     costs, accuracies = np.array([space.measure(images, labels, point) for point in path]).T
     line = measure_plane(
@@ -158,15 +158,16 @@ def _path(
     train: Dataset,
     stops: npt.NDArray[np.int64],
     rng: np.random.Generator,
-    progress: Progress,
+    look: Look,
 ) -> tuple[Array, float]:
     """Return the parameters on the way, and the rate: a smaller one where gradient descent diverges."""
     seed, everything = int(rng.integers(2**31)), [slice(None)]
     for rate in smaller_rates(learning_rate_for(hidden_activation(space.network))):
         points = []
-        for point in descended(space, train, everything, rate, stops, np.random.default_rng(seed)):
+        way = descended(space, train, everything, rate, stops, np.random.default_rng(seed), look.workers)
+        for point in way:
             points.append(point)
-            progress(ProgressEvent("path", len(points), len(stops)))
+            look.progress(ProgressEvent("path", len(points), len(stops)))
         if np.isfinite(points[-1]).all():
             return np.stack(points), rate
     raise DivergedError(f"gradient descent diverges from this network's start even at rate {rate:g}")
@@ -228,6 +229,7 @@ def descended(
     learning_rate: float,
     stops: npt.NDArray[np.int64],
     rng: np.random.Generator,
+    workers: int = 1,
 ) -> Iterator[Array]:
     """Go down from the space's network on `data`, and give the parameters after each number of updates in `stops`.
 
@@ -244,7 +246,7 @@ def descended(
                     order, at = rng.permutation(len(data)), 0
                 chosen = order[at : at + size]
                 _, gradient = space.gradient(
-                    data.images[chosen], data.labels[chosen], vector, learning=learning
+                    data.images[chosen], data.labels[chosen], vector, learning=learning, workers=workers
                 )
                 for part in moved:
                     vector[part] -= learning_rate * gradient[part]
