@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -160,15 +160,15 @@ def pixels_of(values: Array | StoredImages, columns: npt.NDArray[np.intp], dtype
     return Pixels(values, dtype, columns)
 
 
-def lit_counts(values: Array | StoredImages) -> npt.NDArray[np.intp]:
+def lit_counts(values: npt.NDArray[Any] | StoredImages) -> npt.NDArray[np.intp]:
     """Return for each column in how many rows of such inputs it is not zero."""
     counts = np.zeros(math.prod(values.shape[1:]), np.intp)
-    blocks: Iterable[Array] = (values,)
     if isinstance(values, StoredImages):
-        blocks = (_flat(values.pixels(part)) for part in values.blocks())
-    for block in blocks:
-        for part in chunks(len(block), 255):  # as many as a byte can count
-            counts += np.add.reduce((block[part] != 0).view(np.uint8), axis=0, dtype=np.uint8)
+        for part in values.blocks():
+            counts += lit_counts(_flat(values.pixels(part)))
+        return counts
+    for part in chunks(len(values), 255):  # as many as a byte can count
+        counts += np.add.reduce((values[part] != 0).view(np.uint8), axis=0, dtype=np.uint8)
     return counts
 
 

@@ -384,7 +384,7 @@ def _hits(logits: Array, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.boo
     """Return where the first of the largest logits (n_networks, n_classes, n_samples) is at `positions`."""
     true_logits, largest = logits.reshape(-1)[positions], logits.max(axis=1)
     if np.count_nonzero(logits == largest[:, None]) == largest.size:
-        return np.equal(true_logits, largest)
+        return np.asarray(true_logits == largest)
     # Among equals the first counts. `argmax` is several times slower.
     classes = positions // logits.shape[2] % logits.shape[1]
-    return np.equal(logits.argmax(axis=1), classes)
+    return np.asarray(logits.argmax(axis=1) == classes)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import DataFileError, InputError, IntArray, chunks
+from probe._kept import frozen
 from probe.safeh5 import DamagedError, open_regular, printable
 
 __all__ = ["Images", "RowsOfFile", "StoredImages", "in_unit_range", "levels_of", "pixel_digest", "rows_of"]
@@ -222,7 +223,7 @@ class StoredImages:
 
 def rows_of(images: StoredImages | npt.NDArray[Any], samples: slice | IntArray) -> Any:
     """Return some of the images, which stay in the file if these do."""
-    return images.rows(samples) if isinstance(images, StoredImages) else images[samples]
+    return images.rows(samples) if isinstance(images, StoredImages) else frozen(images[samples])
 
 
 def in_unit_range(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, chunks
+from probe._kept import kept
 from probe._pixels import AnyPixels, lit_counts, pixels_of
 from probe._stepper import Parameters, Stepper, evaluate, input_gradient_norms
 from probe.datasets import Dataset, Split, StoredImages
@@ -26,6 +27,7 @@ __all__ = ["PreparedData", "Shard", "ShardOutcome", "ShardRun"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Value = TypeVar("Value")
 
 _NORM_BATCHES = 10
 """Minibatches at the end of an epoch whose gradients make its recorded gradient norm."""
@@ -115,18 +117,25 @@ class PreparedData:
         Images in a file stay there.
         """
         (x_train, train_labels), (x_test, test_labels) = train, test
-        counts = lit_counts(x_train)
+        counts = _kept_of((x_train,), "lit", lambda: lit_counts(x_train))
         columns = np.argsort(-counts, kind="stable")
         n_lit = max(1, int(np.count_nonzero(counts))) if config.weight_decay == 0 else len(columns)
+        lit, dtype = columns[:n_lit], config.dtype
         return cls(
-            pixels_of(x_train, columns[:n_lit], config.dtype),
-            pixels_of(x_test, columns, config.dtype),
+            _kept_of((x_train,), ("train", dtype, n_lit), lambda: pixels_of(x_train, lit, dtype)),
+            _kept_of((x_test, x_train), ("test", dtype), lambda: pixels_of(x_test, columns, dtype)),
             train_labels,
             test_labels,
             columns,
             n_lit,
             config.buffer,
         )
+
+
+def _kept_of(values: tuple[Array | StoredImages, ...], key: Hashable, compute: Callable[[], Value]) -> Value:
+    """Return what is kept of inputs in memory; of those in a file nothing is."""
+    arrays = tuple(each for each in values if not isinstance(each, StoredImages))
+    return kept(arrays, key, compute) if len(arrays) == len(values) else compute()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
