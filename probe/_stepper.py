@@ -7,13 +7,14 @@ gradients one network at a time and independently; tests hold the two together.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, chunks
 from probe._pixels import AnyPixels
 from probe.costs import (
     CostName,
@@ -32,6 +33,12 @@ _EVALUATION_VALUES = 130_000
 
 _EVALUATION_SAMPLES = (100, 2000)
 """Fewest and most samples at a time in an evaluation. Narrow images stay among themselves in small parts."""
+
+_FEW_UNITS = 64
+"""Units of the first layer, of all networks together, that BLAS takes from the right."""
+
+_SMALL_PRODUCT = 1_000_000
+"""Multiplications in a product for which OpenBLAS has kernels of their own."""
 
 
 class Architecture(Protocol):
@@ -56,21 +63,33 @@ class Parameters:
     Attributes
     ----------
     flat : ndarray of shape (n_values,)
-        First all weights, then all biases, layer by layer.
-    n_weights : int
-        How many values at the start of `flat` are weights.
+        Layer by layer.
+    matrices : list of ndarray of shape (n_networks, n_out, 1 + n_in)
+        The biases of each layer, then its weights: below it all is multiplied by a one, then the inputs. So one
+        product does for both.
+    first : ndarray of shape (n_out * n_networks, 1 + n_in)
+        The first of them, as one matrix: first the first unit of every network. That of few units lies in memory column
+        by column, which BLAS is faster with.
+    weights, biases : list of ndarray
+        Their parts.
     """
 
     def __init__(self, weights: Sequence[Array], biases: Sequence[Array]) -> None:
-        parts = [*weights, *biases]
-        self.flat = np.concatenate([part.reshape(-1) for part in parts])
-        ends = np.cumsum([part.size for part in parts])
-        views = [
-            self.flat[end - part.size : end].reshape(part.shape)
-            for part, end in zip(parts, ends, strict=True)
+        shapes = [(*w.shape[:2], 1 + w.shape[2]) for w in weights]
+        ends = np.cumsum([math.prod(shape) for shape in shapes])
+        self.flat = np.empty(ends[-1], weights[0].dtype)
+        first, *others = np.split(self.flat, ends[:-1])
+        n_networks, n_out, n_columns = shapes[0]
+        is_narrow = n_networks * n_out <= _FEW_UNITS
+        self.first = first.reshape(n_columns, -1).T if is_narrow else first.reshape(-1, n_columns)
+        self.matrices = [
+            _network_first(self.first.reshape(n_out, n_networks, n_columns)),
+            *(part.reshape(shape) for part, shape in zip(others, shapes[1:], strict=True)),
         ]
-        self.weights, self.biases = views[: len(weights)], views[len(weights) :]
-        self.n_weights = sum(w.size for w in weights)
+        self.weights = [matrix[:, :, 1:] for matrix in self.matrices]
+        self.biases = [matrix[:, :, 0] for matrix in self.matrices]
+        for ours, values in zip((*self.weights, *self.biases), (*weights, *biases), strict=True):
+            ours[:] = values
 
     def select(self, networks: npt.NDArray[np.bool_]) -> Parameters:
         """Return a copy with the chosen networks only."""
@@ -84,7 +103,10 @@ class Parameters:
 
     def spread(self, values: Array) -> Array:
         """Return an array of the layout of `flat` that holds `values[k]` wherever network k's values are."""
-        return np.concatenate([np.repeat(values, p[0].size) for p in (*self.weights, *self.biases)])
+        copy = Parameters(self.weights, self.biases)
+        for matrix in copy.matrices:
+            matrix[:] = values[:, None, None]
+        return copy.flat
 
 
 def forward(
@@ -133,32 +155,34 @@ class Stepper:
     ----------
     architecture : Architecture
         For the activations.
-    weights : sequence of ndarray of shape (n_networks, n_out, n_in)
+    parameters : Parameters
         Used, not copied: the caller updates them between steps.
-    biases : sequence of ndarray of shape (n_networks, n_out)
-        Likewise.
     batch_size : int
         Samples in each batch.
     """
 
-    def __init__(
-        self, architecture: Architecture, weights: Sequence[Array], biases: Sequence[Array], batch_size: int
-    ) -> None:
+    def __init__(self, architecture: Architecture, parameters: Parameters, batch_size: int) -> None:
         self.architecture = architecture
-        self.weights = weights
-        self.biases = biases
+        self.parameters = parameters
         self.batch_size = batch_size
         self._activation = ACTIVATIONS[architecture.activation]
-        shapes = [(len(w), w.shape[1], batch_size) for w in weights]
-        dtype = weights[0].dtype
-        self._z = [np.empty(shape, dtype) for shape in shapes]
+        dtype, first = parameters.flat.dtype, parameters.first
+        self._product = np.empty((len(first), batch_size), dtype, "C" if first.flags.c_contiguous else "F")
+        *hidden, (n_networks, n_classes) = [w.shape[:2] for w in parameters.weights]
+        self._logits = np.empty((n_networks, n_classes, batch_size), dtype)
+        self._first_positions = label_positions(np.zeros((1, batch_size), np.int64), self._logits.shape)
+        # What is inside lies unit by unit, (n_units, n_networks, n_samples): a one for the biases, then the activations.
+        shapes = [(n_units, n_networks, batch_size) for _, n_units in hidden]
+        below = [np.ones((1 + shape[0], *shape[1:]), dtype) for shape in shapes]
+        self._a = [values[1:] for values in below]
         # Where the slope needs only the output, the activation overwrites its input.
         in_place = self._activation.slope_from_output
-        self._a = [z if in_place else np.empty_like(z) for z in self._z[:-1]]
-        self._ones = np.ones(batch_size, dtype)
-        self._deltas = [np.empty_like(z) for z in self._z[:-1]]
-        self._slopes = [np.empty_like(z) for z in self._z[:-1]]
-        self._first_positions = label_positions(np.zeros((1, batch_size), np.int64), shapes[-1])
+        self._z = [a if in_place else np.empty_like(a) for a in self._a]
+        if hidden:
+            self._z[0] = self._product.reshape(shapes[0])
+        self._deltas, self._slopes = ([np.empty(shape, dtype) for shape in shapes] for _ in range(2))
+        self._below = [_network_first(values) for values in below]
+        self._above = [*map(_network_first, self._z[1:]), self._logits]
 
     def positions(self, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return where the true classes stand in the flattened logits.
@@ -171,21 +195,21 @@ class Stepper:
         return self._first_positions + labels * self.batch_size
 
     def logits(self, x: Array) -> Array:
-        """Return the logits for `x` of shape (batch_size, n_in or fewer), valid until the next call.
+        """Return the logits for `x` of shape (batch_size, 1 + n_in or fewer), valid until the next call.
 
         Returns
         -------
         ndarray of shape (n_networks, n_classes, batch_size)
         """
-        for layer, (w, b, z) in enumerate(zip(self.weights, self.biases, self._z, strict=True)):
-            if layer == 0:
-                _shared_product(w, x, z)
-            else:
-                np.matmul(w, self._a[layer - 1], out=z)
-            z += b[:, :, None]
-            if layer < len(self._a):
-                self._activation.value(z, self._a[layer])
-        return self._z[-1]
+        first = self.parameters.first[:, : x.shape[1]].T
+        for part in _small_parts(len(x), *first.shape):
+            np.matmul(x[part], first, out=self._product.T[part])
+        if not self._a:
+            np.copyto(self._logits, _network_first(self._product.reshape(-1, len(self._logits), len(x))))
+        for layer, a in enumerate(self._a):
+            self._activation.value(self._z[layer], a)
+            np.matmul(self.parameters.matrices[layer + 1], self._below[layer], out=self._above[layer])
+        return self._logits
 
     def gradients(
         self,
@@ -199,8 +223,8 @@ class Stepper:
 
         Parameters
         ----------
-        x : ndarray of shape (batch_size, n_in or fewer)
-            The batch, shared by all networks; columns left out at the end are zero.
+        x : ndarray of shape (batch_size, 1 + n_in or fewer)
+            The batch, shared by all networks: ones, then the inputs; columns left out at the end are zero.
         positions : ndarray of shape (n_networks, batch_size)
             The true classes, from `positions`.
         cost : str
@@ -212,23 +236,22 @@ class Stepper:
         """
         delta = logit_gradient(cost, self.architecture.output, self.logits(x), positions)
         delta *= 1 / self.batch_size if sample_weights is None else sample_weights[:, None, :]
-        for layer in reversed(range(len(self.weights))):
-            np.matmul(delta, self._ones, out=into.biases[layer])
-            gradient = into.weights[layer]
-            if layer == 0:
-                flat = gradient.reshape(-1, gradient.shape[2])
-                np.matmul(delta.reshape(-1, len(x)), x, out=flat[:, : x.shape[1]])
-                flat[:, x.shape[1] :] = 0
-                break
-            np.matmul(delta, self._a[layer - 1].transpose(0, 2, 1), out=gradient)
-            delta = self._below(layer, delta)
+        for layer in reversed(range(1, len(into.matrices))):
+            np.matmul(delta, self._below[layer - 1].transpose(0, 2, 1), out=into.matrices[layer])
+            delta = self._down(layer, delta)
+        stacked = _network_first(delta).reshape(-1, len(x))
+        width = x.shape[1]
+        lit, dark = into.first[:, :width], into.first[:, width:]
+        for part in _small_parts(width, *stacked.T.shape):
+            np.matmul(stacked, x[:, part], out=lit[:, part])
+        dark[:] = 0
 
     def input_gradient_norms(self, x: Array, labels: npt.NDArray[np.int64], cost: CostName) -> Array:
         """Return the L1 norm of the gradient of each sample's cost with respect to its inputs.
 
         Parameters
         ----------
-        x : ndarray of shape (batch_size, n_in or fewer)
+        x : ndarray of shape (batch_size, 1 + n_in or fewer)
             As for `gradients`.
         labels : ndarray of shape (n_networks or 1, batch_size), int64
             Classes.
@@ -240,25 +263,30 @@ class Stepper:
         ndarray of shape (n_networks, batch_size), in [0, inf)
         """
         delta = logit_gradient(cost, self.architecture.output, self.logits(x), self.positions(labels))
-        for layer in reversed(range(1, len(self.weights))):
-            delta = self._below(layer, delta)
+        for layer in reversed(range(1, len(self.parameters.matrices))):
+            delta = self._down(layer, delta)
         norms = np.empty((len(delta), len(x)), delta.dtype)
-        for first, one, out in zip(self.weights[0], delta, norms, strict=True):
+        for first, one, out in zip(self.parameters.weights[0], delta, norms, strict=True):
             np.abs(first.T @ one).sum(axis=0, out=out)
         return norms
 
-    def _below(self, layer: int, delta: Array) -> Array:
+    def _down(self, layer: int, delta: Array) -> Array:
         """Return the gradient with respect to the pre-activations below layer `layer`, from those of its own."""
         below, slope = self._deltas[layer - 1], self._slopes[layer - 1]
-        np.matmul(self.weights[layer].transpose(0, 2, 1), delta, out=below)
+        of_networks = _network_first(below)
+        np.matmul(self.parameters.weights[layer].transpose(0, 2, 1), delta, out=of_networks)
         below *= self._activation.slope(self._z[layer - 1], self._a[layer - 1], slope)
-        return below
+        return of_networks
+
+
+def _network_first(values: Array) -> Array:
+    """Return (n_units, n_networks, n) as (n_networks, n_units, n), and back; a view."""
+    return values.transpose(1, 0, 2)
 
 
 def input_gradient_norms(
     architecture: Architecture,
-    weights: Sequence[Array],
-    biases: Sequence[Array],
+    parameters: Parameters,
     x: AnyPixels,
     labels: npt.NDArray[np.int64],
     cost: CostName,
@@ -267,7 +295,7 @@ def input_gradient_norms(
 
     Parameters
     ----------
-    architecture, weights, biases, x, labels, cost
+    architecture, parameters, x, labels, cost
         As for `evaluate`; the first layer's weights may have more inputs than `x` has columns.
 
     Yields
@@ -276,41 +304,34 @@ def input_gradient_norms(
         Indices into `x`.
     norms : ndarray of shape (n_networks, n), in [0, inf)
     """
-    n_units = weights[0].shape[0] * weights[0].shape[1]
-    for rows, batch, stepper in _batches(architecture, weights, biases, x, n_units):
+    for rows, batch, stepper in _batches(architecture, parameters, x, len(parameters.first)):
         yield rows, stepper.input_gradient_norms(batch, labels[:, rows], cost)
 
 
-def _shared_product(weights: Array, x: Array, out: Array) -> None:
-    """Write weights @ x.T for all networks at once to `out` (n_networks, n_out, n_samples).
+def _small_parts(length: int, depth: int, n_units: int) -> Iterator[slice]:
+    """Return slices of `length` rows that are multiplied, over `depth`, with as many columns as there are units.
 
-    `x` may have fewer columns than the networks have inputs: the others are zero.
+    OpenBLAS has kernels for small products that do not pack the operands first. With few units they are half as fast again.
     """
-    stacked = weights.reshape(-1, weights.shape[2])[:, : x.shape[1]]
-    flat = out.reshape(len(stacked), len(x))
-    if len(stacked) < min(len(x), 64):
-        # BLAS packs the operand it multiplies from the right: faster if that is the smaller one.
-        np.copyto(flat, (x @ stacked.T).T)
-    else:
-        np.matmul(stacked, x.T, out=flat)
+    n_parts = -(-length * depth * n_units // _SMALL_PRODUCT) if n_units <= _FEW_UNITS else 1
+    return chunks(length, -(-length // n_parts))
 
 
 def _batches(
-    architecture: Architecture, weights: Sequence[Array], biases: Sequence[Array], x: AnyPixels, n_units: int
+    architecture: Architecture, parameters: Parameters, x: AnyPixels, n_units: int
 ) -> Iterator[tuple[npt.NDArray[np.intp], Array, Stepper]]:
     """Go through all samples in batches that suit networks with so many units side by side, each with its stepper."""
     size = int(np.clip(_EVALUATION_VALUES // n_units, *_EVALUATION_SAMPLES))
     steppers: dict[int, Stepper] = {}
     for rows, batch in x.parts(size):
         if len(rows) not in steppers:
-            steppers[len(rows)] = Stepper(architecture, weights, biases, len(rows))
+            steppers[len(rows)] = Stepper(architecture, parameters, len(rows))
         yield rows, batch, steppers[len(rows)]
 
 
 def evaluate(
     architecture: Architecture,
-    weights: Sequence[Array],
-    biases: Sequence[Array],
+    parameters: Parameters,
     x: AnyPixels,
     labels: npt.NDArray[np.int64],
     cost: CostName,
@@ -321,7 +342,7 @@ def evaluate(
 
     Parameters
     ----------
-    architecture, weights, biases
+    architecture, parameters
         As for `Stepper`.
     x : Pixels or StoredPixels
         Inputs.
@@ -336,21 +357,34 @@ def evaluate(
         classes predicted (n_networks, n), until it has seen all samples: whatever else is read off an
         evaluation shares its products.
     """
-    n_networks, widest = len(weights[0]), max(w.shape[1] for w in weights)
+    n_networks, widest = len(parameters.weights[0]), max(w.shape[1] for w in parameters.weights)
     costs, right = np.zeros(n_networks), np.zeros(n_networks)
-    for rows, batch, stepper in _batches(architecture, weights, biases, x, n_networks * widest):
+    for rows, batch, stepper in _batches(architecture, parameters, x, n_networks * widest):
         logits, classes = stepper.logits(batch), labels[:, rows]
-        values = cost_values(cost, architecture.output, logits, stepper.positions(classes))
-        predicted = logits.argmax(axis=1)
-        hits = predicted == classes
+        positions = stepper.positions(classes)
+        values = cost_values(cost, architecture.output, logits, positions)
+        if observe is None:
+            hits = _hits(logits, positions)
+        else:
+            predicted = logits.argmax(axis=1)
+            hits = predicted == classes
+            observe(rows, logits, predicted)
         if sample_weights is not None:
             weighted = sample_weights[:, rows]
             # A cost that does not count may be infinite.
             values = np.where(weighted > 0, values * weighted, 0)
             hits = hits * weighted
         costs += values.sum(axis=1, dtype=np.float64)
-        right += hits.sum(axis=1)
-        if observe is not None:
-            observe(rows, logits, predicted)
+        right += np.count_nonzero(hits, axis=1) if sample_weights is None else hits.sum(axis=1)
     counts = np.full(n_networks, len(x)) if sample_weights is None else sample_weights.sum(axis=1)
     return Evaluation(costs / counts, right / counts)
+
+
+def _hits(logits: Array, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Return where the first of the largest logits (n_networks, n_classes, n_samples) is at `positions`."""
+    true_logits, largest = logits.reshape(-1)[positions], logits.max(axis=1)
+    if np.count_nonzero(logits == largest[:, None]) == largest.size:
+        return np.asarray(true_logits == largest)
+    # Among equals the first counts. `argmax` is several times slower.
+    classes = positions // logits.shape[2] % logits.shape[1]
+    return np.asarray(logits.argmax(axis=1) == classes)

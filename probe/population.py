@@ -294,7 +294,8 @@ class Population:
         labels = data.labels[None]
         # Weights just short of divergence overflow here as they do in training.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return _stepper.evaluate(self.architecture, self.weights, self.biases, pixels, labels, cost)
+            parameters = _stepper.Parameters(self.weights, self.biases)
+            return _stepper.evaluate(self.architecture, parameters, pixels, labels, cost)
 
     def __repr__(self) -> str:
         return "\n".join((self._title, *text_table(self._table, to_right=(1, 3))))

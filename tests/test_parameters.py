@@ -146,8 +146,12 @@ def test_gradients_are_those_of_the_population_engine(trained, digits):
     weights = [np.ascontiguousarray(layer.kernel.T)[None] for layer in dense]
     biases = [layer.bias[None].copy() for layer in dense]
     architecture = probe.MLP([layer.n_units for layer in dense[:-1]], dense[0].activation.name)
-    stepper, into = Stepper(architecture, weights, biases, 200), Parameters(weights, biases)
-    stepper.gradients(images.reshape(200, -1), stepper.positions(labels[None]), "cross-entropy", into)
+    stepper, into = (
+        Stepper(architecture, Parameters(weights, biases), 200),
+        Parameters(weights, biases),
+    )
+    x = np.column_stack([np.ones(200, np.float32), images.reshape(200, -1)])
+    stepper.gradients(x, stepper.positions(labels[None]), "cross-entropy", into)
     gradient = space.gradient(images, labels)[1]
     for part in space.parts:
         place = [layer.name for layer in dense].index(part.layer)

@@ -44,11 +44,20 @@ def test_networks_are_the_members_in_order():
         np.testing.assert_array_equal(network.logits(x), members.network(k).logits(x))
 
 
+def stepper_of(members, batch_size):
+    return Stepper(members.architecture, Parameters(members.weights, members.biases), batch_size)
+
+
+def with_ones(x):
+    """Return inputs as the engine takes them: what biases are multiplied by, then rows."""
+    return np.column_stack([np.ones(len(x)), x.reshape(len(x), -1)])
+
+
 def engine_gradients(members, x, labels, cost, sample_weights=None):
-    stepper = Stepper(members.architecture, members.weights, members.biases, len(x))
+    stepper = stepper_of(members, len(x))
     into = Parameters(members.weights, members.biases)
     into.flat[:] = np.nan
-    stepper.gradients(x.reshape(len(x), -1), stepper.positions(labels), cost, into, sample_weights)
+    stepper.gradients(with_ones(x), stepper.positions(labels), cost, into, sample_weights)
     return into
 
 
@@ -93,8 +102,7 @@ def network_backprop(network, x, labels, cost):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_members_have_the_logits_of_their_networks(hidden, activation, output):
     members, (x, _) = population(hidden, activation, output), data()
-    stepper = Stepper(members.architecture, members.weights, members.biases, N_SAMPLES)
-    logits = stepper.logits(x.reshape(N_SAMPLES, -1))
+    logits = stepper_of(members, N_SAMPLES).logits(with_ones(x))
     for k in range(N_NETWORKS):
         np.testing.assert_allclose(members.network(k).logits(x), logits[k].T, rtol=1e-11, atol=1e-13)
 
@@ -154,8 +162,7 @@ def test_sample_weights_choose_the_samples_of_the_mean(cost):
 def test_the_first_product_is_the_same_in_both_of_its_orders(n_networks):
     # Few units for the batch go one way through BLAS, many the other.
     members, (x, _) = population((3,), n_networks=n_networks), data(n=20)
-    stepper = Stepper(members.architecture, members.weights, members.biases, 20)
-    logits = stepper.logits(x.reshape(20, -1))
+    logits = stepper_of(members, 20).logits(with_ones(x))
     for k in range(n_networks):
         np.testing.assert_allclose(members.network(k).logits(x), logits[k].T, rtol=1e-11, atol=1e-13)
 
@@ -177,7 +184,8 @@ def test_outputs_cost_and_gradients_are_those_of_scikit_learn(ours, theirs):
     members, (x, labels) = population((4, 5), ours), data()
     found = engine_gradients(members, x, labels, "cross-entropy")
     pixels = Pixels(x.reshape(N_SAMPLES, -1), "float64")
-    mine = evaluate(members.architecture, members.weights, members.biases, pixels, labels, "cross-entropy")
+    parameters = Parameters(members.weights, members.biases)
+    mine = evaluate(members.architecture, parameters, pixels, labels, "cross-entropy")
     for k in range(N_NETWORKS):
         network = members.network(k)
         classifier = scikit_learns(network, theirs, x, labels[k])
@@ -203,7 +211,8 @@ def test_an_evaluation_is_the_mean_over_all_samples_whatever_the_chunks(shared):
     labels = labels[:1] if shared else labels
     mask = np.random.default_rng(0).random((N_NETWORKS, 4321)) < 0.3
     pixels = Pixels(x.reshape(4321, -1), "float64")
-    everything = members.architecture, members.weights, members.biases, pixels, labels, "cross-entropy"
+    parameters = Parameters(members.weights, members.biases)
+    everything = members.architecture, parameters, pixels, labels, "cross-entropy"
     found, masked = evaluate(*everything), evaluate(*everything, mask)
     for k in range(N_NETWORKS):
         truth = labels[0] if shared else labels[k]
@@ -310,10 +319,12 @@ def test_a_population_is_shown_as_a_table_of_at_most_eight_lines(n_hidden):
 def test_eight_bit_storage_changes_no_bit(seed, made_in, computed_in):
     rng = np.random.default_rng(seed)
     values = rng.integers(0, 256, (7, 5)).astype(made_in) / made_in(255)
-    pixels = Pixels(values, computed_in)
     rows = rng.permutation(7)[:4]
-    found = pixels.gather(rows, np.empty((6, 5), computed_in), np.empty((6, 5), np.uint8))
-    np.testing.assert_array_equal(found, values[rows].astype(computed_in))
+    pixels, places = Pixels(values, computed_in).near(rows)
+    (found,) = pixels.batches(places, 6)
+    expected = with_ones(values[rows]).astype(computed_in)[:, : found.shape[1]]
+    np.testing.assert_array_equal(found, expected)
+    assert not values[rows][:, found.shape[1] - 1 :].any()
     assert found.dtype == computed_in
 
 
@@ -325,8 +336,8 @@ def test_parts_hold_every_row_once_up_to_its_last_lit_column(seed, size, dtype):
     seen, widths = [], []
     for rows, part in Pixels(values, dtype).parts(size):
         assert 1 <= len(rows) <= size
-        np.testing.assert_array_equal(part, values[rows][:, : part.shape[1]])
-        assert not values[rows][:, part.shape[1] :].any()
+        np.testing.assert_array_equal(part, with_ones(values[rows])[:, : part.shape[1]])
+        assert not values[rows][:, part.shape[1] - 1 :].any()
         seen += list(rows)
         widths.append(part.shape[1])
     assert sorted(seen) == list(range(7))
@@ -342,9 +353,9 @@ def test_eight_bit_pixels_are_kept_in_a_byte_each():
 def test_other_values_are_kept_as_they_are(other):
     values = np.zeros((3, 2), np.float32)
     values[2, 1] = other
-    pixels = Pixels(values, "float32")
-    out, scratch = np.empty((3, 2), np.float32), np.empty((3, 2), np.uint8)
-    np.testing.assert_array_equal(pixels.gather(np.array([2, 0]), out, scratch), values[[2, 0]])
+    pixels, places = Pixels(values, "float32").near(np.array([2, 0]))
+    (found,) = pixels.batches(places, 2)
+    np.testing.assert_array_equal(found, with_ones(values[[2, 0]]))
 
 
 # Parameters, one flat array.
@@ -353,10 +364,13 @@ def test_other_values_are_kept_as_they_are(other):
 def test_parameters_are_views_of_one_copy():
     members = population()
     parameters = Parameters(members.weights, members.biases)
+    for ours, theirs in zip(
+        (*parameters.weights, *parameters.biases), (*members.weights, *members.biases), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)
     parameters.flat[:] = np.arange(parameters.flat.size)
-    assert parameters.n_weights == sum(w.size for w in members.weights)
-    assert parameters.weights[0][0, 0, 0] == 0
-    assert parameters.biases[0][0, 0] == parameters.n_weights
+    parts = [part.reshape(-1) for part in (*parameters.weights, *parameters.biases)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(parts)), parameters.flat)
     assert not np.array_equal(parameters.weights[0], members.weights[0])
 
 

@@ -11,7 +11,7 @@ from scipy import special
 import probe
 from probe import sensitivity
 from probe._checks import InputError
-from probe._stepper import Stepper
+from probe._stepper import Parameters, Stepper
 from probe.layers import ActivationLayer, Dense, Dropout, Flatten
 from probe.sensitivity import CriticalSamples, critical_samples, loss_sensitivity
 
@@ -76,8 +76,8 @@ def test_loss_sensitivity_is_that_of_the_training_engine(cost, digits):
     config = probe.TrainingConfig(epochs=2, dtype="float64")
     population = probe.train_population(mlp, digits, config, n_networks=2).population
     images, labels = digits.test.images[:50], digits.test.labels[:50]
-    stepper = Stepper(mlp, population.weights, population.biases, 50)
-    flat = images.reshape(50, -1).astype(np.float64)
+    stepper = Stepper(mlp, Parameters(population.weights, population.biases), 50)
+    flat = np.column_stack([np.ones(50), images.reshape(50, -1)])
     engine = stepper.input_gradient_norms(flat, labels[None], cost)
     for k in range(2):
         found = loss_sensitivity(population.network(k), images, labels, cost=cost)

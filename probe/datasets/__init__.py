@@ -5,7 +5,7 @@
 arrays and an `rng`.
 """
 
-from probe.datasets._blocks import StoredImages, in_unit_range
+from probe.datasets._blocks import StoredImages, in_unit_range, levels_of
 from probe.datasets._corruption import (
     INPUT_CORRUPTIONS,
     LABEL_CORRUPTIONS,
@@ -37,6 +37,7 @@ __all__ = [
     "gaussian_noise",
     "in_unit_range",
     "is_named",
+    "levels_of",
     "load_dataset",
     "norm_matched_noise",
     "permuted_labels",

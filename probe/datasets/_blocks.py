@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import DataFileError, InputError, IntArray, chunks
+from probe._kept import frozen
 from probe.safeh5 import DamagedError, open_regular, printable
 
-__all__ = ["Images", "RowsOfFile", "StoredImages", "in_unit_range", "pixel_digest", "rows_of"]
+__all__ = ["Images", "RowsOfFile", "StoredImages", "in_unit_range", "levels_of", "pixel_digest", "rows_of"]
 
 Images = npt.NDArray[np.float32]
 
@@ -222,7 +223,7 @@ class StoredImages:
 
 def rows_of(images: StoredImages | npt.NDArray[Any], samples: slice | IntArray) -> Any:
     """Return some of the images, which stay in the file if these do."""
-    return images.rows(samples) if isinstance(images, StoredImages) else images[samples]
+    return images.rows(samples) if isinstance(images, StoredImages) else frozen(images[samples])
 
 
 def in_unit_range(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -248,13 +249,18 @@ def pixel_digest(images: StoredImages | Images) -> tuple[str, bytes]:
 
 
 def _levels(images: StoredImages | Images, part: slice) -> npt.NDArray[np.uint8] | None:
-    """Return the 8-bit pixels that images are 1/255 of; None if they are not."""
+    """Return `levels_of` some of the images."""
     if isinstance(images, StoredImages) and images.are_bytes:
         return images.pixels(part)
-    block = images[part]
-    levels = (block * np.float32(255) + np.float32(0.5)).astype(np.uint8)
-    same = np.array_equal(np.divide(levels, np.float32(255), dtype=np.float32), block)
-    return levels if same else None
+    return levels_of(images[part])
+
+
+def levels_of(pixels: npt.NDArray[Any]) -> npt.NDArray[np.uint8] | None:
+    """Return the 8-bit pixels that floats are exactly 1/255 of, in their type; None if they are not."""
+    largest = pixels.dtype.type(255)
+    with np.errstate(over="ignore", invalid="ignore"):
+        levels = (pixels * largest + pixels.dtype.type(0.5)).astype(np.uint8)
+    return levels if np.array_equal(np.divide(levels, largest, dtype=pixels.dtype), pixels) else None
 
 
 def _runs(rows: IntArray) -> Iterator[tuple[int, int]]:

@@ -23,6 +23,7 @@ from probe._checks import (
     check_rng,
     chunks,
 )
+from probe._kept import frozen
 from probe._signatures import checked
 from probe.datasets._blocks import StoredImages
 from probe.datasets._dataset import AnyImages, Dataset, Images, Split
@@ -395,13 +396,13 @@ def corrupted_inputs(split: Split, kind: InputCorruption, *, rng: np.random.Gene
         order = rng.permutation(images.shape[1] * images.shape[2])
         return replace(split, train=_moved(split.train, order), test=_moved(split.test, order))
     if kind == "pixel-shuffle":
-        return replace(split, train=replace(split.train, images=pixel_shuffled(images, rng=rng)))
+        return replace(split, train=replace(split.train, images=frozen(pixel_shuffled(images, rng=rng))))
     noise = gaussian_noise(len(images), images, rng=rng)
-    return replace(split, train=replace(split.train, images=noise))
+    return replace(split, train=replace(split.train, images=frozen(noise)))
 
 
 def _moved(dataset: Dataset, order: IntArray) -> Dataset:
     """Return the images with pixel `order[k]` at place k; the channels of a pixel stay together."""
     shape = dataset.images.shape
     pixels = dataset.images.reshape(shape[0], shape[1] * shape[2], -1)
-    return replace(dataset, images=pixels[:, order].reshape(shape))
+    return replace(dataset, images=frozen(np.take(pixels, order, axis=1)).reshape(shape))

@@ -23,6 +23,7 @@ from probe._checks import (
     chunks,
     readonly,
 )
+from probe._kept import frozen, kept
 from probe._signatures import checked
 from probe.datasets._blocks import Images, StoredImages, pixel_digest
 from probe.safeh5 import printable
@@ -46,7 +47,8 @@ class Dataset:
     """Images with a class label each.
 
     The arrays are not copied. They are seen through read-only views. Images that `load_dataset` left in their file, because
-    they are larger than memory, are read part by part.
+    they are larger than memory, are read part by part. What training and `fingerprint` derive from images is kept as long
+    as these, if nobody can write to them: those of `load_dataset`, and your own after ``images.setflags(write=False)``.
 
     Parameters
     ----------
@@ -95,9 +97,9 @@ class Dataset:
     def __len__(self) -> int:
         return self.n_samples
 
-    def __reduce__(self) -> tuple[type[Dataset], tuple[Any, ...]]:
-        # NumPy forgets the read-only flag in a pickle; the constructor sets it again.
-        return Dataset, (self.images, self.labels, self.class_names)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # NumPy forgets the read-only flag in a pickle.
+        return _restored, (self.images, self.labels, self.class_names)
 
     @property
     def n_samples(self) -> int:
@@ -116,7 +118,7 @@ class Dataset:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the images and labels, as 64 hexadecimal digits; computed at each call, of images in a file once.
+        """SHA-256 of the images and labels, as 64 hexadecimal digits; the images' part is computed once.
 
         Equal data give equal fingerprints, on every machine. The hash runs over a line of text
         with the shapes and the way the pixels were taken, then the SHA-256 of the pixels and that
@@ -124,7 +126,11 @@ class Dataset:
         bytes k, all others as little-endian float32. Class names do not count.
         """
         stored = self.images
-        encoding, pixels = stored.digest() if isinstance(stored, StoredImages) else pixel_digest(stored)
+        encoding, pixels = (
+            stored.digest()
+            if isinstance(stored, StoredImages)
+            else kept((stored,), "digest", lambda: pixel_digest(stored))
+        )
         header = f"probe dataset 1: images {self.images.shape} {encoding}, labels {self.labels.shape} <i8\n"
         labels = hashlib.sha256(np.ascontiguousarray(self.labels, dtype="<i8").data)
         return hashlib.sha256(header.encode() + pixels + labels.digest()).hexdigest()
@@ -150,7 +156,7 @@ class Dataset:
         """
         chosen = samples if isinstance(samples, slice) else check_indices("samples", samples, self.n_samples)
         stored = self.images
-        images = stored.take(chosen) if isinstance(stored, StoredImages) else stored[chosen]
+        images = stored.take(chosen) if isinstance(stored, StoredImages) else frozen(stored[chosen])
         return Dataset(images, self.labels[chosen], self.class_names)
 
     def sample(self, n: int, *, rng: np.random.Generator) -> Dataset:
@@ -291,7 +297,12 @@ def resized(split: Split, shape: tuple[int, int]) -> Split:
 
 
 def _resized(data: Dataset, height: int, width: int) -> Dataset:
-    return replace(data, images=resized_images(data.images, height, width))
+    return replace(data, images=frozen(resized_images(data.images, height, width)))
+
+
+def _restored(images: AnyImages, labels: IntArray, class_names: tuple[str, ...]) -> Dataset:
+    """Return a data set from a pickle, to whose arrays nobody else can write."""
+    return Dataset(images if isinstance(images, StoredImages) else frozen(images), labels, class_names)
 
 
 def resized_images(images: Images, height: int, width: int) -> Images:

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import DataFileError, InputError, IntArray, check_class_names, warn
+from probe._kept import frozen
 from probe.datasets._blocks import StoredImages, rows_of
 from probe.datasets._dataset import Dataset, Images, Split, check_image_shape
 from probe.safeh5 import printable
@@ -278,6 +279,9 @@ def split_from_arrays(
             )
     if class_names is None:
         class_names = _numbered_classes([labels for _, labels in sets.values()])
+    for images, _ in sets.values():
+        if isinstance(images, np.ndarray):
+            frozen(images)
     data = Dataset(*train, class_names)
     if test is None:
         for_training, for_test = last_of_each_class(data.labels, parts=parts)

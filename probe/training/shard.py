@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array, chunks
+from probe._kept import kept
 from probe._pixels import AnyPixels, lit_counts, pixels_of
 from probe._stepper import Parameters, Stepper, evaluate, input_gradient_norms
 from probe.datasets import Dataset, Split, StoredImages
@@ -26,6 +27,7 @@ __all__ = ["PreparedData", "Shard", "ShardOutcome", "ShardRun"]
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Value = TypeVar("Value")
 
 _NORM_BATCHES = 10
 """Minibatches at the end of an epoch whose gradients make its recorded gradient norm."""
@@ -115,18 +117,25 @@ class PreparedData:
         Images in a file stay there.
         """
         (x_train, train_labels), (x_test, test_labels) = train, test
-        counts = lit_counts(x_train)
+        counts = _kept_of((x_train,), "lit", lambda: lit_counts(x_train))
         columns = np.argsort(-counts, kind="stable")
         n_lit = max(1, int(np.count_nonzero(counts))) if config.weight_decay == 0 else len(columns)
+        lit, dtype = columns[:n_lit], config.dtype
         return cls(
-            pixels_of(x_train, columns[:n_lit], config.dtype),
-            pixels_of(x_test, columns, config.dtype),
+            _kept_of((x_train,), ("train", dtype, n_lit), lambda: pixels_of(x_train, lit, dtype)),
+            _kept_of((x_test, x_train), ("test", dtype), lambda: pixels_of(x_test, columns, dtype)),
             train_labels,
             test_labels,
             columns,
             n_lit,
             config.buffer,
         )
+
+
+def _kept_of(values: tuple[Array | StoredImages, ...], key: Hashable, compute: Callable[[], Value]) -> Value:
+    """Return what is kept of inputs in memory; of those in a file nothing is."""
+    arrays = tuple(each for each in values if not isinstance(each, StoredImages))
+    return kept(arrays, key, compute) if len(arrays) == len(values) else compute()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,20 +243,16 @@ class ShardRun:
         rate = self._learning_rate(epoch)
         parameters, data = self._parameters, self._data
         steppers = {
-            length: Stepper(self._shard.start.architecture, parameters.weights, parameters.biases, length)
+            length: Stepper(self._shard.start.architecture, parameters, length)
             for length in {size, n_samples % size} - {0}
         }
-        batch = np.empty((size, data.x_train.shape[1]), config.dtype)
-        scratch = np.empty(batch.shape, np.uint8)
         norms, first, told = [], self._step, time.perf_counter()
         for order in shuffled(n_samples, data.buffer, size, self._shard.order_rng):
             held, places = data.x_train.near(order)
-            for part in chunks(len(order), size):
+            for part, x in zip(chunks(len(order), size), held.batches(places, size), strict=True):
                 if self._stop.is_set():
                     return None
-                chosen = order[part]
-                x = held.gather(places[part], batch, scratch)
-                self._find_gradients(steppers[len(chosen)], x, chosen)
+                self._find_gradients(steppers[len(x)], x, order[part])
                 if self._step - first >= last:
                     norms.append(_squared_norms(self._gradients))
                 self._step += 1
@@ -270,8 +275,8 @@ class ShardRun:
         positions = stepper.positions(self._labels(chosen))
         stepper.gradients(x, positions, config.cost, gradients, sample_weights)
         if config.weight_decay > 0:
-            decaying = slice(0, gradients.n_weights)
-            gradients.flat[decaying] += config.weight_decay * self._parameters.flat[decaying]
+            for gradient, decaying in zip(gradients.weights, self._parameters.weights, strict=True):
+                gradient += config.weight_decay * decaying
 
     def _learning_rate(self, epoch: int) -> float | Array:
         factor = self._config.rate_factor(epoch)
@@ -321,8 +326,7 @@ class ShardRun:
             recorder.open_epoch(self._alive)
         train = evaluate(
             architecture,
-            parameters.weights,
-            parameters.biases,
+            parameters,
             data.x_train,
             self._labels(),
             cost,
@@ -332,10 +336,10 @@ class ShardRun:
         # Test images may have ink where no training image has: their weights, still at their start, count.
         dark = self._final_weights[0][self._alive][:, :, data.columns[data.n_lit :]]
         weights = [np.concatenate([parameters.weights[0], dark], axis=2), *parameters.weights[1:]]
+        of_all_inputs = Parameters(weights, parameters.biases)
         test = evaluate(
             architecture,
-            weights,
-            parameters.biases,
+            of_all_inputs,
             data.x_test,
             data.test_labels[None],
             cost,
@@ -343,7 +347,7 @@ class ShardRun:
         )
         if recorder is not None and self._shard.dynamics == "sensitivity":
             for rows, norms in input_gradient_norms(
-                architecture, weights, parameters.biases, data.x_train, self._labels(), cost
+                architecture, of_all_inputs, data.x_train, self._labels(), cost
             ):
                 recorder.see_sensitivity(rows, norms)
         return {"cost": train.cost, "train_accuracy": train.accuracy, "test_accuracy": test.accuracy}
@@ -355,8 +359,7 @@ class ShardRun:
         weights = [self._final_weights[0][:, :, self._data.lit], *self._final_weights[1:]]
         evaluate(
             self._shard.start.architecture,
-            weights,
-            self._final_biases,
+            Parameters(weights, self._final_biases),
             self._data.x_train,
             self._data.train_labels[None],
             self._config.cost,
@@ -415,5 +418,6 @@ def _labeled_rows(data: Dataset) -> tuple[Array | StoredImages, Ints]:
 
 def _squared_norms(gradients: Parameters) -> Floats:
     """Return for each network the sum of squares over all parameters, of shape (n_networks,)."""
-    flat = [part.reshape(len(part), -1) for part in (*gradients.weights, *gradients.biases)]
-    return np.asarray(np.sum([np.einsum("kp,kp->k", g, g, dtype=np.float64) for g in flat], axis=0))
+    return np.asarray(
+        np.sum([np.einsum("koi,koi->k", g, g, dtype=np.float64) for g in gradients.matrices], axis=0)
+    )
