@@ -135,6 +135,10 @@ class PopulationCost:
         self._weight_slices = _slices_of_weights(self.sizes)
         self.n_parameters = architecture.n_parameters(x.shape[1], n_classes)
 
+    def on(self, x: Array) -> PopulationCost:
+        """Return the same cost on other inputs (n_samples, n_in) of the same samples, in their type."""
+        return PopulationCost(self.architecture, x, self.labels, self.sizes[-1], self.cost, self.weight_decay)
+
     def at(self, vectors: Array) -> Linearized:
         """Return costs and gradients at `vectors` (n_networks, n_parameters), ready for products there."""
         return Linearized(self, self._checked(vectors))

@@ -27,8 +27,10 @@ from probe.analyses.minima.results import (
     intervals,
     middle_range,
 )
+from probe.analyses.minima.polish import polished
+from probe.analyses.minima.spectrum import extreme_eigenvalues
 from probe.analyses.minima.symmetry import null_directions
-from probe.analyses.minima.trial import extreme_eigenvalues, polished, run_minima_trial
+from probe.analyses.minima.trial import run_minima_trial
 from probe.analyses.minima.verdicts import FEWEST_TO_CALL_EQUAL, verdicts_of
 from probe.curvature import PopulationCost, vectors_of
 from probe.layers import ACTIVATIONS
@@ -155,7 +157,7 @@ def test_directions_of_symmetry_change_no_cost(activation, output, weight_decay,
 
 @pytest.mark.parametrize("factor", [0.5, 3.0])
 def test_a_scaled_rectifier_is_the_same_network_and_its_direction_is_flat_at_a_minimum(factor):
-    rng = np.random.default_rng(8)  # of this start the first unit stays alive
+    rng = np.random.default_rng(9)  # of this start the first unit stays alive
     x, labels = np.abs(rng.normal(size=(80, 3))), rng.integers(0, 2, 80)
     function = PopulationCost(probe.MLP((2,), "relu"), x, labels, 2)
     vector = polished(function, rng.normal(size=(1, function.n_parameters)), iterations=2000)[0]

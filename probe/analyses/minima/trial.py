@@ -1,42 +1,33 @@
 """One trial: some networks of one architecture, trained, polished and measured.
 
-They are brought to the bottom of where they are by SciPy's optimizer, and the curvature there is read by Lanczos iteration.
+They are brought to the bottom of where they are by L-BFGS, and the curvature there is read by Lanczos iteration.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from probe._checks import Array
+from probe._checks import Array, chunks
 from probe._parallel import single_threaded_blas
 from probe.analyses.minima.design import Measured, MinimaDesign, MinimaKey
-from probe.analyses.minima.symmetry import null_directions
-from probe.curvature import Linearized, PopulationCost, population_of, vectors_of
+from probe.analyses.minima.polish import MEMORY, polished
+from probe.analyses.minima.spectrum import LANCZOS_VECTORS, Extremes, extreme_eigenvalues
+from probe.curvature import PopulationCost, population_of, vectors_of
 from probe.datasets import Dataset, Split
 from probe.population import Population, initial_population
-from probe.results import Record
 from probe.training import PreparedData, Shard, ShardRun
 
-__all__ = ["Extremes", "MinimaTrial", "extreme_eigenvalues", "polished", "run_minima_trial"]
+__all__ = ["MinimaTrial", "run_minima_trial"]
 
 Floats = npt.NDArray[np.float64]
 
-_MEMORY = 50
-"""Pairs of steps and gradients that L-BFGS remembers. With ten, 784-16-16-10 is left with a gradient a hundred times as
-long after as many iterations."""
-
-_LANCZOS_VECTORS = 100
-"""So many, because most eigenvalues crowd near zero and near the weight decay: with few the iteration comes to rest in
-the crowd, and what is below it is not seen."""
-
-_LANCZOS_RESTARTS = 12
-_TOLERANCE = 1e-4
-"""Of eigenvalues, relative to the largest."""
+_TOGETHER = 32_000_000
+"""Values of networks that are worked on together: in float32 128 MB."""
 
 
 class MinimaTrial(Measured):
@@ -103,10 +94,10 @@ def _measured(
         down = _polished(design, population, train, vectors[alive], stop)
         if down is None:
             return None
-        vectors[alive], trained_norm, norm, extremes = down
+        vectors[alive], trained_norm, norm, found = down
         measured["trained_norm"][alive], measured["gradient_norm"][alive] = trained_norm, norm
-        for name in ("smallest", "largest", "residual"):
-            measured[name][alive] = getattr(extremes, name)
+        for name in ("smallest", "largest", "residual") if found else ():
+            measured[name][alive] = np.concatenate([getattr(some, name) for some in found])
         final = population_of(vectors[alive], population)
         on_train, *on_halves = (
             final.evaluate(data, design.config.cost) for data in (train, *design.halves(test))
@@ -128,8 +119,8 @@ def _measured(
 
 def _polished(
     design: MinimaDesign, population: Population, train: Dataset, vectors: Array, stop: threading.Event
-) -> tuple[Array, Floats, Floats, Extremes] | None:
-    """Return the parameters at the bottom, the lengths of the gradients before and there, and the eigenvalues."""
+) -> tuple[Array, Floats, Floats, list[Extremes]] | None:
+    """Return the parameters at the bottom, the lengths of the gradients before and there, and the eigenvalues if asked."""
     x = train.images.reshape(len(train), -1)
     # Pixels that are dark in every image have no part in the cost, and with weight decay their weights go to zero.
     lit = (x != 0).any(axis=0)
@@ -150,23 +141,30 @@ def _polished(
     )
     points = vectors_of(narrow)
     before = np.linalg.norm(function.gradient(points)[1], axis=1)
-    if design.polish:
-        down = polished(function, points, iterations=design.polish, stop=stop)
-        if down is None:
-            return None
-        points = down
-    if design.curvature == "extremes":
-        extremes = extreme_eigenvalues(*_without_dark(function, points, narrow), seed=design.seed)
-    else:
-        nothing = np.full(len(points), np.nan)
-        extremes = Extremes(smallest=nothing, largest=nothing, residual=nothing)
+    found = list[Extremes]()
+    for rows in _together(function, len(points)):
+        if design.polish:
+            down = polished(function, points[rows], iterations=design.polish, stop=stop)
+            if down is None:
+                return None
+            points[rows] = down
+        if design.curvature == "extremes":
+            seen, inside = _without_dark(function, points[rows], narrow)
+            found.append(extreme_eigenvalues(seen, inside, seed=design.seed))
     gradient = function.gradient(points)[1]
     ended = population_of(points, narrow)
     first = np.zeros((len(points), ended.weights[0].shape[1], lit.size), points.dtype)
     first[:, :, lit] = ended.weights[0]
     whole = replace(ended, input_shape=population.input_shape, weights=(first, *ended.weights[1:]))
     lengths = np.asarray(np.linalg.norm(gradient, axis=1))
-    return vectors_of(whole), np.asarray(before), lengths, extremes
+    return vectors_of(whole), np.asarray(before), lengths, found
+
+
+def _together(function: PopulationCost, n_networks: int) -> Iterator[slice]:
+    """Split networks into groups whose memories, bases and saved passes leave room for all else."""
+    of_each = max(2 * MEMORY, LANCZOS_VECTORS) * function.n_parameters
+    of_each += 3 * sum(function.sizes[1:]) * len(function.x)
+    return chunks(n_networks, max(1, _TOGETHER // of_each))
 
 
 def _without_dark(function: PopulationCost, points: Array, like: Population) -> tuple[PopulationCost, Array]:
@@ -185,113 +183,3 @@ def _without_dark(function: PopulationCost, points: Array, like: Population) -> 
 def _dtype(design: MinimaDesign) -> str:
     """Return the type to measure in: float64 for slopes and curvature at the bottom."""
     return "float64" if design.polish or design.curvature == "extremes" else design.config.dtype
-
-
-def polished(
-    function: PopulationCost, vectors: Array, *, iterations: int, stop: threading.Event | None = None
-) -> Floats | None:
-    """Return where L-BFGS gets from each of `vectors` (n_networks, n_parameters) in float64; None once `stop` is set."""
-    from scipy.optimize import minimize
-
-    settings = {"maxiter": iterations, "maxcor": _MEMORY, "maxfun": 4 * iterations, "ftol": 0.0, "gtol": 1e-7}
-    points = np.array(vectors, dtype=np.float64)
-
-    def value(point: Floats) -> tuple[float, Floats]:
-        if stop is not None and stop.is_set():
-            raise _Stopped
-        costs, gradients = function.gradient(point[None])
-        return float(costs[0]), np.asarray(gradients[0])
-
-    try:
-        for k, start in enumerate(points):
-            points[k] = minimize(value, start, jac=True, method="L-BFGS-B", options=settings).x
-    except _Stopped:
-        return None
-    return points
-
-
-class _Stopped(Exception):
-    """The study was told to stop."""
-
-
-class Extremes(Record):
-    """Extreme eigenvalues of Hessians, each array of shape (n_networks,).
-
-    Attributes
-    ----------
-    smallest, largest : ndarray
-        The eigenvalues, as Lanczos finds them.
-    residual : ndarray
-        Length of H v - smallest v: an eigenvalue lies within this distance, though a lower one can have been missed.
-    """
-
-    smallest: Floats
-    largest: Floats
-    residual: Floats
-
-
-def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int = 0) -> Extremes:
-    """Return the smallest and the largest eigenvalue of each network's Hessian, by Lanczos iteration [1]_.
-
-    The directions in which symmetries of a network leave every cost unchanged are left out: at every minimum the curvature
-    along them is 0 and says nothing.
-
-    The smallest is sought as the largest of ``largest - H``, so that its tolerance is relative to the largest: most
-    eigenvalues of a network's Hessian crowd near zero, where a relative one would never be reached. `vectors` are the
-    networks' (n_networks, n_parameters), in float64.
-
-    References
-    ----------
-    .. [1] R. B. Lehoucq, D. C. Sorensen, C. Yang, "ARPACK Users' Guide", SIAM 1998.
-    """
-    rng = np.random.default_rng([seed, 6])
-    smallest, largest, residual = np.empty((3, len(vectors)))
-    for k, vector in enumerate(vectors):
-        at, null = function.at(vector[None]), null_directions(function, vector)
-
-        def product(direction: Floats, at: Linearized = at, null: Floats = null) -> Floats:
-            inside = _without(null, direction.reshape(-1))
-            return _without(null, np.asarray(at.product(inside[None])[0]))
-
-        start = _without(null, rng.normal(size=len(vector)))
-        largest[k], _ = _top(product, start)
-        # With room above the largest the shifted matrix is positive, also where all eigenvalues are negative; and what is
-        # left out, at zero, is never on top.
-        shift = max(float(largest[k]), 0.0) + 1e-12
-
-        def gap_product(direction: Floats, shift: float = shift, null: Floats = null) -> Floats:
-            return shift * _without(null, direction.reshape(-1)) - product(direction)
-
-        gap, direction = _top(gap_product, start)
-        smallest[k] = shift - gap
-        residual[k] = np.linalg.norm(product(direction) - smallest[k] * direction)
-    return Extremes(smallest=smallest, largest=largest, residual=residual)
-
-
-def _without(null: Floats, direction: Floats) -> Floats:
-    """Return what is left of a direction beside those of an orthonormal basis."""
-    return direction - (null @ direction) @ null
-
-
-def _top(product: Callable[[Floats], Floats], start: Floats) -> tuple[float, Floats]:
-    """Return the largest eigenvalue of a symmetric operator with its vector, as far as Lanczos got."""
-    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
-
-    n = len(start)
-    if n <= _LANCZOS_VECTORS:
-        values, vectors = np.linalg.eigh(np.stack([product(row) for row in np.eye(n)]))
-        return float(values[-1]), np.asarray(vectors[:, -1])
-    operator = LinearOperator((n, n), matvec=product, dtype=np.float64)
-    settings = {"k": 1, "which": "LA", "v0": start, "ncv": _LANCZOS_VECTORS}
-    for looser in (1, 30):
-        # A looser answer comes with a residual that says how loose it is.
-        try:
-            values, vectors = eigsh(
-                operator, tol=looser * _TOLERANCE, maxiter=looser * _LANCZOS_RESTARTS, **settings
-            )
-        except ArpackError:
-            continue
-        return float(values[0]), np.asarray(vectors[:, 0])
-    # Where all directions curve alike, as where all units are dead, ARPACK finds no second one and gives up.
-    direction = start / np.linalg.norm(start)
-    return float(direction @ product(direction)), direction
