@@ -273,8 +273,8 @@ class _Job:
         _check_room(end)
         self._memory = SharedMemory(create=True, size=end)
         assert self._memory.buf is not None
-        for part, place in zip(raw, parts, strict=True):
-            self._memory.buf[place] = part
+        for part, there in zip(raw, parts, strict=True):
+            self._memory.buf[there] = part
         self._numbers = _numbers(self._memory, n_tasks)
         self._numbers[:] = 0
         self.address = _Address(self._memory.name, n_tasks, tuple(parts))
