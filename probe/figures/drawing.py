@@ -113,9 +113,9 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
 
 def _tiles(axes: Axes, images: npt.NDArray[Any], above: Sequence[str], below: Sequence[str]) -> Grid:
     """Draw images in the rows of `_ROWS` with texts above the first row and below all but the last; return their grid."""
-    n_columns = len(above)
+    n_columns, (height, width) = len(above), images.shape[1:3]
     sizes = (
-        Grid(len(images), n_columns, *images.shape[1:3], label_lines=1, across=tenths / 10)
+        Grid(len(images), n_columns, height, width, label_lines=1, across=tenths / 10)
         for tenths in range(74, 0, -1)
     )
     grid = next(grid for grid in sizes if grid.inches < _IMAGES_INCHES)
