@@ -46,7 +46,7 @@ SHORT = {
 }  # fmt: skip
 
 WRITES_NO_PAGE = {"cache", "convert", "edit", "gallery"}
-"""Two write a model file, and one the index itself."""
+"""Two write a model file, one the index itself, and one nothing."""
 
 
 @pytest.fixture(scope="module")
