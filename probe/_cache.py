@@ -115,8 +115,12 @@ class Kept(Generic[Value]):
     """
 
     def __init__(self, kind: type[Value], name: str, *depends: object) -> None:
-        self._kind, self._folder = kind, _folder
-        self.key = "" if _folder is None else digest(name, _surroundings(), *depends)
+        self._kind, self._folder, self.key = kind, _folder, ""
+        if _folder is not None:
+            try:
+                self.key = digest(name, _surroundings(), *depends)
+            except TypeError:  # something that nobody thought of, such as a layer with a function in it
+                self._folder = None
         self._name = f"{name}-{self.key}.kept"
 
     def load(self) -> Value | None:
@@ -215,6 +219,7 @@ def _add(into: Any, value: object) -> None:
 @functools.cache
 def _surroundings() -> str:
     """Return a hash of what computes: this package's sources, libraries, and the kernels of this processor."""
+    import scipy.linalg  # noqa: F401  # its BLAS counts in every command, whether it is loaded by now or not
     from threadpoolctl import threadpool_info
 
     root = Path(__file__).parent

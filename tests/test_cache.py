@@ -24,6 +24,9 @@ from probe.cli import run
 from probe.recipes import RECIPES
 from probe.workflow import cache
 
+sys.path.append(str(Path(__file__).parent / "layers"))
+from every_layer import EVERYTHING
+
 
 @dataclass(frozen=True)
 class Thing:
@@ -339,3 +342,15 @@ def test_a_command_keeps_what_python_functions_do_not(tmp_path, monkeypatch):
         results.append((tmp_path / str(k) / "results.h5").read_bytes())
     assert results[0] == results[1] == results[2]
     assert kept_files(tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_networks_of_any_layers_can_be_named(name):
+    layer, _ = EVERYTHING[name]
+    assert digest(layer) == digest(replace(layer)) != digest(replace(layer, name="other"))
+
+
+def test_what_depends_on_something_without_a_name_is_made_each_time(folder):
+    for n in (3.0, 4.0):
+        assert kept(Thing, "thing", lambda: thing(n), fail).values[1] == n  # noqa: B023
+    assert kept_files(folder) == []

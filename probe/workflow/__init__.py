@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
     from probe.workflow._gallery import gallery
+    from probe.workflow._kept import cache
     from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow._written import Written
-    from probe.workflow.cache import cache
     from probe.workflow.maximize import maximize_model
     from probe.workflow.models import Reading, convert_model, edit_model, inspect_model
     from probe.workflow.train import train_model
@@ -55,7 +55,7 @@ _NAMES = {
     "_report": ("report",),
     "_lesson": ("lesson",),
     "_gallery": ("gallery",),
-    "cache": ("cache",),
+    "_kept": ("cache",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),

@@ -336,7 +336,7 @@ def test_where_memory_is_lacking_the_command_says_what_would_help(
         raise error
 
     for place in ("report", "train_model", "inspect_model", "convert_model", "edit_model", "lesson", "weights_model",
-                  "maximize_model", "unit_model", "analyze", "run_study", "gallery"):  # fmt: skip
+                  "maximize_model", "unit_model", "analyze", "run_study", "gallery", "cache"):  # fmt: skip
         monkeypatch.setattr(workflow, place, wraps(getattr(workflow, place))(partial(lacks)))
     two = [trained_file, trained_file]
     own = {

@@ -45,8 +45,8 @@ SHORT = {
                "--samples", "200", "--first-epochs", "1", "--epochs", "2"],
 }  # fmt: skip
 
-WRITES_NO_PAGE = {"convert", "edit", "gallery"}
-"""Two write a model file, and one the index itself."""
+WRITES_NO_PAGE = {"cache", "convert", "edit", "gallery"}
+"""Two write a model file, one the index itself, and one nothing."""
 
 
 @pytest.fixture(scope="module")
