@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from result_checks import check_result
+from scipy.optimize import minimize
+from scipy.sparse.linalg import LinearOperator, eigsh
 
 import probe
 from probe._progress import silent
@@ -20,6 +22,7 @@ from probe.analyses.minima import (
     primary_estimates,
 )
 from probe.analyses.minima.connections import _likenesses
+from probe.analyses.minima.polish import _Memory, polished
 from probe.analyses.minima.results import (
     CLEARLY,
     WidthMinima,
@@ -27,7 +30,6 @@ from probe.analyses.minima.results import (
     intervals,
     middle_range,
 )
-from probe.analyses.minima.polish import polished
 from probe.analyses.minima.spectrum import extreme_eigenvalues
 from probe.analyses.minima.symmetry import null_directions
 from probe.analyses.minima.trial import run_minima_trial
@@ -67,6 +69,46 @@ def quadratic():
     wanted = np.geomspace(0.01, 8.0, 40)
     x = (axes @ np.diag(np.sqrt(wanted * 40))).T
     return PopulationCost(probe.MLP((), output="sigmoid"), x, np.zeros(40, int), 1), wanted / 4
+
+
+@pytest.mark.parametrize("n_vectors", [60, 100])
+def test_extreme_eigenvalues_are_those_that_scipy_finds(digits, monkeypatch, n_vectors):
+    """Of networks together, in float32 and begun again; ARPACK takes one at a time, in float64."""
+    monkeypatch.setattr(sys.modules[extreme_eigenvalues.__module__], "LANCZOS_VECTORS", n_vectors)
+    data = digits.train.take(slice(0, 300))
+    x = data.images.reshape(300, -1).astype(np.float64)
+    function = PopulationCost(probe.MLP((12, 8), "tanh"), x, data.labels, 10, weight_decay=1e-3)
+    vectors = np.random.default_rng(4).normal(size=(3, function.n_parameters)) * 0.3
+    found = extreme_eigenvalues(function, vectors)
+    for k, vector in enumerate(vectors):
+        null, at = null_directions(function, vector), function.at(vector[None])
+
+        def product(direction, null=null, at=at):
+            inside = direction.ravel() - (null @ direction.ravel()) @ null
+            image = at.product(inside[None])[0]
+            return image - (null @ image) @ null
+
+        operator = LinearOperator((len(vector),) * 2, matvec=product, dtype=np.float64)
+        low, high = (eigsh(operator, 1, which=end, ncv=100)[0][0] for end in ("SA", "LA"))
+        assert found.largest[k] == pytest.approx(high, rel=1e-4)
+        assert low - 1e-9 <= found.smallest[k] <= low + 1e-4 * high
+        assert found.residual[k] <= 1.1e-4 * (high - low)
+
+
+def test_where_lanczos_does_not_arrive_its_residual_says_so(digits, monkeypatch):
+    module = sys.modules[extreme_eigenvalues.__module__]
+    monkeypatch.setattr(module, "LANCZOS_VECTORS", 55)
+    monkeypatch.setattr(module, "_RESTARTS", 0)
+    data = digits.train.take(slice(0, 100))
+    x = data.images.reshape(100, -1).astype(np.float64)
+    function = PopulationCost(probe.MLP((4,), "tanh"), x, data.labels, 10, weight_decay=1e-3)
+    vectors = np.random.default_rng(4).normal(size=(2, function.n_parameters)) * 0.3
+    monkeypatch.setattr(module, "_TOLERANCE", 1e-12)
+    found = extreme_eigenvalues(function, vectors)
+    for k, vector in enumerate(vectors):
+        exact = projected_spectrum(function, vector)
+        assert np.abs(exact - found.smallest[k]).min() <= found.residual[k] + 1e-12
+        assert found.smallest[k] >= exact[0] - 1e-12
 
 
 def test_extreme_eigenvalues_are_those_of_a_known_spectrum():
@@ -230,6 +272,61 @@ def test_polishing_agrees_with_scikit_learn_where_there_is_one_minimum(digits):
     found = polished(function, np.zeros((1, function.n_parameters)), iterations=500)
     theirs = LogisticRegression(C=1 / (decay * 150), tol=1e-9, max_iter=5000).fit(x, data.labels)
     np.testing.assert_allclose(found[0].reshape(-1)[:640].reshape(10, 64), theirs.coef_, atol=2e-3)
+
+
+@pytest.mark.parametrize(("hidden", "activation", "rate"), [((5,), "sigmoid", 1.0), ((8,), "gelu", 0.1)])
+def test_trained_networks_end_in_the_minima_that_scipy_finds_one_by_one(digits, hidden, activation, rate):
+    shape = probe.MLP(hidden, activation)
+    plan = design(
+        architectures=(shape,),
+        polish=0,
+        curvature="none",
+        n_connected=4,
+        config=replace(CONFIG, learning_rate=rate),
+    )
+    found = run_minima_trial(plan, MinimaKey(0, 0, 4), digits)
+    start = Population(shape, (8, 8), digits.train.class_names, found.weights, found.biases)
+    data = plan.samples(digits)
+    x = data.images.reshape(200, -1).astype(np.float64)
+    function = PopulationCost(shape, x, data.labels, 10, weight_decay=1e-2)
+    vectors = vectors_of(start).astype(np.float64)
+    together = polished(function, vectors, iterations=2000)
+    settings = {"maxiter": 2000, "maxcor": 50, "maxfun": 8000, "ftol": 0.0, "gtol": 1e-7}
+    alone = np.stack(
+        [
+            minimize(
+                lambda point: [each[0] for each in function.gradient(point[None])],
+                vector,
+                jac=True,
+                method="L-BFGS-B",
+                options=settings,
+            ).x
+            for vector in vectors
+        ]
+    )
+    assert np.abs(function.gradient(together)[1]).max() <= 1e-7
+    np.testing.assert_allclose(function.costs(together), function.costs(alone), rtol=1e-8)
+    spectra = extreme_eigenvalues(function, together)
+    other = extreme_eigenvalues(function, alone)
+    np.testing.assert_allclose(spectra.largest, other.largest, rtol=1e-4)
+    assert (np.abs(spectra.smallest - other.smallest) <= 1e-4 * other.largest).all()
+
+
+def test_the_memory_of_steps_is_the_bfgs_matrix_of_the_textbook():
+    """The two loops, against the update of the whole inverse written out."""
+    rng = np.random.default_rng(3)
+    root = rng.normal(size=(12, 12))
+    hessian, memory = root @ root.T + np.eye(12), _Memory(12)
+    pairs = [(step, hessian @ step) for step in rng.normal(size=(7, 12))]
+    for step, change in pairs:
+        memory.add(step, change)
+    inverse = np.eye(12) * (pairs[-1][0] @ pairs[-1][1]) / (pairs[-1][1] @ pairs[-1][1])
+    for step, change in pairs:
+        along = step @ change
+        turn = np.eye(12) - np.outer(step, change) / along
+        inverse = turn @ inverse @ turn.T + np.outer(step, step) / along
+    gradient = rng.normal(size=12)
+    np.testing.assert_allclose(memory.direction(gradient), -inverse @ gradient, rtol=1e-4, atol=1e-5)
 
 
 def test_polishing_ends_when_it_is_told_to():

@@ -87,7 +87,7 @@ class _Memory:
         """Return minus the inverse Hessian, as far as it is remembered, times a gradient."""
         length = float(np.linalg.norm(gradient))
         if not self.count:
-            return -gradient / length
+            return np.asarray(-gradient / length)
         rest = (gradient / length).astype(np.float32)
         rows = [count % MEMORY for count in range(max(0, self.count - MEMORY), self.count)]
         shares = dict[int, float]()
@@ -98,7 +98,7 @@ class _Memory:
         for row in rows:
             share = self._inverse[row] * sdot(self._changes[row], rest)
             saxpy(self._steps[row], rest, a=shares[row] - share)
-        return rest * -length
+        return rest.astype(np.float64) * -length
 
 
 @dataclass(slots=True)

@@ -65,7 +65,7 @@ def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int =
     nulls = [null_directions(function, vector) for vector in vectors]
     starts = _without(nulls, rng.normal(size=vectors.shape))
     if function.n_parameters <= LANCZOS_VECTORS:
-        ends = np.stack([_dense(function, *both) for both in zip(vectors, nulls, strict=True)])
+        ends: Array = np.stack([_dense(function, *both) for both in zip(vectors, nulls, strict=True)])
     else:
         ends = _Lanczos(function, vectors, nulls, starts).ends()
     at = function.at(vectors)
@@ -162,7 +162,9 @@ class _Lanczos:
 
     def _combined(self, shares: Floats, rows: npt.NDArray[np.bool_]) -> Array:
         """Return the vectors (n_networks, n_vectors, n_parameters) that have these shares of their bases."""
-        return np.matmul(shares[rows].transpose(0, 2, 1).astype(np.float32), self._bases[rows, :-1])
+        return np.asarray(
+            np.matmul(shares[rows].transpose(0, 2, 1).astype(np.float32), self._bases[rows, :-1])
+        )
 
     def _restart(self, values: Floats, vectors: Floats, rows: npt.NDArray[np.bool_]) -> None:
         """Go on with a few Ritz vectors of some networks, and what was outside."""
