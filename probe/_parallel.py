@@ -132,11 +132,13 @@ def available_workers(most: int | None = None) -> int:
 
 
 def free_workers() -> int:
-    """Return how many threads may share a batch: one for each core, but one where BLAS is held to one thread.
+    """Return how many threads may share a batch: as many as BLAS would use for it.
 
-    For whoever holds it has shared out the work among the cores already.
+    That is one where BLAS is held to one thread: whoever holds it has shared out the work among the cores already.
     """
-    return 1 if _BLAS_LIMIT.is_held else available_workers()
+    if _BLAS_LIMIT.is_held:
+        return 1
+    return max((library.num_threads for library in _blas(len(sys.modules)).lib_controllers), default=1)
 
 
 def _threads_start() -> bool:

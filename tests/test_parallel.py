@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from probe import _parallel
 from probe._errors import InputError
-from probe._parallel import available_workers, free_workers, in_threads, in_turn, single_threaded_blas
+from probe._parallel import free_workers, in_threads, in_turn, single_threaded_blas
 
 ROOT = Path(__file__).parents[1]
 
@@ -228,8 +228,9 @@ def test_an_error_in_a_part_comes_to_the_caller(workers):
     assert not _parallel._BLAS_LIMIT.is_held
 
 
-def test_cores_are_shared_out_once():
-    assert free_workers() == available_workers()
+@pytest.mark.usefixtures("two_blas_threads")
+def test_a_batch_is_shared_by_as_many_threads_as_blas_would_use():
+    assert free_workers() == 2
     with single_threaded_blas():
         assert free_workers() == 1
 

@@ -87,6 +87,18 @@ def test_monotone_layers_never_fall(case):
 
 
 @pytest.mark.parametrize("case", CASES)
+def test_layers_that_select_do_so_before_or_after_a_function_that_never_falls(case):
+    layer, shapes = CASES[case]
+    selects = all(
+        np.isin(pre_activation(layer, *xs), np.concatenate([x.ravel() for x in xs])).all()
+        and np.array_equal(pre_activation(layer, *map(np.tanh, xs)), np.tanh(pre_activation(layer, *xs)))
+        and not np.array_equal(pre_activation(layer, *map(np.negative, xs)), -pre_activation(layer, *xs))
+        for xs, _ in variants(layer, shapes)
+    )
+    assert selects >= layer.selects
+
+
+@pytest.mark.parametrize("case", CASES)
 def test_layers_that_rearrange_hold_the_values_that_they_read(case):
     layer, shapes = CASES[case]
     holds = not isinstance(layer, Merge) and all(
