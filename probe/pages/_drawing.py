@@ -62,7 +62,8 @@ class Easel:
         # Where there is no room for processes, what is missing is drawn in this one.
         with suppress(BrokenExecutor, OSError, ImportError):
             for drawing in drawings:
-                self._begun[drawing] = submit(_drawn_there, drawing)
+                if drawing not in self._begun:
+                    self._begun[drawing] = submit(_drawn_there, drawing)
 
     def drawn(self, drawings: Sequence[Drawing], progress: Progress = silent) -> list[Drawn]:
         """Return the pictures in this order; `progress` is called after each."""
@@ -72,9 +73,8 @@ class Easel:
             done[drawing] = drawn
             progress(ProgressEvent("drawing", len(done), len(drawings)))
 
-        missing = [drawing for drawing in drawings if drawing not in self._begun]
-        if pay_off(_SECONDS * len(missing)):
-            self.begin(missing)
+        if pay_off(_SECONDS * sum(drawing not in self._begun for drawing in drawings)):
+            self.begin(drawings)
         begun = {self._begun[drawing]: drawing for drawing in drawings if drawing in self._begun}
         for future in as_completed(begun):
             # Where a process was killed, what is missing is drawn in this one.

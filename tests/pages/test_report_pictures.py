@@ -63,6 +63,7 @@ def test_no_picture_is_drawn_twice(drawings, monkeypatch):
     monkeypatch.setattr(drawing, "submit", here)
     with drawing.Easel() as easel:
         easel.begin(drawings[3:5])
+        easel.begin(drawings[4:6])
         easel.drawn(drawings)
     assert len(begun) == len(drawings) == len(set(begun))
 
@@ -115,7 +116,7 @@ def test_what_no_other_process_draws_is_drawn_here(error, drawings, expected, mo
 
 def test_no_process_draws_after_the_block(drawings):
     with pytest.raises(KeyboardInterrupt), drawing.Easel() as easel:
-        easel.begin(drawings * 3)
+        easel.begin(drawings)
         begun = [*easel._begun.values()]
         raise KeyboardInterrupt
     assert all(future.done() for future in begun)
