@@ -58,7 +58,7 @@ class Case:
         return (784, *self.hidden, 10)
 
     def flops(self, n_train: int, n_test: int) -> int:
-        """Return what one network's epoch costs, with its evaluation. The input needs no gradient: two products, not three."""
+        """Return what one network's epoch costs, with its evaluation. The input needs no gradient."""
         first, *rest = [n_in * n_out for n_in, n_out in pairwise(self.sizes)]
         return n_train * (4 * first + 6 * sum(rest)) + (n_train + n_test) * 2 * (first + sum(rest))
 
