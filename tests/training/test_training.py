@@ -103,6 +103,18 @@ def test_training_is_the_loop_of_the_textbook(batch_size, optimizer, more):
     np.testing.assert_allclose(weights_of(found.population), expected, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_training_in_float32_is_the_loop_of_the_textbook_within_rounding(optimizer):
+    split, architecture = blobs(), probe.MLP((5, 4), "relu")
+    config = TrainingConfig(epochs=3, batch_size=8, learning_rate=0.05, optimizer=optimizer)
+    start, order = start_of(architecture, n_networks=1, dtype="float32"), Recorded(0)
+    (found,) = train_shards([Shard(start, split, order)], config)
+    weights, biases = ([p.astype(np.float64) for p in parts] for parts in (start.weights, start.biases))
+    wide = replace(start, weights=tuple(weights), biases=tuple(biases))
+    expected = by_hand(wide, split, config, order.orders, split.train.labels)
+    np.testing.assert_allclose(weights_of(found.population), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own():
     order = Recorded(0)
     train_shards([Shard(start_of(probe.MLP(())), blobs(), order)], TrainingConfig(epochs=3, dtype="float64"))
