@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from probe._parallel import available_workers
-from probe._processes import pay_off, submit
+from probe._processes import place, submit
 from probe._progress import Progress, ProgressEvent, silent
 from probe.figures import picture_files
 from probe.results import Record
@@ -73,7 +73,8 @@ class Easel:
             done[drawing] = drawn
             progress(ProgressEvent("drawing", len(done), len(drawings)))
 
-        if pay_off(_SECONDS * sum(drawing not in self._begun for drawing in drawings)):
+        n_left = sum(drawing not in self._begun for drawing in drawings)
+        if place(_SECONDS * n_left, None, n_left)[0] == "processes":
             self.begin(drawings)
         begun = {self._begun[drawing]: drawing for drawing in drawings if drawing in self._begun}
         for future in as_completed(begun):
