@@ -14,8 +14,8 @@ from probe.cli._commands import COMMANDS
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
 from benchmark_commands import LINES, commands, family, measured, sampled_memory, share_of_memory
 
-EXCEPT = {"edit"}
-"""It is made for a recipe that someone saves in a page, and takes a moment."""
+EXCEPT = {"edit", "cache"}
+"""They take a moment: one edits as a recipe says that someone saved in a page, the other looks into a folder."""
 
 
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)

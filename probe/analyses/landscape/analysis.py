@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from probe._bars import ShownProgress
 from probe._checks import InputError, check_choice, check_integer, check_once, generator
+from probe._parallel import available_workers
 from probe._progress import ProgressEvent
 from probe._signatures import checked
 from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
@@ -137,7 +138,7 @@ def landscape(
     n_planes: int = 8,
     n_lines: int = 100,
     n_images: int | None = None,
-    workers: int = 1,
+    workers: int | None = None,
     seed: int | np.random.Generator = 0,
     progress: ShownProgress = "auto",
 ) -> Landscape:
@@ -176,8 +177,8 @@ def landscape(
     n_images : int, optional
         Training images to average the cost over, at least 1, drawn at random; by default 500, or fewer (at least 50)
         for a slow network.
-    workers : int
-        Threads that work at the same time. The result does not depend on it.
+    workers : int, optional
+        Threads that work at the same time; as many as there are cores without. The result does not depend on it.
     seed : int or numpy.random.Generator
         Everything random follows from it.
     progress : callable, "auto" or None
@@ -221,6 +222,7 @@ def landscape(
     n_images = affordable[0] if n_images is None else n_images
     n_directions = affordable[1] if n_directions is None else n_directions
     check_integer("updates", updates, minimum=2)
+    workers = available_workers() if workers is None else workers
     check_integer("workers", workers, minimum=1)
     check_integer("n_planes", n_planes, minimum=1)
     check_integer("n_lines", n_lines, minimum=1)
