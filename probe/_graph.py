@@ -51,6 +51,9 @@ Wiring = tuple[tuple[str | int, ...], ...]
 _BATCH_VALUES = 1 << 18
 """Most values of the widest layer at a time: 1 MiB in float32, which a cache holds. Longer batches are split."""
 
+_MANY_WEIGHTS = 250_000
+"""Weights of a matrix from which its product with a part of a batch takes milliseconds, and a second thread helps."""
+
 
 class Pass(NamedTuple):
     """What one layer computed for a batch, and the ways back through its two parts."""
@@ -78,9 +81,10 @@ class Graph:
     postponed : dict of int to int
         Layers whose activation can as well come after the one layer that reads them, and that layer: the greatest of
         some values is the same before and after a function that never falls, and there are fewer of them after.
-    is_windowed : bool
-        Whether a layer has kernels that go over windows. Then BLAS is held to one thread: two threads would wait for each
-        other in each of many small products, which takes up to fifty times as long where other work is done as well.
+    multiplies_little : bool
+        Whether its products are small: kernels go over windows, or no matrix has many weights. Then BLAS is held to one
+        thread: two would wait for each other in each product, which takes up to fifty times as long where other work is
+        done as well.
     """
 
     layers: tuple[Layer, ...]
@@ -88,7 +92,7 @@ class Graph:
     shapes: Mapping[str, Shape]
     channel_axes: Mapping[int, int]
     postponed: Mapping[int, int] = field(default_factory=dict)
-    is_windowed: bool = False
+    multiplies_little: bool = False
 
     def ancestors(self, indices: Iterable[int], known: Container[int] = ()) -> list[int]:
         """Return `indices` and all indices that they depend on, in the order of evaluation; not beyond `known` ones.
@@ -172,7 +176,7 @@ class Graph:
 
     def held(self) -> AbstractContextManager[None]:
         """Hold BLAS to one thread where that pays."""
-        return single_threaded_blas() if self.is_windowed else nullcontext()
+        return single_threaded_blas() if self.multiplies_little else nullcontext()
 
     def postponed_without(self, indices: Iterable[int]) -> dict[int, int]:
         """Return which layers may leave their activation to the layer that reads them; not those at `indices`."""
@@ -350,8 +354,11 @@ def joined(layers: Sequence[Layer], wiring: Wiring, input_shapes: Sequence[Shape
         indices[layer.name] = index
     by_index = dict(enumerate(shapes.values())) | {-1 - k: shape for k, shape in enumerate(input_shapes)}
     axes = channel_axes(layers, sources, by_index)
-    is_windowed = any(layer.variables[name].ndim > 2 for layer in layers for name in layer.kernel_axes)
-    return Graph(tuple(layers), tuple(sources), shapes, axes, _postponed(layers, sources), is_windowed)
+    kernels = [layer.variables[name] for layer in layers for name in layer.kernel_axes]
+    multiplies_little = any(kernel.ndim > 2 for kernel in kernels) or all(
+        kernel.size < _MANY_WEIGHTS for kernel in kernels
+    )
+    return Graph(tuple(layers), tuple(sources), shapes, axes, _postponed(layers, sources), multiplies_little)
 
 
 def with_second_unit(

@@ -463,7 +463,7 @@ def test_an_activation_that_falls_stays_in_front_of_pooling(activation):
     assert pooled(activation)._graph.postponed == {}
 
 
-def test_convolutions_hold_blas_to_one_thread(monkeypatch):
+def test_small_products_hold_blas_to_one_thread(monkeypatch):
     found = []
 
     def watched(layer, z):
@@ -477,6 +477,10 @@ def test_convolutions_hold_blas_to_one_thread(monkeypatch):
     assert found and all(found) and not _parallel._BLAS_LIMIT.is_held
     found.clear()
     branched().logits(np.zeros((2, 6), np.float32))
+    assert found and all(found)
+    found.clear()
+    wide = Network((Dense("wide", np.zeros((600, 500), np.float32), np.zeros(500, np.float32)),), (600,))
+    wide.logits(np.zeros((2, 600), np.float32))
     assert found and not any(found)
 
 

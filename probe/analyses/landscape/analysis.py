@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from probe._bars import ShownProgress
 from probe._checks import InputError, check_choice, check_integer, check_once, generator
-from probe._parallel import available_workers
+from probe._parallel import available_workers, single_threaded_blas
 from probe._progress import ProgressEvent
 from probe._signatures import checked
 from probe.analyses.landscape.activations import LOOKED, StepActivations, step_activations
@@ -232,26 +232,28 @@ def landscape(
     starts = [reinitialized(network, rng=rng) for rng in start_rng.spawn(n_networks)]
     look = Look(_some(split.train, n_images, image_rng), cost, workers, progress)
     test = _some(split.test, 4 * n_images, image_rng)
-    return Landscape(
-        descent=descent([network, *starts[:LOOKED]], look, n_directions=n_directions, rng=descent_rng),
-        activations=step_activations(
-            network,
-            starts,
-            Split(split.train, test, split.name),
-            look,
-            updates=max(2, updates // 4),
-            n_directions=n_directions,
-            rng=step_rng,
+    # The threads share the work; those of BLAS would wait for each other.
+    with single_threaded_blas():
+        return Landscape(
+            descent=descent([network, *starts[:LOOKED]], look, n_directions=n_directions, rng=descent_rng),
+            activations=step_activations(
+                network,
+                starts,
+                Split(split.train, test, split.name),
+                look,
+                updates=max(2, updates // 4),
+                n_directions=n_directions,
+                rng=step_rng,
+            )
+            if "activations" in parts
+            else None,
+            path=training_path(starts[0], split.train, look, updates=updates, rng=path_rng)
+            if "path" in parts
+            else None,
+            surface=_surface(network, look, resolution, n_planes, n_lines, surface_rng)
+            if "surface" in parts
+            else None,
         )
-        if "activations" in parts
-        else None,
-        path=training_path(starts[0], split.train, look, updates=updates, rng=path_rng)
-        if "path" in parts
-        else None,
-        surface=_surface(network, look, resolution, n_planes, n_lines, surface_rng)
-        if "surface" in parts
-        else None,
-    )
 
 
 @checked
