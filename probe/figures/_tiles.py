@@ -163,7 +163,7 @@ def framed(axes: Axes, grid: Grid, tiles: Sequence[int], *, apart: float = 0.0, 
         top, left = grid.corner(tile)
         corner = left - 0.5 - pad, top - 0.5 - pad
         size = grid.width + 2 * pad, grid.height + 2 * pad
-        look: dict[str, Any] = {"color": "#222222", "linewidth": 1.2} | style
+        look: Look = {"color": "#222222", "linewidth": 1.2} | style
         axes.add_patch(Rectangle(corner, *size, fill=False, gid="framed", **look))
 
 

@@ -16,7 +16,7 @@ from probe.analyses.drawing import JUDGES, MEASURES, Artist, Drawing
 from probe.figures._axes import Look, half_ticks, middle_90
 from probe.figures._grid import Grid, check_drawable, lone
 from probe.figures._parts import panels
-from probe.figures._style import COLORS, literal
+from probe.figures._style import COLORS, cut, literal
 from probe.figures._tiles import framed, image_grid
 
 __all__ = ["PARTS"]
@@ -26,6 +26,9 @@ _SHOWN = 10
 
 _IMAGES_INCHES = 4.75
 """Height of all images."""
+
+_LETTERS = 12.5
+"""Letters on an inch, about."""
 
 _ROWS = ("plain", "smoothed", "linear", "nearest", "mean")
 
@@ -96,7 +99,9 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
     ]
     images = [kind.images[chosen] for kind, chosen in rows]
     images += [result.nearest[:n_shown], means[[min(k, len(means) - 1) for k in classes]]]
-    n_letters = 9 * _SHOWN // n_shown  # fewer classes have more room for their names
+    tiles = lone(np.concatenate(images))
+    grid = _grid(tiles, n_shown)
+    n_letters = int(_LETTERS * grid.unit_inches)
     names = [literal(name, n_letters) for name in result.class_names]
     below = [
         *_seen(own.plain.judged[:, rows[0][1]], result.class_names, n_letters),
@@ -106,29 +111,33 @@ def _images(figure: SubFigure, result: Drawing, n_shown: int) -> int:
     ]
     drawn = np.flatnonzero(np.concatenate([kind.drawn[chosen] for kind, chosen in rows])).tolist()
     axes = figure.subplots()
-    grid = _tiles(axes, lone(np.concatenate(images)), names[:n_shown], below)
+    _tiles(axes, tiles, grid, names[:n_shown], below)
     framed(axes, grid, drawn, color=COLORS["optimum"], linewidth=2.5)
     return len(drawn)
 
 
-def _tiles(axes: Axes, images: npt.NDArray[Any], above: Sequence[str], below: Sequence[str]) -> Grid:
-    """Draw images in the rows of `_ROWS` with texts above the first row and below all but the last; return their grid."""
-    n_columns, (height, width) = len(above), images.shape[1:3]
-    sizes = (
-        Grid(len(images), n_columns, height, width, label_lines=1, across=tenths / 10)
-        for tenths in range(74, 0, -1)
-    )
-    grid = next(grid for grid in sizes if grid.inches < _IMAGES_INCHES)
+def _grid(images: npt.NDArray[Any], n_columns: int) -> Grid:
+    """Return the largest grid of images that is not too high."""
+    height, width = images.shape[1:3]
+    sizes = (Grid(len(images), n_columns, height, width, 1, across=n / 10) for n in range(74, 0, -1))
+    return next(grid for grid in sizes if grid.inches < _IMAGES_INCHES)
+
+
+def _tiles(
+    axes: Axes, images: npt.NDArray[Any], grid: Grid, above: Sequence[str], below: Sequence[str]
+) -> None:
+    """Draw images in the rows of `_ROWS` with texts above the first row and below all but the last."""
     image_grid(axes, images, [*above, *[""] * len(below)], grid, cmap="gray", limits=(0, 1))
-    look: Look = {"fontsize": min(8, grid.font_size), "color": "#222222", "in_layout": False}
+    size = 0.9 * grid.font_size
+    look: Look = {"fontsize": size, "color": "#222222", "in_layout": False}
     for k, text in enumerate(below):
         top, left = grid.corner(k)
         under = top + grid.height + 0.2 * grid.line
-        axes.text(left + grid.width / 2 - 0.5, under, text, ha="center", va="top", **look)
+        shown = cut(text, size, 0.98 * grid.unit_inches)
+        axes.text(left + grid.width / 2 - 0.5, under, shown, ha="center", va="top", **look)
     for row, name in enumerate(_ROWS):
-        middle = grid.corner(row * n_columns)[0] + grid.height / 2
+        middle = grid.corner(row * grid.columns)[0] + grid.height / 2
         axes.text(-2 * grid.gap, middle, name, ha="right", va="center", rotation=90, fontsize=9)
-    return grid
 
 
 def _seen(judged: IntArray, class_names: Sequence[str], n_letters: int) -> list[str]:
