@@ -23,7 +23,7 @@ from probe.pages import _drawing as drawing
 @pytest.fixture(autouse=True)
 def others_draw(monkeypatch):
     monkeypatch.setattr(drawing, "available_workers", lambda: 2)
-    monkeypatch.setattr(drawing, "pay_off", lambda seconds: True)
+    monkeypatch.setattr(drawing, "place", lambda seconds, workers, n_tasks: ("processes", 2))
 
 
 @pytest.fixture(scope="module")
