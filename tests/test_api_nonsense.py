@@ -96,13 +96,13 @@ INNER = {
     "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
     "connections", "learning_rate_for", "smaller_rates",
     "Backend", "CapacityStudy", "DataSource", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
-    "StoredImages", "in_unit_range",
-    "VerificationStudy",
+    "StoredImages", "in_unit_range", "levels_of",
+    "Draft", "VerificationStudy",
     "run_study_in", "run_trial",
     "Shard", "sampled_test", "check_storable", "encode_provenance", "last_net", "model_in", "naming", "parse_json",
     "archive_of", "write_network", "write_text_attribute",
 }  # fmt: skip
-"""Parts of loops, of sweeps and of files: they get what this package made, once for each batch, trial or file."""
+"""Parts of loops, of sweeps, of files and of pages: they get what this package made, once for each batch, trial or file."""
 
 ABSTRACT = {
     "Activation", "ImageLayer", "Layer", "Merge", "Optimizer", "Parameterization", "Region", "Result", "Transform",
