@@ -50,6 +50,8 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "BLIS_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
+    "MALLOC_TRIM_THRESHOLD_": "1000000",  # glibc gives memory back, see `probe.__main__`
+    "MALLOC_MMAP_THRESHOLD_": "4000000",
 }
 
 _LOOK_SECONDS = 0.05

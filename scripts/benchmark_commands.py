@@ -143,7 +143,8 @@ def share_of_memory(pid: int) -> int:
 
 def recorded(file: Path, arguments: Sequence[str]) -> None:
     """Run a command in this process and write its seconds by stage, of all that it tells its progress."""
-    from probe.cli import _commands, app
+    from probe.__main__ import main
+    from probe.cli import _commands
 
     stages: dict[str, float] = {}
     last = time.perf_counter()
@@ -161,7 +162,8 @@ def recorded(file: Path, arguments: Sequence[str]) -> None:
 
     _commands.drawn_progress = kept
     try:
-        app()(list(arguments), standalone_mode=True)
+        sys.argv = ["probe", *arguments]
+        main()
     finally:
         stages["the rest"] = time.perf_counter() - last
         file.write_text(json.dumps(stages))

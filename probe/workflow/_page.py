@@ -35,7 +35,7 @@ __all__ = ["PageSubject", "page_of"]
 _CONTROLS = 12
 """Control networks of a report."""
 
-_LONGEST = ("memorization", "concepts", "landscape", "drawing", "maximize", "noise_severity")
+_LONGEST = ("landscape", "memorization", "weight_structure", "drawing", "minima", "concepts")
 """Analyses that take longest, which are begun first, so that none is left alone at the end."""
 
 
