@@ -183,6 +183,8 @@ def _population_controls(
         config = replace(config, epochs=max(1, min(config.epochs, most)))
     if np.isfinite(target):
         config = replace(config, stop="fitted", until=target, evaluation="epoch")
+    elif config.stop == "never":
+        config = replace(config, evaluation="end")  # nobody asks how they got there
     starts = initial_population(
         architecture, data.image_shape, data.class_names, rngs=start_rng.spawn(n_networks), dtype=config.dtype
     )
