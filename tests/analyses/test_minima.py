@@ -312,3 +312,370 @@ def test_networks_end_in_the_minima_that_scipy_finds_one_by_one(digits, hidden, 
     again = polished(function, near, iterations=5000)
     assert np.abs(function.gradient(again)[1]).max() <= 1e-7
     np.testing.assert_allclose(function.costs(again), function.costs(bottom), rtol=1e-8)
+    spectra = extreme_eigenvalues(function, together)
+    other = extreme_eigenvalues(function, alone)
+    np.testing.assert_allclose(spectra.largest, other.largest, rtol=1e-4)
+    assert (np.abs(spectra.smallest - other.smallest) <= 1e-4 * other.largest).all()
+
+
+def test_the_memory_of_steps_is_the_bfgs_matrix_of_the_textbook():
+    """The two loops, against the update of the whole inverse written out."""
+    rng = np.random.default_rng(3)
+    root = rng.normal(size=(12, 12))
+    hessian, memory = root @ root.T + np.eye(12), _Memory(12)
+    pairs = [(step, hessian @ step) for step in rng.normal(size=(7, 12))]
+    for step, change in pairs:
+        memory.add(step, change)
+    inverse = np.eye(12) * (pairs[-1][0] @ pairs[-1][1]) / (pairs[-1][1] @ pairs[-1][1])
+    for step, change in pairs:
+        along = step @ change
+        turn = np.eye(12) - np.outer(step, change) / along
+        inverse = turn @ inverse @ turn.T + np.outer(step, step) / along
+    gradient = rng.normal(size=12)
+    np.testing.assert_allclose(memory.direction(gradient), -inverse @ gradient, rtol=1e-4, atol=1e-5)
+
+
+def test_polishing_ends_when_it_is_told_to():
+    function, _ = quadratic()
+    stop = threading.Event()
+    stop.set()
+    assert polished(function, np.ones((1, function.n_parameters)), iterations=5, stop=stop) is None
+
+
+def test_a_trial_measures_what_its_networks_do(trial, digits):
+    few = design().samples(digits)
+    assert len(few) == 200
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    assert len(population) == 2  # as many as are connected
+    for k in range(2):
+        network = population.network(k)
+        for data, accuracy in ((few, trial.train_accuracy), (digits.test, trial.test_accuracy)):
+            right = network.predict(data.images.astype(np.float64)) == data.labels
+            assert accuracy[k] == pytest.approx(right.mean())
+    halves = design().halves(digits.test)
+    assert sorted(np.concatenate([half.labels for half in halves])) == sorted(digits.test.labels)
+    shares = np.array([len(half) for half in halves]) / len(digits.test)
+    np.testing.assert_allclose(trial.half_cost @ shares, trial.test_cost)
+
+
+def test_weights_of_dark_pixels_are_zero_at_a_minimum_with_weight_decay(trial, digits):
+    dark = ~(design().samples(digits).images.reshape(200, -1) != 0).any(axis=0)
+    assert dark.any()
+    assert (trial.weights[0][:, :, dark] == 0).all()
+    assert (trial.weights[0][:, :, ~dark] != 0).all()
+
+
+def test_a_network_is_the_same_whatever_else_is_trained(trial, digits):
+    other = run_minima_trial(design(n_networks=8), MinimaKey(0, 0, 4), digits)
+    np.testing.assert_array_equal(other.test_cost, trial.test_cost)
+    assert len({key.name for key in design(n_networks=25).keys}) == 3
+    more, fewer = set(design(n_networks=30).keys), set(design(n_networks=20).keys)
+    assert fewer < more
+
+
+@pytest.mark.parametrize("activation", [*ODD, "relu", "gelu"])
+def test_alignment_keeps_what_networks_compute(digits, activation):
+    rngs = np.random.default_rng(0).spawn(3)
+    drawn = initial_population(
+        probe.MLP((7, 6), activation), (8, 8), digits.train.class_names, rngs=rngs, dtype="float64"
+    )
+    data = digits.train.take(slice(0, 80))
+    turned = aligned(drawn, 0, data)
+    images = digits.test.images[:30].astype(np.float64)
+    for k in range(3):
+        np.testing.assert_allclose(
+            turned.network(k).logits(images), drawn.network(k).logits(images), rtol=1e-9, atol=1e-9
+        )
+    np.testing.assert_array_equal(turned.weights[0][0], drawn.weights[0][0])
+    assert not np.array_equal(turned.weights[0][1], drawn.weights[0][1])
+
+
+@pytest.mark.parametrize(("activation", "signs"), [("tanh", True), ("sigmoid", True), ("relu", False)])
+def test_a_shuffled_network_is_found_again(digits, activation, signs):
+    """A copy whose units are shuffled, and turned where that changes nothing, is aligned to the original."""
+    rng = np.random.default_rng(5)
+    config = probe.TrainingConfig(epochs=8, batch_size=20, learning_rate=0.3, dtype="float64")
+    one = probe.train_population(probe.MLP((7, 6), activation), digits, config, n_networks=1).population
+    weights, biases = [w[0].copy() for w in one.weights], [b[0].copy() for b in one.biases]
+    for layer, n in ((0, 7), (1, 6)):
+        order = rng.permutation(n)
+        turn = rng.choice([-1.0, 1.0], n) if signs else np.ones(n)
+        weights[layer], biases[layer] = weights[layer][order] * turn[:, None], biases[layer][order] * turn
+        above = weights[layer + 1][:, order]
+        if activation == "sigmoid":
+            biases[layer + 1] = biases[layer + 1] + above[:, turn < 0].sum(axis=1)
+        weights[layer + 1] = above * turn
+    both = Population(
+        one.architecture,
+        one.input_shape,
+        one.class_names,
+        tuple(np.stack([w[0], v]) for w, v in zip(one.weights, weights, strict=True)),
+        tuple(np.stack([b[0], v]) for b, v in zip(one.biases, biases, strict=True)),
+    )
+    data = digits.train.take(slice(0, 200))
+    turned = vectors_of(aligned(both, 0, data))
+    np.testing.assert_allclose(turned[1], turned[0], atol=1e-9)
+    found = connections(both, data, updates=20)
+    assert found.before[0, 1] > 0.01
+    assert found.after[0, 1] < 1e-9
+    assert found.function_change < 1e-10
+
+
+def test_units_are_matched_by_the_correlations_of_numpy(trial, digits):
+    data = digits.train.take(slice(0, 150))
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    hidden = [
+        population.network(k).activations(data.images.astype(np.float64))["hidden_1"].T for k in range(2)
+    ]
+    expected = np.corrcoef(hidden[1], hidden[0])[:5, 5:]
+    np.testing.assert_allclose(_likenesses(population, 1, data)[0][0], expected, atol=1e-9)
+
+
+def test_images_a_few_at_a_time_give_the_same_alignment(trial, digits, monkeypatch):
+    data = digits.train.take(slice(0, 150))
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    whole = aligned(population, 0, data)
+    monkeypatch.setattr(sys.modules[aligned.__module__], "_BLOCK", 40)
+    parts = aligned(population, 0, data)
+    np.testing.assert_array_equal(vectors_of(parts), vectors_of(whole))
+
+
+def test_connections_are_symmetric_and_the_curve_is_no_higher_than_where_it_began(trial, digits):
+    data = design().samples(digits)
+    population = Population(probe.MLP((5,)), (8, 8), digits.train.class_names, trial.weights, trial.biases)
+    found = connections(population, data, weight_decay=1e-2, updates=300)
+    for matrix in (found.before, found.after, found.curved):
+        np.testing.assert_array_equal(matrix, matrix.T)
+        assert (np.diag(matrix) == 0).all()
+        assert (matrix >= 0).all()
+    assert found.after[0, 1] <= found.before[0, 1]
+    assert found.curves.mean() <= found.lines_after.mean() + 1e-3
+    np.testing.assert_allclose(found.lines_before[0, [0, -1]], found.costs, rtol=1e-9)
+    np.testing.assert_allclose(found.lines_after[0, [0, -1]], found.costs, rtol=1e-9)
+    np.testing.assert_allclose(found.costs, trial.train_cost[:2], rtol=1e-9)
+    np.testing.assert_array_equal(found.disjoint, [[0], [1]])
+
+
+GUESSING = float(np.log(10))
+
+
+def width(
+    spread, n=200, name="w", n_parameters=100, failed=0, seed=0, cost_spread=0.02, noise=0.0, minima=None
+):
+    """Networks of planted quality; `noise` is of the halves' accuracies, `minima` how many of them are minima."""
+    rng = np.random.default_rng(seed)
+    nothing = np.full(n, np.nan)
+    quality = rng.normal(size=n)
+    diverged = np.arange(n) < failed
+    values = {
+        "train_cost": 1 + cost_spread * rng.normal(size=n),
+        "test_cost": 1 + cost_spread * quality,
+        "half_cost": 1 + cost_spread * (quality[:, None] + 0.5 * rng.normal(size=(n, 2))),
+        "train_accuracy": nothing,
+        "test_accuracy": 0.9 + spread * quality,
+        "half_accuracy": 0.9 + spread * quality[:, None] + noise * rng.normal(size=(n, 2)),
+        "gradient_norm": nothing,
+        "trained_norm": nothing,
+        "smallest": nothing,
+        "largest": nothing,
+        "residual": nothing,
+        "is_diverged": diverged,
+    }
+    if minima is not None:
+        values |= {"largest": np.ones(n), "residual": np.zeros(n), "gradient_norm": np.zeros(n)}
+        values["smallest"] = np.where(np.arange(n) < minima, 0.0, -0.1)
+    for key in ("train_cost", "test_cost", "half_cost", "test_accuracy", "half_accuracy"):
+        values[key][diverged] = np.nan
+    return WidthMinima(
+        name=name, hidden=(5,), n_parameters=n_parameters, **values, **intervals(values, 10, GUESSING)
+    )
+
+
+def judged(*widths):
+    return verdicts_of(widths, 0.02, GUESSING)
+
+
+def test_verdicts_find_planted_spreads():
+    # The middle 90% of a normal distribution are 3.29 deviations wide.
+    (small,) = judged(width(0.003))
+    (large,) = judged(width(0.012))
+    (between,) = judged(width(0.00608))
+    assert (small.decision, large.decision, between.decision) == ("supported", "refuted", "inconclusive")
+    assert (small.key, small.said, small.minute) == ("minima", "actually of equal quality", "19:43")
+    assert small.statistic > 0.98
+    assert "declared equal before: 2 points" in small.sentence
+
+
+def test_networks_are_counted_that_lie_within_the_margin():
+    accuracy = np.array([0.90, 0.905, 0.908, 0.895, 0.902, 0.898, 0.85, 0.93])
+    found = replace(width(0.0, n=8), test_accuracy=accuracy)
+    by_hand = [abs(one - np.median(np.delete(accuracy, k))) <= 0.01 for k, one in enumerate(accuracy)]
+    assert by_hand.count(True) == 6
+    assert found.within(0.02).interval.estimate == 6 / 8
+    assert "6 of 8 networks lie within 1 point of the median test accuracy" in judged(found)[0].sentence
+
+
+def test_few_networks_call_nothing_equal_but_can_refute_it():
+    (verdict,) = judged(width(0.0001, n=FEWEST_TO_CALL_EQUAL - 1))
+    assert verdict.decision == "inconclusive"
+    assert "Fewer than 36 networks cannot support this, even if all lie there" in verdict.sentence
+    assert judged(width(0.0001, n=FEWEST_TO_CALL_EQUAL))[0].decision == "supported"
+    assert judged(width(0.0001, n=8))[0].decision == "inconclusive"
+    assert judged(width(0.05, n=8))[0].decision == "refuted"
+
+
+def test_networks_that_are_just_unequal_are_hardly_ever_called_equal():
+    """Of the same spread as the margin: at most one in twenty may be called equal."""
+    wrong = [judged(width(0.02 / 3.29, n=40, seed=seed))[0].decision == "supported" for seed in range(200)]
+    assert sum(wrong) <= 10
+
+
+@pytest.mark.parametrize(("n", "failed"), [(200, 40), (200, 170), (50, 49)])
+def test_failed_runs_count_as_outside(n, failed):
+    (verdict,) = judged(width(0.001, n=n, failed=failed))
+    assert verdict.decision == "refuted"
+    assert f"{failed} runs failed and count as outside" in verdict.sentence
+
+
+def test_what_is_no_minimum_is_not_called_one():
+    for found, noun, said in (
+        (width(0.001), "low-loss points", "was not measured"),
+        (width(0.001, minima=200), "minima", "200 of 200 are minima"),
+        (width(0.001, minima=150), "low-loss points", "150 of 200 are minima"),
+    ):
+        (verdict,) = judged(found)
+        assert verdict.title.startswith(f"The {noun} that networks w reach")
+        assert said in verdict.sentence
+        assert found.is_minimum.sum() + found.is_negative.sum() in (0, 200)
+
+
+def test_the_verdict_on_accuracy_says_whether_its_differences_are_real():
+    for noise, words in (
+        (0.0, "the differences are real"),
+        (0.05, "most of the differences are of the test"),
+        (0.01, "how many of the differences are of the test images is open"),
+    ):
+        assert words in judged(width(0.01, noise=noise))[0].sentence
+    assert "is not known" in judged(width(0.01, n=2))[0].sentence
+    alike = width(0.0)
+    assert np.isnan(alike.split_half_accuracy.estimate)
+    assert "accuracy does not tell them apart" in judged(alike)[0].sentence
+
+
+def test_small_networks_that_spread_more_are_found():
+    narrow = width(0.003, n_parameters=10, cost_spread=0.06, name="narrow")
+    wide = width(0.003, n_parameters=1000, cost_spread=0.01, seed=1, name="wide")
+    assert judged(narrow, wide)[-1].decision == "supported"
+    turned = judged(replace(narrow, n_parameters=1000), replace(wide, n_parameters=10))
+    assert turned[-1].decision == "refuted"
+    same = replace(width(0.003, seed=2, name="same"), n_parameters=5)
+    assert judged(same, width(0.003, seed=3))[-1].decision == "inconclusive"
+
+
+def test_a_spread_without_a_poor_network_is_none_of_poor_minima():
+    narrow = width(0.003, n_parameters=10, cost_spread=0.0004)
+    wide = width(0.003, n_parameters=1000, cost_spread=0.0001, seed=1)
+    verdict = judged(narrow, wide)[-1]
+    assert verdict.interval.low > 2
+    assert verdict.decision == "inconclusive"
+    assert "are 0.0% and 0.0%" in verdict.sentence
+
+
+def test_small_networks_that_fail_are_poor():
+    narrow = width(0.003, n_parameters=10, failed=80)
+    verdict = judged(narrow, width(0.003, n_parameters=1000, seed=1))[-1]
+    assert verdict.decision == "supported"
+    assert "count as guessing: 80 and 0" in verdict.sentence
+    assert narrow.relative_deviation.estimate > 0.2
+
+
+def test_statistics_are_numpys():
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(size=(2, 50))
+    assert correlation(one, other) == pytest.approx(np.corrcoef(one, other)[0, 1])
+    assert correlation(np.ones(5), np.arange(5.0)) == 0
+    assert middle_range(np.arange(101.0)) == pytest.approx(90.0)
+
+
+def test_split_halves_tell_real_differences_from_the_sample():
+    real = width(0.01)
+    assert real.split_half.low > 0.6
+    assert abs(real.train_test.estimate) < 0.25
+
+
+def test_the_whole_study(digits):
+    plan = design(architectures=(probe.MLP((2,)), probe.MLP((9,))), n_networks=12, polish=30)
+    trials = {key: run_minima_trial(plan, key, digits) for key in plan.keys}
+    found = MinimaStudy(plan).combine(trials, digits, silent)
+    assert found.cells == ("64-2-10 sigmoid", "64-9-10 sigmoid")
+    assert [len(w.test_cost) for w in found.widths] == [12, 12]
+    assert np.median(found.widths[1].test_cost) < np.median(found.widths[0].test_cost)
+    assert len(found.verdicts) == 3
+    assert found.widths[0].connections.before.shape == (2, 2)
+    assert not found.interrupted
+    check_result(found)
+    columns = found.columns()
+    assert columns["architecture"] == [name for name in found.cells for _ in range(12)]
+    np.testing.assert_array_equal(columns["test_cost"][12:], found.widths[1].test_cost)
+    assert found.widths[1].medians["largest"] == np.median(found.widths[1].largest)
+    one = {key: trial for key, trial in trials.items() if key.first == 0}
+    assert MinimaStudy(plan).combine(one, digits, silent).interrupted
+    with pytest.raises(KeyboardInterrupt):
+        MinimaStudy(plan).combine({}, digits, silent)
+
+
+def test_networks_that_diverge_are_counted(digits):
+    wild = design(
+        config=replace(CONFIG, learning_rate=1e30), n_networks=3, architectures=(probe.MLP((4,), "relu"),)
+    )
+    found = probe.minima(
+        wild.architectures, digits, wild.config, n_networks=3, n_samples=100, polish=5, n_connected=0
+    )
+    assert found.widths[0].n_failed == 3
+    assert found.widths[0].spread.estimate == 0
+    assert (found.verdicts[0].decision, found.verdicts[0].statistic) == ("inconclusive", 0.0)
+    assert "3 runs failed" in found.verdicts[0].sentence
+    assert "is not known" in found.verdicts[0].sentence
+
+
+def test_a_few_networks_of_the_kind_of_a_given_one(digits):
+    start = probe.train(
+        probe.MLP((6,), "tanh"), digits, probe.TrainingConfig(epochs=1, learning_rate=0.1)
+    ).network
+    found = minima_of_kind(start, digits, n_networks=3, seed=2)
+    assert (found.cells, found.polish, found.n_train) == (("64-6-10 tanh",), 0, len(digits.train))
+    estimate = primary_estimates(start, digits, n_networks=3, seed=2)["minima"]
+    assert estimate.interval == found.verdicts[0].interval
+    assert found.widths[0].test_accuracy.min() > 0.85  # trained to the end
+
+
+def test_a_study_without_polish_and_curvature_says_so(digits):
+    found = probe.minima(
+        probe.MLP((4,)), digits, CONFIG, n_networks=2, n_samples=80, polish=0, curvature="none", n_connected=0
+    )
+    assert found.widths[0].n_measured == 0
+    assert found.widths[0].connections is None
+    np.testing.assert_array_equal(found.widths[0].gradient_norm, found.widths[0].trained_norm)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"n_networks": 1}, "n_networks must be an integer of at least 2"),
+        ({"margin": 0.0}, "margin must be a finite number above 0"),
+        ({"curvature": "all"}, "curvature must be one of extremes, none"),
+        ({"n_connected": 1}, "n_connected must be 0 or at least 2"),
+        ({"n_connected": 5}, "n_connected must be an integer from 0 to 4"),
+        ({"n_connected": 51, "n_networks": 60}, "n_connected must be an integer from 0 to 50"),
+        ({"architectures": ()}, "architectures must hold at least one"),
+        ({"architectures": (probe.MLP((3,), "step"),)}, "polish must be 0"),
+    ],
+)
+def test_what_does_not_fit_is_refused(wrong, message):
+    with pytest.raises(probe.InputError, match=message):
+        design(**wrong)
+
+
+def test_too_many_samples_are_refused(small_digits):
+    with pytest.raises(probe.InputError, match="n_samples must be an integer from 2 to 200"):
+        design(n_samples=201).check_fits(small_digits)
