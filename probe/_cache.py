@@ -26,6 +26,7 @@ import numpy as np
 
 from probe._checks import DataFileError, InputError
 from probe._parallel import single_threaded_blas
+from probe._version import __version__
 from probe.datasets import Dataset, Split, StoredImages
 from probe.storage import OwnedFolder, result_bytes, result_from_bytes
 
@@ -191,7 +192,7 @@ def _add(into: Any, value: object) -> None:
     if value is None or isinstance(value, (bool, int, float, str, np.generic)):
         text = f"{type(value).__name__} {value!r}"
         into.update(f"{len(text)} {text}\n".encode(errors="surrogatepass"))
-    elif isinstance(value, np.ndarray):
+    elif isinstance(value, np.ndarray) and value.dtype.kind not in "OMmV":
         into.update(f"array {value.dtype.str} {value.shape}\n".encode())
         into.update(np.ascontiguousarray(value).data)
     elif isinstance(value, Dataset):
@@ -236,4 +237,12 @@ def _surroundings() -> str:
     for package in ("numpy", "scipy", "scikit-learn"):
         with suppress(PackageNotFoundError):
             versions.append(version(package))
-    return digest(sources, blas, versions, sys.version, platform.machine())
+    return digest(
+        sources, __version__, blas, versions, sys.version, platform.machine(), _processor_features()
+    )
+
+
+def _processor_features() -> str:
+    """Return which instructions NumPy uses here: its functions differ in their last digit between them."""
+    core: Any = getattr(np, "_core", None) or np.core
+    return str(sorted(name for name, has in core._multiarray_umath.__cpu_features__.items() if has))

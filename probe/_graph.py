@@ -14,6 +14,7 @@ from probe._channels import channel_axes
 from probe._checks import Array, InputError, even_chunks
 from probe._parallel import free_workers, in_turn, single_threaded_blas
 from probe.layers import (
+    Activation,
     ActivationLayer,
     Concatenate,
     Conv2D,
@@ -315,7 +316,13 @@ def _postponed(layers: Sequence[Layer], sources: Sequence[Sequence[int]]) -> dic
         and layers[readers[index][0]].selects
         and layer.activation.name != "linear"
         and layer.activation.turning_point == -math.inf
+        and _is_defined_below_zero(layer.activation)
     }
+
+
+def _is_defined_below_zero(activation: Activation) -> bool:
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(activation.forward(np.array([[-1.5]]))[0]).all())
 
 
 def chain_of(layers: Sequence[Layer]) -> Wiring:

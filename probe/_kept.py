@@ -24,6 +24,7 @@ class _Entry:
     lock: threading.Lock = field(default_factory=threading.Lock)
     values: list[Any] = field(default_factory=list)
     n_bytes: int = 0
+    finalizers: list[weakref.finalize[..., Any]] = field(default_factory=list)
 
 
 _ENTRIES: dict[Hashable, _Entry] = {}
@@ -33,7 +34,8 @@ _LOCK = threading.Lock()
 def kept(arrays: tuple[npt.NDArray[Any], ...], key: Hashable, compute: Callable[[], Value]) -> Value:
     """Return `compute()`, or what it gave when it was asked for the same of the same arrays.
 
-    Nothing is kept of arrays that somebody can still write to. A value must not refer to the arrays, and says in `nbytes`
+    Nothing is kept of arrays that can be written to. Who makes one read-only promises not to write to it by an older view
+    either, nor to make it writable again. A value must not refer to the arrays, and says in `nbytes`
     what it takes; one without it takes next to nothing.
 
     Parameters
@@ -48,19 +50,24 @@ def kept(arrays: tuple[npt.NDArray[Any], ...], key: Hashable, compute: Callable[
     owners = [_owner(array) for array in arrays]
     if any(owner.flags.writeable for owner in owners):
         return compute()
-    places = [(a.__array_interface__["data"][0], a.dtype.str, a.shape, a.strides) for a in arrays]
+    places = [(a.__array_interface__["data"][0], a.dtype, a.shape, a.strides) for a in arrays]
     place = (key, *places)
     with _LOCK:
         entry = _ENTRIES.get(place)
         if entry is None:
             entry = _ENTRIES[place] = _Entry()
             for owner in owners:
-                weakref.finalize(owner, _ENTRIES.pop, place, None).atexit = False
+                finalizer = weakref.finalize(owner, _drop, place)
+                finalizer.atexit = False
+                entry.finalizers.append(finalizer)
     with entry.lock:
         if not entry.values:
             value = compute()
+            n_bytes = int(getattr(value, "nbytes", 0))
+            if n_bytes > _MOST_BYTES:
+                return value
             entry.values.append(value)
-            entry.n_bytes = int(getattr(value, "nbytes", 0))
+            entry.n_bytes = n_bytes
             _make_room()
         return cast(Value, entry.values[0])
 
@@ -89,5 +96,12 @@ def _make_room() -> None:
         excess = kept_bytes() - _MOST_BYTES
         for place, entry in list(_ENTRIES.items()):
             if excess > 0 and entry.n_bytes:
-                _ENTRIES.pop(place, None)
+                _drop(place)
                 excess -= entry.n_bytes
+
+
+def _drop(place: Hashable) -> None:
+    """Keep nothing at a place; called from wherever one of its arrays goes, so without the lock."""
+    entry = _ENTRIES.pop(place, None)
+    for finalizer in entry.finalizers if entry else ():
+        finalizer.detach()

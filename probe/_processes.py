@@ -14,9 +14,9 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any, Final, Literal, TypeVar
@@ -24,9 +24,10 @@ from typing import Any, Final, Literal, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from probe._errors import InputError
 from probe._parallel import available_workers
 
-__all__ = ["NO_PROCESS", "Told", "Worker", "in_processes", "place", "submit"]
+__all__ = ["NO_PROCESS", "NoProcessError", "Told", "Worker", "in_processes", "place", "submit"]
 
 Task = TypeVar("Task")
 Returned = TypeVar("Returned")
@@ -34,8 +35,13 @@ Returned = TypeVar("Returned")
 Told = npt.NDArray[np.float64]
 """What workers tell on the way, of shape (n_tasks, 2): a count that grows, and a number to it. See `Worker.tell`."""
 
-NO_PROCESS: Final = (BrokenExecutor, OSError, ImportError)
-"""What is raised where no process can be started, or one was killed."""
+
+class NoProcessError(InputError):
+    """No process can be started here, or what it is to do cannot be sent to it."""
+
+
+NO_PROCESS: Final = (BrokenExecutor, NoProcessError)
+"""What is raised where no process can be used, or one was killed."""
 
 _COLD_SECONDS, _WARM_SECONDS = 4.0, 0.3
 """Seconds of work on one core from which processes pay: before they are started, which takes 1.5 s, and after."""
@@ -105,10 +111,21 @@ def submit(function: Callable[..., Returned], *args: Any) -> Future[Returned]:
 
     Raises
     ------
-    OSError, ImportError
+    NoProcessError
         If no process can be started.
     """
-    return _POOL.submit(function, *args)
+    with _or_no_process(OSError, ImportError):
+        return _POOL.submit(function, *args)
+
+
+@contextmanager
+def _or_no_process(*errors: type[Exception]) -> Iterator[None]:
+    """Raise what says that other processes are of no use here."""
+    try:
+        yield
+    except errors as error:
+        message = f"other processes cannot be used here ({error}); let threads do the work"
+        raise NoProcessError(message) from error
 
 
 def in_processes(
@@ -122,7 +139,7 @@ def in_processes(
     """Call `function` on each task in processes, as `in_threads` does, and give the results as they come.
 
     Arrays in the tasks are written to shared memory once, whatever the number of workers; there they are read-only.
-    However this ends, no task runs any more when it has ended.
+    However this ends, no task runs any more when it has ended, unless a second Ctrl-C did not wait for them.
 
     Parameters
     ----------
@@ -146,12 +163,13 @@ def in_processes(
 
     Raises
     ------
-    BrokenExecutor, OSError, ImportError
-        `NO_PROCESS`: if one was killed, perhaps for lack of memory, or none can be started.
+    BrokenExecutor, NoProcessError
+        `NO_PROCESS`: if one was killed, perhaps for lack of memory; none can be started, or the tasks do not go there.
     BaseException
         What `function` raised, the first if several did.
     """
-    job = _Job((function, tasks), len(tasks))
+    with _or_no_process(OSError, ImportError, TypeError, AttributeError, pickle.PicklingError):
+        job = _Job((function, tasks), len(tasks))
     running: dict[Future[Returned], int] = {}
     waiting = iter(range(len(tasks)))
     try:

@@ -17,7 +17,7 @@ from probe import _cache
 from probe._cache import Kept, cache_folder, caching, digest, kept, kept_files
 from probe.analyses.concepts.loops import LoopSample, kept_powers
 from probe.analyses.concepts.within import Sample
-from probe.analyses.drawing import drawing
+from probe.analyses.drawing import analysis, drawing
 from probe.analyses.paths import expanded_weights
 from probe.analyses.structure import weight_structure
 from probe.cli import run
@@ -348,6 +348,24 @@ def test_a_command_keeps_what_python_functions_do_not(tmp_path, monkeypatch):
 def test_networks_of_any_layers_can_be_named(name):
     layer, _ = EVERYTHING[name]
     assert digest(layer) == digest(replace(layer)) != digest(replace(layer, name="other"))
+
+
+def test_a_training_that_was_interrupted_is_not_kept(folder, digits, monkeypatch):
+    train = analysis.train
+
+    def interrupted(*arguments, **options):
+        return replace(train(*arguments, **options), interrupted=True)
+
+    monkeypatch.setattr(analysis, "train", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        analysis._linear_softmax(digits)
+    assert kept_files(folder) == []
+    monkeypatch.setattr(analysis, "train", train)
+    network = analysis._linear_softmax(digits)
+    np.testing.assert_array_equal(
+        network.layers[-1].kernel, analysis._linear_softmax(digits).layers[-1].kernel
+    )
+    assert len(kept_files(folder)) == 1
 
 
 def test_what_depends_on_something_without_a_name_is_made_each_time(folder):

@@ -4,6 +4,7 @@ import gc
 import pickle
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -112,6 +113,27 @@ def test_the_first_go_where_there_is_no_room(monkeypatch):
     assert len(calls) == 3
     kept((ours,), "a", compute)
     assert len(calls) == 4
+
+
+def test_what_is_too_large_is_not_kept_and_drives_nothing_out(monkeypatch):
+    monkeypatch.setattr(_kept, "_ENTRIES", {})
+    monkeypatch.setattr(_kept, "_MOST_BYTES", 2500)
+    ours = array()
+    kept((ours,), "small", lambda: np.zeros(1000, np.uint8))
+    compute, calls = counted(np.zeros(3000, np.uint8))
+    for _ in range(2):
+        assert kept((ours,), "large", compute).nbytes == 3000
+    assert len(calls) == 2 and kept_bytes() == 1000
+
+
+def test_nothing_is_left_on_an_array_of_what_is_kept_no_more():
+    ours, before = array(), len(weakref.finalize._registry)
+    for _ in range(50):
+        other = array()
+        kept((ours, other), "pair", object)
+        del other
+        gc.collect()
+    assert len(weakref.finalize._registry) == before
 
 
 def test_training_prepares_the_data_once(digits, prepared):

@@ -463,6 +463,13 @@ def test_an_activation_that_falls_stays_in_front_of_pooling(activation):
     assert pooled(activation)._graph.postponed == {}
 
 
+@pytest.mark.parametrize("activation", ["sqrt", "log"])
+def test_what_is_no_number_below_zero_stays_in_front_of_pooling(activation):
+    layers = (ActivationLayer("act", activation), MaxPooling2D("pool"))
+    graph = Network((*layers, Flatten("flat")), (2, 2, 1))._graph
+    assert graph.postponed == {}
+
+
 def test_small_products_hold_blas_to_one_thread(monkeypatch):
     found = []
 

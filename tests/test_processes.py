@@ -19,7 +19,7 @@ import pytest
 import probe
 from probe import _processes
 from probe._parallel import available_workers
-from probe._processes import in_processes, place, submit
+from probe._processes import NoProcessError, in_processes, place, submit
 from probe.training import Shard, TrainingConfig, train_shards
 
 ROOT = Path(__file__).parents[1]
@@ -75,6 +75,10 @@ def refuses(task, worker):
     raise probe.InputError("not this one")
 
 
+def fails(task, worker):
+    raise OSError("mine")
+
+
 def leaks():
     return {path.name for path in Path("/dev/shm").glob("psm_*")}
 
@@ -120,6 +124,19 @@ def test_an_error_comes_through_and_the_pool_stays(pids):
     with pytest.raises(probe.InputError, match="not this one"):
         list(in_processes_of(refuses, [0, 1]))
     assert submit(os.getpid).result() in pids
+
+
+@pytest.mark.parametrize("task", [0, threading.Lock()], ids=["no room", "no pickle"])
+def test_where_processes_are_of_no_use_an_error_of_its_own_says_so(in_processes, monkeypatch, task):
+    if task == 0:
+        monkeypatch.setattr("probe._processes.shutil.disk_usage", lambda place: SimpleNamespace(free=0))
+    with pytest.raises(NoProcessError, match="other processes cannot be used here"):
+        list(in_processes_of(dies, [task, task]))
+
+
+def test_an_error_of_a_task_is_not_taken_for_a_lack_of_processes(in_processes):
+    with pytest.raises(OSError, match="mine"):
+        list(in_processes_of(fails, [0, 1]))
 
 
 def test_a_killed_process_is_told_of_and_replaced(in_processes):

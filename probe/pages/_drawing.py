@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from probe._parallel import available_workers
-from probe._processes import place, submit
+from probe._processes import NO_PROCESS, place, submit
 from probe._progress import Progress, ProgressEvent, silent
 from probe.figures import picture_files
 from probe.results import Record
@@ -60,7 +60,7 @@ class Easel:
         if available_workers() < 2:
             return
         # Where there is no room for processes, what is missing is drawn in this one.
-        with suppress(BrokenExecutor, OSError, ImportError):
+        with suppress(*NO_PROCESS):
             for drawing in drawings:
                 if drawing not in self._begun:
                     self._begun[drawing] = submit(_drawn_there, drawing)
@@ -94,5 +94,6 @@ def _drawn(drawing: Drawing) -> Drawn:
 def _drawn_there(drawing: Drawing) -> Drawn:
     # What was imported stays: it need not be looked at after each picture.
     if not gc.get_freeze_count():
+        gc.collect()
         gc.freeze()
     return _drawn(drawing)

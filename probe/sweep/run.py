@@ -273,7 +273,7 @@ def _in_processes(
     stop: threading.Event,
     prepare: Callable[[], None] | None,
 ) -> Generator[bool, None, None]:
-    """Call `function` on each task in processes, as `on_dask` does on a cluster; they get `prepare` once, before.
+    """Call `function` on each task in processes, as `on_dask` does on a cluster; `prepare` goes there once.
 
     However this ends, no trial goes on: those under way are told to give up, and waited for. An InputError is raised if a
     process died.

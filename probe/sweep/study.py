@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any, Literal, TypeVar
 
 from probe._checks import InputError, check_integer
-from probe._processes import place
+from probe._processes import NoProcessError, place
 from probe._progress import Progress, ProgressEvent, silent
 from probe.datasets import DataSource, Split
 from probe.storage import OwnedFolder
@@ -180,7 +180,8 @@ def _finished(
         return study.note([*before.values(), *trials])
 
     where, workers = place(study.seconds(keys, split), backend.workers, len(keys))
-    outcome = run_sweep(
+    sweep = partial(
+        run_sweep,
         folder,
         {"experiment": study.name, "data": source.fingerprint} | study.settings(),
         {key.name: _Task(source, study, key, study.given(key, before)) for key in keys},
@@ -188,13 +189,18 @@ def _finished(
         study.trial,
         extent=study.extent(),
         workers=workers,
-        backend=where if backend.backend == "auto" else backend.backend,
         scheduler=backend.scheduler,
         prepare=partial(_receive, split, source.fingerprint),
         progress=shifted,
         stage=study.stage,
         note=note,
     )
+    try:
+        outcome = sweep(backend=where if backend.backend == "auto" else backend.backend)
+    except NoProcessError:
+        if backend.backend != "auto":
+            raise
+        outcome = sweep(backend="threads")
     by_name = {key.name: key for key in keys}
     finished = {by_name[name]: trial for name, trial in zip(outcome.names, outcome.results, strict=True)}
     return finished, outcome.interrupted

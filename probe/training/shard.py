@@ -60,6 +60,8 @@ class Shard:
         Whether to record the `ExampleDynamics` of every example, and its loss-sensitivity too.
     moments : tuple of int
         Updates after which the networks are kept as they are then.
+    measures_train : bool
+        Whether an evaluation says cost and accuracy on the training data, which takes most of its time; NaN if not.
     """
 
     start: Population
@@ -70,6 +72,7 @@ class Shard:
     sample_weights: npt.NDArray[Any] | None = None
     dynamics: DynamicsKind = "none"
     moments: tuple[int, ...] = ()
+    measures_train: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -302,8 +305,9 @@ class ShardRun:
         config, finite, seconds = self._config, np.isfinite(norms), time.perf_counter() - began
         records = {"gradient_norm": norms, "cost": np.full(len(norms), np.nan)}
         if config.evaluation == "epoch" or epoch == config.epochs - 1:
-            records |= self._evaluate()
-            finite &= np.isfinite(records["cost"])
+            measured, is_known = self._evaluate()
+            records |= measured
+            finite &= is_known
         records["seconds"] = np.full(len(norms), seconds)
         for name, values in records.items():
             self._records[name][self._alive[finite], epoch] = values[finite]
@@ -318,21 +322,25 @@ class ShardRun:
         self._retire(~finite | fitted)
         self._after_epoch(float(np.median(records["cost"][finite])) if finite.any() else math.nan)
 
-    def _evaluate(self) -> dict[str, Floats]:
+    def _evaluate(self) -> tuple[dict[str, Floats], npt.NDArray[np.bool_]]:
+        """Return what is recorded of the networks, and for which of them it is finite."""
         parameters, recorder = self._parameters, self._recorder
         data, architecture, cost = self._data, self._shard.start.architecture, self._config.cost
         sample_weights = self._shard.sample_weights
         if recorder is not None:
             recorder.open_epoch(self._alive)
-        train = evaluate(
-            architecture,
-            parameters,
-            data.x_train,
-            self._labels(),
-            cost,
-            None if sample_weights is None else sample_weights[self._alive],
-            None if recorder is None else recorder.see_train,
-        )
+        found = dict[str, Floats]()
+        if self._shard.measures_train:
+            train = evaluate(
+                architecture,
+                parameters,
+                data.x_train,
+                self._labels(),
+                cost,
+                None if sample_weights is None else sample_weights[self._alive],
+                None if recorder is None else recorder.see_train,
+            )
+            found = {"cost": train.cost, "train_accuracy": train.accuracy}
         # Test images may have ink where no training image has: their weights, still at their start, count.
         dark = self._final_weights[0][self._alive][:, :, data.columns[data.n_lit :]]
         weights = [np.concatenate([parameters.weights[0], dark], axis=2), *parameters.weights[1:]]
@@ -350,7 +358,8 @@ class ShardRun:
                 architecture, of_all_inputs, data.x_train, self._labels(), cost
             ):
                 recorder.see_sensitivity(rows, norms)
-        return {"cost": train.cost, "train_accuracy": train.accuracy, "test_accuracy": test.accuracy}
+        is_known = np.isfinite(found.get("cost", test.cost))
+        return {**found, "test_accuracy": test.accuracy}, is_known
 
     def _dynamics(self) -> ExampleDynamics | None:
         """Return the dynamics, with the margins in the final networks, or None if none is kept."""

@@ -137,6 +137,22 @@ def test_extreme_eigenvalues_are_those_of_the_full_hessian(hidden):
         assert np.abs(exact - found.smallest[k]).min() <= found.residual[k] + 1e-9
 
 
+@pytest.mark.parametrize(("hidden", "n_in"), [((11,), 4), ((11,), 5), ((9,), 6)])
+def test_symmetries_may_leave_few_directions_to_many_parameters(hidden, n_in):
+    """As of rectifiers that do not decay, each of which can be scaled: here they leave about a hundred."""
+    rng = np.random.default_rng(2)
+    function = PopulationCost(
+        probe.MLP(hidden, "relu"), rng.normal(size=(60, n_in)), rng.integers(0, 4, 60), 4
+    )
+    assert function.n_parameters > 90
+    vectors = rng.normal(size=(2, function.n_parameters))
+    found = extreme_eigenvalues(function, vectors)
+    for k, vector in enumerate(vectors):
+        exact = projected_spectrum(function, vector)
+        assert found.largest[k] == pytest.approx(exact[-1], rel=1e-4)
+        assert found.smallest[k] == pytest.approx(exact[0], abs=1e-4 * exact[-1])
+
+
 def hessian_at(function, vector):
     at = function.at(np.repeat(vector[None], function.n_parameters, axis=0))
     return at.product(np.eye(function.n_parameters))
@@ -312,10 +328,11 @@ def test_networks_end_in_the_minima_that_scipy_finds_one_by_one(digits, hidden, 
     again = polished(function, near, iterations=5000)
     assert np.abs(function.gradient(again)[1]).max() <= 1e-7
     np.testing.assert_allclose(function.costs(again), function.costs(bottom), rtol=1e-8)
-    spectra = extreme_eigenvalues(function, together)
-    other = extreme_eigenvalues(function, alone)
-    np.testing.assert_allclose(spectra.largest, other.largest, rtol=1e-4)
-    assert (np.abs(spectra.smallest - other.smallest) <= 1e-4 * other.largest).all()
+    spectra = extreme_eigenvalues(function, again)
+    other = extreme_eigenvalues(function, bottom)
+    # A gradient of 1e-7 leaves them apart along directions that are nearly flat.
+    np.testing.assert_allclose(spectra.largest, other.largest, rtol=1e-3)
+    assert (np.abs(spectra.smallest - other.smallest) <= 1e-3 * other.largest).all()
 
 
 def test_the_memory_of_steps_is_the_bfgs_matrix_of_the_textbook():

@@ -115,6 +115,29 @@ def test_training_in_float32_is_the_loop_of_the_textbook_within_rounding(optimiz
     np.testing.assert_allclose(weights_of(found.population), expected, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("evaluation", ["epoch", "end"])
+def test_training_data_need_not_be_measured(evaluation):
+    split, start = blobs(), start_of(probe.MLP((5,), "relu"), n_networks=3)
+    rates = np.array([0.05, 0.1, 1e200])
+    config = TrainingConfig(epochs=3, batch_size=7, evaluation=evaluation, dtype="float64")
+    (whole,), (less,) = (
+        train_shards(
+            [Shard(start, split, np.random.default_rng(1), learning_rates=rates, measures_train=measured)],
+            config,
+        )
+        for measured in (True, False)
+    )
+    np.testing.assert_array_equal(weights_of(whole.population), weights_of(less.population))
+    np.testing.assert_array_equal(whole.history.test_accuracy, less.history.test_accuracy)
+    np.testing.assert_array_equal(whole.diverged_epoch, less.diverged_epoch)
+    assert (less.diverged_epoch > 0).tolist() == [False, False, True]
+    assert (
+        np.isfinite(less.history.test_accuracy[:2, -1]).all()
+        and np.isfinite(whole.history.cost[:2, -1]).all()
+    )
+    assert np.isnan(less.history.cost).all() and np.isnan(less.history.train_accuracy).all()
+
+
 def test_every_epoch_sees_every_sample_once_in_an_order_of_its_own():
     order = Recorded(0)
     train_shards([Shard(start_of(probe.MLP(())), blobs(), order)], TrainingConfig(epochs=3, dtype="float64"))

@@ -330,8 +330,14 @@ def _linear_softmax(split: Split) -> Network:
         data = data.sample(_LINEAR_LEARNS, rng=np.random.default_rng(0))
     config = replace(_LINEAR, epochs=max(_LINEAR.epochs, 20_000 // len(data)))
     part = Split(data, split.test, split.name)
-    made = kept(TrainingResult, "linear", lambda: train(MLP(hidden=()), part, config, seed=0), part, config)
-    return made.network
+
+    def trained() -> TrainingResult:
+        result = train(MLP(hidden=()), part, config, seed=0)
+        if result.interrupted:
+            raise KeyboardInterrupt
+        return result
+
+    return kept(TrainingResult, "linear", trained, part, config).network
 
 
 def _has_hidden_layers(network: Network) -> bool:

@@ -85,7 +85,7 @@ class _Memory:
 
     def direction(self, gradient: Floats) -> Floats:
         """Return minus the inverse Hessian, as far as it is remembered, times a gradient."""
-        length = float(np.linalg.norm(gradient))
+        length = max(float(np.linalg.norm(gradient)), 1e-300)
         if not self.count:
             return np.asarray(-gradient / length)
         rest = (gradient / length).astype(np.float32)

@@ -64,7 +64,8 @@ def extreme_eigenvalues(function: PopulationCost, vectors: Array, *, seed: int =
     rng = np.random.default_rng([seed, 6])
     nulls = [null_directions(function, vector) for vector in vectors]
     starts = _without(nulls, rng.normal(size=vectors.shape))
-    if function.n_parameters <= LANCZOS_VECTORS:
+    # Lanczos finds no more vectors than there are directions beside those of the symmetries.
+    if function.n_parameters - max(map(len, nulls)) <= LANCZOS_VECTORS:
         ends: Array = np.stack([_dense(function, *both) for both in zip(vectors, nulls, strict=True)])
     else:
         ends = _Lanczos(function, vectors, nulls, starts).ends()

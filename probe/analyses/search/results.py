@@ -56,9 +56,9 @@ class SearchCandidate(Record):
         gradient of the weight and gradient of the input, a multiplication and an addition each), but 4 for the
         weights of the first layer, whose inputs need no gradient.
     training_seconds : float
-        Wall-clock seconds that training one network for so long took here, as part of the population that it was
-        trained in; the median over networks. It is measured, so no two runs give the same, and nothing is chosen by
-        it. NaN where all networks failed in their first epoch.
+        Wall-clock seconds that training one network for so long took here, in the population that it was trained in
+        and beside others on the other cores; the median over networks. It is measured, so no two runs give the same,
+        and nothing is chosen by it. NaN where all networks failed in their first epoch.
     validation_accuracy : ndarray of shape (n_rungs, n_networks), in [0, 1]
         After each rung that it was trained on; that of a network that failed is chance.
     test_accuracy : ndarray of shape (n_networks,), in [0, 1]

@@ -137,7 +137,13 @@ class Training:
         rates = np.array([trial.rate for trial in group])
         rngs = self.orders.spawn(1)[0].spawn(len(members[0]))
         return [
-            Shard(_members([(networks, k) for networks in members]), self.parts, rng, learning_rates=rates)
+            Shard(
+                _members([(networks, k) for networks in members]),
+                self.parts,
+                rng,
+                learning_rates=rates,
+                measures_train=False,
+            )
             for k, rng in enumerate(rngs)
         ]
 
