@@ -13,6 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from PIL import Image
 
 from probe import InputError, plot
+from probe._processes import NoProcessError
 from probe.figures import picture, picture_files
 from probe.figures._picture import Picture
 from probe.figures._style import DOTS, png_bytes
@@ -99,10 +100,10 @@ def test_a_figure_is_as_it_was_after_it_was_drawn(drawings):
     assert (figure.canvas, figure.dpi) == (canvas, dpi)
 
 
-@pytest.mark.parametrize("error", [OSError("no room"), BrokenExecutor()])
+@pytest.mark.parametrize("error", [NoProcessError("no room"), BrokenExecutor()])
 def test_what_no_other_process_draws_is_drawn_here(error, drawings, expected, monkeypatch):
     def killed(function, each):
-        if isinstance(error, OSError):
+        if isinstance(error, NoProcessError):
             raise error
         future = Future()
         future.set_exception(error)
