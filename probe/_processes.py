@@ -199,6 +199,10 @@ class _Pool:
     """The processes of this one, once they are started."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know nothing of any processes: in a copy of this one they are not its own."""
         self._lock = threading.Lock()
         self._executor: Any = None
         self._lifeline: Any = None
@@ -230,10 +234,6 @@ class _Pool:
         return ProcessPoolExecutor(
             available_workers(), context=context, initializer=_begin, initargs=(held,), env=_ENVIRONMENT
         )
-
-    def forget(self) -> None:
-        """Know nothing of the processes: in a copy of this one they are not its own."""
-        self.__init__()  # type: ignore[misc]
 
 
 _POOL = _Pool()

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from probe.workflow._analyses import Backend, analyze, run_study
+    from probe.workflow._cache_folder import cache
     from probe.workflow._gallery import gallery
-    from probe.workflow._kept import cache
     from probe.workflow._lesson import lesson
     from probe.workflow._report import report
     from probe.workflow._written import Written
@@ -55,7 +55,7 @@ _NAMES = {
     "_report": ("report",),
     "_lesson": ("lesson",),
     "_gallery": ("gallery",),
-    "_kept": ("cache",),
+    "_cache_folder": ("cache",),
     "maximize": ("maximize_model",),
     "models": ("Reading", "convert_model", "edit_model", "inspect_model"),
     "train": ("train_model",),

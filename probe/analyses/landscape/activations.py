@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._checks import Array
-from probe._parallel import single_threaded_blas
 from probe._progress import ProgressEvent
 from probe.analyses.landscape.descent import STEPS, decreases
 from probe.analyses.landscape.path import (
@@ -232,12 +231,11 @@ class _Way:
         costs, accuracies = np.full((2, len(self.stops)), np.nan)
         rng, measured, test = np.random.default_rng(self.seed), self.look.data, self.split.test
         way = descended(self.space, self.split.train, self.moved, rate, self.stops, rng, self.look.workers)
-        with single_threaded_blas():
-            for index, vector in enumerate(way):
-                if not np.isfinite(vector).all():
-                    break
-                costs[index] = self.space.measure(measured.images, measured.labels, vector)[0]
-                accuracies[index] = self.space.measure(test.images, test.labels, vector)[1]
+        for index, vector in enumerate(way):
+            if not np.isfinite(vector).all():
+                break
+            costs[index] = self.space.measure(measured.images, measured.labels, vector)[0]
+            accuracies[index] = self.space.measure(test.images, test.labels, vector)[1]
         return costs, accuracies, vector
 
 
