@@ -25,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from probe._errors import InputError
+from probe._memory import give_back_memory
 from probe._parallel import available_workers
 
 __all__ = ["NO_PROCESS", "NoProcessError", "Told", "Worker", "in_processes", "place", "submit"]
@@ -56,8 +57,6 @@ _ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "BLIS_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
-    "MALLOC_TRIM_THRESHOLD_": "1000000",  # glibc gives memory back, see `probe.__main__`
-    "MALLOC_MMAP_THRESHOLD_": "4000000",
 }
 
 _LOOK_SECONDS = 0.05
@@ -221,7 +220,7 @@ class _Pool:
             return self._submitted(function, *args)
 
     def _submitted(self, function: Callable[..., Returned], *args: Any) -> Future[Returned]:
-        future: Future[Returned] = self._executor.submit(function, *args)
+        future: Future[Returned] = self._executor.submit(_called, function, *args)
         return future
 
     def _started(self) -> Any:
@@ -350,10 +349,18 @@ _HELD: list[SharedMemory] = []
 """In a worker: memory of earlier jobs that something still looks at, such as a cache."""
 
 
+def _called(function: Callable[..., Returned], *args: Any) -> Returned:
+    """Call a function, in a worker, with nothing left in memory of jobs that are over."""
+    _forget([name for name, job in _OPENED.items() if job.numbers[-1, 1]])
+    try:
+        return function(*args)
+    finally:
+        give_back_memory()
+
+
 def _run(address: _Address, index: int) -> Any:
     """Do one task of a job, in a worker."""
     if address.name not in _OPENED:
-        _forget([name for name, job in _OPENED.items() if job.numbers[-1, 1]])
         _OPENED[address.name] = address.opened()
     job = _OPENED[address.name]
     return job.function(job.tasks[index], Worker(job.numbers, index))

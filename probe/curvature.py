@@ -7,6 +7,7 @@ direction is carried along both, which costs about as much as the gradient once 
 References
 ----------
 .. [1] B. A. Pearlmutter, "Fast Exact Multiplication by the Hessian", Neural Computation 6, 1994.
+.. [2] J. Martens, R. Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", ICML 2015.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from probe.costs import (
 from probe.layers import ACTIVATIONS
 from probe.population import MLP, Population
 
-__all__ = ["Linearized", "PopulationCost", "population_of", "vectors_of"]
+__all__ = ["Linearized", "PopulationCost", "layers_of", "population_of", "vectors_of"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,7 +59,7 @@ def vectors_of(population: Population) -> Array:
 
 def population_of(vectors: Array, like: Population) -> Population:
     """Return the networks with these parameter vectors (n_networks, n_parameters), of the shape of `like`."""
-    weights, biases = _views(vectors, _sizes(like.weights))
+    weights, biases = layers_of(vectors, _sizes(like.weights))
     return replace(
         like,
         weights=tuple(np.array(w) for w in weights),
@@ -70,8 +71,8 @@ def _sizes(weights: Sequence[Array]) -> tuple[int, ...]:
     return (weights[0].shape[2], *(w.shape[1] for w in weights))
 
 
-def _views(vectors: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
-    """Return views of vectors as weights (n_networks, n_out, n_in) and biases (n_networks, n_out)."""
+def layers_of(vectors: Array, sizes: Sequence[int]) -> tuple[list[Array], list[Array]]:
+    """Return views of parameter vectors as weights (n_networks, n_out, n_in) and biases (n_networks, n_out)."""
     weights, biases, end = [], [], 0
     for n_in, n_out in pairwise(sizes):
         middle = end + n_out * n_in
@@ -159,6 +160,52 @@ class PopulationCost:
             passed.forward(part)
         return passed.finished()[0]
 
+    def kronecker_factors(self, vectors: Array, *, seed: int = 0) -> list[tuple[Array, Array]]:
+        """Return what the curvature of the cost without weight decay is made of, about, layer by layer [2]_.
+
+        The Hessian of a layer's weights, with its biases as first inputs, is about the Kronecker product of two matrices:
+        the mean products of what comes into its units, and those of the gradients that arrive at them, where classes are
+        drawn by the chances that the networks give them (by the softmax of the logits, whatever the output).
+
+        Parameters
+        ----------
+        vectors : ndarray of shape (n_networks, n_parameters)
+            The networks.
+        seed : int
+            Draws classes.
+
+        Returns
+        -------
+        list of pairs of ndarray
+            For each layer the one of shape (n_networks or 1, 1 + n_in, 1 + n_in), a one and then the inputs, and the other
+            of shape (n_networks, n_out, n_out).
+        """
+        vectors, rng = self._checked(vectors), np.random.default_rng(seed)
+        passed, weights = _Pass(self, vectors), layers_of(vectors, self.sizes)[0]
+        factors = [
+            (
+                np.zeros((1 if layer == 0 else len(w), 1 + w.shape[2], 1 + w.shape[2]), w.dtype),
+                np.zeros((len(w), w.shape[1], w.shape[1]), w.dtype),
+            )
+            for layer, w in enumerate(weights)
+        ]
+        for part in self.parts(len(vectors)):
+            zs, activations, logits, positions = passed.forward(part)
+            below = [self.x[part].T[None], *activations]
+            chances = apply_output("softmax", logits.copy()).cumsum(axis=1)
+            drawn = (chances < rng.random((len(logits), 1, logits.shape[2]))).sum(axis=1)
+            positions = label_positions(np.minimum(drawn, logits.shape[1] - 1), logits.shape)
+            delta = logit_gradient(self.cost, self.architecture.output, logits, positions)
+            for layer in reversed(range(len(weights))):
+                inputs = np.concatenate([np.ones_like(below[layer][:, :1]), below[layer]], axis=1)
+                factors[layer][0][:] += np.matmul(inputs, inputs.transpose(0, 2, 1)) / len(self.x)
+                factors[layer][1][:] += np.matmul(delta, delta.transpose(0, 2, 1)) / len(self.x)
+                if layer:
+                    z, a = zs[layer - 1], activations[layer - 1]
+                    delta = np.matmul(weights[layer].transpose(0, 2, 1), delta)
+                    delta *= ACTIVATIONS[self.architecture.activation].slope(z, a, np.empty_like(z))
+        return factors
+
     def decayed(self, vectors: Array) -> Array:
         """Return the gradient of what weight decay adds: `weight_decay` times the weights, zero for biases."""
         gradient = np.zeros_like(vectors)
@@ -206,12 +253,12 @@ class _Pass:
 
     def __init__(self, function: PopulationCost, vectors: Array) -> None:
         self._function, self._vectors = function, vectors
-        self._weights, self._biases = _views(vectors, function.sizes)
+        self._weights, self._biases = layers_of(vectors, function.sizes)
         self._first = _stacked(self._weights[0])
         self._activation = ACTIVATIONS[function.architecture.activation]
         self._total = np.zeros(len(vectors))
         self._gradient = np.zeros_like(vectors)
-        self._weight_gradients, self._bias_gradients = _views(self._gradient, function.sizes)
+        self._weight_gradients, self._bias_gradients = layers_of(self._gradient, function.sizes)
 
     def forward(self, part: slice) -> tuple[list[Array], list[Array], Array, npt.NDArray[np.int64]]:
         """Return the hidden pre-activations, the activations, the logits, and where the true classes stand."""
@@ -273,7 +320,7 @@ class Linearized:
 
     def __init__(self, function: PopulationCost, vectors: Array) -> None:
         self._function = function
-        self._weights = _views(vectors, function.sizes)[0]
+        self._weights = layers_of(vectors, function.sizes)[0]
         passed = _Pass(function, vectors)
         self._parts = list(function.parts(len(vectors)))
         self._saved = [saved for part in self._parts if (saved := passed.forward_and_back(part, keep=True))]
@@ -294,10 +341,10 @@ class Linearized:
         function = self._function
         directions = np.ascontiguousarray(directions, dtype=function.x.dtype)
         check_shape("directions", directions.shape, self.gradient.shape)
-        weights, biases = _views(directions, function.sizes)
+        weights, biases = layers_of(directions, function.sizes)
         first = _stacked(weights[0])
         products = np.zeros_like(directions)
-        into = _views(products, function.sizes)
+        into = layers_of(products, function.sizes)
         for part, saved in zip(self._parts, self._saved, strict=True):
             self._add_product(function.x[part], saved, (weights, biases), first, into)
         if function.weight_decay:

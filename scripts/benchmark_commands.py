@@ -175,6 +175,7 @@ def train_cnn(file: Path) -> None:
 
     import probe
     from probe.layers import Conv2D, Dense, Flatten, MaxPooling2D
+    from probe.training import layered_training
 
     rng = np.random.default_rng(0)
 
@@ -191,7 +192,7 @@ def train_cnn(file: Path) -> None:
     )
     split = probe.load_dataset("mnist")
     network = probe.Network(layers, (28, 28, 1), split.train.class_names)
-    config = probe.training.layered_training(len(split.train))
+    config = layered_training(len(split.train))
     trained = probe.train(network, split, probe.TrainingConfig(
         epochs=1, batch_size=config.batch_size, learning_rate=config.learning_rate, optimizer=config.optimizer,
         evaluation="end",

@@ -194,3 +194,31 @@ def test_saturated_units_give_no_warning():
         cost, gradient = function.gradient(far)
     assert np.isfinite(cost).all()
     assert np.isfinite(gradient).all()
+
+
+def test_kronecker_factors_make_the_hessian_of_each_layer_where_all_images_are_one():
+    """With activations that do not curve nothing but the draws of classes lies between them."""
+    x = np.repeat(data()[0][:1], 40_000, axis=0)
+    of = PopulationCost(probe.MLP((3, 2), "linear"), x, np.zeros(len(x), np.int64), N_CLASSES)
+    vector = 0.5 * vectors(of, 1)
+    hessian, end = full_hessian(of, vector[0]), 0
+    for (inputs,), (outputs,) in of.kronecker_factors(vector):
+        n_in, n_out = len(inputs) - 1, len(outputs)
+        weights, biases = slice(end, end + n_in * n_out), slice(end + n_in * n_out, end + (n_in + 1) * n_out)
+        for place, expected in ((weights, np.kron(outputs, inputs[1:, 1:])), (biases, outputs)):
+            block = hessian[place, place]
+            np.testing.assert_allclose(expected, block, atol=0.03 * np.abs(block).max())
+        end = biases.stop
+
+
+def test_the_first_of_kronecker_factors_are_mean_products_of_activations():
+    of = function((5, 6), "sigmoid")
+    population = initial_population(
+        of.architecture, (N_IN,), ("a", "b", "c"), rngs=np.random.default_rng(0).spawn(2), dtype="float64"
+    )
+    factors = of.kronecker_factors(vectors_of(population))
+    below = [of.x[None], *(a.transpose(0, 2, 1) for a in population.activations(of.x))]
+    for (inputs, outputs), values in zip(factors, below, strict=True):
+        with_one = np.concatenate([np.ones_like(values[:, :, :1]), values], axis=2)
+        np.testing.assert_allclose(inputs, with_one.transpose(0, 2, 1) @ with_one / len(of.x), rtol=1e-10)
+        assert len(outputs) == 2

@@ -8,6 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from probe._memory import give_back_memory
 from probe._parallel import available_workers, in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent
 from probe.analyses.concepts import Concepts
@@ -103,6 +104,7 @@ def _sections(
         seed=seed,
         progress=progress,
     )
+    give_back_memory()
     on = Subject(subject.network, split, controls, seed, progress)
     summary: dict[str, Record] = {
         "network": NetworkSummary.of(subject.network, split.name, accuracy),
@@ -160,6 +162,7 @@ def _side_by_side(on: Subject, draft: Draft) -> list[Section]:
     with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=workers, stop=stop)) as found:
         done = dict[int, tuple[Section, ...]]()
         for turn, sections in found:
+            give_back_memory()
             done[turns[turn]] = sections
             for section in sections:
                 if section.key != "weights":

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from copy import deepcopy
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +13,7 @@ import numpy.typing as npt
 
 from probe._checks import check_integer, chunks, generator
 from probe._matching import Correlations, best_pairs, mirror
+from probe._parallel import available_workers, in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent, silent
 from probe.costs import CostName
 from probe.curvature import PopulationCost, population_of, vectors_of
@@ -28,6 +32,9 @@ _LINE = np.linspace(0.0, 1.0, 25)
 _BATCH = 100
 _BLOCK = 2000
 """Images at a time in activations of all networks."""
+
+_TOGETHER = 14
+"""Curves that are trained together, whatever the number of cores: half of those between eight networks."""
 
 _RATE = 0.01
 _STAGE = "connections"
@@ -233,7 +240,7 @@ def connections(
             pair += 1
         progress(ProgressEvent(_STAGE, i + 1, n))
     begins = vectors[[i for i, _ in pairs]]
-    middles = _bent(function, begins, ends, weight_decay, updates, generator(seed))
+    middles = _middles(function, begins, ends, weight_decay, updates, generator(seed))
     curves = np.stack([function.costs(_curve(*three)) for three in zip(begins, middles, ends, strict=True)])
     progress(ProgressEvent(_STAGE, n, n))
     return Connections(
@@ -261,7 +268,7 @@ def _curve(one: Floats, middle: Floats, other: Floats) -> Floats:
     return (1 - t) ** 2 * one + 2 * t * (1 - t) * middle + t**2 * other
 
 
-def _bent(
+def _middles(
     function: PopulationCost,
     one: Floats,
     other: Floats,
@@ -269,12 +276,38 @@ def _bent(
     updates: int,
     rng: np.random.Generator,
 ) -> Floats:
-    """Return middles (n_pairs, n_parameters) of curves of low mean cost, all trained together by Adam."""
+    """Return middles (n_pairs, n_parameters) of curves of low mean cost; several parts of them are trained at a time."""
+    middles, parts = np.empty_like(one), list(chunks(len(one), _TOGETHER))
+
+    def train(part: slice, stop: threading.Event) -> None:
+        middles[part] = _bent(function, one, other, part, weight_decay, updates, deepcopy(rng), stop)
+
+    tasks = in_threads(train, parts, workers=available_workers(), stop=threading.Event())
+    with single_threaded_blas(), closing(tasks):
+        for _ in tasks:
+            pass
+    return middles
+
+
+def _bent(
+    function: PopulationCost,
+    begins: Floats,
+    ends: Floats,
+    part: slice,
+    weight_decay: float,
+    updates: int,
+    rng: np.random.Generator,
+    stop: threading.Event,
+) -> Floats:
+    """Return the middles of a part of all curves, trained together by Adam: all see the same images."""
+    one, other = begins[part], ends[part]
     middle = (one + other) / 2
     adam, flat = Adam(), middle.reshape(-1)
     state = adam.init(flat)
     size = min(_BATCH, len(function.x))
     for update in range(updates):
+        if stop.is_set():
+            break
         rows = rng.choice(len(function.x), size, replace=False)
         batch = PopulationCost(
             function.architecture,
@@ -284,7 +317,7 @@ def _bent(
             function.cost,
             weight_decay,
         )
-        t = rng.uniform(size=(len(one), 1))
+        t = rng.uniform(size=(len(begins), 1))[part]
         points = (1 - t) ** 2 * one + 2 * t * (1 - t) * middle + t**2 * other
         gradient = 2 * t * (1 - t) * batch.gradient(points)[1]
         rate = _RATE * 0.5 * (1 + np.cos(np.pi * update / updates))

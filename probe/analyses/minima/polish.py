@@ -1,7 +1,8 @@
 """Networks brought to the bottom of where they are: L-BFGS of many networks in lockstep, in float32 and then in float64.
 
 All live networks are evaluated together, so that the images meet the first layers of all of them in one product. Each has
-its own line search and its own memory, and drops out once its gradient is small.
+its own line search and its own memory, and drops out once its gradient is small. Directions come from gradients in the
+coordinates of `Scaling`: 784-16-16-10 takes 40% of the steps there that it takes in the parameters.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from scipy.linalg.blas import saxpy, sdot
 
 from probe._checks import Array
+from probe.analyses.minima.scaling import Scaling
 from probe.curvature import PopulationCost
 
 __all__ = ["MEMORY", "polished"]
@@ -83,11 +85,11 @@ class _Memory:
         self._scale = along / square
         self.count += 1
 
-    def direction(self, gradient: Floats) -> Floats:
+    def direction(self, gradient: Array) -> Array:
         """Return minus the inverse Hessian, as far as it is remembered, times a gradient."""
         length = max(float(np.linalg.norm(gradient)), 1e-300)
         if not self.count:
-            return np.asarray(-gradient / length)
+            return np.asarray(-gradient)
         rest = (gradient / length).astype(np.float32)
         rows = [count % MEMORY for count in range(max(0, self.count - MEMORY), self.count)]
         shares = dict[int, float]()
@@ -98,22 +100,26 @@ class _Memory:
         for row in rows:
             share = self._inverse[row] * sdot(self._changes[row], rest)
             saxpy(self._steps[row], rest, a=shares[row] - share)
-        return rest.astype(np.float64) * -length
+        return rest * np.float32(-length)
 
 
 @dataclass(slots=True)
 class _Live:
     """The networks that are not there yet, a row of each array for each of them.
 
-    A step is sought between `low`, where the cost still falls steeply, and `high`, where it has risen.
+    `gradient` and `direction` are in the coordinates of `Scaling`; `point` and `way`, the same direction, are in parameters,
+    and `largest` is the largest part of the gradient there. A step is sought between `low`, where the cost still falls
+    steeply, and `high`, where it has risen.
     """
 
     index: npt.NDArray[np.intp]
     point: Floats
     cost: Floats
-    gradient: Floats
+    gradient: Array
+    largest: Floats
     memory: npt.NDArray[np.object_]
-    direction: Floats
+    direction: Array
+    way: Array
     slope: Floats
     step: Floats
     low: Floats
@@ -136,16 +142,20 @@ class _Descent:
         n = len(points)
         self.ends = points.copy()
         self._costs = double.on(double.x.astype(np.float32)), double
-        cost, gradient = self._costs[0].gradient(points)
+        self._scaling = Scaling(double, points)
+        gradient = self._costs[0].gradient(points)[1]
         # How near float32 can bring a network is measured where it begins.
         rounding = np.abs(gradient - double.gradient(points)[1]).max(axis=1)
+        cost, gradient, largest = self._evaluated(np.arange(n), points, np.zeros(n, bool))
         self.live = _Live(
             index=np.arange(n),
             point=points.copy(),
             cost=cost,
-            gradient=gradient.astype(np.float64),
+            gradient=gradient,
+            largest=largest,
             memory=np.array([_Memory(points.shape[1]) for _ in range(n)], dtype=object),
-            direction=np.empty_like(points),
+            direction=np.empty_like(gradient),
+            way=np.empty_like(gradient),
             slope=np.empty(n),
             step=np.ones(n),
             low=np.zeros(n),
@@ -160,21 +170,23 @@ class _Descent:
     def advance(self, iterations: int) -> None:
         """Try a step of each live network: it is taken, or another length comes next."""
         live = self.live
-        point = live.point + live.step[:, None] * live.direction
-        cost, gradient = self._evaluated(point, live.is_double)
-        slope = np.einsum("ij,ij->i", gradient, live.direction)
+        point = live.point + live.step[:, None] * live.way
+        cost, gradient, largest = self._evaluated(live.index, point, live.is_double)
+        slope = np.einsum("ij,ij->i", gradient, live.direction, dtype=np.float64)
         noise = np.where(live.is_double, *_NOISE_OF_COST[::-1]) * np.abs(live.cost)
         falls = cost <= live.cost + _FALL * live.step * live.slope
         falls |= (cost <= live.cost + noise) & (slope <= (2 * _FALL - 1) * live.slope)
         is_flat = slope >= _SLOPE * live.slope
         taken = falls & is_flat
+        for row in np.flatnonzero(taken):
+            length = np.float32(live.step[row])
+            live.memory[row].add(length * live.direction[row], gradient[row] - live.gradient[row])
         live.high = np.where(falls, live.high, live.step)
         live.low = np.where(falls & ~is_flat, live.step, live.low)
         live.step = np.where(np.isfinite(live.high), (live.low + live.high) / 2, 2 * live.step)
         live.n_trials += 1
-        for row in np.flatnonzero(taken):
-            live.memory[row].add(point[row] - live.point[row], gradient[row] - live.gradient[row])
-        live.point[taken], live.cost[taken], live.gradient[taken] = point[taken], cost[taken], gradient[taken]
+        live.point[taken], live.cost[taken] = point[taken], cost[taken]
+        live.gradient[taken], live.largest[taken] = gradient[taken], largest[taken]
         live.n_steps += taken
         self._settle(taken, iterations)
 
@@ -182,11 +194,13 @@ class _Descent:
         """Go on in float64 where float32 ends, and let go of those that are there, or get no further."""
         live = self.live
         ends = ~taken & (live.n_trials >= _TRIALS)
-        over = ~live.is_double & (ends | (taken & (np.abs(live.gradient).max(axis=1) <= live.near)))
+        over = ~live.is_double & (ends | (taken & (live.largest <= live.near)))
         if over.any():
             live.is_double |= over
-            live.cost[over], live.gradient[over] = self._evaluated(live.point[over], live.is_double[over])
-        there = live.is_double & (np.abs(live.gradient).max(axis=1) <= _SMALL)
+            live.cost[over], live.gradient[over], live.largest[over] = self._evaluated(
+                live.index[over], live.point[over], live.is_double[over]
+            )
+        there = live.is_double & (live.largest <= _SMALL)
         done = there | (live.n_steps >= iterations) | (ends & ~over)
         self._turn((taken | over) & ~done)
         if done.any():
@@ -204,11 +218,15 @@ class _Descent:
                 direction = memory.direction(gradient)
                 slope = float(direction @ gradient)
             live.direction[row], live.slope[row] = direction, slope
+        live.way[rows] = self._scaling.directions(live.index[rows], live.direction[rows])
         live.step[rows], live.low[rows], live.high[rows], live.n_trials[rows] = 1, 0, np.inf, 0
 
-    def _evaluated(self, points: Floats, is_double: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    def _evaluated(
+        self, index: npt.NDArray[np.intp], points: Floats, is_double: npt.NDArray[np.bool_]
+    ) -> tuple[Floats, Array, Floats]:
+        """Return costs, gradients in the coordinates of the scaling, and the largest parts of those in the parameters."""
         cost, gradient = np.empty(len(points)), np.empty_like(points)
         for kind, function in enumerate(self._costs):
             if (rows := is_double == kind).any():
                 cost[rows], gradient[rows] = function.gradient(points[rows])
-        return cost, gradient
+        return cost, self._scaling.gradients(index, gradient), np.abs(gradient).max(axis=1)
