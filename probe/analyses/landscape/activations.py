@@ -15,10 +15,10 @@ import numpy.typing as npt
 from probe._checks import Array
 from probe._progress import ProgressEvent
 from probe.analyses.landscape.descent import STEPS, decreases
+from probe.analyses.landscape.minibatches import descended
 from probe.analyses.landscape.path import (
     Look,
     affordable_updates,
-    descended,
     hidden_activation,
     last_hidden,
     records,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 
 from probe._checks import Array, DivergedError
 from probe._progress import Progress, ProgressEvent
+from probe.analyses.landscape.minibatches import descended
 from probe.analyses.landscape.plane import axis_along, principal
 from probe.costs import CostName
 from probe.datasets import Dataset
@@ -21,11 +21,9 @@ from probe.results import Record
 from probe.training import learning_rate_for, smaller_rates
 
 __all__ = [
-    "BATCH_SIZE",
     "Look",
     "TrainingPath",
     "affordable_updates",
-    "descended",
     "hidden_activation",
     "last_hidden",
     "records",
@@ -34,8 +32,6 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
-
-BATCH_SIZE = 100
 
 _DESCENT = 5_000_000_000
 """Multiplications for one image times updates, a minute of one core: a small convolutional network gets all updates."""
@@ -220,35 +216,3 @@ def with_activation(network: Network, name: str) -> Network:
 def records(n_updates: int, n_records: int) -> npt.NDArray[np.int64]:
     """Return after how many updates to look: 0, the last, and between them ever less often."""
     return np.unique(np.rint(n_updates * np.linspace(0, 1, n_records) ** 2).astype(np.int64))
-
-
-def descended(
-    space: ParameterSpace,
-    data: Dataset,
-    moved: Sequence[slice],
-    learning_rate: float,
-    stops: npt.NDArray[np.int64],
-    rng: np.random.Generator,
-    workers: int = 1,
-) -> Iterator[Array]:
-    """Go down from the space's network on `data`, and give the parameters after each number of updates in `stops`.
-
-    Only the parts `moved` of the vector change. It is infinite or NaN where gradient descent diverged.
-    """
-    vector, done = space.vector.copy(), 0
-    size = min(BATCH_SIZE, len(data))
-    order, at = rng.permutation(len(data)), 0
-    learning = space.layers_in(moved)
-    with np.errstate(over="ignore", invalid="ignore"):
-        for stop in stops:
-            while done < stop:
-                if at + size > len(data):
-                    order, at = rng.permutation(len(data)), 0
-                chosen = order[at : at + size]
-                _, gradient = space.gradient(
-                    data.images[chosen], data.labels[chosen], vector, learning=learning, workers=workers
-                )
-                for part in moved:
-                    vector[part] -= learning_rate * gradient[part]
-                at, done = at + size, done + 1
-            yield vector.copy()
