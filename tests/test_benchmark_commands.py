@@ -12,7 +12,7 @@ from probe.cli import app
 from probe.cli._commands import COMMANDS
 
 sys.path.append(str(Path(__file__).parents[1] / "scripts"))
-from benchmark_commands import LINES, commands, family, measured, sampled_memory, share_of_memory
+from benchmark_commands import LINES, commands, family, measured, memory_of, sampled_memory
 
 EXCEPT = {"edit", "cache"}
 """They take a moment: one edits as a recipe says that someone saved in a page, the other looks into a folder."""
@@ -66,4 +66,4 @@ def test_memory_of_a_process_counts_those_that_it_started(tmp_path):
         assert len(list(family(process.pid))) == 2
         process.stdin.close()
     assert 1e8 < peak[0] < 3e8
-    assert share_of_memory(os.getpid()) > 1e7 and share_of_memory(0) == 0
+    assert memory_of([os.getpid()]) > 1e7 and memory_of([0]) == 0

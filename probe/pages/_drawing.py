@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Future, as_completed, wait
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Self
 
 from probe._parallel import available_workers
@@ -55,6 +56,14 @@ class Easel:
         self._begun.clear()
         wait(running)
 
+    def prepare(self) -> None:
+        """Let other processes get ready to draw while the caller does what takes seconds."""
+        if available_workers() < 2:
+            return
+        with suppress(*NO_PROCESS):
+            for _ in range(available_workers()):
+                submit(_ready)
+
     def begin(self, drawings: Iterable[Drawing]) -> None:
         """Let other processes draw these while the caller goes on; nothing where there is one core."""
         if available_workers() < 2:
@@ -92,8 +101,18 @@ def _drawn(drawing: Drawing) -> Drawn:
 
 
 def _drawn_there(drawing: Drawing) -> Drawn:
-    # What was imported stays: it need not be looked at after each picture.
+    _ready()
+    return _drawn(drawing)
+
+
+def _ready() -> None:
+    """Import what draws, in a worker. It stays: it need not be looked at after each picture."""
     if not gc.get_freeze_count():
+        for name in (
+            "probe.figures._style",
+            "matplotlib.backends.backend_agg",
+            "matplotlib.backends.backend_svg",
+        ):
+            import_module(name)
         gc.collect()
         gc.freeze()
-    return _drawn(drawing)

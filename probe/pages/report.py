@@ -95,6 +95,10 @@ class Draft:
     def __exit__(self, *error: object) -> None:
         self._easel.close()
 
+    def prepare(self) -> None:
+        """Let processes get ready to draw, where sections will come soon."""
+        self._easel.prepare()
+
     def add(self, section: Section) -> None:
         """Put a section in words, and let its pictures be drawn meanwhile."""
         self._easel.begin(self._in_words(section)[1].values())

@@ -16,14 +16,14 @@ from probe.datasets import DataSource, Split
 from probe.fitting import doubt_about
 from probe.kerasfile import read_provenance
 from probe.network import Network
-from probe.pages import Draft, Report, Section
+from probe.pages import Draft, Report
 from probe.pages.page.payload import payload
 from probe.population import MLP
 from probe.recipes import recorded_recipe
 from probe.sweep import ANYWHERE, Backend, Source, run_study_in
 from probe.workflow._folder import data_stem, destination, model_stem
 from probe.workflow._owner import Owner
-from probe.workflow._sections import Subject, sections_about, sections_of
+from probe.workflow._sections import Subject, sections_about, side_by_side
 from probe.workflow._written import Written
 from probe.workflow.models import READ_AS_IT_IS, Reading
 
@@ -116,23 +116,24 @@ def analyze(
         facts["n_networks"] = n_networks
     subject = Subject(network, split, controls, seed, progress, second)
     with Draft("full") as draft:
-        sections = list[Section]()
-        for analysis in analyses:
-            found = sections_of(
-                # What cannot be done is an error where there is nothing else.
+        if len(analyses) > 1:
+            draft.prepare()
+        todo = [
+            # What cannot be done is an error where there is nothing else.
+            (
                 replace(analysis, optional=analysis.optional and len(analyses) > 1),
-                subject,
                 options if analysis is entry else {},
+                "",
             )
-            if controls is not None and not sections:
-                found = (
-                    replace(found[0], results={**found[0].results, "controls": controls.summary}),
-                    *found[1:],
-                )
-            sections += found
-            # While the last one is drawn there is nothing else to do.
-            for section in found if analysis is not analyses[-1] else ():
-                draft.add(section)
+            for analysis in analyses
+        ]
+        sections = side_by_side(
+            todo,
+            subject,
+            # While the pictures of one analysis are drawn there is nothing else to do.
+            draft.add if len(todo) > 1 else lambda section: None,
+            {} if controls is None else {"controls": controls.summary},
+        )
         page = Report(
             title=command.title,
             subtitle=f"{about}data: {split.name}{beside}",

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import cast
 
 from probe._memory import give_back_memory
-from probe._parallel import available_workers, in_threads, single_threaded_blas
-from probe._progress import Progress, ProgressEvent
+from probe._progress import Progress
 from probe.analyses.concepts import Concepts
 from probe.analyses.landscape import cost_plane
 from probe.analyses.maximize import Maximization
@@ -29,15 +26,12 @@ from probe.training import (
     NetworkSummary,
     TrainingHistory,
 )
-from probe.workflow._sections import Subject, in_report, sections_of
+from probe.workflow._sections import Subject, in_report, side_by_side
 
 __all__ = ["PageSubject", "page_of"]
 
 _CONTROLS = 12
 """Control networks of a report."""
-
-_LONGEST = ("landscape", "memorization", "weight_structure", "drawing", "minima", "concepts")
-"""Analyses that take longest, which are begun first, so that none is left alone at the end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,7 +111,12 @@ def _sections(
     beside = f"Beside it stand {controls.summary.sentence}"
     training = Section(key="training", results=summary, note=beside)
     draft.add(training)
-    sections = {section.key: section for section in _side_by_side(on, draft)}
+    done = side_by_side(
+        [(entry, *in_report(entry, on)) for entry in ANALYSES if entry.report is not None],
+        on,
+        lambda section: None if section.key == "weights" else draft.add(section),  # more comes to that one
+    )
+    sections = {section.key: section for section in done}
     found = {name: result for section in sections.values() for name, result in section.results.items()}
     cards = unit_cards(
         subject.network,
@@ -135,36 +134,3 @@ def _sections(
     )
     draft.add(sections["weights"])
     return training, *sections.values()
-
-
-def _side_by_side(on: Subject, draft: Draft) -> list[Section]:
-    """Return the sections of all analyses of the report, in the order of the catalogue; two are done at a time.
-
-    Each is added to the draft, but that on the weights, to which more is added.
-    """
-    entries = [entry for entry in ANALYSES if entry.report is not None]
-    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
-    turns = sorted(range(len(entries)), key=lambda index: ranks.get(entries[index].name, len(ranks)))
-    stop, drawing = threading.Event(), threading.Lock()
-
-    def tell(event: ProgressEvent) -> None:
-        # What is under way when the work is given up ends at its next step.
-        if stop.is_set():
-            raise KeyboardInterrupt
-        with drawing:
-            on.progress(event)
-
-    def analyzed(index: int, stop: threading.Event) -> tuple[Section, ...]:
-        entry = entries[index]
-        return sections_of(entry, replace(on, progress=tell), *in_report(entry, on))
-
-    workers = available_workers(2)
-    with single_threaded_blas(), closing(in_threads(analyzed, turns, workers=workers, stop=stop)) as found:
-        done = dict[int, tuple[Section, ...]]()
-        for turn, sections in found:
-            give_back_memory()
-            done[turns[turn]] = sections
-            for section in sections:
-                if section.key != "weights":
-                    draft.add(section)
-    return [section for index in range(len(entries)) for section in done[index]]

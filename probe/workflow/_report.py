@@ -73,15 +73,16 @@ def report(
     beside = model is not None and out is not None and _is_same(out / _KEPT, model)
     files = ("index.html",) if beside else ("index.html", _KEPT)
     folder = destination(out, name, owner, files, overwrite=overwrite)
-    if loaded is None:
-        subject, interrupted = _trained(owner, split, RECIPES[recipe], progress)
-        folder.owner = owner.about(subject.network)
-        if interrupted:
-            return _kept_only(folder, subject, "the network as it was; no report was made of it")
-    else:
-        subject = loaded
-    is_kept = model is not None and _is_same(folder.path / _KEPT, model)
     with Draft("brief") as draft:
+        draft.prepare()
+        if loaded is None:
+            subject, interrupted = _trained(owner, split, RECIPES[recipe], progress)
+            folder.owner = owner.about(subject.network)
+            if interrupted:
+                return _kept_only(folder, subject, "the network as it was; no report was made of it")
+        else:
+            subject = loaded
+        is_kept = model is not None and _is_same(folder.path / _KEPT, model)
         try:
             page = page_of(
                 subject,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -14,7 +15,9 @@ import numpy as np
 
 from probe._checks import DivergedError, InputError
 from probe._layout import input_layout
-from probe._progress import Progress, silent
+from probe._memory import give_back_memory
+from probe._parallel import available_workers, in_threads, single_threaded_blas
+from probe._progress import Progress, ProgressEvent, silent
 from probe.analyses.drawing import RESTARTS, STEPS, drawing
 from probe.analyses.landscape import affordable_looks
 from probe.analyses.maximize import maximize
@@ -35,7 +38,15 @@ from probe.training import DEFAULT_ARCHITECTURE, learning_rate_for, smaller_rate
 from probe.workflow.maximize import class_objectives, unit_objectives
 from probe.workflow.weights import weights_section
 
-__all__ = ["Subject", "function_of", "in_report", "paths_section", "sections_about", "sections_of"]
+__all__ = [
+    "Subject",
+    "function_of",
+    "in_report",
+    "paths_section",
+    "sections_about",
+    "sections_of",
+    "side_by_side",
+]
 
 _MOST_PICTURES = 16
 """Layers whose paths are drawn: the first ones."""
@@ -54,6 +65,10 @@ _N_CLASSIFIED = 1_000
 
 _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
+
+
+_LONGEST = ("landscape", "memorization", "weight_structure", "drawing", "minima", "concepts")
+"""Analyses that take longest, which are begun first, so that none is left alone at the end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,6 +104,48 @@ def sections_of(
         first = next(iter(entry.sections), entry.key)
         return (Section(key=first, facts={"why": str(error)}, note=note),)
     return sections_about(entry, result, note)
+
+
+def side_by_side(
+    todo: Sequence[tuple[Analysis, Mapping[str, Any], str]],
+    on: Subject,
+    add: Callable[[Section], None],
+    beside: Mapping[str, Record] | None = None,
+) -> list[Section]:
+    """Run analyses, each with its arguments and its note as for `sections_of`, two at a time.
+
+    Returns their sections, in the order of `todo`, the first of them with the results `beside`; `add` is called in this
+    thread with each as soon as it is there.
+    """
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
+    turns = sorted(range(len(todo)), key=lambda index: ranks.get(todo[index][0].name, len(ranks)))
+    stop, telling = threading.Event(), threading.Lock()
+
+    def tell(event: ProgressEvent) -> None:
+        # What is under way when the work is given up ends at its next step.
+        if stop.is_set():
+            raise KeyboardInterrupt
+        with telling:
+            on.progress(event)
+
+    def analyzed(index: int, stop: threading.Event) -> list[Section]:
+        entry, options, note = todo[index]
+        found = list(sections_of(entry, replace(on, progress=tell), options, note))
+        if beside and index == 0:
+            found[0] = replace(found[0], results={**found[0].results, **beside})
+        return found
+
+    workers = available_workers(2)
+    # One analysis has all threads of BLAS.
+    limit = single_threaded_blas() if len(todo) > 1 else nullcontext()
+    with limit, closing(in_threads(analyzed, turns, workers=workers, stop=stop)) as found:
+        done = dict[int, list[Section]]()
+        for turn, sections in found:
+            give_back_memory()
+            done[turns[turn]] = sections
+            for section in sections:
+                add(section)
+    return [section for index in range(len(todo)) for section in done[index]]
 
 
 def in_report(entry: Analysis, subject: Subject) -> tuple[Mapping[str, Any], str]:
