@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -58,8 +59,9 @@ _STAND_IN_VALUES, _STAND_IN_EPOCHS = 50_000_000, 20
 _FEWEST_FOR_STAND_INS = 500
 """Images that these see at least."""
 
-_SHARD = 6
-"""Control networks that share an order, whatever their number: so the first ones are the same with more of them."""
+_SHARDS = 6, 6, 4
+"""Control networks that share an order, whatever their number: the first, the second, and so many each from then on. So the
+first ones are the same with more of them, and two cores have the same to do for 12 and for 20."""
 
 
 @checked
@@ -229,11 +231,11 @@ def _trained(
     order_rng: np.random.Generator,
     progress: Progress,
     labels: npt.NDArray[np.int64] | None = None,
-    shard_size: int = _SHARD,
+    of_each: int = 1,
 ) -> _Trained:
-    """Train from `starts`, at a smaller rate where networks diverge."""
+    """Train from `starts`, `of_each` for every control network, at a smaller rate where networks diverge."""
     order_seed = int(order_rng.integers(2**31))
-    parts = [slice(k, k + shard_size) for k in range(0, len(starts), shard_size)]
+    parts = _shards(len(starts), of_each)
     for rate in smaller_rates(config.learning_rate):
         rngs = generator(order_seed).spawn(2)[1].spawn(len(parts))  # as `train_population` would
         shards = [
@@ -244,6 +246,15 @@ def _trained(
         if not any(each.diverged for each in found):
             return _joined(found)
     raise DivergedError(f"networks of this shape diverge at learning_rate {rate:g}, and at larger ones")
+
+
+def _shards(n_networks: int, of_each: int) -> list[slice]:
+    """Return which networks share an order, where there are `of_each` for every control network."""
+    parts, begin, sizes = list[slice](), 0, chain(_SHARDS, repeat(_SHARDS[-1]))
+    while begin < n_networks:
+        parts.append(slice(begin, min(n_networks, begin + of_each * next(sizes))))
+        begin = parts[-1].stop
+    return parts
 
 
 def _of_shards(
@@ -312,9 +323,9 @@ def _memorizers(
         few, labels = few_of(split, n, len(starts), images_rng)
         # Nobody asks what they make of test images: one is looked at.
         alone = replace(few, test=few.train.take([0]))
-        result = _trained(alone, config, pairs, order_rng, progress, labels, 2 * _SHARD)
+        result = _trained(alone, config, pairs, order_rng, progress, labels, of_each=2)
         memorized = result.train_accuracy[1::2]
-        if np.median(memorized[:_SHARD]) >= _MEMORIZED or n // 2 < FEWEST_RANDOM:
+        if np.median(memorized[: _SHARDS[0]]) >= _MEMORIZED or n // 2 < FEWEST_RANDOM:
             break
         n //= 2
     population = result.population

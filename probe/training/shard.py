@@ -427,6 +427,6 @@ def _labeled_rows(data: Dataset) -> tuple[Array | StoredImages, Ints]:
 
 def _squared_norms(gradients: Parameters) -> Floats:
     """Return for each network the sum of squares over all parameters, of shape (n_networks,)."""
-    return np.asarray(
-        np.sum([np.einsum("koi,koi->k", g, g, dtype=np.float64) for g in gradients.matrices], axis=0)
-    )
+    # Of rows in their own type, by BLAS; only a gradient that has long diverged overflows there.
+    rows = [np.vecdot(matrix, matrix) for matrix in gradients.matrices]
+    return np.asarray(np.sum([each.sum(axis=1, dtype=np.float64) for each in rows], axis=0))
