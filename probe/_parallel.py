@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,8 +45,8 @@ class _BlasLimit:
         with self._lock:
             if self._n_holders == 0:
                 shared = [library for library in libraries if not _is_limited_by_thread(library)]
-                self._before = [(library, library.num_threads) for library in shared]
-                _set_threads([(library, 1) for library in shared])
+                self._before = [(library, n) for library in shared if (n := library.num_threads) > 1]
+                _set_threads([(library, 1) for library, _ in self._before])
             self._n_holders += 1
 
     @property
@@ -82,14 +82,17 @@ _BLAS_LIMIT = _BlasLimit()
 
 
 @lru_cache(maxsize=1)
-def _blas(n_modules: int) -> Any:
-    """Return the controller of all BLAS libraries: finding them takes far longer than a small network's products.
+def _blas(n_modules: int) -> tuple[Sequence[Any], Any]:
+    """Return all BLAS libraries, and the controller of those where each thread has a limit of its own, or None.
 
-    A further library comes with a module that is imported, so that they are looked for again after each.
+    Finding them takes far longer than a small network's products. A further library comes with a module that is imported, so
+    that they are looked for again after each.
     """
     from threadpoolctl import ThreadpoolController
 
-    return ThreadpoolController().select(user_api="blas")
+    controller = ThreadpoolController().select(user_api="blas")
+    libraries = controller.lib_controllers
+    return libraries, controller if any(map(_is_limited_by_thread, libraries)) else None
 
 
 @contextmanager
@@ -109,11 +112,10 @@ def single_threaded_blas() -> Iterator[None]:
     ...     {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
     {1}
     """
-    controller = _blas(len(sys.modules))
-    _BLAS_LIMIT.hold(controller.lib_controllers)
+    libraries, by_thread = _blas(len(sys.modules))
+    _BLAS_LIMIT.hold(libraries)
     try:
-        # Where BLAS is built on OpenMP, every thread has a limit of its own.
-        with controller.limit(limits=1):
+        with nullcontext() if by_thread is None else by_thread.limit(limits=1):
             yield
     finally:
         _BLAS_LIMIT.leave()
@@ -138,7 +140,7 @@ def free_workers() -> int:
     """
     if _BLAS_LIMIT.is_held:
         return 1
-    return max((library.num_threads for library in _blas(len(sys.modules)).lib_controllers), default=1)
+    return max((library.num_threads for library in _blas(len(sys.modules))[0]), default=1)
 
 
 def _threads_start() -> bool:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from probe._parallel import available_workers, in_threads, single_threaded_blas
 from probe._progress import Progress, ProgressEvent
 from probe.analyses.search.results import SearchCandidate
 from probe.costs import CostName
@@ -150,11 +153,22 @@ class Training:
 
 def accuracies(trials: Sequence[Trial], test: Dataset) -> list[Floats]:
     """Return the networks' accuracy on `test` for each trial; all networks of one architecture are asked together."""
-    found = dict[Trial, Floats]()
-    for architecture in dict.fromkeys(trial.architecture for trial in trials):
-        group = [trial for trial in trials if trial.architecture == architecture]
-        networks = _members([(trial.networks, k) for trial in group for k in range(len(trial.networks))])
-        found |= zip(group, np.split(networks.evaluate(test).accuracy, len(group)), strict=True)
+    groups = dict[MLP, list[Trial]]()
+    for trial in trials:
+        groups.setdefault(trial.architecture, []).append(trial)
+    # The widest first, so that none is left alone at the end.
+    architectures = sorted(groups, key=lambda architecture: -sum(architecture.hidden))
+
+    def asked(architecture: MLP, stop: threading.Event) -> Floats:
+        chosen = [(trial.networks, k) for trial in groups[architecture] for k in range(len(trial.networks))]
+        return _members(chosen).evaluate(test).accuracy
+
+    found, workers = dict[Trial, Floats](), available_workers()
+    tasks = in_threads(asked, architectures, workers=workers, stop=threading.Event())
+    with single_threaded_blas(), closing(tasks):
+        for index, accuracy in tasks:
+            group = groups[architectures[index]]
+            found |= zip(group, np.split(accuracy, len(group)), strict=True)
     return [found[trial] for trial in trials]
 
 
