@@ -33,9 +33,6 @@ __all__ = ["PageSubject", "page_of"]
 _CONTROLS = 12
 """Control networks of a report."""
 
-_BEFORE_CARDS = frozenset({"weights", "structure", "concepts", "maximize"})
-"""Sections with what the cards of units show."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PageSubject:
@@ -114,38 +111,26 @@ def _sections(
     beside = f"Beside it stand {controls.summary.sentence}"
     training = Section(key="training", results=summary, note=beside)
     draft.add(training)
-    sections = dict[str, Section]()
-
-    def add(section: Section) -> None:
-        sections[section.key] = section
-        if section.key != "weights":
-            draft.add(section)
-        if section.key in _BEFORE_CARDS and sections.keys() >= _BEFORE_CARDS:
-            # The analyses that are still under way need not wait for the cards, nor these for them.
-            sections["weights"] = _with_cards(on, sections)
-            draft.add(sections["weights"])
-
-    todo = [(entry, *in_report(entry, on)) for entry in ANALYSES if entry.report is not None]
-    order = [section.key for section in side_by_side(todo, on, add)]
-    return training, *(sections[key] for key in order)
-
-
-def _with_cards(on: Subject, sections: Mapping[str, Section]) -> Section:
-    """Return the section on the weights with a card for each unit, which shows what other analyses found of it."""
-    assert on.network is not None
-    weights, is_tested = sections["weights"], bool(sections["structure"].results)
-    cards = unit_cards(
-        on.network,
-        on.split,
-        controls=on.controls,
-        favorites=[
-            result for result in sections["maximize"].results.values() if isinstance(result, Maximization)
-        ],
-        concepts=cast("Concepts | None", sections["concepts"].results.get("concepts")),
-        seed=on.seed,
+    done = side_by_side(
+        [(entry, *in_report(entry, on)) for entry in ANALYSES if entry.report is not None],
+        on,
+        lambda section: None if section.key == "weights" else draft.add(section),  # more comes to that one
     )
-    return replace(
+    sections = {section.key: section for section in done}
+    found = {name: result for section in sections.values() for name, result in section.results.items()}
+    cards = unit_cards(
+        subject.network,
+        split,
+        controls=controls,
+        favorites=[result for result in found.values() if isinstance(result, Maximization)],
+        concepts=cast("Concepts | None", found.get("concepts")),
+        seed=seed,
+    )
+    weights, is_tested = sections["weights"], bool(sections["structure"].results)
+    sections["weights"] = replace(
         weights,
         results={**weights.results, "cards": cards},
         facts={**weights.facts, "is_tested": is_tested},
     )
+    draft.add(sections["weights"])
+    return training, *sections.values()

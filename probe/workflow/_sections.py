@@ -67,9 +67,8 @@ _UNITS_SHOWN = 160
 """Hidden units that a report maximizes at most: the first of each layer."""
 
 
-_FIRST = ("landscape", "memorization", "weight_structure", "concepts", "maximize", "drawing", "minima")
-"""Analyses that are begun first: those that take longest, so that none is left alone at the end, and those that cards of
-units wait for."""
+_LONGEST = ("landscape", "memorization", "weight_structure", "drawing", "minima", "concepts")
+"""Analyses that take longest, which are begun first, so that none is left alone at the end."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -118,7 +117,7 @@ def side_by_side(
     Returns their sections, in the order of `todo`, the first of them with the results `beside`; `add` is called in this
     thread with each as soon as it is there.
     """
-    ranks = {name: rank for rank, name in enumerate(_FIRST)}
+    ranks = {name: rank for rank, name in enumerate(_LONGEST)}
     turns = sorted(range(len(todo)), key=lambda index: ranks.get(todo[index][0].name, len(ranks)))
     stop, telling = threading.Event(), threading.Lock()
 
