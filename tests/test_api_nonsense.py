@@ -93,7 +93,7 @@ RESULTS = {
 
 INNER = {
     "apply_output", "cost_values", "label_positions", "logit_gradient", "logit_gradient_product", "softmax",
-    "Condition", "balanced_masks", "Linearized", "PopulationCost", "population_of", "vectors_of", "aligned",
+    "Condition", "balanced_masks", "Linearized", "PopulationCost", "layers_of", "population_of", "vectors_of", "aligned",
     "connections", "learning_rate_for", "smaller_rates",
     "Backend", "CapacityStudy", "DataSource", "MemorizationStudy", "MinimaStudy", "RobustnessStudy", "ScoresStudy", "Source",
     "StoredImages", "in_unit_range", "levels_of",
