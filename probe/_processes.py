@@ -241,6 +241,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_POOL.forget)
 
 
+class _Memory(SharedMemory):
+    """Shared memory at which something, such as a cache, may still look when its process ends."""
+
+    def __del__(self) -> None:
+        with suppress(OSError, BufferError):
+            self.close()
+
+
 @dataclass(frozen=True, slots=True)
 class _Address:
     """Where workers find a job: shared memory, and what is where in it."""
@@ -251,7 +259,7 @@ class _Address:
 
     def opened(self) -> _Opened:
         """Return the job, in a worker. What it is made of lies in the shared memory, read-only."""
-        memory = SharedMemory(self.name)
+        memory = _Memory(self.name)
         assert memory.buf is not None
         view = memory.buf.toreadonly()
         pickled, *buffers = (view[part] for part in self.parts)

@@ -36,6 +36,7 @@ STUDY = (
 )
 
 
+CONVERTED = "out.keras"
 WITHOUT_OUT = ("inspect", "convert", "gallery")
 
 
@@ -71,7 +72,7 @@ LINES = (
     Line("minima", "minima --networks 200 --workers 2", limits=(240, None)),
     Line("lesson", "lesson --students 30", uses_cache=True),
     Line("compare", f"compare {MODEL} {OTHER} --data mnist"),
-    Line("convert", f"convert {MODEL} out.keras"),
+    Line("convert", f"convert {MODEL} {CONVERTED}"),
     Line("gallery", "gallery ."),
     Line("robustness", "robustness --workers 2", uses_cache=True),
     Line("verify", "verify --workers 2 --backend processes"),
@@ -255,6 +256,7 @@ def commands(about: dict[str, Any], only: Sequence[str], rounds: int) -> None:
                 out = f"{line.name}-{k}".replace(" ", "-")
                 arguments = [*line.arguments.split(), *([] if line.name in WITHOUT_OUT else ["--out", out])]
                 cache = folder / "caches" / out
+                (folder / CONVERTED).unlink(missing_ok=True)
                 cold.append(measured(arguments, folder, cache))
                 if line.uses_cache:
                     warm.append(measured([*arguments[:-1], f"{out}-warm"], folder, cache))

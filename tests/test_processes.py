@@ -10,6 +10,7 @@ import threading
 import time
 from concurrent.futures import BrokenExecutor
 from contextlib import closing
+from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,7 +20,7 @@ import pytest
 import probe
 from probe import _processes
 from probe._parallel import available_workers
-from probe._processes import NoProcessError, in_processes, place, submit
+from probe._processes import NoProcessError, _Memory, in_processes, place, submit
 from probe.training import Shard, TrainingConfig, train_shards
 
 ROOT = Path(__file__).parents[1]
@@ -350,3 +351,14 @@ def is_alive(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_memory_that_something_still_looks_at_goes_without_an_error():
+    memory = _Memory(create=True, size=80)
+    memory.unlink()
+    seen = memory.buf.toreadonly()
+    with pytest.raises(BufferError):
+        SharedMemory.__del__(memory)
+    memory.__del__()
+    seen.release()
+    memory.close()
