@@ -357,6 +357,14 @@ def test_slopes_are_the_same_in_scaled_coordinates(digits):
     np.testing.assert_allclose((scaled * direction).sum(axis=1), (gradient * way).sum(axis=1), rtol=1e-4)
 
 
+def test_a_network_that_curves_nowhere_keeps_its_coordinates_but_for_their_directions():
+    function = PopulationCost(probe.MLP(()), np.ones((5, 3)), np.zeros(5, np.int64), 2)
+    vector = np.array([[0, 0, 0, 0, 0, 0, 1e4, 0]])  # sure of the first class
+    gradient = np.random.default_rng(0).normal(size=vector.shape)
+    scaled = Scaling(function, vector).gradients(np.array([0]), gradient)
+    assert np.linalg.norm(scaled) == pytest.approx(np.linalg.norm(gradient), rel=1e-5)
+
+
 @pytest.mark.parametrize("weight_decay", [1e-3, 0.0])
 def test_curvature_differs_less_in_scaled_coordinates(digits, weight_decay):
     function, vectors = _cost_of_trained(digits, (8, 6), weight_decay)

@@ -45,6 +45,8 @@ class Scaling:
             self._outputs.append(outputs.astype(np.float32))
             curvatures.append(of_outputs[:, :, None] * of_inputs[:, None])
         greatest = np.max([curvature.max(axis=(1, 2)) for curvature in curvatures], axis=0)
+        # Networks that are sure to the last bit curve nowhere: their coordinates stay as they are.
+        greatest = np.where(greatest > 0, greatest, 1 / _LEAST)
         least = np.maximum(_LEAST * greatest, _DAMPING * function.weight_decay)[:, None, None]
         self._lengths = [
             (1 / np.sqrt(np.maximum(curvature, 0) + least)).astype(np.float32) for curvature in curvatures
